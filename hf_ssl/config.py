@@ -1,0 +1,336 @@
+"""One dataclass per stage. YAML = command line = Python: the same names, the same checks, no torch import."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from hf_ssl.errors import ConfigError, nearest
+
+
+def option(default: Any, help: str) -> Any:
+    """A dataclass field whose help text serves the command line and the docs."""
+    if isinstance(default, (list, dict)):
+        return field(default_factory=lambda: type(default)(default), metadata={"help": help})
+    return field(default=default, metadata={"help": help})
+
+
+@dataclass
+class DataOptions:
+    """Where the data are and how to read them."""
+
+    data: Any = option(None, "Folder, file, glob, Hub id, datasets object, DataFrame or iterable.")
+    modality: str = option("text", "Kind of data: text (or package.module:Class).")
+    unlabeled: Any = option(None, "Unlabelled pool, when it is not part of `data`.")
+    validation: Any = option(None, "Validation data, when it is not part of `data`.")
+    test: Any = option(None, "Test data, when it is not part of `data`.")
+    labels: str | None = option(None, "Spreadsheet that gives files their labels (a path or name column and a label).")
+    input_column: str | None = option(None, "Column with the text (default: text, sentence, content ...).")
+    text_pair_column: str | None = option(None, "Second text of a pair.")
+    label_column: str | None = option(None, "Column with the label (default: label, labels, class ...).")
+    tags_column: str | None = option(None, "Column with one tag per word.")
+    group_column: str | None = option(None, "Patient, author, site ...: a group never straddles two splits.")
+    label_kind: Literal["class", "multilabel", "regression", "tags"] | None = option(None, "Kind of label; asked for when the data leave it open.")
+    validation_fraction: float = option(0.1, "Part of the labelled data kept for validation when there is none.")
+    test_fraction: float = option(0.2, "Part of the labelled data kept for test when there is none.")
+    leakage: Literal["strip", "fail", "allow"] = option("strip", "What to do with pool or train rows that are also in validation or test.")
+    near_duplicates: bool = option(True, "Look for near-duplicates too (MinHash), not only exact copies.")
+    max_examples: int | None = option(None, "At most this many rows of the source; needed for a stream.")
+    encoding: str = option("utf-8-sig", "Text encoding of the files.")
+    txt: Literal["file", "lines"] = option("file", "A .txt file is one document, or one per line.")
+    seed: int = option(0, "Seed of splits, masks, order and initialisation.")
+
+
+@dataclass
+class ModelOptions:
+    """Which checkpoint to start from."""
+
+    model: str | None = option(None, "Checkpoint to start from: Hub id or local folder.")
+    revision: str | None = option(None, "Commit, tag or branch of a Hub checkpoint.")
+    dtype: str = option("float32", "Precision of the master weights.")
+
+
+@dataclass
+class RunOptions:
+    """Where results go, and whether to go on from an interrupted run."""
+
+    output: str = option("runs/default", "Run folder.")
+    resume: bool = option(False, "Go on from the last checkpoint of an interrupted run.")
+    overwrite: bool = option(False, "Do the stage again although the folder holds another configuration's result.")
+
+
+@dataclass
+class AdapterOptions:
+    """Parameter-efficient fine-tuning."""
+
+    peft: str = option("full", "lora, rslora, dora, ia3, oft, linear-probe or full.")
+    rank: int = option(16, "Rank of the adapter.")
+    alpha: int | None = option(None, "Scale of the adapter (default: twice the rank).")
+    adapter_dropout: float = option(0.0, "Dropout in the adapter.")
+    target_modules: list[str] | None = option(None, "Modules to adapt (default: found by inspecting the model).")
+
+
+@dataclass
+class PretrainConfig(RunOptions, AdapterOptions, ModelOptions, DataOptions):
+    """Continue self-supervised pre-training in your domain."""
+
+    objective: str | None = option(None, "What to predict; `hf-ssl pretrain --help` lists them. Default: the modality's.")
+    from_config: bool = option(False, "Start from random weights of the checkpoint's configuration.")
+    head_warmup: float = option(0.1, "Share of the steps in which only a new head learns (0 when the head is in the checkpoint).")
+    ramp: float = option(0.1, "Share of the steps over which the backbone's learning rate rises afterwards.")
+    decay: Literal["constant", "linear", "cosine"] = option("linear", "Learning rate after the ramp.")
+    layer_decay: float = option(0.9, "Each layer further from the top learns this much slower.")
+    monitor_points: int = option(5, "How often health, drift and the probe are measured after step 0.")
+    monitor_examples: int = option(512, "Examples used for health and drift.")
+    keep: Literal["best", "last"] = option("best", "Which point is kept; best includes the start itself.")
+    patience: int = option(2, "Stop after so many measurements clearly worse than the start.")
+    new_words: int = option(0, "Add at most this many domain words to the vocabulary.")
+    eval_fraction: float = option(0.05, "Share of the pool (at most 1,000 examples) held out to measure the objective.")
+
+
+@dataclass
+class FinetuneConfig(RunOptions, AdapterOptions, ModelOptions, DataOptions):
+    """Fine-tune on the labels."""
+
+    task: str | None = option(None, "Downstream task; `hf-ssl finetune --help` lists them. Default: from the labels.")
+    peft: str = option("lora", "lora, rslora, dora, ia3, oft, linear-probe or full.")
+    per_class: int | None = option(None, "Use only this many labels per class.")
+    warm_start: bool = option(True, "Start the new head from a closed-form probe on frozen features.")
+    patience: int = option(3, "Stop after so many evaluations without a better validation score (0: never).")
+    balanced_sampling: bool = option(False, "Draw classes equally often.")
+
+
+@dataclass
+class EvaluateConfig(RunOptions, ModelOptions, DataOptions):
+    """Open the test split once and measure the fine-tuned model."""
+
+    split: Literal["test", "validation"] = option("test", "Split to measure.")
+    task: str | None = option(None, "Downstream task (default: the one of the fine-tuned model).")
+
+
+@dataclass
+class CompareConfig(RunOptions, AdapterOptions, ModelOptions, DataOptions):
+    """Did adapting help? Base against adapted on the same labelled subsets and seeds."""
+
+    adapted: str | None = option(None, "Adapted backbone (default: the run's pre-training result).")
+    task: str | None = option(None, "Downstream task; default: from the labels.")
+    peft: str = option("lora", "How both arms are fine-tuned.")
+    budgets: list[int] = option([4, 16, 64], "Labels per class.")
+    draws: int = option(3, "Labelled subsets drawn per budget.")
+    warm_start: bool = option(True, "Start the new head from a closed-form probe on frozen features.")
+    finetune_arms: bool = option(True, "Fine-tune both arms; False compares frozen probes only.")
+    test_limit: int | None = option(None, "Measure on at most this many test examples (a fixed stratified part).")
+
+
+@dataclass
+class EmbedConfig(RunOptions, ModelOptions, DataOptions):
+    """Turn data into vectors."""
+
+    split: str | None = option(None, "Split to embed (default: all).")
+    pooling: str | None = option(None, "mean, cls or max (default: the model's own, else mean).")
+    normalize: bool = option(True, "Scale every vector to length 1.")
+    max_length: int | None = option(None, "Longest input in tokens.")
+
+
+STAGES: dict[str, type] = {
+    "pretrain": PretrainConfig,
+    "finetune": FinetuneConfig,
+    "evaluate": EvaluateConfig,
+    "compare": CompareConfig,
+    "embed": EmbedConfig,
+}
+
+
+@dataclass
+class Resolved:
+    """A stage's options, checked: its own, its plug-in's (objective or task), and `TrainingArguments` overrides."""
+
+    stage: str
+    config: Any
+    plugin: Any
+    training: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for run.json; data given as objects are named by their type."""
+        values = {key: _plain(value) for key, value in dataclasses.asdict(_without_objects(self.config)).items()}
+        plugin = dataclasses.asdict(self.plugin) if self.plugin is not None else {}
+        return {"options": values, "plugin": plugin, "training": {k: _plain(v) for k, v in self.training.items()}}
+
+
+def resolve(stage: str, given: dict[str, Any], plugin_config: type | None = None) -> Resolved:
+    """Check and convert the options of one stage.
+
+    Args:
+        stage: `"pretrain"`, `"finetune"`, `"evaluate"`, `"compare"` or `"embed"`.
+        given: names to values, from Python, YAML or the command line (where every value is a string).
+        plugin_config: the dataclass of the objective's or task's own options.
+
+    Raises:
+        ConfigError: lists every unknown name (with the nearest known one) and every value of a wrong type, at once.
+    """
+    config_class = STAGES[stage]
+    own, extra = _fields(config_class), _fields(plugin_config) if plugin_config else {}
+    needs_training = any(_key(name) not in own and _key(name) not in extra for name in given)
+    training = training_fields() if needs_training else {}
+    taken: tuple[dict, dict, dict] = ({}, {}, {})
+    problems = []
+    for raw, value in given.items():
+        name = _key(raw)
+        for known, target in zip((own, extra, training), taken, strict=True):
+            if name in known:
+                try:
+                    target[name] = coerce(known[name], value)
+                except ConfigError as error:
+                    problems.append(f"  {raw}: {error}")
+                break
+        else:
+            problems.append(f"  {raw}: no such option of {stage}.{nearest(name, [*own, *extra, *training])}")
+    if problems:
+        raise ConfigError(f"These options of {stage} are not right:\n" + "\n".join(problems))
+    return Resolved(stage, config_class(**taken[0]), plugin_config(**taken[1]) if plugin_config else None, taken[2])
+
+
+# TrainingArguments fields that a stage sets itself: two names for one thing would contradict each other.
+RESERVED = {
+    "output_dir": "output", "resume_from_checkpoint": "resume", "do_train": None, "do_eval": None, "do_predict": None,
+    "push_to_hub": None, "hub_token": None, "hub_model_id": None, "remove_unused_columns": None, "label_names": None,
+    "load_best_model_at_end": None, "metric_for_best_model": None, "greater_is_better": None,
+}  # fmt: skip
+
+
+def training_fields() -> dict[str, Any]:
+    """Names and types of the `transformers.TrainingArguments` that may be given to a training stage."""
+    from transformers import TrainingArguments
+
+    hints = typing.get_type_hints(TrainingArguments)
+    fields = {item.name for item in dataclasses.fields(TrainingArguments) if item.init}
+    return {name: hints[name] for name in sorted(fields - RESERVED.keys())}
+
+
+def coerce(hint: Any, value: Any) -> Any:
+    """Convert a value to a field's type the way users mean it (`"2e-1"` is a number, `"4,16"` a list).
+
+    Raises:
+        ConfigError: the value does not fit the type.
+    """
+    from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+    if hint is Any:
+        return value
+    if isinstance(value, str):
+        if value.lower() in ("none", "null") and type(None) in typing.get_args(hint):
+            return None
+        if _is_list(hint):
+            value = [part.strip() for part in value.split(",") if part.strip()]
+    if isinstance(value, Path):
+        value = str(value)
+    try:
+        return TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True)).validate_python(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigError(f"{value!r} is not right: {first['msg'].lower()}.") from None
+
+
+def from_yaml(path: str | Path) -> dict[str, Any]:
+    """Read a YAML mapping of options.
+
+    Raises:
+        ConfigError: the file is missing, is not YAML, or is not a mapping.
+    """
+    import yaml
+
+    path = Path(path)
+    if not path.is_file():
+        raise ConfigError(f"No configuration file at {path}. `hf-ssl recipes ls` lists the ones that come along.")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} must hold `name: value` lines, found {type(content).__name__}.")
+    return content
+
+
+def from_tokens(tokens: list[str]) -> dict[str, Any]:
+    """Read `--name value`, `--name=value`, `--flag` and `--no-flag` into a mapping of strings and booleans.
+
+    Raises:
+        ConfigError: a token is neither an option nor an option's value.
+    """
+    given: dict[str, Any] = {}
+    position = 0
+    while position < len(tokens):
+        token = tokens[position]
+        if not token.startswith("--") or token == "--":
+            raise ConfigError(f"Expected an option that starts with --, found {token!r}.")
+        name, equals, value = token[2:].partition("=")
+        position += 1
+        if equals:
+            given[_key(name)] = value
+            continue
+        values = []
+        while position < len(tokens) and not tokens[position].startswith("--"):
+            values.append(tokens[position])
+            position += 1
+        if values:
+            given[_key(name)] = values[0] if len(values) == 1 else values
+        elif name.startswith("no-"):
+            given[_key(name[3:])] = False
+        else:
+            given[_key(name)] = True
+    return given
+
+
+def split_sections(given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """Separate a recipe's shared options from its stage sections (`pretrain:` or `--pretrain.max_steps 10`).
+
+    Returns:
+        shared options, and one mapping of options per stage in the order the stages run.
+
+    Raises:
+        ConfigError: a section is not a mapping, or its name is not a stage.
+    """
+    shared: dict[str, Any] = {}
+    sections: dict[str, dict[str, Any]] = {}
+    for name, value in given.items():
+        stage, dot, key = name.partition(".")
+        if dot and stage not in STAGES:
+            raise ConfigError(f"{name!r}: no stage is called {stage!r}.{nearest(stage, STAGES)}")
+        if dot:
+            sections.setdefault(stage, {})[_key(key)] = value
+        elif name in STAGES:
+            if not isinstance(value, dict | None):
+                raise ConfigError(f"`{name}:` must hold the options of that stage, found {value!r}.")
+            sections[name] = {**{_key(k): v for k, v in (value or {}).items()}, **sections.get(name, {})}
+        else:
+            shared[_key(name)] = value
+    return shared, {stage: sections[stage] for stage in STAGES if stage in sections}
+
+
+def _fields(config_class: type | None) -> dict[str, Any]:
+    if config_class is None:
+        return {}
+    hints = typing.get_type_hints(config_class)
+    return {item.name: hints[item.name] for item in dataclasses.fields(config_class)}
+
+
+def _key(name: str) -> str:
+    return name.replace("-", "_")
+
+
+def _is_list(hint: Any) -> bool:
+    return typing.get_origin(hint) is list or any(typing.get_origin(part) is list for part in typing.get_args(hint))
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, (str, int, float, bool, list, dict, type(None))) else type(value).__name__
+
+
+def _without_objects(config: Any) -> Any:
+    """Data given as Python objects cannot be deep-copied into run.json, their type's name can."""
+    objects = ("data", "unlabeled", "validation", "test")
+    named = {name: _plain(getattr(config, name)) for name in objects if hasattr(config, name)}
+    return dataclasses.replace(config, **named)

@@ -1,0 +1,234 @@
+"""Canonical parts → splits: labels encoded alike, rows sorted, what is lacking split off, the pool made."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import datasets
+
+from hf_ssl.data.columns import Canonicaliser, CanonicalPart, Rows
+from hf_ssl.data.domain import DomainData
+from hf_ssl.data.fingerprint import fingerprint
+from hf_ssl.data.labels import Encoding, encoding_of, named_labels, resolve_kind
+from hf_ssl.data.leakage import drop_duplicates
+from hf_ssl.data.report import SPLITS, Ledger
+from hf_ssl.data.sources import Reading
+from hf_ssl.data.splits import carve
+from hf_ssl.data.splits import check_labels as check_classes
+from hf_ssl.data.tables import quiet
+from hf_ssl.errors import DataError
+
+
+@dataclass(frozen=True)
+class Fractions:
+    """Parts of the labelled rows that are split off where a split is lacking, and the seed of the split."""
+
+    validation: float
+    test: float
+    seed: int
+
+    def __post_init__(self) -> None:
+        for name in ("validation", "test"):
+            if not 0 <= getattr(self, name) < 1:
+                raise DataError(f"{name}_fraction must be in [0, 1), got {getattr(self, name)}.")
+        if self.validation + self.test >= 1:
+            raise DataError(
+                f"validation_fraction + test_fraction is {self.validation + self.test:g}: no row would train."
+            )
+
+
+def encode_and_sort(
+    parts: list[CanonicalPart], canonicalise: Canonicaliser, label_kind: str | None
+) -> tuple[dict[str, Rows], Encoding | None]:
+    """Encode the labels of all parts alike, then sort rows into splits: labelled ones, and the pool."""
+    ledger, kind = canonicalise.ledger, "tags" if canonicalise.tagged else label_kind
+    present = [label for part in parts for label in part.rows.labels if label is not None]
+    encoding = None
+    if present:
+        kind = resolve_kind(present, kind, ledger)
+        for part in parts:
+            part.rows.labels = named_labels(part.rows.labels, kind)
+        labelled = [part for part in parts if any(label is not None for label in part.rows.labels)]
+        every = (label for part in labelled for label in part.rows.labels)
+        encoding = encoding_of(every, kind, [part.label_names for part in labelled])
+    elif any(part.has_labels and part.split != "unlabeled" for part in parts):
+        ledger.warn("there is a label column, but no row has a label: all rows are unlabelled")
+    pieces: dict[str, list[Rows]] = {}
+    for part in parts:
+        for split, rows in _sorted_rows(part, encoding, ledger).items():
+            pieces.setdefault(split, []).append(rows)
+    return {split: _joined(found) for split, found in pieces.items()}, encoding
+
+
+def _sorted_rows(part: CanonicalPart, encoding: Encoding | None, ledger: Ledger) -> dict[str, Rows]:
+    rows = part.rows
+    with_label = [row for row, label in enumerate(rows.labels) if label is not None]
+    without = [row for row, label in enumerate(rows.labels) if label is None]
+    held_out = part.split in {"validation", "test"}
+    if encoding is None:  # nothing has labels: held-out texts still measure the self-supervised objective
+        return {str(part.split) if held_out else "unlabeled": rows}
+    found = {}
+    if with_label:
+        labelled = rows.take(with_label)
+        column = "tags" if encoding.kind == "tags" else "label"
+        with quiet():
+            dataset = labelled.dataset.add_column(column, encoding.encode(labelled.labels), feature=encoding.feature)
+        # Rows that came without a split are train; what train lacks is split off later.
+        found[part.split or "train"] = Rows(dataset, labelled.keys, labelled.labels, labelled.groups)
+    if without and held_out:
+        ledger.dropped[f"no label, in {part.split}"] += len(without)
+        if not with_label:
+            ledger.warn(
+                f"the {part.split} split has no labels ({len(without):,} rows): not used, not even as unlabelled data"
+            )
+    elif without:
+        found["unlabeled"] = rows.take(without)
+    return found
+
+
+def _joined(pieces: list[Rows]) -> Rows:
+    if len(pieces) == 1:
+        return pieces[0]
+    grouped = all(rows.groups is not None for rows in pieces)
+    return Rows(
+        datasets.concatenate_datasets([rows.dataset for rows in pieces]),
+        [key for rows in pieces for key in rows.keys],
+        [label for rows in pieces for label in rows.labels],
+        [group for rows in pieces for group in rows.groups or []] if grouped else None,
+    )
+
+
+def split_off(
+    splits: dict[str, Rows], encoded: Encoding | None, fractions: Fractions, dedup: bool, ledger: Ledger
+) -> dict[str, Rows]:
+    """Split off what labelled data lack. Repeated rows go first, so that no two copies end on two sides.
+
+    Raises:
+        DataError: nothing to train on, one class only, or too few rows or groups.
+    """
+    if encoded is None:
+        return splits
+    if "train" not in splits:
+        held_out = " and ".join(name for name in splits if name != "unlabeled")
+        raise DataError(f"There are labelled rows in {held_out}, but none to train on.")
+    sizes = {"validation": fractions.validation, "test": fractions.test}
+    sizes = {name: 0.0 if name in splits else size for name, size in sizes.items()}
+    lacking = [name for name, size in sizes.items() if size]
+    if not lacking:
+        return splits
+    check_labels(encoded, {"train": splits["train"]}, ledger)
+    splits = {**splits, **drop_duplicates({"train": splits["train"]}, dedup, ledger)}
+    train = splits["train"]
+    rows = carve(
+        train.labels,
+        encoded.kind,
+        train.groups,
+        validation_fraction=sizes["validation"],
+        test_fraction=sizes["test"],
+        seed=fractions.seed,
+        ledger=ledger,
+    )
+    ways = {"class": "by class", "multilabel": "by rarest label", "regression": "by quintile", "tags": "at random"}
+    way = "in whole groups" if train.groups else ways[encoded.kind]
+    ledger.decide(f"{' and '.join(lacking)} split off from {len(train):,} labelled rows {way}, seed {fractions.seed}")
+    return {**splits, **{name: train.take(chosen) for name, chosen in rows.items()}}
+
+
+def check_labels(encoded: Encoding | None, splits: dict[str, Rows], ledger: Ledger) -> None:
+    """See `splits.check_labels`; the pool has no labels to check."""
+    if encoded is not None:
+        check_classes(
+            encoded.kind, {name: rows.labels for name, rows in splits.items() if name != "unlabeled"}, ledger
+        )
+
+
+def add_pool(splits: dict[str, Rows], canonicalise: Canonicaliser, has_pool: bool) -> dict[str, Rows]:
+    """The pool never has labels, and words are joined to text. Where there is no pool, the texts of train are it.
+
+    Args:
+        splits: canonical rows.
+        canonicalise: what made them.
+        has_pool: the source has unlabelled data of its own. Rows that merely lack a label can be a handful of
+            forgotten ones: when they are fewer than train's, the texts of train join them.
+
+    Raises:
+        DataError: there are neither labelled nor unlabelled rows besides validation and test.
+    """
+    ledger, train, pool = canonicalise.ledger, splits.get("train"), splits.get("unlabeled")
+    if pool is None and train is None:
+        raise DataError("There is nothing to train on: only validation and test have rows.")
+    if pool is not None:
+        pool = _without_labels(pool, canonicalise)
+    if pool is not None and train is None:
+        return {**splits, "unlabeled": pool}
+    assert train is not None  # one of the two is there
+    if pool is None:
+        ledger.decide("no unlabelled rows: the pool is the texts of train, without their labels")
+        pool = _without_labels(train, canonicalise)
+    elif not has_pool and len(pool) < len(train):
+        ledger.decide(f"only {len(pool):,} rows lack a label: the pool is those and the texts of train")
+        known = set(pool.keys)
+        more = train.take([row for row, key in enumerate(train.keys) if key not in known])
+        pool = _joined([pool, _without_labels(more, canonicalise)])
+    return {**splits, "unlabeled": pool}
+
+
+def _without_labels(rows: Rows, canonicalise: Canonicaliser) -> Rows:
+    there, column = rows.dataset.column_names, canonicalise.modality.column
+    dataset = rows.dataset.remove_columns([name for name in ("label", "tags") if name in there])
+    if "tokens" in there:
+        texts = [value[0] for value in canonicalise.values(dataset)]
+        canonicalise.ledger.decide("the pool's words are joined by spaces to text")
+        with quiet():
+            plain = dataset.remove_columns([name for name in ("tokens", column) if name in there])
+            dataset = plain.add_column(column, texts, feature=datasets.Value("string"))
+    return Rows(dataset, rows.keys, [None] * len(rows), rows.groups)
+
+
+def finish(
+    splits: dict[str, Rows],
+    encoding: Encoding | None,
+    canonicalise: Canonicaliser,
+    how: Reading,
+    facts: dict[str, Any],
+) -> DomainData:
+    """Count, describe and fingerprint what is there now."""
+    splits = {name: splits[name] for name in SPLITS if name in splits}
+    kind, names = (encoding.kind, list(encoding.names)) if encoding else (None, [])
+    ledger = how.ledger
+    ledger.facts = {
+        **facts,
+        "modality": how.modality.name,
+        "files": dict(sorted(how.files.items())),
+        "columns": canonicalise.mapping,
+        "ignored_columns": sorted(canonicalise.ignored),
+        "rows": {name: len(rows) for name, rows in splits.items()},
+        "label_kind": kind,
+        "label_names": names,
+        "classes": _class_counts(splits, kind),
+        "describe": {name: _describe(rows, canonicalise) for name, rows in splits.items()},
+        **ledger.facts,
+        "fingerprint": fingerprint(splits, names),
+    }
+    return DomainData({name: rows.dataset for name, rows in splits.items()}, ledger.to_dict(), how.modality.name)
+
+
+def _describe(rows: Rows, canonicalise: Canonicaliser) -> dict[str, Any]:
+    dataset, column = rows.dataset, canonicalise.modality.column
+    if column not in dataset.column_names:
+        dataset = datasets.Dataset.from_dict({column: [value[0] for value in canonicalise.values(dataset)]})
+    return dict(canonicalise.modality.describe(dataset))
+
+
+def _class_counts(splits: dict[str, Rows], kind: str | None) -> dict[str, dict[str, int]]:
+    """Examples of every class (of every tag: words) per labelled split."""
+    if kind in {None, "regression"}:
+        return {}
+    counts = {}
+    for split, rows in splits.items():
+        if split != "unlabeled":
+            names = rows.labels if kind == "class" else [name for row in rows.labels for name in row]
+            counts[split] = dict(sorted(Counter(names).items()))
+    return counts

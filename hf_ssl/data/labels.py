@@ -1,0 +1,212 @@
+"""Labels: which kind they are, how they are named, how they are stored. The kind is never guessed from a dtype."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import datasets
+import numpy as np
+
+from hf_ssl.data.report import Ledger
+from hf_ssl.errors import DataError, nearest
+
+KINDS = ("class", "multilabel", "regression", "tags")
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How labels are stored.
+
+    Attributes:
+        kind: one of `KINDS`.
+        names: class or tag names in the order of their numbers; empty for regression.
+    """
+
+    kind: str
+    names: tuple[str, ...] = ()
+
+    @property
+    def feature(self) -> Any:
+        if self.kind == "class":
+            return datasets.ClassLabel(names=list(self.names))
+        if self.kind == "tags":
+            return datasets.List(datasets.ClassLabel(names=list(self.names)))
+        value = datasets.Value("float32")
+        return datasets.List(value) if self.kind == "multilabel" else value
+
+    def encode(self, labels: Iterable[Any]) -> list[Any]:
+        """Named labels to numbers; None stays None."""
+        number = {name: place for place, name in enumerate(self.names)}
+        if self.kind == "regression":
+            return list(labels)
+        if self.kind == "class":
+            return [None if label is None else number[label] for label in labels]
+        if self.kind == "tags":
+            return [None if label is None else [number[tag] for tag in label] for label in labels]
+        return [None if label is None else self._multi_hot(label, number) for label in labels]
+
+    def _multi_hot(self, label: Sequence[str], number: dict[str, int]) -> list[float]:
+        row = [0.0] * len(self.names)
+        for name in label:
+            row[number[name]] = 1.0
+        return row
+
+
+def raw_labels(column: Iterable[Any], feature: Any) -> tuple[list[Any], list[str] | None]:
+    """A label column with None for "no label" and with names in place of `ClassLabel` numbers.
+
+    Returns:
+        The labels, and the names that a `ClassLabel` lists in their order (None for every other feature).
+    """
+    inner = feature.feature if isinstance(feature, (datasets.List, datasets.LargeList)) else feature
+    if not isinstance(inner, datasets.ClassLabel):
+        return [None if _is_missing(value) else value for value in column], None
+    names = list(inner.names)
+    if inner is feature:
+        # -1 is the Hub's way to say that a row (of a test or an "unsupervised" split) has no label.
+        return [None if value is None or value < 0 else names[value] for value in column], names
+    return [None if row is None else [names[value] for value in row] for row in column], names
+
+
+def resolve_kind(labels: Iterable[Any], given: str | None, ledger: Ledger) -> str:
+    """The kind of label, by a rule that is printed.
+
+    `label_kind` when it is given. Else strings, integers and booleans are classes, and lists are several labels per
+    row. Numbers with a fraction can be ratings or class ids: that has to be said.
+
+    Raises:
+        DataError: the kind is open, or no such kind exists.
+    """
+    if given is not None:
+        if given not in KINDS:
+            raise DataError(f"label_kind={given!r} does not exist.{nearest(given, KINDS)} Known: {', '.join(KINDS)}.")
+        ledger.decide(f"label_kind={given}, as given")
+        return given
+    present = [label for label in labels if label is not None]
+    if all(isinstance(label, (list, tuple, np.ndarray)) for label in present):
+        ledger.decide("label_kind=multilabel, because the labels are lists")
+        return "multilabel"
+    if any(isinstance(label, (float, np.floating)) for label in present):
+        raise DataError(
+            "The labels are floating-point numbers, which leaves open what they mean: say label_kind='regression' for "
+            "amounts, or label_kind='class' for class numbers (pandas turns 0, 1 into 0.0, 1.0 beside empty cells)."
+        )
+    if not all(isinstance(label, (str, int, bool, np.integer, np.bool_)) for label in present):
+        kinds = sorted({type(label).__name__ for label in present})
+        raise DataError(
+            f"Labels of type {', '.join(kinds)} are not understood; use text, whole numbers or lists of text."
+        )
+    texts = {str(label) for label in present}
+    if all(_as_float(text) is not None for text in texts) and not all(_as_int(text) is not None for text in texts):
+        raise DataError(
+            "The labels are numbers with a fraction: say label_kind='regression' for amounts, or label_kind='class'."
+        )
+    ledger.decide("label_kind=class, because the labels are text or whole numbers")
+    if any("|" in text for text in texts):
+        ledger.warn("labels contain '|'; if that separates several labels of one row, say label_kind='multilabel'")
+    return "class"
+
+
+def named_labels(labels: Sequence[Any], kind: str) -> list[Any]:
+    """Labels as names: `str`, list of `str` (several labels, tags), or `float` (regression).
+
+    Raises:
+        DataError: a label does not fit the kind.
+    """
+    if kind == "class":
+        return [None if label is None else _name(label, kind) for label in labels]
+    if kind == "regression":
+        return [None if label is None else _amount(label) for label in labels]
+    rows = [None if label is None else _as_list(label, kind) for label in labels]
+    if kind == "multilabel" and _are_multi_hot(rows):
+        rows = [None if row is None else [place for place, value in enumerate(row) if value] for row in rows]
+    return [None if row is None else [_name(label, kind) for label in row] for row in rows]
+
+
+def encoding_of(labels: Iterable[Any], kind: str, given_names: Sequence[list[str] | None]) -> Encoding:
+    """Names and their order, from the data: sorted, numbers by their value, the tag `O` first.
+
+    A `ClassLabel` that all parts share keeps its own order.
+    """
+    if kind == "regression":
+        return Encoding(kind)
+    present = [label for label in labels if label is not None]
+    found = set(present) if kind == "class" else {name for row in present for name in row}
+    listed = [names for names in given_names if names is not None]
+    if listed and len(listed) == len(given_names) and all(names == listed[0] for names in listed):
+        if found <= set(listed[0]):
+            return Encoding(kind, tuple(listed[0]))
+    return Encoding(kind, tuple(sort_names(found, kind)))
+
+
+def sort_names(names: Iterable[str], kind: str = "class") -> list[str]:
+    """Stable order of class names: by value when all are numbers, else alphabetical; the tag `O` comes first."""
+    found = sorted(set(names))
+    if found and all(_as_float(name) is not None for name in found):
+        return sorted(found, key=lambda name: (_as_float(name), name))
+    return sorted(found, key=lambda name: (name != "O", name)) if kind == "tags" else found
+
+
+def _is_missing(value: Any) -> bool:
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return True
+    return isinstance(value, (float, np.floating)) and math.isnan(value)
+
+
+def _name(label: Any, kind: str) -> str:
+    if isinstance(label, (float, np.floating)):
+        if not float(label).is_integer():
+            raise DataError(
+                f"label_kind={kind!r}, but a label is {float(label)}; for amounts say label_kind='regression'."
+            )
+        label = int(label)
+    return str(label).strip()
+
+
+def _amount(label: Any) -> float:
+    number = _as_float(str(label)) if not isinstance(label, (list, tuple, dict)) else None
+    if number is None or not math.isfinite(number):
+        raise DataError(f"label_kind='regression', but a label is {label!r}, which is not a finite number.")
+    return number
+
+
+def _as_list(label: Any, kind: str) -> list[Any]:
+    if isinstance(label, str):
+        separator = "|" if kind == "multilabel" else None
+        return [part for part in label.split(separator) if part.strip()]
+    if isinstance(label, (list, tuple, np.ndarray)):
+        return list(label)
+    if kind == "multilabel":
+        return [label]
+    raise DataError(f"label_kind='tags' needs one list of tags per row, found {type(label).__name__}.")
+
+
+def _are_multi_hot(rows: Sequence[list[Any] | None]) -> bool:
+    """Rows of zeros and ones of one length, where a list of class ids would have to repeat an id or use floats."""
+    present = [row for row in rows if row is not None]
+    if len({len(row) for row in present}) != 1 or not all(_is_bit(value) for row in present for value in row):
+        return False
+    return any(isinstance(value, (float, bool, np.bool_, np.floating)) for row in present for value in row) or any(
+        len(set(row)) < len(row) for row in present
+    )
+
+
+def _is_bit(value: Any) -> bool:
+    return not isinstance(value, str) and value in (0, 1)
+
+
+def _as_int(text: str) -> int | None:
+    try:
+        return int(text)
+    except ValueError:
+        return None
+
+
+def _as_float(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None

@@ -1,0 +1,232 @@
+"""Repeated rows, and rows of the pool or of train that are also in validation or test."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hf_ssl.data.columns import Rows
+from hf_ssl.data.near import NearIndex, hash_pieces, search_all
+from hf_ssl.data.report import MAX_LISTED, Ledger
+from hf_ssl.errors import DataError, nearest
+
+# Who is checked against whom. Test never loses a row; validation loses what is in test, because choosing a model on
+# test rows is a leak too.
+CHECKS = {"unlabeled": ("validation", "test"), "train": ("validation", "test"), "validation": ("test",)}
+NOTHING = hash_pieces(())
+MODES = ("strip", "fail", "allow")
+Values = Callable[[Any], Iterable[tuple[Any, ...]]]
+
+
+def drop_duplicates(splits: dict[str, Rows], dedup: bool, ledger: Ledger) -> dict[str, Rows]:
+    """Keep the first of equal rows within the pool and within train; validation and test are only counted.
+
+    Texts that occur with different labels are reported as conflicts; the first label is kept.
+    """
+    report: dict[str, Any] = {}
+    kept = {}
+    for split, rows in splits.items():
+        first: dict[str, int] = {}
+        repeated = [row for row, key in enumerate(rows.keys) if first.setdefault(key, row) != row]
+        conflicts = {
+            rows.keys[row] for row in repeated if not _same(rows.labels[row], rows.labels[first[rows.keys[row]]])
+        }
+        removed = bool(repeated) and dedup and split in {"unlabeled", "train"}
+        report[split] = {
+            "rows": len(repeated),
+            "removed": removed,
+            "conflicts": len(conflicts),
+            "conflict_ids": rows.ids(sorted(first[key] for key in conflicts)[:MAX_LISTED]),
+        }
+        if conflicts:
+            ledger.warn(
+                f"{split}: {len(conflicts):,} texts occur with different labels"
+                + ("; the first label was kept" if removed else "")
+            )
+        kept[split] = rows.take(sorted(first.values())) if removed else rows
+    ledger.facts["duplicates"] = _merged(ledger.facts.get("duplicates", {}), report)
+    return kept
+
+
+@dataclass(frozen=True)
+class LeakCheck:
+    """What to look for and what to do about it.
+
+    Attributes:
+        mode: `"strip"` removes leaks (never from test), `"fail"` raises, `"allow"` keeps them and warns.
+        near: look for similar content too, not only for equal content.
+        threshold: Jaccard similarity of the shingles from which content counts as similar.
+    """
+
+    mode: str = "strip"
+    near: bool = True
+    threshold: float = 0.85
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise DataError(
+                f"leakage={self.mode!r} does not exist.{nearest(self.mode, MODES)} Known: {', '.join(MODES)}."
+            )
+        if not 0 < self.threshold <= 1:
+            raise DataError(f"near_threshold must be in (0, 1], got {self.threshold}.")
+
+
+def guard(splits: dict[str, Rows], values: Values, modality: Any, check: LeakCheck, ledger: Ledger) -> dict[str, Rows]:
+    """Find rows of the pool, train and validation that repeat held-out rows, and do what `check.mode` says.
+
+    Args:
+        splits: canonical rows of every split.
+        values: content of canonical rows.
+        modality: gives `shingles`; when it gives None, only exact copies are looked for.
+        check: what to look for.
+        ledger: gets `leaks`, with counts and ids.
+
+    Raises:
+        DataError: a leak with `mode="fail"`, or nothing is left of a split.
+    """
+    found = _exact(splits)
+    if check.near:
+        _add_near(found, splits, values, modality, check.threshold, ledger)
+    ledger.facts["leaks"] = [
+        _describe(split, against, splits[split], hits)
+        for (split, against), hits in found.items()
+        if hits["exact"] or hits["near"]
+    ]
+    if not ledger.facts["leaks"]:
+        return splits
+    return _act(splits, found, check.mode, ledger)
+
+
+def straddling_groups(splits: dict[str, Rows], mode: str, ledger: Ledger) -> dict[str, Rows]:
+    """Groups that the source itself has on two sides: train (and validation) give them up, the pool is reported.
+
+    The pool carries no labels, so a group that it shares with test is a milder matter: it is counted and kept.
+    """
+    report: dict[str, Any] = {
+        "per_split": {name: len(set(rows.groups)) for name, rows in splits.items() if rows.groups}
+    }
+    kept = dict(splits)
+    for split, against in CHECKS.items():
+        held = {group for name in against if name in kept for group in kept[name].groups or []}
+        groups = kept[split].groups if split in kept else None
+        bad = [row for row, group in enumerate(groups or []) if group in held]
+        if not bad or groups is None:
+            continue
+        count = len({groups[row] for row in bad})
+        text = f"{count:,} groups ({len(bad):,} rows) of {split} are also in {' or '.join(against)}"
+        report.setdefault("shared", {})[split] = {"groups": count, "rows": len(bad)}
+        if split == "unlabeled" or mode == "allow":
+            ledger.warn(f"{text}; kept")
+        elif mode == "fail":
+            raise DataError(f"{text}. leakage='strip' removes them from {split}.")
+        else:
+            gone = set(bad)
+            kept[split] = _not_empty(kept[split].take([row for row in range(len(groups)) if row not in gone]), split)
+            ledger.warn(f"{text}; removed from {split}")
+    ledger.facts["groups"] = report
+    return kept
+
+
+def _exact(splits: dict[str, Rows]) -> dict[tuple[str, str], dict[str, list[int]]]:
+    found = {}
+    for split, against in CHECKS.items():
+        for held_out in against:
+            if split in splits and held_out in splits:
+                held = set(splits[held_out].keys)
+                rows = [row for row, key in enumerate(splits[split].keys) if key in held]
+                found[split, held_out] = {"exact": rows, "near": []}
+    return found
+
+
+def _add_near(
+    found: dict[tuple[str, str], dict[str, list[int]]],
+    splits: dict[str, Rows],
+    values: Values,
+    modality: Any,
+    threshold: float,
+    ledger: Ledger,
+) -> None:
+    indexes: dict[str, NearIndex] = {}
+    for held_out in sorted({against for _, against in found}):
+        targets = list(_pieces(splits[held_out], values, modality))
+        if targets and all(pieces is None for pieces in targets):
+            ledger.decide(f"{modality.name} has no near-duplicate check: only exact copies were looked for")
+            return
+        indexes[held_out] = NearIndex([NOTHING if pieces is None else pieces for pieces in targets], threshold)
+    for split in CHECKS:
+        searched = {held_out: index for held_out, index in indexes.items() if (split, held_out) in found}
+        if not searched:
+            continue
+        known = indexes[split].targets if split in indexes else _pieces(splits[split], values, modality)
+        for held_out, rows in search_all(searched, (NOTHING if p is None else p for p in known)).items():
+            exact = set(found[split, held_out]["exact"])
+            found[split, held_out]["near"] = [row for row in rows if row not in exact]
+
+
+def _pieces(rows: Rows, values: Values, modality: Any) -> Iterator[np.ndarray | None]:
+    for value in values(rows.dataset):
+        sets = [modality.shingles(part) for part in value]
+        if any(pieces is None for pieces in sets):
+            yield None
+        elif len(sets) == 1:
+            yield hash_pieces(sets[0])
+        else:
+            yield hash_pieces(f"{side}\x1f{piece}" for side, pieces in enumerate(sets) for piece in pieces)
+
+
+def _describe(split: str, against: str, rows: Rows, hits: dict[str, list[int]]) -> dict[str, Any]:
+    ids = rows.ids(sorted([*hits["exact"], *hits["near"]])[:MAX_LISTED])
+    return {"split": split, "against": against, "exact": len(hits["exact"]), "near": len(hits["near"]), "ids": ids}
+
+
+def _act(
+    splits: dict[str, Rows], found: dict[tuple[str, str], dict[str, list[int]]], mode: str, ledger: Ledger
+) -> dict[str, Rows]:
+    leaks = ledger.facts["leaks"]
+    text = "; ".join(
+        f"{leak['exact'] + leak['near']:,} rows of {leak['split']} are also in {leak['against']}" for leak in leaks
+    )
+    if mode == "fail":
+        raise DataError(
+            f"Leakage: {text} (ids: {', '.join(leaks[0]['ids'][:5])}). "
+            "leakage='strip' removes them, leakage='allow' keeps them."
+        )
+    if mode == "allow":
+        warning = f"TRANSDUCTIVE: {text}, and leakage='allow' keeps them. Results will not hold for new data."
+        ledger.warn(warning)
+        warnings.warn(warning, stacklevel=4)
+        return splits
+    kept = dict(splits)
+    for split in CHECKS:
+        gone = {row for (name, _), hits in found.items() if name == split for row in (*hits["exact"], *hits["near"])}
+        if gone:
+            kept[split] = _not_empty(
+                splits[split].take([row for row in range(len(splits[split])) if row not in gone]), split
+            )
+    return kept
+
+
+def _not_empty(rows: Rows, split: str) -> Rows:
+    if not len(rows):
+        raise DataError(
+            f"Nothing is left of {split}: every row of it is also in validation or test (or shares a group with them)."
+        )
+    return rows
+
+
+def _merged(earlier: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
+    """Numbers of a second pass over the same split, after a first one that removed rows, add up."""
+    merged = dict(earlier)
+    for split, found in later.items():
+        if split not in merged or found["rows"]:
+            merged[split] = found
+    return merged
+
+
+def _same(a: Any, b: Any) -> bool:
+    return a == b or json.dumps(a) == json.dumps(b)

@@ -1,0 +1,103 @@
+"""A spreadsheet that labels files: one row per file, found by path, name, or name without suffix."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path, PurePosixPath
+
+import datasets
+
+from hf_ssl.data.report import Ledger
+from hf_ssl.errors import DataError
+
+FILE_COLUMNS = (
+    "path",
+    "file",
+    "file_name",
+    "filename",
+    "file_path",
+    "filepath",
+    "name",
+    "image",
+    "audio",
+    "text_file",
+    "id",
+)
+
+
+def join_sheet(dataset: datasets.Dataset, sheet: datasets.Dataset, ledger: Ledger) -> datasets.Dataset:
+    """Add the sheet's columns to rows that have a `path`.
+
+    A sheet's entry is matched by the path below the source's folder, else by file name, else by file name without
+    suffix; a file without an entry gets None in every column.
+
+    Raises:
+        DataError: no column names files, nothing matches, or an entry fits several files.
+    """
+    if "path" not in dataset.column_names:
+        raise DataError(
+            "labels=... labels files; this source is a table, whose label is a column: use label_column=..."
+        )
+    key = _file_column(sheet)
+    entries = [PurePosixPath(str(value).replace("\\", "/")).as_posix() for value in sheet[key]]
+    rows = _match(dataset["path"], entries)
+    found = [row for row in rows if row is not None]
+    if not found:
+        raise DataError(
+            f"No file is named in column {key!r} of the label sheet. "
+            f"A file: {dataset['path'][0]!r}; an entry: {entries[0]!r}."
+        )
+    if len(set(found)) < len(entries):
+        ledger.warn(
+            f"label sheet: {len(entries) - len(set(found)):,} of {len(entries):,} entries name no file that was found"
+        )
+    if len(found) < len(rows):
+        ledger.decide(
+            f"label sheet: {len(rows) - len(found):,} of {len(rows):,} rows are of files it does not name: unlabelled"
+        )
+    for name in sheet.column_names:
+        if name != key and name not in dataset.column_names:
+            values = sheet[name][:]
+            column = [None if row is None else values[row] for row in rows]
+            dataset = dataset.add_column(name, column, feature=sheet.features[name])
+    return dataset
+
+
+def _file_column(sheet: datasets.Dataset) -> str:
+    lower = {name.lower(): name for name in reversed(sheet.column_names)}
+    for name in FILE_COLUMNS:
+        if name in lower:
+            return lower[name]
+    raise DataError(
+        f"The label sheet needs a column that names the files ({', '.join(FILE_COLUMNS[:4])} ...); "
+        f"its columns are {', '.join(sheet.column_names)}."
+    )
+
+
+def _match(paths: list[str], entries: list[str]) -> list[int | None]:
+    """Row of the sheet for every path."""
+    ways = (lambda text: text, lambda text: Path(text).name, lambda text: Path(text).name.split(".")[0])
+    rows: list[int | None] = [None] * len(paths)
+    open_entries = set(range(len(entries)))
+    for way in ways:
+        files: dict[str, set[str]] = defaultdict(set)
+        for path, row in zip(paths, rows, strict=True):
+            if row is None:
+                files[way(path)].add(path)
+        chosen: dict[str, int] = {}
+        for row in sorted(open_entries):
+            fitting = files.get(way(entries[row]), set())
+            if len(fitting) > 1:
+                raise DataError(
+                    f"Entry {entries[row]!r} of the label sheet fits {len(fitting)} files, such as "
+                    f"{' and '.join(sorted(fitting)[:2])}; write the path below the data folder."
+                )
+            for path in fitting:
+                if path in chosen:
+                    raise DataError(f"The label sheet has two entries for {path!r}.")
+                chosen[path] = row
+        for place, path in enumerate(paths):
+            if rows[place] is None and path in chosen:
+                rows[place] = chosen[path]
+        open_entries -= set(chosen.values())
+    return rows

@@ -1,0 +1,232 @@
+"""Splitting labelled rows by class and by group, and choosing few labels per class."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import datasets
+import numpy as np
+
+from hf_ssl.data.report import Ledger
+from hf_ssl.errors import DataError
+
+REGRESSION_BINS = 5
+
+
+def carve(
+    labels: Sequence[Any],
+    kind: str,
+    groups: Sequence[str] | None,
+    *,
+    validation_fraction: float,
+    test_fraction: float,
+    seed: int,
+    ledger: Ledger,
+) -> dict[str, list[int]]:
+    """Split labelled rows into `train`, `validation` and `test`; a fraction of 0 makes no such split.
+
+    Classes are spread evenly (several labels: by the rarest one of the row; amounts: by quintile), a group is never on
+    two sides, and the same seed gives the same split.
+
+    Args:
+        labels: label names (amounts for regression) of every row.
+        kind: kind of label.
+        groups: group of every row, or None.
+        validation_fraction: part of all rows, in [0, 1).
+        test_fraction: part of all rows, in [0, 1).
+        seed: seed of the split.
+        ledger: told about every fallback.
+
+    Returns:
+        Sorted row numbers of every split that was asked for.
+
+    Raises:
+        DataError: too few rows or groups to split off what was asked for.
+    """
+    strata = stratum_of(labels, kind)
+    rest, splits = np.arange(len(labels)), {}
+    left = 1.0
+    for split, fraction in (("test", test_fraction), ("validation", validation_fraction)):
+        if fraction:
+            rest, held = _hold_out(rest, strata, groups, fraction / left, seed, split, ledger)
+            splits[split] = held.tolist()
+            left -= fraction
+    return {"train": rest.tolist(), **splits}
+
+
+def stratum_of(labels: Sequence[Any], kind: str) -> np.ndarray:
+    """Number of the stratum of each row (all 0: no strata), int64 `(rows,)`."""
+    if kind == "class":
+        return np.unique(np.array(labels, dtype=object).astype(str), return_inverse=True)[1]
+    if kind == "multilabel":
+        counts = Counter(name for row in labels for name in row)
+        rarest = [min(row, key=lambda name: (counts[name], name), default="") for row in labels]
+        return np.unique(np.array(rarest, dtype=object).astype(str), return_inverse=True)[1]
+    if kind == "regression" and len(labels) >= 10 * REGRESSION_BINS:
+        amounts = np.asarray(labels, dtype=np.float64)
+        return np.digitize(amounts, np.quantile(amounts, np.linspace(0, 1, REGRESSION_BINS + 1)[1:-1]))
+    return np.zeros(len(labels), dtype=np.int64)
+
+
+def check_labels(kind: str, labels: dict[str, Sequence[Any]], ledger: Ledger) -> None:
+    """Every class must be learnable: two classes at least, and none that only validation or test has.
+
+    Args:
+        kind: kind of label.
+        labels: split → label names.
+        ledger: unseen tags or multi-label names are only warned about, because rare ones are common there.
+
+    Raises:
+        DataError: one class only, or a class that `train` has no example of.
+    """
+    if kind == "regression" or "train" not in labels:
+        return
+    names = {split: _names_in(kind, rows) for split, rows in labels.items()}
+    known = names["train"]
+    if kind == "class" and len(known) < 2:
+        raise DataError(
+            f"All {len(labels['train']):,} labelled rows have the same class ({', '.join(known)}); two are needed."
+        )
+    for split in ("validation", "test"):
+        unseen = sorted(names.get(split, set()) - known)
+        if unseen:
+            shown = ", ".join(unseen[:5]) + (f" and {len(unseen) - 5} more" if len(unseen) > 5 else "")
+            text = f"{split} has {len(unseen)} labels that train has no example of: {shown}"
+            if kind == "class":
+                raise DataError(f"{text}. Move some to train, remove those rows, or check how the classes are spelt.")
+            ledger.warn(text)
+
+
+def few_label_subset(
+    dataset: datasets.Dataset, per_class: int, seed: int = 0, *, column: str = "label", incomplete: str = "raise"
+) -> list[int]:
+    """Rows of a balanced subset with `per_class` examples of every class.
+
+    Subsets of one seed are nested (4 ⊂ 16 ⊂ 64), and the smaller one is the beginning of the larger. Which rows are
+    chosen depends on their ids and the seed only, not on the order of the rows or on other rows being there. Groups
+    play no role.
+
+    Args:
+        dataset: labelled rows, `column` being a `ClassLabel`.
+        per_class: examples of every class, at least 1.
+        seed: seed of the draw.
+        column: column of the class.
+        incomplete: what to do about classes with fewer rows: `"raise"`, or `"keep"` what there is and warn.
+
+    Returns:
+        Row numbers: one of every class, then a second of every class, and so on.
+
+    Raises:
+        DataError: the labels are no classes, or a class has too few rows.
+    """
+    if incomplete not in {"raise", "keep"}:
+        raise DataError(f"incomplete={incomplete!r} must be 'raise' or 'keep'.")
+    if per_class < 1:
+        raise DataError(f"per_class must be at least 1, got {per_class}.")
+    feature = dataset.features.get(column)
+    if not isinstance(feature, datasets.ClassLabel):
+        raise DataError(f"Labels per class need a column {column!r} of classes; here it is {feature}.")
+    ids = list(dataset["id"]) if "id" in dataset.column_names else [str(row) for row in range(len(dataset))]
+    by_class: dict[int, list[int]] = defaultdict(list)
+    for row, label in enumerate(dataset[column]):
+        if label is not None:
+            by_class[label].append(row)
+    short = {
+        name: len(by_class[number]) for number, name in enumerate(feature.names) if len(by_class[number]) < per_class
+    }
+    if short:
+        shown = ", ".join(f"{name} ({count})" for name, count in list(short.items())[:10])
+        text = f"{len(short)} classes have fewer than {per_class} examples: {shown}"
+        if incomplete == "raise":
+            raise DataError(f"{text}. Ask for fewer, or take what there is with incomplete='keep'.")
+        warnings.warn(text, stacklevel=2)
+    drawn = [
+        sorted(by_class[number], key=lambda row: _draw(seed, ids[row]))[:per_class]
+        for number in range(len(feature.names))
+    ]
+    return [rows[place] for place in range(per_class) for rows in drawn if place < len(rows)]
+
+
+def _draw(seed: int, row_id: str) -> bytes:
+    return hashlib.blake2b(f"{seed}/{row_id}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
+
+
+def _names_in(kind: str, labels: Sequence[Any]) -> set[str]:
+    return set(labels) if kind == "class" else {name for row in labels for name in row}
+
+
+def _hold_out(
+    rows: np.ndarray,
+    strata: np.ndarray,
+    groups: Sequence[str] | None,
+    fraction: float,
+    seed: int,
+    split: str,
+    ledger: Ledger,
+) -> tuple[np.ndarray, np.ndarray]:
+    if groups is not None:
+        kept, held = _hold_out_groups(
+            strata[rows], np.array([groups[row] for row in rows], dtype=object), fraction, seed, split
+        )
+    else:
+        kept, held = _hold_out_rows(strata[rows], fraction, seed, split, ledger)
+    return np.sort(rows[kept]), np.sort(rows[held])
+
+
+def _hold_out_rows(
+    strata: np.ndarray, fraction: float, seed: int, split: str, ledger: Ledger
+) -> tuple[np.ndarray, np.ndarray]:
+    from sklearn.model_selection import StratifiedShuffleSplit
+
+    _, strata, counts = np.unique(strata, return_inverse=True, return_counts=True)
+    single = counts[strata] == 1
+    movable = np.flatnonzero(~single)
+    classes = int((counts > 1).sum())
+    size = max(1, round(fraction * len(strata)))
+    if size < classes:
+        ledger.decide(f"{split}: {classes} rows instead of {size}, one for every class")
+        size = classes
+    if classes == 0 or len(movable) - size < classes:
+        raise DataError(
+            f"{len(strata)} labelled rows of {len(counts)} classes are too few to split off {split}. "
+            f"Give {split}=..., set {split}_fraction=0, or label more. (Amounts need label_kind='regression'.)"
+        )
+    if single.any():
+        ledger.warn(f"{int(single.sum())} classes have a single row left: it stays in train, {split} has none of them")
+    splitter = StratifiedShuffleSplit(n_splits=1, test_size=size, random_state=seed)
+    kept, held = next(splitter.split(np.zeros((len(movable), 1)), strata[movable]))
+    return np.concatenate([movable[kept], np.flatnonzero(single)]), movable[held]
+
+
+def _hold_out_groups(
+    strata: np.ndarray, groups: np.ndarray, fraction: float, seed: int, split: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of several ways to split whole groups, the one that loses no class from either side and is closest in size."""
+    from sklearn.model_selection import GroupShuffleSplit, StratifiedGroupKFold
+
+    count = len(set(groups.tolist()))
+    if count < 2:
+        raise DataError(
+            f"{split} cannot be split off: all {len(groups)} rows left are of one group. "
+            f"Give {split}=..., or set {split}_fraction=0."
+        )
+    folds = min(max(2, round(1 / fraction)), count)
+    nothing = np.zeros((len(groups), 1))
+    shuffled = GroupShuffleSplit(n_splits=8, test_size=max(1, round(fraction * count)), random_state=seed)
+    ways = list(shuffled.split(nothing, groups=groups))
+    if np.bincount(strata).max() >= folds and count <= 20_000:  # its cost grows with groups x folds, in Python
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="The least populated class")
+            stratified = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
+            ways += [way for way in stratified.split(nothing, strata, groups) if len(way[0]) and len(way[1])]
+    classes = len(np.unique(strata))
+
+    def cost(way: tuple[np.ndarray, np.ndarray]) -> tuple[int, int, float]:
+        kept, held = (len(np.unique(strata[rows])) for rows in way)
+        return classes - kept, classes - held, abs(len(way[1]) - fraction * len(groups))
+
+    return min(ways, key=cost)

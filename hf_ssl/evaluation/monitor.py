@@ -1,0 +1,220 @@
+"""Watch a backbone while it is being adapted: is it healthy, how far has it moved, is it better than it was?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from hf_ssl.errors import TrainingError
+from hf_ssl.evaluation.health import collapsed, health
+from hf_ssl.evaluation.probe_scores import ProbeScore, cross_validated_probe, paired_difference
+from hf_ssl.run import append_jsonl, say
+from hf_ssl.trainable import Trainable
+
+BETTER, WORSE, SAME = "better than the start", "worse than the start", "no better than the start"
+
+
+class Monitor:
+    """Measures at step 0 and at evenly spaced points; keeps the best point; stops a run that collapses or only harms.
+
+    With labels the measure of quality is a cross-validated linear probe on the labelled *training* split, on the same
+    folds every time, so each point is compared with the start fold by fold. Without labels it is the objective's loss
+    on held-out data. The test split is never looked at.
+
+    Args:
+        module: what is being trained; its `state_dict` is what is kept.
+        folder: gets `monitor.jsonl` and the best weights.
+        embed: gives the features of the health examples.
+        evaluate: gives the objective's mean loss on held-out data, and its metrics.
+        embed_labelled, targets, problem_type: features and targets of the labelled training split, when there is one.
+        points: number of measurements after step 0.
+        keep: `"best"` or `"last"`.
+        patience: stop after so many measurements in a row that are clearly worse than the start.
+        on_collapse: `"stop"` raises, `"warn"` only says so.
+    """
+
+    def __init__(
+        self,
+        module: Trainable,
+        folder: Path,
+        *,
+        embed: Callable[[], np.ndarray],
+        evaluate: Callable[[], dict[str, float]],
+        embed_labelled: Callable[[], np.ndarray] | None = None,
+        targets: np.ndarray | None = None,
+        problem_type: str = "single_label_classification",
+        points: int = 5,
+        keep: str = "best",
+        patience: int = 2,
+        seed: int = 0,
+        resume: bool = False,
+    ) -> None:
+        self.module, self.folder = module, folder
+        self.embed, self.evaluate = embed, evaluate
+        self.embed_labelled, self.targets, self.problem_type = embed_labelled, targets, problem_type
+        self.points, self.keep, self.patience, self.seed = points, keep, patience, seed
+        self.history: list[dict[str, Any]] = []
+        self.best_step = 0
+        self.worse_in_a_row = 0
+        self._start_features: np.ndarray | None = None
+        self._start_probe: ProbeScore | None = None
+        self._best_probe: float = -np.inf
+        if resume and self._log.exists():
+            self._recall()
+        else:
+            self._log.unlink(missing_ok=True)
+
+    @property
+    def _log(self) -> Path:
+        return self.folder / "monitor.jsonl"
+
+    @property
+    def _best_file(self) -> Path:
+        return self.folder / "checkpoints" / "best.safetensors"
+
+    @property
+    def _start_file(self) -> Path:
+        return self.folder / "checkpoints" / "start.npz"
+
+    def due(self, step: int, total: int) -> bool:
+        """True at `points` evenly spaced steps, the last step included."""
+        marks = {max(1, round(total * point / self.points)) for point in range(1, self.points + 1)}
+        return step in marks
+
+    def saved(self, checkpoint: Path) -> None:
+        """Nothing to do: measurements and best weights are on disk the moment they are made."""
+
+    def at(self, step: int, total: int) -> bool:
+        """Measure now.
+
+        Returns:
+            True when the run should stop.
+
+        Raises:
+            TrainingError: the features collapsed.
+        """
+        features = self.embed()
+        numbers = health(features, self._start_features if step else features)
+        record: dict[str, Any] = {"step": step, "of": total, **self.evaluate(), **numbers}
+        probe = self._probe(record, first=step == 0)
+        if step == 0:
+            self._start_features, self._start_probe = features, probe
+            self._best_file.parent.mkdir(parents=True, exist_ok=True)
+            np.savez(self._start_file, features=features, probe=probe.scores if probe else np.zeros(0))
+        self.history.append(record)
+        append_jsonl(self._log, record)
+        reason = collapsed(numbers, self._start_health if step else None)
+        if step == 0:
+            self._start_health = numbers
+        self._keep_if_best(record)
+        say(self._line(record))
+        if reason and step:
+            raise TrainingError(
+                f"Collapse at step {step}: {reason} The start checkpoint is unharmed. Lower --learning_rate."
+            )
+        self.worse_in_a_row = self.worse_in_a_row + 1 if record.get("against_start") == WORSE else 0
+        if self.patience and self.worse_in_a_row >= self.patience:
+            say(f"  stopping: {self.worse_in_a_row} measurements in a row were worse than the start")
+            return True
+        return False
+
+    def finish(self) -> dict[str, Any]:
+        """Put the kept point back into the module and sum up.
+
+        Returns:
+            `kept_step`, `outcome` (in words), and the records of the start and of the kept point.
+        """
+        start, last = self.history[0], self.history[-1]
+        step = self.best_step if self.keep == "best" else last["step"]
+        if step != last["step"]:
+            self.module.load_state_dict(load_file(self._best_file))
+        kept = next(record for record in reversed(self.history) if record["step"] == step)
+        outcome = kept.get("against_start") or (BETTER if kept["eval_loss"] < start["eval_loss"] else SAME)
+        if step == 0:
+            outcome = SAME
+        self._best_file.unlink(missing_ok=True)
+        return {"kept_step": step, "outcome": outcome, "start": start, "kept": kept}
+
+    def _probe(self, record: dict[str, Any], first: bool) -> ProbeScore | None:
+        if self.embed_labelled is None or self.targets is None:
+            return None
+        probe = cross_validated_probe(
+            self.embed_labelled(), self.targets, seed=self.seed, problem_type=self.problem_type
+        )
+        record.update(probe=probe.mean, probe_metric=probe.metric, probe_standard_error=probe.standard_error)
+        if not first and self._start_probe is not None:
+            difference, error = paired_difference(self._start_probe, probe)
+            word = BETTER if difference > error else WORSE if difference < -error else SAME
+            record.update(probe_difference=difference, probe_difference_error=error, against_start=word)
+        return probe
+
+    def _keep_if_best(self, record: dict[str, Any]) -> None:
+        """The start is beaten only by a probe clearly above it; later points by any better probe (or lower loss)."""
+        quality = record["probe"] if "probe" in record else -record["eval_loss"]
+        wins = quality > self._best_probe and record.get("against_start", BETTER) == BETTER
+        if record["step"] == 0 or wins:
+            self._best_probe, self.best_step = quality, record["step"]
+            save_file(
+                {name: tensor.detach().cpu().contiguous() for name, tensor in self.module.state_dict().items()},
+                self._best_file,
+            )
+
+    def _line(self, record: dict[str, Any]) -> str:
+        parts = [f"  measured at {record['step']}/{record['of']}:  loss {record['eval_loss']:.4f}"]
+        if "probe" in record:
+            parts.append(
+                f"probe {record['probe']:.3f}" + (f" ({record['against_start']})" if "against_start" in record else "")
+            )
+        parts.append(f"rank {record['effective_rank']:.0f}  drift {record['cosine_drift']:.3f}")
+        return "  ".join(parts)
+
+    def _recall(self) -> None:
+        """Go on from what an interrupted run had measured."""
+        self.history = [json.loads(line) for line in self._log.read_text(encoding="utf-8").splitlines()]
+        stored = np.load(self._start_file)
+        self._start_features = stored["features"]
+        self._start_health = self.history[0]
+        if self.embed_labelled is not None and self.targets is not None and len(stored["probe"]):
+            reference = cross_validated_probe(
+                np.zeros((len(self.targets), 2)) + np.arange(len(self.targets))[:, None],
+                self.targets,
+                seed=self.seed,
+                problem_type=self.problem_type,
+            )
+            self._start_probe = ProbeScore(
+                stored["probe"], reference.n_train, reference.n_test, reference.metric, reference.folds_id
+            )
+        for record in self.history:
+            quality = record["probe"] if "probe" in record else -record["eval_loss"]
+            if record["step"] == 0 or (quality > self._best_probe and record.get("against_start", BETTER) == BETTER):
+                self._best_probe, self.best_step = quality, record["step"]
+
+
+def mean_loss(module: Trainable, rows: Any, batch_size: int, bf16: bool) -> dict[str, float]:
+    """Loss per term over all rows: the sum of all terms over their number, whatever the batch size.
+
+    Returns:
+        `eval_loss`, and what the objective makes of it (`perplexity`).
+    """
+    device = next(module.parameters()).device
+    was_training = module.training
+    module.eval()
+    total, count = 0.0, 0
+    try:
+        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            for start in range(0, len(rows), batch_size):
+                batch = module.collate([rows[i] for i in range(start, min(start + batch_size, len(rows)))])
+                terms = int((batch["labels"] != -100).sum())
+                batch = {name: tensor.to(device) for name, tensor in batch.items()}
+                total += float(module(**batch, num_items_in_batch=1).loss)
+                count += terms
+    finally:
+        module.train(was_training)
+    loss = total / max(1, count)
+    return {"eval_loss": loss, **module.metrics(loss)}

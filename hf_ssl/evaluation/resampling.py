@@ -1,0 +1,197 @@
+"""Bootstrap and permutation replicates of the difference between two arms.
+
+Two resamplers with the same three methods: one for additive metrics, where a whole set of replicates is a matrix
+product, and a loop for any other function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from hf_ssl.errors import ConfigError, DataError, nearest
+from hf_ssl.evaluation.additive import ADDITIVE, Additive, shared_classes
+from hf_ssl.evaluation.scores import SCORES
+
+Metric = str | Callable[[Any, Any], float]
+CHUNK_CELLS = 4_000_000  # resampling weights held at once: 32 MB
+
+
+class Resampler(Protocol):
+    """Replicates of the mean over draws of metric(b) - metric(a)."""
+
+    def scores(self) -> tuple[np.ndarray, np.ndarray]:
+        """Scores of both arms on all items, one per draw."""
+        ...
+
+    def bootstrap(self, rng: np.random.Generator, n: int) -> np.ndarray:
+        """`n` differences, each on units drawn with replacement, the same ones for both arms and all draws."""
+        ...
+
+    def permute(self, rng: np.random.Generator, n: int) -> np.ndarray:
+        """`n` differences, each with the arms swapped on a random half of the units, in all draws alike."""
+        ...
+
+
+def metric_function(metric: Metric) -> Callable[[Any, Any], float]:
+    """The function behind a metric name; functions pass through.
+
+    Raises:
+        ConfigError: unknown name, with the nearest one.
+    """
+    if not isinstance(metric, str):
+        return metric
+    known: dict[str, Callable[[Any, Any], float]] = {**ADDITIVE, **SCORES}
+    if metric not in known:
+        raise ConfigError(f"Unknown metric {metric!r}.{nearest(metric, known)} Known: {', '.join(known)}.")
+    return known[metric]
+
+
+def make_resampler(
+    metric: Metric,
+    predictions_a: Sequence[Any],
+    predictions_b: Sequence[Any],
+    references: Any,
+    groups: Sequence[Any] | None = None,
+) -> Resampler:
+    """The faster resampler that the metric allows.
+
+    Args:
+        predictions_a, predictions_b: one array per draw, paired in order.
+        groups: one value per item; equal values are one unit.
+
+    Raises:
+        DataError: unpaired draws, unequal lengths, or fewer than two units.
+    """
+    if len(predictions_a) != len(predictions_b) or not len(predictions_a):
+        raise DataError(f"The arms must be paired draw by draw; found {len(predictions_a)} and {len(predictions_b)}.")
+    lengths = sorted({len(values) for values in (*predictions_a, *predictions_b)})
+    if lengths != [len(references)]:
+        raise DataError(f"Found predictions of length {lengths} for {len(references)} references.")
+    unit_of = np.arange(len(references))
+    if groups is not None:
+        unit_of = np.unique(np.asarray(groups), return_inverse=True)[1]
+        if len(unit_of) != len(references):
+            raise DataError(f"Found {len(unit_of)} groups for {len(references)} items.")
+    if len(references) == 0 or unit_of.max() == 0:
+        raise DataError("A comparison needs at least 2 test items, from at least 2 groups where groups are given.")
+    if isinstance(metric, str) and metric in ADDITIVE:
+        return AdditiveResampler(ADDITIVE[metric], predictions_a, predictions_b, references, unit_of)
+    return LoopResampler(metric_function(metric), predictions_a, predictions_b, references, unit_of)
+
+
+def _chunks(n: int, width: int) -> Iterator[int]:
+    """Sizes that add up to `n`, each small enough for its weights to fit."""
+    size = max(1, CHUNK_CELLS // max(width, 1))
+    return (min(size, n - start) for start in range(0, n, size))
+
+
+class AdditiveResampler:
+    """Sums the rows of each unit once; replicates are weights times these sums."""
+
+    def __init__(
+        self,
+        metric: Additive,
+        predictions_a: Sequence[Any],
+        predictions_b: Sequence[Any],
+        references: Any,
+        unit_of: np.ndarray,
+    ):
+        self.finish = metric.finish
+        self.units = int(unit_of.max()) + 1
+        # Both arms need the same columns, so classes are those of all predictions together.
+        classes = shared_classes(references, *predictions_a, *predictions_b) if metric.kind == "class" else None
+
+        def by_unit(predictions: Any) -> np.ndarray:
+            rows = metric.rows(predictions, references, classes)
+            sums = np.zeros((self.units, rows.shape[1]))
+            np.add.at(sums, unit_of, rows)
+            return sums
+
+        self.a = [by_unit(predictions) for predictions in predictions_a]
+        self.b = [by_unit(predictions) for predictions in predictions_b]
+
+    def scores(self) -> tuple[np.ndarray, np.ndarray]:
+        a, b = ([self.finish(sums.sum(axis=0)) for sums in arm] for arm in (self.a, self.b))
+        return np.array(a, np.float64), np.array(b, np.float64)
+
+    def bootstrap(self, rng: np.random.Generator, n: int) -> np.ndarray:
+        replicates = []
+        for size in _chunks(n, self.units):
+            drawn = rng.integers(0, self.units, (size, self.units)) + np.arange(size)[:, None] * self.units
+            weights = np.bincount(drawn.ravel(), minlength=size * self.units).reshape(size, self.units)
+            weights = weights.astype(np.float64)
+            each = [self.finish(weights @ b) - self.finish(weights @ a) for a, b in zip(self.a, self.b, strict=True)]
+            replicates.append(np.mean(each, axis=0))
+        return np.concatenate(replicates)
+
+    def permute(self, rng: np.random.Generator, n: int) -> np.ndarray:
+        replicates = []
+        for size in _chunks(n, self.units):
+            swap = rng.integers(0, 2, (size, self.units)).astype(np.float64)
+            each = []
+            for a, b in zip(self.a, self.b, strict=True):
+                moved = swap @ (b - a)
+                each.append(self.finish(b.sum(axis=0) - moved) - self.finish(a.sum(axis=0) + moved))
+            replicates.append(np.mean(each, axis=0))
+        return np.concatenate(replicates)
+
+
+class LoopResampler:
+    """Calls the metric on every replicate, for metrics that need the items themselves."""
+
+    def __init__(
+        self,
+        metric: Callable[[Any, Any], float],
+        predictions_a: Sequence[Any],
+        predictions_b: Sequence[Any],
+        references: Any,
+        unit_of: np.ndarray,
+    ):
+        self.metric = metric
+        self.a = [_rows(predictions) for predictions in predictions_a]
+        self.b = [_rows(predictions) for predictions in predictions_b]
+        self.references = _rows(references)
+        self.unit_of = unit_of
+        order = np.argsort(unit_of, kind="stable")
+        self.members = np.split(order, np.cumsum(np.bincount(unit_of))[:-1])
+
+    def _mean_difference(self, arms: list[tuple[Any, Any]], references: Any) -> float:
+        return float(np.mean([self.metric(b, references) - self.metric(a, references) for a, b in arms]))
+
+    def scores(self) -> tuple[np.ndarray, np.ndarray]:
+        a, b = ([self.metric(predictions, self.references) for predictions in arm] for arm in (self.a, self.b))
+        return np.array(a, np.float64), np.array(b, np.float64)
+
+    def bootstrap(self, rng: np.random.Generator, n: int) -> np.ndarray:
+        replicates = np.empty(n)
+        for i in range(n):
+            drawn = rng.integers(0, len(self.members), len(self.members))
+            items = np.concatenate([self.members[unit] for unit in drawn])
+            arms = [(a[items], b[items]) for a, b in zip(self.a, self.b, strict=True)]
+            replicates[i] = self._mean_difference(arms, self.references[items])
+        return replicates
+
+    def permute(self, rng: np.random.Generator, n: int) -> np.ndarray:
+        replicates = np.empty(n)
+        for i in range(n):
+            swap = rng.integers(0, 2, len(self.members)).astype(bool)[self.unit_of]
+            arms = []
+            for a, b in zip(self.a, self.b, strict=True):
+                mask = swap.reshape(-1, *[1] * (a.ndim - 1))
+                arms.append((np.where(mask, b, a), np.where(mask, a, b)))
+            replicates[i] = self._mean_difference(arms, self.references)
+        return replicates
+
+
+def _rows(values: Any) -> np.ndarray:
+    """Indexable by item: an array, or for ragged rows (tags of sentences) an array of objects."""
+    if isinstance(values, np.ndarray):
+        return values
+    if len({len(row) if isinstance(row, (list, tuple)) else -1 for row in values}) == 1:
+        return np.asarray(values)
+    rows = np.empty(len(values), object)
+    rows[:] = list(values)
+    return rows

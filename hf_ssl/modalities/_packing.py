@@ -1,0 +1,144 @@
+"""Rows of text without padding: documents side by side in one row, each seeing only itself.
+
+Padding wastes up to half of a BERT batch (Krell et al. 2021). Here documents are cut to the model's window, placed into
+rows of equal length by best fit, and isolated by a block-diagonal attention mask and positions that restart with every
+document, so a packed row gives each token the state it has alone.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from hf_ssl.modalities.text import affixes
+
+
+@dataclass
+class Pieces:
+    """Tokenised documents, cut into windows.
+
+    Args:
+        ids: all token ids, one flat int32 array.
+        words: for every token the number of its word within its piece, -1 for special tokens.
+        starts: piece `i` is `ids[starts[i]:starts[i + 1]]`.
+        keys: a stable name for each piece, what its masks are keyed on.
+    """
+
+    ids: np.ndarray
+    words: np.ndarray
+    starts: np.ndarray
+    keys: list[str]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        return np.diff(self.starts)
+
+    def piece(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """Token ids and word numbers of one piece."""
+        span = slice(self.starts[number], self.starts[number + 1])
+        return self.ids[span], self.words[span]
+
+
+def cut(tokenizer: Any, texts: Sequence[str], keys: Sequence[str], max_length: int, batch_size: int = 1000) -> Pieces:
+    """Tokenise texts and cut them into pieces of at most `max_length` tokens, special tokens included.
+
+    Nothing is dropped: the tokens of all pieces of a text, put together, are the tokens of the text. Words are the
+    tokenizer's own (`word_ids()`), which is right for WordPiece, byte-level BPE and Chinese alike; gaps between
+    character offsets are not.
+    """
+    before, after = affixes(tokenizer)
+    room = max_length - len(before) - len(after)
+    ids: list[np.ndarray] = []
+    words: list[np.ndarray] = []
+    lengths, names = [], []
+    no_word_before, no_word_after = np.full(len(before), -1), np.full(len(after), -1)
+    for start in range(0, len(texts), batch_size):
+        encoded = tokenizer(list(texts[start : start + batch_size]), add_special_tokens=False, return_attention_mask=False, verbose=False)
+        for row, tokens in enumerate(encoded["input_ids"]):
+            numbers = np.array([-1 if word is None else word for word in encoded.word_ids(row)], dtype=np.int32)
+            for number, begin in enumerate(range(0, len(tokens), room)):
+                part = tokens[begin : begin + room]
+                ids.append(np.concatenate([before, part, after]).astype(np.int32))
+                words.append(np.concatenate([no_word_before, numbers[begin : begin + room], no_word_after]).astype(np.int32))
+                lengths.append(len(ids[-1]))
+                names.append(f"{keys[start + row]}/{number}")
+    starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    empty = np.zeros(0, dtype=np.int32)
+    return Pieces(np.concatenate(ids) if ids else empty, np.concatenate(words) if words else empty, starts, names)
+
+
+def best_fit(lengths: np.ndarray, row_length: int) -> list[list[int]]:
+    """Place pieces into rows: longest first, each into the fullest row that still has room (best-fit decreasing)."""
+    rows: list[list[int]] = []
+    open_rows: list[tuple[int, int]] = []  # (room left, row number), sorted
+    for piece in np.argsort(-lengths, kind="stable").tolist():
+        length = int(lengths[piece])
+        place = bisect.bisect_left(open_rows, (length, -1))
+        if place < len(open_rows):
+            room, row = open_rows.pop(place)
+        else:
+            room, row = row_length, len(rows)
+            rows.append([])
+        rows[row].append(piece)
+        if room - length > 0:
+            bisect.insort(open_rows, (room - length, row))
+    return rows
+
+
+def collate_rows(rows: Sequence[dict[str, np.ndarray]], pad_id: int) -> dict[str, torch.Tensor]:
+    """Stack rows of `input_ids`, `labels`, `position_ids` and `document` (number of the piece within the row).
+
+    Returns:
+        `input_ids`, `labels` (-100 where nothing is predicted), `position_ids`, `document` (-1 for padding), each
+        `(batch, longest row)`.
+    """
+    longest = max(len(row["input_ids"]) for row in rows)
+    fill = {"input_ids": pad_id, "labels": -100, "position_ids": 0, "document": -1}
+    batch = {name: np.full((len(rows), longest), value, dtype=np.int64) for name, value in fill.items()}
+    for number, row in enumerate(rows):
+        for name in fill:
+            batch[name][number, : len(row["input_ids"])] = row[name]
+    return {name: torch.from_numpy(array) for name, array in batch.items()}
+
+
+def isolation_masks(model: nn.Module, document: torch.Tensor, position_ids: torch.Tensor) -> Any:
+    """Attention masks that let a token see its own document only.
+
+    Args:
+        model: the backbone; one with sliding-window layers (ModernBERT) gets one mask for each kind of layer.
+        document: `(batch, length)`, number of the document a token belongs to, -1 for padding (padding sees padding,
+            so that no row of the attention matrix is empty).
+        position_ids: `(batch, length)`.
+
+    Returns:
+        a boolean (SDPA) or additive (eager) mask `(batch, 1, length, length)`, or a dict of them by kind of layer.
+    """
+    same = document.unsqueeze(2) == document.unsqueeze(1)
+    config = model.config
+    full = _as_expected(config, same.unsqueeze(1))
+    if "sliding_attention" not in (getattr(config, "layer_types", None) or ()):
+        return full
+    distance = (position_ids.unsqueeze(2) - position_ids.unsqueeze(1)).abs()
+    near = same & (distance <= config.sliding_window)
+    return {"full_attention": full, "sliding_attention": _as_expected(config, near.unsqueeze(1))}
+
+
+def position_offset(config: Any) -> int:
+    """First position of a document: RoBERTa's relatives start after the padding index, everybody else at 0."""
+    shifted = ("roberta", "xlm-roberta", "camembert", "roberta-prelayernorm", "mpnet", "data2vec-text", "longformer", "xmod")
+    return config.pad_token_id + 1 if config.model_type in shifted else 0
+
+
+def _as_expected(config: Any, allowed: torch.Tensor) -> torch.Tensor:
+    if config._attn_implementation == "sdpa":
+        return allowed
+    return torch.where(allowed, 0.0, torch.finfo(torch.float32).min)

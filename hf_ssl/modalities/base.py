@@ -1,0 +1,144 @@
+"""What a kind of data must know: how to read it, how to batch it, how to pool a backbone's output into a vector."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import datasets
+    import torch
+    from torch import nn
+
+
+class Modality:
+    """Base class of `text`, `image`, `audio`, `timeseries` and of your own kind of data.
+
+    A subclass is one file in this folder. The first half is used by `hf_ssl.data` and needs no torch; the second half
+    meets the model.
+
+    Attributes:
+        name: what users type.
+        column: canonical input column of the `DatasetDict`.
+        aliases: input column names that are recognised, the first match wins.
+        suffixes: raw files of this kind (tables such as CSV are generic and read by `hf_ssl.data`).
+        default_objective: the self-supervised objective used when none is named.
+    """
+
+    name: ClassVar[str]
+    column: ClassVar[str]
+    aliases: ClassVar[tuple[str, ...]]
+    suffixes: ClassVar[tuple[str, ...]]
+    default_objective: ClassVar[str]
+
+    # -- data side --------------------------------------------------------------------------------------------------
+
+    def read_files(self, files: list[Path], root: Path, quarantine: list[dict[str, str]]) -> datasets.Dataset:
+        """Read raw files into a dataset with `column` and `path` (relative to `root`).
+
+        A file that cannot be read is appended to `quarantine` as `{"path", "reason"}`, never silently dropped.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not read files")
+
+    def problem(self, value: Any) -> str | None:
+        """Why a value is unusable, or None when it is fine."""
+        return None
+
+    def content_key(self, value: Any) -> str:
+        """Two values with the same key are the same content (after normalisation)."""
+        raise NotImplementedError(f"{type(self).__name__} has no content key")
+
+    def shingles(self, value: Any) -> set[str] | None:
+        """Pieces compared to find near-duplicates, or None when this kind of data has no such check."""
+        return None
+
+    def describe(self, dataset: datasets.Dataset) -> dict[str, Any]:
+        """Numbers for the data report."""
+        return {}
+
+    # -- model side -------------------------------------------------------------------------------------------------
+
+    def encode(self, processor: Any, values: Sequence[Any], max_length: int | None = None) -> list[dict[str, Any]]:
+        """Turn raw values into model features, one dict per value, not yet padded."""
+        raise NotImplementedError(f"{type(self).__name__} cannot encode")
+
+    def size(self, feature: dict[str, Any]) -> int:
+        """Cost of one encoded value (tokens, samples, patches): batches are made of equal total size."""
+        return 1
+
+    def collate(self, processor: Any, features: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        """Pad encoded values into one batch."""
+        raise NotImplementedError(f"{type(self).__name__} cannot collate")
+
+    def features(self, backbone: nn.Module, batch: dict[str, torch.Tensor], pooling: str) -> torch.Tensor:
+        """One vector per example, shape `(batch, hidden)`."""
+        raise NotImplementedError(f"{type(self).__name__} cannot pool")
+
+    def native_pooling(self, model_id: str) -> str:
+        """How a checkpoint wants its output pooled."""
+        return "mean"
+
+    def embed(
+        self,
+        backbone: nn.Module,
+        processor: Any,
+        values: Sequence[Any],
+        *,
+        pooling: str = "mean",
+        max_length: int | None = None,
+        batch_size: int = 16_384,
+        bf16: bool = False,
+    ) -> np.ndarray:
+        """Vectors of a frozen backbone, in the order of `values`.
+
+        Values are sorted by size and batched to about `batch_size` of it, so that almost nothing is padding.
+
+        Returns:
+            float32 array `(len(values), hidden)`.
+        """
+        import torch
+
+        encoded = self.encode(processor, values, max_length)
+        device = next(backbone.parameters()).device
+        was_training = backbone.training
+        backbone.eval()
+        vectors: np.ndarray | None = None
+        try:
+            with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+                for rows in batches_by_size([self.size(feature) for feature in encoded], batch_size):
+                    batch = self.collate(processor, [encoded[row] for row in rows])
+                    batch = {name: tensor.to(device) for name, tensor in batch.items()}
+                    pooled = self.features(backbone, batch, pooling).float().cpu().numpy()
+                    if vectors is None:
+                        vectors = np.empty((len(values), pooled.shape[1]), dtype=np.float32)
+                    vectors[rows] = pooled
+        finally:
+            backbone.train(was_training)
+        if vectors is None:
+            raise ValueError("nothing to embed")
+        return vectors
+
+
+def batches_by_size(sizes: Sequence[int], budget: int, max_rows: int = 256) -> Iterator[list[int]]:
+    """Group row numbers, longest first, so that rows x longest size stays within the budget (at least one row)."""
+    order = np.argsort(np.asarray(sizes), kind="stable")[::-1].tolist()
+    start = 0
+    while start < len(order):
+        longest = max(1, int(sizes[order[start]]))
+        count = min(max_rows, max(1, budget // longest))
+        yield order[start : start + count]
+        start += count
+
+
+def example_rng(seed: int, epoch: int, example: int | str) -> np.random.Generator:
+    """Random numbers that depend on (seed, epoch, example) and on nothing else.
+
+    Masks and views drawn from it are the same whatever the number of workers or ranks, after a resume, and in whatever
+    order the examples come. Philox is counter-based: a new generator costs microseconds (Salmon et al. 2011).
+    """
+    digest = hashlib.blake2b(f"{seed}/{epoch}/{example}".encode(), digest_size=16).digest()
+    return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))

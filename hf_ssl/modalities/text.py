@@ -1,0 +1,180 @@
+"""Text: documents, sentences, pairs of sentences."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import unicodedata
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hf_ssl.errors import ConfigError, nearest
+from hf_ssl.modalities.base import Modality
+
+if TYPE_CHECKING:
+    import datasets
+    import torch
+    from torch import nn
+
+POOLINGS = ("mean", "cls", "max")
+_WORD = re.compile(r"\w+")
+
+
+class Text(Modality):
+    """Documents of any length, as strings.
+
+    Args:
+        encoding: encoding of text files; the default also takes a byte order mark away.
+        txt: `"file"`, a `.txt` file is one document; `"lines"`, every line is one.
+    """
+
+    name = "text"
+    column = "text"
+    aliases = ("text", "sentence", "sentence1", "content", "document", "body", "review", "comment", "message", "abstract")
+    suffixes = (".txt", ".text", ".md")
+    default_objective = "mlm"
+
+    def __init__(self, encoding: str = "utf-8-sig", txt: str = "file") -> None:
+        self.encoding = encoding
+        self.txt = txt
+
+    def read_files(self, files: list[Path], root: Path, quarantine: list[dict[str, str]]) -> datasets.Dataset:
+        import datasets
+
+        rows: dict[str, list[str]] = {"text": [], "path": []}
+        for file in files:
+            try:
+                content = _read_bytes(file).decode(self.encoding)
+            except UnicodeDecodeError as error:
+                reason = f"not {self.encoding} at byte {error.start}; name its encoding with `encoding`, such as latin-1"
+                quarantine.append({"path": str(file), "reason": reason})
+                continue
+            except OSError as error:
+                quarantine.append({"path": str(file), "reason": f"not readable: {error}"})
+                continue
+            documents = content.splitlines() if self.txt == "lines" else [content]
+            relative = str(file.relative_to(root)) if file.is_relative_to(root) else file.name
+            for document in documents:
+                if document.strip():
+                    rows["text"].append(document)
+                    rows["path"].append(relative)
+            if not content.strip():
+                quarantine.append({"path": str(file), "reason": "empty file"})
+        return datasets.Dataset.from_dict(rows, features=datasets.Features({key: datasets.Value("string") for key in rows}))
+
+    def problem(self, value: Any) -> str | None:
+        if not isinstance(value, str):
+            return f"not text but {type(value).__name__}"
+        return None if value.strip() else "empty text"
+
+    def content_key(self, value: Any) -> str:
+        """Case, accent composition, punctuation and white space do not make a different text."""
+        return " ".join(_WORD.findall(unicodedata.normalize("NFKC", value).lower()))
+
+    def shingles(self, value: Any) -> set[str]:
+        """Word 5-grams (or the whole text when it is shorter)."""
+        words = self.content_key(value).split()
+        if len(words) < 5:
+            return {" ".join(words)} if words else set()
+        return {" ".join(words[i : i + 5]) for i in range(len(words) - 4)}
+
+    def describe(self, dataset: datasets.Dataset) -> dict[str, Any]:
+        """Words per text: median, 95th percentile, longest, total."""
+        counts = np.array([len(text.split()) for text in dataset["text"]] or [0])
+        return {
+            "words_median": int(np.median(counts)), "words_p95": int(np.percentile(counts, 95)),
+            "words_max": int(counts.max()), "words_total": int(counts.sum()),
+        }  # fmt: skip
+
+    def encode(self, processor: Any, values: Sequence[Any], max_length: int | None = None) -> list[dict[str, Any]]:
+        """Token ids of each text (or pair), truncated to the model's window, not padded."""
+        limit = max_length or window(processor)
+        pairs = [value[1] for value in values] if values and isinstance(values[0], (tuple, list)) else None
+        texts = [value[0] for value in values] if pairs is not None else list(values)
+        encoded = processor(texts, pairs, truncation=True, max_length=limit, padding=False, return_attention_mask=False)
+        return [{name: encoded[name][row] for name in encoded} for row in range(len(texts))]
+
+    def size(self, feature: dict[str, Any]) -> int:
+        return len(feature["input_ids"])
+
+    def collate(self, processor: Any, features: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        """Pad to the longest of the batch: `input_ids`, `attention_mask` (and `token_type_ids`), `(batch, length)`."""
+        import torch
+
+        names = [name for name in ("input_ids", "token_type_ids") if name in features[0]]
+        longest = max(len(feature["input_ids"]) for feature in features)
+        fill = {"input_ids": processor.pad_token_id, "token_type_ids": getattr(processor, "pad_token_type_id", 0)}
+        left = processor.padding_side == "left"
+        batch = {name: np.full((len(features), longest), fill[name], dtype=np.int64) for name in names}
+        batch["attention_mask"] = np.zeros((len(features), longest), dtype=np.int64)
+        for row, feature in enumerate(features):
+            length = len(feature["input_ids"])
+            place = slice(longest - length, longest) if left else slice(0, length)
+            for name in names:
+                batch[name][row, place] = feature[name]
+            batch["attention_mask"][row, place] = 1
+        return {name: torch.from_numpy(array) for name, array in batch.items()}
+
+    def features(self, backbone: nn.Module, batch: dict[str, torch.Tensor], pooling: str) -> torch.Tensor:
+        hidden = backbone(**batch).last_hidden_state
+        return pool(hidden, batch["attention_mask"], pooling)
+
+    def native_pooling(self, model_id: str) -> str:
+        """Read from a sentence-transformers folder (`1_Pooling/config.json`) when the checkpoint is one, else mean."""
+        config = Path(model_id) / "1_Pooling" / "config.json"
+        if config.is_file():
+            modes = json.loads(config.read_text(encoding="utf-8"))
+            if modes.get("pooling_mode_cls_token"):
+                return "cls"
+            if modes.get("pooling_mode_max_tokens"):
+                return "max"
+        return "mean"
+
+
+def pool(hidden: torch.Tensor, mask: torch.Tensor, how: str) -> torch.Tensor:
+    """Pool token states into one vector per text.
+
+    Args:
+        hidden: `(batch, length, width)`.
+        mask: `(batch, length)`, 1 for real tokens.
+        how: `"mean"`, `"cls"` (the first real token) or `"max"`.
+
+    Returns:
+        `(batch, width)`.
+    """
+    import torch
+
+    if how == "cls":
+        first = mask.to(torch.int64).argmax(dim=1)  # not 0 when padding is on the left
+        return hidden[torch.arange(len(hidden), device=hidden.device), first]
+    if how == "max":
+        return hidden.masked_fill(mask.unsqueeze(-1) == 0, torch.finfo(hidden.dtype).min).max(dim=1).values
+    if how == "mean":
+        weights = mask.unsqueeze(-1).to(hidden.dtype)
+        return (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
+    raise ConfigError(f"No pooling is called {how!r}.{nearest(how, POOLINGS)} Known: {', '.join(POOLINGS)}.")
+
+
+def window(processor: Any, limit: int = 512) -> int:
+    """The tokenizer's longest input, at most `limit` (tokenizers without a limit report 10^30)."""
+    return int(min(processor.model_max_length, limit))
+
+
+@lru_cache(maxsize=8)
+def affixes(processor: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Special ids that the tokenizer puts before and after one text, such as `([CLS],)` and `([SEP],)`."""
+    with_special = processor("a")["input_ids"]
+    plain = processor("a", add_special_tokens=False)["input_ids"]
+    for start in range(len(with_special) - len(plain) + 1):
+        if with_special[start : start + len(plain)] == plain:
+            return tuple(with_special[:start]), tuple(with_special[start + len(plain) :])
+    raise ConfigError(f"{type(processor).__name__} changes a text's ids when it adds special tokens; packing needs them kept.")
+
+
+def _read_bytes(file: Path) -> bytes:
+    return gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()

@@ -1,0 +1,132 @@
+"""A self-supervised objective: a model, what is hidden from it, and the loss of not finding it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import nn
+from torch.utils.data import Dataset
+
+from hf_ssl.trainable import Trainable
+
+if TYPE_CHECKING:
+    import datasets
+    from transformers import PreTrainedModel
+
+    from hf_ssl.modalities.base import Modality
+
+
+class Rows(Dataset):
+    """What the data loader draws from: a map-style dataset whose random choices depend on (seed, epoch, example) only.
+
+    Args:
+        seed: of the run.
+        training: False pins the epoch, so that evaluation always sees the same masks and views.
+    """
+
+    def __init__(self, seed: int, training: bool) -> None:
+        self.seed = seed
+        self.training = training
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """New masks and views for a new epoch."""
+        self.epoch = epoch
+
+    @property
+    def key(self) -> int:
+        """The epoch that random choices are keyed on; -1 in evaluation."""
+        return self.epoch if self.training else -1
+
+    def __len__(self) -> int:
+        raise NotImplementedError(f"{type(self).__name__} has no length")
+
+    def __getitem__(self, index: int) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} has no rows")
+
+
+class Objective(Trainable):
+    """Base class of `mlm`, `simcse`, `tsdae` … and of your own objective.
+
+    A subclass is one file in this folder (or any class, given as `package.module:Class`).
+
+    Attributes:
+        modalities: names of the modalities it works on.
+        paper: where it comes from, for the model card.
+        auto_class: the transformers class its model is loaded with.
+        Config: dataclass of its own options.
+        training_defaults: `TrainingArguments` that suit it, used where the user says nothing.
+
+    Args:
+        model: loaded with `auto_class`; may be wrapped by PEFT.
+        processor: tokenizer, image processor or feature extractor.
+        modality: the kind of data.
+        config: an instance of `Config`.
+    """
+
+    modalities: ClassVar[frozenset[str]]
+    paper: ClassVar[str]
+    auto_class: ClassVar[str] = "AutoModel"
+    training_defaults: ClassVar[dict[str, Any]] = {}
+
+    @dataclass
+    class Config:
+        """This objective has no options of its own."""
+
+    def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
+        super().__init__()
+        self.model = model
+        self.processor = processor
+        self.modality = modality
+        self.config = config
+
+    def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> Rows:
+        """The examples of the pool as rows to draw batches from."""
+        raise NotImplementedError(f"{type(self).__name__} has no rows")
+
+    def collate(self, rows: Sequence[Any]) -> dict[str, torch.Tensor]:
+        """Make a batch. It must have `labels`; entries other than -100 are counted as loss terms."""
+        raise NotImplementedError(f"{type(self).__name__} cannot collate")
+
+    @property
+    def backbone(self) -> nn.Module:
+        """The encoder that is being adapted, without head (adapters stay in)."""
+        inner = self.model.get_base_model() if hasattr(self.model, "peft_config") else self.model
+        return inner.base_model
+
+    def is_head(self, name: str, missing: frozenset[str]) -> bool:
+        """Whether a parameter (name as in `named_parameters`) is part of a new head: warmed up before the rest moves.
+
+        Args:
+            name: parameter name.
+            missing: tensors of the model that were not in the checkpoint.
+        """
+        bare = bare_name(name)
+        if bare in missing:
+            return True
+        return not name.startswith("model.")
+
+    def export(self) -> PreTrainedModel:
+        """The adapted model as a plain `PreTrainedModel`, adapters merged."""
+        from hf_ssl import peft
+
+        return peft.merge(self.model) if hasattr(self.model, "peft_config") else self.model
+
+    def metrics(self, loss: float) -> dict[str, float]:
+        """What the mean evaluation loss means, such as perplexity."""
+        return {}
+
+    def describe(self, batch: Mapping[str, torch.Tensor]) -> str:
+        """One line about a batch, for `hf-ssl check`."""
+        shapes = ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in batch.items())
+        return f"{int(self.count_units(batch)):,} {self.unit} in a batch: {shapes}"
+
+
+def bare_name(name: str) -> str:
+    """A parameter's name as the checkpoint knows it (without our and PEFT's prefixes)."""
+    for prefix in ("model.", "base_model.model."):
+        name = name.removeprefix(prefix)
+    return name.replace(".base_layer.", ".").replace(".modules_to_save.default.", ".")

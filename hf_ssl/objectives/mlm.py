@@ -1,0 +1,234 @@
+"""Masked language modelling: hide some words, predict them from the rest."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from hf_ssl.errors import ConfigError
+from hf_ssl.modalities._packing import (
+    Pieces,
+    best_fit,
+    collate_rows,
+    cut,
+    isolation_masks,
+    position_offset,
+)
+from hf_ssl.modalities.base import example_rng
+from hf_ssl.modalities.text import window
+from hf_ssl.objectives.base import Objective, Rows
+from hf_ssl.trainable import LossOutput, divide, set_dropout
+
+if TYPE_CHECKING:
+    import datasets
+    from transformers import PreTrainedModel
+
+    from hf_ssl.modalities.base import Modality
+
+
+class MaskedLanguageModeling(Objective):
+    """Masked language modelling on packed rows.
+
+    Predicts: the original tokens at masked positions.
+
+    Formula: mean over masked positions `m` of `-log p(x_m | x_masked)`; of the chosen tokens 80 % become `[MASK]`,
+    10 % a random ordinary token, 10 % stay.
+
+    Reference: Devlin et al. 2019 (BERT); whole words: the authors' 2019 release; spans: Joshi et al. 2020 (SpanBERT,
+    geometric lengths p = 0.2, at most 10 words); packing: Krell et al. 2021.
+
+    Needs: a tokenizer with a mask token, and a model that `AutoModelForMaskedLM` can load.
+
+    Inputs: `input_ids`, `labels`, `position_ids`, `document`, each `(batch, row length)`.
+
+    The head runs on the masked positions only: the loss is the same, the vocabulary-sized matrix product and softmax
+    are six times smaller.
+
+    Example:
+
+        model, report = load_model("answerdotai/ModernBERT-base", "AutoModelForMaskedLM")
+        objective = MaskedLanguageModeling(model, tokenizer, Text(), MaskedLanguageModeling.Config(mask="word"))
+    """
+
+    modalities: ClassVar = frozenset({"text"})
+    paper: ClassVar = "Devlin et al. 2019, BERT (arXiv:1810.04805)"
+    auto_class: ClassVar = "AutoModelForMaskedLM"
+    training_defaults: ClassVar = {
+        "learning_rate": 5e-5, "num_train_epochs": 1, "per_device_train_batch_size": 8, "weight_decay": 0.01,
+        "max_grad_norm": 1.0,
+    }  # fmt: skip
+
+    @dataclass
+    class Config:
+        """Options of `mlm`."""
+
+        mask: Literal["token", "word", "span"] = field(default="word", metadata={"help": "What is hidden together."})
+        mask_ratio: float = field(default=0.15, metadata={"help": "Share of the tokens that is predicted."})
+        max_length: int | None = field(default=None, metadata={"help": "Longest piece of a document, in tokens (default: the model's window, at most 256)."})
+        dropout: float = field(default=0.0, metadata={"help": "Dropout while pre-training; one pass over a corpus does not overfit."})
+        packed: bool = field(default=True, metadata={"help": "Several documents in one row, isolated, no padding."})
+
+    def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
+        super().__init__(model, processor, modality, config)
+        if processor.mask_token_id is None:
+            raise ConfigError(
+                "This tokenizer has no mask token, so there is nothing to hide words with. "
+                "Take a BERT-like checkpoint, or --objective simcse or tsdae."
+            )
+        if not 0 < config.mask_ratio < 1:
+            raise ConfigError(f"mask_ratio must lie between 0 and 1, found {config.mask_ratio}.")
+        self.max_length = config.max_length or window(processor, 256)
+        set_dropout(model, config.dropout)
+        self._positions: torch.Tensor | None = None
+        self.backbone.register_forward_hook(self._keep_predicted, with_kwargs=False)
+
+    def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> MaskedRows:
+        keys = dataset["id"] if "id" in dataset.column_names else range(len(dataset))
+        pieces = cut(self.processor, dataset[self.modality.column], [str(key) for key in keys], self.max_length)
+        return MaskedRows(pieces, self, seed=seed, training=training)
+
+    def collate(self, rows: Sequence[dict[str, np.ndarray]]) -> dict[str, torch.Tensor]:
+        return collate_rows(rows, self.processor.pad_token_id)
+
+    def count_units(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        return (batch["document"] >= 0).sum()
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        labels: torch.Tensor,
+        position_ids: torch.Tensor,
+        document: torch.Tensor,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> LossOutput:
+        predicted = labels != -100
+        inputs = {"input_ids": input_ids, "attention_mask": isolation_masks(self.backbone, document, position_ids)}
+        if "position_ids" in self._accepted:
+            inputs["position_ids"] = position_ids + position_offset(self.backbone.config)
+        self._positions = predicted
+        try:
+            logits = self.model(**inputs).logits
+        finally:
+            self._positions = None
+        loss = functional.cross_entropy(logits.squeeze(0).float(), labels[predicted], reduction="sum")
+        count = predicted.sum()
+        return LossOutput(loss=divide(loss, count, num_items_in_batch), scalars={"predicted": count.detach()})
+
+    def metrics(self, loss: float) -> dict[str, float]:
+        return {"perplexity": math.exp(min(loss, 50.0))}
+
+    @property
+    def _accepted(self) -> frozenset[str]:
+        import inspect
+
+        return frozenset(inspect.signature(type(self.backbone).forward).parameters)
+
+    def _keep_predicted(self, module: Any, args: Any, output: Any) -> Any:
+        """Between encoder and head: keep the states of the positions that are predicted, `(1, predicted, width)`."""
+        if self._positions is None:
+            return output
+        output.last_hidden_state = output.last_hidden_state[self._positions].unsqueeze(0)
+        return output
+
+
+class MaskedRows(Rows):
+    """Packed rows of pieces, masked anew each epoch, the same in every evaluation."""
+
+    def __init__(self, pieces: Pieces, objective: MaskedLanguageModeling, *, seed: int, training: bool) -> None:
+        super().__init__(seed, training)
+        self.pieces = pieces
+        self.masker = Masker(objective.processor, objective.config.mask, objective.config.mask_ratio)
+        lengths = pieces.lengths
+        self.layout = best_fit(lengths, objective.max_length) if objective.config.packed else [[i] for i in range(len(pieces))]
+
+    def __len__(self) -> int:
+        return len(self.layout)
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        parts = []
+        for document, number in enumerate(self.layout[index]):
+            ids, words = self.pieces.piece(number)
+            inputs, labels = self.masker(ids, words, example_rng(self.seed, self.key, self.pieces.keys[number]))
+            positions = np.arange(len(ids))
+            parts.append((inputs, labels, positions, np.full(len(ids), document)))
+        names = ("input_ids", "labels", "position_ids", "document")
+        return {name: np.concatenate(column) for name, column in zip(names, zip(*parts, strict=True), strict=True)}
+
+
+class Masker:
+    """Chooses what to hide, and with what.
+
+    Args:
+        tokenizer: gives the mask token and the ids that may stand in for a token: never a special one.
+        mask: `"token"`, `"word"` (all tokens of a word together) or `"span"` (neighbouring words together).
+        ratio: share of a piece's tokens that is predicted. The number is rounded up or down at random, so that it is
+            right on average for short texts too.
+    """
+
+    def __init__(self, tokenizer: Any, mask: str, ratio: float) -> None:
+        self.mask = mask
+        self.ratio = ratio
+        self.mask_id = tokenizer.mask_token_id
+        self.ordinary = ordinary_ids(tokenizer)
+
+    def __call__(self, ids: np.ndarray, words: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Returns masked ids and labels (-100 where nothing is predicted), each as long as `ids`."""
+        chosen = self._choose(words, rng)
+        labels = np.full(len(ids), -100, dtype=np.int64)
+        labels[chosen] = ids[chosen]
+        masked = ids.astype(np.int64)
+        fate = rng.random(len(chosen))
+        masked[chosen[fate < 0.8]] = self.mask_id
+        swapped = chosen[(fate >= 0.8) & (fate < 0.9)]
+        masked[swapped] = rng.choice(self.ordinary, size=len(swapped))
+        return masked, labels
+
+    def _choose(self, words: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        candidates = np.flatnonzero(words >= 0)
+        if not len(candidates):
+            return candidates
+        wanted = int(self.ratio * len(candidates) + rng.random())
+        if not wanted:
+            return candidates[:0]
+        if self.mask == "token":
+            return rng.choice(candidates, size=wanted, replace=False)
+        starts = np.flatnonzero(np.diff(words[candidates], prepend=-2) != 0)
+        sizes = np.diff(np.append(starts, len(candidates)))
+        groups = self._order(len(starts), rng)
+        taken = np.cumsum(sizes[groups])
+        # Stop at the word that reaches the wanted number; take that word with the chance that makes the mean right.
+        last = int(np.searchsorted(taken, wanted))
+        if last < len(groups) and taken[last] > wanted and rng.random() < (taken[last] - wanted) / sizes[groups[last]]:
+            last -= 1
+        picked = groups[: last + 1]
+        if not len(picked):
+            picked = groups[:1] if rng.random() < 0.5 else groups[:0]
+        return np.concatenate([candidates[starts[g] : starts[g] + sizes[g]] for g in picked]) if len(picked) else candidates[:0]
+
+    def _order(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """Words in the order in which they are hidden: any order, or neighbours together (spans)."""
+        if self.mask == "word":
+            return rng.permutation(count)
+        seen = np.zeros(count, dtype=bool)
+        order: list[int] = []
+        for start in rng.permutation(count).tolist():
+            length = min(int(rng.geometric(0.2)), 10)
+            for word in range(start, min(start + length, count)):
+                if not seen[word]:
+                    seen[word] = True
+                    order.append(word)
+        return np.array(order)
+
+
+def ordinary_ids(tokenizer: Any) -> np.ndarray:
+    """Ids that may replace a token at random: no special ones, no `[unused…]` places."""
+    special = set(tokenizer.all_special_ids)
+    unused = re.compile(r"^\[unused\d+\]$|^madeupword\d+$")
+    return np.array([index for token, index in tokenizer.get_vocab().items() if index not in special and not unused.match(token)])

@@ -1,0 +1,148 @@
+"""Contrastive learning of sentence and document vectors without labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from hf_ssl.errors import ConfigError
+from hf_ssl.modalities.base import example_rng
+from hf_ssl.modalities.text import affixes, window
+from hf_ssl.objectives.base import Objective, Rows
+from hf_ssl.trainable import LossOutput, divide, set_dropout
+
+if TYPE_CHECKING:
+    import datasets
+    from transformers import PreTrainedModel
+
+    from hf_ssl.modalities.base import Modality
+
+
+class SimCSE(Objective):
+    """Contrastive learning: two views of a text are closer to each other than to other texts of the batch.
+
+    Predicts: which vector of the batch is the other view of the same text.
+
+    Formula: InfoNCE, `-log exp(cos(a_i, b_i) / t) / sum_j exp(cos(a_i, b_j) / t)`, mean over both directions.
+
+    Reference: views by dropout: Gao et al. 2021 (SimCSE, arXiv:2104.08821). Views by two independent crops of a
+    document: Izacard et al. 2022 (Contriever, arXiv:2112.09118).
+
+    Needs: dropout in the model for `view="dropout"`; texts longer than a sentence for `view="crop"`.
+
+    Inputs: `input_ids`, `attention_mask` `(2 x texts, length)`, the two views of text `i` at `2i` and `2i + 1`;
+    `labels` `(texts,)`, which only counts the loss terms.
+
+    Both views go through the encoder in one forward pass. Negatives are those of the micro-batch: a larger
+    `per_device_train_batch_size` gives more of them, gradient accumulation does not.
+
+    Example:
+
+        objective = SimCSE(model, tokenizer, Text(), SimCSE.Config(view="crop"))
+    """
+
+    modalities: ClassVar = frozenset({"text"})
+    paper: ClassVar = "Gao et al. 2021, SimCSE (arXiv:2104.08821)"
+    training_defaults: ClassVar = {
+        "learning_rate": 2e-5, "num_train_epochs": 1, "per_device_train_batch_size": 64, "weight_decay": 0.01,
+        "max_grad_norm": 1.0, "dataloader_drop_last": True,
+    }  # fmt: skip
+
+    @dataclass
+    class Config:
+        """Options of `simcse`."""
+
+        view: Literal["dropout", "crop"] = field(default="crop", metadata={"help": "Two dropout masks of the same text, or two crops of a document."})
+        temperature: float = field(default=0.05, metadata={"help": "Temperature of the softmax over cosines."})
+        pooling: str | None = field(default=None, metadata={"help": "mean, cls or max (default: the checkpoint's own)."})
+        max_length: int | None = field(default=None, metadata={"help": "Longest view in tokens (default: at most 128)."})
+        shortest: float = field(default=0.2, metadata={"help": "Shortest crop, as a share of the text; the longest is half of it."})
+
+    def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
+        super().__init__(model, processor, modality, config)
+        self.max_length = config.max_length or window(processor, 128)
+        self.pooling = config.pooling or modality.native_pooling(model.config._name_or_path)
+        if config.view == "crop":
+            set_dropout(model, 0.0)
+        elif not any(isinstance(m, torch.nn.Dropout) and m.p > 0 for m in model.modules()):
+            raise ConfigError("view=dropout needs a model with dropout; this one has none. Use --view crop.")
+
+    def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> ViewRows:
+        keys = dataset["id"] if "id" in dataset.column_names else range(len(dataset))
+        return ViewRows(list(dataset[self.modality.column]), [str(key) for key in keys], self, seed=seed, training=training)
+
+    def collate(self, rows: Sequence[tuple[np.ndarray, np.ndarray]]) -> dict[str, torch.Tensor]:
+        batch = self.modality.collate(self.processor, [{"input_ids": view} for pair in rows for view in pair])
+        return {**batch, "labels": torch.arange(len(rows))}
+
+    def count_units(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        return batch["attention_mask"].sum()
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        labels: torch.Tensor,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> LossOutput:
+        was_training = self.model.training
+        if self.config.view == "dropout":
+            self.model.train()  # the views differ by dropout alone, in evaluation too
+        vectors = self.modality.features(self.model, {"input_ids": input_ids, "attention_mask": attention_mask}, self.pooling)
+        self.model.train(was_training)
+        loss = info_nce(vectors[0::2].float(), vectors[1::2].float(), self.config.temperature)
+        return LossOutput(loss=divide(loss * len(labels), len(labels), num_items_in_batch))
+
+
+def info_nce(left: torch.Tensor, right: torch.Tensor, temperature: float) -> torch.Tensor:
+    """InfoNCE with in-batch negatives, both directions (van den Oord et al. 2018, arXiv:1807.03748).
+
+    Args:
+        left, right: `(texts, width)`, row `i` of both are views of the same text.
+        temperature: of the softmax over cosines.
+
+    Returns:
+        scalar, mean over texts.
+    """
+    cosines = functional.normalize(left, dim=-1) @ functional.normalize(right, dim=-1).T / temperature
+    target = torch.arange(len(left), device=left.device)
+    return 0.5 * (functional.cross_entropy(cosines, target) + functional.cross_entropy(cosines.T, target))
+
+
+class ViewRows(Rows):
+    """Two views of every text, drawn anew each epoch."""
+
+    def __init__(self, texts: list[str], keys: list[str], objective: SimCSE, *, seed: int, training: bool) -> None:
+        super().__init__(seed, training)
+        self.keys = keys
+        self.config = objective.config
+        self.before, self.after = affixes(objective.processor)
+        self.room = objective.max_length - len(self.before) - len(self.after)
+        encoded = objective.processor(texts, add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
+        self.tokens = [np.asarray(ids, dtype=np.int32) for ids in encoded]
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        tokens = self.tokens[index]
+        if self.config.view == "dropout":
+            view = self._whole(tokens[: self.room])
+            return view, view
+        rng = example_rng(self.seed, self.key, self.keys[index])
+        return self._crop(tokens, rng), self._crop(tokens, rng)
+
+    def _crop(self, tokens: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        longest = max(1, min(self.room, len(tokens) // 2))
+        shortest = max(1, min(longest, int(self.config.shortest * len(tokens))))
+        length = int(rng.integers(shortest, longest + 1))
+        start = int(rng.integers(0, len(tokens) - length + 1))
+        return self._whole(tokens[start : start + length])
+
+    def _whole(self, tokens: np.ndarray) -> np.ndarray:
+        return np.concatenate([self.before, tokens, self.after]).astype(np.int64)

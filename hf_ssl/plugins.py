@@ -1,0 +1,69 @@
+"""One file adds one thing: objectives, tasks and modalities are found by name or by dotted path."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from pathlib import Path
+from typing import Any
+
+from hf_ssl.errors import ConfigError, nearest
+
+KINDS = {"objectives": "Objective", "tasks": "Task", "modalities": "Modality"}
+
+
+def names(kind: str) -> list[str]:
+    """Names of everything of one kind that ships with hf_ssl, in the spelling users type (`masked-patch`)."""
+    folder = Path(__file__).parent / kind
+    modules = sorted(path.stem for path in folder.glob("*.py"))
+    return [module.replace("_", "-") for module in modules if module != "base" and not module.startswith("_")]
+
+
+def find(kind: str, name: str) -> type[Any]:
+    """The class behind a name.
+
+    Args:
+        kind: `"objectives"`, `"tasks"` or `"modalities"`.
+        name: a file name of that folder (`"mlm"`, `"masked-patch"`), or `"package.module:Class"` for one's own.
+
+    Raises:
+        ConfigError: nothing has that name, the module does not import, or the class is not of that kind.
+    """
+    base = getattr(importlib.import_module(f"hf_ssl.{kind}.base"), KINDS[kind])
+    if ":" in name:
+        return _from_dotted_path(kind, name, base)
+    if name.replace("_", "-") not in names(kind):
+        known = ", ".join(names(kind))
+        raise ConfigError(
+            f"No {kind.rstrip('s')} is called {name!r}.{nearest(name, names(kind))} Known: {known}. "
+            f"Your own goes by dotted path, such as my_package.my_module:MyClass."
+        )
+    module = importlib.import_module(f"hf_ssl.{kind}.{name.replace('-', '_')}")
+    return _only_subclass(module, base)
+
+
+def _from_dotted_path(kind: str, path: str, base: type) -> type[Any]:
+    module_name, _, class_name = path.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"{path!r}: the module {error.name!r} is not installed or not on PYTHONPATH.") from error
+    found = getattr(module, class_name, None)
+    if found is None:
+        classes = [member for member, _ in inspect.getmembers(module, inspect.isclass)]
+        raise ConfigError(f"{path!r}: {module_name} has no {class_name!r}.{nearest(class_name, classes)}")
+    if not (inspect.isclass(found) and issubclass(found, base)):
+        raise ConfigError(f"{path!r} must be a subclass of hf_ssl.{kind}.base.{base.__name__}.")
+    return found
+
+
+def _only_subclass(module: Any, base: type) -> type[Any]:
+    found = [
+        member
+        for _, member in inspect.getmembers(module, inspect.isclass)
+        if issubclass(member, base) and member is not base and member.__module__ == module.__name__
+    ]
+    public = [member for member in found if not member.__name__.startswith("_")]
+    if len(public) != 1:
+        raise ConfigError(f"{module.__name__} must define exactly one public {base.__name__}, found {len(public)}.")
+    return public[0]

@@ -1,0 +1,1 @@
+"""Downstream tasks: one file each, found by name."""

@@ -1,0 +1,243 @@
+"""A downstream task: labels, head, loss, metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import Dataset
+
+from hf_ssl.errors import ConfigError, DataError
+from hf_ssl.modalities.base import example_rng
+from hf_ssl.trainable import LossOutput, Trainable, divide
+
+if TYPE_CHECKING:
+    import datasets
+    from transformers import PreTrainedModel
+
+    from hf_ssl.modalities.base import Modality
+
+# Classes of transformers by kind of data, for tasks with one answer per example.
+SEQUENCE_CLASSES = {
+    "text": "AutoModelForSequenceClassification",
+    "image": "AutoModelForImageClassification",
+    "audio": "AutoModelForAudioClassification",
+}
+PIPELINES = {"text": "text-classification", "image": "image-classification", "audio": "audio-classification"}
+
+
+class Task:
+    """Base class of `classification`, `regression`, `token-classification` … and of your own task.
+
+    Attributes:
+        label_kind: what `load_data` must find: `"class"`, `"multilabel"`, `"regression"` or `"tags"`.
+        label_column: canonical column of the labels.
+        problem_type: what transformers is told; never guessed from a dtype.
+        primary_metric: the number that early stopping and the comparison look at.
+        greater_is_better: its direction.
+        metric_names: what is reported.
+
+    Args:
+        config: an instance of `Config`.
+        modality: the kind of data.
+    """
+
+    modalities: ClassVar[frozenset[str]] = frozenset(SEQUENCE_CLASSES)
+    label_kind: ClassVar[str]
+    label_column: ClassVar[str] = "label"
+    problem_type: ClassVar[str | None] = None
+    primary_metric: ClassVar[str]
+    greater_is_better: ClassVar[bool] = True
+    metric_names: ClassVar[tuple[str, ...]]
+    training_defaults: ClassVar[dict[str, Any]] = {
+        "per_device_train_batch_size": 16, "per_device_eval_batch_size": 64, "weight_decay": 0.01, "warmup_steps": 0.1,
+    }  # fmt: skip
+
+    @dataclass
+    class Config:
+        """Options of a task."""
+
+        max_length: int | None = field(default=None, metadata={"help": "Longest input (tokens for text); default: the model's, at most 256."})
+
+    def __init__(self, config: Any, modality: Modality) -> None:
+        self.config = config
+        self.modality = modality
+        self.label_names: list[str] = []
+
+    @property
+    def auto_class(self) -> str:
+        """The transformers class that plain users load the result with."""
+        return SEQUENCE_CLASSES[self.modality.name]
+
+    @property
+    def pipeline_tag(self) -> str | None:
+        """Name of the transformers pipeline that serves the result, if there is one."""
+        return PIPELINES.get(self.modality.name)
+
+    def fit_labels(self, train: datasets.Dataset, label_names: Sequence[str] | None = None) -> None:
+        """Learn label names (and weights) from the training split.
+
+        Args:
+            train: the training split.
+            label_names: names of the columns of a multi-hot label, which a dataset's features cannot carry.
+
+        Raises:
+            DataError: the labels cannot be learned from.
+        """
+        if self.label_column not in train.column_names:
+            raise DataError(f"The training data have no {self.label_column!r} column; columns: {', '.join(train.column_names)}.")
+
+    def model_options(self) -> dict[str, Any]:
+        """Options for `from_pretrained`: number and names of labels, problem type."""
+        names = self.label_names
+        options: dict[str, Any] = {"num_labels": len(names), "id2label": dict(enumerate(names)), "label2id": {n: i for i, n in enumerate(names)}}
+        if self.problem_type:
+            options["problem_type"] = self.problem_type
+        return options
+
+    def inputs(self, dataset: datasets.Dataset) -> list[Any]:
+        """Raw inputs of every row."""
+        return list(dataset[self.modality.column])
+
+    def encode(self, processor: Any, dataset: datasets.Dataset) -> list[dict[str, Any]]:
+        """Model features with `labels` (when the dataset has them), one dict per row, not padded."""
+        features = self.modality.encode(processor, self.inputs(dataset), self.max_length(processor))
+        if self.label_column in dataset.column_names:
+            for feature, label in zip(features, dataset[self.label_column], strict=True):
+                feature["labels"] = label
+        return features
+
+    def max_length(self, processor: Any) -> int | None:
+        """Longest input."""
+        limit = getattr(processor, "model_max_length", None)
+        return self.config.max_length or (int(min(limit, 256)) if limit else None)
+
+    def collate_inputs(self, processor: Any, features: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        """Pad and stack the inputs of a batch."""
+        return self.modality.collate(processor, features)
+
+    def collate_labels(self, features: Sequence[dict[str, Any]], batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Labels of a batch as a tensor; -100 marks what is not counted."""
+        return torch.tensor([feature["labels"] for feature in features])
+
+    def loss(self, logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | int]:
+        """Sum of the loss terms, and how many there are (entries of `labels` other than -100)."""
+        raise NotImplementedError(f"{type(self).__name__} has no loss")
+
+    def forward(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Logits of a batch."""
+        return model(**inputs).logits
+
+    def metrics(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+        """Every number in `metric_names`, from logits and labels of a whole split."""
+        raise NotImplementedError(f"{type(self).__name__} has no metrics")
+
+    def predictions(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> list[Any]:
+        """What is written to predictions.parquet, one entry per row."""
+        raise NotImplementedError(f"{type(self).__name__} has no predictions")
+
+    def probe_targets(self, dataset: datasets.Dataset) -> np.ndarray | None:
+        """Targets for a frozen probe on one vector per example, or None where that makes no sense."""
+        return None
+
+    def warm_start(self, module: TaskModule, rows: TaskRows) -> str | None:
+        """Set the new head from a closed-form fit on frozen features; returns what was done, for the log."""
+        return None
+
+
+class TaskRows(Dataset):
+    """Encoded rows of a labelled split; with `balanced`, each epoch draws every class equally often.
+
+    The draw depends on (seed, epoch, position) only, so it is the same after a resume and on any number of processes.
+    """
+
+    def __init__(self, features: list[dict[str, Any]], *, seed: int = 0, balanced: bool = False) -> None:
+        self.features = features
+        self.seed = seed
+        self.order: np.ndarray | None = None
+        self.balanced = balanced
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw anew (balanced sampling only)."""
+        if not self.balanced:
+            return
+        labels = np.array([feature["labels"] for feature in self.features])
+        if labels.ndim != 1:
+            raise ConfigError("balanced_sampling needs one class per example.")
+        rng = example_rng(self.seed, epoch, "balanced")
+        classes = np.unique(labels)
+        share = -(-len(labels) // len(classes))
+        drawn = [np.resize(rng.permutation(np.flatnonzero(labels == c)), share) for c in classes]
+        self.order = rng.permutation(np.concatenate(drawn))[: len(labels)]
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return self.features[index if self.order is None else int(self.order[index])]
+
+
+class TaskModule(Trainable):
+    """A model with its task's loss, for the Trainer."""
+
+    unit = "examples"
+
+    def __init__(self, model: PreTrainedModel, task: Task, processor: Any) -> None:
+        super().__init__()
+        self.model = model
+        self.task = task
+        self.processor = processor
+
+    def count_units(self, batch: Mapping[str, torch.Tensor]) -> int:
+        return len(next(iter(batch.values())))
+
+    def collate(self, features: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        """Pad and stack; `labels` only when the rows have them."""
+        bare = [{name: value for name, value in feature.items() if name != "labels"} for feature in features]
+        batch = self.task.collate_inputs(self.processor, bare)
+        if "labels" in features[0]:
+            batch["labels"] = self.task.collate_labels(features, batch)
+        return batch
+
+    def forward(self, labels: torch.Tensor | None = None, num_items_in_batch: Any = None, **inputs: torch.Tensor) -> LossOutput:
+        logits = self.task.forward(self.model, inputs)
+        if labels is None:
+            return LossOutput(logits=logits)
+        total, count = self.task.loss(logits.float(), labels)
+        return LossOutput(loss=divide(total, count, num_items_in_batch), logits=logits)
+
+
+def last_linear(model: nn.Module) -> nn.Linear | None:
+    """The linear layer that produces the logits: the last one outside the backbone."""
+    inner = model.get_base_model() if hasattr(model, "peft_config") else model
+    backbone = {id(module) for module in inner.base_model.modules()} if inner.base_model is not inner else set()
+    found = [module for module in inner.modules() if isinstance(module, nn.Linear) and id(module) not in backbone]
+    return found[-1] if found else None
+
+
+@torch.inference_mode()
+def head_inputs(module: TaskModule, rows: Dataset, batch_size: int = 32) -> tuple[np.ndarray, np.ndarray]:
+    """What reaches the last linear layer, `(rows, width)`, and the labels, with everything frozen and no dropout."""
+    layer = last_linear(module.model)
+    if layer is None:
+        raise ConfigError(f"{type(module.model).__name__} has no linear output layer to warm-start.")
+    caught: list[torch.Tensor] = []
+    handle = layer.register_forward_hook(lambda m, args, out: caught.append(args[0].float().cpu()))
+    was_training = module.training
+    module.eval()
+    labels = []
+    device = next(module.parameters()).device
+    try:
+        for start in range(0, len(rows), batch_size):  # type: ignore[arg-type]
+            batch = module.collate([rows[i] for i in range(start, min(start + batch_size, len(rows)))])  # type: ignore[arg-type]
+            labels.append(batch["labels"].numpy())
+            module(**{name: tensor.to(device) for name, tensor in batch.items()})
+    finally:
+        handle.remove()
+        module.train(was_training)
+    return torch.cat(caught).numpy(), np.concatenate(labels)

@@ -1,0 +1,114 @@
+"""One class per example."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from hf_ssl.errors import DataError
+from hf_ssl.evaluation import metrics
+from hf_ssl.tasks.base import Task, TaskModule, TaskRows, head_inputs, last_linear
+
+if TYPE_CHECKING:
+    import datasets
+
+
+class Classification(Task):
+    """Single-label classification of texts, images, clips.
+
+    Loss: cross-entropy, optionally weighted by class and focal: `-w_y (1 - p_y)^gamma log p_y` (Lin et al. 2017).
+
+    The new head starts from logistic regression on frozen features and is then trained with the rest: fine-tuning from
+    a random head distorts good features first and fits second (LP-FT, Kumar et al. 2022, arXiv:2202.10054).
+    """
+
+    label_kind: ClassVar = "class"
+    problem_type: ClassVar = "single_label_classification"
+    primary_metric: ClassVar = "f1_macro"
+    metric_names: ClassVar = ("accuracy", "f1_macro", "f1_micro", "matthews_correlation", "calibration_error")
+
+    @dataclass
+    class Config(Task.Config):
+        """Options of `classification`."""
+
+        class_weight: Literal["none", "balanced"] = field(default="none", metadata={"help": "Weight classes by their rarity."})
+        focal_gamma: float = field(default=0.0, metadata={"help": "Focus on hard examples (0: plain cross-entropy)."})
+        label_smoothing: float = field(default=0.0, metadata={"help": "Share of the target spread over all classes."})
+
+    def __init__(self, config: Any, modality: Any) -> None:
+        super().__init__(config, modality)
+        self.weights: torch.Tensor | None = None
+
+    def fit_labels(self, train: datasets.Dataset, label_names: Sequence[str] | None = None) -> None:
+        super().fit_labels(train)
+        feature = train.features[self.label_column]
+        self.label_names = list(feature.names)
+        counts = np.bincount(np.asarray(train[self.label_column]), minlength=len(self.label_names))
+        if (counts > 0).sum() < 2:
+            raise DataError(f"The training labels are all {self.label_names[int(counts.argmax())]!r}; two classes are needed to learn.")
+        if self.config.class_weight == "balanced":
+            # Inverse frequency, scaled so that the mean weight over the training set is 1: the loss keeps its size.
+            inverse = np.where(counts > 0, counts.sum() / np.maximum(counts, 1) / (counts > 0).sum(), 0.0)
+            self.weights = torch.tensor(inverse, dtype=torch.float32)
+
+    def loss(self, logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, int]:
+        weights = self.weights.to(logits.device) if self.weights is not None else None
+        terms = functional.cross_entropy(logits, labels, weight=weights, reduction="none", label_smoothing=self.config.label_smoothing)
+        if self.config.focal_gamma:
+            chance = torch.softmax(logits, dim=-1).gather(1, labels.unsqueeze(1)).squeeze(1)
+            terms = terms * (1 - chance) ** self.config.focal_gamma
+        return terms.sum(), len(labels)
+
+    def metrics(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+        return metrics.compute(self.metric_names, predictions=logits.argmax(-1), scores=softmax(logits), references=labels)
+
+    def predictions(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> list[Any]:
+        chances = softmax(logits)
+        return [{"prediction": self.label_names[int(row.argmax())], "probability": float(row.max())} for row in chances]
+
+    def probe_targets(self, dataset: datasets.Dataset) -> np.ndarray:
+        return np.asarray(dataset[self.label_column])
+
+    def warm_start(self, module: TaskModule, rows: TaskRows) -> str | None:
+        layer = last_linear(module.model)
+        if layer is None or layer.bias is None or layer.out_features != len(self.label_names):
+            return None
+        inputs, labels = head_inputs(module, rows)
+        weight, bias, note = fit_head(inputs, labels, len(self.label_names))
+        with torch.no_grad():
+            layer.weight.copy_(torch.from_numpy(weight))
+            layer.bias.copy_(torch.from_numpy(bias))
+        return note
+
+
+def fit_head(inputs: np.ndarray, labels: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray, str]:
+    """Multinomial logistic regression as weights of a linear layer; classes without examples get a low bias.
+
+    Returns:
+        weight `(classes, width)`, bias `(classes,)`, and a note.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    mean, spread = inputs.mean(0), inputs.std(0).mean() + 1e-8
+    fitted = LogisticRegression(C=1.0, max_iter=500).fit((inputs - mean) / spread, labels)
+    weight = np.zeros((classes, inputs.shape[1]), dtype=np.float32)
+    bias = np.full(classes, -10.0, dtype=np.float32)
+    present = fitted.classes_
+    if len(present) == 2:  # scikit-learn keeps one row for two classes
+        rows, offsets = np.concatenate([-fitted.coef_, fitted.coef_]) / 2, np.concatenate([-fitted.intercept_, fitted.intercept_]) / 2
+    else:
+        rows, offsets = fitted.coef_, fitted.intercept_
+    weight[present] = rows / spread
+    bias[present] = offsets - (rows / spread) @ mean
+    return weight, bias, f"head starts from logistic regression on {len(labels)} frozen examples"
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities over the last axis."""
+    shifted = np.exp(logits - logits.max(-1, keepdims=True), dtype=np.float64)
+    return shifted / shifted.sum(-1, keepdims=True)

@@ -1,0 +1,103 @@
+"""How alike two sentences are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from hf_ssl.errors import DataError
+from hf_ssl.evaluation import metrics
+from hf_ssl.tasks.base import Task
+
+if TYPE_CHECKING:
+    import datasets
+
+
+class Similarity(Task):
+    """Sentence similarity with one encoder: cosine of two pooled vectors against a gold score.
+
+    Loss: CoSENT (Su 2022), `log(1 + sum over pairs i, j with gold_i < gold_j of exp(20 (cos_i - cos_j)))`: only the
+    order of the scores counts, not their unit. The result is a plain `AutoModel` encoder.
+
+    Needs: columns `text`, `text_pair` and a numeric `label`.
+    """
+
+    modalities: ClassVar = frozenset({"text"})
+    label_kind: ClassVar = "regression"
+    primary_metric: ClassVar = "spearman"
+    metric_names: ClassVar = ("pearson", "spearman")
+
+    @dataclass
+    class Config(Task.Config):
+        """Options of `similarity`."""
+
+        pooling: str | None = field(default=None, metadata={"help": "mean, cls or max (default: the checkpoint's own)."})
+        scale: float = field(default=20.0, metadata={"help": "Inverse temperature of the CoSENT loss."})
+
+    @property
+    def auto_class(self) -> str:
+        return "AutoModel"
+
+    @property
+    def pipeline_tag(self) -> str:
+        return "feature-extraction"
+
+    def fit_labels(self, train: datasets.Dataset, label_names: Sequence[str] | None = None) -> None:
+        super().fit_labels(train)
+        if "text_pair" not in train.column_names:
+            raise DataError("similarity needs two texts per row: name the second with --text_pair_column.")
+        if len(set(train[self.label_column])) < 2:
+            raise DataError("All pairs have the same score; there is no order to learn.")
+
+    def model_options(self) -> dict[str, Any]:
+        return {}
+
+    def encode(self, processor: Any, dataset: datasets.Dataset) -> list[dict[str, Any]]:
+        limit = self.max_length(processor)
+        first = self.modality.encode(processor, list(dataset["text"]), limit)
+        second = self.modality.encode(processor, list(dataset["text_pair"]), limit)
+        rows: list[dict[str, Any]] = [{"first": a, "second": b} for a, b in zip(first, second, strict=True)]
+        if self.label_column in dataset.column_names:
+            for row, label in zip(rows, dataset[self.label_column], strict=True):
+                row["labels"] = float(label)
+        return rows
+
+    def collate_inputs(self, processor: Any, features: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        """Both texts of a pair follow each other: rows 0 and 1 are the first pair."""
+        return self.modality.collate(processor, [side for pair in features for side in (pair["first"], pair["second"])])
+
+    def forward(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Cosine of every pair, `(pairs, 1)`; both sides go through the encoder in one batch."""
+        vectors = self.modality.features(model, inputs, self.config.pooling or "mean")
+        left, right = vectors[0::2], vectors[1::2]
+        return torch.cosine_similarity(left.float(), right.float()).unsqueeze(1)
+
+    def loss(self, logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, int]:
+        return cosent(logits.squeeze(1), labels, self.config.scale) * len(labels), len(labels)
+
+    def metrics(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+        return metrics.compute(self.metric_names, predictions=logits.reshape(-1), references=labels)
+
+    def predictions(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> list[Any]:
+        return [{"prediction": float(value)} for value in logits.reshape(-1)]
+
+
+def cosent(cosines: torch.Tensor, gold: torch.Tensor, scale: float) -> torch.Tensor:
+    """CoSENT loss.
+
+    Args:
+        cosines: `(pairs,)`, predicted similarity.
+        gold: `(pairs,)`, the order that is wanted.
+        scale: inverse temperature.
+
+    Returns:
+        scalar.
+    """
+    wrong_way = (cosines.unsqueeze(1) - cosines.unsqueeze(0)) * scale  # [i, j]: how much i is above j
+    wrong_way = wrong_way.masked_fill(gold.unsqueeze(1) >= gold.unsqueeze(0), float("-inf"))
+    return torch.logsumexp(torch.cat([cosines.new_zeros(1), wrong_way.flatten()]), dim=0)

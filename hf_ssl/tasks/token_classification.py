@@ -1,0 +1,145 @@
+"""A tag for every word: named entities, parts of speech."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from hf_ssl.errors import ConfigError, DataError
+from hf_ssl.evaluation import metrics
+from hf_ssl.modalities.text import affixes
+from hf_ssl.tasks.base import Task
+
+if TYPE_CHECKING:
+    import datasets
+
+
+class TokenClassification(Task):
+    """Tagging words: NER (span tags such as `B-PER`) or one tag per word (parts of speech).
+
+    Labels are aligned by `word_ids()`: the first subword carries the word's tag (or all of them do). Sentences longer
+    than the window are cut between words into windows, so no tag is dropped. Loss: cross-entropy over labelled tokens.
+    Spans are scored strictly (IOB2): `seqeval`'s default mode would accept `I-PER I-PER` for `B-PER I-PER`.
+    """
+
+    modalities: ClassVar = frozenset({"text"})
+    label_kind: ClassVar = "tags"
+    label_column: ClassVar = "tags"
+    primary_metric: ClassVar = "f1"
+    metric_names: ClassVar = ("accuracy", "f1_macro")
+
+    @dataclass
+    class Config(Task.Config):
+        """Options of `token-classification`."""
+
+        subwords: Literal["first", "all"] = field(default="first", metadata={"help": "Which subwords of a word carry its tag."})
+
+    @property
+    def auto_class(self) -> str:
+        return "AutoModelForTokenClassification"
+
+    @property
+    def pipeline_tag(self) -> str:
+        return "token-classification"
+
+    @property
+    def spans(self) -> bool:
+        """Whether tags mark spans (IOB) rather than single words."""
+        return any(name[:2] in ("B-", "I-") for name in self.label_names)
+
+    def fit_labels(self, train: datasets.Dataset, label_names: Sequence[str] | None = None) -> None:
+        super().fit_labels(train)
+        self.label_names = list(train.features[self.label_column].feature.names)
+        if len(self.label_names) < 2:
+            raise DataError(f"The training tags are all {self.label_names}; two are needed to learn.")
+
+    def encode(self, processor: Any, dataset: datasets.Dataset) -> list[dict[str, Any]]:
+        if not getattr(processor, "is_fast", False):
+            raise ConfigError("Tagging words needs a fast tokenizer (with word_ids); this checkpoint has none.")
+        tags = dataset[self.label_column] if self.label_column in dataset.column_names else [None] * len(dataset)
+        before, after = affixes(processor)
+        room = (self.max_length(processor) or 256) - len(before) - len(after)
+        features = []
+        for row, (words, labels) in enumerate(zip(dataset["tokens"], tags, strict=True)):
+            encoded = processor(list(words), is_split_into_words=True, add_special_tokens=False, return_attention_mask=False, verbose=False)
+            for start, end in _windows(encoded.word_ids(), room):
+                numbers = [None] * len(before) + encoded.word_ids()[start:end] + [None] * len(after)
+                feature = {"input_ids": [*before, *encoded["input_ids"][start:end], *after], "words": numbers, "row": row}
+                if labels is not None:
+                    feature["labels"] = self._align(numbers, labels)
+                features.append(feature)
+        return features
+
+    def _align(self, words: Sequence[int | None], tags: Sequence[int]) -> list[int]:
+        aligned, previous = [], None
+        for word in words:
+            if word is None or (word == previous and self.config.subwords == "first"):
+                aligned.append(-100)
+            elif word == previous:
+                aligned.append(self._inside(tags[word]))
+            else:
+                aligned.append(tags[word])
+            previous = word
+        return aligned
+
+    def _inside(self, tag: int) -> int:
+        """Later subwords of a word that begins a span are inside it."""
+        name = self.label_names[tag]
+        inside = f"I-{name[2:]}"
+        return self.label_names.index(inside) if name.startswith("B-") and inside in self.label_names else tag
+
+    def collate_labels(self, features: Sequence[dict[str, Any]], batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        shape = batch["input_ids"].shape
+        labels = np.full(shape, -100, dtype=np.int64)
+        for row, feature in enumerate(features):
+            place = batch["attention_mask"][row].bool().numpy()
+            labels[row, place] = feature["labels"]
+        return torch.from_numpy(labels)
+
+    def loss(self, logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        total = functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="sum", ignore_index=-100)
+        return total, (labels != -100).sum()
+
+    def metrics(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+        """Accuracy over words; for span tags strict span F1, else macro F1 over tags (also as `f1`)."""
+        guesses = logits.argmax(-1)
+        counted = labels != -100
+        flat = metrics.compute(self.metric_names, predictions=guesses[counted], references=labels[counted])
+        if not self.spans:
+            return {**flat, "f1": flat["f1_macro"]}
+        names = np.array(self.label_names)
+        said = [names[row[keep]].tolist() for row, keep in zip(guesses, counted, strict=True)]
+        true = [names[row[keep]].tolist() for row, keep in zip(labels, counted, strict=True)]
+        spans = metrics.compute(["span_f1"], predictions=said, references=true)
+        return {**flat, **spans, "f1": spans["span_f1"]}
+
+    def predictions(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> list[Any]:
+        """One list of tags per row, one tag per word."""
+        tags: list[list[str]] = [["O" if "O" in self.label_names else self.label_names[0]] * len(words) for words in dataset["tokens"]]
+        for feature, row in zip(self.encode(processor, dataset), logits.argmax(-1), strict=True):
+            offset = row.shape[0] - len(feature["words"]) if processor.padding_side == "left" else 0
+            seen: set[int] = set()
+            for position, word in enumerate(feature["words"]):
+                if word is not None and word not in seen:
+                    seen.add(word)
+                    tags[feature["row"]][word] = self.label_names[int(row[offset + position])]
+        return [{"prediction": row} for row in tags]
+
+
+def _windows(words: Sequence[int | None], room: int) -> list[tuple[int, int]]:
+    """Cut a long sentence between words (a word longer than the window is cut inside)."""
+    cuts, start = [], 0
+    while len(words) - start > room:
+        end = start + room
+        while end > start and words[end] == words[end - 1]:
+            end -= 1
+        end = end if end > start else start + room
+        cuts.append((start, end))
+        start = end
+    cuts.append((start, len(words)))
+    return cuts

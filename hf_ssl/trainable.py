@@ -1,0 +1,118 @@
+"""What `Trainer` is given: a model together with its loss, as one plain `nn.Module`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import nn
+from transformers.utils import ModelOutput
+
+
+@dataclass
+class LossOutput(ModelOutput):
+    """A training step's result.
+
+    Args:
+        loss: sum of the batch's loss terms divided by `num_items_in_batch` (or by their own number).
+        logits: what metrics are computed from, when there are any.
+        scalars: detached numbers for the log, such as `{"masked": 0.15}`.
+    """
+
+    loss: torch.Tensor | None = None
+    logits: torch.Tensor | None = None
+    scalars: dict[str, torch.Tensor] | None = None
+
+
+class Trainable(nn.Module):
+    """A model and its loss. Objectives and task modules derive from it.
+
+    Two things make it fit the stock `Trainer`:
+
+    - `forward` takes `num_items_in_batch`, the number of loss terms of the whole optimizer step over all micro-batches
+      and ranks (entries of `labels` other than -100). Dividing a *sum* by it makes the gradient independent of
+      accumulation and batch split (transformers#47688 describes what happens to heads that do not).
+    - the state dict holds only what is trained, and tied tensors once, so a checkpoint of a LoRA run is small and
+      safetensors accepts it. Frozen tensors come from the start checkpoint again.
+    """
+
+    unit: ClassVar[str] = "tokens"
+    accepts_loss_kwargs = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.units_seen: torch.Tensor | int = 0
+        self.register_forward_pre_hook(_count, with_kwargs=True)
+
+    def count_units(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor | int:
+        """Real units of work in a batch (tokens that are not padding, images …), for the throughput line."""
+        mask = batch.get("attention_mask")
+        return mask.sum() if mask is not None and mask.dim() == 2 else len(next(iter(batch.values())))
+
+    def on_optimizer_step(self, step: int, total: int) -> None:
+        """Called after every optimizer step (not micro-step); teachers and schedules live here."""
+
+    def saved_tensors(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """Trained parameters and persistent buffers, each storage once."""
+        seen: set[int] = set()
+        for name, tensor in super().state_dict(keep_vars=True).items():
+            if isinstance(tensor, nn.Parameter) and not tensor.requires_grad:
+                continue
+            if tensor.numel() and tensor.data_ptr() in seen:
+                continue
+            seen.add(tensor.data_ptr())
+            yield name, tensor.detach()
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        if args or kwargs.get("destination") is not None:
+            return super().state_dict(*args, **kwargs)  # a wrapper (DDP) walks through its children
+        return dict(self.saved_tensors())
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Load what `state_dict` saved.
+
+        Raises:
+            RuntimeError: a trained tensor is missing or unknown, whatever `strict` says: a checkpoint that does not
+                fit must not be resumed from in silence.
+        """
+        expected, given = dict(self.saved_tensors()), dict(state_dict)
+        if expected.keys() != given.keys():
+            missing, unknown = sorted(expected.keys() - given.keys()), sorted(given.keys() - expected.keys())
+            raise RuntimeError(f"checkpoint does not fit: missing {missing[:5]}, unknown {unknown[:5]}")
+        with torch.no_grad():
+            for name, tensor in expected.items():
+                tensor.copy_(given[name])
+        return nn.modules.module._IncompatibleKeys([], [])
+
+    def activation_checkpointing_enable(self, **kwargs: Any) -> None:
+        """Trade compute for memory; the wrapped model does it."""
+        self.model.activation_checkpointing_enable(**kwargs)
+        if hasattr(self.model, "enable_input_require_grads"):
+            self.model.enable_input_require_grads()  # else nothing reaches adapters below a frozen embedding
+
+
+def _count(module: Trainable, args: Any, kwargs: dict[str, Any]) -> None:
+    if module.training:  # left a tensor: reading it here would make a GPU wait at every step
+        module.units_seen = module.units_seen + module.count_units(kwargs)
+
+
+def divide(total: torch.Tensor, own_count: torch.Tensor | int, num_items_in_batch: torch.Tensor | int | None) -> torch.Tensor:
+    """A sum of loss terms over the number of terms of the whole optimizer step (or of this batch when not known)."""
+    count = own_count if num_items_in_batch is None else num_items_in_batch
+    return total / (count.clamp(min=1) if isinstance(count, torch.Tensor) else max(count, 1))
+
+
+def set_dropout(model: nn.Module, probability: float) -> None:
+    """Set every dropout of a loaded model; its configuration, and so what is saved, stays as it was.
+
+    Attention without dropout also lets `scaled_dot_product_attention` take its fused kernel, which on a CPU is most of
+    the speed of a short step.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = probability
+        for name in ("attention_dropout", "dropout_prob", "attention_probs_dropout_prob"):
+            if isinstance(getattr(module, name, None), float):
+                setattr(module, name, probability)

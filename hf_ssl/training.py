@@ -1,0 +1,397 @@
+"""The one place that talks to `transformers.Trainer`."""
+
+from __future__ import annotations
+
+import math
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+from torch.utils.data import Dataset
+from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_callback import EarlyStoppingCallback, PrinterCallback, ProgressCallback
+from transformers.trainer_utils import get_last_checkpoint
+
+from hf_ssl.errors import ConfigError, TrainingError
+from hf_ssl.run import append_jsonl, say
+from hf_ssl.trainable import Trainable
+
+
+@dataclass
+class Schedule:
+    """Learning rates over time, by part of the model.
+
+    A new head starts at random: were the backbone to move with it from the first step, it would follow noise. So for
+    the first `head_warmup` of the steps the head learns alone; over the next `ramp` the backbone's rate rises; then
+    both follow `decay`. The shape is a pure function of the step, so a resumed run continues it exactly.
+
+    Args:
+        depth: parameter name to layer number (embeddings 0), or None for the head.
+        layers: number of the topmost layer; each layer below it gets `layer_decay` of the rate above.
+        head_learning_rate: peak rate of the head.
+    """
+
+    depth: dict[str, int | None] = field(default_factory=dict)
+    layers: int = 0
+    head_warmup: float = 0.0
+    ramp: float = 0.1
+    decay: str = "linear"
+    layer_decay: float = 1.0
+    head_learning_rate: float | None = None
+
+    def factor(self, step: int, total: int, head: bool) -> float:
+        """Multiple of the peak rate at a step."""
+        hold = 0 if head else round(self.head_warmup * total)
+        rise = max(1, round(self.ramp * total))
+        if step < hold:
+            return 0.0
+        if step < hold + rise:
+            return (step - hold + 1) / (rise + 1)
+        progress = (step - hold - rise) / max(1, total - hold - rise)
+        if self.decay == "linear":
+            return max(0.0, 1.0 - progress)
+        return 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress))) if self.decay == "cosine" else 1.0
+
+    def held(self, step: int, total: int) -> bool:
+        """Whether the backbone stands still at a step."""
+        return step < round(self.head_warmup * total)
+
+
+@dataclass
+class TrainResult:
+    """What a training run did."""
+
+    steps: int
+    seconds: float
+    units: int
+    unit: str
+    loss: float | None
+    best_metric: float | None = None
+    interrupted: bool = False
+    peak_memory: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Numbers for the ledger."""
+        speed = round(self.units / self.seconds) if self.seconds else 0
+        return {
+            "steps": self.steps, "train_seconds": round(self.seconds, 1), f"{self.unit}_seen": self.units,
+            f"{self.unit}_per_second": speed, "train_loss": self.loss,
+        }  # fmt: skip
+
+
+def bf16_is_fast() -> bool:
+    """Whether this machine multiplies bfloat16 matrices in hardware."""
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, probe)() for probe in probes if hasattr(torch.cpu, probe))
+
+
+def arguments(folder: Path, *, seed: int, defaults: dict[str, Any], overrides: dict[str, Any]) -> TrainingArguments:
+    """`TrainingArguments` from, in rising order of precedence: this library's, the objective's or task's, the user's.
+
+    What differs from transformers' own defaults: bf16 autocast where the hardware has it, non-finite losses are not
+    filtered from the log, columns are not dropped, two checkpoints are kept.
+    """
+    mine: dict[str, Any] = {
+        "output_dir": str(folder / "checkpoints"), "seed": seed, "data_seed": seed, "remove_unused_columns": False,
+        "logging_nan_inf_filter": False, "save_total_limit": 2, "logging_steps": 10, "disable_tqdm": not sys.stderr.isatty(),
+        "dataloader_drop_last": False,
+    }  # fmt: skip
+    if not torch.cuda.is_available() and not torch.backends.mps.is_available():
+        mine["use_cpu"] = True
+    chosen = {**mine, **defaults, **overrides}
+    if not {"bf16", "fp16"} & overrides.keys() and bf16_is_fast():
+        chosen["bf16"] = True
+    if chosen.get("dataloader_num_workers"):
+        chosen["dataloader_persistent_workers"] = False  # workers must see the new epoch's masks
+    try:
+        return TrainingArguments(**chosen)
+    except (ValueError, TypeError, ImportError) as error:
+        raise ConfigError(f"transformers.TrainingArguments refuses these options: {error}") from error
+
+
+def train(
+    module: Trainable,
+    rows: Dataset,
+    args: TrainingArguments,
+    folder: Path,
+    *,
+    schedule: Schedule | None = None,
+    eval_rows: Dataset | None = None,
+    compute_metrics: Callable[[Any], dict[str, float]] | None = None,
+    measure: Measure | None = None,
+    patience: int = 0,
+    resume: bool = False,
+) -> TrainResult:
+    """Train a module with the stock `Trainer`.
+
+    Args:
+        module: a model with its loss.
+        rows: training examples; their `collate` belongs to the module.
+        folder: gets `curve.jsonl` and `checkpoints/`.
+        schedule: learning rates by part of the model (default: the Trainer's own scheduler).
+        eval_rows, compute_metrics, patience: early stopping and best checkpoint on validation data.
+        measure: called at step 0 and along the way (health, drift, probe); may stop the run.
+        resume: go on from the last checkpoint in the folder.
+
+    Raises:
+        TrainingError: the loss is not finite.
+        KeyboardInterrupt: Ctrl-C; a checkpoint has been saved by then.
+    """
+    if len(rows) == 0:  # type: ignore[arg-type]
+        raise TrainingError("There is nothing to train on: no rows are left after reading and filtering.")
+    watch = _Watch(module, folder / "curve.jsonl", resume)
+    callbacks: list[TrainerCallback] = [watch]
+    if hasattr(rows, "set_epoch"):
+        callbacks.append(_Epochs(rows))
+    if schedule is not None and schedule.head_warmup > 0:
+        callbacks.append(_HoldBackbone(module, schedule))
+    if measure is not None:
+        callbacks.append(_Monitor(measure))
+    if eval_rows is not None and patience:
+        callbacks.append(EarlyStoppingCallback(early_stopping_patience=patience))
+    trainer = _Trainer(
+        model=module, args=args, train_dataset=rows, eval_dataset=eval_rows, data_collator=module.collate,
+        compute_metrics=compute_metrics, callbacks=callbacks,
+    )  # fmt: skip
+    trainer.schedule = schedule
+    trainer.remove_callback(PrinterCallback)
+    if trainer.pop_callback(ProgressCallback):
+        trainer.add_callback(_Bar)
+    last = get_last_checkpoint(args.output_dir) if resume and Path(args.output_dir).is_dir() else None
+    if resume:
+        say(f"resuming from {last}" if last else "nothing to resume from, starting at step 0")
+    with _interruptible(watch):
+        trainer.train(resume_from_checkpoint=last)
+    if watch.interrupted:
+        raise KeyboardInterrupt(f"interrupted at step {trainer.state.global_step}")
+    result = TrainResult(
+        steps=trainer.state.global_step, seconds=watch.seconds, units=watch.units, unit=module.unit,
+        loss=watch.last_loss, best_metric=trainer.state.best_metric,
+    )  # fmt: skip
+    return result
+
+
+def predict(module: Trainable, rows: Dataset, args: TrainingArguments) -> tuple[Any, Any]:
+    """Logits and labels of every row, in order, gathered over all processes.
+
+    Returns:
+        logits and labels as numpy arrays (padded with -100 where rows differ in length).
+    """
+    trainer = _Trainer(model=module, args=args, data_collator=module.collate)
+    trainer.remove_callback(PrinterCallback)
+    output = trainer.predict(rows)
+    return output.predictions, output.label_ids
+
+
+class _Trainer(Trainer):
+    """Stock but for one thing Trainer has no option for: learning rates by part of the model (transformers#9035)."""
+
+    schedule: Schedule | None = None
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        if self.schedule is None or self.optimizer is not None:
+            return super().create_optimizer(model)
+        kind, options = self.get_optimizer_cls_and_kwargs(self.args, self.model)
+        self.optimizer = kind(parameter_groups(self.model, self.schedule, self.args), **options)
+        return self.optimizer
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        if self.schedule is None:
+            return super().create_scheduler(num_training_steps, optimizer)
+        schedule = self.schedule
+        optimizer = optimizer or self.optimizer
+        factors = [
+            (lambda step, head=group["head"]: schedule.factor(step, num_training_steps, head)) for group in optimizer.param_groups
+        ]
+        self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factors)
+        return self.lr_scheduler
+
+
+def parameter_groups(module: nn.Module, schedule: Schedule, args: TrainingArguments) -> list[dict[str, Any]]:
+    """Trainable parameters grouped by layer, head or not, and weight decay or not (none on vectors and embeddings of positions)."""
+    groups: dict[tuple[int | None, bool], dict[str, Any]] = {}
+    for name, parameter in module.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        layer = schedule.depth.get(name, schedule.layers)
+        decayed = parameter.ndim > 1 and not any(word in name for word in ("position", "cls_token", "mask_token", "layer_scale"))
+        key = (layer, decayed)
+        if key not in groups:
+            head = layer is None
+            rate = args.learning_rate * schedule.layer_decay ** (schedule.layers - (schedule.layers if head else layer))
+            if head and schedule.head_learning_rate is not None:
+                rate = schedule.head_learning_rate
+            groups[key] = {"params": [], "lr": rate, "weight_decay": args.weight_decay if decayed else 0.0, "head": head}
+        groups[key]["params"].append(parameter)
+    order = sorted(groups, key=lambda key: (key[0] is None, key[0] or 0, key[1]))
+    return [groups[key] for key in order]
+
+
+class Measure(Protocol):
+    """Something that looks at the model during training (see `hf_ssl.evaluation.monitor`)."""
+
+    def due(self, step: int, total: int) -> bool:
+        """Whether to measure after this step."""
+
+    def at(self, step: int, total: int) -> bool:
+        """Measure; True stops the run."""
+
+    def saved(self, checkpoint: Path) -> None:
+        """A checkpoint was written: keep what is needed to go on from it."""
+
+
+class _Monitor(TrainerCallback):
+    def __init__(self, measure: Measure) -> None:
+        self.measure = measure
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step == 0:
+            self.measure.at(0, state.max_steps)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self.measure.due(state.global_step, state.max_steps) and self.measure.at(state.global_step, state.max_steps):
+            control.should_training_stop = True
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.measure.saved(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+
+
+class _Epochs(TrainerCallback):
+    """Tells the rows which epoch it is, before the loader's workers start."""
+
+    def __init__(self, rows: Any) -> None:
+        self.rows = rows
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.rows.set_epoch(int(state.epoch or 0))
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.rows.set_epoch(int(state.epoch or 0))
+
+
+class _HoldBackbone(TrainerCallback):
+    """While the head warms up, the backbone gets no update at all: no gradient, so no optimizer moments either."""
+
+    def __init__(self, module: Trainable, schedule: Schedule) -> None:
+        self.schedule = schedule
+        self.backbone = [p for n, p in module.named_parameters() if schedule.depth.get(n, 0) is not None]
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self.schedule.held(state.global_step, state.max_steps):
+            for parameter in self.backbone:
+                parameter.grad = None
+
+
+class _Watch(TrainerCallback):
+    """Loss curve, throughput, data wait, time left; calls the module's `on_optimizer_step`; honours Ctrl-C."""
+
+    def __init__(self, module: Trainable, curve: Path, resume: bool) -> None:
+        self.module, self.curve = module, curve
+        self.world = 1
+        self.seconds = self.waited = 0.0
+        self.last_loss: float | None = None
+        self.interrupted = False
+        self._mark = self._began = time.monotonic()
+        module.units_seen = 0
+        if not resume:
+            curve.unlink(missing_ok=True)
+
+    @property
+    def units(self) -> int:
+        """Units of work so far, over all processes (each is taken to have done as much as this one)."""
+        return int(self.module.units_seen) * self.world
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.world = max(1, args.world_size)
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._mark = time.monotonic()
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._began = time.monotonic()
+        self.waited += self._began - self._mark
+
+    def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.module.on_optimizer_step(state.global_step + 1, state.max_steps)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        now = time.monotonic()
+        self.seconds += now - self._mark
+        self._mark = now
+        if self.interrupted:
+            control.should_save = control.should_training_stop = True
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._mark = time.monotonic()
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._mark = time.monotonic()
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        logs = dict(logs or {})
+        if "loss" in logs:
+            self.last_loss = float(logs["loss"])
+            speed = self.units / self.seconds if self.seconds else 0.0
+            logs[f"{self.module.unit}_per_second"] = round(speed, 1)
+            logs["data_wait_percent"] = round(100 * self.waited / self.seconds, 2) if self.seconds else 0.0
+            if state.is_world_process_zero and args.disable_tqdm:
+                say(_line(state, logs, self))
+        if state.is_world_process_zero and not {"train_runtime"} & logs.keys():
+            append_jsonl(self.curve, {"step": state.global_step, **logs})
+        if "loss" in logs and not math.isfinite(logs["loss"]):
+            raise TrainingError(
+                f"The loss became {logs['loss']} at step {state.global_step}. Lower --learning_rate, or switch --bf16 off."
+            )
+
+
+def _line(state: Any, logs: dict[str, Any], watch: _Watch) -> str:
+    done = state.global_step
+    left = watch.seconds / max(1, done) * (state.max_steps - done)
+    unit = watch.module.unit
+    return (
+        f"  step {done}/{state.max_steps}  loss {logs['loss']:.4f}  lr {logs.get('learning_rate', 0):.1e}  "
+        f"{logs[f'{unit}_per_second']:,.0f} {unit}/s  data wait {logs['data_wait_percent']:.1f} %  {_clock(left)} left"
+    )
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"
+
+
+class _Bar(ProgressCallback):
+    """The stock bar, with the loss beside it instead of a dictionary between the lines."""
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        if state.is_world_process_zero and self.training_bar is not None and logs and "loss" in logs:
+            self.training_bar.set_postfix(loss=f"{logs['loss']:.4f}")
+
+
+@contextmanager
+def _interruptible(watch: _Watch) -> Iterator[None]:
+    """The first Ctrl-C lets the step finish and saves; the second stops at once."""
+
+    def stop(number: int, frame: Any) -> None:
+        if watch.interrupted:
+            raise KeyboardInterrupt
+        watch.interrupted = True
+        say("stopping after this step and saving; press Ctrl-C again to stop at once")
+
+    try:
+        before = signal.signal(signal.SIGINT, stop)
+    except ValueError:  # not the main thread: whoever runs us handles Ctrl-C
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

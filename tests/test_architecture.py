@@ -1,0 +1,145 @@
+"""Rules of the house that a reader cannot check at a glance: import direction and cost, size, one-place rules."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import hf_ssl
+
+PACKAGE = Path(hf_ssl.__file__).parent
+MODULES = sorted(PACKAGE.rglob("*.py"))
+HEAVY = ("torch", "transformers", "datasets", "evaluate", "peft", "accelerate", "sklearn", "scipy", "pandas", "numpy")
+LIGHT = ("hf_ssl", "hf_ssl.cli", "hf_ssl.config", "hf_ssl.errors", "hf_ssl.plugins", "hf_ssl.run", "hf_ssl.demo")
+MAX_LINES = 400
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(PACKAGE))
+
+
+every_module = pytest.mark.parametrize("path", MODULES, ids=name_of)
+
+
+def test_imports_point_one_way(repository: Path) -> None:
+    """The contracts of setup.cfg, each in a fresh process as `lint-imports` runs them."""
+    command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"]
+    result = subprocess.run(
+        [*command, "--no-cache"],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": str(PACKAGE.parent)},
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "0 broken" in result.stdout
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_import_is_light(module: str, tmp_path: Path) -> None:
+    """Measured as what got imported, which is what costs the time, and not as seconds of a busy machine."""
+    code = f"import json, sys, {module}; print(json.dumps(sorted(sys.modules)))"
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": str(PACKAGE.parent)},
+    )
+    assert result.returncode == 0, result.stderr
+    loaded = json.loads(result.stdout)
+    assert module in loaded
+    assert not set(HEAVY) & set(loaded)
+
+
+@every_module
+def test_module_is_short(path: Path) -> None:
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+    assert lines <= MAX_LINES, f"{name_of(path)} has {lines} lines: give the part that can be named a file of its own"
+
+
+@every_module
+def test_module_says_what_it_is_for(path: Path) -> None:
+    assert ast.get_docstring(parsed(path)), f"{name_of(path)} has no docstring"
+
+
+@every_module
+def test_only_training_imports_the_trainer(path: Path) -> None:
+    users = {"transformers.Trainer", "transformers.trainer.Trainer", "transformers.Seq2SeqTrainer"} & names_used(path)
+    assert not users or name_of(path) == "training.py", f"{name_of(path)} uses {users}: use hf_ssl.training"
+
+
+@every_module
+def test_only_hub_talks_to_the_hub_api(path: Path) -> None:
+    users = {name for name in names_used(path) if name.startswith("huggingface_hub.") and name.endswith("HfApi")}
+    assert not users or name_of(path) == "hub.py", f"{name_of(path)} uses {users}: use hf_ssl.hub"
+
+
+@every_module
+def test_nothing_is_unpickled_or_run_from_a_checkpoint(path: Path) -> None:
+    """Pickle only through torch's weights-only loader; no remote code; no eval."""
+    assert not {"pickle.load", "pickle.loads", "pickle.Unpickler", "cloudpickle", "joblib.load"} & names_used(path)
+    for call in calls(path):
+        function = ast.unparse(call.func)
+        arguments = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
+        where = f"{name_of(path)}:{call.lineno}"
+        assert function not in ("eval", "exec"), where
+        assert arguments.get("trust_remote_code", "False") == "False", where
+        if function == "torch.load":
+            assert arguments.get("weights_only") == "True", where
+
+
+@every_module
+def test_no_error_is_swallowed(path: Path) -> None:
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.ExceptHandler):
+            where = f"{name_of(path)}:{node.lineno}"
+            assert node.type is not None, f"{where}: a bare except"
+            assert [type(statement) for statement in node.body] != [ast.Pass], f"{where}: swallows {node.type}"
+
+
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def calls(path: Path) -> Iterator[ast.Call]:
+    return (node for node in ast.walk(parsed(path)) if isinstance(node, ast.Call))
+
+
+def names_used(path: Path) -> set[str]:
+    """Dotted names a module imports or reads, such as `transformers.Trainer`, whichever way it is written."""
+    tree, names, aliases = parsed(path), set(), {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+            aliases |= {alias.asname: alias.name for alias in node.names if alias.asname}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            root, _, rest = ast.unparse(node).partition(".")
+            names.add(f"{aliases.get(root, root)}.{rest}")
+    return names
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from transformers import Trainer",
+        "import transformers\nx = transformers.Trainer",
+        "import transformers as t\nclass X(t.Trainer): y = 1",
+        "def f():\n    from transformers import TrainingArguments, Trainer as T",
+    ],
+)
+def test_names_used_sees_every_spelling(source: str, tmp_path: Path) -> None:
+    (tmp_path / "module.py").write_text(source)
+    assert "transformers.Trainer" in names_used(tmp_path / "module.py")
