@@ -86,6 +86,15 @@ def test_grouped_split_keeps_classes_and_size() -> None:
     assert data.report["groups"]["per_split"]["test"] == len(set(data["test"]["group"]))
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_grouped_split_does_not_take_a_rare_class_from_train(seed: int) -> None:
+    groups = [f"g{number // 10}" for number in range(120)]
+    labels = ["rare" if number // 10 in {3, 7} and number % 10 < 3 else "ab"[number % 2] for number in range(120)]
+    ledger = Ledger()
+    splits = carve(labels, "class", groups, validation_fraction=0, test_fraction=0.25, seed=seed, ledger=ledger)
+    assert {labels[row] for row in splits["train"]} == {labels[row] for row in splits["test"]} == {"a", "b", "rare"}
+
+
 def test_rows_without_a_group_are_groups_of_their_own() -> None:
     data = load(rows(["a", "b"] * 30, ["x", None] * 30), group_column="who", validation_fraction=0)
     assert sum("x" in data[split]["group"] for split in ("train", "test")) == 1
@@ -157,6 +166,8 @@ def test_labels_that_train_has_no_example_of() -> None:
     assert any("test has 1 labels that train has no example of: z" in text for text in data.report["warnings"])
     with pytest.raises(DataError, match="labelled rows in test, but none to train on"):
         load({"test": content, "unlabeled": rows([None] * 3)})
+    with pytest.raises(DataError, match="only validation and test have rows"):
+        load({"test": [{"text": "held out"}]})
 
 
 def test_fractions_of_zero_make_no_split_and_given_splits_are_kept() -> None:

@@ -157,13 +157,12 @@ def add_pool(splits: dict[str, Rows], canonicalise: Canonicaliser, has_pool: boo
         DataError: there are neither labelled nor unlabelled rows besides validation and test.
     """
     ledger, train, pool = canonicalise.ledger, splits.get("train"), splits.get("unlabeled")
-    if pool is None and train is None:
-        raise DataError("There is nothing to train on: only validation and test have rows.")
     if pool is not None:
         pool = _without_labels(pool, canonicalise)
-    if pool is not None and train is None:
+    if train is None:
+        if pool is None:
+            raise DataError("There is nothing to train on: only validation and test have rows.")
         return {**splits, "unlabeled": pool}
-    assert train is not None  # one of the two is there
     if pool is None:
         ledger.decide("no unlabelled rows: the pool is the texts of train, without their labels")
         pool = _without_labels(train, canonicalise)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,7 @@ class Monitor:
         if step == 0:
             self._start_features, self._start_probe = features, probe
             self._best_file.parent.mkdir(parents=True, exist_ok=True)
-            np.savez(self._start_file, features=features, probe=probe.scores if probe else np.zeros(0))
+            np.savez(self._start_file, features=features, **(asdict(probe) if probe else {}))
         self.history.append(record)
         append_jsonl(self._log, record)
         reason = collapsed(numbers, self._start_health if step else None)
@@ -180,16 +181,11 @@ class Monitor:
         stored = np.load(self._start_file)
         self._start_features = stored["features"]
         self._start_health = self.history[0]
-        if self.embed_labelled is not None and self.targets is not None and len(stored["probe"]):
-            reference = cross_validated_probe(
-                np.zeros((len(self.targets), 2)) + np.arange(len(self.targets))[:, None],
-                self.targets,
-                seed=self.seed,
-                problem_type=self.problem_type,
-            )
+        if "scores" in stored:
             self._start_probe = ProbeScore(
-                stored["probe"], reference.n_train, reference.n_test, reference.metric, reference.folds_id
-            )
+                stored["scores"], float(stored["n_train"]), float(stored["n_test"]),
+                str(stored["metric"]), str(stored["folds_id"]),
+            )  # fmt: skip
         for record in self.history:
             quality = record["probe"] if "probe" in record else -record["eval_loss"]
             if record["step"] == 0 or (quality > self._best_probe and record.get("against_start", BETTER) == BETTER):

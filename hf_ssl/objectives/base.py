@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
+from hf_ssl import anatomy
 from hf_ssl.trainable import Trainable
 
 if TYPE_CHECKING:
@@ -94,8 +95,7 @@ class Objective(Trainable):
     @property
     def backbone(self) -> nn.Module:
         """The encoder that is being adapted, without head (adapters stay in)."""
-        inner = self.model.get_base_model() if hasattr(self.model, "peft_config") else self.model
-        return inner.base_model
+        return anatomy.backbone(self.model)[1]
 
     def is_head(self, name: str, missing: frozenset[str]) -> bool:
         """Whether a parameter (name as in `named_parameters`) is part of a new head: warmed up before the rest moves.

@@ -176,11 +176,13 @@ class Masker:
         self.mask = mask
         self.ratio = ratio
         self.mask_id = tokenizer.mask_token_id
+        self.special = np.array(tokenizer.all_special_ids)
         self.ordinary = ordinary_ids(tokenizer)
 
     def __call__(self, ids: np.ndarray, words: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Returns masked ids and labels (-100 where nothing is predicted), each as long as `ids`."""
-        chosen = self._choose(words, rng)
+        # A text may spell a special token out, or hold what the tokenizer does not know: nothing to learn there.
+        chosen = self._choose(np.where(np.isin(ids, self.special), -1, words), rng)
         labels = np.full(len(ids), -100, dtype=np.int64)
         labels[chosen] = ids[chosen]
         masked = ids.astype(np.int64)
@@ -208,8 +210,6 @@ class Masker:
         if last < len(groups) and taken[last] > wanted and rng.random() < (taken[last] - wanted) / sizes[groups[last]]:
             last -= 1
         picked = groups[: last + 1]
-        if not len(picked):
-            picked = groups[:1] if rng.random() < 0.5 else groups[:0]
         return np.concatenate([candidates[starts[g] : starts[g] + sizes[g]] for g in picked]) if len(picked) else candidates[:0]
 
     def _order(self, count: int, rng: np.random.Generator) -> np.ndarray:
@@ -231,4 +231,5 @@ def ordinary_ids(tokenizer: Any) -> np.ndarray:
     """Ids that may replace a token at random: no special ones, no `[unused…]` places."""
     special = set(tokenizer.all_special_ids)
     unused = re.compile(r"^\[unused\d+\]$|^madeupword\d+$")
-    return np.array([index for token, index in tokenizer.get_vocab().items() if index not in special and not unused.match(token)])
+    vocabulary = tokenizer.get_vocab().items()  # in another order in every process: sorted, so that a seed repeats
+    return np.array(sorted(index for token, index in vocabulary if index not in special and not unused.match(token)))

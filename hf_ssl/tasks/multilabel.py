@@ -27,7 +27,7 @@ class MultiLabel(Task):
 
     label_kind: ClassVar = "multilabel"
     problem_type: ClassVar = "multi_label_classification"
-    primary_metric: ClassVar = "f1_macro"
+    primary_metric: ClassVar = "multilabel_f1_macro"
     metric_names: ClassVar = ("multilabel_accuracy", "multilabel_f1_macro", "multilabel_f1_micro", "roc_auc", "average_precision")
 
     @dataclass

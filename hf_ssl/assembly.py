@@ -1,0 +1,204 @@
+"""Putting a stage together: options → data, checkpoint, objective or task. No order of stages here."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hf_ssl import peft, plugins
+from hf_ssl.anatomy import layer_index, num_layers
+from hf_ssl.config import DataOptions
+from hf_ssl.data import DomainData, load_data
+from hf_ssl.errors import ConfigError, DataError
+from hf_ssl.models import LoadReport, check_vocabulary, load_model, load_processor
+from hf_ssl.run import RunDir, say, write_json
+from hf_ssl.tasks.base import Task, TaskModule, TaskRows
+from hf_ssl.training import Schedule, TrainResult, arguments, train
+
+if TYPE_CHECKING:
+    import datasets
+    from transformers import PreTrainedModel
+
+    from hf_ssl.modalities.base import Modality
+    from hf_ssl.objectives.base import Objective
+
+LINEAGE = "hf_ssl.json"
+TASK_OF = {"class": "classification", "multilabel": "multilabel", "regression": "regression", "tags": "token-classification"}
+
+
+def modality_of(config: DataOptions) -> Modality:
+    """The modality object that the options name."""
+    kind = plugins.find("modalities", config.modality)
+    return kind(encoding=config.encoding, txt=config.txt) if config.modality == "text" else kind()
+
+
+def read_data(config: DataOptions, run: RunDir) -> DomainData:
+    """Load the data a stage works on (or take them as they are), and put their report into the run folder."""
+    if config.data is None:
+        raise ConfigError("No data were named. Give --data: a folder, a file, or a Hub id.")
+    if isinstance(config.data, DomainData):
+        data = config.data
+    else:
+        names = ("unlabeled", "validation", "test", "labels", "input_column", "text_pair_column", "label_column", "tags_column",
+                 "group_column", "label_kind", "validation_fraction", "test_fraction", "leakage", "near_duplicates",
+                 "max_examples", "encoding", "txt", "seed")  # fmt: skip
+        data = load_data(config.data, modality_of(config), **{name: getattr(config, name) for name in names}, verbose=False)
+        say(data.report_text())
+    data.save_report(run.folder("data") / "report")
+    run.record(data={"fingerprint": data.fingerprint, "modality": config.modality})
+    return data
+
+
+def start_of(config: Any, run: RunDir, default: str | None = None) -> tuple[str, str | None]:
+    """Checkpoint a stage starts from: the one named, or the result of the run's earlier stage (said aloud)."""
+    if config.model is not None:
+        return str(config.model), config.revision
+    if default is not None:
+        say(f"  model: {default} (from this run)")
+        return default, None
+    base = run.ledger.get("base")
+    if base:
+        say(f"  model: {base['source']} (the one this run started from)")
+        return base["source"], base.get("revision")
+    raise ConfigError("No checkpoint was named. Give --model: a Hub id or a local folder.")
+
+
+def note_lineage(run: RunDir, model_id: str, report: LoadReport) -> None:
+    """Remember which released checkpoint everything descends from, through local folders too."""
+    parent = lineage(model_id)
+    base = parent or {"id": report.model_id, "revision": report.revision, "licence": report.licence, "weights_sha": report.weights_sha}
+    if "base" not in run.ledger:
+        run.record(base={**base, "source": str(model_id)})
+
+
+def lineage(model_id: str) -> dict[str, Any] | None:
+    """What a folder saved by hf_ssl says it descends from."""
+    file = Path(model_id) / LINEAGE
+    return json.loads(file.read_text(encoding="utf-8"))["base"] if file.is_file() else None
+
+
+def save_model(model: PreTrainedModel, processor: Any, folder: Path, run: RunDir, **facts: Any) -> Path:
+    """A plain transformers folder (safetensors, config, processor) and where it comes from."""
+    model.save_pretrained(folder)
+    if processor is not None:
+        processor.save_pretrained(folder)
+    base = {key: value for key, value in run.ledger.get("base", {}).items() if key != "source"}
+    write_json(folder / LINEAGE, {"base": base, **facts})
+    return folder
+
+
+def pool_of(data: DomainData, fraction: float, seed: int) -> tuple[datasets.Dataset, datasets.Dataset]:
+    """The unlabelled pool, and a part of it (at most 1,000 examples) held out to measure the objective on.
+
+    Raises:
+        DataError: there is no pool, or it is too small to hold anything out.
+    """
+    if "unlabeled" not in data:
+        raise DataError(f"There is no unlabelled data to pre-train on; the splits are {', '.join(data)}. Give --unlabeled.")
+    pool = data["unlabeled"]
+    held = min(1000, max(1, round(fraction * len(pool))))
+    if len(pool) < 2:
+        raise DataError(f"The pool has {len(pool)} example; at least 2 are needed.")
+    order = np.random.default_rng(seed).permutation(len(pool))
+    return pool.select(np.sort(order[held:])), pool.select(np.sort(order[:held]))
+
+
+def build_objective(config: Any, plugin: Any, modality: Modality, model_id: str, revision: str | None) -> tuple[Objective, LoadReport]:
+    """Load the checkpoint for an objective, prove it, wrap it with adapters when asked."""
+    kind = plugins.find("objectives", config.objective or modality.default_objective)
+    if modality.name not in kind.modalities:
+        raise ConfigError(f"{config.objective} works on {', '.join(sorted(kind.modalities))}, not on {modality.name}.")
+    model, report = load_model(model_id, kind.auto_class, revision=revision, dtype=config.dtype)
+    processor = load_processor(model_id, modality.name, revision)
+    for note in check_vocabulary(model, processor):
+        say(f"  {note}")
+    say(report.summary())
+    if config.new_words:
+        raise ConfigError("new_words is reached from Python for now: hf_ssl.vocabulary.candidates and extend, then pretrain.")
+    model = peft.apply(model, config.peft, missing=report.missing, rank=config.rank, alpha=config.alpha,
+                       dropout=config.adapter_dropout, target_modules=config.target_modules)  # fmt: skip
+    return kind(model, processor, modality, plugin), report
+
+
+def continuation(objective: Objective, missing: list[str], config: Any, learning_rate: float) -> Schedule:
+    """Safe continuation: which parameter belongs to which layer or to the new head, and when each moves."""
+    new = frozenset(missing)
+    layers = layer_index(objective.model)
+    depth: dict[str, int | None] = {}
+    for name, parameter in objective.named_parameters():
+        if parameter.requires_grad:
+            inner = name.removeprefix("model.")
+            depth[name] = None if objective.is_head(name, new) else layers.get(inner, num_layers(objective.model))
+    has_head = any(layer is None for layer in depth.values())
+    return Schedule(
+        depth=depth, layers=num_layers(objective.model), head_warmup=config.head_warmup if has_head else 0.0, ramp=config.ramp,
+        decay=config.decay, layer_decay=config.layer_decay, head_learning_rate=max(5e-4, learning_rate),
+    )  # fmt: skip
+
+
+def build_task(name: str | None, plugin: dict[str, Any], modality: Modality, data: DomainData) -> Task:
+    """The task that fits the labels, its labels learned from the training split.
+
+    Raises:
+        DataError: there are no labels, or they are not what the task needs.
+    """
+    name = name or TASK_OF.get(str(data.label_kind))
+    if name is None or "train" not in data:
+        raise DataError(f"There are no labels to learn from; the splits are {', '.join(data)}. Give --label_column.")
+    kind = plugins.find("tasks", name)
+    if data.label_kind != kind.label_kind:
+        raise DataError(f"{name} needs labels of kind {kind.label_kind!r}, the data have {data.label_kind!r}. See --label_kind.")
+    task = kind(kind.Config(**plugin), modality)
+    task.fit_labels(data["train"], data.label_names)
+    return task
+
+
+@dataclasses.dataclass
+class Fit:
+    """A fine-tuned module with what its training said."""
+
+    module: TaskModule
+    processor: Any
+    report: LoadReport
+    result: TrainResult
+    args: Any
+
+
+def fit_task(
+    task: Task, model_id: str, revision: str | None, train_split: datasets.Dataset, validation: datasets.Dataset | None,
+    config: Any, training: dict[str, Any], folder: Path, *, seed: int, patience: int = 0, balanced: bool = False,
+    resume: bool = False,
+) -> Fit:  # fmt: skip
+    """Fine-tune a checkpoint on labelled rows. Used by `finetune` and, for each arm and draw, by `compare`."""
+    from transformers import set_seed
+
+    set_seed(seed)  # the new head and the adapters start from this, so two arms start alike
+    model, report = load_model(model_id, task.auto_class, revision=revision, dtype=getattr(config, "dtype", "float32"), **task.model_options())
+    processor = load_processor(model_id, task.modality.name, revision)
+    module = TaskModule(model, task, processor)
+    rows = TaskRows(task.encode(processor, train_split), seed=seed, balanced=balanced)
+    note = task.warm_start(module, rows) if config.warm_start else None
+    if note:
+        say(f"  {note}")
+    module.model = peft.apply(model, config.peft, missing=report.missing, rank=config.rank, alpha=config.alpha,
+                              dropout=config.adapter_dropout, target_modules=config.target_modules)  # fmt: skip
+    epochs = int(np.clip(math.ceil(1600 / max(1, len(rows))), 3, 20))
+    defaults = {**task.training_defaults, "learning_rate": peft.learning_rate(config.peft), "num_train_epochs": epochs}
+    eval_rows = None
+    if validation is not None and len(validation) and patience:
+        eval_rows = TaskRows(task.encode(processor, validation))
+        defaults.update(eval_strategy="epoch", save_strategy="best", load_best_model_at_end=True,
+                        metric_for_best_model=task.primary_metric, greater_is_better=task.greater_is_better)  # fmt: skip
+    else:
+        defaults["save_strategy"] = "epoch" if hasattr(config, "resume") and folder.name == "finetune" else "no"
+    args = arguments(folder, seed=seed, defaults=defaults, overrides=training)
+    result = train(
+        module, rows, args, folder, eval_rows=eval_rows, patience=patience if eval_rows is not None else 0, resume=resume,
+        compute_metrics=lambda output: task.metrics(output.predictions, output.label_ids),
+    )  # fmt: skip
+    return Fit(module, processor, report, result, args)

@@ -1,0 +1,146 @@
+"""`hf-ssl VERB`: parse, call one function, print the next command. No logic here."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from hf_ssl.config import STAGES, from_tokens, from_yaml
+from hf_ssl.errors import ConfigError, HfSslError, nearest
+from hf_ssl.run import say
+
+VERBS = {
+    "pretrain": "continue self-supervised pre-training in your domain",
+    "finetune": "fine-tune on a few labels, with adapters",
+    "evaluate": "open the test split once and measure",
+    "compare": "did adapting help? base against adapted",
+    "embed": "turn data into vectors",
+    "run": "run a recipe: hf-ssl run RECIPE.yaml [--option value]",
+    "check": "read the data, take one real step, estimate time and memory",
+    "recipes": "hf-ssl recipes ls | show NAME | cp NAME [FOLDER]",
+}
+NEXT = {
+    "pretrain": "hf-ssl compare --output {output} --data ...   (did it help?)   or   hf-ssl finetune --output {output} --data ...",
+    "finetune": "hf-ssl evaluate --output {output} --data ...",
+    "evaluate": "AutoModel...from_pretrained('{output}/finetune/model')",
+    "compare": "less {output}/compare/table.md",
+    "embed": "python -c \"import pandas; print(pandas.read_parquet('{output}/embed/embeddings.parquet'))\"",
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point.
+
+    Returns:
+        0, or 1 for an error the user can mend, or 130 when interrupted.
+    """
+    tokens = list(sys.argv[1:] if argv is None else argv)
+    if not tokens or tokens[0] in ("-h", "--help", "help"):
+        print(overview())
+        return 0
+    verb, rest = tokens[0], tokens[1:]
+    try:
+        if verb not in VERBS:
+            raise ConfigError(f"No command is called {verb!r}.{nearest(verb, VERBS)} Commands: {', '.join(VERBS)}.")
+        if "-h" in rest or "--help" in rest:
+            print(help_of(verb))
+            return 0
+        _call(verb, rest)
+    except HfSslError as error:
+        say(f"error: {error}")
+        return 1
+    except KeyboardInterrupt as stop:
+        say(f"{stop or 'interrupted'}. Go on with: hf-ssl {' '.join(tokens)} --resume")
+        return 130
+    return 0
+
+
+def overview() -> str:
+    """What `hf-ssl --help` prints."""
+    lines = "\n".join(f"  {verb:10} {text}" for verb, text in VERBS.items())
+    return f"hf-ssl: adapt a pretrained model to your domain, fine-tune it on a few labels, see whether it helped\n\n{lines}\n\nhf-ssl VERB --help lists the options of a command."
+
+
+def help_of(verb: str) -> str:
+    """Options of a command, from the same text as the docs."""
+    lines = [f"hf-ssl {verb}: {VERBS[verb]}", ""]
+    if verb in STAGES:
+        for item in dataclasses.fields(STAGES[verb]):
+            default = item.default if item.default is not dataclasses.MISSING else item.default_factory()  # type: ignore[misc]
+            lines.append(f"  --{item.name:20} {item.metadata.get('help', '')} [{default}]")
+        plugin = {"pretrain": "objective", "finetune": "task", "compare": "task"}.get(verb)
+        if plugin:
+            from hf_ssl.plugins import names
+
+            lines.append(f"\n--{plugin}: {', '.join(names(plugin + 's'))}. Its own options, and every transformers.TrainingArguments field, are options too.")
+        lines.append("--config FILE.yaml reads options from a file; the command line wins.")
+    return "\n".join(lines)
+
+
+def _call(verb: str, rest: list[str]) -> None:
+    if verb == "recipes":
+        _recipes(rest)
+        return
+    if verb in ("run", "check"):
+        if not rest or rest[0].startswith("--"):
+            raise ConfigError(f"Name a recipe: hf-ssl {verb} RECIPE.yaml. `hf-ssl recipes ls` lists the ones that come along.")
+        recipe = merge(from_yaml(_find_recipe(rest[0])), from_tokens(rest[1:]))
+        from hf_ssl import stages
+
+        result = stages.run_recipe(recipe) if verb == "run" else stages.check(recipe)
+        if verb == "check":
+            print(json.dumps(result, indent=2))
+        return
+    given = from_tokens(rest)
+    options = {**(from_yaml(given.pop("config")) if "config" in given else {}), **given}
+    from hf_ssl import stages
+
+    stages.VERBS[verb](**options)
+    say(f"next: {NEXT[verb].format(output=options.get('output', 'runs/default'))}")
+
+
+def merge(recipe: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """Command-line options over a recipe's: `--seed 1` wins over the top level, `--pretrain.max_steps 5` over a section."""
+    return {**recipe, **given}
+
+
+def _gallery() -> Path:
+    shipped = Path(__file__).parent / "_recipes"
+    return shipped if shipped.is_dir() else Path(__file__).parent.parent / "recipes"
+
+
+def _find_recipe(name: str) -> Path:
+    path = Path(name)
+    shipped = _gallery() / f"{path.stem}.yaml"
+    return path if path.exists() or not shipped.exists() else shipped
+
+
+def _recipes(rest: list[str]) -> None:
+    files = {path.stem: path for path in sorted(_gallery().glob("*.yaml"))}
+    action, names = (rest[0] if rest else "ls"), rest[1:]
+    if action == "ls":
+        for name, path in files.items():
+            print(f"{name:32} {path.read_text(encoding='utf-8').splitlines()[0].lstrip('# ')}")
+        return
+    if action not in ("show", "cp") or not names:
+        raise ConfigError("Usage: hf-ssl recipes ls | show NAME | cp NAME [FOLDER]")
+    if names[0] not in files:
+        raise ConfigError(f"No recipe is called {names[0]!r}.{nearest(names[0], files)} `hf-ssl recipes ls` lists them.")
+    if action == "show":
+        print(files[names[0]].read_text(encoding="utf-8"), end="")
+        return
+    folder = Path(names[1] if len(names) > 1 else ".")
+    for source in files[names[0]].parent.glob(f"{names[0]}.*"):
+        target = folder / source.name
+        if target.exists():
+            raise ConfigError(f"{target} exists already; name another folder.")
+        folder.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(source.read_bytes())
+        print(target)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
