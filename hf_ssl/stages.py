@@ -272,7 +272,9 @@ def run_recipe(recipe: dict[str, Any]) -> dict[str, StageResult]:
     results: dict[str, StageResult] = {}
     loaded: Any = None
     for stage, given in sections.items():
-        options = {**{key: value for key, value in shared.items() if key in known[stage]}, **given}
+        # After a pre-training in the same recipe, its result is the model, not the checkpoint it started from.
+        passed = {"model", "revision"} if "pretrain" in sections and stage in ("finetune", "evaluate", "embed") else set()
+        options = {**{key: value for key, value in shared.items() if key in known[stage] - passed}, **given}
         if "data" not in given and loaded is not None:
             options["data"] = loaded
         elif "data" in options:

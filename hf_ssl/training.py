@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import signal
 import sys
@@ -17,7 +18,7 @@ from torch import nn
 from torch.utils.data import Dataset
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import EarlyStoppingCallback, PrinterCallback, ProgressCallback
-from transformers.trainer_utils import get_last_checkpoint
+from transformers.trainer_utils import IntervalStrategy, SaveStrategy, get_last_checkpoint
 
 from hf_ssl.errors import ConfigError, TrainingError
 from hf_ssl.run import append_jsonl, say
@@ -186,6 +187,8 @@ def predict(module: Trainable, rows: Dataset, args: TrainingArguments) -> tuple[
     Returns:
         logits and labels as numpy arrays (padded with -100 where rows differ in length).
     """
+    args = copy.copy(args)  # training's evaluation and checkpoint settings ask for data that are not there now
+    args.eval_strategy, args.save_strategy, args.load_best_model_at_end = IntervalStrategy.NO, SaveStrategy.NO, False
     trainer = _Trainer(model=module, args=args, data_collator=module.collate)
     trainer.remove_callback(PrinterCallback)
     output = trainer.predict(rows)
