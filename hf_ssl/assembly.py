@@ -12,11 +12,11 @@ import numpy as np
 
 from hf_ssl import peft, plugins
 from hf_ssl.anatomy import layer_index, num_layers
-from hf_ssl.config import DataOptions
+from hf_ssl.config import DataOptions, Resolved
 from hf_ssl.data import DomainData, load_data
 from hf_ssl.errors import ConfigError, DataError
 from hf_ssl.models import LoadReport, check_vocabulary, load_model, load_processor
-from hf_ssl.run import RunDir, say, write_json
+from hf_ssl.run import RunDir, inputs_hash, say, write_json
 from hf_ssl.tasks.base import Task, TaskModule, TaskRows
 from hf_ssl.training import Schedule, TrainResult, arguments, train
 
@@ -28,7 +28,12 @@ if TYPE_CHECKING:
     from hf_ssl.objectives.base import Objective
 
 LINEAGE = "hf_ssl.json"
-TASK_OF = {"class": "classification", "multilabel": "multilabel", "regression": "regression", "tags": "token-classification"}
+TASK_OF = {
+    "class": "classification",
+    "multilabel": "multilabel",
+    "regression": "regression",
+    "tags": "token-classification",
+}
 
 
 def modality_of(config: DataOptions) -> Modality:
@@ -47,7 +52,9 @@ def read_data(config: DataOptions, run: RunDir) -> DomainData:
         names = ("unlabeled", "validation", "test", "labels", "input_column", "text_pair_column", "label_column", "tags_column",
                  "group_column", "label_kind", "validation_fraction", "test_fraction", "leakage", "near_duplicates",
                  "max_examples", "encoding", "txt", "seed")  # fmt: skip
-        data = load_data(config.data, modality_of(config), **{name: getattr(config, name) for name in names}, verbose=False)
+        data = load_data(
+            config.data, modality_of(config), **{name: getattr(config, name) for name in names}, verbose=False
+        )
         say(data.report_text())
     data.save_report(run.folder("data") / "report")
     run.record(data={"fingerprint": data.fingerprint, "modality": config.modality})
@@ -71,7 +78,12 @@ def start_of(config: Any, run: RunDir, default: str | None = None) -> tuple[str,
 def note_lineage(run: RunDir, model_id: str, report: LoadReport) -> None:
     """Remember which released checkpoint everything descends from, through local folders too."""
     parent = lineage(model_id)
-    base = parent or {"id": report.model_id, "revision": report.revision, "licence": report.licence, "weights_sha": report.weights_sha}
+    base = parent or {
+        "id": report.model_id,
+        "revision": report.revision,
+        "licence": report.licence,
+        "weights_sha": report.weights_sha,
+    }
     if "base" not in run.ledger:
         run.record(base={**base, "source": str(model_id)})
 
@@ -99,7 +111,9 @@ def pool_of(data: DomainData, fraction: float, seed: int) -> tuple[datasets.Data
         DataError: there is no pool, or it is too small to hold anything out.
     """
     if "unlabeled" not in data:
-        raise DataError(f"There is no unlabelled data to pre-train on; the splits are {', '.join(data)}. Give --unlabeled.")
+        raise DataError(
+            f"There is no unlabelled data to pre-train on; the splits are {', '.join(data)}. Give --unlabeled."
+        )
     pool = data["unlabeled"]
     held = min(1000, max(1, round(fraction * len(pool))))
     if len(pool) < 2:
@@ -108,7 +122,9 @@ def pool_of(data: DomainData, fraction: float, seed: int) -> tuple[datasets.Data
     return pool.select(np.sort(order[held:])), pool.select(np.sort(order[:held]))
 
 
-def build_objective(config: Any, plugin: Any, modality: Modality, model_id: str, revision: str | None) -> tuple[Objective, LoadReport]:
+def build_objective(
+    config: Any, plugin: Any, modality: Modality, model_id: str, revision: str | None
+) -> tuple[Objective, LoadReport]:
     """Load the checkpoint for an objective, prove it, wrap it with adapters when asked."""
     kind = plugins.find("objectives", config.objective or modality.default_objective)
     if modality.name not in kind.modalities:
@@ -119,7 +135,9 @@ def build_objective(config: Any, plugin: Any, modality: Modality, model_id: str,
         say(f"  {note}")
     say(report.summary())
     if config.new_words:
-        raise ConfigError("new_words is reached from Python for now: hf_ssl.vocabulary.candidates and extend, then pretrain.")
+        raise ConfigError(
+            "new_words is reached from Python for now: hf_ssl.vocabulary.candidates and extend, then pretrain."
+        )
     model = peft.apply(model, config.peft, missing=report.missing, rank=config.rank, alpha=config.alpha,
                        dropout=config.adapter_dropout, target_modules=config.target_modules)  # fmt: skip
     return kind(model, processor, modality, plugin), report
@@ -152,7 +170,9 @@ def build_task(name: str | None, plugin: dict[str, Any], modality: Modality, dat
         raise DataError(f"There are no labels to learn from; the splits are {', '.join(data)}. Give --label_column.")
     kind = plugins.find("tasks", name)
     if data.label_kind != kind.label_kind:
-        raise DataError(f"{name} needs labels of kind {kind.label_kind!r}, the data have {data.label_kind!r}. See --label_kind.")
+        raise DataError(
+            f"{name} needs labels of kind {kind.label_kind!r}, the data have {data.label_kind!r}. See --label_kind."
+        )
     task = kind(kind.Config(**plugin), modality)
     task.fit_labels(data["train"], data.label_names)
     return task
@@ -178,7 +198,9 @@ def fit_task(
     from transformers import set_seed
 
     set_seed(seed)  # the new head and the adapters start from this, so two arms start alike
-    model, report = load_model(model_id, task.auto_class, revision=revision, dtype=getattr(config, "dtype", "float32"), **task.model_options())
+    model, report = load_model(
+        model_id, task.auto_class, revision=revision, dtype=getattr(config, "dtype", "float32"), **task.model_options()
+    )
     processor = load_processor(model_id, task.modality.name, revision)
     module = TaskModule(model, task, processor)
     rows = TaskRows(task.encode(processor, train_split), seed=seed, balanced=balanced)
@@ -202,3 +224,52 @@ def fit_task(
         compute_metrics=lambda output: task.metrics(output.predictions, output.label_ids),
     )  # fmt: skip
     return Fit(module, processor, report, result, args)
+
+
+@dataclasses.dataclass
+class StageResult:
+    """What a stage leaves behind.
+
+    Args:
+        path: the stage's folder.
+        metrics: its numbers, as in run.json.
+        skipped: the stage had run before with the same inputs.
+    """
+
+    path: Path
+    metrics: dict[str, Any]
+    skipped: bool = False
+
+
+def stage_inputs(
+    stage: str, resolved: Resolved, fingerprint: str, run: RunDir, *before: Any
+) -> tuple[str, StageResult | None]:
+    """Hash of what a stage depends on, and its earlier result when it has already run with the same."""
+    described = resolved.to_dict()
+    for name in ("output", "resume", "overwrite", "data"):
+        described["options"].pop(name, None)
+    inputs = inputs_hash(stage, described, fingerprint, *before)
+    if run.finished(stage, inputs) and not resolved.config.overwrite:
+        say(f"{stage}: already done with these inputs, skipped")
+        return inputs, StageResult(run.path / stage, run.stage(stage).get("metrics", {}), skipped=True)
+    return inputs, None
+
+
+def task_config(options: dict[str, Any]) -> type:
+    """Options of the named task; of classification when the labels are to decide."""
+    return plugins.find("tasks", options.get("task") or "classification").Config
+
+
+def task_name(config: Any, data: Any) -> str:
+    return config.task or TASK_OF[data.label_kind]
+
+
+def output_of(run: RunDir, stage: str) -> str | None:
+    """Model folder that a finished stage left, or None."""
+    entry = run.stage(stage)
+    return entry["outputs"]["model"] if entry.get("status") == "done" else None
+
+
+def task_rows(task: Any, processor: Any, split: Any) -> Any:
+    """Encoded rows of a split."""
+    return TaskRows(task.encode(processor, split))

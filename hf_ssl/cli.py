@@ -61,7 +61,8 @@ def main(argv: list[str] | None = None) -> int:
 def overview() -> str:
     """What `hf-ssl --help` prints."""
     lines = "\n".join(f"  {verb:10} {text}" for verb, text in VERBS.items())
-    return f"hf-ssl: adapt a pretrained model to your domain, fine-tune it on a few labels, see whether it helped\n\n{lines}\n\nhf-ssl VERB --help lists the options of a command."
+    what = "hf-ssl: adapt a pretrained model to your domain, fine-tune it on a few labels, see whether it helped"
+    return f"{what}\n\n{lines}\n\nhf-ssl VERB --help lists the options of a command."
 
 
 def help_of(verb: str) -> str:
@@ -75,7 +76,9 @@ def help_of(verb: str) -> str:
         if plugin:
             from hf_ssl.plugins import names
 
-            lines.append(f"\n--{plugin}: {', '.join(names(plugin + 's'))}. Its own options, and every transformers.TrainingArguments field, are options too.")
+            lines.append(
+                f"\n--{plugin}: {', '.join(names(plugin + 's'))}. Its own options, and every transformers.TrainingArguments field, are options too."
+            )
         lines.append("--config FILE.yaml reads options from a file; the command line wins.")
     return "\n".join(lines)
 
@@ -86,7 +89,9 @@ def _call(verb: str, rest: list[str]) -> None:
         return
     if verb in ("run", "check"):
         if not rest or rest[0].startswith("--"):
-            raise ConfigError(f"Name a recipe: hf-ssl {verb} RECIPE.yaml. `hf-ssl recipes ls` lists the ones that come along.")
+            raise ConfigError(
+                f"Name a recipe: hf-ssl {verb} RECIPE.yaml. `hf-ssl recipes ls` lists the ones that come along."
+            )
         recipe = merge(from_yaml(_find_recipe(rest[0])), from_tokens(rest[1:]))
         from hf_ssl import stages
 
@@ -128,7 +133,9 @@ def _recipes(rest: list[str]) -> None:
     if action not in ("show", "cp") or not names:
         raise ConfigError("Usage: hf-ssl recipes ls | show NAME | cp NAME [FOLDER]")
     if names[0] not in files:
-        raise ConfigError(f"No recipe is called {names[0]!r}.{nearest(names[0], files)} `hf-ssl recipes ls` lists them.")
+        raise ConfigError(
+            f"No recipe is called {names[0]!r}.{nearest(names[0], files)} `hf-ssl recipes ls` lists them."
+        )
     if action == "show":
         print(files[names[0]].read_text(encoding="utf-8"), end="")
         return

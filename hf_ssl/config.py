@@ -33,11 +33,15 @@ class DataOptions:
     label_column: str | None = option(None, "Column with the label (default: label, labels, class ...).")
     tags_column: str | None = option(None, "Column with one tag per word.")
     group_column: str | None = option(None, "Patient, author, site ...: a group never straddles two splits.")
-    label_kind: Literal["class", "multilabel", "regression", "tags"] | None = option(None, "Kind of label; asked for when the data leave it open.")
+    label_kind: Literal["class", "multilabel", "regression", "tags"] | None = option(
+        None, "Kind of label; asked for when the data leave it open."
+    )
     validation_fraction: float = option(0.1, "Part of the labelled data kept for validation when there is none.")
     test_fraction: float = option(0.2, "Part of the labelled data kept for test when there is none.")
-    leakage: Literal["strip", "fail", "allow"] = option("strip", "What to do with pool or train rows that are also in validation or test.")
-    near_duplicates: bool = option(True, "Look for near-duplicates too (MinHash), not only exact copies.")
+    leakage: Literal["strip", "fail", "allow"] = option(
+        "strip", "What to do with pool or train rows that are also in validation or test."
+    )
+    near_duplicates: bool = option(True, "Look for near-duplicates too, not only exact copies.")
     max_examples: int | None = option(None, "At most this many rows of the source; needed for a stream.")
     encoding: str = option("utf-8-sig", "Text encoding of the files.")
     txt: Literal["file", "lines"] = option("file", "A .txt file is one document, or one per line.")
@@ -77,9 +81,13 @@ class AdapterOptions:
 class PretrainConfig(RunOptions, AdapterOptions, ModelOptions, DataOptions):
     """Continue self-supervised pre-training in your domain."""
 
-    objective: str | None = option(None, "What to predict; `hf-ssl pretrain --help` lists them. Default: the modality's.")
+    objective: str | None = option(
+        None, "What to predict; `hf-ssl pretrain --help` lists them. Default: the modality's."
+    )
     from_config: bool = option(False, "Start from random weights of the checkpoint's configuration.")
-    head_warmup: float = option(0.1, "Share of the steps in which only a new head learns (0 when the head is in the checkpoint).")
+    head_warmup: float = option(
+        0.1, "Share of the steps in which only a new head learns (0 when the head is in the checkpoint)."
+    )
     ramp: float = option(0.1, "Share of the steps over which the backbone's learning rate rises afterwards.")
     decay: Literal["constant", "linear", "cosine"] = option("linear", "Learning rate after the ramp.")
     layer_decay: float = option(0.9, "Each layer further from the top learns this much slower.")
@@ -88,7 +96,9 @@ class PretrainConfig(RunOptions, AdapterOptions, ModelOptions, DataOptions):
     keep: Literal["best", "last"] = option("best", "Which point is kept; best includes the start itself.")
     patience: int = option(2, "Stop after so many measurements clearly worse than the start.")
     new_words: int = option(0, "Add at most this many domain words to the vocabulary.")
-    eval_fraction: float = option(0.05, "Share of the pool (at most 1,000 examples) held out to measure the objective.")
+    eval_fraction: float = option(
+        0.05, "Share of the pool (at most 1,000 examples) held out to measure the objective."
+    )
 
 
 @dataclass

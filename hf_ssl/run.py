@@ -91,7 +91,9 @@ class RunDir:
         write_json(self.path / LEDGER, self.ledger)
 
     @contextlib.contextmanager
-    def running(self, name: str, inputs: str, options: dict[str, Any], *, resume: bool, overwrite: bool) -> Iterator[dict[str, Any]]:
+    def running(
+        self, name: str, inputs: str, options: dict[str, Any], *, resume: bool, overwrite: bool
+    ) -> Iterator[dict[str, Any]]:
         """Bracket a stage: note that it runs, then that it is done, was interrupted, or failed.
 
         Yields:
@@ -109,8 +111,14 @@ class RunDir:
                 f"{self.path} holds a {name} ({state}) made with other options or data. "
                 f"Name a new folder with --output, or redo it with --overwrite."
             )
-        if entry.get("status") in ("interrupted", "running", "failed") and not (resume or overwrite) and self._has_checkpoint(name):
-            raise RunFolderError(f"{self.path}: {name} was interrupted. Go on with --resume, or start anew with --overwrite.")
+        if (
+            entry.get("status") in ("interrupted", "running", "failed")
+            and not (resume or overwrite)
+            and self._has_checkpoint(name)
+        ):
+            raise RunFolderError(
+                f"{self.path}: {name} was interrupted. Go on with --resume, or start anew with --overwrite."
+            )
         entry = {
             "status": "running", "inputs": inputs, "options": options, "pid": os.getpid(), "host": platform.node(),
             "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),

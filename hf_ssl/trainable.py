@@ -98,7 +98,9 @@ def _count(module: Trainable, args: Any, kwargs: dict[str, Any]) -> None:
         module.units_seen = module.units_seen + module.count_units(kwargs)
 
 
-def divide(total: torch.Tensor, own_count: torch.Tensor | int, num_items_in_batch: torch.Tensor | int | None) -> torch.Tensor:
+def divide(
+    total: torch.Tensor, own_count: torch.Tensor | int, num_items_in_batch: torch.Tensor | int | None
+) -> torch.Tensor:
     """A sum of loss terms over the number of terms of the whole optimizer step (or of this batch when not known)."""
     count = own_count if num_items_in_batch is None else num_items_in_batch
     return total / (count.clamp(min=1) if isinstance(count, torch.Tensor) else max(count, 1))

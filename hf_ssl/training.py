@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import copy
 import math
-import signal
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import nn
@@ -20,8 +17,9 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import EarlyStoppingCallback, PrinterCallback, ProgressCallback
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy, get_last_checkpoint
 
+from hf_ssl.callbacks import Bar, EpochCallback, HoldBackbone, Measure, MonitorCallback, Watch, interruptible
 from hf_ssl.errors import ConfigError, TrainingError
-from hf_ssl.run import append_jsonl, say
+from hf_ssl.run import say
 from hf_ssl.trainable import Trainable
 
 
@@ -149,14 +147,14 @@ def train(
     """
     if len(rows) == 0:  # type: ignore[arg-type]
         raise TrainingError("There is nothing to train on: no rows are left after reading and filtering.")
-    watch = _Watch(module, folder / "curve.jsonl", resume)
+    watch = Watch(module, folder / "curve.jsonl", resume)
     callbacks: list[TrainerCallback] = [watch]
     if hasattr(rows, "set_epoch"):
-        callbacks.append(_Epochs(rows))
+        callbacks.append(EpochCallback(rows))
     if schedule is not None and schedule.head_warmup > 0:
-        callbacks.append(_HoldBackbone(module, schedule))
+        callbacks.append(HoldBackbone(module, schedule))
     if measure is not None:
-        callbacks.append(_Monitor(measure))
+        callbacks.append(MonitorCallback(measure))
     if eval_rows is not None and patience:
         callbacks.append(EarlyStoppingCallback(early_stopping_patience=patience))
     trainer = _Trainer(
@@ -166,11 +164,11 @@ def train(
     trainer.schedule = schedule
     trainer.remove_callback(PrinterCallback)
     if trainer.pop_callback(ProgressCallback):
-        trainer.add_callback(_Bar)
+        trainer.add_callback(Bar)
     last = get_last_checkpoint(args.output_dir) if resume and Path(args.output_dir).is_dir() else None
     if resume:
         say(f"resuming from {last}" if last else "nothing to resume from, starting at step 0")
-    with _interruptible(watch):
+    with interruptible(watch):
         trainer.train(resume_from_checkpoint=last)
     if watch.interrupted:
         raise KeyboardInterrupt(f"interrupted at step {trainer.state.global_step}")
@@ -213,7 +211,8 @@ class _Trainer(Trainer):
         schedule = self.schedule
         optimizer = optimizer or self.optimizer
         factors = [
-            (lambda step, head=group["head"]: schedule.factor(step, num_training_steps, head)) for group in optimizer.param_groups
+            (lambda step, head=group["head"]: schedule.factor(step, num_training_steps, head))
+            for group in optimizer.param_groups
         ]
         self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factors)
         return self.lr_scheduler
@@ -226,175 +225,23 @@ def parameter_groups(module: nn.Module, schedule: Schedule, args: TrainingArgume
         if not parameter.requires_grad:
             continue
         layer = schedule.depth.get(name, schedule.layers)
-        decayed = parameter.ndim > 1 and not any(word in name for word in ("position", "cls_token", "mask_token", "layer_scale"))
+        decayed = parameter.ndim > 1 and not any(
+            word in name for word in ("position", "cls_token", "mask_token", "layer_scale")
+        )
         key = (layer, decayed)
         if key not in groups:
             head = layer is None
-            rate = args.learning_rate * schedule.layer_decay ** (schedule.layers - (schedule.layers if head else layer))
+            rate = args.learning_rate * schedule.layer_decay ** (
+                schedule.layers - (schedule.layers if head else layer)
+            )
             if head and schedule.head_learning_rate is not None:
                 rate = schedule.head_learning_rate
-            groups[key] = {"params": [], "lr": rate, "weight_decay": args.weight_decay if decayed else 0.0, "head": head}
+            groups[key] = {
+                "params": [],
+                "lr": rate,
+                "weight_decay": args.weight_decay if decayed else 0.0,
+                "head": head,
+            }
         groups[key]["params"].append(parameter)
     order = sorted(groups, key=lambda key: (key[0] is None, key[0] or 0, key[1]))
     return [groups[key] for key in order]
-
-
-class Measure(Protocol):
-    """Something that looks at the model during training (see `hf_ssl.evaluation.monitor`)."""
-
-    def due(self, step: int, total: int) -> bool:
-        """Whether to measure after this step."""
-
-    def at(self, step: int, total: int) -> bool:
-        """Measure; True stops the run."""
-
-    def saved(self, checkpoint: Path) -> None:
-        """A checkpoint was written: keep what is needed to go on from it."""
-
-
-class _Monitor(TrainerCallback):
-    def __init__(self, measure: Measure) -> None:
-        self.measure = measure
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if state.global_step == 0:
-            self.measure.at(0, state.max_steps)
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if self.measure.due(state.global_step, state.max_steps) and self.measure.at(state.global_step, state.max_steps):
-            control.should_training_stop = True
-
-    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.measure.saved(Path(args.output_dir) / f"checkpoint-{state.global_step}")
-
-
-class _Epochs(TrainerCallback):
-    """Tells the rows which epoch it is, before the loader's workers start."""
-
-    def __init__(self, rows: Any) -> None:
-        self.rows = rows
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.rows.set_epoch(int(state.epoch or 0))
-
-    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.rows.set_epoch(int(state.epoch or 0))
-
-
-class _HoldBackbone(TrainerCallback):
-    """While the head warms up, the backbone gets no update at all: no gradient, so no optimizer moments either."""
-
-    def __init__(self, module: Trainable, schedule: Schedule) -> None:
-        self.schedule = schedule
-        self.backbone = [p for n, p in module.named_parameters() if schedule.depth.get(n, 0) is not None]
-
-    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if self.schedule.held(state.global_step, state.max_steps):
-            for parameter in self.backbone:
-                parameter.grad = None
-
-
-class _Watch(TrainerCallback):
-    """Loss curve, throughput, data wait, time left; calls the module's `on_optimizer_step`; honours Ctrl-C."""
-
-    def __init__(self, module: Trainable, curve: Path, resume: bool) -> None:
-        self.module, self.curve = module, curve
-        self.world = 1
-        self.seconds = self.waited = 0.0
-        self.last_loss: float | None = None
-        self.interrupted = False
-        self._mark = self._began = time.monotonic()
-        module.units_seen = 0
-        if not resume:
-            curve.unlink(missing_ok=True)
-
-    @property
-    def units(self) -> int:
-        """Units of work so far, over all processes (each is taken to have done as much as this one)."""
-        return int(self.module.units_seen) * self.world
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.world = max(1, args.world_size)
-
-    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self._mark = time.monotonic()
-
-    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self._began = time.monotonic()
-        self.waited += self._began - self._mark
-
-    def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.module.on_optimizer_step(state.global_step + 1, state.max_steps)
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        now = time.monotonic()
-        self.seconds += now - self._mark
-        self._mark = now
-        if self.interrupted:
-            control.should_save = control.should_training_stop = True
-
-    def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self._mark = time.monotonic()
-
-    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self._mark = time.monotonic()
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
-        logs = dict(logs or {})
-        if "loss" in logs:
-            self.last_loss = float(logs["loss"])
-            speed = self.units / self.seconds if self.seconds else 0.0
-            logs[f"{self.module.unit}_per_second"] = round(speed, 1)
-            logs["data_wait_percent"] = round(100 * self.waited / self.seconds, 2) if self.seconds else 0.0
-            if state.is_world_process_zero and args.disable_tqdm:
-                say(_line(state, logs, self))
-        if state.is_world_process_zero and not {"train_runtime"} & logs.keys():
-            append_jsonl(self.curve, {"step": state.global_step, **logs})
-        if "loss" in logs and not math.isfinite(logs["loss"]):
-            raise TrainingError(
-                f"The loss became {logs['loss']} at step {state.global_step}. Lower --learning_rate, or switch --bf16 off."
-            )
-
-
-def _line(state: Any, logs: dict[str, Any], watch: _Watch) -> str:
-    done = state.global_step
-    left = watch.seconds / max(1, done) * (state.max_steps - done)
-    unit = watch.module.unit
-    return (
-        f"  step {done}/{state.max_steps}  loss {logs['loss']:.4f}  lr {logs.get('learning_rate', 0):.1e}  "
-        f"{logs[f'{unit}_per_second']:,.0f} {unit}/s  data wait {logs['data_wait_percent']:.1f} %  {_clock(left)} left"
-    )
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"
-
-
-class _Bar(ProgressCallback):
-    """The stock bar, with the loss beside it instead of a dictionary between the lines."""
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
-        if state.is_world_process_zero and self.training_bar is not None and logs and "loss" in logs:
-            self.training_bar.set_postfix(loss=f"{logs['loss']:.4f}")
-
-
-@contextmanager
-def _interruptible(watch: _Watch) -> Iterator[None]:
-    """The first Ctrl-C lets the step finish and saves; the second stops at once."""
-
-    def stop(number: int, frame: Any) -> None:
-        if watch.interrupted:
-            raise KeyboardInterrupt
-        watch.interrupted = True
-        say("stopping after this step and saving; press Ctrl-C again to stop at once")
-
-    try:
-        before = signal.signal(signal.SIGINT, stop)
-    except ValueError:  # not the main thread: whoever runs us handles Ctrl-C
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -8,10 +8,10 @@ from typing import Any
 import datasets
 import numpy as np
 import pytest
-import tiny
 import torch
 from torch.nn import functional
 
+import tiny
 from hf_ssl.errors import ConfigError
 from hf_ssl.evaluation.monitor import mean_loss
 from hf_ssl.modalities._packing import cut, isolation_masks, position_offset
@@ -100,9 +100,7 @@ def test_mask_ratio_is_right_on_average(mask, sizes):
     words = np.concatenate([[-1], np.repeat(np.arange(len(sizes)), sizes), [-1]])
     ids = np.resize(masker.ordinary, len(words))
     draws = 3000
-    shares = np.array(
-        [(masker(ids, words, example_rng(0, 0, i))[1] != -100).sum() / sum(sizes) for i in range(draws)]
-    )
+    shares = np.array([(masker(ids, words, example_rng(0, 0, i))[1] != -100).sum() / sum(sizes) for i in range(draws)])
     assert abs(shares.mean() - 0.15) < 4.5 * shares.std(ddof=1) / math.sqrt(draws)
 
 
@@ -164,7 +162,11 @@ def test_stand_ins_do_not_depend_on_the_order_of_the_vocabulary():
         def get_vocab(self) -> dict[str, int]:
             return {f"[unused{i}]" if i == 3 else f"token{i}": i for i in self.order}
 
-    assert ordinary_ids(Shuffled([4, 0, 2, 1, 3])).tolist() == ordinary_ids(Shuffled([0, 1, 2, 3, 4])).tolist() == [1, 2, 4]
+    assert (
+        ordinary_ids(Shuffled([4, 0, 2, 1, 3])).tolist()
+        == ordinary_ids(Shuffled([0, 1, 2, 3, 4])).tolist()
+        == [1, 2, 4]
+    )
 
 
 def test_evaluation_sees_the_same_masks_in_every_epoch(make):

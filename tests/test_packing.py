@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import tiny
 import torch
 
+import tiny
 from hf_ssl.anatomy import backbone
 from hf_ssl.modalities._packing import best_fit, collate_rows, cut, isolation_masks, position_offset
-from hf_ssl.models import load_model
+from hf_ssl.models import load_model, load_processor
 
 FAMILIES = ("bert", "roberta", "distilbert", "modernbert")
 LENGTHS = (5, 60, 17, 33, 9)  # 60 and 33 are longer than the sliding window of the tiny ModernBERT
@@ -125,3 +125,26 @@ def test_collate_pads_with_what_is_not_counted():
     assert batch["input_ids"].tolist() == [[0, 1, 2, 3], [0, 1, 0, 9]]
     assert batch["document"].tolist() == [[0, 0, 0, 0], [0, 0, 1, -1]]
     assert batch["labels"].eq(-100).all()
+
+
+def test_packed_states_of_a_real_checkpoint_on_real_posts(minilm, newsgroups):
+    model, _ = load_model(str(minilm), "AutoModel")
+    tokenizer = load_processor(str(minilm), "text")
+    texts = [row["text"] for row in newsgroups["test"][:20]]
+    pieces = cut(tokenizer, texts, [str(i) for i in range(len(texts))], max_length=96)
+    layout = best_fit(pieces.lengths[:24], 96)
+    rows = [[pieces.piece(number)[0] for number in row] for row in layout]
+    assert len(rows) < 24
+    batch = collate_rows([_row(row) for row in rows], pad_id=tokenizer.pad_token_id)
+    mask = isolation_masks(model, batch["document"], batch["position_ids"])
+    with torch.inference_mode():
+        packed = model(
+            input_ids=batch["input_ids"], attention_mask=mask, position_ids=batch["position_ids"]
+        ).last_hidden_state
+        for number, row in enumerate(rows):
+            start = 0
+            for piece in row:
+                ids = torch.tensor(piece, dtype=torch.long)[None]
+                alone = model(input_ids=ids).last_hidden_state[0]
+                torch.testing.assert_close(packed[number, start : start + len(piece)], alone, atol=1e-5, rtol=0)
+                start += len(piece)

@@ -62,13 +62,20 @@ def cut(tokenizer: Any, texts: Sequence[str], keys: Sequence[str], max_length: i
     lengths, names = [], []
     no_word_before, no_word_after = np.full(len(before), -1), np.full(len(after), -1)
     for start in range(0, len(texts), batch_size):
-        encoded = tokenizer(list(texts[start : start + batch_size]), add_special_tokens=False, return_attention_mask=False, verbose=False)
+        encoded = tokenizer(
+            list(texts[start : start + batch_size]),
+            add_special_tokens=False,
+            return_attention_mask=False,
+            verbose=False,
+        )
         for row, tokens in enumerate(encoded["input_ids"]):
             numbers = np.array([-1 if word is None else word for word in encoded.word_ids(row)], dtype=np.int32)
             for number, begin in enumerate(range(0, len(tokens), room)):
                 part = tokens[begin : begin + room]
                 ids.append(np.concatenate([before, part, after]).astype(np.int32))
-                words.append(np.concatenate([no_word_before, numbers[begin : begin + room], no_word_after]).astype(np.int32))
+                words.append(
+                    np.concatenate([no_word_before, numbers[begin : begin + room], no_word_after]).astype(np.int32)
+                )
                 lengths.append(len(ids[-1]))
                 names.append(f"{keys[start + row]}/{number}")
     starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
@@ -134,7 +141,16 @@ def isolation_masks(model: nn.Module, document: torch.Tensor, position_ids: torc
 
 def position_offset(config: Any) -> int:
     """First position of a document: RoBERTa's relatives start after the padding index, everybody else at 0."""
-    shifted = ("roberta", "xlm-roberta", "camembert", "roberta-prelayernorm", "mpnet", "data2vec-text", "longformer", "xmod")
+    shifted = (
+        "roberta",
+        "xlm-roberta",
+        "camembert",
+        "roberta-prelayernorm",
+        "mpnet",
+        "data2vec-text",
+        "longformer",
+        "xmod",
+    )
     return config.pad_token_id + 1 if config.model_type in shifted else 0
 
 

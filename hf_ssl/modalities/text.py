@@ -35,7 +35,18 @@ class Text(Modality):
 
     name = "text"
     column = "text"
-    aliases = ("text", "sentence", "sentence1", "content", "document", "body", "review", "comment", "message", "abstract")
+    aliases = (
+        "text",
+        "sentence",
+        "sentence1",
+        "content",
+        "document",
+        "body",
+        "review",
+        "comment",
+        "message",
+        "abstract",
+    )
     suffixes = (".txt", ".text", ".md")
     default_objective = "mlm"
 
@@ -51,7 +62,9 @@ class Text(Modality):
             try:
                 content = _read_bytes(file).decode(self.encoding)
             except UnicodeDecodeError as error:
-                reason = f"not {self.encoding} at byte {error.start}; name its encoding with `encoding`, such as latin-1"
+                reason = (
+                    f"not {self.encoding} at byte {error.start}; name its encoding with `encoding`, such as latin-1"
+                )
                 quarantine.append({"path": str(file), "reason": reason})
                 continue
             except OSError as error:
@@ -65,7 +78,9 @@ class Text(Modality):
                     rows["path"].append(relative)
             if not content.strip():
                 quarantine.append({"path": str(file), "reason": "empty file"})
-        return datasets.Dataset.from_dict(rows, features=datasets.Features({key: datasets.Value("string") for key in rows}))
+        return datasets.Dataset.from_dict(
+            rows, features=datasets.Features({key: datasets.Value("string") for key in rows})
+        )
 
     def problem(self, value: Any) -> str | None:
         if not isinstance(value, str):
@@ -96,7 +111,9 @@ class Text(Modality):
         limit = max_length or window(processor)
         pairs = [value[1] for value in values] if values and isinstance(values[0], (tuple, list)) else None
         texts = [value[0] for value in values] if pairs is not None else list(values)
-        encoded = processor(texts, pairs, truncation=True, max_length=limit, padding=False, return_attention_mask=False)
+        encoded = processor(
+            texts, pairs, truncation=True, max_length=limit, padding=False, return_attention_mask=False
+        )
         return [{name: encoded[name][row] for name in encoded} for row in range(len(texts))]
 
     def size(self, feature: dict[str, Any]) -> int:
@@ -173,7 +190,9 @@ def affixes(processor: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
     for start in range(len(with_special) - len(plain) + 1):
         if with_special[start : start + len(plain)] == plain:
             return tuple(with_special[:start]), tuple(with_special[start + len(plain) :])
-    raise ConfigError(f"{type(processor).__name__} changes a text's ids when it adds special tokens; packing needs them kept.")
+    raise ConfigError(
+        f"{type(processor).__name__} changes a text's ids when it adds special tokens; packing needs them kept."
+    )
 
 
 def _read_bytes(file: Path) -> bytes:

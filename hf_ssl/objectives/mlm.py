@@ -71,8 +71,13 @@ class MaskedLanguageModeling(Objective):
 
         mask: Literal["token", "word", "span"] = field(default="word", metadata={"help": "What is hidden together."})
         mask_ratio: float = field(default=0.15, metadata={"help": "Share of the tokens that is predicted."})
-        max_length: int | None = field(default=None, metadata={"help": "Longest piece of a document, in tokens (default: the model's window, at most 256)."})
-        dropout: float = field(default=0.0, metadata={"help": "Dropout while pre-training; one pass over a corpus does not overfit."})
+        max_length: int | None = field(
+            default=None,
+            metadata={"help": "Longest piece of a document, in tokens (default: the model's window, at most 256)."},
+        )
+        dropout: float = field(
+            default=0.0, metadata={"help": "Dropout while pre-training; one pass over a corpus does not overfit."}
+        )
         packed: bool = field(default=True, metadata={"help": "Several documents in one row, isolated, no padding."})
 
     def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
@@ -146,7 +151,9 @@ class MaskedRows(Rows):
         self.pieces = pieces
         self.masker = Masker(objective.processor, objective.config.mask, objective.config.mask_ratio)
         lengths = pieces.lengths
-        self.layout = best_fit(lengths, objective.max_length) if objective.config.packed else [[i] for i in range(len(pieces))]
+        self.layout = (
+            best_fit(lengths, objective.max_length) if objective.config.packed else [[i] for i in range(len(pieces))]
+        )
 
     def __len__(self) -> int:
         return len(self.layout)
@@ -210,7 +217,11 @@ class Masker:
         if last < len(groups) and taken[last] > wanted and rng.random() < (taken[last] - wanted) / sizes[groups[last]]:
             last -= 1
         picked = groups[: last + 1]
-        return np.concatenate([candidates[starts[g] : starts[g] + sizes[g]] for g in picked]) if len(picked) else candidates[:0]
+        return (
+            np.concatenate([candidates[starts[g] : starts[g] + sizes[g]] for g in picked])
+            if len(picked)
+            else candidates[:0]
+        )
 
     def _order(self, count: int, rng: np.random.Generator) -> np.ndarray:
         """Words in the order in which they are hidden: any order, or neighbours together (spans)."""

@@ -57,11 +57,19 @@ class SimCSE(Objective):
     class Config:
         """Options of `simcse`."""
 
-        view: Literal["dropout", "crop"] = field(default="crop", metadata={"help": "Two dropout masks of the same text, or two crops of a document."})
+        view: Literal["dropout", "crop"] = field(
+            default="crop", metadata={"help": "Two dropout masks of the same text, or two crops of a document."}
+        )
         temperature: float = field(default=0.05, metadata={"help": "Temperature of the softmax over cosines."})
-        pooling: str | None = field(default=None, metadata={"help": "mean, cls or max (default: the checkpoint's own)."})
-        max_length: int | None = field(default=None, metadata={"help": "Longest view in tokens (default: at most 128)."})
-        shortest: float = field(default=0.2, metadata={"help": "Shortest crop, as a share of the text; the longest is half of it."})
+        pooling: str | None = field(
+            default=None, metadata={"help": "mean, cls or max (default: the checkpoint's own)."}
+        )
+        max_length: int | None = field(
+            default=None, metadata={"help": "Longest view in tokens (default: at most 128)."}
+        )
+        shortest: float = field(
+            default=0.2, metadata={"help": "Shortest crop, as a share of the text; the longest is half of it."}
+        )
 
     def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
         super().__init__(model, processor, modality, config)
@@ -74,7 +82,9 @@ class SimCSE(Objective):
 
     def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> ViewRows:
         keys = dataset["id"] if "id" in dataset.column_names else range(len(dataset))
-        return ViewRows(list(dataset[self.modality.column]), [str(key) for key in keys], self, seed=seed, training=training)
+        return ViewRows(
+            list(dataset[self.modality.column]), [str(key) for key in keys], self, seed=seed, training=training
+        )
 
     def collate(self, rows: Sequence[tuple[np.ndarray, np.ndarray]]) -> dict[str, torch.Tensor]:
         batch = self.modality.collate(self.processor, [{"input_ids": view} for pair in rows for view in pair])
@@ -93,7 +103,9 @@ class SimCSE(Objective):
         was_training = self.model.training
         if self.config.view == "dropout":
             self.model.train()  # the views differ by dropout alone, in evaluation too
-        vectors = self.modality.features(self.model, {"input_ids": input_ids, "attention_mask": attention_mask}, self.pooling)
+        vectors = self.modality.features(
+            self.model, {"input_ids": input_ids, "attention_mask": attention_mask}, self.pooling
+        )
         self.model.train(was_training)
         loss = info_nce(vectors[0::2].float(), vectors[1::2].float(), self.config.temperature)
         return LossOutput(loss=divide(loss * len(labels), len(labels), num_items_in_batch))
@@ -123,7 +135,9 @@ class ViewRows(Rows):
         self.config = objective.config
         self.before, self.after = affixes(objective.processor)
         self.room = objective.max_length - len(self.before) - len(self.after)
-        encoded = objective.processor(texts, add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
+        encoded = objective.processor(texts, add_special_tokens=False, return_attention_mask=False, verbose=False)[
+            "input_ids"
+        ]
         self.tokens = [np.asarray(ids, dtype=np.int32) for ids in encoded]
 
     def __len__(self) -> int:

@@ -55,10 +55,21 @@ class TSDAE(Objective):
     class Config:
         """Options of `tsdae`."""
 
-        deletion: float = field(default=0.6, metadata={"help": "Share of the tokens deleted from the encoder's input."})
-        pooling: str | None = field(default=None, metadata={"help": "mean, cls or max (default: the checkpoint's own)."})
-        max_length: int | None = field(default=None, metadata={"help": "Longest text in tokens (default: at most 128)."})
-        predicted: float = field(default=0.25, metadata={"help": "Share of the positions whose loss is computed; 1 is the paper's, a part is an unbiased estimate."})
+        deletion: float = field(
+            default=0.6, metadata={"help": "Share of the tokens deleted from the encoder's input."}
+        )
+        pooling: str | None = field(
+            default=None, metadata={"help": "mean, cls or max (default: the checkpoint's own)."}
+        )
+        max_length: int | None = field(
+            default=None, metadata={"help": "Longest text in tokens (default: at most 128)."}
+        )
+        predicted: float = field(
+            default=0.25,
+            metadata={
+                "help": "Share of the positions whose loss is computed; 1 is the paper's, a part is an unbiased estimate."
+            },
+        )
 
     def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
         super().__init__(model, processor, modality, config)
@@ -70,14 +81,18 @@ class TSDAE(Objective):
         heads = max(head for head in (1, 2, 4, 6, 8, 12, 16) if width % head == 0)
         self.memory = nn.Linear(memory, width)
         self.position = nn.Embedding(self.max_length, width)
-        self.decoder = nn.TransformerDecoderLayer(width, heads, 4 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True)
+        self.decoder = nn.TransformerDecoderLayer(
+            width, heads, 4 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+        )
         self.norm = nn.LayerNorm(width)
         self.bias = nn.Parameter(torch.zeros(embedding.num_embeddings))
         nn.init.normal_(self.position.weight, std=0.02)
 
     def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> DamagedRows:
         keys = dataset["id"] if "id" in dataset.column_names else range(len(dataset))
-        return DamagedRows(list(dataset[self.modality.column]), [str(key) for key in keys], self, seed=seed, training=training)
+        return DamagedRows(
+            list(dataset[self.modality.column]), [str(key) for key in keys], self, seed=seed, training=training
+        )
 
     def collate(self, rows: Sequence[dict[str, np.ndarray]]) -> dict[str, torch.Tensor]:
         batch = self.modality.collate(self.processor, [{"input_ids": row["damaged"]} for row in rows])
@@ -100,7 +115,9 @@ class TSDAE(Objective):
         labels: torch.Tensor,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> LossOutput:
-        vector = self.modality.features(self.model, {"input_ids": input_ids, "attention_mask": attention_mask}, self.pooling)
+        vector = self.modality.features(
+            self.model, {"input_ids": input_ids, "attention_mask": attention_mask}, self.pooling
+        )
         embedding = self.model.get_input_embeddings()
         shown = target_ids[:, :-1]
         length = shown.shape[1]
@@ -122,7 +139,9 @@ class DamagedRows(Rows):
         self.config = objective.config
         self.before, self.after = affixes(objective.processor)
         room = objective.max_length - len(self.before) - len(self.after)
-        encoded = objective.processor(texts, add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
+        encoded = objective.processor(texts, add_special_tokens=False, return_attention_mask=False, verbose=False)[
+            "input_ids"
+        ]
         self.tokens = [np.asarray(ids[:room], dtype=np.int64) for ids in encoded]
 
     def __len__(self) -> int:
@@ -137,4 +156,8 @@ class DamagedRows(Rows):
         target = np.concatenate([self.before, tokens, self.after]).astype(np.int64)
         labels = target[1:].copy()
         labels[rng.random(len(labels)) >= self.config.predicted] = -100
-        return {"damaged": np.concatenate([self.before, kept, self.after]).astype(np.int64), "target": target, "labels": labels}
+        return {
+            "damaged": np.concatenate([self.before, kept, self.after]).astype(np.int64),
+            "target": target,
+            "labels": labels,
+        }

@@ -61,7 +61,9 @@ class Task:
     class Config:
         """Options of a task."""
 
-        max_length: int | None = field(default=None, metadata={"help": "Longest input (tokens for text); default: the model's, at most 256."})
+        max_length: int | None = field(
+            default=None, metadata={"help": "Longest input (tokens for text); default: the model's, at most 256."}
+        )
 
     def __init__(self, config: Any, modality: Modality) -> None:
         self.config = config
@@ -89,12 +91,18 @@ class Task:
             DataError: the labels cannot be learned from.
         """
         if self.label_column not in train.column_names:
-            raise DataError(f"The training data have no {self.label_column!r} column; columns: {', '.join(train.column_names)}.")
+            raise DataError(
+                f"The training data have no {self.label_column!r} column; columns: {', '.join(train.column_names)}."
+            )
 
     def model_options(self) -> dict[str, Any]:
         """Options for `from_pretrained`: number and names of labels, problem type."""
         names = self.label_names
-        options: dict[str, Any] = {"num_labels": len(names), "id2label": dict(enumerate(names)), "label2id": {n: i for i, n in enumerate(names)}}
+        options: dict[str, Any] = {
+            "num_labels": len(names),
+            "id2label": dict(enumerate(names)),
+            "label2id": {n: i for i, n in enumerate(names)},
+        }
         if self.problem_type:
             options["problem_type"] = self.problem_type
         return options
@@ -204,7 +212,9 @@ class TaskModule(Trainable):
             batch["labels"] = self.task.collate_labels(features, batch)
         return batch
 
-    def forward(self, labels: torch.Tensor | None = None, num_items_in_batch: Any = None, **inputs: torch.Tensor) -> LossOutput:
+    def forward(
+        self, labels: torch.Tensor | None = None, num_items_in_batch: Any = None, **inputs: torch.Tensor
+    ) -> LossOutput:
         logits = self.task.forward(self.model, inputs)
         if labels is None:
             return LossOutput(logits=logits)

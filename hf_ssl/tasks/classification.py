@@ -36,7 +36,9 @@ class Classification(Task):
     class Config(Task.Config):
         """Options of `classification`."""
 
-        class_weight: Literal["none", "balanced"] = field(default="none", metadata={"help": "Weight classes by their rarity."})
+        class_weight: Literal["none", "balanced"] = field(
+            default="none", metadata={"help": "Weight classes by their rarity."}
+        )
         focal_gamma: float = field(default=0.0, metadata={"help": "Focus on hard examples (0: plain cross-entropy)."})
         label_smoothing: float = field(default=0.0, metadata={"help": "Share of the target spread over all classes."})
 
@@ -50,7 +52,9 @@ class Classification(Task):
         self.label_names = list(feature.names)
         counts = np.bincount(np.asarray(train[self.label_column]), minlength=len(self.label_names))
         if (counts > 0).sum() < 2:
-            raise DataError(f"The training labels are all {self.label_names[int(counts.argmax())]!r}; two classes are needed to learn.")
+            raise DataError(
+                f"The training labels are all {self.label_names[int(counts.argmax())]!r}; two classes are needed to learn."
+            )
         if self.config.class_weight == "balanced":
             # Inverse frequency, scaled so that the mean weight over the training set is 1: the loss keeps its size.
             inverse = np.where(counts > 0, counts.sum() / np.maximum(counts, 1) / (counts > 0).sum(), 0.0)
@@ -58,18 +62,24 @@ class Classification(Task):
 
     def loss(self, logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, int]:
         weights = self.weights.to(logits.device) if self.weights is not None else None
-        terms = functional.cross_entropy(logits, labels, weight=weights, reduction="none", label_smoothing=self.config.label_smoothing)
+        terms = functional.cross_entropy(
+            logits, labels, weight=weights, reduction="none", label_smoothing=self.config.label_smoothing
+        )
         if self.config.focal_gamma:
             chance = torch.softmax(logits, dim=-1).gather(1, labels.unsqueeze(1)).squeeze(1)
             terms = terms * (1 - chance) ** self.config.focal_gamma
         return terms.sum(), len(labels)
 
     def metrics(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-        return metrics.compute(self.metric_names, predictions=logits.argmax(-1), scores=softmax(logits), references=labels)
+        return metrics.compute(
+            self.metric_names, predictions=logits.argmax(-1), scores=softmax(logits), references=labels
+        )
 
     def predictions(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> list[Any]:
         chances = softmax(logits)
-        return [{"prediction": self.label_names[int(row.argmax())], "probability": float(row.max())} for row in chances]
+        return [
+            {"prediction": self.label_names[int(row.argmax())], "probability": float(row.max())} for row in chances
+        ]
 
     def probe_targets(self, dataset: datasets.Dataset) -> np.ndarray:
         return np.asarray(dataset[self.label_column])
@@ -100,7 +110,10 @@ def fit_head(inputs: np.ndarray, labels: np.ndarray, classes: int) -> tuple[np.n
     bias = np.full(classes, -10.0, dtype=np.float32)
     present = fitted.classes_
     if len(present) == 2:  # scikit-learn keeps one row for two classes
-        rows, offsets = np.concatenate([-fitted.coef_, fitted.coef_]) / 2, np.concatenate([-fitted.intercept_, fitted.intercept_]) / 2
+        rows, offsets = (
+            np.concatenate([-fitted.coef_, fitted.coef_]) / 2,
+            np.concatenate([-fitted.intercept_, fitted.intercept_]) / 2,
+        )
     else:
         rows, offsets = fitted.coef_, fitted.intercept_
     weight[present] = rows / spread

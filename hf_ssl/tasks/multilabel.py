@@ -28,13 +28,21 @@ class MultiLabel(Task):
     label_kind: ClassVar = "multilabel"
     problem_type: ClassVar = "multi_label_classification"
     primary_metric: ClassVar = "multilabel_f1_macro"
-    metric_names: ClassVar = ("multilabel_accuracy", "multilabel_f1_macro", "multilabel_f1_micro", "roc_auc", "average_precision")
+    metric_names: ClassVar = (
+        "multilabel_accuracy",
+        "multilabel_f1_macro",
+        "multilabel_f1_micro",
+        "roc_auc",
+        "average_precision",
+    )
 
     @dataclass
     class Config(Task.Config):
         """Options of `multilabel`."""
 
-        positive_weight: bool = field(default=False, metadata={"help": "Weight positives by (negatives / positives), at most 100."})
+        positive_weight: bool = field(
+            default=False, metadata={"help": "Weight positives by (negatives / positives), at most 100."}
+        )
         threshold: float = field(default=0.5, metadata={"help": "Probability from which a label is given."})
 
     def __init__(self, config: Any, modality: Any) -> None:
@@ -45,18 +53,24 @@ class MultiLabel(Task):
         super().fit_labels(train)
         targets = np.asarray(train[self.label_column], dtype=np.float32)
         if targets.ndim != 2:
-            raise DataError("multilabel needs a list of labels per example; give --label_kind multilabel when loading.")
+            raise DataError(
+                "multilabel needs a list of labels per example; give --label_kind multilabel when loading."
+            )
         self.label_names = list(label_names or (f"label_{i}" for i in range(targets.shape[1])))
         if self.config.positive_weight:
             positives = targets.sum(0)
-            self.weights = torch.from_numpy(np.clip((len(targets) - positives) / np.maximum(positives, 1), 1e-2, 100.0))
+            self.weights = torch.from_numpy(
+                np.clip((len(targets) - positives) / np.maximum(positives, 1), 1e-2, 100.0)
+            )
 
     def collate_labels(self, features: Any, batch: Any) -> torch.Tensor:
         return torch.tensor(np.asarray([feature["labels"] for feature in features], dtype=np.float32))
 
     def loss(self, logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, int]:
         weights = self.weights.to(logits.device) if self.weights is not None else None
-        total = functional.binary_cross_entropy_with_logits(logits, labels.float(), pos_weight=weights, reduction="sum")
+        total = functional.binary_cross_entropy_with_logits(
+            logits, labels.float(), pos_weight=weights, reduction="sum"
+        )
         return total, labels.numel()
 
     def metrics(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
@@ -67,7 +81,10 @@ class MultiLabel(Task):
     def predictions(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> list[Any]:
         chances = 1 / (1 + np.exp(-logits.astype(np.float64)))
         names = np.array(self.label_names)
-        return [{"prediction": "|".join(names[row >= self.config.threshold]), "probability": float(row.max())} for row in chances]
+        return [
+            {"prediction": "|".join(names[row >= self.config.threshold]), "probability": float(row.max())}
+            for row in chances
+        ]
 
     def probe_targets(self, dataset: datasets.Dataset) -> np.ndarray:
         return np.asarray(dataset[self.label_column], dtype=int)

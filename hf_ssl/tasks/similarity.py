@@ -36,7 +36,9 @@ class Similarity(Task):
     class Config(Task.Config):
         """Options of `similarity`."""
 
-        pooling: str | None = field(default=None, metadata={"help": "mean, cls or max (default: the checkpoint's own)."})
+        pooling: str | None = field(
+            default=None, metadata={"help": "mean, cls or max (default: the checkpoint's own)."}
+        )
         scale: float = field(default=20.0, metadata={"help": "Inverse temperature of the CoSENT loss."})
 
     @property
@@ -69,7 +71,9 @@ class Similarity(Task):
 
     def collate_inputs(self, processor: Any, features: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
         """Both texts of a pair follow each other: rows 0 and 1 are the first pair."""
-        return self.modality.collate(processor, [side for pair in features for side in (pair["first"], pair["second"])])
+        return self.modality.collate(
+            processor, [side for pair in features for side in (pair["first"], pair["second"])]
+        )
 
     def forward(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         """Cosine of every pair, `(pairs, 1)`; both sides go through the encoder in one batch."""

@@ -37,7 +37,9 @@ class TokenClassification(Task):
     class Config(Task.Config):
         """Options of `token-classification`."""
 
-        subwords: Literal["first", "all"] = field(default="first", metadata={"help": "Which subwords of a word carry its tag."})
+        subwords: Literal["first", "all"] = field(
+            default="first", metadata={"help": "Which subwords of a word carry its tag."}
+        )
 
     @property
     def auto_class(self) -> str:
@@ -66,10 +68,20 @@ class TokenClassification(Task):
         room = (self.max_length(processor) or 256) - len(before) - len(after)
         features = []
         for row, (words, labels) in enumerate(zip(dataset["tokens"], tags, strict=True)):
-            encoded = processor(list(words), is_split_into_words=True, add_special_tokens=False, return_attention_mask=False, verbose=False)
+            encoded = processor(
+                list(words),
+                is_split_into_words=True,
+                add_special_tokens=False,
+                return_attention_mask=False,
+                verbose=False,
+            )
             for start, end in _windows(encoded.word_ids(), room):
                 numbers = [None] * len(before) + encoded.word_ids()[start:end] + [None] * len(after)
-                feature = {"input_ids": [*before, *encoded["input_ids"][start:end], *after], "words": numbers, "row": row}
+                feature = {
+                    "input_ids": [*before, *encoded["input_ids"][start:end], *after],
+                    "words": numbers,
+                    "row": row,
+                }
                 if labels is not None:
                     feature["labels"] = self._align(numbers, labels)
                 features.append(feature)
@@ -120,7 +132,9 @@ class TokenClassification(Task):
 
     def predictions(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> list[Any]:
         """One list of tags per row, one tag per word."""
-        tags: list[list[str]] = [["O" if "O" in self.label_names else self.label_names[0]] * len(words) for words in dataset["tokens"]]
+        tags: list[list[str]] = [
+            ["O" if "O" in self.label_names else self.label_names[0]] * len(words) for words in dataset["tokens"]
+        ]
         for feature, row in zip(self.encode(processor, dataset), logits.argmax(-1), strict=True):
             offset = row.shape[0] - len(feature["words"]) if processor.padding_side == "left" else 0
             seen: set[int] = set()

@@ -1,0 +1,184 @@
+"""What is told along the way: throughput, curve, monitoring, epochs, head warm-up, Ctrl-C."""
+
+from __future__ import annotations
+
+import math
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from transformers import TrainerCallback
+from transformers.trainer_callback import ProgressCallback
+
+from hf_ssl.errors import TrainingError
+from hf_ssl.run import append_jsonl, say
+from hf_ssl.trainable import Trainable
+
+if TYPE_CHECKING:
+    from hf_ssl.training import Schedule
+
+
+class Measure(Protocol):
+    """Something that looks at the model during training (see `hf_ssl.evaluation.monitor`)."""
+
+    def due(self, step: int, total: int) -> bool:
+        """Whether to measure after this step."""
+
+    def at(self, step: int, total: int) -> bool:
+        """Measure; True stops the run."""
+
+    def saved(self, checkpoint: Path) -> None:
+        """A checkpoint was written: keep what is needed to go on from it."""
+
+
+class MonitorCallback(TrainerCallback):
+    def __init__(self, measure: Measure) -> None:
+        self.measure = measure
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step == 0:
+            self.measure.at(0, state.max_steps)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self.measure.due(state.global_step, state.max_steps) and self.measure.at(
+            state.global_step, state.max_steps
+        ):
+            control.should_training_stop = True
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.measure.saved(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+
+
+class EpochCallback(TrainerCallback):
+    """Tells the rows which epoch it is, before the loader's workers start."""
+
+    def __init__(self, rows: Any) -> None:
+        self.rows = rows
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.rows.set_epoch(int(state.epoch or 0))
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.rows.set_epoch(int(state.epoch or 0))
+
+
+class HoldBackbone(TrainerCallback):
+    """While the head warms up, the backbone gets no update at all: no gradient, so no optimizer moments either."""
+
+    def __init__(self, module: Trainable, schedule: Schedule) -> None:
+        self.schedule = schedule
+        self.backbone = [p for n, p in module.named_parameters() if schedule.depth.get(n, 0) is not None]
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self.schedule.held(state.global_step, state.max_steps):
+            for parameter in self.backbone:
+                parameter.grad = None
+
+
+class Watch(TrainerCallback):
+    """Loss curve, throughput, data wait, time left; calls the module's `on_optimizer_step`; honours Ctrl-C."""
+
+    def __init__(self, module: Trainable, curve: Path, resume: bool) -> None:
+        self.module, self.curve = module, curve
+        self.world = 1
+        self.seconds = self.waited = 0.0
+        self.last_loss: float | None = None
+        self.interrupted = False
+        self._mark = self._began = time.monotonic()
+        module.units_seen = 0
+        if not resume:
+            curve.unlink(missing_ok=True)
+
+    @property
+    def units(self) -> int:
+        """Units of work so far, over all processes (each is taken to have done as much as this one)."""
+        return int(self.module.units_seen) * self.world
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.world = max(1, args.world_size)
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._mark = time.monotonic()
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._began = time.monotonic()
+        self.waited += self._began - self._mark
+
+    def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.module.on_optimizer_step(state.global_step + 1, state.max_steps)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        now = time.monotonic()
+        self.seconds += now - self._mark
+        self._mark = now
+        if self.interrupted:
+            control.should_save = control.should_training_stop = True
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._mark = time.monotonic()
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._mark = time.monotonic()
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        logs = dict(logs or {})
+        if "loss" in logs:
+            self.last_loss = float(logs["loss"])
+            speed = self.units / self.seconds if self.seconds else 0.0
+            logs[f"{self.module.unit}_per_second"] = round(speed, 1)
+            logs["data_wait_percent"] = round(100 * self.waited / self.seconds, 2) if self.seconds else 0.0
+            if state.is_world_process_zero and args.disable_tqdm:
+                say(_line(state, logs, self))
+        if state.is_world_process_zero and not {"train_runtime"} & logs.keys():
+            append_jsonl(self.curve, {"step": state.global_step, **logs})
+        if "loss" in logs and not math.isfinite(logs["loss"]):
+            raise TrainingError(
+                f"The loss became {logs['loss']} at step {state.global_step}. Lower --learning_rate, or switch --bf16 off."
+            )
+
+
+def _line(state: Any, logs: dict[str, Any], watch: Watch) -> str:
+    done = state.global_step
+    left = watch.seconds / max(1, done) * (state.max_steps - done)
+    unit = watch.module.unit
+    return (
+        f"  step {done}/{state.max_steps}  loss {logs['loss']:.4f}  lr {logs.get('learning_rate', 0):.1e}  "
+        f"{logs[f'{unit}_per_second']:,.0f} {unit}/s  data wait {logs['data_wait_percent']:.1f} %  {_clock(left)} left"
+    )
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"
+
+
+class Bar(ProgressCallback):
+    """The stock bar, with the loss beside it instead of a dictionary between the lines."""
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        if state.is_world_process_zero and self.training_bar is not None and logs and "loss" in logs:
+            self.training_bar.set_postfix(loss=f"{logs['loss']:.4f}")
+
+
+@contextmanager
+def interruptible(watch: Watch) -> Iterator[None]:
+    """The first Ctrl-C lets the step finish and saves; the second stops at once."""
+
+    def stop(number: int, frame: Any) -> None:
+        if watch.interrupted:
+            raise KeyboardInterrupt
+        watch.interrupted = True
+        say("stopping after this step and saving; press Ctrl-C again to stop at once")
+
+    try:
+        before = signal.signal(signal.SIGINT, stop)
+    except ValueError:  # not the main thread: whoever runs us handles Ctrl-C
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,89 @@
+"""The command line and the options behind it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from hf_ssl import cli
+from hf_ssl.config import coerce, from_tokens, resolve, split_sections
+from hf_ssl.errors import ConfigError
+
+
+@pytest.mark.parametrize("verb", sorted(cli.VERBS))
+def test_help_of_every_verb(verb, capsys):
+    assert cli.main([verb, "--help"]) == 0
+    assert cli.VERBS[verb] in capsys.readouterr().out
+
+
+def test_help_imports_nothing_heavy():
+    code = "import sys\nfrom hf_ssl.cli import main\nmain(['--help'])\nmain(['pretrain', '--help'])\nprint({'torch', 'transformers', 'datasets'} & set(sys.modules))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert out.returncode == 0, out.stderr
+    assert out.stdout.strip().endswith("set()")
+
+
+def test_unknown_verb_names_the_nearest(capsys):
+    assert cli.main(["pretrian"]) == 1
+    assert "'pretrain'" in capsys.readouterr().err
+
+
+def test_errors_are_one_line_and_exit_one(capsys):
+    assert cli.main(["run", "nowhere.yaml"]) == 1
+    error = capsys.readouterr().err
+    assert "nowhere.yaml" in error and "Traceback" not in error
+
+
+def test_tokens():
+    tokens = [
+        "--seed",
+        "3",
+        "--bf16",
+        "--no-near-duplicates",
+        "--budgets",
+        "4",
+        "16",
+        "--mask=span",
+        "--pretrain.max_steps",
+        "5",
+    ]
+    assert from_tokens(tokens) == {
+        "seed": "3", "bf16": True, "near_duplicates": False, "budgets": ["4", "16"], "mask": "span", "pretrain.max_steps": "5",
+    }  # fmt: skip
+    with pytest.raises(ConfigError, match="starts with --"):
+        from_tokens(["seed", "3"])
+
+
+def test_values_mean_what_users_mean():
+    assert coerce(float, "2e-1") == 0.2
+    assert coerce(list[int], "4,16") == [4, 16]
+    assert coerce(int | None, "none") is None
+    with pytest.raises(ConfigError):
+        coerce(int, "three")
+
+
+def test_same_options_in_python_and_on_the_command_line():
+    python = resolve("compare", {"budgets": [4, 16], "seed": 3, "learning_rate": 2e-4})
+    line = resolve("compare", from_tokens(["--budgets", "4,16", "--seed", "3", "--learning-rate", "2e-4"]))
+    assert python == line
+
+
+def test_sections_come_in_the_order_of_the_stages():
+    shared, sections = split_sections(
+        {"seed": 1, "compare": None, "pretrain": {"max_steps": 2}, "pretrain.max_steps": "9"}
+    )
+    assert shared == {"seed": 1} and list(sections) == ["pretrain", "compare"]
+    assert sections["pretrain"]["max_steps"] == "9", "the command line wins over the file"
+    with pytest.raises(ConfigError, match="pretrain"):
+        split_sections({"pretrian.seed": 1})
+
+
+def test_recipes_gallery(tmp_path, capsys):
+    assert cli.main(["recipes"]) == 0
+    assert "text_topic_classification" in capsys.readouterr().out
+    assert cli.main(["recipes", "cp", "text_topic_classification", str(tmp_path)]) == 0
+    assert {path.suffix for path in tmp_path.iterdir()} == {".py", ".yaml"}
+    assert cli.main(["recipes", "show", "text_topic"]) == 1
+    assert "text_topic_classification" in capsys.readouterr().err

@@ -1,0 +1,310 @@
+"""What every objective and every task promises, whatever it is: found by name, so a new file is tested at once."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import datasets
+import numpy as np
+import pytest
+import torch
+import transformers
+
+import tiny
+from hf_ssl import peft, plugins
+from hf_ssl.evaluation.monitor import mean_loss
+from hf_ssl.modalities.text import Text
+from hf_ssl.models import load_model, load_processor
+from hf_ssl.objectives.base import bare_name
+from hf_ssl.tasks.base import TaskModule, TaskRows, head_inputs, last_linear
+from hf_ssl.trainable import Trainable
+
+TEXTS = tiny.corpus(16)[:16]
+OBJECTIVES = [f"objectives/{name}" for name in plugins.names("objectives")]
+TASKS = [f"tasks/{name}" for name in plugins.names("tasks")]
+ALL = OBJECTIVES + TASKS
+# Their loss compares the examples of a micro-batch with each other, so splitting the batch takes negatives (or pairs)
+# away: by definition it is another loss, not a sum over examples.
+COMPARES_WITHIN_BATCH = {"objectives/simcse", "tasks/similarity"}
+# Short pieces make several rows of mlm; computing the loss at every position makes few samples of tsdae comparable.
+FIXED = {
+    "objectives/simcse": {"view": "crop"},
+    "objectives/tsdae": {"predicted": 1.0},
+    "objectives/mlm": {"max_length": 32},
+}
+
+
+def _labelled(task: str) -> datasets.Dataset:
+    columns: dict[str, Any] = {"text": TEXTS, "id": [f"id{i}" for i in range(len(TEXTS))]}
+    features: dict[str, Any] = {"text": datasets.Value("string"), "id": datasets.Value("string")}
+    kind = plugins.find("tasks", task).label_kind
+    if task == "similarity":
+        columns["text_pair"], features["text_pair"] = TEXTS[::-1], datasets.Value("string")
+    if kind == "class":
+        columns["label"], features["label"] = (
+            [i % 3 for i in range(len(TEXTS))],
+            datasets.ClassLabel(names=["a", "b", "c"]),
+        )
+    elif kind == "multilabel":
+        columns["label"] = [[i % 2, (i // 2) % 2, int(i % 3 == 0)] for i in range(len(TEXTS))]
+        features["label"] = datasets.Sequence(datasets.Value("int64"))
+    elif kind == "regression":
+        columns["label"], features["label"] = [float(i % 5) for i in range(len(TEXTS))], datasets.Value("float64")
+    else:
+        columns["tokens"] = [text.split() for text in TEXTS]
+        columns["tags"] = [[len(word) % 3 for word in text.split()] for text in TEXTS]
+        features["tokens"] = datasets.Sequence(datasets.Value("string"))
+        features["tags"] = datasets.Sequence(datasets.ClassLabel(names=["O", "B-X", "I-X"]))
+    return datasets.Dataset.from_dict(columns, features=datasets.Features(features))
+
+
+@dataclass
+class Case:
+    module: Trainable
+    rows: Any
+    auto_class: str
+    processor: Any
+
+    def batch(self, start: int, end: int) -> dict[str, torch.Tensor]:
+        return self.module.collate([self.rows[i] for i in range(start, end)])
+
+
+@pytest.fixture
+def build(tiny_checkpoint) -> Callable[..., Case]:
+    def make(which: str, family: str = "bert", method: str | None = None, **options: Any) -> Case:
+        kind, name = which.split("/")
+        folder = str(tiny_checkpoint(family, "AutoModelForMaskedLM"))
+        processor, cls = load_processor(folder, "text"), plugins.find(kind, name)
+        torch.manual_seed(0)
+        config = cls.Config(**{**FIXED.get(which, {}), **options})
+        if kind == "tasks":
+            task, data = cls(config, Text()), _labelled(name)
+            task.fit_labels(data)
+            new = ("classifier", "*pooler*")
+            model, report = load_model(folder, task.auto_class, expect_new=new, **task.model_options())
+            model = peft.apply(model, method, missing=report.missing) if method else model
+            return Case(
+                TaskModule(model, task, processor), TaskRows(task.encode(processor, data)), task.auto_class, processor
+            )
+        model, report = load_model(folder, cls.auto_class, expect_new=("*pooler*",))
+        model = peft.apply(model, method, missing=report.missing) if method else model
+        module = cls(model, processor, Text(), config)
+        data = datasets.Dataset.from_dict({"text": TEXTS * 4, "id": [f"id{i}" for i in range(4 * len(TEXTS))]})
+        return Case(module, module.rows(data, seed=0, training=True), cls.auto_class, processor)
+
+    return make
+
+
+def _no_dropout(module: torch.nn.Module) -> None:
+    for part in module.modules():
+        if isinstance(part, torch.nn.Dropout):
+            part.p = 0.0
+
+
+@pytest.mark.parametrize("which", ALL)
+def test_loss_is_finite_and_gradient_reaches_what_is_trained(build, which):
+    case = build(which)
+    batch = case.batch(0, 8)
+    output = case.module.train()(**batch)
+    assert output.loss.ndim == 0 and torch.isfinite(output.loss) and output.loss > 0
+    output.loss.backward()
+    without = [
+        n for n, p in case.module.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.abs().sum())
+    ]
+    # Zero by construction: the pooler of a bare AutoModel is not used by token pooling; a key bias shifts all scores
+    # of a softmax alike; TSDAE's cross-attention has one key, so its weight is 1 whatever the normalised query is.
+    by_construction = ("pooler", "key.bias", "position", "decoder.norm2")
+    assert [name for name in without if not any(part in name for part in by_construction)] == []
+    assert all(torch.isfinite(p.grad).all() for p in case.module.parameters() if p.grad is not None)
+
+
+@pytest.mark.parametrize("which", ALL)
+def test_twenty_steps_on_eight_samples_lower_the_loss(build, which):
+    case = build(which)
+    _no_dropout(case.module)
+    batch = case.batch(0, 8)
+    optimizer = torch.optim.AdamW([p for p in case.module.parameters() if p.requires_grad], lr=2e-3)
+    losses = []
+    for _ in range(21):
+        loss = case.module.train()(**batch).loss
+        losses.append(loss.item())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert losses[-1] < 0.9 * losses[0]
+
+
+@pytest.mark.parametrize("which", ALL)
+def test_batch_of_one_and_ragged_last_batch(build, which):
+    case = build(which)
+    for start, end in ((0, 1), (0, 3)):
+        case.module.zero_grad()
+        loss = case.module.train()(**case.batch(start, end)).loss
+        loss.backward()
+        assert torch.isfinite(loss)
+        assert all(torch.isfinite(p.grad).all() for p in case.module.parameters() if p.grad is not None)
+
+
+@pytest.mark.parametrize("which", ALL)
+def test_same_seed_same_loss(build, which):
+    losses = []
+    for _ in range(2):
+        case = build(which)
+        torch.manual_seed(1)
+        losses.append(case.module.train()(**case.batch(0, 6)).loss.item())
+    assert losses[0] == losses[1]
+
+
+@pytest.mark.parametrize("method", [None, "lora"])
+@pytest.mark.parametrize("which", ALL)
+def test_state_dict_round_trip(build, which, method):
+    case, other = build(which, method=method), build(which, method=method)
+    with torch.no_grad():
+        for parameter in case.module.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.05 * torch.randn_like(parameter))
+    batch = case.batch(0, 4)
+    case.module.eval(), other.module.eval()
+    wanted = case.module(**batch).loss
+    assert not torch.equal(other.module(**batch).loss, wanted)
+    state = copy.deepcopy(case.module.state_dict())
+    other.module.load_state_dict(state)
+    torch.testing.assert_close(other.module(**batch).loss, wanted, atol=0, rtol=0)
+    pointers = [tensor.data_ptr() for tensor in case.module.state_dict().values() if tensor.numel()]
+    assert len(set(pointers)) == len(pointers)
+    with pytest.raises(RuntimeError, match="does not fit"):
+        other.module.load_state_dict(dict(list(state.items())[1:]), strict=False)
+
+
+def test_state_dict_of_adapters_holds_no_frozen_tensor(build):
+    full, small = build("objectives/mlm").module, build("objectives/mlm", method="lora").module
+    names = {n for n, p in small.named_parameters() if not p.requires_grad}
+    assert names and not names & small.state_dict().keys()
+    assert sum(t.numel() for t in small.state_dict().values()) < 0.5 * sum(
+        t.numel() for t in full.state_dict().values()
+    )
+
+
+@pytest.mark.parametrize("which", [name for name in ALL if name not in COMPARES_WITHIN_BATCH])
+def test_accumulated_micro_batches_give_the_gradient_of_the_whole_batch(build, which):
+    case = build(which)
+    _no_dropout(case.module)
+    case.module.train()
+    whole = case.batch(0, 8)
+    terms = (whole["labels"] != -100).sum()
+    case.module(**whole, num_items_in_batch=terms).loss.backward()
+    wanted = {n: p.grad.clone() for n, p in case.module.named_parameters() if p.grad is not None}
+    case.module.zero_grad()
+    parts = [case.batch(start, start + 2) for start in range(0, 8, 2)]
+    assert sum((part["labels"] != -100).sum() for part in parts) == terms
+    for part in parts:
+        case.module(**part, num_items_in_batch=terms).loss.backward()
+    for name, parameter in case.module.named_parameters():
+        if name in wanted:
+            torch.testing.assert_close(parameter.grad, wanted[name], atol=1e-6, rtol=1e-4)
+    own = case.module(**whole).loss
+    torch.testing.assert_close(case.module(**whole, num_items_in_batch=terms).loss, own)
+
+
+@pytest.mark.parametrize("method", [None, "lora"])
+@pytest.mark.parametrize("which", OBJECTIVES)
+def test_export_is_a_plain_checkpoint(build, which, method, tmp_path):
+    case = build(which, method=method)
+    with torch.no_grad():
+        for parameter in case.module.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.05 * torch.randn_like(parameter))
+    before = Text().embed(case.module.backbone, case.processor, TEXTS)
+    exported = case.module.export()
+    exported.save_pretrained(tmp_path)
+    loaded = transformers.AutoModel.from_pretrained(tmp_path)
+    np.testing.assert_allclose(Text().embed(loaded, case.processor, TEXTS), before, atol=2e-5)
+    again = getattr(transformers, case.auto_class).from_pretrained(tmp_path).eval()
+    inputs = case.processor(TEXTS[:2], return_tensors="pt", padding=True)
+    with torch.inference_mode():
+        torch.testing.assert_close(again(**inputs)[0], exported.eval()(**inputs)[0], atol=2e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("which", TASKS)
+def test_trained_task_model_is_a_plain_checkpoint(build, which, tmp_path):
+    case = build(which)
+    case.module.model.save_pretrained(tmp_path)
+    loaded = getattr(transformers, case.auto_class).from_pretrained(tmp_path).eval()
+    batch = case.batch(0, 4)
+    del batch["labels"]
+    with torch.inference_mode():
+        mine = case.module.eval()(**batch)
+        theirs = case.module.task.forward(loaded, batch)
+    assert mine.loss is None
+    torch.testing.assert_close(mine.logits, theirs, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("which", TASKS)
+def test_task_reports_the_metrics_it_names(build, which):
+    case = build(which)
+    batch = case.batch(0, len(case.rows))
+    with torch.inference_mode():
+        logits = case.module.eval()(**batch).logits.numpy()
+    task = case.module.task
+    found = task.metrics(logits, batch["labels"].numpy())
+    assert {*task.metric_names, task.primary_metric} <= found.keys()
+    assert all(np.isfinite(value) for value in found.values())
+    predictions = task.predictions(logits, _labelled(which.split("/")[1]), case.processor)
+    assert len(predictions) == len(TEXTS) and all("prediction" in row for row in predictions)
+
+
+@pytest.mark.parametrize("which", ["tasks/classification", "tasks/regression"])
+def test_warm_start_lowers_the_loss_and_touches_the_last_layer_only(build, which):
+    case = build(which)
+    before = {n: p.detach().clone() for n, p in case.module.named_parameters()}
+    start = _loss(case)
+    assert "frozen examples" in case.module.task.warm_start(case.module, case.rows)
+    assert _loss(case) < start
+    head = {id(p) for p in last_linear(case.module.model).parameters()}
+    changed = {id(p) for n, p in case.module.named_parameters() if not torch.equal(before[n], p)}
+    assert changed == head
+    inputs, labels = head_inputs(case.module, case.rows, batch_size=5)
+    assert len(inputs) == len(labels) == len(TEXTS)
+
+
+def _loss(case: Case) -> float:
+    with torch.inference_mode():
+        return case.module.eval()(**case.batch(0, len(case.rows))).loss.item()
+
+
+@pytest.mark.parametrize("which", [name for name in OBJECTIVES if name not in COMPARES_WITHIN_BATCH])
+def test_mean_loss_is_independent_of_the_batch_size(build, which):
+    case = build(which)
+    losses = [mean_loss(case.module, case.rows, size, bf16=False)["eval_loss"] for size in (2, 64)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+@pytest.mark.parametrize("which", OBJECTIVES)
+@pytest.mark.parametrize("method", [None, "lora"])
+def test_backbone_and_head_are_told_apart(build, which, method):
+    module = build(which, method=method).module
+    backbone = {id(p) for p in module.backbone.parameters()}
+    assert backbone and module.backbone.base_model is module.backbone
+    for name, parameter in module.named_parameters():
+        if id(parameter) in backbone and "lora" not in name:
+            assert not module.is_head(name, frozenset())
+            assert not bare_name(name).startswith(("model.", "base_model."))
+    own = [name for name, _ in module.named_parameters() if not name.startswith("model.")]
+    assert all(module.is_head(name, frozenset()) for name in own)
+
+
+@pytest.mark.parametrize("which", OBJECTIVES)
+def test_rows_are_drawn_anew_in_each_epoch_and_fixed_in_evaluation(build, which):
+    case = build(which)
+    data = datasets.Dataset.from_dict({"text": TEXTS, "id": [f"id{i}" for i in range(len(TEXTS))]})
+    for training in (True, False):
+        rows = case.module.rows(data, seed=0, training=training)
+        first = case.module.collate([rows[i] for i in range(len(rows))])
+        rows.set_epoch(1)
+        second = case.module.collate([rows[i] for i in range(len(rows))])
+        same = all(first[k].shape == second[k].shape and torch.equal(first[k], second[k]) for k in first)
+        assert same is not training
+    assert case.module.describe(first).endswith(")") and int(case.module.count_units(first)) > 0

@@ -1,0 +1,128 @@
+"""The stages from end to end on real text and real weights, and what they refuse."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from hf_ssl import stages
+from hf_ssl.errors import ConfigError, DataError, RunFolderError
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, minilm, newsgroups_folder):
+    output = tmp_path_factory.mktemp("runs") / "news"
+    recipe = {
+        "data": str(newsgroups_folder),
+        "model": str(minilm),
+        "output": str(output),
+        "max_examples": 120,
+        "pretrain": {"objective": "mlm", "max_steps": 2, "max_length": 64, "monitor_points": 1, "keep": "last"},
+        "finetune": {"max_steps": 2, "max_length": 48, "patience": 0},
+        "evaluate": {},
+        "embed": {"split": "test", "max_length": 48},
+    }
+    return output, recipe, stages.run_recipe(recipe)
+
+
+def test_every_stage_is_in_the_ledger(run):
+    output, _, results = run
+    ledger = json.loads((output / "run.json").read_text())
+    assert {name: entry["status"] for name, entry in ledger["stages"].items()} == dict.fromkeys(results, "done")
+    assert ledger["base"]["weights_sha"] and ledger["data"]["fingerprint"] and ledger["versions"]["torch"]
+
+
+def test_second_run_skips_everything(run):
+    _, recipe, _ = run
+    assert all(result.skipped for result in stages.run_recipe(recipe).values())
+
+
+def test_changed_options_are_refused_in_the_same_folder(run):
+    _, recipe, _ = run
+    changed = {**recipe, "pretrain": {**recipe["pretrain"], "max_steps": 3}}
+    with pytest.raises(RunFolderError, match="--overwrite"):
+        stages.run_recipe(changed)
+
+
+def test_models_load_without_hf_ssl_in_a_fresh_process(run):
+    output, _, _ = run
+    code = (
+        "import sys, torch\n"
+        "from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoTokenizer\n"
+        f"mlm, info = AutoModelForMaskedLM.from_pretrained({str(output / 'pretrain' / 'model')!r}, output_loading_info=True)\n"
+        "assert not info['missing_keys'], info\n"
+        f"folder = {str(output / 'finetune' / 'model')!r}\n"
+        "model, info = AutoModelForSequenceClassification.from_pretrained(folder, output_loading_info=True)\n"
+        "assert not info['missing_keys'], info\n"
+        "logits = model(**AutoTokenizer.from_pretrained(folder)('the engine of my car', return_tensors='pt')).logits\n"
+        "assert torch.isfinite(logits).all() and 'hf_ssl' not in sys.modules\n"
+        "print(len(model.config.id2label))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 2
+
+
+def test_pretraining_moved_the_backbone_and_kept_the_last_point(run):
+    output, _, results = run
+    assert results["pretrain"].metrics["kept_step"] == 2
+    records = [json.loads(line) for line in (output / "pretrain" / "monitor.jsonl").read_text().splitlines()]
+    assert [record["step"] for record in records] == [0, 2]
+    assert records[1]["eval_loss"] < records[0]["eval_loss"]
+    assert not list(output.rglob("*.bin")), "nothing pickled stays behind"
+
+
+def test_predictions_have_ids_and_no_content(run):
+    output, _, results = run
+    table = pq.read_table(output / "evaluate" / "predictions.parquet")
+    assert table.column_names == ["id", "prediction", "probability"]
+    assert set(results["evaluate"].metrics) >= {"accuracy", "f1_macro", "calibration_error"}
+
+
+def test_embeddings_are_normalised_and_stamped(run):
+    output, _, _ = run
+    table = pq.read_table(output / "embed" / "embeddings.parquet")
+    vectors = np.array(table["vector"].to_pylist())
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    assert table.schema.metadata[b"hf_ssl.pooling"] == b"mean"
+
+
+def test_compare_tables(tmp_path, minilm, newsgroups_folder):
+    result = stages.compare(
+        data=str(newsgroups_folder), model=str(minilm), adapted=str(minilm), output=str(tmp_path / "r"), budgets=[2],
+        draws=2, finetune_arms=False, test_limit=40,
+    )  # fmt: skip
+    table = json.loads((result.path / "table.json").read_text())["Frozen probe"]
+    line = table["lines"][0]
+    assert line["base"]["mean"] == line["adapted"]["mean"], "the same model on both sides must tie"
+    assert result.metrics["verdict"] == {"Frozen probe": "no difference shown"}
+
+
+def test_unknown_option_names_the_nearest(tmp_path):
+    with pytest.raises(ConfigError, match="mask_ratio") as error:
+        stages.pretrain(data="x", model="y", output=str(tmp_path), mask_rato=0.2, lerning_rate=1)
+    assert "learning_rate" in str(error.value), "all errors at once"
+
+
+def test_no_data_no_model(tmp_path, newsgroups_folder):
+    with pytest.raises(ConfigError, match="--data"):
+        stages.pretrain(model="x", output=str(tmp_path / "a"))
+    with pytest.raises(ConfigError, match="--model"):
+        stages.pretrain(data=str(newsgroups_folder), output=str(tmp_path / "b"))
+
+
+def test_foreign_folder_is_left_alone(tmp_path, minilm):
+    (tmp_path / "thesis.tex").write_text("mine")
+    with pytest.raises(RunFolderError, match="not from a run"):
+        stages.pretrain(data="x", model=str(minilm), output=str(tmp_path))
+
+
+def test_no_labels(tmp_path, minilm):
+    rows = [{"text": f"only text number {i}, nothing else"} for i in range(20)]
+    with pytest.raises((DataError, ConfigError), match="label"):
+        stages.finetune(data=rows, model=str(minilm), output=str(tmp_path / "r"))

@@ -1,0 +1,318 @@
+"""The wrapper of `Trainer`: exact resume, schedule, guards, logs, early stopping."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import pytest
+import torch
+
+import tiny
+from hf_ssl import training
+from hf_ssl.errors import ConfigError, TrainingError
+from hf_ssl.evaluation.monitor import Monitor
+from hf_ssl.modalities.text import Text
+from hf_ssl.models import load_model, load_processor
+from hf_ssl.objectives.mlm import MaskedLanguageModeling
+from hf_ssl.tasks.base import TaskModule, TaskRows
+from hf_ssl.tasks.classification import Classification
+from hf_ssl.training import Schedule, arguments, parameter_groups, predict, train
+
+TEXTS = tiny.corpus(60)
+
+
+@pytest.fixture
+def mlm(tiny_checkpoint):
+    def make(dropout: float = 0.1) -> tuple[MaskedLanguageModeling, Any]:
+        folder = str(tiny_checkpoint("bert", "AutoModelForMaskedLM"))
+        model, _ = load_model(folder, "AutoModelForMaskedLM")
+        config = MaskedLanguageModeling.Config(max_length=32, dropout=dropout)
+        module = MaskedLanguageModeling(model, load_processor(folder, "text"), Text(), config)
+        data = datasets.Dataset.from_dict({"text": TEXTS, "id": [f"id{i}" for i in range(len(TEXTS))]})
+        return module, module.rows(data, seed=0, training=True)
+
+    return make
+
+
+@pytest.fixture
+def classifier(tiny_checkpoint):
+    def make() -> tuple[TaskModule, datasets.Dataset]:
+        folder = str(tiny_checkpoint("bert", "AutoModelForMaskedLM"))
+        task = Classification(Classification.Config(), Text())
+        data = datasets.Dataset.from_dict(
+            {"text": TEXTS[:48], "label": [int(" patient " in t or t.startswith("A ")) for t in TEXTS[:48]]},
+            features=datasets.Features(
+                {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["no", "yes"])}
+            ),
+        )
+        task.fit_labels(data)
+        model, _ = load_model(folder, task.auto_class, expect_new=("classifier", "*pooler*"), **task.model_options())
+        return TaskModule(model, task, load_processor(folder, "text")), data
+
+    return make
+
+
+def _args(folder: Path, **overrides: Any) -> Any:
+    base = {
+        "per_device_train_batch_size": 2,
+        "learning_rate": 1e-3,
+        "bf16": False,
+        "logging_steps": 1,
+        "report_to": "none",
+    }
+    return arguments(folder, seed=0, defaults={}, overrides={**base, **overrides})
+
+
+def _split(module: Any) -> dict[str, int | None]:
+    inside = {id(p) for p in module.backbone.parameters()}
+    return {n: (0 if id(p) in inside else None) for n, p in module.named_parameters()}
+
+
+def _curve(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "curve.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def test_resumed_run_equals_the_uninterrupted_one_bit_for_bit(mlm, tmp_path):
+    schedule = {"head_warmup": 0.2, "decay": "cosine"}
+    whole, rows = mlm()
+    steps_an_epoch = -(-len(rows) // 2)
+    stop, total = steps_an_epoch + 2, 2 * steps_an_epoch + 3  # interrupted within the second epoch
+    options = {"max_steps": total, "save_steps": stop, "save_total_limit": None}
+    result = train(
+        whole,
+        rows,
+        _args(tmp_path / "whole", **options),
+        tmp_path / "whole",
+        schedule=Schedule(depth=_split(whole), **schedule),
+    )
+    assert result.steps == total and result.units > 0 and result.loss is not None
+    part = tmp_path / "part"
+    saved = f"checkpoints/checkpoint-{stop}"
+    shutil.copytree(tmp_path / "whole" / saved, part / saved)
+    lines = [line for line in _curve(tmp_path / "whole") if line["step"] <= stop]
+    (part / "curve.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    resumed, rows = mlm()
+    torch.manual_seed(99)
+    train(
+        resumed, rows, _args(part, **options), part, schedule=Schedule(depth=_split(resumed), **schedule), resume=True
+    )
+    start, _ = mlm()
+    for (name, a), b, c in zip(whole.named_parameters(), resumed.parameters(), start.parameters(), strict=True):
+        assert torch.equal(a, b), name
+        assert not torch.equal(a, c) or "pooler" in name or not a.requires_grad, name
+    losses = [[line["loss"] for line in _curve(f) if "loss" in line] for f in (tmp_path / "whole", part)]
+    assert losses[0] == losses[1] and len(losses[0]) == total
+
+
+def test_resume_without_a_checkpoint_starts_at_step_0(mlm, tmp_path):
+    module, rows = mlm()
+    assert train(module, rows, _args(tmp_path, max_steps=2, save_strategy="no"), tmp_path, resume=True).steps == 2
+
+
+@pytest.mark.parametrize("decay", ["linear", "cosine", "constant"])
+def test_schedule_warms_up_the_head_first_and_then_decays(decay):
+    schedule = Schedule(head_warmup=0.2, ramp=0.1, decay=decay)
+    head = np.array([schedule.factor(step, 100, head=True) for step in range(101)])
+    rest = np.array([schedule.factor(step, 100, head=False) for step in range(101)])
+    assert (rest[:20] == 0).all() and (rest[20:30] > 0).all() and (head[:10] > 0).all()
+    assert (np.diff(head[:10]) > 0).all() and (np.diff(rest[20:30]) > 0).all()
+    assert head.max() == rest.max() == 1.0 and head[10] == rest[30] == 1.0
+    if decay == "constant":
+        assert (head[10:] == 1).all() and (rest[30:] == 1).all()
+    else:
+        assert (np.diff(head[10:]) < 0).all() and (np.diff(rest[30:]) < 0).all()
+        assert head[100] == pytest.approx(0, abs=1e-12) and rest[100] == pytest.approx(0, abs=1e-12)
+    assert schedule.held(19, 100) and not schedule.held(20, 100)
+
+
+@pytest.mark.parametrize("total", [1, 2, 3])
+def test_schedule_of_a_very_short_run_stays_in_range(total):
+    schedule = Schedule(head_warmup=0.1, ramp=0.1)
+    assert all(0 <= schedule.factor(s, total, h) <= 1 for s in range(total + 1) for h in (True, False))
+    assert schedule.factor(0, total, head=True) > 0
+
+
+def test_backbone_stands_still_while_the_head_warms_up(mlm, tmp_path):
+    module, rows = mlm()
+    depth, tied = _split(module), Schedule(head_warmup=0.5)
+    tied.depth = depth
+    before = {n: p.detach().clone() for n, p in module.named_parameters()}
+
+    class Look:
+        moved: dict[int, set[str]] = {}
+
+        def due(self, step: int, total: int) -> bool:
+            return True
+
+        def at(self, step: int, total: int) -> bool:
+            self.moved[step] = {n for n, p in module.named_parameters() if not torch.equal(p, before[n])}
+            return False
+
+        def saved(self, checkpoint: Path) -> None:
+            raise AssertionError("nothing is saved in this run")
+
+    look = Look()
+    train(module, rows, _args(tmp_path, max_steps=8, save_strategy="no"), tmp_path, schedule=tied, measure=look)
+    backbone = {name for name, layer in depth.items() if layer is not None}
+    assert look.moved[0] == set()
+    assert look.moved[4] and not look.moved[4] & backbone
+    assert look.moved[5] & backbone
+
+
+def test_warm_up_of_the_head_leaves_no_optimizer_state_of_the_backbone(mlm, tmp_path, monkeypatch):
+    made: list[torch.optim.Optimizer] = []
+    create = training._Trainer.create_optimizer
+
+    def remember(self: Any, model: Any = None) -> torch.optim.Optimizer:
+        made.append(create(self, model))
+        return made[-1]
+
+    monkeypatch.setattr(training._Trainer, "create_optimizer", remember)
+    module, rows = mlm()
+    schedule = Schedule(depth=_split(module), head_warmup=0.5)
+    train(module, rows, _args(tmp_path, max_steps=8, save_strategy="no"), tmp_path, schedule=schedule)
+    updates = {n: made[-1].state[p].get("step") for n, p in module.named_parameters() if p in made[-1].state}
+    assert {int(step) for n, step in updates.items() if schedule.depth[n] is None} == {8}
+    assert {int(step) for n, step in updates.items() if schedule.depth[n] is not None} == {4}
+
+
+def test_deeper_layers_get_higher_rates_and_vectors_no_weight_decay(mlm, tmp_path):
+    module, _ = mlm()
+    depth = {n: (None if layer is None else int("layer.1" in n)) for n, layer in _split(module).items()}
+    schedule = Schedule(depth=depth, layers=1, layer_decay=0.5, head_learning_rate=7e-3)
+    groups = parameter_groups(module, schedule, _args(tmp_path, weight_decay=0.1))
+    placed = {id(p): group for group in groups for p in group["params"]}
+    assert len(placed) == sum(p.requires_grad for p in module.parameters())
+    for name, parameter in module.named_parameters():
+        group = placed[id(parameter)]
+        expected = {None: 7e-3, 1: 1e-3, 0: 5e-4}[depth[name]]
+        assert group["lr"] == pytest.approx(expected) and group["head"] is (depth[name] is None)
+        if parameter.ndim == 1 or "position" in name:
+            assert group["weight_decay"] == 0
+
+
+def test_loss_that_is_not_finite_stops_the_run(mlm, tmp_path):
+    module, rows = mlm()
+    with torch.no_grad():
+        module.model.get_input_embeddings().weight.fill_(float("nan"))
+    with pytest.raises(TrainingError, match="learning_rate"):
+        train(module, rows, _args(tmp_path, max_steps=3, save_strategy="no"), tmp_path)
+    assert _curve(tmp_path)[-1]["step"] == 1
+
+
+def test_no_rows_are_refused(mlm, tmp_path):
+    module, _ = mlm()
+    with pytest.raises(TrainingError, match="nothing to train on"):
+        train(module, TaskRows([]), _args(tmp_path), tmp_path)
+
+
+def test_curve_has_one_line_a_logged_step(mlm, tmp_path):
+    module, rows = mlm()
+    args = _args(tmp_path, max_steps=6, logging_steps=2, save_strategy="no")
+    result = train(module, rows, args, tmp_path)
+    lines = [line for line in _curve(tmp_path) if "loss" in line]
+    assert [line["step"] for line in lines] == [2, 4, 6]
+    for line in lines:
+        assert {"loss", "learning_rate", "tokens_per_second", "data_wait_percent"} <= line.keys()
+        assert 0 <= line["data_wait_percent"] <= 100
+    assert result.to_dict()["tokens_seen"] > 0 and result.loss == lines[-1]["loss"]
+    train(module, rows, args, tmp_path)
+    assert len([line for line in _curve(tmp_path) if "loss" in line]) == 3  # a new run starts a new curve
+
+
+def test_unknown_training_argument_is_a_configuration_error(tmp_path):
+    with pytest.raises(ConfigError, match="TrainingArguments"):
+        _args(tmp_path, learning_rte=1.0)
+
+
+def test_users_options_beat_the_objectives_and_those_beat_ours(tmp_path):
+    chosen = arguments(
+        tmp_path,
+        seed=3,
+        defaults={"logging_steps": 7, "weight_decay": 0.5},
+        overrides={"weight_decay": 0.2, "bf16": False},
+    )
+    assert (chosen.logging_steps, chosen.weight_decay, chosen.seed, chosen.data_seed, chosen.bf16) == (
+        7,
+        0.2,
+        3,
+        3,
+        False,
+    )
+
+
+def test_balanced_rows_draw_every_class_equally():
+    labels = [0] * 70 + [1] * 20 + [2] * 9
+    rows = TaskRows([{"labels": label, "number": i} for i, label in enumerate(labels)], seed=1, balanced=True)
+    drawn = [rows[i] for i in range(len(rows))]
+    assert Counter(row["labels"] for row in drawn) == {0: 33, 1: 33, 2: 33}
+    for label, size in ((1, 20), (2, 9)):  # every example of a rare class before any one is seen far more often
+        times = Counter(row["number"] for row in drawn if row["labels"] == label)
+        assert len(times) == size and max(times.values()) - min(times.values()) <= 1
+    rows.set_epoch(1)
+    other = [rows[i]["number"] for i in range(len(rows))]
+    assert other != [row["number"] for row in drawn]
+    rows.set_epoch(0)
+    assert [rows[i] for i in range(len(rows))] == drawn
+    plain = TaskRows([{"labels": label} for label in labels])
+    assert [plain[i]["labels"] for i in range(len(plain))] == labels
+
+
+def test_balanced_rows_need_one_class_per_example():
+    with pytest.raises(ConfigError, match="one class per example"):
+        TaskRows([{"labels": [0, 1]}, {"labels": [1, 1]}], balanced=True)
+
+
+def test_early_stopping_puts_the_best_checkpoint_back(classifier, tmp_path):
+    module, data = classifier()
+    task = module.task
+    rows = TaskRows(task.encode(module.processor, data), seed=0, balanced=True)
+    held_out = TaskRows(task.encode(module.processor, data.select(range(20))))
+    scores = iter([0.5, 0.9, 0.4, 0.3, 0.2, 0.1])
+    kept: list[np.ndarray] = []
+
+    def compute(prediction: Any) -> dict[str, float]:
+        assert set(task.metrics(*prediction)) >= set(task.metric_names)
+        kept.append(prediction.predictions)
+        return {"f1_macro": next(scores)}
+
+    args = _args(
+        tmp_path, num_train_epochs=6, per_device_train_batch_size=16, eval_strategy="epoch", save_strategy="epoch",
+        load_best_model_at_end=True, metric_for_best_model="f1_macro", greater_is_better=True,
+    )  # fmt: skip
+    result = train(module, rows, args, tmp_path, eval_rows=held_out, compute_metrics=compute, patience=2)
+    assert result.best_metric == 0.9 and result.steps == 4 * 3
+    logits, labels = predict(module, held_out, args)
+    np.testing.assert_array_equal(labels, [feature["labels"] for feature in held_out.features])
+    np.testing.assert_allclose(logits, kept[1], atol=1e-6)
+    assert np.abs(logits - kept[-1]).max() > 1e-4
+
+
+def test_monitor_goes_on_from_what_it_had_measured(mlm, tmp_path):
+    module, _ = mlm()
+    rng = np.random.default_rng(0)
+    targets = np.arange(40) % 2
+    clear = rng.normal(size=(40, 8)) + 3 * targets[:, None]
+    labelled = {"now": rng.normal(size=(40, 8))}
+    options: dict[str, Any] = {
+        "embed": lambda: rng.normal(size=(30, 8)), "evaluate": lambda: {"eval_loss": 1.0},
+        "embed_labelled": lambda: labelled["now"], "targets": targets,
+    }  # fmt: skip
+    first = Monitor(module, tmp_path, **options)
+    first.at(0, 10)
+    again = Monitor(module, tmp_path, **options, resume=True)
+    assert again._start_probe is not None and first._start_probe is not None
+    np.testing.assert_array_equal(again._start_probe.scores, first._start_probe.scores)
+    for name in ("n_train", "n_test", "metric", "folds_id"):
+        assert getattr(again._start_probe, name) == getattr(first._start_probe, name)
+    labelled["now"] = clear
+    again.at(5, 10)
+    summary = again.finish()
+    assert summary["kept_step"] == 5 and summary["outcome"] == "better than the start"
+    assert [record["step"] for record in again.history] == [0, 5]
