@@ -10,8 +10,17 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from hf_ssl import stages
-from hf_ssl.errors import ConfigError, DataError, RunFolderError
+from hf_ssl import demo, stages
+from hf_ssl.errors import ConfigError, DataError, MissingExtraError, RunFolderError
+
+
+@pytest.fixture(scope="module")
+def newsgroups_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data") / "newsgroups"
+    try:
+        return demo.write_newsgroups(folder, per_class=6, pool_limit=120, test_limit=60)
+    except MissingExtraError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +30,6 @@ def run(tmp_path_factory, minilm, newsgroups_folder):
         "data": str(newsgroups_folder),
         "model": str(minilm),
         "output": str(output),
-        "max_examples": 120,
         "pretrain": {"objective": "mlm", "max_steps": 2, "max_length": 64, "monitor_points": 1, "keep": "last"},
         "finetune": {"max_steps": 2, "max_length": 48, "patience": 0},
         "evaluate": {},
