@@ -1,0 +1,108 @@
+"""Real-token throughput and peak memory of continued MLM against the stock way, each in its own process, in one run.
+
+Stock: `Trainer` + `DataCollatorForLanguageModeling` on texts padded to 128, everything else at its default (float32,
+8 rows a step). Ours: rows packed to 128, head on masked positions, the same 8 rows a step, float32 and bfloat16.
+Memory is the process's peak resident set minus what it held once model and text were loaded.
+
+    make bench      or      python tests/benchmarks/bench_mlm_throughput.py stock|ours-fp32|ours-bf16
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+STEPS, WARM = 14, 4
+ARMS = ("stock", "ours-fp32", "ours-bf16")
+
+
+def measure(arm: str) -> dict[str, float]:
+    import datasets
+    import torch
+    from transformers import (
+        AutoModelForMaskedLM,
+        AutoTokenizer,
+        DataCollatorForLanguageModeling,
+        Trainer,
+        TrainerCallback,
+        TrainingArguments,
+    )
+
+    from hf_ssl import demo
+
+    path = str(demo.minilm_path())
+    tokenizer = AutoTokenizer.from_pretrained(path)
+    texts = datasets.Dataset.from_list(demo.newsgroups("train", limit=600, seed=0)).select_columns(["text"])
+    model = AutoModelForMaskedLM.from_pretrained(path, dtype=torch.float32)
+    clock: list[float] = []
+
+    class Clock(TrainerCallback):
+        def on_step_end(self, *args: object, **kwargs: object) -> None:
+            clock.append(time.monotonic())
+
+    with tempfile.TemporaryDirectory() as folder:
+        common = dict(
+            output_dir=folder,
+            max_steps=STEPS,
+            save_strategy="no",
+            use_cpu=not torch.cuda.is_available(),
+            disable_tqdm=True,
+            seed=0,
+        )
+        if arm == "stock":
+            rows = texts.map(
+                lambda b: tokenizer(b["text"], truncation=True, max_length=128, padding="max_length"),
+                batched=True,
+                remove_columns=["text"],
+            )
+            trained, collate = model, DataCollatorForLanguageModeling(tokenizer)
+            real = sum(map(sum, rows["attention_mask"])) / len(rows)
+            args = TrainingArguments(**common)
+        else:
+            from hf_ssl.modalities.text import Text
+            from hf_ssl.objectives.mlm import MaskedLanguageModeling
+
+            trained = MaskedLanguageModeling(model, tokenizer, Text(), MaskedLanguageModeling.Config(max_length=128))
+            rows, collate = trained.rows(texts, seed=0, training=True), trained.collate
+            real = len(rows.pieces.ids) / len(rows)
+            args = TrainingArguments(**common, bf16=arm == "ours-bf16", remove_unused_columns=False)
+        before = _resident()
+        Trainer(model=trained, args=args, train_dataset=rows, data_collator=collate, callbacks=[Clock()]).train()
+    seconds = (clock[-1] - clock[WARM - 1]) / (STEPS - WARM)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {
+        "real_tokens_per_second": real * args.per_device_train_batch_size / seconds,
+        "peak_mb": peak,
+        "training_mb": peak - before,
+    }
+
+
+def _resident() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def test_mlm_throughput() -> None:
+    found = {}
+    for arm in ARMS:
+        done = subprocess.run([sys.executable, __file__, arm], capture_output=True, text=True, timeout=280)
+        assert done.returncode == 0, done.stderr[-2000:]
+        found[arm] = json.loads(done.stdout.splitlines()[-1])
+    stock = found["stock"]
+    print()
+    for arm, numbers in found.items():
+        speed, memory = numbers["real_tokens_per_second"], numbers["training_mb"]
+        ratios = f"{speed / stock['real_tokens_per_second']:.2f}x the tokens/s, {memory / stock['training_mb']:.2f}x the memory"
+        print(
+            f"{arm:10} {speed:7.0f} real tokens/s, training {memory:.0f} MB, process {numbers['peak_mb']:.0f} MB: {ratios}"
+        )
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(sys.argv[1])))
