@@ -12,6 +12,7 @@ import numpy as np
 
 from hf_ssl import peft, plugins
 from hf_ssl.anatomy import layer_index, num_layers
+from hf_ssl.checkpoint import Tensors, find_weights
 from hf_ssl.config import DataOptions, Resolved
 from hf_ssl.data import DomainData, load_data
 from hf_ssl.errors import ConfigError, DataError
@@ -94,9 +95,29 @@ def lineage(model_id: str) -> dict[str, Any] | None:
     return json.loads(file.read_text(encoding="utf-8"))["base"] if file.is_file() else None
 
 
-def save_model(model: PreTrainedModel, processor: Any, folder: Path, run: RunDir, **facts: Any) -> Path:
-    """A plain transformers folder (safetensors, config, processor) and where it comes from."""
-    model.save_pretrained(folder)
+def pooler_of(model: PreTrainedModel, model_id: str, revision: str | None, report: LoadReport) -> dict[str, Any]:
+    """The start checkpoint's pooler, when the objective's class has none: `BertForMaskedLM` drops it (transformers#8793).
+
+    Without it a classifier made from the adapted model would start from a random pooler where one made from the start
+    has a trained one, and comparing the two would not be fair.
+    """
+    names = [name for name in report.unexpected if "pooler." in name]
+    if not names:
+        return {}
+    tensors, prefix = Tensors.open(find_weights(model_id, revision)), f"{model.base_model_prefix}."
+    return {prefix + name.removeprefix(prefix): tensors[name].float().clone() for name in names}
+
+
+def save_model(
+    model: PreTrainedModel,
+    processor: Any,
+    folder: Path,
+    run: RunDir,
+    carried: dict[str, Any] | None = None,
+    **facts: Any,
+) -> Path:
+    """A plain transformers folder (safetensors, config, processor), tensors carried over, and where it comes from."""
+    model.save_pretrained(folder, state_dict={**model.state_dict(), **carried} if carried else None)
     if processor is not None:
         processor.save_pretrained(folder)
     base = {key: value for key, value in run.ledger.get("base", {}).items() if key != "source"}

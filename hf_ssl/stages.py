@@ -21,6 +21,7 @@ from hf_ssl.assembly import (
     note_lineage,
     output_of,
     pool_of,
+    pooler_of,
     read_data,
     save_model,
     stage_inputs,
@@ -80,11 +81,13 @@ def pretrain(**options: Any) -> StageResult:
         result = train(objective, rows, args, folder, schedule=schedule, measure=monitor, resume=config.resume)
         summary = monitor.finish()
         model = objective.export()
+        carried = pooler_of(model, model_id, revision, report)
         save_model(
             model,
             objective.processor,
             folder / "model",
             run,
+            carried,
             stage="pretrain",
             objective=name,
             kept_step=summary["kept_step"],

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from transformers import AutoModel, AutoModelForSequenceClassification
 
 from hf_ssl import demo, stages
 from hf_ssl.errors import ConfigError, DataError, MissingExtraError, RunFolderError
@@ -74,6 +75,15 @@ def test_models_load_without_hf_ssl_in_a_fresh_process(run):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 2
+
+
+def test_adapted_model_keeps_the_pooler_of_its_start(run, minilm):
+    output, _, _ = run
+    start = AutoModel.from_pretrained(minilm).pooler.dense.weight
+    folder = output / "pretrain" / "model"
+    _, info = AutoModelForSequenceClassification.from_pretrained(folder, output_loading_info=True)
+    assert {name.split(".")[0] for name in info["missing_keys"]} == {"classifier"}, "only the new head is random"
+    assert AutoModel.from_pretrained(folder).pooler.dense.weight.equal(start)
 
 
 def test_pretraining_moved_the_backbone_and_kept_the_last_point(run):
