@@ -16,7 +16,7 @@ from hf_ssl.checkpoint import Tensors, find_weights
 from hf_ssl.config import DataOptions, Resolved
 from hf_ssl.data import DomainData, load_data
 from hf_ssl.errors import ConfigError, DataError
-from hf_ssl.models import LoadReport, check_vocabulary, load_model, load_processor
+from hf_ssl.models import LoadReport, check_vocabulary, load_model
 from hf_ssl.run import RunDir, inputs_hash, say, write_json
 from hf_ssl.tasks.base import Task, TaskModule, TaskRows
 from hf_ssl.training import Schedule, TrainResult, arguments, train
@@ -40,7 +40,10 @@ TASK_OF = {
 def modality_of(config: DataOptions) -> Modality:
     """The modality object that the options name."""
     kind = plugins.find("modalities", config.modality)
-    return kind(encoding=config.encoding, txt=config.txt) if config.modality == "text" else kind()
+    shared = {"encoding": config.encoding, "txt": config.txt}  # of every modality that reads text files
+    known = {item.name for item in dataclasses.fields(kind.Config)}
+    given = {**{name: value for name, value in shared.items() if name in known}, **config.modality_options}
+    return kind(kind.Config(**given))
 
 
 def read_data(config: DataOptions, run: RunDir) -> DomainData:
@@ -151,9 +154,10 @@ def build_objective(
     if modality.name not in kind.modalities:
         raise ConfigError(f"{config.objective} works on {', '.join(sorted(kind.modalities))}, not on {modality.name}.")
     model, report = load_model(model_id, kind.auto_class, revision=revision, dtype=config.dtype)
-    processor = load_processor(model_id, modality.name, revision)
-    for note in check_vocabulary(model, processor):
-        say(f"  {note}")
+    processor = modality.load_processor(model_id, revision)
+    if modality.processor == "text":
+        for note in check_vocabulary(model, processor):
+            say(f"  {note}")
     say(report.summary())
     if config.new_words:
         raise ConfigError(
@@ -190,6 +194,11 @@ def build_task(name: str | None, plugin: dict[str, Any], modality: Modality, dat
     if name is None or "train" not in data:
         raise DataError(f"There are no labels to learn from; the splits are {', '.join(data)}. Give --label_column.")
     kind = plugins.find("tasks", name)
+    fits = modality.labelled_class is not None if kind.modalities is None else modality.name in kind.modalities
+    if not fits:
+        raise ConfigError(
+            f"{name} works on {', '.join(sorted(kind.modalities or ())) or 'other kinds of data'}, not on {modality.name}."
+        )
     if data.label_kind != kind.label_kind:
         raise DataError(
             f"{name} needs labels of kind {kind.label_kind!r}, the data have {data.label_kind!r}. See --label_kind."
@@ -222,7 +231,7 @@ def fit_task(
     model, report = load_model(
         model_id, task.auto_class, revision=revision, dtype=getattr(config, "dtype", "float32"), **task.model_options()
     )
-    processor = load_processor(model_id, task.modality.name, revision)
+    processor = task.modality.load_processor(model_id, revision)
     module = TaskModule(model, task, processor)
     rows = TaskRows(task.encode(processor, train_split), seed=seed, balanced=balanced)
     note = task.warm_start(module, rows) if config.warm_start else None

@@ -9,7 +9,7 @@ from typing import Any
 
 from hf_ssl import plugins
 from hf_ssl.assembly import build_objective, modality_of, pool_of, read_data, start_of
-from hf_ssl.config import STAGES, resolve, split_sections
+from hf_ssl.config import STAGES, modality_fields, resolve, split_sections
 from hf_ssl.run import RunDir, say
 from hf_ssl.training import arguments
 
@@ -24,9 +24,9 @@ def check(recipe: dict[str, Any]) -> dict[str, Any]:
 
     shared, sections = split_sections(recipe)
     options = {**shared, **sections.get("pretrain", {})}
-    names = {item.name for item in dataclasses.fields(STAGES["pretrain"])}
+    names = {*modality_fields(options), *(item.name for item in dataclasses.fields(STAGES["pretrain"]))}
     options = {k: v for k, v in options.items() if k in names or k in sections.get("pretrain", {})}
-    name = options.get("objective") or "mlm"
+    name = options.get("objective") or plugins.find("modalities", options.get("modality", "text")).default_objective
     resolved = resolve("pretrain", options, plugins.find("objectives", name).Config)
     config, folder = resolved.config, RunDir(resolved.config.output)
     data, modality = read_data(config, folder), modality_of(config)

@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
         if verb not in VERBS:
             raise ConfigError(f"No command is called {verb!r}.{nearest(verb, VERBS)} Commands: {', '.join(VERBS)}.")
         if "-h" in rest or "--help" in rest:
-            print(help_of(verb))
+            print(help_of(verb, rest))
             return 0
         _call(verb, rest)
     except HfSslError as error:
@@ -65,13 +65,19 @@ def overview() -> str:
     return f"{what}\n\n{lines}\n\nhf-ssl VERB --help lists the options of a command."
 
 
-def help_of(verb: str) -> str:
-    """Options of a command, from the same text as the docs."""
+def help_of(verb: str, rest: list[str] | None = None) -> str:
+    """Options of a command, from the same text as the docs; with `--objective X` and the like also those of X."""
     lines = [f"hf-ssl {verb}: {VERBS[verb]}", ""]
     if verb in STAGES:
-        for item in dataclasses.fields(STAGES[verb]):
-            default = item.default if item.default is not dataclasses.MISSING else item.default_factory()  # type: ignore[misc]
-            lines.append(f"  --{item.name:20} {item.metadata.get('help', '')} [{default}]")
+        lines += _options(STAGES[verb])
+        given = from_tokens([token for token in rest or [] if token not in ("-h", "--help")])
+        for kind, chosen in (("modalities", "modality"), ("objectives", "objective"), ("tasks", "task")):
+            if chosen in given:
+                from hf_ssl.plugins import find
+
+                shared = {item.name for item in dataclasses.fields(STAGES[verb])}
+                own = _options(find(kind, given[chosen]).Config, without=shared)
+                lines += ["", f"Options of {given[chosen]}:", *(own or ["  (none)"])]
         plugin = {"pretrain": "objective", "finetune": "task", "compare": "task"}.get(verb)
         if plugin:
             from hf_ssl.plugins import names
@@ -81,6 +87,16 @@ def help_of(verb: str) -> str:
             )
         lines.append("--config FILE.yaml reads options from a file; the command line wins.")
     return "\n".join(lines)
+
+
+def _options(config: type, without: Any = ()) -> list[str]:
+    """One line per field: name, help, default."""
+    lines = []
+    for item in dataclasses.fields(config):
+        if item.name not in without:
+            default = item.default if item.default is not dataclasses.MISSING else item.default_factory()  # type: ignore[misc]
+            lines.append(f"  --{item.name:20} {item.metadata.get('help', '')} [{default}]")
+    return lines
 
 
 def _call(verb: str, rest: list[str]) -> None:

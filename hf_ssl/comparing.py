@@ -25,7 +25,7 @@ from hf_ssl.config import resolve
 from hf_ssl.data import few_label_subset, open_test
 from hf_ssl.errors import ConfigError
 from hf_ssl.evaluation import comparison, probes
-from hf_ssl.models import load_model, load_processor
+from hf_ssl.models import load_model
 from hf_ssl.run import RunDir, say, write_json
 from hf_ssl.training import predict
 
@@ -93,14 +93,14 @@ def compare(**options: Any) -> StageResult:
 def _probe_arms(
     arms: dict, modality: Any, train_split: Any, test: Any, subsets: dict, task: Any, config: Any
 ) -> list[comparison.ResultRow]:
-    """Frozen linear probes of both arms, and TF-IDF beside them: the cheap baselines."""
+    """Frozen linear probes of both arms, and beside them what needs no pretrained model (TF-IDF, pixels …)."""
     needed = sorted({int(i) for subset in subsets.values() for i in subset})
     place = {row: number for number, row in enumerate(needed)}
     texts, targets = train_split.select(needed)[modality.column], task.probe_targets(train_split)
     rows = []
     for arm, (source, revision) in arms.items():
         model, _ = load_model(source, "AutoModel", revision=revision)
-        processor = load_processor(source, modality.name, revision)
+        processor = modality.load_processor(source, revision)
         pooling = modality.native_pooling(str(arms["base"][0]))
         have, ask = (
             modality.embed(model, processor, values, pooling=pooling, max_length=256)
@@ -113,13 +113,19 @@ def _probe_arms(
                     arm, budget, draw, probes.linear_probe(known, targets[subset], ask, seed=draw).predictions
                 )
             )
+    if modality.baseline is None:
+        return rows
+    ask_values = list(test[modality.column])
     if modality.name == "text":
-        everything = list(train_split[modality.column])
-        for (budget, draw), subset in subsets.items():
-            guess = probes.tfidf_probe(
-                [everything[int(i)] for i in subset], targets[subset], list(test["text"]), seed=draw
-            )
-            rows.append(comparison.ResultRow("TF-IDF", budget, draw, guess.predictions))
+        have_values = list(texts)
+        baseline = probes.tfidf_probe
+    else:
+        have_values, ask_values = modality.baseline_features(list(texts)), modality.baseline_features(ask_values)
+        baseline = probes.linear_probe
+    for (budget, draw), subset in subsets.items():
+        known = [have_values[place[int(i)]] for i in subset]
+        guess = baseline(known, targets[subset], ask_values, seed=draw)
+        rows.append(comparison.ResultRow(modality.baseline, budget, draw, guess.predictions))
     return rows
 
 

@@ -46,6 +46,7 @@ class DataOptions:
     encoding: str = option("utf-8-sig", "Text encoding of the files.")
     txt: Literal["file", "lines"] = option("file", "A .txt file is one document, or one per line.")
     seed: int = option(0, "Seed of splits, masks, order and initialisation.")
+    modality_options: dict[str, Any] = option({}, "The modality's own options; they may also be given by their names.")
 
 
 @dataclass
@@ -182,14 +183,20 @@ def resolve(stage: str, given: dict[str, Any], plugin_config: type | None = None
         ConfigError: lists every unknown name (with the nearest known one) and every value of a wrong type, at once.
     """
     config_class = STAGES[stage]
-    own, extra = _fields(config_class), _fields(plugin_config) if plugin_config else {}
-    needs_training = any(_key(name) not in own and _key(name) not in extra for name in given)
+    own, extra = _fields(config_class), _fields(plugin_config)
+    of_data = modality_fields(given)
+    needs_training = any(_key(name) not in {*own, *extra, *of_data} for name in given)
     training = training_fields() if needs_training else {}
-    taken: tuple[dict, dict, dict] = ({}, {}, {})
-    problems = []
+    options = dict(given.get("modality_options") or {})
+    taken: tuple[dict, ...] = ({}, {}, options, {})
+    problems = [
+        f"  modality_options: no such option {name!r}.{nearest(name, of_data)}"
+        for name in options
+        if name not in of_data
+    ]
     for raw, value in given.items():
         name = _key(raw)
-        for known, target in zip((own, extra, training), taken, strict=True):
+        for known, target in zip((own, extra, of_data, training), taken, strict=True):
             if name in known:
                 try:
                     target[name] = coerce(known[name], value)
@@ -197,10 +204,19 @@ def resolve(stage: str, given: dict[str, Any], plugin_config: type | None = None
                     problems.append(f"  {raw}: {error}")
                 break
         else:
-            problems.append(f"  {raw}: no such option of {stage}.{nearest(name, [*own, *extra, *training])}")
+            problems.append(f"  {raw}: no such option of {stage}.{nearest(name, [*own, *extra, *of_data, *training])}")
     if problems:
         raise ConfigError(f"These options of {stage} are not right:\n" + "\n".join(problems))
-    return Resolved(stage, config_class(**taken[0]), plugin_config(**taken[1]) if plugin_config else None, taken[2])
+    config = config_class(**{**taken[0], "modality_options": options})
+    return Resolved(stage, config, plugin_config(**taken[1]) if plugin_config else None, taken[3])
+
+
+def modality_fields(given: dict[str, Any]) -> dict[str, Any]:
+    """Names and types of the options of the modality that `given` names, without those every modality shares."""
+    from hf_ssl import plugins
+
+    kind = plugins.find("modalities", given.get("modality") or "text")
+    return {name: hint for name, hint in _fields(kind.Config).items() if name not in _fields(DataOptions)}
 
 
 # TrainingArguments fields that a stage sets itself: two names for one thing would contradict each other.

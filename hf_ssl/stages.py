@@ -32,11 +32,11 @@ from hf_ssl.assembly import (
 )
 from hf_ssl.checking import check
 from hf_ssl.comparing import compare
-from hf_ssl.config import STAGES, resolve, split_sections
+from hf_ssl.config import STAGES, modality_fields, resolve, split_sections
 from hf_ssl.data import few_label_subset, open_test
 from hf_ssl.errors import ConfigError, DataError
 from hf_ssl.evaluation.monitor import Monitor, mean_loss
-from hf_ssl.models import load_model, load_processor
+from hf_ssl.models import load_model
 from hf_ssl.run import RunDir, say, write_json
 from hf_ssl.training import arguments, predict, train
 
@@ -175,7 +175,7 @@ def evaluate(**options: Any) -> StageResult:
         task = build_task(config.task or tuned["task"], tuned["task_options"], modality, data)
         model_id = str(config.model or tuned["model"])
         model, _ = load_model(model_id, task.auto_class, **task.model_options())
-        processor = load_processor(model_id, modality.name)
+        processor = modality.load_processor(model_id)
         split = open_test(data, f"evaluate {config.output}") if config.split == "test" else data[config.split]
         from hf_ssl.tasks.base import TaskModule
 
@@ -206,7 +206,7 @@ def embed(**options: Any) -> StageResult:
         model_id, revision = start_of(config, run, output_of(run, "pretrain"))
         model, report = load_model(model_id, "AutoModel", revision=revision)
         note_lineage(run, model_id, report)
-        processor = load_processor(model_id, modality.name, revision)
+        processor = modality.load_processor(model_id, revision)
         pooling = config.pooling or modality.native_pooling(model_id)
         if config.split and config.split not in data:
             raise ConfigError(f"There is no split {config.split!r}; the splits are {', '.join(data)}.")
@@ -252,7 +252,8 @@ def run_recipe(recipe: dict[str, Any]) -> dict[str, StageResult]:
     shared, sections = split_sections(recipe)
     if not sections:
         raise ConfigError(f"The recipe names no stage. Add sections such as `pretrain:`; stages: {', '.join(STAGES)}.")
-    known = {stage: {item.name for item in dataclasses.fields(STAGES[stage])} for stage in sections}
+    of_data = modality_fields(shared)
+    known = {stage: {*of_data, *(item.name for item in dataclasses.fields(STAGES[stage]))} for stage in sections}
     stray = {key: value for key, value in shared.items() if not any(key in names for names in known.values())}
     if stray:
         resolve(next(iter(sections)), stray)  # raises, naming each one and its nearest

@@ -88,3 +88,9 @@ def test_recipes_gallery(tmp_path, capsys):
     assert {path.suffix for path in tmp_path.iterdir()} == {".py", ".yaml"}
     assert cli.main(["recipes", "show", "text_topik_classification"]) == 1
     assert "text_topic_classification" in capsys.readouterr().err
+
+
+def test_help_of_a_command_names_the_options_of_what_was_chosen(capsys):
+    assert cli.main(["pretrain", "--objective", "mlm", "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert "Options of mlm:" in shown and "--mask " in shown

@@ -1,64 +1,49 @@
-"""What every objective and every task promises, whatever it is: found by name, so a new file is tested at once."""
+"""What every objective and every task promises, whatever it is: found by name, so a new file is tested at once.
+
+Each kind of data has a file `contract_NAME.py` beside this one, whose `Kind` says what to try it on.
+"""
 
 from __future__ import annotations
 
 import copy
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import datasets
 import numpy as np
 import pytest
 import torch
 import transformers
 
-import tiny
 from hf_ssl import peft, plugins
 from hf_ssl.evaluation.monitor import mean_loss
-from hf_ssl.modalities.text import Text
-from hf_ssl.models import load_model, load_processor
+from hf_ssl.models import load_model
 from hf_ssl.objectives.base import bare_name
 from hf_ssl.tasks.base import TaskModule, TaskRows, head_inputs, last_linear
 from hf_ssl.trainable import Trainable
 
-TEXTS = tiny.corpus(16)[:16]
-OBJECTIVES = [f"objectives/{name}" for name in plugins.names("objectives")]
-TASKS = [f"tasks/{name}" for name in plugins.names("tasks")]
+FILES = sorted(Path(__file__).parent.glob("contract_*.py"))
+KINDS = {file.stem.removeprefix("contract_"): importlib.import_module(file.stem).Kind() for file in FILES}
+
+
+def _pairs(kind: str) -> list[str]:
+    """`objectives/mlm@text` for every objective (or task) and every kind of data it works on."""
+    found = []
+    for name in plugins.names(kind):
+        modalities = plugins.find(kind, name).modalities
+        fitting = [
+            data for data in KINDS if (data in modalities if modalities else KINDS[data].modality.labelled_class)
+        ]
+        assert fitting, f"{kind}/{name}: no tests/contract_*.py covers {modalities}"
+        found += [f"{kind}/{name}@{data}" for data in fitting]
+    return found
+
+
+OBJECTIVES, TASKS = _pairs("objectives"), _pairs("tasks")
 ALL = OBJECTIVES + TASKS
-# Their loss compares the examples of a micro-batch with each other, so splitting the batch takes negatives (or pairs)
-# away: by definition it is another loss, not a sum over examples.
-COMPARES_WITHIN_BATCH = {"objectives/simcse", "tasks/similarity"}
-# Short pieces make several rows of mlm; computing the loss at every position makes few samples of tsdae comparable.
-FIXED = {
-    "objectives/simcse": {"view": "crop"},
-    "objectives/tsdae": {"predicted": 1.0},
-    "objectives/mlm": {"max_length": 32},
-}
-
-
-def _labelled(task: str) -> datasets.Dataset:
-    columns: dict[str, Any] = {"text": TEXTS, "id": [f"id{i}" for i in range(len(TEXTS))]}
-    features: dict[str, Any] = {"text": datasets.Value("string"), "id": datasets.Value("string")}
-    kind = plugins.find("tasks", task).label_kind
-    if task == "similarity":
-        columns["text_pair"], features["text_pair"] = TEXTS[::-1], datasets.Value("string")
-    if kind == "class":
-        columns["label"], features["label"] = (
-            [i % 3 for i in range(len(TEXTS))],
-            datasets.ClassLabel(names=["a", "b", "c"]),
-        )
-    elif kind == "multilabel":
-        columns["label"] = [[i % 2, (i // 2) % 2, int(i % 3 == 0)] for i in range(len(TEXTS))]
-        features["label"] = datasets.Sequence(datasets.Value("int64"))
-    elif kind == "regression":
-        columns["label"], features["label"] = [float(i % 5) for i in range(len(TEXTS))], datasets.Value("float64")
-    else:
-        columns["tokens"] = [text.split() for text in TEXTS]
-        columns["tags"] = [[len(word) % 3 for word in text.split()] for text in TEXTS]
-        features["tokens"] = datasets.Sequence(datasets.Value("string"))
-        features["tags"] = datasets.Sequence(datasets.ClassLabel(names=["O", "B-X", "I-X"]))
-    return datasets.Dataset.from_dict(columns, features=datasets.Features(features))
+WITHIN_BATCH = {which for which in ALL if which.split("@")[0] in KINDS[which.split("@")[1]].compares_within_batch}
 
 
 @dataclass
@@ -67,6 +52,7 @@ class Case:
     rows: Any
     auto_class: str
     processor: Any
+    kind: Any
 
     def batch(self, start: int, end: int) -> dict[str, torch.Tensor]:
         return self.module.collate([self.rows[i] for i in range(start, end)])
@@ -74,26 +60,26 @@ class Case:
 
 @pytest.fixture
 def build(tiny_checkpoint) -> Callable[..., Case]:
-    def make(which: str, family: str = "bert", method: str | None = None, **options: Any) -> Case:
-        kind, name = which.split("/")
-        folder = str(tiny_checkpoint(family, "AutoModelForMaskedLM"))
-        processor, cls = load_processor(folder, "text"), plugins.find(kind, name)
+    def make(which: str, method: str | None = None, **options: Any) -> Case:
+        what, of = which.split("@")
+        plural, name = what.split("/")
+        kind, cls = KINDS[of], plugins.find(plural, name)
+        folder = str(kind.checkpoint(tiny_checkpoint, name))
+        processor = kind.modality.load_processor(folder)
         torch.manual_seed(0)
-        config = cls.Config(**{**FIXED.get(which, {}), **options})
-        if kind == "tasks":
-            task, data = cls(config, Text()), _labelled(name)
+        config = cls.Config(**{**kind.fixed.get(what, {}), **options})
+        if plural == "tasks":
+            task, data = cls(config, kind.modality), kind.labelled(name)
             task.fit_labels(data)
-            new = ("classifier", "*pooler*")
-            model, report = load_model(folder, task.auto_class, expect_new=new, **task.model_options())
+            model, report = load_model(folder, task.auto_class, expect_new=("*",), **task.model_options())
             model = peft.apply(model, method, missing=report.missing) if method else model
-            return Case(
-                TaskModule(model, task, processor), TaskRows(task.encode(processor, data)), task.auto_class, processor
-            )
-        model, report = load_model(folder, cls.auto_class, expect_new=("*pooler*",))
+            rows = TaskRows(task.encode(processor, data))
+            return Case(TaskModule(model, task, processor), rows, task.auto_class, processor, kind)
+        model, report = load_model(folder, cls.auto_class, expect_new=("*",))
         model = peft.apply(model, method, missing=report.missing) if method else model
-        module = cls(model, processor, Text(), config)
-        data = datasets.Dataset.from_dict({"text": TEXTS * 4, "id": [f"id{i}" for i in range(4 * len(TEXTS))]})
-        return Case(module, module.rows(data, seed=0, training=True), cls.auto_class, processor)
+        module = cls(model, processor, kind.modality, config)
+        rows = module.rows(kind.unlabelled(4), seed=0, training=True)
+        return Case(module, rows, cls.auto_class, processor, kind)
 
     return make
 
@@ -114,10 +100,7 @@ def test_loss_is_finite_and_gradient_reaches_what_is_trained(build, which):
     without = [
         n for n, p in case.module.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.abs().sum())
     ]
-    # Zero by construction: the pooler of a bare AutoModel is not used by token pooling; a key bias shifts all scores
-    # of a softmax alike; TSDAE's cross-attention has one key, so its weight is 1 whatever the normalised query is.
-    by_construction = ("pooler", "key.bias", "position", "decoder.norm2")
-    assert [name for name in without if not any(part in name for part in by_construction)] == []
+    assert [name for name in without if not any(part in name for part in case.kind.without_gradient)] == []
     assert all(torch.isfinite(p.grad).all() for p in case.module.parameters() if p.grad is not None)
 
 
@@ -180,7 +163,7 @@ def test_state_dict_round_trip(build, which, method):
 
 
 def test_state_dict_of_adapters_holds_no_frozen_tensor(build):
-    full, small = build("objectives/mlm").module, build("objectives/mlm", method="lora").module
+    full, small = build("objectives/mlm@text").module, build("objectives/mlm@text", method="lora").module
     names = {n for n, p in small.named_parameters() if not p.requires_grad}
     assert names and not names & small.state_dict().keys()
     assert sum(t.numel() for t in small.state_dict().values()) < 0.5 * sum(
@@ -188,7 +171,7 @@ def test_state_dict_of_adapters_holds_no_frozen_tensor(build):
     )
 
 
-@pytest.mark.parametrize("which", [name for name in ALL if name not in COMPARES_WITHIN_BATCH])
+@pytest.mark.parametrize("which", [name for name in ALL if name not in WITHIN_BATCH])
 def test_accumulated_micro_batches_give_the_gradient_of_the_whole_batch(build, which):
     case = build(which)
     _no_dropout(case.module)
@@ -217,13 +200,14 @@ def test_export_is_a_plain_checkpoint(build, which, method, tmp_path):
         for parameter in case.module.parameters():
             if parameter.requires_grad:
                 parameter.add_(0.05 * torch.randn_like(parameter))
-    before = Text().embed(case.module.backbone, case.processor, TEXTS)
+    kind = case.kind
+    before = kind.modality.embed(case.module.backbone, case.processor, kind.values)
     exported = case.module.export()
     exported.save_pretrained(tmp_path)
     loaded = transformers.AutoModel.from_pretrained(tmp_path)
-    np.testing.assert_allclose(Text().embed(loaded, case.processor, TEXTS), before, atol=2e-5)
+    np.testing.assert_allclose(kind.modality.embed(loaded, case.processor, kind.values), before, atol=2e-5)
     again = getattr(transformers, case.auto_class).from_pretrained(tmp_path).eval()
-    inputs = case.processor(TEXTS[:2], return_tensors="pt", padding=True)
+    inputs = kind.modality.collate(case.processor, kind.modality.encode(case.processor, kind.values[:2]))
     with torch.inference_mode():
         torch.testing.assert_close(again(**inputs)[0], exported.eval()(**inputs)[0], atol=2e-5, rtol=1e-4)
 
@@ -252,11 +236,15 @@ def test_task_reports_the_metrics_it_names(build, which):
     found = task.metrics(logits, batch["labels"].numpy())
     assert {*task.metric_names, task.primary_metric} <= found.keys()
     assert all(np.isfinite(value) for value in found.values())
-    predictions = task.predictions(logits, _labelled(which.split("/")[1]), case.processor)
-    assert len(predictions) == len(TEXTS) and all("prediction" in row for row in predictions)
+    predictions = task.predictions(logits, case.kind.labelled(task_name(which)), case.processor)
+    assert len(predictions) == len(case.kind.values) and all("prediction" in row for row in predictions)
 
 
-@pytest.mark.parametrize("which", ["tasks/classification", "tasks/regression"])
+def task_name(which: str) -> str:
+    return which.split("@")[0].split("/")[1]
+
+
+@pytest.mark.parametrize("which", [which for which in TASKS if task_name(which) in ("classification", "regression")])
 def test_warm_start_lowers_the_loss_and_touches_the_last_layer_only(build, which):
     case = build(which)
     before = {n: p.detach().clone() for n, p in case.module.named_parameters()}
@@ -267,7 +255,7 @@ def test_warm_start_lowers_the_loss_and_touches_the_last_layer_only(build, which
     changed = {id(p) for n, p in case.module.named_parameters() if not torch.equal(before[n], p)}
     assert changed == head
     inputs, labels = head_inputs(case.module, case.rows, batch_size=5)
-    assert len(inputs) == len(labels) == len(TEXTS)
+    assert len(inputs) == len(labels) == len(case.kind.values)
 
 
 def _loss(case: Case) -> float:
@@ -275,7 +263,7 @@ def _loss(case: Case) -> float:
         return case.module.eval()(**case.batch(0, len(case.rows))).loss.item()
 
 
-@pytest.mark.parametrize("which", [name for name in OBJECTIVES if name not in COMPARES_WITHIN_BATCH])
+@pytest.mark.parametrize("which", [name for name in OBJECTIVES if name not in WITHIN_BATCH])
 def test_mean_loss_is_independent_of_the_batch_size(build, which):
     case = build(which)
     losses = [mean_loss(case.module, case.rows, size, bf16=False)["eval_loss"] for size in (2, 64)]
@@ -299,7 +287,7 @@ def test_backbone_and_head_are_told_apart(build, which, method):
 @pytest.mark.parametrize("which", OBJECTIVES)
 def test_rows_are_drawn_anew_in_each_epoch_and_fixed_in_evaluation(build, which):
     case = build(which)
-    data = datasets.Dataset.from_dict({"text": TEXTS, "id": [f"id{i}" for i in range(len(TEXTS))]})
+    data = case.kind.unlabelled()
     for training in (True, False):
         rows = case.module.rows(data, seed=0, training=training)
         first = case.module.collate([rows[i] for i in range(len(rows))])

@@ -370,3 +370,9 @@ def test_hub_is_asked_only_for_a_hub_id(monkeypatch: pytest.MonkeyPatch, tmp_pat
     with pytest.raises(DataError, match="No files found"):
         load("some")
     assert len(asked) == 3
+
+
+def test_unknown_option_of_a_modality_names_the_nearest(tmp_path):
+    (tmp_path / "a.txt").write_text("one text", encoding="utf-8")
+    with pytest.raises(DataError, match="no option 'leakag'.*leakage"):
+        load_data(tmp_path, leakag="fail")

@@ -81,7 +81,7 @@ RUNNABLE = [
 def workspace(tmp_path_factory: pytest.TempPathFactory, minilm: Path) -> Path:
     folder = tmp_path_factory.mktemp("readme")
     try:
-        demo.write_newsgroups(folder / "my-data", per_class=4, pool_limit=300, test_limit=200)
+        demo.write_newsgroups(folder / "my-data", per_class=8, pool_limit=300, test_limit=200)
     except demo.MissingExtraError as error:
         pytest.skip(str(error))
     (folder / MINILM).parent.mkdir()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, Literal
 
 import datasets
@@ -17,7 +17,7 @@ from hf_ssl.data.leakage import LeakCheck, drop_duplicates, guard, straddling_gr
 from hf_ssl.data.report import Ledger
 from hf_ssl.data.sheet import join_sheet
 from hf_ssl.data.sources import Part, Reading, describe_source, read_source
-from hf_ssl.errors import DataError
+from hf_ssl.errors import DataError, nearest
 
 MIN_DOCUMENTS = 5
 
@@ -58,6 +58,7 @@ def load_data(
     streaming: bool = False,
     cache_dir: str | None = None,
     verbose: bool = True,
+    **modality_options: Any,
 ) -> DomainData:
     """Turn any source into splits `unlabeled`, `train`, `validation`, `test` with canonical columns.
 
@@ -97,6 +98,7 @@ def load_data(
         config_name, revision, streaming: for a Hub dataset.
         cache_dir: where `datasets` keeps its Arrow files.
         verbose: print the report.
+        modality_options: the modality's own options (`hf_ssl.modalities`), such as `sampling_rate=16000`.
 
     Returns:
         The splits, with `report`, `report_text()`, `save_report(path)`, `fingerprint`, `label_kind`, `label_names`.
@@ -110,7 +112,7 @@ def load_data(
     """
     ledger = Ledger()
     how = Reading(
-        modality=_modality(modality, encoding=encoding, txt=txt),
+        modality=_modality(modality, modality_options, encoding=encoding, txt=txt),
         ledger=ledger,
         label_kind=label_kind,
         txt=txt,
@@ -161,13 +163,22 @@ def _one_option(input_column: str | None, text_column: str | None) -> str | None
     return input_column or text_column
 
 
-def _modality(modality: Any, **options: Any) -> Any:
-    """A modality object; reading options go to those that have them."""
+def _modality(modality: Any, own: dict[str, Any], **shared: Any) -> Any:
+    """A modality object with its own options; shared reading options go to those that have them."""
+    known: set[str] = set()
+    if isinstance(modality, str):
+        found = plugins.find("modalities", modality)
+        known = {item.name for item in fields(found.Config)}
+    unknown = [name for name in own if name not in known]
+    if unknown:
+        options = [*known, *inspect.signature(load_data).parameters]
+        raise DataError(
+            "; ".join(f"load_data has no option {name!r}.{nearest(name, options)}" for name in unknown)
+            + ("" if isinstance(modality, str) else " Give its options to the modality object.")
+        )
     if not isinstance(modality, str):
         return modality
-    found = plugins.find("modalities", modality)
-    accepted = inspect.signature(found).parameters
-    return found(**{name: value for name, value in options.items() if name in accepted})
+    return found(found.Config(**{**{n: v for n, v in shared.items() if n in known}, **own}))
 
 
 def _read_all(source: Any, extra: dict[str, Any], labels: Any, how: Reading) -> list[Part]:

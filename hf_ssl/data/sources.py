@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -236,7 +236,7 @@ def _raw_parts(root: Path, files: list[Path], how: Reading) -> list[Part]:
     modality, by_stem = how.modality, how.txt == "lines" or names_splits
     if names_splits and how.txt == "file" and modality.name == "text":
         how.ledger.decide("files are called train, test ...: read one example per line, not one per file")
-        modality = type(modality)(encoding=how.encoding, txt="lines")
+        modality = type(modality)(replace(modality.config, txt="lines"))
     parts = []
     for split, group in _by_split(files, root, by_stem=by_stem).items():
         bad: list[dict[str, str]] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -27,6 +28,15 @@ class Modality:
         aliases: input column names that are recognised, the first match wins.
         suffixes: raw files of this kind (tables such as CSV are generic and read by `hf_ssl.data`).
         default_objective: the self-supervised objective used when none is named.
+        processor: which processor a checkpoint of this kind brings: `"text"`, `"image"`, `"audio"` or None (no
+            processor, as for time series).
+        labelled_class: transformers class for one answer per example, such as `AutoModelForImageClassification`.
+        pipeline_tag: the transformers pipeline that serves such a model, if there is one.
+        baseline: name of the cheap baseline in a comparison (`baseline_features`), or None.
+        Config: dataclass of its own options; they are options of every stage and of `load_data`.
+
+    Args:
+        config: an instance of `Config`.
     """
 
     name: ClassVar[str]
@@ -34,6 +44,17 @@ class Modality:
     aliases: ClassVar[tuple[str, ...]]
     suffixes: ClassVar[tuple[str, ...]]
     default_objective: ClassVar[str]
+    processor: ClassVar[str | None] = None
+    labelled_class: ClassVar[str | None] = None
+    pipeline_tag: ClassVar[str | None] = None
+    baseline: ClassVar[str | None] = None
+
+    @dataclass
+    class Config:
+        """This kind of data has no options of its own."""
+
+    def __init__(self, config: Any = None) -> None:
+        self.config = config if config is not None else self.Config()
 
     # -- data side --------------------------------------------------------------------------------------------------
 
@@ -60,7 +81,21 @@ class Modality:
         """Numbers for the data report."""
         return {}
 
+    def baseline_features(self, values: Sequence[Any]) -> np.ndarray:
+        """Features that need no pretrained model (pixels, band energies, random kernels), for a probe to be compared with.
+
+        Returns:
+            float32 array `(len(values), dimensions)`; the same for a value whatever the others are.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no baseline")
+
     # -- model side -------------------------------------------------------------------------------------------------
+
+    def load_processor(self, model_id: str, revision: str | None = None) -> Any:
+        """The tokenizer, image processor or feature extractor that belongs to a checkpoint (None when there is none)."""
+        from hf_ssl import models
+
+        return None if self.processor is None else models.load_processor(model_id, self.processor, revision)
 
     def encode(self, processor: Any, values: Sequence[Any], max_length: int | None = None) -> list[dict[str, Any]]:
         """Turn raw values into model features, one dict per value, not yet padded."""

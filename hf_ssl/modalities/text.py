@@ -7,6 +7,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,12 +27,7 @@ _WORD = re.compile(r"\w+")
 
 
 class Text(Modality):
-    """Documents of any length, as strings.
-
-    Args:
-        encoding: encoding of text files; the default also takes a byte order mark away.
-        txt: `"file"`, a `.txt` file is one document; `"lines"`, every line is one.
-    """
+    """Documents of any length, as strings."""
 
     name = "text"
     column = "text"
@@ -49,10 +45,22 @@ class Text(Modality):
     )
     suffixes = (".txt", ".text", ".md")
     default_objective = "mlm"
+    processor = "text"
+    labelled_class = "AutoModelForSequenceClassification"
+    pipeline_tag = "text-classification"
+    baseline = "TF-IDF"
 
-    def __init__(self, encoding: str = "utf-8-sig", txt: str = "file") -> None:
-        self.encoding = encoding
-        self.txt = txt
+    @dataclass
+    class Config:
+        """How text files are read.
+
+        Args:
+            encoding: encoding of text files; the default also takes a byte order mark away.
+            txt: `"file"`, a `.txt` file is one document; `"lines"`, every line is one.
+        """
+
+        encoding: str = "utf-8-sig"
+        txt: str = "file"
 
     def read_files(self, files: list[Path], root: Path, quarantine: list[dict[str, str]]) -> datasets.Dataset:
         import datasets
@@ -60,17 +68,15 @@ class Text(Modality):
         rows: dict[str, list[str]] = {"text": [], "path": []}
         for file in files:
             try:
-                content = _read_bytes(file).decode(self.encoding)
+                content = _read_bytes(file).decode(self.config.encoding)
             except UnicodeDecodeError as error:
-                reason = (
-                    f"not {self.encoding} at byte {error.start}; name its encoding with `encoding`, such as latin-1"
-                )
+                reason = f"not {self.config.encoding} at byte {error.start}; name its encoding with `encoding`, such as latin-1"
                 quarantine.append({"path": str(file), "reason": reason})
                 continue
             except OSError as error:
                 quarantine.append({"path": str(file), "reason": f"not readable: {error}"})
                 continue
-            documents = content.splitlines() if self.txt == "lines" else [content]
+            documents = content.splitlines() if self.config.txt == "lines" else [content]
             relative = str(file.relative_to(root)) if file.is_relative_to(root) else file.name
             for document in documents:
                 if document.strip():

@@ -21,19 +21,12 @@ if TYPE_CHECKING:
 
     from hf_ssl.modalities.base import Modality
 
-# Classes of transformers by kind of data, for tasks with one answer per example.
-SEQUENCE_CLASSES = {
-    "text": "AutoModelForSequenceClassification",
-    "image": "AutoModelForImageClassification",
-    "audio": "AutoModelForAudioClassification",
-}
-PIPELINES = {"text": "text-classification", "image": "image-classification", "audio": "audio-classification"}
-
 
 class Task:
     """Base class of `classification`, `regression`, `token-classification` … and of your own task.
 
     Attributes:
+        modalities: names of the modalities it works on; None: every one that has a `labelled_class`.
         label_kind: what `load_data` must find: `"class"`, `"multilabel"`, `"regression"` or `"tags"`.
         label_column: canonical column of the labels.
         problem_type: what transformers is told; never guessed from a dtype.
@@ -46,7 +39,7 @@ class Task:
         modality: the kind of data.
     """
 
-    modalities: ClassVar[frozenset[str]] = frozenset(SEQUENCE_CLASSES)
+    modalities: ClassVar[frozenset[str] | None] = None
     label_kind: ClassVar[str]
     label_column: ClassVar[str] = "label"
     problem_type: ClassVar[str | None] = None
@@ -73,12 +66,13 @@ class Task:
     @property
     def auto_class(self) -> str:
         """The transformers class that plain users load the result with."""
-        return SEQUENCE_CLASSES[self.modality.name]
+        assert self.modality.labelled_class is not None, "build_task has checked it"
+        return self.modality.labelled_class
 
     @property
     def pipeline_tag(self) -> str | None:
         """Name of the transformers pipeline that serves the result, if there is one."""
-        return PIPELINES.get(self.modality.name)
+        return self.modality.pipeline_tag
 
     def fit_labels(self, train: datasets.Dataset, label_names: Sequence[str] | None = None) -> None:
         """Learn label names (and weights) from the training split.
