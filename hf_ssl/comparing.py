@@ -14,6 +14,7 @@ from hf_ssl.assembly import (
     build_task,
     fit_task,
     modality_of,
+    open_pool,
     output_of,
     read_data,
     stage_inputs,
@@ -66,6 +67,7 @@ def compare(**options: Any) -> StageResult:
         probed = _probe_arms(arms, modality, data["train"], test, subsets, task, config)
         tuned = []
         for arm, (source, arm_revision) in arms.items() if config.finetune_arms else ():
+            pool = open_pool(task, source, arm_revision, data, config)
             for (budget, draw), subset in subsets.items():
                 say(f"compare: {arm}, {budget} labels per class, draw {draw + 1} of {config.draws}")
                 work = run.folder("compare", "work")
@@ -79,6 +81,7 @@ def compare(**options: Any) -> StageResult:
                     resolved.training,
                     work,
                     seed=config.seed + draw,
+                    pool=pool,
                 )
                 logits, _ = predict(fit.module, task_rows(task, fit.processor, test), fit.args)
                 tuned.append(comparison.ResultRow(arm, budget, draw, logits.argmax(-1)))

@@ -19,6 +19,7 @@ from hf_ssl.assembly import (
     fit_task,
     modality_of,
     note_lineage,
+    open_pool,
     output_of,
     pool_of,
     pooler_of,
@@ -128,6 +129,7 @@ def finetune(**options: Any) -> StageResult:
         fit = fit_task(
             task, model_id, revision, split, data.get("validation"), config, resolved.training, folder, seed=config.seed,
             patience=config.patience, balanced=config.balanced_sampling, resume=config.resume,
+            pool=open_pool(task, model_id, revision, data, config),
         )  # fmt: skip
         note_lineage(run, model_id, fit.report)
         write_json(folder / "load_report.json", fit.report.to_dict())
