@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hf_ssl import peft, plugins
+from hf_ssl import peft, plugins, processes
 from hf_ssl.anatomy import layer_index, num_layers
 from hf_ssl.checkpoint import Tensors, find_weights
-from hf_ssl.config import DataOptions, Resolved
+from hf_ssl.config import DataOptions, Resolved, resolve
 from hf_ssl.data import DomainData, load_data
 from hf_ssl.errors import ConfigError, DataError
 from hf_ssl.models import LoadReport, check_vocabulary, load_model
@@ -46,8 +48,12 @@ def modality_of(config: DataOptions) -> Modality:
     return kind(kind.Config(**given))
 
 
-def read_data(config: DataOptions, run: RunDir) -> DomainData:
-    """Load the data a stage works on (or take them as they are), and put their report into the run folder."""
+def read_data(config: DataOptions) -> DomainData:
+    """Load the data a stage works on (or take them as they are).
+
+    Raises:
+        DataError: they cannot be used, or several processes read different ones.
+    """
     if config.data is None:
         raise ConfigError("No data were named. Give --data: a folder, a file, or a Hub id.")
     if isinstance(config.data, DomainData):
@@ -60,8 +66,8 @@ def read_data(config: DataOptions, run: RunDir) -> DomainData:
             config.data, modality_of(config), **{name: getattr(config, name) for name in names}, verbose=False
         )
         say(data.report_text())
-    data.save_report(run.folder("data") / "report")
-    run.record(data={"fingerprint": data.fingerprint, "modality": config.modality})
+    if len(set(processes.gather(data.fingerprint))) > 1:
+        raise DataError("The processes read different data from the same source. Save it as files, and give those.")
     return data
 
 
@@ -120,6 +126,8 @@ def save_model(
     **facts: Any,
 ) -> Path:
     """A plain transformers folder (safetensors, config, processor), tensors carried over, and where it comes from."""
+    if not processes.is_main():
+        return folder
     model.save_pretrained(folder, state_dict={**model.state_dict(), **carried} if carried else None)
     if processor is not None:
         processor.save_pretrained(folder)
@@ -271,18 +279,70 @@ class StageResult:
     skipped: bool = False
 
 
-def stage_inputs(
-    stage: str, resolved: Resolved, fingerprint: str, run: RunDir, *before: Any
-) -> tuple[str, StageResult | None]:
-    """Hash of what a stage depends on, and its earlier result when it has already run with the same."""
+@dataclasses.dataclass
+class Opening:
+    """What every stage starts with: checked options, the run folder, the data, and whether anything is left to do.
+
+    Args:
+        done: the stage's earlier result, when it has already run with the same inputs.
+    """
+
+    stage: str
+    resolved: Resolved
+    config: Any
+    run: RunDir
+    data: DomainData
+    modality: Modality
+    inputs: str
+    done: StageResult | None
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[tuple[dict[str, Any], Path]]:
+        """Bracket the stage's work; nothing is written into the run folder before.
+
+        Yields:
+            the stage's ledger entry, and its folder.
+        """
+        resume, overwrite = getattr(self.config, "resume", False), self.config.overwrite
+        if self.stage in ("evaluate", "embed"):  # seconds of work: done anew, never resumed
+            resume, overwrite = False, True
+        with self.run.running(
+            self.stage, self.inputs, self.resolved.to_dict(), resume=resume, overwrite=overwrite
+        ) as entry:
+            self.run.record(data={"fingerprint": self.data.fingerprint, "modality": self.config.modality})
+            self.save_data_report()
+            yield entry, self.run.folder(self.stage)
+
+    def save_data_report(self) -> None:
+        """Write the data report (again, when the test split has been opened since)."""
+        if processes.is_main():
+            self.data.save_report(self.run.folder("data") / "report")
+
+
+def open_stage(
+    stage: str, options: dict[str, Any], plugin: type | None = None, *, after: str | None = None, unless: str = ""
+) -> Opening:
+    """Check a stage's options, read its data, and see whether it has already run with the same.
+
+    Args:
+        stage: one of `hf_ssl.config.STAGES`.
+        options: as given by the user.
+        plugin: the options class of the objective or task.
+        after: the stage of the same run whose result it works on.
+        unless: the option that names something else to work on.
+    """
+    resolved = resolve(stage, options, plugin)
+    config, run = resolved.config, RunDir(resolved.config.output)
+    data = read_data(config)
     described = resolved.to_dict()
     for name in ("output", "resume", "overwrite", "data"):
         described["options"].pop(name, None)
-    inputs = inputs_hash(stage, described, fingerprint, *before)
-    if run.finished(stage, inputs) and not resolved.config.overwrite:
+    before = () if after is None or getattr(config, unless, None) else (run.stage(after).get("inputs"),)
+    inputs, done = inputs_hash(stage, described, data.fingerprint, *before), None
+    if run.finished(stage, inputs) and not config.overwrite:
         say(f"{stage}: already done with these inputs, skipped")
-        return inputs, StageResult(run.path / stage, run.stage(stage).get("metrics", {}), skipped=True)
-    return inputs, None
+        done = StageResult(run.path / stage, run.stage(stage).get("metrics", {}), skipped=True)
+    return Opening(stage, resolved, config, run, data, modality_of(config), inputs, done)
 
 
 def task_config(options: dict[str, Any]) -> type:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from transformers import TrainerCallback
 from transformers.trainer_callback import ProgressCallback
 
+from hf_ssl import processes
 from hf_ssl.errors import TrainingError
 from hf_ssl.run import append_jsonl, say
 from hf_ssl.trainable import Trainable
@@ -35,21 +36,26 @@ class Measure(Protocol):
 
 
 class MonitorCallback(TrainerCallback):
+    """Calls the measure in the first process; the others wait and do as it says."""
+
     def __init__(self, measure: Measure) -> None:
         self.measure = measure
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if state.global_step == 0:
-            self.measure.at(0, state.max_steps)
+            self._stops(state)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if self.measure.due(state.global_step, state.max_steps) and self.measure.at(
-            state.global_step, state.max_steps
-        ):
+        if self.measure.due(state.global_step, state.max_steps) and self._stops(state):
             control.should_training_stop = True
 
+    def _stops(self, state: Any) -> bool:
+        first = processes.is_main()
+        return bool(processes.share(self.measure.at(state.global_step, state.max_steps) if first else None))
+
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.measure.saved(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+        if processes.is_main():
+            self.measure.saved(Path(args.output_dir) / f"checkpoint-{state.global_step}")
 
 
 class EpochCallback(TrainerCallback):
@@ -86,10 +92,10 @@ class Watch(TrainerCallback):
         self.world = 1
         self.seconds = self.waited = 0.0
         self.last_loss: float | None = None
-        self.interrupted = False
+        self.interrupted = self.agreed = False
         self._mark = self._began = time.monotonic()
         module.units_seen = 0
-        if not resume:
+        if not resume and processes.is_main():
             curve.unlink(missing_ok=True)
 
     @property
@@ -114,8 +120,17 @@ class Watch(TrainerCallback):
         now = time.monotonic()
         self.seconds += now - self._mark
         self._mark = now
-        if self.interrupted:
+        if self._all_stop(state.global_step):
             control.should_save = control.should_training_stop = True
+
+    def _all_stop(self, step: int) -> bool:
+        """Ctrl-C reaches every process, but not at the same step: now and then they agree on where to stop."""
+        if processes.world() == 1:
+            return self.interrupted
+        if step % 10 == 0:
+            self.agreed = any(processes.gather(self.interrupted))
+            self.interrupted = self.interrupted or self.agreed
+        return self.agreed
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._mark = time.monotonic()

@@ -29,7 +29,7 @@ def check(recipe: dict[str, Any]) -> dict[str, Any]:
     name = options.get("objective") or plugins.find("modalities", options.get("modality", "text")).default_objective
     resolved = resolve("pretrain", options, plugins.find("objectives", name).Config)
     config, folder = resolved.config, RunDir(resolved.config.output)
-    data, modality = read_data(config, folder), modality_of(config)
+    data, modality = read_data(config), modality_of(config)
     objective, _ = build_objective(config, resolved.plugin, modality, *start_of(config, folder))
     pool, _ = pool_of(data, config.eval_fraction, config.seed)
     rows = objective.rows(pool, seed=config.seed, training=True)

@@ -108,7 +108,9 @@ class FinetuneConfig(RunOptions, AdapterOptions, ModelOptions, DataOptions):
 
     task: str | None = option(None, "Downstream task; `hf-ssl finetune --help` lists them. Default: from the labels.")
     peft: str = option("lora", "lora, rslora, dora, ia3, oft, linear-probe or full.")
-    per_class: int | None = option(None, "Use only this many labels per class.")
+    per_class: int | None = option(
+        None, "Use only this many labels per class (examples in all where labels are no classes)."
+    )
     warm_start: bool = option(True, "Start the new head from a closed-form probe on frozen features.")
     patience: int = option(3, "Stop after so many evaluations without a better validation score (0: never).")
     balanced_sampling: bool = option(False, "Draw classes equally often.")
@@ -129,7 +131,7 @@ class CompareConfig(RunOptions, AdapterOptions, ModelOptions, DataOptions):
     adapted: str | None = option(None, "Adapted backbone (default: the run's pre-training result).")
     task: str | None = option(None, "Downstream task; default: from the labels.")
     peft: str = option("lora", "How both arms are fine-tuned.")
-    budgets: list[int] = option([4, 16, 64], "Labels per class.")
+    budgets: list[int] = option([4, 16, 64], "Labels per class, or examples in all where labels are no classes.")
     draws: int = option(3, "Labelled subsets drawn per budget.")
     warm_start: bool = option(True, "Start the new head from a closed-form probe on frozen features.")
     finetune_arms: bool = option(True, "Fine-tune both arms; False compares frozen probes only.")

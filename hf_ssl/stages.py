@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hf_ssl import peft, plugins
+from hf_ssl import peft, plugins, processes
 from hf_ssl.assembly import (
     StageResult,
     build_objective,
     build_task,
     continuation,
     fit_task,
-    modality_of,
     note_lineage,
+    open_stage,
     output_of,
     pool_of,
     pooler_of,
     read_data,
     save_model,
-    stage_inputs,
     start_of,
     task_config,
     task_name,
@@ -33,11 +32,11 @@ from hf_ssl.assembly import (
 from hf_ssl.checking import check
 from hf_ssl.comparing import compare
 from hf_ssl.config import STAGES, modality_fields, resolve, split_sections
-from hf_ssl.data import few_label_subset, open_test
+from hf_ssl.data import labelled_subset, open_test
 from hf_ssl.errors import ConfigError, DataError
 from hf_ssl.evaluation.monitor import Monitor, mean_loss
 from hf_ssl.models import load_model
-from hf_ssl.run import RunDir, say, write_json
+from hf_ssl.run import remove, say, write_json
 from hf_ssl.training import arguments, predict, train
 
 
@@ -54,19 +53,14 @@ def pretrain(**options: Any) -> StageResult:
         >>> pretrain(data="reviews/", model="answerdotai/ModernBERT-base", objective="mlm", output="runs/reviews")
     """
     name = options.get("objective") or plugins.find("modalities", options.get("modality", "text")).default_objective
-    resolved = resolve("pretrain", options, plugins.find("objectives", name).Config)
-    config, run = resolved.config, RunDir(resolved.config.output)
-    data, modality = read_data(config, run), modality_of(config)
-    inputs, done = stage_inputs("pretrain", resolved, data.fingerprint, run)
-    if done is not None:
-        return done
-    with run.running(
-        "pretrain", inputs, resolved.to_dict(), resume=config.resume, overwrite=config.overwrite
-    ) as entry:
-        folder = run.folder("pretrain")
+    opening = open_stage("pretrain", options, plugins.find("objectives", name).Config)
+    if opening.done is not None:
+        return opening.done
+    config, run, data, modality = opening.config, opening.run, opening.data, opening.modality
+    with opening.running() as (entry, folder):
         model_id, revision = start_of(config, run)
         say(f"pretrain: {name} on {len(data.get('unlabeled', ())):,} examples, from {model_id}")
-        objective, report = build_objective(config, resolved.plugin, modality, model_id, revision)
+        objective, report = build_objective(config, opening.resolved.plugin, modality, model_id, revision)
         note_lineage(run, model_id, report)
         write_json(folder / "load_report.json", report.to_dict())
         pool, held = pool_of(data, config.eval_fraction, config.seed)
@@ -75,11 +69,11 @@ def pretrain(**options: Any) -> StageResult:
         defaults = {**objective.training_defaults, "save_strategy": "steps", "save_steps": 0.2}
         if config.peft != "full":
             defaults["learning_rate"] = peft.learning_rate(config.peft)
-        args = arguments(folder, seed=config.seed, defaults=defaults, overrides=resolved.training)
+        args = arguments(folder, seed=config.seed, defaults=defaults, overrides=opening.resolved.training)
         monitor = _monitor(objective, modality, data, held, held_rows, args, folder, config)
         schedule = continuation(objective, report.missing, config, args.learning_rate)
         result = train(objective, rows, args, folder, schedule=schedule, measure=monitor, resume=config.resume)
-        summary = monitor.finish()
+        summary = processes.share(monitor.finish() if processes.is_main() else None)
         model = objective.export()
         carried = pooler_of(model, model_id, revision, report)
         save_model(
@@ -92,7 +86,7 @@ def pretrain(**options: Any) -> StageResult:
             objective=name,
             kept_step=summary["kept_step"],
         )
-        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+        remove(folder / "checkpoints")
         entry["metrics"] = {**result.to_dict(), **summary}
         entry["outputs"] = {"model": str(folder / "model")}
         say(f"pretrain: kept step {summary['kept_step']}, {summary['outcome']}. Model: {folder / 'model'}")
@@ -109,24 +103,20 @@ def finetune(**options: Any) -> StageResult:
     Returns:
         `path/model` is a plain transformers folder with the adapter merged; `path/adapter` the adapter alone.
     """
-    resolved = resolve("finetune", options, task_config(options))
-    config, run = resolved.config, RunDir(resolved.config.output)
-    data, modality = read_data(config, run), modality_of(config)
-    inputs, done = stage_inputs("finetune", resolved, data.fingerprint, run)
-    if done is not None:
-        return done
-    with run.running(
-        "finetune", inputs, resolved.to_dict(), resume=config.resume, overwrite=config.overwrite
-    ) as entry:
-        folder = run.folder("finetune")
+    opening = open_stage("finetune", options, task_config(options), after="pretrain", unless="model")
+    if opening.done is not None:
+        return opening.done
+    config, run, data = opening.config, opening.run, opening.data
+    plugin = dataclasses.asdict(opening.resolved.plugin)
+    with opening.running() as (entry, folder):
         model_id, revision = start_of(config, run, output_of(run, "pretrain"))
-        task = build_task(config.task, dataclasses.asdict(resolved.plugin), modality, data)
+        task = build_task(config.task, plugin, opening.modality, data)
         split = data["train"]
         if config.per_class:
-            split = split.select(few_label_subset(split, config.per_class, config.seed))
+            split = split.select(labelled_subset(split, config.per_class, config.seed))
         say(f"finetune: {config.peft} on {len(split):,} labelled examples, from {model_id}")
         fit = fit_task(
-            task, model_id, revision, split, data.get("validation"), config, resolved.training, folder, seed=config.seed,
+            task, model_id, revision, split, data.get("validation"), config, opening.resolved.training, folder, seed=config.seed,
             patience=config.patience, balanced=config.balanced_sampling, resume=config.resume,
         )  # fmt: skip
         note_lineage(run, model_id, fit.report)
@@ -138,7 +128,8 @@ def finetune(**options: Any) -> StageResult:
         if hasattr(fit.module.model, "peft_config"):
             base = run.ledger["base"]
             adapter_base = model_id if output_of(run, "pretrain") == model_id else base["id"]
-            peft.save_adapter(fit.module.model, folder / "adapter", adapter_base, revision)
+            if processes.is_main():
+                peft.save_adapter(fit.module.model, folder / "adapter", adapter_base, revision)
         save_model(
             peft.merge(fit.module.model),
             fit.processor,
@@ -147,11 +138,11 @@ def finetune(**options: Any) -> StageResult:
             stage="finetune",
             task=task_name(config, data),
         )
-        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+        remove(folder / "checkpoints")
         entry["outputs"] = {
             "model": str(folder / "model"),
             "task": task_name(config, data),
-            "task_options": dataclasses.asdict(resolved.plugin),
+            "task_options": plugin,
         }
         say(f"finetune: {_numbers(entry['metrics'].get('validation', {}))}. Model: {folder / 'model'}")
     return StageResult(folder, entry["metrics"])
@@ -163,15 +154,12 @@ def evaluate(**options: Any) -> StageResult:
     Returns:
         metrics, and `path/predictions.parquet` with one row per example (ids, no content).
     """
-    resolved = resolve("evaluate", options)
-    config, run = resolved.config, RunDir(resolved.config.output)
-    data, modality = read_data(config, run), modality_of(config)
+    opening = open_stage("evaluate", options, after="finetune")
+    config, run, data, modality = opening.config, opening.run, opening.data, opening.modality
     tuned = run.need("finetune", "Run `hf-ssl finetune` with the same --output first.")["outputs"]
-    inputs, done = stage_inputs("evaluate", resolved, data.fingerprint, run, run.stage("finetune").get("inputs"))
-    if done is not None:
-        return done
-    with run.running("evaluate", inputs, resolved.to_dict(), resume=False, overwrite=True) as entry:
-        folder = run.folder("evaluate")
+    if opening.done is not None:
+        return opening.done
+    with opening.running() as (entry, folder):
         task = build_task(config.task or tuned["task"], tuned["task_options"], modality, data)
         model_id = str(config.model or tuned["model"])
         model, _ = load_model(model_id, task.auto_class, **task.model_options())
@@ -185,7 +173,7 @@ def evaluate(**options: Any) -> StageResult:
         entry["metrics"] = task.metrics(logits, labels)
         _write_predictions(folder / "predictions.parquet", split, task.predictions(logits, split, processor))
         write_json(folder / "metrics.json", {"split": config.split, "examples": len(split), **entry["metrics"]})
-        data.save_report(run.folder("data") / "report")
+        opening.save_data_report()
         say(f"evaluate: {_numbers(entry['metrics'])} on {len(split):,} {config.split} examples")
     return StageResult(folder, entry["metrics"])
 
@@ -195,14 +183,11 @@ def embed(**options: Any) -> StageResult:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    resolved = resolve("embed", options)
-    config, run = resolved.config, RunDir(resolved.config.output)
-    data, modality = read_data(config, run), modality_of(config)
-    inputs, done = stage_inputs("embed", resolved, data.fingerprint, run, run.stage("pretrain").get("inputs"))
-    if done is not None:
-        return done
-    with run.running("embed", inputs, resolved.to_dict(), resume=False, overwrite=True) as entry:
-        folder = run.folder("embed")
+    opening = open_stage("embed", options, after="pretrain", unless="model")
+    if opening.done is not None:
+        return opening.done
+    config, run, data, modality = opening.config, opening.run, opening.data, opening.modality
+    with opening.running() as (entry, folder):
         model_id, revision = start_of(config, run, output_of(run, "pretrain"))
         model, report = load_model(model_id, "AutoModel", revision=revision)
         note_lineage(run, model_id, report)
@@ -212,8 +197,9 @@ def embed(**options: Any) -> StageResult:
             raise ConfigError(f"There is no split {config.split!r}; the splits are {', '.join(data)}.")
         tables = []
         for split in [config.split] if config.split else list(data):
-            vectors = modality.embed(
-                model, processor, data[split][modality.column], pooling=pooling, max_length=config.max_length
+            vectors = _embed_together(
+                lambda values: modality.embed(model, processor, values, pooling=pooling, max_length=config.max_length),
+                data[split][modality.column],
             )
             if config.normalize:
                 vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
@@ -230,7 +216,8 @@ def embed(**options: Any) -> StageResult:
             "normalized": str(config.normalize),
         }
         table = pa.concat_tables(tables).replace_schema_metadata({f"hf_ssl.{k}": str(v) for k, v in stamp.items()})
-        pq.write_table(table, folder / "embeddings.parquet")
+        if processes.is_main():
+            pq.write_table(table, folder / "embeddings.parquet")
         entry["metrics"] = {"vectors": len(table), "dimensions": len(table["vector"][0]), **stamp}
         say(
             f"embed: {len(table):,} vectors of {entry['metrics']['dimensions']} numbers in {folder / 'embeddings.parquet'}"
@@ -269,7 +256,7 @@ def run_recipe(recipe: dict[str, Any]) -> dict[str, StageResult]:
             options["data"] = loaded
         elif "data" in options:
             resolved = resolve(stage, {k: v for k, v in options.items() if k in known[stage]})
-            loaded = options["data"] = read_data(resolved.config, RunDir(resolved.config.output))
+            loaded = options["data"] = read_data(resolved.config)
         results[stage] = VERBS[stage](**options)
     return results
 
@@ -299,6 +286,19 @@ def _monitor(
     )  # fmt: skip
 
 
+def _embed_together(embed: Callable[[Any], np.ndarray], values: Any) -> np.ndarray:
+    """Vectors of all values in their order; each process takes every n-th value."""
+    mine, count = processes.rank(), processes.world()
+    own = list(values)[mine::count]
+    parts = processes.gather(embed(own) if own else None)
+    width = next(part.shape[1] for part in parts if part is not None)
+    vectors = np.empty((len(values), width), dtype=np.float32)
+    for start, part in enumerate(parts):
+        if part is not None:
+            vectors[start::count] = part
+    return vectors
+
+
 def _numbers(metrics: dict[str, float]) -> str:
     return (
         ", ".join(f"{name} {value:.3f}" for name, value in metrics.items() if isinstance(value, float))
@@ -307,6 +307,8 @@ def _numbers(metrics: dict[str, float]) -> str:
 
 
 def _write_predictions(path: Path, split: Any, predictions: list[dict[str, Any]]) -> None:
+    if not processes.is_main():
+        return
     import pyarrow as pa
     import pyarrow.parquet as pq
 

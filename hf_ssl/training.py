@@ -17,6 +17,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import EarlyStoppingCallback, PrinterCallback, ProgressCallback
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy, get_last_checkpoint
 
+from hf_ssl import processes
 from hf_ssl.callbacks import Bar, EpochCallback, HoldBackbone, Measure, MonitorCallback, Watch, interruptible
 from hf_ssl.errors import ConfigError, TrainingError
 from hf_ssl.run import say
@@ -104,7 +105,7 @@ def arguments(folder: Path, *, seed: int, defaults: dict[str, Any], overrides: d
         "logging_nan_inf_filter": False, "save_total_limit": 2, "logging_steps": 10, "disable_tqdm": not sys.stderr.isatty(),
         "dataloader_drop_last": False,
     }  # fmt: skip
-    if not torch.cuda.is_available() and not torch.backends.mps.is_available():
+    if processes.forced_to_cpu() or not (torch.cuda.is_available() or torch.backends.mps.is_available()):
         mine["use_cpu"] = True
     chosen = {**mine, **defaults, **overrides}
     if not {"bf16", "fp16"} & overrides.keys() and bf16_is_fast():

@@ -102,7 +102,7 @@ class AdditiveResampler:
         self.finish = metric.finish
         self.units = int(unit_of.max()) + 1
         # Both arms need the same columns, so classes are those of all predictions together.
-        classes = shared_classes(references, *predictions_a, *predictions_b) if metric.kind == "class" else None
+        classes = shared_classes(references, *predictions_a, *predictions_b) if metric.by_class else None
 
         def by_unit(predictions: Any) -> np.ndarray:
             rows = metric.rows(predictions, references, classes)

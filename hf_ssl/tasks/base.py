@@ -142,6 +142,27 @@ class Task:
         """What is written to predictions.parquet, one entry per row."""
         raise NotImplementedError(f"{type(self).__name__} has no predictions")
 
+    @property
+    def comparison_metric(self) -> str:
+        """Metric of a paired comparison: a name of `evaluation.additive` or `evaluation.scores`."""
+        return self.primary_metric
+
+    def compared(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> Any:
+        """What that metric reads as predictions, one entry per row of the dataset."""
+        return logits.argmax(-1)
+
+    def references(self, dataset: datasets.Dataset) -> Any:
+        """What that metric reads as the truth, one entry per row of the dataset."""
+        return np.asarray(dataset[self.label_column])
+
+    def without_labels(self, backbone: nn.Module, processor: Any, dataset: datasets.Dataset) -> Any:
+        """Answers of a frozen backbone where none has to be learned (how alike two texts are), else None."""
+        return None
+
+    def baseline(self, train: datasets.Dataset, test: datasets.Dataset) -> tuple[str, Any] | None:
+        """Name and answers of a cheap baseline without any pretrained model, where `Modality.baseline` does not fit."""
+        return None
+
     def probe_targets(self, dataset: datasets.Dataset) -> np.ndarray | None:
         """Targets for a frozen probe on one vector per example, or None where that makes no sense."""
         return None
@@ -214,6 +235,16 @@ class TaskModule(Trainable):
             return LossOutput(logits=logits)
         total, count = self.task.loss(logits.float(), labels)
         return LossOutput(loss=divide(total, count, num_items_in_batch), logits=logits)
+
+
+def counted(amounts: Sequence[float]) -> torch.Tensor:
+    """Amounts as float32 labels that are all counted as loss terms.
+
+    -100 is how transformers marks what is not counted. A target that happens to be exactly that becomes the next
+    float32 above it, 0.000008 away.
+    """
+    values = torch.tensor(amounts, dtype=torch.float32)
+    return torch.where(values == -100, torch.nextafter(values, torch.zeros(())), values)
 
 
 def last_linear(model: nn.Module) -> nn.Linear | None:
