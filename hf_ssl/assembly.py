@@ -18,7 +18,7 @@ from hf_ssl.checkpoint import Tensors, find_weights
 from hf_ssl.config import DataOptions, Resolved, resolve
 from hf_ssl.data import DomainData, load_data
 from hf_ssl.errors import ConfigError, DataError
-from hf_ssl.models import LoadReport, check_vocabulary, load_model
+from hf_ssl.models import LoadReport, check_vocabulary, load_model, quiet
 from hf_ssl.run import RunDir, inputs_hash, say, write_json
 from hf_ssl.tasks.base import Task, TaskModule, TaskRows
 from hf_ssl.training import Schedule, TrainResult, arguments, train
@@ -128,7 +128,8 @@ def save_model(
     """A plain transformers folder (safetensors, config, processor), tensors carried over, and where it comes from."""
     if not processes.is_main():
         return folder
-    model.save_pretrained(folder, state_dict={**model.state_dict(), **carried} if carried else None)
+    with quiet():
+        model.save_pretrained(folder, state_dict={**model.state_dict(), **carried} if carried else None)
     if processor is not None:
         processor.save_pretrained(folder)
     base = {key: value for key, value in run.ledger.get("base", {}).items() if key != "source"}
