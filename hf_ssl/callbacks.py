@@ -120,6 +120,8 @@ class Watch(TrainerCallback):
         now = time.monotonic()
         self.seconds += now - self._mark
         self._mark = now
+        if state.global_step >= state.max_steps:
+            control.should_log = True  # else a run shorter than `logging_steps` would leave no curve
         if self._all_stop(state.global_step):
             control.should_save = control.should_training_stop = True
 
