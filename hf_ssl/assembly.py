@@ -18,10 +18,12 @@ from hf_ssl.checkpoint import Tensors, find_weights
 from hf_ssl.config import DataOptions, Resolved, resolve
 from hf_ssl.data import DomainData, load_data
 from hf_ssl.errors import ConfigError, DataError
+from hf_ssl.load_report import shortened
 from hf_ssl.models import LoadReport, check_vocabulary, load_model, quiet
 from hf_ssl.run import RunDir, inputs_hash, say, write_json
 from hf_ssl.tasks.base import Task, TaskModule, TaskRows
 from hf_ssl.training import Schedule, TrainResult, arguments, train
+from hf_ssl.vocabulary import Extension, adopt, new_rows
 
 if TYPE_CHECKING:
     import datasets
@@ -156,9 +158,9 @@ def pool_of(data: DomainData, fraction: float, seed: int) -> tuple[datasets.Data
 
 
 def build_objective(
-    config: Any, plugin: Any, modality: Modality, model_id: str, revision: str | None
-) -> tuple[Objective, LoadReport]:
-    """Load the checkpoint for an objective, prove it, wrap it with adapters when asked."""
+    config: Any, plugin: Any, modality: Modality, model_id: str, revision: str | None, pool: datasets.Dataset
+) -> tuple[Objective, LoadReport, Extension | None]:
+    """Load the checkpoint for an objective, prove it, add new words and wrap it with adapters when asked."""
     kind = plugins.find("objectives", config.objective or modality.default_objective)
     if modality.name not in kind.modalities:
         raise ConfigError(f"{config.objective} works on {', '.join(sorted(kind.modalities))}, not on {modality.name}.")
@@ -168,17 +170,29 @@ def build_objective(
         for note in check_vocabulary(model, processor):
             say(f"  {note}")
     say(report.summary())
+    added = None
     if config.new_words:
-        raise ConfigError(
-            "new_words is reached from Python for now: hf_ssl.vocabulary.candidates and extend, then pretrain."
+        if modality.processor != "text":
+            raise ConfigError(f"new_words are for text; {modality.name} has no vocabulary.")
+        added = adopt(model, processor, list(pool[modality.column]), config.new_words)
+        report.new_words = list(added.words)
+        before, after = added.tokens_per_word or (0.0, 0.0)
+        say(
+            f"  {len(added.words)} new words: {shortened(added.words, 12)}; tokens per word {before:.3f} -> {after:.3f}"
         )
     model = peft.apply(model, config.peft, missing=report.missing, rank=config.rank, alpha=config.alpha,
-                       dropout=config.adapter_dropout, target_modules=config.target_modules)  # fmt: skip
-    return kind(model, processor, modality, plugin), report
+                       dropout=config.adapter_dropout, target_modules=config.target_modules,
+                       train_embeddings=added is not None)  # fmt: skip
+    return kind(model, processor, modality, plugin), report, added
 
 
-def continuation(objective: Objective, missing: list[str], config: Any, learning_rate: float) -> Schedule:
-    """Safe continuation: which parameter belongs to which layer or to the new head, and when each moves."""
+def continuation(
+    objective: Objective, missing: list[str], config: Any, learning_rate: float, added: Extension | None = None
+) -> Schedule:
+    """Safe continuation: which parameter belongs to which layer or to the new head, and when each moves.
+
+    New rows of the embedding warm up with the head, while the old ones stand still.
+    """
     new = frozenset(missing)
     layers = layer_index(objective.model)
     depth: dict[str, int | None] = {}
@@ -186,10 +200,12 @@ def continuation(objective: Objective, missing: list[str], config: Any, learning
         if parameter.requires_grad:
             inner = name.removeprefix("model.")
             depth[name] = None if objective.is_head(name, new) else layers.get(inner, num_layers(objective.model))
-    has_head = any(layer is None for layer in depth.values())
+    rows = new_rows(objective.model, added.ids) if added is not None else {}
+    has_head = bool(rows) or any(layer is None for layer in depth.values())
     return Schedule(
         depth=depth, layers=num_layers(objective.model), head_warmup=config.head_warmup if has_head else 0.0, ramp=config.ramp,
         decay=config.decay, layer_decay=config.layer_decay, head_learning_rate=max(5e-4, learning_rate),
+        rows={f"model.{name}": ids for name, ids in rows.items()},
     )  # fmt: skip
 
 

@@ -72,16 +72,28 @@ class EpochCallback(TrainerCallback):
 
 
 class HoldBackbone(TrainerCallback):
-    """While the head warms up, the backbone gets no update at all: no gradient, so no optimizer moments either."""
+    """While the head warms up, the backbone gets no update at all: no gradient, so no optimizer moments either.
+
+    Of a table of embeddings with new rows, those keep their gradient.
+    """
 
     def __init__(self, module: Trainable, schedule: Schedule) -> None:
         self.schedule = schedule
-        self.backbone = [p for n, p in module.named_parameters() if schedule.depth.get(n, 0) is not None]
+        named = dict(module.named_parameters())
+        self.tables = [(named[name], rows) for name, rows in schedule.rows.items()]
+        self.backbone = [
+            p for n, p in named.items() if schedule.depth.get(n, 0) is not None and n not in schedule.rows
+        ]
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if self.schedule.held(state.global_step, state.max_steps):
             for parameter in self.backbone:
                 parameter.grad = None
+            for table, rows in self.tables:
+                if table.grad is not None:
+                    kept = table.grad[rows].clone()
+                    table.grad.zero_()
+                    table.grad[rows] = kept
 
 
 class Watch(TrainerCallback):

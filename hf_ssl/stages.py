@@ -60,10 +60,12 @@ def pretrain(**options: Any) -> StageResult:
     with opening.running() as (entry, folder):
         model_id, revision = start_of(config, run)
         say(f"pretrain: {name} on {len(data.get('unlabeled', ())):,} examples, from {model_id}")
-        objective, report = build_objective(config, opening.resolved.plugin, modality, model_id, revision)
+        pool, held = pool_of(data, config.eval_fraction, config.seed)
+        objective, report, added = build_objective(config, opening.resolved.plugin, modality, model_id, revision, pool)
         note_lineage(run, model_id, report)
         write_json(folder / "load_report.json", report.to_dict())
-        pool, held = pool_of(data, config.eval_fraction, config.seed)
+        if added is not None:
+            entry["vocabulary"] = {"new_words": list(added.words), "tokens_per_word": added.tokens_per_word}
         rows = objective.rows(pool, seed=config.seed, training=True)
         held_rows = objective.rows(held, seed=config.seed, training=False)
         defaults = {**objective.training_defaults, "save_strategy": "steps", "save_steps": 0.2}
@@ -71,7 +73,7 @@ def pretrain(**options: Any) -> StageResult:
             defaults["learning_rate"] = peft.learning_rate(config.peft)
         args = arguments(folder, seed=config.seed, defaults=defaults, overrides=opening.resolved.training)
         monitor = _monitor(objective, modality, data, held, held_rows, args, folder, config)
-        schedule = continuation(objective, report.missing, config, args.learning_rate)
+        schedule = continuation(objective, report.missing, config, args.learning_rate, added)
         result = train(objective, rows, args, folder, schedule=schedule, measure=monitor, resume=config.resume)
         summary = processes.share(monitor.finish() if processes.is_main() else None)
         model = objective.export()

@@ -7,6 +7,7 @@ import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ class Schedule:
         depth: parameter name to layer number (embeddings 0), or None for the head.
         layers: number of the topmost layer; each layer below it gets `layer_decay` of the rate above.
         head_learning_rate: peak rate of the head.
+        rows: name of a table of embeddings to its new rows: they learn with the head while the old ones stand still.
     """
 
     depth: dict[str, int | None] = field(default_factory=dict)
@@ -45,6 +47,7 @@ class Schedule:
     decay: str = "linear"
     layer_decay: float = 1.0
     head_learning_rate: float | None = None
+    rows: dict[str, list[int]] = field(default_factory=dict)
 
     def factor(self, step: int, total: int, head: bool) -> float:
         """Multiple of the peak rate at a step."""
@@ -211,17 +214,20 @@ class _Trainer(Trainer):
             return super().create_scheduler(num_training_steps, optimizer)
         schedule = self.schedule
         optimizer = optimizer or self.optimizer
-        factors = [
-            (lambda step, head=group["head"]: schedule.factor(step, num_training_steps, head))
-            for group in optimizer.param_groups
-        ]
+
+        def factor(step: int, head: bool, warm: float) -> float:
+            if warm and schedule.held(step, num_training_steps):
+                return warm * schedule.factor(step, num_training_steps, head=True)
+            return schedule.factor(step, num_training_steps, head)
+
+        factors = [partial(factor, head=group["head"], warm=group["warm"]) for group in optimizer.param_groups]
         self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factors)
         return self.lr_scheduler
 
 
 def parameter_groups(module: nn.Module, schedule: Schedule, args: TrainingArguments) -> list[dict[str, Any]]:
     """Trainable parameters grouped by layer, head or not, and weight decay or not (none on vectors and embeddings of positions)."""
-    groups: dict[tuple[int | None, bool], dict[str, Any]] = {}
+    groups: dict[tuple[int | None, bool, bool], dict[str, Any]] = {}
     for name, parameter in module.named_parameters():
         if not parameter.requires_grad:
             continue
@@ -229,7 +235,9 @@ def parameter_groups(module: nn.Module, schedule: Schedule, args: TrainingArgume
         decayed = parameter.ndim > 1 and not any(
             word in name for word in ("position", "cls_token", "mask_token", "layer_scale")
         )
-        key = (layer, decayed)
+        table = name in schedule.rows  # its decay would move the old rows while they should stand still
+        decayed = decayed and not table
+        key = (layer, decayed, table)
         if key not in groups:
             head = layer is None
             rate = args.learning_rate * schedule.layer_decay ** (
@@ -242,7 +250,8 @@ def parameter_groups(module: nn.Module, schedule: Schedule, args: TrainingArgume
                 "lr": rate,
                 "weight_decay": args.weight_decay if decayed else 0.0,
                 "head": head,
+                "warm": (schedule.head_learning_rate or args.learning_rate) / rate if table else 0.0,
             }
         groups[key]["params"].append(parameter)
-    order = sorted(groups, key=lambda key: (key[0] is None, key[0] or 0, key[1]))
+    order = sorted(groups, key=lambda key: (key[0] is None, key[0] or 0, *key[1:]))
     return [groups[key] for key in order]
