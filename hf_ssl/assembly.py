@@ -15,11 +15,12 @@ import numpy as np
 from hf_ssl import peft, plugins, processes
 from hf_ssl.anatomy import layer_index, num_layers
 from hf_ssl.checkpoint import Tensors, find_weights
-from hf_ssl.config import DataOptions, Resolved, resolve
+from hf_ssl.config import DataOptions, Resolved
 from hf_ssl.data import DomainData, load_data
 from hf_ssl.errors import ConfigError, DataError
 from hf_ssl.load_report import shortened
 from hf_ssl.models import LoadReport, check_vocabulary, load_model, quiet
+from hf_ssl.recipe import resolve_stage
 from hf_ssl.run import RunDir, inputs_hash, say, write_json
 from hf_ssl.tasks.base import Task, TaskModule, TaskRows
 from hf_ssl.training import Schedule, TrainResult, arguments, train
@@ -61,12 +62,17 @@ def read_data(config: DataOptions) -> DomainData:
     if isinstance(config.data, DomainData):
         data = config.data
     else:
-        names = ("unlabeled", "validation", "test", "labels", "input_column", "text_pair_column", "label_column", "tags_column",
-                 "group_column", "label_kind", "validation_fraction", "test_fraction", "leakage", "near_duplicates",
-                 "max_examples", "encoding", "txt", "seed")  # fmt: skip
-        data = load_data(
-            config.data, modality_of(config), **{name: getattr(config, name) for name in names}, verbose=False
-        )
+        names = ("unlabeled", "validation", "test", "labels", "input_column", "text_pair_column", "label_column",
+                 "tokens_column", "tags_column", "id_column", "group_column", "label_kind", "validation_fraction",
+                 "test_fraction", "leakage", "near_duplicates", "near_threshold", "dedup", "max_examples", "encoding",
+                 "txt", "folder_labels", "csv_options", "streaming", "seed")  # fmt: skip
+        given = {name: getattr(config, name) for name in names}
+        given.update(config_name=config.data_config, revision=config.data_revision)
+        columns = config.conll_columns
+        if columns is not None and len(columns) != 2:
+            raise ConfigError(f"conll_columns names two columns, the word's and the tag's; found {columns}.")
+        given["conll_columns"] = None if columns is None else (columns[0], columns[1])
+        data = load_data(config.data, modality_of(config), **given, verbose=False)
         say(data.report_text())
     if len(set(processes.gather(data.fingerprint))) > 1:
         raise DataError("The processes read different data from the same source. Save it as files, and give those.")
@@ -336,19 +342,16 @@ class Opening:
             self.data.save_report(self.run.folder("data") / "report")
 
 
-def open_stage(
-    stage: str, options: dict[str, Any], plugin: type | None = None, *, after: str | None = None, unless: str = ""
-) -> Opening:
+def open_stage(stage: str, options: dict[str, Any], *, after: str | None = None, unless: str = "") -> Opening:
     """Check a stage's options, read its data, and see whether it has already run with the same.
 
     Args:
         stage: one of `hf_ssl.config.STAGES`.
         options: as given by the user.
-        plugin: the options class of the objective or task.
         after: the stage of the same run whose result it works on.
         unless: the option that names something else to work on.
     """
-    resolved = resolve(stage, options, plugin)
+    resolved = resolve_stage(stage, options)
     config, run = resolved.config, RunDir(resolved.config.output)
     data = read_data(config)
     described = resolved.to_dict()
@@ -360,11 +363,6 @@ def open_stage(
         say(f"{stage}: already done with these inputs, skipped")
         done = StageResult(run.path / stage, run.stage(stage).get("metrics", {}), skipped=True)
     return Opening(stage, resolved, config, run, data, modality_of(config), inputs, done)
-
-
-def task_config(options: dict[str, Any]) -> type:
-    """Options of the named task; of classification when the labels are to decide."""
-    return plugins.find("tasks", options.get("task") or "classification").Config
 
 
 def task_name(config: Any, data: Any) -> str:

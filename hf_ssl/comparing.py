@@ -17,7 +17,6 @@ from hf_ssl.assembly import (
     open_stage,
     output_of,
     start_of,
-    task_config,
     task_rows,
 )
 from hf_ssl.data import labelled_subset, open_test
@@ -46,7 +45,7 @@ def compare(**options: Any) -> StageResult:
     Returns:
         `path/table.md`, `table.json`, and the test predictions of every arm; `metrics["verdict"]` in words.
     """
-    opening = open_stage("compare", options, task_config(options), after="pretrain", unless="adapted")
+    opening = open_stage("compare", options, after="pretrain", unless="adapted")
     if opening.done is not None:
         return opening.done
     config, run, data, modality = opening.config, opening.run, opening.data, opening.modality

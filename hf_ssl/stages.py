@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hf_ssl import peft, plugins, processes
+from hf_ssl import peft, processes
 from hf_ssl.assembly import (
     StageResult,
     build_objective,
@@ -25,17 +25,17 @@ from hf_ssl.assembly import (
     read_data,
     save_model,
     start_of,
-    task_config,
     task_name,
     task_rows,
 )
 from hf_ssl.checking import check
 from hf_ssl.comparing import compare
-from hf_ssl.config import STAGES, modality_fields, resolve, split_sections
+from hf_ssl.config import split_sections
 from hf_ssl.data import labelled_subset, open_test
 from hf_ssl.errors import ConfigError, DataError
 from hf_ssl.evaluation.monitor import Monitor, mean_loss
 from hf_ssl.models import load_model
+from hf_ssl.recipe import plan, resolve_stage
 from hf_ssl.run import remove, say, write_json
 from hf_ssl.training import arguments, predict, train
 
@@ -52,11 +52,11 @@ def pretrain(**options: Any) -> StageResult:
     Example:
         >>> pretrain(data="reviews/", model="answerdotai/ModernBERT-base", objective="mlm", output="runs/reviews")
     """
-    name = options.get("objective") or plugins.find("modalities", options.get("modality", "text")).default_objective
-    opening = open_stage("pretrain", options, plugins.find("objectives", name).Config)
+    opening = open_stage("pretrain", options)
     if opening.done is not None:
         return opening.done
     config, run, data, modality = opening.config, opening.run, opening.data, opening.modality
+    name = config.objective or modality.default_objective
     with opening.running() as (entry, folder):
         model_id, revision = start_of(config, run)
         say(f"pretrain: {name} on {len(data.get('unlabeled', ())):,} examples, from {model_id}")
@@ -105,7 +105,7 @@ def finetune(**options: Any) -> StageResult:
     Returns:
         `path/model` is a plain transformers folder with the adapter merged; `path/adapter` the adapter alone.
     """
-    opening = open_stage("finetune", options, task_config(options), after="pretrain", unless="model")
+    opening = open_stage("finetune", options, after="pretrain", unless="model")
     if opening.done is not None:
         return opening.done
     config, run, data = opening.config, opening.run, opening.data
@@ -238,27 +238,13 @@ def run_recipe(recipe: dict[str, Any]) -> dict[str, StageResult]:
     Args:
         recipe: shared options at the top, one mapping per stage (`pretrain:`, `finetune:` …), as in a recipe's YAML.
     """
-    shared, sections = split_sections(recipe)
-    if not sections:
-        raise ConfigError(f"The recipe names no stage. Add sections such as `pretrain:`; stages: {', '.join(STAGES)}.")
-    of_data = modality_fields(shared)
-    known = {stage: {*of_data, *(item.name for item in dataclasses.fields(STAGES[stage]))} for stage in sections}
-    stray = {key: value for key, value in shared.items() if not any(key in names for names in known.values())}
-    if stray:
-        resolve(next(iter(sections)), stray)  # raises, naming each one and its nearest
     results: dict[str, StageResult] = {}
     loaded: Any = None
-    for stage, given in sections.items():
-        # After a pre-training in the same recipe, its result is the model, not the checkpoint it started from.
-        passed = (
-            {"model", "revision"} if "pretrain" in sections and stage in ("finetune", "evaluate", "embed") else set()
-        )
-        options = {**{key: value for key, value in shared.items() if key in known[stage] - passed}, **given}
-        if "data" not in given and loaded is not None:
+    for stage, options in plan(recipe).items():
+        if "data" not in split_sections(recipe)[1][stage] and loaded is not None:
             options["data"] = loaded
         elif "data" in options:
-            resolved = resolve(stage, {k: v for k, v in options.items() if k in known[stage]})
-            loaded = options["data"] = read_data(resolved.config)
+            loaded = options["data"] = read_data(resolve_stage(stage, options).config)
         results[stage] = VERBS[stage](**options)
     return results
 

@@ -7,6 +7,8 @@ show the linear probe and the nearest-neighbour probe side by side.
 
 from __future__ import annotations
 
+import contextlib
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -102,6 +104,14 @@ def splitter(problem_type: str, folds: int, seed: int) -> Any:
     return kind(folds, shuffle=True, random_state=seed)
 
 
+@contextlib.contextmanager
+def _constant_labels() -> Iterator[None]:
+    """With few examples a label may be on all of them, or on none: then that is the answer, and no news."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Label .* is present in all training examples", category=UserWarning)
+        yield
+
+
 def _select(
     candidates: dict[tuple[str, float], Any], x: np.ndarray, y: np.ndarray, problem_type: str, seed: int
 ) -> tuple[tuple[str, float] | None, str]:
@@ -121,9 +131,11 @@ def _select(
         "regression": "neg_mean_squared_error",
     }[problem_type]
     chosen_folds = splitter(problem_type, folds, seed)
-    scores = {
-        key: cross_val_score(model, x, y, cv=chosen_folds, scoring=scoring).mean() for key, model in candidates.items()
-    }
+    with _constant_labels():
+        scores = {
+            key: cross_val_score(model, x, y, cv=chosen_folds, scoring=scoring).mean()
+            for key, model in candidates.items()
+        }
     return max(scores, key=lambda key: scores[key]), f"{folds}-fold cross-validation on the labelled budget"
 
 
@@ -162,7 +174,8 @@ def linear_probe(
     candidates = {(scaling, c): linear_model(scaling, c, problem_type) for c in sorted(c_grid) for scaling in SCALINGS}
     best, how = _select(candidates, train_x, train_y, problem_type, seed)
     scaling, c = best or ("l2", fixed_c(train_x.shape[1]))
-    model = linear_model(scaling, c, problem_type).fit(train_x, train_y)
+    with _constant_labels():
+        model = linear_model(scaling, c, problem_type).fit(train_x, train_y)
     chosen = {"probe": "linear", "scaling": scaling, "C": c, "selected_by": how}
     return _prediction(model, test_x, problem_type, chosen)
 
@@ -259,4 +272,6 @@ def tfidf_probe(
     best, how = _select({("tfidf", c): model(c) for c in sorted(c_grid)}, x, y, problem_type, seed)
     c = best[1] if best else 10.0
     chosen = {"probe": "tfidf", "ngrams": "words 1-2", "C": c, "selected_by": how}
-    return _prediction(model(c).fit(x, y), test, problem_type, chosen)
+    with _constant_labels():
+        fitted = model(c).fit(x, y)
+    return _prediction(fitted, test, problem_type, chosen)
