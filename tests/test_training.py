@@ -316,3 +316,52 @@ def test_monitor_goes_on_from_what_it_had_measured(mlm, tmp_path):
     summary = again.finish()
     assert summary["kept_step"] == 5 and summary["outcome"] == "better than the start"
     assert [record["step"] for record in again.history] == [0, 5]
+
+
+@pytest.mark.parametrize("which", ["mlm", "classifier"])
+def test_accumulated_steps_give_the_weights_of_one_big_batch(which, mlm, classifier, tmp_path):
+    """Through the Trainer: micro-batches of different length must weigh as their loss terms do, and clipping with them."""
+    weights = []
+    for size, accumulation in ((8, 1), (2, 4)):
+        if which == "mlm":
+            module, rows = mlm(dropout=0.0)
+        else:
+            torch.manual_seed(0)  # of the new head
+            module, data = classifier()
+            for part in module.modules():
+                if isinstance(part, torch.nn.Dropout):
+                    part.p = 0.0
+            rows = TaskRows(module.task.encode(module.processor, data))
+        options = {"per_device_train_batch_size": size, "gradient_accumulation_steps": accumulation, "max_steps": 4}
+        folder = tmp_path / str(size)
+        train(module, rows, _args(folder, **options, save_strategy="no", max_grad_norm=1.0), folder)
+        weights.append(module.state_dict())
+    losses = [[line["loss"] for line in _curve(tmp_path / size) if "loss" in line] for size in ("8", "2")]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
+    for name, tensor in weights[0].items():
+        torch.testing.assert_close(tensor, weights[1][name], atol=3e-5, rtol=1e-4, msg=name)
+
+
+def test_bf16_computes_in_bfloat16_and_keeps_float32_weights(mlm, tmp_path):
+    losses = {}
+    for bf16 in (False, True):
+        module, rows = mlm(dropout=0.0)
+        seen: set[torch.dtype] = set()
+        layer = module.backbone.encoder.layer[0].attention.self.query
+        layer.register_forward_hook(lambda part, given, out, seen=seen: seen.add(out.dtype))
+        folder = tmp_path / str(bf16)
+        train(module, rows, _args(folder, max_steps=4, bf16=bf16, save_strategy="no"), folder)
+        assert seen == {torch.bfloat16 if bf16 else torch.float32}
+        assert {p.dtype for p in module.parameters()} == {torch.float32}
+        losses[bf16] = [line["loss"] for line in _curve(folder) if "loss" in line]
+    np.testing.assert_allclose(losses[True], losses[False], rtol=0.02)
+    assert losses[True] != losses[False]
+
+
+def test_bf16_is_chosen_where_it_is_fast_unless_the_user_says_otherwise(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "bf16_is_fast", lambda: True)
+    chosen = arguments(tmp_path, seed=0, defaults={}, overrides={})
+    refused = arguments(tmp_path, seed=0, defaults={}, overrides={"bf16": False})
+    assert chosen.bf16 and not refused.bf16
+    monkeypatch.setattr(training, "bf16_is_fast", lambda: False)
+    assert not arguments(tmp_path, seed=0, defaults={}, overrides={}).bf16
