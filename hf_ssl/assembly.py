@@ -156,9 +156,9 @@ def pool_of(data: DomainData, fraction: float, seed: int) -> tuple[datasets.Data
             f"There is no unlabelled data to pre-train on; the splits are {', '.join(data)}. Give --unlabeled."
         )
     pool = data["unlabeled"]
-    held = min(1000, max(1, round(fraction * len(pool))))
-    if len(pool) < 2:
-        raise DataError(f"The pool has {len(pool)} example; at least 2 are needed.")
+    held = min(1000, max(2, round(fraction * len(pool))))  # the spread of features needs two
+    if len(pool) < 4:
+        raise DataError(f"The pool has {len(pool)} examples; at least 4 are needed, 2 of them to measure on.")
     order = np.random.default_rng(seed).permutation(len(pool))
     return pool.select(np.sort(order[held:])), pool.select(np.sort(order[:held]))
 

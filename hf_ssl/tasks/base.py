@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 
 from hf_ssl.errors import ConfigError, DataError
 from hf_ssl.modalities.base import example_rng
+from hf_ssl.run import say
 from hf_ssl.trainable import LossOutput, Trainable, divide
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class Task:
         self.config = config
         self.modality = modality
         self.label_names: list[str] = []
+        self._said_cut = False
 
     @property
     def auto_class(self) -> str:
@@ -107,11 +109,22 @@ class Task:
 
     def encode(self, processor: Any, dataset: datasets.Dataset) -> list[dict[str, Any]]:
         """Model features with `labels` (when the dataset has them), one dict per row, not padded."""
-        features = self.modality.encode(processor, self.inputs(dataset), self.max_length(processor))
+        limit = self.max_length(processor)
+        features = self.modality.encode(processor, self.inputs(dataset), limit)
+        self._note_cut(features, limit)
         if self.label_column in dataset.column_names:
             for feature, label in zip(features, dataset[self.label_column], strict=True):
                 feature["labels"] = label
         return features
+
+    def _note_cut(self, features: list[dict[str, Any]], limit: int | None) -> None:
+        """Say once that inputs fill the window: what lies beyond it is not read."""
+        full = 0 if limit is None else sum(self.modality.size(feature) >= limit for feature in features)
+        if full and not self._said_cut:
+            self._said_cut = True
+            say(
+                f"  {full:,} of {len(features):,} inputs fill the window of {limit}; what lies beyond is not read. --max_length"
+            )
 
     def max_length(self, processor: Any) -> int | None:
         """Longest input."""
