@@ -170,7 +170,8 @@ def build_objective(
     kind = plugins.find("objectives", config.objective or modality.default_objective)
     if modality.name not in kind.modalities:
         raise ConfigError(f"{config.objective} works on {', '.join(sorted(kind.modalities))}, not on {modality.name}.")
-    model, report = load_model(model_id, kind.auto_class, revision=revision, dtype=config.dtype)
+    loaded, report = load_model(model_id, kind.auto_class, revision=revision, dtype=config.dtype)
+    model: Any = loaded
     processor = modality.load_processor(model_id, revision)
     if modality.processor == "text":
         for note in check_vocabulary(model, processor):

@@ -188,8 +188,9 @@ class Bar(ProgressCallback):
     """The stock bar, with the loss beside it instead of a dictionary between the lines."""
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
-        if state.is_world_process_zero and self.training_bar is not None and logs and "loss" in logs:
-            self.training_bar.set_postfix(loss=f"{logs['loss']:.4f}")
+        bar: Any = self.training_bar
+        if state.is_world_process_zero and bar is not None and logs and "loss" in logs:
+            bar.set_postfix(loss=f"{logs['loss']:.4f}")
 
 
 @contextmanager

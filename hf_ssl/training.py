@@ -169,7 +169,8 @@ def train(
     trainer.remove_callback(PrinterCallback)
     if trainer.pop_callback(ProgressCallback):
         trainer.add_callback(Bar)
-    last = get_last_checkpoint(args.output_dir) if resume and Path(args.output_dir).is_dir() else None
+    checkpoints = str(args.output_dir)
+    last = get_last_checkpoint(checkpoints) if resume and Path(checkpoints).is_dir() else None
     if resume:
         say(f"resuming from {last}" if last else "nothing to resume from, starting at step 0")
     with interruptible(watch):
@@ -205,7 +206,8 @@ class _Trainer(Trainer):
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         if self.schedule is None or self.optimizer is not None:
             return super().create_optimizer(model)
-        kind, options = self.get_optimizer_cls_and_kwargs(self.args, self.model)
+        kind, options = self.get_optimizer_cls_and_kwargs(self.args)
+        assert self.model is not None  # it was given to the constructor
         self.optimizer = kind(parameter_groups(self.model, self.schedule, self.args), **options)
         return self.optimizer
 
@@ -220,7 +222,9 @@ class _Trainer(Trainer):
                 return warm * schedule.factor(step, num_training_steps, head=True)
             return schedule.factor(step, num_training_steps, head)
 
-        factors = [partial(factor, head=group["head"], warm=group["warm"]) for group in optimizer.param_groups]
+        factors: list[Callable[[int], float]] = [
+            partial(factor, head=group["head"], warm=group["warm"]) for group in optimizer.param_groups
+        ]
         self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factors)
         return self.lr_scheduler
 
@@ -240,9 +244,7 @@ def parameter_groups(module: nn.Module, schedule: Schedule, args: TrainingArgume
         key = (layer, decayed, table)
         if key not in groups:
             head = layer is None
-            rate = args.learning_rate * schedule.layer_decay ** (
-                schedule.layers - (schedule.layers if head else layer)
-            )
+            rate = args.learning_rate * schedule.layer_decay ** (0 if layer is None else schedule.layers - layer)
             if head and schedule.head_learning_rate is not None:
                 rate = schedule.head_learning_rate
             groups[key] = {

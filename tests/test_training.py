@@ -22,6 +22,7 @@ from hf_ssl.models import load_model, load_processor
 from hf_ssl.objectives.mlm import MaskedLanguageModeling
 from hf_ssl.tasks.base import TaskModule, TaskRows
 from hf_ssl.tasks.classification import Classification
+from hf_ssl.tasks.regression import Regression
 from hf_ssl.training import Schedule, arguments, parameter_groups, predict, train
 
 TEXTS = tiny.corpus(60)
@@ -67,6 +68,12 @@ def _args(folder: Path, **overrides: Any) -> Any:
         "report_to": "none",
     }
     return arguments(folder, seed=0, defaults={}, overrides={**base, **overrides})
+
+
+def _still(module: torch.nn.Module) -> None:
+    for part in module.modules():
+        if isinstance(part, torch.nn.Dropout):
+            part.p = 0.0
 
 
 def _split(module: Any) -> dict[str, int | None]:
@@ -328,9 +335,7 @@ def test_accumulated_steps_give_the_weights_of_one_big_batch(which, mlm, classif
         else:
             torch.manual_seed(0)  # of the new head
             module, data = classifier()
-            for part in module.modules():
-                if isinstance(part, torch.nn.Dropout):
-                    part.p = 0.0
+            _still(module)
             rows = TaskRows(module.task.encode(module.processor, data))
         options = {"per_device_train_batch_size": size, "gradient_accumulation_steps": accumulation, "max_steps": 4}
         folder = tmp_path / str(size)
@@ -365,3 +370,24 @@ def test_bf16_is_chosen_where_it_is_fast_unless_the_user_says_otherwise(tmp_path
     assert chosen.bf16 and not refused.bf16
     monkeypatch.setattr(training, "bf16_is_fast", lambda: False)
     assert not arguments(tmp_path, seed=0, defaults={}, overrides={}).bf16
+
+
+def test_a_regression_target_of_minus_100_is_counted(tiny_checkpoint, tmp_path):
+    """-100 is how transformers marks what is not counted: such a target must weigh like any other."""
+    folder = str(tiny_checkpoint("bert", "AutoModelForMaskedLM"))
+    task = Regression(Regression.Config(), Text())
+    losses = {}
+    for target in (-100.0, -100.5):
+        data = datasets.Dataset.from_dict({"text": TEXTS[:8], "label": [target] * 6 + [5.0, 7.0]})
+        task.fit_labels(data)
+        torch.manual_seed(0)
+        model, _ = load_model(folder, task.auto_class, **task.model_options())
+        module = TaskModule(model, task, load_processor(folder, "text"))
+        _still(module)
+        rows = TaskRows(task.encode(module.processor, data))
+        batch = module.collate([rows[i] for i in range(8)])
+        assert int((batch["labels"] != -100).sum()) == 8
+        np.testing.assert_allclose(batch["labels"][:6], target, rtol=1e-6)
+        args = _args(tmp_path / str(target), max_steps=1, per_device_train_batch_size=8, save_strategy="no")
+        losses[target] = train(module, rows, args, tmp_path / str(target)).loss
+    assert losses[-100.0] == pytest.approx(losses[-100.5], rel=0.01)

@@ -234,7 +234,7 @@ def _vote(rows: np.ndarray, train_x: np.ndarray, targets: np.ndarray, k: int, te
 
 def tfidf_probe(
     train_texts: Sequence[str],
-    train_y: Sequence[Any],
+    train_y: Sequence[Any] | np.ndarray,
     test_texts: Sequence[str],
     *,
     seed: int = 0,

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
+from hf_ssl.anatomy import unwrapped
 from hf_ssl.errors import ConfigError, DataError
 from hf_ssl.modalities.base import example_rng
 from hf_ssl.run import say
@@ -262,7 +263,7 @@ def counted(amounts: Sequence[float]) -> torch.Tensor:
 
 def last_linear(model: nn.Module) -> nn.Linear | None:
     """The linear layer that produces the logits: the last one outside the backbone."""
-    inner = model.get_base_model() if hasattr(model, "peft_config") else model
+    inner: Any = unwrapped(model)
     backbone = {id(module) for module in inner.base_model.modules()} if inner.base_model is not inner else set()
     found = [module for module in inner.modules() if isinstance(module, nn.Linear) and id(module) not in backbone]
     return found[-1] if found else None

@@ -98,7 +98,7 @@ class Similarity(Task):
 
     def without_labels(self, backbone: nn.Module, processor: Any, dataset: datasets.Dataset) -> np.ndarray:
         """Cosine of the two frozen vectors: nothing has to be learned to answer."""
-        pooling = self.config.pooling or self.modality.native_pooling(backbone.config._name_or_path)
+        pooling = self.config.pooling or self.modality.native_pooling(_origin(backbone))
         first, second = (
             self.modality.embed(
                 backbone, processor, dataset[column], pooling=pooling, max_length=self.max_length(processor)
@@ -115,6 +115,11 @@ class Similarity(Task):
         vectorizer = TfidfVectorizer(sublinear_tf=True).fit([*train["text"], *train["text_pair"]])
         first, second = (vectorizer.transform(test[column]) for column in ("text", "text_pair"))
         return "TF-IDF cosine", np.asarray(first.multiply(second).sum(axis=1)).ravel()
+
+
+def _origin(backbone: Any) -> str:
+    """Where a model was loaded from: its folder says how it wants to be pooled."""
+    return str(backbone.config._name_or_path)
 
 
 def cosent(cosines: torch.Tensor, gold: torch.Tensor, scale: float) -> torch.Tensor:
