@@ -43,7 +43,7 @@ def topic_score(first: Row, second: Row) -> int:
 
 
 def write_newsgroup_pairs(
-    folder: str | Path, *, pool_limit: int | None = None, pairs: int = 300, test_pairs: int = 1500, seed: int = 0
+    folder: str | Path, *, pool_limit: int | None = None, pairs: int = 300, test_pairs: int = 600, seed: int = 0
 ) -> Path:
     """Write what a user who wants sentence embeddings has: many texts, and some pairs with a score.
 
