@@ -376,6 +376,13 @@ def output_of(run: RunDir, stage: str) -> str | None:
     return entry["outputs"]["model"] if entry.get("status") == "done" else None
 
 
+def inputs_of(split: datasets.Dataset, modality: Modality) -> list[Any]:
+    """What a split's rows hold; words that carry tags are joined to text."""
+    if modality.column in split.column_names or "tokens" not in split.column_names:
+        return list(split[modality.column])
+    return [" ".join(words) for words in split["tokens"]]
+
+
 def task_rows(task: Any, processor: Any, split: Any) -> Any:
     """Encoded rows of a split."""
     return TaskRows(task.encode(processor, split))

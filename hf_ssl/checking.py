@@ -19,6 +19,7 @@ from hf_ssl.assembly import (
     build_task,
     continuation,
     fit_task,
+    inputs_of,
     modality_of,
     output_of,
     pool_of,
@@ -153,8 +154,10 @@ def _try_compare(look: Look) -> dict[str, Any]:
             seconds = steps * _per_step(fit.result) + tests * _seconds_to_predict(fit.module, look, fit.args)
             found["fits"] += 2 * config.draws
             found["estimated_minutes"] += round(2 * config.draws * seconds / 60, 2)
-    embedding = _try_embed(look, ["train", "test"])
-    found["estimated_minutes"] = round(found["estimated_minutes"] + 2 * embedding["estimated_minutes"], 1)
+    if task.label_kind != "tags":  # those have no frozen probe
+        embedding = _try_embed(look, ["train", "test"])
+        found["estimated_minutes"] += 2 * embedding["estimated_minutes"]
+    found["estimated_minutes"] = round(found["estimated_minutes"], 1)
     return {**found, "disk_gb": 0.01}
 
 
@@ -163,7 +166,8 @@ def _try_embed(look: Look, splits: list[str] | None = None) -> dict[str, Any]:
     splits = splits or ([look.config.split] if look.config.split else list(look.data))
     model, _ = load_model(look.start[0], "AutoModel", revision=look.start[1])
     processor = look.modality.load_processor(*look.start)
-    values = look.data["train" if "train" in look.data else "unlabeled"][look.modality.column][:SAMPLE]
+    split = look.data["train" if "train" in look.data else "unlabeled"]
+    values = inputs_of(split.select(range(min(SAMPLE, len(split)))), look.modality)
     pooling = options["pooling"] or look.modality.native_pooling(look.start[0])
     began = time.monotonic()
     vectors = look.modality.embed(model, processor, values, pooling=pooling, max_length=options["max_length"])

@@ -17,6 +17,7 @@ from hf_ssl.assembly import (
     build_task,
     continuation,
     fit_task,
+    inputs_of,
     note_lineage,
     open_stage,
     output_of,
@@ -201,7 +202,7 @@ def embed(**options: Any) -> StageResult:
         for split in [config.split] if config.split else list(data):
             vectors = _embed_together(
                 lambda values: modality.embed(model, processor, values, pooling=pooling, max_length=config.max_length),
-                data[split][modality.column],
+                inputs_of(data[split], modality),
             )
             if config.normalize:
                 vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)

@@ -105,8 +105,8 @@ def arguments(folder: Path, *, seed: int, defaults: dict[str, Any], overrides: d
     """
     mine: dict[str, Any] = {
         "output_dir": str(folder / "checkpoints"), "seed": seed, "data_seed": seed, "remove_unused_columns": False,
-        "logging_nan_inf_filter": False, "save_total_limit": 2, "logging_steps": 10, "disable_tqdm": not sys.stderr.isatty(),
-        "dataloader_drop_last": False,
+        "logging_nan_inf_filter": False, "save_total_limit": 2, "logging_steps": 10, "logging_first_step": True,
+        "disable_tqdm": not sys.stderr.isatty(), "dataloader_drop_last": False,
     }  # fmt: skip
     if processes.forced_to_cpu() or not (torch.cuda.is_available() or torch.backends.mps.is_available()):
         mine["use_cpu"] = True

@@ -9,10 +9,11 @@ from typing import Any
 import datasets
 import pytest
 
+from hf_ssl import processes
 from hf_ssl.assembly import read_data
 from hf_ssl.config import DataOptions, coerce, from_tokens, resolve
 from hf_ssl.data import load_data
-from hf_ssl.errors import ConfigError
+from hf_ssl.errors import ConfigError, DataError
 
 # load_data's name -> the stage's, where they differ, and what a stage decides itself.
 RENAMED = {"source": "data", "config_name": "data_config", "revision": "data_revision"}
@@ -109,3 +110,10 @@ def test_a_mapping_is_typed_as_json_or_yaml():
     assert coerce(dict[str, Any] | None, "{sep: ';', quoting: 3}") == {"sep": ";", "quoting": 3}
     with pytest.raises(ConfigError):
         coerce(dict[str, Any], "sep")
+
+
+def test_processes_that_read_different_data_are_stopped(monkeypatch):
+    monkeypatch.setattr(processes, "gather", lambda value: [value, "another"])
+    rows = [{"text": f"text {i}"} for i in range(9)]
+    with pytest.raises(DataError, match="different data"):
+        read_data(resolve("embed", {"data": rows}).config)

@@ -85,6 +85,8 @@ def _script(repository: Path, recipe: str) -> Any:
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_script_and_command_line_are_the_same_run(recipe, tokens, repository, tmp_path, capsys):
     given = tokens(recipe)
+    assert cli.main(["check", str(repository / "recipes" / f"{recipe}.yaml"), *given]) == 0
+    assert "every stage ran" in capsys.readouterr().err and not (tmp_path / "run").exists()
     _script(repository, recipe).main(given)
     ledger = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
     sections = [name for name in from_yaml(repository / "recipes" / f"{recipe}.yaml") if name in SMALL]
@@ -122,7 +124,8 @@ def launch(script: Path, given: list[str], cwd: Path) -> subprocess.CompletedPro
 
 
 def test_recipe_on_two_processes_writes_one_run_folder(tokens, repository, tmp_path):
-    done = launch(repository / "recipes" / "text_tagging.py", tokens("text_tagging"), tmp_path)
+    more = ["--finetune.patience=1", "--finetune.max_steps=4", "--pretrain.save_steps=1"]
+    done = launch(repository / "recipes" / "text_tagging.py", [*tokens("text_tagging"), *more], tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     run = tmp_path / "run"
     ledger = json.loads((run / "run.json").read_text(encoding="utf-8"))
@@ -131,8 +134,10 @@ def test_recipe_on_two_processes_writes_one_run_folder(tokens, repository, tmp_p
         assert done.stderr.count(f"\n{stage}: {run / stage}") == 1, "one process speaks"
     records = [json.loads(line) for line in (run / "pretrain" / "monitor.jsonl").read_text().splitlines()]
     assert [record["step"] for record in records] == [0, 2]
-    curve = [json.loads(line)["step"] for line in (run / "finetune" / "curve.jsonl").read_text().splitlines()]
-    assert curve == sorted(set(curve))
+    lines = [json.loads(line) for line in (run / "finetune" / "curve.jsonl").read_text().splitlines()]
+    curve = [line["step"] for line in lines if "loss" in line]
+    assert curve and curve == sorted(set(curve))
+    assert sum("eval_f1" in line for line in lines) >= 1, "early stopping looked at the validation split"
     assert load_file(run / "finetune" / "model" / "model.safetensors")
     predictions = pq.read_table(run / "evaluate" / "predictions.parquet")
     assert len(predictions) == 40, (

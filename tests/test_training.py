@@ -224,13 +224,13 @@ def test_curve_has_one_line_a_logged_step(mlm, tmp_path):
     args = _args(tmp_path, max_steps=6, logging_steps=2, save_strategy="no")
     result = train(module, rows, args, tmp_path)
     lines = [line for line in _curve(tmp_path) if "loss" in line]
-    assert [line["step"] for line in lines] == [2, 4, 6]
+    assert [line["step"] for line in lines] == [1, 2, 4, 6]
     for line in lines:
         assert {"loss", "learning_rate", "tokens_per_second", "data_wait_percent"} <= line.keys()
         assert 0 <= line["data_wait_percent"] <= 100
     assert result.to_dict()["tokens_seen"] > 0 and result.loss == lines[-1]["loss"]
     train(module, rows, args, tmp_path)
-    assert len([line for line in _curve(tmp_path) if "loss" in line]) == 3  # a new run starts a new curve
+    assert len([line for line in _curve(tmp_path) if "loss" in line]) == 4  # a new run starts a new curve
 
 
 def test_unknown_training_argument_is_a_configuration_error(tmp_path):
