@@ -114,3 +114,24 @@ def test_second_ctrl_c_stops_at_once(command, tmp_path, monkeypatch, capsys):
     assert "Go on with: hf-ssl pretrain" in capsys.readouterr().err
     ledger = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
     assert ledger["stages"]["pretrain"]["status"] == "interrupted"
+
+
+def test_interrupted_recipe_goes_on_where_it_stopped(command, tmp_path, monkeypatch, capsys):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        "pretrain: {objective: mlm, max_steps: 4, monitor_points: 1}\nfinetune: {max_steps: 2, patience: 0}\n"
+    )
+    shared = [token for token in command("run", "out") if token.split("=")[0] in ("--data", "--model", "--output")]
+    given = ["run", str(recipe), *shared, "--near_duplicates=false"]
+    with monkeypatch.context() as patched:
+        _interrupt_at(patched, TaskModule, 1)
+        assert cli.main(given) == 130
+    assert f"Go on with: hf-ssl {' '.join(given)} --resume" in capsys.readouterr().err
+    assert cli.main([*given, "--resume"]) == 0
+    said = capsys.readouterr().err
+    assert "pretrain: already done with these inputs, skipped" in said and "resuming from" in said
+    ledger = json.loads((tmp_path / "out" / "run.json").read_text(encoding="utf-8"))
+    assert {name: entry["status"] for name, entry in ledger["stages"].items()} == {
+        "pretrain": "done",
+        "finetune": "done",
+    }

@@ -18,6 +18,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+pytestmark = pytest.mark.timeout(7200)
 SEEDS = (0, 1)
 RATES = {"lora": (1e-3, 2e-3), "full": (1e-4, 3e-4)}
 SIZES = {"train": 2000, "validation": 500, "test": 1000}
