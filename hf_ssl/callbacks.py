@@ -36,10 +36,10 @@ class Measure(Protocol):
 
 
 class MonitorCallback(TrainerCallback):
-    """Calls the measure in the first process; the others wait and do as it says."""
+    """Calls the measure in the first process; the others wait and do as it says. Its time is no training time."""
 
-    def __init__(self, measure: Measure) -> None:
-        self.measure = measure
+    def __init__(self, measure: Measure, watch: Watch) -> None:
+        self.measure, self.watch = measure, watch
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if state.global_step == 0:
@@ -50,8 +50,11 @@ class MonitorCallback(TrainerCallback):
             control.should_training_stop = True
 
     def _stops(self, state: Any) -> bool:
-        first = processes.is_main()
-        return bool(processes.share(self.measure.at(state.global_step, state.max_steps) if first else None))
+        began = time.monotonic()
+        own = self.measure.at(state.global_step, state.max_steps) if processes.is_main() else None
+        stops = bool(processes.share(own))
+        self.watch.leave_out(time.monotonic() - began)
+        return stops
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if processes.is_main():
@@ -136,6 +139,10 @@ class Watch(TrainerCallback):
             control.should_log = True  # else a run shorter than `logging_steps` would leave no curve
         if self._all_stop(state.global_step):
             control.should_save = control.should_training_stop = True
+
+    def leave_out(self, seconds: float) -> None:
+        """Seconds just spent on something else than training."""
+        self._mark += seconds
 
     def _all_stop(self, step: int) -> bool:
         """Ctrl-C reaches every process, but not at the same step: now and then they agree on where to stop."""

@@ -5,11 +5,10 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-import resource
 import shutil
-import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,7 @@ from hf_ssl.models import load_model
 from hf_ssl.recipe import plan, resolve_stage
 from hf_ssl.run import RunDir, say
 from hf_ssl.tasks.base import Task, TaskModule
-from hf_ssl.training import TrainResult, arguments, predict, train
+from hf_ssl.training import TrainResult, arguments, peak_memory, predict, train
 
 STEPS = 2
 SAMPLE = 64
@@ -52,6 +51,7 @@ class Look:
         start: the checkpoint it works on, or the one that this will be made from: both have the same shape.
         folder: thrown away afterwards.
         labelled: options of the stage that says what the task is.
+        monitor: see `check`.
     """
 
     resolved: Resolved
@@ -60,6 +60,7 @@ class Look:
     start: tuple[str, str | None]
     folder: Path
     labelled: Resolved
+    monitor: Callable[..., Any]
 
     @property
     def config(self) -> Any:
@@ -70,13 +71,14 @@ class Look:
         return build_task(self.labelled.config.task, plugin, self.modality, self.data)
 
 
-def check(recipe: dict[str, Any]) -> dict[str, Any]:
+def check(recipe: dict[str, Any], monitor: Callable[..., Any]) -> dict[str, Any]:
     """Try every stage of a recipe for real, for a step or a batch each, then say what the whole would take.
 
     All options are checked first. Nothing is written into the run folder, and the test split stays closed.
 
     Args:
         recipe: as in `run_recipe`.
+        monitor: makes what a pre-training is watched with; measuring takes time too.
 
     Returns:
         For every stage: rows, seconds per step or example, estimated minutes, measured peak memory and disk in GB;
@@ -102,8 +104,8 @@ def check(recipe: dict[str, Any]) -> dict[str, Any]:
         say(f"check: {stage}")
         with tempfile.TemporaryDirectory(prefix="hf_ssl_check_") as folder:
             labelled = resolved.get("finetune", one) if stage == "evaluate" else one
-            look = Look(one, data, modality_of(one.config), named, Path(folder), labelled)
-            found[stage] = {**TRY[stage](look), "peak_memory_gb": _peak_gb()}
+            look = Look(one, data, modality_of(one.config), named, Path(folder), labelled, monitor)
+            found[stage] = {**TRY[stage](look), "peak_memory_gb": round(peak_memory() / 1e9, 2)}
         say("  " + ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in found[stage].items()))
     found["total"] = _total(found, Path(next(iter(resolved.values())).config.output))
     return found
@@ -111,7 +113,7 @@ def check(recipe: dict[str, Any]) -> dict[str, Any]:
 
 def _try_pretrain(look: Look) -> dict[str, Any]:
     config, training = look.config, look.resolved.training
-    pool, _ = pool_of(look.data, config.eval_fraction, config.seed)
+    pool, held = pool_of(look.data, config.eval_fraction, config.seed)
     objective, report, added = build_objective(config, look.resolved.plugin, look.modality, *look.start, pool)
     rows = objective.rows(pool, seed=config.seed, training=True)
     args = arguments(
@@ -120,8 +122,15 @@ def _try_pretrain(look: Look) -> dict[str, Any]:
     batch = objective.collate([rows[i] for i in range(min(args.per_device_train_batch_size, len(rows)))])
     schedule = continuation(objective, report.missing, config, args.learning_rate, added)
     result = train(objective, rows, args, look.folder, schedule=schedule)
-    steps = _steps(args, len(rows), training)
-    return {"batch": objective.describe(batch), "rows": len(rows), **_trained(objective, result, steps)}
+    found = _trained(objective, result, _steps(args, len(rows), training))
+    held_rows = objective.rows(held, seed=config.seed, training=False)
+    watch = look.monitor(objective, look.modality, look.data, held, held_rows, args, look.folder, config)
+    began = time.monotonic()
+    watch.at(0, STEPS)
+    measuring = time.monotonic() - began
+    found["seconds_per_measurement"] = round(measuring, 2)
+    found["estimated_minutes"] = round(found["estimated_minutes"] + measuring * (config.monitor_points + 1) / 60, 1)
+    return {"batch": objective.describe(batch), "rows": len(rows), **found}
 
 
 def _try_finetune(look: Look) -> dict[str, Any]:
@@ -229,16 +238,6 @@ def _seconds_to_predict(module: TaskModule, look: Look, args: Any) -> float:
     began = time.monotonic()
     predict(module, rows, args)
     return (time.monotonic() - began) / len(split)
-
-
-def _peak_gb() -> float:
-    """Most memory this process has held so far: of the GPU where there is one, else of the machine."""
-    import torch
-
-    if torch.cuda.is_available():
-        return round(torch.cuda.max_memory_allocated() / 1e9, 2)
-    unit = 1 if sys.platform == "darwin" else 1024
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9, 2)
 
 
 def _total(found: dict[str, Any], output: Path) -> dict[str, Any]:

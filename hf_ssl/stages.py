@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hf_ssl import peft, processes
+from hf_ssl import checking, peft, processes
 from hf_ssl.assembly import (
     StageResult,
     build_objective,
@@ -29,7 +29,6 @@ from hf_ssl.assembly import (
     task_name,
     task_rows,
 )
-from hf_ssl.checking import check
 from hf_ssl.comparing import compare
 from hf_ssl.config import split_sections
 from hf_ssl.data import labelled_subset, open_test
@@ -248,6 +247,11 @@ def run_recipe(recipe: dict[str, Any]) -> dict[str, StageResult]:
             loaded = options["data"] = read_data(resolve_stage(stage, options).config)
         results[stage] = VERBS[stage](**options)
     return results
+
+
+def check(recipe: dict[str, Any]) -> dict[str, Any]:
+    """Try every stage of a recipe for a step or a batch, then say what the whole would take: `hf_ssl.checking.check`."""
+    return checking.check(recipe, _monitor)
 
 
 def _monitor(

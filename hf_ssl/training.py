@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import resource
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -85,8 +86,16 @@ class TrainResult:
         speed = round(self.units / self.seconds) if self.seconds else 0
         return {
             "steps": self.steps, "train_seconds": round(self.seconds, 1), f"{self.unit}_seen": self.units,
-            f"{self.unit}_per_second": speed, "train_loss": self.loss,
+            f"{self.unit}_per_second": speed, "train_loss": self.loss, "peak_memory_gb": round(self.peak_memory / 1e9, 2),
         }  # fmt: skip
+
+
+def peak_memory() -> int:
+    """Most bytes this process has held so far: on the GPU where there is one, else in main memory."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def bf16_is_fast() -> bool:
@@ -158,7 +167,7 @@ def train(
     if schedule is not None and schedule.head_warmup > 0:
         callbacks.append(HoldBackbone(module, schedule))
     if measure is not None:
-        callbacks.append(MonitorCallback(measure))
+        callbacks.append(MonitorCallback(measure, watch))
     if eval_rows is not None and patience:
         callbacks.append(EarlyStoppingCallback(early_stopping_patience=patience))
     trainer = _Trainer(
@@ -179,7 +188,7 @@ def train(
         raise KeyboardInterrupt(f"interrupted at step {trainer.state.global_step}")
     result = TrainResult(
         steps=trainer.state.global_step, seconds=watch.seconds, units=watch.units, unit=module.unit,
-        loss=watch.last_loss, best_metric=trainer.state.best_metric,
+        loss=watch.last_loss, best_metric=trainer.state.best_metric, peak_memory=peak_memory(),
     )  # fmt: skip
     return result
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -228,7 +229,11 @@ def test_curve_has_one_line_a_logged_step(mlm, tmp_path):
     for line in lines:
         assert {"loss", "learning_rate", "tokens_per_second", "data_wait_percent"} <= line.keys()
         assert 0 <= line["data_wait_percent"] <= 100
-    assert result.to_dict()["tokens_seen"] > 0 and result.loss == lines[-1]["loss"]
+    assert (
+        result.to_dict()["tokens_seen"] > 0
+        and 0.05 < result.to_dict()["peak_memory_gb"] < 50
+        and result.loss == lines[-1]["loss"]
+    )
     train(module, rows, args, tmp_path)
     assert len([line for line in _curve(tmp_path) if "loss" in line]) == 4  # a new run starts a new curve
 
@@ -391,3 +396,22 @@ def test_a_regression_target_of_minus_100_is_counted(tiny_checkpoint, tmp_path):
         args = _args(tmp_path / str(target), max_steps=1, per_device_train_batch_size=8, save_strategy="no")
         losses[target] = train(module, rows, args, tmp_path / str(target)).loss
     assert losses[-100.0] == pytest.approx(losses[-100.5], rel=0.01)
+
+
+def test_measuring_is_neither_training_nor_waiting_for_data(mlm, tmp_path):
+    class Slow:
+        def due(self, step: int, total: int) -> bool:
+            return True
+
+        def at(self, step: int, total: int) -> bool:
+            time.sleep(0.4)
+            return False
+
+        def saved(self, checkpoint: Path) -> None:
+            raise AssertionError("nothing is saved in this run")
+
+    module, rows = mlm()
+    began = time.monotonic()
+    result = train(module, rows, _args(tmp_path, max_steps=5, save_strategy="no"), tmp_path, measure=Slow())
+    assert time.monotonic() - began - result.seconds > 6 * 0.4
+    assert _curve(tmp_path)[-1]["data_wait_percent"] < 50
