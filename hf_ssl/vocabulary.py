@@ -7,6 +7,7 @@ follows, because its vector starts as the mean of its pieces (Gee et al. 2022, "
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -54,21 +55,21 @@ class Extension:
     tokens_per_word: tuple[float, float] | None = None
 
 
+_NO_WORD, _NO_PART = re.compile(r"[^\w'-]|_"), re.compile(r"[^\w]|_")
+
+
 def _needs_space(tokenizer: PreTrainedTokenizerBase) -> bool:
     """Does the tokenizer mark a word by the space before it (byte-level BPE, SentencePiece)?"""
     description = json.dumps(json.loads(tokenizer.backend_tokenizer.to_str()).get("pre_tokenizer"))
     return "ByteLevel" in description or "Metaspace" in description
 
 
-def _words(text: str, tokenizer: PreTrainedTokenizerBase) -> list[str]:
+def _words(text: str, normalizer: Any, whole: bool) -> list[str]:
     """Words of a text after the tokenizer's own normalisation: runs of letters, digits, hyphens and apostrophes."""
-    normalizer = tokenizer.backend_tokenizer.normalizer
     if normalizer is not None:
         text = normalizer.normalize_str(text).replace("▁", " ")
-    words = ("".join(c if c.isalnum() or c in "-'" else " " for c in text)).split()
     # BERT-like tokenizers cut at every hyphen, so a hyphenated word could never be one token there.
-    if not _needs_space(tokenizer):
-        words = [part for word in words for part in word.replace("-", " ").replace("'", " ").split()]
+    words = (_NO_WORD if whole else _NO_PART).sub(" ", text).split()
     return [word.strip("-'") for word in words]
 
 
@@ -80,7 +81,15 @@ def _piece_ids(words: list[str], tokenizer: PreTrainedTokenizerBase) -> list[lis
 
 def fertility(texts: Iterable[str], tokenizer: PreTrainedTokenizerBase) -> float:
     """Mean number of tokens per word (Rust et al. 2021): near 1 for the domain a tokenizer was made for."""
-    counts = Counter(word for text in texts for word in _words(text, tokenizer) if word)
+    return _fertility(_counts(texts, tokenizer), tokenizer)
+
+
+def _counts(texts: Iterable[str], tokenizer: PreTrainedTokenizerBase) -> Counter[str]:
+    normalizer, whole = tokenizer.backend_tokenizer.normalizer, _needs_space(tokenizer)
+    return Counter(word for text in texts for word in _words(text, normalizer, whole) if word)
+
+
+def _fertility(counts: Counter[str], tokenizer: PreTrainedTokenizerBase) -> float:
     pieces = _piece_ids(list(counts), tokenizer)
     total = sum(counts.values())
     return sum(count * len(ids) for count, ids in zip(counts.values(), pieces, strict=True)) / total if total else 0.0
@@ -103,7 +112,12 @@ def candidates(
         min_pieces: words that cost fewer tokens are represented well enough. Words with characters the tokenizer does
             not know are left out, because no mean of pieces exists for them.
     """
-    counts = Counter(word for text in texts for word in _words(text, tokenizer))
+    return _candidates(_counts(texts, tokenizer), tokenizer, top, min_count, min_pieces)
+
+
+def _candidates(
+    counts: Counter[str], tokenizer: PreTrainedTokenizerBase, top: int, min_count: int, min_pieces: int = 3
+) -> list[Candidate]:
     frequent = [
         word
         for word, count in counts.items()
@@ -183,15 +197,16 @@ def adopt(
         raise ConfigError(f"new_words must be a positive number, found {count}.")
     if not getattr(tokenizer, "is_fast", False):
         raise ConfigError("New words need a fast tokenizer; this checkpoint has none. Leave new_words out.")
-    before = fertility(texts, tokenizer)
-    words = [found.word for found in candidates(texts, tokenizer, top=count, min_count=min_count)]
+    counts = _counts(texts, tokenizer)  # once: the pool may be large
+    before = _fertility(counts, tokenizer)
+    words = [found.word for found in _candidates(counts, tokenizer, count, min_count)]
     if not words:
         raise ConfigError(
             f"No word of the pool occurs {min_count} times and costs 3 tokens or more ({before:.2f} tokens per word): "
             "this tokenizer knows the domain. Leave new_words out."
         )
     added = extend(model, tokenizer, words)
-    return replace(added, tokens_per_word=(round(before, 3), round(fertility(texts, tokenizer), 3)))
+    return replace(added, tokens_per_word=(round(before, 3), round(_fertility(counts, tokenizer), 3)))
 
 
 def new_rows(model: torch.nn.Module, ids: Sequence[int]) -> dict[str, list[int]]:
