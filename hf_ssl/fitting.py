@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hf_ssl import peft
+from hf_ssl import peft, processes
 from hf_ssl.models import LoadReport, load_model
 from hf_ssl.run import say
 from hf_ssl.self_training import POOL_WEIGHT, Pool, soft_labels
@@ -78,7 +78,8 @@ def open_pool(task: Task, model_id: str, revision: str | None, data: DomainData,
     if not (config.self_training and task.learns_from_pool and "unlabeled" in data):
         return None
     order = np.random.default_rng(config.seed).permutation(len(data["unlabeled"]))[: config.self_training]
-    modality, loaded = task.modality, {}
+    modality = task.modality
+    loaded: dict[str, Any] = {}
 
     def embed(values: list[Any]) -> np.ndarray:
         if not loaded:
@@ -99,7 +100,9 @@ def with_pool(
     """Labelled features and those of the pool, all with soft labels; the labelled ones alone when they advise so."""
     classes = len(task.label_names)
     labels = np.asarray(split[task.label_column])
-    taught = soft_labels(task.modality, pool, split, labels, classes, seed)
+    # Once, for all processes: were they to disagree on whether the pool takes part, they would train on different rows.
+    own = soft_labels(task.modality, pool, split, labels, classes, seed) if processes.is_main() else None
+    taught = processes.share(own)
     say(f"  {taught.note}")
     if taught.examples is None or taught.probabilities is None:
         return features

@@ -87,6 +87,8 @@ def soft_labels(
         seed: of the cross-validation folds.
     """
     rest = pool.without(split["id"])
+    if not len(rest):
+        return SoftLabels(None, None, "no pool to learn from: it holds nothing but the labelled examples")
     kernels = [_kernel(np.concatenate([pool.vectors(split), pool.vectors(rest)]))]
     second = modality.second_view([*split[pool.column], *rest[pool.column]])
     if second is not None:

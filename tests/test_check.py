@@ -21,7 +21,7 @@ DATA = {
 }  # fmt: skip
 ALL = {
     "pretrain": {"objective": "mlm", "max_length": 32, "num_train_epochs": 2},
-    "finetune": {"num_train_epochs": 4},
+    "finetune": {"num_train_epochs": 4, "self_training": 0},
     "evaluate": {},
     "compare": {"budgets": [2, 4], "draws": 2},
     "embed": {},
@@ -61,6 +61,14 @@ def test_every_stage_is_tried_and_added_up(shared, tmp_path, monkeypatch, capsys
     )
     said = capsys.readouterr().err
     assert "check: every stage ran. About " in said and "GB of memory at the most" in said
+
+
+def test_what_the_pool_adds_is_counted(shared):
+    steps = [
+        stages.check({**shared, "finetune": {"num_train_epochs": 4, "self_training": pool}})["finetune"]["steps"]
+        for pool in (0, 30)
+    ]
+    assert steps[1] == steps[0] + 4 * 2, "30 more rows are two more batches an epoch"
 
 
 def test_a_stage_alone_and_from_the_command_line(shared, tmp_path, capsys):

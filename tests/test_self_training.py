@@ -129,3 +129,9 @@ def test_vectors_are_computed_once():
     assert pool.vectors(dataset(np.array([3, 1]))).ravel().tolist() == [3, 1]
     assert pool.vectors(dataset(np.arange(4))).ravel().tolist() == [0, 1, 2, 3]
     assert sorted(asked) == [0, 1, 2, 3]
+
+
+def test_a_pool_of_nothing_but_the_labelled_examples_takes_no_part():
+    first, second, labels = planted(0.5, count=40)
+    found = teach(first, second, labels, per_class=10)
+    assert found.examples is None and "nothing but the labelled" in found.note
