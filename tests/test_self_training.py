@@ -133,5 +133,5 @@ def test_vectors_are_computed_once():
 
 def test_a_pool_of_nothing_but_the_labelled_examples_takes_no_part():
     first, second, labels = planted(0.5, count=40)
-    found = teach(first, second, labels, per_class=10)
+    found, _ = teach(first, second, labels, per_class=10)
     assert found.examples is None and "nothing but the labelled" in found.note
