@@ -18,6 +18,7 @@ VERBS = {
     "evaluate": "open the test split once and measure",
     "compare": "did adapting help? base against adapted",
     "embed": "turn data into vectors",
+    "push": "publish on the Hub: merged weights, processor, model card; reloaded and compared first",
     "run": "run a recipe: hf-ssl run RECIPE.yaml [--option value]",
     "check": "read the data, take one real step, estimate time and memory",
     "recipes": "hf-ssl recipes ls | show NAME | cp NAME [FOLDER]",
@@ -28,6 +29,7 @@ NEXT = {
     "evaluate": "AutoModel...from_pretrained('{output}/finetune/model')",
     "compare": "less {output}/compare/table.md",
     "embed": "python -c \"import pandas; print(pandas.read_parquet('{output}/embed/embeddings.parquet'))\"",
+    "push": "open the address above",
 }
 
 

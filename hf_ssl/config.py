@@ -146,12 +146,40 @@ class EmbedConfig(RunOptions, ModelOptions, DataOptions):
     max_length: int | None = option(None, "Longest input in tokens.")
 
 
+@dataclass
+class PushConfig(RunOptions):
+    """Publish a run's result on the Hub. The token is read from HF_TOKEN or `hf auth login`, never from an option."""
+
+    repo: str | None = option(None, "Where to: OWNER/NAME.")
+    what: Literal["auto", "model", "backbone", "adapter", "embeddings"] = option(
+        "auto", "The fine-tuned model, the adapted backbone, an adapter alone, or embed's vectors (as a dataset)."
+    )
+    adapter: bool = option(False, "Put the adapter beside the merged model, in the folder adapter/.")
+    licence: str | None = option(None, "Licence (default: that of the start checkpoint, when its card names one).")
+    base_model: str | None = option(
+        None, "Hub id of the start checkpoint, when the run started from a local copy; `none`: there is no such id."
+    )
+    private: bool = option(False, "Make the repository private.")
+    revision: str | None = option(None, "Branch to push to; made when it does not exist.")
+    create_pr: bool = option(False, "Open a pull request instead of changing the branch.")
+    dry_run: bool = option(False, "Stage and check everything, upload nothing; needs no network and no token.")
+    message: str = option("Upload with hf_ssl", "Commit message.")
+    title: str | None = option(None, "Heading of the card (default: from the repository's name).")
+    description: str | None = option(None, "A paragraph for the card.")
+    purpose: str | None = option(None, "What the model is for, in a sentence or two.")
+    datasets: list[str] = option([], "Hub ids of the data it was trained on, when they are on the Hub.")
+    eval_dataset: str | None = option(None, "Hub id of the test data: its results then go into .eval_results/ too.")
+    language: list[str] = option([], "Languages of the data, such as en.")
+    space: str | None = option(None, "Also publish a Gradio demo as the Space OWNER/NAME.")
+
+
 STAGES: dict[str, type] = {
     "pretrain": PretrainConfig,
     "finetune": FinetuneConfig,
     "evaluate": EvaluateConfig,
     "compare": CompareConfig,
     "embed": EmbedConfig,
+    "push": PushConfig,
 }
 
 
@@ -184,7 +212,7 @@ def resolve(stage: str, given: dict[str, Any], plugin_config: type | None = None
     """
     config_class = STAGES[stage]
     own, extra = _fields(config_class), _fields(plugin_config)
-    of_data = modality_fields(given)
+    of_data = modality_fields(given) if "modality_options" in own else {}
     needs_training = any(_key(name) not in {*own, *extra, *of_data} for name in given)
     training = training_fields() if needs_training else {}
     options = dict(given.get("modality_options") or {})
@@ -207,7 +235,7 @@ def resolve(stage: str, given: dict[str, Any], plugin_config: type | None = None
             problems.append(f"  {raw}: no such option of {stage}.{nearest(name, [*own, *extra, *of_data, *training])}")
     if problems:
         raise ConfigError(f"These options of {stage} are not right:\n" + "\n".join(problems))
-    config = config_class(**{**taken[0], "modality_options": options})
+    config = config_class(**taken[0], **({"modality_options": options} if "modality_options" in own else {}))
     return Resolved(stage, config, plugin_config(**taken[1]) if plugin_config else None, taken[3])
 
 

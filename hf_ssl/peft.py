@@ -296,10 +296,10 @@ def merge(
         raise ConfigError(f"{', '.join(kinds)} changes inputs, not weights, and cannot be merged. Save the adapter.")
     model = model.float().eval()  # bfloat16 would lose the small update; merge first, cast afterwards
     batch = _example(model, example_batch)
-    before = _outputs(model, batch)
+    before = outputs(model, batch)
     _unwrap_saved(model)
     merged = model.merge_and_unload(safe_merge=True)
-    after = _outputs(merged, batch)
+    after = outputs(merged, batch)
     worst = max(
         float((b - a).abs().max() / b.abs().max().clamp_min(1e-12)) for b, a in zip(before, after, strict=True)
     )
@@ -341,7 +341,8 @@ def _example(model: PeftModel, batch: Mapping[str, torch.Tensor] | None) -> dict
     return {name: value.to(device) for name, value in batch.items() if isinstance(value, torch.Tensor)}
 
 
-def _outputs(model: nn.Module, batch: dict[str, torch.Tensor]) -> list[torch.Tensor]:
+def outputs(model: nn.Module, batch: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
+    """Every floating-point output of a model for a batch, in order."""
     with torch.no_grad(), torch.random.fork_rng():
         torch.manual_seed(0)  # masked models draw a mask in eval mode too
         output = model(**batch)

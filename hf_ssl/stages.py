@@ -37,6 +37,7 @@ from hf_ssl.data import few_label_subset, open_test
 from hf_ssl.errors import ConfigError, DataError
 from hf_ssl.evaluation.monitor import Monitor, mean_loss
 from hf_ssl.models import load_model
+from hf_ssl.pushing import push
 from hf_ssl.run import RunDir, say, write_json
 from hf_ssl.training import arguments, predict, train
 
@@ -80,6 +81,8 @@ def pretrain(**options: Any) -> StageResult:
         schedule = continuation(objective, report.missing, config, args.learning_rate)
         result = train(objective, rows, args, folder, schedule=schedule, measure=monitor, resume=config.resume)
         summary = monitor.finish()
+        if hasattr(objective.model, "peft_config"):
+            peft.save_adapter(objective.model, folder / "adapter", run.ledger["base"]["id"], report.revision)
         model = objective.export()
         carried = pooler_of(model, model_id, revision, report)
         save_model(
@@ -238,9 +241,11 @@ def embed(**options: Any) -> StageResult:
     return StageResult(folder, entry["metrics"])
 
 
-__all__ = ["check", "compare", "embed", "evaluate", "finetune", "pretrain", "run_recipe"]
+__all__ = ["check", "compare", "embed", "evaluate", "finetune", "pretrain", "push", "run_recipe"]
 
-VERBS = {"pretrain": pretrain, "finetune": finetune, "evaluate": evaluate, "compare": compare, "embed": embed}
+VERBS = {
+    "pretrain": pretrain, "finetune": finetune, "evaluate": evaluate, "compare": compare, "embed": embed, "push": push,
+}  # fmt: skip
 
 
 def run_recipe(recipe: dict[str, Any]) -> dict[str, StageResult]:

@@ -19,6 +19,24 @@ HERE = Path(__file__).resolve().parent
 WRITE, READ = "hf_alice_write_0123456789abcdefghij", "hf_alice_read_0123456789abcdefghijk"
 OTHER, EXPIRED = "hf_bob_write_0123456789abcdefghijkl", "hf_alice_expired_0123456789abcdefgh"
 
+# What every client has at hand. The back-off of huggingface_hub is kept, the waiting is not.
+HEAD = """
+import io, os, pathlib, time
+import huggingface_hub as hub
+import huggingface_hub.utils._http as http
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, errors
+
+http.time = type("Clock", (), {"sleep": staticmethod(lambda seconds: None), "time": time.time, "perf_counter": time.perf_counter})
+api = HfApi()
+
+def status(call):
+    try:
+        call()
+    except errors.HfHubHTTPError as error:
+        return type(error).__name__, error.response.status_code
+    return "ok", 200
+"""
+
 
 class HubProcess:
     """The server as a process. Its state outlives it: `kill` and `start` again is a Hub that went down."""
@@ -93,7 +111,7 @@ class HubProcess:
     def client(self, code: str, home: Path, token: str | None = WRITE, timeout: float = 240) -> str:
         """Run Python in a fresh process with this server as the Hub; its standard output."""
         result = subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=timeout, check=False,
+            [sys.executable, "-c", HEAD + textwrap.dedent(code)], capture_output=True, text=True, timeout=timeout, check=False,
             env=self.environment(home, token), cwd=home,
         )  # fmt: skip
         assert result.returncode == 0, f"{result.stdout[-3000:]}\n{result.stderr[-3000:]}"

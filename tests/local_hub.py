@@ -97,12 +97,23 @@ class Store:
         os.replace(temporary, path)
 
     def create(self, kind: str, repo_id: str, private: bool) -> dict[str, Any]:
-        repo = {"kind": kind, "id": repo_id, "private": private, "gated": False, "allowed": [], "commits": {}, "refs": {}, "tags": {}}
+        repo = {
+            "kind": kind,
+            "id": repo_id,
+            "private": private,
+            "gated": False,
+            "allowed": [],
+            "commits": {},
+            "refs": {},
+            "tags": {},
+        }
         self.save(repo)
         self.commit(repo, "main", {}, "initial commit", add_attributes=True)
         return repo
 
-    def commit(self, repo: dict[str, Any], ref: str, files: dict[str, Any], title: str, add_attributes: bool = False) -> str:
+    def commit(
+        self, repo: dict[str, Any], ref: str, files: dict[str, Any], title: str, add_attributes: bool = False
+    ) -> str:
         if add_attributes:
             files = {".gitattributes": self.put(b"*.safetensors filter=lfs diff=lfs merge=lfs -text\n")}
         parent = repo["refs"].get(ref)
@@ -117,7 +128,12 @@ class Store:
         """Keep a small file's content; its id is git's."""
         digest = hashlib.sha256(content).hexdigest()
         (self.root / "blobs" / digest).write_bytes(content)
-        return {"oid": hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest(), "sha256": digest, "size": len(content), "lfs": False}
+        return {
+            "oid": hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest(),
+            "sha256": digest,
+            "size": len(content),
+            "lfs": False,
+        }
 
     def blob(self, digest: str) -> Path:
         if not re.fullmatch(r"[0-9a-f]{64}", digest):
@@ -180,7 +196,13 @@ class Handler(BaseHTTPRequestHandler):
             self.for_tests(method)
             return
         fault = self.server.fault_for(method, self.url.path)
-        entry = {"method": method, "path": self.url.path, "query": self.query, "fault": fault.action if fault else None, "user": self.user_name()}
+        entry = {
+            "method": method,
+            "path": self.url.path,
+            "query": self.query,
+            "fault": fault.action if fault else None,
+            "user": self.user_name(),
+        }
         self.server.log.append(entry)
         if fault is not None and fault.action == "die":
             os._exit(17)
@@ -227,7 +249,11 @@ class Handler(BaseHTTPRequestHandler):
             return
         data = content if isinstance(content, bytes) else json.dumps(content).encode()
         self.send_response(status)
-        for name, value in {"Content-Type": "application/json", "Content-Length": str(len(data)), **(headers or {})}.items():
+        for name, value in {
+            "Content-Type": "application/json",
+            "Content-Length": str(len(data)),
+            **(headers or {}),
+        }.items():
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
@@ -264,7 +290,11 @@ class Handler(BaseHTTPRequestHandler):
         return repo
 
     def files_at(self, repo: dict[str, Any], revision: str) -> tuple[str, dict[str, Any]]:
-        sha = repo["refs"].get(revision) or repo["tags"].get(revision) or (revision if revision in repo["commits"] else None)
+        sha = (
+            repo["refs"].get(revision)
+            or repo["tags"].get(revision)
+            or (revision if revision in repo["commits"] else None)
+        )
         if sha is None:
             raise Refused(404, f"Invalid rev id: {revision}", "RevisionNotFound")
         return sha, repo["commits"][sha]["files"]
@@ -292,7 +322,14 @@ class Handler(BaseHTTPRequestHandler):
             user, organisations = self.identity("read") or ("", [])
             token = self.headers["Authorization"].removeprefix("Bearer ")
             role = {"accessToken": {"role": TOKENS[token][1], "displayName": "test"}}
-            self.reply({"type": "user", "name": user, "orgs": [{"name": name, "type": "org"} for name in organisations], "auth": role})
+            self.reply(
+                {
+                    "type": "user",
+                    "name": user,
+                    "orgs": [{"name": name, "type": "org"} for name in organisations],
+                    "auth": role,
+                }
+            )
         elif parts == ["validate-yaml"]:
             self.validate_yaml()
         elif parts[:1] == ["repos"]:
@@ -366,7 +403,9 @@ class Handler(BaseHTTPRequestHandler):
             sha, found = self.files_at(repo, tail[0])[0], []
             while sha:
                 commit = repo["commits"][sha]
-                found.append({"id": sha, "title": commit["title"], "message": "", "date": _iso(commit["date"]), "authors": []})
+                found.append(
+                    {"id": sha, "title": commit["title"], "message": "", "date": _iso(commit["date"]), "authors": []}
+                )
                 sha = commit["parent"]
             self.reply(found)
         elif verb in ("branch", "tag"):
@@ -383,7 +422,9 @@ class Handler(BaseHTTPRequestHandler):
     def info(self, kind: str, repo_id: str, revision: str) -> None:
         repo = self.repo(kind, repo_id)
         sha, files = self.files_at(repo, revision)
-        siblings = [{"rfilename": name, "size": entry["size"], "blobId": entry["oid"]} for name, entry in files.items()]
+        siblings = [
+            {"rfilename": name, "size": entry["size"], "blobId": entry["oid"]} for name, entry in files.items()
+        ]
         card = self.card_of(files)
         self.reply(
             {
@@ -413,7 +454,9 @@ class Handler(BaseHTTPRequestHandler):
             big = item["size"] >= LFS_FROM or item["path"].endswith(BINARY)
             there = files.get(item["path"])
             oid = None if there is None else there["sha256"] if there["lfs"] else there["oid"]
-            answer.append({"path": item["path"], "uploadMode": "lfs" if big else "regular", "shouldIgnore": False, "oid": oid})
+            answer.append(
+                {"path": item["path"], "uploadMode": "lfs" if big else "regular", "shouldIgnore": False, "oid": oid}
+            )
         self.reply({"files": answer})
 
     def commit(self, kind: str, repo_id: str, revision: str) -> None:
@@ -435,12 +478,21 @@ class Handler(BaseHTTPRequestHandler):
                 blob = self.server.store.blob(value["oid"])
                 if not blob.is_file():
                     raise Refused(400, f"LFS pointer {value['oid']} points to a file that was never uploaded")
-                files[value["path"]] = {"oid": hashlib.sha1(value["oid"].encode()).hexdigest(), "sha256": value["oid"], "size": blob.stat().st_size, "lfs": True}
+                files[value["path"]] = {
+                    "oid": hashlib.sha1(value["oid"].encode()).hexdigest(),
+                    "sha256": value["oid"],
+                    "size": blob.stat().st_size,
+                    "lfs": True,
+                }
             elif key == "deletedFile":
                 if files.pop(value["path"], None) is None:
                     raise Refused(404, "A file with this name doesn't exist", "EntryNotFound")
             elif key == "deletedFolder":
-                files = {name: entry for name, entry in files.items() if not name.startswith(value["path"].rstrip("/") + "/")}
+                files = {
+                    name: entry
+                    for name, entry in files.items()
+                    if not name.startswith(value["path"].rstrip("/") + "/")
+                }
         if revision not in repo["refs"]:
             raise Refused(400, f"{revision} is not a branch")
         ref, number = revision, 0
@@ -486,7 +538,11 @@ class Handler(BaseHTTPRequestHandler):
     def refs(self, kind: str, repo_id: str) -> None:
         repo = self.repo(kind, repo_id)
         pulls = [name for name in repo["refs"] if name.startswith("refs/pr/")]
-        named = [{"name": n, "ref": f"refs/heads/{n}", "targetCommit": repo["refs"][n]} for n in repo["refs"] if n not in pulls]
+        named = [
+            {"name": n, "ref": f"refs/heads/{n}", "targetCommit": repo["refs"][n]}
+            for n in repo["refs"]
+            if n not in pulls
+        ]
         tags = [{"name": n, "ref": f"refs/tags/{n}", "targetCommit": sha} for n, sha in repo["tags"].items()]
         requests = [{"name": n, "ref": n, "targetCommit": repo["refs"][n]} for n in pulls]
         self.reply({"branches": named, "tags": tags, "converts": [], "pullRequests": requests})
@@ -519,7 +575,10 @@ class Handler(BaseHTTPRequestHandler):
                 if size > PART:
                     count = -(-size // PART)
                     parts = {f"{n}": f"{self.server.url}/lfs/part/{oid}/{n}" for n in range(1, count + 1)}
-                    upload = {"href": f"{self.server.url}/lfs/complete/{oid}?size={size}", "header": {"chunk_size": str(PART), **parts}}
+                    upload = {
+                        "href": f"{self.server.url}/lfs/complete/{oid}?size={size}",
+                        "header": {"chunk_size": str(PART), **parts},
+                    }
                 answer["actions"] = {"upload": upload, "verify": {"href": f"{self.server.url}/lfs/verify"}}
             objects.append(answer)
         self.reply({"transfer": "basic", "objects": objects})

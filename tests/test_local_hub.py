@@ -16,27 +16,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]:
     hub.stop()
 
 
-HEAD = """
-import hashlib, io, os, pathlib, time
-import huggingface_hub as hub
-from huggingface_hub import HfApi, CommitOperationAdd, CommitOperationDelete, errors
-import huggingface_hub.utils._http as http
-http.time.sleep = lambda seconds: None      # the client's back-off, without the waiting
-api = HfApi()
-def status(call):
-    try:
-        call()
-    except errors.HfHubHTTPError as error:
-        return type(error).__name__, error.response.status_code
-    return "ok", 200
-"""
-
-
 def test_create_upload_download(server: HubProcess, tmp_path: Path) -> None:
     """A large file goes up in parts; what comes down is the same; a second upload is no commit; ranges; revisions."""
     out = server.client(
-        HEAD
-        + f"""
+        f"""
         folder = pathlib.Path("{tmp_path}/up"); folder.mkdir()
         (folder / "model.safetensors").write_bytes(os.urandom(20 << 20))
         (folder / "config.json").write_text("{{}}")
@@ -61,7 +44,7 @@ def test_create_upload_download(server: HubProcess, tmp_path: Path) -> None:
             assert file.read(100) == (folder / "model.safetensors").read_bytes()[5 << 20:][:100]
         print(sorted(f.path for f in api.list_repo_tree("alice/one", recursive=True)))
         print([c.title for c in api.list_repo_commits("alice/one")][-1])
-        """.replace("\n        ", "\n"),
+        """,
         tmp_path,
     )
     lines = out.splitlines()
@@ -72,8 +55,7 @@ def test_create_upload_download(server: HubProcess, tmp_path: Path) -> None:
 
 def test_who_may_what(server: HubProcess, tmp_path: Path) -> None:
     out = server.client(
-        HEAD
-        + f"""
+        f"""
         api.create_repo("acme/secret", private=True)
         api.upload_file(path_or_fileobj=b"x", path_in_repo="a.txt", repo_id="acme/secret")
         bob, reader, expired, nobody = (HfApi(token=t) for t in ("{OTHER}", "{READ}", "{EXPIRED}", False))
@@ -90,7 +72,7 @@ def test_who_may_what(server: HubProcess, tmp_path: Path) -> None:
         print(status(lambda: hub.hf_hub_download("alice/gated", "a.txt", token="{OTHER}")))
         print(pathlib.Path(hub.hf_hub_download("alice/gated", "a.txt", token="{WRITE}")).read_text())
         print(status(lambda: bob.upload_file(path_or_fileobj=b"y", path_in_repo="a.txt", repo_id="alice/gated")))
-        """.replace("\n        ", "\n"),
+        """,
         tmp_path,
     )
     assert out.splitlines() == [
@@ -102,12 +84,13 @@ def test_who_may_what(server: HubProcess, tmp_path: Path) -> None:
 def test_conflicts_retries_and_missing_things(server: HubProcess, tmp_path: Path) -> None:
     """412 on a stale parent; 429 and 5xx are retried by the client; 404s carry the code the client looks for."""
     server.heal()
-    server.plant(method="POST", path="/api/models/alice/two/preupload", status=429, times=1, headers={"Retry-After": "0"})
+    server.plant(
+        method="POST", path="/api/models/alice/two/preupload", status=429, times=1, headers={"Retry-After": "0"}
+    )
     server.plant(method="PUT", path="/lfs/blob/", status=503, times=2)
     server.plant(method="POST", path="/api/models/alice/two/preupload", action="drop", times=1, skip=1)
     out = server.client(
-        HEAD
-        + """
+        """
         api.create_repo("alice/two")
         start = api.model_info("alice/two").sha
         add = lambda name, content=b"1": [CommitOperationAdd(name, content)]
@@ -128,7 +111,7 @@ def test_conflicts_retries_and_missing_things(server: HubProcess, tmp_path: Path
             api.create_commit("alice/two", add("README.md", b"---\\ntags: one\\n---\\n"), commit_message="bad card")
         except ValueError as error:
             print("card refused")
-        """.replace("\n        ", "\n"),
+        """,
         tmp_path,
     )
     assert out.splitlines() == [
@@ -149,11 +132,11 @@ def test_a_server_that_dies_is_gone_on_with(server: HubProcess, tmp_path: Path) 
     server.heal()
     server.plant(method="POST", path="/lfs/verify", action="die", skip=2)
     with pytest.raises(AssertionError):
-        server.client((HEAD + upload).replace("\n        ", "\n"), tmp_path)
+        server.client(upload, tmp_path)
     server.wait_for_death()
     assert set(server.files("models/alice/three")) == {".gitattributes"}, "no commit, so nothing half-done to see"
     server.start()
-    assert server.client((HEAD + upload).replace("\n        ", "\n"), tmp_path).strip() == "('ok', 200)"
+    assert server.client(upload, tmp_path).strip() == "('ok', 200)"
     sent = [entry for entry in server.ask("log") if entry["path"].startswith("/lfs/blob/")]
     assert len(sent) == 1, "three of four blobs were there already"
     assert len(server.files("models/alice/three")) == 5
@@ -163,8 +146,7 @@ def test_libraries_load_from_it(server: HubProcess, tmp_path: Path) -> None:
     """transformers, peft, timm and datasets, each in the way a user types it, from another process than the upload."""
     pytest.importorskip("timm")
     server.client(
-        HEAD
-        + """
+        """
         import datasets, peft, timm, torch, tiny
         torch.manual_seed(0)
         model = tiny.tiny_bert(); model.push_to_hub("alice/bert"); tiny.tiny_tokenizer("bert").push_to_hub("alice/bert")
@@ -175,7 +157,7 @@ def test_libraries_load_from_it(server: HubProcess, tmp_path: Path) -> None:
         timm.models.push_to_hf_hub(net, "alice/vit")
         rows = datasets.Dataset.from_dict({"text": ["a", "b", "c"], "label": [0, 1, 0]})
         datasets.DatasetDict(train=rows, test=rows.select([0])).push_to_hub("alice/rows")
-        """.replace("\n        ", "\n"),
+        """,
         tmp_path,
     )
     out = server.client(

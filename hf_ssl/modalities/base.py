@@ -117,6 +117,15 @@ class Modality:
         """How a checkpoint wants its output pooled."""
         return "mean"
 
+    def made_up(self) -> list[Any]:
+        """A few made-up raw values (nobody's data), always the same: what a published model is tried on.
+
+        Returns:
+            Strings, PIL images, or float arrays, as the modality's transformers pipeline takes them; empty where there
+            is no pipeline, and the model is then tried on tensors alone.
+        """
+        return []
+
     def embed(
         self,
         backbone: nn.Module,

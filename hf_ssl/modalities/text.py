@@ -112,6 +112,9 @@ class Text(Modality):
             "words_max": int(counts.max()), "words_total": int(counts.sum()),
         }  # fmt: skip
 
+    def made_up(self) -> list[Any]:
+        return ["The bridge was closed after the storm.", "A quiet week, they said; then the numbers came in."]
+
     def encode(self, processor: Any, values: Sequence[Any], max_length: int | None = None) -> list[dict[str, Any]]:
         """Token ids of each text (or pair), truncated to the model's window, not padded."""
         limit = max_length or window(processor)
