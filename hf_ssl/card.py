@@ -75,6 +75,8 @@ def write_card(folder: Path, run: Path, ledger: dict[str, Any], facts: Facts, ex
         HubError: the card would be longer than anybody can read.
     """
     tables = _tables(run / "compare" / "table.json", folder) if facts.kind in ("model", "backbone", "adapter") else []
+    described = run / "data" / "report.json"
+    report = json.loads(described.read_text(encoding="utf-8")) if described.is_file() else {}
     stages = ledger["stages"]
     own, fields = kept_text(existing), _metadata(facts)
     environment = Environment(
@@ -84,8 +86,8 @@ def write_card(folder: Path, run: Path, ledger: dict[str, Any], facts: Facts, ex
         title=facts.title or facts.repo.partition("/")[2].replace("-", " ").replace("_", " "),
         lead=_lead(facts), description=facts.description, usage=facts.usage, printed=facts.printed, adapter=facts.adapter,
         purpose=facts.purpose or _purpose(facts), limits=_limits(facts, tables), kept=f"{BEGIN}\n{own}\n{END}",
-        metrics=_metrics(stages) if facts.kind == "model" else None, tables=tables, stages=_stages(stages, facts),
-        data=_data(run / "data" / "report.json", ledger, facts), cost=_cost(stages, facts),
+        metrics=_metrics(stages, report) if facts.kind == "model" else None, tables=tables, stages=_stages(stages, facts),
+        data=_data(report, ledger, facts), cost=_cost(stages, facts),
         versions=", ".join(f"{name} {version}" for name, version in sorted(ledger.get("versions", {}).items())),
         citations=[facts.paper] if facts.paper and facts.kind != "embeddings" else [],
     )  # fmt: skip
@@ -243,14 +245,20 @@ def _curves(table: dict[str, Any]) -> list[Curve]:
     ]
 
 
-def _metrics(stages: dict[str, Any]) -> dict[str, Any] | None:
-    for stage, split in (("evaluate", None), ("finetune", "validation")):
+def _metrics(stages: dict[str, Any], report: dict[str, Any]) -> dict[str, Any] | None:
+    """Numbers of the test split when it was measured, else of validation, and how they came about."""
+    for stage in ("evaluate", "finetune"):
         entry = stages.get(stage, {})
-        values = entry.get("metrics", {}) if split is None else entry.get("metrics", {}).get("validation", {})
+        values = entry.get("metrics", {})
+        values = values if stage == "evaluate" else values.get("validation", {})
+        split = entry.get("options", {}).get("options", {}).get("split", "test") if stage == "evaluate" else "validation"
         numbers = [(name, f"{value:.4f}") for name, value in values.items() if isinstance(value, float)]
         if numbers:
-            name = split or entry.get("options", {}).get("options", {}).get("split", "test")
-            return {"split": name, "examples": entry.get("metrics", {}).get("examples") or "the", "values": numbers}
+            opened = len(report.get("test_opened", ()))
+            said = f"The test split was opened {opened} time{'s' * (opened != 1)} in all."
+            if split == "validation":
+                said = "These numbers steered the training and are better than those on unseen data."
+            return {"split": split, "examples": report.get("rows", {}).get(split, "the"), "values": numbers, "said": said}
     return None
 
 
@@ -293,8 +301,7 @@ def _plain_word(value: Any) -> bool:
     return isinstance(value, str) and re.fullmatch(r"[\w.+-]+", value) is not None
 
 
-def _data(path: Path, ledger: dict[str, Any], facts: Facts) -> str:
-    report = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+def _data(report: dict[str, Any], ledger: dict[str, Any], facts: Facts) -> str:
     rows = ", ".join(f"{count:,} {split}" for split, count in report.get("rows", {}).items())
     named = ", ".join(f"[{name}](https://huggingface.co/datasets/{name})" for name in facts.datasets)
     print_ = ledger.get("data", {}).get("fingerprint", "unknown")

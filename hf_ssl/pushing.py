@@ -93,8 +93,8 @@ def choose(run: RunDir, config: PushConfig) -> Artefact:
     stage = "finetune" if "finetune" in done and what != "backbone" else "pretrain"
     needed = {"model": "finetune", "backbone": "pretrain"}.get(what, stage)
     run.need(needed, f"Run `hf-ssl {needed}` with this --output first, or publish something else with --what.")
-    model = Path(run.stage(needed)["outputs"]["model"])
-    artefact = Artefact(what, model, *_served(run, needed))
+    # Not the path in the ledger: a run folder may have been moved.
+    artefact = Artefact(what, run.path / needed / "model", *_served(run, needed))
     if what == "adapter":
         _as_adapter(run, artefact, needed)
     return artefact
@@ -123,12 +123,13 @@ def _as_adapter(run: RunDir, artefact: Artefact, stage: str) -> None:
         method = run.stage(stage)["options"]["options"].get("peft")
         raise HubError(f"The {stage} of {run.path} made no adapter (--peft {method}). Publish the whole model instead.")
     base = str(json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))["base_model_name_or_path"])
-    own = run.stage("pretrain").get("outputs", {}).get("model")
+    recorded = run.stage("pretrain").get("outputs", {}).get("model")
     artefact.options = {}
     if stage == "finetune":
         artefact.options = {"num_labels": _number_of_labels(artefact.source)}
         artefact.options = {key: value for key, value in artefact.options.items() if value}
-    if own is not None and Path(base) == Path(own):
+    if recorded is not None and Path(base) == Path(recorded):
+        own = str(run.path / "pretrain" / "model")
         published = run.ledger.get("hub", {}).get("backbone", {})
         artefact.base_source, artefact.base_id, artefact.base_revision = own, published.get("repo"), published.get("commit")
         if artefact.base_id is None:

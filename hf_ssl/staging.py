@@ -70,8 +70,16 @@ def stage_model(artefact: Artefact, processor: Any, folder: Path) -> list[str]:
     model.config.architectures = [type(model).__name__]
     with quiet():
         model.save_pretrained(folder)
+        written = {path.name for path in folder.iterdir()}
         if processor is not None:
             processor.save_pretrained(folder)
+    absent = sorted({path.name for path in folder.iterdir()} - written - {path.name for path in artefact.source.iterdir()})
+    if absent:
+        # transformers 5 makes a tokenizer with an empty vocabulary where there is none, without a word.
+        raise HubError(
+            f"{artefact.source} has no {', '.join(absent)}: the processor beside the weights is lost. Save the right one there "
+            "with processor.save_pretrained(folder), or run the stage again with --overwrite."
+        )
     if processor is not None and hasattr(processor, "get_vocab"):
         check_vocabulary(model, processor)
     clean(folder)
