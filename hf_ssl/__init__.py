@@ -9,7 +9,8 @@ __version__ = "0.1.0"
 
 _HOME = {
     "load_data": "data", "open_test": "data", "few_label_subset": "data", "load_model": "models", "load_processor": "models",
-    "pretrain": "stages", "finetune": "stages", "evaluate": "stages", "compare": "stages", "embed": "stages", "push": "stages", "run_recipe": "stages",
+    "pretrain": "stages", "finetune": "stages", "evaluate": "stages", "compare": "stages", "embed": "stages", "push": "stages",
+    "run_recipe": "stages",
     "check": "stages", "Objective": "objectives.base", "Task": "tasks.base", "Modality": "modalities.base",
     "HfSslError": "errors",
 }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import Any
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from hf_ssl.config import STAGES, DataOptions, RunOptions
 from hf_ssl.errors import HubError
 from hf_ssl.plot import Curve, curves_svg
 
@@ -80,7 +82,10 @@ def write_card(folder: Path, run: Path, ledger: dict[str, Any], facts: Facts, ex
     stages = ledger["stages"]
     own, fields = kept_text(existing), _metadata(facts)
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
+        loader=FileSystemLoader(Path(__file__).parent),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
     )
     body = environment.get_template("card.md.j2").render(
         title=facts.title or facts.repo.partition("/")[2].replace("-", " ").replace("_", " "),
@@ -93,7 +98,9 @@ def write_card(folder: Path, run: Path, ledger: dict[str, Any], facts: Facts, ex
     )  # fmt: skip
     text = f"---\n{yaml.safe_dump(merge_metadata(existing, fields), sort_keys=True, allow_unicode=True)}---\n\n{_tidy(body)}"
     if len(text) > LONGEST:
-        raise HubError(f"The card has {len(text):,} characters; at most {LONGEST:,} are published. Shorten your own text in it.")
+        raise HubError(
+            f"The card has {len(text):,} characters; at most {LONGEST:,} are published. Shorten your own text in it."
+        )
     (folder / "README.md").write_text(text, encoding="utf-8")
     return text
 
@@ -114,7 +121,9 @@ def merge_metadata(existing: str | None, fields: dict[str, Any]) -> dict[str, An
     try:
         before = yaml.safe_load(match["fields"]) if match else {}
     except yaml.YAMLError as error:
-        raise HubError(f"The card on the Hub has metadata that are not YAML ({error}). Repair or delete it there.") from error
+        raise HubError(
+            f"The card on the Hub has metadata that are not YAML ({error}). Repair or delete it there."
+        ) from error
     before = before if isinstance(before, dict) else {}
     tags = list(dict.fromkeys([*fields["tags"], *(before.get("tags") or [])]))
     return {**before, **fields, "tags": tags}
@@ -123,40 +132,8 @@ def merge_metadata(existing: str | None, fields: dict[str, Any]) -> dict[str, An
 def split_licence(licence: str) -> dict[str, str]:
     """The Hub's fields for a licence: an identifier of its list, else `other` and the name."""
     known = licence.strip().lower()
-    return {"license": known} if known in LICENCES else {"license": "other", "license_name": re.sub(r"\s+", "-", known)}
-
-
-def usage_lines(facts_repo: str, auto_class: str, pipeline_tag: str | None, modality: Any, config: dict[str, Any]) -> str:
-    """Three lines that load and use the model; `reloading` runs them as they stand."""
-    text = "The bridge was closed after the storm."
-    if pipeline_tag == "fill-mask":
-        return f'from transformers import pipeline\nfill = pipeline("fill-mask", model="{facts_repo}")\nprint(fill("Good " + fill.tokenizer.mask_token + "."))'
-    if pipeline_tag is not None and pipeline_tag.endswith("classification"):
-        example = {"image": "photo.png", "audio": "clip.wav"}.get(str(modality.processor), text)
-        return f'from transformers import pipeline\nclassify = pipeline("{pipeline_tag}", model="{facts_repo}")\nprint(classify("{example}"))'
-    if modality.processor == "text":
-        return (
-            f'from transformers import {auto_class}, AutoTokenizer\nmodel, tokenizer = ({auto_class}.from_pretrained("{facts_repo}"), '
-            f'AutoTokenizer.from_pretrained("{facts_repo}"))\nprint(model(**tokenizer("{text}", return_tensors="pt"))[0].shape)'
-        )
-    if modality.processor in ("image", "audio") and pipeline_tag is not None:
-        example = "photo.png" if modality.processor == "image" else "clip.wav"
-        return f'from transformers import pipeline\nserve = pipeline("{pipeline_tag}", model="{facts_repo}")\nprint(len(serve("{example}")[0]))'
-    shape = f"(1, {config['context_length']}, {config['num_input_channels']})" if "context_length" in config else ""
-    if shape:
-        return (
-            f'import torch\nfrom transformers import {auto_class}\nprint({auto_class}.from_pretrained("{facts_repo}")(torch.zeros{shape})[0].shape)'
-        )
-    return f'from transformers import {auto_class}\nmodel = {auto_class}.from_pretrained("{facts_repo}")\nprint(type(model).__name__)'
-
-
-def adapter_usage(repo: str, auto_class: str, base: str, revision: str | None, options: dict[str, Any]) -> str:
-    """The same for an adapter."""
-    given = "".join(f", {name}={value!r}" for name, value in options.items())
-    at = f', revision="{revision}"' if revision else ""
     return (
-        f"from peft import PeftModel\nfrom transformers import {auto_class}\n"
-        f'model = PeftModel.from_pretrained({auto_class}.from_pretrained("{base}"{at}{given}), "{repo}")'
+        {"license": known} if known in LICENCES else {"license": "other", "license_name": re.sub(r"\s+", "-", known)}
     )
 
 
@@ -178,7 +155,11 @@ def _metadata(facts: Facts) -> dict[str, Any]:
 
 
 def _lead(facts: Facts) -> str:
-    base = f"[{facts.base_id}](https://huggingface.co/{facts.base_id})" if facts.base_id else "a checkpoint of its own maker"
+    base = (
+        f"[{facts.base_id}](https://huggingface.co/{facts.base_id})"
+        if facts.base_id
+        else "a checkpoint of its own maker"
+    )
     at = f" (revision `{facts.base_revision}`)" if facts.base_id and facts.base_revision else ""
     what = {
         "model": f"{base}{at}, adapted to a domain by self-supervised training on unlabelled data and fine-tuned for {facts.task}.",
@@ -199,9 +180,14 @@ def _purpose(facts: Facts) -> str:
 
 
 def _limits(facts: Facts, tables: list[dict[str, Any]]) -> list[str]:
-    limits = [f"Licence: {facts.licence}" + (", that of the start checkpoint unless its authors say otherwise." if facts.base_id else ".")]
+    limits = [
+        f"Licence: {facts.licence}"
+        + (", that of the start checkpoint unless its authors say otherwise." if facts.base_id else ".")
+    ]
     if facts.kind != "embeddings":
-        limits.append("Nothing is known of data from elsewhere than the domain described below; errors and biases of the start checkpoint remain.")
+        limits.append(
+            "Nothing is known of data from elsewhere than the domain described below; errors and biases of the start checkpoint remain."
+        )
     if tables and not any("helped" in table["verdict"] for table in tables):
         limits.append("Adapting the checkpoint to the domain was not shown to help here (table below).")
     return limits
@@ -251,14 +237,21 @@ def _metrics(stages: dict[str, Any], report: dict[str, Any]) -> dict[str, Any] |
         entry = stages.get(stage, {})
         values = entry.get("metrics", {})
         values = values if stage == "evaluate" else values.get("validation", {})
-        split = entry.get("options", {}).get("options", {}).get("split", "test") if stage == "evaluate" else "validation"
+        split = (
+            entry.get("options", {}).get("options", {}).get("split", "test") if stage == "evaluate" else "validation"
+        )
         numbers = [(name, f"{value:.4f}") for name, value in values.items() if isinstance(value, float)]
         if numbers:
             opened = len(report.get("test_opened", ()))
             said = f"The test split was opened {opened} time{'s' * (opened != 1)} in all."
             if split == "validation":
                 said = "These numbers steered the training and are better than those on unseen data."
-            return {"split": split, "examples": report.get("rows", {}).get(split, "the"), "values": numbers, "said": said}
+            return {
+                "split": split,
+                "examples": report.get("rows", {}).get(split, "the"),
+                "values": numbers,
+                "said": said,
+            }
     return None
 
 
@@ -282,19 +275,25 @@ def _stages(stages: dict[str, Any], facts: Facts) -> list[dict[str, str]]:
 
 def _settings(stage: str, given: dict[str, Any]) -> str:
     """Options that differ from their defaults, without those that name places or data."""
-    import dataclasses
-
-    from hf_ssl.config import STAGES, DataOptions, RunOptions
-
-    unsaid = {item.name for kind in (DataOptions, RunOptions) for item in dataclasses.fields(kind)} - {"seed"} | {"model", "revision"}
+    unsaid = {item.name for kind in (DataOptions, RunOptions) for item in dataclasses.fields(kind)} - {"seed"} | {
+        "model",
+        "revision",
+    }
     changed = dict(given.get("training", {}))
     for item in dataclasses.fields(STAGES[stage]):
-        default = item.default if item.default is not dataclasses.MISSING else item.default_factory()  # type: ignore[misc]
-        value = given.get("options", {}).get(item.name, default)
+        value = given.get("options", {}).get(item.name, default := _default(item))
         if item.name not in unsaid and value != default:
             changed[item.name] = value
-    safe = {name: value for name, value in changed.items() if isinstance(value, (int, float, bool)) or _plain_word(value)}
+    safe = {
+        name: value for name, value in changed.items() if isinstance(value, (int, float, bool)) or _plain_word(value)
+    }
     return ", ".join(f"`{name}={value}`" for name, value in sorted(safe.items()))
+
+
+def _default(item: dataclasses.Field[Any]) -> Any:
+    if item.default_factory is not dataclasses.MISSING:
+        return item.default_factory()
+    return item.default
 
 
 def _plain_word(value: Any) -> bool:
@@ -305,10 +304,17 @@ def _data(report: dict[str, Any], ledger: dict[str, Any], facts: Facts) -> str:
     rows = ", ".join(f"{count:,} {split}" for split, count in report.get("rows", {}).items())
     named = ", ".join(f"[{name}](https://huggingface.co/datasets/{name})" for name in facts.datasets)
     print_ = ledger.get("data", {}).get("fingerprint", "unknown")
-    parts = [f"{named or 'Not published.'} Rows: {rows or 'unknown'}.", f"Fingerprint of the content of all splits: `{print_}`."]
+    parts = [
+        f"{named or 'Not published.'} Rows: {rows or 'unknown'}.",
+        f"Fingerprint of the content of all splits: `{print_}`.",
+    ]
     leaks = report.get("leaks")
     if leaks is not None:
-        found = f"{len(leaks)} kinds of overlap were found and handled (`{report.get('leakage')}`)" if leaks else "no overlap was found"
+        found = (
+            f"{len(leaks)} kinds of overlap were found and handled (`{report.get('leakage')}`)"
+            if leaks
+            else "no overlap was found"
+        )
         parts.append(f"Pool and training data were compared with validation and test, exactly and nearly: {found}.")
     if facts.kind == "embeddings":
         parts.append("`id` is a hash; whoever has the data can make it again, nobody can read the data out of it.")
@@ -316,7 +322,9 @@ def _data(report: dict[str, Any], ledger: dict[str, Any], facts: Facts) -> str:
 
 
 def _cost(stages: dict[str, Any], facts: Facts) -> str:
-    names = {"model": ("pretrain", "finetune"), "backbone": ("pretrain",)}.get(facts.kind, ("pretrain", "finetune", "embed"))
+    names = {"model": ("pretrain", "finetune"), "backbone": ("pretrain",)}.get(
+        facts.kind, ("pretrain", "finetune", "embed")
+    )
     spent = {name: stages[name].get("seconds", 0) for name in names if stages.get(name, {}).get("status") == "done"}
     each = ", ".join(f"{name} {seconds / 60:.1f} min" for name, seconds in spent.items())
     return f"Wall time: {each or 'not recorded'}."

@@ -26,6 +26,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import validate_repo_id
 
 from hf_ssl.errors import HubError
@@ -105,7 +106,10 @@ def connect(target: Target, token: str | None) -> HfApi:
     except LocalTokenNotFoundError as error:
         raise HubError("No access token was found. Log in with `hf auth login`, or set HF_TOKEN.") from error
     except FAILURES as error:
-        raise HubError(f"{_reason(error, 401, 'The Hub does not accept the access token (expired or revoked?). Make a new one, then `hf auth login`')}") from error  # fmt: skip
+        refused = (
+            "The Hub does not accept the access token (expired or revoked?). Make a new one, then `hf auth login`."
+        )
+        raise HubError(refused if _status(error) == 401 else f"Logging in failed: {_reason(error)}") from error
     owner = target.repo.partition("/")[0]
     mine = [account["name"], *(item["name"] for item in account.get("orgs", ()))]
     if owner not in mine and not target.create_pr:
@@ -126,8 +130,7 @@ def look(api: HfApi, target: Target) -> Remote:
             info = api.repo_info(target.repo, repo_type=target.repo_type, revision=target.branch)
         except RevisionNotFoundError:
             info = api.repo_info(target.repo, repo_type=target.repo_type)
-        entries = api.list_repo_tree(target.repo, recursive=True, revision=info.sha, repo_type=target.repo_type)
-        files = {item.path: item.lfs.sha256 if item.lfs else item.blob_id for item in entries if hasattr(item, "blob_id")}
+        files = _files(api, target, str(info.sha))
         remote = Remote(True, bool(info.private), info.sha, files)
         remote.readme = _read(api, target, "README.md", remote)
         manifest = _read(api, target, "hf_ssl.json", remote)
@@ -142,6 +145,13 @@ def look(api: HfApi, target: Target) -> Remote:
             listed = json.loads(manifest).get("files", [])
             remote.managed = [str(name) for name in listed] if isinstance(listed, list) else []
     return remote
+
+
+def _files(api: HfApi, target: Target, commit: str) -> dict[str, str]:
+    """Path → content id of every file at a commit."""
+    entries = api.list_repo_tree(target.repo, recursive=True, revision=commit, repo_type=target.repo_type)
+    files = [item for item in entries if isinstance(item, RepoFile)]
+    return {item.path: str(item.lfs.sha256 if item.lfs else item.blob_id) for item in files}
 
 
 def _read(api: HfApi, target: Target, name: str, remote: Remote) -> str | None:
@@ -170,10 +180,10 @@ def confirm_base(api: HfApi, base_id: str, revision: str | None, weights_sha: st
         ) from error
     except FAILURES as error:
         raise HubError(f"{base_id} cannot be looked up: {_reason(error)}") from error
-    there = {item.lfs.sha256 for item in listed if getattr(item, "lfs", None)}
+    there = {str(item.lfs.sha256) for item in listed if isinstance(item, RepoFile) and item.lfs}
     if weights_sha and there and weights_sha not in there:
         raise HubError(
-            f"The run did not start from the weights that {base_id} has at {info.sha[:8]}: theirs have the SHA-256 "
+            f"The run did not start from the weights that {base_id} has at {str(info.sha)[:8]}: theirs have the SHA-256 "
             f"{next(iter(there))[:12]}…, the run's {weights_sha[:12]}…. Name the right checkpoint with --base_model."
         )
     return info.sha
@@ -188,7 +198,9 @@ def dataset_revision(api: HfApi, name: str) -> str:
     try:
         return str(api.dataset_info(name).sha)
     except RepositoryNotFoundError as error:
-        raise HubError(f"The Hub has no dataset {name!r}, so the card must not name it (--datasets, --eval_dataset).") from error
+        raise HubError(
+            f"The Hub has no dataset {name!r}, so the card must not name it (--datasets, --eval_dataset)."
+        ) from error
     except FAILURES as error:
         raise HubError(f"The dataset {name} cannot be looked up: {_reason(error)}") from error
 
@@ -218,15 +230,14 @@ def publish(
         if pending:
             _show(api, target, note)
         return Published(url, str(remote.head), [])
-    made = pending and set(remote.files) <= LEFT_BY_THE_HUB
-    if not remote.exists:
-        _create(api, target, for_new)
-        made = True
-        note(True)
+    made = not remote.exists or (pending and set(remote.files) <= LEFT_BY_THE_HUB)
     operations: list[Any] = [CommitOperationAdd(name, local[name]) for name in changed]
     operations += [CommitOperationDelete(name, is_folder=False) for name in stale]
     left = "What was there before is unchanged."
     try:
+        if not remote.exists:
+            note(True)
+            _create(api, target, for_new)
         _branch(api, target)
         commit = _commit(api, target, operations, message, remote.head)
         left = f"The commit {commit.oid} is there; the one before it can be restored from the history."
@@ -254,11 +265,15 @@ def content_ids(path: Path) -> set[str]:
 
 def _refuse_mismatch(target: Target, remote: Remote, pending: bool) -> None:
     if target.create_pr and not remote.exists:
-        raise HubError(f"{target.repo} does not exist, so there is nothing to open a pull request on. Push without --create_pr.")
+        raise HubError(
+            f"{target.repo} does not exist, so there is nothing to open a pull request on. Push without --create_pr."
+        )
     if target.create_pr and target.revision not in (None, "main"):
         raise HubError("A pull request is opened on main; leave --revision away.")
     if remote.exists and target.private and not remote.private:
-        raise HubError(f"{target.repo} exists and is public. Make it private in its settings first, or push without --private.")
+        raise HubError(
+            f"{target.repo} exists and is public. Make it private in its settings first, or push without --private."
+        )
     if remote.exists and remote.private and not target.private and not pending:
         say(f"  {target.repo} is private and stays so; its settings on the Hub can change that")
 
@@ -270,7 +285,7 @@ def _create(api: HfApi, target: Target, for_new: dict[str, Any]) -> None:
             return
         except FAILURES as error:
             if not _passing(error) or attempt == ATTEMPTS - 1:
-                raise HubError(f"{target.repo} could not be made: {_reason(error)}") from error
+                raise
             time.sleep(2**attempt)
 
 
@@ -281,12 +296,13 @@ def _branch(api: HfApi, target: Target) -> None:
 
 def _commit(api: HfApi, target: Target, operations: list[Any], message: str, head: str | None) -> Any:
     """One commit; tried again after a passing failure, unless it turns out to have arrived."""
-    local = {item.path_in_repo: Path(item.path_or_fileobj) for item in operations if isinstance(item, CommitOperationAdd)}
+    local = {
+        item.path_in_repo: Path(str(item.path_or_fileobj))
+        for item in operations
+        if isinstance(item, CommitOperationAdd)
+    }
     for attempt in range(ATTEMPTS):
-        again = [
-            CommitOperationAdd(item.path_in_repo, item.path_or_fileobj) if isinstance(item, CommitOperationAdd) else item
-            for item in operations
-        ]
+        again = [_anew(item) for item in operations]
         try:
             return api.create_commit(
                 target.repo, again, commit_message=message, repo_type=target.repo_type, revision=target.revision,
@@ -302,7 +318,14 @@ def _commit(api: HfApi, target: Target, operations: list[Any], message: str, hea
                 raise
             say(f"  {_reason(error)} Trying again: what has arrived is not sent twice.")
             time.sleep(2**attempt)
-    raise AssertionError("not reached")
+    raise HubError("no attempt was made.")
+
+
+def _anew(item: Any) -> Any:
+    # huggingface_hub keeps the state of an upload in the operation, and refuses one that has been used.
+    return (
+        CommitOperationAdd(item.path_in_repo, item.path_or_fileobj) if isinstance(item, CommitOperationAdd) else item
+    )
 
 
 def _arrived(api: HfApi, target: Target, local: dict[str, Path]) -> Any:
@@ -326,8 +349,7 @@ def _compare(api: HfApi, target: Target, local: dict[str, Path], commit: str) ->
     Raises:
         HubError: one is not.
     """
-    entries = api.list_repo_tree(target.repo, recursive=True, revision=commit, repo_type=target.repo_type)
-    there = {item.path: item.lfs.sha256 if item.lfs else item.blob_id for item in entries if hasattr(item, "blob_id")}
+    there = _files(api, target, commit)
     wrong = [name for name, path in local.items() if there.get(name) not in content_ids(path)]
     if wrong:
         raise HubError(f"{len(wrong)} files are not on the Hub as they were staged, such as {wrong[0]}.")
@@ -346,10 +368,18 @@ def _show(api: HfApi, target: Target, note: Callable[[bool], None]) -> None:
 
 
 def _clean_up(api: HfApi, target: Target, note: Callable[[bool], None]) -> str:
+    """Delete the repository that this push made; never one in which anything lies."""
     try:
+        try:
+            info = api.repo_info(target.repo, repo_type=target.repo_type)
+            if not info.private or set(_files(api, target, str(info.sha))) - LEFT_BY_THE_HUB:
+                return "The repository is not empty, and was left as it is."
+        except RepositoryNotFoundError:
+            note(False)
+            return "Nothing is left of it."
         api.delete_repo(target.repo, repo_type=target.repo_type, missing_ok=True)
     except FAILURES:
-        return f"An empty private repository {target.repo} is left, which could not be deleted; the next push goes on with it."
+        return f"An empty private repository {target.repo} may be left; the next push goes on with it."
     note(False)
     return "The repository that had been made for it was deleted again."
 
@@ -371,14 +401,11 @@ def _passing(error: BaseException) -> bool:
     return status is None or status == 429 or status >= 500
 
 
-def _reason(error: BaseException, when: int | None = None, instead: str = "") -> str:
+def _reason(error: BaseException) -> str:
     """One line about a failure, without addresses that hold credentials."""
-    if when is not None and _status(error) == when:
-        return f"{instead}."
     if isinstance(error, HubError):
         return str(error)
     lines = [line.strip() for line in str(error).splitlines() if line.strip() and not line.startswith("For more")]
     status = _status(error)
     text = " ".join(lines[:2])[:300] or type(error).__name__
     return f"{f'the Hub answered {status}' if status else 'no connection to the Hub, or it broke off'} ({text})."
-

@@ -24,7 +24,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from hf_ssl import peft_targets
-from hf_ssl.anatomy import example_inputs, in_backbone, unwrapped
+from hf_ssl.anatomy import example_inputs, in_backbone, outputs, unwrapped
 from hf_ssl.errors import CheckpointError, ConfigError, nearest
 from hf_ssl.peft_targets import modules_to_save, target_modules
 
@@ -339,15 +339,6 @@ def _example(model: PeftModel, batch: Mapping[str, torch.Tensor] | None) -> dict
             ) from error
     device = next(model.parameters()).device
     return {name: value.to(device) for name, value in batch.items() if isinstance(value, torch.Tensor)}
-
-
-def outputs(model: nn.Module, batch: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
-    """Every floating-point output of a model for a batch, in order."""
-    with torch.no_grad(), torch.random.fork_rng():
-        torch.manual_seed(0)  # masked models draw a mask in eval mode too
-        output = model(**batch)
-    values = output.values() if isinstance(output, Mapping) else output
-    return [v.float() for v in values if isinstance(v, torch.Tensor) and v.is_floating_point() and v.numel()]
 
 
 def save_adapter(

@@ -43,7 +43,9 @@ def curves_svg(title: str, x_label: str, y_label: str, curves: Sequence[Curve]) 
     def up(y: float) -> float:
         return TOP + (high - y) / (high - low) * (HEIGHT - TOP - BOTTOM)
 
-    told = "; ".join(f"{c.name}: " + ", ".join(f"{x:g} → {y:.3f}" for x, y in zip(c.x, c.y, strict=True)) for c in curves)
+    told = "; ".join(
+        f"{c.name}: " + ", ".join(f"{x:g} → {y:.3f}" for x, y in zip(c.x, c.y, strict=True)) for c in curves
+    )
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" font-family="sans-serif" font-size="13">',
         f"<title>{escape(title)}</title><desc>{escape(told)}</desc>",
@@ -57,7 +59,9 @@ def curves_svg(title: str, x_label: str, y_label: str, curves: Sequence[Curve]) 
     base = HEIGHT - BOTTOM
     for x in xs:
         lines.append(f'<text x="{across(x):.1f}" y="{base + 18}" text-anchor="middle" fill="#444">{x:g}</text>')
-    lines.append(f'<text x="{(LEFT + WIDTH) / 2:.0f}" y="{base + 38}" text-anchor="middle" fill="#222">{escape(x_label)}</text>')
+    lines.append(
+        f'<text x="{(LEFT + WIDTH) / 2:.0f}" y="{base + 38}" text-anchor="middle" fill="#222">{escape(x_label)}</text>'
+    )
     lines.append(
         f'<text transform="translate(16 {(TOP + base) / 2:.0f}) rotate(-90)" text-anchor="middle" fill="#222">{escape(y_label)}</text>'
     )

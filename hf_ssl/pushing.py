@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import re
 import shutil
 import tempfile
 from dataclasses import replace
@@ -13,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from huggingface_hub import get_token
 
-from hf_ssl import __version__, card, hub, plugins, reloading, space, staging
+from hf_ssl import __version__, card, hub, plugins, reloading, space, staging, usage
+from hf_ssl.artefacts import base_of, choose, licence_of, locate_adapter, modality_of
 from hf_ssl.assembly import StageResult
 from hf_ssl.config import PushConfig, resolve
-from hf_ssl.errors import ConfigError, HubError, RunFolderError
+from hf_ssl.errors import ConfigError, HubError
 from hf_ssl.run import RunDir, inputs_hash, say, write_json
 from hf_ssl.staging import Artefact
-
-HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def push(*, token: str | None = None, **options: Any) -> StageResult:
@@ -44,12 +42,16 @@ def push(*, token: str | None = None, **options: Any) -> StageResult:
     if resolved.training:
         raise ConfigError(f"push trains nothing; it has no option {', '.join(resolved.training)}.")
     config, run = resolved.config, RunDir(resolved.config.output)
-    target = hub.Target(hub.check_repo_id(config.repo), private=config.private, revision=config.revision, create_pr=config.create_pr)
+    target = hub.Target(
+        hub.check_repo_id(config.repo), private=config.private, revision=config.revision, create_pr=config.create_pr
+    )
     artefact = choose(run, config)
     target.repo_type = artefact.repo_type
-    licence = _licence(run, config)
-    base_id, revision = _base(run, config)
-    with run.running("push", inputs_hash(resolved.to_dict()), resolved.to_dict(), resume=True, overwrite=True) as entry:
+    licence = licence_of(run, config)
+    base_id, revision = base_of(run, config)
+    with run.running(
+        "push", inputs_hash(resolved.to_dict()), resolved.to_dict(), resume=True, overwrite=True
+    ) as entry:
         api, remote = None, hub.Remote()
         if not config.dry_run:
             api = hub.connect(target, token)
@@ -65,9 +67,15 @@ def push(*, token: str | None = None, **options: Any) -> StageResult:
         compared = stage(run, artefact, folder, facts, config, remote.readme)
         _extras(run, config, folder, facts, api)
         places = _places(run)
-        staging.refuse_leaks(folder, token or (api.token if api is not None else None) or os.environ.get("HF_TOKEN"), places)
-        entry["metrics"] = {"files": _listing(folder), "compared": compared["compared"], "difference": compared["difference"]}
-        say(f"push: {len(entry['metrics']['files'])} files staged in {folder}; reloaded in a fresh process, answers agree")
+        staging.refuse_leaks(folder, _secret(token, api), places)
+        entry["metrics"] = {
+            "files": _listing(folder),
+            "compared": compared["compared"],
+            "difference": compared["difference"],
+        }
+        say(
+            f"push: {len(entry['metrics']['files'])} files staged in {folder}; reloaded in a fresh process, answers agree"
+        )
         if api is None:
             for name, size in entry["metrics"]["files"].items():
                 say(f"  {size:>12,}  {name}")
@@ -77,110 +85,6 @@ def push(*, token: str | None = None, **options: Any) -> StageResult:
     if config.space:
         _space(run, api, config, facts, token)
     return StageResult(folder, run.stage("push")["metrics"])
-
-
-def choose(run: RunDir, config: PushConfig) -> Artefact:
-    """What of the run is to be published."""
-    done = {name for name in ("pretrain", "finetune", "embed") if run.stage(name).get("status") == "done"}
-    if not done:
-        raise RunFolderError(f"{run.path} has nothing to publish: no finished pretrain, finetune or embed. See --output.")
-    what = config.what
-    if what == "auto":
-        what = "model" if "finetune" in done else "backbone" if "pretrain" in done else "embeddings"
-    if what == "embeddings":
-        run.need("embed", "Run `hf-ssl embed` with this --output first.")
-        return Artefact("embeddings", run.path / "embed")
-    stage = "finetune" if "finetune" in done and what != "backbone" else "pretrain"
-    needed = {"model": "finetune", "backbone": "pretrain"}.get(what, stage)
-    run.need(needed, f"Run `hf-ssl {needed}` with this --output first, or publish something else with --what.")
-    # Not the path in the ledger: a run folder may have been moved.
-    artefact = Artefact(what, run.path / needed / "model", *_served(run, needed))
-    if what == "adapter":
-        _as_adapter(run, artefact, needed)
-    return artefact
-
-
-def _served(run: RunDir, stage: str) -> tuple[str, str | None]:
-    """The transformers class and the pipeline of a stage's model."""
-    modality = _modality(run)
-    if stage == "finetune":
-        outputs = run.stage(stage)["outputs"]
-        kind = plugins.find("tasks", outputs["task"])
-        task = kind(kind.Config(**outputs["task_options"]), modality)
-        return task.auto_class, task.pipeline_tag
-    name = run.stage(stage)["options"]["options"].get("objective") or modality.default_objective
-    auto_class = plugins.find("objectives", name).auto_class
-    if auto_class == "AutoModelForMaskedLM":
-        return auto_class, "fill-mask"
-    tags = {"text": "feature-extraction", "image": "image-feature-extraction"}
-    return auto_class, tags.get(str(modality.processor)) if auto_class == "AutoModel" else None
-
-
-def _as_adapter(run: RunDir, artefact: Artefact, stage: str) -> None:
-    """Fill in where the adapter's base lies, here and on the Hub."""
-    folder = artefact.source.parent / staging.ADAPTER
-    if not (folder / "adapter_config.json").is_file():
-        method = run.stage(stage)["options"]["options"].get("peft")
-        raise HubError(f"The {stage} of {run.path} made no adapter (--peft {method}). Publish the whole model instead.")
-    base = str(json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))["base_model_name_or_path"])
-    recorded = run.stage("pretrain").get("outputs", {}).get("model")
-    artefact.options = {}
-    if stage == "finetune":
-        artefact.options = {"num_labels": _number_of_labels(artefact.source)}
-        artefact.options = {key: value for key, value in artefact.options.items() if value}
-    if recorded is not None and Path(base) == Path(recorded):
-        own = str(run.path / "pretrain" / "model")
-        published = run.ledger.get("hub", {}).get("backbone", {})
-        artefact.base_source, artefact.base_id, artefact.base_revision = own, published.get("repo"), published.get("commit")
-        if artefact.base_id is None:
-            raise HubError(
-                "This adapter sits on the adapted backbone of this run, which is not on the Hub. Publish that first: "
-                f"hf-ssl push --what backbone --output {run.path} --repo OWNER/NAME"
-            )
-    else:
-        artefact.base_source = run.ledger.get("base", {}).get("source", base)
-
-
-def _number_of_labels(folder: Path) -> int | None:
-    labels = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("id2label")
-    return len(labels) if labels else None
-
-
-def _modality(run: RunDir) -> Any:
-    """The run's kind of data, with the options it was read with."""
-    kind = plugins.find("modalities", run.ledger.get("data", {}).get("modality", "text"))
-    given: dict[str, Any] = {}
-    for stage in ("pretrain", "finetune", "embed"):
-        given = given or run.stage(stage).get("options", {}).get("options", {}).get("modality_options") or {}
-    return kind(kind.Config(**given))
-
-
-def _licence(run: RunDir, config: PushConfig) -> str:
-    licence = config.licence or run.ledger.get("base", {}).get("licence")
-    if not licence or not str(licence).strip():
-        raise HubError(
-            "The start checkpoint names no licence, so it has to be said: --licence apache-2.0, mit, cc-by-4.0 … (whatever its "
-            "authors allow)."
-        )
-    return str(licence)
-
-
-def _base(run: RunDir, config: PushConfig) -> tuple[str | None, str | None]:
-    """Hub id and revision of the start checkpoint; never a folder of this machine."""
-    base = run.ledger.get("base", {})
-    if config.base_model is not None:
-        if config.base_model.lower() == "none":
-            return None, None
-        if not HUB_ID.fullmatch(config.base_model):
-            raise HubError(f"--base_model {config.base_model!r} is not a Hub id (OWNER/NAME).")
-        return config.base_model, base.get("revision") if config.base_model == base.get("id") else None
-    known = str(base.get("id", ""))
-    if not HUB_ID.fullmatch(known) or known.startswith("."):
-        raise HubError(
-            f"The run started from {known!r}, a folder of this machine. Name the checkpoint as the Hub knows it, --base_model "
-            "OWNER/NAME (its weights are compared), or say `--base_model none` if it was never there."
-        )
-    return known, base.get("revision")
 
 
 def _fresh(run: RunDir, target: hub.Target) -> Path:
@@ -193,7 +97,7 @@ def _fresh(run: RunDir, target: hub.Target) -> Path:
 def _facts(
     run: RunDir, config: PushConfig, artefact: Artefact, licence: str, base_id: str | None, revision: str | None
 ) -> card.Facts:
-    modality, task = _modality(run), None
+    modality, task = modality_of(run), None
     if artefact.kind in ("model", "adapter") and run.stage("finetune").get("status") == "done":
         task = run.stage("finetune")["outputs"]["task"]
     facts = card.Facts(
@@ -204,7 +108,9 @@ def _facts(
     )  # fmt: skip
     entry = run.stage("pretrain")
     if entry.get("status") == "done":
-        objective = plugins.find("objectives", entry["options"]["options"].get("objective") or modality.default_objective)
+        objective = plugins.find(
+            "objectives", entry["options"]["options"].get("objective") or modality.default_objective
+        )
         facts.objective_text, facts.paper = (objective.__doc__ or "").strip().partition("\n")[0], objective.paper
     if artefact.kind == "adapter" and artefact.base_id:
         facts.base_id, facts.base_revision = artefact.base_id, artefact.base_revision
@@ -215,34 +121,44 @@ def stage(
     run: RunDir, artefact: Artefact, folder: Path, facts: card.Facts, config: PushConfig, existing: str | None
 ) -> dict[str, Any]:
     """Fill the staged folder and try it in a fresh process; the card comes last, with what the usage lines printed."""
-    modality = _modality(run)
+    modality = modality_of(run)
     job: dict[str, Any] = {"kind": artefact.kind, "folder": str(folder.resolve()), "as_named": facts.repo}
     tensors: dict[str, Any] = {}
     values: list[Any] = []
     if artefact.kind == "embeddings":
-        facts.usage = f'from datasets import load_dataset\nrows = load_dataset("{facts.repo}", split="train")\nprint(rows)'
+        facts.usage = usage.ROWS.format(repo=facts.repo)
         vectors = _stage_vectors(run, folder)
     else:
         processor = modality.load_processor(str(artefact.source))
         if artefact.kind == "adapter":
             adapter = replace(artefact, source=artefact.source.parent / staging.ADAPTER)
             staging.stage_adapter(adapter, folder)
-            facts.usage = card.adapter_usage(
+            facts.usage = usage.of_adapter(
                 facts.repo, artefact.auto_class, str(artefact.base_id), artefact.base_revision, artefact.options or {}
             )
             at = f'", revision="{artefact.base_revision}' if artefact.base_revision else ""
-            job |= {"base": artefact.base_source, "base_named": f"{artefact.base_id}{at}", "options": artefact.options or {}}
+            job |= {
+                "base": artefact.base_source,
+                "base_named": f"{artefact.base_id}{at}",
+                "options": artefact.options or {},
+            }
         else:
             for name in staging.stage_model(artefact, processor, folder):
                 say(f"  left behind: {name}")
             values = staging.published_values(artefact, modality, processor) if artefact.pipeline_tag else []
             settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-            facts.usage = card.usage_lines(facts.repo, artefact.auto_class, artefact.pipeline_tag if values else None, modality, settings)
+            facts.usage = usage.of_model(
+                facts.repo, artefact.auto_class, artefact.pipeline_tag if values else None, modality, settings
+            )
             if config.adapter:
                 _beside(run, artefact, folder, facts)
         served_as = artefact.pipeline_tag if values else None
         tensors = staging.reference(replace(artefact, pipeline_tag=served_as), modality, processor)
-    job |= {"auto_class": artefact.auto_class, "pipeline_tag": artefact.pipeline_tag if values else None, "usage": facts.usage}
+    job |= {
+        "auto_class": artefact.auto_class,
+        "pipeline_tag": artefact.pipeline_tag if values else None,
+        "usage": facts.usage,
+    }
     with tempfile.TemporaryDirectory() as place:
         if artefact.kind == "embeddings":
             np.save(Path(place) / "vectors.npy", vectors)
@@ -256,13 +172,13 @@ def stage(
 def _beside(run: RunDir, artefact: Artefact, folder: Path, facts: card.Facts) -> None:
     """The adapter in a subfolder of the merged model's repository, tried like the model."""
     adapter = Artefact("adapter", artefact.source, artefact.auto_class, artefact.pipeline_tag)
-    _as_adapter(run, adapter, "finetune" if artefact.kind == "model" else "pretrain")
+    locate_adapter(run, adapter, "finetune" if artefact.kind == "model" else "pretrain")
     if adapter.base_id is None:
         adapter.base_id, adapter.base_revision = facts.base_id, facts.base_revision
     inner = folder / staging.ADAPTER
     staging.stage_adapter(replace(adapter, source=artefact.source.parent / staging.ADAPTER), inner)
     facts.adapter = {"folder": staging.ADAPTER, "base": adapter.base_id, "revision": adapter.base_revision}
-    tensors = staging.reference(Artefact("model", artefact.source, artefact.auto_class), _modality(run), None)
+    tensors = staging.reference(Artefact("model", artefact.source, artefact.auto_class), modality_of(run), None)
     job = {
         "kind": "adapter", "folder": str(inner.resolve()), "as_named": "no usage of its own", "usage": "", "base": adapter.base_source,
         "base_named": "-", "auto_class": artefact.auto_class, "options": adapter.options or {},
@@ -284,7 +200,8 @@ def _stage_vectors(run: RunDir, folder: Path) -> np.ndarray:
     (folder / "data").mkdir()
     metadata = {key: value for key, value in (table.schema.metadata or {}).items() if key != b"hf_ssl.model"}
     pq.write_table(
-        pa.table({"id": ids, **kept}).replace_schema_metadata(metadata), folder / "data" / "train-00000-of-00001.parquet"
+        pa.table({"id": ids, **kept}).replace_schema_metadata(metadata),
+        folder / "data" / "train-00000-of-00001.parquet",
     )
     return vectors
 
@@ -297,7 +214,9 @@ def _extras(run: RunDir, config: PushConfig, folder: Path, facts: card.Facts, ap
         from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 
         if not metrics:
-            raise HubError("--eval_dataset names the test data, but nothing was measured. Run `hf-ssl evaluate` first.")
+            raise HubError(
+                "--eval_dataset names the test data, but nothing was measured. Run `hf-ssl evaluate` first."
+            )
         sha = hub.dataset_revision(api, config.eval_dataset) if api is not None else None
         entries = [
             EvalResultEntry(dataset_id=config.eval_dataset, task_id=name, value=value, dataset_revision=sha)
@@ -326,11 +245,26 @@ def _listing(folder: Path) -> dict[str, int]:
 def _places(run: RunDir) -> list[str]:
     """Names of folders of this machine, the longest first; short ones such as `/` are in every file."""
     base = run.ledger.get("base", {})
-    named = [str(run.path.resolve()), str(run.path), str(Path.home()), str(Path.cwd()), tempfile.gettempdir(), str(base.get("source", ""))]
+    named = [
+        str(run.path.resolve()),
+        str(run.path),
+        str(Path.home()),
+        str(Path.cwd()),
+        tempfile.gettempdir(),
+        str(base.get("source", "")),
+    ]
     return sorted({f"{place}/" for place in named if place.startswith("/") and len(place) > 3}, key=len, reverse=True)
 
 
-def _upload(run: RunDir, api: Any, target: hub.Target, folder: Path, config: PushConfig, remote: hub.Remote) -> dict[str, Any]:
+def _secret(token: str | None, api: Any) -> str | None:
+    """The token in use, to be searched for in what is published."""
+    known = token or (api.token if api is not None else None) or get_token()
+    return known if isinstance(known, str) else None
+
+
+def _upload(
+    run: RunDir, api: Any, target: hub.Target, folder: Path, config: PushConfig, remote: hub.Remote
+) -> dict[str, Any]:
     key = f"{target.repo_type}:{target.repo}"
     begun = run.ledger.get("hub_begun", {})
 
@@ -349,7 +283,7 @@ def _space(run: RunDir, api: Any, config: PushConfig, facts: card.Facts, token: 
     target = hub.Target(hub.check_repo_id(config.space), repo_type="space", private=config.private)
     folder = _fresh(run, hub.Target(f"space/{target.repo.replace('/', '--')}"))
     space.stage_space(folder, facts)
-    staging.refuse_leaks(folder, token or api.token, _places(run))
+    staging.refuse_leaks(folder, _secret(token, api), _places(run))
     hub.connect(target, token)
     key = f"space:{target.repo}"
 

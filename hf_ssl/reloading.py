@@ -93,7 +93,9 @@ def main(path: str) -> None:
         if job["kind"] == "embeddings":
             differences = _check_vectors(job)
         else:
-            expected = {name: tensor.numpy() for name, tensor in load_file(Path(path).parent / "reference.safetensors").items()}
+            expected = {
+                name: tensor.numpy() for name, tensor in load_file(Path(path).parent / "reference.safetensors").items()
+            }
             differences |= dict(_check_tensors(job, expected))
             if job.get("pipeline_tag") and job["kind"] != "adapter":
                 differences |= dict(_check_pipeline(job, expected))

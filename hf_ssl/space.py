@@ -41,12 +41,23 @@ def stage_space(folder: Path, facts: Facts) -> None:
         HubError: there is no demo for this kind of model.
     """
     if facts.pipeline_tag not in COMPONENTS or facts.kind != "model":
-        raise HubError(f"There is a demo for {', '.join(COMPONENTS)}; this is {facts.pipeline_tag or facts.kind}. Leave --space away.")
+        raise HubError(
+            f"There is a demo for {', '.join(COMPONENTS)}; this is {facts.pipeline_tag or facts.kind}. Leave --space away."
+        )
     title = (facts.title or facts.repo.partition("/")[2]).replace('"', "'").replace("\\", "/")
     code = APP.format(repo=facts.repo, tag=facts.pipeline_tag, component=COMPONENTS[facts.pipeline_tag], title=title)
     compile(code, "app.py", "exec")  # a title must not have broken it
     extra = {"image-classification": "pillow\n", "audio-classification": "librosa\n"}.get(facts.pipeline_tag, "")
     (folder / "app.py").write_text(code, encoding="utf-8")
     (folder / "requirements.txt").write_text(f"torch\ntransformers>=5\n{extra}", encoding="utf-8")
-    fields = {"title": title, "sdk": "gradio", "app_file": "app.py", "models": [facts.repo], "tags": ["hf_ssl"], **split_licence(facts.licence)}
-    (folder / "README.md").write_text(f"---\n{yaml.safe_dump(fields)}---\n\nA demo of {facts.repo}.\n", encoding="utf-8")
+    fields = {
+        "title": title,
+        "sdk": "gradio",
+        "app_file": "app.py",
+        "models": [facts.repo],
+        "tags": ["hf_ssl"],
+        **split_licence(facts.licence),
+    }
+    (folder / "README.md").write_text(
+        f"---\n{yaml.safe_dump(fields)}---\n\nA demo of {facts.repo}.\n", encoding="utf-8"
+    )

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from safetensors import safe_open
 
-from hf_ssl import anatomy, peft
+from hf_ssl import anatomy
 from hf_ssl.errors import HubError
 from hf_ssl.models import check_vocabulary, load_model, quiet
 from hf_ssl.run import write_json
@@ -21,11 +21,38 @@ from hf_ssl.run import write_json
 # The prefixes of the Hub's own tokens and of the commonest others; the caller's token is searched for by value.
 TOKEN = re.compile(rb"\b(hf_[A-Za-z0-9]{30,}|api_org_[A-Za-z0-9]{30,}|sk-[A-Za-z0-9_-]{32,}|ghp_[A-Za-z0-9]{36})\b")
 ABSOLUTE = re.compile(r"^(file://|~/|/[^/\s]+/|[A-Za-z]:[\\/]|\\\\)")
-KINDS_OF_FILE = {".json", ".safetensors", ".txt", ".model", ".md", ".svg", ".yaml", ".py", ".parquet", ".gitattributes"}
+KINDS_OF_FILE = {
+    ".json",
+    ".safetensors",
+    ".txt",
+    ".model",
+    ".md",
+    ".svg",
+    ".yaml",
+    ".py",
+    ".parquet",
+    ".gitattributes",
+}
 # Facts about the machine that transformers and PEFT write beside the settings.
-LOCAL_KEYS = {"_name_or_path", "name_or_path", "is_local", "local_files_only", "tokenizer_file", "special_tokens_map_file"}
+LOCAL_KEYS = {
+    "_name_or_path",
+    "name_or_path",
+    "is_local",
+    "local_files_only",
+    "tokenizer_file",
+    "special_tokens_map_file",
+}
 # Vocabularies and label names may hold anything that looks like a path; a path of this machine is still searched for.
-FREE_TEXT = {"id2label", "label2id", "chat_template", "vocab", "merges", "added_tokens", "model", "added_tokens_decoder"}
+FREE_TEXT = {
+    "id2label",
+    "label2id",
+    "chat_template",
+    "vocab",
+    "merges",
+    "added_tokens",
+    "model",
+    "added_tokens_decoder",
+}
 ADAPTER = "adapter"
 
 
@@ -73,7 +100,9 @@ def stage_model(artefact: Artefact, processor: Any, folder: Path) -> list[str]:
         written = {path.name for path in folder.iterdir()}
         if processor is not None:
             processor.save_pretrained(folder)
-    absent = sorted({path.name for path in folder.iterdir()} - written - {path.name for path in artefact.source.iterdir()})
+    absent = sorted(
+        {path.name for path in folder.iterdir()} - written - {path.name for path in artefact.source.iterdir()}
+    )
     if absent:
         # transformers 5 makes a tokenizer with an empty vocabulary where there is none, without a word.
         raise HubError(
@@ -104,7 +133,12 @@ def stage_adapter(artefact: Artefact, folder: Path) -> None:
     config = json.loads((artefact.source / "adapter_config.json").read_text(encoding="utf-8"))
     write_json(
         folder / "adapter_config.json",
-        {**config, "base_model_name_or_path": artefact.base_id, "revision": artefact.base_revision, "inference_mode": True},
+        {
+            **config,
+            "base_model_name_or_path": artefact.base_id,
+            "revision": artefact.base_revision,
+            "inference_mode": True,
+        },
     )
     clean(folder)
     refuse_nonfinite(folder)
@@ -146,13 +180,17 @@ def refuse_leaks(folder: Path, token: str | None, places: Sequence[str]) -> None
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         name = path.relative_to(folder).as_posix()
         if path.suffix not in KINDS_OF_FILE and path.name not in KINDS_OF_FILE:
-            found.append(f"{name}: files of this kind are not published (weights are safetensors, pickles can run code)")
+            found.append(
+                f"{name}: files of this kind are not published (weights are safetensors, pickles can run code)"
+            )
             continue
         if path.is_symlink():
             found.append(f"{name}: a link")
         found += [f"{name}: {reason}" for reason in _leaks(path, token, places)]
     if found:
-        raise HubError("These files must not leave this machine as they are:\n" + "\n".join(f"  {line}" for line in found))
+        raise HubError(
+            "These files must not leave this machine as they are:\n" + "\n".join(f"  {line}" for line in found)
+        )
 
 
 def _leaks(path: Path, token: str | None, places: Sequence[str]) -> Iterator[str]:
@@ -194,11 +232,11 @@ def reference(artefact: Artefact, modality: Any, processor: Any) -> dict[str, to
     found: dict[str, torch.Tensor] = {}
     inputs = anatomy.example_inputs(model)
     found |= {f"in.{name}": tensor.contiguous() for name, tensor in inputs.items()}
-    found |= {f"out.{number}": tensor for number, tensor in enumerate(peft.outputs(model, inputs))}
+    found |= {f"out.{number}": tensor for number, tensor in enumerate(anatomy.outputs(model, inputs))}
     if artefact.pipeline_tag is not None and processor is not None:
         for number, value in enumerate(published_values(artefact, modality, processor)):
             batch = modality.collate(processor, modality.encode(processor, [value]))
-            found[f"value.{number}"] = peft.outputs(model, batch)[0]
+            found[f"value.{number}"] = anatomy.outputs(model, batch)[0]
     return {name: tensor.detach().clone().contiguous() for name, tensor in found.items()}
 
 

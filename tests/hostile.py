@@ -125,7 +125,11 @@ def pickled(run: Path) -> None:
 def no_labels(run: Path) -> None:
     path = run / "finetune" / "model" / "config.json"
     config = json.loads(path.read_text())
-    path.write_text(json.dumps({name: value for name, value in config.items() if name not in ("id2label", "label2id", "num_labels")}))
+    path.write_text(
+        json.dumps(
+            {name: value for name, value in config.items() if name not in ("id2label", "label2id", "num_labels")}
+        )
+    )
 
 
 def card(text: str) -> Callable[[Any, str], None]:
@@ -235,7 +239,20 @@ def cases() -> list[Case]:
         Case("foreign-token", "refused", "may not write", token=OTHER),
         Case("garbage-token", "refused", "token", token="hf_" + "g" * 34),
     ]  # fmt: skip
-    names = ["", "no-owner", "a/b/c", "alice/..", "alice/na me", "alice/" + "x" * 120, "-alice/x", "alice/x.git", "alice/x--y", "alice/ü", "bob/his", "acme2/x"]
+    names = [
+        "",
+        "no-owner",
+        "a/b/c",
+        "alice/..",
+        "alice/na me",
+        "alice/" + "x" * 120,
+        "-alice/x",
+        "alice/x.git",
+        "alice/x--y",
+        "alice/ü",
+        "bob/his",
+        "acme2/x",
+    ]
     found += [Case(f"name-{n}", "refused", options={"repo": name}, few=n in (1, 4)) for n, name in enumerate(names)]
     # Other weights for every fault: what the Hub has already is not sent, and nothing would go wrong on the way.
     for number, case in enumerate(wrong := faults()):
@@ -268,7 +285,8 @@ def faults() -> list[Case]:
         Case("put-half", "either", faults=[{"method": "PUT", "path": "/lfs/blob/", "action": "half", "times": 2}]),
         Case("create-403", "refused", "403", faults=[{"method": "POST", "path": "/api/repos/create", "status": 403, "times": -1}]),
         Case("delete-fails-too", "refused", "private", few=True, faults=[
-            {"method": "POST", "path": "/commit/", "status": 500, "times": -1}, {"method": "DELETE", "path": "/api/repos", "status": 500, "times": -1}]),
+            {"method": "POST", "path": "/commit/", "status": 500, "times": -1},
+            {"method": "DELETE", "path": "/api/repos", "status": 500, "times": -1}]),
     ]  # fmt: skip
     return found
 
@@ -277,11 +295,11 @@ class Driver:
     """Runs cases against one server and looks at the whole Hub after each."""
 
     def __init__(self, root: Path) -> None:
-        import tiny  # noqa: F401
-        from hf_ssl import reloading
+        import runs
         from huggingface_hub import HfApi
 
-        import runs
+        import tiny  # noqa: F401
+        from hf_ssl import reloading
 
         self.root, self.server, self.api = root, SERVER, HfApi(token=WRITE)
         base = runs.base_checkpoint(root / "base")
@@ -358,7 +376,9 @@ class Driver:
             main, was = self.server.files(name), before.get(name)
             if name not in before and not repo["private"]:
                 found += [f"{name} is public without {path}" for path in _needed(main, repo)]
-            if was is not None and any(main.get(path) != content for path, content in was.items() if path != "README.md"):
+            if was is not None and any(
+                main.get(path) != content for path, content in was.items() if path != "README.md"
+            ):
                 found.append(f"{name} lost what it had")
         return found
 
@@ -368,7 +388,11 @@ def _needed(files: dict[str, bytes], repo: dict[str, Any]) -> list[str]:
         return []
     if "adapter_config.json" in files:
         return [path for path in ("README.md", "adapter_model.safetensors") if path not in files]
-    return [path for path in ("README.md", "config.json", "model.safetensors", "tokenizer.json", "hf_ssl.json") if path not in files]
+    return [
+        path
+        for path in ("README.md", "config.json", "model.safetensors", "tokenizer.json", "hf_ssl.json")
+        if path not in files
+    ]
 
 
 def main(root: Path, few: bool) -> list[dict[str, Any]]:
