@@ -7,6 +7,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id
+
 from hf_ssl import plugins, staging
 from hf_ssl.config import PushConfig
 from hf_ssl.errors import HubError, RunFolderError
@@ -14,6 +17,23 @@ from hf_ssl.run import RunDir
 from hf_ssl.staging import Artefact
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def check_repo_id(repo: str | None) -> str:
+    """A name of the form OWNER/NAME that the Hub allows.
+
+    Raises:
+        HubError: it is not.
+    """
+    if not repo:
+        raise HubError("Where to? Give --repo OWNER/NAME, such as --repo my-name/my-model.")
+    try:
+        validate_repo_id(repo)
+    except HFValidationError as error:
+        raise HubError(f"{repo!r} cannot be the name of a repository: {error}") from error
+    if repo.count("/") != 1:
+        raise HubError(f"{repo!r} has no owner. Give OWNER/NAME, where OWNER is you or one of your organisations.")
+    return repo
 
 
 def choose(run: RunDir, config: PushConfig) -> Artefact:

@@ -20,14 +20,12 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, hf
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
-    HFValidationError,
     LocalTokenNotFoundError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
 from huggingface_hub.hf_api import RepoFile
-from huggingface_hub.utils import validate_repo_id
 
 from hf_ssl.errors import HubError
 from hf_ssl.run import say
@@ -75,23 +73,6 @@ class Published:
     commit: str
     changed: list[str]
     pull_request: str | None = None
-
-
-def check_repo_id(repo: str | None) -> str:
-    """A name of the form OWNER/NAME that the Hub allows.
-
-    Raises:
-        HubError: it is not.
-    """
-    if not repo:
-        raise HubError("Where to? Give --repo OWNER/NAME, such as --repo my-name/my-model.")
-    try:
-        validate_repo_id(repo)
-    except HFValidationError as error:
-        raise HubError(f"{repo!r} cannot be the name of a repository: {error}") from error
-    if repo.count("/") != 1:
-        raise HubError(f"{repo!r} has no owner. Give OWNER/NAME, where OWNER is you or one of your organisations.")
-    return repo
 
 
 def connect(target: Target, token: str | None) -> HfApi:

@@ -14,7 +14,7 @@ import numpy as np
 from huggingface_hub import get_token
 
 from hf_ssl import __version__, card, hub, plugins, reloading, space, staging, usage
-from hf_ssl.artefacts import base_of, choose, licence_of, locate_adapter, modality_of
+from hf_ssl.artefacts import base_of, check_repo_id, choose, licence_of, locate_adapter, modality_of
 from hf_ssl.assembly import StageResult
 from hf_ssl.config import PushConfig, resolve
 from hf_ssl.errors import ConfigError, HubError
@@ -43,7 +43,7 @@ def push(*, token: str | None = None, **options: Any) -> StageResult:
         raise ConfigError(f"push trains nothing; it has no option {', '.join(resolved.training)}.")
     config, run = resolved.config, RunDir(resolved.config.output)
     target = hub.Target(
-        hub.check_repo_id(config.repo), private=config.private, revision=config.revision, create_pr=config.create_pr
+        check_repo_id(config.repo), private=config.private, revision=config.revision, create_pr=config.create_pr
     )
     artefact = choose(run, config)
     target.repo_type = artefact.repo_type
@@ -280,7 +280,7 @@ def _upload(
 
 def _space(run: RunDir, api: Any, config: PushConfig, facts: card.Facts, token: str | None) -> None:
     """A Gradio demo of the model that has just been published."""
-    target = hub.Target(hub.check_repo_id(config.space), repo_type="space", private=config.private)
+    target = hub.Target(check_repo_id(config.space), repo_type="space", private=config.private)
     folder = _fresh(run, hub.Target(f"space/{target.repo.replace('/', '--')}"))
     space.stage_space(folder, facts)
     staging.refuse_leaks(folder, _secret(token, api), _places(run))
