@@ -14,6 +14,7 @@ import torch
 from safetensors import safe_open
 
 from hf_ssl import anatomy
+from hf_ssl.checkpoint import Tensors, find_weights
 from hf_ssl.errors import HubError
 from hf_ssl.models import check_vocabulary, load_model, quiet
 from hf_ssl.run import write_json
@@ -93,10 +94,13 @@ def stage_model(artefact: Artefact, processor: Any, folder: Path) -> list[str]:
         HubError: weights that are not finite, or a processor that does not fit.
         CheckpointError: the run's folder does not load completely.
     """
-    model, _ = load_model(str(artefact.source), artefact.auto_class)
+    model, report = load_model(str(artefact.source), artefact.auto_class)
     model.config.architectures = [type(model).__name__]
+    stored = Tensors.open(find_weights(str(artefact.source)))
+    # Tensors that this class does not use (a pooler, beside a masked-language model) are there for others, who do.
+    carried = {name: stored[name].clone() for name in report.unexpected}
     with quiet():
-        model.save_pretrained(folder)
+        model.save_pretrained(folder, state_dict={**model.state_dict(), **carried} if carried else None)
         written = {path.name for path in folder.iterdir()}
         if processor is not None:
             processor.save_pretrained(folder)
@@ -113,6 +117,10 @@ def stage_model(artefact: Artefact, processor: Any, folder: Path) -> list[str]:
         check_vocabulary(model, processor)
     clean(folder)
     refuse_nonfinite(folder)
+    staged = Tensors.open(find_weights(str(folder)))
+    lost = [name for name in stored.shapes if staged.shapes.get(name) != stored.shapes[name]]
+    if lost:
+        raise HubError(f"{len(lost)} tensors of the run's model are not in the staged file, such as {lost[0]}.")
     known = {path.name for path in folder.iterdir()} | {"hf_ssl.json", "README.md"}
     return sorted(path.name for path in artefact.source.iterdir() if path.is_file() and path.name not in known)
 

@@ -1,6 +1,8 @@
 """A hundred pushes that should not go well, against a Hub on loopback. Run by test_push.py; also by hand:
 
-    python tests/hostile.py FOLDER [few]
+    python tests/hostile.py FOLDER RUN [few]
+
+RUN is a folder from `runs.finished_run`, its base beside it.
 
 After every single one: no public repository is incomplete, none holds a token or a path of this machine, whatever is
 public loads and has finite weights, and what was there before is still there. A case says whether its push must fail
@@ -192,7 +194,7 @@ def cases() -> list[Case]:
         Case("no-weights", "refused", "No weights", without("model.safetensors")),
         Case("cut-config", "refused", "", cut("config.json", 0.5)),
         Case("no-config", "refused", "", without("config.json")),
-        Case("no-processor", "refused", "", without("tokenizer.json", "tokenizer_config.json"), few=True),
+        Case("no-processor", "refused", "", without("tokenizer.json", "tokenizer_config.json")),
         Case("wrong-processor", "refused", "", other_tokenizer, few=True),
         Case("wrong-size", "refused", "", edit_json("config.json", hidden_size=64)),
         Case("fewer-layers", "either", "", edit_json("config.json", num_hidden_layers=1)),
@@ -203,7 +205,7 @@ def cases() -> list[Case]:
         Case("pickled-weights", "published", change=pickled),
         Case("training-arguments", "published", change=write("training_args.bin", b"\x80\x04pickle"), few=True),
         Case("foreign-code", "published", change=write("modeling_evil.py", b"import os")),
-        Case("user-rows", "published", change=write("train.csv", b"text,label\nsecret row,1\n"), few=True),
+        Case("user-rows", "published", change=write("train.csv", b"text,label\nsecret row,1\n")),
         Case("optimizer-state", "published", change=write("optimizer.pt", b"\x80")),
         Case("path-in-config", "published", change=edit_json("config.json", _name_or_path="/home/alice/secret/model")),
         Case("path-in-tokenizer", "refused", "absolute path", edit_json("tokenizer_config.json", cache="/home/alice/secret/cache"), few=True),
@@ -294,18 +296,16 @@ def faults() -> list[Case]:
 class Driver:
     """Runs cases against one server and looks at the whole Hub after each."""
 
-    def __init__(self, root: Path) -> None:
-        import runs
+    def __init__(self, root: Path, run: Path) -> None:
         from huggingface_hub import HfApi
 
         import tiny  # noqa: F401
         from hf_ssl import reloading
 
         self.root, self.server, self.api = root, SERVER, HfApi(token=WRITE)
-        base = runs.base_checkpoint(root / "base")
         self.api.create_repo("alice/base")
-        self.api.upload_folder(repo_id="alice/base", folder_path=base)
-        self.run = runs.finished_run(root / "run", base)
+        self.api.upload_folder(repo_id="alice/base", folder_path=run.parent / "base")
+        self.run = run
         self.reload, self.answer = reloading.check_reload, None
 
     def push(self, case: Case, run: Path, repo: str) -> tuple[str, str]:
@@ -366,7 +366,12 @@ class Driver:
         for name, repo in self.server.repos().items():
             for ref in repo["refs"]:
                 files = self.server.files(name, ref)
-                places = [str(self.root).encode(), b"/home/alice/secret", b"C:\\\\Users"]
+                places = [
+                    str(self.root).encode(),
+                    str(self.run.parent).encode(),
+                    b"/home/alice/secret",
+                    b"C:\\\\Users",
+                ]
                 for path, content in files.items():
                     if any(token.encode() in content for token in (WRITE, READ, EXPIRED, OTHER, SECRET)):
                         found.append(f"a token in {name}/{path}")
@@ -395,9 +400,9 @@ def _needed(files: dict[str, bytes], repo: dict[str, Any]) -> list[str]:
     ]
 
 
-def main(root: Path, few: bool) -> list[dict[str, Any]]:
+def main(root: Path, run: Path, few: bool) -> list[dict[str, Any]]:
     """Run the cases; one JSON line each."""
-    driver = Driver(root)
+    driver = Driver(root, run)
     results = []
     for case in cases():
         if case.few or not few:
@@ -417,7 +422,7 @@ if __name__ == "__main__":
 
         http.time = type("Clock", (), {"sleep": staticmethod(lambda seconds: None), "time": time.time})
         time.sleep = lambda seconds: None
-        failed = [result for result in main(folder, sys.argv[2:] == ["few"]) if result["problems"]]
+        failed = [result for result in main(folder, Path(sys.argv[2]), sys.argv[3:] == ["few"]) if result["problems"]]
     finally:
         SERVER.stop()
     sys.exit(1 if failed else 0)
