@@ -10,7 +10,7 @@ __version__ = "0.1.0"
 _HOME = {
     "load_data": "data", "open_test": "data", "few_label_subset": "data", "load_model": "models", "load_processor": "models",
     "pretrain": "stages", "finetune": "stages", "evaluate": "stages", "compare": "stages", "embed": "stages", "push": "stages",
-    "run_recipe": "stages",
+    "search": "stages", "run_recipe": "stages",
     "check": "stages", "Objective": "objectives.base", "Task": "tasks.base", "Modality": "modalities.base",
     "HfSslError": "errors",
 }  # fmt: skip
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hf_ssl.modalities.base import Modality
     from hf_ssl.models import load_model, load_processor
     from hf_ssl.objectives.base import Objective
-    from hf_ssl.stages import check, compare, embed, evaluate, finetune, pretrain, push, run_recipe
+    from hf_ssl.stages import check, compare, embed, evaluate, finetune, pretrain, push, run_recipe, search
     from hf_ssl.tasks.base import Task
 
 

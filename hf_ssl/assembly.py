@@ -17,7 +17,7 @@ from hf_ssl.config import DataOptions, Resolved
 from hf_ssl.data import DomainData, load_data
 from hf_ssl.errors import ConfigError, DataError
 from hf_ssl.models import LoadReport, check_vocabulary, load_model
-from hf_ssl.run import RunDir, inputs_hash, say, write_json
+from hf_ssl.run import RunDir, inputs_hash, is_first, say, write_json
 from hf_ssl.tasks.base import Task, TaskModule, TaskRows
 from hf_ssl.training import Schedule, TrainResult, arguments, train
 
@@ -60,7 +60,8 @@ def read_data(config: DataOptions, run: RunDir) -> DomainData:
             config.data, modality_of(config), **{name: getattr(config, name) for name in names}, verbose=False
         )
         say(data.report_text())
-    data.save_report(run.folder("data") / "report")
+    if is_first():
+        data.save_report(run.folder("data") / "report")
     run.record(data={"fingerprint": data.fingerprint, "modality": config.modality})
     return data
 

@@ -144,6 +144,23 @@ class EmbedConfig(RunOptions, ModelOptions, DataOptions):
     pooling: str | None = option(None, "mean, cls or max (default: the model's own, else mean).")
     normalize: bool = option(True, "Scale every vector to length 1.")
     max_length: int | None = option(None, "Longest input in tokens.")
+    store: str = option(
+        "parquet", "Also put them into: faiss, milvus (a file in the run), a .db file, or a Milvus URI."
+    )
+    collection: str | None = option(None, "Collection of Milvus (default: hf_ssl).")
+    index: str = option("FLAT", "Index of a new Milvus collection; FLAT finds every neighbour.")
+    part_size: int = option(2048, "Rows per part: an interrupted embedding goes on with the next part.")
+
+
+@dataclass
+class SearchConfig(RunOptions, ModelOptions):
+    """Nearest neighbours of a text or a file among the vectors of `embed`."""
+
+    query: str | None = option(None, "What to look for: a text.")
+    file: str | None = option(None, "What to look for: a file of the run's kind of data.")
+    k: int = option(10, "How many neighbours.")
+    store: str = option("parquet", "Where to look: parquet, faiss, milvus, a .db file, or a Milvus URI.")
+    collection: str | None = option(None, "Collection of Milvus (default: hf_ssl).")
 
 
 @dataclass
@@ -179,6 +196,7 @@ STAGES: dict[str, type] = {
     "evaluate": EvaluateConfig,
     "compare": CompareConfig,
     "embed": EmbedConfig,
+    "search": SearchConfig,
     "push": PushConfig,
 }
 

@@ -86,7 +86,12 @@ class RunDir:
         self.save()
 
     def save(self) -> None:
-        """Write the ledger atomically: a reader sees the old one or the new one, never half of it."""
+        """Write the ledger atomically: a reader sees the old one or the new one, never half of it.
+
+        Of several processes only the first writes.
+        """
+        if not is_first():
+            return
         self.path.mkdir(parents=True, exist_ok=True)
         write_json(self.path / LEDGER, self.ledger)
 
@@ -102,6 +107,9 @@ class RunDir:
         Raises:
             RunFolderError: another process is at it, or the folder holds this stage with other inputs.
         """
+        if not is_first():
+            yield {}  # the first process keeps the ledger
+            return
         entry = self.stage(name)
         if entry.get("status") == "running" and entry.get("host") == platform.node() and _alive(entry.get("pid")):
             raise RunFolderError(f"{self.path}: {name} is being run by process {entry['pid']}. Use another --output.")
@@ -181,9 +189,14 @@ def versions() -> dict[str, str]:
     return found
 
 
+def is_first() -> bool:
+    """Whether this is the first (or the only) process of a run: it writes the ledger and speaks."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
 def say(message: str) -> None:
     """A line for the person at the terminal; standard output stays free for data. Only the first process speaks."""
-    if int(os.environ.get("RANK", "0")) == 0:
+    if is_first():
         print(message, file=sys.stderr, flush=True)
 
 

@@ -34,7 +34,8 @@ from hf_ssl.checking import check
 from hf_ssl.comparing import compare
 from hf_ssl.config import STAGES, modality_fields, resolve, split_sections
 from hf_ssl.data import few_label_subset, open_test
-from hf_ssl.errors import ConfigError, DataError
+from hf_ssl.embedding import embed, search
+from hf_ssl.errors import ConfigError
 from hf_ssl.evaluation.monitor import Monitor, mean_loss
 from hf_ssl.models import load_model
 from hf_ssl.pushing import push
@@ -193,58 +194,11 @@ def evaluate(**options: Any) -> StageResult:
     return StageResult(folder, entry["metrics"])
 
 
-def embed(**options: Any) -> StageResult:
-    """Turn data into vectors: `path/embeddings.parquet` with `id`, `split`, `vector` (and `label`)."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    resolved = resolve("embed", options)
-    config, run = resolved.config, RunDir(resolved.config.output)
-    data, modality = read_data(config, run), modality_of(config)
-    inputs, done = stage_inputs("embed", resolved, data.fingerprint, run, run.stage("pretrain").get("inputs"))
-    if done is not None:
-        return done
-    with run.running("embed", inputs, resolved.to_dict(), resume=False, overwrite=True) as entry:
-        folder = run.folder("embed")
-        model_id, revision = start_of(config, run, output_of(run, "pretrain"))
-        model, report = load_model(model_id, "AutoModel", revision=revision)
-        note_lineage(run, model_id, report)
-        processor = modality.load_processor(model_id, revision)
-        pooling = config.pooling or modality.native_pooling(model_id)
-        if config.split and config.split not in data:
-            raise ConfigError(f"There is no split {config.split!r}; the splits are {', '.join(data)}.")
-        tables = []
-        for split in [config.split] if config.split else list(data):
-            vectors = modality.embed(
-                model, processor, data[split][modality.column], pooling=pooling, max_length=config.max_length
-            )
-            if config.normalize:
-                vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-            if not np.isfinite(vectors).all():
-                raise DataError(
-                    f"{int((~np.isfinite(vectors).all(1)).sum())} vectors of {split} are not finite; nothing was written."
-                )
-            flat = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
-            tables.append(pa.table({"id": list(data[split]["id"]), "split": [split] * len(vectors), "vector": flat}))
-        stamp = {
-            "model": model_id,
-            "weights_sha": report.weights_sha,
-            "pooling": pooling,
-            "normalized": str(config.normalize),
-        }
-        table = pa.concat_tables(tables).replace_schema_metadata({f"hf_ssl.{k}": str(v) for k, v in stamp.items()})
-        pq.write_table(table, folder / "embeddings.parquet")
-        entry["metrics"] = {"vectors": len(table), "dimensions": len(table["vector"][0]), **stamp}
-        say(
-            f"embed: {len(table):,} vectors of {entry['metrics']['dimensions']} numbers in {folder / 'embeddings.parquet'}"
-        )
-    return StageResult(folder, entry["metrics"])
-
-
-__all__ = ["check", "compare", "embed", "evaluate", "finetune", "pretrain", "push", "run_recipe"]
+__all__ = ["check", "compare", "embed", "evaluate", "finetune", "pretrain", "push", "run_recipe", "search"]
 
 VERBS = {
-    "pretrain": pretrain, "finetune": finetune, "evaluate": evaluate, "compare": compare, "embed": embed, "push": push,
+    "pretrain": pretrain, "finetune": finetune, "evaluate": evaluate, "compare": compare, "embed": embed, "search": search,
+    "push": push,
 }  # fmt: skip
 
 
