@@ -242,8 +242,8 @@ def _metrics(stages: dict[str, Any], report: dict[str, Any]) -> dict[str, Any] |
         )
         numbers = [(name, f"{value:.4f}") for name, value in values.items() if isinstance(value, float)]
         if numbers:
-            opened = len(report.get("test_opened", ()))
-            said = f"The test split was opened {opened} time{'s' * (opened != 1)} in all."
+            opened = [name for name in ("evaluate", "compare") if stages.get(name, {}).get("status") == "done"]
+            said = f"The test split was opened by {' and by '.join(f'`{name}`' for name in opened)}."
             if split == "validation":
                 said = "These numbers steered the training and are better than those on unseen data."
             return {
