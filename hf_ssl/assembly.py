@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hf_ssl import peft, plugins
+from hf_ssl import peft, plugins, processes
 from hf_ssl.anatomy import layer_index, num_layers
 from hf_ssl.checkpoint import Tensors, find_weights
 from hf_ssl.config import DataOptions, Resolved
 from hf_ssl.data import DomainData, load_data
 from hf_ssl.errors import ConfigError, DataError
-from hf_ssl.models import LoadReport, check_vocabulary, load_model
-from hf_ssl.run import RunDir, inputs_hash, is_first, say, write_json
+from hf_ssl.load_report import shortened
+from hf_ssl.models import LoadReport, check_vocabulary, load_model, quiet
+from hf_ssl.recipe import resolve_stage
+from hf_ssl.run import RunDir, inputs_hash, say, write_json
 from hf_ssl.tasks.base import Task, TaskModule, TaskRows
 from hf_ssl.training import Schedule, TrainResult, arguments, train
+from hf_ssl.vocabulary import Extension, adopt, new_rows
 
 if TYPE_CHECKING:
     import datasets
@@ -46,23 +51,31 @@ def modality_of(config: DataOptions) -> Modality:
     return kind(kind.Config(**given))
 
 
-def read_data(config: DataOptions, run: RunDir) -> DomainData:
-    """Load the data a stage works on (or take them as they are), and put their report into the run folder."""
+def read_data(config: DataOptions) -> DomainData:
+    """Load the data a stage works on (or take them as they are).
+
+    Raises:
+        DataError: they cannot be used, or several processes read different ones.
+    """
     if config.data is None:
         raise ConfigError("No data were named. Give --data: a folder, a file, or a Hub id.")
     if isinstance(config.data, DomainData):
         data = config.data
     else:
-        names = ("unlabeled", "validation", "test", "labels", "input_column", "text_pair_column", "label_column", "tags_column",
-                 "group_column", "label_kind", "validation_fraction", "test_fraction", "leakage", "near_duplicates",
-                 "max_examples", "encoding", "txt", "seed")  # fmt: skip
-        data = load_data(
-            config.data, modality_of(config), **{name: getattr(config, name) for name in names}, verbose=False
-        )
+        names = ("unlabeled", "validation", "test", "labels", "input_column", "text_pair_column", "label_column",
+                 "tokens_column", "tags_column", "id_column", "group_column", "label_kind", "validation_fraction",
+                 "test_fraction", "leakage", "near_duplicates", "near_threshold", "dedup", "max_examples", "encoding",
+                 "txt", "folder_labels", "csv_options", "streaming", "seed")  # fmt: skip
+        given = {name: getattr(config, name) for name in names}
+        given.update(config_name=config.data_config, revision=config.data_revision)
+        columns = config.conll_columns
+        if columns is not None and len(columns) != 2:
+            raise ConfigError(f"conll_columns names two columns, the word's and the tag's; found {columns}.")
+        given["conll_columns"] = None if columns is None else (columns[0], columns[1])
+        data = load_data(config.data, modality_of(config), **given, verbose=False)
         say(data.report_text())
-    if is_first():
-        data.save_report(run.folder("data") / "report")
-    run.record(data={"fingerprint": data.fingerprint, "modality": config.modality})
+    if len(set(processes.gather(data.fingerprint))) > 1:
+        raise DataError("The processes read different data from the same source. Save it as files, and give those.")
     return data
 
 
@@ -121,7 +134,10 @@ def save_model(
     **facts: Any,
 ) -> Path:
     """A plain transformers folder (safetensors, config, processor), tensors carried over, and where it comes from."""
-    model.save_pretrained(folder, state_dict={**model.state_dict(), **carried} if carried else None)
+    if not processes.is_main():
+        return folder
+    with quiet():
+        model.save_pretrained(folder, state_dict={**model.state_dict(), **carried} if carried else None)
     if processor is not None:
         processor.save_pretrained(folder)
     base = {key: value for key, value in run.ledger.get("base", {}).items() if key != "source"}
@@ -140,37 +156,50 @@ def pool_of(data: DomainData, fraction: float, seed: int) -> tuple[datasets.Data
             f"There is no unlabelled data to pre-train on; the splits are {', '.join(data)}. Give --unlabeled."
         )
     pool = data["unlabeled"]
-    held = min(1000, max(1, round(fraction * len(pool))))
-    if len(pool) < 2:
-        raise DataError(f"The pool has {len(pool)} example; at least 2 are needed.")
+    held = min(1000, max(2, round(fraction * len(pool))))  # the spread of features needs two
+    if len(pool) < 4:
+        raise DataError(f"The pool has {len(pool)} examples; at least 4 are needed, 2 of them to measure on.")
     order = np.random.default_rng(seed).permutation(len(pool))
     return pool.select(np.sort(order[held:])), pool.select(np.sort(order[:held]))
 
 
 def build_objective(
-    config: Any, plugin: Any, modality: Modality, model_id: str, revision: str | None
-) -> tuple[Objective, LoadReport]:
-    """Load the checkpoint for an objective, prove it, wrap it with adapters when asked."""
+    config: Any, plugin: Any, modality: Modality, model_id: str, revision: str | None, pool: datasets.Dataset
+) -> tuple[Objective, LoadReport, Extension | None]:
+    """Load the checkpoint for an objective, prove it, add new words and wrap it with adapters when asked."""
     kind = plugins.find("objectives", config.objective or modality.default_objective)
     if modality.name not in kind.modalities:
         raise ConfigError(f"{config.objective} works on {', '.join(sorted(kind.modalities))}, not on {modality.name}.")
-    model, report = load_model(model_id, kind.auto_class, revision=revision, dtype=config.dtype)
+    loaded, report = load_model(model_id, kind.auto_class, revision=revision, dtype=config.dtype)
+    model: Any = loaded
     processor = modality.load_processor(model_id, revision)
     if modality.processor == "text":
         for note in check_vocabulary(model, processor):
             say(f"  {note}")
     say(report.summary())
+    added = None
     if config.new_words:
-        raise ConfigError(
-            "new_words is reached from Python for now: hf_ssl.vocabulary.candidates and extend, then pretrain."
+        if modality.processor != "text":
+            raise ConfigError(f"new_words are for text; {modality.name} has no vocabulary.")
+        added = adopt(model, processor, list(pool[modality.column]), config.new_words)
+        report.new_words = list(added.words)
+        before, after = added.tokens_per_word or (0.0, 0.0)
+        say(
+            f"  {len(added.words)} new words: {shortened(added.words, 12)}; tokens per word {before:.3f} -> {after:.3f}"
         )
     model = peft.apply(model, config.peft, missing=report.missing, rank=config.rank, alpha=config.alpha,
-                       dropout=config.adapter_dropout, target_modules=config.target_modules)  # fmt: skip
-    return kind(model, processor, modality, plugin), report
+                       dropout=config.adapter_dropout, target_modules=config.target_modules,
+                       train_embeddings=added is not None)  # fmt: skip
+    return kind(model, processor, modality, plugin), report, added
 
 
-def continuation(objective: Objective, missing: list[str], config: Any, learning_rate: float) -> Schedule:
-    """Safe continuation: which parameter belongs to which layer or to the new head, and when each moves."""
+def continuation(
+    objective: Objective, missing: list[str], config: Any, learning_rate: float, added: Extension | None = None
+) -> Schedule:
+    """Safe continuation: which parameter belongs to which layer or to the new head, and when each moves.
+
+    New rows of the embedding warm up with the head, while the old ones stand still.
+    """
     new = frozenset(missing)
     layers = layer_index(objective.model)
     depth: dict[str, int | None] = {}
@@ -178,10 +207,12 @@ def continuation(objective: Objective, missing: list[str], config: Any, learning
         if parameter.requires_grad:
             inner = name.removeprefix("model.")
             depth[name] = None if objective.is_head(name, new) else layers.get(inner, num_layers(objective.model))
-    has_head = any(layer is None for layer in depth.values())
+    rows = new_rows(objective.model, added.ids) if added is not None else {}
+    has_head = bool(rows) or any(layer is None for layer in depth.values())
     return Schedule(
         depth=depth, layers=num_layers(objective.model), head_warmup=config.head_warmup if has_head else 0.0, ramp=config.ramp,
         decay=config.decay, layer_decay=config.layer_decay, head_learning_rate=max(5e-4, learning_rate),
+        rows={f"model.{name}": ids for name, ids in rows.items()},
     )  # fmt: skip
 
 
@@ -272,23 +303,67 @@ class StageResult:
     skipped: bool = False
 
 
-def stage_inputs(
-    stage: str, resolved: Resolved, fingerprint: str, run: RunDir, *before: Any
-) -> tuple[str, StageResult | None]:
-    """Hash of what a stage depends on, and its earlier result when it has already run with the same."""
+@dataclasses.dataclass
+class Opening:
+    """What every stage starts with: checked options, the run folder, the data, and whether anything is left to do.
+
+    Args:
+        done: the stage's earlier result, when it has already run with the same inputs.
+    """
+
+    stage: str
+    resolved: Resolved
+    config: Any
+    run: RunDir
+    data: DomainData
+    modality: Modality
+    inputs: str
+    done: StageResult | None
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[tuple[dict[str, Any], Path]]:
+        """Bracket the stage's work; nothing is written into the run folder before.
+
+        Yields:
+            the stage's ledger entry, and its folder.
+        """
+        resume, overwrite = getattr(self.config, "resume", False), self.config.overwrite
+        if self.stage in ("evaluate", "embed"):  # seconds of work: done anew, never resumed
+            resume, overwrite = False, True
+        with self.run.running(
+            self.stage, self.inputs, self.resolved.to_dict(), resume=resume, overwrite=overwrite
+        ) as entry:
+            self.run.record(data={"fingerprint": self.data.fingerprint, "modality": self.config.modality})
+            self.save_data_report()
+            yield entry, self.run.folder(self.stage)
+
+    def save_data_report(self) -> None:
+        """Write the data report (again, when the test split has been opened since)."""
+        if processes.is_main():
+            self.data.save_report(self.run.folder("data") / "report")
+
+
+def open_stage(stage: str, options: dict[str, Any], *, after: str | None = None, unless: str = "") -> Opening:
+    """Check a stage's options, read its data, and see whether it has already run with the same.
+
+    Args:
+        stage: one of `hf_ssl.config.STAGES`.
+        options: as given by the user.
+        after: the stage of the same run whose result it works on.
+        unless: the option that names something else to work on.
+    """
+    resolved = resolve_stage(stage, options)
+    config, run = resolved.config, RunDir(resolved.config.output)
+    data = read_data(config)
     described = resolved.to_dict()
     for name in ("output", "resume", "overwrite", "data"):
         described["options"].pop(name, None)
-    inputs = inputs_hash(stage, described, fingerprint, *before)
-    if run.finished(stage, inputs) and not resolved.config.overwrite:
+    before = () if after is None or getattr(config, unless, None) else (run.stage(after).get("inputs"),)
+    inputs, done = inputs_hash(stage, described, data.fingerprint, *before), None
+    if run.finished(stage, inputs) and not config.overwrite:
         say(f"{stage}: already done with these inputs, skipped")
-        return inputs, StageResult(run.path / stage, run.stage(stage).get("metrics", {}), skipped=True)
-    return inputs, None
-
-
-def task_config(options: dict[str, Any]) -> type:
-    """Options of the named task; of classification when the labels are to decide."""
-    return plugins.find("tasks", options.get("task") or "classification").Config
+        done = StageResult(run.path / stage, run.stage(stage).get("metrics", {}), skipped=True)
+    return Opening(stage, resolved, config, run, data, modality_of(config), inputs, done)
 
 
 def task_name(config: Any, data: Any) -> str:
@@ -299,6 +374,13 @@ def output_of(run: RunDir, stage: str) -> str | None:
     """Model folder that a finished stage left, or None."""
     entry = run.stage(stage)
     return entry["outputs"]["model"] if entry.get("status") == "done" else None
+
+
+def inputs_of(split: datasets.Dataset, modality: Modality) -> list[Any]:
+    """What a split's rows hold; words that carry tags are joined to text."""
+    if modality.column in split.column_names or "tokens" not in split.column_names:
+        return list(split[modality.column])
+    return [" ".join(words) for words in split["tokens"]]
 
 
 def task_rows(task: Any, processor: Any, split: Any) -> Any:

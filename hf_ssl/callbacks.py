@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from transformers import TrainerCallback
 from transformers.trainer_callback import ProgressCallback
 
+from hf_ssl import processes
 from hf_ssl.errors import TrainingError
 from hf_ssl.run import append_jsonl, say
 from hf_ssl.trainable import Trainable
@@ -35,21 +36,29 @@ class Measure(Protocol):
 
 
 class MonitorCallback(TrainerCallback):
-    def __init__(self, measure: Measure) -> None:
-        self.measure = measure
+    """Calls the measure in the first process; the others wait and do as it says. Its time is no training time."""
+
+    def __init__(self, measure: Measure, watch: Watch) -> None:
+        self.measure, self.watch = measure, watch
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if state.global_step == 0:
-            self.measure.at(0, state.max_steps)
+            self._stops(state)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if self.measure.due(state.global_step, state.max_steps) and self.measure.at(
-            state.global_step, state.max_steps
-        ):
+        if self.measure.due(state.global_step, state.max_steps) and self._stops(state):
             control.should_training_stop = True
 
+    def _stops(self, state: Any) -> bool:
+        began = time.monotonic()
+        own = self.measure.at(state.global_step, state.max_steps) if processes.is_main() else None
+        stops = bool(processes.share(own))
+        self.watch.leave_out(time.monotonic() - began)
+        return stops
+
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.measure.saved(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+        if processes.is_main():
+            self.measure.saved(Path(args.output_dir) / f"checkpoint-{state.global_step}")
 
 
 class EpochCallback(TrainerCallback):
@@ -66,16 +75,28 @@ class EpochCallback(TrainerCallback):
 
 
 class HoldBackbone(TrainerCallback):
-    """While the head warms up, the backbone gets no update at all: no gradient, so no optimizer moments either."""
+    """While the head warms up, the backbone gets no update at all: no gradient, so no optimizer moments either.
+
+    Of a table of embeddings with new rows, those keep their gradient.
+    """
 
     def __init__(self, module: Trainable, schedule: Schedule) -> None:
         self.schedule = schedule
-        self.backbone = [p for n, p in module.named_parameters() if schedule.depth.get(n, 0) is not None]
+        named = dict(module.named_parameters())
+        self.tables = [(named[name], rows) for name, rows in schedule.rows.items()]
+        self.backbone = [
+            p for n, p in named.items() if schedule.depth.get(n, 0) is not None and n not in schedule.rows
+        ]
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if self.schedule.held(state.global_step, state.max_steps):
             for parameter in self.backbone:
                 parameter.grad = None
+            for table, rows in self.tables:
+                if table.grad is not None:
+                    kept = table.grad[rows].clone()
+                    table.grad.zero_()
+                    table.grad[rows] = kept
 
 
 class Watch(TrainerCallback):
@@ -86,10 +107,10 @@ class Watch(TrainerCallback):
         self.world = 1
         self.seconds = self.waited = 0.0
         self.last_loss: float | None = None
-        self.interrupted = False
+        self.interrupted = self.agreed = False
         self._mark = self._began = time.monotonic()
         module.units_seen = 0
-        if not resume:
+        if not resume and processes.is_main():
             curve.unlink(missing_ok=True)
 
     @property
@@ -114,8 +135,23 @@ class Watch(TrainerCallback):
         now = time.monotonic()
         self.seconds += now - self._mark
         self._mark = now
-        if self.interrupted:
+        if state.global_step >= state.max_steps:
+            control.should_log = True  # else a run shorter than `logging_steps` would leave no curve
+        if self._all_stop(state.global_step):
             control.should_save = control.should_training_stop = True
+
+    def leave_out(self, seconds: float) -> None:
+        """Seconds just spent on something else than training."""
+        self._mark += seconds
+
+    def _all_stop(self, step: int) -> bool:
+        """Ctrl-C reaches every process, but not at the same step: now and then they agree on where to stop."""
+        if processes.world() == 1:
+            return self.interrupted
+        if step % 10 == 0:
+            self.agreed = any(processes.gather(self.interrupted))
+            self.interrupted = self.interrupted or self.agreed
+        return self.agreed
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._mark = time.monotonic()
@@ -159,8 +195,9 @@ class Bar(ProgressCallback):
     """The stock bar, with the loss beside it instead of a dictionary between the lines."""
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
-        if state.is_world_process_zero and self.training_bar is not None and logs and "loss" in logs:
-            self.training_bar.set_postfix(loss=f"{logs['loss']:.4f}")
+        bar: Any = self.training_bar
+        if state.is_world_process_zero and bar is not None and logs and "loss" in logs:
+            bar.set_postfix(loss=f"{logs['loss']:.4f}")
 
 
 @contextmanager

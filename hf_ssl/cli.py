@@ -97,7 +97,8 @@ def _options(config: type, without: Any = ()) -> list[str]:
     lines = []
     for item in dataclasses.fields(config):
         if item.name not in without:
-            default = item.default if item.default is not dataclasses.MISSING else item.default_factory()  # type: ignore[misc]
+            factory = item.default_factory
+            default = item.default if factory is dataclasses.MISSING else factory()
             lines.append(f"  --{item.name:20} {item.metadata.get('help', '')} [{default}]")
     return lines
 

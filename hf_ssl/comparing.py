@@ -3,140 +3,185 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hf_ssl import processes
 from hf_ssl.assembly import (
     StageResult,
     build_task,
     fit_task,
-    modality_of,
+    open_stage,
     output_of,
-    read_data,
-    stage_inputs,
     start_of,
-    task_config,
     task_rows,
 )
-from hf_ssl.config import resolve
-from hf_ssl.data import few_label_subset, open_test
+from hf_ssl.data import labelled_subset, open_test
 from hf_ssl.errors import ConfigError
 from hf_ssl.evaluation import comparison, probes
 from hf_ssl.models import load_model
-from hf_ssl.run import RunDir, say, write_json
+from hf_ssl.run import remove, say, write_json
 from hf_ssl.training import predict
+
+if TYPE_CHECKING:
+    import datasets
+
+    from hf_ssl.modalities.base import Modality
+    from hf_ssl.tasks.base import Task
+
+Arms = dict[str, tuple[str, str | None]]
+Subsets = dict[tuple[int, int], list[int]]
 
 
 def compare(**options: Any) -> StageResult:
     """Did adapting help? Base against adapted: same labelled subsets, seeds and steps, one test set.
 
+    Works for every task: classes are drawn evenly, several labels, amounts, tags and pairs at random. What is resampled
+    for the interval is a test example (a whole sentence of tags), or a group of them where the data have groups.
+
     Returns:
         `path/table.md`, `table.json`, and the test predictions of every arm; `metrics["verdict"]` in words.
     """
-    resolved = resolve("compare", options, task_config(options))
-    config, run = resolved.config, RunDir(resolved.config.output)
-    data, modality = read_data(config, run), modality_of(config)
-    inputs, done = stage_inputs("compare", resolved, data.fingerprint, run, run.stage("pretrain").get("inputs"))
-    if done is not None:
-        return done
+    opening = open_stage("compare", options, after="pretrain", unless="adapted")
+    if opening.done is not None:
+        return opening.done
+    config, run, data, modality = opening.config, opening.run, opening.data, opening.modality
     adapted = config.adapted or output_of(run, "pretrain")
     if adapted is None:
         raise ConfigError(
             "There is nothing adapted to compare. Run `hf-ssl pretrain` with this --output, or give --adapted."
         )
-    with run.running("compare", inputs, resolved.to_dict(), resume=config.resume, overwrite=config.overwrite) as entry:
-        folder = run.folder("compare")
-        model_id, revision = start_of(config, run)
-        task = build_task(config.task, dataclasses.asdict(resolved.plugin), modality, data)
-        if data.label_kind != "class":
-            raise ConfigError(
-                "compare measures one class per example for now; fine-tune and evaluate both models instead."
-            )
+    with opening.running() as (entry, folder):
+        arms: Arms = {"base": start_of(config, run), "adapted": (str(adapted), None)}
+        task = build_task(config.task, dataclasses.asdict(opening.resolved.plugin), modality, data)
         test = _limited(open_test(data, f"compare {config.output}"), config.test_limit, config.seed)
-        truth = task.probe_targets(test)
         subsets = {
-            (k, d): few_label_subset(data["train"], k, config.seed + d)
-            for k in config.budgets
-            for d in range(config.draws)
+            (budget, draw): labelled_subset(data["train"], budget, config.seed + draw)
+            for budget in config.budgets
+            for draw in range(config.draws)
         }
-        arms = {"base": (model_id, revision), "adapted": (adapted, None)}
-        probed = _probe_arms(arms, modality, data["train"], test, subsets, task, config)
+        frozen = processes.share(_frozen(arms, task, data["train"], test, subsets) if processes.is_main() else None)
         tuned = []
-        for arm, (source, arm_revision) in arms.items() if config.finetune_arms else ():
-            for (budget, draw), subset in subsets.items():
-                say(f"compare: {arm}, {budget} labels per class, draw {draw + 1} of {config.draws}")
-                work = run.folder("compare", "work")
-                fit = fit_task(
-                    task,
-                    source,
-                    arm_revision,
-                    data["train"].select(subset),
-                    None,
-                    config,
-                    resolved.training,
-                    work,
-                    seed=config.seed + draw,
-                )
-                logits, _ = predict(fit.module, task_rows(task, fit.processor, test), fit.args)
-                tuned.append(comparison.ResultRow(arm, budget, draw, logits.argmax(-1)))
-                np.save(folder / f"finetuned-{arm}-{budget}-{draw}.npy", logits.argmax(-1))
-        shutil.rmtree(folder / "work", ignore_errors=True)
-        entry["metrics"] = _report_comparison(folder, tuned, probed, truth, task.primary_metric)
-        data.save_report(run.folder("data") / "report")
+        if config.finetune_arms:
+            tuned = list(_fine_tuned(arms, task, data["train"], test, subsets, opening, folder))
+            tuned += _usual(task, data["train"], test, subsets)
+        remove(folder / "work")
+        if not tuned and not frozen:
+            raise ConfigError(
+                "Nothing is left to compare: this task has no frozen probe. Leave finetune_arms switched on."
+            )
+        entry["metrics"] = _report(folder, tuned, frozen, task, test)
+        opening.save_data_report()
         say(f"{(folder / 'table.md').read_text(encoding='utf-8')}\ncompare: table in {folder / 'table.md'}")
     return StageResult(folder, entry["metrics"])
 
 
-def _probe_arms(
-    arms: dict, modality: Any, train_split: Any, test: Any, subsets: dict, task: Any, config: Any
+def _fine_tuned(
+    arms: Arms, task: Task, train: datasets.Dataset, test: datasets.Dataset, subsets: Subsets, opening: Any, folder: Path
+) -> Iterator[comparison.ResultRow]:  # fmt: skip
+    """Fine-tune every arm on every subset; both arms start from the same seed and take the same steps."""
+    config = opening.config
+    for arm, (source, revision) in arms.items():
+        for (budget, draw), subset in subsets.items():
+            say(f"compare: {arm}, {_budget(budget, task)}, draw {draw + 1} of {config.draws}")
+            fit = fit_task(
+                task, source, revision, train.select(subset), None, config, opening.resolved.training,
+                opening.run.folder("compare", "work"), seed=config.seed + draw,
+            )  # fmt: skip
+            logits, _ = predict(fit.module, task_rows(task, fit.processor, test), fit.args)
+            row = comparison.ResultRow(arm, budget, draw, task.compared(logits, test, fit.processor))
+            _keep(folder / f"finetuned-{arm}-{budget}-{draw}", row.predictions)
+            yield row
+
+
+def _frozen(
+    arms: Arms, task: Task, train: datasets.Dataset, test: datasets.Dataset, subsets: Subsets
 ) -> list[comparison.ResultRow]:
-    """Frozen linear probes of both arms, and beside them what needs no pretrained model (TF-IDF, pixels …)."""
-    needed = sorted({int(i) for subset in subsets.values() for i in subset})
+    """Both arms with nothing trained but a linear probe, or nothing at all, and a baseline beside them.
+
+    Returns:
+        an empty list where a task can do neither (tags of words).
+    """
+    targets, modality = task.probe_targets(train), task.modality
+    needed = sorted({int(row) for subset in subsets.values() for row in subset})
     place = {row: number for number, row in enumerate(needed)}
-    texts, targets = train_split.select(needed)[modality.column], task.probe_targets(train_split)
+    given = train.select(needed)[modality.column] if targets is not None else []
     rows = []
     for arm, (source, revision) in arms.items():
-        model, _ = load_model(source, "AutoModel", revision=revision)
+        backbone, _ = load_model(source, "AutoModel", revision=revision)
         processor = modality.load_processor(source, revision)
-        pooling = modality.native_pooling(str(arms["base"][0]))
+        answers = task.without_labels(backbone, processor, test)
+        if answers is not None:
+            rows.append(comparison.ResultRow(arm, "no", 0, answers))
+        if targets is None:
+            continue
+        pooling = modality.native_pooling(arms["base"][0])
         have, ask = (
-            modality.embed(model, processor, values, pooling=pooling, max_length=256)
-            for values in (texts, test[modality.column])
+            modality.embed(backbone, processor, values, pooling=pooling, max_length=256)
+            for values in (given, test[modality.column])
         )
         for (budget, draw), subset in subsets.items():
-            known = have[[place[int(i)] for i in subset]]
-            rows.append(
-                comparison.ResultRow(
-                    arm, budget, draw, probes.linear_probe(known, targets[subset], ask, seed=draw).predictions
-                )
-            )
-    if modality.baseline is None:
-        return rows
-    ask_values = list(test[modality.column])
-    if modality.name == "text":
-        have_values = list(texts)
-        baseline = probes.tfidf_probe
-    else:
-        have_values, ask_values = modality.baseline_features(list(texts)), modality.baseline_features(ask_values)
-        baseline = probes.linear_probe
-    for (budget, draw), subset in subsets.items():
-        known = [have_values[place[int(i)]] for i in subset]
-        guess = baseline(known, targets[subset], ask_values, seed=draw)
-        rows.append(comparison.ResultRow(modality.baseline, budget, draw, guess.predictions))
+            known = have[[place[int(row)] for row in subset]]
+            guess = probes.linear_probe(known, targets[subset], ask, seed=draw, problem_type=_problem(task))
+            rows.append(comparison.ResultRow(arm, budget, draw, guess.predictions))
+    if targets is not None and modality.baseline is not None:
+        rows += _baseline(modality, task, list(given), targets, list(test[modality.column]), subsets, place)
+    elif rows and (cheap := task.baseline(train, test)) is not None:
+        rows.append(comparison.ResultRow(cheap[0], "no", 0, cheap[1]))
     return rows
 
 
-def _report_comparison(folder: Path, tuned: list, probed: list, truth: np.ndarray, metric: str) -> dict[str, Any]:
-    tables = {"Frozen probe": comparison.compare_arms(probed, truth, metric=metric)}
+def _usual(
+    task: Task, train: datasets.Dataset, test: datasets.Dataset, subsets: Subsets
+) -> list[comparison.ResultRow]:
+    """The task's own baseline on every subset."""
+    found = {key: task.baseline(train.select(subset), test) for key, subset in subsets.items()}
+    return [comparison.ResultRow(cheap[0], *key, cheap[1]) for key, cheap in found.items() if cheap is not None]
+
+
+def _baseline(
+    modality: Modality, task: Task, given: list, targets: np.ndarray, ask: list, subsets: Subsets, place: dict[int, int]
+) -> list[comparison.ResultRow]:  # fmt: skip
+    """What needs no pretrained model: TF-IDF for text, the modality's own features (pixels …) for others."""
+    if modality.name != "text":
+        features, asked = modality.baseline_features(given), modality.baseline_features(ask)
+    rows = []
+    for (budget, draw), subset in subsets.items():
+        chosen = [place[int(row)] for row in subset]
+        options: dict[str, Any] = {"seed": draw, "problem_type": _problem(task)}
+        if modality.name == "text":
+            guess = probes.tfidf_probe([given[row] for row in chosen], targets[subset], ask, **options)
+        else:
+            guess = probes.linear_probe(features[chosen], targets[subset], asked, **options)
+        rows.append(comparison.ResultRow(str(modality.baseline), budget, draw, guess.predictions))
+    return rows
+
+
+def _report(
+    folder: Path, tuned: list[comparison.ResultRow], frozen: list[comparison.ResultRow], task: Task, test: Any
+) -> dict[str, Any]:
+    """Write the tables; the verdict of each, in a word."""
+    truth, metric = task.references(test), task.comparison_metric
+    groups = list(test["group"]) if "group" in test.column_names else None
+    if groups is not None and len(set(groups)) < 2:
+        groups = None
+    kinds = {"Fine-tuned": tuned, "Frozen, without labels": [row for row in frozen if row.budget == "no"]}
+    kinds["Frozen probe"] = [row for row in frozen if row.budget != "no"]
     if tuned:
-        beside = [row for row in probed if row.arm not in ("base", "adapted")]
-        tables = {"Fine-tuned": comparison.compare_arms([*tuned, *beside], truth, metric=metric), **tables}
-    text = "\n\n".join(f"### {title}\n\n{table.to_markdown()}" for title, table in tables.items())
-    (folder / "table.md").write_text(text, encoding="utf-8")
+        kinds["Fine-tuned"] = [*tuned, *(row for row in kinds["Frozen probe"] if row.arm not in ("base", "adapted"))]
+    tables = {
+        title: comparison.compare_arms(rows, truth, metric=metric, groups=groups)
+        for title, rows in kinds.items()
+        if rows
+    }
+    if processes.is_main():
+        text = "\n\n".join(f"### {title}\n\n{table.to_markdown()}" for title, table in tables.items())
+        (folder / "table.md").write_text(text, encoding="utf-8")
     write_json(folder / "table.json", {title: table.to_dict() for title, table in tables.items()})
+    processes.wait()
     return {
         "verdict": {title: table.overall.word for title, table in tables.items()},
         "metric": metric,
@@ -144,7 +189,23 @@ def _report_comparison(folder: Path, tuned: list, probed: list, truth: np.ndarra
     }
 
 
-def _limited(split: Any, limit: int | None, seed: int) -> Any:
+def _problem(task: Task) -> str:
+    return task.problem_type or "single_label_classification"
+
+
+def _budget(budget: int, task: Task) -> str:
+    return f"{budget} labels per class" if task.label_kind == "class" else f"{budget} labelled examples"
+
+
+def _keep(path: Path, predictions: Any) -> None:
+    """Predictions of one arm: an array as `.npy`, tags of sentences as `.json`."""
+    if isinstance(predictions, np.ndarray) and processes.is_main():
+        np.save(path.with_name(path.name + ".npy"), predictions)
+    elif not isinstance(predictions, np.ndarray):
+        write_json(path.with_name(path.name + ".json"), predictions)
+
+
+def _limited(split: datasets.Dataset, limit: int | None, seed: int) -> datasets.Dataset:
     """A fixed random part of the test split."""
     if limit is None or limit >= len(split):
         return split

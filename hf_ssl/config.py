@@ -33,7 +33,9 @@ class DataOptions:
     input_column: str | None = option(None, "Column with the text (default: text, sentence, content ...).")
     text_pair_column: str | None = option(None, "Second text of a pair.")
     label_column: str | None = option(None, "Column with the label (default: label, labels, class ...).")
+    tokens_column: str | None = option(None, "Column with the words of a sentence, for tags.")
     tags_column: str | None = option(None, "Column with one tag per word.")
+    id_column: str | None = option(None, "Column with your own row ids (default: made from the content).")
     group_column: str | None = option(None, "Patient, author, site ...: a group never straddles two splits.")
     label_kind: Literal["class", "multilabel", "regression", "tags"] | None = option(
         None, "Kind of label; asked for when the data leave it open."
@@ -44,9 +46,19 @@ class DataOptions:
         "strip", "What to do with pool or train rows that are also in validation or test."
     )
     near_duplicates: bool = option(True, "Look for near-duplicates too, not only exact copies.")
+    near_threshold: float = option(0.85, "Likeness (Jaccard) from which two inputs are near-duplicates.")
+    dedup: bool = option(True, "Remove repeated rows from the pool and from train.")
     max_examples: int | None = option(None, "At most this many rows of the source; needed for a stream.")
     encoding: str = option("utf-8-sig", "Text encoding of the files.")
     txt: Literal["file", "lines"] = option("file", "A .txt file is one document, or one per line.")
+    folder_labels: bool | None = option(None, "Folder names are classes (default: when they look like it).")
+    csv_options: dict[str, Any] | None = option(None, 'For pandas.read_csv, such as {"sep": ";"}.')
+    conll_columns: list[int] | None = option(
+        None, "Columns of word and tag in CoNLL files, from 0 or from the end (-1)."
+    )
+    data_config: str | None = option(None, "Configuration of a Hub dataset.")
+    data_revision: str | None = option(None, "Commit, tag or branch of a Hub dataset.")
+    streaming: bool = option(False, "Stream a Hub dataset: take its first `max_examples` rows, download no more.")
     seed: int = option(0, "Seed of splits, masks, order and initialisation.")
     modality_options: dict[str, Any] = option({}, "The modality's own options; they may also be given by their names.")
 
@@ -110,7 +122,9 @@ class FinetuneConfig(RunOptions, AdapterOptions, ModelOptions, DataOptions):
 
     task: str | None = option(None, "Downstream task; `hf-ssl finetune --help` lists them. Default: from the labels.")
     peft: str = option("lora", "lora, rslora, dora, ia3, oft, linear-probe or full.")
-    per_class: int | None = option(None, "Use only this many labels per class.")
+    per_class: int | None = option(
+        None, "Use only this many labels per class (examples in all where labels are no classes)."
+    )
     warm_start: bool = option(True, "Start the new head from a closed-form probe on frozen features.")
     patience: int = option(3, "Stop after so many evaluations without a better validation score (0: never).")
     balanced_sampling: bool = option(False, "Draw classes equally often.")
@@ -131,7 +145,7 @@ class CompareConfig(RunOptions, AdapterOptions, ModelOptions, DataOptions):
     adapted: str | None = option(None, "Adapted backbone (default: the run's pre-training result).")
     task: str | None = option(None, "Downstream task; default: from the labels.")
     peft: str = option("lora", "How both arms are fine-tuned.")
-    budgets: list[int] = option([4, 16, 64], "Labels per class.")
+    budgets: list[int] = option([4, 16, 64], "Labels per class, or examples in all where labels are no classes.")
     draws: int = option(3, "Labelled subsets drawn per budget.")
     warm_start: bool = option(True, "Start the new head from a closed-form probe on frozen features.")
     finetune_arms: bool = option(True, "Fine-tune both arms; False compares frozen probes only.")

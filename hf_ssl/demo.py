@@ -265,13 +265,13 @@ def write_newsgroups(
     folder.mkdir(parents=True, exist_ok=True)
     texts = [row["text"] for row in _sample(train, pool_limit, seed)]
     if pool == "jsonl":
-        _write_jsonl(folder / "unlabeled.jsonl", [{"text": text} for text in texts])
+        write_jsonl(folder / "unlabeled.jsonl", [{"text": text} for text in texts])
     else:
         (folder / "unlabeled").mkdir(exist_ok=True)
         for number, text in enumerate(texts):
             (folder / "unlabeled" / f"{number:05d}.txt").write_text(text + "\n", encoding="utf-8")
-    _write_csv(folder / "labels.csv", few_labels(train, per_class, seed))
-    _write_csv(folder / "test.csv", newsgroups("test", test_limit, seed))
+    write_csv(folder / "labels.csv", few_labels(train, per_class, seed))
+    write_csv(folder / "test.csv", newsgroups("test", test_limit, seed))
     return folder
 
 
@@ -295,17 +295,17 @@ def write_brown_pos(
         lines = (["\t".join(pair) for pair in zip(row["tokens"], row["tags"], strict=True)] for row in rows)
         content = "\n\n".join("\n".join(sentence) for sentence in lines)
         (folder / f"{split}.conll").write_text(content + "\n", encoding="utf-8")
-    _write_jsonl(folder / "unlabeled.jsonl", [{"text": row["text"]} for row in brown_genre("train")])
+    write_jsonl(folder / "unlabeled.jsonl", [{"text": row["text"]} for row in brown_genre("train")])
     return folder
 
 
-def _write_jsonl(path: Path, rows: Sequence[Row]) -> None:
+def write_jsonl(path: Path, rows: Sequence[Row]) -> None:
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
 
 
-def _write_csv(path: Path, rows: Sequence[Row]) -> None:
+def write_csv(path: Path, rows: Sequence[Row], columns: Sequence[str] = ("text", "label")) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=["text", "label"], extrasaction="ignore")
+        writer = csv.DictWriter(file, fieldnames=columns, extrasaction="ignore")
         writer.writeheader()
         writer.writerows(rows)
 
@@ -361,7 +361,11 @@ def where() -> dict[str, str]:
     return found
 
 
-WRITERS: dict[str, Callable[..., Path]] = {"newsgroups": write_newsgroups, "brown-pos": write_brown_pos}
+def _write_pairs(folder: str | Path, *, seed: int = 0) -> Path:
+    return importlib.import_module("hf_ssl.demo_pairs").write_newsgroup_pairs(folder, seed=seed)
+
+
+WRITERS = {"newsgroups": write_newsgroups, "newsgroup-pairs": _write_pairs, "brown-pos": write_brown_pos}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Sequence
@@ -11,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from hf_ssl import plugins, vectors
-from hf_ssl.assembly import StageResult, modality_of, note_lineage, output_of, read_data, stage_inputs, start_of
+from hf_ssl import plugins, processes, vectors
+from hf_ssl.assembly import StageResult, inputs_of, note_lineage, open_stage, output_of, start_of
 from hf_ssl.config import resolve
 from hf_ssl.errors import ConfigError, DataError
 from hf_ssl.models import load_model
-from hf_ssl.run import RunDir, inputs_hash, is_first, say
+from hf_ssl.run import RunDir, inputs_hash, say
 from hf_ssl.vectors import PARQUET, MilvusStore, ParquetStore, PartFiles, Stamp
 
 PATIENCE = 1800  # seconds without a new part of another process
@@ -36,18 +35,15 @@ def embed(**options: Any) -> StageResult:
         DataError: a vector is not finite or is zero.
         ConfigError: no such split or store; the store holds another model's vectors.
     """
-    resolved = resolve("embed", options)
-    config, run = resolved.config, RunDir(resolved.config.output)
-    data, modality = read_data(config, run), modality_of(config)
-    inputs, done = stage_inputs("embed", resolved, data.fingerprint, run, run.stage("pretrain").get("inputs"))
-    if done is not None:
-        return done
+    opening = open_stage("embed", options, after="pretrain", unless="model")
+    if opening.done is not None:
+        return opening.done
+    config, run, data, modality = opening.config, opening.run, opening.data, opening.modality
     if config.split and config.split not in data:
         raise ConfigError(f"There is no split {config.split!r}; the splits are {', '.join(data)}.")
     if config.store not in vectors.STORES:
         vectors.milvus_uri(config.store, run.path)  # a typing error shows before the work, not after it
-    with run.running("embed", inputs, resolved.to_dict(), resume=True, overwrite=True) as entry:
-        folder = run.folder("embed")
+    with opening.running() as (entry, folder):
         began = time.monotonic()
         model_id, revision = start_of(config, run, output_of(run, "pretrain"))
         model, report = load_model(model_id, "AutoModel", revision=revision, dtype=config.dtype)
@@ -65,7 +61,7 @@ def embed(**options: Any) -> StageResult:
             return normalized(found) if config.normalize else found
 
         _fill(parts, values, columns["id"], encode)
-        if not is_first():
+        if not processes.is_main():
             return StageResult(folder, {})
         found = np.concatenate(list(_all_parts(parts)))
         stamp = Stamp(model_id, report.revision, report.weights_sha, modality.name, pooling, config.normalize,
@@ -149,7 +145,7 @@ def _rows(data: Any, splits: list[str], modality: Any) -> tuple[dict[str, list[A
     seen: set[str] = set()
     repeated = 0
     for split in sorted(splits, key=lambda name: name == "unlabeled"):  # where a text has a label, that row is kept
-        content = list(data[split][modality.column])
+        content = inputs_of(data[split], modality)
         keys = [vectors.content_id(modality, value) for value in content]
         keep = [row for row, key in enumerate(keys) if split != "unlabeled" or key not in seen]
         repeated += len(keys) - len(keep)
@@ -174,7 +170,7 @@ def _rows(data: Any, splits: list[str], modality: Any) -> tuple[dict[str, list[A
 
 def _fill(parts: PartFiles, values: list[Any], ids: list[str], encode: Any) -> None:
     """Make this process's parts."""
-    rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    rank, world = processes.rank(), processes.world()
     missing = parts.missing(rank, world)
     if len(missing) < len(range(rank, len(parts), world)):
         say(f"  going on: {len(parts) - len(parts.missing())} of {len(parts)} parts are there")

@@ -41,12 +41,16 @@ class HubError(HfSslError):
 
 
 def nearest(name: str, options: Iterable[str]) -> str:
-    """` Did you mean 'x'?` for the closest option, or an empty string when nothing is close."""
+    """` Did you mean 'x'?` for the closest option (else for those that hold the word), or nothing when none is close."""
     names = [str(option) for option in options]
     # Users mix 'mask-ratio' and 'mask_ratio'; spelling distance should not count that.
     folded = {option.replace("-", "_").lower(): option for option in names}
-    close = difflib.get_close_matches(name.replace("-", "_").lower(), folded, n=1, cutoff=0.6)
-    return f" Did you mean {folded[close[0]]!r}?" if close else ""
+    asked = name.replace("-", "_").lower()
+    close = difflib.get_close_matches(asked, folded, n=1, cutoff=0.6)
+    if not close and len(asked) >= 4:
+        holding = [option for option in folded if asked.rstrip("s") in option]  # `epochs` is in `num_train_epochs`
+        close = sorted(holding, key=lambda option: (len(option), option))[:3]
+    return f" Did you mean {' or '.join(repr(folded[option]) for option in close)}?" if close else ""
 
 
 def require(module: str, extra: str) -> ModuleType:

@@ -67,6 +67,7 @@ class LoadReport:
         mismatched: names that are in the file with another shape or other values.
         backbone_total, backbone_matched: the same counts within the backbone; allowed new parts are not counted.
         backbone_complete: every backbone tensor equals the file.
+        new_words: words added to the vocabulary after loading.
         notes: what a reader should know, one sentence each.
     """
 
@@ -86,6 +87,7 @@ class LoadReport:
     backbone_total: int = 0
     backbone_matched: int = 0
     backbone_complete: bool = False
+    new_words: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @property

@@ -22,7 +22,9 @@ def coerce(hint: Any, value: Any) -> Any:
     if isinstance(value, str):
         if value.lower() in ("none", "null") and type(None) in typing.get_args(hint):
             return None
-        if is_list(hint):
+        if holds(hint, dict):
+            value = mapping(value)
+        elif holds(hint, list):
             value = [part.strip() for part in value.split(",") if part.strip()]
     if isinstance(value, Path):
         value = str(value)
@@ -88,6 +90,16 @@ def field_name(name: str) -> str:
     return name.replace("-", "_")
 
 
-def is_list(hint: Any) -> bool:
-    """Whether a type is, or may be, a list."""
-    return typing.get_origin(hint) is list or any(typing.get_origin(part) is list for part in typing.get_args(hint))
+def holds(hint: Any, kind: type) -> bool:
+    """Whether a type is, or may be, a `list` or a `dict`."""
+    return typing.get_origin(hint) is kind or any(typing.get_origin(part) is kind for part in typing.get_args(hint))
+
+
+def mapping(text: str) -> Any:
+    """`{"sep": ";"}` as typed on a command line; pydantic says what is wrong with anything else."""
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text

@@ -45,7 +45,7 @@ __all__ = [
 # Learning rate relative to full fine-tuning.
 # full: BERT (Devlin et al. 2019, A.3) tunes 5e-5, 3e-5, 2e-5.
 # lora family: Hu et al. 2021, table 9, uses 2e-4 to 5e-4 for RoBERTa on GLUE, ten times and more the full rate.
-# ia3: Liu et al. 2022 (T-Few), section 3.4, uses 3e-3; a few thousand numbers must move far.
+# ia3: Liu et al. 2022 train T-Few at 3e-3; a few thousand numbers must move far.
 # oft: rotations from the identity, moved at LoRA's rate.
 # linear-probe: only a freshly initialised linear layer moves.
 METHODS: dict[str, float] = {

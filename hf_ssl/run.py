@@ -8,6 +8,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import shutil
 import sys
 import tempfile
 import time
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from hf_ssl import processes
 from hf_ssl.errors import RunFolderError
 
 LEDGER = "run.json"
@@ -30,6 +32,8 @@ class RunDir:
           pretrain/ finetune/      model/ (plain transformers folder), curve.jsonl, monitor.jsonl, checkpoints/
           evaluate/ compare/ embed/
 
+    Where several processes run (`hf_ssl.processes`), the first reads and writes it and the others are told.
+
     Args:
         path: the folder; made when it does not exist.
 
@@ -39,18 +43,20 @@ class RunDir:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self.ledger: dict[str, Any] = processes.share(self._read() if processes.is_main() else None)
+
+    def _read(self) -> dict[str, Any]:
         ledger = self.path / LEDGER
         if self.path.is_file():
             raise RunFolderError(f"{self.path} is a file. Name a folder with --output.")
         if self.path.is_dir() and not ledger.exists() and any(self.path.iterdir()):
             raise RunFolderError(f"{self.path} holds files that are not from a run. Name a new folder with --output.")
-        if ledger.exists():
-            try:
-                self.ledger: dict[str, Any] = json.loads(ledger.read_text(encoding="utf-8"))
-            except json.JSONDecodeError as error:
-                raise RunFolderError(f"{ledger} is not readable JSON ({error}). Use another --output.") from error
-        else:
-            self.ledger = {"format": 1, "stages": {}}
+        if not ledger.exists():
+            return {"format": 1, "stages": {}}
+        try:
+            return dict(json.loads(ledger.read_text(encoding="utf-8")))
+        except (json.JSONDecodeError, UnicodeDecodeError, TypeError, ValueError) as error:
+            raise RunFolderError(f"{ledger} is not readable JSON ({error}). Use another --output.") from error
 
     def folder(self, *parts: str) -> Path:
         """A folder inside the run folder, made when needed."""
@@ -86,13 +92,7 @@ class RunDir:
         self.save()
 
     def save(self) -> None:
-        """Write the ledger atomically: a reader sees the old one or the new one, never half of it.
-
-        Of several processes only the first writes.
-        """
-        if not is_first():
-            return
-        self.path.mkdir(parents=True, exist_ok=True)
+        """Write the ledger atomically: a reader sees the old one or the new one, never half of it."""
         write_json(self.path / LEDGER, self.ledger)
 
     @contextlib.contextmanager
@@ -107,30 +107,14 @@ class RunDir:
         Raises:
             RunFolderError: another process is at it, or the folder holds this stage with other inputs.
         """
-        if not is_first():
-            yield {}  # the first process keeps the ledger
-            return
-        entry = self.stage(name)
-        if entry.get("status") == "running" and entry.get("host") == platform.node() and _alive(entry.get("pid")):
-            raise RunFolderError(f"{self.path}: {name} is being run by process {entry['pid']}. Use another --output.")
-        if entry and entry.get("inputs") != inputs and not overwrite:
-            state = entry.get("status")
-            raise RunFolderError(
-                f"{self.path} holds a {name} ({state}) made with other options or data. "
-                f"Name a new folder with --output, or redo it with --overwrite."
-            )
-        if (
-            entry.get("status") in ("interrupted", "running", "failed")
-            and not (resume or overwrite)
-            and self._has_checkpoint(name)
-        ):
-            raise RunFolderError(
-                f"{self.path}: {name} was interrupted. Go on with --resume, or start anew with --overwrite."
-            )
+        if processes.is_main():
+            self._refuse_to_run(name, inputs, resume=resume, overwrite=overwrite)
         entry = {
             "status": "running", "inputs": inputs, "options": options, "pid": os.getpid(), "host": platform.node(),
             "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         }  # fmt: skip
+        if processes.world() > 1:
+            entry["processes"] = processes.world()
         self.ledger["stages"][name] = entry
         self.ledger["versions"] = versions()
         self.save()
@@ -148,6 +132,26 @@ class RunDir:
         finally:
             entry["seconds"] = round(time.monotonic() - began, 1)
             self.save()
+        processes.wait()  # nobody reads this stage's files before they are written
+
+    def _refuse_to_run(self, name: str, inputs: str, *, resume: bool, overwrite: bool) -> None:
+        entry = self.stage(name)
+        if entry.get("status") == "running" and entry.get("host") == platform.node() and _alive(entry.get("pid")):
+            raise RunFolderError(f"{self.path}: {name} is being run by process {entry['pid']}. Use another --output.")
+        if entry and entry.get("inputs") != inputs and not overwrite:
+            state = entry.get("status")
+            raise RunFolderError(
+                f"{self.path} holds a {name} ({state}) made with other options or data. "
+                f"Name a new folder with --output, or redo it with --overwrite."
+            )
+        if (
+            entry.get("status") in ("interrupted", "running", "failed")
+            and not (resume or overwrite)
+            and self._has_checkpoint(name)
+        ):
+            raise RunFolderError(
+                f"{self.path}: {name} was interrupted. Go on with --resume, or start anew with --overwrite."
+            )
 
     def _has_checkpoint(self, name: str) -> bool:
         return any((self.path / name / "checkpoints").glob("checkpoint-*"))
@@ -160,7 +164,10 @@ def inputs_hash(*parts: Any) -> str:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON atomically (temporary file in the same folder, then rename)."""
+    """Write JSON atomically (temporary file in the same folder, then rename), in the first process only."""
+    if not processes.is_main():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -173,8 +180,17 @@ def write_json(path: Path, content: Any) -> None:
         raise
 
 
+def remove(folder: Path) -> None:
+    """Delete a folder that no process needs any more; nothing happens when it is not there."""
+    processes.wait()
+    if processes.is_main():
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def append_jsonl(path: Path, record: dict[str, Any]) -> None:
-    """Add one line to a JSON-lines file."""
+    """Add one line to a JSON-lines file, in the first process only."""
+    if not processes.is_main():
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(record, default=str) + "\n")
@@ -189,14 +205,9 @@ def versions() -> dict[str, str]:
     return found
 
 
-def is_first() -> bool:
-    """Whether this is the first (or the only) process of a run: it writes the ledger and speaks."""
-    return int(os.environ.get("RANK", "0")) == 0
-
-
 def say(message: str) -> None:
     """A line for the person at the terminal; standard output stays free for data. Only the first process speaks."""
-    if is_first():
+    if processes.is_main():
         print(message, file=sys.stderr, flush=True)
 
 

@@ -4,42 +4,38 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hf_ssl import peft, plugins
+from hf_ssl import checking, peft, processes
 from hf_ssl.assembly import (
     StageResult,
     build_objective,
     build_task,
     continuation,
     fit_task,
-    modality_of,
     note_lineage,
+    open_stage,
     output_of,
     pool_of,
     pooler_of,
     read_data,
     save_model,
-    stage_inputs,
     start_of,
-    task_config,
     task_name,
     task_rows,
 )
-from hf_ssl.checking import check
 from hf_ssl.comparing import compare
-from hf_ssl.config import STAGES, modality_fields, resolve, split_sections
-from hf_ssl.data import few_label_subset, open_test
+from hf_ssl.config import split_sections
+from hf_ssl.data import labelled_subset, open_test
 from hf_ssl.embedding import embed, search
-from hf_ssl.errors import ConfigError
 from hf_ssl.evaluation.monitor import Monitor, mean_loss
 from hf_ssl.models import load_model
 from hf_ssl.pushing import push
-from hf_ssl.run import RunDir, say, write_json
+from hf_ssl.recipe import plan, resolve_stage
+from hf_ssl.run import remove, say, write_json
 from hf_ssl.training import arguments, predict, train
 
 
@@ -55,34 +51,31 @@ def pretrain(**options: Any) -> StageResult:
     Example:
         >>> pretrain(data="reviews/", model="answerdotai/ModernBERT-base", objective="mlm", output="runs/reviews")
     """
-    name = options.get("objective") or plugins.find("modalities", options.get("modality", "text")).default_objective
-    resolved = resolve("pretrain", options, plugins.find("objectives", name).Config)
-    config, run = resolved.config, RunDir(resolved.config.output)
-    data, modality = read_data(config, run), modality_of(config)
-    inputs, done = stage_inputs("pretrain", resolved, data.fingerprint, run)
-    if done is not None:
-        return done
-    with run.running(
-        "pretrain", inputs, resolved.to_dict(), resume=config.resume, overwrite=config.overwrite
-    ) as entry:
-        folder = run.folder("pretrain")
+    opening = open_stage("pretrain", options)
+    if opening.done is not None:
+        return opening.done
+    config, run, data, modality = opening.config, opening.run, opening.data, opening.modality
+    name = config.objective or modality.default_objective
+    with opening.running() as (entry, folder):
         model_id, revision = start_of(config, run)
         say(f"pretrain: {name} on {len(data.get('unlabeled', ())):,} examples, from {model_id}")
-        objective, report = build_objective(config, resolved.plugin, modality, model_id, revision)
+        pool, held = pool_of(data, config.eval_fraction, config.seed)
+        objective, report, added = build_objective(config, opening.resolved.plugin, modality, model_id, revision, pool)
         note_lineage(run, model_id, report)
         write_json(folder / "load_report.json", report.to_dict())
-        pool, held = pool_of(data, config.eval_fraction, config.seed)
+        if added is not None:
+            entry["vocabulary"] = {"new_words": list(added.words), "tokens_per_word": added.tokens_per_word}
         rows = objective.rows(pool, seed=config.seed, training=True)
         held_rows = objective.rows(held, seed=config.seed, training=False)
         defaults = {**objective.training_defaults, "save_strategy": "steps", "save_steps": 0.2}
         if config.peft != "full":
             defaults["learning_rate"] = peft.learning_rate(config.peft)
-        args = arguments(folder, seed=config.seed, defaults=defaults, overrides=resolved.training)
+        args = arguments(folder, seed=config.seed, defaults=defaults, overrides=opening.resolved.training)
         monitor = _monitor(objective, modality, data, held, held_rows, args, folder, config)
-        schedule = continuation(objective, report.missing, config, args.learning_rate)
+        schedule = continuation(objective, report.missing, config, args.learning_rate, added)
         result = train(objective, rows, args, folder, schedule=schedule, measure=monitor, resume=config.resume)
-        summary = monitor.finish()
-        if hasattr(objective.model, "peft_config"):
+        summary = processes.share(monitor.finish() if processes.is_main() else None)
+        if hasattr(objective.model, "peft_config") and processes.is_main():
             peft.save_adapter(objective.model, folder / "adapter", run.ledger["base"]["id"], report.revision)
         model = objective.export()
         carried = pooler_of(model, model_id, revision, report)
@@ -96,7 +89,7 @@ def pretrain(**options: Any) -> StageResult:
             objective=name,
             kept_step=summary["kept_step"],
         )
-        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+        remove(folder / "checkpoints")
         entry["metrics"] = {**result.to_dict(), **summary}
         entry["outputs"] = {"model": str(folder / "model")}
         say(f"pretrain: kept step {summary['kept_step']}, {summary['outcome']}. Model: {folder / 'model'}")
@@ -113,24 +106,20 @@ def finetune(**options: Any) -> StageResult:
     Returns:
         `path/model` is a plain transformers folder with the adapter merged; `path/adapter` the adapter alone.
     """
-    resolved = resolve("finetune", options, task_config(options))
-    config, run = resolved.config, RunDir(resolved.config.output)
-    data, modality = read_data(config, run), modality_of(config)
-    inputs, done = stage_inputs("finetune", resolved, data.fingerprint, run)
-    if done is not None:
-        return done
-    with run.running(
-        "finetune", inputs, resolved.to_dict(), resume=config.resume, overwrite=config.overwrite
-    ) as entry:
-        folder = run.folder("finetune")
+    opening = open_stage("finetune", options, after="pretrain", unless="model")
+    if opening.done is not None:
+        return opening.done
+    config, run, data = opening.config, opening.run, opening.data
+    plugin = dataclasses.asdict(opening.resolved.plugin)
+    with opening.running() as (entry, folder):
         model_id, revision = start_of(config, run, output_of(run, "pretrain"))
-        task = build_task(config.task, dataclasses.asdict(resolved.plugin), modality, data)
+        task = build_task(config.task, plugin, opening.modality, data)
         split = data["train"]
         if config.per_class:
-            split = split.select(few_label_subset(split, config.per_class, config.seed))
+            split = split.select(labelled_subset(split, config.per_class, config.seed))
         say(f"finetune: {config.peft} on {len(split):,} labelled examples, from {model_id}")
         fit = fit_task(
-            task, model_id, revision, split, data.get("validation"), config, resolved.training, folder, seed=config.seed,
+            task, model_id, revision, split, data.get("validation"), config, opening.resolved.training, folder, seed=config.seed,
             patience=config.patience, balanced=config.balanced_sampling, resume=config.resume,
         )  # fmt: skip
         note_lineage(run, model_id, fit.report)
@@ -142,7 +131,8 @@ def finetune(**options: Any) -> StageResult:
         if hasattr(fit.module.model, "peft_config"):
             base = run.ledger["base"]
             adapter_base = model_id if output_of(run, "pretrain") == model_id else base["id"]
-            peft.save_adapter(fit.module.model, folder / "adapter", adapter_base, revision)
+            if processes.is_main():
+                peft.save_adapter(fit.module.model, folder / "adapter", adapter_base, revision)
         save_model(
             peft.merge(fit.module.model),
             fit.processor,
@@ -151,11 +141,11 @@ def finetune(**options: Any) -> StageResult:
             stage="finetune",
             task=task_name(config, data),
         )
-        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+        remove(folder / "checkpoints")
         entry["outputs"] = {
             "model": str(folder / "model"),
             "task": task_name(config, data),
-            "task_options": dataclasses.asdict(resolved.plugin),
+            "task_options": plugin,
         }
         say(f"finetune: {_numbers(entry['metrics'].get('validation', {}))}. Model: {folder / 'model'}")
     return StageResult(folder, entry["metrics"])
@@ -167,15 +157,12 @@ def evaluate(**options: Any) -> StageResult:
     Returns:
         metrics, and `path/predictions.parquet` with one row per example (ids, no content).
     """
-    resolved = resolve("evaluate", options)
-    config, run = resolved.config, RunDir(resolved.config.output)
-    data, modality = read_data(config, run), modality_of(config)
+    opening = open_stage("evaluate", options, after="finetune")
+    config, run, data, modality = opening.config, opening.run, opening.data, opening.modality
     tuned = run.need("finetune", "Run `hf-ssl finetune` with the same --output first.")["outputs"]
-    inputs, done = stage_inputs("evaluate", resolved, data.fingerprint, run, run.stage("finetune").get("inputs"))
-    if done is not None:
-        return done
-    with run.running("evaluate", inputs, resolved.to_dict(), resume=False, overwrite=True) as entry:
-        folder = run.folder("evaluate")
+    if opening.done is not None:
+        return opening.done
+    with opening.running() as (entry, folder):
         task = build_task(config.task or tuned["task"], tuned["task_options"], modality, data)
         model_id = str(config.model or tuned["model"])
         model, _ = load_model(model_id, task.auto_class, **task.model_options())
@@ -189,7 +176,7 @@ def evaluate(**options: Any) -> StageResult:
         entry["metrics"] = task.metrics(logits, labels)
         _write_predictions(folder / "predictions.parquet", split, task.predictions(logits, split, processor))
         write_json(folder / "metrics.json", {"split": config.split, "examples": len(split), **entry["metrics"]})
-        data.save_report(run.folder("data") / "report")
+        opening.save_data_report()
         say(f"evaluate: {_numbers(entry['metrics'])} on {len(split):,} {config.split} examples")
     return StageResult(folder, entry["metrics"])
 
@@ -208,29 +195,20 @@ def run_recipe(recipe: dict[str, Any]) -> dict[str, StageResult]:
     Args:
         recipe: shared options at the top, one mapping per stage (`pretrain:`, `finetune:` …), as in a recipe's YAML.
     """
-    shared, sections = split_sections(recipe)
-    if not sections:
-        raise ConfigError(f"The recipe names no stage. Add sections such as `pretrain:`; stages: {', '.join(STAGES)}.")
-    of_data = modality_fields(shared)
-    known = {stage: {*of_data, *(item.name for item in dataclasses.fields(STAGES[stage]))} for stage in sections}
-    stray = {key: value for key, value in shared.items() if not any(key in names for names in known.values())}
-    if stray:
-        resolve(next(iter(sections)), stray)  # raises, naming each one and its nearest
     results: dict[str, StageResult] = {}
     loaded: Any = None
-    for stage, given in sections.items():
-        # After a pre-training in the same recipe, its result is the model, not the checkpoint it started from.
-        passed = (
-            {"model", "revision"} if "pretrain" in sections and stage in ("finetune", "evaluate", "embed") else set()
-        )
-        options = {**{key: value for key, value in shared.items() if key in known[stage] - passed}, **given}
-        if "data" not in given and loaded is not None:
+    for stage, options in plan(recipe).items():
+        if "data" not in split_sections(recipe)[1][stage] and loaded is not None:
             options["data"] = loaded
         elif "data" in options:
-            resolved = resolve(stage, {k: v for k, v in options.items() if k in known[stage]})
-            loaded = options["data"] = read_data(resolved.config, RunDir(resolved.config.output))
+            loaded = options["data"] = read_data(resolve_stage(stage, options).config)
         results[stage] = VERBS[stage](**options)
     return results
+
+
+def check(recipe: dict[str, Any]) -> dict[str, Any]:
+    """Try every stage of a recipe for a step or a batch, then say what the whole would take: `hf_ssl.checking.check`."""
+    return checking.check(recipe, _monitor)
 
 
 def _monitor(
@@ -266,6 +244,8 @@ def _numbers(metrics: dict[str, float]) -> str:
 
 
 def _write_predictions(path: Path, split: Any, predictions: list[dict[str, Any]]) -> None:
+    if not processes.is_main():
+        return
     import pyarrow as pa
     import pyarrow.parquet as pq
 

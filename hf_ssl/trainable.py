@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -40,11 +40,21 @@ class Trainable(nn.Module):
 
     unit: ClassVar[str] = "tokens"
     accepts_loss_kwargs = True
+    model: Any
+    """The wrapped transformers model, perhaps within PEFT."""
 
     def __init__(self) -> None:
         super().__init__()
         self.units_seen: torch.Tensor | int = 0
         self.register_forward_pre_hook(_count, with_kwargs=True)
+
+    def collate(self, rows: Sequence[Any]) -> dict[str, torch.Tensor]:
+        """Make a batch. It must have `labels`; entries other than -100 are counted as loss terms."""
+        raise NotImplementedError(f"{type(self).__name__} cannot collate")
+
+    def metrics(self, loss: float) -> dict[str, float]:
+        """What the mean evaluation loss means, such as perplexity."""
+        return {}
 
     def count_units(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor | int:
         """Real units of work in a batch (tokens that are not padding, images …), for the throughput line."""
@@ -65,7 +75,7 @@ class Trainable(nn.Module):
             seen.add(tensor.data_ptr())
             yield name, tensor.detach()
 
-    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
         if args or kwargs.get("destination") is not None:
             return super().state_dict(*args, **kwargs)  # a wrapper (DDP) walks through its children
         return dict(self.saved_tensors())

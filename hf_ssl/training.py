@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import math
+import resource
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import EarlyStoppingCallback, PrinterCallback, ProgressCallback
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy, get_last_checkpoint
 
+from hf_ssl import processes
 from hf_ssl.callbacks import Bar, EpochCallback, HoldBackbone, Measure, MonitorCallback, Watch, interruptible
 from hf_ssl.errors import ConfigError, TrainingError
 from hf_ssl.run import say
@@ -35,6 +38,7 @@ class Schedule:
         depth: parameter name to layer number (embeddings 0), or None for the head.
         layers: number of the topmost layer; each layer below it gets `layer_decay` of the rate above.
         head_learning_rate: peak rate of the head.
+        rows: name of a table of embeddings to its new rows: they learn with the head while the old ones stand still.
     """
 
     depth: dict[str, int | None] = field(default_factory=dict)
@@ -44,6 +48,7 @@ class Schedule:
     decay: str = "linear"
     layer_decay: float = 1.0
     head_learning_rate: float | None = None
+    rows: dict[str, list[int]] = field(default_factory=dict)
 
     def factor(self, step: int, total: int, head: bool) -> float:
         """Multiple of the peak rate at a step."""
@@ -81,8 +86,16 @@ class TrainResult:
         speed = round(self.units / self.seconds) if self.seconds else 0
         return {
             "steps": self.steps, "train_seconds": round(self.seconds, 1), f"{self.unit}_seen": self.units,
-            f"{self.unit}_per_second": speed, "train_loss": self.loss,
+            f"{self.unit}_per_second": speed, "train_loss": self.loss, "peak_memory_gb": round(self.peak_memory / 1e9, 2),
         }  # fmt: skip
+
+
+def peak_memory() -> int:
+    """Most bytes this process has held so far: on the GPU where there is one, else in main memory."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def bf16_is_fast() -> bool:
@@ -101,10 +114,10 @@ def arguments(folder: Path, *, seed: int, defaults: dict[str, Any], overrides: d
     """
     mine: dict[str, Any] = {
         "output_dir": str(folder / "checkpoints"), "seed": seed, "data_seed": seed, "remove_unused_columns": False,
-        "logging_nan_inf_filter": False, "save_total_limit": 2, "logging_steps": 10, "disable_tqdm": not sys.stderr.isatty(),
-        "dataloader_drop_last": False,
+        "logging_nan_inf_filter": False, "save_total_limit": 2, "logging_steps": 10, "logging_first_step": True,
+        "disable_tqdm": not sys.stderr.isatty(), "dataloader_drop_last": False,
     }  # fmt: skip
-    if not torch.cuda.is_available() and not torch.backends.mps.is_available():
+    if processes.forced_to_cpu() or not (torch.cuda.is_available() or torch.backends.mps.is_available()):
         mine["use_cpu"] = True
     chosen = {**mine, **defaults, **overrides}
     if not {"bf16", "fp16"} & overrides.keys() and bf16_is_fast():
@@ -154,7 +167,7 @@ def train(
     if schedule is not None and schedule.head_warmup > 0:
         callbacks.append(HoldBackbone(module, schedule))
     if measure is not None:
-        callbacks.append(MonitorCallback(measure))
+        callbacks.append(MonitorCallback(measure, watch))
     if eval_rows is not None and patience:
         callbacks.append(EarlyStoppingCallback(early_stopping_patience=patience))
     trainer = _Trainer(
@@ -165,7 +178,8 @@ def train(
     trainer.remove_callback(PrinterCallback)
     if trainer.pop_callback(ProgressCallback):
         trainer.add_callback(Bar)
-    last = get_last_checkpoint(args.output_dir) if resume and Path(args.output_dir).is_dir() else None
+    checkpoints = str(args.output_dir)
+    last = get_last_checkpoint(checkpoints) if resume and Path(checkpoints).is_dir() else None
     if resume:
         say(f"resuming from {last}" if last else "nothing to resume from, starting at step 0")
     with interruptible(watch):
@@ -174,7 +188,7 @@ def train(
         raise KeyboardInterrupt(f"interrupted at step {trainer.state.global_step}")
     result = TrainResult(
         steps=trainer.state.global_step, seconds=watch.seconds, units=watch.units, unit=module.unit,
-        loss=watch.last_loss, best_metric=trainer.state.best_metric,
+        loss=watch.last_loss, best_metric=trainer.state.best_metric, peak_memory=peak_memory(),
     )  # fmt: skip
     return result
 
@@ -201,7 +215,8 @@ class _Trainer(Trainer):
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         if self.schedule is None or self.optimizer is not None:
             return super().create_optimizer(model)
-        kind, options = self.get_optimizer_cls_and_kwargs(self.args, self.model)
+        kind, options = self.get_optimizer_cls_and_kwargs(self.args)
+        assert self.model is not None  # it was given to the constructor
         self.optimizer = kind(parameter_groups(self.model, self.schedule, self.args), **options)
         return self.optimizer
 
@@ -210,9 +225,14 @@ class _Trainer(Trainer):
             return super().create_scheduler(num_training_steps, optimizer)
         schedule = self.schedule
         optimizer = optimizer or self.optimizer
-        factors = [
-            (lambda step, head=group["head"]: schedule.factor(step, num_training_steps, head))
-            for group in optimizer.param_groups
+
+        def factor(step: int, head: bool, warm: float) -> float:
+            if warm and schedule.held(step, num_training_steps):
+                return warm * schedule.factor(step, num_training_steps, head=True)
+            return schedule.factor(step, num_training_steps, head)
+
+        factors: list[Callable[[int], float]] = [
+            partial(factor, head=group["head"], warm=group["warm"]) for group in optimizer.param_groups
         ]
         self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factors)
         return self.lr_scheduler
@@ -220,7 +240,7 @@ class _Trainer(Trainer):
 
 def parameter_groups(module: nn.Module, schedule: Schedule, args: TrainingArguments) -> list[dict[str, Any]]:
     """Trainable parameters grouped by layer, head or not, and weight decay or not (none on vectors and embeddings of positions)."""
-    groups: dict[tuple[int | None, bool], dict[str, Any]] = {}
+    groups: dict[tuple[int | None, bool, bool], dict[str, Any]] = {}
     for name, parameter in module.named_parameters():
         if not parameter.requires_grad:
             continue
@@ -228,12 +248,12 @@ def parameter_groups(module: nn.Module, schedule: Schedule, args: TrainingArgume
         decayed = parameter.ndim > 1 and not any(
             word in name for word in ("position", "cls_token", "mask_token", "layer_scale")
         )
-        key = (layer, decayed)
+        table = name in schedule.rows  # its decay would move the old rows while they should stand still
+        decayed = decayed and not table
+        key = (layer, decayed, table)
         if key not in groups:
             head = layer is None
-            rate = args.learning_rate * schedule.layer_decay ** (
-                schedule.layers - (schedule.layers if head else layer)
-            )
+            rate = args.learning_rate * schedule.layer_decay ** (0 if layer is None else schedule.layers - layer)
             if head and schedule.head_learning_rate is not None:
                 rate = schedule.head_learning_rate
             groups[key] = {
@@ -241,7 +261,8 @@ def parameter_groups(module: nn.Module, schedule: Schedule, args: TrainingArgume
                 "lr": rate,
                 "weight_decay": args.weight_decay if decayed else 0.0,
                 "head": head,
+                "warm": (schedule.head_learning_rate or args.learning_rate) / rate if table else 0.0,
             }
         groups[key]["params"].append(parameter)
-    order = sorted(groups, key=lambda key: (key[0] is None, key[0] or 0, key[1]))
+    order = sorted(groups, key=lambda key: (key[0] is None, key[0] or 0, *key[1:]))
     return [groups[key] for key in order]

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from tokenizers import AddedToken
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from hf_ssl.anatomy import unwrapped
 from hf_ssl.errors import ConfigError
 from hf_ssl.models import check_vocabulary, quiet
 
@@ -42,11 +43,15 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Extension:
-    """What `extend` did: the words added, their ids, and the piece ids each vector was averaged from."""
+    """What `extend` did: the words added, their ids, and the piece ids each vector was averaged from.
+
+    `tokens_per_word` is the fertility before and after, where it was measured.
+    """
 
     words: tuple[str, ...]
     ids: tuple[int, ...]
     pieces: tuple[tuple[int, ...], ...]
+    tokens_per_word: tuple[float, float] | None = None
 
 
 def _needs_space(tokenizer: PreTrainedTokenizerBase) -> bool:
@@ -158,6 +163,44 @@ def extend(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, words: It
     _grow(model, max(max(ids) + 1, len(tokenizer)))
     _average(model, ids, [pieces for _, pieces in pairs])
     return Extension(tuple(word for word, _ in pairs), tuple(ids), tuple(tuple(pieces) for _, pieces in pairs))
+
+
+def adopt(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], count: int, min_count: int = 10
+) -> Extension:
+    """Add the words of a domain that its texts would save most tokens by: `candidates`, then `extend`.
+
+    Args:
+        model, tokenizer: changed in place.
+        texts: the unlabelled pool.
+        count: at most so many words.
+        min_count: a word must occur so often to be added.
+
+    Raises:
+        ConfigError: the tokenizer is not a fast one, or no word is worth adding.
+    """
+    if count < 1:
+        raise ConfigError(f"new_words must be a positive number, found {count}.")
+    if not getattr(tokenizer, "is_fast", False):
+        raise ConfigError("New words need a fast tokenizer; this checkpoint has none. Leave new_words out.")
+    before = fertility(texts, tokenizer)
+    words = [found.word for found in candidates(texts, tokenizer, top=count, min_count=min_count)]
+    if not words:
+        raise ConfigError(
+            f"No word of the pool occurs {min_count} times and costs 3 tokens or more ({before:.2f} tokens per word): "
+            "this tokenizer knows the domain. Leave new_words out."
+        )
+    added = extend(model, tokenizer, words)
+    return replace(added, tokens_per_word=(round(before, 3), round(fertility(texts, tokenizer), 3)))
+
+
+def new_rows(model: torch.nn.Module, ids: Sequence[int]) -> dict[str, list[int]]:
+    """Parameter name -> its rows that belong to new tokens: the input embedding, and the output's where it is untied."""
+    inner: Any = unwrapped(model)
+    tables = [table for table in (inner.get_input_embeddings(), inner.get_output_embeddings()) if table is not None]
+    # Under an adapter the table that is trained is a copy; only it gets gradients.
+    weights = {id(p) for table in tables for p in table.parameters() if p.requires_grad and p.ndim == 2}
+    return {name: list(ids) for name, parameter in model.named_parameters() if id(parameter) in weights}
 
 
 def _grow(model: PreTrainedModel, size: int) -> None:

@@ -16,13 +16,14 @@ from pathlib import Path
 
 from hf_ssl import run_recipe
 from hf_ssl.config import from_tokens, from_yaml
+from hf_ssl.run import say
 
 
 def main(tokens: list[str]) -> None:
     recipe = from_yaml(Path(__file__).with_suffix(".yaml"))
     results = run_recipe({**recipe, **from_tokens(tokens)})
     for stage, result in results.items():
-        print(f"{stage}: {result.path}")
+        say(f"{stage}: {result.path}")
 
 
 if __name__ == "__main__":

@@ -28,8 +28,8 @@ class Kind:
         "objectives/mlm": {"max_length": 32},
     }
     # Zero by construction: the pooler of a bare AutoModel is not used by token pooling; a key bias shifts all scores
-    # of a softmax alike; TSDAE's cross-attention has one key, so its weight is 1 whatever the normalised query is.
-    without_gradient = ("pooler", "key.bias", "position", "decoder.norm2")
+    # of a softmax alike.
+    without_gradient = ("pooler", "key.bias", "position")
 
     def checkpoint(self, tiny_checkpoint: Callable[..., Path], name: str) -> Path:
         """A tiny random checkpoint that the objective or task called `name` starts from."""

@@ -17,7 +17,10 @@ import hf_ssl
 PACKAGE = Path(hf_ssl.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 HEAVY = ("torch", "transformers", "datasets", "evaluate", "peft", "accelerate", "sklearn", "scipy", "pandas", "numpy")
-LIGHT = ("hf_ssl", "hf_ssl.cli", "hf_ssl.config", "hf_ssl.errors", "hf_ssl.plugins", "hf_ssl.run", "hf_ssl.demo")
+LIGHT = tuple(
+    f"hf_ssl{name}"
+    for name in ("", ".cli", ".config", ".errors", ".plugins", ".run", ".recipe", ".processes", ".demo")
+)
 MAX_LINES = 400
 
 

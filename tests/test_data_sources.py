@@ -172,6 +172,12 @@ def test_folder_labels_can_be_turned_off(tmp_path: Path) -> None:
     assert load(tmp_path, validation_fraction=0).label_names == ["2019", "2020"]
 
 
+def test_a_line_ends_where_files_end_lines_and_nowhere_else(tmp_path: Path) -> None:
+    lines = ["one\u2028still one", "two\x0bstill two", "three\x85still three", "four\x1cstill four\rstill four"]
+    (tmp_path / "unlabeled.txt").write_bytes("\r\n".join(lines[:2]).encode() + b"\n" + "\n".join(lines[2:]).encode())
+    assert list(load(tmp_path, txt="lines")["unlabeled"]["text"]) == lines
+
+
 def test_txt_lines(tmp_path: Path) -> None:
     (tmp_path / "corpus.txt").write_text("\n".join(sentences(30)) + "\n\n", encoding="utf-8")
     assert load(tmp_path, txt="lines").num_rows == {"unlabeled": 30}

@@ -21,7 +21,15 @@ from hf_ssl.evaluation.paired import (
     paired_permutation_test,
     spread,
 )
-from hf_ssl.evaluation.resampling import AdditiveResampler, LoopResampler, make_resampler
+from hf_ssl.evaluation.resampling import (
+    AdditiveResampler,
+    CorrelationResampler,
+    LoopResampler,
+    make_resampler,
+    weighted_correlation,
+    weighted_ranks,
+)
+from hf_ssl.evaluation.scores import SCORES
 
 
 def classifier(rng: np.random.Generator, references: np.ndarray, accuracy: float, classes: int) -> np.ndarray:
@@ -308,3 +316,32 @@ def test_speed():
     start = time.perf_counter()
     paired_bootstrap("f1_macro", a, b, references, n_resamples=2000)
     assert time.perf_counter() - start < 3
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+@pytest.mark.parametrize("metric", ["spearman", "pearson"])
+def test_correlations_are_resampled_exactly_and_all_at_once(metric, grouped):
+    """An item drawn twice must count twice, ties and groups included: the same numbers as calling the metric itself."""
+    rng = np.random.default_rng(3)
+    truth = np.round(rng.normal(size=40), 1)
+    a, b = np.round(truth + rng.normal(size=40), 1), np.round(truth + rng.normal(size=40), 1)
+    unit_of = np.arange(40) // 3 if grouped else np.arange(40)
+    fast = CorrelationResampler(metric == "spearman", [a], [b], truth, unit_of)
+    slow = LoopResampler(SCORES[metric], [a], [b], truth, unit_of)
+    units = unit_of.max() + 1
+    drawn = np.random.default_rng(0).integers(0, units, (20, units))
+    expected = []
+    for row in drawn:
+        items = np.concatenate([np.flatnonzero(unit_of == unit) for unit in row])
+        expected.append(SCORES[metric](b[items], truth[items]) - SCORES[metric](a[items], truth[items]))
+    np.testing.assert_allclose(fast.bootstrap(np.random.default_rng(0), 20), expected, atol=1e-9)
+    np.testing.assert_allclose(fast.scores(), slow.scores())
+    spread = [one.permute(np.random.default_rng(1), 3000).std() for one in (fast, slow)]
+    assert spread[0] == pytest.approx(spread[1], rel=0.06)
+
+
+def test_correlation_with_a_constant_side_is_undefined():
+    weights = np.array([[1.0, 1, 1, 0], [0, 2, 0, 2]])
+    ranks = weighted_ranks(np.array([1.0, 1, 1, 5]), weights)
+    found = weighted_correlation(ranks, weighted_ranks(np.arange(4.0), weights), weights)
+    assert np.isnan(found[0]) and found[1] == pytest.approx(1.0)

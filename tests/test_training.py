@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from hf_ssl.models import load_model, load_processor
 from hf_ssl.objectives.mlm import MaskedLanguageModeling
 from hf_ssl.tasks.base import TaskModule, TaskRows
 from hf_ssl.tasks.classification import Classification
+from hf_ssl.tasks.regression import Regression
 from hf_ssl.training import Schedule, arguments, parameter_groups, predict, train
 
 TEXTS = tiny.corpus(60)
@@ -67,6 +69,12 @@ def _args(folder: Path, **overrides: Any) -> Any:
         "report_to": "none",
     }
     return arguments(folder, seed=0, defaults={}, overrides={**base, **overrides})
+
+
+def _still(module: torch.nn.Module) -> None:
+    for part in module.modules():
+        if isinstance(part, torch.nn.Dropout):
+            part.p = 0.0
 
 
 def _split(module: Any) -> dict[str, int | None]:
@@ -217,13 +225,17 @@ def test_curve_has_one_line_a_logged_step(mlm, tmp_path):
     args = _args(tmp_path, max_steps=6, logging_steps=2, save_strategy="no")
     result = train(module, rows, args, tmp_path)
     lines = [line for line in _curve(tmp_path) if "loss" in line]
-    assert [line["step"] for line in lines] == [2, 4, 6]
+    assert [line["step"] for line in lines] == [1, 2, 4, 6]
     for line in lines:
         assert {"loss", "learning_rate", "tokens_per_second", "data_wait_percent"} <= line.keys()
         assert 0 <= line["data_wait_percent"] <= 100
-    assert result.to_dict()["tokens_seen"] > 0 and result.loss == lines[-1]["loss"]
+    assert (
+        result.to_dict()["tokens_seen"] > 0
+        and 0.05 < result.to_dict()["peak_memory_gb"] < 50
+        and result.loss == lines[-1]["loss"]
+    )
     train(module, rows, args, tmp_path)
-    assert len([line for line in _curve(tmp_path) if "loss" in line]) == 3  # a new run starts a new curve
+    assert len([line for line in _curve(tmp_path) if "loss" in line]) == 4  # a new run starts a new curve
 
 
 def test_unknown_training_argument_is_a_configuration_error(tmp_path):
@@ -316,3 +328,90 @@ def test_monitor_goes_on_from_what_it_had_measured(mlm, tmp_path):
     summary = again.finish()
     assert summary["kept_step"] == 5 and summary["outcome"] == "better than the start"
     assert [record["step"] for record in again.history] == [0, 5]
+
+
+@pytest.mark.parametrize("which", ["mlm", "classifier"])
+def test_accumulated_steps_give_the_weights_of_one_big_batch(which, mlm, classifier, tmp_path):
+    """Through the Trainer: micro-batches of different length must weigh as their loss terms do, and clipping with them."""
+    weights = []
+    for size, accumulation in ((8, 1), (2, 4)):
+        if which == "mlm":
+            module, rows = mlm(dropout=0.0)
+        else:
+            torch.manual_seed(0)  # of the new head
+            module, data = classifier()
+            _still(module)
+            rows = TaskRows(module.task.encode(module.processor, data))
+        options = {"per_device_train_batch_size": size, "gradient_accumulation_steps": accumulation, "max_steps": 4}
+        folder = tmp_path / str(size)
+        train(module, rows, _args(folder, **options, save_strategy="no", max_grad_norm=1.0), folder)
+        weights.append(module.state_dict())
+    losses = [[line["loss"] for line in _curve(tmp_path / size) if "loss" in line] for size in ("8", "2")]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
+    for name, tensor in weights[0].items():
+        torch.testing.assert_close(tensor, weights[1][name], atol=3e-5, rtol=1e-4, msg=name)
+
+
+def test_bf16_computes_in_bfloat16_and_keeps_float32_weights(mlm, tmp_path):
+    losses = {}
+    for bf16 in (False, True):
+        module, rows = mlm(dropout=0.0)
+        seen: set[torch.dtype] = set()
+        layer = module.backbone.encoder.layer[0].attention.self.query
+        layer.register_forward_hook(lambda part, given, out, seen=seen: seen.add(out.dtype))
+        folder = tmp_path / str(bf16)
+        train(module, rows, _args(folder, max_steps=4, bf16=bf16, save_strategy="no"), folder)
+        assert seen == {torch.bfloat16 if bf16 else torch.float32}
+        assert {p.dtype for p in module.parameters()} == {torch.float32}
+        losses[bf16] = [line["loss"] for line in _curve(folder) if "loss" in line]
+    np.testing.assert_allclose(losses[True], losses[False], rtol=0.02)
+    assert losses[True] != losses[False]
+
+
+def test_bf16_is_chosen_where_it_is_fast_unless_the_user_says_otherwise(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "bf16_is_fast", lambda: True)
+    chosen = arguments(tmp_path, seed=0, defaults={}, overrides={})
+    refused = arguments(tmp_path, seed=0, defaults={}, overrides={"bf16": False})
+    assert chosen.bf16 and not refused.bf16
+    monkeypatch.setattr(training, "bf16_is_fast", lambda: False)
+    assert not arguments(tmp_path, seed=0, defaults={}, overrides={}).bf16
+
+
+def test_a_regression_target_of_minus_100_is_counted(tiny_checkpoint, tmp_path):
+    """-100 is how transformers marks what is not counted: such a target must weigh like any other."""
+    folder = str(tiny_checkpoint("bert", "AutoModelForMaskedLM"))
+    task = Regression(Regression.Config(), Text())
+    losses = {}
+    for target in (-100.0, -100.5):
+        data = datasets.Dataset.from_dict({"text": TEXTS[:8], "label": [target] * 6 + [5.0, 7.0]})
+        task.fit_labels(data)
+        torch.manual_seed(0)
+        model, _ = load_model(folder, task.auto_class, **task.model_options())
+        module = TaskModule(model, task, load_processor(folder, "text"))
+        _still(module)
+        rows = TaskRows(task.encode(module.processor, data))
+        batch = module.collate([rows[i] for i in range(8)])
+        assert int((batch["labels"] != -100).sum()) == 8
+        np.testing.assert_allclose(batch["labels"][:6], target, rtol=1e-6)
+        args = _args(tmp_path / str(target), max_steps=1, per_device_train_batch_size=8, save_strategy="no")
+        losses[target] = train(module, rows, args, tmp_path / str(target)).loss
+    assert losses[-100.0] == pytest.approx(losses[-100.5], rel=0.01)
+
+
+def test_measuring_is_neither_training_nor_waiting_for_data(mlm, tmp_path):
+    class Slow:
+        def due(self, step: int, total: int) -> bool:
+            return True
+
+        def at(self, step: int, total: int) -> bool:
+            time.sleep(0.4)
+            return False
+
+        def saved(self, checkpoint: Path) -> None:
+            raise AssertionError("nothing is saved in this run")
+
+    module, rows = mlm()
+    began = time.monotonic()
+    result = train(module, rows, _args(tmp_path, max_steps=5, save_strategy="no"), tmp_path, measure=Slow())
+    assert time.monotonic() - began - result.seconds > 6 * 0.4
+    assert _curve(tmp_path)[-1]["data_wait_percent"] < 50

@@ -151,6 +151,28 @@ def few_label_subset(
     return [rows[place] for place in range(per_class) for rows in drawn if place < len(rows)]
 
 
+def labelled_subset(dataset: datasets.Dataset, budget: int, seed: int = 0) -> list[int]:
+    """Rows of a labelling budget: so many of every class, or, where labels are no classes, so many in all.
+
+    Several labels, amounts and tags leave nothing to balance by, so the rows are drawn at random. Subsets of one seed
+    are nested, and depend on ids and seed only, as those of `few_label_subset`.
+
+    Args:
+        dataset: labelled rows.
+        budget: examples of every class, or examples.
+        seed: seed of the draw.
+
+    Raises:
+        DataError: there are not enough rows.
+    """
+    if isinstance(dataset.features.get("label"), datasets.ClassLabel):
+        return few_label_subset(dataset, budget, seed)
+    if not 1 <= budget <= len(dataset):
+        raise DataError(f"{budget} labelled examples were asked for; there are {len(dataset):,}. Ask for fewer.")
+    ids = list(dataset["id"]) if "id" in dataset.column_names else [str(row) for row in range(len(dataset))]
+    return sorted(range(len(dataset)), key=lambda row: _draw(seed, ids[row]))[:budget]
+
+
 def _draw(seed: int, row_id: str) -> bytes:
     return hashlib.blake2b(f"{seed}/{row_id}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
 

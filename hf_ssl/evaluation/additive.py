@@ -27,7 +27,8 @@ class Additive:
     Args:
         statistics: `(predictions, references, classes)` → float64 rows of shape `(items, k)`.
         finish: sums of shape `(..., k)` → scores of shape `(...)`.
-        kind: what one prediction is: `"class"`, `"labels"` (multi-label row of 0/1), `"number"` or `"tags"`.
+        kind: what one prediction is: `"class"`, `"labels"` (multi-label row of 0/1), `"number"`, `"tags"` (span tags of
+            a sentence) or `"words"` (one class per word of a sentence).
         higher_is_better: `False` for errors.
     """
 
@@ -36,9 +37,14 @@ class Additive:
     kind: str
     higher_is_better: bool = True
 
+    @property
+    def by_class(self) -> bool:
+        """Whether the columns of the rows belong to classes."""
+        return self.kind in ("class", "words")
+
     def rows(self, predictions: Any, references: Any, classes: np.ndarray | None = None) -> np.ndarray:
         """Per-item rows; `classes` must be shared by the two models that are to be compared."""
-        if self.kind == "class" and classes is None:
+        if self.by_class and classes is None:
             classes = shared_classes(predictions, references)
         return self.statistics(predictions, references, classes)
 
@@ -50,8 +56,13 @@ class Additive:
 
 
 def shared_classes(*labels: Any) -> np.ndarray:
-    """Sorted classes that occur in any of the arrays."""
-    return np.unique(np.concatenate([np.asarray(part).ravel() for part in labels]))
+    """Sorted classes that occur in any of the arrays, or lists of sentences."""
+    return np.unique(np.concatenate([_flat(part) for part in labels]))
+
+
+def _flat(labels: Any) -> np.ndarray:
+    ragged = not isinstance(labels, np.ndarray) or labels.dtype == object
+    return np.concatenate([np.atleast_1d(row) for row in labels]) if ragged and len(labels) else np.ravel(labels)
 
 
 def check_shapes(predictions: Any, references: Any, ndim: int, what: str) -> tuple[np.ndarray, np.ndarray]:
@@ -88,6 +99,29 @@ def _label_rows(predictions: Any, references: Any, classes: np.ndarray | None = 
             raise DataError(f"Multi-label {name} must be 0 or 1; threshold the scores first.")
     predicted, true = predictions.astype(np.float64), references.astype(np.float64)
     return np.hstack([predicted * true, predicted, true])
+
+
+def _words(predictions: Any, references: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """All words' classes on both sides, and the number of the sentence of each."""
+    lengths = [len(row) for row in references]
+    if [len(row) for row in predictions] != lengths:
+        raise DataError("Predictions and references must have one tag for every word of the same sentences.")
+    return _flat(predictions), _flat(references), np.repeat(np.arange(len(lengths)), lengths)
+
+
+def _word_rows(predictions: Any, references: Any, classes: np.ndarray | None) -> np.ndarray:
+    """Shape `(sentences, 3 C)`, as `_class_rows`: a sentence is the item, because its words are not independent."""
+    predicted, true, sentence = _words(predictions, references)
+    words = _class_rows(predicted, true, classes)
+    rows = np.zeros((len(references), words.shape[1]))
+    np.add.at(rows, sentence, words)
+    return rows
+
+
+def _correct_word_rows(predictions: Any, references: Any, classes: np.ndarray | None) -> np.ndarray:
+    predicted, true, sentence = _words(predictions, references)
+    right = np.bincount(sentence, weights=predicted == true, minlength=len(references))
+    return np.column_stack([right, np.bincount(sentence, minlength=len(references))]).astype(np.float64)
 
 
 def _correct_rows(predictions: Any, references: Any, classes: np.ndarray | None) -> np.ndarray:
@@ -193,6 +227,8 @@ ADDITIVE: dict[str, Additive] = {
     "multilabel_f1_weighted": Additive(_label_rows, _weighted, "labels"),
     "mae": Additive(_absolute_rows, _mean, "number", higher_is_better=False),
     "rmse": Additive(_squared_rows, _root_mean, "number", higher_is_better=False),
+    "word_accuracy": Additive(_correct_word_rows, _mean, "words"),
+    "word_f1_macro": Additive(_word_rows, _macro, "words"),
     "span_f1": Additive(_span_rows, _micro, "tags"),
 }
 

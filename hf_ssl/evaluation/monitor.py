@@ -64,6 +64,7 @@ class Monitor:
         self.best_step = 0
         self.worse_in_a_row = 0
         self._start_features: np.ndarray | None = None
+        self._start_health: dict[str, Any] = {}
         self._start_probe: ProbeScore | None = None
         self._best_probe: float = -np.inf
         if resume and self._log.exists():

@@ -7,6 +7,8 @@ show the linear probe and the nearest-neighbour probe side by side.
 
 from __future__ import annotations
 
+import contextlib
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -102,6 +104,14 @@ def splitter(problem_type: str, folds: int, seed: int) -> Any:
     return kind(folds, shuffle=True, random_state=seed)
 
 
+@contextlib.contextmanager
+def _constant_labels() -> Iterator[None]:
+    """With few examples a label may be on all of them, or on none: then that is the answer, and no news."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Label .* is present in all training examples", category=UserWarning)
+        yield
+
+
 def _select(
     candidates: dict[tuple[str, float], Any], x: np.ndarray, y: np.ndarray, problem_type: str, seed: int
 ) -> tuple[tuple[str, float] | None, str]:
@@ -121,9 +131,11 @@ def _select(
         "regression": "neg_mean_squared_error",
     }[problem_type]
     chosen_folds = splitter(problem_type, folds, seed)
-    scores = {
-        key: cross_val_score(model, x, y, cv=chosen_folds, scoring=scoring).mean() for key, model in candidates.items()
-    }
+    with _constant_labels():
+        scores = {
+            key: cross_val_score(model, x, y, cv=chosen_folds, scoring=scoring).mean()
+            for key, model in candidates.items()
+        }
     return max(scores, key=lambda key: scores[key]), f"{folds}-fold cross-validation on the labelled budget"
 
 
@@ -162,7 +174,8 @@ def linear_probe(
     candidates = {(scaling, c): linear_model(scaling, c, problem_type) for c in sorted(c_grid) for scaling in SCALINGS}
     best, how = _select(candidates, train_x, train_y, problem_type, seed)
     scaling, c = best or ("l2", fixed_c(train_x.shape[1]))
-    model = linear_model(scaling, c, problem_type).fit(train_x, train_y)
+    with _constant_labels():
+        model = linear_model(scaling, c, problem_type).fit(train_x, train_y)
     chosen = {"probe": "linear", "scaling": scaling, "C": c, "selected_by": how}
     return _prediction(model, test_x, problem_type, chosen)
 
@@ -221,24 +234,25 @@ def _vote(rows: np.ndarray, train_x: np.ndarray, targets: np.ndarray, k: int, te
 
 def tfidf_probe(
     train_texts: Sequence[str],
-    train_y: Sequence[Any],
+    train_y: Sequence[Any] | np.ndarray,
     test_texts: Sequence[str],
     *,
     seed: int = 0,
     c_grid: Sequence[float] = (1.0, 10.0, 100.0, 1000.0),
+    problem_type: str = "single_label_classification",
 ) -> ProbePrediction:
-    """The baseline without any pretraining: TF-IDF of words and word pairs, then logistic regression.
+    """The baseline without any pretraining: TF-IDF of words and word pairs, then logistic regression (or ridge).
 
     C is chosen by cross-validation on the labelled budget.
 
     On some tasks (spam) it beats a pretrained encoder, which is worth knowing before adapting one.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
+    from sklearn.linear_model import LogisticRegression, Ridge
+    from sklearn.multiclass import OneVsRestClassifier
 
     y = np.asarray(train_y)
-    kind = "single_label_classification"
-    check_problem(kind, y, len(train_texts))
+    check_problem(problem_type, y, len(train_texts))
     vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b")
     sparse = vectorizer.fit_transform(train_texts)
     # The optimum of penalised logistic regression lies in the span of the training rows. Coordinates in that span give
@@ -249,10 +263,15 @@ def tfidf_probe(
     x = (sparse @ sparse.T) @ basis
     test = (vectorizer.transform(test_texts) @ sparse.T) @ basis
 
-    def model(c: float) -> LogisticRegression:
-        return LogisticRegression(C=c, max_iter=1000, tol=1e-3)
+    def model(c: float) -> Any:
+        if problem_type == "regression":
+            return Ridge(alpha=1 / c)
+        logistic = LogisticRegression(C=c, max_iter=1000, tol=1e-3)
+        return logistic if problem_type == PROBLEM_TYPES[0] else OneVsRestClassifier(logistic)
 
-    best, how = _select({("tfidf", c): model(c) for c in sorted(c_grid)}, x, y, kind, seed)
+    best, how = _select({("tfidf", c): model(c) for c in sorted(c_grid)}, x, y, problem_type, seed)
     c = best[1] if best else 10.0
     chosen = {"probe": "tfidf", "ngrams": "words 1-2", "C": c, "selected_by": how}
-    return _prediction(model(c).fit(x, y), test, kind, chosen)
+    with _constant_labels():
+        fitted = model(c).fit(x, y)
+    return _prediction(fitted, test, problem_type, chosen)

@@ -1,7 +1,7 @@
 """Bootstrap and permutation replicates of the difference between two arms.
 
-Two resamplers with the same three methods: one for additive metrics, where a whole set of replicates is a matrix
-product, and a loop for any other function.
+Three resamplers with the same three methods: one for additive metrics, where a whole set of replicates is a matrix
+product; one for correlations, where it is a few; and a loop for any other function.
 """
 
 from __future__ import annotations
@@ -79,6 +79,8 @@ def make_resampler(
         raise DataError("A comparison needs at least 2 test items, from at least 2 groups where groups are given.")
     if isinstance(metric, str) and metric in ADDITIVE:
         return AdditiveResampler(ADDITIVE[metric], predictions_a, predictions_b, references, unit_of)
+    if metric in ("spearman", "pearson"):
+        return CorrelationResampler(metric == "spearman", predictions_a, predictions_b, references, unit_of)
     return LoopResampler(metric_function(metric), predictions_a, predictions_b, references, unit_of)
 
 
@@ -102,7 +104,7 @@ class AdditiveResampler:
         self.finish = metric.finish
         self.units = int(unit_of.max()) + 1
         # Both arms need the same columns, so classes are those of all predictions together.
-        classes = shared_classes(references, *predictions_a, *predictions_b) if metric.kind == "class" else None
+        classes = shared_classes(references, *predictions_a, *predictions_b) if metric.by_class else None
 
         def by_unit(predictions: Any) -> np.ndarray:
             rows = metric.rows(predictions, references, classes)
@@ -137,6 +139,90 @@ class AdditiveResampler:
                 each.append(self.finish(b.sum(axis=0) - moved) - self.finish(a.sum(axis=0) + moved))
             replicates.append(np.mean(each, axis=0))
         return np.concatenate(replicates)
+
+
+class CorrelationResampler:
+    """Pearson's and Spearman's correlation, all replicates of a chunk at once: an item drawn twice has weight 2."""
+
+    def __init__(
+        self,
+        ranked: bool,
+        predictions_a: Sequence[Any],
+        predictions_b: Sequence[Any],
+        references: Any,
+        unit_of: np.ndarray,
+    ):
+        self.ranked = ranked
+        self.score = SCORES["spearman" if ranked else "pearson"]
+        self.a = [np.asarray(values, np.float64) for values in predictions_a]
+        self.b = [np.asarray(values, np.float64) for values in predictions_b]
+        self.references = np.asarray(references, np.float64)
+        self.unit_of, self.units = unit_of, int(unit_of.max()) + 1
+
+    def scores(self) -> tuple[np.ndarray, np.ndarray]:
+        a, b = ([self.score(values, self.references) for values in arm] for arm in (self.a, self.b))
+        return np.array(a, np.float64), np.array(b, np.float64)
+
+    def bootstrap(self, rng: np.random.Generator, n: int) -> np.ndarray:
+        replicates = []
+        for size in _chunks(n, len(self.references)):
+            drawn = rng.integers(0, self.units, (size, self.units)) + np.arange(size)[:, None] * self.units
+            counts = np.bincount(drawn.ravel(), minlength=size * self.units).reshape(size, self.units)
+            weights = counts[:, self.unit_of].astype(np.float64)
+            truth = self._place(self.references, weights)
+            each = [
+                weighted_correlation(self._place(b, weights), truth, weights)
+                - weighted_correlation(self._place(a, weights), truth, weights)
+                for a, b in zip(self.a, self.b, strict=True)
+            ]
+            replicates.append(np.mean(each, axis=0))
+        return np.concatenate(replicates)
+
+    def permute(self, rng: np.random.Generator, n: int) -> np.ndarray:
+        from scipy.stats import rankdata
+
+        def place(values: np.ndarray) -> np.ndarray:
+            return rankdata(values, axis=-1) if self.ranked else values
+
+        truth = place(self.references)
+        replicates = []
+        for size in _chunks(n, len(self.references)):
+            swap = rng.integers(0, 2, (size, self.units)).astype(bool)[:, self.unit_of]
+            even = np.ones(swap.shape)
+            each = [
+                weighted_correlation(place(np.where(swap, a, b)), truth, even)
+                - weighted_correlation(place(np.where(swap, b, a)), truth, even)
+                for a, b in zip(self.a, self.b, strict=True)
+            ]
+            replicates.append(np.mean(each, axis=0))
+        return np.concatenate(replicates)
+
+    def _place(self, values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        return weighted_ranks(values, weights) if self.ranked else values
+
+
+def weighted_ranks(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Rank of each value when it occurs `weight` times, ties getting their mean rank; `(replicates, items)`.
+
+    The order of the values is the same in every replicate, so they are sorted once.
+    """
+    _, inverse = np.unique(values, return_inverse=True)
+    order = np.argsort(inverse, kind="stable")
+    starts = np.flatnonzero(np.diff(inverse[order], prepend=-1))
+    together = np.add.reduceat(weights[:, order], starts, axis=1)
+    middle = np.cumsum(together, axis=1) - together + (together + 1) / 2
+    return middle[:, inverse]
+
+
+def weighted_correlation(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Pearson's correlation along the last axis with items weighted; NaN where one side does not vary."""
+    total = weights.sum(axis=-1, keepdims=True)
+    x = x - (weights * x).sum(axis=-1, keepdims=True) / total
+    y = y - (weights * y).sum(axis=-1, keepdims=True) / total
+    covariance = (weights * x * y).sum(axis=-1)
+    spread = (weights * x * x).sum(axis=-1) * (weights * y * y).sum(axis=-1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(spread > 1e-24, covariance / np.sqrt(spread), np.nan)
 
 
 class LoopResampler:

@@ -130,7 +130,7 @@ def isolation_masks(model: nn.Module, document: torch.Tensor, position_ids: torc
         a boolean (SDPA) or additive (eager) mask `(batch, 1, length, length)`, or a dict of them by kind of layer.
     """
     same = document.unsqueeze(2) == document.unsqueeze(1)
-    config = model.config
+    config: Any = model.config
     full = _as_expected(config, same.unsqueeze(1))
     if "sliding_attention" not in (getattr(config, "layer_types", None) or ()):
         return full

@@ -62,6 +62,8 @@ class Text(Modality):
         encoding: str = "utf-8-sig"
         txt: str = "file"
 
+    config: Config
+
     def read_files(self, files: list[Path], root: Path, quarantine: list[dict[str, str]]) -> datasets.Dataset:
         import datasets
 
@@ -76,7 +78,8 @@ class Text(Modality):
             except OSError as error:
                 quarantine.append({"path": str(file), "reason": f"not readable: {error}"})
                 continue
-            documents = content.splitlines() if self.config.txt == "lines" else [content]
+            # Not splitlines(): it also cuts at U+2028, form feeds and the like, which are characters of a line.
+            documents = re.split(r"\r?\n", content) if self.config.txt == "lines" else [content]
             relative = str(file.relative_to(root)) if file.is_relative_to(root) else file.name
             for document in documents:
                 if document.strip():
@@ -132,12 +135,13 @@ class Text(Modality):
         """Pad to the longest of the batch: `input_ids`, `attention_mask` (and `token_type_ids`), `(batch, length)`."""
         import torch
 
-        names = [name for name in ("input_ids", "token_type_ids") if name in features[0]]
+        names = [str(name) for name in ("input_ids", "token_type_ids") if name in features[0]]
         longest = max(len(feature["input_ids"]) for feature in features)
         fill = {"input_ids": processor.pad_token_id, "token_type_ids": getattr(processor, "pad_token_type_id", 0)}
         left = processor.padding_side == "left"
-        batch = {name: np.full((len(features), longest), fill[name], dtype=np.int64) for name in names}
-        batch["attention_mask"] = np.zeros((len(features), longest), dtype=np.int64)
+        shape = (len(features), longest)
+        batch: dict[str, np.ndarray] = {name: np.full(shape, fill[name], dtype=np.int64) for name in names}
+        batch["attention_mask"] = np.zeros(shape, dtype=np.int64)
         for row, feature in enumerate(features):
             length = len(feature["input_ids"])
             place = slice(longest - length, longest) if left else slice(0, length)

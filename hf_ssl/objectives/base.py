@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -88,10 +88,6 @@ class Objective(Trainable):
         """The examples of the pool as rows to draw batches from."""
         raise NotImplementedError(f"{type(self).__name__} has no rows")
 
-    def collate(self, rows: Sequence[Any]) -> dict[str, torch.Tensor]:
-        """Make a batch. It must have `labels`; entries other than -100 are counted as loss terms."""
-        raise NotImplementedError(f"{type(self).__name__} cannot collate")
-
     @property
     def backbone(self) -> nn.Module:
         """The encoder that is being adapted, without head (adapters stay in)."""
@@ -114,10 +110,6 @@ class Objective(Trainable):
         from hf_ssl import peft
 
         return peft.merge(self.model) if hasattr(self.model, "peft_config") else self.model
-
-    def metrics(self, loss: float) -> dict[str, float]:
-        """What the mean evaluation loss means, such as perplexity."""
-        return {}
 
     def describe(self, batch: Mapping[str, torch.Tensor]) -> str:
         """One line about a batch, for `hf-ssl check`."""

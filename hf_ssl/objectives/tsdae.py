@@ -76,7 +76,7 @@ class TSDAE(Objective):
         set_dropout(model, 0.0)
         self.max_length = config.max_length or window(processor, 128)
         self.pooling = config.pooling or modality.native_pooling(model.config._name_or_path)
-        embedding = model.get_input_embeddings()
+        embedding: Any = model.get_input_embeddings()
         width, memory = embedding.embedding_dim, model.config.hidden_size
         heads = max(head for head in (1, 2, 4, 6, 8, 12, 16) if width % head == 0)
         self.memory = nn.Linear(memory, width)
@@ -84,6 +84,8 @@ class TSDAE(Objective):
         self.decoder = nn.TransformerDecoderLayer(
             width, heads, 4 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
         )
+        # There is one memory, so its attention weight is 1 whatever the query is: normalising the query does nothing.
+        self.decoder.norm2 = nn.Identity()  # type: ignore[assignment]
         self.norm = nn.LayerNorm(width)
         self.bias = nn.Parameter(torch.zeros(embedding.num_embeddings))
         nn.init.normal_(self.position.weight, std=0.02)
@@ -118,7 +120,7 @@ class TSDAE(Objective):
         vector = self.modality.features(
             self.model, {"input_ids": input_ids, "attention_mask": attention_mask}, self.pooling
         )
-        embedding = self.model.get_input_embeddings()
+        embedding: Any = self.model.get_input_embeddings()
         shown = target_ids[:, :-1]
         length = shown.shape[1]
         states = embedding(shown) + self.position.weight[:length]

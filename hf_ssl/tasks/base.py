@@ -11,8 +11,10 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
+from hf_ssl.anatomy import unwrapped
 from hf_ssl.errors import ConfigError, DataError
 from hf_ssl.modalities.base import example_rng
+from hf_ssl.run import say
 from hf_ssl.trainable import LossOutput, Trainable, divide
 
 if TYPE_CHECKING:
@@ -62,6 +64,7 @@ class Task:
         self.config = config
         self.modality = modality
         self.label_names: list[str] = []
+        self._said_cut = False
 
     @property
     def auto_class(self) -> str:
@@ -107,11 +110,22 @@ class Task:
 
     def encode(self, processor: Any, dataset: datasets.Dataset) -> list[dict[str, Any]]:
         """Model features with `labels` (when the dataset has them), one dict per row, not padded."""
-        features = self.modality.encode(processor, self.inputs(dataset), self.max_length(processor))
+        limit = self.max_length(processor)
+        features = self.modality.encode(processor, self.inputs(dataset), limit)
+        self._note_cut(features, limit)
         if self.label_column in dataset.column_names:
             for feature, label in zip(features, dataset[self.label_column], strict=True):
                 feature["labels"] = label
         return features
+
+    def _note_cut(self, features: list[dict[str, Any]], limit: int | None) -> None:
+        """Say once that inputs fill the window: what lies beyond it is not read."""
+        full = 0 if limit is None else sum(self.modality.size(feature) >= limit for feature in features)
+        if full and not self._said_cut:
+            self._said_cut = True
+            say(
+                f"  {full:,} of {len(features):,} inputs fill the window of {limit}; what lies beyond is not read. --max_length"
+            )
 
     def max_length(self, processor: Any) -> int | None:
         """Longest input."""
@@ -141,6 +155,27 @@ class Task:
     def predictions(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> list[Any]:
         """What is written to predictions.parquet, one entry per row."""
         raise NotImplementedError(f"{type(self).__name__} has no predictions")
+
+    @property
+    def comparison_metric(self) -> str:
+        """Metric of a paired comparison: a name of `evaluation.additive` or `evaluation.scores`."""
+        return self.primary_metric
+
+    def compared(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> Any:
+        """What that metric reads as predictions, one entry per row of the dataset."""
+        return logits.argmax(-1)
+
+    def references(self, dataset: datasets.Dataset) -> Any:
+        """What that metric reads as the truth, one entry per row of the dataset."""
+        return np.asarray(dataset[self.label_column])
+
+    def without_labels(self, backbone: nn.Module, processor: Any, dataset: datasets.Dataset) -> Any:
+        """Answers of a frozen backbone where none has to be learned (how alike two texts are), else None."""
+        return None
+
+    def baseline(self, train: datasets.Dataset, test: datasets.Dataset) -> tuple[str, Any] | None:
+        """Name and answers of a cheap baseline without any pretrained model, where `Modality.baseline` does not fit."""
+        return None
 
     def probe_targets(self, dataset: datasets.Dataset) -> np.ndarray | None:
         """Targets for a frozen probe on one vector per example, or None where that makes no sense."""
@@ -216,9 +251,19 @@ class TaskModule(Trainable):
         return LossOutput(loss=divide(total, count, num_items_in_batch), logits=logits)
 
 
+def counted(amounts: Sequence[float]) -> torch.Tensor:
+    """Amounts as float32 labels that are all counted as loss terms.
+
+    -100 is how transformers marks what is not counted. A target that happens to be exactly that becomes the next
+    float32 above it, 0.000008 away.
+    """
+    values = torch.tensor(amounts, dtype=torch.float32)
+    return torch.where(values == -100, torch.nextafter(values, torch.zeros(())), values)
+
+
 def last_linear(model: nn.Module) -> nn.Linear | None:
     """The linear layer that produces the logits: the last one outside the backbone."""
-    inner = model.get_base_model() if hasattr(model, "peft_config") else model
+    inner: Any = unwrapped(model)
     backbone = {id(module) for module in inner.base_model.modules()} if inner.base_model is not inner else set()
     found = [module for module in inner.modules() if isinstance(module, nn.Linear) and id(module) not in backbone]
     return found[-1] if found else None

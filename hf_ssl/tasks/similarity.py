@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,7 +12,7 @@ from torch import nn
 
 from hf_ssl.errors import DataError
 from hf_ssl.evaluation import metrics
-from hf_ssl.tasks.base import Task
+from hf_ssl.tasks.base import Task, counted
 
 if TYPE_CHECKING:
     import datasets
@@ -75,6 +75,9 @@ class Similarity(Task):
             processor, [side for pair in features for side in (pair["first"], pair["second"])]
         )
 
+    def collate_labels(self, features: Sequence[dict[str, Any]], batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        return counted([feature["labels"] for feature in features])
+
     def forward(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         """Cosine of every pair, `(pairs, 1)`; both sides go through the encoder in one batch."""
         vectors = self.modality.features(model, inputs, self.config.pooling or "mean")
@@ -89,6 +92,34 @@ class Similarity(Task):
 
     def predictions(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> list[Any]:
         return [{"prediction": float(value)} for value in logits.reshape(-1)]
+
+    def compared(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> np.ndarray:
+        return logits.reshape(-1)
+
+    def without_labels(self, backbone: nn.Module, processor: Any, dataset: datasets.Dataset) -> np.ndarray:
+        """Cosine of the two frozen vectors: nothing has to be learned to answer."""
+        pooling = self.config.pooling or self.modality.native_pooling(_origin(backbone))
+        first, second = (
+            self.modality.embed(
+                backbone, processor, dataset[column], pooling=pooling, max_length=self.max_length(processor)
+            )
+            for column in ("text", "text_pair")
+        )
+        norms = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
+        return (first * second).sum(1) / np.maximum(norms, 1e-12)
+
+    def baseline(self, train: datasets.Dataset, test: datasets.Dataset) -> tuple[str, np.ndarray]:
+        """Cosine of TF-IDF vectors, the word weights counted on the training pairs."""
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        vectorizer = TfidfVectorizer(sublinear_tf=True).fit([*train["text"], *train["text_pair"]])
+        first, second = (vectorizer.transform(test[column]) for column in ("text", "text_pair"))
+        return "TF-IDF cosine", np.asarray(first.multiply(second).sum(axis=1)).ravel()
+
+
+def _origin(backbone: Any) -> str:
+    """Where a model was loaded from: its folder says how it wants to be pooled."""
+    return str(backbone.config._name_or_path)
 
 
 def cosent(cosines: torch.Tensor, gold: torch.Tensor, scale: float) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -143,6 +144,27 @@ class TokenClassification(Task):
                     seen.add(word)
                     tags[feature["row"]][word] = self.label_names[int(row[offset + position])]
         return [{"prediction": row} for row in tags]
+
+    @property
+    def comparison_metric(self) -> str:
+        return "span_f1" if self.spans else "word_f1_macro"
+
+    def compared(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> list[list[str]]:
+        return [row["prediction"] for row in self.predictions(logits, dataset, processor)]
+
+    def references(self, dataset: datasets.Dataset) -> list[list[str]]:
+        return [[self.label_names[tag] for tag in row] for row in dataset[self.label_column]]
+
+    def baseline(self, train: datasets.Dataset, test: datasets.Dataset) -> tuple[str, list[list[str]]]:
+        """Each word's commonest tag in the training part; the commonest of all for a word not seen there."""
+        counts: dict[str, Counter[int]] = defaultdict(Counter)
+        for words, tags in zip(train["tokens"], train[self.label_column], strict=True):
+            for word, tag in zip(words, tags, strict=True):
+                counts[word.lower()][tag] += 1
+        anything = sum(counts.values(), Counter()).most_common(1)[0][0]
+        usual = {word: found.most_common(1)[0][0] for word, found in counts.items()}
+        answers = [[self.label_names[usual.get(word.lower(), anything)] for word in words] for words in test["tokens"]]
+        return "usual tag", answers
 
 
 def _windows(words: Sequence[int | None], room: int) -> list[tuple[int, int]]:

@@ -1,0 +1,73 @@
+"""Several processes, one run: who speaks and writes, and how all of them come to the same decision.
+
+`accelerate launch` (or `torchrun`) starts the same program once per device. All processes read the same data and train
+together; the first alone writes the run folder and talks. A decision that hangs on what the first has seen (the ledger,
+a measurement) is shared, because processes that disagree wait for each other for ever.
+
+With one process, and that is the usual case, everything here is free of cost and imports nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from typing import Any
+
+
+def rank() -> int:
+    """Number of this process, 0 for the first."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def world() -> int:
+    """Number of processes."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def is_main() -> bool:
+    """Whether this process is the one that writes and speaks."""
+    return rank() == 0
+
+
+def forced_to_cpu() -> bool:
+    """Whether `accelerate launch --cpu` asked to leave the accelerator alone."""
+    return os.environ.get("ACCELERATE_USE_CPU", "false").lower() in ("1", "true", "yes")
+
+
+def share(value: Any) -> Any:
+    """The first process's value, in every process. All of them must call it."""
+    if world() == 1:
+        return value
+    import torch.distributed as group
+
+    _join()
+    box = [value]
+    group.broadcast_object_list(box, src=0)
+    return box[0]
+
+
+def gather(value: Any) -> list[Any]:
+    """Every process's value, in the order of their numbers, in every process. All of them must call it."""
+    if world() == 1:
+        return [value]
+    import torch.distributed as group
+
+    _join()
+    found: list[Any] = [None] * world()
+    group.all_gather_object(found, value)
+    return found
+
+
+def wait() -> None:
+    """Go on when all processes have come this far: what the first has written is there for the others."""
+    if world() > 1:
+        _join().wait_for_everyone()
+
+
+def _join() -> Any:
+    """Form the group, the way the Trainer would a little later."""
+    import torch
+    from accelerate import PartialState
+
+    # The others wait while the first measures or compares alone, which can take longer than the usual ten minutes.
+    return PartialState(cpu=forced_to_cpu() or not torch.cuda.is_available(), timeout=timedelta(hours=6))

@@ -1,0 +1,51 @@
+"""A recipe's options, stage by stage."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from hf_ssl import plugins
+from hf_ssl.config import STAGES, Resolved, modality_fields, resolve, split_sections
+from hf_ssl.errors import ConfigError
+
+
+def plan(recipe: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Options of every stage of a recipe, in the order the stages run.
+
+    Args:
+        recipe: shared options at the top, one mapping per stage (`pretrain:`, `finetune:` …), as in a recipe's YAML.
+
+    Raises:
+        ConfigError: no stage, or an option at the top that no stage has.
+    """
+    shared, sections = split_sections(recipe)
+    if not sections:
+        raise ConfigError(f"The recipe names no stage. Add sections such as `pretrain:`; stages: {', '.join(STAGES)}.")
+    of_data = modality_fields(shared)
+    known = {stage: {*of_data, *(item.name for item in dataclasses.fields(STAGES[stage]))} for stage in sections}
+    stray = {key: value for key, value in shared.items() if not any(key in names for names in known.values())}
+    if stray:
+        resolve(next(iter(sections)), stray)  # raises, naming each one and its nearest
+    planned = {}
+    for stage, given in sections.items():
+        # After a pre-training in the same recipe, its result is the model, not the checkpoint it started from.
+        later = "pretrain" in sections and stage in ("finetune", "evaluate", "embed")
+        passed = {"model", "revision"} if later else set()
+        planned[stage] = {**{key: value for key, value in shared.items() if key in known[stage] - passed}, **given}
+    return planned
+
+
+def resolve_stage(stage: str, options: dict[str, Any]) -> Resolved:
+    """A stage's options, checked together with those of its objective or task."""
+    return resolve(stage, options, plugin_config(stage, options))
+
+
+def plugin_config(stage: str, options: dict[str, Any]) -> type | None:
+    """Options class of the objective (default: the modality's) or task (of classification when the labels are to decide)."""
+    if stage == "pretrain":
+        modality = plugins.find("modalities", options.get("modality") or "text")
+        return plugins.find("objectives", options.get("objective") or modality.default_objective).Config
+    if stage in ("finetune", "compare"):
+        return plugins.find("tasks", options.get("task") or "classification").Config
+    return None

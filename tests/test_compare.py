@@ -1,0 +1,167 @@
+"""`compare` for every kind of label: budgets, metrics, items that are resampled, and a planted difference that is found."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import datasets
+import numpy as np
+import pytest
+
+import tiny
+from hf_ssl import plugins, stages
+from hf_ssl.data import labelled_subset
+from hf_ssl.errors import ConfigError, DataError
+from hf_ssl.evaluation.additive import ADDITIVE
+from hf_ssl.evaluation.paired import paired_bootstrap
+
+TEXTS = list(dict.fromkeys(tiny.corpus(300)))[:120]
+TAGS = ["O", "B-X", "I-X"]
+
+
+def _rows(kind: str, texts: list[str]) -> list[dict[str, Any]]:
+    rows = []
+    for number, text in enumerate(texts):
+        words = text.split()
+        row: dict[str, Any] = {"text": text, "group": f"{texts[0]} {number // 4}"}
+        if kind == "multilabel":
+            row["label"] = [name for name in ("fever", "bridge", "the") if name in text.lower()]
+        elif kind == "regression":
+            row["label"] = len(words) + 0.25 * text.count("a")
+        elif kind == "similarity":
+            row |= {"text_pair": texts[number - 1], "label": float(len(set(words) & set(texts[number - 1].split())))}
+        elif kind in ("tags", "spans"):
+            row |= {
+                "tokens": words,
+                "tags": [TAGS[len(w) % 3] if kind == "spans" else "ABC"[len(w) % 3] for w in words],
+            }
+            del row["text"]
+        rows.append(row)
+    return rows
+
+
+KINDS: dict[str, dict[str, Any]] = {
+    "multilabel": {"task": "multilabel", "metric": "multilabel_f1_macro", "tables": ["Fine-tuned", "Frozen probe"]},
+    "regression": {"task": "regression", "metric": "spearman", "tables": ["Fine-tuned", "Frozen probe"]},
+    "similarity": {"task": "similarity", "metric": "spearman", "tables": ["Fine-tuned", "Frozen, without labels"]},
+    "tags": {"task": "token-classification", "metric": "word_f1_macro", "tables": ["Fine-tuned"]},
+    "spans": {"task": "token-classification", "metric": "span_f1", "tables": ["Fine-tuned"]},
+}
+
+
+@pytest.fixture
+def options(tiny_checkpoint, tmp_path):
+    def make(kind: str) -> dict[str, Any]:
+        splits = {"train": TEXTS[:60], "validation": TEXTS[60:72], "test": TEXTS[72:]}
+        checkpoint = str(tiny_checkpoint("bert", "AutoModelForMaskedLM"))
+        label_kind = {"similarity": "regression", "spans": "tags"}.get(kind, kind)
+        return {
+            "data": {split: _rows(kind, texts) for split, texts in splits.items()}, "model": checkpoint,
+            "adapted": checkpoint, "output": str(tmp_path / "run"), "near_duplicates": False, "label_kind": label_kind,
+            "group_column": "group", "task": KINDS[kind]["task"],
+            **({"text_pair_column": "text_pair"} if kind == "similarity" else {}),
+        }  # fmt: skip
+
+    return make
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_model_on_both_sides_ties(kind, options):
+    result = stages.compare(**options(kind), budgets=[12, 24], draws=2, max_steps=2, bf16=False, max_length=32)
+    tables = json.loads((result.path / "table.json").read_text(encoding="utf-8"))
+    assert list(tables) == KINDS[kind]["tables"] and result.metrics["metric"] == KINDS[kind]["metric"]
+    for title, table in tables.items():
+        assert table["overall"]["word"] == "no difference shown"
+        for line in table["lines"]:
+            difference = line["difference"]
+            assert line["base"]["mean"] == line["adapted"]["mean"] and difference["difference"] == 0
+            assert (difference["items"], difference["units"]) == (48, 12), "whole groups are resampled"
+        others = {name for line in table["lines"] for name in line["others"]}
+        assert others == {
+            {"similarity": "TF-IDF cosine", "tags": "usual tag", "spans": "usual tag"}.get(kind, "TF-IDF")
+        }
+        expected = ["no"] if title == "Frozen, without labels" else [12, 24]
+        assert [line["budget"] for line in table["lines"]] == expected
+    kept = sorted(path.name for path in result.path.glob("finetuned-*"))
+    assert len(kept) == 2 * 2 * 2
+
+
+def test_a_worse_adapted_model_is_seen(options, monkeypatch):
+    """The adapted arm's tags are shifted by one: the paired comparison must say that adapting hurt."""
+    task = plugins.find("tasks", "token-classification")
+    compared, seen = task.compared, []
+
+    def worse(self: Any, logits: np.ndarray, dataset: Any, processor: Any) -> Any:
+        seen.append(1)
+        if len(seen) <= 3:  # base: the truth
+            return self.references(dataset)
+        names = self.label_names
+        return [
+            [names[(names.index(tag) + 1) % 3] for tag in row] for row in compared(self, logits, dataset, processor)
+        ]
+
+    monkeypatch.setattr(task, "compared", worse)
+    result = stages.compare(**options("tags"), budgets=[12], draws=3, max_steps=1, bf16=False, max_length=32)
+    assert result.metrics["verdict"] == {"Fine-tuned": "hurt"}
+
+
+def test_tags_have_no_frozen_probe(options):
+    with pytest.raises(ConfigError, match="finetune_arms"):
+        stages.compare(**options("tags"), budgets=[12], draws=1, finetune_arms=False)
+
+
+def test_budget_larger_than_the_labelled_data(options):
+    with pytest.raises(DataError, match="500 labelled examples were asked for; there are"):
+        stages.compare(**options("regression"), budgets=[500], draws=1)
+
+
+def test_finetune_takes_so_many_examples_where_there_are_no_classes(options):
+    given = {name: value for name, value in options("regression").items() if name != "adapted"}
+    result = stages.finetune(**given, per_class=10, num_train_epochs=1, patience=0, per_device_train_batch_size=5)
+    assert result.metrics["steps"] == 2
+
+
+def test_labelled_subsets_without_classes_are_nested_and_independent_of_order():
+    rows = datasets.Dataset.from_dict({"id": [f"r{i}" for i in range(50)], "label": [i / 7 for i in range(50)]})
+    few, more = labelled_subset(rows, 8, 3), labelled_subset(rows, 20, 3)
+    assert more[:8] == few and len(set(more)) == 20
+    turned = rows.select(range(49, -1, -1))
+    assert {turned["id"][i] for i in labelled_subset(turned, 8, 3)} == {rows["id"][i] for i in few}
+    assert labelled_subset(rows, 8, 4) != few
+    with pytest.raises(DataError, match="0 labelled examples"):
+        labelled_subset(rows, 0)
+    classes = rows.remove_columns("label").add_column("label", [i % 2 for i in range(50)])
+    classes = classes.cast_column("label", datasets.ClassLabel(names=["a", "b"]))
+    assert len(labelled_subset(classes, 5)) == 10, "so many of each class"
+
+
+def test_word_metrics_are_those_of_all_words_together():
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(1, 9, size=30)
+    true = [rng.choice(list("ABC"), size=n).tolist() for n in lengths]
+    said = [[tag if rng.random() < 0.7 else "A" for tag in row] for row in true]
+    flat_true, flat_said = np.concatenate(true), np.concatenate(said)
+    assert ADDITIVE["word_accuracy"](said, true) == pytest.approx((flat_true == flat_said).mean())
+    from sklearn.metrics import f1_score
+
+    assert ADDITIVE["word_f1_macro"](said, true) == pytest.approx(f1_score(flat_true, flat_said, average="macro"))
+    with pytest.raises(DataError, match="one tag for every word"):
+        ADDITIVE["word_accuracy"]([["A"]], [["A", "B"]])
+
+
+def test_sentences_of_equal_length_are_read_the_same():
+    true, said = [["A", "B"], ["B", "B"], ["A", "A"]], [["A", "B"], ["B", "A"], ["A", "A"]]
+    assert ADDITIVE["word_accuracy"](said, true) == pytest.approx(5 / 6)
+    found = paired_bootstrap("word_f1_macro", true, said, true, n_resamples=200)
+    assert found.items == 3 and found.difference < 0 and found.low <= found.difference <= found.high
+
+
+def test_resampling_sentences_widens_the_interval_of_dependent_words():
+    """All words of a sentence right or wrong together: 40 independent items, whatever the number of words."""
+    rng = np.random.default_rng(1)
+    true = [["A"] * 25 for _ in range(40)]
+    wrong = [["B"] * 25 if rng.random() < 0.3 else ["A"] * 25 for _ in range(40)]
+    found = paired_bootstrap("word_accuracy", wrong, true, true, n_resamples=500)
+    share = found.difference
+    assert found.standard_error == pytest.approx(np.sqrt(share * (1 - share) / 40), rel=0.2)

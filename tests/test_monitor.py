@@ -1,0 +1,147 @@
+"""What the monitor does about a run that collapses or only harms, in a real training run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import pytest
+import torch
+
+import tiny
+from hf_ssl.errors import TrainingError
+from hf_ssl.evaluation.monitor import SAME, Monitor
+from hf_ssl.modalities.text import Text
+from hf_ssl.models import load_model, load_processor
+from hf_ssl.objectives.simcse import SimCSE
+from hf_ssl.training import arguments, train
+
+RNG = np.random.default_rng(0)
+TARGETS = np.arange(60) % 2
+GOOD = RNG.normal(size=(60, 8)) + 2.0 * TARGETS[:, None]
+BAD = RNG.normal(size=(60, 8))
+
+
+@pytest.fixture
+def simcse(tiny_checkpoint):
+    def make(**options: Any) -> tuple[SimCSE, Any]:
+        folder = str(tiny_checkpoint("bert", "AutoModelForMaskedLM"))
+        model, _ = load_model(folder, "AutoModel")
+        config = SimCSE.Config(**{"max_length": 16, **options})
+        module = SimCSE(model, load_processor(folder, "text"), Text(), config)
+        texts = list(dict.fromkeys(tiny.corpus(60)))[:32]
+        return module, module.rows(datasets.Dataset.from_dict({"text": texts}), seed=0, training=True)
+
+    return make
+
+
+def _run(module: Any, rows: Any, folder: Path, monitor: Monitor, steps: int = 8) -> Any:
+    overrides = {"max_steps": steps, "per_device_train_batch_size": 4, "bf16": False, "save_strategy": "no"}
+    return train(module, rows, arguments(folder, seed=0, defaults={}, overrides=overrides), folder, measure=monitor)
+
+
+def test_collapsed_features_stop_the_run(simcse, tmp_path):
+    module, rows = simcse()
+    measured: list[int] = []
+
+    def features() -> np.ndarray:
+        measured.append(1)
+        healthy = np.random.default_rng(1).normal(size=(50, 8))
+        return healthy if len(measured) == 1 else np.ones((50, 8)) + 1e-7 * healthy
+
+    monitor = Monitor(module, tmp_path, embed=features, evaluate=lambda: {"eval_loss": 1.0}, points=4)
+    with pytest.raises(TrainingError, match="Collapse at step 2: .*Lower --learning_rate"):
+        _run(module, rows, tmp_path, monitor)
+    records = [json.loads(line) for line in (tmp_path / "monitor.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [record["step"] for record in records] == [0, 2], "what was seen is kept for the reader"
+
+
+def test_a_model_that_really_collapses_is_caught(simcse, tmp_path):
+    """The last layer is planted to give every text the same vector; the monitor looks at the model's own features."""
+    module, rows = simcse()
+    texts = list(dict.fromkeys(tiny.corpus(100)))[:40]
+
+    def features() -> np.ndarray:
+        return Text().embed(module.backbone, module.processor, texts)
+
+    class Planted(Monitor):
+        def at(self, step: int, total: int) -> bool:
+            if step:
+                norm = module.backbone.encoder.layer[-1].output.LayerNorm
+                with torch.no_grad():
+                    norm.weight.zero_()
+                    norm.bias.fill_(1.0)
+            return super().at(step, total)
+
+    monitor = Planted(module, tmp_path, embed=features, evaluate=lambda: {"eval_loss": 1.0}, points=2)
+    with pytest.raises(TrainingError, match="Collapse at step 4"):
+        _run(module, rows, tmp_path, monitor)
+
+
+@pytest.mark.parametrize("patience", [2, 0])
+def test_harm_stops_the_run_and_the_start_is_put_back(patience, simcse, tmp_path, capsys):
+    module, rows = simcse()
+    before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    calls: list[int] = []
+
+    def labelled() -> np.ndarray:
+        calls.append(1)
+        return GOOD if len(calls) == 1 else BAD
+
+    monitor = Monitor(
+        module, tmp_path, embed=lambda: GOOD, evaluate=lambda: {"eval_loss": 1.0 / (1 + len(calls))}, embed_labelled=labelled,
+        targets=TARGETS, points=4, patience=patience,
+    )  # fmt: skip
+    result = _run(module, rows, tmp_path, monitor)
+    assert result.steps == (4 if patience else 8)
+    assert ("2 measurements in a row were worse than the start" in capsys.readouterr().err) == bool(patience)
+    assert any(not tensor.equal(before[name]) for name, tensor in module.state_dict().items())
+    summary = monitor.finish()
+    assert (summary["kept_step"], summary["outcome"]) == (0, SAME)
+    assert all(tensor.equal(before[name]) for name, tensor in module.state_dict().items())
+    assert "best" not in {path.stem for path in tmp_path.rglob("*.safetensors")}
+
+
+def test_one_bad_measurement_between_good_ones_does_not_stop(simcse, tmp_path):
+    module, rows = simcse()
+    seen = iter([BAD, GOOD, BAD, GOOD, BAD])
+    monitor = Monitor(
+        module, tmp_path, embed=lambda: GOOD, evaluate=lambda: {"eval_loss": 1.0}, embed_labelled=lambda: next(seen),
+        targets=TARGETS, points=4, patience=1,
+    )  # fmt: skip
+    assert _run(module, rows, tmp_path, monitor).steps == 8, "as good as the start is not worse than it"
+
+
+def test_dropout_views_differ_by_dropout_alone(simcse):
+    module, rows = simcse(view="dropout")
+    one, other = rows[3]
+    np.testing.assert_array_equal(one, other)
+    batch = module.collate([rows[i] for i in range(4)])
+    assert batch["input_ids"][0::2].equal(batch["input_ids"][1::2])
+    seen: list[torch.Tensor] = []
+    features = Text.features
+
+    class Spy(Text):
+        def features(self, backbone: Any, batch: Any, pooling: str) -> torch.Tensor:
+            seen.append(features(self, backbone, batch, pooling))
+            return seen[-1]
+
+    module.modality = Spy()
+    for mode in (True, False):
+        torch.manual_seed(0)
+        module.train(mode)
+        loss = module(**batch).loss
+        vectors = seen.pop()
+        assert not torch.allclose(vectors[0::2], vectors[1::2]), (
+            "in evaluation too, or every text would be its own view"
+        )
+        assert torch.isfinite(loss) and module.training is mode
+    with torch.no_grad():
+        for part in module.modules():
+            if isinstance(part, torch.nn.Dropout):
+                part.p = 0.0
+    module(**batch)
+    torch.testing.assert_close(seen[-1][0::2], seen[-1][1::2])
