@@ -226,17 +226,24 @@ from pathlib import Path
 from test_vectors import embedded
 embedded(Path({str(tmp_path / "two")!r}), Path({str(base)!r}), part_size=4)
 """
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-c", code],
-            env=environment(RANK=str(rank), WORLD_SIZE="2"),
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
+    (tmp_path / "two.py").write_text(code)
+    launch = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node",
+        "2",
+        str(tmp_path / "two.py"),
     ]
-    errors = [process.communicate(timeout=200)[1] for process in started]
-    assert [process.returncode for process in started] == [0, 0], errors
+    result = subprocess.run(
+        launch,
+        env=environment(ACCELERATE_USE_CPU="true", GLOO_SOCKET_IFNAME="lo"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
     got = ParquetStore(tmp_path / "two" / "embed" / "embeddings.parquet").all_vectors()[0]
     assert np.allclose(got, whole, atol=1e-5)
     ledger = json.loads((tmp_path / "two" / "run.json").read_text())
