@@ -140,7 +140,7 @@ def base_of(run: RunDir, config: PushConfig) -> tuple[str | None, str | None]:
     """Hub id and revision of the start checkpoint; never a folder of this machine."""
     base = run.ledger.get("base", {})
     if config.base_model is not None:
-        if config.base_model.lower() == "none":
+        if config.base_model.lower() == "unpublished":
             return None, None
         if not is_hub_id(config.base_model):
             raise HubError(f"--base_model {config.base_model!r} is not a Hub id (OWNER/NAME).")
@@ -149,6 +149,6 @@ def base_of(run: RunDir, config: PushConfig) -> tuple[str | None, str | None]:
     if not is_hub_id(known):
         raise HubError(
             f"The run started from {known!r}, a folder of this machine. Name the checkpoint as the Hub knows it, --base_model "
-            "OWNER/NAME (its weights are compared), or say `--base_model none` if it was never there."
+            "OWNER/NAME (its weights are compared), or say `--base_model unpublished` if it was never there."
         )
     return known, base.get("revision")

@@ -186,7 +186,7 @@ def cases() -> list[Case]:
         Case("base-is-relative", "refused", "Hub id", options={"base_model": "./bert"}),
         Case("base-unknown", "refused", "has no model", options={"base_model": "alice/nowhere"}, few=True),
         Case("base-other-weights", "refused", "did not start from", edit_ledger(other_weights), few=True),
-        Case("base-none", "published", options={"base_model": "none"}),
+        Case("base-none", "published", options={"base_model": "unpublished"}),
         Case("nan", "refused", "not finite", edit_tensor(float("nan")), few=True),
         Case("infinite", "refused", "not finite", edit_tensor(float("inf"))),
         Case("cut-weights", "refused", "", cut("model.safetensors", 0.5), few=True),
