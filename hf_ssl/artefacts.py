@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,6 @@ from hf_ssl.config import PushConfig
 from hf_ssl.errors import HubError, RunFolderError
 from hf_ssl.run import RunDir
 from hf_ssl.staging import Artefact
-
-HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def check_repo_id(repo: str | None) -> str:
@@ -34,6 +31,15 @@ def check_repo_id(repo: str | None) -> str:
     if repo.count("/") != 1:
         raise HubError(f"{repo!r} has no owner. Give OWNER/NAME, where OWNER is you or one of your organisations.")
     return repo
+
+
+def is_hub_id(name: str) -> bool:
+    """Whether a name has the form OWNER/NAME that the Hub allows (a folder of this machine rarely has)."""
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return False
+    return name.count("/") == 1
 
 
 def choose(run: RunDir, config: PushConfig) -> Artefact:
@@ -134,15 +140,15 @@ def base_of(run: RunDir, config: PushConfig) -> tuple[str | None, str | None]:
     """Hub id and revision of the start checkpoint; never a folder of this machine."""
     base = run.ledger.get("base", {})
     if config.base_model is not None:
-        if config.base_model.lower() == "none":
+        if config.base_model.lower() == "unpublished":
             return None, None
-        if not HUB_ID.fullmatch(config.base_model):
+        if not is_hub_id(config.base_model):
             raise HubError(f"--base_model {config.base_model!r} is not a Hub id (OWNER/NAME).")
         return config.base_model, base.get("revision") if config.base_model == base.get("id") else None
     known = str(base.get("id", ""))
-    if not HUB_ID.fullmatch(known) or known.startswith("."):
+    if not is_hub_id(known):
         raise HubError(
             f"The run started from {known!r}, a folder of this machine. Name the checkpoint as the Hub knows it, --base_model "
-            "OWNER/NAME (its weights are compared), or say `--base_model none` if it was never there."
+            "OWNER/NAME (its weights are compared), or say `--base_model unpublished` if it was never there."
         )
     return known, base.get("revision")

@@ -190,7 +190,7 @@ class PushConfig(RunOptions):
     adapter: bool = option(False, "Put the adapter beside the merged model, in the folder adapter/.")
     licence: str | None = option(None, "Licence (default: that of the start checkpoint, when its card names one).")
     base_model: str | None = option(
-        None, "Hub id of the start checkpoint, when the run started from a local copy; `none`: there is no such id."
+        None, "Hub id of the start checkpoint, when the run started from a local copy; `unpublished`: there is none."
     )
     private: bool = option(False, "Make the repository private.")
     revision: str | None = option(None, "Branch to push to; made when it does not exist.")

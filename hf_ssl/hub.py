@@ -157,7 +157,7 @@ def confirm_base(api: HfApi, base_id: str, revision: str | None, weights_sha: st
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
         raise HubError(
             f"The Hub has no model {base_id!r}{f' at {revision}' if revision else ''}, so a card must not name it as the start "
-            "checkpoint. Give the right one with --base_model OWNER/NAME, or `--base_model none`."
+            "checkpoint. Give the right one with --base_model OWNER/NAME, or `--base_model unpublished`."
         ) from error
     except FAILURES as error:
         raise HubError(f"{base_id} cannot be looked up: {_reason(error)}") from error

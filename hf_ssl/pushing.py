@@ -14,7 +14,7 @@ import numpy as np
 from huggingface_hub import get_token
 
 from hf_ssl import __version__, card, hub, plugins, reloading, space, staging, usage
-from hf_ssl.artefacts import base_of, check_repo_id, choose, licence_of, locate_adapter, modality_of
+from hf_ssl.artefacts import base_of, check_repo_id, choose, is_hub_id, licence_of, locate_adapter, modality_of
 from hf_ssl.assembly import StageResult
 from hf_ssl.config import PushConfig, resolve
 from hf_ssl.errors import ConfigError, HubError
@@ -45,6 +45,11 @@ def push(*, token: str | None = None, **options: Any) -> StageResult:
     target = hub.Target(
         check_repo_id(config.repo), private=config.private, revision=config.revision, create_pr=config.create_pr
     )
+    for name in (*config.datasets, *([config.eval_dataset] if config.eval_dataset else [])):
+        if not is_hub_id(name):
+            raise HubError(
+                f"{name!r} is not the Hub id of a dataset (OWNER/NAME); leave data that are not on the Hub away."
+            )
     artefact = choose(run, config)
     target.repo_type = artefact.repo_type
     licence = licence_of(run, config)

@@ -186,7 +186,7 @@ def cases() -> list[Case]:
         Case("base-is-relative", "refused", "Hub id", options={"base_model": "./bert"}),
         Case("base-unknown", "refused", "has no model", options={"base_model": "alice/nowhere"}, few=True),
         Case("base-other-weights", "refused", "did not start from", edit_ledger(other_weights), few=True),
-        Case("base-none", "published", options={"base_model": "none"}),
+        Case("base-none", "published", options={"base_model": "unpublished"}),
         Case("nan", "refused", "not finite", edit_tensor(float("nan")), few=True),
         Case("infinite", "refused", "not finite", edit_tensor(float("inf"))),
         Case("cut-weights", "refused", "", cut("model.safetensors", 0.5), few=True),
@@ -221,6 +221,7 @@ def cases() -> list[Case]:
         Case("card-without-front", "published", before=card("My own words.\n")),
         Case("title-breaks-yaml", "published", options={"title": "a: b: {c"}),
         Case("description-has-markers", "published", options={"description": "--- \n---\n# x"}),
+        Case("dataset-is-a-path", "refused", "dataset", options={"datasets": ["./rows"]}),
         Case("unknown-dataset", "refused", "dataset", options={"datasets": ["alice/no-data"]}),
         Case("unknown-eval-dataset", "refused", "dataset", options={"eval_dataset": "alice/no-data"}),
         Case("nothing-done", "refused", "nothing to publish", edit_ledger(nothing_done)),
@@ -312,8 +313,9 @@ class Driver:
         from hf_ssl import push, reloading
         from hf_ssl.errors import HfSslError
 
-        # The wire does not change the files: those cases are spared the fresh process once it has passed on the same run.
-        reloading.check_reload = (lambda *given: self.answer) if case.faults and self.answer else self.remembering
+        # What goes wrong on the wire or in the request does not change the weights: the fresh process has passed on them.
+        spared = self.answer is not None and (case.faults or case.change is None)
+        reloading.check_reload = (lambda *given: self.answer) if spared else self.remembering
         options = {**BASE, "output": str(run), "repo": repo, **case.options}
         options = {name: value for name, value in options.items() if value is not None}
         for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
@@ -322,6 +324,8 @@ class Driver:
             push(token=case.token, **options)
         except HfSslError as error:
             return "refused", f"{type(error).__name__}: {error}"
+        except Exception as error:  # whatever it is, it was not foreseen
+            return "crashed", f"{type(error).__name__}: {error}"
         return "published", ""
 
     def remembering(self, *given: Any) -> dict[str, Any]:
@@ -346,7 +350,9 @@ class Driver:
             self.server.start()
         self.server.heal()
         problems = self.problems(before, case)
-        if case.expected != "either" and outcome != case.expected:
+        if outcome == "crashed":
+            problems.append(f"an error that does not teach: {message}")
+        elif case.expected != "either" and outcome != case.expected:
             problems.append(f"{outcome}, not {case.expected}: {message}")
         if case.says and case.says.lower() not in message.lower():
             problems.append(f"the message does not speak of {case.says!r}: {message}")
