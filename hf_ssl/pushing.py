@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from huggingface_hub import get_token
 
-from hf_ssl import __version__, card, hub, plugins, reloading, space, staging, usage
+from hf_ssl import __version__, card, hub, plugins, processes, reloading, space, staging, usage
 from hf_ssl.artefacts import base_of, check_repo_id, choose, is_hub_id, licence_of, locate_adapter, modality_of
 from hf_ssl.assembly import StageResult
 from hf_ssl.config import PushConfig, resolve
@@ -42,6 +42,8 @@ def push(*, token: str | None = None, **options: Any) -> StageResult:
     if resolved.training:
         raise ConfigError(f"push trains nothing; it has no option {', '.join(resolved.training)}.")
     config, run = resolved.config, RunDir(resolved.config.output)
+    if not processes.is_main():
+        return StageResult(run.path / "hub", {})  # of several processes, one publishes
     target = hub.Target(
         check_repo_id(config.repo), private=config.private, revision=config.revision, create_pr=config.create_pr
     )
