@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,8 +21,8 @@ from hf_ssl.load_report import shortened
 from hf_ssl.models import LoadReport, check_vocabulary, load_model, quiet
 from hf_ssl.recipe import resolve_stage
 from hf_ssl.run import RunDir, inputs_hash, say, write_json
-from hf_ssl.tasks.base import Task, TaskModule, TaskRows
-from hf_ssl.training import Schedule, TrainResult, arguments, train
+from hf_ssl.tasks.base import Task, TaskRows
+from hf_ssl.training import Schedule
 from hf_ssl.vocabulary import Extension, adopt, new_rows
 
 if TYPE_CHECKING:
@@ -238,54 +237,6 @@ def build_task(name: str | None, plugin: dict[str, Any], modality: Modality, dat
     task = kind(kind.Config(**plugin), modality)
     task.fit_labels(data["train"], data.label_names)
     return task
-
-
-@dataclasses.dataclass
-class Fit:
-    """A fine-tuned module with what its training said."""
-
-    module: TaskModule
-    processor: Any
-    report: LoadReport
-    result: TrainResult
-    args: Any
-
-
-def fit_task(
-    task: Task, model_id: str, revision: str | None, train_split: datasets.Dataset, validation: datasets.Dataset | None,
-    config: Any, training: dict[str, Any], folder: Path, *, seed: int, patience: int = 0, balanced: bool = False,
-    resume: bool = False,
-) -> Fit:  # fmt: skip
-    """Fine-tune a checkpoint on labelled rows. Used by `finetune` and, for each arm and draw, by `compare`."""
-    from transformers import set_seed
-
-    set_seed(seed)  # the new head and the adapters start from this, so two arms start alike
-    model, report = load_model(
-        model_id, task.auto_class, revision=revision, dtype=getattr(config, "dtype", "float32"), **task.model_options()
-    )
-    processor = task.modality.load_processor(model_id, revision)
-    module = TaskModule(model, task, processor)
-    rows = TaskRows(task.encode(processor, train_split), seed=seed, balanced=balanced)
-    note = task.warm_start(module, rows) if config.warm_start else None
-    if note:
-        say(f"  {note}")
-    module.model = peft.apply(model, config.peft, missing=report.missing, rank=config.rank, alpha=config.alpha,
-                              dropout=config.adapter_dropout, target_modules=config.target_modules)  # fmt: skip
-    epochs = int(np.clip(math.ceil(1600 / max(1, len(rows))), 3, 20))
-    defaults = {**task.training_defaults, "learning_rate": peft.learning_rate(config.peft), "num_train_epochs": epochs}
-    eval_rows = None
-    if validation is not None and len(validation) and patience:
-        eval_rows = TaskRows(task.encode(processor, validation))
-        defaults.update(eval_strategy="epoch", save_strategy="best", load_best_model_at_end=True,
-                        metric_for_best_model=task.primary_metric, greater_is_better=task.greater_is_better)  # fmt: skip
-    else:
-        defaults["save_strategy"] = "epoch" if hasattr(config, "resume") and folder.name == "finetune" else "no"
-    args = arguments(folder, seed=seed, defaults=defaults, overrides=training)
-    result = train(
-        module, rows, args, folder, eval_rows=eval_rows, patience=patience if eval_rows is not None else 0, resume=resume,
-        compute_metrics=lambda output: task.metrics(output.predictions, output.label_ids),
-    )  # fmt: skip
-    return Fit(module, processor, report, result, args)
 
 
 @dataclasses.dataclass

@@ -13,11 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from hf_ssl.assembly import (
-    Fit,
     build_objective,
     build_task,
     continuation,
-    fit_task,
     inputs_of,
     modality_of,
     output_of,
@@ -29,6 +27,7 @@ from hf_ssl.assembly import (
 from hf_ssl.config import Resolved
 from hf_ssl.data import DomainData, labelled_subset
 from hf_ssl.errors import ConfigError
+from hf_ssl.fitting import Fit, fit_task
 from hf_ssl.modalities.base import Modality
 from hf_ssl.models import load_model
 from hf_ssl.recipe import plan, resolve_stage

@@ -125,9 +125,9 @@ def _call(verb: str, rest: list[str]) -> None:
     options = {**(from_yaml(given.pop("config")) if "config" in given else {}), **given}
     from hf_ssl import stages
 
-    result = stages.VERBS[verb](**options)
+    answer = stages.VERBS[verb](**options)
     if verb == "search":
-        for hit in result.metrics["hits"]:
+        for hit in answer.metrics["hits"]:
             print(json.dumps(hit, ensure_ascii=False))
         return
     say(f"next: {NEXT[verb].format(output=options.get('output', 'runs/default'))}")

@@ -13,15 +13,15 @@ from hf_ssl import processes
 from hf_ssl.assembly import (
     StageResult,
     build_task,
-    fit_task,
     open_stage,
     output_of,
     start_of,
     task_rows,
 )
-from hf_ssl.data import labelled_subset, open_test
+from hf_ssl.data import DomainData, labelled_subset, open_test
 from hf_ssl.errors import ConfigError
 from hf_ssl.evaluation import comparison, probes
+from hf_ssl.fitting import fit_task, open_pool
 from hf_ssl.models import load_model
 from hf_ssl.run import remove, say, write_json
 from hf_ssl.training import predict
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 Arms = dict[str, tuple[str, str | None]]
 Subsets = dict[tuple[int, int], list[int]]
+POOL = 3000  # unlabelled texts that the TF-IDF baseline takes the frequencies of words from
 
 
 def compare(**options: Any) -> StageResult:
@@ -63,7 +64,7 @@ def compare(**options: Any) -> StageResult:
             for budget in config.budgets
             for draw in range(config.draws)
         }
-        frozen = processes.share(_frozen(arms, task, data["train"], test, subsets) if processes.is_main() else None)
+        frozen = processes.share(_frozen(arms, task, data, test, subsets) if processes.is_main() else None)
         tuned = []
         if config.finetune_arms:
             tuned = list(_fine_tuned(arms, task, data["train"], test, subsets, opening, folder))
@@ -85,11 +86,12 @@ def _fine_tuned(
     """Fine-tune every arm on every subset; both arms start from the same seed and take the same steps."""
     config = opening.config
     for arm, (source, revision) in arms.items():
+        pool = open_pool(task, source, revision, opening.data, config)
         for (budget, draw), subset in subsets.items():
             say(f"compare: {arm}, {_budget(budget, task)}, draw {draw + 1} of {config.draws}")
             fit = fit_task(
                 task, source, revision, train.select(subset), None, config, opening.resolved.training,
-                opening.run.folder("compare", "work"), seed=config.seed + draw,
+                opening.run.folder("compare", "work"), seed=config.seed + draw, pool=pool,
             )  # fmt: skip
             logits, _ = predict(fit.module, task_rows(task, fit.processor, test), fit.args)
             row = comparison.ResultRow(arm, budget, draw, task.compared(logits, test, fit.processor))
@@ -98,14 +100,15 @@ def _fine_tuned(
 
 
 def _frozen(
-    arms: Arms, task: Task, train: datasets.Dataset, test: datasets.Dataset, subsets: Subsets
+    arms: Arms, task: Task, data: DomainData, test: datasets.Dataset, subsets: Subsets
 ) -> list[comparison.ResultRow]:
     """Both arms with nothing trained but a linear probe, or nothing at all, and a baseline beside them.
 
     Returns:
         an empty list where a task can do neither (tags of words).
     """
-    targets, modality = task.probe_targets(train), task.modality
+    train, modality = data["train"], task.modality
+    targets = task.probe_targets(train)
     needed = sorted({int(row) for subset in subsets.values() for row in subset})
     place = {row: number for number, row in enumerate(needed)}
     given = train.select(needed)[modality.column] if targets is not None else []
@@ -128,7 +131,8 @@ def _frozen(
             guess = probes.linear_probe(known, targets[subset], ask, seed=draw, problem_type=_problem(task))
             rows.append(comparison.ResultRow(arm, budget, draw, guess.predictions))
     if targets is not None and modality.baseline is not None:
-        rows += _baseline(modality, task, list(given), targets, list(test[modality.column]), subsets, place)
+        pool = list(data["unlabeled"][modality.column][:POOL]) if "unlabeled" in data else []
+        rows += _baseline(modality, task, list(given), targets, list(test[modality.column]), subsets, place, pool)
     elif rows and (cheap := task.baseline(train, test)) is not None:
         rows.append(comparison.ResultRow(cheap[0], "no", 0, cheap[1]))
     return rows
@@ -143,7 +147,8 @@ def _usual(
 
 
 def _baseline(
-    modality: Modality, task: Task, given: list, targets: np.ndarray, ask: list, subsets: Subsets, place: dict[int, int]
+    modality: Modality, task: Task, given: list, targets: np.ndarray, ask: list, subsets: Subsets, place: dict[int, int],
+    pool: list,
 ) -> list[comparison.ResultRow]:  # fmt: skip
     """What needs no pretrained model: TF-IDF for text, the modality's own features (pixels …) for others."""
     if modality.name != "text":
@@ -153,7 +158,8 @@ def _baseline(
         chosen = [place[int(row)] for row in subset]
         options: dict[str, Any] = {"seed": draw, "problem_type": _problem(task)}
         if modality.name == "text":
-            guess = probes.tfidf_probe([given[row] for row in chosen], targets[subset], ask, **options)
+            texts = [given[row] for row in chosen]
+            guess = probes.tfidf_probe(texts, targets[subset], ask, unlabelled=pool, **options)
         else:
             guess = probes.linear_probe(features[chosen], targets[subset], asked, **options)
         rows.append(comparison.ResultRow(str(modality.baseline), budget, draw, guess.predictions))

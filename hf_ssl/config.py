@@ -128,6 +128,9 @@ class FinetuneConfig(RunOptions, AdapterOptions, ModelOptions, DataOptions):
     warm_start: bool = option(True, "Start the new head from a closed-form probe on frozen features.")
     patience: int = option(3, "Stop after so many evaluations without a better validation score (0: never).")
     balanced_sampling: bool = option(False, "Draw classes equally often.")
+    self_training: int = option(
+        1000, "Learn from so many pool examples too, with soft labels that two views of the data agree on (0: none)."
+    )
 
 
 @dataclass
@@ -149,6 +152,9 @@ class CompareConfig(RunOptions, AdapterOptions, ModelOptions, DataOptions):
     draws: int = option(3, "Labelled subsets drawn per budget.")
     warm_start: bool = option(True, "Start the new head from a closed-form probe on frozen features.")
     finetune_arms: bool = option(True, "Fine-tune both arms; False compares frozen probes only.")
+    self_training: int = option(
+        1000, "Learn from so many pool examples too, with soft labels that two views of the data agree on (0: none)."
+    )
     test_limit: int | None = option(None, "Measure on at most this many test examples (a fixed stratified part).")
 
 

@@ -15,7 +15,6 @@ from hf_ssl.assembly import (
     build_objective,
     build_task,
     continuation,
-    fit_task,
     note_lineage,
     open_stage,
     output_of,
@@ -32,6 +31,7 @@ from hf_ssl.config import split_sections
 from hf_ssl.data import labelled_subset, open_test
 from hf_ssl.embedding import embed, search
 from hf_ssl.evaluation.monitor import Monitor, mean_loss
+from hf_ssl.fitting import fit_task, open_pool
 from hf_ssl.models import load_model
 from hf_ssl.pushing import push
 from hf_ssl.recipe import plan, resolve_stage
@@ -121,6 +121,7 @@ def finetune(**options: Any) -> StageResult:
         fit = fit_task(
             task, model_id, revision, split, data.get("validation"), config, opening.resolved.training, folder, seed=config.seed,
             patience=config.patience, balanced=config.balanced_sampling, resume=config.resume,
+            pool=open_pool(task, model_id, revision, data, config),
         )  # fmt: skip
         note_lineage(run, model_id, fit.report)
         write_json(folder / "load_report.json", fit.report.to_dict())

@@ -186,7 +186,7 @@ def test_tfidf_probe_reads_words():
     # The coordinates in the span of the training rows give the model of the full vocabulary.
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b")
+    words = TfidfVectorizer(sublinear_tf=True, token_pattern=r"(?u)\b\w+\b")
     direct = LogisticRegression(C=probe.chosen["C"], max_iter=10_000, tol=1e-8).fit(
         words.fit_transform(train_texts), y
     )

@@ -238,12 +238,20 @@ def tfidf_probe(
     test_texts: Sequence[str],
     *,
     seed: int = 0,
-    c_grid: Sequence[float] = (1.0, 10.0, 100.0, 1000.0),
+    c_grid: Sequence[float] = (3.0, 10.0, 100.0),
+    unlabelled: Sequence[str] = (),
     problem_type: str = "single_label_classification",
 ) -> ProbePrediction:
-    """The baseline without any pretraining: TF-IDF of words and word pairs, then logistic regression (or ridge).
+    """The baseline without any pretraining: TF-IDF of words, then logistic regression (or ridge).
 
-    C is chosen by cross-validation on the labelled budget.
+    C is chosen by cross-validation on the labelled budget. Words alone, because pairs of them cost .03 macro-F1 at 4 and
+    16 labels a class of 20 Newsgroups (on held-out training posts), where a weak baseline would flatter the rest.
+
+    Args:
+        train_texts, train_y, test_texts: labelled texts, their classes, and texts to answer for.
+        seed: of the cross-validation folds.
+        c_grid: inverse penalties.
+        unlabelled: texts that only the frequencies of words are taken from.
 
     On some tasks (spam) it beats a pretrained encoder, which is worth knowing before adapting one.
     """
@@ -253,10 +261,10 @@ def tfidf_probe(
 
     y = np.asarray(train_y)
     check_problem(problem_type, y, len(train_texts))
-    vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b")
-    sparse = vectorizer.fit_transform(train_texts)
+    vectorizer = TfidfVectorizer(sublinear_tf=True, token_pattern=r"(?u)\b\w+\b").fit([*train_texts, *unlabelled])
+    sparse = vectorizer.transform(train_texts)
     # The optimum of penalised logistic regression lies in the span of the training rows. Coordinates in that span give
-    # the same model as the hundreds of thousands of word pairs, some thirty times sooner.
+    # the same model as the tens of thousands of words, much sooner.
     values, vectors = np.linalg.eigh((sparse @ sparse.T).toarray())
     kept = values > 1e-10 * values.max()
     basis = vectors[:, kept] / np.sqrt(values[kept])
@@ -266,12 +274,12 @@ def tfidf_probe(
     def model(c: float) -> Any:
         if problem_type == "regression":
             return Ridge(alpha=1 / c)
-        logistic = LogisticRegression(C=c, max_iter=1000, tol=1e-3)
+        logistic = LogisticRegression(C=c, max_iter=2000, tol=1e-6)
         return logistic if problem_type == PROBLEM_TYPES[0] else OneVsRestClassifier(logistic)
 
     best, how = _select({("tfidf", c): model(c) for c in sorted(c_grid)}, x, y, problem_type, seed)
     c = best[1] if best else 10.0
-    chosen = {"probe": "tfidf", "ngrams": "words 1-2", "C": c, "selected_by": how}
+    chosen = {"probe": "tfidf", "ngrams": "words", "C": c, "selected_by": how}
     with _constant_labels():
         fitted = model(c).fit(x, y)
     return _prediction(fitted, test, problem_type, chosen)

@@ -89,6 +89,15 @@ class Modality:
         """
         raise NotImplementedError(f"{type(self).__name__} has no baseline")
 
+    def second_view(self, values: Sequence[Any]) -> Any:
+        """Features that err differently from a checkpoint's, for `hf_ssl.self_training`; the baseline's by default.
+
+        Returns:
+            dense or sparse rows, one per value; they may depend on all the values (such as word frequencies). None
+            when there are none.
+        """
+        return None if self.baseline is None else self.baseline_features(values)
+
     # -- model side -------------------------------------------------------------------------------------------------
 
     def load_processor(self, model_id: str, revision: str | None = None) -> Any:

@@ -118,6 +118,12 @@ class Text(Modality):
     def made_up(self) -> list[Any]:
         return ["The bridge was closed after the storm.", "A quiet week, they said; then the numbers came in."]
 
+    def second_view(self, values: Sequence[Any]) -> Any:
+        """TF-IDF of words."""
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        return TfidfVectorizer(sublinear_tf=True, token_pattern=r"(?u)\b\w+\b").fit_transform(list(values))
+
     def encode(self, processor: Any, values: Sequence[Any], max_length: int | None = None) -> list[dict[str, Any]]:
         """Token ids of each text (or pair), truncated to the model's window, not padded."""
         limit = max_length or window(processor)

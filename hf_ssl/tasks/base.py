@@ -35,6 +35,7 @@ class Task:
         primary_metric: the number that early stopping and the comparison look at.
         greater_is_better: its direction.
         metric_names: what is reported.
+        learns_from_pool: whether it has a `soft_loss`, so that the unlabelled pool can take part.
 
     Args:
         config: an instance of `Config`.
@@ -48,6 +49,7 @@ class Task:
     primary_metric: ClassVar[str]
     greater_is_better: ClassVar[bool] = True
     metric_names: ClassVar[tuple[str, ...]]
+    learns_from_pool: ClassVar[bool] = False
     training_defaults: ClassVar[dict[str, Any]] = {
         "per_device_train_batch_size": 16, "per_device_eval_batch_size": 64, "weight_decay": 0.01, "warmup_steps": 0.1,
     }  # fmt: skip
@@ -144,6 +146,10 @@ class Task:
         """Sum of the loss terms, and how many there are (entries of `labels` other than -100)."""
         raise NotImplementedError(f"{type(self).__name__} has no loss")
 
+    def soft_loss(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Sum of the loss over examples whose targets are weights of the classes `(batch, classes)`."""
+        raise NotImplementedError(f"{type(self).__name__} does not learn from soft labels")
+
     def forward(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         """Logits of a batch."""
         return model(**inputs).logits
@@ -235,19 +241,26 @@ class TaskModule(Trainable):
 
     def collate(self, features: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
         """Pad and stack; `labels` only when the rows have them."""
-        bare = [{name: value for name, value in feature.items() if name != "labels"} for feature in features]
+        targets = ("labels", "soft_labels")
+        bare = [{name: value for name, value in feature.items() if name not in targets} for feature in features]
         batch = self.task.collate_inputs(self.processor, bare)
         if "labels" in features[0]:
             batch["labels"] = self.task.collate_labels(features, batch)
+        if "soft_labels" in features[0]:
+            batch["soft_labels"] = torch.from_numpy(np.stack([feature["soft_labels"] for feature in features]))
         return batch
 
     def forward(
         self, labels: torch.Tensor | None = None, num_items_in_batch: Any = None, **inputs: torch.Tensor
     ) -> LossOutput:
+        soft = inputs.pop("soft_labels", None)
         logits = self.task.forward(self.model, inputs)
         if labels is None:
             return LossOutput(logits=logits)
-        total, count = self.task.loss(logits.float(), labels)
+        if soft is None:
+            total, count = self.task.loss(logits.float(), labels)
+        else:
+            total, count = self.task.soft_loss(logits.float(), soft), len(labels)
         return LossOutput(loss=divide(total, count, num_items_in_batch), logits=logits)
 
 

@@ -32,6 +32,8 @@ class Classification(Task):
     primary_metric: ClassVar = "f1_macro"
     metric_names: ClassVar = ("accuracy", "f1_macro", "f1_micro", "matthews_correlation", "calibration_error")
 
+    learns_from_pool: ClassVar = True
+
     @dataclass
     class Config(Task.Config):
         """Options of `classification`."""
@@ -69,6 +71,17 @@ class Classification(Task):
             chance = torch.softmax(logits, dim=-1).gather(1, labels.unsqueeze(1)).squeeze(1)
             terms = terms * (1 - chance) ** self.config.focal_gamma
         return terms.sum(), len(labels)
+
+    def soft_loss(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """The same loss with a weight for every class: one-hot targets give `loss`."""
+        smoothing, classes = self.config.label_smoothing, logits.shape[-1]
+        targets = (1 - smoothing) * targets + smoothing * targets.sum(-1, keepdim=True) / classes
+        terms = -targets * torch.log_softmax(logits, dim=-1)
+        if self.weights is not None:
+            terms = terms * self.weights.to(logits.device)
+        if self.config.focal_gamma:
+            terms = terms * (1 - torch.softmax(logits, dim=-1)) ** self.config.focal_gamma
+        return terms.sum()
 
     def metrics(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
         return metrics.compute(

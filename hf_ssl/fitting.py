@@ -1,0 +1,114 @@
+"""Fine-tuning one checkpoint on one set of labels, and on the pool beside them: what `finetune` and `compare` share."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hf_ssl import peft
+from hf_ssl.models import LoadReport, load_model
+from hf_ssl.run import say
+from hf_ssl.self_training import POOL_WEIGHT, Pool, soft_labels
+from hf_ssl.tasks.base import Task, TaskModule, TaskRows
+from hf_ssl.training import TrainResult, arguments, bf16_is_fast, train
+
+if TYPE_CHECKING:
+    import datasets
+
+    from hf_ssl.data import DomainData
+
+
+@dataclasses.dataclass
+class Fit:
+    """A fine-tuned module with what its training said."""
+
+    module: TaskModule
+    processor: Any
+    report: LoadReport
+    result: TrainResult
+    args: Any
+
+
+def fit_task(
+    task: Task, model_id: str, revision: str | None, train_split: datasets.Dataset, validation: datasets.Dataset | None,
+    config: Any, training: dict[str, Any], folder: Path, *, seed: int, patience: int = 0, balanced: bool = False,
+    resume: bool = False, pool: Pool | None = None,
+) -> Fit:  # fmt: skip
+    """Fine-tune a checkpoint on labelled rows. Used by `finetune` and, for each arm and draw, by `compare`."""
+    from transformers import set_seed
+
+    set_seed(seed)  # the new head and the adapters start from this, so two arms start alike
+    model, report = load_model(
+        model_id, task.auto_class, revision=revision, dtype=getattr(config, "dtype", "float32"), **task.model_options()
+    )
+    processor = task.modality.load_processor(model_id, revision)
+    module = TaskModule(model, task, processor)
+    features = task.encode(processor, train_split)
+    if pool is not None:
+        features = with_pool(task, processor, train_split, features, pool, seed)
+    rows = TaskRows(features, seed=seed, balanced=balanced)
+    note = task.warm_start(module, rows) if config.warm_start else None
+    if note:
+        say(f"  {note}")
+    module.model = peft.apply(model, config.peft, missing=report.missing, rank=config.rank, alpha=config.alpha,
+                              dropout=config.adapter_dropout, target_modules=config.target_modules)  # fmt: skip
+    epochs = int(np.clip(math.ceil(1600 / max(1, len(rows))), 3, 20))
+    defaults = {**task.training_defaults, "learning_rate": peft.learning_rate(config.peft), "num_train_epochs": epochs}
+    eval_rows = None
+    if validation is not None and len(validation) and patience:
+        eval_rows = TaskRows(task.encode(processor, validation))
+        defaults.update(eval_strategy="epoch", save_strategy="best", load_best_model_at_end=True,
+                        metric_for_best_model=task.primary_metric, greater_is_better=task.greater_is_better)  # fmt: skip
+    else:
+        defaults["save_strategy"] = "epoch" if hasattr(config, "resume") and folder.name == "finetune" else "no"
+    args = arguments(folder, seed=seed, defaults=defaults, overrides=training)
+    result = train(
+        module, rows, args, folder, eval_rows=eval_rows, patience=patience if eval_rows is not None else 0, resume=resume,
+        compute_metrics=lambda output: task.metrics(output.predictions, output.label_ids),
+    )  # fmt: skip
+    return Fit(module, processor, report, result, args)
+
+
+def open_pool(task: Task, model_id: str, revision: str | None, data: DomainData, config: Any) -> Pool | None:
+    """The part of the unlabelled pool that fine-tuning learns from too, or None."""
+    if not (config.self_training and task.learns_from_pool and "unlabeled" in data):
+        return None
+    order = np.random.default_rng(config.seed).permutation(len(data["unlabeled"]))[: config.self_training]
+    modality, loaded: dict[str, Any] = task.modality, {}
+
+    def embed(values: list[Any]) -> np.ndarray:
+        if not loaded:
+            loaded["model"] = load_model(model_id, "AutoModel", revision=revision)[0]
+            loaded["processor"] = modality.load_processor(model_id, revision)
+        length = task.max_length(loaded["processor"])
+        pooling = modality.native_pooling(model_id)
+        return modality.embed(
+            loaded["model"], loaded["processor"], values, pooling=pooling, max_length=length, bf16=bf16_is_fast()
+        )
+
+    return Pool(data["unlabeled"].select(np.sort(order)), modality.column, embed)
+
+
+def with_pool(
+    task: Task, processor: Any, split: datasets.Dataset, features: list[dict[str, Any]], pool: Pool, seed: int
+) -> list[dict[str, Any]]:
+    """Labelled features and those of the pool, all with soft labels; the labelled ones alone when they advise so."""
+    classes = len(task.label_names)
+    labels = np.asarray(split[task.label_column])
+    taught = soft_labels(task.modality, pool, split, labels, classes, seed)
+    say(f"  {taught.note}")
+    if taught.examples is None or taught.probabilities is None:
+        return features
+    known = np.eye(classes, dtype=np.float32)[labels]
+    believed = (POOL_WEIGHT * taught.probabilities).astype(np.float32)
+    more = task.encode(processor, taught.examples)
+    for feature, belief in zip(more, believed, strict=True):
+        feature["labels"] = int(belief.argmax())
+    together = [*features, *more]
+    for feature, target in zip(together, [*known, *believed], strict=True):
+        feature["soft_labels"] = target
+    return together
