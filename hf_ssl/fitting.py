@@ -78,7 +78,8 @@ def open_pool(task: Task, model_id: str, revision: str | None, data: DomainData,
     if not (config.self_training and task.learns_from_pool and "unlabeled" in data):
         return None
     order = np.random.default_rng(config.seed).permutation(len(data["unlabeled"]))[: config.self_training]
-    modality, loaded: dict[str, Any] = task.modality, {}
+    modality = task.modality
+    loaded: dict[str, Any] = {}
 
     def embed(values: list[Any]) -> np.ndarray:
         if not loaded:
