@@ -18,7 +18,7 @@ from hf_ssl.artefacts import base_of, check_repo_id, choose, is_hub_id, licence_
 from hf_ssl.assembly import StageResult
 from hf_ssl.config import PushConfig, resolve
 from hf_ssl.errors import ConfigError, HubError
-from hf_ssl.run import RunDir, inputs_hash, say, write_json
+from hf_ssl.run import RunDir, inputs_hash, is_first, say, write_json
 from hf_ssl.staging import Artefact
 
 
@@ -42,6 +42,8 @@ def push(*, token: str | None = None, **options: Any) -> StageResult:
     if resolved.training:
         raise ConfigError(f"push trains nothing; it has no option {', '.join(resolved.training)}.")
     config, run = resolved.config, RunDir(resolved.config.output)
+    if not is_first():
+        return StageResult(run.path / "hub", {})  # of several processes, one publishes
     target = hub.Target(
         check_repo_id(config.repo), private=config.private, revision=config.revision, create_pr=config.create_pr
     )
