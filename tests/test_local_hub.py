@@ -142,6 +142,7 @@ def test_a_server_that_dies_is_gone_on_with(server: HubProcess, tmp_path: Path) 
     assert len(server.files("models/alice/three")) == 5
 
 
+@pytest.mark.slow
 def test_libraries_load_from_it(server: HubProcess, tmp_path: Path) -> None:
     """transformers, peft, timm and datasets, each in the way a user types it, from another process than the upload."""
     pytest.importorskip("timm")

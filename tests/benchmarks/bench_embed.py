@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-TEXTS, ROUNDS = 96, 3
+TEXTS, ROUNDS = 64, 3
 WAIT_FOR = 30_000  # vectors that are in before the process is killed
 
 
