@@ -268,3 +268,17 @@ def test_search_needs_one_thing_to_look_for(base: Path, tmp_path: Path) -> None:
     shutil.rmtree(run / "embed")
     with pytest.raises(ConfigError, match="hf-ssl embed"):
         search(output=str(run), query="a")
+
+
+def test_batches_hold_little_padding() -> None:
+    """Every row once, within the budget, and at most a fifth of padding once there is enough to choose from."""
+    from hf_ssl.modalities.base import batches_by_size
+
+    for count in (1, 7, 48, 3000):
+        sizes = (4 * 100 ** np.random.default_rng(count).random(count)).astype(int).tolist()
+        batches = list(batches_by_size(sizes, 16_384))
+        assert sorted(row for rows in batches for row in rows) == list(range(count))
+        assert all(len(rows) * max(sizes[row] for row in rows) <= 16_384 for rows in batches)
+        padded = sum(len(rows) * max(sizes[row] for row in rows) for rows in batches)
+        assert count < 3000 or padded <= 1.25 * sum(sizes)
+        assert count != 48 or padded <= 2 * sum(sizes)
