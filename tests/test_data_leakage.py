@@ -213,7 +213,7 @@ def brute_force(queries: list[set[str]], targets: list[set[str]], threshold: flo
 
 @pytest.mark.parametrize("threshold", [0.3, 0.5, 0.8, 0.85, 0.9, 1.0])
 @pytest.mark.parametrize("seed", range(4))
-def test_near_search_is_exact(seed: int, threshold: float) -> None:
+def test_near_search_finds_what_brute_force_finds(seed: int, threshold: float) -> None:
     """Against all pairs: sets of many sizes, built from each other so that similarities lie around the threshold."""
     rng = random.Random(seed)
     pieces = [f"p{number}" for number in range(400)]
