@@ -158,8 +158,12 @@ class MilvusStore:
             iterator.close()
 
     def close(self) -> None:
-        """Give the file back to other processes."""
+        """Give the file back to other processes (this one's other stores in the same file are closed, too)."""
         self.client.close()
+        if self.uri.endswith(".db"):
+            # The client starts a server thread for the file, and leaves it running with the file locked.
+            manager = require("milvus_lite.server_manager", "vectors").server_manager_instance
+            manager.release_server(str(Path(self.uri).expanduser()))
 
 
 def _short(value: Any) -> str:

@@ -143,8 +143,12 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment(), check=False
     )
-    store.close()
     assert "another process is using it" in result.stderr
+    store.close()
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment(), check=False
+    )
+    assert result.returncode == 0, "closing gives the file back"
 
 
 def environment(**more: str) -> dict[str, str]:
