@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -217,6 +217,15 @@ def example_inputs(model: nn.Module, batch_size: int = 2) -> dict[str, torch.Ten
     else:
         raise KeyError(name)
     return {name: torch.randn((batch_size, *shape), generator=generator)}
+
+
+def outputs(model: nn.Module, batch: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
+    """Every floating-point output of a model for a batch, in order."""
+    with torch.no_grad(), torch.random.fork_rng():
+        torch.manual_seed(0)  # masked models draw a mask in eval mode too
+        output = model(**batch)
+    values = output.values() if isinstance(output, Mapping) else output
+    return [v.float() for v in values if isinstance(v, torch.Tensor) and v.is_floating_point() and v.numel()]
 
 
 def _image_shape(model: Any) -> tuple[int, int, int]:

@@ -17,7 +17,9 @@ VERBS = {
     "finetune": "fine-tune on a few labels, with adapters",
     "evaluate": "open the test split once and measure",
     "compare": "did adapting help? base against adapted",
-    "embed": "turn data into vectors",
+    "embed": "turn data into vectors: parquet, FAISS, Milvus",
+    "search": 'nearest neighbours of a text or a file: hf-ssl search "TEXT" --output RUN',
+    "push": "publish on the Hub: merged weights, processor, model card; reloaded and compared first",
     "run": "run a recipe: hf-ssl run RECIPE.yaml [--option value]",
     "check": "read the data, take one real step, estimate time and memory",
     "recipes": "hf-ssl recipes ls | show NAME | cp NAME [FOLDER]",
@@ -27,7 +29,8 @@ NEXT = {
     "finetune": "hf-ssl evaluate --output {output} --data ...",
     "evaluate": "AutoModel...from_pretrained('{output}/finetune/model')",
     "compare": "less {output}/compare/table.md",
-    "embed": "python -c \"import pandas; print(pandas.read_parquet('{output}/embed/embeddings.parquet'))\"",
+    "embed": 'hf-ssl search "a text like those" --output {output}',
+    "push": "open the address above",
 }
 
 
@@ -116,11 +119,17 @@ def _call(verb: str, rest: list[str]) -> None:
         if verb == "check":
             print(json.dumps(result, indent=2))
         return
+    if verb == "search" and rest and not rest[0].startswith("--"):
+        rest = ["--query", *rest]
     given = from_tokens(rest)
     options = {**(from_yaml(given.pop("config")) if "config" in given else {}), **given}
     from hf_ssl import stages
 
-    stages.VERBS[verb](**options)
+    answer = stages.VERBS[verb](**options)
+    if verb == "search":
+        for hit in answer.metrics["hits"]:
+            print(json.dumps(hit, ensure_ascii=False))
+        return
     say(f"next: {NEXT[verb].format(output=options.get('output', 'runs/default'))}")
 
 

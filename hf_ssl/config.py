@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import typing
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 from hf_ssl.errors import ConfigError, nearest
+from hf_ssl.parsing import coerce, field_name, from_tokens, from_yaml
+
+__all__ = ["STAGES", "Resolved", "coerce", "from_tokens", "from_yaml", "resolve", "split_sections"]
 
 
 def option(default: Any, help: str) -> Any:
@@ -164,6 +166,50 @@ class EmbedConfig(RunOptions, ModelOptions, DataOptions):
     pooling: str | None = option(None, "mean, cls or max (default: the model's own, else mean).")
     normalize: bool = option(True, "Scale every vector to length 1.")
     max_length: int | None = option(None, "Longest input in tokens.")
+    store: str = option(
+        "parquet", "Also put them into: faiss, milvus (a file in the run), a .db file, or a Milvus URI."
+    )
+    collection: str | None = option(None, "Collection of Milvus (default: hf_ssl).")
+    index: str = option("FLAT", "Index of a new Milvus collection; FLAT finds every neighbour.")
+    part_size: int = option(2048, "Rows per part: an interrupted embedding goes on with the next part.")
+
+
+@dataclass
+class SearchConfig(RunOptions, ModelOptions):
+    """Nearest neighbours of a text or a file among the vectors of `embed`."""
+
+    query: str | None = option(None, "What to look for: a text.")
+    file: str | None = option(None, "What to look for: a file of the run's kind of data.")
+    k: int = option(10, "How many neighbours.")
+    store: str = option("parquet", "Where to look: parquet, faiss, milvus, a .db file, or a Milvus URI.")
+    collection: str | None = option(None, "Collection of Milvus (default: hf_ssl).")
+
+
+@dataclass
+class PushConfig(RunOptions):
+    """Publish a run's result on the Hub. The token is read from HF_TOKEN or `hf auth login`, never from an option."""
+
+    repo: str | None = option(None, "Where to: OWNER/NAME.")
+    what: Literal["auto", "model", "backbone", "adapter", "embeddings"] = option(
+        "auto", "The fine-tuned model, the adapted backbone, an adapter alone, or embed's vectors (as a dataset)."
+    )
+    adapter: bool = option(False, "Put the adapter beside the merged model, in the folder adapter/.")
+    licence: str | None = option(None, "Licence (default: that of the start checkpoint, when its card names one).")
+    base_model: str | None = option(
+        None, "Hub id of the start checkpoint, when the run started from a local copy; `unpublished`: there is none."
+    )
+    private: bool = option(False, "Make the repository private.")
+    revision: str | None = option(None, "Branch to push to; made when it does not exist.")
+    create_pr: bool = option(False, "Open a pull request instead of changing the branch.")
+    dry_run: bool = option(False, "Stage and check everything, upload nothing; needs no network and no token.")
+    message: str = option("Upload with hf_ssl", "Commit message.")
+    title: str | None = option(None, "Heading of the card (default: from the repository's name).")
+    description: str | None = option(None, "A paragraph for the card.")
+    purpose: str | None = option(None, "What the model is for, in a sentence or two.")
+    datasets: list[str] = option([], "Hub ids of the data it was trained on, when they are on the Hub.")
+    eval_dataset: str | None = option(None, "Hub id of the test data: its results then go into .eval_results/ too.")
+    language: list[str] = option([], "Languages of the data, such as en.")
+    space: str | None = option(None, "Also publish a Gradio demo as the Space OWNER/NAME.")
 
 
 STAGES: dict[str, type] = {
@@ -172,6 +218,8 @@ STAGES: dict[str, type] = {
     "evaluate": EvaluateConfig,
     "compare": CompareConfig,
     "embed": EmbedConfig,
+    "search": SearchConfig,
+    "push": PushConfig,
 }
 
 
@@ -204,8 +252,8 @@ def resolve(stage: str, given: dict[str, Any], plugin_config: type | None = None
     """
     config_class = STAGES[stage]
     own, extra = _fields(config_class), _fields(plugin_config)
-    of_data = modality_fields(given)
-    needs_training = any(_key(name) not in {*own, *extra, *of_data} for name in given)
+    of_data = modality_fields(given) if "modality_options" in own else {}
+    needs_training = any(field_name(name) not in {*own, *extra, *of_data} for name in given)
     training = training_fields() if needs_training else {}
     options = dict(given.get("modality_options") or {})
     taken: tuple[dict, ...] = ({}, {}, options, {})
@@ -215,7 +263,7 @@ def resolve(stage: str, given: dict[str, Any], plugin_config: type | None = None
         if name not in of_data
     ]
     for raw, value in given.items():
-        name = _key(raw)
+        name = field_name(raw)
         for known, target in zip((own, extra, of_data, training), taken, strict=True):
             if name in known:
                 try:
@@ -227,7 +275,7 @@ def resolve(stage: str, given: dict[str, Any], plugin_config: type | None = None
             problems.append(f"  {raw}: no such option of {stage}.{nearest(name, [*own, *extra, *of_data, *training])}")
     if problems:
         raise ConfigError(f"These options of {stage} are not right:\n" + "\n".join(problems))
-    config = config_class(**{**taken[0], "modality_options": options})
+    config = config_class(**taken[0], **({"modality_options": options} if "modality_options" in own else {}))
     return Resolved(stage, config, plugin_config(**taken[1]) if plugin_config else None, taken[3])
 
 
@@ -256,82 +304,6 @@ def training_fields() -> dict[str, Any]:
     return {name: hints[name] for name in sorted(fields - RESERVED.keys())}
 
 
-def coerce(hint: Any, value: Any) -> Any:
-    """Convert a value to a field's type the way users mean it (`"2e-1"` is a number, `"4,16"` a list).
-
-    Raises:
-        ConfigError: the value does not fit the type.
-    """
-    from pydantic import ConfigDict, TypeAdapter, ValidationError
-
-    if hint is Any:
-        return value
-    if isinstance(value, str):
-        if value.lower() in ("none", "null") and type(None) in typing.get_args(hint):
-            return None
-        if _holds(hint, dict):
-            value = _mapping(value)
-        elif _holds(hint, list):
-            value = [part.strip() for part in value.split(",") if part.strip()]
-    if isinstance(value, Path):
-        value = str(value)
-    try:
-        return TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True)).validate_python(value)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise ConfigError(f"{value!r} is not right: {first['msg'].lower()}.") from None
-
-
-def from_yaml(path: str | Path) -> dict[str, Any]:
-    """Read a YAML mapping of options.
-
-    Raises:
-        ConfigError: the file is missing, is not YAML, or is not a mapping.
-    """
-    import yaml
-
-    path = Path(path)
-    if not path.is_file():
-        raise ConfigError(f"No configuration file at {path}. `hf-ssl recipes ls` lists the ones that come along.")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not valid YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path} must hold `name: value` lines, found {type(content).__name__}.")
-    return content
-
-
-def from_tokens(tokens: list[str]) -> dict[str, Any]:
-    """Read `--name value`, `--name=value`, `--flag` and `--no-flag` into a mapping of strings and booleans.
-
-    Raises:
-        ConfigError: a token is neither an option nor an option's value.
-    """
-    given: dict[str, Any] = {}
-    position = 0
-    while position < len(tokens):
-        token = tokens[position]
-        if not token.startswith("--") or token == "--":
-            raise ConfigError(f"Expected an option that starts with --, found {token!r}.")
-        name, equals, value = token[2:].partition("=")
-        position += 1
-        if equals:
-            given[_key(name)] = value
-            continue
-        values = []
-        while position < len(tokens) and not tokens[position].startswith("--"):
-            values.append(tokens[position])
-            position += 1
-        if values:
-            given[_key(name)] = values[0] if len(values) == 1 else values
-        elif name.startswith("no-"):
-            given[_key(name[3:])] = False
-        else:
-            given[_key(name)] = True
-    return given
-
-
 def split_sections(given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     """Separate a recipe's shared options from its stage sections (`pretrain:` or `--pretrain.max_steps 10`).
 
@@ -348,13 +320,13 @@ def split_sections(given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, dic
         if dot and stage not in STAGES:
             raise ConfigError(f"{name!r}: no stage is called {stage!r}.{nearest(stage, STAGES)}")
         if dot:
-            sections.setdefault(stage, {})[_key(key)] = value
+            sections.setdefault(stage, {})[field_name(key)] = value
         elif name in STAGES:
             if not isinstance(value, dict | None):
                 raise ConfigError(f"`{name}:` must hold the options of that stage, found {value!r}.")
-            sections[name] = {**{_key(k): v for k, v in (value or {}).items()}, **sections.get(name, {})}
+            sections[name] = {**{field_name(k): v for k, v in (value or {}).items()}, **sections.get(name, {})}
         else:
-            shared[_key(name)] = value
+            shared[field_name(name)] = value
     return shared, {stage: sections[stage] for stage in STAGES if stage in sections}
 
 
@@ -363,24 +335,6 @@ def _fields(config_class: type | None) -> dict[str, Any]:
         return {}
     hints = typing.get_type_hints(config_class)
     return {item.name: hints[item.name] for item in dataclasses.fields(config_class)}
-
-
-def _key(name: str) -> str:
-    return name.replace("-", "_")
-
-
-def _holds(hint: Any, kind: type) -> bool:
-    return typing.get_origin(hint) is kind or any(typing.get_origin(part) is kind for part in typing.get_args(hint))
-
-
-def _mapping(text: str) -> Any:
-    """`{"sep": ";"}` as typed on a command line; pydantic says what is wrong with anything else."""
-    import yaml
-
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        return text
 
 
 def _plain(value: Any) -> Any:

@@ -36,6 +36,10 @@ class TrainingError(HfSslError):
     """Training could not go on: the loss is not finite, or the features collapsed."""
 
 
+class HubError(HfSslError):
+    """A repository cannot be published as it is, or the Hub refused or lost it; the message says what is there now."""
+
+
 def nearest(name: str, options: Iterable[str]) -> str:
     """` Did you mean 'x'?` for the closest option (else for those that hold the word), or nothing when none is close."""
     names = [str(option) for option in options]

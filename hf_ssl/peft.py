@@ -24,7 +24,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from hf_ssl import peft_targets
-from hf_ssl.anatomy import example_inputs, in_backbone, unwrapped
+from hf_ssl.anatomy import example_inputs, in_backbone, outputs, unwrapped
 from hf_ssl.errors import CheckpointError, ConfigError, nearest
 from hf_ssl.peft_targets import modules_to_save, target_modules
 
@@ -296,10 +296,10 @@ def merge(
         raise ConfigError(f"{', '.join(kinds)} changes inputs, not weights, and cannot be merged. Save the adapter.")
     model = model.float().eval()  # bfloat16 would lose the small update; merge first, cast afterwards
     batch = _example(model, example_batch)
-    before = _outputs(model, batch)
+    before = outputs(model, batch)
     _unwrap_saved(model)
     merged = model.merge_and_unload(safe_merge=True)
-    after = _outputs(merged, batch)
+    after = outputs(merged, batch)
     worst = max(
         float((b - a).abs().max() / b.abs().max().clamp_min(1e-12)) for b, a in zip(before, after, strict=True)
     )
@@ -339,14 +339,6 @@ def _example(model: PeftModel, batch: Mapping[str, torch.Tensor] | None) -> dict
             ) from error
     device = next(model.parameters()).device
     return {name: value.to(device) for name, value in batch.items() if isinstance(value, torch.Tensor)}
-
-
-def _outputs(model: nn.Module, batch: dict[str, torch.Tensor]) -> list[torch.Tensor]:
-    with torch.no_grad(), torch.random.fork_rng():
-        torch.manual_seed(0)  # masked models draw a mask in eval mode too
-        output = model(**batch)
-    values = output.values() if isinstance(output, Mapping) else output
-    return [v.float() for v in values if isinstance(v, torch.Tensor) and v.is_floating_point() and v.numel()]
 
 
 def save_adapter(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from hf_ssl.assembly import (
     build_objective,
     build_task,
     continuation,
-    inputs_of,
     note_lineage,
     open_stage,
     output_of,
@@ -31,10 +29,11 @@ from hf_ssl.assembly import (
 from hf_ssl.comparing import compare
 from hf_ssl.config import split_sections
 from hf_ssl.data import labelled_subset, open_test
-from hf_ssl.errors import ConfigError, DataError
+from hf_ssl.embedding import embed, search
 from hf_ssl.evaluation.monitor import Monitor, mean_loss
 from hf_ssl.fitting import fit_task, open_pool
 from hf_ssl.models import load_model
+from hf_ssl.pushing import push
 from hf_ssl.recipe import plan, resolve_stage
 from hf_ssl.run import remove, say, write_json
 from hf_ssl.training import arguments, predict, train
@@ -76,6 +75,8 @@ def pretrain(**options: Any) -> StageResult:
         schedule = continuation(objective, report.missing, config, args.learning_rate, added)
         result = train(objective, rows, args, folder, schedule=schedule, measure=monitor, resume=config.resume)
         summary = processes.share(monitor.finish() if processes.is_main() else None)
+        if hasattr(objective.model, "peft_config") and processes.is_main():
+            peft.save_adapter(objective.model, folder / "adapter", run.ledger["base"]["id"], report.revision)
         model = objective.export()
         carried = pooler_of(model, model_id, revision, report)
         save_model(
@@ -181,56 +182,12 @@ def evaluate(**options: Any) -> StageResult:
     return StageResult(folder, entry["metrics"])
 
 
-def embed(**options: Any) -> StageResult:
-    """Turn data into vectors: `path/embeddings.parquet` with `id`, `split`, `vector` (and `label`)."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+__all__ = ["check", "compare", "embed", "evaluate", "finetune", "pretrain", "push", "run_recipe", "search"]
 
-    opening = open_stage("embed", options, after="pretrain", unless="model")
-    if opening.done is not None:
-        return opening.done
-    config, run, data, modality = opening.config, opening.run, opening.data, opening.modality
-    with opening.running() as (entry, folder):
-        model_id, revision = start_of(config, run, output_of(run, "pretrain"))
-        model, report = load_model(model_id, "AutoModel", revision=revision)
-        note_lineage(run, model_id, report)
-        processor = modality.load_processor(model_id, revision)
-        pooling = config.pooling or modality.native_pooling(model_id)
-        if config.split and config.split not in data:
-            raise ConfigError(f"There is no split {config.split!r}; the splits are {', '.join(data)}.")
-        tables = []
-        for split in [config.split] if config.split else list(data):
-            vectors = _embed_together(
-                lambda values: modality.embed(model, processor, values, pooling=pooling, max_length=config.max_length),
-                inputs_of(data[split], modality),
-            )
-            if config.normalize:
-                vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-            if not np.isfinite(vectors).all():
-                raise DataError(
-                    f"{int((~np.isfinite(vectors).all(1)).sum())} vectors of {split} are not finite; nothing was written."
-                )
-            flat = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
-            tables.append(pa.table({"id": list(data[split]["id"]), "split": [split] * len(vectors), "vector": flat}))
-        stamp = {
-            "model": model_id,
-            "weights_sha": report.weights_sha,
-            "pooling": pooling,
-            "normalized": str(config.normalize),
-        }
-        table = pa.concat_tables(tables).replace_schema_metadata({f"hf_ssl.{k}": str(v) for k, v in stamp.items()})
-        if processes.is_main():
-            pq.write_table(table, folder / "embeddings.parquet")
-        entry["metrics"] = {"vectors": len(table), "dimensions": len(table["vector"][0]), **stamp}
-        say(
-            f"embed: {len(table):,} vectors of {entry['metrics']['dimensions']} numbers in {folder / 'embeddings.parquet'}"
-        )
-    return StageResult(folder, entry["metrics"])
-
-
-__all__ = ["check", "compare", "embed", "evaluate", "finetune", "pretrain", "run_recipe"]
-
-VERBS = {"pretrain": pretrain, "finetune": finetune, "evaluate": evaluate, "compare": compare, "embed": embed}
+VERBS = {
+    "pretrain": pretrain, "finetune": finetune, "evaluate": evaluate, "compare": compare, "embed": embed, "search": search,
+    "push": push,
+}  # fmt: skip
 
 
 def run_recipe(recipe: dict[str, Any]) -> dict[str, StageResult]:
@@ -278,19 +235,6 @@ def _monitor(
         embed_labelled=(lambda: features(labelled)) if labelled is not None else None, targets=targets,
         points=config.monitor_points, keep=config.keep, patience=config.patience, seed=config.seed, resume=config.resume,
     )  # fmt: skip
-
-
-def _embed_together(embed: Callable[[Any], np.ndarray], values: Any) -> np.ndarray:
-    """Vectors of all values in their order; each process takes every n-th value."""
-    mine, count = processes.rank(), processes.world()
-    own = list(values)[mine::count]
-    parts = processes.gather(embed(own) if own else None)
-    width = next(part.shape[1] for part in parts if part is not None)
-    vectors = np.empty((len(values), width), dtype=np.float32)
-    for start, part in enumerate(parts):
-        if part is not None:
-            vectors[start::count] = part
-    return vectors
 
 
 def _numbers(metrics: dict[str, float]) -> str:

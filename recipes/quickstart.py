@@ -1,3 +1,6 @@
+# /// script
+# dependencies = ["hf-ssl[demo]>=0.1"]
+# ///
 """The quickstart: real MiniLM weights, real 20 Newsgroups text; adapt, fine-tune, compare with not adapting.
 
     make quickstart          (or: python recipes/quickstart.py [--output runs/quickstart] [--pretrain.max_steps 200])

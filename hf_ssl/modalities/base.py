@@ -54,7 +54,7 @@ class Modality:
         """This kind of data has no options of its own."""
 
     def __init__(self, config: Any = None) -> None:
-        self.config = config if config is not None else self.Config()
+        self.config: Any = config if config is not None else self.Config()
 
     # -- data side --------------------------------------------------------------------------------------------------
 
@@ -126,6 +126,15 @@ class Modality:
         """How a checkpoint wants its output pooled."""
         return "mean"
 
+    def made_up(self) -> list[Any]:
+        """A few made-up raw values (nobody's data), always the same: what a published model is tried on.
+
+        Returns:
+            Strings, PIL images, or float arrays, as the modality's transformers pipeline takes them; empty where there
+            is no pipeline, and the model is then tried on tensors alone.
+        """
+        return []
+
     def embed(
         self,
         backbone: nn.Module,
@@ -167,13 +176,23 @@ class Modality:
         return vectors
 
 
-def batches_by_size(sizes: Sequence[int], budget: int, max_rows: int = 256) -> Iterator[list[int]]:
-    """Group row numbers, longest first, so that rows x longest size stays within the budget (at least one row)."""
+def batches_by_size(
+    sizes: Sequence[int], budget: int, max_rows: int = 256, evenness: float = 0.8
+) -> Iterator[list[int]]:
+    """Group row numbers, longest first, so that rows x longest size stays within the budget (at least one row).
+
+    A batch that has an eighth of the budget ends early rather than take a row below `evenness` of its longest: a large
+    batch is hardly faster than a middling one, and padding is pure loss.
+    """
     order = np.argsort(np.asarray(sizes), kind="stable")[::-1].tolist()
     start = 0
     while start < len(order):
         longest = max(1, int(sizes[order[start]]))
-        count = min(max_rows, max(1, budget // longest))
+        count = min(max_rows, max(1, budget // longest), len(order) - start)
+        for taken in range(max(1, budget // 8 // longest), count):
+            if sizes[order[start + taken]] < evenness * longest:
+                count = taken
+                break
         yield order[start : start + count]
         start += count
 

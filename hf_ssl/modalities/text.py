@@ -115,6 +115,9 @@ class Text(Modality):
             "words_max": int(counts.max()), "words_total": int(counts.sum()),
         }  # fmt: skip
 
+    def made_up(self) -> list[Any]:
+        return ["The bridge was closed after the storm.", "A quiet week, they said; then the numbers came in."]
+
     def second_view(self, values: Sequence[Any]) -> Any:
         """TF-IDF of words."""
         from sklearn.feature_extraction.text import TfidfVectorizer

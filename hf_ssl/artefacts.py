@@ -1,0 +1,154 @@
+"""What of a run is published, and what it descends from: class, pipeline, adapter base, licence, start checkpoint."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id
+
+from hf_ssl import plugins, staging
+from hf_ssl.config import PushConfig
+from hf_ssl.errors import HubError, RunFolderError
+from hf_ssl.run import RunDir
+from hf_ssl.staging import Artefact
+
+
+def check_repo_id(repo: str | None) -> str:
+    """A name of the form OWNER/NAME that the Hub allows.
+
+    Raises:
+        HubError: it is not.
+    """
+    if not repo:
+        raise HubError("Where to? Give --repo OWNER/NAME, such as --repo my-name/my-model.")
+    try:
+        validate_repo_id(repo)
+    except HFValidationError as error:
+        raise HubError(f"{repo!r} cannot be the name of a repository: {error}") from error
+    if repo.count("/") != 1:
+        raise HubError(f"{repo!r} has no owner. Give OWNER/NAME, where OWNER is you or one of your organisations.")
+    return repo
+
+
+def is_hub_id(name: str) -> bool:
+    """Whether a name has the form OWNER/NAME that the Hub allows (a folder of this machine rarely has)."""
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return False
+    return name.count("/") == 1
+
+
+def choose(run: RunDir, config: PushConfig) -> Artefact:
+    """What of the run is to be published."""
+    done = {name for name in ("pretrain", "finetune", "embed") if run.stage(name).get("status") == "done"}
+    if not done:
+        raise RunFolderError(
+            f"{run.path} has nothing to publish: no finished pretrain, finetune or embed. See --output."
+        )
+    what = config.what
+    if what == "auto":
+        what = "model" if "finetune" in done else "backbone" if "pretrain" in done else "embeddings"
+    if what == "embeddings":
+        run.need("embed", "Run `hf-ssl embed` with this --output first.")
+        return Artefact("embeddings", run.path / "embed")
+    stage = "finetune" if "finetune" in done and what != "backbone" else "pretrain"
+    needed = {"model": "finetune", "backbone": "pretrain"}.get(what, stage)
+    run.need(needed, f"Run `hf-ssl {needed}` with this --output first, or publish something else with --what.")
+    # Not the path in the ledger: a run folder may have been moved.
+    artefact = Artefact(what, run.path / needed / "model", *_served(run, needed))
+    if what == "adapter":
+        locate_adapter(run, artefact, needed)
+    return artefact
+
+
+def _served(run: RunDir, stage: str) -> tuple[str, str | None]:
+    """The transformers class and the pipeline of a stage's model."""
+    modality = modality_of(run)
+    if stage == "finetune":
+        outputs = run.stage(stage)["outputs"]
+        kind = plugins.find("tasks", outputs["task"])
+        task = kind(kind.Config(**outputs["task_options"]), modality)
+        return task.auto_class, task.pipeline_tag
+    name = run.stage(stage)["options"]["options"].get("objective") or modality.default_objective
+    auto_class = plugins.find("objectives", name).auto_class
+    if auto_class == "AutoModelForMaskedLM":
+        return auto_class, "fill-mask"
+    tags = {"text": "feature-extraction", "image": "image-feature-extraction"}
+    return auto_class, tags.get(str(modality.processor)) if auto_class == "AutoModel" else None
+
+
+def locate_adapter(run: RunDir, artefact: Artefact, stage: str) -> None:
+    """Fill in where the adapter's base lies, here and on the Hub."""
+    folder = artefact.source.parent / staging.ADAPTER
+    if not (folder / "adapter_config.json").is_file():
+        method = run.stage(stage)["options"]["options"].get("peft")
+        raise HubError(
+            f"The {stage} of {run.path} made no adapter (--peft {method}). Publish the whole model instead."
+        )
+    base = str(json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))["base_model_name_or_path"])
+    recorded = run.stage("pretrain").get("outputs", {}).get("model")
+    artefact.options = {}
+    if stage == "finetune":
+        artefact.options = {"num_labels": _number_of_labels(artefact.source)}
+        artefact.options = {key: value for key, value in artefact.options.items() if value}
+    if recorded is not None and Path(base) == Path(recorded):
+        own = str(run.path / "pretrain" / "model")
+        published = run.ledger.get("hub", {}).get("backbone", {})
+        artefact.base_source, artefact.base_id, artefact.base_revision = (
+            own,
+            published.get("repo"),
+            published.get("commit"),
+        )
+        if artefact.base_id is None:
+            raise HubError(
+                "This adapter sits on the adapted backbone of this run, which is not on the Hub. Publish that first: "
+                f"hf-ssl push --what backbone --output {run.path} --repo OWNER/NAME"
+            )
+    else:
+        artefact.base_source = run.ledger.get("base", {}).get("source", base)
+
+
+def _number_of_labels(folder: Path) -> int | None:
+    labels = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("id2label")
+    return len(labels) if labels else None
+
+
+def modality_of(run: RunDir) -> Any:
+    """The run's kind of data, with the options it was read with."""
+    kind = plugins.find("modalities", run.ledger.get("data", {}).get("modality", "text"))
+    given: dict[str, Any] = {}
+    for stage in ("pretrain", "finetune", "embed"):
+        given = given or run.stage(stage).get("options", {}).get("options", {}).get("modality_options") or {}
+    return kind(kind.Config(**given))
+
+
+def licence_of(run: RunDir, config: PushConfig) -> str:
+    licence = config.licence or run.ledger.get("base", {}).get("licence")
+    if not licence or not str(licence).strip():
+        raise HubError(
+            "The start checkpoint names no licence, so it has to be said: --licence apache-2.0, mit, cc-by-4.0 … (whatever its "
+            "authors allow)."
+        )
+    return str(licence)
+
+
+def base_of(run: RunDir, config: PushConfig) -> tuple[str | None, str | None]:
+    """Hub id and revision of the start checkpoint; never a folder of this machine."""
+    base = run.ledger.get("base", {})
+    if config.base_model is not None:
+        if config.base_model.lower() == "unpublished":
+            return None, None
+        if not is_hub_id(config.base_model):
+            raise HubError(f"--base_model {config.base_model!r} is not a Hub id (OWNER/NAME).")
+        return config.base_model, base.get("revision") if config.base_model == base.get("id") else None
+    known = str(base.get("id", ""))
+    if not is_hub_id(known):
+        raise HubError(
+            f"The run started from {known!r}, a folder of this machine. Name the checkpoint as the Hub knows it, --base_model "
+            "OWNER/NAME (its weights are compared), or say `--base_model unpublished` if it was never there."
+        )
+    return known, base.get("revision")

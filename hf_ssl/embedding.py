@@ -1,0 +1,233 @@
+"""The stages that make vectors of data and look things up among them."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hf_ssl import plugins, processes, vectors
+from hf_ssl.assembly import StageResult, inputs_of, note_lineage, open_stage, output_of, start_of
+from hf_ssl.config import resolve
+from hf_ssl.errors import ConfigError, DataError
+from hf_ssl.models import load_model
+from hf_ssl.run import RunDir, inputs_hash, say
+from hf_ssl.vectors import PARQUET, MilvusStore, ParquetStore, PartFiles, Stamp
+
+PATIENCE = 1800  # seconds without a new part of another process
+
+
+def embed(**options: Any) -> StageResult:
+    """Turn data into vectors.
+
+    Always written: `path/embeddings.parquet` with `id`, `content` (a hash of the content), `split`, `label` (where there is
+    one class each) and `vector`. `store` names a further place. An interrupted call goes on where it was. Started on
+    several processes (`accelerate launch`, `torchrun`), each embeds its share, and the first one writes.
+
+    Args:
+        options: those of `hf_ssl.config.EmbedConfig`.
+
+    Raises:
+        DataError: a vector is not finite or is zero.
+        ConfigError: no such split or store; the store holds another model's vectors.
+    """
+    opening = open_stage("embed", options, after="pretrain", unless="model")
+    if opening.done is not None:
+        return opening.done
+    config, run, data, modality = opening.config, opening.run, opening.data, opening.modality
+    if config.split and config.split not in data:
+        raise ConfigError(f"There is no split {config.split!r}; the splits are {', '.join(data)}.")
+    if config.store not in vectors.STORES:
+        vectors.milvus_uri(config.store, run.path)  # a typing error shows before the work, not after it
+    with opening.running() as (entry, folder):
+        began = time.monotonic()
+        model_id, revision = start_of(config, run, output_of(run, "pretrain"))
+        model, report = load_model(model_id, "AutoModel", revision=revision, dtype=config.dtype)
+        note_lineage(run, model_id, report)
+        processor = modality.load_processor(model_id, revision)
+        pooling = config.pooling or modality.native_pooling(model_id)
+        columns, values = _rows(data, [config.split] if config.split else list(data), modality)
+        made = inputs_hash(
+            report.weights_sha, pooling, config.normalize, config.max_length, config.dtype, columns["content"]
+        )
+        parts = PartFiles(folder / "parts" / f"{made}-{config.part_size}", len(values), config.part_size)
+
+        def encode(chunk: Sequence[Any]) -> np.ndarray:
+            found = modality.embed(model, processor, chunk, pooling=pooling, max_length=config.max_length)
+            return normalized(found) if config.normalize else found
+
+        _fill(parts, values, columns["id"], encode)
+        if not processes.is_main():
+            return StageResult(folder, {})
+        found = np.concatenate(list(_all_parts(parts)))
+        stamp = Stamp(model_id, report.revision, report.weights_sha, modality.name, pooling, config.normalize,
+                      config.max_length, found.shape[1])  # fmt: skip
+        ParquetStore.write(folder / PARQUET, stamp, columns, found)
+        new = _store(config, folder, stamp, columns, found)
+        shutil.rmtree(folder / "parts")
+        seconds = time.monotonic() - began
+        entry["metrics"] = {"vectors": len(found), "dimensions": found.shape[1], "store": config.store, "new": new, "model": model_id,
+                            "weights_sha": report.weights_sha, "pooling": pooling, "normalized": str(config.normalize)}  # fmt: skip
+        say(f"embed: {len(found):,} vectors of {found.shape[1]} numbers in {folder / PARQUET} ({seconds:.0f} s)")
+    return StageResult(folder, entry["metrics"])
+
+
+def search(**options: Any) -> StageResult:
+    """Nearest neighbours of a text or a file among the vectors that `embed` made.
+
+    Args:
+        options: those of `hf_ssl.config.SearchConfig`.
+
+    Returns:
+        `metrics["hits"]`, nearest first: `id`, `content`, `split`, `label`, `score` (the cosine). `metrics["vote"]` is the label that the
+        labelled ones among them vote for, or None.
+
+    Raises:
+        ConfigError: nothing to look for, no such store, or the store holds another model's vectors.
+    """
+    resolved = resolve("search", options)
+    config, run = resolved.config, RunDir(resolved.config.output)
+    entry = run.need("embed", "Run `hf-ssl embed` with this --output first.")
+    if (config.query is None) == (config.file is None):
+        raise ConfigError('Say what to look for, one thing: hf-ssl search "TEXT", or --file PATH.')
+    given = entry["options"]["options"]
+    kind = plugins.find("modalities", run.ledger["data"]["modality"])
+    modality = kind(kind.Config(**(given.get("modality_options") or {})))
+    store = vectors.open_store(config.store, run.path / "embed", config.collection)
+    try:
+        stamp = store.stamp
+        model_id = config.model or output_of(run, "pretrain") or entry["metrics"]["model"]
+        model, report = load_model(
+            model_id, "AutoModel", revision=config.revision or stamp.revision, dtype=given.get("dtype", "float32")
+        )
+        pooling = stamp.pooling
+        value = config.query if config.query is not None else _read(modality, Path(config.file))
+        query = modality.embed(
+            model,
+            modality.load_processor(model_id, config.revision),
+            [value],
+            pooling=pooling,
+            max_length=stamp.max_length,
+        )
+        own = Stamp(model_id, report.revision, report.weights_sha, modality.name, pooling, stamp.normalized,
+                    stamp.max_length, query.shape[1])  # fmt: skip
+        stamp.refuse(own, f"The store ({config.store})")
+        hits = [
+            {name: value for name, value in hit.items() if value is not None}
+            for hit in store.search(normalized(query), config.k)[0]
+        ]
+    finally:
+        store.close()
+    votes: dict[str, float] = {}
+    for hit in hits:
+        if "label" in hit:
+            votes[hit["label"]] = votes.get(hit["label"], 0.0) + float(np.exp(hit["score"] / 0.07))
+    return StageResult(
+        run.path / "embed", {"hits": hits, "vote": max(votes, key=lambda name: votes[name]) if votes else None}
+    )
+
+
+def normalized(found: np.ndarray) -> np.ndarray:
+    """Rows of length 1; a row of zeros stays what it is, and is refused later."""
+    return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
+
+
+def _rows(data: Any, splits: list[str], modality: Any) -> tuple[dict[str, list[Any]], list[Any]]:
+    """Columns beside the vectors, and the values to embed, over all splits."""
+    columns: dict[str, list[Any]] = {"id": [], "content": [], "split": []}
+    if data.label_kind == "class":
+        columns["label"] = []
+    values: list[Any] = []
+    seen: set[str] = set()
+    repeated = 0
+    for split in sorted(splits, key=lambda name: name == "unlabeled"):  # where a text has a label, that row is kept
+        content = inputs_of(data[split], modality)
+        keys = [vectors.content_id(modality, value) for value in content]
+        keep = [row for row, key in enumerate(keys) if split != "unlabeled" or key not in seen]
+        repeated += len(keys) - len(keep)
+        seen.update(keys)
+        names = (
+            data[split].features["label"].names if "label" in columns and "label" in data[split].column_names else None
+        )
+        labels = data[split]["label"] if names else []
+        ids = data[split]["id"]
+        values += [content[row] for row in keep]
+        columns["id"] += [ids[row] for row in keep]
+        columns["content"] += [keys[row] for row in keep]
+        columns["split"] += [split] * len(keep)
+        if "label" in columns:
+            columns["label"] += [names[labels[row]] if names else None for row in keep]
+    if repeated:
+        say(f"  {repeated:,} unlabelled rows are also in another split and have their vector there")
+    if not values:
+        raise DataError(f"There is nothing to embed in {', '.join(splits)}.")
+    return columns, values
+
+
+def _fill(parts: PartFiles, values: list[Any], ids: list[str], encode: Any) -> None:
+    """Make this process's parts."""
+    rank, world = processes.rank(), processes.world()
+    missing = parts.missing(rank, world)
+    if len(missing) < len(range(rank, len(parts), world)):
+        say(f"  going on: {len(parts) - len(parts.missing())} of {len(parts)} parts are there")
+    for part in missing:
+        rows = parts.rows(part)
+        found = encode([values[row] for row in rows])
+        parts.save(part, vectors.check_vectors(found, [ids[row] for row in rows]))
+
+
+def _all_parts(parts: PartFiles) -> Any:
+    """Every part, once the other processes have made theirs.
+
+    Raises:
+        DataError: they stopped.
+    """
+    last, left = time.monotonic(), len(parts.missing())
+    while left:
+        time.sleep(0.2)
+        now = len(parts.missing())
+        if now < left:
+            last, left = time.monotonic(), now
+        elif time.monotonic() - last > PATIENCE:
+            raise DataError(
+                f"{left} parts of other processes do not come. Run the command again, on one process if need be: it goes on."
+            )
+    return parts.load()
+
+
+def _store(config: Any, folder: Path, stamp: Stamp, columns: dict[str, list[Any]], found: np.ndarray) -> int:
+    """Put the vectors into the further place that was named; returns how many were new there."""
+    if config.store == "parquet":
+        return len(found)
+    if config.store == "faiss":
+        vectors.FaissStore.write(folder, found)
+        return len(found)
+    uri, name = vectors.milvus_uri(config.store, folder), vectors.collection_name(config.collection)
+    store = MilvusStore(uri, name, Stamp, stamp, index=config.index)
+    try:
+        rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+        new = store.add(found, rows)
+        say(f"  {new:,} of {len(rows):,} are new in {uri}, collection {name}, which holds {len(store):,}")
+        return new
+    finally:
+        store.close()
+
+
+def _read(modality: Any, path: Path) -> Any:
+    """The one value in a file.
+
+    Raises:
+        ConfigError: no such file, or it cannot be read.
+    """
+    if not path.is_file():
+        raise ConfigError(f"There is no file {path}.")
+    quarantine: list[dict[str, str]] = []
+    rows = modality.read_files([path], path.parent, quarantine)
+    if not len(rows):
+        reason = quarantine[0]["reason"] if quarantine else f"it is not {modality.name}"
+        raise ConfigError(f"{path} cannot be looked for: {reason}.")
+    return rows[0][modality.column]

@@ -1,0 +1,304 @@
+"""The stage that publishes: stage a folder → card → reload check → one upload. Nothing leaves before all of it holds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from huggingface_hub import get_token
+
+from hf_ssl import __version__, card, hub, plugins, processes, reloading, space, staging, usage
+from hf_ssl.artefacts import base_of, check_repo_id, choose, is_hub_id, licence_of, locate_adapter, modality_of
+from hf_ssl.assembly import StageResult
+from hf_ssl.config import PushConfig, resolve
+from hf_ssl.errors import ConfigError, HubError
+from hf_ssl.run import RunDir, inputs_hash, say, write_json
+from hf_ssl.staging import Artefact
+
+
+def push(*, token: str | None = None, **options: Any) -> StageResult:
+    """Publish a run's result on the Hub.
+
+    Args:
+        token: for the Hub; by default that of `hf auth login` or HF_TOKEN. It is passed on and never stored.
+        options: those of `hf_ssl.config.PushConfig`.
+
+    Returns:
+        `path` is the staged folder; metrics have `url`, `commit` and `changed` (nothing of it in a dry run).
+
+    Raises:
+        HubError: it cannot be published as it is; nothing broken is left on the Hub.
+
+    Example:
+        >>> push(output="runs/topics", repo="me/news-topics", base_model="sentence-transformers/all-MiniLM-L6-v2")
+    """
+    resolved = resolve("push", options)
+    if resolved.training:
+        raise ConfigError(f"push trains nothing; it has no option {', '.join(resolved.training)}.")
+    config, run = resolved.config, RunDir(resolved.config.output)
+    if not processes.is_main():
+        return StageResult(run.path / "hub", {})  # of several processes, one publishes
+    target = hub.Target(
+        check_repo_id(config.repo), private=config.private, revision=config.revision, create_pr=config.create_pr
+    )
+    for name in (*config.datasets, *([config.eval_dataset] if config.eval_dataset else [])):
+        if not is_hub_id(name):
+            raise HubError(
+                f"{name!r} is not the Hub id of a dataset (OWNER/NAME); leave data that are not on the Hub away."
+            )
+    artefact = choose(run, config)
+    target.repo_type = artefact.repo_type
+    licence = licence_of(run, config)
+    base_id, revision = base_of(run, config)
+    with run.running(
+        "push", inputs_hash(resolved.to_dict()), resolved.to_dict(), resume=True, overwrite=True
+    ) as entry:
+        api, remote = None, hub.Remote()
+        if not config.dry_run:
+            api = hub.connect(target, token)
+            remote = hub.look(api, target)
+            if base_id is not None:
+                revision = hub.confirm_base(api, base_id, revision, run.ledger.get("base", {}).get("weights_sha"))
+            for name in filter(None, [*config.datasets, config.eval_dataset]):
+                hub.dataset_revision(api, name)
+        if artefact.kind == "adapter" and artefact.base_id is None:
+            artefact.base_id, artefact.base_revision = base_id, revision
+        folder = _fresh(run, target)
+        facts = _facts(run, config, artefact, licence, base_id, revision)
+        compared = stage(run, artefact, folder, facts, config, remote.readme)
+        _extras(run, config, folder, facts, api)
+        places = _places(run)
+        staging.refuse_leaks(folder, _secret(token, api), places)
+        entry["metrics"] = {
+            "files": _listing(folder),
+            "compared": compared["compared"],
+            "difference": compared["difference"],
+        }
+        say(
+            f"push: {len(entry['metrics']['files'])} files staged in {folder}; reloaded in a fresh process, answers agree"
+        )
+        if api is None:
+            for name, size in entry["metrics"]["files"].items():
+                say(f"  {size:>12,}  {name}")
+            say(f"push: dry run, nothing was uploaded to {target.repo}")
+            return StageResult(folder, entry["metrics"])
+        entry["metrics"] |= _upload(run, api, target, folder, config, remote)
+    if config.space:
+        _space(run, api, config, facts, token)
+    return StageResult(folder, run.stage("push")["metrics"])
+
+
+def _fresh(run: RunDir, target: hub.Target) -> Path:
+    folder = run.path / "hub" / target.repo.replace("/", "--")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _facts(
+    run: RunDir, config: PushConfig, artefact: Artefact, licence: str, base_id: str | None, revision: str | None
+) -> card.Facts:
+    modality, task = modality_of(run), None
+    if artefact.kind in ("model", "adapter") and run.stage("finetune").get("status") == "done":
+        task = run.stage("finetune")["outputs"]["task"]
+    facts = card.Facts(
+        repo=str(config.repo), kind=artefact.kind, auto_class=artefact.auto_class, pipeline_tag=artefact.pipeline_tag,
+        modality=modality.name, task=task, licence=licence, base_id=base_id, base_revision=revision, usage="",
+        datasets=config.datasets, language=config.language, title=config.title, description=config.description,
+        purpose=config.purpose,
+    )  # fmt: skip
+    entry = run.stage("pretrain")
+    if entry.get("status") == "done":
+        objective = plugins.find(
+            "objectives", entry["options"]["options"].get("objective") or modality.default_objective
+        )
+        facts.objective_text, facts.paper = (objective.__doc__ or "").strip().partition("\n")[0], objective.paper
+    if artefact.kind == "adapter" and artefact.base_id:
+        facts.base_id, facts.base_revision = artefact.base_id, artefact.base_revision
+    return facts
+
+
+def stage(
+    run: RunDir, artefact: Artefact, folder: Path, facts: card.Facts, config: PushConfig, existing: str | None
+) -> dict[str, Any]:
+    """Fill the staged folder and try it in a fresh process; the card comes last, with what the usage lines printed."""
+    modality = modality_of(run)
+    job: dict[str, Any] = {"kind": artefact.kind, "folder": str(folder.resolve()), "as_named": facts.repo}
+    tensors: dict[str, Any] = {}
+    values: list[Any] = []
+    if artefact.kind == "embeddings":
+        facts.usage = usage.ROWS.format(repo=facts.repo)
+        vectors = _stage_vectors(run, folder)
+    else:
+        processor = modality.load_processor(str(artefact.source))
+        if artefact.kind == "adapter":
+            adapter = replace(artefact, source=artefact.source.parent / staging.ADAPTER)
+            staging.stage_adapter(adapter, folder)
+            facts.usage = usage.of_adapter(
+                facts.repo, artefact.auto_class, str(artefact.base_id), artefact.base_revision, artefact.options or {}
+            )
+            at = f'", revision="{artefact.base_revision}' if artefact.base_revision else ""
+            job |= {
+                "base": artefact.base_source,
+                "base_named": f"{artefact.base_id}{at}",
+                "options": artefact.options or {},
+            }
+        else:
+            for name in staging.stage_model(artefact, processor, folder):
+                say(f"  left behind: {name}")
+            values = staging.published_values(artefact, modality, processor) if artefact.pipeline_tag else []
+            settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+            facts.usage = usage.of_model(
+                facts.repo, artefact.auto_class, artefact.pipeline_tag if values else None, modality, settings
+            )
+            if config.adapter:
+                _beside(run, artefact, folder, facts)
+        served_as = artefact.pipeline_tag if values else None
+        tensors = staging.reference(replace(artefact, pipeline_tag=served_as), modality, processor)
+    job |= {
+        "auto_class": artefact.auto_class,
+        "pipeline_tag": artefact.pipeline_tag if values else None,
+        "usage": facts.usage,
+    }
+    with tempfile.TemporaryDirectory() as place:
+        if artefact.kind == "embeddings":
+            np.save(Path(place) / "vectors.npy", vectors)
+            job["vectors"] = str(Path(place) / "vectors.npy")
+        answer = reloading.check_reload(job, tensors, values)
+    facts.printed = "" if str(folder) in answer["printed"] else answer["printed"]
+    card.write_card(folder, run.path, run.ledger, facts, existing)
+    return answer
+
+
+def _beside(run: RunDir, artefact: Artefact, folder: Path, facts: card.Facts) -> None:
+    """The adapter in a subfolder of the merged model's repository, tried like the model."""
+    adapter = Artefact("adapter", artefact.source, artefact.auto_class, artefact.pipeline_tag)
+    locate_adapter(run, adapter, "finetune" if artefact.kind == "model" else "pretrain")
+    if adapter.base_id is None:
+        adapter.base_id, adapter.base_revision = facts.base_id, facts.base_revision
+    inner = folder / staging.ADAPTER
+    staging.stage_adapter(replace(adapter, source=artefact.source.parent / staging.ADAPTER), inner)
+    facts.adapter = {"folder": staging.ADAPTER, "base": adapter.base_id, "revision": adapter.base_revision}
+    tensors = staging.reference(Artefact("model", artefact.source, artefact.auto_class), modality_of(run), None)
+    job = {
+        "kind": "adapter", "folder": str(inner.resolve()), "as_named": "no usage of its own", "usage": "", "base": adapter.base_source,
+        "base_named": "-", "auto_class": artefact.auto_class, "options": adapter.options or {},
+    }  # fmt: skip
+    reloading.check_reload(job, tensors, [])
+
+
+def _stage_vectors(run: RunDir, folder: Path) -> np.ndarray:
+    """The vectors with ids that say nothing: a user's ids can be names of people or files."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(run.path / "embed" / "embeddings.parquet")
+    vectors = np.stack(table["vector"].to_numpy(zero_copy_only=False)).astype(np.float32)
+    if not np.isfinite(vectors).all():
+        raise HubError("Some vectors are not finite; nothing was published. Run `hf-ssl embed` again.")
+    ids = [hashlib.sha256(str(value).encode()).hexdigest()[:32] for value in table["id"].to_pylist()]
+    kept = {name: table[name] for name in ("split", "label", "vector") if name in table.column_names}
+    (folder / "data").mkdir()
+    metadata = {key: value for key, value in (table.schema.metadata or {}).items() if key != b"hf_ssl.model"}
+    pq.write_table(
+        pa.table({"id": ids, **kept}).replace_schema_metadata(metadata),
+        folder / "data" / "train-00000-of-00001.parquet",
+    )
+    return vectors
+
+
+def _extras(run: RunDir, config: PushConfig, folder: Path, facts: card.Facts, api: Any) -> None:
+    """Results in the Hub's format, and the manifest: lineage and the files this library looks after."""
+    metrics = run.stage("evaluate").get("metrics", {})
+    if config.eval_dataset and facts.kind == "model":
+        import yaml
+        from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
+
+        if not metrics:
+            raise HubError(
+                "--eval_dataset names the test data, but nothing was measured. Run `hf-ssl evaluate` first."
+            )
+        sha = hub.dataset_revision(api, config.eval_dataset) if api is not None else None
+        entries = [
+            EvalResultEntry(dataset_id=config.eval_dataset, task_id=name, value=value, dataset_revision=sha)
+            for name, value in metrics.items()
+            if isinstance(value, float)
+        ]
+        (folder / ".eval_results").mkdir()
+        text = yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False)
+        (folder / ".eval_results" / "hf_ssl.yaml").write_text(text, encoding="utf-8")
+    base = run.ledger.get("base", {})
+    write_json(
+        folder / "hf_ssl.json",
+        {
+            "base": {"id": facts.base_id, "revision": facts.base_revision, "licence": base.get("licence"), "weights_sha": base.get("weights_sha")},
+            "kind": facts.kind, "task": facts.task, "modality": facts.modality, "hf_ssl": __version__,
+            "data_fingerprint": run.ledger.get("data", {}).get("fingerprint"), "files": [*_listing(folder), "hf_ssl.json"],
+        },
+    )  # fmt: skip
+
+
+def _listing(folder: Path) -> dict[str, int]:
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
+
+
+def _places(run: RunDir) -> list[str]:
+    """Names of folders of this machine, the longest first; short ones such as `/` are in every file."""
+    base = run.ledger.get("base", {})
+    named = [
+        str(run.path.resolve()),
+        str(run.path),
+        str(Path.home()),
+        str(Path.cwd()),
+        tempfile.gettempdir(),
+        str(base.get("source", "")),
+    ]
+    return sorted({f"{place}/" for place in named if place.startswith("/") and len(place) > 3}, key=len, reverse=True)
+
+
+def _secret(token: str | None, api: Any) -> str | None:
+    """The token in use, to be searched for in what is published."""
+    known = token or (api.token if api is not None else None) or get_token()
+    return known if isinstance(known, str) else None
+
+
+def _upload(
+    run: RunDir, api: Any, target: hub.Target, folder: Path, config: PushConfig, remote: hub.Remote
+) -> dict[str, Any]:
+    key = f"{target.repo_type}:{target.repo}"
+    begun = run.ledger.get("hub_begun", {})
+
+    def note(pending: bool) -> None:
+        run.record(hub_begun={key: pending})
+
+    result = hub.publish(api, target, folder, config.message, remote, pending=bool(begun.get(key)), note=note)
+    kind = json.loads((folder / "hf_ssl.json").read_text(encoding="utf-8"))["kind"]
+    run.record(hub={kind: {"repo": target.repo, "commit": result.commit, "url": result.url}})
+    say(f"push: {result.pull_request or result.url} at {result.commit[:8]} ({len(result.changed)} files changed)")
+    return {"url": result.url, "commit": result.commit, "changed": result.changed, "pull_request": result.pull_request}
+
+
+def _space(run: RunDir, api: Any, config: PushConfig, facts: card.Facts, token: str | None) -> None:
+    """A Gradio demo of the model that has just been published."""
+    target = hub.Target(check_repo_id(config.space), repo_type="space", private=config.private)
+    folder = _fresh(run, hub.Target(f"space/{target.repo.replace('/', '--')}"))
+    space.stage_space(folder, facts)
+    staging.refuse_leaks(folder, _secret(token, api), _places(run))
+    hub.connect(target, token)
+    key = f"space:{target.repo}"
+
+    def note(pending: bool) -> None:
+        run.record(hub_begun={key: pending})
+
+    pending = bool(run.ledger.get("hub_begun", {}).get(key))
+    result = hub.publish(
+        api, target, folder, config.message, hub.look(api, target), pending=pending, note=note, space_sdk="gradio"
+    )
+    say(f"push: demo at {result.url}")

@@ -1,0 +1,76 @@
+"""An objective of one's own: was the sequence left as it is, or were its halves exchanged?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import datasets
+import torch
+from torch import nn
+from torch.nn import functional
+
+from hf_ssl import LossOutput, Modality, Objective, Rows, divide, example_rng
+
+
+class WindowOrder(Objective):
+    """Predicts whether the two halves of a sequence stand in their order.
+
+    Formula: `-log p(exchanged | vector)`, a linear layer on the pooled vector.
+    """
+
+    modalities: ClassVar[frozenset[str]] = frozenset({"dna"})
+    paper: ClassVar[str] = "none: an example"
+    training_defaults: ClassVar[dict[str, Any]] = {"learning_rate": 1e-3, "per_device_train_batch_size": 8}
+
+    @dataclass
+    class Config:
+        """Options of `WindowOrder`."""
+
+        exchanged: float = field(default=0.5, metadata={"help": "Share of the sequences whose halves are exchanged."})
+
+    def __init__(self, model: Any, processor: Any, modality: Modality, config: Any) -> None:
+        super().__init__(model, processor, modality, config)
+        self.head = nn.Linear(int(model.config.hidden_size), 2)
+
+    def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> Rows:
+        return HalfRows(list(dataset[self.modality.column]), self.config.exchanged, seed, training)
+
+    def collate(self, rows: Sequence[Any]) -> dict[str, torch.Tensor]:
+        encoded = self.modality.encode(self.processor, [sequence for sequence, _ in rows])
+        return {**self.modality.collate(self.processor, encoded), "labels": torch.tensor([label for _, label in rows])}
+
+    def count_units(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor | int:
+        return batch["attention_mask"].sum()
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        labels: torch.Tensor,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> LossOutput:
+        batch = {"input_ids": input_ids, "attention_mask": attention_mask}
+        logits = self.head(self.modality.features(self.backbone, batch, "mean"))
+        return LossOutput(
+            loss=divide(functional.cross_entropy(logits, labels, reduction="sum"), len(labels), num_items_in_batch)
+        )
+
+
+class HalfRows(Rows):
+    """Sequences, some with their halves exchanged, drawn anew each epoch."""
+
+    def __init__(self, sequences: list[str], share: float, seed: int, training: bool) -> None:
+        super().__init__(seed, training)
+        self.sequences, self.share = sequences, share
+
+    def __len__(self) -> int:
+        return len(self.sequences)
+
+    def __getitem__(self, index: int) -> tuple[str, int]:
+        sequence = self.sequences[index]
+        if example_rng(self.seed, self.key, index).random() >= self.share:
+            return sequence, 0
+        half = len(sequence) // 2
+        return sequence[half:] + sequence[:half], 1

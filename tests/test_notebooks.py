@@ -1,0 +1,82 @@
+"""Every notebook has a script beside it with the same cells, is committed with its outputs, and runs.
+
+The script is what one edits; `python tests/execute_notebooks.py` makes the notebook of it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+SCRIPTS = sorted(NOTEBOOKS.glob("*.py"))
+SECONDS = 240  # a minute on two quiet cores; the tests share theirs
+named = pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+
+
+def cells_of_script(text: str) -> list[tuple[str, str]]:
+    """(kind, source) of every cell of a script in jupytext's percent format."""
+    pieces = re.split(r"^# %%(.*)\n", text, flags=re.MULTILINE)
+    found = []
+    for head, body in zip(pieces[1::2], pieces[2::2], strict=True):
+        if "[markdown]" in head:
+            lines = [re.sub(r"^# ?", "", line) for line in body.strip().splitlines()]
+            found.append(("markdown", "\n".join(lines)))
+        else:
+            found.append(("code", body.strip()))
+    return found
+
+
+def notebook_of(script: Path) -> dict:
+    return json.loads(script.with_suffix(".ipynb").read_text(encoding="utf-8"))
+
+
+def test_there_is_one() -> None:
+    if not NOTEBOOKS.is_dir():
+        pytest.skip("needs the source checkout")
+    assert SCRIPTS and {path.stem for path in SCRIPTS} == {path.stem for path in NOTEBOOKS.glob("*.ipynb")}
+
+
+@named
+def test_script_and_notebook_are_the_same(script: Path) -> None:
+    cells = [(cell["cell_type"], "".join(cell["source"]).strip()) for cell in notebook_of(script)["cells"]]
+    assert cells == cells_of_script(script.read_text(encoding="utf-8"))
+
+
+@named
+def test_outputs_are_there_and_clean(script: Path) -> None:
+    """Executed from top to bottom, without errors, with plots, and with nothing of the machine it ran on."""
+    code = [cell for cell in notebook_of(script)["cells"] if cell["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
+    outputs = [output for cell in code for output in cell["outputs"]]
+    assert not [output for output in outputs if output["output_type"] == "error"]
+    assert sum("image/png" in output.get("data", {}) for output in outputs) >= 2
+    told = json.dumps([output for output in outputs if "image/png" not in output.get("data", {})])
+    assert not re.search(r"(/home/|/root/|/tmp/|/work/|site-packages|hf_[A-Za-z0-9]{30})", told)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(SECONDS + 60)
+@named
+def test_notebook_runs(script: Path, minilm: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    environment = os.environ | {"MPLBACKEND": "agg", "PYTHONPATH": str(NOTEBOOKS.parent), "TMPDIR": str(tmp_path)}
+    began = time.monotonic()
+    result = subprocess.run(
+        [sys.executable, str(script)],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=environment,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    print(f"{script.name}: {time.monotonic() - began:.0f} s")

@@ -1,0 +1,71 @@
+"""What others may rely on. A change here is a change of the version: see Semantic Versioning, and CHANGELOG.md."""
+
+from __future__ import annotations
+
+import inspect
+import re
+
+import hf_ssl
+
+# Name → parameters of a function; public methods of a base class that one derives from.
+FUNCTIONS = {
+    "check": "recipe",
+    "compare": "**options",
+    "divide": "total, own_count, num_items_in_batch",
+    "embed": "**options",
+    "evaluate": "**options",
+    "example_rng": "seed, epoch, example",
+    "finetune": "**options",
+    "pretrain": "**options",
+    "push": "*, token, **options",
+    "run_recipe": "recipe",
+    "search": "**options",
+}
+MORE = {"few_label_subset", "load_data", "load_model", "load_processor", "open_test"}
+CLASSES = {
+    "Modality": "baseline_features collate content_key describe embed encode features load_processor made_up native_pooling problem read_files "
+    "shingles size",
+    "Objective": "collate describe export is_head metrics rows",
+    "Rows": "set_epoch",
+    "Task": "collate_inputs collate_labels encode fit_labels forward inputs loss max_length metrics model_options predictions probe_targets "
+    "warm_start",
+    "HfSslError": "",
+    "LossOutput": "",
+    "StageResult": "",
+}
+
+
+def test_public_names() -> None:
+    assert set(hf_ssl.__all__) == set(FUNCTIONS) | MORE | set(CLASSES)
+    for name in hf_ssl.__all__:
+        assert getattr(hf_ssl, name) is not None
+        assert name in dir(hf_ssl)
+
+
+def test_parameters_of_functions() -> None:
+    for name, expected in FUNCTIONS.items():
+        assert _parameters(getattr(hf_ssl, name)) == expected, name
+    for name in MORE:
+        assert inspect.getdoc(getattr(hf_ssl, name)), name
+
+
+def test_what_a_subclass_may_count_on() -> None:
+    """Methods may be added (with a default); none may go."""
+    for name, methods in CLASSES.items():
+        kind = getattr(hf_ssl, name)
+        assert isinstance(kind, type), name
+        own = {method for method in dir(kind) if callable(getattr(kind, method, None))}
+        assert set(methods.split()) <= own, f"{name} lost {set(methods.split()) - own}"
+
+
+def test_version_is_semantic() -> None:
+    assert re.fullmatch(r"\d+\.\d+\.\d+([.-]?(a|b|rc|dev)\d+)?", hf_ssl.__version__)
+
+
+def _parameters(function: object) -> str:
+    shown = []
+    for parameter in inspect.signature(function).parameters.values():  # type: ignore[arg-type]
+        if parameter.kind is parameter.KEYWORD_ONLY and "*" not in shown:
+            shown.append("*")
+        shown.append(("**" if parameter.kind is parameter.VAR_KEYWORD else "") + parameter.name)
+    return ", ".join(shown)

@@ -1,0 +1,74 @@
+"""Every recipe that ships: the script can be run alone, its options exist, its head says what it is, the table names it."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from hf_ssl import plugins
+from hf_ssl.config import STAGES, from_yaml, modality_fields, resolve, split_sections
+
+RECIPES = Path(__file__).resolve().parent.parent / "recipes"
+SCRIPTS = sorted(path for path in RECIPES.glob("*.py") if path.name != "__init__.py")
+FILES = sorted(RECIPES.glob("*.yaml"))
+HEADER = re.compile(r"^# /// script\n(?P<body>(^#(?: .*)?\n)+?)^# ///$", re.MULTILINE)
+LONGEST = 80
+
+scripts = pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+files = pytest.mark.parametrize("file", FILES, ids=lambda path: path.stem)
+
+
+@scripts
+def test_script_carries_its_dependencies(script: Path) -> None:
+    """PEP 723: `uv run NAME.py` and `pipx run NAME.py` install what the script needs, hf-ssl included."""
+    match = HEADER.search(script.read_text(encoding="utf-8"))
+    assert match, f"{script.name} has no `# /// script` head"
+    needed = tomllib.loads(re.sub(r"^# ?", "", match["body"], flags=re.MULTILINE))["dependencies"]
+    assert any(re.match(r"hf-ssl(\[[\w,]+\])?>=", requirement) for requirement in needed), needed
+
+
+@scripts
+def test_script_is_short_and_says_how_to_run_it(script: Path) -> None:
+    text = script.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= LONGEST
+    assert f"recipes/{script.name}" in text or "make quickstart" in text, "the head shows the command"
+
+
+@files
+def test_options_exist(file: Path) -> None:
+    """Every option of every section is one of its stage's, its plug-in's, its data's, or of TrainingArguments."""
+    shared, sections = split_sections(from_yaml(file))
+    assert sections, "a recipe names its stages"
+    for stage, given in sections.items():
+        known = {item.name for item in dataclasses.fields(STAGES[stage])} | set(modality_fields(shared))
+        options = {**{name: value for name, value in shared.items() if name in known}, **given}
+        kind, chosen = (
+            ("objectives", options.get("objective")) if stage == "pretrain" else ("tasks", options.get("task"))
+        )
+        if stage == "pretrain":
+            chosen = chosen or plugins.find("modalities", options.get("modality", "text")).default_objective
+        config = (
+            plugins.find(kind, chosen or "classification").Config
+            if stage in ("pretrain", "finetune", "compare")
+            else None
+        )
+        resolve(stage, options, config)
+
+
+@files
+def test_head_and_partner(file: Path) -> None:
+    first = file.read_text(encoding="utf-8").splitlines()[0]
+    assert re.match(r"# \S", first), "the first line is the title that `hf-ssl recipes ls` shows"
+    assert file.with_suffix(".py").is_file(), "a script of the same name runs it"
+
+
+def test_the_table_names_every_recipe() -> None:
+    table = RECIPES / "README.md"
+    if not table.is_file():
+        pytest.skip("no table in this checkout")
+    rows = set(re.findall(r"^\| \[(\w+)\]", table.read_text(encoding="utf-8"), flags=re.MULTILINE))
+    assert rows == {path.stem for path in SCRIPTS}
