@@ -142,7 +142,10 @@ def _try_finetune(look: Look) -> dict[str, Any]:
 
 def _try_evaluate(look: Look) -> dict[str, Any]:
     task = look.task()
-    options = {**task.model_options(), **look.modality.model_options(look.start[0], look.data["train"], task.auto_class)}
+    options = {
+        **task.model_options(),
+        **look.modality.model_options(look.start[0], look.data["train"], task.auto_class),
+    }
     model, _ = load_model(look.start[0], task.auto_class, revision=look.start[1], **options)
     processor = look.modality.load_processor(*look.start)
     args = arguments(look.folder, seed=0, defaults=dict(task.training_defaults), overrides={})
