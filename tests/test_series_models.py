@@ -12,10 +12,10 @@ import torch
 import transformers
 
 from hf_ssl import demo_series, evaluate, finetune, peft, pretrain
-from hf_ssl.assembly import fit_task
 from hf_ssl.config import FinetuneConfig
 from hf_ssl.data import load_data
 from hf_ssl.errors import ConfigError, DataError, MissingExtraError
+from hf_ssl.fitting import fit_task
 from hf_ssl.modalities._timesfm import timesfm_forecast
 from hf_ssl.modalities.timeseries import TimeSeries
 from hf_ssl.models import load_model
