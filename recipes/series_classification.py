@@ -1,7 +1,7 @@
 # /// script
 # dependencies = ["hf-ssl[timeseries]>=0.1"]
 # ///
-"""Series with few labels: contrastive views on the pool, then a classifier, base against adapted.
+"""Series with few labels: contrastive views on the pool, then a classifier.
 
     python recipes/series_classification.py --data my-series
     accelerate launch recipes/series_classification.py --data my-series --finetune.max_steps 200
