@@ -202,7 +202,7 @@ def pool_patches(backbone: nn.Module, batch: dict[str, torch.Tensor], pooling: s
     """
     import torch
 
-    config = backbone.config
+    config: Any = backbone.config
     if config.model_type in ("timesfm", "timesfm2_5"):
         return _pool_timesfm(backbone, batch["past_values"], pooling)
     with shown(backbone):
@@ -243,7 +243,8 @@ def _pool_timesfm(backbone: nn.Module, past: torch.Tensor, pooling: str) -> torc
     import torch
 
     batch, length, channels = past.shape
-    patch = backbone.config.patch_length
+    config: Any = backbone.config
+    patch = int(config.patch_length)
     length -= length % patch
     flat = past[:, -length:].transpose(1, 2).reshape(batch * channels, length)
     scaled = (flat - flat.mean(1, keepdim=True)) / flat.std(1, keepdim=True).clamp(min=1e-6)

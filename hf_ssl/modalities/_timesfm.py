@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hf_ssl import anatomy
 
@@ -29,7 +29,7 @@ def timesfm_forecast(model: nn.Module, past: torch.Tensor, seen: torch.Tensor, h
     """
     import torch
 
-    config = anatomy.unwrapped(model).config
+    config: Any = anatomy.unwrapped(model).config
     batch, context, channels = past.shape
     rows = past.transpose(1, 2).reshape(batch * channels, context)
     first = seen.transpose(1, 2).reshape(batch * channels, context).int().argmax(dim=1)

@@ -45,6 +45,7 @@ class TimeSeries(Modality):
     regression_class = "AutoModelForTimeSeriesRegression"
     baseline = "random kernels"
     learning_rate = 2e-4
+    config: Any
 
     @dataclass
     class Config:

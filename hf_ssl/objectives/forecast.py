@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -64,7 +64,8 @@ class Forecast(Objective):
     @property
     def horizon(self) -> int:
         """Steps that the model predicts."""
-        return int(anatomy.unwrapped(self.model).config.prediction_length)
+        inner: Any = anatomy.unwrapped(self.model)
+        return int(inner.config.prediction_length)
 
     def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> FutureRows:
         windows = self.modality.windows(  # type: ignore[attr-defined]
@@ -90,7 +91,7 @@ class Forecast(Objective):
         self, past_values: torch.Tensor, future_values: torch.Tensor, labels: torch.Tensor,
         num_items_in_batch: torch.Tensor | int | None = None, **mask: torch.Tensor,
     ) -> LossOutput:  # fmt: skip
-        inner = anatomy.unwrapped(self.model)
+        inner: Any = anatomy.unwrapped(self.model)
         output = inner.model(past_values=past_values, **mask)
         predicted = inner.head(output.last_hidden_state)
         wanted = (future_values - output.loc) / output.scale

@@ -104,7 +104,7 @@ class MaskedPatch(Objective):
         self, past_values: torch.Tensor, truth: torch.Tensor, labels: torch.Tensor,
         num_items_in_batch: torch.Tensor | int | None = None, **mask: torch.Tensor,
     ) -> LossOutput:  # fmt: skip
-        inner = anatomy.unwrapped(self.model)
+        inner: Any = anatomy.unwrapped(self.model)
         with shown(inner):
             output = inner.model(past_values=past_values, **mask)
         predicted = inner.head(output.last_hidden_state)

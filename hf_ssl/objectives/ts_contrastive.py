@@ -86,10 +86,11 @@ class SeriesContrastive(Objective):
         super().__init__(model, processor, modality, config)
         if not 0 < config.crop <= 1:
             raise ConfigError(f"crop is a share in (0, 1], found {config.crop}.")
+        backbone: Any = self.backbone
         channels = processor.channels or 1
         if processor.channels is not None:
-            channels = int(self.backbone.config.num_input_channels)
-        width = int(self.backbone.config.hidden_size) * channels * (2 if config.pooling == "mean-std" else 1)
+            channels = int(backbone.config.num_input_channels)
+        width = int(backbone.config.hidden_size) * channels * (2 if config.pooling == "mean-std" else 1)
         self.projector = nn.Sequential(
             nn.Linear(width, 2 * config.projection, bias=False), nn.BatchNorm1d(2 * config.projection), nn.ReLU(),
             nn.Linear(2 * config.projection, config.projection),

@@ -82,7 +82,7 @@ class Anomaly(Task):
 
     def forward(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         """`(batch, 2)`: mean error, and score."""
-        inner = anatomy.unwrapped(model)
+        inner: Any = anatomy.unwrapped(model)
         name = MASK_NAMES[inner.config.model_type]
         errors = patch_errors(inner, inputs["past_values"], inputs[name], name, self.config.groups)
         counted = torch.isfinite(errors).flatten(1)
@@ -115,7 +115,8 @@ def patch_errors(
         mask_name: what the model calls `seen`.
         groups: patch `i` is hidden in turn `i % groups`, with everything that overlaps it.
     """
-    config = model.config
+    owner: Any = model
+    config = owner.config
     length, step = config.patch_length, config.patch_stride
     patches = (past.shape[1] - length) // step + 1
     start = past.shape[1] - (length + step * (patches - 1))
@@ -133,8 +134,8 @@ def patch_errors(
         count = visible.sum(dim=1, keepdim=True).clamp(min=1)
         mean = torch.where(visible, past, torch.zeros_like(past)).sum(dim=1, keepdim=True) / count
         with shown(model):
-            output = model.model(past_values=torch.where(visible, past, mean), **{mask_name: visible})
-        guess = model.head(output.last_hidden_state)[:, :, mine]
+            output = owner.model(past_values=torch.where(visible, past, mean), **{mask_name: visible})
+        guess = owner.head(output.last_hidden_state)[:, :, mine]
         truth = ((past - output.loc) / output.scale)[:, start:].unfold(1, length, step).transpose(1, 2)[:, :, mine]
         there = seen[:, start:].unfold(1, length, step).transpose(1, 2)[:, :, mine]
         square = torch.where(there, (guess - truth.clamp(-10, 10)) ** 2, torch.zeros_like(guess))

@@ -109,13 +109,14 @@ class Forecasting(Task):
         """Windows of a split, made when asked for."""
         if processor.family.startswith("timesfm") and (self.config.output != "point" or self.config.residual):
             raise ConfigError("TimesFM has a quantile head of its own; leave output=point and residual=false.")
+        modality: Any = self.modality
         training = max(dataset["history"], default=0) == 0
         context = processor.context_length
         if processor.family.startswith("timesfm"):  # its context is a limit, not a length
             patch = processor.patch_length
-            context = max(patch, min(context, self.modality.context()) // patch * patch)
-        stride = self.modality.config.stride if training else self.config.eval_stride
-        windows = self.modality.windows(dataset, context, self.horizon, stride=stride)
+            context = max(patch, min(context, modality.context()) // patch * patch)
+        stride = modality.config.stride if training else self.config.eval_stride
+        windows = modality.windows(dataset, context, self.horizon, stride=stride)
         if not len(windows):
             raise DataError(
                 f"No window of history and {self.horizon} steps of future fits into {len(dataset)} series of at most "
@@ -149,7 +150,7 @@ class Forecasting(Task):
 
     def _answer(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         """`(batch, horizon, channels, 1 + quantiles)`, standardised; the point forecast comes first."""
-        config = anatomy.unwrapped(model).config
+        config: Any = anatomy.unwrapped(model).config
         if config.model_type.startswith("timesfm"):
             return timesfm_forecast(model, inputs["past_values"], inputs["past_observed_mask"], self.horizon)
         output = model(**inputs)
