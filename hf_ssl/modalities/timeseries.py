@@ -356,14 +356,14 @@ class TimeSeries(Modality):
         """
         arrays = arrays_of(dataset)
         history, shortest = None, min(context, 8)
+        loc: Any = None
+        scale: Any = None
         if "loc" in dataset.column_names:
             loc, scale = (np.array(dataset[name], np.float32) for name in ("loc", "scale"))
             history = list(dataset["history"])
         elif self.config.normalize == "series":
             pairs = [standardise(item) for item in arrays]
             loc, scale = (np.stack([pair[i] for pair in pairs]) for i in (0, 1))
-        else:
-            loc = scale = None
         own = self.config.stride if history is not None else max(1, context // 2)
         return Windows(
             arrays, context, horizon, stride=stride or own, history=history, shortest=shortest, loc=loc, scale=scale
