@@ -213,7 +213,9 @@ def example_inputs(model: nn.Module, batch_size: int = 2) -> dict[str, torch.Ten
     elif name == "input_features":
         shape = (config.num_mel_bins, 2 * config.max_source_positions)
     elif name == "past_values":
-        shape = (config.context_length, config.num_input_channels)
+        channels = getattr(config, "num_input_channels", None)
+        # TimesFM takes one series at a time, of whole patches.
+        shape = (4 * config.patch_length,) if channels is None else (config.context_length, channels)
     else:
         raise KeyError(name)
     return {name: torch.randn((batch_size, *shape), generator=generator)}

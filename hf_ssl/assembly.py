@@ -38,6 +38,7 @@ TASK_OF = {
     "multilabel": "multilabel",
     "regression": "regression",
     "tags": "token-classification",
+    "future": "forecasting",
 }
 
 
@@ -144,7 +145,9 @@ def save_model(
     return folder
 
 
-def pool_of(data: DomainData, fraction: float, seed: int) -> tuple[datasets.Dataset, datasets.Dataset]:
+def pool_of(
+    data: DomainData, fraction: float, seed: int, modality: Modality | None = None
+) -> tuple[datasets.Dataset, datasets.Dataset]:
     """The unlabelled pool, and a part of it (at most 1,000 examples) held out to measure the objective on.
 
     Raises:
@@ -155,11 +158,39 @@ def pool_of(data: DomainData, fraction: float, seed: int) -> tuple[datasets.Data
             f"There is no unlabelled data to pre-train on; the splits are {', '.join(data)}. Give --unlabeled."
         )
     pool = data["unlabeled"]
+    apart = modality.hold_out(pool, fraction, seed) if modality is not None else None
+    if apart is not None:
+        return apart
     held = min(1000, max(2, round(fraction * len(pool))))  # the spread of features needs two
     if len(pool) < 4:
         raise DataError(f"The pool has {len(pool)} examples; at least 4 are needed, 2 of them to measure on.")
     order = np.random.default_rng(seed).permutation(len(pool))
     return pool.select(np.sort(order[held:])), pool.select(np.sort(order[:held]))
+
+
+def fresh_start(config: Any, modality: Modality, data: DomainData, run: RunDir) -> str:
+    """Random weights to start from, saved like any checkpoint, so that what follows cannot tell the difference.
+
+    `--model` names a folder (or Hub id) whose configuration is taken, or a model family such as `patchtst`, for which the
+    modality chooses a configuration that suits the data.
+    """
+    from transformers import AutoConfig, AutoModel, set_seed
+
+    folder = run.folder("start")
+    if (folder / "model.safetensors").is_file() and not config.overwrite:
+        return str(folder)
+    if config.model is None:
+        raise ConfigError("from_config needs --model: a checkpoint's configuration, or a model family.")
+    named = Path(config.model).is_dir() or "/" in config.model
+    chosen = AutoConfig.from_pretrained(config.model) if named else modality.fresh_config(config.model, data)
+    set_seed(config.seed)
+    model = AutoModel.from_config(chosen)
+    if processes.is_main():
+        with quiet():
+            model.save_pretrained(folder)
+    processes.share(None)  # the others wait for the file
+    say(f"  random weights: {config.model}, {sum(p.numel() for p in model.parameters()):,} parameters, in {folder}")
+    return str(folder)
 
 
 def build_objective(
@@ -169,7 +200,8 @@ def build_objective(
     kind = plugins.find("objectives", config.objective or modality.default_objective)
     if modality.name not in kind.modalities:
         raise ConfigError(f"{config.objective} works on {', '.join(sorted(kind.modalities))}, not on {modality.name}.")
-    loaded, report = load_model(model_id, kind.auto_class, revision=revision, dtype=config.dtype)
+    options = modality.model_options(model_id, pool, kind.auto_class)
+    loaded, report = load_model(model_id, kind.auto_class, revision=revision, dtype=config.dtype, **options)
     model: Any = loaded
     processor = modality.load_processor(model_id, revision)
     if modality.processor == "text":

@@ -112,7 +112,7 @@ def check(recipe: dict[str, Any], monitor: Callable[..., Any]) -> dict[str, Any]
 
 def _try_pretrain(look: Look) -> dict[str, Any]:
     config, training = look.config, look.resolved.training
-    pool, held = pool_of(look.data, config.eval_fraction, config.seed)
+    pool, held = pool_of(look.data, config.eval_fraction, config.seed, look.modality)
     objective, report, added = build_objective(config, look.resolved.plugin, look.modality, *look.start, pool)
     rows = objective.rows(pool, seed=config.seed, training=True)
     args = arguments(
@@ -144,7 +144,11 @@ def _try_finetune(look: Look) -> dict[str, Any]:
 
 def _try_evaluate(look: Look) -> dict[str, Any]:
     task = look.task()
-    model, _ = load_model(look.start[0], task.auto_class, revision=look.start[1], **task.model_options())
+    options = {
+        **task.model_options(),
+        **look.modality.model_options(look.start[0], look.data["train"], task.auto_class),
+    }
+    model, _ = load_model(look.start[0], task.auto_class, revision=look.start[1], **options)
     processor = look.modality.load_processor(*look.start)
     args = arguments(look.folder, seed=0, defaults=dict(task.training_defaults), overrides={})
     seconds = _seconds_to_predict(TaskModule(model, task, processor), look, args)
@@ -174,7 +178,8 @@ def _try_compare(look: Look) -> dict[str, Any]:
 def _try_embed(look: Look, splits: list[str] | None = None) -> dict[str, Any]:
     options = {name: getattr(look.config, name, None) for name in ("pooling", "max_length")}
     splits = splits or ([look.config.split] if look.config.split else list(look.data))
-    model, _ = load_model(look.start[0], "AutoModel", revision=look.start[1])
+    own = look.modality.model_options(look.start[0], next(iter(look.data.values())), "AutoModel")
+    model, _ = load_model(look.start[0], "AutoModel", revision=look.start[1], **own)
     processor = look.modality.load_processor(*look.start)
     split = look.data["train" if "train" in look.data else "unlabeled"]
     values = inputs_of(split.select(range(min(SAMPLE, len(split)))), look.modality)

@@ -114,7 +114,8 @@ def _frozen(
     given = train.select(needed)[modality.column] if targets is not None else []
     rows = []
     for arm, (source, revision) in arms.items():
-        backbone, _ = load_model(source, "AutoModel", revision=revision)
+        options = modality.model_options(source, train, "AutoModel")
+        backbone, _ = load_model(source, "AutoModel", revision=revision, **options)
         processor = modality.load_processor(source, revision)
         answers = task.without_labels(backbone, processor, test)
         if answers is not None:

@@ -46,7 +46,8 @@ def embed(**options: Any) -> StageResult:
     with opening.running() as (entry, folder):
         began = time.monotonic()
         model_id, revision = start_of(config, run, output_of(run, "pretrain"))
-        model, report = load_model(model_id, "AutoModel", revision=revision, dtype=config.dtype)
+        own = modality.model_options(model_id, next(iter(data.values())), "AutoModel")
+        model, report = load_model(model_id, "AutoModel", revision=revision, dtype=config.dtype, **own)
         note_lineage(run, model_id, report)
         processor = modality.load_processor(model_id, revision)
         pooling = config.pooling or modality.native_pooling(model_id)

@@ -42,11 +42,13 @@ def fit_task(
     from transformers import set_seed
 
     set_seed(seed)  # the new head and the adapters start from this, so two arms start alike
+    options = {**task.model_options(), **task.modality.model_options(model_id, train_split, task.auto_class)}
     model, report = load_model(
-        model_id, task.auto_class, revision=revision, dtype=getattr(config, "dtype", "float32"), **task.model_options()
+        model_id, task.auto_class, revision=revision, dtype=getattr(config, "dtype", "float32"), **options
     )
     processor = task.modality.load_processor(model_id, revision)
     module = TaskModule(model, task, processor)
+    module.missing = frozenset(report.missing)
     features = task.encode(processor, train_split)
     if pool is not None:
         features = with_pool(task, processor, train_split, features, pool, seed)
@@ -57,7 +59,8 @@ def fit_task(
     module.model = peft.apply(model, config.peft, missing=report.missing, rank=config.rank, alpha=config.alpha,
                               dropout=config.adapter_dropout, target_modules=config.target_modules)  # fmt: skip
     epochs = int(np.clip(math.ceil(1600 / max(1, len(rows))), 3, 20))
-    defaults = {**task.training_defaults, "learning_rate": peft.learning_rate(config.peft), "num_train_epochs": epochs}
+    rate = peft.learning_rate(config.peft, task.modality.learning_rate)
+    defaults = {"learning_rate": rate, "num_train_epochs": epochs, **task.training_defaults}
     eval_rows = None
     if validation is not None and len(validation) and patience:
         eval_rows = TaskRows(task.encode(processor, validation))
@@ -83,7 +86,8 @@ def open_pool(task: Task, model_id: str, revision: str | None, data: DomainData,
 
     def embed(values: list[Any]) -> np.ndarray:
         if not loaded:
-            loaded["model"] = load_model(model_id, "AutoModel", revision=revision)[0]
+            options = modality.model_options(model_id, data["unlabeled"], "AutoModel")
+            loaded["model"] = load_model(model_id, "AutoModel", revision=revision, **options)[0]
             loaded["processor"] = modality.load_processor(model_id, revision)
         length = task.max_length(loaded["processor"])
         pooling = modality.native_pooling(model_id)

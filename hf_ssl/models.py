@@ -18,6 +18,21 @@ __all__ = ["LoadReport", "Provenance", "check_vocabulary", "load_model", "load_p
 
 # Arguments of from_pretrained that are not fields of the configuration.
 _LOADER_OPTIONS = ("attn_implementation", "device_map")
+# Time-series classes that transformers keeps no Auto class for (it has mappings for two of them, and no class).
+_SERIES_CLASSES = {
+    "AutoModelForTimeSeriesPretraining": {
+        "patchtst": "PatchTSTForPretraining", "patchtsmixer": "PatchTSMixerForPretraining",
+    },
+    "AutoModelForTimeSeriesPrediction": {
+        "patchtst": "PatchTSTForPrediction", "patchtsmixer": "PatchTSMixerForPrediction",
+    },
+    "AutoModelForTimeSeriesClassification": {
+        "patchtst": "PatchTSTForClassification", "patchtsmixer": "PatchTSMixerForTimeSeriesClassification",
+    },
+    "AutoModelForTimeSeriesRegression": {
+        "patchtst": "PatchTSTForRegression", "patchtsmixer": "PatchTSMixerForRegression",
+    },
+}  # fmt: skip
 _PROCESSORS = {
     "text": ("AutoTokenizer", "tokenizer", "text"),
     "image": ("AutoImageProcessor", "image processor", "image"),
@@ -129,6 +144,7 @@ def _dtype(name: str) -> torch.dtype:
 
 
 def _model_class(auto_class: str, config: PreTrainedConfig, weights: WeightFiles) -> Any:
+    auto_class = _SERIES_CLASSES.get(auto_class, {}).get(config.model_type, auto_class)
     kind: Any = getattr(transformers, auto_class, None)
     mapping = getattr(kind, "_model_mapping", None)
     if mapping is None and not (isinstance(kind, type) and issubclass(kind, PreTrainedModel)):

@@ -42,10 +42,11 @@ def resolve_stage(stage: str, options: dict[str, Any]) -> Resolved:
 
 
 def plugin_config(stage: str, options: dict[str, Any]) -> type | None:
-    """Options class of the objective (default: the modality's) or task (of classification when the labels are to decide)."""
+    """Options class of the objective (default: the modality's) or task (the modality's usual one when the labels are to decide)."""
     if stage == "pretrain":
         modality = plugins.find("modalities", options.get("modality") or "text")
         return plugins.find("objectives", options.get("objective") or modality.default_objective).Config
     if stage in ("finetune", "compare"):
-        return plugins.find("tasks", options.get("task") or "classification").Config
+        kind = plugins.find("modalities", options.get("modality") or "text")
+        return plugins.find("tasks", options.get("task") or kind.default_task(options)).Config
     return None

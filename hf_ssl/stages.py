@@ -15,6 +15,7 @@ from hf_ssl.assembly import (
     build_objective,
     build_task,
     continuation,
+    fresh_start,
     note_lineage,
     open_stage,
     output_of,
@@ -57,9 +58,12 @@ def pretrain(**options: Any) -> StageResult:
     config, run, data, modality = opening.config, opening.run, opening.data, opening.modality
     name = config.objective or modality.default_objective
     with opening.running() as (entry, folder):
-        model_id, revision = start_of(config, run)
+        if config.from_config:
+            model_id, revision = fresh_start(config, modality, data, run), None
+        else:
+            model_id, revision = start_of(config, run)
         say(f"pretrain: {name} on {len(data.get('unlabeled', ())):,} examples, from {model_id}")
-        pool, held = pool_of(data, config.eval_fraction, config.seed)
+        pool, held = pool_of(data, config.eval_fraction, config.seed, modality)
         objective, report, added = build_objective(config, opening.resolved.plugin, modality, model_id, revision, pool)
         note_lineage(run, model_id, report)
         write_json(folder / "load_report.json", report.to_dict())
@@ -176,6 +180,9 @@ def evaluate(**options: Any) -> StageResult:
         logits, labels = predict(module, task_rows(task, processor, split), args)
         entry["metrics"] = task.metrics(logits, labels)
         _write_predictions(folder / "predictions.parquet", split, task.predictions(logits, split, processor))
+        if processes.is_main():
+            for name, svg in task.figures(logits, labels, split, processor).items():
+                (folder / f"{name}.svg").write_text(svg, encoding="utf-8")
         write_json(folder / "metrics.json", {"split": config.split, "examples": len(split), **entry["metrics"]})
         opening.save_data_report()
         say(f"evaluate: {_numbers(entry['metrics'])} on {len(split):,} {config.split} examples")
@@ -216,7 +223,7 @@ def _monitor(
     objective: Any, modality: Any, data: Any, held: Any, held_rows: Any, args: Any, folder: Path, config: Any
 ) -> Monitor:
     pooling = modality.native_pooling(str(config.model or ""))
-    sample = held[modality.column][: config.monitor_examples]
+    sample = modality.examples(held, config.monitor_examples)
 
     def features(values: Any) -> np.ndarray:
         return modality.embed(
@@ -250,6 +257,7 @@ def _write_predictions(path: Path, split: Any, predictions: list[dict[str, Any]]
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    columns: dict[str, Any] = {"id": list(split["id"])} if "id" in split.column_names else {}
+    own = "id" in predictions[0]  # several predictions may belong to one row
+    columns: dict[str, Any] = {"id": list(split["id"])} if "id" in split.column_names and not own else {}
     columns.update({name: [row[name] for row in predictions] for name in predictions[0]})
     pq.write_table(pa.table(json.loads(json.dumps(columns))), path)

@@ -120,7 +120,7 @@ def arguments(folder: Path, *, seed: int, defaults: dict[str, Any], overrides: d
     if processes.forced_to_cpu() or not (torch.cuda.is_available() or torch.backends.mps.is_available()):
         mine["use_cpu"] = True
     chosen = {**mine, **defaults, **overrides}
-    if not {"bf16", "fp16"} & overrides.keys() and bf16_is_fast():
+    if not {"bf16", "fp16"} & {**defaults, **overrides}.keys() and bf16_is_fast():
         chosen["bf16"] = True
     if chosen.get("dataloader_num_workers"):
         chosen["dataloader_persistent_workers"] = False  # workers must see the new epoch's masks

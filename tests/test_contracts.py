@@ -18,6 +18,7 @@ import torch
 import transformers
 
 from hf_ssl import peft, plugins
+from hf_ssl.anatomy import unwrapped
 from hf_ssl.evaluation.monitor import mean_loss
 from hf_ssl.models import load_model
 from hf_ssl.objectives.base import bare_name
@@ -206,17 +207,21 @@ def test_export_is_a_plain_checkpoint(build, which, method, tmp_path):
     exported.save_pretrained(tmp_path)
     loaded = transformers.AutoModel.from_pretrained(tmp_path)
     np.testing.assert_allclose(kind.modality.embed(loaded, case.processor, kind.values), before, atol=2e-5)
-    again = getattr(transformers, case.auto_class).from_pretrained(tmp_path).eval()
+    again = getattr(transformers, type(exported).__name__).from_pretrained(tmp_path).eval()
     inputs = kind.modality.collate(case.processor, kind.modality.encode(case.processor, kind.values[:2]))
-    with torch.inference_mode():
-        torch.testing.assert_close(again(**inputs)[0], exported.eval()(**inputs)[0], atol=2e-5, rtol=1e-4)
+    answers = []
+    for model in (again, exported.eval()):
+        torch.manual_seed(0)  # PatchTST's own pre-training class draws its masks in forward
+        with torch.inference_mode():
+            answers.append(model(**inputs)[0])
+    torch.testing.assert_close(*answers, atol=2e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("which", TASKS)
 def test_trained_task_model_is_a_plain_checkpoint(build, which, tmp_path):
     case = build(which)
     case.module.model.save_pretrained(tmp_path)
-    loaded = getattr(transformers, case.auto_class).from_pretrained(tmp_path).eval()
+    loaded = getattr(transformers, type(case.module.model).__name__).from_pretrained(tmp_path).eval()
     batch = case.batch(0, 4)
     del batch["labels"]
     with torch.inference_mode():
@@ -276,10 +281,11 @@ def test_backbone_and_head_are_told_apart(build, which, method):
     module = build(which, method=method).module
     backbone = {id(p) for p in module.backbone.parameters()}
     assert backbone and module.backbone.base_model is module.backbone
+    plain = {n.replace(".base_layer.", ".") for n, _ in unwrapped(module.model).named_parameters()}
     for name, parameter in module.named_parameters():
         if id(parameter) in backbone and "lora" not in name:
             assert not module.is_head(name, frozenset())
-            assert not bare_name(name).startswith(("model.", "base_model."))
+            assert bare_name(name) in plain
     own = [name for name, _ in module.named_parameters() if not name.startswith("model.")]
     assert all(module.is_head(name, frozenset()) for name in own)
 

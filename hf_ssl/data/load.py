@@ -10,7 +10,7 @@ from typing import Any, Literal
 import datasets
 
 from hf_ssl import plugins
-from hf_ssl.data.assemble import Fractions, add_pool, check_labels, encode_and_sort, finish, split_off
+from hf_ssl.data.assemble import Fractions, add_pool, check_labels, encode_and_sort, finish, finish_cut, split_off
 from hf_ssl.data.columns import TAG_ALIASES, Canonicaliser, Wanted
 from hf_ssl.data.domain import DomainData
 from hf_ssl.data.leakage import LeakCheck, drop_duplicates, guard, straddling_groups
@@ -142,6 +142,14 @@ def load_data(
     check = LeakCheck(leakage, near_duplicates, near_threshold)
 
     parts = _read_all(source, {"unlabeled": unlabeled, "validation": validation, "test": test}, labels, how)
+    parts = how.modality.prepare(parts, wanted, ledger)
+    facts = {"source": describe_source(source), "leakage": leakage}
+    cut = how.modality.split(parts, wanted, fractions, ledger)
+    if cut is not None:
+        data = finish_cut(cut, how, facts)
+        if verbose:
+            print(data.report_text())
+        return data
     canonicalise = _canonicaliser(parts, wanted, how)
     splits, encoded = encode_and_sort([canonicalise(part) for part in parts], canonicalise, label_kind)
     has_pool = any(part.split == "unlabeled" for part in parts)
@@ -151,7 +159,7 @@ def load_data(
     splits = guard(splits, canonicalise.values, how.modality, check, ledger)
     check_labels(encoded, splits, ledger)
     splits = add_pool(splits, canonicalise, has_pool)
-    data = finish(splits, encoded, canonicalise, how, {"source": describe_source(source), "leakage": leakage})
+    data = finish(splits, encoded, canonicalise, how, facts)
     if verbose:
         print(data.report_text())
     return data

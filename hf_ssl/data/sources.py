@@ -199,6 +199,8 @@ def _read_files(root: Path, found: list[Path], how: Reading) -> list[Part]:
 
 def _file_kind(file: Path, how: Reading) -> str:
     kind = on_disk.suffix(file)
+    if kind in on_disk.TABLES and how.modality.claims(file):
+        return "raw"
     if kind in on_disk.CONLL or (how.label_kind == "tags" and kind == ".txt"):
         return "conll"
     if kind in on_disk.TABLES:

@@ -180,6 +180,31 @@ def linear_probe(
     return _prediction(model, test_x, problem_type, chosen)
 
 
+def pool_scaled_probe(
+    pool_x: np.ndarray, train_x: np.ndarray, train_y: np.ndarray, test_x: np.ndarray, *, c: float | None = None
+) -> ProbePrediction:
+    """Logistic regression on features standardised by the unlabelled pool, with a fixed penalty.
+
+    For a handful of labels: their own mean and spread are mostly noise, and so is a penalty cross-validated on them, while
+    the pool's features cost no label.
+
+    Args:
+        pool_x: `(n, d)` features of unlabelled examples.
+        train_x, train_y, test_x: as in `linear_probe`.
+        c: inverse penalty; default `fixed_c`.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    pool_x, train_x, test_x = clean_features(pool_x, train_x, test_x)
+    check_problem(PROBLEM_TYPES[0], np.asarray(train_y), len(train_x))
+    mean, spread = pool_x.mean(0), pool_x.std(0)
+    spread = np.where(spread > 1e-6 * (np.abs(mean) + 1), spread, 1.0)
+    c = c or fixed_c(train_x.shape[1])
+    model = LogisticRegression(C=c, max_iter=1000, tol=1e-3).fit((train_x - mean) / spread, train_y)
+    chosen = {"probe": "linear", "scaling": "pool", "C": c, "selected_by": "fixed"}
+    return _prediction(model, (test_x - mean) / spread, PROBLEM_TYPES[0], chosen)
+
+
 def _prediction(model: Any, test_x: Any, problem_type: str, chosen: dict[str, Any]) -> ProbePrediction:
     single = problem_type == "single_label_classification"
     scores = None if problem_type == "regression" else model.predict_proba(test_x)

@@ -32,6 +32,7 @@ class Modality:
             processor, as for time series).
         labelled_class: transformers class for one answer per example, such as `AutoModelForImageClassification`.
         pipeline_tag: the transformers pipeline that serves such a model, if there is one.
+        learning_rate: that of full fine-tuning; adapters take a multiple of it.
         baseline: name of the cheap baseline in a comparison (`baseline_features`), or None.
         Config: dataclass of its own options; they are options of every stage and of `load_data`.
 
@@ -48,10 +49,16 @@ class Modality:
     labelled_class: ClassVar[str | None] = None
     pipeline_tag: ClassVar[str | None] = None
     baseline: ClassVar[str | None] = None
+    learning_rate: ClassVar[float] = 2e-5
 
     @dataclass
     class Config:
         """This kind of data has no options of its own."""
+
+    @classmethod
+    def default_task(cls, options: dict[str, Any]) -> str:
+        """The task whose options are meant when none is named (the labels decide which one it is)."""
+        return "classification"
 
     def __init__(self, config: Any = None) -> None:
         self.config: Any = config if config is not None else self.Config()
@@ -64,6 +71,46 @@ class Modality:
         A file that cannot be read is appended to `quarantine` as `{"path", "reason"}`, never silently dropped.
         """
         raise NotImplementedError(f"{type(self).__name__} does not read files")
+
+    def claims(self, file: Path) -> bool:
+        """Whether a file that looks like a table is a raw file of this kind all the same."""
+        return False
+
+    def prepare(self, parts: list[Any], wanted: Any, ledger: Any) -> list[Any]:
+        """Bring what was read into the form of one row per example, before columns are looked for.
+
+        Args:
+            parts: `hf_ssl.data.sources.Part`s.
+            wanted: column names that the user gave (`hf_ssl.data.columns.Wanted`).
+            ledger: gets what was decided.
+        """
+        return parts
+
+    def split(self, parts: list[Any], wanted: Any, fractions: Any, ledger: Any) -> dict[str, datasets.Dataset] | None:
+        """All splits, where they cannot be made by rows (series are cut in time); None: rows are independent examples.
+
+        Arguments as for `prepare`; `fractions` has `validation`, `test` and `seed`.
+        """
+        return None
+
+    def fingerprint(self, splits: dict[str, datasets.Dataset]) -> str:
+        """Hash of the content of splits that `split` made."""
+        digest = hashlib.sha256()
+        for name in sorted(splits):
+            digest.update(f"\n{name} {len(splits[name])}".encode())
+            for value in splits[name][self.column]:
+                digest.update(self.content_key(value).encode())
+        return digest.hexdigest()[:32]
+
+    def hold_out(
+        self, pool: datasets.Dataset, fraction: float, seed: int
+    ) -> tuple[datasets.Dataset, datasets.Dataset] | None:
+        """The pool to train on and a part to measure the objective on; None: rows are independent, any will do."""
+        return None
+
+    def examples(self, dataset: datasets.Dataset, count: int) -> list[Any]:
+        """At most so many values to embed, for the health of a model in training."""
+        return list(dataset[self.column][:count])
 
     def problem(self, value: Any) -> str | None:
         """Why a value is unusable, or None when it is fine."""
@@ -105,6 +152,26 @@ class Modality:
         from hf_ssl import models
 
         return None if self.processor is None else models.load_processor(model_id, self.processor, revision)
+
+    def fresh_config(self, family: str, data: Any) -> Any:
+        """Configuration of a model of a family (`model_type`) that is to be trained from scratch on these data."""
+        raise NotImplementedError(f"{type(self).__name__} makes no model from scratch")
+
+    def model_options(self, model_id: str, dataset: datasets.Dataset, auto_class: str) -> dict[str, Any]:
+        """Fields of a checkpoint's configuration that must follow the data, such as the number of channels."""
+        return {}
+
+    def head_class(self, problem_type: str | None) -> str | None:
+        """The transformers class that answers such a problem with one head on the whole example."""
+        return self.labelled_class
+
+    def head_options(self, labels: int) -> dict[str, Any]:
+        """Fields of the configuration that a head of so many outputs needs besides `num_labels`."""
+        return {}
+
+    def logits(self, output: Any) -> torch.Tensor:
+        """The head's answer in a model's output."""
+        return output.logits
 
     def encode(self, processor: Any, values: Sequence[Any], max_length: int | None = None) -> list[dict[str, Any]]:
         """Turn raw values into model features, one dict per value, not yet padded."""

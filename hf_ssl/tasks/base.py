@@ -71,8 +71,9 @@ class Task:
     @property
     def auto_class(self) -> str:
         """The transformers class that plain users load the result with."""
-        assert self.modality.labelled_class is not None, "build_task has checked it"
-        return self.modality.labelled_class
+        found = self.modality.head_class(self.problem_type)
+        assert found is not None, "build_task has checked it"
+        return found
 
     @property
     def pipeline_tag(self) -> str | None:
@@ -104,7 +105,7 @@ class Task:
         }
         if self.problem_type:
             options["problem_type"] = self.problem_type
-        return options
+        return {**options, **self.modality.head_options(len(names))}
 
     def inputs(self, dataset: datasets.Dataset) -> list[Any]:
         """Raw inputs of every row."""
@@ -152,7 +153,7 @@ class Task:
 
     def forward(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         """Logits of a batch."""
-        return model(**inputs).logits
+        return self.modality.logits(model(**inputs))
 
     def metrics(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
         """Every number in `metric_names`, from logits and labels of a whole split."""
@@ -182,6 +183,12 @@ class Task:
     def baseline(self, train: datasets.Dataset, test: datasets.Dataset) -> tuple[str, Any] | None:
         """Name and answers of a cheap baseline without any pretrained model, where `Modality.baseline` does not fit."""
         return None
+
+    def figures(
+        self, logits: np.ndarray, labels: np.ndarray, dataset: datasets.Dataset, processor: Any
+    ) -> dict[str, str]:
+        """Names and SVG text of the figures that show the result."""
+        return {}
 
     def probe_targets(self, dataset: datasets.Dataset) -> np.ndarray | None:
         """Targets for a frozen probe on one vector per example, or None where that makes no sense."""
@@ -235,6 +242,7 @@ class TaskModule(Trainable):
         self.model = model
         self.task = task
         self.processor = processor
+        self.missing: frozenset[str] = frozenset()  # tensors that were not in the checkpoint
 
     def count_units(self, batch: Mapping[str, torch.Tensor]) -> int:
         return len(next(iter(batch.values())))

@@ -1,0 +1,78 @@
+"""Random convolution kernels as features: the cheap baseline of series classification."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+KERNELS = 1000
+
+
+def random_kernel_features(series: Sequence[np.ndarray], kernels: int = KERNELS, seed: int = 0) -> np.ndarray:
+    """Share of positive values and maximum of every kernel's response (Rocket, arXiv:1910.13051, section 3).
+
+    Lengths of 7, 9 or 11, normal weights with mean 0, uniform bias, exponentially distributed dilation, padding for half of them;
+    each kernel reads one randomly chosen channel. Every series is scaled to mean 0 and spread 1 per channel first.
+
+    Args:
+        series: `(channels, length)` each, NaN where missing. Kernels depend on the number of channels and on the median
+            length of the first call only through `seed`, so features of two calls can be compared when lengths agree.
+
+    Returns:
+        float32 `(series, 2 x kernels)`.
+    """
+    import torch
+    from torch.nn import functional
+
+    length = int(np.median([item.shape[1] for item in series]))
+    drawn = _draw(series[0].shape[0], length, kernels, seed)
+    features = np.empty((len(series), 2 * kernels), np.float32)
+    by_length: dict[int, list[int]] = {}
+    for row, item in enumerate(series):
+        by_length.setdefault(item.shape[1], []).append(row)
+    with torch.inference_mode():
+        for rows in by_length.values():
+            for start in range(0, len(rows), 256):
+                part = rows[start : start + 256]
+                batch = torch.from_numpy(np.stack([_scaled(series[row]) for row in part]))
+                for (size, dilation, padding, channel), (places, weight, bias) in drawn.items():
+                    reach = (size - 1) * dilation
+                    pad = max(reach // 2 if padding else 0, -(-(reach + 1 - batch.shape[2]) // 2))
+                    response = functional.conv1d(
+                        batch[:, channel : channel + 1], weight, bias, padding=pad, dilation=dilation
+                    )
+                    features[np.ix_(part, places)] = (response > 0).float().mean(dim=2).numpy()
+                    features[np.ix_(part, places + kernels)] = response.max(dim=2).values.numpy()
+    return features
+
+
+def _draw(channels: int, length: int, kernels: int, seed: int) -> dict:
+    """Kernels grouped by shape, so that each group is one convolution."""
+    import torch
+
+    rng = np.random.default_rng(seed)
+    groups: dict[tuple[int, int, bool, int], list[tuple[int, np.ndarray, float]]] = {}
+    for place in range(kernels):
+        size = int(rng.choice([7, 9, 11]))
+        most = max(0.0, np.log2((length - 1) / (size - 1))) if length > 1 else 0.0
+        # Powers of two, rounded down: as spread as the original's, in few enough shapes to be fast.
+        dilation = 2 ** int(rng.uniform(0, most + 1e-9))
+        weight = rng.normal(size=size)
+        key = (size, dilation, bool(rng.integers(2)), int(rng.integers(channels)))
+        groups.setdefault(key, []).append((place, weight - weight.mean(), float(rng.uniform(-1, 1))))
+    return {
+        key: (
+            np.array([place for place, _, _ in items]),
+            torch.tensor(np.stack([weight for _, weight, _ in items])[:, None], dtype=torch.float32),
+            torch.tensor([bias for _, _, bias in items], dtype=torch.float32),
+        )
+        for key, items in groups.items()
+    }
+
+
+def _scaled(item: np.ndarray) -> np.ndarray:
+    from hf_ssl.data.series_split import standardise
+
+    loc, scale = standardise(item)
+    return np.nan_to_num((item - loc[:, None]) / scale[:, None]).astype(np.float32)

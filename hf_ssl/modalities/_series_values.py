@@ -1,0 +1,70 @@
+"""Series as values: arrays, rows of a dataset, labels of a long table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hf_ssl.data.series_split import SERIES, nested, standardise
+from hf_ssl.data.series_table import Table
+from hf_ssl.errors import DataError
+
+if TYPE_CHECKING:
+    import datasets
+
+
+def as_array(value: Any) -> np.ndarray:
+    """A series as `(channels, length)` float32; a flat list is one channel, None a missing value."""
+    array = np.asarray(value, dtype=np.float32)
+    if array.ndim == 1:
+        return array[None]
+    if array.ndim != 2:
+        raise ValueError(f"a series has one or two dimensions, found {array.ndim}")
+    return array
+
+
+def standard(value: np.ndarray) -> np.ndarray:
+    """Mean 0 and spread 1 per channel over what was observed; a constant channel becomes 0."""
+    loc, scale = standardise(value)
+    return (value - loc[:, None]) / scale[:, None]
+
+
+def series_rows(values: Sequence[np.ndarray], column: str = "series") -> datasets.Dataset:
+    import datasets
+    import pyarrow as pa
+
+    table = pa.Table.from_arrays([nested(values)], names=[column])
+    features = datasets.Features({column: SERIES["series"]})
+    return datasets.Dataset(datasets.table.InMemoryTable(table), info=datasets.DatasetInfo(features=features))
+
+
+def beside(left: datasets.Dataset, right: datasets.Dataset) -> datasets.Dataset:
+    import datasets
+
+    return datasets.concatenate_datasets([left, right], axis=1) if right.column_names else left
+
+
+def labels_of(dataset: datasets.Dataset, names: str | None, label: str, table: Table) -> list[Any]:
+    """One label per series of a long table.
+
+    Raises:
+        DataError: a series has several.
+    """
+    if names is None:
+        names = next(
+            (name for name in dataset.column_names if name.lower() in ("item_id", "unique_id", "series_id", "id")),
+            None,
+        )
+    found: dict[str, set[Any]] = {}
+    for key, value in zip(
+        map(str, dataset[names]) if names else ["series"] * len(dataset), dataset[label], strict=True
+    ):
+        found.setdefault(key, set()).add(value)
+    several = [key for key, values in found.items() if len(values) > 1]
+    if several:
+        raise DataError(
+            f"{len(several):,} series have more than one {label}, such as {several[0]!r}: {sorted(map(str, found[several[0]]))[:4]}."
+        )
+    return [next(iter(found[item.name])) for item in table.series]

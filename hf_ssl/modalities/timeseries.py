@@ -1,0 +1,397 @@
+"""Time series: one or many channels of numbers over time, evenly spaced, with gaps."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from hf_ssl.data.series_files import SUFFIXES, is_ucr_table, read_series_file
+from hf_ssl.data.series_grid import DUPLICATES, season_of
+from hf_ssl.data.series_split import Cut, arrays_of, cut_in_time, spans, standardise
+from hf_ssl.data.series_table import Columns, Table, read_moments, read_rows, series_column, shift_known
+from hf_ssl.errors import ConfigError, DataError, nearest
+from hf_ssl.modalities._series_models import SeriesProcessor, fresh_config, pool_patches, read_processor
+from hf_ssl.modalities._series_values import as_array, beside, labels_of, series_rows, standard
+from hf_ssl.modalities._windows import Windows, fill, fit
+from hf_ssl.modalities.base import Modality
+
+if TYPE_CHECKING:
+    import datasets
+    import torch
+    from torch import nn
+
+POOLINGS = ("mean", "mean-std", "max", "last")
+
+
+class TimeSeries(Modality):
+    """Series of any length and number of channels.
+
+    Without `horizon` every series is an example of its own (to be classified, say) and splits are made by rows. With
+    `horizon` the series are cut in time, once: what lies before the first cut is the pool and the training span, and
+    pre-training, fine-tuning and evaluation all see the same cut.
+    """
+
+    name = "timeseries"
+    column = "series"
+    aliases = ("series", "target", "past_values", "values", "signal", "x")
+    suffixes = SUFFIXES
+    default_objective = "masked-patch"
+    labelled_class = "AutoModelForTimeSeriesClassification"
+    regression_class = "AutoModelForTimeSeriesRegression"
+    baseline = "random kernels"
+    learning_rate = 2e-4
+    config: Any
+
+    @dataclass
+    class Config:
+        """How series are read, cut and shown to a model."""
+
+        horizon: int | None = field(default=None, metadata={"help": "Steps to forecast; cuts the series in time."})
+        context_length: int | None = field(
+            default=None, metadata={"help": "Steps of history (default: four horizons, at most 512)."}
+        )
+        frequency: str | None = field(
+            default=None, metadata={"help": "Step, such as h, 15min, D, MS (default: found)."}
+        )
+        season: int | None = field(
+            default=None, metadata={"help": "Steps in a season (default: by frequency, 24 for h)."}
+        )
+        timestamp_column: str | None = field(default=None, metadata={"help": "Column with the time."})
+        item_column: str | None = field(default=None, metadata={"help": "Column that tells series apart."})
+        target_columns: list[str] = field(
+            default_factory=list, metadata={"help": "Columns to forecast (default: all numbers)."}
+        )
+        past_covariates: list[str] = field(
+            default_factory=list, metadata={"help": "Columns known up to now, not forecast."}
+        )
+        known_covariates: list[str] = field(
+            default_factory=list, metadata={"help": "Columns known in advance, not forecast."}
+        )
+        static_columns: list[str] = field(
+            default_factory=list, metadata={"help": "Columns that are constant per series."}
+        )
+        duplicates: Literal["last", "first", "mean", "fail"] = field(
+            default="last", metadata={"help": "Which of rows with one stamp."}
+        )
+        train_fraction: float = field(
+            default=1.0, metadata={"help": "Train on the latest part of the training span only."}
+        )
+        cut: Literal["shared", "each"] = field(
+            default="shared", metadata={"help": "One moment cuts all series, or each is cut by its own length."}
+        )
+        stride: int = field(default=1, metadata={"help": "Distance between training windows."})
+        normalize: Literal["series", "none"] = field(
+            default="series", metadata={"help": "Scale each example to mean 0, spread 1."}
+        )
+        patch_length: int | None = field(default=None, metadata={"help": "Patch of a model made from scratch."})
+        patch_stride: int | None = field(
+            default=None, metadata={"help": "Step between patches of a model made from scratch."}
+        )
+        width: int = field(default=64, metadata={"help": "Width of a model made from scratch."})
+        layers: int = field(default=3, metadata={"help": "Layers of a model made from scratch."})
+
+    @classmethod
+    def default_task(cls, options: dict[str, Any]) -> str:
+        """With a horizon: forecasting."""
+        given = {**options, **(options.get("modality_options") or {})}
+        return "forecasting" if given.get("horizon") else "classification"
+
+    # -- data side --------------------------------------------------------------------------------------------------
+
+    def claims(self, file: Path) -> bool:
+        """A table of numbers without header is the UCR archive's: a label and a series per line."""
+        return is_ucr_table(file)
+
+    def read_files(self, files: list[Path], root: Path, quarantine: list[dict[str, str]]) -> datasets.Dataset:
+        """One row per series: `series`, `path`, and `label`, `series_name`, `start`, `frequency` where the files have them."""
+        import datasets
+
+        found, paths = [], []
+        for file in files:
+            try:
+                records = read_series_file(file)
+            except (ValueError, OSError, KeyError) as error:
+                quarantine.append({"path": str(file), "reason": str(error)})
+                continue
+            found += records
+            paths += [str(file.relative_to(root)) if file.is_relative_to(root) else file.name] * len(records)
+        dataset = series_rows([record.values for record in found]).add_column(
+            "path", paths, feature=datasets.Value("string")
+        )
+        for name, attribute in (
+            ("label", "label"),
+            ("series_name", "name"),
+            ("start", "start"),
+            ("frequency", "frequency"),
+        ):
+            given = [getattr(record, attribute) for record in found]
+            if any(value is not None for value in given):
+                dataset = dataset.add_column(name, given, feature=datasets.Value("string"))
+        return dataset
+
+    def prepare(self, parts: list[Any], wanted: Any, ledger: Any) -> list[Any]:
+        """Tables of moments become rows of whole series; series become `(channels, length)` float32."""
+        if self.config.horizon is not None:
+            return parts
+        done = []
+        for part in parts:
+            column = series_column(part.dataset, wanted.input)
+            if column is None:
+                table = self._table(part, wanted, ledger)
+                dataset = series_rows([item.values for item in table.series])
+                dataset = dataset.add_column("series_name", [item.name for item in table.series])
+                label = wanted.label or next((c for c in ("label", "class") if c in part.dataset.column_names), None)
+                if label:
+                    names = self._columns(part.dataset, wanted).name
+                    dataset = dataset.add_column(label, labels_of(part.dataset, names, label, table))
+            else:
+                dataset = part.dataset
+                values = arrays_of(dataset, column)
+                dataset = dataset.remove_columns([column])
+                at = wanted.input or "series"
+                dataset = beside(series_rows(values, at), dataset)
+            done.append(replace(part, dataset=dataset))
+        return done
+
+    def split(self, parts: list[Any], wanted: Any, fractions: Any, ledger: Any) -> dict[str, datasets.Dataset] | None:
+        """With a horizon: cut in time (see `hf_ssl.data.series_split`); else None, rows are examples."""
+        config = self.config
+        if config.horizon is None:
+            return None
+        if config.horizon < 1:
+            raise ConfigError(f"horizon is the number of steps to forecast, at least 1; found {config.horizon}.")
+        given = sorted({str(part.split) for part in parts if part.split in ("validation", "test")})
+        if given:
+            raise DataError(
+                f"With horizon={config.horizon} the splits are made in time, but {' and '.join(given)} data are given too. "
+                "Put them into one source (they are cut by validation_fraction and test_fraction), or leave horizon out."
+            )
+        tables = [self._table(part, wanted, ledger) for part in parts]
+        if len({(table.frequency, len(table.channels)) for table in tables}) > 1:
+            shown = ", ".join(f"{part.origin}: {table.frequency}" for part, table in zip(parts, tables, strict=True))
+            raise DataError(f"The parts of the data have different steps or channels ({shown}). Load them one by one.")
+        table = tables[0]
+        table.series = [item for other in tables for item in other.series]
+        if config.known_covariates:
+            shift_known(table, len(config.known_covariates), config.horizon)
+        season = config.season or season_of(table.frequency)
+        context = self.context()
+        cut = Cut(
+            config.horizon,
+            context,
+            fractions.validation,
+            fractions.test,
+            config.train_fraction,
+            table.stamped and config.cut == "shared",
+        )
+        ledger.decide(
+            f"cut in time: the last {fractions.test:.0%} of the span test, {fractions.validation:.0%} before it validate; "
+            f"scalers from what lies before; {context} steps of history, {config.horizon} to forecast, season {season}"
+        )
+        if config.train_fraction < 1:
+            ledger.decide(
+                f"train keeps the latest {config.train_fraction:.0%} of its span; the pool and the scalers keep all of it"
+            )
+        ledger.facts["columns"] = {self.column: ", ".join(table.channels[:20])}
+        return cut_in_time(
+            table.series,
+            cut,
+            frequency=table.frequency,
+            season=season,
+            targets=table.targets or len(table.channels),
+            ledger=ledger,
+        )
+
+    def context(self) -> int:
+        """Steps of history of a window."""
+        return self.config.context_length or min(512, max(64, 4 * (self.config.horizon or 16)))
+
+    def _table(self, part: Any, wanted: Any, ledger: Any) -> Table:
+        column = series_column(part.dataset, wanted.input)
+        columns, config = self._columns(part.dataset, wanted), self.config
+        if config.duplicates not in DUPLICATES:
+            raise ConfigError(f"duplicates is one of {', '.join(DUPLICATES)}.{nearest(config.duplicates, DUPLICATES)}")
+        if column is not None:
+            return read_rows(part.dataset, column, columns, config.frequency, ledger, part.origin)
+        return read_moments(part.dataset, columns, config.frequency, config.duplicates, ledger, part.origin)
+
+    def _columns(self, dataset: datasets.Dataset, wanted: Any) -> Columns:
+        config = self.config
+        targets = tuple(config.target_columns) or ((wanted.input,) if wanted.input else ())
+        return Columns(
+            config.timestamp_column, config.item_column or wanted.id, targets, tuple(config.past_covariates),
+            tuple(config.known_covariates), tuple(config.static_columns), wanted.label,
+        )  # fmt: skip
+
+    def hold_out(
+        self, pool: datasets.Dataset, fraction: float, seed: int
+    ) -> tuple[datasets.Dataset, datasets.Dataset] | None:
+        """Of spans, the latest part of each: rows of a series are no more independent here than between the splits."""
+        if "loc" not in pool.column_names:
+            return None
+        context, kept, held = self.context(), [], []
+        for row, values in zip(pool.remove_columns([self.column]), arrays_of(pool), strict=True):
+            length = values.shape[1]
+            apart = max(context, round(fraction * length))
+            if length < 4 * context + apart:
+                kept.append({**row, "series": values})
+                continue
+            kept.append({**row, "series": values[:, : length - apart]})
+            start = length - apart - context
+            held.append({**row, "series": values[:, start:], "history": context, "offset": start})
+        return spans(kept), spans(held or [{**row, "history": 0} for row in kept])
+
+    def examples(self, dataset: datasets.Dataset, count: int) -> list[Any]:
+        """Windows of spans, evenly spread; whole series otherwise."""
+        if "loc" not in dataset.column_names:
+            return arrays_of(dataset)[:count]
+        windows = self.windows(dataset, self.context())
+        return [
+            windows.past(int(place))
+            for place in np.unique(np.linspace(0, len(windows) - 1, min(len(windows), count)).astype(int))
+        ]
+
+    def problem(self, value: Any) -> str | None:
+        try:
+            array = as_array(value)
+        except (ValueError, TypeError):
+            return "not a list of numbers, or channels of different lengths"
+        if array.size == 0:
+            return "empty series"
+        if np.isnan(array).all():
+            return "series without any observed value"
+        if np.isinf(array).any():
+            return "infinite value"
+        return None
+
+    def content_key(self, value: Any) -> str:
+        """The values as float32; equal numbers are equal content, whatever the source."""
+        array = np.ascontiguousarray(as_array(value))
+        return hashlib.blake2b(array.tobytes() + str(array.shape).encode(), digest_size=16).hexdigest()
+
+    def fingerprint(self, splits: dict[str, datasets.Dataset]) -> str:
+        """Hash of every span, read where it lies in memory."""
+        digest = hashlib.sha256()
+        for name in sorted(splits):
+            for item, key in zip(arrays_of(splits[name]), splits[name]["id"], strict=True):
+                digest.update(f"\n{name} {key} {item.shape}".encode())
+                digest.update(np.ascontiguousarray(item).tobytes())
+        return digest.hexdigest()[:32]
+
+    def describe(self, dataset: datasets.Dataset) -> dict[str, Any]:
+        """Lengths, channels, and the share of missing values."""
+        arrays = arrays_of(dataset)
+        lengths = np.array([item.shape[1] for item in arrays] or [0])
+        values = sum(item.size for item in arrays)
+        missing = sum(int(np.isnan(item).sum()) for item in arrays)
+        return {
+            "steps_median": int(np.median(lengths)), "steps_total": int(lengths.sum()),
+            "channels": max((item.shape[0] for item in arrays), default=0),
+            "missing_percent": round(100 * missing / max(1, values), 2),
+        }  # fmt: skip
+
+    def baseline_features(self, values: Sequence[Any]) -> np.ndarray:
+        """Random convolution kernels (Rocket, Dempster et al. 2020): share of positive values and maximum of each."""
+        from hf_ssl.modalities._kernels import random_kernel_features
+
+        return random_kernel_features([as_array(value) for value in values])
+
+    # -- model side -------------------------------------------------------------------------------------------------
+
+    def load_processor(self, model_id: str, revision: str | None = None) -> SeriesProcessor:
+        """What the checkpoint's configuration says about its input."""
+        return read_processor(model_id, revision)
+
+    def fresh_config(self, family: str, data: Any) -> Any:
+        """Configuration for a model that is trained from scratch on these data."""
+        split = data["unlabeled"] if "unlabeled" in data else data["train"]
+        arrays = arrays_of(split)
+        longest = max(item.shape[1] for item in arrays)
+        context = self.context() if self.config.horizon else self.config.context_length or min(longest, 1024)
+        return fresh_config(family, context, arrays[0].shape[0], self.config)
+
+    def model_options(self, model_id: str, dataset: Any, auto_class: str) -> dict[str, Any]:
+        """The number of channels follows the data, the length of a new forecast the horizon, pooling the kind of head.
+
+        Raises:
+            DataError: the checkpoint cannot follow.
+        """
+        first = arrays_of(dataset.select(range(1)))[0]
+        return read_processor(model_id).options_for(first.shape[0], self.config.horizon, auto_class)
+
+    def native_pooling(self, model_id: str) -> str:
+        """Mean and spread over the patches: windows have mean 0, so the mean alone says little before training."""
+        return "mean-std"
+
+    def head_class(self, problem_type: str | None) -> str:
+        return self.regression_class if problem_type == "regression" else self.labelled_class
+
+    def head_options(self, labels: int) -> dict[str, Any]:
+        """Time-series heads count their outputs under a name of their own."""
+        return {"num_targets": labels, "loss": "mse"}
+
+    def logits(self, output: Any) -> torch.Tensor:
+        """Each of these models calls its answer something else."""
+        for name in ("logits", "prediction_logits", "regression_outputs", "prediction_outputs"):
+            if name in output and output[name] is not None:
+                return output[name]
+        raise ConfigError(f"{type(output).__name__} has no answer among {', '.join(output)}.")
+
+    def encode(self, processor: Any, values: Sequence[Any], max_length: int | None = None) -> list[dict[str, Any]]:
+        """`past_values` `(context, channels)` with NaN where nothing was observed; the last steps of a longer series."""
+        return [{"past_values": self.window(as_array(value), processor.context_length)} for value in values]
+
+    def windows(
+        self, dataset: datasets.Dataset, context: int, horizon: int = 0, *, stride: int | None = None
+    ) -> Windows:
+        """Windows over a split, scaled: spans by the training span's mean and spread, examples each by their own.
+
+        Args:
+            stride: distance between windows; default: that of the configuration for spans; half a context for examples.
+        """
+        arrays = arrays_of(dataset)
+        history, shortest = None, min(context, 8)
+        loc: Any = None
+        scale: Any = None
+        if "loc" in dataset.column_names:
+            loc, scale = (np.array(dataset[name], np.float32) for name in ("loc", "scale"))
+            history = list(dataset["history"])
+        elif self.config.normalize == "series":
+            pairs = [standardise(item) for item in arrays]
+            loc, scale = (np.stack([pair[i] for pair in pairs]) for i in (0, 1))
+        own = self.config.stride if history is not None else max(1, context // 2)
+        return Windows(
+            arrays, context, horizon, stride=stride or own, history=history, shortest=shortest, loc=loc, scale=scale
+        )
+
+    def window(self, value: np.ndarray, context: int) -> np.ndarray:
+        """One example as the model sees it (before missing values are filled)."""
+        if self.config.normalize == "series":
+            value = standard(value)
+        return fit(value, context)
+
+    def collate(self, processor: Any, features: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        """`past_values` and its mask, both `(batch, context, channels)`."""
+        import torch
+
+        past = np.stack([feature["past_values"] for feature in features])
+        if processor.channels is not None and past.shape[2] != processor.channels and not processor.flexible:
+            raise DataError(f"The model takes {processor.channels} channels, the series have {past.shape[2]}.")
+        filled, seen = fill(past)
+        batch = {"past_values": torch.from_numpy(filled)}
+        if processor.mask_name is not None:
+            batch[processor.mask_name] = torch.from_numpy(seen)
+        return batch
+
+    def features(self, backbone: nn.Module, batch: dict[str, torch.Tensor], pooling: str) -> torch.Tensor:
+        """Pool over the patches with anything observed in them, channels side by side."""
+        if pooling not in POOLINGS:
+            raise ConfigError(
+                f"No pooling is called {pooling!r}.{nearest(pooling, POOLINGS)} Known: {', '.join(POOLINGS)}."
+            )
+        return pool_patches(backbone, batch, pooling)

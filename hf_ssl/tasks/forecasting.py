@@ -1,0 +1,311 @@
+"""The next steps of a series."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import nn
+
+from hf_ssl import anatomy
+from hf_ssl.errors import ConfigError, DataError
+from hf_ssl.evaluation.forecasts import Scales, error_by_step, forecast_metrics, quantile_metrics, seasonal_naive
+from hf_ssl.evaluation.linear_forecast import ridge
+from hf_ssl.evaluation.series_figures import error_by_step_figure, forecast_fan
+from hf_ssl.modalities._timesfm import timesfm_forecast
+from hf_ssl.modalities._windows import Windows
+from hf_ssl.tasks.base import Task, TaskModule, TaskRows, last_linear
+
+if TYPE_CHECKING:
+    import datasets
+
+MISSING = -100.0  # a label that is not counted; standardised values never get there
+
+
+class Forecasting(Task):
+    """Point and quantile forecasts of every target channel.
+
+    Loss: absolute (or squared) error of values standardised by the training span's mean and spread, so that no series
+    outweighs the others; with `output="normal"` the negative log likelihood of a normal distribution; TimesFM, whose head has
+    quantiles, adds their pinball loss. Missing values and covariates are not counted.
+
+    Metrics: see `hf_ssl.evaluation.forecasts`; the seasonal-naive forecast of the same windows is always beside them.
+
+    With `residual` the model says how the future differs from the last season: a new head that knows nothing then forecasts the
+    last season, not a constant. The saved model is as plain as ever, but its answer minus its `loc` is that difference.
+
+    The answer of a window is `(2 x horizon + 1, channels, 1 + quantiles)`: the forecast, the seasonal-naive forecast, and
+    the number of the series. The Trainer hands nothing else through from a batch to the metrics.
+    """
+
+    modalities: ClassVar = frozenset({"timeseries"})
+    label_kind: ClassVar = "future"
+    label_column: ClassVar = "series"
+    primary_metric: ClassVar = "mae"
+    greater_is_better: ClassVar = False
+    metric_names: ClassVar = ("mse", "mae", "mase", "rmsse", "smape", "mase_naive", "mase_ratio")
+    training_defaults: ClassVar = {
+        **Task.training_defaults, "per_device_train_batch_size": 64, "per_device_eval_batch_size": 256, "learning_rate": 1e-3, "bf16": False,
+        "num_train_epochs": 10,
+    }  # fmt: skip
+
+    @dataclass
+    class Config(Task.Config):
+        """Options of `forecasting`."""
+
+        output: Literal["point", "normal"] = field(
+            default="point", metadata={"help": "A number per step, or a normal distribution with quantiles."}
+        )
+        loss: Literal["mae", "mse"] = field(
+            default="mae",
+            metadata={"help": "Absolute error (the median; what MASE measures) or squared error (the mean)."},
+        )
+        residual: bool = field(
+            default=False, metadata={"help": "The model gives the difference from the seasonal-naive forecast."}
+        )
+        quantiles: list[float] = field(
+            default_factory=lambda: [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9],
+            metadata={"help": "Levels to report."},
+        )
+        eval_stride: int = field(default=1, metadata={"help": "Distance between evaluation windows."})
+
+    def __init__(self, config: Any, modality: Any) -> None:
+        super().__init__(config, modality)
+        if sorted(config.quantiles) != list(config.quantiles) or not all(0 < q < 1 for q in config.quantiles):
+            raise ConfigError(f"quantiles must rise and lie between 0 and 1, found {config.quantiles}.")
+        self.numbers: dict[str, int] = {}
+        self.scales: Scales | None = None
+        self.season, self.targets, self.horizon = 1, 1, int(modality.config.horizon or 0)
+
+    @property
+    def auto_class(self) -> str:
+        return "AutoModelForTimeSeriesPrediction"
+
+    @property
+    def levels(self) -> np.ndarray:
+        """Quantile levels of the answer; none for point forecasts."""
+        return np.array(self.config.quantiles if self.config.output == "normal" else [])
+
+    def fit_labels(self, train: datasets.Dataset, label_names: Sequence[str] | None = None) -> None:
+        """Remember every series' number and scales."""
+        needed = {"loc", "scale", "naive_error", "naive_square", "history"}
+        if not needed <= set(train.column_names):
+            raise DataError("Forecasting needs series that were cut in time: load the data with horizon=...")
+        self.numbers = {name: number for number, name in enumerate(train["id"])}
+        columns = (np.array(train[name], np.float64) for name in ("loc", "scale", "naive_error", "naive_square"))
+        self.scales = Scales(*columns)
+        self.season, self.targets = int(train["season"][0]), int(train["targets"][0])
+
+    def model_options(self) -> dict[str, Any]:
+        if self.config.output == "normal":
+            return {"loss": "nll", "distribution_output": "normal"}
+        return {}
+
+    def encode(self, processor: Any, dataset: datasets.Dataset) -> WindowFeatures:  # type: ignore[override]
+        """Windows of a split, made when asked for."""
+        if processor.family.startswith("timesfm") and (self.config.output != "point" or self.config.residual):
+            raise ConfigError("TimesFM has a quantile head of its own; leave output=point and residual=false.")
+        modality: Any = self.modality
+        training = max(dataset["history"], default=0) == 0
+        context = processor.context_length
+        if processor.family.startswith("timesfm"):  # its context is a limit, not a length
+            patch = processor.patch_length
+            context = max(patch, min(context, modality.context()) // patch * patch)
+        stride = modality.config.stride if training else self.config.eval_stride
+        windows = modality.windows(dataset, context, self.horizon, stride=stride)
+        if not len(windows):
+            raise DataError(
+                f"No window of history and {self.horizon} steps of future fits into {len(dataset)} series of at most "
+                f"{max(item.shape[1] for item in windows.series)} steps. Give a smaller horizon."
+            )
+        return WindowFeatures(
+            windows, [self.numbers[name] for name in dataset["id"]], list(dataset["id"]), list(dataset["offset"]), self
+        )
+
+    def collate_inputs(self, processor: Any, features: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        past = np.stack([feature["past_values"] for feature in features])
+        batch = self.modality.collate(processor, features)
+        if processor.family.startswith("timesfm"):
+            batch["past_observed_mask"] = torch.from_numpy(~np.isnan(past))
+        naive = seasonal_naive(past, self.horizon, self.season).astype(np.float32)
+        return {**batch, "naive": torch.from_numpy(naive), "series": torch.tensor([f["series"] for f in features])}
+
+    def collate_labels(self, features: Sequence[dict[str, Any]], batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        return torch.from_numpy(np.stack([feature["labels"] for feature in features]))
+
+    def forward(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        inputs = dict(inputs)
+        naive, series = inputs.pop("naive"), inputs.pop("series")
+        answer = self._answer(model, inputs)[:, : self.horizon]
+        if self.config.residual:
+            answer = answer + naive.to(answer.dtype).unsqueeze(-1)
+        width = answer.shape[3]
+        beside = naive.to(answer.dtype).unsqueeze(-1).expand(-1, -1, -1, width)
+        number = series.to(answer.dtype).view(-1, 1, 1, 1).expand(-1, 1, answer.shape[2], width)
+        return torch.cat([answer, beside, number], dim=1)
+
+    def _answer(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        """`(batch, horizon, channels, 1 + quantiles)`, standardised; the point forecast comes first."""
+        config: Any = anatomy.unwrapped(model).config
+        if config.model_type.startswith("timesfm"):
+            return timesfm_forecast(model, inputs["past_values"], inputs["past_observed_mask"], self.horizon)
+        output = model(**inputs)
+        level = output.loc if self.config.residual else torch.zeros_like(output.loc)
+        if self.config.output == "point":
+            return (output.prediction_outputs - level).unsqueeze(-1)
+        mean, spread = output.prediction_outputs
+        mean, spread = mean * output.scale + output.loc - level, spread * output.scale
+        points = [torch.zeros_like(mean)] + [
+            torch.full_like(mean, NormalDist().inv_cdf(q)) for q in self.config.quantiles
+        ]
+        return torch.stack([mean + spread * point for point in points], dim=-1)
+
+    def loss(self, logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        counted = labels != MISSING
+        answer, truth = logits[:, : self.horizon], torch.where(counted, labels, torch.zeros_like(labels))
+        if self.config.output == "normal":
+            last = NormalDist().inv_cdf(self.config.quantiles[-1])
+            spread = ((answer[..., -1] - answer[..., 0]) / last).clamp(min=1e-4)
+            terms = 0.5 * ((truth - answer[..., 0]) / spread) ** 2 + torch.log(spread) + 0.9189385  # half log 2 pi
+        else:
+            apart = answer[..., 0] - truth
+            terms = apart.abs() if self.config.loss == "mae" else apart**2
+            if answer.shape[3] > 1:
+                level = torch.linspace(0.1, 0.9, answer.shape[3] - 1, device=answer.device)
+                apart = truth.unsqueeze(-1) - answer[..., 1:]
+                terms = terms + torch.maximum(level * apart, (level - 1) * apart).mean(dim=-1)
+        return torch.where(counted, terms, torch.zeros_like(terms)).sum(), counted.sum()
+
+    def metrics(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+        assert self.scales is not None, "fit_labels comes first"
+        answer, naive, series = self._parts(logits)
+        truth = np.where(labels == MISSING, np.nan, labels)[:, :, : self.targets]
+        scales = Scales(
+            *(
+                getattr(self.scales, name)[:, : self.targets]
+                for name in ("loc", "scale", "naive_error", "naive_square")
+            )
+        )
+        found = forecast_metrics(answer[..., 0], truth, series, scales, naive=naive)
+        if answer.shape[3] > 1:
+            levels = self.levels if len(self.levels) else np.linspace(0.1, 0.9, answer.shape[3] - 1)
+            found |= quantile_metrics(answer[..., 1:], levels, truth, series, scales)
+        return found
+
+    def _parts(self, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Forecast `(windows, horizon, targets, 1 + quantiles)`, seasonal-naive forecast, number of the series."""
+        h, targets = self.horizon, self.targets
+        return logits[:, :h, :targets], logits[:, h : 2 * h, :targets, 0], logits[:, 2 * h, 0, 0].round().astype(int)
+
+    def predictions(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> list[Any]:
+        """Forecasts in the data's own units, with the step (counted from the series' first) at which they begin."""
+        assert self.scales is not None, "fit_labels comes first"
+        windows = self.encode(processor, dataset)
+        answer, _, series = self._parts(logits)
+        loc, scale = (values[series][:, None, : self.targets, None] for values in (self.scales.loc, self.scales.scale))
+        raw = answer * scale + loc
+        found = []
+        for row in range(len(raw)):
+            owner, step = windows.windows.place(row)
+            entry = {
+                "id": windows.names[owner],
+                "step": windows.offsets[owner] + step,
+                "prediction": raw[row, :, :, 0].T.tolist(),
+            }
+            if raw.shape[3] > 1:
+                entry["quantiles"] = raw[row, :, :, 1:].transpose(1, 0, 2).tolist()
+            found.append(entry)
+        return found
+
+    def figures(
+        self, logits: np.ndarray, labels: np.ndarray, dataset: datasets.Dataset, processor: Any
+    ) -> dict[str, str]:
+        """The error of every step ahead beside seasonal naive's, and the forecast of the middle window."""
+        answer, naive, _ = self._parts(logits)
+        truth = np.where(labels == MISSING, np.nan, labels)[:, :, : self.targets]
+        errors = {"model": error_by_step(answer[..., 0], truth), "seasonal naive": error_by_step(naive, truth)}
+        middle = len(truth) // 2
+        past = self.encode(processor, dataset).windows.batch([middle])[0][0, -4 * self.horizon :, 0]
+        fan = answer[middle, :, 0, 1:] if answer.shape[3] > 1 else None
+        return {
+            "error_by_step": error_by_step_figure(errors),
+            "forecast": forecast_fan(
+                past, truth[middle, :, 0], answer[middle, :, 0, 0], fan, "Forecast, standardised"
+            ),
+        }
+
+    def warm_start(self, module: TaskModule, rows: TaskRows) -> str | None:
+        """Ridge regression from frozen features to the future, as weights of the new head."""
+        layer = last_linear(module.model)
+        if layer is None or layer.bias is None or self.config.output != "point" or not self._new_head(module):
+            return None
+        chosen = np.linspace(0, len(rows) - 1, min(len(rows), 4096)).astype(int)
+        inputs, targets = self._head_pairs(module, layer, [rows[int(row)] for row in np.unique(chosen)])
+        if len(inputs) < 8:
+            return None
+        weight, bias, penalty = ridge(inputs, targets)
+        with torch.no_grad():
+            layer.weight.copy_(torch.from_numpy(weight))
+            layer.bias.copy_(torch.from_numpy(bias))
+        return f"head starts from ridge regression (penalty {penalty:g}) on {len(inputs):,} frozen windows"
+
+    def _new_head(self, module: TaskModule) -> bool:
+        """A head that forecasts already is not fitted anew."""
+        config = module.model.config
+        fits = config.model_type in ("patchtst", "patchtsmixer") and config.prediction_length == self.horizon
+        return fits and any(name.startswith("head.") for name in module.missing)
+
+    def _head_pairs(
+        self, module: TaskModule, layer: nn.Module, features: list[dict[str, Any]]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What reaches the head and what it should answer, in spreads of the window, for wholly observed futures."""
+        caught: list[torch.Tensor] = []
+        handle = layer.register_forward_hook(lambda m, args, out: caught.append(args[0].float().cpu()))
+        inputs, targets = [], []
+        was_training = module.training
+        module.eval()
+        device = next(module.parameters()).device
+        try:
+            for start in range(0, len(features), 256):
+                batch = {k: v.to(device) for k, v in module.collate(features[start : start + 256]).items()}
+                labels, naive, _ = batch.pop("labels"), batch.pop("naive"), batch.pop("series")
+                caught.clear()
+                with torch.inference_mode():
+                    output = module.model(**batch)
+                level = naive if self.config.residual else output.loc
+                scaled = ((labels - level) / output.scale).clamp(-10, 10).transpose(1, 2).cpu()
+                whole = (labels != MISSING).all(dim=1).cpu()
+                inputs.append(caught[0].reshape(*whole.shape, -1)[whole].numpy())
+                targets.append(scaled[whole].numpy())
+        finally:
+            handle.remove()
+            module.train(was_training)
+        return np.concatenate(inputs), np.concatenate(targets)
+
+
+class WindowFeatures:
+    """Encoded windows as a sequence: nothing is made before it is asked for."""
+
+    def __init__(
+        self, windows: Windows, numbers: list[int], names: list[str], offsets: list[int], task: Forecasting
+    ) -> None:
+        self.windows, self.numbers, self.names, self.offsets, self.targets = (
+            windows,
+            numbers,
+            names,
+            offsets,
+            task.targets,
+        )
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        past, future, owner = self.windows.batch([index])
+        labels = np.where(np.isnan(future[0]), MISSING, future[0]).astype(np.float32)
+        labels[:, self.targets :] = MISSING  # covariates are not forecast
+        return {"past_values": past[0], "series": self.numbers[int(owner[0])], "labels": labels}

@@ -1,0 +1,127 @@
+"""Series by hand: forecast metrics, baselines, views, spectra, pooling, random kernels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from hf_ssl.errors import DataError
+from hf_ssl.evaluation.forecasts import (
+    Scales,
+    error_by_step,
+    forecast_metrics,
+    gmean,
+    quantile_metrics,
+    seasonal_naive,
+)
+from hf_ssl.evaluation.linear_forecast import least_absolute, linear_forecast, ridge
+from hf_ssl.evaluation.series_figures import embedding_map, error_by_step_figure, forecast_fan
+from hf_ssl.modalities._kernels import random_kernel_features
+from hf_ssl.modalities._series_models import pool
+from hf_ssl.modalities._windows import Windows
+from hf_ssl.objectives.ts_contrastive import SeriesContrastive, log_spectrum, nt_xent, reflected, view
+
+
+def test_seasonal_naive_and_metrics_by_hand():
+    past = np.arange(8.0).reshape(1, 8, 1).repeat(2, 0)
+    past[1, 7] = np.nan
+    naive = seasonal_naive(past, 6, 4)
+    assert naive[0, :, 0].tolist() == [4, 5, 6, 7, 4, 5] and naive[1, 3, 0] == 3
+    scales = Scales(*(np.array([[v]]) for v in (10.0, 2.0, 4.0, 16.0)))
+    truth = np.array([[[1.0], [np.nan]], [[2.0], [3.0]]])
+    found = forecast_metrics(truth.copy() * 0, truth, np.array([0, 0]), scales, naive=np.nan_to_num(truth) + 1)
+    assert found["mae"] == pytest.approx(2.0) and found["mse"] == pytest.approx(14 / 3)
+    assert found["mase"] == pytest.approx(2.0 * 2 / 4) and found["rmsse"] == pytest.approx(np.sqrt(14 / 3 * 4 / 16))
+    assert found["mase_ratio"] == pytest.approx(2.0)
+    raw = np.array([12.0, 14.0, 16.0])
+    assert found["smape"] == pytest.approx(100 * np.mean(2 * (raw - 10) / (raw + 10)))
+    quantiles = np.stack([np.nan_to_num(truth) - 1, np.nan_to_num(truth) + 1], axis=-1)
+    levels = quantile_metrics(quantiles, np.array([0.1, 0.9]), truth, np.array([0, 0]), scales)
+    assert levels["coverage"] == 1 and levels["wql"] == pytest.approx(2 * 3 * 0.1 * 2 / raw.sum())
+    assert error_by_step(truth * 0, truth).tolist() == [1.5, 3.0]
+    assert gmean(np.array([2.0, 8.0, np.nan, 0.0])) == pytest.approx(4.0)
+    with pytest.raises(DataError, match="NaN or infinite"):
+        forecast_metrics(truth * np.nan, truth, np.array([0, 0]), scales)
+
+
+def test_constant_series_are_left_out_of_the_mean():
+    scales = Scales(*(np.array([[v], [v]]) for v in (0.0, 1.0)), np.array([[0.0], [1.0]]), np.array([[0.0], [1.0]]))
+    truth = np.ones((4, 2, 1))
+    found = forecast_metrics(truth * 0, truth, np.array([0, 0, 1, 1]), scales)
+    assert found["mase"] == pytest.approx(1.0)
+
+
+def test_linear_forecaster_finds_a_linear_rule():
+    rng = np.random.default_rng(0)
+    series = [
+        np.sin(np.arange(800) / 5)[None].astype(np.float32) + 0.01 * rng.standard_normal((1, 800)).astype(np.float32)
+    ]
+    train, test = (Windows([part], 40, 8, history=[40]) for part in (series[0][:, :600], series[0][:, 600:]))
+    guess, truth = linear_forecast(train, test), test.batch(list(range(len(test))))[1]
+    assert np.abs(guess - truth).mean() < 0.03
+    inputs = rng.normal(size=(400, 3)).astype(np.float32)
+    targets = (inputs @ np.array([[1.0], [2.0], [0.0]]) + 1).astype(np.float32)
+    targets[:60] += 50  # what least squares is drawn to
+    weight, bias, penalty = ridge(inputs, targets)
+    robust, offset = least_absolute(inputs, targets, weight, bias, 1e-3, rounds=30)
+    np.testing.assert_allclose(robust[0], [1, 2, 0], atol=0.05)
+    assert abs(offset[0] - 1) < 0.05 < abs(bias[0] - 1)
+
+
+def test_views_keep_shape_and_depend_on_their_generator_only():
+    values = np.random.default_rng(0).normal(size=(60, 2)).astype(np.float32)
+    values[:10] = np.nan
+    config = SeriesContrastive.Config(stretch=0.5, warp=0.2)
+    first, second = (view(values, config, np.random.default_rng(3)) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    assert first.shape == values.shape and np.isfinite(first).sum() > 60
+    places = reflected(4, 5, 12, 0)
+    assert places.tolist() == [4, 5, 6, 7, 8, 7, 6, 5, 4, 5, 6, 7]
+
+
+def test_contrast_and_spectrum_by_hand():
+    same = torch.eye(4).repeat(2, 1)
+    assert nt_xent(same, 0.1) < 0.01 < nt_xent(torch.randn(8, 4), 0.1)
+    shuffled = torch.cat([torch.eye(4), torch.eye(4).roll(1, 0)])
+    assert nt_xent(shuffled, 0.1) > 5
+    wave = torch.sin(torch.arange(256) * 2 * np.pi * 8 / 64)[None, None]
+    assert int(log_spectrum(wave, 64)[0, 0].argmax()) == 8
+    torch.testing.assert_close(log_spectrum(wave, 64), log_spectrum(-wave, 64))
+
+
+def test_pooling_leaves_out_what_was_not_observed():
+    hidden, seen = torch.randn(2, 1, 4, 3), torch.tensor([[[0.0, 0, 1, 1]], [[1.0, 1, 1, 1]]])
+    torch.testing.assert_close(pool(hidden, seen, "mean")[0, 0], hidden[0, 0, 2:].mean(0))
+    torch.testing.assert_close(pool(hidden, seen, "max")[0, 0], hidden[0, 0, 2:].max(0).values)
+    assert pool(hidden, seen, "mean-std").shape == (2, 1, 6)
+
+
+def test_random_kernels_tell_frequencies_apart():
+    rng = np.random.default_rng(0)
+    series = [
+        np.sin(np.arange(80) * (0.2 + 0.4 * (i % 2)) + rng.uniform(0, 6))[None].astype(np.float32) for i in range(40)
+    ]
+    features = random_kernel_features(series, kernels=50)
+    assert features.shape == (40, 100) and np.isfinite(features).all()
+    np.testing.assert_allclose(random_kernel_features(series[:3], kernels=50), features[:3], atol=1e-5)
+    from sklearn.linear_model import RidgeClassifier
+
+    labels = np.arange(40) % 2
+    assert RidgeClassifier().fit(features[:20], labels[:20]).score(features[20:], labels[20:]) == 1.0
+
+
+def test_figures_are_wellformed_and_break_at_missing_values():
+    from xml.etree import ElementTree
+
+    rng = np.random.default_rng(0)
+    truth = np.r_[1.0, np.nan, 2.0, 3.0]
+    fan = forecast_fan(rng.normal(size=9), truth, truth * 0, np.sort(rng.normal(size=(4, 9)), axis=1))
+    assert fan.count("<polygon") == 4 and "history" in fan
+    truth_line = next(line for line in fan.splitlines() if 'stroke="#0072B2"' in line)
+    assert truth_line.count("M") == 2
+    steps = error_by_step_figure({"model": np.array([1.0, 2.0]), "seasonal naive": np.array([2.0, 3.0])})
+    dots = embedding_map(rng.normal(size=(20, 5)), ["a", "b"] * 10)
+    assert dots.count("<circle") == 20
+    for svg in (fan, steps, dots, embedding_map(rng.normal(size=(4, 3)))):
+        ElementTree.fromstring(svg)

@@ -1,0 +1,362 @@
+"""Models on time series: what is hidden stays hidden, channels are alike, forecasts do not depend on padding or batches."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import transformers
+
+from hf_ssl import demo_series, evaluate, finetune, peft, pretrain
+from hf_ssl.config import FinetuneConfig
+from hf_ssl.data import load_data
+from hf_ssl.errors import ConfigError, DataError, MissingExtraError
+from hf_ssl.fitting import fit_task
+from hf_ssl.modalities._timesfm import timesfm_forecast
+from hf_ssl.modalities.timeseries import TimeSeries
+from hf_ssl.models import load_model
+from hf_ssl.objectives.forecast import Forecast
+from hf_ssl.objectives.masked_patch import MaskedPatch
+from hf_ssl.objectives.ts_contrastive import SeriesContrastive
+from hf_ssl.tasks.anomaly import Anomaly
+from hf_ssl.tasks.forecasting import Forecasting
+
+OPTIONS = {"horizon": 12, "context_length": 48, "width": 32, "layers": 2, "frequency": "h"}
+
+
+def table(rows: int = 500, names: str = "ab", channels: int = 1, seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    frames = []
+    for number, name in enumerate(names):
+        step = np.arange(rows)
+        columns = {
+            f"y{c}": (10.0**number) * (np.sin(step * 2 * np.pi / 24 + c) + 0.1 * rng.standard_normal(rows)) + 5 * c
+            for c in range(channels)
+        }
+        frames.append(
+            pd.DataFrame({"item_id": name, "timestamp": pd.date_range("2021", periods=rows, freq="h"), **columns})
+        )
+    return pd.concat(frames)
+
+
+def quiet_load(frame: pd.DataFrame, **options: object):
+    return load_data(frame, "timeseries", verbose=False, **{**OPTIONS, **options})
+
+
+def checkpoint(tmp_path, family: str, data, **options: object) -> str:
+    modality = TimeSeries(TimeSeries.Config(**{**OPTIONS, **options}))
+    torch.manual_seed(0)
+    transformers.AutoModel.from_config(modality.fresh_config(family, data)).save_pretrained(tmp_path / family)
+    return str(tmp_path / family)
+
+
+def objective(kind, folder: str, modality: TimeSeries, **config: object):
+    processor = modality.load_processor(folder)
+    model, _ = load_model(folder, kind.auto_class, expect_new=("*",))
+    return kind(model, processor, modality, kind.Config(**config))
+
+
+@pytest.mark.parametrize("family", ["patchtst", "patchtsmixer"])
+@pytest.mark.parametrize("kind", [MaskedPatch, Forecast, SeriesContrastive])
+def test_families_learn_with_every_objective(tmp_path, family, kind):
+    data, modality = quiet_load(table(channels=2)), TimeSeries(TimeSeries.Config(**OPTIONS))
+    module = objective(kind, checkpoint(tmp_path, family, data), modality)
+    rows = module.rows(data["unlabeled"], seed=0, training=True)
+    batch = module.collate([rows[i] for i in range(0, len(rows), 9)][:32])
+    optimizer = torch.optim.AdamW(module.parameters(), lr=3e-3)
+    losses = []
+    for _ in range(25):
+        loss = module.train()(**batch).loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert np.isfinite(losses).all() and losses[-1] < 0.9 * losses[0]
+
+
+def test_hidden_steps_cannot_be_seen_and_missing_ones_are_not_counted(tmp_path):
+    frame = table(names="a")
+    frame.loc[frame.index[100:130], "y0"] = np.nan
+    data, modality = quiet_load(frame), TimeSeries(TimeSeries.Config(**OPTIONS))
+    module = objective(
+        MaskedPatch, checkpoint(tmp_path, "patchtst", data, patch_length=8, patch_stride=4), modality, mask_ratio=0.4
+    )
+    rows = module.rows(data["unlabeled"], seed=0, training=True)
+    chosen = [rows[i] for i in (0, 70, 90)]
+    batch = module.collate(chosen)
+    usable = [(~np.isnan(past[:, 0])).sum() for past, _ in chosen]
+    assert chosen[0][1].sum() == round(0.4 * 11) and usable[1] < 48
+    other = [(np.where(np.isnan(past), np.nan, past + 0), mask) for past, mask in chosen]
+    hidden = batch["past_observed_mask"] == 0
+    for (past, _), mask in zip(other, hidden.numpy(), strict=True):
+        past[mask & ~np.isnan(past)] += 7.0  # only what is hidden changes
+    again = module.collate(other)
+    torch.testing.assert_close(again["past_values"], batch["past_values"], rtol=0, atol=0)
+    assert not torch.equal(again["truth"], batch["truth"])
+    truth, counted = batch["truth"], batch["labels"] != -100
+    missing = np.isnan(chosen[1][0][:, 0])
+    assert missing.any() and counted.sum() == sum(
+        (~np.isnan(np.lib.stride_tricks.sliding_window_view(past[:, 0], 8)[::4][mask[0]])).sum()
+        for past, mask in chosen
+    )
+    loss = module.eval()(**batch).loss
+    truth[1, missing] = 1e6
+    torch.testing.assert_close(module(**{**batch, "truth": truth}).loss, loss)
+
+
+def test_an_encoder_never_masks(tmp_path):
+    data, modality = quiet_load(table()), TimeSeries(TimeSeries.Config(**OPTIONS))
+    module = objective(MaskedPatch, checkpoint(tmp_path, "patchtst", data), modality)
+    values = [np.random.default_rng(i).normal(size=(1, 48)) for i in range(3)]
+    first, second = (modality.embed(module.backbone, module.processor, values) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    exported = module.export()
+    exported.save_pretrained(tmp_path / "out")
+    encoder = transformers.AutoModel.from_pretrained(tmp_path / "out")
+    assert encoder.config.do_mask_input is False
+    np.testing.assert_allclose(modality.embed(encoder, module.processor, values), first, atol=1e-5)
+    masking = transformers.PatchTSTModel(
+        transformers.PatchTSTConfig(**{**encoder.config.to_dict(), "do_mask_input": True})
+    ).eval()
+    a, b = (modality.embed(masking, module.processor, values) for _ in range(2))
+    np.testing.assert_array_equal(a, b)
+
+
+def test_channels_are_alike(tmp_path):
+    data = quiet_load(table(channels=3, names="a"))
+    modality = TimeSeries(TimeSeries.Config(**OPTIONS))
+    folder = checkpoint(tmp_path, "patchtst", data)
+    model, _ = load_model(folder, "AutoModelForTimeSeriesPrediction", pooling_type=None, prediction_length=12)
+    past = torch.randn(4, 48, 3)
+    order = [2, 0, 1]
+    with torch.inference_mode():
+        answer = model(past_values=past).prediction_outputs
+        torch.testing.assert_close(model(past_values=past[..., order]).prediction_outputs, answer[..., order])
+        changed = past.clone()
+        changed[..., 0] += torch.randn(4, 48)
+        torch.testing.assert_close(model(past_values=changed).prediction_outputs[..., 1:], answer[..., 1:])
+    assert modality.load_processor(folder).flexible
+
+
+def test_released_channel_count_follows_the_data_or_is_refused(tmp_path):
+    wide, narrow = quiet_load(table(channels=3, names="a")), quiet_load(table(names="a"))
+    modality = TimeSeries(TimeSeries.Config(**OPTIONS))
+    folder = checkpoint(tmp_path, "patchtst", wide)
+    assert modality.model_options(folder, narrow["train"], "AutoModel") == {"num_input_channels": 1}
+    config = transformers.AutoConfig.from_pretrained(folder, channel_attention=True)
+    transformers.AutoModel.from_config(config).save_pretrained(tmp_path / "mixed")
+    with pytest.raises(DataError, match="mixes 3 channels, the data have 1"):
+        modality.model_options(str(tmp_path / "mixed"), narrow["train"], "AutoModel")
+
+
+def fit(data, folder: str, tmp_path, method: str = "full", **task_options: object):
+    modality = TimeSeries(TimeSeries.Config(**OPTIONS))
+    task = Forecasting(Forecasting.Config(**task_options), modality)
+    task.fit_labels(data["train"])
+    config = FinetuneConfig(peft=method, rank=4)
+    with contextlib.redirect_stdout(io.StringIO()):
+        done = fit_task(
+            task,
+            folder,
+            None,
+            data["train"],
+            None,
+            config,
+            {"max_steps": 8, "disable_tqdm": True, "bf16": False},
+            tmp_path / "work",
+            seed=0,
+        )
+    return task, done
+
+
+def test_nothing_after_the_cut_reaches_the_weights(tmp_path):
+    frame = table()
+    clean = quiet_load(frame)
+    folder = checkpoint(tmp_path, "patchtst", clean)
+    spoiled = quiet_load(
+        frame.assign(
+            y0=np.where(frame["timestamp"] >= pd.Timestamp("2021") + pd.Timedelta(hours=350), 1e9, frame["y0"])
+        )
+    )
+    states = [fit(data, folder, tmp_path)[1].module.state_dict() for data in (clean, spoiled)]
+    assert states[0].keys() == states[1].keys()
+    for name, tensor in states[0].items():
+        assert torch.equal(tensor, states[1][name]), name
+
+
+def test_a_residual_head_that_gives_nothing_forecasts_the_last_season(tmp_path):
+    data = quiet_load(table())
+    task, done = fit(data, checkpoint(tmp_path, "patchtst", data), tmp_path, residual=True)
+    with torch.no_grad():
+        for parameter in done.module.model.head.parameters():
+            parameter.zero_()
+    batch = done.module.collate([task.encode(done.processor, data["test"])[i] for i in range(5)])
+    with torch.inference_mode():
+        answer = done.module.eval()(**batch).logits
+    torch.testing.assert_close(answer[:, :12], answer[:, 12:24], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("output", ["point", "normal"])
+def test_metrics_do_not_depend_on_the_batch_size(tmp_path, output):
+    data = quiet_load(table(channels=2))
+    task, done = fit(data, checkpoint(tmp_path, "patchtst", data), tmp_path, output=output)
+    rows = task.encode(done.processor, data["test"])
+    found = []
+    for size in (1, 7, 64):
+        logits, labels = [], []
+        for start in range(0, len(rows), size):
+            batch = done.module.collate([rows[i] for i in range(start, min(start + size, len(rows)))])
+            with torch.inference_mode():
+                logits.append(done.module.eval()(**batch).logits.numpy())
+            labels.append(batch["labels"].numpy())
+        found.append(task.metrics(np.concatenate(logits), np.concatenate(labels)))
+    for name, value in found[0].items():
+        assert found[1][name] == pytest.approx(value, rel=1e-4) and found[2][name] == pytest.approx(value, rel=1e-4), (
+            name
+        )
+    assert ("wql" in found[0]) == (output == "normal")
+    first = task.predictions(np.concatenate(logits), data["test"], done.processor)[0]
+    assert first["step"] == data["test"][0]["offset"] + 48 and np.shape(first["prediction"]) == (2, 12)
+
+
+def test_covariates_are_seen_but_not_forecast(tmp_path):
+    frame = table(names="a", channels=2)
+    data = quiet_load(frame, target_columns=["y0"], past_covariates=["y1"])
+    task, done = fit(data, checkpoint(tmp_path, "patchtst", data), tmp_path)
+    batch = done.module.collate([task.encode(done.processor, data["train"])[0]])
+    assert (batch["labels"][..., 1] == -100).all() and (batch["labels"][..., 0] != -100).all()
+    assert batch["past_values"].shape[2] == 2
+
+
+def test_lora_with_batch_norm_reloads_to_the_same_forecast(tmp_path):
+    data = quiet_load(table())
+    task, done = fit(data, checkpoint(tmp_path, "patchtst", data), tmp_path, method="lora")
+    assert any("norm" in name for name in peft.trainable_report(done.module.model).modules)
+    batch = done.module.collate([task.encode(done.processor, data["test"])[i] for i in range(4)])
+    with torch.inference_mode():
+        wanted = done.module.eval()(**batch).logits
+    merged = peft.merge(done.module.model)
+    merged.save_pretrained(tmp_path / "merged")
+    loaded = transformers.PatchTSTForPrediction.from_pretrained(tmp_path / "merged").eval()
+    del batch["labels"]
+    with torch.inference_mode():
+        torch.testing.assert_close(task.forward(loaded, batch), wanted, atol=1e-4, rtol=1e-4)
+
+
+def tiny_timesfm(tmp_path) -> str:
+    config = transformers.TimesFm2_5Config(
+        patch_length=8, context_length=64, horizon_length=16, hidden_size=32, intermediate_size=32, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=4, head_dim=8, output_quantile_len=16, max_position_embeddings=64,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    transformers.TimesFm2_5ModelForPrediction(config).save_pretrained(tmp_path / "timesfm")
+    return str(tmp_path / "timesfm")
+
+
+def test_timesfm_learns_with_lora_and_comes_back(tmp_path):
+    data, folder = quiet_load(table()), tiny_timesfm(tmp_path)
+    task, done = fit(data, folder, tmp_path, method="lora")
+    assert done.report.missing == [] and "lora" in " ".join(
+        n for n, p in done.module.named_parameters() if p.requires_grad
+    )
+    rows = task.encode(done.processor, data["test"])
+    batch = done.module.collate([rows[i] for i in range(6)])
+    with torch.inference_mode():
+        wanted = done.module.eval()(**batch).logits
+    metrics = task.metrics(wanted.numpy(), batch["labels"].numpy())
+    assert {"wql", "coverage", "mase_ratio"} <= metrics.keys() and np.isfinite(list(metrics.values())).all()
+    past = batch["past_values"]
+    merged = peft.merge(done.module.model, example_batch={"past_values": past[..., 0]})
+    merged.save_pretrained(tmp_path / "merged")
+    loaded = transformers.AutoModelForTimeSeriesPrediction.from_pretrained(tmp_path / "merged").eval()
+    del batch["labels"]
+    with torch.inference_mode():
+        torch.testing.assert_close(task.forward(loaded, batch), wanted, atol=1e-4, rtol=1e-4)
+
+
+def test_timesfm_forecasts_do_not_depend_on_padding(tmp_path):
+    model = transformers.AutoModelForTimeSeriesPrediction.from_pretrained(tiny_timesfm(tmp_path)).eval()
+    series = torch.randn(3, 24, 2) + 5
+    seen = torch.ones(3, 24, 2, dtype=torch.bool)
+    with torch.inference_mode():
+        plain = timesfm_forecast(model, series, seen, 10)
+        padded = torch.cat([torch.full((3, 32, 2), 5.0), series], dim=1)
+        mask = torch.cat([torch.zeros(3, 32, 2, dtype=torch.bool), seen], dim=1)
+        torch.testing.assert_close(timesfm_forecast(model, padded, mask, 10), plain, atol=1e-5, rtol=1e-5)
+    assert plain.shape == (3, 10, 2, 10)
+
+
+def test_stages_from_scratch_to_forecast(tmp_path):
+    shared = {
+        "data": quiet_load(table(400)),
+        "modality": "timeseries",
+        "output": str(tmp_path / "run"),
+        "modality_options": OPTIONS,
+    }
+    with contextlib.redirect_stdout(io.StringIO()):
+        pretrain(
+            **shared, model="patchtst", from_config=True, max_steps=6, monitor_points=1, per_device_train_batch_size=16
+        )
+        finetune(**shared, peft="full", max_steps=6)
+        result = evaluate(**shared)
+    assert {"mase", "mase_ratio", "mse"} <= result.metrics.keys()
+    for name in ("forecast", "error_by_step"):
+        assert (result.path / f"{name}.svg").read_text().startswith("<svg")
+    predictions = pd.read_parquet(result.path / "predictions.parquet")
+    assert set(predictions["id"]) == {"a", "b"} and len(predictions["prediction"][0][0]) == 12
+
+
+def test_context_shorter_than_a_patch_is_refused():
+    data = quiet_load(table())
+    with pytest.raises(DataError, match="not longer than one patch of 64"):
+        TimeSeries(TimeSeries.Config(**{**OPTIONS, "patch_length": 64})).fresh_config("patchtst", data)
+    with pytest.raises(ConfigError, match="Did you mean 'patchtst'"):
+        TimeSeries(TimeSeries.Config(**OPTIONS)).fresh_config("patchts", data)
+    with pytest.raises(DataError, match="cut in time"):
+        Forecasting(Forecasting.Config(), TimeSeries()).fit_labels(data["train"].remove_columns("loc"))
+
+
+def test_anomalies_score_higher(tmp_path):
+    rng = np.random.default_rng(0)
+    values, labels = [], []
+    for row in range(120):
+        wave = np.sin(np.arange(48) / 3 + rng.uniform(0, 6)) + 0.05 * rng.standard_normal(48)
+        if row % 6 == 0:
+            wave[20:26] += 3 * rng.standard_normal(6)
+        values.append(wave[None].tolist())
+        labels.append("odd" if row % 6 == 0 else "fine")
+    import datasets
+
+    rows = datasets.Dataset.from_dict({"series": values, "label": labels})
+    options = {key: value for key, value in OPTIONS.items() if key in ("width", "layers")}
+    data = load_data(rows, "timeseries", verbose=False)
+    shared = {"data": data, "modality": "timeseries", "modality_options": options, "output": str(tmp_path / "run")}
+    modality = TimeSeries(TimeSeries.Config(**options))
+    torch.manual_seed(0)
+    transformers.AutoModel.from_config(modality.fresh_config("patchtst", data)).save_pretrained(tmp_path / "start")
+    with contextlib.redirect_stdout(io.StringIO()):
+        finetune(
+            **shared,
+            model=str(tmp_path / "start"),
+            task="anomaly",
+            peft="full",
+            max_steps=200,
+            patience=0,
+            learning_rate=3e-3,
+        )
+        result = evaluate(**shared)
+    assert result.metrics["roc_auc"] > 0.9
+    with pytest.raises(ConfigError, match="Did you mean 'fine'"):
+        Anomaly(Anomaly.Config(normal="fien"), TimeSeries()).fit_labels(data["train"])
+
+
+def test_packaged_series_are_what_the_page_says():
+    try:
+        values, labels = demo_series.ucr("FordA", "TEST")
+    except MissingExtraError as error:
+        pytest.skip(str(error))
+    assert values.shape == (1320, 500) and set(labels) == {-1, 1}
