@@ -122,10 +122,9 @@ def reuters_r8(split: str = "train", limit: int | None = None, seed: int = 0) ->
 def spam_assassin(limit: int | None = None, seed: int = 0) -> list[Row]:
     """SpamAssassin: 6,046 raw e-mails (headers included), `label` `spam` or `ham`, `group` the source folder."""
     rows = []
-    for folder in sorted((_npm_folder("spam-assassin") / "data").iterdir()):
-        label = "spam" if folder.name.startswith("spam") else "ham"
-        for file in sorted(folder.glob("*.txt")):
-            rows.append({"text": file.read_text(encoding="latin-1"), "label": label, "group": folder.name})
+    for file in sorted((_npm_folder("spam-assassin") / "data").glob("*/*.txt")):
+        label, group = "spam" if file.parent.name.startswith("spam") else "ham", file.parent.name
+        rows.append({"text": file.read_text(encoding="latin-1"), "label": label, "group": group})
     return _sample(rows, limit, seed)
 
 
