@@ -17,8 +17,8 @@ from __future__ import annotations
 
 import argparse
 import csv
+import functools
 import hashlib
-import importlib
 import importlib.util
 import json
 import os
@@ -350,7 +350,7 @@ def where() -> dict[str, str]:
         "reuters-r8": lambda: _orange_file("reuters-r8-train.tab"),
         "brown": lambda: _npm_folder("brown"),
         "spam-assassin": lambda: _npm_folder("spam-assassin"),
-        **{name: lambda name=name: _of("demo_images", "debian_folder")(name) for name in PICTURES},
+        **{name: functools.partial(_of("demo_images", "debian_folder"), name) for name in PICTURES},
     }
     found = {}
     for name, locate in assets.items():

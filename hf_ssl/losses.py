@@ -83,12 +83,17 @@ def vicreg(
     with torch.autocast(first.device.type, enabled=False):
         a, b = gathered(first.float())[0], gathered(second.float())[0]
         alike = functional.mse_loss(a, b)
-        spread = sum(functional.relu(1 - (x.var(dim=0, unbiased=False) + 1e-4).sqrt()).mean() for x in (a, b)) / 2
-        mixed = sum(_off_diagonal(x) for x in (a, b))
+        spread = (_missing_spread(a) + _missing_spread(b)) / 2
+        mixed = _off_diagonal(a) + _off_diagonal(b)
         loss = invariance * alike + variance * spread + covariance * mixed
     # Every rank computes the whole loss; weighting it by the rank's share makes the ranks' sum that loss once.
     terms = {"invariance": alike.detach(), "variance": spread.detach(), "covariance": mixed.detach()}
     return loss * own, terms
+
+
+def _missing_spread(vectors: torch.Tensor) -> torch.Tensor:
+    """Mean over dimensions of what their standard deviation lacks to 1."""
+    return functional.relu(1 - (vectors.var(dim=0, unbiased=False) + 1e-4).sqrt()).mean()
 
 
 def _off_diagonal(vectors: torch.Tensor) -> torch.Tensor:

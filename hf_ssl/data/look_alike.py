@@ -26,9 +26,9 @@ class LookIndex:
 
     def __init__(self, targets: Sequence[np.ndarray | None], bits: int) -> None:
         self.targets, self.bits = list(targets), bits
-        rows = [row for row, target in enumerate(self.targets) if target is not None]
-        self.rows = np.array(rows, dtype=np.int64)
-        words = np.stack([self.targets[row] for row in rows]) if rows else np.zeros((0, HASH_WORDS), np.uint64)
+        known = [target for target in self.targets if target is not None]
+        self.rows = np.array([row for row, target in enumerate(self.targets) if target is not None], dtype=np.int64)
+        words = np.stack(known) if known else np.zeros((0, HASH_WORDS), np.uint64)
         self.columns = np.ascontiguousarray(words[:, :HASH_WORDS].T)
         self.thumbnails = _standardised(words[:, HASH_WORDS:])
 

@@ -128,7 +128,8 @@ def _fitted(
     if domain == "satellite":
         view = replace(view, flip_vertical=0.5, turn=0.75)
     if colour is not None:
-        strength = tuple(min(colour * value, 0.5 if place == 3 else 1.0) for place, value in enumerate(view.colour))
+        brightness, contrast, saturation, hue = (colour * value for value in view.colour)
+        strength = (min(brightness, 1.0), min(contrast, 1.0), min(saturation, 1.0), min(hue, 0.5))
         view = replace(view, colour=strength, grey=view.grey * (colour > 0), solarize=view.solarize * (colour > 0))
     if channels != 3:
         view = replace(view, colour=(*view.colour[:2], 0.0, 0.0), grey=0.0, solarize=0.0)

@@ -32,7 +32,7 @@ NETWORK: dict[str, Any] = {"hidden_sizes": [32, 64, 128, 256], "embedding_size":
 OPTIONS: dict[str, Any] = {
     "objective": "simclr", "modality": "image", "per_device_train_batch_size": 256, "learning_rate": 2e-3,
     "weight_decay": 1e-4, "decay": "cosine", "ramp": 0.05, "head_warmup": 0.0, "layer_decay": 1.0, "keep": "last",
-    "monitor_points": 1, "patience": 0, "num_train_epochs": 10, "crop_scale": [0.25, 1.0], "save_strategy": "no",
+    "monitor_points": 1, "patience": 0, "num_train_epochs": 20, "crop_scale": [0.25, 1.0], "save_strategy": "no",
     "eval_fraction": 0.01, "leakage": "allow", "near_duplicates": False,
 }  # fmt: skip
 
