@@ -3,7 +3,7 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 JOBS   ?= 2
-EXTRAS ?= demo,test,report,vectors
+EXTRAS ?= demo,image,test,report,vectors
 
 VENV := .venv
 BIN  := $(VENV)/bin

@@ -18,7 +18,7 @@ from hf_ssl.config import DataOptions, Resolved
 from hf_ssl.data import DomainData, load_data
 from hf_ssl.errors import ConfigError, DataError
 from hf_ssl.load_report import shortened
-from hf_ssl.models import LoadReport, check_vocabulary, load_model, quiet
+from hf_ssl.models import LoadReport, check_vocabulary, quiet
 from hf_ssl.recipe import resolve_stage
 from hf_ssl.run import RunDir, inputs_hash, say, write_json
 from hf_ssl.tasks.base import Task, TaskRows
@@ -39,6 +39,7 @@ TASK_OF = {
     "regression": "regression",
     "tags": "token-classification",
     "future": "forecasting",
+    "mask": "segmentation",
 }
 
 
@@ -198,10 +199,12 @@ def build_objective(
 ) -> tuple[Objective, LoadReport, Extension | None]:
     """Load the checkpoint for an objective, prove it, add new words and wrap it with adapters when asked."""
     kind = plugins.find("objectives", config.objective or modality.default_objective)
-    if modality.name not in kind.modalities:
-        raise ConfigError(f"{config.objective} works on {', '.join(sorted(kind.modalities))}, not on {modality.name}.")
-    options = modality.model_options(model_id, pool, kind.auto_class)
-    loaded, report = load_model(model_id, kind.auto_class, revision=revision, dtype=config.dtype, **options)
+    if not kind.fits(modality):
+        works = ", ".join(sorted(kind.modalities)) if kind.modalities else "kinds of data with random views"
+        raise ConfigError(f"{config.objective} works on {works}, not on {modality.name}.")
+    loaded, report = modality.load_model(
+        model_id, kind.auto_class, dataset=pool, revision=revision, dtype=config.dtype
+    )  # fmt: skip
     model: Any = loaded
     processor = modality.load_processor(model_id, revision)
     if modality.processor == "text":
@@ -253,7 +256,7 @@ def build_task(name: str | None, plugin: dict[str, Any], modality: Modality, dat
     Raises:
         DataError: there are no labels, or they are not what the task needs.
     """
-    name = name or TASK_OF.get(str(data.label_kind))
+    given, name = name, name or TASK_OF.get(str(data.label_kind))
     if name is None or "train" not in data:
         raise DataError(f"There are no labels to learn from; the splits are {', '.join(data)}. Give --label_column.")
     kind = plugins.find("tasks", name)
@@ -266,6 +269,12 @@ def build_task(name: str | None, plugin: dict[str, Any], modality: Modality, dat
         raise DataError(
             f"{name} needs labels of kind {kind.label_kind!r}, the data have {data.label_kind!r}. See --label_kind."
         )
+    if given is None:  # the options were resolved as classification's, before the labels were seen
+        plugin = {
+            key: value
+            for key, value in plugin.items()
+            if key in {item.name for item in dataclasses.fields(kind.Config)}
+        }
     task = kind(kind.Config(**plugin), modality)
     task.fit_labels(data["train"], data.label_names)
     return task

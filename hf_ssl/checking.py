@@ -29,7 +29,6 @@ from hf_ssl.data import DomainData, labelled_subset
 from hf_ssl.errors import ConfigError
 from hf_ssl.fitting import Fit, fit_task, open_pool
 from hf_ssl.modalities.base import Modality
-from hf_ssl.models import load_model
 from hf_ssl.recipe import plan, resolve_stage
 from hf_ssl.run import RunDir, say
 from hf_ssl.tasks.base import Task, TaskModule
@@ -144,11 +143,9 @@ def _try_finetune(look: Look) -> dict[str, Any]:
 
 def _try_evaluate(look: Look) -> dict[str, Any]:
     task = look.task()
-    options = {
-        **task.model_options(),
-        **look.modality.model_options(look.start[0], look.data["train"], task.auto_class),
-    }
-    model, _ = load_model(look.start[0], task.auto_class, revision=look.start[1], **options)
+    model, _ = look.modality.load_model(
+        look.start[0], task.auto_class, dataset=look.data["train"], revision=look.start[1], **task.model_options()
+    )
     processor = look.modality.load_processor(*look.start)
     args = arguments(look.folder, seed=0, defaults=dict(task.training_defaults), overrides={})
     seconds = _seconds_to_predict(TaskModule(model, task, processor), look, args)
@@ -178,8 +175,8 @@ def _try_compare(look: Look) -> dict[str, Any]:
 def _try_embed(look: Look, splits: list[str] | None = None) -> dict[str, Any]:
     options = {name: getattr(look.config, name, None) for name in ("pooling", "max_length")}
     splits = splits or ([look.config.split] if look.config.split else list(look.data))
-    own = look.modality.model_options(look.start[0], next(iter(look.data.values())), "AutoModel")
-    model, _ = load_model(look.start[0], "AutoModel", revision=look.start[1], **own)
+    some = next(iter(look.data.values()))
+    model, _ = look.modality.load_model(look.start[0], "AutoModel", dataset=some, revision=look.start[1])
     processor = look.modality.load_processor(*look.start)
     split = look.data["train" if "train" in look.data else "unlabeled"]
     values = inputs_of(split.select(range(min(SAMPLE, len(split)))), look.modality)

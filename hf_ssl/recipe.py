@@ -29,8 +29,9 @@ def plan(recipe: dict[str, Any]) -> dict[str, dict[str, Any]]:
         resolve(next(iter(sections)), stray)  # raises, naming each one and its nearest
     planned = {}
     for stage, given in sections.items():
-        # After a pre-training in the same recipe, its result is the model, not the checkpoint it started from.
+        # After an earlier stage in the same recipe, its result is the model, not the checkpoint it started from.
         later = "pretrain" in sections and stage in ("finetune", "evaluate", "embed")
+        later |= "finetune" in sections and stage == "evaluate"
         passed = {"model", "revision"} if later else set()
         planned[stage] = {**{key: value for key, value in shared.items() if key in known[stage] - passed}, **given}
     return planned

@@ -33,7 +33,7 @@ from hf_ssl.data import labelled_subset, open_test
 from hf_ssl.embedding import embed, search
 from hf_ssl.evaluation.monitor import Monitor, mean_loss
 from hf_ssl.fitting import fit_task, open_pool
-from hf_ssl.models import load_model
+from hf_ssl.objectives.base import ViewRows, view_pairs
 from hf_ssl.pushing import push
 from hf_ssl.recipe import plan, resolve_stage
 from hf_ssl.run import remove, say, write_json
@@ -150,7 +150,7 @@ def finetune(**options: Any) -> StageResult:
         entry["outputs"] = {
             "model": str(folder / "model"),
             "task": task_name(config, data),
-            "task_options": plugin,
+            "task_options": dataclasses.asdict(task.config),
         }
         say(f"finetune: {_numbers(entry['metrics'].get('validation', {}))}. Model: {folder / 'model'}")
     return StageResult(folder, entry["metrics"])
@@ -170,7 +170,7 @@ def evaluate(**options: Any) -> StageResult:
     with opening.running() as (entry, folder):
         task = build_task(config.task or tuned["task"], tuned["task_options"], modality, data)
         model_id = str(config.model or tuned["model"])
-        model, _ = load_model(model_id, task.auto_class, **task.model_options())
+        model, _ = modality.load_model(model_id, task.auto_class, **task.model_options())
         processor = modality.load_processor(model_id)
         split = open_test(data, f"evaluate {config.output}") if config.split == "test" else data[config.split]
         from hf_ssl.tasks.base import TaskModule
@@ -230,6 +230,9 @@ def _monitor(
             objective.backbone, objective.processor, values, pooling=pooling, max_length=128, bf16=args.bf16
         )
 
+    def two_views() -> tuple[np.ndarray, np.ndarray]:
+        return view_pairs(objective, held_rows, pooling, config.monitor_examples, args.bf16)
+
     labelled, targets = None, None
     if data.label_kind == "class" and "train" in data:
         labelled, targets = data["train"][modality.column][:2000], np.asarray(data["train"]["label"])[:2000]
@@ -240,6 +243,7 @@ def _monitor(
         objective, folder, embed=lambda: features(sample),
         evaluate=lambda: mean_loss(objective, held_rows, args.per_device_train_batch_size, args.bf16),
         embed_labelled=(lambda: features(labelled)) if labelled is not None else None, targets=targets,
+        embed_views=two_views if isinstance(held_rows, ViewRows) else None,
         points=config.monitor_points, keep=config.keep, patience=config.patience, seed=config.seed, resume=config.resume,
     )  # fmt: skip
 

@@ -20,7 +20,9 @@ from tokenizers.processors import TemplateProcessing
 from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 
 TEXT = ("bert", "roberta", "distilbert", "modernbert", "albert", "mpnet", "deberta-v2", "electra")
-IMAGE = ("vit", "dinov2")
+IMAGE = ("vit", "dinov2", "resnet", "convnext", "swin")
+SEGMENTATION = ("segformer",)
+PRETRAINING = ("vit_mae",)
 AUDIO = ("whisper", "wav2vec2")
 TIMESERIES = ("patchtst",)
 
@@ -150,9 +152,27 @@ def tiny_config(
         fields = {"dim": hidden, "n_layers": layers, "n_heads": HEADS, "hidden_dim": 2 * hidden}
     if arch in TEXT:
         fields |= _text_fields(arch, hidden, vocab_size)
-    elif arch in IMAGE:
+    elif arch == "segformer":
+        fields = {"num_channels": 3, "num_encoder_blocks": 2, "depths": [1, 1], "sr_ratios": [2, 1]}
+        fields |= {"hidden_sizes": [hidden // 2, hidden], "num_attention_heads": [1, 2], "mlp_ratios": [2, 2]}
+        fields |= {"patch_sizes": [7, 3], "strides": [4, 2], "decoder_hidden_size": hidden, "drop_path_rate": 0.0}
+    elif arch in ("resnet", "convnext"):
+        fields = {"num_channels": 3, "hidden_sizes": [hidden // 2, hidden], "depths": [1, 1]}
+        fields |= {"embedding_size": hidden // 2, "layer_type": "basic"} if arch == "resnet" else {"num_stages": 2}
+    elif arch == "swin":
+        fields = {"image_size": 32, "patch_size": 4, "embed_dim": hidden // 2, "depths": [1, 1], "num_heads": [2, 4]}
+        fields |= {"window_size": 4, "mlp_ratio": 2.0}
+    elif arch in IMAGE + PRETRAINING:
         fields |= {"image_size": 32, "patch_size": 8, "num_channels": 3}
         fields |= {"mlp_ratio": 2} if arch == "dinov2" else {}
+        if arch == "vit_mae":
+            fields |= {
+                "initializer_range": 0.2,
+                "decoder_hidden_size": 32,
+                "decoder_num_hidden_layers": 1,
+                "decoder_num_attention_heads": 2,
+            }
+            fields |= {"decoder_intermediate_size": 32}
     elif arch == "whisper":
         fields = {
             "d_model": hidden,
@@ -237,6 +257,8 @@ def _text_fields(arch: str, hidden: int, vocab_size: int | None) -> dict[str, An
 
 def default_auto_class(arch: str) -> str:
     """The class a released checkpoint of this family is saved from."""
+    if arch == "vit_mae":
+        return "ViTMAEForPreTraining"
     return "AutoModelForMaskedLM" if arch in TEXT else "AutoModel"
 
 
@@ -252,7 +274,8 @@ def tiny_model(arch: str, auto_class: str | None = None, *, seed: int = 0, **ove
     config = tiny_config(arch, **overrides)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = getattr(transformers, auto_class or default_auto_class(arch)).from_config(config)
+        kind = getattr(transformers, auto_class or default_auto_class(arch))
+        model = kind.from_config(config) if hasattr(kind, "from_config") else kind(config)
     return model.eval()
 
 
@@ -267,8 +290,10 @@ def tiny_processor(arch: str) -> Any:
     """Tokenizer, image processor or feature extractor; None for a family that has none."""
     if arch in TEXT:
         return tiny_tokenizer(arch)
-    if arch in IMAGE:
+    if arch in IMAGE + PRETRAINING + SEGMENTATION:
         size = {"height": 32, "width": 32}
+        if arch in SEGMENTATION:
+            return transformers.SegformerImageProcessor(size=size, image_mean=[0.5] * 3, image_std=[0.5] * 3)
         return transformers.ViTImageProcessor(size=size, image_mean=[0.5] * 3, image_std=[0.5] * 3)
     if arch == "whisper":
         return transformers.WhisperFeatureExtractor(feature_size=80, chunk_length=2)

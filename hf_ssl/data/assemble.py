@@ -130,7 +130,13 @@ def split_off(
         seed=fractions.seed,
         ledger=ledger,
     )
-    ways = {"class": "by class", "multilabel": "by rarest label", "regression": "by quintile", "tags": "at random"}
+    ways = {
+        "class": "by class",
+        "multilabel": "by rarest label",
+        "regression": "by quintile",
+        "tags": "at random",
+        "mask": "at random",
+    }
     way = "in whole groups" if train.groups else ways[encoded.kind]
     ledger.decide(f"{' and '.join(lacking)} split off from {len(train):,} labelled rows {way}, seed {fractions.seed}")
     return {**splits, **{name: train.take(chosen) for name, chosen in rows.items()}}
@@ -237,7 +243,7 @@ def _describe(rows: Rows, canonicalise: Canonicaliser) -> dict[str, Any]:
 
 def _class_counts(splits: dict[str, Rows], kind: str | None) -> dict[str, dict[str, int]]:
     """Examples of every class (of every tag: words) per labelled split."""
-    if kind in {None, "regression"}:
+    if kind in {None, "regression", "mask"}:
         return {}
     counts = {}
     for split, rows in splits.items():

@@ -13,7 +13,7 @@ import numpy as np
 from hf_ssl.data.report import Ledger
 from hf_ssl.errors import DataError, nearest
 
-KINDS = ("class", "multilabel", "regression", "tags")
+KINDS = ("class", "multilabel", "regression", "tags", "mask")
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,15 @@ class Encoding:
             return datasets.ClassLabel(names=list(self.names))
         if self.kind == "tags":
             return datasets.List(datasets.ClassLabel(names=list(self.names)))
+        if self.kind == "mask":
+            return datasets.Image(decode=False)
         value = datasets.Value("float32")
         return datasets.List(value) if self.kind == "multilabel" else value
 
     def encode(self, labels: Iterable[Any]) -> list[Any]:
         """Named labels to numbers; None stays None."""
         number = {name: place for place, name in enumerate(self.names)}
-        if self.kind == "regression":
+        if self.kind in {"regression", "mask"}:
             return list(labels)
         if self.kind == "class":
             return [None if label is None else number[label] for label in labels]
@@ -89,6 +91,9 @@ def resolve_kind(labels: Iterable[Any], given: str | None, ledger: Ledger) -> st
     if all(isinstance(label, (list, tuple, np.ndarray)) for label in present):
         ledger.decide("label_kind=multilabel, because the labels are lists")
         return "multilabel"
+    if present and all(isinstance(label, dict) and {"bytes", "path"} <= label.keys() for label in present):
+        ledger.decide("label_kind=mask, because the labels are pictures")
+        return "mask"
     if any(isinstance(label, (float, np.floating)) for label in present):
         raise DataError(
             "The labels are floating-point numbers, which leaves open what they mean: say label_kind='regression' for "
@@ -118,6 +123,8 @@ def named_labels(labels: Sequence[Any], kind: str) -> list[Any]:
     """
     if kind == "class":
         return [None if label is None else _name(label, kind) for label in labels]
+    if kind == "mask":
+        return list(labels)
     if kind == "regression":
         return [None if label is None else _amount(label) for label in labels]
     rows = [None if label is None else _as_list(label, kind) for label in labels]
@@ -131,7 +138,7 @@ def encoding_of(labels: Iterable[Any], kind: str, given_names: Sequence[list[str
 
     A `ClassLabel` that all parts share keeps its own order.
     """
-    if kind == "regression":
+    if kind in {"regression", "mask"}:
         return Encoding(kind)
     present = [label for label in labels if label is not None]
     found = set(present) if kind == "class" else {name for row in present for name in row}

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from hf_ssl.data.columns import Rows
+from hf_ssl.data.look_alike import LookIndex
 from hf_ssl.data.near import NearIndex, hash_pieces, search_all
 from hf_ssl.data.report import MAX_LISTED, Ledger
 from hf_ssl.errors import DataError, nearest
@@ -151,9 +152,13 @@ def _add_near(
     threshold: float,
     ledger: Ledger,
 ) -> None:
-    indexes: dict[str, NearIndex] = {}
+    indexes: dict[str, Any] = {}
+    bits = getattr(modality, "near_bits", None)
     for held_out in sorted({against for _, against in found}):
         targets = list(_pieces(splits[held_out], values, modality))
+        if bits is not None:
+            indexes[held_out] = LookIndex(targets, bits)
+            continue
         if targets and all(pieces is None for pieces in targets):
             ledger.decide(f"{modality.name} has no near-duplicate check: only exact copies were looked for")
             return
@@ -163,12 +168,16 @@ def _add_near(
         if not searched:
             continue
         known = indexes[split].targets if split in indexes else _pieces(splits[split], values, modality)
-        for held_out, rows in search_all(searched, (NOTHING if p is None else p for p in known)).items():
+        queries = known if bits is not None else (NOTHING if p is None else p for p in known)
+        for held_out, rows in search_all(searched, queries).items():
             exact = set(found[split, held_out]["exact"])
             found[split, held_out]["near"] = [row for row in rows if row not in exact]
 
 
 def _pieces(rows: Rows, values: Values, modality: Any) -> Iterator[np.ndarray | None]:
+    if getattr(modality, "near_bits", None) is not None:
+        yield from (modality.signature(value[0]) for value in values(rows.dataset))
+        return
     for value in values(rows.dataset):
         sets = [modality.shingles(part) for part in value]
         if any(pieces is None for pieces in sets):

@@ -39,7 +39,7 @@ def load_data(
     tokens_column: str | None = None,
     tags_column: str | None = None,
     keep_columns: Sequence[str] = (),
-    label_kind: Literal["class", "multilabel", "regression", "tags"] | None = None,
+    label_kind: Literal["class", "multilabel", "regression", "tags", "mask"] | None = None,
     validation_fraction: float = 0.1,
     test_fraction: float = 0.2,
     seed: int = 0,
@@ -83,7 +83,8 @@ def load_data(
         id_column: the user's own row ids; otherwise ids derive from the content.
         tokens_column, tags_column: words and their tags, for token classification.
         keep_columns: further columns to keep under their names; all others are left out.
-        label_kind: `"class"`, `"multilabel"` (lists, or text such as `a|b`), `"regression"` or `"tags"`.
+        label_kind: `"class"`, `"multilabel"` (lists, or text such as `a|b`), `"regression"`, `"tags"` or `"mask"`
+            (a picture of class numbers).
         validation_fraction, test_fraction: parts of the labelled rows for a split that the source lacks; 0 makes none.
         seed: seed of splits and samples.
         dedup: remove repeated rows from the pool and train.

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -101,7 +101,7 @@ def minhash(pieces: np.ndarray) -> MinHash:
     return signature
 
 
-def search_all(indexes: Mapping[str, NearIndex], queries: Iterable[np.ndarray]) -> dict[str, list[int]]:
+def search_all(indexes: Mapping[str, Any], queries: Iterable[np.ndarray | None]) -> dict[str, list[int]]:
     """Queries that match each index; every query's pieces are made once and only a few thousand are held at a time."""
     stream = iter(queries)
     found: dict[str, list[int]] = {name: [] for name in indexes}

@@ -65,10 +65,24 @@ def read_source(source: Any, how: Reading) -> list[Part]:
         DataError: nothing is there, or it is of no known kind.
     """
     parts = _read(source, how)
+    for part in parts:
+        part.dataset = how.modality.adopt(part.dataset, _folders_of(source))
     if not parts or not any(len(part.dataset) for part in parts):
         bad = "".join(f"\n  {item['path']}: {item['reason']}" for item in how.ledger.quarantined[:5])
         raise DataError(f"{describe_source(source)} holds no rows.{bad}")
     return [_sample(part, how) for part in parts if len(part.dataset)]
+
+
+def _folders_of(source: Any) -> list[Path]:
+    """Where relative paths inside a source may begin: its folder, and the folders of its tables."""
+    if isinstance(source, (str, Path)) and (Path(source).expanduser().exists() or on_disk.is_pattern(str(source))):
+        root, found = on_disk.find_files(source)
+    elif isinstance(source, (list, tuple)) and source and all(isinstance(item, Path) for item in source):
+        root, found = Path(_common_root(list(source))), list(source)
+    else:
+        return []
+    tables = {file.parent for file in found if on_disk.suffix(file) in on_disk.TABLES}
+    return [root, *sorted(tables)]
 
 
 def describe_source(source: Any) -> str:
@@ -91,6 +105,7 @@ def _read(source: Any, how: Reading) -> list[Part]:
     if isinstance(source, datasets.Dataset):
         return [Part(None, source, "Dataset")]
     if isinstance(source, datasets.IterableDataset):
+        source = how.modality.adopt(source)
         return [Part(None, _take(source, how, "the stream", source.features), "stream")]
     if isinstance(source, Mapping):
         return _read_mapping(source, how)
@@ -155,6 +170,7 @@ def _read_mapping(source: Mapping[Any, Any], how: Reading) -> list[Part]:
     parts = []
     for name, value in source.items():
         if isinstance(value, datasets.IterableDataset):
+            value = how.modality.adopt(value)
             value = _take(value, how, f"the stream {name!r}", value.features)
         parts.append(Part(_known_split(str(name), how), value, str(name)))
     return parts
@@ -235,7 +251,8 @@ def _table_parts(root: Path, files: list[Path], how: Reading) -> list[Part]:
 def _raw_parts(root: Path, files: list[Path], how: Reading) -> list[Part]:
     """One row per file (or line). Folders between the split's and the file are classes when they look like classes."""
     names_splits = bool(files) and all(on_disk.stem(file).lower() in on_disk.SPLIT_NAMES for file in files)
-    modality, by_stem = how.modality, how.txt == "lines" or names_splits
+    contained = bool(files) and all(on_disk.suffix(file) in how.modality.containers for file in files)
+    modality, by_stem = how.modality, how.txt == "lines" or names_splits or contained
     if names_splits and how.txt == "file" and modality.name == "text":
         how.ledger.decide("files are called train, test ...: read one example per line, not one per file")
         modality = type(modality)(replace(modality.config, txt="lines"))

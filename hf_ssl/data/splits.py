@@ -83,7 +83,7 @@ def check_labels(kind: str, labels: dict[str, Sequence[Any]], ledger: Ledger) ->
     Raises:
         DataError: one class only, or a class that `train` has no example of.
     """
-    if kind == "regression" or "train" not in labels:
+    if kind in {"regression", "mask"} or "train" not in labels:
         return
     names = {split: _names_in(kind, rows) for split, rows in labels.items()}
     known = names["train"]

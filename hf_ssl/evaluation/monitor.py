@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from hf_ssl.errors import TrainingError
-from hf_ssl.evaluation.health import collapsed, health
+from hf_ssl.evaluation.health import alignment, collapsed, health
 from hf_ssl.evaluation.probe_scores import ProbeScore, cross_validated_probe, paired_difference
 from hf_ssl.run import append_jsonl, say
 from hf_ssl.trainable import Trainable
@@ -34,6 +34,7 @@ class Monitor:
         embed: gives the features of the health examples.
         evaluate: gives the objective's mean loss on held-out data, and its metrics.
         embed_labelled, targets, problem_type: features and targets of the labelled training split, when there is one.
+        embed_views: gives the features of two random views of the health examples, for their alignment.
         points: number of measurements after step 0.
         keep: `"best"` or `"last"`.
         patience: stop after so many measurements in a row that are clearly worse than the start.
@@ -50,6 +51,7 @@ class Monitor:
         embed_labelled: Callable[[], np.ndarray] | None = None,
         targets: np.ndarray | None = None,
         problem_type: str = "single_label_classification",
+        embed_views: Callable[[], tuple[np.ndarray, np.ndarray]] | None = None,
         points: int = 5,
         keep: str = "best",
         patience: int = 2,
@@ -59,6 +61,7 @@ class Monitor:
         self.module, self.folder = module, folder
         self.embed, self.evaluate = embed, evaluate
         self.embed_labelled, self.targets, self.problem_type = embed_labelled, targets, problem_type
+        self.embed_views = embed_views
         self.points, self.keep, self.patience, self.seed = points, keep, patience, seed
         self.history: list[dict[str, Any]] = []
         self.best_step = 0
@@ -104,6 +107,8 @@ class Monitor:
         features = self.embed()
         numbers = health(features, self._start_features if step else features)
         record: dict[str, Any] = {"step": step, "of": total, **self.evaluate(), **numbers}
+        if self.embed_views is not None:
+            record["alignment"] = alignment(*self.embed_views())
         probe = self._probe(record, first=step == 0)
         if step == 0:
             self._start_features, self._start_probe = features, probe
@@ -112,6 +117,7 @@ class Monitor:
         self.history.append(record)
         append_jsonl(self._log, record)
         reason = collapsed(numbers, self._start_health if step else None)
+        reason = reason or self.module.trouble(record, self.history[0] if step else None)
         if step == 0:
             self._start_health = numbers
         self._keep_if_best(record)

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     import datasets
     import torch
     from torch import nn
+    from transformers import PreTrainedModel
+
+    from hf_ssl.models import LoadReport
 
 
 class Modality:
@@ -34,6 +37,9 @@ class Modality:
         pipeline_tag: the transformers pipeline that serves such a model, if there is one.
         learning_rate: that of full fine-tuning; adapters take a multiple of it.
         baseline: name of the cheap baseline in a comparison (`baseline_features`), or None.
+        containers: suffixes among `suffixes` whose files hold many examples, so that their own name may say the split.
+        near_bits: near-duplicates are found by `signature`, as those that differ in at most so many bits; None: by
+            `shingles`.
         Config: dataclass of its own options; they are options of every stage and of `load_data`.
 
     Args:
@@ -50,6 +56,8 @@ class Modality:
     pipeline_tag: ClassVar[str | None] = None
     baseline: ClassVar[str | None] = None
     learning_rate: ClassVar[float] = 2e-5
+    containers: ClassVar[tuple[str, ...]] = ()
+    near_bits: ClassVar[int | None] = None
 
     @dataclass
     class Config:
@@ -112,6 +120,15 @@ class Modality:
         """At most so many values to embed, for the health of a model in training."""
         return list(dataset[self.column][:count])
 
+    def adopt(self, dataset: Any, folders: Sequence[Path] = ()) -> Any:
+        """Bring a dataset (or a stream) that is no raw file into the form the column has, such as paths to files.
+
+        Args:
+            dataset: a `datasets.Dataset` or `IterableDataset`, of a table, of memory or of the Hub.
+            folders: where relative paths may begin.
+        """
+        return dataset
+
     def problem(self, value: Any) -> str | None:
         """Why a value is unusable, or None when it is fine."""
         return None
@@ -123,6 +140,10 @@ class Modality:
     def shingles(self, value: Any) -> set[str] | None:
         """Pieces compared to find near-duplicates, or None when this kind of data has no such check."""
         return None
+
+    def signature(self, value: Any) -> np.ndarray | None:
+        """256 hash bits and a thumbnail, `(words,)` uint64 (`hf_ssl.data.look_alike.LookIndex`); None: looks like nothing."""
+        raise NotImplementedError(f"{type(self).__name__} has no signature")
 
     def describe(self, dataset: datasets.Dataset) -> dict[str, Any]:
         """Numbers for the data report."""
@@ -146,6 +167,22 @@ class Modality:
         return None if self.baseline is None else self.baseline_features(values)
 
     # -- model side -------------------------------------------------------------------------------------------------
+
+    def load_model(
+        self, model_id: str, auto_class: str = "AutoModel", *, dataset: Any = None, **options: Any
+    ) -> tuple[PreTrainedModel, LoadReport]:
+        """`hf_ssl.models.load_model`, with what the data ask of the model (number of channels …) put into it.
+
+        Args:
+            model_id: Hub id or local folder.
+            auto_class: transformers class.
+            dataset: a split that the model is for.
+            options: of `hf_ssl.models.load_model`.
+        """
+        from hf_ssl import models
+
+        own = {} if dataset is None else self.model_options(model_id, dataset, auto_class)
+        return models.load_model(model_id, auto_class, **{**options, **own})
 
     def load_processor(self, model_id: str, revision: str | None = None) -> Any:
         """The tokenizer, image processor or feature extractor that belongs to a checkpoint (None when there is none)."""
@@ -201,6 +238,35 @@ class Modality:
             is no pipeline, and the model is then tried on tensors alone.
         """
         return []
+
+    # -- random views, for objectives that compare them -------------------------------------------------------------
+
+    @property
+    def has_views(self) -> bool:
+        """Whether `views` is there."""
+        return type(self).views is not Modality.views
+
+    def view_store(self, processor: Any, values: Sequence[Any], recipe: str) -> Sequence[Any]:
+        """Content of every value, read once, in the form that views are cut from."""
+        raise NotImplementedError(f"{type(self).__name__} has no views")
+
+    def views(
+        self, processor: Any, items: Sequence[Any], rngs: Sequence[np.random.Generator], recipe: str, multiple: int = 1
+    ) -> list[dict[str, torch.Tensor]]:
+        """Random views of items of `view_store`.
+
+        Args:
+            processor: the checkpoint's.
+            items: of `view_store`.
+            rngs: one generator per item: all random choices about an item come from its own.
+            recipe: name of the objective, whose habits the views follow.
+            multiple: lengths (sides) of views are multiples of it, such as a patch size.
+
+        Returns:
+            One batch of model inputs per group of views that have one shape, each `(views * items, ...)`: all first
+            views, then all second ones. Contrastive objectives use the first group.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no views")
 
     def embed(
         self,

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 import torch
 from torch import nn
 from torch.utils.data import Dataset
 
 from hf_ssl import anatomy
+from hf_ssl.modalities.base import example_rng
 from hf_ssl.trainable import Trainable
 
 if TYPE_CHECKING:
@@ -49,15 +51,36 @@ class Rows(Dataset):
         raise NotImplementedError(f"{type(self).__name__} has no rows")
 
 
+class ViewRows(Rows):
+    """Content of every example, kept as views are cut from it, and a generator for each."""
+
+    def __init__(
+        self, objective: Objective, dataset: datasets.Dataset, recipe: str, *, seed: int, training: bool
+    ) -> None:
+        super().__init__(seed, training)
+        modality = objective.modality
+        keys = dataset["id"] if "id" in dataset.column_names else range(len(dataset))
+        self.keys = [str(key) for key in keys]
+        self.recipe = recipe
+        self.store = modality.view_store(objective.processor, dataset[modality.column], recipe)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __getitem__(self, index: int) -> tuple[Any, np.random.Generator]:
+        return self.store[index], example_rng(self.seed, self.key, self.keys[index])
+
+
 class Objective(Trainable):
     """Base class of `mlm`, `simcse`, `tsdae` … and of your own objective.
 
     A subclass is one file in this folder (or any class, given as `package.module:Class`).
 
     Attributes:
-        modalities: names of the modalities it works on.
+        modalities: names of the modalities it works on; None: every one that has `views`.
         paper: where it comes from, for the model card.
         auto_class: the transformers class its model is loaded with.
+        export_class: the transformers class its result is loaded with (None: `auto_class`).
         Config: dataclass of its own options.
         training_defaults: `TrainingArguments` that suit it, used where the user says nothing.
 
@@ -68,9 +91,10 @@ class Objective(Trainable):
         config: an instance of `Config`.
     """
 
-    modalities: ClassVar[frozenset[str]]
+    modalities: ClassVar[frozenset[str] | None] = None
     paper: ClassVar[str]
     auto_class: ClassVar[str] = "AutoModel"
+    export_class: ClassVar[str | None] = None
     training_defaults: ClassVar[dict[str, Any]] = {}
 
     @dataclass
@@ -83,6 +107,12 @@ class Objective(Trainable):
         self.processor = processor
         self.modality = modality
         self.config = config
+        self.hold_statistics(anatomy.backbone(model)[1])
+
+    @classmethod
+    def fits(cls, modality: Modality) -> bool:
+        """Whether it works on a kind of data."""
+        return modality.has_views if cls.modalities is None else modality.name in cls.modalities
 
     def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> Rows:
         """The examples of the pool as rows to draw batches from."""
@@ -122,3 +152,39 @@ def bare_name(name: str) -> str:
     for prefix in ("model.", "base_model.model."):
         name = name.removeprefix(prefix)
     return name.replace(".base_layer.", ".").replace(".modules_to_save.default.", ".")
+
+
+@torch.no_grad()
+def probe_width(objective: Objective, pooling: str) -> int:
+    """Width of the backbone's pooled vector, found by running it once on an example made from its configuration."""
+    inputs = anatomy.example_inputs(objective.model, batch_size=1)
+    was_training = objective.model.training
+    objective.model.eval()
+    vectors = objective.modality.features(objective.backbone, inputs, pooling)
+    objective.model.train(was_training)
+    return int(vectors.shape[-1])
+
+
+@torch.inference_mode()
+def view_pairs(
+    objective: Objective, rows: ViewRows, pooling: str, limit: int, bf16: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Features of two random views of the first rows, `(rows, hidden)` each, from the backbone as it is now."""
+    device = next(objective.parameters()).device
+    backbone = objective.backbone
+    was_training = backbone.training
+    backbone.eval()
+    pairs: list[list[torch.Tensor]] = [[], []]
+    try:
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            for start in range(0, min(limit, len(rows)), 64):
+                chosen = [rows[index] for index in range(start, min(start + 64, limit, len(rows)))]
+                items, rngs = [item for item, _ in chosen], [rng for _, rng in chosen]
+                for side in pairs:  # the same generators go on, so the second view is another one
+                    views = objective.modality.views(objective.processor, items, rngs, rows.recipe)[0]
+                    first = {name: tensor[: len(chosen)].to(device) for name, tensor in views.items()}
+                    side.append(objective.modality.features(backbone, first, pooling).float().cpu())
+    finally:
+        backbone.train(was_training)
+    first, second = (torch.cat(side).numpy() for side in pairs)
+    return first, second

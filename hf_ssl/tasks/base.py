@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
-from hf_ssl.anatomy import unwrapped
+from hf_ssl.anatomy import backbone, in_backbone, unwrapped
 from hf_ssl.errors import ConfigError, DataError
 from hf_ssl.modalities.base import example_rng
 from hf_ssl.run import say
@@ -29,7 +29,7 @@ class Task:
 
     Attributes:
         modalities: names of the modalities it works on; None: every one that has a `labelled_class`.
-        label_kind: what `load_data` must find: `"class"`, `"multilabel"`, `"regression"` or `"tags"`.
+        label_kind: what `load_data` must find: `"class"`, `"multilabel"`, `"regression"`, `"tags"` or `"mask"`.
         label_column: canonical column of the labels.
         problem_type: what transformers is told; never guessed from a dtype.
         primary_metric: the number that early stopping and the comparison look at.
@@ -243,6 +243,7 @@ class TaskModule(Trainable):
         self.task = task
         self.processor = processor
         self.missing: frozenset[str] = frozenset()  # tensors that were not in the checkpoint
+        self.hold_statistics(backbone(model)[1])
 
     def count_units(self, batch: Mapping[str, torch.Tensor]) -> int:
         return len(next(iter(batch.values())))
@@ -285,8 +286,11 @@ def counted(amounts: Sequence[float]) -> torch.Tensor:
 def last_linear(model: nn.Module) -> nn.Linear | None:
     """The linear layer that produces the logits: the last one outside the backbone."""
     inner: Any = unwrapped(model)
-    backbone = {id(module) for module in inner.base_model.modules()} if inner.base_model is not inner else set()
-    found = [module for module in inner.modules() if isinstance(module, nn.Linear) and id(module) not in backbone]
+    inside = in_backbone(inner)
+    named = [(name, module) for name, module in inner.named_modules() if isinstance(module, nn.Linear)]
+    found = [module for name, module in named if not inside(name)]
+    if not found and backbone(inner)[1] is inner:  # nothing but a backbone, as far as can be seen
+        found = [module for _, module in named]
     return found[-1] if found else None
 
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn import functional
 
-from hf_ssl.errors import DataError
+from hf_ssl.errors import ConfigError, DataError
 from hf_ssl.evaluation import metrics
 from hf_ssl.tasks.base import Task, TaskModule, TaskRows, head_inputs, last_linear
 
@@ -43,10 +44,15 @@ class Classification(Task):
         )
         focal_gamma: float = field(default=0.0, metadata={"help": "Focus on hard examples (0: plain cross-entropy)."})
         label_smoothing: float = field(default=0.0, metadata={"help": "Share of the target spread over all classes."})
+        mixup: float = field(
+            default=0.0, metadata={"help": "Pictures: mix pairs; parameter of the Beta draw, 0: off."}
+        )
+        cutmix: float = field(default=0.0, metadata={"help": "Pictures: paste a part of another, likewise."})
 
     def __init__(self, config: Any, modality: Any) -> None:
         super().__init__(config, modality)
         self.weights: torch.Tensor | None = None
+        self._mixture: tuple[torch.Tensor, float] | None = None
 
     def fit_labels(self, train: datasets.Dataset, label_names: Sequence[str] | None = None) -> None:
         super().fit_labels(train)
@@ -62,7 +68,20 @@ class Classification(Task):
             inverse = np.where(counts > 0, counts.sum() / np.maximum(counts, 1) / (counts > 0).sum(), 0.0)
             self.weights = torch.tensor(inverse, dtype=torch.float32)
 
+    def forward(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        self._mixture = None
+        if model.training and (self.config.mixup or self.config.cutmix):
+            inputs, self._mixture = mixed(inputs, self.config.mixup, self.config.cutmix)
+        return super().forward(model, inputs)
+
     def loss(self, logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, int]:
+        terms = self._terms(logits, labels)
+        if self._mixture is not None:
+            other, share = self._mixture
+            terms = share * terms + (1 - share) * self._terms(logits, labels[other])
+        return terms.sum(), len(labels)
+
+    def _terms(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         weights = self.weights.to(logits.device) if self.weights is not None else None
         terms = functional.cross_entropy(
             logits, labels, weight=weights, reduction="none", label_smoothing=self.config.label_smoothing
@@ -70,7 +89,7 @@ class Classification(Task):
         if self.config.focal_gamma:
             chance = torch.softmax(logits, dim=-1).gather(1, labels.unsqueeze(1)).squeeze(1)
             terms = terms * (1 - chance) ** self.config.focal_gamma
-        return terms.sum(), len(labels)
+        return terms
 
     def soft_loss(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """The same loss with a weight for every class: one-hot targets give `loss`."""
@@ -107,6 +126,40 @@ class Classification(Task):
             layer.weight.copy_(torch.from_numpy(weight))
             layer.bias.copy_(torch.from_numpy(bias))
         return note
+
+
+def mixed(
+    inputs: dict[str, torch.Tensor], mixup: float, cutmix: float
+) -> tuple[dict[str, torch.Tensor], tuple[torch.Tensor, float]]:
+    """Mix every picture of a batch with another one (mixup, Zhang et al. 2018; cutmix, Yun et al. 2019).
+
+    Args:
+        inputs: with `pixel_values` `(batch, channels, height, width)`.
+        mixup, cutmix: parameter of the symmetric Beta distribution of the shares; where both are on, a coin decides.
+
+    Returns:
+        The mixed inputs, and who was mixed in `(batch,)` with the share of the original. Drawn from torch's global
+        generator, whose state is part of a checkpoint.
+
+    Raises:
+        ConfigError: the inputs are no pictures.
+    """
+    if "pixel_values" not in inputs:
+        raise ConfigError("mixup and cutmix are for pictures; set both to 0.")
+    pixels = inputs["pixel_values"]
+    cut = bool(cutmix) and (not mixup or bool(torch.rand(()) < 0.5))
+    concentration = torch.full((2,), cutmix if cut else mixup)
+    share = float(torch.distributions.Beta(*concentration).sample())
+    other = torch.randperm(len(pixels), device=pixels.device)
+    if not cut:
+        return {**inputs, "pixel_values": pixels.lerp(pixels[other], 1 - share)}, (other, share)
+    height, width = pixels.shape[-2:]
+    rows, columns = round(height * (1 - share) ** 0.5), round(width * (1 - share) ** 0.5)
+    top, left = (int(torch.randint(0, space + 1, ())) for space in (height - rows, width - columns))
+    pasted = pixels.clone()
+    area = (..., slice(top, top + rows), slice(left, left + columns))
+    pasted[area] = pixels[other][area]
+    return {**inputs, "pixel_values": pasted}, (other, 1 - rows * columns / (height * width))
 
 
 def fit_head(inputs: np.ndarray, labels: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray, str]:

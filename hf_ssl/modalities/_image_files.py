@@ -1,0 +1,341 @@
+"""From a file, bytes or array to pixels: every mode and bit depth, and a reason where that is not possible.
+
+Content travels as `{"bytes", "path"}` (what `datasets.Image(decode=False)` holds), so that a broken file is met here,
+where it can be reported, and not in the middle of an iteration. Arrays with any number of channels travel as `.npy`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import tarfile
+import threading
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hf_ssl.errors import require
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PilImage
+
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm")
+ARRAYS = (".npy",)
+DICOM = (".dcm", ".dicom")
+TAR = (".tar",)
+SIGNATURE_SIDE = 16
+FLAT = 4  # grey values: smaller steps are noise of compression in flat areas
+_NPY, _DICOM_MARK = b"\x93NUMPY", b"DICM"
+_DEEP_MODES = {"I;16", "I;16B", "I;16L", "I;16N", "I", "F"}
+
+
+class Unreadable(ValueError):
+    """Why a value is no usable image; the text goes into the quarantine list."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How pixels are made of a file.
+
+    Args:
+        background: grey value (0 to 255) put behind transparent pixels.
+        intensity: how more than 8 bits become 8: `"range"` stretches each image's own 0.5th to 99.5th percentile (the
+            12 bits of a scanner fill a fraction of 16), `"full"` divides by the type's range and keeps values
+            comparable between images.
+        max_megapixels: larger images are refused before they are decompressed.
+    """
+
+    background: int = 255
+    intensity: str = "range"
+    max_megapixels: float = 100.0
+
+
+@dataclass(frozen=True)
+class Glance:
+    """What one full decoding of an image tells, small enough to keep for every row.
+
+    Args:
+        problem: why it is unusable, or None.
+        key: hash of its pixels.
+        signature: perceptual hash and thumbnail, or None for an image without structure.
+    """
+
+    problem: str | None
+    key: str = ""
+    width: int = 0
+    height: int = 0
+    channels: int = 0
+    signature: np.ndarray | None = None
+
+
+def as_reference(value: Any) -> dict[str, Any]:
+    """`{"bytes", "path"}` of a picture, array, path or bytes.
+
+    Raises:
+        Unreadable: it is none of them.
+    """
+    if isinstance(value, Mapping) and {"bytes", "path"} & value.keys():
+        return {"bytes": value.get("bytes"), "path": value.get("path")}
+    if isinstance(value, (str, Path)):
+        return {"bytes": None, "path": str(value)}
+    if isinstance(value, bytes):
+        return {"bytes": value, "path": None}
+    if isinstance(value, (np.ndarray, list)):
+        array = np.asarray(value)
+        if array.dtype == object or array.ndim not in (2, 3):
+            raise Unreadable(f"not an image but an array of shape {array.shape}")
+        stream = io.BytesIO()
+        np.save(stream, array, allow_pickle=False)
+        return {"bytes": stream.getvalue(), "path": None}
+    if hasattr(value, "save") and hasattr(value, "mode"):
+        stream = io.BytesIO()
+        converted = {"PA": "RGBA", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB", "HSV": "RGB"}.get(value.mode)
+        value = value.convert(converted) if converted else value
+        value.save(stream, format="TIFF" if value.mode in {"I", "F", "CMYK", "LAB", "YCbCr"} else "PNG")
+        return {"bytes": stream.getvalue(), "path": None}
+    raise Unreadable(f"not an image but {type(value).__name__}")
+
+
+def identity(reference: Mapping[str, Any]) -> str:
+    """Names a reference's content without decoding it: the bytes' hash, or path, size and time of the file."""
+    if reference.get("bytes") is not None:
+        return hashlib.blake2b(reference["bytes"], digest_size=16).hexdigest()
+    try:
+        found = os.stat(str(reference.get("path")))
+    except OSError:
+        return f"missing {reference.get('path')}"
+    return f"{reference['path']} {found.st_size} {found.st_mtime_ns}"
+
+
+def pixels(value: Any, reading: Reading, at_least: int | None = None) -> np.ndarray:
+    """Decode to uint8 `(height, width, channels)`, 1 channel for grey, 3 for colour, or as many as an array has.
+
+    Args:
+        value: what `as_reference` takes.
+        reading: how.
+        at_least: a JPEG may be decoded at a half, quarter or eighth when both sides stay at least this long; the
+            decoder then skips most of its work.
+
+    Raises:
+        Unreadable: with the reason.
+    """
+    reference = as_reference(value)
+    content, path = reference["bytes"], reference["path"]
+    if content is None and path is None:
+        raise Unreadable("empty image reference")
+    try:
+        head = content[:132] if content is not None else _head(str(path))
+        stream = io.BytesIO(content) if content is not None else open(str(path), "rb")  # noqa: SIM115
+    except OSError as error:
+        raise Unreadable(f"not readable: {error}") from error
+    with stream:
+        if head[:6] == _NPY:
+            return _from_array(_load_array(stream), reading)
+        if head[128:132] == _DICOM_MARK:
+            return _from_dicom(stream, reading)
+        return _from_picture(stream, reading, at_least)
+
+
+def _head(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(132)
+
+
+def _load_array(stream: Any) -> np.ndarray:
+    try:
+        return np.load(stream, allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise Unreadable(f"not a plain numpy array: {error}") from error
+
+
+def _from_array(array: np.ndarray, reading: Reading) -> np.ndarray:
+    """Channels last, or first where only that makes sense (the first axis is the short one)."""
+    if array.ndim == 2:
+        array = array[..., None]
+    if array.ndim != 3 or array.size == 0:
+        raise Unreadable(f"an array of shape {array.shape} is no image (height, width, channels)")
+    if array.shape[0] < min(array.shape[1:]) and array.shape[0] <= 32:
+        array = np.moveaxis(array, 0, -1)
+    _refuse_bomb(array.shape[1], array.shape[0], reading)
+    return _to_8_bits(array, reading)
+
+
+def _from_picture(stream: Any, reading: Reading, at_least: int | None) -> np.ndarray:
+    pil = require("PIL.Image", "image")
+    operations = require("PIL.ImageOps", "image")
+    try:
+        with warnings.catch_warnings() if threading.current_thread() is threading.main_thread() else _nothing():
+            warnings.simplefilter("ignore", pil.DecompressionBombWarning)  # our own limit is stricter and reported
+            with pil.open(stream) as image:
+                _refuse_bomb(image.width, image.height, reading)
+                if at_least is not None and image.format == "JPEG":
+                    image.draft(image.mode, (at_least, at_least))
+                image.load()
+                upright = operations.exif_transpose(image)
+                return _from_mode(upright, reading)
+    except Unreadable:
+        raise
+    except pil.DecompressionBombError as error:
+        raise Unreadable(f"too large to decode safely: {error}") from error
+    except (OSError, SyntaxError, ValueError, EOFError, ArithmeticError, IndexError, TypeError, MemoryError) as error:
+        # Damaged headers surface as nearly any of Python's errors, depending on the format's parser.
+        raise Unreadable(f"not a readable image: {str(error).splitlines()[0] if str(error) else error!r}") from error
+
+
+class _nothing:
+    def __enter__(self) -> None:
+        """Warning filters are global: only the main thread changes them."""
+
+    def __exit__(self, *args: Any) -> None:
+        """Nothing to restore."""
+
+
+def _refuse_bomb(width: int, height: int, reading: Reading) -> None:
+    if width * height > reading.max_megapixels * 1e6:
+        raise Unreadable(f"{width} x {height} pixels, more than max_megapixels={reading.max_megapixels:g}")
+
+
+def _from_mode(image: PilImage, reading: Reading) -> np.ndarray:
+    if image.mode in _DEEP_MODES:
+        return _to_8_bits(np.asarray(image)[..., None], reading)
+    if image.mode in {"RGBA", "LA", "PA", "RGBa", "La"} or "transparency" in image.info:
+        pil = require("PIL.Image", "image")
+        flat = pil.new("RGBA", image.size, (reading.background,) * 3 + (255,))
+        image = pil.alpha_composite(flat, image.convert("RGBA")).convert("RGB")
+    elif image.mode in {"1", "L"}:
+        image = image.convert("L")
+    elif image.mode != "RGB":
+        image = image.convert("RGB")
+    array = np.asarray(image)
+    return array[..., None] if array.ndim == 2 else array
+
+
+def _to_8_bits(array: np.ndarray, reading: Reading) -> np.ndarray:
+    if array.dtype == np.uint8:
+        return array
+    if array.dtype == bool:
+        return array.astype(np.uint8) * 255
+    if not np.issubdtype(array.dtype, np.number):
+        raise Unreadable(f"pixels of type {array.dtype} are no numbers")
+    values = array.astype(np.float32)
+    finite = np.isfinite(values)
+    if not finite.all():
+        if not finite.any():
+            raise Unreadable("no pixel is a finite number")
+        values = np.where(finite, values, values[finite].min())
+    if reading.intensity == "full" and np.issubdtype(array.dtype, np.integer):
+        limits = np.iinfo(array.dtype if array.dtype.itemsize <= 2 else np.uint16)
+        low, high = float(max(limits.min, 0)), float(limits.max)
+    elif reading.intensity == "full":
+        low, high = 0.0, 1.0
+    else:
+        low, high = (float(edge) for edge in np.percentile(values, (0.5, 99.5)))
+    if high <= low:
+        low, high = float(values.min()), float(max(values.max(), values.min() + 1))
+    return (np.clip((values - low) / (high - low), 0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def _from_dicom(stream: Any, reading: Reading) -> np.ndarray:
+    """One frame, with the file's own slope, intercept and window applied; inverted where it says so."""
+    pydicom = require("pydicom", "dicom")
+    treatment = require("pydicom.pixels", "dicom")
+    try:
+        found = pydicom.dcmread(stream)
+        _refuse_bomb(int(found.Columns), int(found.Rows), reading)
+        if int(getattr(found, "NumberOfFrames", 1) or 1) > 1:
+            raise Unreadable(f"{found.NumberOfFrames} frames in one DICOM file; write each frame as an image")
+        array = found.pixel_array
+        if array.ndim == 2:
+            array = treatment.apply_voi_lut(treatment.apply_modality_lut(array, found), found)
+            if found.get("PhotometricInterpretation") == "MONOCHROME1":
+                array = array.max() - array
+    except Unreadable:
+        raise
+    except Exception as error:  # every codec behind pydicom has errors of its own; the file is quarantined with it
+        raise Unreadable(f"not a readable DICOM file: {error}") from error
+    return _to_8_bits(np.asarray(array) if array.ndim == 3 else np.asarray(array)[..., None], reading)
+
+
+def look(value: Any, reading: Reading) -> Glance:
+    """Decode once and keep what the data checks need."""
+    try:
+        array = pixels(value, reading)
+    except Unreadable as error:
+        return Glance(str(error))
+    height, width, channels = array.shape
+    grey = channels == 1 or (channels == 3 and _is_grey(array))
+    digest = hashlib.blake2b(f"{height} {width} {1 if grey else channels}".encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(array[..., :1] if grey else array).tobytes())
+    return Glance(None, digest.hexdigest(), width, height, channels, signature(array))
+
+
+def _is_grey(array: np.ndarray) -> bool:
+    return bool((array[..., 0] == array[..., 1]).all() and (array[..., 0] == array[..., 2]).all())
+
+
+def signature(array: np.ndarray) -> np.ndarray | None:
+    """256-bit difference hash and the thumbnail it was made from, `(38,)` uint64 (see `hf_ssl.data.look_alike.LookIndex`).
+
+    The hash says for each cell of a 16 x 17 thumbnail whether its right neighbour is clearly brighter; it survives another
+    size, compression, brightness and a slight blur with a few bits changed. None for images without structure, which
+    would all look alike. (dHash, N. Krawetz 2013, "Kind of like that".)
+    """
+    pil = require("PIL.Image", "image")
+    luminance = array[..., 0] if array.shape[2] == 1 else array[..., :3].mean(axis=2).astype(np.uint8)
+    small = pil.fromarray(np.ascontiguousarray(luminance)).resize((SIGNATURE_SIDE + 1, SIGNATURE_SIDE), pil.BOX)
+    cells = np.asarray(small)
+    if cells.std() < 2:
+        return None
+    bits = np.packbits(cells[:, 1:].astype(int) > cells[:, :-1].astype(int) + FLAT)
+    return np.concatenate([bits, cells.ravel()]).view(np.uint64)
+
+
+def read_tar(file: Path, quarantine: list[dict[str, str]]) -> Iterator[dict[str, Any]]:
+    """Examples of a WebDataset shard: members that share a name up to the first dot belong together.
+
+    An image member becomes `image`; a `.cls` or `.txt` member, or `label`, `class` or `cls` in a `.json`, its label.
+    """
+    examples: dict[str, dict[str, Any]] = {}
+    try:
+        with tarfile.open(file) as archive:
+            for member in archive:
+                if not member.isfile() or PurePosixPath(member.name).name.startswith("."):
+                    continue
+                folder, name = PurePosixPath(member.name).parent, PurePosixPath(member.name).name
+                stem, _, kind = name.partition(".")
+                example = examples.setdefault(str(folder / stem), {})
+                content = archive.extractfile(member)
+                if content is not None:
+                    _add_member(example, member.name, "." + kind.lower(), content.read())
+        with file.open("rb") as whole:
+            whole.seek(-min(512, file.stat().st_size), io.SEEK_END)
+            if whole.read().strip(b"\0"):  # a complete archive ends with empty blocks
+                quarantine.append({"path": str(file), "reason": "archive is cut short: its end is missing"})
+    except (tarfile.TarError, OSError, EOFError) as error:
+        quarantine.append({"path": str(file), "reason": f"archive not readable to its end: {error}"})
+    for key, example in examples.items():
+        if "image" in example:
+            name = key if "/" in key else f"{file.stem}:{key}"
+            yield {"image": example["image"], "path": name, "label": example.get("label")}
+
+
+def _add_member(example: dict[str, Any], name: str, kind: str, content: bytes) -> None:
+    last = "." + kind.rpartition(".")[2]
+    if last in (*PICTURES, *ARRAYS, *DICOM):
+        example["image"] = {"bytes": content, "path": name}
+    elif last in {".cls", ".txt"}:
+        example["label"] = content.decode("utf-8", "replace").strip()
+    elif last == ".json":
+        try:
+            fields = json.loads(content)
+        except ValueError:
+            return  # a caption sidecar that is not JSON says nothing about the label
+        found = [fields[key] for key in ("label", "class", "cls") if isinstance(fields, dict) and key in fields]
+        if found:
+            example["label"] = str(found[0])

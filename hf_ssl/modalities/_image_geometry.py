@@ -1,0 +1,178 @@
+"""What an image processor does, read once: size, crop, resampling, mean and spread. And doing it to many images."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hf_ssl.errors import ConfigError, DataError, require
+from hf_ssl.modalities._image_files import Reading, Unreadable, pixels
+
+IN_MEMORY = 1 << 30  # larger stores live in a temporary file that the system pages in and out
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """From any picture to the model's input.
+
+    Args:
+        height, width: of the input.
+        shorter: length that the shorter side is resized to before the centre is cut out; None: resize to
+            `height x width` whatever the proportions were.
+        resample: Pillow's number of the filter.
+        mean, std: per channel, on the scale of 0 to 1.
+        unit: 1/255, or 1 where a processor does not rescale.
+    """
+
+    height: int
+    width: int
+    shorter: int | None
+    resample: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    unit: float = 1 / 255
+
+    def for_channels(self, channels: int) -> Geometry:
+        """Mean and spread for another number of channels: their average, where the checkpoint's do not fit."""
+        if len(self.mean) == channels:
+            return self
+        mean, std = float(np.mean(self.mean)), float(np.mean(self.std))
+        return Geometry(
+            self.height, self.width, self.shorter, self.resample, (mean,) * channels, (std,) * channels, self.unit
+        )
+
+
+def geometry(processor: Any) -> Geometry:
+    """Read it from a transformers or timm image processor.
+
+    Raises:
+        ConfigError: the processor's size has a form that is not known.
+    """
+    timm_config = getattr(processor, "data_config", None)
+    if timm_config is not None:
+        _, height, width = timm_config["input_size"]
+        filters = {"nearest": 0, "lanczos": 1, "bilinear": 2, "bicubic": 3}
+        squash = timm_config.get("crop_mode") == "squash"
+        return Geometry(
+            height, width, None if squash else int(min(height, width) / timm_config.get("crop_pct", 1.0)),
+            filters[timm_config.get("interpolation", "bicubic")], tuple(timm_config["mean"]), tuple(timm_config["std"]),
+        )  # fmt: skip
+    size, crop = _plain(processor.size), _plain(getattr(processor, "crop_size", None))
+    shorter = size.get("shortest_edge")
+    if shorter is not None and getattr(processor, "crop_pct", None) is not None:  # ConvNeXt's own rule
+        height = width = int(shorter)
+        shorter = None if shorter >= 384 else int(shorter / processor.crop_pct)
+    elif crop and getattr(processor, "do_center_crop", False):
+        height, width = int(crop["height"]), int(crop["width"])
+        shorter = int(shorter) if shorter is not None else min(int(size["height"]), int(size["width"]))
+    elif {"height", "width"} <= size.keys():
+        height, width, shorter = int(size["height"]), int(size["width"]), None
+    elif shorter is not None:  # only the shorter side is fixed: batches need one shape, so the centre is taken
+        height = width = shorter = int(shorter)
+    else:
+        raise ConfigError(f"The image processor's size {size} is not understood; it needs height and width.")
+    normalised = getattr(processor, "do_normalize", True)
+    mean, std = tuple(processor.image_mean or (0.0,) * 3), tuple(processor.image_std or (1.0,) * 3)
+    return Geometry(
+        height, width, shorter, int(getattr(processor, "resample", 2) or 2),
+        mean if normalised else (0.0,) * len(mean), std if normalised else (1.0,) * len(std),
+        float(getattr(processor, "rescale_factor", 1 / 255)) if getattr(processor, "do_rescale", True) else 1.0,
+    )  # fmt: skip
+
+
+def _plain(size: Any) -> dict[str, int]:
+    return {} if size is None else {key: value for key, value in dict(size).items() if value is not None}
+
+
+def with_channels(array: np.ndarray, channels: int) -> np.ndarray:
+    """Grey for colour and colour for grey; any other number must fit.
+
+    Raises:
+        DataError: the image has another number of channels than the model.
+    """
+    there = array.shape[2]
+    if there == channels:
+        return array
+    if there == 1:
+        return np.repeat(array, channels, axis=2)
+    if channels == 1 and there == 3:
+        weights = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601 luma
+        return (array @ weights + 0.5).astype(np.uint8)[..., None]
+    raise DataError(
+        f"An image has {there} channels, the model takes {channels}. Give --channels {there} to adapt the model's "
+        "first layer."
+    )
+
+
+def resized(array: np.ndarray, height: int, width: int, shorter: int | None, resample: int) -> np.ndarray:
+    """Resize (antialiased) and cut out the centre, uint8 `(height, width, channels)`."""
+    pil = require("PIL.Image", "image")
+    rows, columns = array.shape[:2]
+    if shorter is not None:
+        scale = shorter / min(rows, columns)
+        target = (max(height, int(rows * scale + 1e-6)), max(width, int(columns * scale + 1e-6)))
+    else:
+        target = (height, width)
+    if (rows, columns) != target:
+        if array.shape[2] == 3:
+            picture = pil.fromarray(np.ascontiguousarray(array)).resize(target[::-1], resample)
+            array = np.asarray(picture)
+        else:
+            planes = [pil.fromarray(np.ascontiguousarray(array[..., c])) for c in range(array.shape[2])]
+            array = np.stack([np.asarray(plane.resize(target[::-1], resample)) for plane in planes], axis=2)
+    top, left = (target[0] - height) // 2, (target[1] - width) // 2
+    return array[top : top + height, left : left + width]
+
+
+def store(
+    values: Sequence[Any], reading: Reading, shape: Geometry, channels: int, side: int | None = None
+) -> np.ndarray:
+    """Decode every image once, to uint8 `(images, channels, height, width)`.
+
+    Args:
+        values: image references.
+        reading: how pixels are made of files.
+        shape: the processor's geometry.
+        channels: of the model.
+        side: another size than the input's, in the same proportion of resize to crop.
+
+    Raises:
+        DataError: an image cannot be read any more, or has the wrong number of channels.
+    """
+    height, width, shorter = shape.height, shape.width, shape.shorter
+    if side is not None:
+        scale = side / min(height, width)
+        height, width = round(height * scale), round(width * scale)
+        shorter = None if shorter is None else max(side, round(shorter * scale))
+    full = (len(values), channels, height, width)
+    pictures = _empty(full)
+
+    def fill(row: int) -> None:
+        try:
+            array = pixels(values[row], reading, at_least=2 * max(height, width, shorter or 0))
+        except Unreadable as error:
+            raise DataError(f"Image {row} could be read when the data were loaded and cannot now: {error}") from error
+        array = resized(with_channels(array, channels), height, width, shorter, shape.resample)
+        pictures[row] = np.moveaxis(array, 2, 0)
+
+    if len(values) < 64:
+        for row in range(len(values)):
+            fill(row)
+    else:
+        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:  # decoders and resizing release the lock
+            for _ in pool.map(fill, range(len(values)), chunksize=16):
+                continue
+    return pictures
+
+
+def _empty(shape: tuple[int, ...]) -> np.ndarray:
+    if int(np.prod(shape)) <= IN_MEMORY:
+        return np.empty(shape, dtype=np.uint8)
+    with tempfile.TemporaryFile() as file:  # has no name, so it is gone with the array
+        return np.memmap(file, dtype=np.uint8, mode="w+", shape=shape)

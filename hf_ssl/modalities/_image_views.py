@@ -1,0 +1,289 @@
+"""Random views of images: which operations each method wants (pinned by tests), and how a batch of them is made.
+
+Every parameter is drawn per image from a generator that depends on (seed, epoch, image), and applied to the whole batch
+at once: crops through the uint8 resize kernel behind `torchvision.transforms.v2`, all colour changes of an image as one
+3 x 4 matrix, blur as a product with a band matrix, flips and turns by index.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hf_ssl.errors import ConfigError, nearest
+
+if TYPE_CHECKING:
+    import torch
+
+    from hf_ssl.modalities._image_geometry import Geometry
+
+DOMAINS = ("natural", "medical", "satellite")
+
+
+@dataclass(frozen=True)
+class View:
+    """How one view of an image is drawn.
+
+    Args:
+        size: side as a share of the model's input (local crops of multi-crop are smaller).
+        scale, ratio: area share and aspect ratio of the random crop.
+        flip, flip_vertical, turn: probabilities of a mirror image, an upside-down one, a random quarter turn.
+        colour: strength of brightness, contrast, saturation, hue.
+        colour_chance, grey, blur, solarize: probabilities.
+        sigma: of the blur in pixels at side 224, scaled with the side.
+        cubic: bicubic instead of bilinear resampling.
+    """
+
+    size: float = 1.0
+    scale: tuple[float, float] = (0.08, 1.0)
+    ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    flip: float = 0.5
+    flip_vertical: float = 0.0
+    turn: float = 0.0
+    colour: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    colour_chance: float = 0.8
+    grey: float = 0.0
+    blur: float = 0.0
+    sigma: tuple[float, float] = (0.1, 2.0)
+    solarize: float = 0.0
+    cubic: bool = False
+
+
+_STRONG, _MILD = (0.8, 0.8, 0.8, 0.2), (0.4, 0.4, 0.2, 0.1)
+_SIMCLR = View(colour=_STRONG, grey=0.2, blur=0.5)
+_BYOL = View(colour=_MILD, grey=0.2, blur=1.0)
+_GLOBAL = View(scale=(0.4, 1.0), colour=_MILD, grey=0.2, blur=1.0, cubic=True)
+_LOCAL = View(size=96 / 224, scale=(0.05, 0.4), colour=_MILD, grey=0.2, blur=0.5, cubic=True)
+
+# Groups of views that have one shape. The numbers are those of the papers' own recipes: SimCLR (arXiv:2002.05709,
+# appendix A), BYOL (2006.07733, table 6; VICReg, 2105.04906, C.1, takes them over), DINO (2104.14294, appendix),
+# MAE (2111.06377, table 8), SimMIM (2111.09886, 4.1). Distillation: weak crops, as the teacher must know what it sees.
+RECIPES: dict[str, tuple[tuple[View, ...], ...]] = {
+    "simclr": ((_SIMCLR, _SIMCLR),),
+    "vicreg": ((_BYOL, replace(_BYOL, blur=0.1, solarize=0.2)),),
+    "dino": ((_GLOBAL, replace(_GLOBAL, blur=0.1, solarize=0.2)), (_LOCAL,) * 6),
+    "mae": ((View(scale=(0.2, 1.0), cubic=True),),),
+    "simmim": ((View(scale=(0.67, 1.0)),),),
+    "distill": ((View(scale=(0.2, 1.0), colour=_MILD, blur=0.1),),),
+}
+
+
+def plan(
+    recipe: str,
+    domain: str,
+    channels: int,
+    *,
+    crop_scale: Sequence[float] | None = None,
+    colour: float | None = None,
+    blur: bool | None = None,
+    local_views: int | None = None,
+) -> tuple[tuple[View, ...], ...]:
+    """The views of a method, fitted to the kind of picture.
+
+    - `medical`: no colour, grey, solarize (intensity means something), and crops no smaller than a fifth.
+    - `satellite`: no up or down: vertical mirror images and quarter turns too.
+    - other than 3 channels: what mixes colours (saturation, hue, grey, solarize) is left out; brightness and contrast
+      stay.
+
+    Args:
+        recipe: name of a method in `RECIPES`.
+        domain: one of `DOMAINS`.
+        channels: of the model's input.
+        crop_scale: area share of the (global) crops instead of the method's.
+        colour: multiplies the method's colour strengths; 0 switches colour, grey and solarize off.
+        blur: False switches blur off.
+        local_views: number of small crops, where the method has them.
+
+    Raises:
+        ConfigError: an unknown name, or colour asked for where it has no meaning.
+    """
+    if recipe not in RECIPES:
+        raise ConfigError(f"No views are known for {recipe!r}.{nearest(recipe, RECIPES)} Known: {', '.join(RECIPES)}.")
+    if domain not in DOMAINS:
+        raise ConfigError(f"domain is one of {', '.join(DOMAINS)}, not {domain!r}.{nearest(domain, DOMAINS)}")
+    if colour and domain == "medical":
+        raise ConfigError("domain=medical switches colour changes off; take --colour away, or another domain.")
+    if colour and channels not in (1, 3):
+        raise ConfigError(f"Colour changes are defined for RGB and grey; the model takes {channels} channels.")
+    groups = RECIPES[recipe]
+    if local_views is not None:
+        groups = (groups[0], groups[1][:1] * local_views) if len(groups) > 1 and local_views else groups[:1]
+    return tuple(
+        tuple(_fitted(view, domain, channels, crop_scale, colour, blur) for view in group) for group in groups
+    )
+
+
+def _fitted(
+    view: View, domain: str, channels: int, crop_scale: Sequence[float] | None, colour: float | None, blur: bool | None
+) -> View:
+    if domain == "medical":
+        low, high = view.scale
+        view = replace(view, colour=(0.0,) * 4, grey=0.0, solarize=0.0)
+        if view.size == 1:
+            view = replace(view, scale=(max(low, 0.2), high))
+    if domain == "satellite":
+        view = replace(view, flip_vertical=0.5, turn=0.75)
+    if colour is not None:
+        brightness, contrast, saturation, hue = (colour * value for value in view.colour)
+        strength = (min(brightness, 1.0), min(contrast, 1.0), min(saturation, 1.0), min(hue, 0.5))
+        view = replace(view, colour=strength, grey=view.grey * (colour > 0), solarize=view.solarize * (colour > 0))
+    if channels != 3:
+        view = replace(view, colour=(*view.colour[:2], 0.0, 0.0), grey=0.0, solarize=0.0)
+    if crop_scale is not None and view.size == 1:
+        view = replace(view, scale=(float(crop_scale[0]), float(crop_scale[1])))
+    return replace(view, blur=0.0) if blur is False else view
+
+
+def make(
+    pictures: Sequence[np.ndarray],
+    rngs: Sequence[np.random.Generator],
+    views: Sequence[View],
+    shape: Geometry,
+    side: int,
+) -> torch.Tensor:
+    """Draw views.
+
+    Args:
+        pictures: uint8 `(channels, height, width)` each.
+        rngs: one generator per picture; all its views are drawn from it, one after the other.
+        views: all of one shape.
+        shape: mean, spread and unit of the model's input.
+        side: length of the views in pixels.
+
+    Returns:
+        Normalised float32 `(len(views) * len(pictures), channels, side, side)`, all first views, then all second ones.
+    """
+    import torch
+
+    with torch.autocast("cpu", enabled=False):  # the views are the same whatever precision the model runs in
+        return torch.cat([_one(pictures, rngs, view, shape, side) for view in views])
+
+
+def _one(
+    pictures: Sequence[np.ndarray], rngs: Sequence[np.random.Generator], view: View, shape: Geometry, side: int
+) -> torch.Tensor:
+    import torch
+    from torch.nn import functional
+
+    draws = np.stack([rng.random(16) for rng in rngs])
+    channels = pictures[0].shape[0]
+    crops = torch.empty((len(pictures), channels, side, side), dtype=torch.uint8)
+    mode = "bicubic" if view.cubic else "bilinear"
+    for row, (picture, draw) in enumerate(zip(pictures, draws, strict=True)):
+        top, left, height, width = crop_box(draw, picture.shape[1], picture.shape[2], view)
+        piece = torch.from_numpy(picture[:, top : top + height, left : left + width]).unsqueeze(0)
+        if (height, width) != (side, side):
+            # The kernel for channels-last uint8 is several times faster for 3 channels.
+            piece = piece.contiguous(memory_format=torch.channels_last) if channels == 3 else piece
+            piece = functional.interpolate(piece, (side, side), mode=mode, antialias=True)
+        crops[row] = piece[0]
+    crops = _turned(crops, draws, view)
+    batch = crops.to(torch.float32).mul_(1 / 255)
+    batch = _coloured(batch, draws, view)
+    batch = _blurred(batch, draws, view, side)
+    if view.solarize:
+        chosen = torch.from_numpy(draws[:, 13] < view.solarize).view(-1, 1, 1, 1)
+        batch = torch.where(chosen & (batch >= 0.5), 1 - batch, batch)
+    return normalised(batch, shape)
+
+
+def normalised(batch: torch.Tensor, shape: Geometry) -> torch.Tensor:
+    """Pixels on the scale of 0 to 1 to the model's input."""
+    fitted = shape.for_channels(batch.shape[1])
+    scale = 1 / (255 * fitted.unit)
+    mean, std = (batch.new_tensor(values).mul_(scale).view(-1, 1, 1) for values in (fitted.mean, fitted.std))
+    return batch.sub_(mean).div_(std)
+
+
+def denormalised(batch: torch.Tensor, shape: Geometry) -> torch.Tensor:
+    """The inverse of `normalised`."""
+    fitted = shape.for_channels(batch.shape[1])
+    scale = 1 / (255 * fitted.unit)
+    mean, std = (batch.new_tensor(values).mul_(scale).view(-1, 1, 1) for values in (fitted.mean, fitted.std))
+    return batch * std + mean
+
+
+def crop_box(draw: np.ndarray, height: int, width: int, view: View) -> tuple[int, int, int, int]:
+    """Random area and aspect ratio, clipped to the picture instead of drawn again: always one draw per number."""
+    area = height * width * (view.scale[0] + draw[0] * (view.scale[1] - view.scale[0]))
+    low, high = math.log(view.ratio[0]), math.log(view.ratio[1])
+    ratio = math.exp(low + draw[1] * (high - low))
+    rows = min(height, max(1, round(math.sqrt(area / ratio))))
+    columns = min(width, max(1, round(math.sqrt(area * ratio))))
+    return int(draw[2] * (height - rows + 1)), int(draw[3] * (width - columns + 1)), rows, columns
+
+
+def _turned(crops: torch.Tensor, draws: np.ndarray, view: View) -> torch.Tensor:
+    import torch
+
+    for probability, column, dim in ((view.flip, 4, 3), (view.flip_vertical, 5, 2)):
+        chosen = torch.from_numpy(np.flatnonzero(draws[:, column] < probability))
+        if probability and len(chosen):
+            crops[chosen] = crops[chosen].flip(dim)
+    if view.turn:
+        quarters = np.where(draws[:, 6] < view.turn, 1 + (draws[:, 7] * 3).astype(int), 0)
+        for count in (1, 2, 3):
+            chosen = torch.from_numpy(np.flatnonzero(quarters == count))
+            if len(chosen):
+                crops[chosen] = torch.rot90(crops[chosen], count, (2, 3))
+    return crops
+
+
+# Luma and the two colour axes of YIQ: turning the colour axes changes hue, stretching them saturation.
+_TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
+_FROM_YIQ = np.linalg.inv(_TO_YIQ)
+
+
+def _coloured(batch: torch.Tensor, draws: np.ndarray, view: View) -> torch.Tensor:
+    """Brightness, contrast, saturation, hue and grey of every picture as one matrix and one offset."""
+    import torch
+
+    if not any(view.colour) and not view.grey:
+        return batch
+    brightness, contrast, saturation, hue = view.colour
+    jittered = draws[:, 8] < view.colour_chance
+
+    def factor(column: int, strength: float) -> np.ndarray:
+        return np.where(jittered, 1 - strength + 2 * strength * draws[:, column], 1.0)
+
+    channels = batch.shape[1]
+    gain, spread = factor(9, brightness), factor(10, contrast)
+    if channels == 3:
+        stretch = np.where(draws[:, 14] < view.grey, 0.0, factor(11, saturation))
+        angle = np.where(jittered, 2 * np.pi * hue * (2 * draws[:, 12] - 1), 0.0)
+        turn = np.zeros((len(draws), 3, 3))
+        turn[:, 0, 0] = 1
+        turn[:, 1, 1] = turn[:, 2, 2] = stretch * np.cos(angle)
+        turn[:, 1, 2], turn[:, 2, 1] = -stretch * np.sin(angle), stretch * np.sin(angle)
+        mix = (_FROM_YIQ @ turn @ _TO_YIQ) * (gain * spread)[:, None, None]
+        luma = batch.mean(dim=(2, 3)) @ torch.tensor(_TO_YIQ[0], dtype=batch.dtype)
+        matrix = torch.tensor(mix, dtype=batch.dtype)
+        flat = torch.bmm(matrix, batch.flatten(2))
+    else:
+        luma = batch.mean(dim=(1, 2, 3))
+        flat = batch.flatten(2) * torch.tensor(gain * spread, dtype=batch.dtype).view(-1, 1, 1)
+    # Contrast moves values towards the picture's mean luma (after the brightness change).
+    offset = torch.tensor((1 - spread) * gain, dtype=batch.dtype) * luma
+    return (flat + offset.view(-1, 1, 1)).clamp_(0, 1).view_as(batch)
+
+
+def _blurred(batch: torch.Tensor, draws: np.ndarray, view: View, side: int) -> torch.Tensor:
+    """Gaussian blur of the chosen pictures, each with its own width: band matrix times picture times band matrix."""
+    import torch
+
+    chosen = np.flatnonzero(draws[:, 15] < view.blur)
+    low, high = (edge * side / 224 for edge in view.sigma)
+    if not view.blur or not len(chosen) or high < 0.4:  # narrower than that, a Gaussian is a single pixel
+        return batch
+    # The draw that chose a picture is uniform below `blur`; rescaled, it says how strongly.
+    sigma = torch.tensor(low + (high - low) * draws[chosen, 15] / view.blur, dtype=batch.dtype).view(-1, 1, 1)
+    place = torch.arange(side, dtype=batch.dtype)
+    band = torch.exp(-0.5 * ((place.view(1, -1, 1) - place.view(1, 1, -1)) / sigma.clamp(min=1e-3)) ** 2)
+    band = (band / band.sum(dim=2, keepdim=True)).unsqueeze(1)
+    rows = torch.from_numpy(chosen)
+    batch[rows] = band @ batch[rows] @ band.transpose(2, 3)
+    return batch

@@ -1,0 +1,371 @@
+"""Images: photographs, scans, satellite scenes, with one, three or any number of channels."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from hf_ssl.errors import ConfigError, nearest
+from hf_ssl.modalities import _image_geometry as geo
+from hf_ssl.modalities import _image_views as random_views
+from hf_ssl.modalities._image_files import (
+    ARRAYS,
+    DICOM,
+    PICTURES,
+    TAR,
+    Glance,
+    Reading,
+    Unreadable,
+    as_reference,
+    identity,
+    look,
+    read_tar,
+)
+from hf_ssl.modalities.base import Modality
+
+if TYPE_CHECKING:
+    import datasets
+    import torch
+    from torch import nn
+    from transformers import PreTrainedModel
+
+    from hf_ssl.models import LoadReport
+
+POOLINGS = ("mean", "cls", "max", "native")
+PATH_COLUMNS = (
+    "image",
+    "img",
+    "image_path",
+    "img_path",
+    "file_name",
+    "filename",
+    "file_path",
+    "filepath",
+    "file",
+    "path",
+)
+# Families whose released checkpoints were trained through the first token.
+_CLS_FAMILIES = {"vit", "deit", "dinov2", "dinov2_with_registers", "dinov3_vit", "vit_msn"}
+CHUNK = 2048  # images decoded at a time when embedding
+
+
+class Image(Modality):
+    """Pictures of any mode and bit depth. The column holds `{"bytes", "path"}`, undecoded.
+
+    To look at one: `data["train"].cast_column("image", datasets.Image())[0]["image"]` is a Pillow image.
+    """
+
+    name = "image"
+    column = "image"
+    aliases = ("image", "img", "picture", "photo", "pixel_values", *PATH_COLUMNS[2:])
+    suffixes = (*PICTURES, *ARRAYS, *DICOM, *TAR)
+    containers = TAR
+    default_objective = "simclr"
+    processor = "image"
+    labelled_class = "AutoModelForImageClassification"
+    pipeline_tag = "image-classification"
+    baseline = "pixels"
+    near_bits = 16
+
+    @dataclass
+    class Config:
+        """How images are read and varied."""
+
+        image_size: int | None = field(
+            default=None, metadata={"help": "Side of the model's input in pixels (default: the checkpoint's own)."}
+        )
+        channels: int | None = field(
+            default=None, metadata={"help": "Channels of the images; the model's first layer is adapted to them."}
+        )
+        domain: Literal["natural", "medical", "satellite"] = field(
+            default="natural", metadata={"help": "Which random changes keep a picture's meaning."}
+        )
+        crop_scale: list[float] | None = field(
+            default=None, metadata={"help": "Least and greatest area share of random crops, such as 0.2,1."}
+        )
+        colour: float | None = field(
+            default=None, metadata={"help": "Multiplies the method's colour changes; 0 switches them off."}
+        )
+        blur: bool | None = field(default=None, metadata={"help": "False switches blur off in random views."})
+        local_views: int | None = field(default=None, metadata={"help": "Small crops per picture (dino)."})
+        background: int = field(default=255, metadata={"help": "Grey value put behind transparent pixels."})
+        intensity: Literal["range", "full"] = field(
+            default="range",
+            metadata={"help": "16-bit pixels: stretch each picture's own range, or divide by the type's."},
+        )
+        max_megapixels: float = field(default=100.0, metadata={"help": "Larger pictures are refused unopened."})
+
+    def __init__(self, config: Any = None) -> None:
+        super().__init__(config)
+        c = self.config
+        if c.crop_scale is not None and not (len(c.crop_scale) == 2 and 0 < c.crop_scale[0] <= c.crop_scale[1] <= 1):
+            raise ConfigError(f"crop_scale is two shares such as 0.2,1, not {c.crop_scale}.")
+        self.reading = Reading(c.background, c.intensity, c.max_megapixels)
+        self._glances: dict[str, Glance] = {}
+
+    # -- data side --------------------------------------------------------------------------------------------------
+
+    def read_files(self, files: list[Path], root: Path, quarantine: list[dict[str, str]]) -> datasets.Dataset:
+        """Every readable picture as a reference; each file is decoded once here, so that broken ones are known."""
+        tars = [file for file in files if file.suffix.lower() in TAR]
+        plain = [file for file in files if file.suffix.lower() not in TAR]
+        rows: list[dict[str, Any]] = []
+        for file in plain:
+            relative = file.relative_to(root).as_posix() if file.is_relative_to(root) else file.name
+            rows.append({"image": {"bytes": None, "path": str(file)}, "path": relative})
+        for file in tars:
+            rows += read_tar(file, quarantine)
+        kept = []
+        for row, seen in zip(rows, self._look_at([row["image"] for row in rows]), strict=True):
+            if seen.problem is None:
+                kept.append(row)
+            else:
+                quarantine.append({"path": row["image"]["path"] or row["path"], "reason": seen.problem})
+        return _dataset(kept)
+
+    def adopt(self, dataset: Any, folders: Sequence[Path] = ()) -> Any:
+        """Undecoded references from image features, from columns of paths, and from arrays.
+
+        A column of paths is one whose first entry is a picture's file below one of `folders`; this finds masks too.
+        """
+        import datasets
+
+        for name, feature in (dataset.features or {}).items():
+            if isinstance(feature, datasets.Image) and feature.decode:
+                dataset = dataset.cast_column(name, datasets.Image(decode=False))
+        if not isinstance(dataset, datasets.Dataset) or not len(dataset):
+            return dataset
+        lower = {name.lower(): name for name in reversed(dataset.column_names)}
+        column = next((lower[alias] for alias in self.aliases if alias in lower), None)
+        for name, feature in dataset.features.items():
+            if feature in (datasets.Value("string"), datasets.Value("large_string")):
+                dataset = _paths_resolved(dataset, name, self.column if name == column else None, folders)
+            elif isinstance(feature, dict) and {"bytes", "path"} <= feature.keys():
+                dataset = dataset.cast_column(name, datasets.Image(decode=False))
+            elif name == column and isinstance(feature, _array_features()):
+                dataset = _arrays_stored(dataset, name)
+        return dataset
+
+    def problem(self, value: Any) -> str | None:
+        return self._look(value).problem
+
+    def content_key(self, value: Any) -> str:
+        """Hash of the pixels: another file format or a grey picture saved as colour is the same content."""
+        return self._look(value).key
+
+    def signature(self, value: Any) -> np.ndarray | None:
+        return self._look(value).signature
+
+    def describe(self, dataset: datasets.Dataset) -> dict[str, Any]:
+        """Sides and channels: median, least and greatest."""
+        seen = [self._look(value) for value in dataset[self.column]]
+        widths, heights = np.array([g.width for g in seen] or [0]), np.array([g.height for g in seen] or [0])
+        channels = sorted({g.channels for g in seen})
+        return {
+            "width_median": int(np.median(widths)), "height_median": int(np.median(heights)),
+            "side_min": int(min(widths.min(), heights.min())), "side_max": int(max(widths.max(), heights.max())),
+            "channels": channels[0] if len(channels) == 1 else " and ".join(map(str, channels)),
+        }  # fmt: skip
+
+    def baseline_features(self, values: Sequence[Any]) -> np.ndarray:
+        """Pixels: every picture at 28 x 28, grey as one value, anything else per channel, on the scale of 0 to 1."""
+        shape = geo.Geometry(28, 28, None, 2, (0.0,), (1.0,))
+        channels = self.config.channels or (3 if any(self._look(value).channels == 3 for value in values) else 1)
+        return geo.store(list(values), self.reading, shape, channels).reshape(len(values), -1).astype(np.float32) / 255
+
+    def _look(self, value: Any) -> Glance:
+        try:
+            reference = as_reference(value)
+        except Unreadable as error:
+            return Glance(str(error))
+        name = identity(reference)
+        if name not in self._glances:
+            self._glances[name] = look(reference, self.reading)
+        return self._glances[name]
+
+    def _look_at(self, values: Sequence[Any]) -> list[Glance]:
+        with ThreadPoolExecutor(8) as pool:
+            return list(pool.map(self._look, values))
+
+    # -- model side -------------------------------------------------------------------------------------------------
+
+    def load_model(
+        self, model_id: str, auto_class: str = "AutoModel", *, dataset: Any = None, **options: Any
+    ) -> tuple[PreTrainedModel, LoadReport]:
+        """Load, and fit the first layer to `channels` and the recorded input size to `image_size`."""
+        from hf_ssl.modalities._image_models import load_fitted
+
+        return load_fitted(model_id, auto_class, self.config.channels, self.config.image_size, **options)
+
+    def load_processor(self, model_id: str, revision: str | None = None) -> Any:
+        """The checkpoint's processor, with `image_size` and `channels` written into it, so that they travel."""
+        from hf_ssl.modalities._image_models import fit_processor
+
+        found = super().load_processor(model_id, revision)
+        return fit_processor(found, self.config.channels, self.config.image_size)
+
+    def shape(self, processor: Any) -> geo.Geometry:
+        """What the processor does."""
+        return geo.geometry(processor)
+
+    def channels(self, processor: Any) -> int:
+        """Channels of the model that this processor feeds."""
+        return self.config.channels or len(self.shape(processor).mean)
+
+    def encode(self, processor: Any, values: Sequence[Any], max_length: int | None = None) -> list[dict[str, Any]]:
+        """uint8 pixels at the model's size, `(channels, height, width)`; normalised only when a batch is made."""
+        shape = self.shape(processor)
+        return [{"pixel_values": one} for one in geo.store(values, self.reading, shape, self.channels(processor))]
+
+    def size(self, feature: dict[str, Any]) -> int:
+        """Patches of 16 x 16 pixels."""
+        _, height, width = feature["pixel_values"].shape
+        return max(1, math.ceil(height / 16) * math.ceil(width / 16))
+
+    def collate(self, processor: Any, features: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        """`pixel_values`, float32 `(batch, channels, height, width)`, normalised."""
+        import torch
+
+        stacked = torch.from_numpy(np.stack([feature["pixel_values"] for feature in features]))
+        scaled = stacked.to(torch.float32).mul_(1 / 255)
+        return {"pixel_values": random_views.normalised(scaled, self.shape(processor))}
+
+    def embed(self, backbone: nn.Module, processor: Any, values: Sequence[Any], **options: Any) -> np.ndarray:
+        """As in every modality, but decoded a few thousand at a time."""
+        if len(values) <= CHUNK:
+            return super().embed(backbone, processor, values, **options)
+        starts = range(0, len(values), CHUNK)
+        return np.concatenate(
+            [super(Image, self).embed(backbone, processor, values[s : s + CHUNK], **options) for s in starts]
+        )
+
+    def features(self, backbone: nn.Module, batch: dict[str, torch.Tensor], pooling: str) -> torch.Tensor:
+        from hf_ssl.modalities._image_models import run, special_tokens
+
+        tokens, grid, own = run(backbone, batch["pixel_values"], special_tokens(backbone))
+        if pooling == "native" and own is not None:
+            return own
+        if pooling == "cls" and special_tokens(backbone) and tokens is not None:
+            return tokens[:, 0]
+        if pooling == "max":
+            return grid.flatten(2).amax(dim=2)
+        if pooling in POOLINGS:
+            return grid.flatten(2).mean(dim=2)
+        raise ConfigError(
+            f"No pooling is called {pooling!r}.{nearest(pooling, POOLINGS)} Known: {', '.join(POOLINGS)}."
+        )
+
+    def patch_features(self, backbone: nn.Module, batch: dict[str, torch.Tensor], **inputs: Any) -> torch.Tensor:
+        """The backbone's last map, `(batch, hidden, rows, columns)`, special tokens taken away."""
+        return self.tokens_and_map(backbone, batch, **inputs)[1]
+
+    def tokens_and_map(
+        self, backbone: nn.Module, batch: dict[str, torch.Tensor], **inputs: Any
+    ) -> tuple[torch.Tensor | None, torch.Tensor]:
+        """All tokens `(batch, tokens, hidden)`, None for a network without; and the map, as in `patch_features`."""
+        from hf_ssl.modalities._image_models import run, special_tokens
+
+        return run(backbone, batch["pixel_values"], special_tokens(backbone), **inputs)[:2]
+
+    def native_pooling(self, model_id: str) -> str:
+        """`cls` where the family was trained through its first token, `native` for timm, else the mean of the map."""
+        from hf_ssl.modalities._image_models import family
+
+        kind = family(model_id)
+        return "cls" if kind in _CLS_FAMILIES else "native" if kind == "timm_wrapper" else "mean"
+
+    # -- views ------------------------------------------------------------------------------------------------------
+
+    def view_store(self, processor: Any, values: Sequence[Any], recipe: str) -> np.ndarray:
+        """Pictures decoded once, uint8, an eighth larger than the model's input, which random crops are cut from."""
+        shape = self.shape(processor)
+        side = min(shape.height, shape.width)
+        seen = [self._look(value) for value in values[:256]]
+        largest = max((min(glance.width, glance.height) for glance in seen), default=side)
+        working = side if largest <= side else round(side * 1.125)
+        return geo.store(values, self.reading, shape, self.channels(processor), working)
+
+    def view_groups(self, processor: Any, recipe: str) -> tuple[tuple[Any, ...], ...]:
+        """The views of a method, fitted to the domain: groups of views that have one shape."""
+        c = self.config
+        return random_views.plan(
+            recipe, c.domain, self.channels(processor), crop_scale=c.crop_scale, colour=c.colour, blur=c.blur,
+            local_views=c.local_views,
+        )  # fmt: skip
+
+    def views(
+        self, processor: Any, items: Sequence[Any], rngs: Sequence[np.random.Generator], recipe: str, multiple: int = 1
+    ) -> list[dict[str, torch.Tensor]]:
+        """Random views: one batch per group, `(views * images, ...)`, all first views before all second ones."""
+        shape = self.shape(processor)
+        batches = []
+        for group in self.view_groups(processor, recipe):
+            side = max(1, round(min(shape.height, shape.width) * group[0].size / multiple)) * multiple
+            batches.append({"pixel_values": random_views.make(items, rngs, group, shape, side)})
+        return batches
+
+
+def _dataset(rows: list[dict[str, Any]]) -> datasets.Dataset:
+    import datasets
+
+    features: dict[str, Any] = {"image": datasets.Image(decode=False), "path": datasets.Value("string")}
+    columns = {name: [row.get(name) for row in rows] for name in features}
+    if any(row.get("label") is not None for row in rows):
+        features["label"], columns["label"] = datasets.Value("string"), [row.get("label") for row in rows]
+    return datasets.Dataset.from_dict(columns, features=datasets.Features(features))
+
+
+def _array_features() -> tuple[type, ...]:
+    import datasets
+
+    return (datasets.List, datasets.LargeList, datasets.Array2D, datasets.Array3D)
+
+
+def _paths_resolved(dataset: Any, column: str, new_name: str | None, folders: Sequence[Path]) -> Any:
+    """References in place of paths; the input column gets its canonical name, and the paths stay as `path`."""
+    import datasets
+
+    first = next((name for name in dataset[:100][column] if name), None)
+    if first is None or Path(first).suffix.lower() not in (*PICTURES, *ARRAYS, *DICOM):
+        return dataset
+    base = next((folder for folder in (Path(), *folders) if (folder / first).is_file()), None)
+    if base is None:
+        return dataset
+    names = list(dataset[column])
+    resolved: list[Any] = [None if not name else {"bytes": None, "path": str(base / name)} for name in names]
+    dataset = _replaced(dataset, column, new_name or column, resolved)
+    if new_name is not None and "path" not in dataset.column_names:
+        dataset = dataset.add_column("path", [str(name) for name in names], feature=datasets.Value("string"))
+    return dataset
+
+
+def _replaced(dataset: Any, column: str, name: str, references: list[Any]) -> Any:
+    import datasets
+
+    # In this order, because a dataset without columns has no rows.
+    added = dataset.add_column("hf_ssl new", references, feature=datasets.Image(decode=False))
+    return added.remove_columns([column]).rename_column("hf_ssl new", name)
+
+
+def _arrays_stored(dataset: Any, column: str) -> Any:
+
+    stored = []
+    for batch in dataset.select_columns([column]).with_format("numpy").iter(batch_size=1000):
+        for array in batch[column]:
+            stream = io.BytesIO()
+            plain = np.asarray(array.tolist() if array.dtype == object else array)
+            np.save(stream, plain.astype(np.uint8) if _fits_a_byte(plain) else plain, allow_pickle=False)
+            stored.append({"bytes": stream.getvalue(), "path": None})
+    return _replaced(dataset, column, column, stored)
+
+
+def _fits_a_byte(array: np.ndarray) -> bool:
+    # Arrow widens the small integers of nested lists to int64; pixels of 0 to 255 were meant as bytes.
+    return bool(np.issubdtype(array.dtype, np.integer) and array.size and array.min() >= 0 and 1 < array.max() <= 255)

@@ -1,0 +1,312 @@
+"""Self-distillation: a student agrees with its own slow average about what it sees, from many crops."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.nn import functional
+
+from hf_ssl import anatomy, losses
+from hf_ssl.errors import ConfigError
+from hf_ssl.modalities._image_models import add_mask_token, drop_mask_token, special_tokens, takes_masks
+from hf_ssl.objectives.base import Objective, ViewRows, probe_width
+from hf_ssl.trainable import LossOutput, divide
+
+if TYPE_CHECKING:
+    import datasets
+    from transformers import PreTrainedModel
+
+    from hf_ssl.modalities.base import Modality
+
+
+class DINO(Objective):
+    """Self-distillation without labels, with multi-crop and an optional masked-patch term (iBOT).
+
+    Predicts: the teacher's soft assignment of a large crop to prototypes, from another crop of the same picture.
+
+    Formula: mean over pairs (teacher view g, student view v != g) of
+    `-sum_k softmax((t_g - c) / T_t)_k log softmax(s_v / T_s)_k`; c is a running mean of t, the teacher an exponential
+    moving average of the student with momentum rising to 1.
+
+    Reference: Caron et al. 2021 (DINO, arXiv:2104.14294); masked patches: Zhou et al. 2022 (iBOT, arXiv:2111.07832).
+
+    Needs: pictures; any backbone (`ibot` needs one that takes `bool_masked_pos`). What is monitored and exported is
+    the teacher. With LoRA, teacher and student share the frozen weights and only adapters and head are averaged.
+
+    Inputs: `global_pixel_values` `(2 x pictures, channels, height, width)`, `local_pixel_values` `(crops x pictures,
+    ...)`, with iBOT `mask` `(2 x pictures, patches)`; `labels` `(pictures,)`, which only counts the loss terms.
+
+    Teacher, centre and schedules change once per optimizer step, whatever the accumulation.
+
+    Example:
+
+        objective = DINO(model, processor, Image(), DINO.Config(prototypes=4096))
+    """
+
+    unit: ClassVar = "images"
+    modalities: ClassVar = frozenset({"image"})
+    paper: ClassVar = "Caron et al. 2021, DINO (arXiv:2104.14294)"
+    training_defaults: ClassVar = {
+        "learning_rate": 5e-5, "num_train_epochs": 10, "per_device_train_batch_size": 32, "weight_decay": 0.04,
+        "max_grad_norm": 3.0, "dataloader_drop_last": True,
+    }  # fmt: skip
+
+    @dataclass
+    class Config:
+        """Options of `dino`."""
+
+        prototypes: int = field(default=4096, metadata={"help": "Outputs of the head; 65536 for millions of images."})
+        head_hidden: int = field(default=2048, metadata={"help": "Width of the head's hidden layers."})
+        head_out: int = field(default=256, metadata={"help": "Width of the normalised vector before the prototypes."})
+        student_temperature: float = field(default=0.1, metadata={"help": "Of the student's softmax."})
+        teacher_temperature: float = field(default=0.07, metadata={"help": "Of the teacher's softmax, in the end."})
+        warmup_temperature: float = field(default=0.04, metadata={"help": "Of the teacher's softmax, at first."})
+        warmup: float = field(default=0.3, metadata={"help": "Share of the steps until the final temperature."})
+        momentum: float = field(default=0.996, metadata={"help": "Of the teacher at first; it rises to 1."})
+        centre_momentum: float = field(default=0.9, metadata={"help": "Of the running mean of teacher outputs."})
+        freeze_last: float = field(default=0.05, metadata={"help": "Share of the steps with prototypes held still."})
+        ibot: float = field(default=0.0, metadata={"help": "Weight of the masked-patch term; 0 switches it off."})
+        pooling: str | None = field(default=None, metadata={"help": "How the backbone's output is pooled."})
+
+    def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
+        super().__init__(model, processor, modality, config)
+        self.teacher: nn.Module | None = None
+        self.pooling = config.pooling or modality.native_pooling(model.config._name_or_path)
+        self.patch = getattr(anatomy.unwrapped(model).config, "patch_size", None) or 1
+        if config.ibot and not takes_masks(self.student):
+            raise ConfigError(
+                "ibot needs a backbone that takes bool_masked_pos (ViT, DINOv2, Swin ...). Use --ibot 0."
+            )
+        if config.ibot:
+            add_mask_token(self.student)
+        width = probe_width(self, self.pooling)
+        self.head = Head(width, config.head_hidden, config.head_out, config.prototypes)
+        # Frozen weights (under LoRA) are shared, not copied: the teacher costs only what is trained.
+        shared = {id(p): p for p in model.parameters() if not p.requires_grad}
+        self.teacher = copy.deepcopy(model, shared).requires_grad_(False).eval()
+        self.teacher_head = copy.deepcopy(self.head).requires_grad_(False).eval()
+        self.register_buffer("centre", torch.zeros(config.prototypes))
+        self.register_buffer("patch_centre", torch.zeros(config.prototypes))
+        self.register_buffer("progress", torch.zeros(()))
+        self._sums: dict[str, torch.Tensor] = {}
+        self._seen: list[torch.Tensor] = []
+
+    @property
+    def student(self) -> nn.Module:
+        """The encoder that gets the gradient."""
+        return anatomy.backbone(self.model)[1]
+
+    @property
+    def backbone(self) -> nn.Module:
+        """The teacher's encoder: the slow average is the better model."""
+        return self.student if self.teacher is None else anatomy.backbone(self.teacher)[1]
+
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        for part in ("teacher", "teacher_head"):  # absent while the base class is being made
+            if part in self._modules and self._modules[part] is not None:
+                getattr(self, part).eval()
+        return self
+
+    def _averaged(self) -> Iterator[tuple[str, nn.Parameter, nn.Parameter]]:
+        assert self.teacher is not None
+        for name, source, target in (
+            ("teacher", self.model, self.teacher),
+            ("teacher_head", self.head, self.teacher_head),
+        ):
+            for (inner, student), teacher in zip(source.named_parameters(), target.parameters(), strict=True):
+                if student is not teacher:
+                    yield f"{name}.{inner}", student, teacher
+
+    def saved_tensors(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """The teacher is frozen for the optimizer, and state all the same."""
+        yield from super().saved_tensors()
+        for name, _, teacher in self._averaged():
+            yield name, teacher.detach()
+
+    def is_head(self, name: str, missing: frozenset[str]) -> bool:
+        return not name.startswith("teacher.") and super().is_head(name, missing)
+
+    # -- data -------------------------------------------------------------------------------------------------------
+
+    def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> ViewRows:
+        return ViewRows(self, dataset, "dino", seed=seed, training=training)
+
+    def collate(self, rows: Sequence[Any]) -> dict[str, torch.Tensor]:
+        items, rngs = [row[0] for row in rows], [row[1] for row in rows]
+        multiple = self.patch if isinstance(self.patch, int) else 1
+        groups = self.modality.views(self.processor, items, rngs, "dino", multiple)
+        batch = {f"{group}_{name}": tensor for group, views in zip(("global", "local"), groups, strict=False)
+                 for name, tensor in views.items()}  # fmt: skip
+        if self.config.ibot:
+            height, width = batch["global_pixel_values"].shape[-2:]
+            grid = (height // multiple, width // multiple)
+            masks = [block_mask(rng, *grid) for _ in range(2) for rng in rngs]
+            batch["mask"] = torch.from_numpy(np.stack(masks)).flatten(1)
+        return {**batch, "labels": torch.arange(len(rows))}
+
+    def count_units(self, batch: Any) -> int:
+        return len(batch["labels"])
+
+    # -- loss -------------------------------------------------------------------------------------------------------
+
+    def forward(
+        self, labels: torch.Tensor, num_items_in_batch: Any = None, mask: torch.Tensor | None = None, **views: Any
+    ) -> LossOutput:
+        count, c = len(labels), self.config
+        large = {name.removeprefix("global_"): v for name, v in views.items() if name.startswith("global_")}
+        small = {name.removeprefix("local_"): v for name, v in views.items() if name.startswith("local_")}
+        warm = min(1.0, float(self.progress) / c.warmup) if c.warmup else 1.0
+        sharpness = c.warmup_temperature + warm * (c.teacher_temperature - c.warmup_temperature)
+        frozen = float(self.progress) < c.freeze_last
+        with torch.no_grad():
+            target = self.teacher_head(self.modality.features(self.backbone, large, self.pooling)).float()
+            self._note("centre", target)
+        masks = {} if mask is None else {"bool_masked_pos": mask}
+        seen, patches = self._look(large, masks)
+        scores = [self.head(seen, frozen)]
+        if small:
+            scores.append(self.head(self.modality.features(self.student, small, self.pooling), frozen))
+        student = torch.cat(scores).float().unflatten(0, (-1, count))  # (views, pictures, prototypes)
+        teacher = (target - self.centre).unflatten(0, (2, count))
+        terms, pairs = student.new_zeros(()), 0
+        for g in range(2):
+            for v in range(len(student)):
+                if v != g:
+                    terms = (
+                        terms
+                        + losses.self_distillation(student[v], teacher[g], c.student_temperature, sharpness).sum()
+                    )
+                    pairs += 1
+        total = terms / pairs
+        if mask is not None:
+            total = total + c.ibot * self._masked_patches(large, patches, mask, sharpness, frozen)
+        if not self.training:
+            self._seen.append(torch.softmax(teacher / sharpness, dim=-1).flatten(0, 1))
+        return LossOutput(loss=divide(total, count, num_items_in_batch))
+
+    def _look(self, views: dict[str, Any], masks: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor | None]:
+        if not masks:
+            return self.modality.features(self.student, views, self.pooling), None
+        tokens, grid = self.modality.tokens_and_map(self.student, views, **masks)  # type: ignore[attr-defined]
+        first = self.pooling == "cls" and tokens is not None and special_tokens(self.student) > 0
+        return (tokens[:, 0] if first else grid.flatten(2).mean(dim=2)), grid.flatten(2).transpose(1, 2)
+
+    def _masked_patches(
+        self, views: dict[str, Any], patches: torch.Tensor | None, mask: torch.Tensor, sharpness: float, frozen: bool
+    ) -> torch.Tensor:
+        """Sum over pictures of the mean over their masked patches (both large views)."""
+        assert patches is not None
+        with torch.no_grad():
+            grid = self.modality.patch_features(self.backbone, views)  # type: ignore[attr-defined]
+            target = self.teacher_head(grid.flatten(2).transpose(1, 2)[mask]).float()
+            self._note("patch_centre", target)
+        student = self.head(patches[mask], frozen).float()
+        terms = losses.self_distillation(
+            student, target - self.patch_centre, self.config.student_temperature, sharpness
+        )
+        each = mask.sum(dim=1).clamp(min=1).unsqueeze(1).expand_as(mask)[mask]
+        return (terms / each).sum() / 2
+
+    # -- state ------------------------------------------------------------------------------------------------------
+
+    def _note(self, name: str, target: torch.Tensor) -> None:
+        if not self.training:
+            return
+        total = torch.cat([target.sum(dim=0), target.new_tensor([float(len(target))])])
+        self._sums[name] = self._sums[name] + total if name in self._sums else total
+
+    @torch.no_grad()
+    def on_optimizer_step(self, step: int, total: int) -> None:
+        done = step / max(1, total)
+        momentum = 1 - (1 - self.config.momentum) * (1 + math.cos(math.pi * done)) / 2
+        for _, student, teacher in self._averaged():
+            teacher.lerp_(student, 1 - momentum)
+        assert self.teacher is not None
+        for source, target in ((self.model, self.teacher), (self.head, self.teacher_head)):
+            for new, old in zip(source.buffers(), target.buffers(), strict=True):
+                old.copy_(new)  # running statistics of batch normalisation
+        for name, sums in self._sums.items():
+            if losses.world()[0] > 1:
+                dist.all_reduce(sums)
+            centre = getattr(self, name)
+            centre.lerp_((sums[:-1] / sums[-1].clamp(min=1)).to(centre.dtype), 1 - self.config.centre_momentum)
+        self._sums.clear()
+        self.progress.fill_(done)
+
+    def metrics(self, loss: float) -> dict[str, float]:
+        """Of the last evaluation: the teacher's entropy as a share of ln(prototypes), and the share of them in use."""
+        if not self._seen:
+            return {}
+        chances = torch.cat(self._seen)
+        self._seen.clear()
+        entropy = -(chances * chances.clamp(min=1e-12).log()).sum(dim=-1).mean() / math.log(self.config.prototypes)
+        used = len(chances.argmax(dim=-1).unique()) / min(self.config.prototypes, len(chances))
+        return {"teacher_entropy": float(entropy), "prototypes_used": float(used)}
+
+    def trouble(self, record: Mapping[str, Any], start: Mapping[str, Any] | None) -> str | None:
+        """Uniform assignment (the loss stands at ln K) and assignment of everything to one prototype."""
+        if start is None or "teacher_entropy" not in record:
+            return None
+        if record["teacher_entropy"] > 0.999:
+            return f"The teacher assigns everything evenly to all {self.config.prototypes} prototypes."
+        if record["prototypes_used"] < 0.1 * start["prototypes_used"] and record["teacher_entropy"] < 0.05:
+            return "The teacher assigns nearly every picture to the same few prototypes."
+        return None
+
+    def export(self) -> PreTrainedModel:
+        """The teacher, adapters merged."""
+        from hf_ssl import peft
+
+        assert self.teacher is not None
+        model: Any = self.teacher
+        model = peft.merge(model) if hasattr(model, "peft_config") else model
+        drop_mask_token(model)
+        return model.requires_grad_(True)
+
+
+class Head(nn.Module):
+    """Three-layer perceptron, unit length, then cosines with prototypes of unit length."""
+
+    def __init__(self, width: int, hidden: int, out: int, prototypes: int) -> None:
+        super().__init__()
+        self.mlp = nn.Sequential(
+            nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU(), nn.Linear(hidden, out)
+        )
+        for layer in self.mlp:
+            if isinstance(layer, nn.Linear):
+                nn.init.trunc_normal_(layer.weight, std=0.02)
+                nn.init.zeros_(layer.bias)
+        self.prototypes = nn.Parameter(functional.normalize(torch.randn(prototypes, out), dim=1))
+
+    def forward(self, vectors: torch.Tensor, frozen: bool = False) -> torch.Tensor:
+        weight = functional.normalize(self.prototypes.detach() if frozen else self.prototypes, dim=1)
+        # Full precision: at a temperature of 0.04, bfloat16's three digits of a cosine are a tenth of a logit.
+        with torch.autocast(vectors.device.type, enabled=False):
+            return functional.normalize(self.mlp(vectors.float()), dim=-1) @ weight.float().T
+
+
+def block_mask(rng: np.random.Generator, rows: int, columns: int) -> np.ndarray:
+    """Half of the views unmasked; else rectangles until a share drawn from 0.1 to 0.5 is covered (iBOT), bool."""
+    mask = np.zeros((rows, columns), dtype=bool)
+    if rng.random() < 0.5:
+        return mask
+    wanted = max(1, round(rng.uniform(0.1, 0.5) * rows * columns))
+    for _ in range(100):
+        left = wanted - int(mask.sum())
+        if left <= 0:
+            break
+        aspect = math.exp(rng.uniform(math.log(0.3), math.log(1 / 0.3)))
+        height = int(np.clip(round(math.sqrt(left * aspect)), 1, rows))
+        width = int(np.clip(round(math.sqrt(left / aspect)), 1, columns))
+        top, start = int(rng.integers(0, rows - height + 1)), int(rng.integers(0, columns - width + 1))
+        mask[top : top + height, start : start + width] = True
+    return mask

@@ -1,0 +1,122 @@
+"""Learn to see what a frozen teacher sees, on your own pictures: the safest way to adapt a small network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from hf_ssl.errors import ConfigError
+from hf_ssl.modalities import _image_views as random_views
+from hf_ssl.objectives.base import Objective, ViewRows, probe_width
+from hf_ssl.trainable import LossOutput, divide
+
+if TYPE_CHECKING:
+    import datasets
+    from transformers import PreTrainedModel
+
+    from hf_ssl.modalities.base import Modality
+
+
+class Distill(Objective):
+    """Feature distillation from a frozen teacher, of the pooled vector and, where wanted, of the map of patches.
+
+    Predicts: the teacher's features of the same view, through one linear layer.
+
+    Formula: `1 - cos(W s, t)`, plus `patches` times the mean of the same over the map (the student's map is
+    interpolated to the teacher's).
+
+    Reference: cosine feature distillation as in Wei et al. 2022 (arXiv:2205.14141) and Heinrich et al. 2025 (RADIOv2.5,
+    arXiv:2412.07679).
+
+    Needs: pictures; any backbone as student, any as `teacher` (a folder or Hub id), of other size, mean and spread too.
+
+    Inputs: `pixel_values` `(pictures, channels, height, width)`; `labels` `(pictures,)`, which only counts the terms.
+
+    Example:
+
+        objective = Distill(model, processor, Image(), Distill.Config(teacher="facebook/dinov2-base"))
+    """
+
+    unit: ClassVar = "images"
+    modalities: ClassVar = frozenset({"image"})
+    paper: ClassVar = "Wei et al. 2022, Feature distillation (arXiv:2205.14141)"
+    training_defaults: ClassVar = {
+        "learning_rate": 1e-4, "num_train_epochs": 10, "per_device_train_batch_size": 64, "weight_decay": 0.05,
+        "max_grad_norm": 1.0,
+    }  # fmt: skip
+
+    @dataclass
+    class Config:
+        """Options of `distill`."""
+
+        teacher: str | None = field(default=None, metadata={"help": "Checkpoint whose features are learned."})
+        patches: float = field(default=0.0, metadata={"help": "Weight of the map's features beside the pooled ones."})
+        pooling: str | None = field(default=None, metadata={"help": "How the student's output is pooled."})
+
+    def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
+        super().__init__(model, processor, modality, config)
+        if config.teacher is None:
+            raise ConfigError("distill needs a teacher: give --teacher, a folder or Hub id.")
+        teacher, self.teacher_report = modality.load_model(config.teacher)
+        self.teacher = teacher.requires_grad_(False).eval()
+        self.teacher_processor = modality.load_processor(config.teacher)
+        self.pooling = config.pooling or modality.native_pooling(model.config._name_or_path)
+        self.teacher_pooling = modality.native_pooling(config.teacher)
+        width = probe_width(self, self.pooling)
+        target = int(self._teach(*self._example())[0].shape[-1])
+        self.projection = nn.Linear(width, target)
+        self.patch_projection = nn.Linear(width, target) if config.patches else None
+
+    def _example(self) -> tuple[torch.Tensor]:
+        shape: Any = self.modality.shape(self.processor)  # type: ignore[attr-defined]
+        return (torch.zeros(1, self.modality.channels(self.processor), shape.height, shape.width),)  # type: ignore[attr-defined]
+
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        if "teacher" in self._modules:  # absent while the base class is being made
+            self.teacher.eval()
+        return self
+
+    def is_head(self, name: str, missing: frozenset[str]) -> bool:
+        return not name.startswith("teacher.") and super().is_head(name, missing)
+
+    def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> ViewRows:
+        return ViewRows(self, dataset, "distill", seed=seed, training=training)
+
+    def collate(self, rows: Sequence[Any]) -> dict[str, torch.Tensor]:
+        items, rngs = [row[0] for row in rows], [row[1] for row in rows]
+        views = self.modality.views(self.processor, items, rngs, "distill")[0]
+        return {**views, "labels": torch.arange(len(rows))}
+
+    def count_units(self, batch: Any) -> int:
+        return len(batch["labels"])
+
+    @torch.no_grad()
+    def _teach(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The teacher's vector and map of the student's view, brought to the teacher's size, mean and spread."""
+        mine, theirs = (self.modality.shape(p) for p in (self.processor, self.teacher_processor))  # type: ignore[attr-defined]
+        seen = random_views.normalised(random_views.denormalised(pixels, mine), theirs)
+        if seen.shape[-2:] != (theirs.height, theirs.width):
+            seen = functional.interpolate(seen, (theirs.height, theirs.width), mode="bilinear", antialias=True)
+        inputs = {"pixel_values": seen}
+        vector = self.modality.features(self.teacher, inputs, self.teacher_pooling)
+        if not self.config.patches:
+            return vector, vector
+        return vector, self.modality.patch_features(self.teacher, inputs)  # type: ignore[attr-defined]
+
+    def forward(self, labels: torch.Tensor, num_items_in_batch: Any = None, **inputs: torch.Tensor) -> LossOutput:
+        vector, grid = self._teach(inputs["pixel_values"])
+        student = self.projection(self.modality.features(self.backbone, inputs, self.pooling))
+        total = (1 - functional.cosine_similarity(student.float(), vector.float(), dim=-1)).sum()
+        if self.patch_projection is not None:
+            mine = self.modality.patch_features(self.backbone, inputs)  # type: ignore[attr-defined]
+            mine = functional.interpolate(mine, grid.shape[-2:], mode="bilinear").flatten(2).transpose(1, 2)
+            wanted = grid.flatten(2).transpose(1, 2)
+            apart = 1 - functional.cosine_similarity(self.patch_projection(mine).float(), wanted.float(), dim=-1)
+            total = total + self.config.patches * apart.mean(dim=1).sum()
+        return LossOutput(loss=divide(total, len(labels), num_items_in_batch))

@@ -1,0 +1,146 @@
+"""Masked autoencoder: most of a picture is hidden, the encoder sees the rest only."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+
+from hf_ssl import anatomy
+from hf_ssl.errors import ConfigError
+from hf_ssl.objectives.base import Objective, ViewRows
+from hf_ssl.trainable import LossOutput, divide
+
+if TYPE_CHECKING:
+    import datasets
+    from transformers import PreTrainedModel
+
+    from hf_ssl.modalities.base import Modality
+
+
+class MAE(Objective):
+    """Masked autoencoder (ViTMAE): reconstruct the pixels of hidden patches from a quarter of the picture.
+
+    Predicts: the pixels of every hidden patch, each patch scaled to mean 0 and spread 1 when `norm_pixels`.
+
+    Formula: mean squared error over the pixels of a hidden patch, mean over hidden patches.
+
+    Reference: He et al. 2022 (MAE, arXiv:2111.06377).
+
+    Needs: a ViTMAE checkpoint (`facebook/vit-mae-base`), with its decoder. Whether its decoder was trained on scaled
+    patches is not always written in its configuration (transformers#29416): `norm_pixels` says so. The encoder runs on
+    visible patches alone. The result is a plain ViT, which AutoModel and AutoModelForImageClassification load, without
+    the random masking that ViTMAE does in evaluation too.
+
+    Inputs: `pixel_values` `(pictures, channels, height, width)`, `noise` `(pictures, patches)`, whose smallest entries
+    stay visible; `labels` `(pictures, patches)`, 1 for a hidden patch and -100 else.
+
+    Example:
+
+        objective = MAE(model, processor, Image(), MAE.Config(mask_ratio=0.75))
+    """
+
+    unit: ClassVar = "images"
+    modalities: ClassVar = frozenset({"image"})
+    paper: ClassVar = "He et al. 2022, Masked autoencoders (arXiv:2111.06377)"
+    auto_class: ClassVar = "ViTMAEForPreTraining"
+    export_class: ClassVar = "AutoModel"
+    training_defaults: ClassVar = {
+        "learning_rate": 5e-5, "num_train_epochs": 10, "per_device_train_batch_size": 64, "weight_decay": 0.05,
+        "adam_beta2": 0.95, "max_grad_norm": 1.0,
+    }  # fmt: skip
+
+    @dataclass
+    class Config:
+        """Options of `mae`."""
+
+        mask_ratio: float | None = field(default=None, metadata={"help": "Share hidden (default: the checkpoint's)."})
+        norm_pixels: bool = field(default=True, metadata={"help": "Scale each patch to mean 0 and spread 1 first."})
+
+    def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
+        super().__init__(model, processor, modality, config)
+        self.inner: Any = anatomy.unwrapped(model)
+        ratio = self.inner.config.mask_ratio if config.mask_ratio is None else config.mask_ratio
+        if not 0 < ratio < 1:
+            raise ConfigError(f"mask_ratio is a share between 0 and 1, not {ratio}.")
+        self.ratio = float(ratio)
+        for module in self.inner.modules():  # the embeddings read it from the configuration at every call
+            if getattr(module, "config", None) is not None:
+                module.config.mask_ratio = self.ratio
+        self.patch = int(self.inner.config.patch_size)
+        for table in (self.inner.vit.embeddings.position_embeddings, self.inner.decoder.decoder_pos_embed):
+            if not table.any():  # transformers 5 leaves the fixed positions of a fresh ViTMAE at zero
+                with torch.no_grad():
+                    table.copy_(sine_positions(table.shape[1], table.shape[2]))
+
+    def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> ViewRows:
+        return ViewRows(self, dataset, "mae", seed=seed, training=training)
+
+    def collate(self, rows: Sequence[Any]) -> dict[str, torch.Tensor]:
+        items, rngs = [row[0] for row in rows], [row[1] for row in rows]
+        pixels = self.modality.views(self.processor, items, rngs, "mae", self.patch)[0]["pixel_values"]
+        count = (pixels.shape[-2] // self.patch) * (pixels.shape[-1] // self.patch)
+        noise = torch.from_numpy(np.stack([rng.random(count, dtype=np.float32) for rng in rngs]))
+        order = noise.argsort(dim=1).argsort(dim=1)  # rank of every patch
+        hidden = order >= int(count * (1 - self.ratio))
+        return {"pixel_values": pixels, "noise": noise, "labels": torch.where(hidden, 1, -100)}
+
+    def count_units(self, batch: Any) -> int:
+        return len(batch["labels"])
+
+    def forward(
+        self, pixel_values: torch.Tensor, noise: torch.Tensor, labels: torch.Tensor, num_items_in_batch: Any = None
+    ) -> LossOutput:
+        trained = self.inner.config.image_size
+        other = {} if tuple(pixel_values.shape[-2:]) == (trained, trained) else {"interpolate_pos_encoding": True}
+        output = self.model(pixel_values=pixel_values, noise=noise, **other)
+        hidden = output.mask.bool()
+        target = patches(pixel_values.float(), self.patch)[hidden]
+        if self.config.norm_pixels:
+            target = (target - target.mean(dim=1, keepdim=True)) / (target.var(dim=1, keepdim=True) + 1e-6).sqrt()
+        terms = (output.logits[hidden].float() - target).square().mean(dim=1)
+        return LossOutput(loss=divide(terms.sum(), len(terms), num_items_in_batch))
+
+    def export(self) -> PreTrainedModel:
+        """The encoder as a plain ViT (adapters merged); the decoder stays behind."""
+        return as_vit(super().export())
+
+
+def patches(pixels: torch.Tensor, side: int) -> torch.Tensor:
+    """Cut pictures into patches as ViTMAE's decoder writes them, `(pictures, patches, side * side * channels)`."""
+    count, channels, height, width = pixels.shape
+    cut = pixels.reshape(count, channels, height // side, side, width // side, side)
+    return cut.permute(0, 2, 4, 3, 5, 1).reshape(count, (height // side) * (width // side), side * side * channels)
+
+
+def sine_positions(tokens: int, width: int) -> torch.Tensor:
+    """Fixed positions of a square grid after one class token, `(1, tokens, width)`: sines and cosines of the column in
+    the first half, of the row in the second (the order that released checkpoints have)."""
+    side = math.isqrt(tokens - 1)
+    quarter = width // 4
+    rate = 1.0 / 10_000 ** (torch.arange(quarter, dtype=torch.float64) / quarter)
+    rows, columns = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
+    halves = []
+    for place in (columns, rows):
+        angle = place.flatten().double().unsqueeze(1) * rate
+        halves += [angle.sin(), angle.cos()]
+    table = torch.zeros(1, tokens, width)
+    table[0, 1:, : 4 * quarter] = torch.cat(halves, dim=1).float()
+    return table
+
+
+def as_vit(model: Any) -> PreTrainedModel:
+    """ViT with the weights of a ViTMAE's encoder; its fixed sine positions become ordinary ones."""
+    from transformers import ViTConfig, ViTModel
+
+    config, encoder = model.config, model.vit
+    names = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act",
+             "hidden_dropout_prob", "attention_probs_dropout_prob", "initializer_range", "layer_norm_eps",
+             "image_size", "patch_size", "num_channels", "qkv_bias")  # fmt: skip
+    vit = ViTModel(ViTConfig(**{name: getattr(config, name) for name in names}), add_pooling_layer=False)
+    vit.load_state_dict(encoder.state_dict())  # strict: the two encoders have the same tensors
+    return vit.to(next(encoder.parameters()).device).eval()

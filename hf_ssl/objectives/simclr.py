@@ -1,0 +1,80 @@
+"""Contrastive learning of one vector per example from two random views."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+
+from hf_ssl import losses
+from hf_ssl.objectives.base import Objective, ViewRows, probe_width
+from hf_ssl.trainable import LossOutput, divide
+
+if TYPE_CHECKING:
+    import datasets
+    from transformers import PreTrainedModel
+
+    from hf_ssl.modalities.base import Modality
+
+
+class SimCLR(Objective):
+    """Contrastive learning: two views of an example are closer to each other than to any other view of the batch.
+
+    Predicts: which vector of the batch is the other view of the same example.
+
+    Formula: `-log exp(cos(z_i, z_j) / t) / sum_{k != i} exp(cos(z_i, z_k) / t)`, mean over both directions.
+
+    Reference: Chen et al. 2020 (SimCLR, arXiv:2002.05709).
+
+    Needs: a kind of data with random views; any backbone. Negatives are the other examples of the micro-batch on all
+    processes: a larger `per_device_train_batch_size` gives more of them, gradient accumulation does not.
+
+    Inputs: the model's, `(2 x examples, ...)`, all first views before all second ones; `labels` `(examples,)`, which
+    only counts the loss terms.
+
+    Example:
+
+        objective = SimCLR(model, processor, Image(), SimCLR.Config(temperature=0.2))
+    """
+
+    unit: ClassVar = "examples"
+    paper: ClassVar = "Chen et al. 2020, SimCLR (arXiv:2002.05709)"
+    training_defaults: ClassVar = {
+        "learning_rate": 5e-5, "num_train_epochs": 10, "per_device_train_batch_size": 128, "weight_decay": 0.05,
+        "max_grad_norm": 1.0, "dataloader_drop_last": True,
+    }  # fmt: skip
+
+    @dataclass
+    class Config:
+        """Options of `simclr`."""
+
+        temperature: float = field(default=0.2, metadata={"help": "Of the softmax over cosines."})
+        projector_hidden: int = field(default=2048, metadata={"help": "Width of the projector's hidden layer."})
+        projector_out: int = field(default=128, metadata={"help": "Width of the vectors that are compared."})
+        pooling: str | None = field(default=None, metadata={"help": "How the backbone's output is pooled."})
+
+    def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
+        super().__init__(model, processor, modality, config)
+        self.pooling = config.pooling or modality.native_pooling(model.config._name_or_path)
+        width = probe_width(self, self.pooling)
+        hidden = min(config.projector_hidden, 4 * width)
+        self.projector = losses.Projector(width, hidden, config.projector_out)
+
+    def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> ViewRows:
+        return ViewRows(self, dataset, "simclr", seed=seed, training=training)
+
+    def collate(self, rows: Sequence[Any]) -> dict[str, torch.Tensor]:
+        items, rngs = [row[0] for row in rows], [row[1] for row in rows]
+        views = self.modality.views(self.processor, items, rngs, "simclr")[0]
+        return {**views, "labels": torch.arange(len(rows))}
+
+    def count_units(self, batch: Any) -> int:
+        return len(batch["labels"])
+
+    def forward(self, labels: torch.Tensor, num_items_in_batch: Any = None, **inputs: torch.Tensor) -> LossOutput:
+        vectors = self.projector(self.modality.features(self.backbone, inputs, self.pooling))
+        first, second = vectors.float().chunk(2)
+        total = losses.nt_xent(first, second, self.config.temperature)
+        return LossOutput(loss=divide(total, len(labels), num_items_in_batch))

@@ -1,0 +1,128 @@
+"""Masked image modelling on any backbone: hide squares, reconstruct their pixels with one linear layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from hf_ssl import anatomy
+from hf_ssl.errors import ConfigError
+from hf_ssl.modalities._image_models import add_mask_token, drop_mask_token, takes_masks
+from hf_ssl.objectives.base import Objective, ViewRows
+from hf_ssl.trainable import LossOutput, divide
+
+if TYPE_CHECKING:
+    import datasets
+    from transformers import PreTrainedModel
+
+    from hf_ssl.modalities.base import Modality
+
+
+class SimMIM(Objective):
+    """Masked image modelling with raw pixels as the target and one linear layer as the decoder.
+
+    Predicts: the pixels of hidden squares.
+
+    Formula: mean absolute error over the pixels of a hidden square, mean over hidden squares.
+
+    Reference: Xie et al. 2022 (SimMIM, arXiv:2111.09886).
+
+    Needs: pictures; any backbone. One that takes `bool_masked_pos` (ViT, DeiT, Swin, DINOv2, DINOv3 …) gets its mask
+    token at hidden patches; for any other network (convolutional, timm) hidden pixels are replaced by a learned colour.
+
+    Inputs: `pixel_values` `(pictures, channels, height, width)`; `labels` `(pictures, rows * columns of squares)`, 1 for
+    a hidden square and -100 else.
+
+    Example:
+
+        objective = SimMIM(model, processor, Image(), SimMIM.Config(mask_ratio=0.6))
+    """
+
+    unit: ClassVar = "images"
+    modalities: ClassVar = frozenset({"image"})
+    paper: ClassVar = "Xie et al. 2022, SimMIM (arXiv:2111.09886)"
+    training_defaults: ClassVar = {
+        "learning_rate": 5e-5, "num_train_epochs": 10, "per_device_train_batch_size": 64, "weight_decay": 0.05,
+        "max_grad_norm": 5.0,
+    }  # fmt: skip
+
+    @dataclass
+    class Config:
+        """Options of `simmim`."""
+
+        mask_ratio: float = field(default=0.6, metadata={"help": "Share of the squares that is hidden."})
+        mask_unit: int | None = field(
+            default=None, metadata={"help": "Side of a square in pixels (default: 32, or an eighth of the picture)."}
+        )
+
+    def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
+        super().__init__(model, processor, modality, config)
+        if not 0 < config.mask_ratio < 1:
+            raise ConfigError(f"mask_ratio is a share between 0 and 1, not {config.mask_ratio}.")
+        self.tokens = takes_masks(self.backbone)
+        self.added = add_mask_token(self.backbone) if self.tokens else None
+        found = getattr(anatomy.unwrapped(model).config, "patch_size", None) if self.tokens else None
+        self.patch = int(found) if isinstance(found, int) else 1
+        side, channels, width, stride = self._measure()
+        wanted = config.mask_unit or min(32, max(stride, side // 8))
+        self.square = max(self.patch, wanted // self.patch * self.patch)
+        self.stride = stride
+        self.decoder = nn.Conv2d(width, stride * stride * channels, kernel_size=1)
+        if not self.tokens:
+            self.hidden_colour = nn.Parameter(torch.zeros(1, channels, 1, 1))
+
+    @torch.no_grad()
+    def _measure(self) -> tuple[int, int, int, int]:
+        pixels = anatomy.example_inputs(self.model, batch_size=1)["pixel_values"]
+        was_training = self.model.training
+        self.model.eval()
+        grid = self.modality.patch_features(self.backbone, {"pixel_values": pixels})  # type: ignore[attr-defined]
+        self.model.train(was_training)
+        return pixels.shape[-1], pixels.shape[1], grid.shape[1], max(1, pixels.shape[-1] // grid.shape[-1])
+
+    def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> ViewRows:
+        return ViewRows(self, dataset, "simmim", seed=seed, training=training)
+
+    def collate(self, rows: Sequence[Any]) -> dict[str, torch.Tensor]:
+        items, rngs = [row[0] for row in rows], [row[1] for row in rows]
+        pixels = self.modality.views(self.processor, items, rngs, "simmim", self.square)[0]["pixel_values"]
+        count = (pixels.shape[-2] // self.square) * (pixels.shape[-1] // self.square)
+        share = min(count - 1, max(1, round(self.config.mask_ratio * count))) if count > 1 else 1
+        labels = np.full((len(rows), count), -100, dtype=np.int64)
+        for row, rng in enumerate(rngs):
+            labels[row, rng.permutation(count)[:share]] = 1
+        return {"pixel_values": pixels, "labels": torch.from_numpy(labels)}
+
+    def count_units(self, batch: Any) -> int:
+        return len(batch["labels"])
+
+    def forward(self, pixel_values: torch.Tensor, labels: torch.Tensor, num_items_in_batch: Any = None) -> LossOutput:
+        rows, columns = (length // self.square for length in pixel_values.shape[-2:])
+        hidden = (labels != -100).view(-1, 1, rows, columns)
+        inputs: dict[str, Any] = {"pixel_values": pixel_values}
+        extra: dict[str, Any] = {}
+        if self.tokens:
+            times = self.square // self.patch
+            extra["bool_masked_pos"] = hidden.repeat_interleave(times, 2).repeat_interleave(times, 3).flatten(1)
+        else:
+            over = hidden.repeat_interleave(self.square, 2).repeat_interleave(self.square, 3)
+            inputs["pixel_values"] = torch.where(over, self.hidden_colour.to(pixel_values.dtype), pixel_values)
+        grid = self.modality.patch_features(self.backbone, inputs, **extra)  # type: ignore[attr-defined]
+        painted = functional.pixel_shuffle(self.decoder(grid), self.stride).float()
+        if painted.shape[-2:] != pixel_values.shape[-2:]:  # a stride that does not divide the picture
+            painted = functional.interpolate(painted, pixel_values.shape[-2:], mode="bilinear")
+        errors = (painted - pixel_values.float()).abs().mean(dim=1, keepdim=True)
+        terms = functional.avg_pool2d(errors, self.square)[hidden]
+        return LossOutput(loss=divide(terms.sum(), len(terms), num_items_in_batch))
+
+    def export(self) -> PreTrainedModel:
+        model = super().export()
+        if self.added is not None:
+            drop_mask_token(model)
+        return model

@@ -1,0 +1,82 @@
+"""Two views alike, every dimension used, no two dimensions the same: no negatives and no teacher."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+
+from hf_ssl import losses
+from hf_ssl.objectives.base import Objective, ViewRows, probe_width
+from hf_ssl.trainable import LossOutput, divide
+
+if TYPE_CHECKING:
+    import datasets
+    from transformers import PreTrainedModel
+
+    from hf_ssl.modalities.base import Modality
+
+
+class VICReg(Objective):
+    """Variance-invariance-covariance regularisation of the vectors of two views.
+
+    Predicts: the vector of one view from that of the other, under the condition that vectors fill their space.
+
+    Formula: `l |z - z'|^2 + m mean_d max(0, 1 - sqrt(var_d + 1e-4)) + n sum_{d != e} cov_de^2 / D`, the last two for
+    both views, over the examples of all processes, in float32.
+
+    Reference: Bardes, Ponce, LeCun 2022 (VICReg, arXiv:2105.04906).
+
+    Needs: a kind of data with random views; any backbone; batches of at least a few dozen examples, because variance
+    and covariance are estimated from the micro-batch (gradient accumulation does not help).
+
+    Inputs: as `simclr`.
+
+    Example:
+
+        objective = VICReg(model, processor, Image(), VICReg.Config())
+    """
+
+    unit: ClassVar = "examples"
+    paper: ClassVar = "Bardes et al. 2022, VICReg (arXiv:2105.04906)"
+    training_defaults: ClassVar = {
+        "learning_rate": 5e-5, "num_train_epochs": 10, "per_device_train_batch_size": 128, "weight_decay": 0.05,
+        "max_grad_norm": 1.0, "dataloader_drop_last": True,
+    }  # fmt: skip
+
+    @dataclass
+    class Config:
+        """Options of `vicreg`."""
+
+        invariance: float = field(default=25.0, metadata={"help": "Weight of the distance between the two views."})
+        variance: float = field(default=25.0, metadata={"help": "Weight of keeping every dimension's spread at 1."})
+        covariance: float = field(default=1.0, metadata={"help": "Weight of dimensions being uncorrelated."})
+        expander: int = field(default=2048, metadata={"help": "Width of the three-layer expander."})
+        pooling: str | None = field(default=None, metadata={"help": "How the backbone's output is pooled."})
+
+    def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
+        super().__init__(model, processor, modality, config)
+        self.pooling = config.pooling or modality.native_pooling(model.config._name_or_path)
+        width = probe_width(self, self.pooling)
+        size = min(config.expander, 4 * width)
+        self.expander = losses.Projector(width, size, size, layers=3)
+
+    def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> ViewRows:
+        return ViewRows(self, dataset, "vicreg", seed=seed, training=training)
+
+    def collate(self, rows: Sequence[Any]) -> dict[str, torch.Tensor]:
+        items, rngs = [row[0] for row in rows], [row[1] for row in rows]
+        views = self.modality.views(self.processor, items, rngs, "vicreg")[0]
+        return {**views, "labels": torch.arange(len(rows))}
+
+    def count_units(self, batch: Any) -> int:
+        return len(batch["labels"])
+
+    def forward(self, labels: torch.Tensor, num_items_in_batch: Any = None, **inputs: torch.Tensor) -> LossOutput:
+        vectors = self.expander(self.modality.features(self.backbone, inputs, self.pooling))
+        first, second = vectors.float().chunk(2)
+        c = self.config
+        total, scalars = losses.vicreg(first, second, c.invariance, c.variance, c.covariance)
+        return LossOutput(loss=divide(total, len(labels), num_items_in_batch), scalars=scalars)

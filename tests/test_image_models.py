@@ -1,0 +1,180 @@
+"""Every family of image backbone through one door: loaded with proof, adapted to channels and size, pooled alike."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+import transformers
+
+pytest.importorskip("PIL.Image")
+
+from contract_image import pictures  # noqa: E402
+
+import tiny  # noqa: E402
+from hf_ssl import demo_images, peft  # noqa: E402
+from hf_ssl.errors import CheckpointError, MissingExtraError  # noqa: E402
+from hf_ssl.modalities import _image_models as image_models  # noqa: E402
+from hf_ssl.modalities._image_files import as_reference  # noqa: E402
+from hf_ssl.modalities.image import Image  # noqa: E402
+
+VALUES = [as_reference(picture) for picture in pictures(6)]
+
+
+def timm_folder(folder, name="resnet18", seed=0, **options):
+    """A checkpoint as timm itself writes it."""
+    timm = pytest.importorskip("timm")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = timm.create_model(name, pretrained=False, **options)
+    timm.models.save_for_hf(model, str(folder), model_args=options or None, safe_serialization=True)
+    return folder
+
+
+@pytest.mark.parametrize("arch", [*tiny.IMAGE, "vit_mae"])
+def test_features_of_every_family(tiny_checkpoint, arch):
+    image = Image()
+    folder = str(tiny_checkpoint(arch))
+    model, report = image.load_model(folder)
+    assert report.backbone_complete
+    processor = image.load_processor(folder)
+    vectors = image.embed(model, processor, VALUES)
+    assert vectors.shape[0] == 6 and np.isfinite(vectors).all() and vectors.std(axis=0).mean() > 1e-6
+    np.testing.assert_array_equal(vectors, image.embed(model, processor, VALUES))
+    np.testing.assert_allclose(image.embed(model, processor, VALUES[2:4]), vectors[2:4], atol=1e-5)
+    grid = image.patch_features(model, image.collate(processor, image.encode(processor, VALUES)))
+    assert grid.shape[:2] == vectors.shape and grid.shape[2] == grid.shape[3] > 1
+
+
+def test_special_tokens_are_no_patches(tiny_checkpoint):
+    image = Image()
+    registers = tiny.write_checkpoint  # a family with register tokens is made on the spot below
+    assert registers is not None
+    config = transformers.Dinov2WithRegistersConfig(
+        hidden_size=32, num_hidden_layers=1, num_attention_heads=4, image_size=32, patch_size=8, num_register_tokens=4
+    )
+    model = transformers.Dinov2WithRegistersModel(config).eval()
+    assert image_models.special_tokens(model) == 5
+    assert image.patch_features(model, {"pixel_values": torch.randn(2, 3, 32, 32)}).shape[-2:] == (4, 4)
+    vit, _ = image.load_model(str(tiny_checkpoint("vit")))
+    swin, _ = image.load_model(str(tiny_checkpoint("swin")))
+    assert image_models.special_tokens(vit) == 1 and image_models.special_tokens(swin) == 0
+
+
+def test_other_sizes_interpolate_positions(tiny_checkpoint):
+    image = Image()
+    model, _ = image.load_model(str(tiny_checkpoint("vit")))
+    assert image.patch_features(model, {"pixel_values": torch.randn(2, 3, 24, 40)}).shape[-2:] == (3, 5)
+
+
+def test_masked_autoencoder_sees_the_whole_picture_in_order(tiny_checkpoint):
+    image = Image()
+    model, _ = image.load_model(str(tiny_checkpoint("vit_mae")))
+    picture = torch.randn(1, 3, 32, 32)
+    changed = picture.clone()
+    changed[..., 24:, 24:] += 3  # the last patch
+    before, after = (image.patch_features(model, {"pixel_values": p}) for p in (picture, changed))
+    difference = (before - after).abs().sum(1)[0]
+    assert difference.argmax() == 15 and model.config.mask_ratio == 0.75, "aligned, and the configuration is as it was"
+
+
+@pytest.mark.parametrize("name", ["resnet18", "vit_tiny_patch16_224", "efficientnet_lite0"])
+def test_timm_checkpoints_load_with_proof_and_equal_timm(tmp_path, name):
+    timm = pytest.importorskip("timm")
+    folder = timm_folder(tmp_path / "timm", name)
+    image = Image(Image.Config(image_size=64 if "vit" not in name else None))
+    model, report = image.load_model(str(folder))
+    assert report.backbone_complete and report.backbone_matched > 50 and not report.missing
+    plain = timm.create_model(name, pretrained=False, checkpoint_path=str(folder / "model.safetensors")).eval()
+    pixels = torch.randn(2, 3, 224 if "vit" in name else 64, 224 if "vit" in name else 64)
+    with torch.inference_mode():
+        wanted = plain.forward_head(plain.forward_features(pixels), pre_logits=True)
+        got = image.features(model, {"pixel_values": pixels}, image.native_pooling(str(folder)))
+    torch.testing.assert_close(got, wanted, atol=1e-5, rtol=1e-4)
+    model.save_pretrained(tmp_path / "again")
+    again = transformers.AutoModel.from_pretrained(tmp_path / "again").eval()
+    with torch.inference_mode():
+        torch.testing.assert_close(again(pixels).pooler_output, wanted, atol=1e-5, rtol=1e-4)
+    recorded = json.loads((tmp_path / "again" / "config.json").read_text())["pretrained_cfg"]["input_size"]
+    assert recorded == [3, pixels.shape[-1], pixels.shape[-1]]
+    assert (
+        transformers.AutoImageProcessor.from_pretrained(tmp_path / "again").data_config["input_size"][1]
+        == pixels.shape[-1]
+    )
+
+
+def test_timm_weights_of_another_network_are_refused(tmp_path):
+    folder = timm_folder(tmp_path / "timm")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "architecture": "resnet34"}))
+    with pytest.raises(CheckpointError, match="did not load completely"):
+        Image().load_model(str(folder))
+
+
+@pytest.mark.parametrize(("arch", "channels"), [("vit", 5), ("dinov2", 1), ("resnet", 4), ("swin", 2), ("timm", 6)])
+def test_first_layer_is_adapted_to_the_channels(tiny_checkpoint, tmp_path, arch, channels):
+    folder = str(timm_folder(tmp_path / "t")) if arch == "timm" else str(tiny_checkpoint(arch))
+    image = Image(Image.Config(channels=channels, image_size=64 if arch == "timm" else None))
+    adapted, report = image.load_model(folder)
+    plain, _ = Image().load_model(folder)
+    side = 64 if arch == "timm" else 32
+    grey = torch.rand(2, 1, side, side)
+    with torch.inference_mode():
+        mine = image.patch_features(adapted, {"pixel_values": grey.expand(-1, channels, -1, -1)})
+        theirs = image.patch_features(plain, {"pixel_values": grey.expand(-1, 3, -1, -1)})
+    torch.testing.assert_close(mine, theirs, atol=1e-4, rtol=1e-3)
+    assert any("averaged over 3 channels" in note for note in report.notes) and not report.missing
+    processor = image.load_processor(folder)
+    assert len(image.shape(processor).mean) == channels
+    adapted.save_pretrained(tmp_path / "saved")
+    processor.save_pretrained(tmp_path / "saved")
+    again, second = Image().load_model(str(tmp_path / "saved"))
+    assert second.backbone_complete
+    values = [as_reference(picture) for picture in pictures(2, 32, channels)]
+    reloaded = Image(Image.Config(image_size=image.config.image_size))
+    vectors = reloaded.embed(again, reloaded.load_processor(str(tmp_path / "saved")), values)
+    np.testing.assert_allclose(vectors, image.embed(adapted, processor, values), atol=1e-5)
+
+
+def test_size_and_channels_travel_with_the_processor(tiny_checkpoint, tmp_path):
+    processor = Image(Image.Config(image_size=48, channels=2)).load_processor(str(tiny_checkpoint("vit")))
+    processor.save_pretrained(tmp_path)
+    saved = json.loads((tmp_path / "preprocessor_config.json").read_text())
+    assert saved["size"] == {"height": 48, "width": 48} and len(saved["image_mean"]) == 2
+
+
+@pytest.mark.parametrize("arch", ["vit", "dinov2", "resnet", "convnext", "swin"])
+def test_adapters_find_their_layers(tiny_checkpoint, arch):
+    model, report = Image().load_model(str(tiny_checkpoint(arch)))
+    wrapped = peft.apply(model, "lora", missing=report.missing, rank=4)
+    out = Image().features(wrapped, {"pixel_values": torch.randn(2, 3, 32, 32)}, "mean")
+    out.square().mean().backward()
+    assert peft.without_gradient(wrapped) == []
+
+
+def test_fused_attention_of_timm_gets_adapters(tmp_path):
+    folder = timm_folder(tmp_path / "t", "vit_tiny_patch16_224")
+    model, _ = Image().load_model(str(folder))
+    assert any("qkv" in target for target in peft.target_modules(model))
+
+
+def test_released_efficientnet_lite0(tmp_path):
+    """The real checkpoint, converted: complete, and it knows a coffee cup from noise."""
+    try:
+        folder = demo_images.write_efficientnet_lite0(tmp_path / "lite0")
+    except MissingExtraError as error:
+        pytest.skip(str(error))
+    image = Image()
+    model, report = image.load_model(str(folder), "AutoModelForImageClassification")
+    assert report.backbone_complete and report.licence == "apache-2.0" and not report.missing
+    sklearn = pytest.importorskip("sklearn.datasets")
+    china, flower = sklearn.load_sample_images().images
+    batch = image.collate(
+        image.load_processor(str(folder)),
+        image.encode(image.load_processor(str(folder)), [as_reference(china), as_reference(flower)]),
+    )
+    with torch.inference_mode():
+        best = model(**batch).logits.argmax(-1).tolist()
+    assert best == [698, 985], "ImageNet classes palace and daisy"

@@ -1,0 +1,201 @@
+"""Random views: each method's recipe as published, the same view for the same seed, and colour only where it has meaning."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("PIL.Image")
+
+from contract_image import pictures  # noqa: E402
+
+import tiny  # noqa: E402
+from hf_ssl.errors import ConfigError, DataError  # noqa: E402
+from hf_ssl.modalities import _image_geometry as geo  # noqa: E402
+from hf_ssl.modalities import _image_views as views  # noqa: E402
+from hf_ssl.modalities._image_files import as_reference  # noqa: E402
+from hf_ssl.modalities.base import example_rng  # noqa: E402
+from hf_ssl.modalities.image import Image  # noqa: E402
+
+PLAIN = geo.Geometry(32, 32, None, 2, (0.0,) * 3, (1.0,) * 3)
+
+
+def rngs(count, seed=0, epoch=0):
+    return [example_rng(seed, epoch, number) for number in range(count)]
+
+
+def store(count=6, side=40, channels=3):
+    return [np.ascontiguousarray(np.moveaxis(picture, 2, 0)) for picture in pictures(count, side, channels)]
+
+
+def test_the_published_recipes():
+    simclr = views.RECIPES["simclr"][0][0]
+    assert simclr.scale == (0.08, 1.0) and simclr.colour == (0.8, 0.8, 0.8, 0.2) and simclr.colour_chance == 0.8
+    assert (simclr.grey, simclr.blur, simclr.solarize, simclr.flip) == (0.2, 0.5, 0.0, 0.5)
+    first, second = views.RECIPES["vicreg"][0]
+    assert (first.blur, first.solarize, second.blur, second.solarize) == (1.0, 0.0, 0.1, 0.2), "asymmetric, as in BYOL"
+    assert first.colour == (0.4, 0.4, 0.2, 0.1)
+    large, small = views.RECIPES["dino"]
+    assert [view.scale for view in large] == [(0.4, 1.0)] * 2 and [v.scale for v in small] == [(0.05, 0.4)] * 6
+    assert [(v.blur, v.solarize) for v in large] == [(1.0, 0.0), (0.1, 0.2)] and {v.blur for v in small} == {0.5}
+    assert round(224 * small[0].size) == 96
+    mae, simmim = views.RECIPES["mae"][0][0], views.RECIPES["simmim"][0][0]
+    assert mae.scale == (0.2, 1.0) and mae.cubic and simmim.scale == (0.67, 1.0)
+    assert not any(mae.colour) and not any(simmim.colour) and not mae.blur, "masked models change no colours"
+
+
+def test_domains():
+    for group in views.plan("simclr", "medical", 3) + views.plan("dino", "medical", 3):
+        for view in group:
+            assert not any(view.colour) and view.grey == view.solarize == 0
+    assert views.plan("simclr", "satellite", 3)[0][0].flip_vertical == 0.5
+    assert views.plan("simclr", "satellite", 3)[0][0].turn == 0.75
+    assert views.plan("simclr", "natural", 1)[0][0].colour == (0.8, 0.8, 0.0, 0.0), "grey has brightness and contrast"
+    assert len(views.plan("dino", "natural", 3, local_views=2)[1]) == 2
+    assert len(views.plan("dino", "natural", 3, local_views=0)) == 1
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: views.plan("simclr", "medical", 3, colour=1.0), "medical"),
+        (lambda: views.plan("simclr", "natural", 6, colour=1.0), "6 channels"),
+        (lambda: views.plan("simclr", "space", 3), "satellite"),
+        (lambda: views.plan("symclr", "natural", 3), "Did you mean 'simclr'"),
+    ],
+)
+def test_refusals(call, message):
+    with pytest.raises(ConfigError, match=message):
+        call()
+
+
+def test_views_depend_on_seed_epoch_and_picture_alone():
+    image, processor = Image(Image.Config(image_size=64)), tiny.tiny_processor("vit")
+    processor.size = {"height": 64, "width": 64}
+    items = store(side=72)
+    whole = image.views(processor, items, rngs(6), "dino")
+    part = image.views(processor, items[2:4], rngs(6)[2:4], "dino")
+    for together, apart in zip(whole, part, strict=True):
+        count = len(together["pixel_values"]) // 6
+        picked = together["pixel_values"].unflatten(0, (count, 6))[:, 2:4].flatten(0, 1)
+        torch.testing.assert_close(apart["pixel_values"], picked, atol=1e-6, rtol=1e-5)
+    other = image.views(processor, items, rngs(6, epoch=1), "dino")
+    assert not torch.equal(other[0]["pixel_values"], whole[0]["pixel_values"])
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(image.views(processor, items, rngs(6), "dino")[0]["pixel_values"], whole[0]["pixel_values"])
+    first, second = whole[0]["pixel_values"].chunk(2)
+    assert not torch.allclose(first, second)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 6])
+def test_nothing_changes_when_nothing_is_asked(channels):
+    items = store(channels=channels, side=32)
+    still = views.View(scale=(1.0, 1.0), ratio=(1.0, 1.0), flip=0.0)
+    made = views.make(items, rngs(6), [still], replace(PLAIN, mean=(0.0,) * channels, std=(1.0,) * channels), 32)
+    np.testing.assert_allclose(made.numpy(), np.stack(items) / 255, atol=1e-6)
+
+
+def test_colour_matrix_is_brightness_contrast_saturation_and_hue_in_turn():
+    batch = torch.rand(4, 3, 8, 8) * 0.4 + 0.3
+    draws = np.full((4, 16), 0.5)
+    draws[:, 8] = 0.0  # jittered
+    draws[:, 14] = 0.9  # not made grey
+    view = views.View(colour=(0.4, 0.4, 0.4, 0.1), grey=0.2)
+    torch.testing.assert_close(views._coloured(batch.clone(), draws, view), batch, atol=1e-5, rtol=0)
+    brighter = draws.copy()
+    brighter[:, 9] = 1.0
+    torch.testing.assert_close(
+        views._coloured(batch.clone(), brighter, view), (batch * 1.4).clamp(0, 1), atol=1e-5, rtol=0
+    )
+    softer = draws.copy()
+    softer[:, 10] = 0.0
+    luma = (batch * torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(1).mean((1, 2)).view(-1, 1, 1, 1)
+    torch.testing.assert_close(
+        views._coloured(batch.clone(), softer, view), luma + 0.6 * (batch - luma), atol=1e-5, rtol=0
+    )
+    grey = draws.copy()
+    grey[:, 14] = 0.1
+    made = views._coloured(batch.clone(), grey, view)
+    torch.testing.assert_close(made[:, 0], made[:, 1], atol=2e-3, rtol=0)
+    hue = draws.copy()
+    hue[:, 12] = 1.0
+    turned = views._coloured(batch.clone(), hue, view)
+    weights = torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)
+    torch.testing.assert_close((turned * weights).sum(1), (batch * weights).sum(1), atol=2e-3, rtol=0)
+    assert (turned - batch).abs().max() > 0.01, "hue changes, luma stays"
+
+
+def test_blur_is_a_gaussian():
+    functional = pytest.importorskip("torchvision.transforms.v2").functional
+    batch = torch.rand(3, 3, 64, 64)
+    draws = np.zeros((3, 16))
+    draws[:, 15] = 0.49999
+    made = views._blurred(batch.clone(), draws, views.View(blur=0.5, sigma=(0.1, 7.0)), 64)
+    wanted = functional.gaussian_blur(batch, [31, 31], [2.0, 2.0])
+    inner = (..., slice(16, -16), slice(16, -16))  # at the border torchvision mirrors, here weights are rescaled
+    torch.testing.assert_close(made[inner], wanted[inner], atol=2e-3, rtol=0)
+
+
+def test_crops_stay_inside_and_cover_the_asked_share():
+    rng = np.random.default_rng(0)
+    shares = []
+    for _ in range(500):
+        top, left, rows, columns = views.crop_box(rng.random(16), 60, 90, views.View(scale=(0.2, 0.6)))
+        assert 0 <= top <= 60 - rows and 0 <= left <= 90 - columns and rows > 0 and columns > 0
+        shares.append(rows * columns / 5400)
+    assert min(shares) > 0.15 and max(shares) < 0.65 and 0.35 < np.mean(shares) < 0.45
+
+
+def test_satellite_views_turn_and_flip_both_ways():
+    square = np.zeros((1, 8, 8), np.uint8)
+    square[0, 0, 1] = 255
+    view = replace(views.View(scale=(1.0, 1.0), ratio=(1.0, 1.0)), flip_vertical=0.5, turn=0.75)
+    made = views.make([square] * 200, rngs(200), [view], replace(PLAIN, mean=(0.0,), std=(1.0,)), 8)
+    places = {tuple(np.argwhere(one.numpy()[0] > 0.5)[0]) for one in made}
+    assert len(places) == 8, "all eight symmetries of the square occur"
+
+
+@pytest.mark.parametrize("kind", ["ViTImageProcessor", "ConvNextImageProcessor", "BitImageProcessor"])
+def test_pixels_are_those_of_the_processor(kind):
+    import transformers
+
+    size = {"height": 30, "width": 30} if kind == "ViTImageProcessor" else {"shortest_edge": 32}
+    options = {"crop_size": {"height": 28, "width": 28}} if kind == "BitImageProcessor" else {}
+    processor = getattr(transformers, kind)(size=size, **options)
+    picture = pictures(1, side=64)[0][:48]
+    wanted = processor(picture, return_tensors="pt")["pixel_values"]
+    image = Image()
+    made = image.collate(processor, image.encode(processor, [as_reference(picture)]))["pixel_values"]
+    assert made.shape == wanted.shape
+    assert (made - wanted).abs().mean() < 0.02 and (made - wanted).abs().max() < 0.15
+
+
+def test_timm_processors(tmp_path):
+    pytest.importorskip("timm")
+    from test_image_models import timm_folder
+
+    processor = Image(Image.Config(image_size=48)).load_processor(str(timm_folder(tmp_path)))
+    shape = geo.geometry(processor)
+    assert (shape.height, shape.width) == (48, 48) and shape.shorter == int(48 / processor.data_config["crop_pct"])
+
+
+def test_wrong_number_of_channels_is_said():
+    with pytest.raises(DataError, match="--channels 5"):
+        geo.with_channels(np.zeros((4, 4, 5), np.uint8), 3)
+    assert geo.with_channels(np.full((2, 2, 1), 7, np.uint8), 3).shape == (2, 2, 3)
+
+
+def test_store_decodes_each_picture_once_and_large_ones_go_to_disk(monkeypatch):
+    references = [as_reference(picture) for picture in pictures(70)]
+    calls = []
+    real = geo.pixels
+    monkeypatch.setattr(geo, "pixels", lambda *args, **kwargs: calls.append(1) or real(*args, **kwargs))
+    monkeypatch.setattr(geo, "IN_MEMORY", 1000)
+    shape = geo.Geometry(16, 16, None, 2, (0.5,) * 3, (0.5,) * 3)
+    made = geo.store(references, Image().reading, shape, 3)
+    assert isinstance(made, np.memmap) and made.dtype == np.uint8 and len(calls) == 70
+    monkeypatch.setattr(geo, "IN_MEMORY", 1 << 30)
+    np.testing.assert_array_equal(made, geo.store(references, Image().reading, shape, 3))
