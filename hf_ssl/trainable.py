@@ -18,7 +18,8 @@ class LossOutput(ModelOutput):
     Args:
         loss: sum of the batch's loss terms divided by `num_items_in_batch` (or by their own number).
         logits: what metrics are computed from, when there are any.
-        scalars: detached numbers for the log, such as `{"masked": 0.15}`.
+        scalars: detached tensors that add up over batches, such as `{"predicted": 120}`; the monitor sums them over
+            the held-out data and hands them to the objective's `measures`.
     """
 
     loss: torch.Tensor | None = None

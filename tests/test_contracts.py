@@ -72,10 +72,12 @@ def build(tiny_checkpoint) -> Callable[..., Case]:
             task, data = cls(config, kind.modality), kind.labelled(name)
             task.fit_labels(data)
             model, report = load_model(folder, task.auto_class, expect_new=("*",), **task.model_options())
+            model = kind.modality.prepare_model(model, processor)
             model = peft.apply(model, method, missing=report.missing) if method else model
             rows = TaskRows(task.encode(processor, data))
             return Case(TaskModule(model, task, processor), rows, task.auto_class, processor, kind)
         model, report = load_model(folder, cls.auto_class, expect_new=("*",))
+        model = kind.modality.prepare_model(model, processor)
         model = peft.apply(model, method, missing=report.missing) if method else model
         module = cls(model, processor, kind.modality, config)
         rows = module.rows(kind.unlabelled(4), seed=0, training=True)

@@ -14,6 +14,7 @@ from hf_ssl.data.assemble import Fractions, add_pool, check_labels, encode_and_s
 from hf_ssl.data.columns import TAG_ALIASES, Canonicaliser, Wanted
 from hf_ssl.data.domain import DomainData
 from hf_ssl.data.leakage import LeakCheck, drop_duplicates, guard, straddling_groups
+from hf_ssl.data.prepare import prepared
 from hf_ssl.data.report import Ledger
 from hf_ssl.data.sheet import join_sheet
 from hf_ssl.data.sources import Part, Reading, describe_source, read_source
@@ -142,6 +143,7 @@ def load_data(
     check = LeakCheck(leakage, near_duplicates, near_threshold)
 
     parts = _read_all(source, {"unlabeled": unlabeled, "validation": validation, "test": test}, labels, how)
+    parts, wanted = prepared(parts, wanted, how)
     canonicalise = _canonicaliser(parts, wanted, how)
     splits, encoded = encode_and_sort([canonicalise(part) for part in parts], canonicalise, label_kind)
     has_pool = any(part.split == "unlabeled" for part in parts)
@@ -207,7 +209,7 @@ def _read_extra(split: str, source: Any, how: Reading) -> list[Part]:
         how.ledger.decide(f"{split}=... has several splits: {', '.join(left_out)} of it not used")
         if not found:
             raise DataError(f"{split}=... has the splits {', '.join(left_out)}; which one is meant? Give that one.")
-    return [Part(split, part.dataset, f"{split}=...") for part in found]
+    return [Part(split, part.dataset, f"{split}=...", part.root) for part in found]
 
 
 def _join_labels(parts: list[Part], labels: Any, how: Reading) -> list[Part]:
@@ -222,7 +224,7 @@ def _join_labels(parts: list[Part], labels: Any, how: Reading) -> list[Part]:
     joined = join_sheet(datasets.concatenate_datasets([part.dataset for part in parts]), sheets[0].dataset, how.ledger)
     starts = [sum(sizes[:place]) for place in range(len(sizes))]
     return [
-        Part(part.split, joined.select(range(start, start + size)), part.origin)
+        Part(part.split, joined.select(range(start, start + size)), part.origin, part.root)
         for part, start, size in zip(parts, starts, sizes, strict=True)
     ]
 

@@ -26,11 +26,12 @@ _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 @dataclass
 class Part:
-    """Rows from one place; `split` is None when the place does not say."""
+    """Rows from one place; `split` is None when the place does not say, `root` the folder that their paths start from."""
 
     split: str | None
     dataset: datasets.Dataset
     origin: str
+    root: Path | None = None
 
 
 @dataclass
@@ -89,8 +90,9 @@ def _read(source: Any, how: Reading) -> list[Part]:
     if isinstance(source, pd.DataFrame):
         return [Part(None, _from_pandas(source), "DataFrame")]
     if isinstance(source, datasets.Dataset):
-        return [Part(None, source, "Dataset")]
+        return [Part(None, how.modality.undecoded(source), "Dataset")]
     if isinstance(source, datasets.IterableDataset):
+        source = how.modality.undecoded(source)
         return [Part(None, _take(source, how, "the stream", source.features), "stream")]
     if isinstance(source, Mapping):
         return _read_mapping(source, how)
@@ -149,11 +151,12 @@ def _read_mapping(source: Mapping[Any, Any], how: Reading) -> list[Part]:
         if any(str(name).lower() in on_disk.SPLIT_NAMES for name in source):
             parts = []
             for name, value in source.items():
-                parts += [Part(_known_split(str(name), how), part.dataset, str(name)) for part in _read(value, how)]
+                parts += [Part(_known_split(str(name), how), part.dataset, str(name), part.root) for part in _read(value, how)]
             return parts
         return [Part(None, datasets.Dataset.from_dict(dict(source)), "columns")]
     parts = []
     for name, value in source.items():
+        value = how.modality.undecoded(value)
         if isinstance(value, datasets.IterableDataset):
             value = _take(value, how, f"the stream {name!r}", value.features)
         parts.append(Part(_known_split(str(name), how), value, str(name)))
@@ -178,13 +181,16 @@ def _read_files(root: Path, found: list[Path], how: Reading) -> list[Part]:
         how.ledger.decide("skipped files: " + ", ".join(f"{count} {kind}" for kind, count in sorted(skipped.items())))
     if by_kind["table"] and by_kind["raw"]:
         kept, left = ("raw", "table") if how.sheet else ("table", "raw")
-        hint = "" if how.sheet else "; if a table labels those files, give it as labels=..."
+        named = how.modality.tables_name_files
+        hint = "" if how.sheet or named else "; if a table labels those files, give it as labels=..."
         how.ledger.decide(f"tables and {how.modality.name} files found: used the {kept} files{hint}")
         by_kind.pop(left)
     bad = how.ledger.quarantined
     before = len(bad)
     parts = _conll_parts(root, by_kind["conll"], how) + _table_parts(root, by_kind["table"], how)
     parts += _raw_parts(root, by_kind["raw"], how)
+    for part in parts:
+        part.root = root
     used = [file for kind in by_kind.values() for file in kind]
     if not used:
         raise DataError(
@@ -285,7 +291,7 @@ def _sample(part: Part, how: Reading) -> Part:
     rows = np.sort(np.random.default_rng(how.seed).choice(size, how.max_examples, replace=False))
     how.ledger.decide(f"took {how.max_examples:,} of {size:,} rows of {part.origin} at random (max_examples)")
     with quiet():
-        return Part(part.split, part.dataset.select(rows).flatten_indices(), part.origin)
+        return Part(part.split, part.dataset.select(rows).flatten_indices(), part.origin, part.root)
 
 
 def _from_pandas(frame: Any) -> datasets.Dataset:

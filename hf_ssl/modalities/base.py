@@ -33,6 +33,8 @@ class Modality:
         labelled_class: transformers class for one answer per example, such as `AutoModelForImageClassification`.
         pipeline_tag: the transformers pipeline that serves such a model, if there is one.
         baseline: name of the cheap baseline in a comparison (`baseline_features`), or None.
+        decodes: its values are made from files or bytes by `prepare`; otherwise the input column is used as it is.
+        tables_name_files: a table beside raw files lists them (path, label …), so the table is what is read.
         Config: dataclass of its own options; they are options of every stage and of `load_data`.
 
     Args:
@@ -48,6 +50,8 @@ class Modality:
     labelled_class: ClassVar[str | None] = None
     pipeline_tag: ClassVar[str | None] = None
     baseline: ClassVar[str | None] = None
+    decodes: ClassVar[bool] = False
+    tables_name_files: ClassVar[bool] = False
 
     @dataclass
     class Config:
@@ -64,6 +68,36 @@ class Modality:
         A file that cannot be read is appended to `quarantine` as `{"path", "reason"}`, never silently dropped.
         """
         raise NotImplementedError(f"{type(self).__name__} does not read files")
+
+    def undecoded(self, dataset: Any) -> Any:
+        """A dataset or stream whose media columns give stored bytes, where decoding is this modality's own job."""
+        return dataset
+
+    def prepare(
+        self,
+        dataset: datasets.Dataset,
+        column: str,
+        *,
+        root: Path | None,
+        cache: Path,
+        quarantine: list[dict[str, str]],
+        whole: bool = False,
+    ) -> tuple[datasets.Dataset, list[str]]:
+        """Turn what the input column holds into this modality's values; a row may become several, or none.
+
+        Args:
+            dataset: rows as they were read; all its other columns are kept.
+            column: the input column.
+            root: folder that paths in the rows are relative to, when they come from files.
+            cache: folder for what is decoded.
+            quarantine: unusable rows are appended as `{"path", "reason"}`.
+            whole: a row must stay one row, because its label is about all of it.
+
+        Returns:
+            The dataset with the canonical column, and notes for the report. A column `recording` that it adds is taken
+            for groups when the user names none.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has nothing to decode")
 
     def problem(self, value: Any) -> str | None:
         """Why a value is unusable, or None when it is fine."""
@@ -106,6 +140,24 @@ class Modality:
 
         return None if self.processor is None else models.load_processor(model_id, self.processor, revision)
 
+    def labelled_options(self) -> dict[str, Any]:
+        """Configuration fields that `labelled_class` is loaded with, beside those of the task."""
+        return {}
+
+    def prepare_model(self, model: Any, processor: Any, *, from_config: bool = False) -> Any:
+        """Make a freshly loaded model ready to be trained or asked; may change it and the processor in place.
+
+        Args:
+            model: as loaded.
+            processor: the checkpoint's processor.
+            from_config: the weights are random, not a checkpoint's.
+        """
+        return model
+
+    def finish_model(self, model: Any) -> Any:
+        """Undo what `prepare_model` did only for training; the result is what is saved."""
+        return model
+
     def encode(self, processor: Any, values: Sequence[Any], max_length: int | None = None) -> list[dict[str, Any]]:
         """Turn raw values into model features, one dict per value, not yet padded."""
         raise NotImplementedError(f"{type(self).__name__} cannot encode")
@@ -121,6 +173,10 @@ class Modality:
     def features(self, backbone: nn.Module, batch: dict[str, torch.Tensor], pooling: str) -> torch.Tensor:
         """One vector per example, shape `(batch, hidden)`."""
         raise NotImplementedError(f"{type(self).__name__} cannot pool")
+
+    def forward(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Logits of a model of `labelled_class`, `(batch, labels)`."""
+        return model(**inputs).logits
 
     def native_pooling(self, model_id: str) -> str:
         """How a checkpoint wants its output pooled."""

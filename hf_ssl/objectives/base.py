@@ -109,7 +109,16 @@ class Objective(Trainable):
         """The adapted model as a plain `PreTrainedModel`, adapters merged."""
         from hf_ssl import peft
 
-        return peft.merge(self.model) if hasattr(self.model, "peft_config") else self.model
+        merged = peft.merge(self.model) if hasattr(self.model, "peft_config") else self.model
+        return self.modality.finish_model(merged)
+
+    def measures(self, sums: Mapping[str, torch.Tensor]) -> dict[str, float]:
+        """Numbers for the monitor, from `LossOutput.scalars` summed over the held-out data (codebook perplexity …)."""
+        return {}
+
+    def collapse(self, measures: Mapping[str, float]) -> str | None:
+        """Why these numbers say that the objective itself collapsed, whatever the features look like; or None."""
+        return None
 
     def describe(self, batch: Mapping[str, torch.Tensor]) -> str:
         """One line about a batch, for `hf-ssl check`."""

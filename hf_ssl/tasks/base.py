@@ -104,7 +104,7 @@ class Task:
         }
         if self.problem_type:
             options["problem_type"] = self.problem_type
-        return options
+        return {**options, **self.modality.labelled_options()}
 
     def inputs(self, dataset: datasets.Dataset) -> list[Any]:
         """Raw inputs of every row."""
@@ -152,7 +152,7 @@ class Task:
 
     def forward(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         """Logits of a batch."""
-        return model(**inputs).logits
+        return self.modality.forward(model, inputs)
 
     def metrics(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
         """Every number in `metric_names`, from logits and labels of a whole split."""
