@@ -186,6 +186,7 @@ def build_objective(
         say(
             f"  {len(added.words)} new words: {shortened(added.words, 12)}; tokens per word {before:.3f} -> {after:.3f}"
         )
+    model = modality.prepare_model(model, processor, from_config=config.from_config)
     model = peft.apply(model, config.peft, missing=report.missing, rank=config.rank, alpha=config.alpha,
                        dropout=config.adapter_dropout, target_modules=config.target_modules,
                        train_embeddings=added is not None)  # fmt: skip

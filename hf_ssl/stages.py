@@ -134,7 +134,7 @@ def finetune(**options: Any) -> StageResult:
             if processes.is_main():
                 peft.save_adapter(fit.module.model, folder / "adapter", adapter_base, revision)
         save_model(
-            peft.merge(fit.module.model),
+            modality.finish_model(peft.merge(fit.module.model)),
             fit.processor,
             folder / "model",
             run,
@@ -167,6 +167,7 @@ def evaluate(**options: Any) -> StageResult:
         model_id = str(config.model or tuned["model"])
         model, _ = load_model(model_id, task.auto_class, **task.model_options())
         processor = modality.load_processor(model_id)
+        model = modality.prepare_model(model, processor)
         split = open_test(data, f"evaluate {config.output}") if config.split == "test" else data[config.split]
         from hf_ssl.tasks.base import TaskModule
 
@@ -195,6 +196,7 @@ def embed(**options: Any) -> StageResult:
         model, report = load_model(model_id, "AutoModel", revision=revision)
         note_lineage(run, model_id, report)
         processor = modality.load_processor(model_id, revision)
+        model = modality.prepare_model(model, processor)
         pooling = config.pooling or modality.native_pooling(model_id)
         if config.split and config.split not in data:
             raise ConfigError(f"There is no split {config.split!r}; the splits are {', '.join(data)}.")

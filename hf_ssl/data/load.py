@@ -12,9 +12,9 @@ import datasets
 from hf_ssl import plugins
 from hf_ssl.data.assemble import Fractions, add_pool, check_labels, encode_and_sort, finish, split_off
 from hf_ssl.data.columns import TAG_ALIASES, Canonicaliser, Wanted
+from hf_ssl.data.decoded import decoded
 from hf_ssl.data.domain import DomainData
 from hf_ssl.data.leakage import LeakCheck, drop_duplicates, guard, straddling_groups
-from hf_ssl.data.prepare import prepared
 from hf_ssl.data.report import Ledger
 from hf_ssl.data.sheet import join_sheet
 from hf_ssl.data.sources import Part, Reading, describe_source, read_source
@@ -143,7 +143,7 @@ def load_data(
     check = LeakCheck(leakage, near_duplicates, near_threshold)
 
     parts = _read_all(source, {"unlabeled": unlabeled, "validation": validation, "test": test}, labels, how)
-    parts, wanted = prepared(parts, wanted, how)
+    parts, wanted = decoded(parts, wanted, how)
     canonicalise = _canonicaliser(parts, wanted, how)
     splits, encoded = encode_and_sort([canonicalise(part) for part in parts], canonicalise, label_kind)
     has_pool = any(part.split == "unlabeled" for part in parts)

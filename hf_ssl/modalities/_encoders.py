@@ -257,6 +257,8 @@ def _switch_for_training(model: Any) -> None:
         if hasattr(config, name):
             kept[name] = getattr(config, name)
             setattr(config, name, value)
+    if base is not model and hasattr(base, "masked_spec_embed") and "PreTraining" not in type(model).__name__:
+        base.masked_spec_embed.requires_grad_(False)  # nothing is masked under a task's head: it would never get a gradient
     if hasattr(base, "layerdrop"):  # Whisper copies it from its configuration
         base.layerdrop = 0.0
     model.hf_ssl_kept = kept

@@ -70,7 +70,7 @@ class Audio(Modality):
     # -- data side --------------------------------------------------------------------------------------------------
 
     def read_files(self, files: list[Path], root: Path, quarantine: list[dict[str, str]]) -> datasets.Dataset:
-        """Names only; `prepare` decodes, whichever way the recordings came in."""
+        """Names only; `decode` reads them, whichever way the recordings came in."""
         import datasets
 
         rows = {
@@ -90,7 +90,7 @@ class Audio(Modality):
                 dataset = dataset.cast_column(name, datasets.Audio(decode=False))
         return dataset
 
-    def prepare(
+    def decode(
         self,
         dataset: datasets.Dataset,
         column: str,
@@ -188,7 +188,7 @@ class Audio(Modality):
         return notes
 
     def problem(self, value: Any) -> str | None:
-        return None if isinstance(value, dict) and "store" in value else f"no prepared audio but {type(value).__name__}"
+        return None if isinstance(value, dict) and "store" in value else f"no decoded audio but {type(value).__name__}"
 
     def content_key(self, value: Any) -> str:
         """The sound itself, as 16-bit samples at `sampling_rate`; format, name and container do not matter."""

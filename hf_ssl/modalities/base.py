@@ -33,7 +33,7 @@ class Modality:
         labelled_class: transformers class for one answer per example, such as `AutoModelForImageClassification`.
         pipeline_tag: the transformers pipeline that serves such a model, if there is one.
         baseline: name of the cheap baseline in a comparison (`baseline_features`), or None.
-        decodes: its values are made from files or bytes by `prepare`; otherwise the input column is used as it is.
+        decodes: its values are made from files or bytes by `decode`; otherwise the input column is used as it is.
         tables_name_files: a table beside raw files lists them (path, label …), so the table is what is read.
         Config: dataclass of its own options; they are options of every stage and of `load_data`.
 
@@ -73,7 +73,7 @@ class Modality:
         """A dataset or stream whose media columns give stored bytes, where decoding is this modality's own job."""
         return dataset
 
-    def prepare(
+    def decode(
         self,
         dataset: datasets.Dataset,
         column: str,

@@ -16,7 +16,7 @@ from hf_ssl.errors import DataError
 RECORDING = "recording"  # a column that says which rows were cut from one file
 
 
-def prepared(parts: list[Part], wanted: Wanted, how: Reading) -> tuple[list[Part], Wanted]:
+def decoded(parts: list[Part], wanted: Wanted, how: Reading) -> tuple[list[Part], Wanted]:
     """Let the modality decode, cut and check every part (text has nothing to do).
 
     Rows that were cut from one file form a group when the user names none, so that no file is on two sides of a split.
@@ -32,7 +32,7 @@ def prepared(parts: list[Part], wanted: Wanted, how: Reading) -> tuple[list[Part
     for part in parts:
         bad: list[dict[str, str]] = []
         with quiet():
-            rows, notes = modality.prepare(
+            rows, notes = modality.decode(
                 part.dataset, input_column(modality, wanted.input, part), root=part.root, cache=cache, quarantine=bad,
                 whole=how.label_kind == "transcript" and part.split != "unlabeled",
             )  # fmt: skip
