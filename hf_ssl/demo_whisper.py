@@ -7,6 +7,7 @@ and its bytes; a variable is name, number of axes, sizes (32 bit), type, number 
 from __future__ import annotations
 
 import json
+import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,8 @@ def read_ctranslate2(file: Path) -> Tensors:
 
 
 def _layers(tensors: Tensors, side: str) -> int:
-    return len({name.split("/")[1] for name in tensors if name.startswith(f"{side}/layer_")})
+    found = (re.match(rf"{side}/layer_(\d+)/", name) for name in tensors)
+    return 1 + max(int(match[1]) for match in found if match)
 
 
 def to_transformers(tensors: Tensors) -> Tensors:
