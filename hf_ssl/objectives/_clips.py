@@ -60,9 +60,13 @@ class Clips(Rows):
     def __len__(self) -> int:
         return len(self.values)
 
+    def random(self, row: int) -> np.random.Generator:
+        """Random numbers of a row in this epoch."""
+        return example_rng(self.seed, self.key, self.keys[row])
+
     def __getitem__(self, index: int) -> dict[str, Any]:
         row = int(self.order[index])
-        rng = example_rng(self.seed, self.key, self.keys[row])
+        rng = self.random(row)
         wave = self.modality.samples(self.values[row])
         spare = len(wave) - self.longest
         if spare > 0:
