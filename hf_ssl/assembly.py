@@ -38,6 +38,8 @@ TASK_OF = {
     "multilabel": "multilabel",
     "regression": "regression",
     "tags": "token-classification",
+    "identity": "verification",
+    "transcript": "speech-recognition",
 }
 
 

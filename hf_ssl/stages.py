@@ -135,7 +135,7 @@ def finetune(**options: Any) -> StageResult:
                 peft.save_adapter(fit.module.model, folder / "adapter", adapter_base, revision)
         save_model(
             modality.finish_model(peft.merge(fit.module.model)),
-            fit.processor,
+            task.saved_processor(fit.processor),
             folder / "model",
             run,
             stage="finetune",

@@ -44,6 +44,7 @@ class Kind:
         kind = plugins.find("tasks", task).label_kind
         labels, feature = {
             "class": ([i % 3 for i in range(count)], datasets.ClassLabel(names=["a", "b", "c"])),
+            "identity": ([i % 3 for i in range(count)], datasets.ClassLabel(names=["a", "b", "c"])),
             "multilabel": (
                 [[i % 2, (i // 2) % 2, int(i % 3 == 0)] for i in range(count)], datasets.List(datasets.Value("int64")),
             ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import datasets
@@ -17,6 +17,7 @@ from hf_ssl.data.tables import quiet
 from hf_ssl.errors import DataError, nearest
 
 LABEL_ALIASES = ("label", "labels", "class", "category", "target")
+TRANSCRIPT_ALIASES = ("transcript", "transcription", "sentence", "normalized_text", "text")
 TAG_ALIASES = ("tags", "ner_tags", "pos_tags", "labels")
 MAX_UNUSABLE = 0.5
 
@@ -224,6 +225,15 @@ class Canonicaliser:
         if without := sum(group is None for group in groups):
             self.ledger.decide(f"{without:,} rows have no {name}: each is a group of its own")
         return [f"row {row}" if group is None else group for group, row in zip(groups, ids, strict=True)]
+
+
+def transcript_column(parts: Sequence[Part], wanted: Wanted, label_kind: str | None) -> Wanted:
+    """With transcripts asked for, the column that holds them, found by its usual names."""
+    if label_kind != "transcript" or wanted.label is not None:
+        return wanted
+    there = {name for part in parts for name in part.dataset.column_names}
+    found = next((name for name in TRANSCRIPT_ALIASES if name in there), None)
+    return replace(wanted, label=found) if found else wanted
 
 
 def input_column(modality: Any, given: str | None, part: Part) -> str:

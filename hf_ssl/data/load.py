@@ -11,7 +11,7 @@ import datasets
 
 from hf_ssl import plugins
 from hf_ssl.data.assemble import Fractions, add_pool, check_labels, encode_and_sort, finish, split_off
-from hf_ssl.data.columns import TAG_ALIASES, Canonicaliser, Wanted
+from hf_ssl.data.columns import TAG_ALIASES, Canonicaliser, Wanted, transcript_column
 from hf_ssl.data.decoded import decoded
 from hf_ssl.data.domain import DomainData
 from hf_ssl.data.leakage import LeakCheck, drop_duplicates, guard, straddling_groups
@@ -40,7 +40,7 @@ def load_data(
     tokens_column: str | None = None,
     tags_column: str | None = None,
     keep_columns: Sequence[str] = (),
-    label_kind: Literal["class", "multilabel", "regression", "tags"] | None = None,
+    label_kind: Literal["class", "multilabel", "regression", "tags", "identity", "transcript"] | None = None,
     validation_fraction: float = 0.1,
     test_fraction: float = 0.2,
     seed: int = 0,
@@ -84,7 +84,8 @@ def load_data(
         id_column: the user's own row ids; otherwise ids derive from the content.
         tokens_column, tags_column: words and their tags, for token classification.
         keep_columns: further columns to keep under their names; all others are left out.
-        label_kind: `"class"`, `"multilabel"` (lists, or text such as `a|b`), `"regression"` or `"tags"`.
+        label_kind: `"class"`, `"multilabel"` (lists, or text such as `a|b`), `"regression"`, `"tags"`, `"identity"` (of a
+            speaker: those of validation and test are never in train) or `"transcript"` (what is said).
         validation_fraction, test_fraction: parts of the labelled rows for a split that the source lacks; 0 makes none.
         seed: seed of splits and samples.
         dedup: remove repeated rows from the pool and train.
@@ -144,6 +145,7 @@ def load_data(
 
     parts = _read_all(source, {"unlabeled": unlabeled, "validation": validation, "test": test}, labels, how)
     parts, wanted = decoded(parts, wanted, how)
+    wanted = transcript_column(parts, wanted, how.label_kind)
     canonicalise = _canonicaliser(parts, wanted, how)
     splits, encoded = encode_and_sort([canonicalise(part) for part in parts], canonicalise, label_kind)
     has_pool = any(part.split == "unlabeled" for part in parts)

@@ -29,7 +29,8 @@ class Task:
 
     Attributes:
         modalities: names of the modalities it works on; None: every one that has a `labelled_class`.
-        label_kind: what `load_data` must find: `"class"`, `"multilabel"`, `"regression"` or `"tags"`.
+        label_kind: what `load_data` must find: `"class"`, `"multilabel"`, `"regression"`, `"tags"`, `"identity"` or
+            `"transcript"`.
         label_column: canonical column of the labels.
         problem_type: what transformers is told; never guessed from a dtype.
         primary_metric: the number that early stopping and the comparison look at.
@@ -182,6 +183,10 @@ class Task:
     def baseline(self, train: datasets.Dataset, test: datasets.Dataset) -> tuple[str, Any] | None:
         """Name and answers of a cheap baseline without any pretrained model, where `Modality.baseline` does not fit."""
         return None
+
+    def saved_processor(self, processor: Any) -> Any:
+        """What is saved beside the model, so that the transformers pipeline of the task finds what it needs."""
+        return processor
 
     def probe_targets(self, dataset: datasets.Dataset) -> np.ndarray | None:
         """Targets for a frozen probe on one vector per example, or None where that makes no sense."""
