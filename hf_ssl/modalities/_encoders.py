@@ -124,7 +124,11 @@ def frames(
         `(batch, frames, width)` and bool `(batch, frames)`.
     """
     backbone = getattr(backbone, "encoder", backbone) if hasattr(backbone, "decoder") else backbone
-    config, sound = backbone.config, batch["attention_mask"]
+    config, sound = backbone.config, batch.get("attention_mask")
+    if sound is None:  # all of it is sound
+        first = next(iter(batch.values()))
+        length = first.shape[-1] if is_waveform(config) or is_whisper(config) else first.shape[1]
+        sound = torch.ones(len(first), length, dtype=torch.long, device=first.device)
     more = {"output_hidden_states": True} if layer is not None else {}
     if is_waveform(config):
         values = batch["input_values"]

@@ -63,6 +63,9 @@ class Audio(Modality):
             default=None,
             metadata={"help": "Seconds that a fixed-window encoder (Whisper: 30) is cut down to; the shorter, the faster."},
         )
+        view_share: float = field(
+            default=0.6, metadata={"help": "Smallest share of a clip that a random view may be (simclr, vicreg)."}
+        )
         layer_sum: bool = field(
             default=False, metadata={"help": "The task's head reads a learned mixture of all layers, not the last one."}
         )
@@ -275,6 +278,31 @@ class Audio(Modality):
             raise ConfigError(f"pooling is one of {', '.join(POOLINGS)}, not {pooling!r}.{nearest(pooling, POOLINGS)}")
         hidden, valid = _encoders.frames(backbone, batch)
         return _encoders.pool(hidden, valid, pooling)
+
+    def view_store(self, processor: Any, values: Sequence[Any], recipe: str) -> Sequence[Any]:
+        """The values themselves: they lie in a mapped file already."""
+        return list(values)
+
+    def views(
+        self, processor: Any, items: Sequence[Any], rngs: Sequence[np.random.Generator], recipe: str, multiple: int = 1
+    ) -> list[dict[str, torch.Tensor]]:
+        """Two random views of every clip, all first ones before all second ones, as one batch.
+
+        Args:
+            processor: the checkpoint's.
+            items: of `view_store`.
+            rngs: one generator per item.
+            recipe: name of the objective; all get the same kind of views here.
+            multiple: not used: clips of any length go.
+        """
+        from hf_ssl.modalities import _encoders, _sound_views
+
+        rate, share = self.config.sampling_rate, self.config.view_share
+        pairs = [
+            [_sound_views.view(self.samples(item), rate, rng, share) for _ in range(2)]
+            for item, rng in zip(items, rngs, strict=True)
+        ]
+        return [_encoders.inputs(processor, [pair[side] for side in range(2) for pair in pairs], rate)]
 
     def forward(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         from hf_ssl.modalities import _encoders
