@@ -204,6 +204,15 @@ def modules_to_save(model: nn.Module, missing: Iterable[str], frozen_ok: tuple[s
     return sorted(name for name in owners if not any(name.startswith(other + ".") for other in owners))
 
 
+def head_modules(model: nn.Module) -> list[str]:
+    """The outermost modules outside the backbone that have weights: projector and classifier, say. None for a backbone."""
+    name, base = backbone(model)
+    if base is model:
+        return []
+    heads = [(child, module) for child, module in model.named_children() if not f"{name}.".startswith(f"{child}.")]
+    return [child for child, module in heads if any(True for _ in module.parameters()) and own_tensors(model, child)]
+
+
 def _owner(model: nn.Module, tensor_name: str, new: set[str]) -> str:
     owner = tensor_name.rpartition(".")[0]
     base_name, base = backbone(model)

@@ -146,6 +146,9 @@ def frames(
         output = backbone(batch["input_features"], attention_mask=sound, **more)
         valid = sound.bool()
     hidden = output.last_hidden_state if layer is None else output.hidden_states[layer]
+    unused = getattr(backbone, "masked_spec_embed", None)
+    if mask is None and unused is not None and unused.requires_grad and hidden.requires_grad:
+        hidden = hidden + 0.0 * unused.sum()  # DistributedDataParallel fails on a parameter without any gradient
     if hidden.shape[1] != valid.shape[1]:
         raise ConfigError(
             f"{type(backbone).__name__} makes {hidden.shape[1]} frames where {valid.shape[1]} were expected; its way of "
