@@ -166,12 +166,14 @@ class Audio(Modality):
             {"store": str(store), "start": start, "length": length, "digest": digest}
             for start, length, digest in zip(index.start, index.length, index.digest, strict=True)
         ]
-        pieces = dataset.select(index.row).remove_columns([name for name in {column, self.column} if name in dataset.features])
+        # Removed only after the new column is there: a table without columns forgets how many rows it has.
+        old = {name: f"{name} before decoding" for name in {column, self.column} if name in dataset.column_names}
+        pieces = dataset.rename_columns(old).select(index.row)
         feature = {
             "store": datasets.Value("string"), "start": datasets.Value("int64"), "length": datasets.Value("int64"),
             "digest": datasets.Value("string"),
         }  # fmt: skip
-        pieces = pieces.add_column(self.column, content, feature=feature)
+        pieces = pieces.add_column(self.column, content, feature=feature).remove_columns(list(old.values()))
         text = datasets.Value("string")
         if "path" not in pieces.column_names:
             pieces = pieces.add_column("path", [names[row] for row in index.row], feature=text)
