@@ -90,7 +90,10 @@ class Audio(Modality):
 
         for name, feature in (dataset.features or {}).items():
             if isinstance(feature, datasets.Audio) and feature.decode:
-                dataset = dataset.cast_column(name, datasets.Audio(decode=False))
+                # A stream encodes what it yields by its features, for which datasets.Audio wants torchcodec as well.
+                stored = {"bytes": datasets.Value("binary"), "path": datasets.Value("string")}
+                streamed = isinstance(dataset, datasets.IterableDataset)
+                dataset = dataset.cast_column(name, stored if streamed else datasets.Audio(decode=False))
         return dataset
 
     def decode(
