@@ -50,6 +50,15 @@ def takes_mask(config: Any) -> bool:
     return getattr(config, "feat_extract_norm", "layer") == "layer"
 
 
+def padding_is_harmless(config: Any) -> bool:
+    """Whether a clip's states are the same alone and in a padded batch.
+
+    Not with a group norm, and not in data2vec, whose stack of positional convolutions reads what an earlier one of them
+    wrote into the padding (upstream, 45 frames from a clip's end).
+    """
+    return not is_waveform(config) or (takes_mask(config) and getattr(config, "model_type", "") != "data2vec-audio")
+
+
 def stride_and_field(config: Any) -> tuple[int, int]:
     """Samples from one frame to the next, and samples that one frame sees: 320 and 400 for wav2vec2."""
     stride, field = 1, 1
@@ -74,7 +83,7 @@ def normalised(wave: np.ndarray) -> np.ndarray:
 
 def is_raw(processor: Any) -> bool:
     """Whether a feature extractor hands waveforms through."""
-    return getattr(processor, "feature_size", None) == 1
+    return getattr(processor, "feature_size", None) == 1 and not hasattr(processor, "num_mel_bins")
 
 
 def wave_for(processor: Any, wave: np.ndarray, rate: int) -> np.ndarray:

@@ -276,6 +276,34 @@ class Audio(Modality):
         waves = [self.samples(feature["audio"])[: feature["length"]] for feature in features]
         return _encoders.inputs(processor, waves, self.config.sampling_rate)
 
+    def embed(
+        self,
+        backbone: nn.Module,
+        processor: Any,
+        values: Sequence[Any],
+        *,
+        pooling: str = "mean",
+        max_length: int | None = None,
+        batch_size: int = 16_384,
+        bf16: bool = False,
+    ) -> np.ndarray:
+        """As in the base class; an encoder that padding would disturb gets batches of one length only."""
+        from hf_ssl.modalities import _encoders
+
+        def together(part: Sequence[Any]) -> np.ndarray:
+            return super(Audio, self).embed(
+                backbone, processor, part, pooling=pooling, max_length=max_length, batch_size=batch_size, bf16=bf16
+            )
+
+        values = list(values)
+        if not values or _encoders.padding_is_harmless(backbone.config):
+            return together(values)
+        rows_of: dict[int, list[int]] = {}
+        for row, feature in enumerate(self.encode(processor, values, max_length)):
+            rows_of.setdefault(feature["length"], []).append(row)
+        vectors = [together([values[row] for row in rows]) for rows in rows_of.values()]
+        return np.concatenate(vectors)[np.argsort(np.concatenate(list(rows_of.values())))]
+
     def features(self, backbone: nn.Module, batch: dict[str, torch.Tensor], pooling: str) -> torch.Tensor:
         from hf_ssl.modalities import _encoders
 
