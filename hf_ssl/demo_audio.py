@@ -31,7 +31,10 @@ from hf_ssl.errors import DataError, HfSslError, MissingExtraError, nearest
 DEBIAN = {
     "gcin": (("gcin-voice",), "gcin-voice/ogg"),
     "tuxpaint": (("tuxpaint-stamps-default",), "tuxpaint/stamps"),
-    "asterisk": (tuple(f"asterisk-core-sounds-{code}-wav" for code in ("en", "es", "fr", "it", "ru")), "asterisk/sounds"),
+    "asterisk": (
+        tuple(f"asterisk-core-sounds-{code}-wav" for code in ("en", "es", "fr", "it", "ru")),
+        "asterisk/sounds",
+    ),
 }
 # Initials of Mandarin syllables in bopomofo; a syllable that begins otherwise has none.
 INITIALS = "ㄅㄆㄇㄈㄉㄊㄋㄌㄍㄎㄏㄐㄑㄒㄓㄔㄕㄖㄗㄘㄙ"

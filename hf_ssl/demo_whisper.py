@@ -53,7 +53,9 @@ def read_ctranslate2(file: Path) -> Tensors:
     reader = _Reader(file.read_bytes())
     version, kind = reader.number("I"), reader.text()
     if version != 6 or kind != "WhisperSpec":
-        raise CheckpointError(f"{file.name} is {kind} in layout {version}; WhisperSpec in layout 6 is what can be read.")
+        raise CheckpointError(
+            f"{file.name} is {kind} in layout {version}; WhisperSpec in layout 6 is what can be read."
+        )
     reader.number("I")  # revision of the specification
     tensors = {}
     for _ in range(reader.number("I")):
@@ -139,7 +141,9 @@ def convert(source: Path, folder: Path) -> Path:
     loaded = model.load_state_dict(tensors, strict=False)
     missing = [name for name in loaded.missing_keys if name != "proj_out.weight"]  # tied to the embeddings
     if missing or loaded.unexpected_keys:
-        raise CheckpointError(f"The packaged model does not fit: missing {missing}, unexpected {loaded.unexpected_keys}.")
+        raise CheckpointError(
+            f"The packaged model does not fit: missing {missing}, unexpected {loaded.unexpected_keys}."
+        )
     model.tie_weights()
     own: dict[str, Any] = json.loads((source / "config.json").read_text(encoding="utf-8"))
     model.generation_config = transformers.GenerationConfig(

@@ -57,7 +57,6 @@ METHODS: dict[str, float] = {
     "oft": 10.0,
     "linear-probe": 50.0,
 }
-_LORA = ("lora", "rslora", "dora")
 
 
 def _check_method(method: str) -> str:
@@ -129,7 +128,11 @@ def apply(
     bare = [name for name in missing if any(fnmatchcase(name, pattern) for pattern in train_bare)]
     missing = [name for name in missing if name not in bare]
     saved = peft_targets.modules_to_save(model, missing, frozen_ok)
-    more = [*(modules_to_save or ()), *(peft_targets.head_modules(model) if train_head else ()), *(peft_targets.embedding_modules(model) if train_embeddings else ())]
+    more = [
+        *(modules_to_save or ()),
+        *(peft_targets.head_modules(model) if train_head else ()),
+        *(peft_targets.embedding_modules(model) if train_embeddings else ()),
+    ]
     saved += [name for name in more if not any(f"{name}.".startswith(f"{known}.") for known in saved)]
     if target_modules is None:
         targets = peft_targets.target_modules(model, method, rank)
@@ -137,7 +140,7 @@ def apply(
         targets = list(target_modules)
         peft_targets.check_targets(model, targets)
     common = {"target_modules": targets, "modules_to_save": saved or None, "task_type": task_type}
-    config = _config(model, method, common, rank=rank, alpha=alpha, dropout=dropout)
+    config = peft_targets.adapter_config(model, method, common, rank=rank, alpha=alpha, dropout=dropout)
     shared = peft_targets.shared_parameters(model)
     with _without_known_warnings():
         wrapped = peft.get_peft_model(model, config)
@@ -158,34 +161,6 @@ def _without_known_warnings() -> Iterator[None]:
         warnings.filterwarnings("ignore", message=".*tie_word_embeddings=True")
         warnings.filterwarnings("ignore", message="Found missing adapter keys")
         yield
-
-
-def _config(
-    model: nn.Module, method: str, common: dict[str, Any], *, rank: int, alpha: float | None, dropout: float
-) -> peft.PeftConfig:
-    if rank < 1:
-        raise ConfigError(f"rank is a positive integer, not {rank}.")
-    if method in _LORA:
-        default = 2 * rank**0.5 if method == "rslora" else 2 * rank
-        scale: Any = default if alpha is None else alpha  # PEFT's annotation says int; it only divides
-        return peft.LoraConfig(
-            r=rank,
-            lora_alpha=scale,
-            lora_dropout=dropout,
-            use_rslora=method == "rslora",
-            use_dora=method == "dora",
-            **common,
-        )
-    if method == "ia3":
-        return peft.IA3Config(feedforward_modules=_ia3_feedforward(model, common["target_modules"], rank), **common)
-    block = peft_targets.oft_block_size(model, common["target_modules"])
-    return peft.OFTConfig(r=0, oft_block_size=block, module_dropout=dropout, **common)
-
-
-def _ia3_feedforward(model: nn.Module, targets: list[str], rank: int) -> list[str]:
-    names = [name for name, _ in model.named_modules()]
-    second_layers = peft_targets.matched(names, peft_targets.feedforward_modules(model, rank))
-    return [target for target in targets if peft_targets.matched(names, [target]) <= second_layers]
 
 
 def _freeze_all_but_head(model: PreTrainedModel, missing: list[str]) -> PreTrainedModel:

@@ -20,5 +20,7 @@ def voice(seed: int, seconds: float, *, rate: int = RATE) -> np.ndarray:
     harmonics = np.arange(1, 20) * pitch
     gains = sum(np.exp(-(((harmonics - formant) / 250) ** 2)) for formant in formants) + 0.02
     sound = (gains[:, None] * np.sin(2 * np.pi * harmonics[:, None] * time)).sum(0)
-    sound = sound * (0.3 + 0.7 * np.sin(np.pi * time / max(seconds, 1e-3))) + rng.normal(size=len(time)) * np.exp(-time / 0.03)
+    sound = sound * (0.3 + 0.7 * np.sin(np.pi * time / max(seconds, 1e-3))) + rng.normal(size=len(time)) * np.exp(
+        -time / 0.03
+    )
     return (0.3 * sound / np.abs(sound).max()).astype(np.float32)

@@ -33,7 +33,10 @@ def write(path: Path, samples: np.ndarray, rate: int = RATE, **options) -> Path:
 
 def folder(root: Path, count: int = 12, kind: str = "wav") -> Path:
     for number in range(count):
-        write(root / f"{number % 2}{'ab'[number % 2]}" / f"{number:02d}.{kind}", sounds.voice(number, 0.3 + 0.02 * number))
+        write(
+            root / f"{number % 2}{'ab'[number % 2]}" / f"{number:02d}.{kind}",
+            sounds.voice(number, 0.3 + 0.02 * number),
+        )
     return root
 
 
@@ -138,7 +141,10 @@ def test_unusable_files_are_quarantined_with_their_reason(tmp_path):
     assert found.keys() == reasons.keys()
     assert all(reasons[name] in reason for name, reason in found.items()), found
     assert all(not Path(item["path"]).is_absolute() for item in data.report["quarantined"])
-    assert len(data["unlabeled"]) == sum(len(data[name]) for name in ("train",)) and "quarantined  9 files" in data.report_text()
+    assert (
+        len(data["unlabeled"]) == sum(len(data[name]) for name in ("train",))
+        and "quarantined  9 files" in data.report_text()
+    )
 
 
 def test_too_many_unusable_files_stop_everything(tmp_path):
@@ -164,7 +170,12 @@ def test_long_files_are_cut_and_their_pieces_stay_in_one_split(tmp_path):
     sets = [set(data[split]["path"]) for split in ("train", "validation", "test")]
     assert not (sets[0] & sets[1] or sets[0] & sets[2] or sets[1] & sets[2]) and len(set.union(*sets)) == 10
     assert "stay together" in data.report_text() and "were cut" in data.report_text()
-    pieces = [v for split in ("train", "validation", "test") for v, p in zip(data[split]["audio"], data[split]["path"], strict=True) if p == "a/0.wav"]
+    pieces = [
+        v
+        for split in ("train", "validation", "test")
+        for v, p in zip(data[split]["audio"], data[split]["path"], strict=True)
+        if p == "a/0.wav"
+    ]
     together = np.concatenate([Audio().samples(piece) for piece in sorted(pieces, key=lambda value: value["start"])])
     np.testing.assert_allclose(together, _recordings.read(tmp_path / "data/a/0.wav", RATE))
 
@@ -202,7 +213,10 @@ def test_a_table_names_files_beside_it_and_parts_of_them(tmp_path):
 
 
 def test_missing_files_and_impossible_times_are_said(tmp_path):
-    rows = [{"path": str(write(tmp_path / f"{n}.wav", sounds.voice(n, 0.3))), "label": "ab"[n % 2], "start": 0} for n in range(20)]
+    rows = [
+        {"path": str(write(tmp_path / f"{n}.wav", sounds.voice(n, 0.3))), "label": "ab"[n % 2], "start": 0}
+        for n in range(20)
+    ]
     rows[3]["path"] = "gone.wav"
     data = load(table(tmp_path / "t.csv", rows))
     assert data.report["quarantined"] == [{"path": "gone.wav", "reason": "no such file"}]
@@ -232,7 +246,9 @@ def audio_column() -> datasets.Dataset:
         rows.append({"audio": {"bytes": buffer.getvalue(), "path": f"{number}.wav"}, "label": number % 2})
     stored = {"bytes": datasets.Value("binary"), "path": datasets.Value("string")}
     features = datasets.Features({"audio": stored, "label": datasets.ClassLabel(names=["x", "y"])})
-    return datasets.Dataset.from_list(rows, features=features).cast_column("audio", datasets.Audio(sampling_rate=16_000))
+    return datasets.Dataset.from_list(rows, features=features).cast_column(
+        "audio", datasets.Audio(sampling_rate=16_000)
+    )
 
 
 def test_audio_columns_streams_and_splits_need_no_torchcodec():
@@ -246,7 +262,10 @@ def test_audio_columns_streams_and_splits_need_no_torchcodec():
 
 
 def test_arrays_need_their_rate():
-    rows = [{"audio": {"array": sounds.voice(n, 0.3).tolist(), "sampling_rate": RATE}, "label": "ab"[n % 2]} for n in range(12)]
+    rows = [
+        {"audio": {"array": sounds.voice(n, 0.3).tolist(), "sampling_rate": RATE}, "label": "ab"[n % 2]}
+        for n in range(12)
+    ]
     data = load(rows)
     assert data["train"]["audio"][0]["length"] == round(0.3 * RATE)
     with pytest.raises(DataError, match="whose rate is not known"):
@@ -265,14 +284,18 @@ def test_copies_in_another_format_do_not_leak_into_the_pool(tmp_path):
 
 
 def test_transcripts_keep_recordings_whole(tmp_path):
-    rows = [{"path": str(write(tmp_path / f"{n}.wav", sounds.voice(n, 1.2))), "transcript": f"word {n}"} for n in range(20)]
+    rows = [
+        {"path": str(write(tmp_path / f"{n}.wav", sounds.voice(n, 1.2))), "transcript": f"word {n}"} for n in range(20)
+    ]
     data = load(table(tmp_path / "t.csv", rows), label_kind="transcript", max_seconds=0.5)
     assert data.label_kind == "transcript" and data["train"]["label"][0].startswith("word")
     assert {value["length"] for value in data["train"]["audio"]} == {round(1.2 * RATE)}
 
 
 def test_identities_of_test_are_others(tmp_path):
-    rows = [{"path": str(write(tmp_path / f"{n}.wav", sounds.voice(n, 0.3))), "speaker": f"s{n % 8}"} for n in range(40)]
+    rows = [
+        {"path": str(write(tmp_path / f"{n}.wav", sounds.voice(n, 0.3))), "speaker": f"s{n % 8}"} for n in range(40)
+    ]
     data = load(table(tmp_path / "t.csv", rows), label_column="speaker", label_kind="identity")
     sides = [set(data[split]["label"]) for split in ("train", "validation", "test")]
     assert not (sides[0] & sides[1] or sides[0] & sides[2] or sides[1] & sides[2])

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from contract_audio import Kind
 from torch.nn import functional
 
 import sounds
 import tiny
-from contract_audio import Kind
 from hf_ssl import plugins
 from hf_ssl.errors import ConfigError
 from hf_ssl.evaluation.monitor import mean_loss
@@ -68,7 +68,9 @@ def test_clips_of_a_tenth_of_a_second_one_and_twenty_train_together(build, name,
     assert (batch["hidden"].sum(1) >= 2).all() and (frames & ~batch["hidden"]).any(1).all()
     loss = module.train()(**batch).loss
     loss.backward()
-    assert torch.isfinite(loss) and all(torch.isfinite(p.grad).all() for p in module.parameters() if p.grad is not None)
+    assert torch.isfinite(loss) and all(
+        torch.isfinite(p.grad).all() for p in module.parameters() if p.grad is not None
+    )
     vector = module.backbone.masked_spec_embed
     assert vector.grad.abs().sum() > 0, "the mask vector is trained"
 
@@ -236,7 +238,9 @@ def test_a_collapsed_codebook_is_reported(build):
     assert 0.3 < numbers["fraction_masked"] < 0.7 and numbers["target_variance"] > 0
     with torch.no_grad():
         module.model.quantizer.weight_proj.weight.zero_()
-        module.model.quantizer.weight_proj.bias.copy_(torch.arange(len(module.model.quantizer.weight_proj.bias)).float())
+        module.model.quantizer.weight_proj.bias.copy_(
+            torch.arange(len(module.model.quantizer.weight_proj.bias)).float()
+        )
     numbers = mean_loss(module, rows, 3, bf16=False)
     assert numbers["codebook_perplexity"] == pytest.approx(2.0)
     assert "codebook collapsed" in module.collapse(numbers)

@@ -69,7 +69,9 @@ def test_lora_on_wavlm_goes_where_it_does_something():
     model = speech_model("wavlm")
     assert anatomy.read_functionally(model)
     with pytest.raises(ConfigError, match="q_proj"):
-        peft.apply(model, "lora", missing=["classifier.weight", "classifier.bias"], target_modules=["q_proj", "v_proj"])
+        peft.apply(
+            model, "lora", missing=["classifier.weight", "classifier.bias"], target_modules=["q_proj", "v_proj"]
+        )
     targets = peft.target_modules(model, "lora")
     assert {"intermediate_dense", "output_dense"} <= set(targets) and "q_proj" not in targets
 
@@ -90,7 +92,9 @@ def test_mixture_of_layers_is_trained_and_saved_with_the_adapter(tmp_path):
     processor = AUDIO.load_processor(str(source))
     with pytest.raises(ConfigError, match="layer_weights is new.*bare parameter"):
         peft.apply(model, "lora", missing=report.missing)
-    model = peft.apply(AUDIO.prepare_model(model, processor), "lora", missing=report.missing, train_bare=("*layer_weights",))
+    model = peft.apply(
+        AUDIO.prepare_model(model, processor), "lora", missing=report.missing, train_bare=("*layer_weights",)
+    )
     weights = model.get_base_model().layer_weights
     before, inputs = weights.detach().clone(), batch(processor)
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.5)

@@ -39,7 +39,9 @@ def decoded(parts: list[Part], wanted: Wanted, how: Reading) -> tuple[list[Part]
         how.ledger.quarantined += [{**item, "path": _short(item["path"], part.root)} for item in bad]
         check_bad_files(bad, len(part.dataset))
         if not len(rows):
-            raise DataError(f"{part.origin} holds no usable {modality.name}: {bad[0]['reason'] if bad else 'no rows'}.")
+            raise DataError(
+                f"{part.origin} holds no usable {modality.name}: {bad[0]['reason'] if bad else 'no rows'}."
+            )
         for note in notes:
             how.ledger.decide(note)
         done.append(Part(part.split, rows, part.origin, part.root))

@@ -151,7 +151,10 @@ def _read_mapping(source: Mapping[Any, Any], how: Reading) -> list[Part]:
         if any(str(name).lower() in on_disk.SPLIT_NAMES for name in source):
             parts = []
             for name, value in source.items():
-                parts += [Part(_known_split(str(name), how), part.dataset, str(name), part.root) for part in _read(value, how)]
+                parts += [
+                    Part(_known_split(str(name), how), part.dataset, str(name), part.root)
+                    for part in _read(value, how)
+                ]
             return parts
         return [Part(None, datasets.Dataset.from_dict(dict(source)), "columns")]
     parts = []

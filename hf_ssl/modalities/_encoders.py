@@ -274,7 +274,9 @@ def _switch_for_training(model: Any) -> None:
             kept[name] = getattr(config, name)
             setattr(config, name, value)
     if base is not model and hasattr(base, "masked_spec_embed") and "PreTraining" not in type(model).__name__:
-        base.masked_spec_embed.requires_grad_(False)  # nothing is masked under a task's head: it would never get a gradient
+        base.masked_spec_embed.requires_grad_(
+            False
+        )  # nothing is masked under a task's head: it would never get a gradient
     if hasattr(base, "layerdrop"):  # Whisper copies it from its configuration
         base.layerdrop = 0.0
     model.hf_ssl_kept = kept
@@ -320,7 +322,9 @@ def shorten(model: Any, processor: Any, seconds: float) -> None:
         raise ConfigError(
             f"window={seconds:g} s is longer than this model's {model.config.max_source_positions // 50} s."
         )
-    encoder = next(module for module in model.modules() if hasattr(module, "embed_positions") and hasattr(module, "conv1"))
+    encoder = next(
+        module for module in model.modules() if hasattr(module, "embed_positions") and hasattr(module, "conv1")
+    )
     table = nn.Embedding(positions, encoder.embed_positions.embedding_dim)
     table.weight = nn.Parameter(encoder.embed_positions.weight.detach()[:positions].clone(), requires_grad=False)
     encoder.embed_positions = table

@@ -31,7 +31,19 @@ class Audio(Modality):
 
     name = "audio"
     column = "audio"
-    aliases = ("audio", "path", "file", "file_path", "filepath", "file_name", "filename", "wav", "clip", "speech", "sound")
+    aliases = (
+        "audio",
+        "path",
+        "file",
+        "file_path",
+        "filepath",
+        "file_name",
+        "filename",
+        "wav",
+        "clip",
+        "speech",
+        "sound",
+    )
     suffixes = (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aiff", ".aif", ".aifc", ".au")
     default_objective = "masked-spectrogram"
     processor = "audio"
@@ -61,13 +73,16 @@ class Audio(Modality):
         )
         window: float | None = field(
             default=None,
-            metadata={"help": "Seconds that a fixed-window encoder (Whisper: 30) is cut down to; the shorter, the faster."},
+            metadata={
+                "help": "Seconds that a fixed-window encoder (Whisper: 30) is cut down to; the shorter, the faster."
+            },
         )
         view_share: float = field(
             default=0.6, metadata={"help": "Smallest share of a clip that a random view may be (simclr, vicreg)."}
         )
         layer_sum: bool = field(
-            default=False, metadata={"help": "The task's head reads a learned mixture of all layers, not the last one."}
+            default=False,
+            metadata={"help": "The task's head reads a learned mixture of all layers, not the last one."},
         )
 
     # -- data side --------------------------------------------------------------------------------------------------
@@ -190,7 +205,9 @@ class Audio(Modality):
         notes = []
         if cut:
             longest = f"{self.config.max_seconds:g} s"
-            notes.append(f"{cut:,} recordings longer than {longest} were cut: {len(index):,} pieces of {len(sources):,} rows")
+            notes.append(
+                f"{cut:,} recordings longer than {longest} were cut: {len(index):,} pieces of {len(sources):,} rows"
+            )
         if index.silent_pieces:
             notes.append(f"{index.silent_pieces:,} silent pieces of long recordings were left out")
         return notes
@@ -200,7 +217,11 @@ class Audio(Modality):
 
     def content_key(self, value: Any) -> str:
         """The sound itself, as 16-bit samples at `sampling_rate`; format, name and container do not matter."""
-        return value["digest"] if isinstance(value, dict) and "digest" in value else _store.content_digest(self.samples(value))
+        return (
+            value["digest"]
+            if isinstance(value, dict) and "digest" in value
+            else _store.content_digest(self.samples(value))
+        )
 
     def shingles(self, value: Any) -> set[str] | None:
         return None

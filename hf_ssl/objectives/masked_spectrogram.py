@@ -106,7 +106,9 @@ class MaskedSpectrogram(Objective):
         grid = np.zeros((high, wide), dtype=bool)
         columns = span_mask(begun, self.config.mask_ratio, self.config.mask_span, rng)
         lower, upper = sorted(rng.choice(high + 1, size=2, replace=False).tolist())
-        grid[lower if upper - lower >= high // 2 else 0 : upper if upper - lower >= high // 2 else high, :begun] = columns
+        grid[lower if upper - lower >= high // 2 else 0 : upper if upper - lower >= high // 2 else high, :begun] = (
+            columns
+        )
         return grid.reshape(-1)
 
     def collate(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:

@@ -105,7 +105,9 @@ class SpeechRecognition(Task):
         config = unwrapped(model).config
         sound = inputs["attention_mask"]
         if not _encoders.is_waveform(config):
-            raise ConfigError(f"speech-recognition needs an encoder of waveforms; this is a {config.model_type} model.")
+            raise ConfigError(
+                f"speech-recognition needs an encoder of waveforms; this is a {config.model_type} model."
+            )
         logits = model(inputs["input_values"], attention_mask=_encoders._needed(config, sound)).logits
         frames = _encoders.frame_count(config, sound.sum(1))
         padding = torch.arange(logits.shape[1], device=logits.device) >= frames[:, None]
@@ -154,6 +156,11 @@ class SpeechRecognition(Task):
             file = Path(folder) / "vocab.json"
             file.write_text(json.dumps(self.numbers, ensure_ascii=False), encoding="utf-8")
             tokenizer = Wav2Vec2CTCTokenizer(
-                str(file), bos_token=None, eos_token=None, pad_token=BLANK, unk_token=UNKNOWN, word_delimiter_token=SPACE
+                str(file),
+                bos_token=None,
+                eos_token=None,
+                pad_token=BLANK,
+                unk_token=UNKNOWN,
+                word_delimiter_token=SPACE,
             )
         return Wav2Vec2Processor(feature_extractor=processor, tokenizer=tokenizer)

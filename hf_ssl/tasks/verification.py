@@ -43,7 +43,9 @@ class Verification(Task):
     class Config(Task.Config):
         """Options of `verification`."""
 
-        margin: float = field(default=0.2, metadata={"help": "How much closer than others the right identity must be."})
+        margin: float = field(
+            default=0.2, metadata={"help": "How much closer than others the right identity must be."}
+        )
         scale: float = field(default=30.0, metadata={"help": "Inverse temperature of the softmax over cosines."})
 
     def __init__(self, config: Any, modality: Any) -> None:
@@ -71,7 +73,9 @@ class Verification(Task):
         wanted = self.places.to(labels.device)[labels]
         scores = logits[:, -len(self.label_names) :]
         margin = self.config.margin * functional.one_hot(wanted.clamp(min=0), scores.shape[1]) * (wanted >= 0)[:, None]
-        total = functional.cross_entropy(self.config.scale * (scores - margin), wanted, reduction="sum", ignore_index=-100)
+        total = functional.cross_entropy(
+            self.config.scale * (scores - margin), wanted, reduction="sum", ignore_index=-100
+        )
         return total, int((wanted != -100).sum())
 
     def metrics(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:

@@ -105,7 +105,9 @@ def scores(found: np.ndarray, rows: list[dict], target: str, split: str, seed: i
         results[budget] = ([], [])
         for draw in range(DRAWS):
             chosen = few_label_subset(table, budget, 100 * seed + draw)
-            guess = probes.linear_probe(found[sides[0]][chosen], truth[0][chosen], found[sides[1]], seed=draw).predictions
+            guess = probes.linear_probe(
+                found[sides[0]][chosen], truth[0][chosen], found[sides[1]], seed=draw
+            ).predictions
             results[budget][0].append(additive.ADDITIVE["accuracy"](guess, truth[1]))
             results[budget][1].append(additive.ADDITIVE["f1_macro"](guess, truth[1]))
     return results
@@ -120,7 +122,9 @@ def table(output: Path, split: str, targets: list[str]) -> None:
         by_arm[file.stem.rpartition("-")[0]].append(file)
     for target in targets:
         tested = int((labelled(rows, target) & np.array([row["split"] == split for row in rows])).sum())
-        print(f"\n{target}, {tested} {split} clips of unseen syllables; accuracy / macro-F1, ± over seeds (draws averaged)\n")
+        print(
+            f"\n{target}, {tested} {split} clips of unseen syllables; accuracy / macro-F1, ± over seeds (draws averaged)\n"
+        )
         print("| arm | seeds | " + " | ".join(f"{budget} labels a class" for budget in BUDGETS) + " |")
         print("|---|---|" + "---|" * len(BUDGETS))
         for arm, files in by_arm.items():
