@@ -422,3 +422,16 @@ def test_a_shorter_window_is_the_same_encoder_on_less(tmp_path):
         with pytest.raises(ConfigError, match="longer than this model's 2 s"):
             other = Audio(Audio.Config(window=wrong))
             other.prepare_model(load_model(str(folder))[0], other.load_processor(str(folder)))
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_half_precision_leaves_targets_and_losses_in_single(build, name):
+    module = build(name).eval()
+    batch = batch_of(module, [sounds.voice(seed, 0.4) for seed in range(4)], training=False)
+    with torch.no_grad():
+        wanted = module(**batch).loss
+        with torch.autocast("cpu", torch.bfloat16):
+            found = module(**batch).loss
+            again = batch_of(module, [sounds.voice(seed, 0.4) for seed in range(4)], training=False)
+    assert found.dtype == torch.float32 and float(found) == pytest.approx(float(wanted), rel=0.03)
+    assert torch.equal(again["input_values"], batch["input_values"])

@@ -99,9 +99,8 @@ def inputs(processor: Any, waves: Sequence[np.ndarray], rate: int) -> dict[str, 
     if is_raw(processor):
         return padded(ready)
     own = int(processor.sampling_rate)
-    batch = dict(
-        processor([np.asarray(w) for w in ready], sampling_rate=own, return_tensors="pt", return_attention_mask=True)
-    )
+    with torch.autocast("cpu", enabled=False):  # a spectrogram in bfloat16 would be noise (and Whisper's extractor fails)
+        batch = dict(processor(list(ready), sampling_rate=own, return_tensors="pt", return_attention_mask=True))
     if "attention_mask" not in batch:  # AST's extractor makes none
         frames = next(iter(batch.values())).shape[1]
         valid = [max(1, min(frames, 1 + (len(wave) - round(0.025 * own)) // round(0.010 * own))) for wave in ready]

@@ -35,7 +35,8 @@ def log_mel(waves: torch.Tensor, rate: int, *, field: int, stride: int, mels: in
     # Zero-padded to at least 32 ms, so that the lowest filters are wider than the distance of two frequencies.
     fft = max(512, 1 << (field - 1).bit_length())
     power = torch.fft.rfft(windows, n=fft).abs().square()
-    return torch.log(power @ mel_filters(fft, mels, rate).to(waves.device) + FLOOR)
+    with torch.autocast(waves.device.type, enabled=False):
+        return torch.log(power @ mel_filters(fft, mels, rate).to(waves.device) + FLOOR)
 
 
 def standardised(energies: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:

@@ -136,7 +136,8 @@ class HubertUnits(Objective):
         batch = {"input_values": input_values, "attention_mask": attention_mask}
         states, valid = _encoders.frames(self.backbone, batch, mask=hidden)
         predicted = functional.normalize(self.project(states[hidden]).float(), dim=-1)
-        scores = predicted @ functional.normalize(self.units.float(), dim=-1).T / 0.1
+        with torch.autocast(predicted.device.type, enabled=False):
+            scores = predicted @ functional.normalize(self.units.float(), dim=-1).T / 0.1
         wanted = labels[hidden]
         total = functional.cross_entropy(scores, wanted, reduction="sum") + 0.0 * states.sum()
         count = (labels != -100).sum()

@@ -280,7 +280,8 @@ def contrastive_loss(
     context = functional.normalize(predicted.float(), dim=-1)
     targets = functional.normalize(quantised.float(), dim=-1)
     # All pairs of a clip in one product: cheaper than gathering K vectors for each frame, in time and in memory.
-    alike = torch.bmm(by_clip(context), by_clip(targets).transpose(1, 2))[clip, place]
+    with torch.autocast(hidden.device.type, enabled=False):
+        alike = torch.bmm(by_clip(context), by_clip(targets).transpose(1, 2))[clip, place]
     same = by_clip(numbers)[clip].gather(1, negatives) == numbers[:, None]
     wrong = alike.gather(1, negatives).masked_fill(same, float("-inf"))
     scores = torch.cat([alike.gather(1, place[:, None]), wrong], dim=1) / temperature
