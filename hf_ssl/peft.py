@@ -148,7 +148,8 @@ def apply(
     _refuse_untrained(wrapped, missing, frozen_ok)
     for name in bare:
         wrapped.get_base_model().get_parameter(name).requires_grad_(True)
-    wrapped.hf_ssl_bare = bare
+    holder: Any = wrapped  # nn.Module declares that its attributes are tensors or modules
+    holder.hf_ssl_bare = bare
     return wrapped
 
 

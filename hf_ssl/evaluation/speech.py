@@ -102,7 +102,7 @@ def equal_error_rate(scores: Any, references: Any) -> float:
     return float(refused[before] + share * (refused[after] - refused[before]))
 
 
-def trials(vectors: np.ndarray, identities: Sequence[Any], limit: int = 200_000) -> tuple[np.ndarray, np.ndarray]:
+def trials(vectors: np.ndarray, identities: Any, limit: int = 200_000) -> tuple[np.ndarray, np.ndarray]:
     """Cosines of all pairs of clips (a fixed random part when they are more than `limit`), and whether they match.
 
     Returns:

@@ -99,7 +99,9 @@ def inputs(processor: Any, waves: Sequence[np.ndarray], rate: int) -> dict[str, 
     if is_raw(processor):
         return padded(ready)
     own = int(processor.sampling_rate)
-    with torch.autocast("cpu", enabled=False):  # a spectrogram in bfloat16 would be noise (and Whisper's extractor fails)
+    with torch.autocast(
+        "cpu", enabled=False
+    ):  # a spectrogram in bfloat16 would be noise (and Whisper's extractor fails)
         batch = dict(processor(list(ready), sampling_rate=own, return_tensors="pt", return_attention_mask=True))
     if "attention_mask" not in batch:  # AST's extractor makes none
         frames = next(iter(batch.values())).shape[1]
@@ -137,7 +139,7 @@ def frames(
         first = next(iter(batch.values()))
         length = first.shape[-1] if is_waveform(config) or is_whisper(config) else first.shape[1]
         sound = torch.ones(len(first), length, dtype=torch.long, device=first.device)
-    more = {"output_hidden_states": True} if layer is not None else {}
+    more: dict[str, Any] = {"output_hidden_states": True} if layer is not None else {}
     if is_waveform(config):
         values = batch["input_values"]
         if mask is not None:
@@ -218,7 +220,9 @@ def logits(model: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
     accepted = inspect.signature(inner.forward).parameters
     given = {name: value for name, value in batch.items() if name in accepted}
     if "attention_mask" in given and is_waveform(inner.config):
-        given["attention_mask"] = _needed(inner.config, sound)
+        mask = _needed(inner.config, sound)
+        given = {name: value for name, value in given.items() if name != "attention_mask"}
+        given |= {"attention_mask": mask} if mask is not None else {}
     return model(**given).logits
 
 
@@ -262,7 +266,7 @@ def prepare(model: Any, processor: Any, *, window: float | None, from_config: bo
 
 def _switch_for_training(model: Any) -> None:
     config, kept = model.config, {}
-    base = backbone_of(model)[1]
+    base: Any = backbone_of(model)[1]
     if is_waveform(config) and not hasattr(base, "masked_spec_embed") and hasattr(base, "_mask_hidden_states"):
         # Made only when the configuration masks anything (transformers); a stand-in that is saved needs that too.
         base.masked_spec_embed = nn.Parameter(torch.empty(config.hidden_size).uniform_())

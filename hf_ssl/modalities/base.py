@@ -58,7 +58,7 @@ class Modality:
         """This kind of data has no options of its own."""
 
     def __init__(self, config: Any = None) -> None:
-        self.config = config if config is not None else self.Config()
+        self.config: Any = config if config is not None else self.Config()
 
     # -- data side --------------------------------------------------------------------------------------------------
 

@@ -62,6 +62,8 @@ class HubertUnits(Objective):
         "max_grad_norm": 1.0, "train_sampling_strategy": "sequential",
     }  # fmt: skip
 
+    centres: torch.Tensor
+
     @dataclass
     class Config:
         """Options of `hubert-units`."""
@@ -81,7 +83,7 @@ class HubertUnits(Objective):
     def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
         super().__init__(model, processor, modality, config)
         check_masking(config.mask_ratio, config.mask_span)
-        own = self.backbone.config
+        own: Any = self.backbone.config
         if not _encoders.is_waveform(own):
             raise ConfigError(
                 f"hubert-units needs an encoder of raw samples; a {own.model_type} model sees spectrograms. "
@@ -165,19 +167,19 @@ class HubertUnits(Objective):
             states = standardised(states, valid)
         return [rows[keep].float().cpu().numpy() for rows, keep in zip(states, valid, strict=True)]
 
-    def _by_batches(self, clips: Clips, rows: Sequence[int]) -> Any:
+    def _by_batches(self, clips: UnitClips, rows: Sequence[int]) -> Any:
         """Rows with their features, batched by length, the model as it is in evaluation."""
         was_training = self.training
         self.eval()
         try:
             sizes = [int(clips.lengths[row]) for row in rows]
-            for places in batches_by_size(sizes, 60 * self.modality.config.sampling_rate):
+            for places in batches_by_size(sizes, 60 * self.processor.sampling_rate):
                 chosen = [rows[place] for place in places]
                 yield from zip(chosen, self._features([clips.whole(row) for row in chosen]), strict=True)
         finally:
             self.train(was_training)
 
-    def _fit(self, clips: Clips, seed: int) -> None:
+    def _fit(self, clips: UnitClips, seed: int) -> None:
         from sklearn.cluster import MiniBatchKMeans
 
         order, rows, frames = np.random.default_rng(seed).permutation(len(clips)), [], 0
@@ -194,7 +196,7 @@ class HubertUnits(Objective):
         fitted = MiniBatchKMeans(self.config.clusters, batch_size=10_000, n_init=3, random_state=seed).fit(features)
         self.centres.copy_(torch.from_numpy(fitted.cluster_centers_.astype(np.float32)))
 
-    def _assign(self, clips: Clips) -> list[np.ndarray]:
+    def _assign(self, clips: UnitClips) -> list[np.ndarray]:
         centres = self.centres.cpu().numpy().astype(np.float64)
         squares = np.square(centres).sum(1)
         units: list[np.ndarray] = [np.zeros(0, dtype=np.int16)] * len(clips)

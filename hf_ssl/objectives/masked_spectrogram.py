@@ -73,7 +73,7 @@ class MaskedSpectrogram(Objective):
         super().__init__(model, processor, modality, config)
         check_masking(config.mask_ratio, config.mask_span)
         set_dropout(model, config.dropout)
-        own = self.backbone.config
+        own: Any = self.backbone.config
         bands = config.mels
         if _encoders.is_whisper(own):
             bands = 2 * own.num_mel_bins  # one frame of the encoder comes from two of the spectrogram
@@ -89,7 +89,8 @@ class MaskedSpectrogram(Objective):
         return Clips(dataset, self, self._draw, max_seconds=self.config.max_seconds, seed=seed, training=training)
 
     def _draw(self, wave: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
-        config, own = self.backbone.config, self.config
+        config: Any = self.backbone.config
+        own = self.config
         if _encoders.is_waveform(config):
             return {"hidden": span_mask(_encoders.frame_count(config, len(wave)), own.mask_ratio, own.mask_span, rng)}
         if _encoders.is_whisper(config):
@@ -99,7 +100,8 @@ class MaskedSpectrogram(Objective):
 
     def _draw_patches(self, samples: int, rng: np.random.Generator) -> np.ndarray:
         """Columns (in time) of a patch grid, hidden in spans, each over a random half of the frequencies or all."""
-        config, rate = self.backbone.config, int(self.processor.sampling_rate)
+        config: Any = self.backbone.config
+        rate = int(self.processor.sampling_rate)
         high, wide = _encoders.patch_grid(config)
         frames = min(config.max_length, 1 + (samples - round(0.025 * rate)) // round(0.010 * rate))
         begun = min(wide, max(1, -(-frames // config.time_stride)))
@@ -115,7 +117,8 @@ class MaskedSpectrogram(Objective):
         batch = _encoders.inputs(self.processor, [row["wave"] for row in rows], int(self.processor.sampling_rate))
         hidden = padded_masks([row["hidden"] for row in rows])
         if _encoders.is_whisper(self.backbone.config):
-            full = np.zeros((len(rows), self.backbone.config.max_source_positions), dtype=bool)
+            config: Any = self.backbone.config
+            full = np.zeros((len(rows), config.max_source_positions), dtype=bool)
             full[:, : hidden.shape[1]] = hidden
             hidden = full
         labels = torch.from_numpy(np.where(hidden, 0, -100))
@@ -137,7 +140,8 @@ class MaskedSpectrogram(Objective):
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> LossOutput:
         batch = {"attention_mask": attention_mask}
-        batch |= {"input_values": input_values} if input_values is not None else {"input_features": input_features}
+        given = {"input_values": input_values, "input_features": input_features}
+        batch |= {name: value for name, value in given.items() if value is not None}
         states, valid = self._states(batch, hidden)
         targets = self._targets(batch, valid)[hidden]
         predicted = self.head(states[hidden]).float()
@@ -153,7 +157,7 @@ class MaskedSpectrogram(Objective):
         )  # fmt: skip
 
     def _states(self, batch: dict[str, torch.Tensor], hidden: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        config = self.backbone.config
+        config: Any = self.backbone.config
         if _encoders.is_waveform(config):
             return _encoders.frames(self.backbone, batch, mask=hidden)
         if _encoders.is_whisper(config):
@@ -169,7 +173,7 @@ class MaskedSpectrogram(Objective):
     @torch.no_grad()
     def _targets(self, batch: dict[str, torch.Tensor], valid: torch.Tensor) -> torch.Tensor:
         """`(clips, frames, bands)`, standardised over each clip."""
-        config = self.backbone.config
+        config: Any = self.backbone.config
         if _encoders.is_waveform(config):
             stride, seen = _encoders.stride_and_field(config)
             rate = int(self.processor.sampling_rate)

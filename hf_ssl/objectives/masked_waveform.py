@@ -74,7 +74,7 @@ class MaskedWaveform(Objective):
     def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
         super().__init__(model, processor, modality, config)
         check_masking(config.mask_ratio, config.mask_span)
-        own = self.backbone.config
+        own: Any = self.backbone.config
         if not _encoders.is_waveform(own):
             raise ConfigError(
                 f"masked-waveform needs an encoder of raw samples; a {own.model_type} model sees spectrograms. "

@@ -64,6 +64,9 @@ class Wav2Vec2(Objective):
         "max_grad_norm": 1.0, "train_sampling_strategy": "sequential",
     }  # fmt: skip
 
+    step: torch.Tensor
+    use: torch.Tensor
+
     @dataclass
     class Config:
         """Options of `wav2vec2`."""
@@ -114,7 +117,8 @@ class Wav2Vec2(Objective):
         )
 
     def _drawer(self, training: bool) -> Any:
-        config, own = self.backbone.config, self.config
+        config: Any = self.backbone.config
+        own = self.config
         shape = tuple(self.use.shape)
 
         def draw(wave: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:

@@ -102,7 +102,7 @@ class SpeechRecognition(Task):
 
     def forward(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         """`(clips, frames, symbols)`. Frames of padding say blank for certain: to CTC they are not there."""
-        config = unwrapped(model).config
+        config: Any = unwrapped(model).config
         sound = inputs["attention_mask"]
         if not _encoders.is_waveform(config):
             raise ConfigError(
