@@ -54,11 +54,13 @@ def encoder_features(folder: Path, rows: list[dict], modality: Audio) -> np.ndar
 
 def trained(objective: str, start: Path, options: dict[str, Any], work: Path, seed: int, scratch: bool) -> Path:
     pool = demo_audio.write_gcin(work / "pool") / "unlabeled.csv"  # a table without labels: none can be looked at
-    more = {"head_warmup": 0.0, "layer_decay": 1.0} if scratch else {}
+    chosen: dict[str, Any] = {
+        "keep": "last", "patience": 0, "monitor_points": 2, "logging_steps": 100, "window": 1.0, "min_seconds": 0.05,
+        "save_strategy": "no", **({"head_warmup": 0.0, "layer_decay": 1.0} if scratch else {}), **options,
+    }  # fmt: skip
     result = pretrain(
         data=str(pool), modality="audio", model=str(start), objective=objective, output=str(work / "run"), seed=seed,
-        overwrite=True, keep="last", patience=0, monitor_points=2, logging_steps=100, window=1.0, min_seconds=0.05,
-        save_strategy="no", **{**more, **options},
+        overwrite=True, **chosen,
     )  # fmt: skip
     return result.path / "model"
 
