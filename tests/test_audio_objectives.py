@@ -435,3 +435,39 @@ def test_half_precision_leaves_targets_and_losses_in_single(build, name):
             again = batch_of(module, [sounds.voice(seed, 0.4) for seed in range(4)], training=False)
     assert found.dtype == torch.float32 and float(found) == pytest.approx(float(wanted), rel=0.03)
     assert torch.equal(again["input_values"], batch["input_values"])
+
+
+def other_family(arch: str, folder):
+    """A tiny checkpoint of a relative of wav2vec2 with its pre-training head."""
+    own = tiny.tiny_config("wav2vec2", feat_extract_norm="layer").to_dict()
+    names = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "conv_dim", "conv_stride",
+             "conv_kernel", "num_conv_pos_embeddings", "num_conv_pos_embedding_groups", "feat_extract_norm",
+             "codevector_dim", "proj_codevector_dim", "num_codevectors_per_group")  # fmt: skip
+    config = transformers.AutoConfig.for_model(arch, **{name: own[name] for name in names}, layerdrop=0.0)
+    torch.manual_seed(0)
+    transformers.AutoModelForPreTraining.from_config(config).save_pretrained(folder)
+    tiny.tiny_processor("wav2vec2").save_pretrained(folder)
+    return str(folder)
+
+
+def test_conformers_train_and_keep_the_statistics_of_their_batch_norms(tmp_path):
+    folder = other_family("wav2vec2-conformer", tmp_path)
+    cls = plugins.find("objectives", "wav2vec2")
+    model, _ = load_model(folder, cls.auto_class)
+    processor = AUDIO.load_processor(folder)
+    model = AUDIO.prepare_model(model, processor)
+    norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm1d)]
+    before = [module.running_mean.clone() for module in norms]
+    module = cls(model, processor, AUDIO, cls.Config(negatives=10)).train()
+    loss = module(**batch_of(module, [sounds.voice(seed, 0.3 + 0.2 * seed) for seed in range(4)])).loss
+    loss.backward()
+    assert torch.isfinite(loss) and norms
+    assert all(torch.equal(norm.running_mean, old) for norm, old in zip(norms, before, strict=True))
+
+
+def test_a_head_of_another_shape_is_refused(tmp_path):
+    cls = plugins.find("objectives", "wav2vec2")
+    folder = other_family("unispeech", tmp_path)
+    model, _ = load_model(folder, cls.auto_class)
+    with pytest.raises(ConfigError, match="UniSpeechForPreTraining has no quantiser"):
+        cls(model, AUDIO.load_processor(folder), AUDIO, cls.Config())

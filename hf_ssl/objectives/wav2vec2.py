@@ -37,8 +37,8 @@ class Wav2Vec2(Objective):
 
     Reference: Baevski et al. 2020, wav2vec 2.0 (arXiv:2006.11477).
 
-    Needs: a checkpoint that `AutoModelForPreTraining` loads with its quantiser (Wav2Vec2, Wav2Vec2-Conformer, UniSpeech-SAT
-    and UniSpeech do not share this head), with a layer norm or a group norm in its convolutions.
+    Needs: a checkpoint that `AutoModelForPreTraining` loads with its quantiser (Wav2Vec2, Wav2Vec2-Conformer; UniSpeech and
+    UniSpeech-SAT have another head), with a layer norm or a group norm in its convolutions.
 
     Inputs: `input_values`, `attention_mask` `(clips, samples)`; `hidden` bool `(clips, frames)`; `negatives`
     `(hidden frames, K)`, places among the clip's hidden frames; `noise` `(hidden frames, groups, entries)`, Gumbel noise
@@ -91,7 +91,9 @@ class Wav2Vec2(Objective):
         super().__init__(model, processor, modality, config)
         check_masking(config.mask_ratio, config.mask_span)
         inner: Any = unwrapped(model)
-        if not all(hasattr(inner, name) for name in ("quantizer", "project_hid", "project_q")):
+        head = getattr(inner, "project_hid", None)  # UniSpeech has one too, the other way round
+        fits = head is not None and head.in_features == inner.config.hidden_size
+        if not fits or not all(hasattr(inner, name) for name in ("quantizer", "project_q")):
             raise ConfigError(
                 f"{type(inner).__name__} has no quantiser, so there is nothing to contrast with. Take a Wav2Vec2 "
                 "checkpoint, or --objective masked-spectrogram or hubert-units, which any speech encoder can do."
