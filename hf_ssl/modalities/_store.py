@@ -6,7 +6,7 @@ import functools
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from itertools import islice
@@ -18,7 +18,7 @@ import numpy as np
 from hf_ssl.modalities import _recordings
 from hf_ssl.modalities._recordings import Unusable
 
-VERSION = 1  # of what is written; another number makes another store
+VERSION = 2  # of what is written; another number makes another store
 AHEAD = 64  # recordings decoded at the same time by the threads
 
 
@@ -72,9 +72,10 @@ class Source:
 
 @dataclass
 class Index:
-    """What a store holds: for each piece its row, place, length, digest of the content and start in the recording."""
+    """What a store holds: for each piece its row, its recording's name, place, length, digest of the content and start."""
 
     row: list[int] = field(default_factory=list)
+    name: list[str] = field(default_factory=list)
     start: list[int] = field(default_factory=list)
     length: list[int] = field(default_factory=list)
     digest: list[str] = field(default_factory=list)
@@ -86,11 +87,24 @@ class Index:
         return len(self.row)
 
 
-def build(sources: list[Source], recipe: Recipe, folder: Path) -> tuple[Path, Index]:
+@dataclass(frozen=True)
+class Sources:
+    """Recordings of a dataset, read anew each time they are gone through: their bytes never lie in memory together."""
+
+    make: Callable[[], Iterator[Source]]
+
+    def __iter__(self) -> Iterator[Source]:
+        return self.make()
+
+
+def build(sources: Iterable[Source], recipe: Recipe, folder: Path) -> tuple[Path, Index]:
     """Decode every source into `folder`, or find that this was done before.
 
     The name of the store is a hash of the sources and the recipe: other data, a changed file or another option make
     another store. Writing goes to a temporary name first, so an interrupted run leaves nothing half-done behind.
+
+    Args:
+        sources: gone through twice.
 
     Returns:
         The file of float32 samples, and its index.
@@ -115,7 +129,7 @@ def build(sources: list[Source], recipe: Recipe, folder: Path) -> tuple[Path, In
     return samples_file, index
 
 
-def _write(sources: list[Source], recipe: Recipe, file: Any) -> Index:
+def _write(sources: Iterable[Source], recipe: Recipe, file: Any) -> Index:
     index, place = Index(), 0
     for source, samples, reason in _decoded(sources, recipe):
         if reason is not None:
@@ -127,6 +141,7 @@ def _write(sources: list[Source], recipe: Recipe, file: Any) -> Index:
                 continue
             file.write(piece.tobytes())
             index.row.append(source.row)
+            index.name.append(source.name)
             index.start.append(place)
             index.length.append(len(piece))
             index.digest.append(content_digest(piece))
@@ -135,7 +150,7 @@ def _write(sources: list[Source], recipe: Recipe, file: Any) -> Index:
     return index
 
 
-def _decoded(sources: list[Source], recipe: Recipe) -> Iterator[tuple[Source, np.ndarray, str | None]]:
+def _decoded(sources: Iterable[Source], recipe: Recipe) -> Iterator[tuple[Source, np.ndarray, str | None]]:
     """Sources in order with their samples or their fault. Threads decode ahead: the decoder releases the lock."""
 
     def one(source: Source) -> tuple[Source, np.ndarray, str | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -126,10 +126,10 @@ class Audio(Modality):
         Columns called start and end (or start_time, end_time …), in seconds, say which part of the file a row means.
         Where a recording gives several rows, a column `recording` says which belong together.
         """
-        sources = self._sources(dataset, column, root)
+        sources = _store.Sources(lambda: self._sources(dataset, column, root))
         store, index = _store.build(sources, self._recipe(whole), cache)
         quarantine += index.faults
-        return self._pieces(dataset, column, sources, store, index), self._notes(sources, index)
+        return self._pieces(dataset, column, store, index), self._notes(index)
 
     def _recipe(self, whole: bool) -> _store.Recipe:
         own = self.config
@@ -141,22 +141,20 @@ class Audio(Modality):
         limits = (own.min_seconds, own.silence_db, own.max_clipped)
         return _store.Recipe(own.sampling_rate, own.max_seconds, *limits, whole)
 
-    def _sources(self, dataset: datasets.Dataset, column: str, root: Path | None) -> list[_store.Source]:
+    def _sources(self, dataset: datasets.Dataset, column: str, root: Path | None) -> Iterator[_store.Source]:
         lower = {name.lower(): name for name in dataset.column_names}
-        spans = []
-        for names in (_START, _END):
-            found = next((lower[name] for name in names if name in lower), None)
-            spans.append(dataset[found] if found else [None] * len(dataset))
-        sources = []
-        for row, (value, start, end) in enumerate(zip(dataset[column], *spans, strict=True)):
-            if value is None:
-                continue
-            located = self._located(value, root)
-            name = _named(value, row)
-            if root is not None and Path(name).is_relative_to(root):
-                name = Path(name).relative_to(root).as_posix()
-            sources.append(_store.Source(row, located, name, _seconds(start, row), _seconds(end, row)))
-        return sources
+        spans = [next((lower[name] for name in names if name in lower), None) for names in (_START, _END)]
+        row = -1
+        for batch in dataset.select_columns([column, *filter(None, spans)]).iter(batch_size=_store.AHEAD):
+            for place, value in enumerate(batch[column]):
+                row += 1
+                start, end = (_seconds(batch[name][place], row) if name else None for name in spans)
+                if value is not None:
+                    located = self._located(value, root)
+                    name = _named(value, row)
+                    if root is not None and Path(name).is_relative_to(root):
+                        name = Path(name).relative_to(root).as_posix()
+                    yield _store.Source(row, located, name, start, end)
 
     def _located(self, value: Any, root: Path | None) -> Any:
         """A path in a table is relative to `audio_root`, else to the table's folder, else to the current one."""
@@ -174,12 +172,9 @@ class Audio(Modality):
                 return str(Path(folder).expanduser() / value)
         return value
 
-    def _pieces(
-        self, dataset: datasets.Dataset, column: str, sources: list[_store.Source], store: Path, index: _store.Index
-    ) -> datasets.Dataset:
+    def _pieces(self, dataset: datasets.Dataset, column: str, store: Path, index: _store.Index) -> datasets.Dataset:
         import datasets
 
-        names = {source.row: source.name for source in sources}
         content = [
             {"store": str(store), "start": start, "length": length, "digest": digest}
             for start, length, digest in zip(index.start, index.length, index.digest, strict=True)
@@ -194,19 +189,18 @@ class Audio(Modality):
         pieces = pieces.add_column(self.column, content, feature=feature).remove_columns(list(old.values()))
         text = datasets.Value("string")
         if "path" not in pieces.column_names:
-            pieces = pieces.add_column("path", [names[row] for row in index.row], feature=text)
-        recordings = [names[row] for row in index.row]
-        if len(set(recordings)) < len(recordings) and RECORDING not in pieces.column_names:
-            pieces = pieces.add_column(RECORDING, recordings, feature=text)
+            pieces = pieces.add_column("path", index.name, feature=text)
+        if len(set(index.name)) < len(index.name) and RECORDING not in pieces.column_names:
+            pieces = pieces.add_column(RECORDING, index.name, feature=text)
         return pieces
 
-    def _notes(self, sources: list[_store.Source], index: _store.Index) -> list[str]:
+    def _notes(self, index: _store.Index) -> list[str]:
         cut = sum(count > 1 for count in Counter(index.row).values())
         notes = []
         if cut:
             longest = f"{self.config.max_seconds:g} s"
             notes.append(
-                f"{cut:,} recordings longer than {longest} were cut: {len(index):,} pieces of {len(sources):,} rows"
+                f"{cut:,} recordings longer than {longest} were cut: {len(index):,} pieces of {len(set(index.row)):,} rows"
             )
         if index.silent_pieces:
             notes.append(f"{index.silent_pieces:,} silent pieces of long recordings were left out")
