@@ -46,6 +46,7 @@ def fit_task(
         model_id, task.auto_class, revision=revision, dtype=getattr(config, "dtype", "float32"), **task.model_options()
     )
     processor = task.modality.load_processor(model_id, revision)
+    model = task.modality.prepare_model(model, processor)
     module = TaskModule(model, task, processor)
     features = task.encode(processor, train_split)
     if pool is not None:
@@ -55,7 +56,8 @@ def fit_task(
     if note:
         say(f"  {note}")
     module.model = peft.apply(model, config.peft, missing=report.missing, rank=config.rank, alpha=config.alpha,
-                              dropout=config.adapter_dropout, target_modules=config.target_modules)  # fmt: skip
+                              dropout=config.adapter_dropout, target_modules=config.target_modules, train_head=True,
+                              train_bare=("*layer_weights",), frozen_ok=("*masked_spec_embed",))  # fmt: skip
     epochs = int(np.clip(math.ceil(1600 / max(1, len(rows))), 3, 20))
     defaults = {**task.training_defaults, "learning_rate": peft.learning_rate(config.peft), "num_train_epochs": epochs}
     eval_rows = None
@@ -82,8 +84,11 @@ def open_pool(task: Task, model_id: str, revision: str | None, data: DomainData,
 
     def embed(values: list[Any]) -> np.ndarray:
         if not loaded:
-            loaded["model"] = load_model(model_id, "AutoModel", revision=revision)[0]
-            loaded["processor"] = modality.load_processor(model_id, revision)
+            model, processor = (
+                load_model(model_id, "AutoModel", revision=revision)[0],
+                modality.load_processor(model_id, revision),
+            )
+            loaded.update(model=modality.prepare_model(model, processor), processor=processor)
         length = task.max_length(loaded["processor"])
         pooling = modality.native_pooling(model_id)
         return modality.embed(

@@ -42,10 +42,11 @@ def resolve_stage(stage: str, options: dict[str, Any]) -> Resolved:
 
 
 def plugin_config(stage: str, options: dict[str, Any]) -> type | None:
-    """Options class of the objective (default: the modality's) or task (of classification when the labels are to decide)."""
+    """Options class of the objective (default: the modality's) or task (default: the one that the kind of label asks for)."""
     if stage == "pretrain":
         modality = plugins.find("modalities", options.get("modality") or "text")
         return plugins.find("objectives", options.get("objective") or modality.default_objective).Config
     if stage in ("finetune", "compare"):
-        return plugins.find("tasks", options.get("task") or "classification").Config
+        fitting = plugins.TASK_OF.get(str(options.get("label_kind")), "classification")
+        return plugins.find("tasks", options.get("task") or fitting).Config
     return None

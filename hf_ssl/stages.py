@@ -134,7 +134,7 @@ def finetune(**options: Any) -> StageResult:
             if processes.is_main():
                 peft.save_adapter(fit.module.model, folder / "adapter", adapter_base, revision)
         save_model(
-            modality.finish_model(peft.merge(fit.module.model)),
+            opening.modality.finish_model(peft.merge(fit.module.model)),
             task.saved_processor(fit.processor),
             folder / "model",
             run,

@@ -126,6 +126,12 @@ def set_dropout(model: nn.Module, probability: float) -> None:
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = probability
-        for name in ("dropout", "attention_dropout", "activation_dropout", "dropout_prob", "attention_probs_dropout_prob"):
+        for name in (
+            "dropout",
+            "attention_dropout",
+            "activation_dropout",
+            "dropout_prob",
+            "attention_probs_dropout_prob",
+        ):
             if isinstance(getattr(module, name, None), float):
                 setattr(module, name, probability)
