@@ -33,14 +33,6 @@ if TYPE_CHECKING:
     from hf_ssl.objectives.base import Objective
 
 LINEAGE = "hf_ssl.json"
-TASK_OF = {
-    "class": "classification",
-    "multilabel": "multilabel",
-    "regression": "regression",
-    "tags": "token-classification",
-    "future": "forecasting",
-    "mask": "segmentation",
-}
 
 
 def modality_of(config: DataOptions) -> Modality:
@@ -221,9 +213,10 @@ def build_objective(
         say(
             f"  {len(added.words)} new words: {shortened(added.words, 12)}; tokens per word {before:.3f} -> {after:.3f}"
         )
+    model = modality.prepare_model(model, processor, from_config=config.from_config)
     model = peft.apply(model, config.peft, missing=report.missing, rank=config.rank, alpha=config.alpha,
                        dropout=config.adapter_dropout, target_modules=config.target_modules,
-                       train_embeddings=added is not None)  # fmt: skip
+                       train_embeddings=added is not None, train_bare=("*masked_spec_embed",))  # fmt: skip
     return kind(model, processor, modality, plugin), report, added
 
 
@@ -256,7 +249,7 @@ def build_task(name: str | None, plugin: dict[str, Any], modality: Modality, dat
     Raises:
         DataError: there are no labels, or they are not what the task needs.
     """
-    given, name = name, name or TASK_OF.get(str(data.label_kind))
+    given, name = name, name or plugins.TASK_OF.get(str(data.label_kind))
     if name is None or "train" not in data:
         raise DataError(f"There are no labels to learn from; the splits are {', '.join(data)}. Give --label_column.")
     kind = plugins.find("tasks", name)
@@ -359,7 +352,7 @@ def open_stage(stage: str, options: dict[str, Any], *, after: str | None = None,
 
 
 def task_name(config: Any, data: Any) -> str:
-    return config.task or TASK_OF[data.label_kind]
+    return config.task or plugins.TASK_OF[data.label_kind]
 
 
 def output_of(run: RunDir, stage: str) -> str | None:

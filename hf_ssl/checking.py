@@ -147,6 +147,7 @@ def _try_evaluate(look: Look) -> dict[str, Any]:
         look.start[0], task.auto_class, dataset=look.data["train"], revision=look.start[1], **task.model_options()
     )
     processor = look.modality.load_processor(*look.start)
+    model = look.modality.prepare_model(model, processor)
     args = arguments(look.folder, seed=0, defaults=dict(task.training_defaults), overrides={})
     seconds = _seconds_to_predict(TaskModule(model, task, processor), look, args)
     return _without_training(look.data, [look.config.split], seconds)
@@ -178,6 +179,7 @@ def _try_embed(look: Look, splits: list[str] | None = None) -> dict[str, Any]:
     some = next(iter(look.data.values()))
     model, _ = look.modality.load_model(look.start[0], "AutoModel", dataset=some, revision=look.start[1])
     processor = look.modality.load_processor(*look.start)
+    model = look.modality.prepare_model(model, processor)
     split = look.data["train" if "train" in look.data else "unlabeled"]
     values = inputs_of(split.select(range(min(SAMPLE, len(split)))), look.modality)
     pooling = options["pooling"] or look.modality.native_pooling(look.start[0])

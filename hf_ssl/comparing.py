@@ -115,6 +115,7 @@ def _frozen(
     for arm, (source, revision) in arms.items():
         backbone, _ = modality.load_model(source, "AutoModel", dataset=train, revision=revision)
         processor = modality.load_processor(source, revision)
+        backbone = modality.prepare_model(backbone, processor)
         answers = task.without_labels(backbone, processor, test)
         if answers is not None:
             rows.append(comparison.ResultRow(arm, "no", 0, answers))

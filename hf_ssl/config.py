@@ -37,7 +37,7 @@ class DataOptions:
     tags_column: str | None = option(None, "Column with one tag per word.")
     id_column: str | None = option(None, "Column with your own row ids (default: made from the content).")
     group_column: str | None = option(None, "Patient, author, site ...: a group never straddles two splits.")
-    label_kind: Literal["class", "multilabel", "regression", "tags", "mask"] | None = option(
+    label_kind: Literal["class", "multilabel", "regression", "tags", "mask", "identity", "transcript"] | None = option(
         None, "Kind of label; asked for when the data leave it open."
     )
     validation_fraction: float = option(0.1, "Part of the labelled data kept for validation when there is none.")

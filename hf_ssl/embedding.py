@@ -49,6 +49,7 @@ def embed(**options: Any) -> StageResult:
         model, report = modality.load_model(model_id, dataset=some, revision=revision, dtype=config.dtype)
         note_lineage(run, model_id, report)
         processor = modality.load_processor(model_id, revision)
+        model = modality.prepare_model(model, processor)
         pooling = config.pooling or modality.native_pooling(model_id)
         columns, values = _rows(data, [config.split] if config.split else list(data), modality)
         made = inputs_hash(
@@ -104,15 +105,10 @@ def search(**options: Any) -> StageResult:
         model, report = modality.load_model(
             model_id, revision=config.revision or stamp.revision, dtype=given.get("dtype", "float32")
         )
-        pooling = stamp.pooling
+        processor, pooling = modality.load_processor(model_id, config.revision), stamp.pooling
+        model = modality.prepare_model(model, processor)
         value = config.query if config.query is not None else _read(modality, Path(config.file))
-        query = modality.embed(
-            model,
-            modality.load_processor(model_id, config.revision),
-            [value],
-            pooling=pooling,
-            max_length=stamp.max_length,
-        )
+        query = modality.embed(model, processor, [value], pooling=pooling, max_length=stamp.max_length)
         own = Stamp(model_id, report.revision, report.weights_sha, modality.name, pooling, stamp.normalized,
                     stamp.max_length, query.shape[1])  # fmt: skip
         stamp.refuse(own, f"The store ({config.store})")

@@ -47,6 +47,7 @@ def fit_task(
         new_head=True, **task.model_options(),
     )  # fmt: skip
     processor = task.modality.load_processor(model_id, revision)
+    model = task.modality.prepare_model(model, processor)
     module = TaskModule(model, task, processor)
     module.missing = frozenset(report.missing)
     features = task.encode(processor, train_split)
@@ -57,7 +58,8 @@ def fit_task(
     if note:
         say(f"  {note}")
     module.model = peft.apply(model, config.peft, missing=report.missing, rank=config.rank, alpha=config.alpha,
-                              dropout=config.adapter_dropout, target_modules=config.target_modules)  # fmt: skip
+                              dropout=config.adapter_dropout, target_modules=config.target_modules, train_head=True,
+                              train_bare=("*layer_weights",), frozen_ok=("*masked_spec_embed",))  # fmt: skip
     epochs = int(np.clip(math.ceil(1600 / max(1, len(rows))), 3, 20))
     rate = peft.learning_rate(config.peft, task.modality.learning_rate)
     defaults = {"learning_rate": rate, "num_train_epochs": epochs, **task.training_defaults}
@@ -86,8 +88,9 @@ def open_pool(task: Task, model_id: str, revision: str | None, data: DomainData,
 
     def embed(values: list[Any]) -> np.ndarray:
         if not loaded:
-            loaded["model"] = modality.load_model(model_id, dataset=data["unlabeled"], revision=revision)[0]
-            loaded["processor"] = modality.load_processor(model_id, revision)
+            processor = modality.load_processor(model_id, revision)
+            model, _ = modality.load_model(model_id, dataset=data["unlabeled"], revision=revision)
+            loaded.update(model=modality.prepare_model(model, processor), processor=processor)
         length = task.max_length(loaded["processor"])
         pooling = modality.native_pooling(model_id)
         return modality.embed(

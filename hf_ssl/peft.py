@@ -57,7 +57,6 @@ METHODS: dict[str, float] = {
     "oft": 10.0,
     "linear-probe": 50.0,
 }
-_LORA = ("lora", "rslora", "dora")
 
 
 def _check_method(method: str) -> str:
@@ -86,6 +85,8 @@ def apply(
     modules_to_save: Iterable[str] | None = None,
     train_embeddings: bool = False,
     frozen_ok: tuple[str, ...] = (),
+    train_bare: tuple[str, ...] = (),
+    train_head: bool = False,
     task_type: str | None = None,
 ) -> PreTrainedModel | PeftModel:
     """Make a model ready for training with one of `METHODS`. The model is changed in place.
@@ -103,6 +104,9 @@ def apply(
         modules_to_save: more modules to train and save whole, beside those that follow from `missing`.
         train_embeddings: train and save the input embeddings too: after the vocabulary was extended.
         frozen_ok: `fnmatch` patterns of new tensors that may stay random, such as `"*.masked_spec_embed"`.
+        train_bare: `fnmatch` patterns of new tensors that are parameters without a module, such as `"*layer_weights"`
+            (the mixture of wav2vec2's layers): they are trained, and `save_adapter` stores them, which PEFT alone does not.
+        train_head: train and save what lies outside the backbone also where the checkpoint has it; PEFT would freeze it.
         task_type: of PEFT, such as `"SEQ_CLS"`. None is right for every modality, because the task wrappers of PEFT
             pass text arguments on.
 
@@ -121,8 +125,14 @@ def apply(
         return model
     if method == "linear-probe":
         return _freeze_all_but_head(model, missing)
+    bare = [name for name in missing if any(fnmatchcase(name, pattern) for pattern in train_bare)]
+    missing = [name for name in missing if name not in bare]
     saved = peft_targets.modules_to_save(model, missing, frozen_ok)
-    more = [*(modules_to_save or ()), *(peft_targets.embedding_modules(model) if train_embeddings else ())]
+    more = [
+        *(modules_to_save or ()),
+        *(peft_targets.head_modules(model) if train_head else ()),
+        *(peft_targets.embedding_modules(model) if train_embeddings else ()),
+    ]
     saved += [name for name in more if not any(f"{name}.".startswith(f"{known}.") for known in saved)]
     if target_modules is None:
         targets = peft_targets.target_modules(model, method, rank)
@@ -130,12 +140,16 @@ def apply(
         targets = list(target_modules)
         peft_targets.check_targets(model, targets)
     common = {"target_modules": targets, "modules_to_save": saved or None, "task_type": task_type}
-    config = _config(model, method, common, rank=rank, alpha=alpha, dropout=dropout)
+    config = peft_targets.adapter_config(model, method, common, rank=rank, alpha=alpha, dropout=dropout)
     shared = peft_targets.shared_parameters(model)
     with _without_known_warnings():
         wrapped = peft.get_peft_model(model, config)
     _tie_again(wrapped, shared)
     _refuse_untrained(wrapped, missing, frozen_ok)
+    for name in bare:
+        wrapped.get_base_model().get_parameter(name).requires_grad_(True)
+    holder: Any = wrapped  # nn.Module declares that its attributes are tensors or modules
+    holder.hf_ssl_bare = bare
     return wrapped
 
 
@@ -148,34 +162,6 @@ def _without_known_warnings() -> Iterator[None]:
         warnings.filterwarnings("ignore", message=".*tie_word_embeddings=True")
         warnings.filterwarnings("ignore", message="Found missing adapter keys")
         yield
-
-
-def _config(
-    model: nn.Module, method: str, common: dict[str, Any], *, rank: int, alpha: float | None, dropout: float
-) -> peft.PeftConfig:
-    if rank < 1:
-        raise ConfigError(f"rank is a positive integer, not {rank}.")
-    if method in _LORA:
-        default = 2 * rank**0.5 if method == "rslora" else 2 * rank
-        scale: Any = default if alpha is None else alpha  # PEFT's annotation says int; it only divides
-        return peft.LoraConfig(
-            r=rank,
-            lora_alpha=scale,
-            lora_dropout=dropout,
-            use_rslora=method == "rslora",
-            use_dora=method == "dora",
-            **common,
-        )
-    if method == "ia3":
-        return peft.IA3Config(feedforward_modules=_ia3_feedforward(model, common["target_modules"], rank), **common)
-    block = peft_targets.oft_block_size(model, common["target_modules"])
-    return peft.OFTConfig(r=0, oft_block_size=block, module_dropout=dropout, **common)
-
-
-def _ia3_feedforward(model: nn.Module, targets: list[str], rank: int) -> list[str]:
-    names = [name for name, _ in model.named_modules()]
-    second_layers = peft_targets.matched(names, peft_targets.feedforward_modules(model, rank))
-    return [target for target in targets if peft_targets.matched(names, [target]) <= second_layers]
 
 
 def _freeze_all_but_head(model: PreTrainedModel, missing: list[str]) -> PreTrainedModel:
@@ -368,7 +354,19 @@ def save_adapter(
         any(id(p) in whole for p in base.get_input_embeddings().parameters()) if vocabulary_extended else False
     )
     model.save_pretrained(str(folder), save_embedding_layers=vocabulary_extended and not in_adapter)
+    _add_bare(model, Path(folder) / "adapter_model.safetensors")
     return Path(folder)
+
+
+def _add_bare(model: PeftModel, file: Path) -> None:
+    """Put trained parameters without a module beside the adapter's tensors, under names that PEFT loads as they are."""
+    from safetensors.torch import load_file, save_file
+
+    names = getattr(model, "hf_ssl_bare", [])
+    if names:
+        base = model.get_base_model()
+        extra = {f"base_model.model.{name}": base.get_parameter(name).detach().cpu().contiguous() for name in names}
+        save_file({**load_file(file), **extra}, file, metadata={"format": "pt"})
 
 
 def load_adapter(model: PreTrainedModel, folder: str | Path, *, trainable: bool = False) -> PeftModel:
@@ -386,6 +384,8 @@ def load_adapter(model: PreTrainedModel, folder: str | Path, *, trainable: bool 
         raise CheckpointError(f"The adapter in {folder} does not fit {type(model).__name__}: {error}") from error
     stored = load_file(str(Path(folder) / "adapter_model.safetensors"))
     state = peft.get_peft_model_state_dict(loaded, save_embedding_layers=False)
+    own = loaded.state_dict()
+    state |= {name: own[name] for name in stored if name in own and name not in state and "lora" not in name}
     wrong = [name for name in state if name not in stored or not torch.equal(state[name].cpu(), stored[name])]
     if wrong:
         raise CheckpointError(f"{len(wrong)} tensors of the adapter in {folder} did not arrive, such as {wrong[0]}.")

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable
 from fnmatch import fnmatchcase
 from typing import Any
 
+import peft
 import torch
 from torch import nn
 from transformers import PreTrainedModel
@@ -204,6 +205,15 @@ def modules_to_save(model: nn.Module, missing: Iterable[str], frozen_ok: tuple[s
     return sorted(name for name in owners if not any(name.startswith(other + ".") for other in owners))
 
 
+def head_modules(model: nn.Module) -> list[str]:
+    """The outermost modules outside the backbone that have weights: projector and classifier, say. None for a backbone."""
+    name, base = backbone(model)
+    if base is model:
+        return []
+    heads = [(child, module) for child, module in model.named_children() if not f"{name}.".startswith(f"{child}.")]
+    return [child for child, module in heads if any(True for _ in module.parameters()) and own_tensors(model, child)]
+
+
 def _owner(model: nn.Module, tensor_name: str, new: set[str]) -> str:
     owner = tensor_name.rpartition(".")[0]
     base_name, base = backbone(model)
@@ -253,3 +263,32 @@ def embedding_modules(model: PreTrainedModel) -> list[str]:
     embedding, output = model.get_input_embeddings(), model.get_output_embeddings()
     modules = {embedding} | ({output} if output is not None and output.weight is embedding.weight else set())
     return [name for name, module in model.named_modules() if module in modules]
+
+
+def adapter_config(
+    model: nn.Module, method: str, common: dict[str, Any], *, rank: int, alpha: float | None, dropout: float
+) -> peft.PeftConfig:
+    """PEFT's configuration of a method; `common` holds what all of them take."""
+    if rank < 1:
+        raise ConfigError(f"rank is a positive integer, not {rank}.")
+    if method in ("lora", "rslora", "dora"):
+        default = 2 * rank**0.5 if method == "rslora" else 2 * rank
+        scale: Any = default if alpha is None else alpha  # PEFT's annotation says int; it only divides
+        return peft.LoraConfig(
+            r=rank,
+            lora_alpha=scale,
+            lora_dropout=dropout,
+            use_rslora=method == "rslora",
+            use_dora=method == "dora",
+            **common,
+        )
+    if method == "ia3":
+        return peft.IA3Config(feedforward_modules=_ia3_feedforward(model, common["target_modules"], rank), **common)
+    block = oft_block_size(model, common["target_modules"])
+    return peft.OFTConfig(r=0, oft_block_size=block, module_dropout=dropout, **common)
+
+
+def _ia3_feedforward(model: nn.Module, targets: list[str], rank: int) -> list[str]:
+    names = [name for name, _ in model.named_modules()]
+    second_layers = matched(names, feedforward_modules(model, rank))
+    return [target for target in targets if matched(names, [target]) <= second_layers]

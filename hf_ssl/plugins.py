@@ -9,6 +9,18 @@ from typing import Any
 
 from hf_ssl.errors import ConfigError, nearest
 
+# The task that a kind of label asks for, when none is named.
+TASK_OF = {
+    "class": "classification",
+    "multilabel": "multilabel",
+    "regression": "regression",
+    "tags": "token-classification",
+    "identity": "verification",
+    "transcript": "speech-recognition",
+    "mask": "segmentation",
+    "future": "forecasting",
+}
+
 KINDS = {"objectives": "Objective", "tasks": "Task", "modalities": "Modality"}
 
 

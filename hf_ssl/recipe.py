@@ -43,11 +43,12 @@ def resolve_stage(stage: str, options: dict[str, Any]) -> Resolved:
 
 
 def plugin_config(stage: str, options: dict[str, Any]) -> type | None:
-    """Options class of the objective (default: the modality's) or task (the modality's usual one when the labels are to decide)."""
+    """Options class of the objective (default: the modality's) or task (default: what the kind of label, or the modality, asks for)."""
     if stage == "pretrain":
         modality = plugins.find("modalities", options.get("modality") or "text")
         return plugins.find("objectives", options.get("objective") or modality.default_objective).Config
     if stage in ("finetune", "compare"):
         kind = plugins.find("modalities", options.get("modality") or "text")
-        return plugins.find("tasks", options.get("task") or kind.default_task(options)).Config
+        fitting = plugins.TASK_OF.get(str(options.get("label_kind"))) or kind.default_task(options)
+        return plugins.find("tasks", options.get("task") or fitting).Config
     return None

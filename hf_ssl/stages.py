@@ -139,8 +139,8 @@ def finetune(**options: Any) -> StageResult:
             if processes.is_main():
                 peft.save_adapter(fit.module.model, folder / "adapter", adapter_base, revision)
         save_model(
-            peft.merge(fit.module.model),
-            fit.processor,
+            opening.modality.finish_model(peft.merge(fit.module.model)),
+            task.saved_processor(fit.processor),
             folder / "model",
             run,
             stage="finetune",
@@ -172,6 +172,7 @@ def evaluate(**options: Any) -> StageResult:
         model_id = str(config.model or tuned["model"])
         model, _ = modality.load_model(model_id, task.auto_class, **task.model_options())
         processor = modality.load_processor(model_id)
+        model = modality.prepare_model(model, processor)
         split = open_test(data, f"evaluate {config.output}") if config.split == "test" else data[config.split]
         from hf_ssl.tasks.base import TaskModule
 

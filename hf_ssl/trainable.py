@@ -18,7 +18,8 @@ class LossOutput(ModelOutput):
     Args:
         loss: sum of the batch's loss terms divided by `num_items_in_batch` (or by their own number).
         logits: what metrics are computed from, when there are any.
-        scalars: detached numbers for the log, such as `{"masked": 0.15}`.
+        scalars: detached tensors that add up over batches, such as `{"predicted": 120}`; the monitor sums them over
+            the held-out data and hands them to the objective's `measures`.
     """
 
     loss: torch.Tensor | None = None
@@ -148,6 +149,12 @@ def set_dropout(model: nn.Module, probability: float) -> None:
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = probability
-        for name in ("attention_dropout", "dropout_prob", "attention_probs_dropout_prob"):
+        for name in (
+            "dropout",
+            "attention_dropout",
+            "activation_dropout",
+            "dropout_prob",
+            "attention_probs_dropout_prob",
+        ):
             if isinstance(getattr(module, name, None), float):
                 setattr(module, name, probability)

@@ -23,7 +23,7 @@ from hf_ssl.evaluation.monitor import mean_loss
 from hf_ssl.models import load_model
 from hf_ssl.objectives.base import bare_name
 from hf_ssl.tasks.base import TaskModule, TaskRows, head_inputs, last_linear
-from hf_ssl.trainable import Trainable
+from hf_ssl.trainable import Trainable, set_dropout
 
 FILES = sorted(Path(__file__).parent.glob("contract_*.py"))
 KINDS = {file.stem.removeprefix("contract_"): importlib.import_module(file.stem).Kind() for file in FILES}
@@ -77,22 +77,18 @@ def build(tiny_checkpoint) -> Callable[..., Case]:
             task, data = cls(config, kind.modality), kind.labelled(name)
             task.fit_labels(data)
             model, report = load_model(folder, task.auto_class, expect_new=("*",), **task.model_options())
+            model = kind.modality.prepare_model(model, processor)
             model = peft.apply(model, method, missing=report.missing) if method else model
             rows = TaskRows(task.encode(processor, data))
             return Case(TaskModule(model, task, processor), rows, task.auto_class, processor, kind)
         model, report = load_model(folder, cls.auto_class, expect_new=("*",))
+        model = kind.modality.prepare_model(model, processor)
         model = peft.apply(model, method, missing=report.missing) if method else model
         module = cls(model, processor, kind.modality, config)
         rows = module.rows(kind.unlabelled(4), seed=0, training=True)
         return Case(module, rows, cls.auto_class, processor, kind)
 
     return make
-
-
-def _no_dropout(module: torch.nn.Module) -> None:
-    for part in module.modules():
-        if isinstance(part, torch.nn.Dropout):
-            part.p = 0.0
 
 
 @pytest.mark.parametrize("which", ALL)
@@ -112,7 +108,7 @@ def test_loss_is_finite_and_gradient_reaches_what_is_trained(build, which):
 @pytest.mark.parametrize("which", ALL)
 def test_twenty_steps_on_eight_samples_lower_the_loss(build, which):
     case = build(which)
-    _no_dropout(case.module)
+    set_dropout(case.module, 0.0)
     batch = case.batch(0, 8)
     optimizer = torch.optim.AdamW([p for p in case.module.parameters() if p.requires_grad], lr=2e-3)
     losses = []
@@ -179,7 +175,7 @@ def test_state_dict_of_adapters_holds_no_frozen_tensor(build):
 @pytest.mark.parametrize("which", [name for name in ALL if name not in WITHIN_BATCH])
 def test_accumulated_micro_batches_give_the_gradient_of_the_whole_batch(build, which):
     case = build(which)
-    _no_dropout(case.module)
+    set_dropout(case.module, 0.0)
     case.module.train()
     whole = case.batch(0, 8)
     terms = (whole["labels"] != -100).sum()

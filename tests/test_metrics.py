@@ -220,7 +220,7 @@ def test_every_name_has_a_formula_and_a_direction():
     for name in METRICS:
         made = metric(name)
         assert made.key == name
-        assert made.higher_is_better == (name not in ("mae", "rmse", "calibration_error"))
+        assert made.higher_is_better == (name not in ("mae", "rmse", "calibration_error", "wer", "cer", "eer"))
         if name in ADDITIVE:
             assert ADDITIVE[name].higher_is_better == made.higher_is_better
 

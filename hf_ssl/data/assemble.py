@@ -130,14 +130,9 @@ def split_off(
         seed=fractions.seed,
         ledger=ledger,
     )
-    ways = {
-        "class": "by class",
-        "multilabel": "by rarest label",
-        "regression": "by quintile",
-        "tags": "at random",
-        "mask": "at random",
-    }
-    way = "in whole groups" if train.groups else ways[encoded.kind]
+    ways = {"class": "by class", "multilabel": "by rarest label", "regression": "by quintile"}
+    ways["identity"] = "in whole identities"
+    way = "in whole groups" if train.groups else ways.get(encoded.kind, "at random")
     ledger.decide(f"{' and '.join(lacking)} split off from {len(train):,} labelled rows {way}, seed {fractions.seed}")
     return {**splits, **{name: train.take(chosen) for name, chosen in rows.items()}}
 
@@ -243,11 +238,11 @@ def _describe(rows: Rows, canonicalise: Canonicaliser) -> dict[str, Any]:
 
 def _class_counts(splits: dict[str, Rows], kind: str | None) -> dict[str, dict[str, int]]:
     """Examples of every class (of every tag: words) per labelled split."""
-    if kind in {None, "regression", "mask"}:
+    if kind in {None, "regression", "mask", "transcript"}:
         return {}
     counts = {}
     for split, rows in splits.items():
         if split != "unlabeled":
-            names = rows.labels if kind == "class" else [name for row in rows.labels for name in row]
+            names = rows.labels if kind in ("class", "identity") else [name for row in rows.labels for name in row]
             counts[split] = dict(sorted(Counter(names).items()))
     return counts

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import datasets
@@ -17,6 +17,7 @@ from hf_ssl.data.tables import quiet
 from hf_ssl.errors import DataError, nearest
 
 LABEL_ALIASES = ("label", "labels", "class", "category", "target")
+TRANSCRIPT_ALIASES = ("transcript", "transcription", "sentence", "normalized_text", "text")
 TAG_ALIASES = ("tags", "ner_tags", "pos_tags", "labels")
 MAX_UNUSABLE = 0.5
 
@@ -146,19 +147,7 @@ class Canonicaliser:
         column = self.modality.column
         if self.tagged and (self.wanted.tokens or "tokens" in there):
             return {"tokens": _existing(self.wanted.tokens or "tokens", there, "tokens_column", part)}
-        lower = {name.lower(): name for name in reversed(there)}
-        if self.wanted.input is not None:
-            names = {column: _existing(self.wanted.input, there, "input_column", part)}
-        else:
-            found = [lower[alias] for alias in (column, *self.modality.aliases) if alias in lower]
-            if not found and len(there) == 1 and part.split == "unlabeled":
-                found = list(there)
-            if not found:
-                raise DataError(
-                    f"No column of {part.origin} is known to hold the {self.modality.name}. "
-                    f"Its columns: {_shown(there)}. Say which one: input_column={there[0]!r}."
-                )
-            names = {column: found[0]}
+        names = {column: input_column(self.modality, self.wanted.input, part)}
         pair = self.wanted.pair or ("text_pair" if "text_pair" in there else None)
         if pair is not None and (pair in there or part.split != "unlabeled"):
             names["text_pair"] = _existing(pair, there, "text_pair_column", part)
@@ -236,6 +225,36 @@ class Canonicaliser:
         if without := sum(group is None for group in groups):
             self.ledger.decide(f"{without:,} rows have no {name}: each is a group of its own")
         return [f"row {row}" if group is None else group for group, row in zip(groups, ids, strict=True)]
+
+
+def transcript_column(parts: Sequence[Part], wanted: Wanted, label_kind: str | None) -> Wanted:
+    """With transcripts asked for, the column that holds them, found by its usual names."""
+    if label_kind != "transcript" or wanted.label is not None:
+        return wanted
+    there = {name for part in parts for name in part.dataset.column_names}
+    found = next((name for name in TRANSCRIPT_ALIASES if name in there), None)
+    return replace(wanted, label=found) if found else wanted
+
+
+def input_column(modality: Any, given: str | None, part: Part) -> str:
+    """Name of the column that holds the content: the one given, else the first known name, else the pool's only column.
+
+    Raises:
+        DataError: there is none.
+    """
+    there = part.dataset.column_names
+    if given is not None:
+        return _existing(given, there, "input_column", part)
+    lower = {name.lower(): name for name in reversed(there)}
+    found = [lower[alias] for alias in (modality.column, *modality.aliases) if alias in lower]
+    if not found and len(there) == 1 and part.split == "unlabeled":
+        found = list(there)
+    if not found:
+        raise DataError(
+            f"No column of {part.origin} is known to hold the {modality.name}. "
+            f"Its columns: {_shown(there)}. Say which one: input_column={there[0]!r}."
+        )
+    return found[0]
 
 
 def _iterate(dataset: datasets.Dataset, column: str) -> Iterator[Any]:

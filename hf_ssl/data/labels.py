@@ -13,7 +13,9 @@ import numpy as np
 from hf_ssl.data.report import Ledger
 from hf_ssl.errors import DataError, nearest
 
-KINDS = ("class", "multilabel", "regression", "tags", "mask")
+KINDS = ("class", "multilabel", "regression", "tags", "mask", "identity", "transcript")
+"""`mask`: a picture of class numbers. `identity`: who it is; validation and test hold identities that training never saw.
+`transcript`: what is said."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Encoding:
 
     Attributes:
         kind: one of `KINDS`.
-        names: class or tag names in the order of their numbers; empty for regression.
+        names: class or tag names in the order of their numbers; empty for regression and transcripts.
     """
 
     kind: str
@@ -30,21 +32,23 @@ class Encoding:
 
     @property
     def feature(self) -> Any:
-        if self.kind == "class":
+        if self.kind in ("class", "identity"):
             return datasets.ClassLabel(names=list(self.names))
         if self.kind == "tags":
             return datasets.List(datasets.ClassLabel(names=list(self.names)))
         if self.kind == "mask":
             return datasets.Image(decode=False)
+        if self.kind == "transcript":
+            return datasets.Value("string")
         value = datasets.Value("float32")
         return datasets.List(value) if self.kind == "multilabel" else value
 
     def encode(self, labels: Iterable[Any]) -> list[Any]:
         """Named labels to numbers; None stays None."""
         number = {name: place for place, name in enumerate(self.names)}
-        if self.kind in {"regression", "mask"}:
+        if self.kind in ("regression", "mask", "transcript"):
             return list(labels)
-        if self.kind == "class":
+        if self.kind in ("class", "identity"):
             return [None if label is None else number[label] for label in labels]
         if self.kind == "tags":
             return [None if label is None else [number[tag] for tag in label] for label in labels]
@@ -121,10 +125,12 @@ def named_labels(labels: Sequence[Any], kind: str) -> list[Any]:
     Raises:
         DataError: a label does not fit the kind.
     """
-    if kind == "class":
+    if kind in ("class", "identity"):
         return [None if label is None else _name(label, kind) for label in labels]
     if kind == "mask":
         return list(labels)
+    if kind == "transcript":
+        return [None if label is None else " ".join(str(label).split()) for label in labels]
     if kind == "regression":
         return [None if label is None else _amount(label) for label in labels]
     rows = [None if label is None else _as_list(label, kind) for label in labels]
@@ -138,10 +144,10 @@ def encoding_of(labels: Iterable[Any], kind: str, given_names: Sequence[list[str
 
     A `ClassLabel` that all parts share keeps its own order.
     """
-    if kind in {"regression", "mask"}:
+    if kind in ("regression", "mask", "transcript"):
         return Encoding(kind)
     present = [label for label in labels if label is not None]
-    found = set(present) if kind == "class" else {name for row in present for name in row}
+    found = set(present) if kind in ("class", "identity") else {name for row in present for name in row}
     listed = [names for names in given_names if names is not None]
     if listed and len(listed) == len(given_names) and all(names == listed[0] for names in listed):
         if found <= set(listed[0]):

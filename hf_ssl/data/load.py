@@ -11,7 +11,8 @@ import datasets
 
 from hf_ssl import plugins
 from hf_ssl.data.assemble import Fractions, add_pool, check_labels, encode_and_sort, finish, finish_cut, split_off
-from hf_ssl.data.columns import TAG_ALIASES, Canonicaliser, Wanted
+from hf_ssl.data.columns import TAG_ALIASES, Canonicaliser, Wanted, transcript_column
+from hf_ssl.data.decoded import decoded
 from hf_ssl.data.domain import DomainData
 from hf_ssl.data.leakage import LeakCheck, drop_duplicates, guard, straddling_groups
 from hf_ssl.data.report import Ledger
@@ -39,7 +40,7 @@ def load_data(
     tokens_column: str | None = None,
     tags_column: str | None = None,
     keep_columns: Sequence[str] = (),
-    label_kind: Literal["class", "multilabel", "regression", "tags", "mask"] | None = None,
+    label_kind: Literal["class", "multilabel", "regression", "tags", "mask", "identity", "transcript"] | None = None,
     validation_fraction: float = 0.1,
     test_fraction: float = 0.2,
     seed: int = 0,
@@ -83,8 +84,9 @@ def load_data(
         id_column: the user's own row ids; otherwise ids derive from the content.
         tokens_column, tags_column: words and their tags, for token classification.
         keep_columns: further columns to keep under their names; all others are left out.
-        label_kind: `"class"`, `"multilabel"` (lists, or text such as `a|b`), `"regression"`, `"tags"` or `"mask"`
-            (a picture of class numbers).
+        label_kind: `"class"`, `"multilabel"` (lists, or text such as `a|b`), `"regression"`, `"tags"`, `"mask"` (a picture
+            of class numbers), `"identity"` (of a speaker: those of validation and test are never in train) or
+            `"transcript"` (what is said).
         validation_fraction, test_fraction: parts of the labelled rows for a split that the source lacks; 0 makes none.
         seed: seed of splits and samples.
         dedup: remove repeated rows from the pool and train.
@@ -151,6 +153,8 @@ def load_data(
         if verbose:
             print(data.report_text())
         return data
+    parts, wanted = decoded(parts, wanted, how)
+    wanted = transcript_column(parts, wanted, how.label_kind)
     canonicalise = _canonicaliser(parts, wanted, how)
     splits, encoded = encode_and_sort([canonicalise(part) for part in parts], canonicalise, label_kind)
     has_pool = any(part.split == "unlabeled" for part in parts)
@@ -216,7 +220,7 @@ def _read_extra(split: str, source: Any, how: Reading) -> list[Part]:
         how.ledger.decide(f"{split}=... has several splits: {', '.join(left_out)} of it not used")
         if not found:
             raise DataError(f"{split}=... has the splits {', '.join(left_out)}; which one is meant? Give that one.")
-    return [Part(split, part.dataset, f"{split}=...") for part in found]
+    return [Part(split, part.dataset, f"{split}=...", part.root) for part in found]
 
 
 def _join_labels(parts: list[Part], labels: Any, how: Reading) -> list[Part]:
@@ -231,7 +235,7 @@ def _join_labels(parts: list[Part], labels: Any, how: Reading) -> list[Part]:
     joined = join_sheet(datasets.concatenate_datasets([part.dataset for part in parts]), sheets[0].dataset, how.ledger)
     starts = [sum(sizes[:place]) for place in range(len(sizes))]
     return [
-        Part(part.split, joined.select(range(start, start + size)), part.origin)
+        Part(part.split, joined.select(range(start, start + size)), part.origin, part.root)
         for part, start, size in zip(parts, starts, sizes, strict=True)
     ]
 

@@ -26,11 +26,12 @@ _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 @dataclass
 class Part:
-    """Rows from one place; `split` is None when the place does not say."""
+    """Rows from one place; `split` is None when the place does not say, `root` the folder that their paths start from."""
 
     split: str | None
     dataset: datasets.Dataset
     origin: str
+    root: Path | None = None
 
 
 @dataclass
@@ -164,7 +165,10 @@ def _read_mapping(source: Mapping[Any, Any], how: Reading) -> list[Part]:
         if any(str(name).lower() in on_disk.SPLIT_NAMES for name in source):
             parts = []
             for name, value in source.items():
-                parts += [Part(_known_split(str(name), how), part.dataset, str(name)) for part in _read(value, how)]
+                parts += [
+                    Part(_known_split(str(name), how), part.dataset, str(name), part.root)
+                    for part in _read(value, how)
+                ]
             return parts
         return [Part(None, datasets.Dataset.from_dict(dict(source)), "columns")]
     parts = []
@@ -194,13 +198,16 @@ def _read_files(root: Path, found: list[Path], how: Reading) -> list[Part]:
         how.ledger.decide("skipped files: " + ", ".join(f"{count} {kind}" for kind, count in sorted(skipped.items())))
     if by_kind["table"] and by_kind["raw"]:
         kept, left = ("raw", "table") if how.sheet else ("table", "raw")
-        hint = "" if how.sheet else "; if a table labels those files, give it as labels=..."
+        named = how.modality.tables_name_files
+        hint = "" if how.sheet or named else "; if a table labels those files, give it as labels=..."
         how.ledger.decide(f"tables and {how.modality.name} files found: used the {kept} files{hint}")
         by_kind.pop(left)
     bad = how.ledger.quarantined
     before = len(bad)
     parts = _conll_parts(root, by_kind["conll"], how) + _table_parts(root, by_kind["table"], how)
     parts += _raw_parts(root, by_kind["raw"], how)
+    for part in parts:
+        part.root = root
     used = [file for kind in by_kind.values() for file in kind]
     if not used:
         raise DataError(
@@ -304,7 +311,7 @@ def _sample(part: Part, how: Reading) -> Part:
     rows = np.sort(np.random.default_rng(how.seed).choice(size, how.max_examples, replace=False))
     how.ledger.decide(f"took {how.max_examples:,} of {size:,} rows of {part.origin} at random (max_examples)")
     with quiet():
-        return Part(part.split, part.dataset.select(rows).flatten_indices(), part.origin)
+        return Part(part.split, part.dataset.select(rows).flatten_indices(), part.origin, part.root)
 
 
 def _from_pandas(frame: Any) -> datasets.Dataset:

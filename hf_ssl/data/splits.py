@@ -48,6 +48,8 @@ def carve(
         DataError: too few rows or groups to split off what was asked for.
     """
     strata = stratum_of(labels, kind)
+    if kind == "identity":  # what is verified are identities that were never heard; whole ones hold whole recordings
+        groups = list(labels)
     rest, splits = np.arange(len(labels)), {}
     left = 1.0
     for split, fraction in (("test", test_fraction), ("validation", validation_fraction)):
@@ -83,17 +85,17 @@ def check_labels(kind: str, labels: dict[str, Sequence[Any]], ledger: Ledger) ->
     Raises:
         DataError: one class only, or a class that `train` has no example of.
     """
-    if kind in {"regression", "mask"} or "train" not in labels:
+    if kind in ("regression", "mask", "transcript") or "train" not in labels:
         return
     names = {split: _names_in(kind, rows) for split, rows in labels.items()}
     known = names["train"]
-    if kind == "class" and len(known) < 2:
+    if kind in ("class", "identity") and len(known) < 2:
         raise DataError(
             f"All {len(labels['train']):,} labelled rows have the same class ({', '.join(known)}); two are needed."
         )
     for split in ("validation", "test"):
         unseen = sorted(names.get(split, set()) - known)
-        if unseen:
+        if unseen and kind != "identity":
             shown = ", ".join(unseen[:5]) + (f" and {len(unseen) - 5} more" if len(unseen) > 5 else "")
             text = f"{split} has {len(unseen)} labels that train has no example of: {shown}"
             if kind == "class":
@@ -178,7 +180,7 @@ def _draw(seed: int, row_id: str) -> bytes:
 
 
 def _names_in(kind: str, labels: Sequence[Any]) -> set[str]:
-    return set(labels) if kind == "class" else {name for row in labels for name in row}
+    return set(labels) if kind in ("class", "identity") else {name for row in labels for name in row}
 
 
 def _hold_out(

@@ -7,5 +7,5 @@
 - `comparison`: the base-versus-adapted table and its verdict in words.
 - `gap`: how far the user's domain lies from another one.
 
-Underneath, `additive`, `spans` and `scores` are the formulas: plain functions of numpy arrays.
+Underneath, `additive`, `spans`, `speech` and `scores` are the formulas: plain functions of numpy arrays.
 """

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from hf_ssl.errors import DataError
+from hf_ssl.evaluation import speech
 from hf_ssl.evaluation.spans import span_counts
 
 Statistics = Callable[[Any, Any, np.ndarray | None], np.ndarray]
@@ -230,6 +231,8 @@ ADDITIVE: dict[str, Additive] = {
     "word_accuracy": Additive(_correct_word_rows, _mean, "words"),
     "word_f1_macro": Additive(_word_rows, _macro, "words"),
     "span_f1": Additive(_span_rows, _micro, "tags"),
+    "wer": Additive(speech.word_error_rows, speech.rate, "text", higher_is_better=False),
+    "cer": Additive(speech.character_error_rows, speech.rate, "text", higher_is_better=False),
 }
 
 

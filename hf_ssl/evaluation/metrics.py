@@ -80,6 +80,8 @@ _CLASSES = _pair(Value("int64"))
 _LABELS = _pair(List(Value("int64")))
 _NUMBERS = _pair(Value("float64"))
 _NUMBER_ROWS = _pair(List(Value("float64")))
+_TEXTS = _pair(Value("string"))
+_TRIALS = _pair(Value("float64"), "scores", Value("int64"))
 _TAGS = _pair(List(Value("string")))
 _ROWS_OF_SCORES = [
     _pair(List(Value("float64")), "scores", Value("int64")),
@@ -196,6 +198,31 @@ class RootMeanSquaredError(InMemoryMetric):
     higher_is_better = False
 
 
+class WordErrorRate(InMemoryMetric):
+    """Word errors over words of the references, after `speech.plain` (case, punctuation). Key: `wer`."""
+
+    key = "wer"
+    features_ = _TEXTS
+    higher_is_better = False
+
+
+class CharacterErrorRate(InMemoryMetric):
+    """Character errors over characters of the references, after `speech.plain`. Key: `cer`."""
+
+    key = "cer"
+    features_ = _TEXTS
+    higher_is_better = False
+
+
+class EqualErrorRate(InMemoryMetric):
+    """Equal error rate of verification trials. Inputs: a score per pair, 1 for a pair of one identity. Key: `eer`."""
+
+    key = "eer"
+    features_ = _TRIALS
+    input_name = "scores"
+    higher_is_better = False
+
+
 class SpanF1(InMemoryMetric):
     """Strict entity-span F1 over lists of tag strings: type and both ends must match.
 
@@ -241,6 +268,9 @@ METRICS: dict[str, Callable[[], InMemoryMetric]] = {
     "mae": MeanAbsoluteError,
     "rmse": RootMeanSquaredError,
     "span_f1": SpanF1,
+    "wer": WordErrorRate,
+    "cer": CharacterErrorRate,
+    "eer": EqualErrorRate,
 }
 
 

@@ -203,21 +203,25 @@ def mean_loss(module: Trainable, rows: Any, batch_size: int, bf16: bool) -> dict
     """Loss per term over all rows: the sum of all terms over their number, whatever the batch size.
 
     Returns:
-        `eval_loss`, and what the objective makes of it (`perplexity`).
+        `eval_loss`, and what the objective makes of it (`perplexity`) and of its summed `scalars`.
     """
     device = next(module.parameters()).device
     was_training = module.training
     module.eval()
     total, count = 0.0, 0
+    sums: dict[str, torch.Tensor] = {}
     try:
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             for start in range(0, len(rows), batch_size):
                 batch = module.collate([rows[i] for i in range(start, min(start + batch_size, len(rows)))])
                 terms = int((batch["labels"] != -100).sum())
                 batch = {name: tensor.to(device) for name, tensor in batch.items()}
-                total += float(module(**batch, num_items_in_batch=1).loss)
+                output = module(**batch, num_items_in_batch=1)
+                total += float(output.loss)
                 count += terms
+                for name, value in (output.scalars or {}).items():
+                    sums[name] = sums[name] + value if name in sums else value
     finally:
         module.train(was_training)
     loss = total / max(1, count)
-    return {"eval_loss": loss, **module.metrics(loss)}
+    return {"eval_loss": loss, **module.metrics(loss), **(module.measures(sums) if sums else {})}

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from hf_ssl.errors import DataError
+from hf_ssl.evaluation.speech import equal_error_rate
 
 
 def _undefined(message: str) -> float:
@@ -161,5 +162,6 @@ SCORES: dict[str, Callable[[Any, Any], float]] = {
     "pearson": pearson,
     "spearman": spearman,
     "calibration_error": calibration_error,
+    "eer": equal_error_rate,
 }
 """By name; the first argument is scores, for `pearson` and `spearman` predictions."""

@@ -40,6 +40,8 @@ class Modality:
         containers: suffixes among `suffixes` whose files hold many examples, so that their own name may say the split.
         near_bits: near-duplicates are found by `signature`, as those that differ in at most so many bits; None: by
             `shingles`.
+        decodes: its values are made from files or bytes by `decode`; otherwise the input column is used as it is.
+        tables_name_files: a table beside raw files lists them (path, label …), so the table is what is read.
         Config: dataclass of its own options; they are options of every stage and of `load_data`.
 
     Args:
@@ -58,6 +60,8 @@ class Modality:
     learning_rate: ClassVar[float] = 2e-5
     containers: ClassVar[tuple[str, ...]] = ()
     near_bits: ClassVar[int | None] = None
+    decodes: ClassVar[bool] = False
+    tables_name_files: ClassVar[bool] = False
 
     @dataclass
     class Config:
@@ -128,6 +132,32 @@ class Modality:
             folders: where relative paths may begin.
         """
         return dataset
+
+    def decode(
+        self,
+        dataset: datasets.Dataset,
+        column: str,
+        *,
+        root: Path | None,
+        cache: Path,
+        quarantine: list[dict[str, str]],
+        whole: bool = False,
+    ) -> tuple[datasets.Dataset, list[str]]:
+        """Turn what the input column holds into this modality's values; a row may become several, or none.
+
+        Args:
+            dataset: rows as they were read; all its other columns are kept.
+            column: the input column.
+            root: folder that paths in the rows are relative to, when they come from files.
+            cache: folder for what is decoded.
+            quarantine: unusable rows are appended as `{"path", "reason"}`.
+            whole: a row must stay one row, because its label is about all of it.
+
+        Returns:
+            The dataset with the canonical column, and notes for the report. A column `recording` that it adds is taken
+            for groups when the user names none.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has nothing to decode")
 
     def problem(self, value: Any) -> str | None:
         """Why a value is unusable, or None when it is fine."""
@@ -210,6 +240,20 @@ class Modality:
         """The head's answer in a model's output."""
         return output.logits
 
+    def prepare_model(self, model: Any, processor: Any, *, from_config: bool = False) -> Any:
+        """Make a freshly loaded model ready to be trained or asked; may change it and the processor in place.
+
+        Args:
+            model: as loaded.
+            processor: the checkpoint's processor.
+            from_config: the weights are random, not a checkpoint's.
+        """
+        return model
+
+    def finish_model(self, model: Any) -> Any:
+        """Undo what `prepare_model` did only for training; the result is what is saved."""
+        return model
+
     def encode(self, processor: Any, values: Sequence[Any], max_length: int | None = None) -> list[dict[str, Any]]:
         """Turn raw values into model features, one dict per value, not yet padded."""
         raise NotImplementedError(f"{type(self).__name__} cannot encode")
@@ -225,6 +269,10 @@ class Modality:
     def features(self, backbone: nn.Module, batch: dict[str, torch.Tensor], pooling: str) -> torch.Tensor:
         """One vector per example, shape `(batch, hidden)`."""
         raise NotImplementedError(f"{type(self).__name__} cannot pool")
+
+    def forward(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Logits of a model of `labelled_class`, `(batch, labels)`."""
+        return self.logits(model(**inputs))
 
     def native_pooling(self, model_id: str) -> str:
         """How a checkpoint wants its output pooled."""

@@ -139,7 +139,12 @@ class Objective(Trainable):
         """The adapted model as a plain `PreTrainedModel`, adapters merged."""
         from hf_ssl import peft
 
-        return peft.merge(self.model) if hasattr(self.model, "peft_config") else self.model
+        merged = peft.merge(self.model) if hasattr(self.model, "peft_config") else self.model
+        return self.modality.finish_model(merged)
+
+    def measures(self, sums: Mapping[str, torch.Tensor]) -> dict[str, float]:
+        """Numbers for the monitor, from `LossOutput.scalars` summed over the held-out data (codebook perplexity …)."""
+        return {}
 
     def describe(self, batch: Mapping[str, torch.Tensor]) -> str:
         """One line about a batch, for `hf-ssl check`."""

@@ -29,7 +29,8 @@ class Task:
 
     Attributes:
         modalities: names of the modalities it works on; None: every one that has a `labelled_class`.
-        label_kind: what `load_data` must find: `"class"`, `"multilabel"`, `"regression"`, `"tags"` or `"mask"`.
+        label_kind: what `load_data` must find: `"class"`, `"multilabel"`, `"regression"`, `"tags"`, `"mask"`, `"identity"`
+            or `"transcript"`.
         label_column: canonical column of the labels.
         problem_type: what transformers is told; never guessed from a dtype.
         primary_metric: the number that early stopping and the comparison look at.
@@ -153,7 +154,7 @@ class Task:
 
     def forward(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         """Logits of a batch."""
-        return self.modality.logits(model(**inputs))
+        return self.modality.forward(model, inputs)
 
     def metrics(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
         """Every number in `metric_names`, from logits and labels of a whole split."""
@@ -189,6 +190,10 @@ class Task:
     ) -> dict[str, str]:
         """Names and SVG text of the figures that show the result."""
         return {}
+
+    def saved_processor(self, processor: Any) -> Any:
+        """What is saved beside the model, so that the transformers pipeline of the task finds what it needs."""
+        return processor
 
     def probe_targets(self, dataset: datasets.Dataset) -> np.ndarray | None:
         """Targets for a frozen probe on one vector per example, or None where that makes no sense."""

@@ -1,0 +1,380 @@
+"""Audio: speech and other recordings, of any length, rate and number of channels."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hf_ssl.errors import ConfigError, DataError, nearest
+from hf_ssl.modalities import _recordings, _store
+from hf_ssl.modalities.base import Modality
+
+if TYPE_CHECKING:
+    import datasets
+    import torch
+    from torch import nn
+
+POOLINGS = ("mean", "mean_std", "max")
+RECORDING = "recording"
+_START, _END = ("start", "start_time", "begin", "onset"), ("end", "end_time", "stop", "offset")
+
+
+class Audio(Modality):
+    """Recordings. A value is a piece of a memory-mapped file of mono float32 samples: `{"store", "start", "length",
+    "digest"}`. Where a value is asked for, a path, an array at `sampling_rate`, or `{"array", "sampling_rate"}` will do
+    too."""
+
+    name = "audio"
+    column = "audio"
+    aliases = (
+        "audio",
+        "path",
+        "file",
+        "file_path",
+        "filepath",
+        "file_name",
+        "filename",
+        "wav",
+        "clip",
+        "speech",
+        "sound",
+    )
+    suffixes = (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aiff", ".aif", ".aifc", ".au")
+    default_objective = "masked-spectrogram"
+    processor = "audio"
+    labelled_class = "AutoModelForAudioClassification"
+    pipeline_tag = "audio-classification"
+    baseline = "log-mel statistics"
+    decodes = True
+    tables_name_files = True
+
+    @dataclass
+    class Config:
+        """How recordings are read and cut."""
+
+        sampling_rate: int = field(default=16_000, metadata={"help": "Samples per second of the decoded copy."})
+        max_seconds: float = field(
+            default=20.0, metadata={"help": "Longer recordings are cut into equal pieces, which stay in one split."}
+        )
+        min_seconds: float = field(default=0.1, metadata={"help": "Shorter recordings are quarantined."})
+        silence_db: float = field(
+            default=-70.0, metadata={"help": "Below this level (of full scale) it is silence and quarantined."}
+        )
+        max_clipped: float = field(
+            default=0.05, metadata={"help": "Largest share of samples at the limit; more is quarantined."}
+        )
+        audio_root: str | None = field(
+            default=None, metadata={"help": "Folder of the paths in tables (default: the table's, then the current)."}
+        )
+        window: float | None = field(
+            default=None,
+            metadata={
+                "help": "Seconds that a fixed-window encoder (Whisper: 30) is cut down to; the shorter, the faster."
+            },
+        )
+        view_share: float = field(
+            default=0.6, metadata={"help": "Smallest share of a clip that a random view may be (simclr, vicreg)."}
+        )
+        layer_sum: bool = field(
+            default=False,
+            metadata={"help": "The task's head reads a learned mixture of all layers, not the last one."},
+        )
+
+    # -- data side --------------------------------------------------------------------------------------------------
+
+    def read_files(self, files: list[Path], root: Path, quarantine: list[dict[str, str]]) -> datasets.Dataset:
+        """Names only; `decode` reads them, whichever way the recordings came in."""
+        import datasets
+
+        rows = {
+            self.column: [str(file) for file in files],
+            "path": [str(file.relative_to(root)) if file.is_relative_to(root) else file.name for file in files],
+        }
+        return datasets.Dataset.from_dict(
+            rows, features=datasets.Features({name: datasets.Value("string") for name in rows})
+        )
+
+    def adopt(self, dataset: Any, folders: Sequence[Path] = ()) -> Any:
+        """`datasets.Audio` columns as path and bytes: decoding them there would need torchcodec and FFmpeg."""
+        import datasets
+
+        for name, feature in (dataset.features or {}).items():
+            if isinstance(feature, datasets.Audio) and feature.decode:
+                # A stream encodes what it yields by its features, for which datasets.Audio wants torchcodec as well.
+                stored = {"bytes": datasets.Value("binary"), "path": datasets.Value("string")}
+                streamed = isinstance(dataset, datasets.IterableDataset)
+                dataset = dataset.cast_column(name, stored if streamed else datasets.Audio(decode=False))
+        return dataset
+
+    def decode(
+        self,
+        dataset: datasets.Dataset,
+        column: str,
+        *,
+        root: Path | None,
+        cache: Path,
+        quarantine: list[dict[str, str]],
+        whole: bool = False,
+    ) -> tuple[datasets.Dataset, list[str]]:
+        """Decode every recording once into the cache; rows become pieces of at most `max_seconds`.
+
+        Columns called start and end (or start_time, end_time …), in seconds, say which part of the file a row means.
+        Where a recording gives several rows, a column `recording` says which belong together.
+        """
+        sources = _store.Sources(lambda: self._sources(dataset, column, root))
+        store, index = _store.build(sources, self._recipe(whole), cache)
+        quarantine += index.faults
+        return self._pieces(dataset, column, store, index), self._notes(index)
+
+    def _recipe(self, whole: bool) -> _store.Recipe:
+        own = self.config
+        if own.max_seconds <= own.min_seconds or own.sampling_rate < _recordings.RATES[0]:
+            raise ConfigError(
+                f"max_seconds ({own.max_seconds}) must exceed min_seconds ({own.min_seconds}), and sampling_rate "
+                f"({own.sampling_rate}) be {_recordings.RATES[0]} or more."
+            )
+        limits = (own.min_seconds, own.silence_db, own.max_clipped)
+        return _store.Recipe(own.sampling_rate, own.max_seconds, *limits, whole)
+
+    def _sources(self, dataset: datasets.Dataset, column: str, root: Path | None) -> Iterator[_store.Source]:
+        lower = {name.lower(): name for name in dataset.column_names}
+        spans = [next((lower[name] for name in names if name in lower), None) for names in (_START, _END)]
+        row = -1
+        for batch in dataset.select_columns([column, *filter(None, spans)]).iter(batch_size=_store.AHEAD):
+            for place, value in enumerate(batch[column]):
+                row += 1
+                start, end = (_seconds(batch[name][place], row) if name else None for name in spans)
+                if value is not None:
+                    located = self._located(value, root)
+                    name = _named(value, row)
+                    if root is not None and Path(name).is_relative_to(root):
+                        name = Path(name).relative_to(root).as_posix()
+                    yield _store.Source(row, located, name, start, end)
+
+    def _located(self, value: Any, root: Path | None) -> Any:
+        """A path in a table is relative to `audio_root`, else to the table's folder, else to the current one."""
+        if isinstance(value, dict) and value.get("bytes") is None and isinstance(value.get("path"), str):
+            value = value["path"]
+        if isinstance(value, list):
+            raise DataError(
+                "The audio column holds bare lists of numbers, whose rate is not known. Give paths, a datasets.Audio "
+                'column, or {"array": samples, "sampling_rate": 16000} per row.'
+            )
+        if not isinstance(value, str) or Path(value).is_absolute():
+            return value
+        for folder in (self.config.audio_root, root):
+            if folder is not None and (Path(folder).expanduser() / value).is_file():
+                return str(Path(folder).expanduser() / value)
+        return value
+
+    def _pieces(self, dataset: datasets.Dataset, column: str, store: Path, index: _store.Index) -> datasets.Dataset:
+        import datasets
+
+        content = [
+            {"store": str(store), "start": start, "length": length, "digest": digest}
+            for start, length, digest in zip(index.start, index.length, index.digest, strict=True)
+        ]
+        # Removed only after the new column is there: a table without columns forgets how many rows it has.
+        old = {name: f"{name} before decoding" for name in {column, self.column} if name in dataset.column_names}
+        pieces = dataset.rename_columns(old).select(index.row)
+        feature = {
+            "store": datasets.Value("string"), "start": datasets.Value("int64"), "length": datasets.Value("int64"),
+            "digest": datasets.Value("string"),
+        }  # fmt: skip
+        pieces = pieces.add_column(self.column, content, feature=feature).remove_columns(list(old.values()))
+        text = datasets.Value("string")
+        if "path" not in pieces.column_names:
+            pieces = pieces.add_column("path", index.name, feature=text)
+        if len(set(index.name)) < len(index.name) and RECORDING not in pieces.column_names:
+            pieces = pieces.add_column(RECORDING, index.name, feature=text)
+        return pieces
+
+    def _notes(self, index: _store.Index) -> list[str]:
+        cut = sum(count > 1 for count in Counter(index.row).values())
+        notes = []
+        if cut:
+            longest = f"{self.config.max_seconds:g} s"
+            notes.append(
+                f"{cut:,} recordings longer than {longest} were cut: {len(index):,} pieces of {len(set(index.row)):,} rows"
+            )
+        if index.silent_pieces:
+            notes.append(f"{index.silent_pieces:,} silent pieces of long recordings were left out")
+        return notes
+
+    def problem(self, value: Any) -> str | None:
+        return None if isinstance(value, dict) and "store" in value else f"no decoded audio but {type(value).__name__}"
+
+    def content_key(self, value: Any) -> str:
+        """The sound itself, as 16-bit samples at `sampling_rate`; format, name and container do not matter."""
+        return (
+            value["digest"]
+            if isinstance(value, dict) and "digest" in value
+            else _store.content_digest(self.samples(value))
+        )
+
+    def shingles(self, value: Any) -> set[str] | None:
+        return None
+
+    def describe(self, dataset: datasets.Dataset) -> dict[str, Any]:
+        """Seconds per piece: median, 95th percentile, longest; hours in all."""
+        seconds = np.array([value["length"] for value in dataset[self.column]] or [0]) / self.config.sampling_rate
+        numbers = {"median": np.median(seconds), "p95": np.percentile(seconds, 95), "max": seconds.max()}
+        described = {f"seconds_{name}": round(float(value), 2) for name, value in numbers.items()}
+        return {**described, "hours": round(float(seconds.sum()) / 3600, 3)}
+
+    def samples(self, value: Any) -> np.ndarray:
+        """Mono float32 samples at `sampling_rate` of a prepared value, a path, or an array; `(samples,)`."""
+        if isinstance(value, dict) and "store" in value:
+            return _store.load(value)
+        try:
+            return _recordings.read(value, self.config.sampling_rate)
+        except _recordings.Unusable as error:
+            raise DataError(f"{_named(value, 0)}: {error}.") from error
+
+    def length(self, value: Any) -> int:
+        """Number of samples, without reading them where they are prepared."""
+        return value["length"] if isinstance(value, dict) and "store" in value else len(self.samples(value))
+
+    def baseline_features(self, values: Sequence[Any]) -> np.ndarray:
+        """Mean and standard deviation over time of 80 log-mel energies, `(values, 160)`."""
+        from hf_ssl.modalities._spectrogram import log_mel_statistics
+
+        return np.stack([log_mel_statistics(self.samples(value), self.config.sampling_rate) for value in values])
+
+    # -- model side -------------------------------------------------------------------------------------------------
+
+    def head_options(self, labels: int) -> dict[str, Any]:
+        return {"use_weighted_layer_sum": True} if self.config.layer_sum else {}
+
+    def prepare_model(self, model: Any, processor: Any, *, from_config: bool = False) -> Any:
+        from hf_ssl.modalities import _encoders
+
+        return _encoders.prepare(model, processor, window=self.config.window, from_config=from_config)
+
+    def finish_model(self, model: Any) -> Any:
+        from hf_ssl.modalities import _encoders
+
+        return _encoders.finish(model)
+
+    def encode(self, processor: Any, values: Sequence[Any], max_length: int | None = None) -> list[dict[str, Any]]:
+        """What to read later: values and lengths. Samples stay in the mapped file until `collate`.
+
+        Args:
+            max_length: in seconds; longer values lose their end.
+        """
+        rate = self.config.sampling_rate
+        limit = int(max_length * rate) if max_length else None
+        lengths = [self.length(value) for value in values]
+        return [
+            {"audio": value, "length": min(length, limit) if limit else length}
+            for value, length in zip(values, lengths, strict=True)
+        ]
+
+    def size(self, feature: dict[str, Any]) -> int:
+        """In units of 5 ms, so that a budget meant for tokens is a sensible one for an encoder of sound."""
+        return max(1, feature["length"] * 200 // self.config.sampling_rate)
+
+    def collate(self, processor: Any, features: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        """Waveforms, normalised one by one and then padded with zeros, or the processor's spectrograms.
+
+        Returns:
+            `input_values` `(batch, samples)` or `input_features` `(batch, mels, frames)` (or as the processor has it),
+            and `attention_mask`, 1 where there is sound.
+        """
+        from hf_ssl.modalities import _encoders
+
+        waves = [self.samples(feature["audio"])[: feature["length"]] for feature in features]
+        return _encoders.inputs(processor, waves, self.config.sampling_rate)
+
+    def embed(
+        self,
+        backbone: nn.Module,
+        processor: Any,
+        values: Sequence[Any],
+        *,
+        pooling: str = "mean",
+        max_length: int | None = None,
+        batch_size: int = 16_384,
+        bf16: bool = False,
+    ) -> np.ndarray:
+        """As in the base class; an encoder that padding would disturb gets batches of one length only."""
+        from hf_ssl.modalities import _encoders
+
+        def together(part: Sequence[Any]) -> np.ndarray:
+            return super(Audio, self).embed(
+                backbone, processor, part, pooling=pooling, max_length=max_length, batch_size=batch_size, bf16=bf16
+            )
+
+        values = list(values)
+        if not values or _encoders.padding_is_harmless(backbone.config):
+            return together(values)
+        rows_of: dict[int, list[int]] = {}
+        for row, feature in enumerate(self.encode(processor, values, max_length)):
+            rows_of.setdefault(feature["length"], []).append(row)
+        vectors = [together([values[row] for row in rows]) for rows in rows_of.values()]
+        return np.concatenate(vectors)[np.argsort(np.concatenate(list(rows_of.values())))]
+
+    def features(self, backbone: nn.Module, batch: dict[str, torch.Tensor], pooling: str) -> torch.Tensor:
+        from hf_ssl.modalities import _encoders
+
+        if pooling not in POOLINGS:
+            raise ConfigError(f"pooling is one of {', '.join(POOLINGS)}, not {pooling!r}.{nearest(pooling, POOLINGS)}")
+        hidden, valid = _encoders.frames(backbone, batch)
+        return _encoders.pool(hidden, valid, pooling)
+
+    def view_store(self, processor: Any, values: Sequence[Any], recipe: str) -> Sequence[Any]:
+        """The values themselves: they lie in a mapped file already."""
+        return list(values)
+
+    def views(
+        self, processor: Any, items: Sequence[Any], rngs: Sequence[np.random.Generator], recipe: str, multiple: int = 1
+    ) -> list[dict[str, torch.Tensor]]:
+        """Two random views of every clip, all first ones before all second ones, as one batch.
+
+        Args:
+            processor: the checkpoint's.
+            items: of `view_store`.
+            rngs: one generator per item.
+            recipe: name of the objective; all get the same kind of views here.
+            multiple: not used: clips of any length go.
+        """
+        from hf_ssl.modalities import _encoders, _sound_views
+
+        rate, share = self.config.sampling_rate, self.config.view_share
+        pairs = [
+            [_sound_views.view(self.samples(item), rate, rng, share) for _ in range(2)]
+            for item, rng in zip(items, rngs, strict=True)
+        ]
+        return [_encoders.inputs(processor, [pair[side] for side in range(2) for pair in pairs], rate)]
+
+    def forward(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        from hf_ssl.modalities import _encoders
+
+        return _encoders.logits(model, inputs)
+
+    def native_pooling(self, model_id: str) -> str:
+        """Mean and spread over time: what changes within a clip is lost in the mean alone."""
+        return "mean_std"
+
+
+def _named(value: Any, row: int) -> str:
+    """What a report calls a recording: its path, never its content."""
+    path = value.get("path") if isinstance(value, dict) else value
+    return path if isinstance(path, str) and path else f"row {row}"
+
+
+def _seconds(value: Any, row: int) -> float | None:
+    if value is None or value == "":
+        return None
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        seconds = float("nan")
+    if not seconds >= 0:
+        raise DataError(f"Row {row}: start and end are seconds from the beginning of the file, not {value!r}.")
+    return seconds

@@ -1,0 +1,125 @@
+"""Clips as rows: which one comes when, which part of it, and which of its frames are hidden."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hf_ssl.errors import ConfigError
+from hf_ssl.modalities import _encoders
+from hf_ssl.modalities.base import example_rng
+from hf_ssl.objectives.base import Rows
+
+if TYPE_CHECKING:
+    import datasets
+
+BLOCK = 64  # neighbours in length that are shuffled as one, so that a batch holds clips of nearly one length
+
+
+class Clips(Rows):
+    """Waveforms of the pool, each with what an objective draws for it.
+
+    Rows come in blocks of similar length, blocks and clips in a new order every epoch: with a sequential sampler
+    (`train_sampling_strategy`) a batch has hardly any padding, and the order is a function of (seed, epoch) alone.
+
+    Args:
+        dataset: the pool.
+        objective: gives modality and processor.
+        draw: `(wave, rng) -> further entries of the row`; the wave is the processor's, float32 `(samples,)`.
+        max_seconds: longer clips give a random part in training, the middle in evaluation.
+    """
+
+    def __init__(
+        self,
+        dataset: datasets.Dataset,
+        objective: Any,
+        draw: Callable[[np.ndarray, np.random.Generator], dict[str, Any]],
+        *,
+        max_seconds: float,
+        seed: int,
+        training: bool,
+    ) -> None:
+        super().__init__(seed, training)
+        self.modality, self.processor, self.draw = objective.modality, objective.processor, draw
+        self.values = list(dataset[self.modality.column])
+        keys = dataset["id"] if "id" in dataset.column_names else range(len(dataset))
+        self.keys = [str(key) for key in keys]
+        self.longest = int(max_seconds * self.modality.config.sampling_rate)
+        lengths = np.array([self.modality.length(value) for value in self.values], dtype=np.int64)
+        self.lengths = np.minimum(lengths, self.longest)
+        self.order = np.arange(len(self.values))
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        super().set_epoch(epoch)
+        if self.training:
+            self.order = by_length(self.lengths, example_rng(self.seed, epoch, "order"))
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def random(self, row: int) -> np.random.Generator:
+        """Random numbers of a row in this epoch."""
+        return example_rng(self.seed, self.key, self.keys[row])
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        row = int(self.order[index])
+        rng = self.random(row)
+        wave = self.modality.samples(self.values[row])
+        spare = len(wave) - self.longest
+        if spare > 0:
+            first = int(rng.integers(spare + 1)) if self.training else spare // 2
+            wave = wave[first : first + self.longest]
+        wave = _encoders.wave_for(self.processor, wave, self.modality.config.sampling_rate)
+        return {"wave": wave, **self.draw(wave, rng)}
+
+
+def by_length(lengths: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """An order of rows in which neighbours are about equally long: sorted with 10 % jitter, then blocks shuffled."""
+    jitter = rng.uniform(0.9, 1.1, len(lengths))
+    order = np.argsort(lengths * jitter, kind="stable")
+    blocks = [rng.permutation(order[start : start + BLOCK]) for start in range(0, len(order), BLOCK)]
+    # A short last block in the middle would shift all later batches across block borders.
+    shuffled = [blocks[i] for i in rng.permutation(len(blocks) - 1)] + blocks[-1:] if blocks else []
+    return np.concatenate(shuffled) if shuffled else order
+
+
+def span_mask(frames: int, ratio: float, span: int, rng: np.random.Generator) -> np.ndarray:
+    """Frames to hide, bool `(frames,)`: spans with random starts that may overlap (wav2vec 2.0, section 3.1).
+
+    `ratio` of all frames are starts times span; overlaps make the hidden share about `1 - exp(-ratio)` (49 % for 0.65).
+    Short clips get shorter spans. With 3 frames or more, at least 2 are hidden and at least 1 is seen; with fewer there
+    is nothing to predict from, and nothing is hidden.
+    """
+    hidden = np.zeros(frames, dtype=bool)
+    if frames < 3:
+        return hidden
+    span = max(1, min(span, frames // 3))
+    count = max(1, int(ratio * frames / span + rng.random()))
+    starts = rng.choice(frames - span + 1, size=min(count, frames - span + 1), replace=False)
+    for start in starts:
+        hidden[start : start + span] = True
+    if hidden.sum() < 2:
+        hidden[rng.choice(np.flatnonzero(~hidden), size=2 - int(hidden.sum()), replace=False)] = True
+    if hidden.all():
+        hidden[int(rng.integers(frames))] = False
+    return hidden
+
+
+def padded_masks(masks: list[np.ndarray]) -> np.ndarray:
+    """Bool `(batch, longest)`, False after a clip's end."""
+    together = np.zeros((len(masks), max(len(mask) for mask in masks)), dtype=bool)
+    for row, mask in enumerate(masks):
+        together[row, : len(mask)] = mask
+    return together
+
+
+def check_masking(ratio: float, span: int) -> None:
+    """Refuse options that hide nothing or everything."""
+    if not 0 < ratio < 3 or span < 1:
+        raise ConfigError(
+            f"mask_ratio must lie between 0 and 3 (0.65 hides about half) and mask_span be 1 or more, "
+            f"found {ratio} and {span}."
+        )

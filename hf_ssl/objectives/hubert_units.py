@@ -1,0 +1,243 @@
+"""Masked prediction of hidden units: cluster the frames of a layer, predict the cluster of hidden frames."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from hf_ssl.errors import ConfigError, DataError
+from hf_ssl.modalities import _encoders
+from hf_ssl.modalities._spectrogram import log_mel, standardised
+from hf_ssl.modalities.base import batches_by_size
+from hf_ssl.objectives._clips import Clips, check_masking, padded_masks, span_mask
+from hf_ssl.objectives.base import Objective
+from hf_ssl.trainable import LossOutput, divide, set_dropout
+
+if TYPE_CHECKING:
+    import datasets
+    from transformers import PreTrainedModel
+
+    from hf_ssl.modalities.base import Modality
+
+MAX_FRAMES = 200_000
+"""Frames that k-means is fitted on: an hour of sound, a few hundred per unit and more."""
+
+
+class HubertUnits(Objective):
+    """HuBERT: predict the discrete unit of hidden frames.
+
+    Predicts: the k-means cluster that a hidden frame of the unmasked clip belongs to.
+
+    Formula: mean over hidden frames of `-log p(z_t)`, `p` a softmax over cosines of the projected state with one vector per
+    unit, divided by 0.1 (equations 1 and 3 of the paper, loss on hidden frames only).
+
+    Reference: Hsu et al. 2021, HuBERT (arXiv:2106.07447).
+
+    Needs: an encoder of waveforms. Units come from one of its own layers as it is at the start, or from log-mel energies
+    (`layer: -1`), which is where a model with random weights has to begin.
+
+    Inputs: `input_values`, `attention_mask` `(clips, samples)`; `hidden` bool `(clips, frames)`; `labels`
+    `(clips, frames)`, the unit where hidden, -100 elsewhere.
+
+    Units are found once, before training, with the weights of the start and a seed, and kept: a resumed run finds the
+    same ones, and the centres are saved with the state all the same.
+
+    Example:
+
+        model, report = load_model("facebook/hubert-base-ls960", "AutoModel")
+        objective = HubertUnits(model, extractor, Audio(), HubertUnits.Config(layer=9, clusters=500))
+    """
+
+    modalities: ClassVar = frozenset({"audio"})
+    paper: ClassVar = "Hsu et al. 2021, HuBERT (arXiv:2106.07447)"
+    unit: ClassVar = "audio_seconds"
+    training_defaults: ClassVar = {
+        "learning_rate": 5e-5, "num_train_epochs": 5, "per_device_train_batch_size": 8, "weight_decay": 0.01,
+        "max_grad_norm": 1.0, "train_sampling_strategy": "sequential",
+    }  # fmt: skip
+
+    centres: torch.Tensor
+
+    @dataclass
+    class Config:
+        """Options of `hubert-units`."""
+
+        layer: int | None = field(
+            default=None,
+            metadata={"help": "Layer whose states are clustered (default: the middle one; -1: log-mel energies)."},
+        )
+        clusters: int = field(default=100, metadata={"help": "Number of units."})
+        mask_ratio: float = field(
+            default=0.8, metadata={"help": "Spans times their length over all frames (0.8 hides about 55 %)."}
+        )
+        mask_span: int = field(default=10, metadata={"help": "Frames that are hidden together (10: 0.2 s)."})
+        max_seconds: float = field(default=15.6, metadata={"help": "Longest part of a clip in a batch."})
+        dropout: float = field(default=0.0, metadata={"help": "Dropout while pre-training."})
+
+    def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
+        super().__init__(model, processor, modality, config)
+        check_masking(config.mask_ratio, config.mask_span)
+        own: Any = self.backbone.config
+        if not _encoders.is_waveform(own):
+            raise ConfigError(
+                f"hubert-units needs an encoder of raw samples; a {own.model_type} model sees spectrograms. "
+                "Use --objective masked-spectrogram."
+            )
+        deepest = own.num_hidden_layers
+        self.layer = (deepest + 1) // 2 if config.layer is None else config.layer
+        if not -1 <= self.layer <= deepest or config.clusters < 2:
+            raise ConfigError(f"layer lies between -1 and {deepest} and clusters is 2 or more.")
+        set_dropout(model, config.dropout)
+        width = min(256, own.hidden_size)
+        self.project = nn.Linear(own.hidden_size, width)
+        self.units = nn.Parameter(torch.randn(config.clusters, width))
+        features = own.hidden_size if self.layer >= 0 else 80
+        self.register_buffer("centres", torch.full((config.clusters, features), float("nan")))
+        self._known: dict[str, np.ndarray] = {}
+
+    def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> UnitClips:
+        """The pool must come first: its frames are what the units are found on."""
+        own = self.config
+
+        def draw(wave: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
+            frames = _encoders.frame_count(self.backbone.config, len(wave))
+            return {"hidden": span_mask(frames, own.mask_ratio, own.mask_span, rng)}
+
+        clips = UnitClips(dataset, self, draw, max_seconds=own.max_seconds, seed=seed, training=training)
+        if bool(self.centres.isnan().any()):
+            self._fit(clips, seed)
+        clips.units = self._assign(clips)
+        return clips
+
+    def collate(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        hidden = padded_masks([row["hidden"] for row in rows])
+        labels = np.full(hidden.shape, -100, dtype=np.int64)
+        for place, row in enumerate(rows):
+            chosen = np.flatnonzero(row["hidden"])
+            labels[place, chosen] = row["units"][chosen]
+        batch = _encoders.padded([row["wave"] for row in rows])
+        return {**batch, "hidden": torch.from_numpy(hidden), "labels": torch.from_numpy(labels)}
+
+    def count_units(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        return batch["attention_mask"].sum() / self.processor.sampling_rate
+
+    def forward(
+        self,
+        input_values: torch.Tensor,
+        attention_mask: torch.Tensor,
+        hidden: torch.Tensor,
+        labels: torch.Tensor,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> LossOutput:
+        batch = {"input_values": input_values, "attention_mask": attention_mask}
+        states, valid = _encoders.frames(self.backbone, batch, mask=hidden)
+        predicted = functional.normalize(self.project(states[hidden]).float(), dim=-1)
+        with torch.autocast(predicted.device.type, enabled=False):
+            scores = predicted @ functional.normalize(self.units.float(), dim=-1).T / 0.1
+        wanted = labels[hidden]
+        total = functional.cross_entropy(scores, wanted, reduction="sum") + 0.0 * states.sum()
+        count = (labels != -100).sum()
+        guessed = functional.one_hot(scores.argmax(-1), len(self.units)).float()
+        return LossOutput(
+            loss=divide(total, count, num_items_in_batch),
+            scalars={
+                "hidden": count.detach(), "frames": valid.sum(), "right": (scores.argmax(-1) == wanted).sum(),
+                "wanted": functional.one_hot(wanted, len(self.units)).sum(0), "guessed": guessed.sum(0),
+            },
+        )  # fmt: skip
+
+    @torch.no_grad()
+    def _features(self, waves: list[np.ndarray]) -> list[np.ndarray]:
+        """What is clustered: `(frames, width)` of every wave, from whole clips, nothing hidden."""
+        device = self.project.weight.device
+        batch = {name: tensor.to(device) for name, tensor in _encoders.padded(waves).items()}
+        if self.layer >= 0:
+            states, valid = _encoders.frames(self.backbone, batch, layer=self.layer)
+        else:
+            stride, seen = _encoders.stride_and_field(self.backbone.config)
+            states = log_mel(batch["input_values"], self.processor.sampling_rate, field=seen, stride=stride, mels=80)
+            lengths = _encoders.frame_count(self.backbone.config, batch["attention_mask"].sum(1))
+            valid = torch.arange(states.shape[1], device=device) < lengths[:, None]
+            states = standardised(states, valid)
+        return [rows[keep].float().cpu().numpy() for rows, keep in zip(states, valid, strict=True)]
+
+    def _by_batches(self, clips: UnitClips, rows: Sequence[int]) -> Any:
+        """Rows with their features, batched by length, the model as it is in evaluation."""
+        was_training = self.training
+        self.eval()
+        try:
+            sizes = [int(clips.lengths[row]) for row in rows]
+            for places in batches_by_size(sizes, 60 * self.processor.sampling_rate):
+                chosen = [rows[place] for place in places]
+                yield from zip(chosen, self._features([clips.whole(row) for row in chosen]), strict=True)
+        finally:
+            self.train(was_training)
+
+    def _fit(self, clips: UnitClips, seed: int) -> None:
+        from sklearn.cluster import MiniBatchKMeans
+
+        order, rows, frames = np.random.default_rng(seed).permutation(len(clips)), [], 0
+        for row in order.tolist():
+            if frames >= MAX_FRAMES:
+                break
+            rows.append(row)
+            frames += _encoders.frame_count(self.backbone.config, int(clips.lengths[row]))
+        features = np.concatenate([found for _, found in self._by_batches(clips, sorted(rows))])
+        if len(features) < 2 * self.config.clusters:
+            raise DataError(
+                f"The pool has {len(features):,} frames, too few for {self.config.clusters} units. Ask for fewer clusters."
+            )
+        fitted = MiniBatchKMeans(self.config.clusters, batch_size=10_000, n_init=3, random_state=seed).fit(features)
+        self.centres.copy_(torch.from_numpy(fitted.cluster_centers_.astype(np.float32)))
+
+    def _assign(self, clips: UnitClips) -> list[np.ndarray]:
+        centres = self.centres.cpu().numpy().astype(np.float64)
+        squares = np.square(centres).sum(1)
+        units: list[np.ndarray] = [np.zeros(0, dtype=np.int16)] * len(clips)
+        for row, features in self._by_batches(clips, range(len(clips))):
+            units[row] = (squares - 2 * features.astype(np.float64) @ centres.T).argmin(1).astype(np.int16)
+        return units
+
+    def measures(self, sums: Mapping[str, torch.Tensor]) -> dict[str, float]:
+        count = sums["hidden"].clamp(min=1)
+
+        def evenness(name: str) -> float:
+            share = sums[name] / count
+            return float(torch.exp(-torch.xlogy(share, share).sum()))
+
+        return {
+            "fraction_masked": float(sums["hidden"] / sums["frames"].clamp(min=1)),
+            "unit_accuracy": float(sums["right"] / count),
+            "unit_perplexity": evenness("wanted"),
+            "predicted_perplexity": evenness("guessed"),
+        }
+
+    def trouble(self, record: Mapping[str, Any], start: Mapping[str, Any] | None) -> str | None:
+        if record["unit_perplexity"] < 1.5:
+            return f"Nearly all frames have the same unit (perplexity {record['unit_perplexity']:.2f})."
+        return None
+
+
+class UnitClips(Clips):
+    """Clips with the units of their frames; a part of a clip takes the units of its frames along."""
+
+    units: list[np.ndarray]
+
+    def whole(self, row: int) -> np.ndarray:
+        """The middle part of a clip, as the processor has it; the same in every epoch."""
+        wave = self.modality.samples(self.values[row])
+        spare = max(0, len(wave) - self.longest)
+        return _encoders.wave_for(
+            self.processor, wave[spare // 2 :][: self.longest], self.modality.config.sampling_rate
+        )
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        row = int(self.order[index])
+        wave = self.whole(row)
+        return {"wave": wave, "units": self.units[row], **self.draw(wave, self.random(row))}

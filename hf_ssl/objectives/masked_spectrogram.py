@@ -1,0 +1,229 @@
+"""Masked spectrogram modelling: hide stretches of sound, predict their log-mel energies from what is around them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from hf_ssl.errors import ConfigError
+from hf_ssl.modalities import _encoders
+from hf_ssl.modalities._spectrogram import log_mel, standardised
+from hf_ssl.objectives._clips import Clips, check_masking, padded_masks, span_mask
+from hf_ssl.objectives.base import Objective
+from hf_ssl.trainable import LossOutput, divide, set_dropout
+
+if TYPE_CHECKING:
+    import datasets
+    from transformers import PreTrainedModel
+
+    from hf_ssl.modalities.base import Modality
+
+MIN_TARGET_VARIANCE = 1e-3
+"""Below this share of its usual variance (1) what is to be predicted is constant, and predicting it teaches nothing."""
+
+
+class MaskedSpectrogram(Objective):
+    """Span-masked (AST: patch-masked) regression of log-mel energies. Needs no quantiser, so any encoder can do it.
+
+    Predicts: the log-mel energies of hidden frames, each band standardised over the clip.
+
+    Formula: mean over hidden frames of the mean over bands of `|prediction - target|`.
+
+    Reference: Liu et al. 2021, TERA (arXiv:2007.06028), time masking and L1; spans as in wav2vec 2.0; patches as in
+    Gong et al. 2022, SSAST (arXiv:2110.09784).
+
+    Needs: an encoder of waveforms (wav2vec2, HuBERT, WavLM, data2vec, UniSpeech), whose latent frames are replaced by its
+    own mask vector; or of spectrograms (Whisper, AST), whose input is overwritten with a learned one.
+
+    Inputs: those of the encoder; `hidden` bool `(clips, frames)` (AST: `(clips, patches)`), `labels` of that shape, 0 where
+    hidden, -100 elsewhere.
+
+    Example:
+
+        model, report = load_model("microsoft/wavlm-base", "AutoModel")
+        objective = MaskedSpectrogram(model, extractor, Audio(), MaskedSpectrogram.Config())
+    """
+
+    modalities: ClassVar = frozenset({"audio"})
+    paper: ClassVar = "Liu et al. 2021, TERA (arXiv:2007.06028)"
+    unit: ClassVar = "audio_seconds"
+    training_defaults: ClassVar = {
+        "learning_rate": 5e-5, "num_train_epochs": 5, "per_device_train_batch_size": 8, "weight_decay": 0.01,
+        "max_grad_norm": 1.0, "train_sampling_strategy": "sequential",
+    }  # fmt: skip
+
+    @dataclass
+    class Config:
+        """Options of `masked-spectrogram`."""
+
+        mask_ratio: float = field(
+            default=0.65, metadata={"help": "Spans times their length over all frames (0.65 hides about half)."}
+        )
+        mask_span: int = field(default=10, metadata={"help": "Frames (AST: neighbouring patches) hidden together."})
+        max_seconds: float = field(default=15.6, metadata={"help": "Longest part of a clip in a batch."})
+        mels: int = field(default=80, metadata={"help": "Bands that are predicted (waveform encoders)."})
+        dropout: float = field(default=0.0, metadata={"help": "Dropout while pre-training."})
+
+    def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
+        super().__init__(model, processor, modality, config)
+        check_masking(config.mask_ratio, config.mask_span)
+        set_dropout(model, config.dropout)
+        own: Any = self.backbone.config
+        bands = config.mels
+        if _encoders.is_whisper(own):
+            bands = 2 * own.num_mel_bins  # one frame of the encoder comes from two of the spectrogram
+        elif _encoders.is_patched(own):
+            bands = own.patch_size**2
+        elif not _encoders.is_waveform(own):
+            raise ConfigError(f"masked-spectrogram does not know how to hide parts of the input of {own.model_type}.")
+        self.head = nn.Linear(own.hidden_size, bands)
+        if not _encoders.is_waveform(own):
+            self.fill = nn.Parameter(torch.zeros(own.num_mel_bins))
+
+    def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> Clips:
+        return Clips(dataset, self, self._draw, max_seconds=self.config.max_seconds, seed=seed, training=training)
+
+    def _draw(self, wave: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
+        config: Any = self.backbone.config
+        own = self.config
+        if _encoders.is_waveform(config):
+            return {"hidden": span_mask(_encoders.frame_count(config, len(wave)), own.mask_ratio, own.mask_span, rng)}
+        if _encoders.is_whisper(config):
+            frames = min(config.max_source_positions, -(-len(wave) // (2 * int(self.processor.hop_length))))
+            return {"hidden": span_mask(frames, own.mask_ratio, own.mask_span, rng)}
+        return {"hidden": self._draw_patches(len(wave), rng)}
+
+    def _draw_patches(self, samples: int, rng: np.random.Generator) -> np.ndarray:
+        """Columns (in time) of a patch grid, hidden in spans, each over a random half of the frequencies or all."""
+        config: Any = self.backbone.config
+        rate = int(self.processor.sampling_rate)
+        high, wide = _encoders.patch_grid(config)
+        frames = min(config.max_length, 1 + (samples - round(0.025 * rate)) // round(0.010 * rate))
+        begun = min(wide, max(1, -(-frames // config.time_stride)))
+        grid = np.zeros((high, wide), dtype=bool)
+        columns = span_mask(begun, self.config.mask_ratio, self.config.mask_span, rng)
+        lower, upper = sorted(rng.choice(high + 1, size=2, replace=False).tolist())
+        grid[lower if upper - lower >= high // 2 else 0 : upper if upper - lower >= high // 2 else high, :begun] = (
+            columns
+        )
+        return grid.reshape(-1)
+
+    def collate(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        batch = _encoders.inputs(self.processor, [row["wave"] for row in rows], int(self.processor.sampling_rate))
+        hidden = padded_masks([row["hidden"] for row in rows])
+        if _encoders.is_whisper(self.backbone.config):
+            config: Any = self.backbone.config
+            full = np.zeros((len(rows), config.max_source_positions), dtype=bool)
+            full[:, : hidden.shape[1]] = hidden
+            hidden = full
+        labels = torch.from_numpy(np.where(hidden, 0, -100))
+        return {**batch, "hidden": torch.from_numpy(hidden), "labels": labels}
+
+    def count_units(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        per_second = self.processor.sampling_rate
+        if not _encoders.is_waveform(self.backbone.config):
+            per_second = 100  # spectrograms have a frame every 10 ms
+        return batch["attention_mask"].sum() / per_second
+
+    def forward(
+        self,
+        attention_mask: torch.Tensor,
+        hidden: torch.Tensor,
+        labels: torch.Tensor,
+        input_values: torch.Tensor | None = None,
+        input_features: torch.Tensor | None = None,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> LossOutput:
+        batch = {"attention_mask": attention_mask}
+        given = {"input_values": input_values, "input_features": input_features}
+        batch |= {name: value for name, value in given.items() if value is not None}
+        states, valid = self._states(batch, hidden)
+        targets = self._targets(batch, valid)[hidden]
+        predicted = self.head(states[hidden]).float()
+        # Nothing hidden (only clips of a few milliseconds): the loss is 0, with a gradient, so that ranks stay in step.
+        total = (predicted - targets).abs().mean(-1).sum() + 0.0 * states.sum()
+        count = (labels != -100).sum()
+        return LossOutput(
+            loss=divide(total, count, num_items_in_batch),
+            scalars={
+                "hidden": count.detach(), "frames": valid.sum(), "sums": targets.sum(0), "squares": targets.square().sum(0),
+                "guess_squares": predicted.detach().square().sum(0), "guess_sums": predicted.detach().sum(0),
+            },
+        )  # fmt: skip
+
+    def _states(self, batch: dict[str, torch.Tensor], hidden: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        config: Any = self.backbone.config
+        if _encoders.is_waveform(config):
+            return _encoders.frames(self.backbone, batch, mask=hidden)
+        if _encoders.is_whisper(config):
+            spectrogram = batch["input_features"]
+            covered = hidden.repeat_interleave(2, dim=1)[:, None]
+            return _encoders.frames(
+                self.backbone, {**batch, "input_features": torch.where(covered, self.fill[:, None], spectrogram)}
+            )
+        spectrogram = batch["input_values"]
+        covered = covered_by_patches(hidden, config)
+        return _encoders.frames(self.backbone, {**batch, "input_values": torch.where(covered, self.fill, spectrogram)})
+
+    @torch.no_grad()
+    def _targets(self, batch: dict[str, torch.Tensor], valid: torch.Tensor) -> torch.Tensor:
+        """`(clips, frames, bands)`, standardised over each clip."""
+        config: Any = self.backbone.config
+        if _encoders.is_waveform(config):
+            stride, seen = _encoders.stride_and_field(config)
+            rate = int(self.processor.sampling_rate)
+            energies = log_mel(batch["input_values"], rate, field=seen, stride=stride, mels=self.config.mels)
+            return standardised(energies, valid)
+        if _encoders.is_whisper(config):
+            frames = batch["input_features"].float().transpose(1, 2)
+            sound = valid.repeat_interleave(2, dim=1)
+            # Whisper's scale is tenths of a decade, so a spread of 0.1 is what 0.5 is to natural logarithms.
+            return standardised(5.0 * frames, sound).reshape(len(frames), valid.shape[1], -1)
+        return patches(batch["input_values"].float(), config)
+
+    def measures(self, sums: Mapping[str, torch.Tensor]) -> dict[str, float]:
+        count = sums["hidden"].clamp(min=1)
+
+        def variance(name: str) -> float:
+            prefix = f"{name}_" if name else ""
+            return float((sums[f"{prefix}squares"] / count - (sums[f"{prefix}sums"] / count).square()).mean())
+
+        return {
+            "fraction_masked": float(sums["hidden"] / sums["frames"].clamp(min=1)),
+            "target_variance": variance(""),
+            "prediction_variance": variance("guess"),
+        }
+
+    def trouble(self, record: Mapping[str, Any], start: Mapping[str, Any] | None) -> str | None:
+        if record["target_variance"] < MIN_TARGET_VARIANCE:
+            return f"The spectrograms to predict are constant (variance {record['target_variance']:.1e})."
+        return None
+
+
+def covered_by_patches(hidden: torch.Tensor, config: Any) -> torch.Tensor:
+    """Points of the spectrogram that lie in a hidden patch, bool `(batch, frames, mels)`.
+
+    Patches overlap, so their neighbours lose a part too: nothing of a hidden patch can be read off elsewhere.
+    """
+    high, wide = _encoders.patch_grid(config)
+    grid = hidden.view(len(hidden), 1, high, wide).float()
+    kernel = torch.ones(1, 1, config.patch_size, config.patch_size, device=hidden.device)
+    steps = (config.frequency_stride, config.time_stride)
+    painted = nn.functional.conv_transpose2d(grid, kernel, stride=steps)[:, 0]
+    covered = torch.zeros(len(hidden), config.num_mel_bins, config.max_length, device=hidden.device)
+    covered[:, : painted.shape[1], : painted.shape[2]] = painted
+    return covered.transpose(1, 2) > 0
+
+
+def patches(spectrogram: torch.Tensor, config: Any) -> torch.Tensor:
+    """AST's squares, each with mean 0 and variance 1 (He et al. 2022, MAE), `(batch, patches, size x size)`."""
+    image = spectrogram.transpose(1, 2)[:, None]
+    steps = (config.frequency_stride, config.time_stride)
+    squares = nn.functional.unfold(image, config.patch_size, stride=steps).transpose(1, 2)
+    mean, variance = squares.mean(-1, keepdim=True), squares.var(-1, keepdim=True, correction=0)
+    return (squares - mean) / (variance + 1e-3).sqrt()

@@ -1,0 +1,182 @@
+"""Masked waveform modelling: cut stretches out of a recording, put the missing samples back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from hf_ssl.errors import ConfigError
+from hf_ssl.modalities import _encoders
+from hf_ssl.objectives._clips import Clips, check_masking, padded_masks, span_mask
+from hf_ssl.objectives.base import Objective
+from hf_ssl.trainable import LossOutput, divide, set_dropout
+
+if TYPE_CHECKING:
+    import datasets
+    from transformers import PreTrainedModel
+
+    from hf_ssl.modalities.base import Modality
+
+WINDOWS = (128, 256, 512)
+"""Samples of the short-time spectra that predicted and true waveform are compared in: 8, 16 and 32 ms at 16 kHz."""
+
+
+class MaskedWaveform(Objective):
+    """Predict the missing raw segments of a recording.
+
+    Predicts: the samples of stretches that were set to zero.
+
+    Formula: mean over hidden frames of `|x - y|` over the frame's samples, plus `w` times the mean over window lengths of
+    `|log S(x) - log S(y)|` and of `|S(x) - S(y)|`, `S` the magnitudes of the short-time spectrum around the frame.
+
+    Reference: spectra at several resolutions: Yamamoto et al. 2020, Parallel WaveGAN (arXiv:1910.11480); hidden spans as
+    in wav2vec 2.0. No released model is trained this way; the loss on samples alone says little about pitch and phase.
+
+    Needs: an encoder of waveforms (wav2vec2, HuBERT, WavLM, data2vec, UniSpeech).
+
+    Inputs: `input_values` (whole), `attention_mask` `(clips, samples)`; `hidden` bool `(clips, frames)`; `labels`
+    `(clips, frames)`, 0 where hidden, -100 elsewhere.
+
+    Samples of a hidden stretch are zeroed before the convolutions see them, and its latents are replaced by the mask
+    vector: nothing of it can be read off, not even at its borders.
+
+    Example:
+
+        model, report = load_model("facebook/hubert-base-ls960", "AutoModel")
+        objective = MaskedWaveform(model, extractor, Audio(), MaskedWaveform.Config())
+    """
+
+    modalities: ClassVar = frozenset({"audio"})
+    paper: ClassVar = "spectral loss: Yamamoto et al. 2020, Parallel WaveGAN (arXiv:1910.11480)"
+    unit: ClassVar = "audio_seconds"
+    training_defaults: ClassVar = {
+        "learning_rate": 5e-5, "num_train_epochs": 5, "per_device_train_batch_size": 8, "weight_decay": 0.01,
+        "max_grad_norm": 1.0, "train_sampling_strategy": "sequential",
+    }  # fmt: skip
+
+    @dataclass
+    class Config:
+        """Options of `masked-waveform`."""
+
+        mask_ratio: float = field(
+            default=0.4, metadata={"help": "Spans times their length over all frames (0.4 hides about a third)."}
+        )
+        mask_span: int = field(default=5, metadata={"help": "Frames that are hidden together (5: 0.1 s)."})
+        max_seconds: float = field(default=15.6, metadata={"help": "Longest part of a clip in a batch."})
+        spectral: float = field(default=1.0, metadata={"help": "Weight of the spectra beside the samples."})
+        dropout: float = field(default=0.0, metadata={"help": "Dropout while pre-training."})
+
+    def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
+        super().__init__(model, processor, modality, config)
+        check_masking(config.mask_ratio, config.mask_span)
+        own: Any = self.backbone.config
+        if not _encoders.is_waveform(own):
+            raise ConfigError(
+                f"masked-waveform needs an encoder of raw samples; a {own.model_type} model sees spectrograms. "
+                "Use --objective masked-spectrogram."
+            )
+        set_dropout(model, config.dropout)
+        self.stride, self.seen = _encoders.stride_and_field(own)
+        self.head = nn.Linear(own.hidden_size, self.stride)
+
+    def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> Clips:
+        own = self.config
+
+        def draw(wave: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
+            frames = _encoders.frame_count(self.backbone.config, len(wave))
+            return {"hidden": span_mask(frames, own.mask_ratio, own.mask_span, rng)}
+
+        return Clips(dataset, self, draw, max_seconds=own.max_seconds, seed=seed, training=training)
+
+    def collate(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        hidden = padded_masks([row["hidden"] for row in rows])
+        batch = _encoders.padded([row["wave"] for row in rows])
+        return {**batch, "hidden": torch.from_numpy(hidden), "labels": torch.from_numpy(np.where(hidden, 0, -100))}
+
+    def count_units(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        return batch["attention_mask"].sum() / self.processor.sampling_rate
+
+    def forward(
+        self,
+        input_values: torch.Tensor,
+        attention_mask: torch.Tensor,
+        hidden: torch.Tensor,
+        labels: torch.Tensor,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> LossOutput:
+        missing = self.missing_samples(hidden, input_values.shape[1])
+        batch = {"input_values": input_values.masked_fill(missing, 0.0), "attention_mask": attention_mask}
+        states, valid = _encoders.frames(self.backbone, batch, mask=hidden)
+        guess = self.head(states).float()
+        # Frame i speaks for the `stride` samples in the middle of the `seen` ones that it would have seen.
+        first = (self.seen - self.stride) // 2
+        length = hidden.shape[1] * self.stride
+        truth = input_values[:, first : first + length].float()
+        filled = torch.where(hidden.repeat_interleave(self.stride, dim=1), guess.flatten(1), truth)
+        samples = (filled - truth).abs().view(*hidden.shape, self.stride).mean(-1)
+        spectra = self._spectral_distance(filled, truth, hidden) if self.config.spectral else 0.0
+        terms = samples + self.config.spectral * spectra
+        total = terms[hidden].sum() + 0.0 * states.sum()
+        count = (labels != -100).sum()
+        wanted, given = truth.view(*hidden.shape, -1)[hidden], guess.detach()[hidden]
+        return LossOutput(
+            loss=divide(total, count, num_items_in_batch),
+            scalars={
+                "hidden": count.detach(), "frames": valid.sum(), "power": wanted.square().mean(-1).sum(),
+                "guess_power": given.square().mean(-1).sum(), "error": (wanted - given).square().mean(-1).sum(),
+            },
+        )  # fmt: skip
+
+    def missing_samples(self, hidden: torch.Tensor, length: int) -> torch.Tensor:
+        """Samples that hidden frames see, bool `(clips, length)`."""
+        starts = hidden.nonzero()
+        edges = torch.zeros(len(hidden), length + 1, dtype=torch.int32, device=hidden.device)
+        begin = starts[:, 1] * self.stride
+        one = torch.ones_like(begin, dtype=torch.int32)
+        edges.index_put_((starts[:, 0], begin), one, accumulate=True)
+        edges.index_put_((starts[:, 0], (begin + self.seen).clamp(max=length)), -one, accumulate=True)
+        return edges.cumsum(1)[:, :length] > 0
+
+    def _spectral_distance(self, guess: torch.Tensor, truth: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
+        """Distance of the short-time spectra around every frame, `(clips, frames)`.
+
+        Per frame and not over the clip, so that the loss stays a sum over hidden frames. The sum over a few windows at
+        different places of a frame takes the place of a finer hop.
+        """
+        total = torch.zeros(hidden.shape, device=guess.device)
+        for length in WINDOWS:
+            pad = (length - self.stride) // 2 if length > self.stride else 0
+            hop = self.stride if length >= self.stride else length // 2
+            near = [_spectrum(wave, length, pad, self.stride, hop, hidden.shape[1]) for wave in (guess, truth)]
+            logs = (near[0].log() - near[1].log()).abs().mean((-1, -2))
+            total = total + logs + (near[0] - near[1]).abs().mean((-1, -2))
+        return total / len(WINDOWS)
+
+    def measures(self, sums: Mapping[str, torch.Tensor]) -> dict[str, float]:
+        count = sums["hidden"].clamp(min=1)
+        return {
+            "fraction_masked": float(sums["hidden"] / sums["frames"].clamp(min=1)),
+            "target_variance": float(sums["power"] / count),
+            "prediction_variance": float(sums["guess_power"] / count),
+            "explained": float(1 - sums["error"] / sums["power"].clamp(min=1e-9)),
+        }
+
+    def trouble(self, record: Mapping[str, Any], start: Mapping[str, Any] | None) -> str | None:
+        if record["target_variance"] < 1e-6:
+            return "The missing segments are silent: there is nothing to put back."
+        return None
+
+
+def _spectrum(wave: torch.Tensor, length: int, pad: int, stride: int, hop: int, frames: int) -> torch.Tensor:
+    """Magnitudes of windows within (or centred on) each stretch of `stride` samples, `(clips, frames, windows, bins)`."""
+    span = max(stride, length)
+    wave = nn.functional.pad(wave, (pad, span - stride - pad))
+    pieces = wave.unfold(1, span, stride)[:, :frames]
+    windows = pieces.unfold(2, length, hop) * torch.hann_window(length, device=wave.device)
+    # The floor keeps the logarithm's slope finite where there is silence (amplitudes are those of unit variance).
+    return (torch.fft.rfft(windows).abs().square() / length + 1e-4).sqrt()

@@ -1,0 +1,94 @@
+"""Is it the same speaker? Vectors whose cosine answers, for speakers that training never heard."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from hf_ssl.anatomy import unwrapped
+from hf_ssl.errors import DataError
+from hf_ssl.evaluation import metrics, speech
+from hf_ssl.modalities import _encoders
+from hf_ssl.tasks.base import Task
+
+if TYPE_CHECKING:
+    import datasets
+
+
+class Verification(Task):
+    """Verification of identity (speaker, bird, machine): pairs of clips are the same or not.
+
+    Training is a classification of the training identities on the unit sphere, with the score of the right one lowered
+    by a margin: `-log exp(s (cos_y - m)) / (exp(s (cos_y - m)) + sum_j exp(s cos_j))` (Wang et al. 2018, Additive Margin
+    Softmax, arXiv:1801.05599). Measured is the equal error rate over all pairs of clips of validation or test, whose
+    identities are others.
+
+    The saved model is an ordinary classifier; a vector is the projection's mean over time, `hf-ssl embed` aside.
+    """
+
+    modalities: ClassVar = frozenset({"audio"})
+    label_kind: ClassVar = "identity"
+    problem_type: ClassVar = "single_label_classification"
+    primary_metric: ClassVar = "eer"
+    greater_is_better: ClassVar = False
+    metric_names: ClassVar = ("eer",)
+
+    @dataclass
+    class Config(Task.Config):
+        """Options of `verification`."""
+
+        margin: float = field(
+            default=0.2, metadata={"help": "How much closer than others the right identity must be."}
+        )
+        scale: float = field(default=30.0, metadata={"help": "Inverse temperature of the softmax over cosines."})
+
+    def __init__(self, config: Any, modality: Any) -> None:
+        super().__init__(config, modality)
+        self.places: torch.Tensor = torch.zeros(0, dtype=torch.long)
+
+    def fit_labels(self, train: datasets.Dataset, label_names: Sequence[str] | None = None) -> None:
+        super().fit_labels(train)
+        names = train.features[self.label_column].names
+        known = sorted(set(train[self.label_column]))
+        if len(known) < 2:
+            raise DataError("Verification learns from at least two identities; the training data have one.")
+        self.label_names = [names[number] for number in known]
+        self.places = torch.full((len(names),), -100, dtype=torch.long)
+        self.places[known] = torch.arange(len(known))
+
+    def forward(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        """`(clips, width + identities)`: the unit vector, and its cosine with every training identity (plus its bias)."""
+        vector = functional.normalize(_encoders.pooled(model, inputs).float(), dim=-1)
+        head = _trained(unwrapped(model).classifier)
+        cosines = vector @ functional.normalize(head.weight.float(), dim=-1).T + head.bias
+        return torch.cat([vector, cosines], dim=-1)
+
+    def loss(self, logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, int]:
+        wanted = self.places.to(labels.device)[labels]
+        scores = logits[:, -len(self.label_names) :]
+        margin = self.config.margin * functional.one_hot(wanted.clamp(min=0), scores.shape[1]) * (wanted >= 0)[:, None]
+        total = functional.cross_entropy(
+            self.config.scale * (scores - margin), wanted, reduction="sum", ignore_index=-100
+        )
+        return total, int((wanted != -100).sum())
+
+    def metrics(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+        scores, same = speech.trials(logits[:, : -len(self.label_names)], labels)
+        return metrics.compute(self.metric_names, scores=scores, references=same)
+
+    def predictions(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> list[Any]:
+        """The training identity that is closest, and how close."""
+        cosines = logits[:, -len(self.label_names) :]
+        return [{"prediction": self.label_names[int(row.argmax())], "cosine": float(row.max())} for row in cosines]
+
+
+def _trained(head: Any) -> Any:
+    """The copy of a head that PEFT trains, where there is one."""
+    copies = getattr(head, "modules_to_save", None)
+    return copies[head.active_adapters[0]] if copies is not None else head

@@ -1,0 +1,153 @@
+"""Adapters on audio encoders: what PEFT alone leaves frozen, unsaved or without effect."""
+
+from __future__ import annotations
+
+import numpy as np
+import peft as upstream
+import pytest
+import torch
+import transformers
+from families import headed
+
+import sounds
+import tiny
+from hf_ssl import anatomy, peft
+from hf_ssl.errors import ConfigError
+from hf_ssl.modalities.audio import Audio
+from hf_ssl.models import load_model
+
+AUDIO = Audio()
+
+
+def speech_model(arch: str, **fields):
+    """A tiny classifier of a wav2vec2-like family."""
+    own = tiny.tiny_config("wav2vec2").to_dict()
+    names = ["hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "conv_dim", "conv_stride",
+             "conv_kernel", "num_conv_pos_embeddings", "num_conv_pos_embedding_groups"]  # fmt: skip
+    config = transformers.AutoConfig.for_model(arch, **{name: own[name] for name in names}, **fields)
+    torch.manual_seed(0)
+    return transformers.AutoModelForAudioClassification.from_config(config).eval()
+
+
+def batch(processor, seconds=(0.3, 0.5, 0.8)):
+    values = [sounds.voice(seed, length) for seed, length in enumerate(seconds)]
+    return AUDIO.collate(processor, AUDIO.encode(processor, values))
+
+
+@pytest.mark.parametrize("method", ["lora", "rslora", "dora", "ia3", "oft", "full", "linear-probe"])
+@pytest.mark.parametrize("arch", ["wav2vec2", "hubert", "wavlm", "data2vec-audio", "unispeech", "whisper"])
+def test_every_trained_parameter_gets_a_gradient_and_what_is_saved_is_what_was_trained(arch, method, tmp_path):
+    if arch == "whisper":
+        model, processor = headed("whisper"), tiny.tiny_processor("whisper")
+    else:
+        model, processor = speech_model(arch), tiny.tiny_processor("wav2vec2")
+    missing = [name for name, _ in model.named_parameters() if name.startswith(("projector.", "classifier."))]
+    model = AUDIO.prepare_model(model, processor)
+    model = peft.apply(model, method, missing=missing, rank=4, train_head=True)
+    inputs = batch(processor, (0.3, 0.5, 0.8) if arch != "whisper" else (1.0, 1.5, 2.0))
+    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    reached: set[str] = set()
+    optimizer = torch.optim.SGD(trained.values(), lr=0.05)
+    for _ in range(2):  # LoRA's second factor starts at 0, so the first one has its gradient from the second step on
+        optimizer.zero_grad()
+        logits = AUDIO.forward(model.train(), inputs)
+        torch.nn.functional.cross_entropy(logits, torch.tensor([0, 1, 0])).backward()
+        reached |= {name for name, p in trained.items() if p.grad is not None and p.grad.abs().sum() > 0}
+        optimizer.step()
+    # A key bias shifts all scores of a softmax alike.
+    assert {name for name in trained if name not in reached and "k_proj" not in name} == set()
+    with torch.no_grad():
+        wanted = AUDIO.forward(model.eval(), inputs)
+    plain = AUDIO.finish_model(peft.merge(model))
+    plain.save_pretrained(tmp_path)
+    loaded = transformers.AutoModelForAudioClassification.from_pretrained(tmp_path).eval()
+    with torch.no_grad():
+        torch.testing.assert_close(AUDIO.forward(loaded, inputs), wanted, atol=2e-5, rtol=1e-4)
+
+
+def test_lora_on_wavlm_goes_where_it_does_something():
+    model = speech_model("wavlm")
+    assert anatomy.read_functionally(model)
+    with pytest.raises(ConfigError, match="q_proj"):
+        peft.apply(
+            model, "lora", missing=["classifier.weight", "classifier.bias"], target_modules=["q_proj", "v_proj"]
+        )
+    targets = peft.target_modules(model, "lora")
+    assert {"intermediate_dense", "output_dense"} <= set(targets) and "q_proj" not in targets
+
+
+def layer_mixture(tmp_path):
+    source = tiny.write_checkpoint("wav2vec2", tmp_path / "base", "AutoModel", feat_extract_norm="layer")
+    torch.manual_seed(3)
+    model, report = load_model(
+        str(source), "AutoModelForAudioClassification", num_labels=3, use_weighted_layer_sum=True
+    )
+    assert "layer_weights" in report.missing
+    return model, report, source
+
+
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing")
+def test_mixture_of_layers_is_trained_and_saved_with_the_adapter(tmp_path):
+    model, report, source = layer_mixture(tmp_path)
+    processor = AUDIO.load_processor(str(source))
+    with pytest.raises(ConfigError, match="layer_weights is new.*bare parameter"):
+        peft.apply(model, "lora", missing=report.missing)
+    model = peft.apply(
+        AUDIO.prepare_model(model, processor), "lora", missing=report.missing, train_bare=("*layer_weights",)
+    )
+    weights = model.get_base_model().layer_weights
+    before, inputs = weights.detach().clone(), batch(processor)
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.5)
+    torch.nn.functional.cross_entropy(AUDIO.forward(model.train(), inputs), torch.tensor([0, 1, 2])).backward()
+    optimizer.step()
+    assert not torch.equal(weights, before)
+    with torch.no_grad():
+        wanted = AUDIO.forward(model.eval(), inputs)
+    peft.save_adapter(model, tmp_path / "adapter", "someone/base")
+    torch.manual_seed(9)  # other random heads: all that is not the checkpoint's must come from the adapter
+    for load in (peft.load_adapter, lambda base, folder: upstream.PeftModel.from_pretrained(base, str(folder)).eval()):
+        again, _ = load_model(
+            str(source), "AutoModelForAudioClassification", num_labels=3, use_weighted_layer_sum=True
+        )
+        loaded = load(again, tmp_path / "adapter").eval()
+        with torch.no_grad():
+            torch.testing.assert_close(AUDIO.forward(loaded, inputs), wanted, atol=1e-6, rtol=1e-5)
+
+
+def test_a_head_that_the_checkpoint_has_is_trained_on(tmp_path):
+    model = speech_model("hubert")
+    frozen = peft.apply(speech_model("hubert"), "lora")
+    assert not any("classifier" in name for name, p in frozen.named_parameters() if p.requires_grad)
+    trained = peft.apply(model, "lora", train_head=True)
+    names = [name for name, p in trained.named_parameters() if p.requires_grad]
+    assert any("classifier" in name for name in names) and any("projector" in name for name in names)
+
+
+def test_batch_norms_keep_the_checkpoints_statistics():
+    class WithNorm(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = speech_model("hubert")
+            self.norm = torch.nn.BatchNorm1d(4)
+
+    from hf_ssl.modalities import _encoders
+
+    module = WithNorm()
+    before = module.norm.running_mean.clone()
+    module.train()
+    module.norm(torch.randn(8, 4) + 5)
+    assert not torch.equal(module.norm.running_mean, before)
+    held = module.norm.running_mean.clone()
+    _encoders._keep_batch_statistics(module)
+    module.train()
+    module.norm(torch.randn(8, 4) - 5)
+    assert torch.equal(module.norm.running_mean, held)
+
+
+def test_own_pooling_equals_the_class_on_clips_without_padding():
+    for arch, norm in (("wav2vec2", "group"), ("wav2vec2", "layer"), ("hubert", "group")):
+        model = speech_model(arch, feat_extract_norm=norm)
+        processor = tiny.tiny_processor("wav2vec2")
+        one = batch(processor, (0.4,))
+        with torch.no_grad():
+            np.testing.assert_allclose(AUDIO.forward(model, one), model(one["input_values"]).logits, atol=1e-6)
