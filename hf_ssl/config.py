@@ -275,7 +275,7 @@ def resolve(stage: str, given: dict[str, Any], plugin_config: type | None = None
             problems.append(f"  {raw}: no such option of {stage}.{nearest(name, [*own, *extra, *of_data, *training])}")
     if problems:
         raise ConfigError(f"These options of {stage} are not right:\n" + "\n".join(problems))
-    config = config_class(**taken[0], **({"modality_options": options} if "modality_options" in own else {}))
+    config = config_class(**{**taken[0], **({"modality_options": options} if "modality_options" in own else {})})
     return Resolved(stage, config, plugin_config(**taken[1]) if plugin_config else None, taken[3])
 
 
