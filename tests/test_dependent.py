@@ -69,6 +69,8 @@ def test_all_three_by_dotted_path(installed: None, tmp_path: Path, tiny_checkpoi
     assert set(model.config.label2id) == {"plasmid", "chromosome"}
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_it_type_checks_against_ours(tmp_path: Path) -> None:
     """`py.typed` is worth something: mypy, strictly, on the other package alone."""
     pytest.importorskip("mypy")
