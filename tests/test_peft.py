@@ -59,10 +59,25 @@ def outputs(model: nn.Module) -> torch.Tensor:
         return main_output(model(**anatomy.example_inputs(model)))
 
 
+# IA3 and OFT as PEFT has them scale and turn linear layers; these networks have none (inside their blocks, on 2-D input).
+WITHOUT = {("resnet", "ia3"), ("resnet", "oft"), ("convnext", "oft")}
+
+
+@pytest.mark.parametrize(("arch", "method"), sorted(WITHOUT))
+def test_network_without_layers_for_a_method_is_refused(arch, method):
+    with pytest.raises(ConfigError, match="or use method 'full'"):
+        peft.apply(headed(arch), method)
+
+
 # rsLoRA is LoRA with another factor: one family of each kind of module is enough.
 @pytest.mark.parametrize(
     ("arch", "method"),
-    [(arch, method) for arch in FAMILIES for method in ADAPTERS if method != "rslora" or arch in ("bert", "vit")],
+    [
+        (arch, method)
+        for arch in FAMILIES
+        for method in ADAPTERS
+        if (method != "rslora" or arch in ("bert", "vit")) and (arch, method) not in WITHOUT
+    ],
 )
 def test_every_family_with_every_adapter(arch, method, tmp_path):
     base = headed(arch)
@@ -76,7 +91,9 @@ def test_every_family_with_every_adapter(arch, method, tmp_path):
     assert not silent, f"trained but without gradient: {sorted(silent)[:3]}"
     frozen = {name.replace(".base_layer.", "."): p for name, p in model.get_base_model().named_parameters()}
     same = {name for name in frozen_before if name in frozen and torch.equal(frozen[name], frozen_before[name])}
-    norms = {name for name in frozen_before if ".batchnorm." in name}  # these are trained, in a copy
+    kinds = (nn.BatchNorm1d, nn.BatchNorm2d)  # these are trained, in a copy
+    inside = [name for name, module in headed(arch).named_modules() if isinstance(module, kinds)]
+    norms = {f"{name}.{part}" for name in inside for part in ("weight", "bias")}
     assert same == frozen_before.keys() - norms
 
     adapted = outputs(model)
@@ -97,10 +114,13 @@ def test_targets_are_in_blocks_and_never_in_the_head(arch):
     names = [name for name, _ in model.named_modules(remove_duplicate=False)]
     blocks = tuple(name + "." for name, _ in anatomy.blocks(model))
     for method in ADAPTERS:
+        if (arch, method) in WITHOUT:
+            continue
         targets = peft.target_modules(model, method, 4)
         hit = {name for name in names if any(name == t or name.endswith("." + t) for t in targets)}
         assert hit and all(name.startswith(blocks) for name in hit)
-        assert all(anatomy.is_linear(model.get_submodule(name)) for name in hit)
+        parts = [model.get_submodule(name) for name in hit]
+        assert all(anatomy.is_linear(part) or isinstance(part, nn.Conv2d) for part in parts)
 
 
 def test_target_names():
