@@ -3,7 +3,7 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 JOBS   ?= 2
-EXTRAS ?= demo,image,test,report,vectors
+EXTRAS ?= demo,image,audio,timeseries,test,report,vectors
 
 VENV := .venv
 BIN  := $(VENV)/bin
@@ -23,7 +23,7 @@ install: $(VENV)/.installed ## Make .venv and install hf_ssl in it (a few minute
 demo-data: $(VENV)/.data ## Install the real texts that the quickstart and the tests use
 
 quickstart: $(VENV)/.installed $(VENV)/.data ## Adapt a real model to real text, and compare (at most 10 minutes)
-	$(BIN)/python $(or $(wildcard recipes/quickstart.py),recipes/quickstart_text.py)
+	$(BIN)/python recipes/quickstart.py
 
 test: $(VENV)/.installed $(VENV)/.data ## Run the fast tests
 	$(TEST) -m "not slow"

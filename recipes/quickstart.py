@@ -29,8 +29,15 @@ def main(tokens: list[str]) -> None:
             "model": str(demo.minilm_path()),
             "output": "runs/quickstart",
             "pretrain": {"objective": "mlm", "max_steps": 60, "monitor_points": 2},
-            "finetune": {"per_class": 16, "max_steps": 40, "max_length": 128, "patience": 0},
-            "compare": {"budgets": [4, 16], "draws": 2, "max_steps": 20, "max_length": 128, "test_limit": 400},
+            "finetune": {"per_class": 16, "max_steps": 40, "max_length": 128, "patience": 0, "self_training": 300},
+            "compare": {
+                "budgets": [4, 16],
+                "draws": 2,
+                "max_steps": 30,
+                "max_length": 128,
+                "self_training": 300,
+                "test_limit": 400,
+            },
         }
         results = run_recipe({**recipe, **from_tokens(tokens)})
     print(f"\n{(results['compare'].path / 'table.md').read_text(encoding='utf-8')}")
