@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -102,6 +102,7 @@ def load_model(
             )
         except (OSError, RuntimeError, ValueError, ImportError) as error:
             raise CheckpointError(f"{weights.model_id} does not load as {auto_class}: {error}") from error
+    _mix_evenly(model, info["missing_keys"])
     if new_head:
         inside = in_backbone(model)
         expect_new = (*expect_new, *(name for name in model.state_dict() if not inside(name)))
@@ -120,6 +121,19 @@ def load_model(
     if not allow_incomplete:
         refuse_incomplete(report, model, expect_new=expect_new)
     return model, report
+
+
+@torch.no_grad()
+def _mix_evenly(model: PreTrainedModel, missing: Iterable[str]) -> None:
+    """Give new mixtures of layers the equal weights of their constructor.
+
+    transformers 5 builds a model without memory and then lets `_init_weights` fill what the file lacks; no class fills
+    `layer_weights` there, so they would be whatever the memory held (1e-5, 5e25 …).
+    """
+    parameters = dict(model.named_parameters())
+    for name in missing:
+        if name.rpartition(".")[2] == "layer_weights" and name in parameters:
+            parameters[name].fill_(1 / parameters[name].numel())
 
 
 def load_config(weights: WeightFiles, *, token: str | None = None, **overrides: Any) -> PreTrainedConfig:

@@ -89,6 +89,8 @@ def layer_mixture(tmp_path):
 @pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing")
 def test_mixture_of_layers_is_trained_and_saved_with_the_adapter(tmp_path):
     model, report, source = layer_mixture(tmp_path)
+    fresh = model.layer_weights.detach()
+    torch.testing.assert_close(fresh, torch.full_like(fresh, 1 / len(fresh)))  # not what the memory happened to hold
     processor = AUDIO.load_processor(str(source))
     with pytest.raises(ConfigError, match="layer_weights is new.*bare parameter"):
         peft.apply(model, "lora", missing=report.missing)

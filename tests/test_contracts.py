@@ -281,7 +281,10 @@ def test_backbone_and_head_are_told_apart(build, which, method):
     module = build(which, method=method).module
     backbone = {id(p) for p in module.backbone.parameters()}
     assert backbone and module.backbone.base_model is module.backbone
-    plain = {n.replace(".base_layer.", ".").replace(".modules_to_save.default.", ".") for n, _ in unwrapped(module.model).named_parameters()}
+    plain = {
+        n.replace(".base_layer.", ".").replace(".modules_to_save.default.", ".")
+        for n, _ in unwrapped(module.model).named_parameters()
+    }
     for name, parameter in module.named_parameters():
         if id(parameter) in backbone and "lora" not in name:
             assert not module.is_head(name, frozenset())

@@ -224,4 +224,5 @@ def mean_loss(module: Trainable, rows: Any, batch_size: int, bf16: bool) -> dict
     finally:
         module.train(was_training)
     loss = total / max(1, count)
-    return {"eval_loss": loss, **module.metrics(loss), **(module.measures(sums) if sums else {})}
+    owner: Any = module  # only objectives give scalars, and have `measures` of them
+    return {"eval_loss": loss, **module.metrics(loss), **(owner.measures(sums) if sums else {})}

@@ -112,6 +112,7 @@ def _adapt_first_layer(
     with torch.no_grad():
         spread = stored.mean(dim=1, keepdim=True) * (stored.shape[1] / channels)
         target.weight.copy_(spread.expand(shape))
+    module: Any
     for module in model.modules():
         if getattr(module, "num_channels", None) == stored.shape[1]:
             module.num_channels = channels  # embeddings compare the picture with it
@@ -167,7 +168,8 @@ def run(
         all tokens `(batch, tokens, hidden)` (None for a network without tokens), the map of features
         `(batch, hidden, rows, columns)`, and the network's own pooled vector when it has one.
     """
-    base = backbone.get_base_model() if hasattr(backbone, "get_base_model") else backbone
+    loaded: Any = backbone
+    base: Any = loaded.get_base_model() if hasattr(backbone, "get_base_model") else backbone
     if pictures.device.type == "cpu" and sum(isinstance(module, nn.Conv2d) for module in base.modules()) > 4:
         pictures = pictures.contiguous(memory_format=torch.channels_last)  # convolutions run up to twice as fast
     if hasattr(base, "forward_features"):  # timm itself
@@ -242,12 +244,14 @@ def special_tokens(backbone: nn.Module) -> int:
 
 def takes_masks(backbone: nn.Module) -> bool:
     """Whether hidden patches can be named in the call, and the network puts its mask token there."""
-    base = backbone.get_base_model() if hasattr(backbone, "get_base_model") else backbone
+    loaded: Any = backbone
+    base: Any = loaded.get_base_model() if hasattr(backbone, "get_base_model") else backbone
     return _accepts(base, "bool_masked_pos") and any(hasattr(module, "mask_token") for module in base.modules())
 
 
 def add_mask_token(backbone: nn.Module) -> nn.Module | None:
     """Give a network that was loaded without a mask token one of zeros; returns where it was put."""
+    module: Any
     for module in backbone.modules():
         if hasattr(module, "mask_token"):
             if module.mask_token is not None:
@@ -263,7 +267,7 @@ def add_mask_token(backbone: nn.Module) -> nn.Module | None:
 def drop_mask_token(model: nn.Module) -> None:
     """Take a mask token away again where the configuration would not create one, so that what is saved is plain."""
     with torch.device("meta"):
-        plain: Any = type(model)(model.config)  # type: ignore[operator]
+        plain: Any = type(model)(model.config)
     wanted = {name for name, _ in plain.named_parameters()}
     for name, module in model.named_modules():
         if isinstance(getattr(module, "mask_token", None), nn.Parameter) and f"{name}.mask_token" not in wanted:

@@ -283,7 +283,7 @@ class Image(Modality):
 
     # -- views ------------------------------------------------------------------------------------------------------
 
-    def view_store(self, processor: Any, values: Sequence[Any], recipe: str) -> np.ndarray:
+    def view_store(self, processor: Any, values: Sequence[Any], recipe: str) -> Any:
         """Pictures decoded once, uint8, an eighth larger than the model's input, which random crops are cut from."""
         shape = self.shape(processor)
         side = min(shape.height, shape.width)

@@ -191,5 +191,5 @@ def view_pairs(
                     side.append(objective.modality.features(backbone, first, pooling).float().cpu())
     finally:
         backbone.train(was_training)
-    first, second = (torch.cat(side).numpy() for side in pairs)
-    return first, second
+    one, other = (torch.cat(side).numpy() for side in pairs)
+    return one, other

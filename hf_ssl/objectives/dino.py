@@ -58,6 +58,7 @@ class DINO(Objective):
         "learning_rate": 5e-5, "num_train_epochs": 10, "per_device_train_batch_size": 32, "weight_decay": 0.04,
         "max_grad_norm": 3.0, "dataloader_drop_last": True,
     }  # fmt: skip
+    progress: torch.Tensor
 
     @dataclass
     class Config:
@@ -164,9 +165,9 @@ class DINO(Objective):
         count, c = len(labels), self.config
         large = {name.removeprefix("global_"): v for name, v in views.items() if name.startswith("global_")}
         small = {name.removeprefix("local_"): v for name, v in views.items() if name.startswith("local_")}
-        warm = min(1.0, float(self.progress) / c.warmup) if c.warmup else 1.0
+        warm = min(1.0, self.progress.item() / c.warmup) if c.warmup else 1.0
         sharpness = c.warmup_temperature + warm * (c.teacher_temperature - c.warmup_temperature)
-        frozen = float(self.progress) < c.freeze_last
+        frozen = self.progress.item() < c.freeze_last
         with torch.no_grad():
             target = self.teacher_head(self.modality.features(self.backbone, large, self.pooling)).float()
             self._note("centre", target)

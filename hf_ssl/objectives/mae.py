@@ -63,16 +63,18 @@ class MAE(Objective):
 
     def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
         super().__init__(model, processor, modality, config)
-        self.inner: Any = anatomy.unwrapped(model)
-        ratio = self.inner.config.mask_ratio if config.mask_ratio is None else config.mask_ratio
+        inner: Any = anatomy.unwrapped(model)
+        self.inner = inner
+        ratio = inner.config.mask_ratio if config.mask_ratio is None else config.mask_ratio
         if not 0 < ratio < 1:
             raise ConfigError(f"mask_ratio is a share between 0 and 1, not {ratio}.")
         self.ratio = float(ratio)
-        for module in self.inner.modules():  # the embeddings read it from the configuration at every call
+        module: Any
+        for module in inner.modules():  # the embeddings read it from the configuration at every call
             if getattr(module, "config", None) is not None:
                 module.config.mask_ratio = self.ratio
-        self.patch = int(self.inner.config.patch_size)
-        for table in (self.inner.vit.embeddings.position_embeddings, self.inner.decoder.decoder_pos_embed):
+        self.patch = int(inner.config.patch_size)
+        for table in (inner.vit.embeddings.position_embeddings, inner.decoder.decoder_pos_embed):
             if not table.any():  # transformers 5 leaves the fixed positions of a fresh ViTMAE at zero
                 with torch.no_grad():
                     table.copy_(sine_positions(table.shape[1], table.shape[2]))
