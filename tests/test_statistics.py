@@ -282,6 +282,15 @@ def test_table_refuses_what_is_not_paired():
         compare_arms([row for row in rows if row.arm != "adapted"], references)
 
 
+def test_two_arms_that_are_one_model_are_called_that():
+    rows, references = rows_of({4: 0.2})
+    same = [row if row.arm != "adapted" else ResultRow("adapted", row.budget, row.seed, base.predictions)
+            for row in rows for base in rows
+            if (base.arm, base.budget, base.seed) == ("base", row.budget, row.seed)]  # fmt: skip
+    table = compare_arms(same, references)
+    assert table.overall.word == "no difference shown" and "they are one model" in table.to_markdown()
+
+
 def test_errors_teach(three_classes):
     references, a, b = three_classes
     with pytest.raises(ConfigError, match="Did you mean 'f1_macro'"):

@@ -286,5 +286,9 @@ def overall_verdict(lines: Sequence[ComparisonLine]) -> Verdict:
         return Verdict(MIXED, f"Adapting {said}.")
     if budgets[HELPED] or budgets[HURT]:
         return Verdict(HELPED if budgets[HELPED] else HURT, f"Adapting {said}.")
+    if all(line.difference.low == line.difference.high == 0 for line in lines):
+        return Verdict(
+            UNCLEAR, "Both arms give the same answers: where pre-training kept its start, they are one model."
+        )
     smallest = min(line.minimum_detectable for line in lines)
     return Verdict(UNCLEAR, f"At no budget; a true difference below about {smallest:.3f} would go unseen here.")
