@@ -16,7 +16,7 @@ from hf_ssl.anatomy import layer_index, num_layers
 from hf_ssl.checkpoint import Tensors, find_weights
 from hf_ssl.config import DataOptions, Resolved
 from hf_ssl.data import DomainData, load_data
-from hf_ssl.errors import ConfigError, DataError
+from hf_ssl.errors import CheckpointError, ConfigError, DataError
 from hf_ssl.load_report import shortened
 from hf_ssl.models import LoadReport, check_vocabulary, quiet
 from hf_ssl.recipe import resolve_stage
@@ -175,12 +175,23 @@ def fresh_start(config: Any, modality: Modality, data: DomainData, run: RunDir) 
     if config.model is None:
         raise ConfigError("from_config needs --model: a checkpoint's configuration, or a model family.")
     named = Path(config.model).is_dir() or "/" in config.model
-    chosen = AutoConfig.from_pretrained(config.model) if named else modality.fresh_config(config.model, data)
+    if named:
+        try:
+            chosen = AutoConfig.from_pretrained(
+                config.model, revision=config.revision or "main", trust_remote_code=False
+            )
+        except (OSError, ValueError, KeyError) as error:
+            raise CheckpointError(f"The configuration of {config.model} cannot be used: {error}") from error
+        processor = modality.load_processor(config.model, config.revision)
+    else:
+        chosen, processor = modality.fresh_config(config.model, data), None
     set_seed(config.seed)
     model = AutoModel.from_config(chosen)
     if processes.is_main():
         with quiet():
             model.save_pretrained(folder)
+            if processor is not None:
+                processor.save_pretrained(folder)
     processes.share(None)  # the others wait for the file
     say(f"  random weights: {config.model}, {sum(p.numel() for p in model.parameters()):,} parameters, in {folder}")
     return str(folder)

@@ -245,7 +245,12 @@ def _metrics(stages: dict[str, Any], report: dict[str, Any]) -> dict[str, Any] |
             opened = [name for name in ("evaluate", "compare") if stages.get(name, {}).get("status") == "done"]
             said = f"The test split was opened by {' and by '.join(f'`{name}`' for name in opened)}."
             if split == "validation":
-                said = "These numbers steered the training and are better than those on unseen data."
+                patience = entry.get("options", {}).get("options", {}).get("patience")
+                said = (
+                    "These numbers chose the checkpoint and are better than those on unseen data."
+                    if patience
+                    else "The training did not look at them; whoever chose its settings may have."
+                )
             return {
                 "split": split,
                 "examples": report.get("rows", {}).get(split, "the"),

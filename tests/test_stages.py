@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -12,7 +13,7 @@ import pytest
 from transformers import AutoModel, AutoModelForSequenceClassification
 
 from hf_ssl import demo, stages
-from hf_ssl.errors import ConfigError, DataError, MissingExtraError, RunFolderError
+from hf_ssl.errors import CheckpointError, ConfigError, DataError, MissingExtraError, RunFolderError
 
 
 @pytest.fixture(scope="module")
@@ -144,3 +145,23 @@ def test_no_labels(tmp_path, minilm):
     rows = [{"text": f"only text number {i}, nothing else"} for i in range(20)]
     with pytest.raises((DataError, ConfigError), match="label"):
         stages.finetune(data=rows, model=str(minilm), output=str(tmp_path / "r"))
+
+
+def test_from_config_starts_at_random_with_the_checkpoints_processor(tmp_path, tiny_checkpoint, newsgroups_folder):
+    source = tmp_path / "source"
+    shutil.copytree(tiny_checkpoint("bert"), source)
+    (source / "model.safetensors").unlink()  # a configuration and a tokenizer are enough
+    options = {
+        "data": str(newsgroups_folder),
+        "from_config": True,
+        "max_steps": 1,
+        "max_length": 32,
+        "monitor_points": 1,
+    }
+    result = stages.pretrain(**options, model=str(source), output=str(tmp_path / "run"))
+    start = AutoModel.from_pretrained(tmp_path / "run" / "start")
+    assert result.metrics["steps"] == 1 and start.config.hidden_size < 100
+    with pytest.raises(ConfigError, match="text has no configuration of its own for 'bert'"):
+        stages.pretrain(**options, model="bert", output=str(tmp_path / "other"))
+    with pytest.raises(CheckpointError, match="configuration of .*nowhere"):
+        stages.pretrain(**options, model="./nowhere/at-all", output=str(tmp_path / "third"))

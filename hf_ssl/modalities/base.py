@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from hf_ssl.errors import ConfigError
+
 if TYPE_CHECKING:
     import datasets
     import torch
@@ -222,7 +224,10 @@ class Modality:
 
     def fresh_config(self, family: str, data: Any) -> Any:
         """Configuration of a model of a family (`model_type`) that is to be trained from scratch on these data."""
-        raise NotImplementedError(f"{type(self).__name__} makes no model from scratch")
+        raise ConfigError(
+            f"{self.name} has no configuration of its own for {family!r}. Give --model the folder or Hub id of a "
+            "checkpoint whose configuration and processor are to be used."
+        )
 
     def model_options(self, model_id: str, dataset: datasets.Dataset, auto_class: str) -> dict[str, Any]:
         """Fields of a checkpoint's configuration that must follow the data, such as the number of channels."""

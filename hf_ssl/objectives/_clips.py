@@ -17,6 +17,25 @@ if TYPE_CHECKING:
 
 BLOCK = 64  # neighbours in length that are shuffled as one, so that a batch holds clips of nearly one length
 
+# What suits pre-training on clips, whatever is predicted; rows come sorted by length in blocks, hence the sampler.
+TRAINING: dict[str, Any] = {
+    "learning_rate": 5e-5, "num_train_epochs": 5, "per_device_train_batch_size": 8, "weight_decay": 0.01,
+    "max_grad_norm": 1.0, "train_sampling_strategy": "sequential",
+}  # fmt: skip
+
+
+def needs_waveform(objective: str, config: Any) -> None:
+    """Refuse an encoder that sees spectrograms.
+
+    Raises:
+        ConfigError: names the objective that suits it.
+    """
+    if not _encoders.is_waveform(config):
+        raise ConfigError(
+            f"{objective} needs an encoder of raw samples; a {config.model_type} model sees spectrograms. "
+            "Use --objective masked-spectrogram."
+        )
+
 
 class Clips(Rows):
     """Waveforms of the pool, each with what an objective draws for it.

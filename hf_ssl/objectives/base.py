@@ -51,6 +51,13 @@ class Rows(Dataset):
         raise NotImplementedError(f"{type(self).__name__} has no rows")
 
 
+# What suits objectives that compare two views of every example with those of the rest of the batch.
+PAIR_TRAINING: dict[str, Any] = {
+    "learning_rate": 5e-5, "num_train_epochs": 10, "per_device_train_batch_size": 128, "weight_decay": 0.05,
+    "max_grad_norm": 1.0, "dataloader_drop_last": True,
+}  # fmt: skip
+
+
 class ViewRows(Rows):
     """Content of every example, kept as views are cut from it, and a generator for each."""
 

@@ -15,7 +15,7 @@ from hf_ssl.errors import ConfigError, DataError
 from hf_ssl.modalities import _encoders
 from hf_ssl.modalities._spectrogram import log_mel, standardised
 from hf_ssl.modalities.base import batches_by_size
-from hf_ssl.objectives._clips import Clips, check_masking, padded_masks, span_mask
+from hf_ssl.objectives._clips import TRAINING, Clips, check_masking, needs_waveform, padded_masks, span_mask
 from hf_ssl.objectives.base import Objective
 from hf_ssl.trainable import LossOutput, divide, set_dropout
 
@@ -57,10 +57,7 @@ class HubertUnits(Objective):
     modalities: ClassVar = frozenset({"audio"})
     paper: ClassVar = "Hsu et al. 2021, HuBERT (arXiv:2106.07447)"
     unit: ClassVar = "audio_seconds"
-    training_defaults: ClassVar = {
-        "learning_rate": 5e-5, "num_train_epochs": 5, "per_device_train_batch_size": 8, "weight_decay": 0.01,
-        "max_grad_norm": 1.0, "train_sampling_strategy": "sequential",
-    }  # fmt: skip
+    training_defaults: ClassVar = TRAINING
 
     centres: torch.Tensor
 
@@ -84,11 +81,7 @@ class HubertUnits(Objective):
         super().__init__(model, processor, modality, config)
         check_masking(config.mask_ratio, config.mask_span)
         own: Any = self.backbone.config
-        if not _encoders.is_waveform(own):
-            raise ConfigError(
-                f"hubert-units needs an encoder of raw samples; a {own.model_type} model sees spectrograms. "
-                "Use --objective masked-spectrogram."
-            )
+        needs_waveform("hubert-units", own)
         deepest = own.num_hidden_layers
         self.layer = (deepest + 1) // 2 if config.layer is None else config.layer
         if not -1 <= self.layer <= deepest or config.clusters < 2:

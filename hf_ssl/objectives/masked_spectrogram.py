@@ -13,7 +13,7 @@ from torch import nn
 from hf_ssl.errors import ConfigError
 from hf_ssl.modalities import _encoders
 from hf_ssl.modalities._spectrogram import log_mel, standardised
-from hf_ssl.objectives._clips import Clips, check_masking, padded_masks, span_mask
+from hf_ssl.objectives._clips import TRAINING, Clips, check_masking, padded_masks, span_mask
 from hf_ssl.objectives.base import Objective
 from hf_ssl.trainable import LossOutput, divide, set_dropout
 
@@ -52,10 +52,7 @@ class MaskedSpectrogram(Objective):
     modalities: ClassVar = frozenset({"audio"})
     paper: ClassVar = "Liu et al. 2021, TERA (arXiv:2007.06028)"
     unit: ClassVar = "audio_seconds"
-    training_defaults: ClassVar = {
-        "learning_rate": 5e-5, "num_train_epochs": 5, "per_device_train_batch_size": 8, "weight_decay": 0.01,
-        "max_grad_norm": 1.0, "train_sampling_strategy": "sequential",
-    }  # fmt: skip
+    training_defaults: ClassVar = TRAINING
 
     @dataclass
     class Config:

@@ -10,9 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from hf_ssl.errors import ConfigError
 from hf_ssl.modalities import _encoders
-from hf_ssl.objectives._clips import Clips, check_masking, padded_masks, span_mask
+from hf_ssl.objectives._clips import TRAINING, Clips, check_masking, needs_waveform, padded_masks, span_mask
 from hf_ssl.objectives.base import Objective
 from hf_ssl.trainable import LossOutput, divide, set_dropout
 
@@ -54,10 +53,7 @@ class MaskedWaveform(Objective):
     modalities: ClassVar = frozenset({"audio"})
     paper: ClassVar = "spectral loss: Yamamoto et al. 2020, Parallel WaveGAN (arXiv:1910.11480)"
     unit: ClassVar = "audio_seconds"
-    training_defaults: ClassVar = {
-        "learning_rate": 5e-5, "num_train_epochs": 5, "per_device_train_batch_size": 8, "weight_decay": 0.01,
-        "max_grad_norm": 1.0, "train_sampling_strategy": "sequential",
-    }  # fmt: skip
+    training_defaults: ClassVar = TRAINING
 
     @dataclass
     class Config:
@@ -75,11 +71,7 @@ class MaskedWaveform(Objective):
         super().__init__(model, processor, modality, config)
         check_masking(config.mask_ratio, config.mask_span)
         own: Any = self.backbone.config
-        if not _encoders.is_waveform(own):
-            raise ConfigError(
-                f"masked-waveform needs an encoder of raw samples; a {own.model_type} model sees spectrograms. "
-                "Use --objective masked-spectrogram."
-            )
+        needs_waveform("masked-waveform", own)
         set_dropout(model, config.dropout)
         self.stride, self.seen = _encoders.stride_and_field(own)
         self.head = nn.Linear(own.hidden_size, self.stride)

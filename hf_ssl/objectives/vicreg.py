@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 
 from hf_ssl import losses
-from hf_ssl.objectives.base import Objective, ViewRows, probe_width
+from hf_ssl.objectives.base import PAIR_TRAINING, Objective, ViewRows, probe_width
 from hf_ssl.trainable import LossOutput, divide
 
 if TYPE_CHECKING:
@@ -41,10 +41,7 @@ class VICReg(Objective):
 
     unit: ClassVar = "examples"
     paper: ClassVar = "Bardes et al. 2022, VICReg (arXiv:2105.04906)"
-    training_defaults: ClassVar = {
-        "learning_rate": 5e-5, "num_train_epochs": 10, "per_device_train_batch_size": 128, "weight_decay": 0.05,
-        "max_grad_norm": 1.0, "dataloader_drop_last": True,
-    }  # fmt: skip
+    training_defaults: ClassVar = PAIR_TRAINING
 
     @dataclass
     class Config:

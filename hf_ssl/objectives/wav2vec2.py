@@ -13,7 +13,7 @@ from torch.nn import functional
 from hf_ssl.anatomy import unwrapped
 from hf_ssl.errors import ConfigError
 from hf_ssl.modalities import _encoders
-from hf_ssl.objectives._clips import Clips, check_masking, padded_masks, span_mask
+from hf_ssl.objectives._clips import TRAINING, Clips, check_masking, padded_masks, span_mask
 from hf_ssl.objectives.base import Objective
 from hf_ssl.trainable import LossOutput, divide, set_dropout
 
@@ -59,10 +59,7 @@ class Wav2Vec2(Objective):
     paper: ClassVar = "Baevski et al. 2020, wav2vec 2.0 (arXiv:2006.11477)"
     auto_class: ClassVar = "AutoModelForPreTraining"
     unit: ClassVar = "audio_seconds"
-    training_defaults: ClassVar = {
-        "learning_rate": 5e-5, "num_train_epochs": 5, "per_device_train_batch_size": 8, "weight_decay": 0.01,
-        "max_grad_norm": 1.0, "train_sampling_strategy": "sequential",
-    }  # fmt: skip
+    training_defaults: ClassVar = TRAINING
 
     step: torch.Tensor
     use: torch.Tensor

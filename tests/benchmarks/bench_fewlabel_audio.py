@@ -8,7 +8,7 @@ Arms: `log-mel` (mean and spread of 80 bands, no model), `random` (a small encod
 encoder after pre-training on the training syllables, from scratch), `whisper` (tiny.en as released, its first second),
 `whisper+OBJECTIVE` (after continued pre-training on the same pool). Syllables of test and validation are never in the pool.
 Tasks: initial (22 classes), final, tone; logistic regression on frozen features, 4 and 16 labels per class, 5 draws per
-seed. Seeds are those of weights, masks and order. Nothing was chosen on test.
+seed. Seeds are those of weights, masks and order. Choose settings with `--split validation` only.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from hf_ssl.modalities.audio import Audio
 from hf_ssl.models import load_model
 
 BUDGETS, DRAWS = (4, 16), 5
-# Chosen on the validation syllables.
+# First guesses; what is to be chosen is chosen on the validation syllables.
 SCRATCH: dict[str, dict[str, Any]] = {
     "masked-spectrogram": {"learning_rate": 1e-3, "max_steps": 600, "per_device_train_batch_size": 32, "mask_span": 5},
     "simclr": {"learning_rate": 1e-3, "max_steps": 600, "per_device_train_batch_size": 64},
