@@ -20,6 +20,7 @@ from hf_ssl.config import PushConfig, resolve
 from hf_ssl.errors import ConfigError, HubError
 from hf_ssl.run import RunDir, inputs_hash, say, write_json
 from hf_ssl.staging import Artefact
+from hf_ssl.vectors import ParquetStore
 
 
 def push(*, token: str | None = None, **options: Any) -> StageResult:
@@ -134,7 +135,7 @@ def stage(
     values: list[Any] = []
     if artefact.kind == "embeddings":
         facts.usage = usage.ROWS.format(repo=facts.repo)
-        vectors = _stage_vectors(run, folder)
+        vectors = _stage_vectors(run, folder, facts.base_id)
     else:
         processor = modality.load_processor(str(artefact.source))
         if artefact.kind == "adapter":
@@ -193,23 +194,19 @@ def _beside(run: RunDir, artefact: Artefact, folder: Path, facts: card.Facts) ->
     reloading.check_reload(job, tensors, [])
 
 
-def _stage_vectors(run: RunDir, folder: Path) -> np.ndarray:
-    """The vectors with ids that say nothing: a user's ids can be names of people or files."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    table = pq.read_table(run.path / "embed" / "embeddings.parquet")
+def _stage_vectors(run: RunDir, folder: Path, base_id: str | None) -> np.ndarray:
+    """The vectors with ids and a stamp that say nothing of this machine: ids can be names of people or files."""
+    store = ParquetStore(run.path / "embed" / "embeddings.parquet")
+    table, stamp = store.table, store.stamp
     vectors = np.stack(table["vector"].to_numpy(zero_copy_only=False)).astype(np.float32)
     if not np.isfinite(vectors).all():
         raise HubError("Some vectors are not finite; nothing was published. Run `hf-ssl embed` again.")
+    if Path(stamp.model).exists():  # the hash of the weights still says exactly which model it was
+        stamp = replace(stamp, model=f"{base_id or 'an unpublished model'}, adapted", revision=None)
     ids = [hashlib.sha256(str(value).encode()).hexdigest()[:32] for value in table["id"].to_pylist()]
-    kept = {name: table[name] for name in ("split", "label", "vector") if name in table.column_names}
+    kept = {name: table[name] for name in ("split", "label") if name in table.column_names}
     (folder / "data").mkdir()
-    metadata = {key: value for key, value in (table.schema.metadata or {}).items() if key != b"hf_ssl.model"}
-    pq.write_table(
-        pa.table({"id": ids, **kept}).replace_schema_metadata(metadata),
-        folder / "data" / "train-00000-of-00001.parquet",
-    )
+    ParquetStore.write(folder / "data" / "train-00000-of-00001.parquet", stamp, {"id": ids, **kept}, vectors)
     return vectors
 
 

@@ -92,7 +92,7 @@ def test_everything_loads_from_another_process(server: HubProcess, published: di
         token=READ,
     )
     assert out.splitlines() == [
-        "['clinic', 'works'] True", "2", "True alice/bones", "['id', 'split', 'vector'] 12 True 32",
+        "['clinic', 'works'] True", "2", "True alice/bones", "['id', 'split', 'label', 'vector'] 12 True 32",
         "alice/base apache-2.0 transformers text-classification ['en']",
     ]  # fmt: skip
 
@@ -230,3 +230,18 @@ def test_hostile_pushes_all(run: Path, tmp_path: Path) -> None:
     lines = hostile(tmp_path, run)
     assert len(lines) >= 100
     assert sum(line["died"] for line in lines) >= 5, "the server was to die in the middle of pushes"
+
+
+def test_embeddings_of_a_local_model_are_staged_without_its_path(run: Path, tmp_path: Path) -> None:
+    """A dry run, so it is quick: the stamp names the model in public words and keeps the hash of its weights."""
+    import pyarrow.parquet as pq
+
+    from hf_ssl import push
+
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    push(output=str(copy), repo="alice/vectors", what="embeddings", base_model="alice/base", dry_run=True)
+    (file,) = (copy / "hub" / "alice--vectors").rglob("*.parquet")
+    stamp = json.loads(pq.read_schema(file).metadata[b"hf_ssl.stamp"])
+    assert stamp["model"] == "alice/base, adapted" and len(stamp["weights_sha"]) > 16
+    assert str(run).encode() not in file.read_bytes()
