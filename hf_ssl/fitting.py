@@ -63,6 +63,9 @@ def fit_task(
     epochs = int(np.clip(math.ceil(1600 / max(1, len(rows))), 3, 20))
     rate = peft.learning_rate(config.peft, task.modality.learning_rate)
     defaults = {"learning_rate": rate, "num_train_epochs": epochs, **task.training_defaults}
+    grouped = "input_ids" in features[0] and not balanced and "train_sampling_strategy" not in training
+    if grouped:
+        defaults["train_sampling_strategy"] = "sequential"  # the rows shuffle themselves
     eval_rows = None
     if validation is not None and len(validation) and patience:
         eval_rows = TaskRows(task.encode(processor, validation))
@@ -71,6 +74,8 @@ def fit_task(
     else:
         defaults["save_strategy"] = "epoch" if hasattr(config, "resume") and folder.name == "finetune" else "no"
     args = arguments(folder, seed=seed, defaults=defaults, overrides=training)
+    if grouped:
+        rows.group(args.train_batch_size * args.gradient_accumulation_steps * args.world_size)
     result = train(
         module, rows, args, folder, eval_rows=eval_rows, patience=patience if eval_rows is not None else 0, resume=resume,
         compute_metrics=lambda output: task.metrics(output.predictions, output.label_ids),

@@ -123,14 +123,22 @@ def co_train(
     Returns:
         two arrays `(len(asked), classes)`: first view on the labels alone; mean over views after the rounds.
     """
+    from scipy.linalg import cho_factor, cho_solve
+
     both = np.concatenate([pooled, asked])
     first = [_ridge(kernel, known, targets, _penalty(kernel, known, targets), both) for kernel in kernels]
     scores = np.mean(first, axis=0)
     train = np.concatenate([known, pooled])
     penalty = ROUND_PENALTY / np.concatenate([np.ones(len(known)), np.full(len(pooled), POOL_WEIGHT)])
+    factors = [cho_factor(kernel[np.ix_(train, train)] + np.diag(penalty), overwrite_a=True) for kernel in kernels]
+    centre = 1 / targets.shape[1]
     for _ in range(ROUNDS):
-        taught = np.concatenate([targets, _softmax(scores[: len(pooled)])])
-        scores = np.mean([_ridge(kernel, train, taught, penalty, both) for kernel in kernels], axis=0)
+        taught = np.concatenate([targets, _softmax(scores[: len(pooled)])]) - centre
+        views = [
+            kernel[np.ix_(both, train)] @ cho_solve(factor, taught)
+            for kernel, factor in zip(kernels, factors, strict=True)
+        ]
+        scores = np.mean(views, axis=0)
     return first[0][len(pooled) :], scores[len(pooled) :]
 
 

@@ -6,15 +6,16 @@ import copy
 import math
 import resource
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Subset
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import EarlyStoppingCallback, PrinterCallback, ProgressCallback
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy, get_last_checkpoint
@@ -203,8 +204,25 @@ def predict(module: Trainable, rows: Dataset, args: TrainingArguments) -> tuple[
     args.eval_strategy, args.save_strategy, args.load_best_model_at_end = IntervalStrategy.NO, SaveStrategy.NO, False
     trainer = _Trainer(model=module, args=args, data_collator=module.collate)
     trainer.remove_callback(PrinterCallback)
-    output = trainer.predict(rows)
-    return output.predictions, output.label_ids
+    order = _longest_first(rows)
+    if order is None:
+        output = trainer.predict(rows)
+        return output.predictions, output.label_ids
+    output = trainer.predict(Subset(rows, order.tolist()))
+    return _unsorted(output.predictions, order), _unsorted(output.label_ids, order)
+
+
+def _longest_first(rows: Any) -> np.ndarray | None:
+    """Rows of similar length next to each other, so that little is padded; None where rows have no length."""
+    if not len(rows) or not isinstance(rows[0], Mapping) or "input_ids" not in rows[0]:
+        return None
+    return np.argsort([-len(rows[i]["input_ids"]) for i in range(len(rows))], kind="stable")
+
+
+def _unsorted(values: Any, order: np.ndarray) -> Any:
+    if isinstance(values, tuple):
+        return tuple(_unsorted(part, order) for part in values)
+    return values[np.argsort(order)]
 
 
 class _Trainer(Trainer):

@@ -336,6 +336,38 @@ def test_options_are_checked(tiny_checkpoint):
     assert model.config.hidden_dropout_prob == 0.25 and model.config._attn_implementation == "eager"
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="on a GPU transformers' own attention is left alone")
+@pytest.mark.parametrize("family", ["bert", "modernbert", "vit", "wav2vec2"])
+def test_attention_on_a_cpu_computes_in_float32_and_leaves_no_trace(tiny_checkpoint, tmp_path, family, monkeypatch):
+    folder = str(tiny_checkpoint(family))
+    ours, _ = models.load_model(folder)
+    stock, _ = models.load_model(folder, attn_implementation="sdpa")
+    assert ours.config._attn_implementation == models.FLOAT32_ATTENTION
+    inputs = {"input_ids": torch.arange(5, 25).view(2, 10), "attention_mask": torch.ones(2, 10, dtype=torch.long)}
+    if family == "vit":
+        inputs = {"pixel_values": torch.linspace(-1, 1, 2 * 3 * 32 * 32).view(2, 3, 32, 32)}
+    if family == "wav2vec2":
+        inputs = {"input_values": torch.linspace(-1, 1, 4000).sin().view(2, 2000)}
+    seen = []
+    whole = torch.nn.functional.scaled_dot_product_attention
+    monkeypatch.setattr(
+        torch.nn.functional,
+        "scaled_dot_product_attention",
+        lambda query, *rest, **named: seen.append(query.dtype) or whole(query, *rest, **named),
+    )
+    with torch.inference_mode():
+        torch.testing.assert_close(ours(**inputs)[0], stock(**inputs)[0], atol=0, rtol=0)
+        seen.clear()
+        with torch.autocast("cpu", torch.bfloat16):
+            half = ours(**inputs)[0]
+        assert seen and set(seen) == {torch.float32}
+        whole_state = stock(**inputs)[0].flatten()
+        assert torch.nn.functional.cosine_similarity(half.float().flatten(), whole_state, dim=0) > 0.99
+    ours.save_pretrained(tmp_path)
+    assert models.FLOAT32_ATTENTION not in (tmp_path / "config.json").read_text()
+    transformers.AutoModel.from_pretrained(tmp_path)
+
+
 def test_processors(tiny_checkpoint, tmp_path):
     assert models.load_processor(str(tiny_checkpoint("bert")), "text").mask_token == "[MASK]"
     assert models.load_processor(str(tiny_checkpoint("wav2vec2")), "audio").sampling_rate == 16000

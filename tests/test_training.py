@@ -281,6 +281,41 @@ def test_balanced_rows_need_one_class_per_example():
         TaskRows([{"labels": [0, 1]}, {"labels": [1, 1]}], balanced=True)
 
 
+def test_rows_of_similar_length_come_together_and_every_row_comes_once():
+    lengths = np.random.default_rng(0).integers(3, 200, 2503)
+    rows = TaskRows(
+        [{"input_ids": [0] * length, "number": i, "labels": 0} for i, length in enumerate(lengths)], seed=3
+    )
+
+    def epoch(number: int) -> list[int]:
+        rows.set_epoch(number)
+        return [rows[i]["number"] for i in range(len(rows))]
+
+    rows.group(16)
+    first = epoch(0)
+    assert sorted(first) == list(range(2503)) and first != epoch(1) and first == epoch(0)
+    spreads = [np.ptp(lengths[first[begin : begin + 16]]) for begin in range(0, 2496, 16)]
+    assert np.mean(spreads) < 10  # of 197
+    means = [lengths[first[begin : begin + 16]].mean() for begin in range(0, 2496, 16)]
+    assert abs(np.corrcoef(means, range(len(means)))[0, 1]) < 0.3  # but long and short batches are mixed
+
+
+def test_predictions_come_in_the_order_of_the_rows(classifier, tmp_path):
+    module, data = classifier()
+    texts = [f"{' '.join(['pump'] * (1 + 7 * i % 23))} {i}" for i in range(20)]
+    data = data.select(range(20)).remove_columns("text").add_column("text", texts)
+    rows = TaskRows(module.task.encode(module.processor, data))
+    seen: list[int] = []
+    whole = module.collate
+    module.collate = lambda batch: seen.extend(len(row["input_ids"]) for row in batch) or whole(batch)
+    logits, labels = training.predict(module, rows, _args(tmp_path, per_device_eval_batch_size=4))
+    assert seen == sorted(seen, reverse=True) and len(set(seen)) > 10
+    np.testing.assert_array_equal(labels, data["label"])
+    with torch.inference_mode():
+        alone = [module(**whole([rows[i]])).logits[0].numpy() for i in range(20)]
+    np.testing.assert_allclose(logits, alone, atol=1e-4)
+
+
 def test_early_stopping_puts_the_best_checkpoint_back(classifier, tmp_path):
     module, data = classifier()
     task = module.task

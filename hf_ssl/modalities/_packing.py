@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from hf_ssl.modalities.text import affixes
+from hf_ssl.models import FLOAT32_ATTENTION
 
 
 @dataclass
@@ -155,6 +156,6 @@ def position_offset(config: Any) -> int:
 
 
 def _as_expected(config: Any, allowed: torch.Tensor) -> torch.Tensor:
-    if config._attn_implementation == "sdpa":
+    if config._attn_implementation in ("sdpa", FLOAT32_ATTENTION):
         return allowed
     return torch.where(allowed, 0.0, torch.finfo(torch.float32).min)

@@ -207,7 +207,8 @@ class Task:
 class TaskRows(Dataset):
     """Encoded rows of a labelled split; with `balanced`, each epoch draws every class equally often.
 
-    The draw depends on (seed, epoch, position) only, so it is the same after a resume and on any number of processes.
+    The draw, and the order of `group`, depend on (seed, epoch) only, so they are the same after a resume and on any
+    number of processes.
     """
 
     def __init__(self, features: list[dict[str, Any]], *, seed: int = 0, balanced: bool = False) -> None:
@@ -215,10 +216,22 @@ class TaskRows(Dataset):
         self.seed = seed
         self.order: np.ndarray | None = None
         self.balanced = balanced
+        self.batch = 0
+        self.set_epoch(0)
+
+    def group(self, batch: int) -> None:
+        """From now on bring rows of similar length together, `batch` of them: little is left to pad.
+
+        The order is shuffled here, so the loader has to take the rows as they come.
+        """
+        self.batch = batch
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> None:
-        """Draw anew (balanced sampling only)."""
+        """Draw anew."""
+        if self.batch:
+            lengths = np.array([len(feature["input_ids"]) for feature in self.features])
+            self.order = similar_lengths(lengths, self.batch, example_rng(self.seed, epoch, "length"))
         if not self.balanced:
             return
         labels = np.array([feature["labels"] for feature in self.features])
@@ -235,6 +248,24 @@ class TaskRows(Dataset):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         return self.features[index if self.order is None else int(self.order[index])]
+
+
+def similar_lengths(lengths: np.ndarray, batch: int, rng: np.random.Generator) -> np.ndarray:
+    """A random order in which `batch` neighbours are of similar length.
+
+    Sorted by length within random thousands, so that batches differ from epoch to epoch; what does not fill a batch is last.
+    """
+    order = rng.permutation(len(lengths))
+    stretch = batch * max(1, 1000 // batch)
+    order = np.concatenate(
+        [
+            part[np.argsort(lengths[part], kind="stable")]
+            for part in np.split(order, range(stretch, len(order), stretch))
+        ]
+    )
+    full = len(order) // batch * batch
+    batches = order[:full].reshape(-1, batch)
+    return np.concatenate([batches[rng.permutation(len(batches))].reshape(-1), order[full:]])
 
 
 class TaskModule(Trainable):
