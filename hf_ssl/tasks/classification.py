@@ -170,7 +170,10 @@ def fit_head(inputs: np.ndarray, labels: np.ndarray, classes: int) -> tuple[np.n
     """
     from sklearn.linear_model import LogisticRegression
 
-    mean, spread = inputs.mean(0), inputs.std(0).mean() + 1e-8
+    # Inputs that hardly differ (a network with random weights) would need weights so large that the first step of
+    # training throws every answer over: below a fiftieth of their size, differences count as noise.
+    mean = inputs.mean(0)
+    spread = max(inputs.std(0).mean(), 0.02 * np.sqrt(np.square(inputs).mean()), 1e-8)
     fitted = LogisticRegression(C=1.0, max_iter=500).fit((inputs - mean) / spread, labels)
     weight = np.zeros((classes, inputs.shape[1]), dtype=np.float32)
     bias = np.full(classes, -10.0, dtype=np.float32)
