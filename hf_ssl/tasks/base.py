@@ -250,6 +250,10 @@ class TaskRows(Dataset):
         return self.features[index if self.order is None else int(self.order[index])]
 
 
+WARM_ROWS = 1500
+"""Most rows that a head's warm start looks at."""
+
+
 def similar_lengths(lengths: np.ndarray, batch: int, rng: np.random.Generator) -> np.ndarray:
     """A random order in which `batch` neighbours are of similar length.
 
@@ -332,7 +336,10 @@ def last_linear(model: nn.Module) -> nn.Linear | None:
 
 @torch.inference_mode()
 def head_inputs(module: TaskModule, rows: Dataset, batch_size: int = 32) -> tuple[np.ndarray, np.ndarray]:
-    """What reaches the last linear layer, `(rows, width)`, and the labels, with everything frozen and no dropout."""
+    """What reaches the last linear layer, `(rows, width)`, and the labels, with everything frozen and no dropout.
+
+    Of many rows a random `WARM_ROWS`: a linear head gains nothing from more, and this pass would take as long as an epoch.
+    """
     layer = last_linear(module.model)
     if layer is None:
         raise ConfigError(f"{type(module.model).__name__} has no linear output layer to warm-start.")
@@ -342,9 +349,11 @@ def head_inputs(module: TaskModule, rows: Dataset, batch_size: int = 32) -> tupl
     module.eval()
     labels = []
     device = next(module.parameters()).device
+    drawn = np.random.default_rng(0).permutation(len(rows))[:WARM_ROWS].tolist()  # type: ignore[arg-type]
+    taken = sorted((rows[i] for i in drawn), key=lambda row: len(row.get("input_ids", ())))  # little padding
     try:
-        for start in range(0, len(rows), batch_size):  # type: ignore[arg-type]
-            batch = module.collate([rows[i] for i in range(start, min(start + batch_size, len(rows)))])  # type: ignore[arg-type]
+        for start in range(0, len(taken), batch_size):
+            batch = module.collate(taken[start : start + batch_size])
             labels.append(batch["labels"].numpy())
             module(**{name: tensor.to(device) for name, tensor in batch.items()})
     finally:
