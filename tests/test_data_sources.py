@@ -136,6 +136,13 @@ def test_pattern_and_list_of_files(tmp_path: Path) -> None:
         load([files[0], tmp_path / "missing.jsonl"])
 
 
+def test_texts_in_a_list_are_not_taken_for_names_of_files() -> None:
+    texts = [f"{number} {'a long text without a line end ' * 15}" for number in range(30)]
+    assert 255 < len(texts[0]) < 1024
+    data = load_data(texts, verbose=False)
+    assert data["unlabeled"]["text"] == texts
+
+
 def test_txt_files_class_folders_and_pool(tmp_path: Path) -> None:
     for split, label, seed in (("train", "pos", 0), ("train", "neg", 1), ("test", "pos", 2), ("test", "neg", 3)):
         for number, text in enumerate(sentences(10, seed)):

@@ -330,7 +330,7 @@ def _existing(source: Iterable[str | Path], how: Reading) -> list[Path]:
     paths = [
         Path(item).expanduser() for item in source if isinstance(item, Path) or len(item) < 1024 and "\n" not in item
     ]
-    missing = [path for path in paths if not path.is_file()]
+    missing = [path for path in paths if not _is_file(path)]
     named = [path for path in missing if _file_kind(path, how) != "other" and " " not in path.name]
     there = len(paths) - len(missing)
     if (
@@ -353,3 +353,10 @@ def _common_root(paths: list[Path]) -> str:
 
 def _short(path: str, root: Path) -> str:
     return Path(path).relative_to(root).as_posix() if Path(path).is_relative_to(root) else Path(path).name
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a text longer than the name of a file may be
+        return False
