@@ -316,6 +316,21 @@ def test_predictions_come_in_the_order_of_the_rows(classifier, tmp_path):
     np.testing.assert_allclose(logits, alone, atol=1e-4)
 
 
+def test_fine_tuning_drops_hidden_states_but_no_attention_unless_asked(tiny_checkpoint, tmp_path):
+    folder = str(tiny_checkpoint("bert"))
+    for asked, expected in (({}, 0.0), ({"attention_dropout": 0.3}, 0.3)):
+        task = Classification(Classification.Config(**asked), Text())
+        task.label_names = ["a", "b"]
+        model, _ = load_model(
+            folder, task.auto_class, new_head=True, hidden_dropout_prob=0.2, attention_probs_dropout_prob=0.1
+        )
+        TaskModule(model, task, None)
+        layer = model.bert.encoder.layer[0]
+        assert layer.attention.self.dropout.p == expected
+        assert {layer.attention.output.dropout.p, layer.output.dropout.p, model.bert.embeddings.dropout.p} == {0.2}
+        assert model.config.attention_probs_dropout_prob == 0.1  # what is saved stays the checkpoint's
+
+
 def test_early_stopping_puts_the_best_checkpoint_back(classifier, tmp_path):
     module, data = classifier()
     task = module.task
