@@ -164,7 +164,7 @@ def test_adapters_find_their_layers(tiny_checkpoint, arch):
 def test_fused_attention_of_timm_gets_adapters(tmp_path, name):
     folder = timm_folder(tmp_path / "t", name, depth=2, img_size=64)
     model, report = Image().load_model(str(folder))
-    # With biases of its own the network reads the fused weights itself: an adapter there would get no gradient.
+    # With biases of their own the network reads the fused weights itself: an adapter there would get no gradient.
     assert any("qkv" in target for target in peft.target_modules(model)) != name.endswith("qkvb")
     wrapped = peft.apply(model, "lora", missing=report.missing, rank=4)
     batch = {"pixel_values": torch.randn(2, 3, 64, 64)}
