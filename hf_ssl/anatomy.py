@@ -168,7 +168,8 @@ def read_functionally(model: nn.Module) -> set[str]:
     projections to `F.multi_head_attention_forward`. Found in the source of the owning class; where that may do either
     (timm's attention with and without biases of its own), by running the model once.
     """
-    found, doubtful = set(), set()
+    found: set[str] = set()
+    doubtful: set[str] = set()
     for name, module in model.named_modules():
         kind: Any = type(module)
         for child_name, child in module.named_children():

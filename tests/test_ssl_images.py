@@ -18,7 +18,7 @@ pytest.importorskip("PIL.Image")
 import ranks  # noqa: E402
 from contract_image import Kind, pictures  # noqa: E402
 
-from hf_ssl import losses, peft  # noqa: E402
+from hf_ssl import losses, peft, processes  # noqa: E402
 from hf_ssl.callbacks import Watch  # noqa: E402
 from hf_ssl.errors import ConfigError, TrainingError  # noqa: E402
 from hf_ssl.evaluation.monitor import Monitor, mean_loss  # noqa: E402
@@ -246,16 +246,68 @@ def test_statistics_of_a_trained_network_are_kept_and_those_of_a_fresh_one_learn
 # -- masked models --------------------------------------------------------------------------------------------------
 
 
-def test_masked_autoencoder_loss_is_that_of_transformers(tiny_checkpoint):
-    objective = make(MAE, tiny_checkpoint("vit_mae"), norm_pixels=True).eval()
+@pytest.mark.parametrize("norm_pixels", [True, False])
+@pytest.mark.parametrize("method", [None, "lora"])
+def test_masked_autoencoder_loss_and_gradient_are_those_of_transformers(tiny_checkpoint, norm_pixels, method):
+    objective = make(MAE, tiny_checkpoint("vit_mae"), method=method, norm_pixels=norm_pixels).eval()
+    if method == "lora":  # a fresh adapter adds nothing, and would hide a layer that is not called
+        for name, parameter in objective.named_parameters():
+            if "lora_B" in name:
+                torch.nn.init.normal_(parameter, std=0.1, generator=torch.Generator().manual_seed(len(name)))
     batch = batch_of(objective, training=False)
-    objective.inner.config.norm_pix_loss = True
+    objective.inner.config.norm_pix_loss = norm_pixels
     wanted = objective.model(pixel_values=batch["pixel_values"], noise=batch["noise"]).loss
-    torch.testing.assert_close(objective(**batch).loss, wanted, atol=1e-5, rtol=1e-4)
+    wanted.backward()
+    gradients = {name: p.grad.clone() for name, p in objective.named_parameters() if p.grad is not None}
+    objective.zero_grad()
+    loss = objective(**batch).loss
+    loss.backward()
+    torch.testing.assert_close(loss, wanted, atol=1e-5, rtol=1e-4)
+    found = {name: p.grad for name, p in objective.named_parameters() if p.grad is not None}
+    assert found.keys() == gradients.keys()
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(
+            found[name], gradient, atol=1e-5, rtol=1e-3, msg=lambda text, name=name: f"{name}: {text}"
+        )
     assert ((batch["labels"] == 1).sum(1) == 12).all(), "exactly three quarters of 16 patches"
     torch.testing.assert_close(
         objective.inner.unpatchify(patches(batch["pixel_values"], 8)), batch["pixel_values"], atol=0, rtol=0
     )
+
+
+def test_masked_autoencoder_on_another_size_and_with_an_adapter_on_the_first_layer(tiny_checkpoint):
+    objective = make(MAE, tiny_checkpoint("vit_mae"), norm_pixels=False).eval()
+    pixels, noise = torch.randn(2, 3, 48, 48), torch.rand(2, 36)
+    wanted = objective.model(pixel_values=pixels, noise=noise, interpolate_pos_encoding=True).loss
+    torch.testing.assert_close(objective(pixels, noise, torch.ones(2, 36)).loss, wanted, atol=1e-5, rtol=1e-4)
+    model = peft.apply(objective.model, "lora", target_modules=["projection"], rank=2)
+    first = MAE(model, objective.processor, objective.modality, objective.config).eval()
+    for name, parameter in first.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter)
+    batch = batch_of(first, training=False)
+    wanted = first.model(pixel_values=batch["pixel_values"], noise=batch["noise"]).loss
+    torch.testing.assert_close(first(**batch).loss, wanted, atol=1e-5, rtol=1e-4)
+
+
+def test_short_attention_is_plain_where_that_is_faster(tiny_checkpoint, tmp_path, monkeypatch):
+    image = Image()
+    fused, _ = image.load_model(str(tiny_checkpoint("vit_mae")), "ViTMAEForPreTraining")
+    plain, _ = image.load_model(str(tiny_checkpoint("vit_mae")), "ViTMAEForPreTraining")
+    monkeypatch.setattr(processes, "on_cpu", lambda: True)
+    monkeypatch.setattr(processes, "bf16_is_fast", lambda: False)
+    assert image.prepare_model(plain, None).config._attn_implementation == "sdpa"
+    monkeypatch.setattr(processes, "bf16_is_fast", lambda: True)
+    image.prepare_model(plain, None)
+    kinds = {module.config._attn_implementation for module in plain.modules() if hasattr(module, "config")}
+    assert kinds == {"eager"}, "in the decoder too"
+    inputs = {"pixel_values": torch.randn(2, 3, 32, 32), "noise": torch.rand(2, 16)}
+    torch.testing.assert_close(plain(**inputs).logits, fused(**inputs).logits, atol=1e-5, rtol=1e-4)
+    plain.save_pretrained(tmp_path)
+    assert "eager" not in (tmp_path / "config.json").read_text()
+    large, _ = image.load_model(str(tiny_checkpoint("vit")))
+    large.config.image_size = 8 * 17
+    assert image.prepare_model(large, None).config._attn_implementation == "sdpa", "many tokens: memory"
 
 
 def test_simmim_hides_the_same_share_and_looks_at_hidden_pixels_only(tiny_checkpoint):

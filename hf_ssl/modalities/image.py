@@ -24,6 +24,7 @@ from hf_ssl.modalities._image_files import (
     Reading,
     Unreadable,
     as_reference,
+    dimensions,
     identity,
     look,
     read_tar,
@@ -204,6 +205,11 @@ class Image(Modality):
 
         return load_fitted(model_id, auto_class, self.config.channels, self.config.image_size, **options)
 
+    def prepare_model(self, model: Any, processor: Any, *, from_config: bool = False) -> Any:
+        from hf_ssl.modalities._image_models import plain_attention
+
+        return plain_attention(model)
+
     def load_processor(self, model_id: str, revision: str | None = None) -> Any:
         """The checkpoint's processor, with `image_size` and `channels` written into it, so that they travel."""
         from hf_ssl.modalities._image_models import fit_processor
@@ -287,8 +293,7 @@ class Image(Modality):
         """Pictures decoded once, uint8, an eighth larger than the model's input, which random crops are cut from."""
         shape = self.shape(processor)
         side = min(shape.height, shape.width)
-        seen = [self._look(value) for value in values[:256]]
-        largest = max((min(glance.width, glance.height) for glance in seen), default=side)
+        largest = max((min(dimensions(value, self.reading)) for value in values[:256]), default=side)
         working = side if largest <= side else round(side * 1.125)
         return geo.store(values, self.reading, shape, self.channels(processor), working)
 
