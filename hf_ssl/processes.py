@@ -34,23 +34,6 @@ def forced_to_cpu() -> bool:
     return os.environ.get("ACCELERATE_USE_CPU", "false").lower() in ("1", "true", "yes")
 
 
-def on_cpu() -> bool:
-    """Whether models are trained on the processor: there is no accelerator, or it is to be left alone."""
-    import torch
-
-    return forced_to_cpu() or not (torch.cuda.is_available() or torch.backends.mps.is_available())
-
-
-def bf16_is_fast() -> bool:
-    """Whether this machine multiplies bfloat16 matrices in hardware."""
-    import torch
-
-    if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(torch.cpu, probe)() for probe in probes if hasattr(torch.cpu, probe))
-
-
 def share(value: Any) -> Any:
     """The first process's value, in every process. All of them must call it."""
     if world() == 1:

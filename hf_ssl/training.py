@@ -23,7 +23,6 @@ from transformers.trainer_utils import IntervalStrategy, SaveStrategy, get_last_
 from hf_ssl import processes
 from hf_ssl.callbacks import Bar, EpochCallback, HoldBackbone, Measure, MonitorCallback, Watch, interruptible
 from hf_ssl.errors import ConfigError, TrainingError
-from hf_ssl.processes import bf16_is_fast
 from hf_ssl.run import say
 from hf_ssl.trainable import Trainable
 
@@ -100,6 +99,14 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
+def bf16_is_fast() -> bool:
+    """Whether this machine multiplies bfloat16 matrices in hardware."""
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, probe)() for probe in probes if hasattr(torch.cpu, probe))
+
+
 def arguments(folder: Path, *, seed: int, defaults: dict[str, Any], overrides: dict[str, Any]) -> TrainingArguments:
     """`TrainingArguments` from, in rising order of precedence: this library's, the objective's or task's, the user's.
 
@@ -111,7 +118,7 @@ def arguments(folder: Path, *, seed: int, defaults: dict[str, Any], overrides: d
         "logging_nan_inf_filter": False, "save_total_limit": 2, "logging_steps": 10, "logging_first_step": True,
         "disable_tqdm": not sys.stderr.isatty(), "dataloader_drop_last": False,
     }  # fmt: skip
-    if processes.on_cpu():
+    if processes.forced_to_cpu() or not (torch.cuda.is_available() or torch.backends.mps.is_available()):
         mine["use_cpu"] = True
     chosen = {**mine, **defaults, **overrides}
     if not {"bf16", "fp16"} & {**defaults, **overrides}.keys() and bf16_is_fast():

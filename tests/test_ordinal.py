@@ -107,7 +107,7 @@ def test_grades_through_the_stages(tmp_path):
     rows = [{"text": f"{words[str(n % 3)]} {n}", "label": str(n % 3)} for n in range(60)]
     for split, part in {"train": rows[:42], "test": rows[42:]}.items():
         datasets.Dataset.from_list(part).to_csv(tmp_path / f"{split}.csv")
-    start = tiny.write_checkpoint("bert", tmp_path / "start")
+    start = tiny.write_checkpoint("bert", tmp_path / "start", initializer_range=0.2)
     recipe = {
         "data": str(tmp_path), "model": str(start), "output": str(tmp_path / "run"), "task": "ordinal", "label_kind": "class",
         "near_duplicates": False, "validation_fraction": 0.0,

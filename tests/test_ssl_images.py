@@ -18,7 +18,7 @@ pytest.importorskip("PIL.Image")
 import ranks  # noqa: E402
 from contract_image import Kind, pictures  # noqa: E402
 
-from hf_ssl import losses, peft, processes  # noqa: E402
+from hf_ssl import losses, peft  # noqa: E402
 from hf_ssl.callbacks import Watch  # noqa: E402
 from hf_ssl.errors import ConfigError, TrainingError  # noqa: E402
 from hf_ssl.evaluation.monitor import Monitor, mean_loss  # noqa: E402
@@ -290,24 +290,12 @@ def test_masked_autoencoder_on_another_size_and_with_an_adapter_on_the_first_lay
     torch.testing.assert_close(first(**batch).loss, wanted, atol=1e-5, rtol=1e-4)
 
 
-def test_short_attention_is_plain_where_that_is_faster(tiny_checkpoint, tmp_path, monkeypatch):
-    image = Image()
-    fused, _ = image.load_model(str(tiny_checkpoint("vit_mae")), "ViTMAEForPreTraining")
-    plain, _ = image.load_model(str(tiny_checkpoint("vit_mae")), "ViTMAEForPreTraining")
-    monkeypatch.setattr(processes, "on_cpu", lambda: True)
-    monkeypatch.setattr(processes, "bf16_is_fast", lambda: False)
-    assert image.prepare_model(plain, None).config._attn_implementation == "sdpa"
-    monkeypatch.setattr(processes, "bf16_is_fast", lambda: True)
-    image.prepare_model(plain, None)
-    kinds = {module.config._attn_implementation for module in plain.modules() if hasattr(module, "config")}
-    assert kinds == {"eager"}, "in the decoder too"
-    inputs = {"pixel_values": torch.randn(2, 3, 32, 32), "noise": torch.rand(2, 16)}
-    torch.testing.assert_close(plain(**inputs).logits, fused(**inputs).logits, atol=1e-5, rtol=1e-4)
-    plain.save_pretrained(tmp_path)
-    assert "eager" not in (tmp_path / "config.json").read_text()
-    large, _ = image.load_model(str(tiny_checkpoint("vit")))
-    large.config.image_size = 8 * 17
-    assert image.prepare_model(large, None).config._attn_implementation == "sdpa", "many tokens: memory"
+def test_the_decoder_attends_as_the_encoder_does(tiny_checkpoint, tmp_path):
+    model, _ = Image().load_model(str(tiny_checkpoint("vit_mae")), "ViTMAEForPreTraining")
+    kinds = {module.config._attn_implementation for module in model.modules() if hasattr(module, "config")}
+    assert kinds == {model.config._attn_implementation}
+    model.save_pretrained(tmp_path)
+    assert "attn" not in (tmp_path / "config.json").read_text()
 
 
 def test_simmim_hides_the_same_share_and_looks_at_hidden_pixels_only(tiny_checkpoint):

@@ -7,7 +7,7 @@ import pytest
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
-from hf_ssl.tasks.classification import fit_head, softmax
+from hf_ssl.tasks._heads import fit_head, softmax
 
 
 @pytest.mark.parametrize("classes", [2, 10])

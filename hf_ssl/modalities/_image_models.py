@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from hf_ssl import models, processes
+from hf_ssl import models
 from hf_ssl.checkpoint import Tensors, find_weights
 from hf_ssl.errors import CheckpointError, ConfigError
 
@@ -233,29 +233,6 @@ def _whole_picture(base: nn.Module) -> Iterator[None]:
         yield
     finally:
         config.mask_ratio = before
-
-
-SHORT = 256  # tokens
-
-
-def plain_attention(model: Any) -> Any:
-    """On a processor with bfloat16, attention over few tokens without the fused kernel, whose backward pass is slow there.
-
-    One layer forward and backward, bfloat16, one thread of an AMD EPYC, torch 2.14, batch 64 of 3 heads: 12.8 against 2.2 ms
-    with 10 tokens (what a masked autoencoder sees of 96 pixels), 31 against 6 ms with 37; 16 of 12 heads with 197 tokens: 151
-    against 88 ms. The configuration that is saved does not change.
-    """
-    if not (processes.on_cpu() and processes.bf16_is_fast()):
-        return model
-    config = model.config
-    side, patch = getattr(config, "image_size", None), getattr(config, "patch_size", None)
-    short = isinstance(side, int) and isinstance(patch, int) and (side // patch) ** 2 <= SHORT
-    if short and getattr(config, "_attn_implementation", None) == "sdpa":
-        model.set_attn_implementation("eager")
-        for module in model.modules():  # a decoder has a copy of the configuration
-            if hasattr(module, "config"):
-                module.config._attn_implementation = "eager"
-    return model
 
 
 _SPECIAL_TOKENS = ("cls_token", "register_tokens", "distillation_token", "reg_token", "dist_token")

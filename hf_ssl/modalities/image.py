@@ -205,11 +205,6 @@ class Image(Modality):
 
         return load_fitted(model_id, auto_class, self.config.channels, self.config.image_size, **options)
 
-    def prepare_model(self, model: Any, processor: Any, *, from_config: bool = False) -> Any:
-        from hf_ssl.modalities._image_models import plain_attention
-
-        return plain_attention(model)
-
     def load_processor(self, model_id: str, revision: str | None = None) -> Any:
         """The checkpoint's processor, with `image_size` and `channels` written into it, so that they travel."""
         from hf_ssl.modalities._image_models import fit_processor

@@ -14,7 +14,8 @@ from torch.nn import functional
 
 from hf_ssl.errors import ConfigError, DataError
 from hf_ssl.evaluation import metrics
-from hf_ssl.tasks.base import Task, TaskModule, TaskRows, set_head, softmax
+from hf_ssl.tasks._heads import set_head, softmax
+from hf_ssl.tasks.base import Task, TaskModule, TaskRows
 
 if TYPE_CHECKING:
     import datasets

@@ -11,7 +11,8 @@ import torch
 
 from hf_ssl.errors import DataError, nearest
 from hf_ssl.evaluation import metrics
-from hf_ssl.tasks.base import Task, TaskModule, TaskRows, set_head, softmax
+from hf_ssl.tasks._heads import set_head, softmax
+from hf_ssl.tasks.base import Task, TaskModule, TaskRows
 
 if TYPE_CHECKING:
     import datasets
