@@ -66,6 +66,21 @@ def test_other_sizes_interpolate_positions(tiny_checkpoint):
     assert image.patch_features(model, {"pixel_values": torch.randn(2, 3, 24, 40)}).shape[-2:] == (3, 5)
 
 
+@pytest.mark.parametrize(("arch", "side", "cells"), [("vit", 48, 9), ("vit", 16, 4), ("resnet", 48, 9)])
+def test_grid_pooling_keeps_the_place(tiny_checkpoint, arch, side, cells):
+    image = Image()
+    model, _ = image.load_model(str(tiny_checkpoint(arch)))
+    batch = {"pixel_values": torch.randn(2, 3, side, side)}
+    with torch.inference_mode():
+        grid = image.patch_features(model, batch)
+        pooled = image.features(model, batch, "grid").unflatten(1, (grid.shape[1], -1))
+    assert pooled.shape == (2, grid.shape[1], cells)
+    step = grid.shape[2] // round(cells**0.5)
+    assert grid.shape[2] % step == 0
+    torch.testing.assert_close(pooled[..., 0], grid[..., :step, :step].mean((2, 3)), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(pooled.mean(2), image.features(model, batch, "mean"), atol=1e-5, rtol=1e-4)
+
+
 def test_masked_autoencoder_sees_the_whole_picture_in_order(tiny_checkpoint):
     image = Image()
     model, _ = image.load_model(str(tiny_checkpoint("vit_mae")))

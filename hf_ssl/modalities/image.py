@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 
     from hf_ssl.models import LoadReport
 
-POOLINGS = ("mean", "cls", "max", "native")
+POOLINGS = ("mean", "cls", "max", "native", "grid")
+GRID = 3  # cells a side of `grid` pooling
 PATH_COLUMNS = (
     "image",
     "img",
@@ -248,6 +249,14 @@ class Image(Modality):
         )
 
     def features(self, backbone: nn.Module, batch: dict[str, torch.Tensor], pooling: str) -> torch.Tensor:
+        """One vector per picture.
+
+        `mean` and `max` of the backbone's map; `cls`, its first token; `native`, what the network itself gives; `grid`,
+        the means of at most 3 x 3 cells of the map one after the other, for pictures that are aligned (products, faces,
+        scans), where it matters at which place something is.
+        """
+        from torch.nn import functional
+
         from hf_ssl.modalities._image_models import run, special_tokens
 
         tokens, grid, own = run(backbone, batch["pixel_values"], special_tokens(backbone))
@@ -257,6 +266,9 @@ class Image(Modality):
             return tokens[:, 0]
         if pooling == "max":
             return grid.flatten(2).amax(dim=2)
+        if pooling == "grid":
+            cells = (min(GRID, grid.shape[2]), min(GRID, grid.shape[3]))
+            return functional.adaptive_avg_pool2d(grid, cells).flatten(1)
         if pooling in POOLINGS:
             return grid.flatten(2).mean(dim=2)
         raise ConfigError(

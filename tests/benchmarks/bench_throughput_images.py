@@ -2,10 +2,11 @@
 
     python tests/benchmarks/bench_throughput_images.py [--pictures 512] [--epochs 3] [--rounds 2] [--peer PYTHON]
 
-Same JPEG files (drawings of Open Clip Art on white, 400 pixels: ImageNet's pictures have 400 x 350 on average), same backbone
-(timm resnet18 for SimCLR, for MAE a ViT-Tiny/16 with a decoder of one layer), size, batch and precision. What is timed is one whole call: reading and checking the files, training, measuring,
-saving. `--peer` is the python of an environment that has lightly-train; without it that row is left out. The plain
-`Trainer` loop decodes, crops and normalises each picture in its dataset, as transformers' run_mae.py does.
+Same JPEG files (drawings of Open Clip Art on white, 400 pixels: ImageNet's pictures have 400 x 350 on average), same
+backbone (timm resnet18 for SimCLR; for MAE a ViT-Tiny/16 with a decoder of one layer), size, batch and precision. What is
+timed is one whole call: reading and checking the files, training, measuring, saving. `--peer` is the python of an
+environment that has lightly-train; without it that row is left out. The plain `Trainer` loop decodes, crops and normalises
+each picture in its dataset, as transformers' run_mae.py does.
 """
 
 from __future__ import annotations
