@@ -72,6 +72,8 @@ def pretrain(**options: Any) -> StageResult:
         rows = objective.rows(pool, seed=config.seed, training=True)
         held_rows = objective.rows(held, seed=config.seed, training=False)
         defaults = {**objective.training_defaults, "save_strategy": "steps", "save_steps": 0.2}
+        if isinstance(rows, ViewRows):
+            defaults["dataloader_num_workers"] = processes.loader_workers()
         if config.peft != "full":
             defaults["learning_rate"] = peft.learning_rate(config.peft)
         args = arguments(folder, seed=config.seed, defaults=defaults, overrides=opening.resolved.training)

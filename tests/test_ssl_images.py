@@ -18,7 +18,7 @@ pytest.importorskip("PIL.Image")
 import ranks  # noqa: E402
 from contract_image import Kind, pictures  # noqa: E402
 
-from hf_ssl import losses, peft  # noqa: E402
+from hf_ssl import losses, peft, processes  # noqa: E402
 from hf_ssl.callbacks import Watch  # noqa: E402
 from hf_ssl.errors import ConfigError, TrainingError  # noqa: E402
 from hf_ssl.evaluation.monitor import Monitor, mean_loss  # noqa: E402
@@ -352,6 +352,35 @@ def test_resumed_run_equals_the_uninterrupted_one(tiny_checkpoint, tmp_path, cls
     resumed = run("b", resume=True)
     assert whole.keys() == resumed.keys()
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_views_made_by_other_processes_are_the_same(tiny_checkpoint, tmp_path):
+    """Two epochs: the workers of the second must know that it is the second."""
+    states = []
+    for workers in (0, 2):
+        objective = make(SimCLR, tiny_checkpoint("vit"), projector_hidden=32, projector_out=8)
+        rows = objective.rows(KIND.unlabelled(), seed=0, training=True)
+        given = {"per_device_train_batch_size": 8, "max_steps": 4, "learning_rate": 1e-3, "save_strategy": "no"}
+        given |= {"dataloader_num_workers": workers, "report_to": "none"}
+        args = arguments(tmp_path, seed=0, defaults=objective.training_defaults, overrides=given)
+        train(objective, rows, args, tmp_path)
+        states.append(objective.state_dict())
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_workers_prepare_views_where_an_accelerator_waits_for_them(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert processes.loader_workers() == 0, "the cores are needed for training"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(os, "cpu_count", lambda: 16)
+    assert processes.loader_workers() == 8
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    assert processes.loader_workers() == 3
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    assert processes.loader_workers() == 0
+    monkeypatch.delenv("ACCELERATE_USE_CPU")
+    monkeypatch.setattr("multiprocessing.get_start_method", lambda allow_none=False: "spawn")
+    assert processes.loader_workers() == 0
 
 
 class _SimSiamWithoutStop(SimCLR):
