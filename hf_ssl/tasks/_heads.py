@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from torch import nn
 
+from hf_ssl.anatomy import in_backbone, unwrapped
 from hf_ssl.tasks.base import TaskModule, TaskRows, head_inputs, last_linear
 
 
 def set_head(module: TaskModule, rows: TaskRows, classes: int) -> str | None:
-    """Start the last linear layer from logistic regression on frozen features; None where it has no such layer."""
+    """Start the last linear layer from logistic regression on frozen features.
+
+    Returns:
+        What was done; None where there is no such layer, or two whose answers are averaged (a distilled DeiT).
+    """
     layer = last_linear(module.model)
     if layer is None or layer.bias is None or layer.out_features != classes:
+        return None
+    inside = in_backbone(unwrapped(module.model))
+    named = unwrapped(module.model).named_modules()
+    heads = [m for name, m in named if isinstance(m, nn.Linear) and m.out_features == classes and not inside(name)]
+    if len(heads) > 1:
         return None
     inputs, labels = head_inputs(module, rows)
     weight, bias, note = fit_head(inputs, labels, classes)
