@@ -20,6 +20,7 @@ from transformers import PreTrainedModel
 _SECOND_STACK_SHARE = 0.25
 _EMBEDDING_WORDS = ("embed", "relative_attention", "rel_pos", "cls_token", "mask_token", "patch")
 # `self.dense.weight.dtype` looks at a weight without computing with it.
+_CALL = re.compile(r"self\.(\w+)\(")
 _WEIGHT_READ = re.compile(r"self\.(\w+)\.(?:weight|bias)\b(?!\.(?:dtype|device|shape|size|ndim|numel|is_))")
 
 
@@ -164,19 +165,46 @@ def read_functionally(model: nn.Module) -> set[str]:
     """Linear layers that are never called, because their owner computes with `self.layer.weight` itself.
 
     An adapter on such a layer does nothing and gets no gradient: WavLM hands the weights of its four attention
-    projections to `F.multi_head_attention_forward`. Found in the source of the owning class.
+    projections to `F.multi_head_attention_forward`. Found in the source of the owning class; where that may do either
+    (timm's attention with and without biases of its own), by running the model once.
     """
-    found = set()
+    found: set[str] = set()
+    doubtful: set[str] = set()
     for name, module in model.named_modules():
         kind: Any = type(module)
         for child_name, child in module.named_children():
-            if is_linear(child) and child_name in _weights_read_by(kind):
-                found.add(f"{name}.{child_name}".strip("."))
-    return found
+            if is_linear(child) and child_name in _matching_attributes(kind, _WEIGHT_READ):
+                full = f"{name}.{child_name}".strip(".")
+                (doubtful if child_name in _matching_attributes(kind, _CALL) else found).add(full)
+    return found | (doubtful - _called(model, doubtful))
+
+
+def _called(model: nn.Module, names: set[str]) -> set[str]:
+    """Which of these modules a forward pass calls; none where no batch can be made for the model."""
+    called: set[str] = set()
+
+    def watch(name: str) -> Callable[..., None]:
+        return lambda *_: called.add(name)
+
+    if not names:
+        return called
+    handles = [model.get_submodule(name).register_forward_pre_hook(watch(name)) for name in names]
+    was_training, device = model.training, next(model.parameters()).device
+    try:
+        model.eval()
+        batch = {key: value.to(device) for key, value in example_inputs(model, batch_size=1).items()}
+        outputs(model, batch)
+    except (KeyError, AttributeError):
+        return set()
+    finally:
+        model.train(was_training)
+        for handle in handles:
+            handle.remove()
+    return called
 
 
 @functools.cache
-def _weights_read_by(kind: type) -> set[str]:
+def _matching_attributes(kind: type, pattern: re.Pattern[str]) -> set[str]:
     attributes: set[str] = set()
     for owner in kind.__mro__:
         if owner is nn.Module or owner is object or owner is PreTrainedModel:
@@ -185,7 +213,7 @@ def _weights_read_by(kind: type) -> set[str]:
             source = inspect.getsource(owner)
         except (OSError, TypeError):
             continue  # a class typed into a notebook has no source file
-        attributes.update(match.group(1) for match in _WEIGHT_READ.finditer(source))
+        attributes.update(match.group(1) for match in pattern.finditer(source))
     return attributes
 
 

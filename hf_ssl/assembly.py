@@ -239,16 +239,16 @@ def continuation(
     New rows of the embedding warm up with the head, while the old ones stand still.
     """
     new = frozenset(missing)
-    layers = layer_index(objective.model)
+    layers, top = layer_index(objective.model), num_layers(objective.model)
     depth: dict[str, int | None] = {}
     for name, parameter in objective.named_parameters():
         if parameter.requires_grad:
             inner = name.removeprefix("model.")
-            depth[name] = None if objective.is_head(name, new) else layers.get(inner, num_layers(objective.model))
+            depth[name] = None if objective.is_head(name, new) else layers.get(inner, top)
     rows = new_rows(objective.model, added.ids) if added is not None else {}
     has_head = bool(rows) or any(layer is None for layer in depth.values())
     return Schedule(
-        depth=depth, layers=num_layers(objective.model), head_warmup=config.head_warmup if has_head else 0.0, ramp=config.ramp,
+        depth=depth, layers=top, head_warmup=config.head_warmup if has_head else 0.0, ramp=config.ramp,
         decay=config.decay, layer_decay=config.layer_decay, head_learning_rate=max(5e-4, learning_rate),
         rows={f"model.{name}": ids for name, ids in rows.items()},
     )  # fmt: skip

@@ -154,6 +154,10 @@ def _attend_in_float32(model: PreTrainedModel) -> None:
     transformers.AttentionMaskInterface.register(FLOAT32_ATTENTION, sdpa_mask)
     with quiet():  # a family that cannot change it says so, and keeps its own
         model.set_attn_implementation(FLOAT32_ATTENTION)
+    chosen = model.config._attn_implementation
+    for module in model.modules():  # the decoder of a masked autoencoder has a copy of the configuration
+        if getattr(getattr(module, "config", None), "_attn_implementation", None) == "sdpa":
+            module.config._attn_implementation = chosen  # type: ignore[union-attr]
 
 
 def _float32_attention(

@@ -34,6 +34,22 @@ def forced_to_cpu() -> bool:
     return os.environ.get("ACCELERATE_USE_CPU", "false").lower() in ("1", "true", "yes")
 
 
+def loader_workers() -> int:
+    """Processes that prepare batches beside this one: none where the processor itself trains, and needs its cores.
+
+    Only where processes are forked: elsewhere each would get a copy of all pictures through a pipe.
+    """
+    import multiprocessing
+
+    import torch
+
+    cores = (os.cpu_count() or 1) // world()
+    method = multiprocessing.get_start_method(allow_none=True) or multiprocessing.get_all_start_methods()[0]
+    if forced_to_cpu() or not torch.cuda.is_available() or method != "fork":
+        return 0
+    return max(0, min(8, cores - 1))
+
+
 def share(value: Any) -> Any:
     """The first process's value, in every process. All of them must call it."""
     if world() == 1:

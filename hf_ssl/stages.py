@@ -72,6 +72,8 @@ def pretrain(**options: Any) -> StageResult:
         rows = objective.rows(pool, seed=config.seed, training=True)
         held_rows = objective.rows(held, seed=config.seed, training=False)
         defaults = {**objective.training_defaults, "save_strategy": "steps", "save_steps": 0.2}
+        if isinstance(rows, ViewRows):
+            defaults["dataloader_num_workers"] = processes.loader_workers()
         if config.peft != "full":
             defaults["learning_rate"] = peft.learning_rate(config.peft)
         args = arguments(folder, seed=config.seed, defaults=defaults, overrides=opening.resolved.training)
@@ -234,19 +236,30 @@ def _monitor(
     def two_views() -> tuple[np.ndarray, np.ndarray]:
         return view_pairs(objective, held_rows, pooling, config.monitor_examples, args.bf16)
 
-    labelled, targets = None, None
-    if data.label_kind == "class" and "train" in data:
-        labelled, targets = data["train"][modality.column][:2000], np.asarray(data["train"]["label"])[:2000]
-        if np.bincount(targets)[np.bincount(targets) > 0].min() < 2:
-            labelled, targets = None, None
-            say("  no probe along the way: a class has a single label")
+    labelled, targets, problem_type = _probed(data, modality)
     return Monitor(
         objective, folder, embed=lambda: features(sample),
         evaluate=lambda: mean_loss(objective, held_rows, args.per_device_train_batch_size, args.bf16),
         embed_labelled=(lambda: features(labelled)) if labelled is not None else None, targets=targets,
+        problem_type=problem_type,
         embed_views=two_views if isinstance(held_rows, ViewRows) else None,
         points=config.monitor_points, keep=config.keep, patience=config.patience, seed=config.seed, resume=config.resume,
     )  # fmt: skip
+
+
+def _probed(data: Any, modality: Any) -> tuple[Any, np.ndarray | None, str]:
+    """What the probes along the way are fitted on: at most 2,000 labelled training examples and their targets."""
+    kinds = {"class": "single_label_classification", "multilabel": "multi_label_classification"}
+    problem_type = kinds.get(str(data.label_kind), "regression")
+    if data.label_kind not in (*kinds, "regression") or "train" not in data:
+        return None, None, problem_type
+    train = data["train"].select(range(min(2000, len(data["train"]))))
+    targets = np.asarray(train["label"])
+    counts = np.bincount(targets) if data.label_kind == "class" else np.array([len(targets) // 2])
+    if counts[counts > 0].min(initial=len(targets)) < 2:
+        say("  no probe along the way: a class has a single label, or there are fewer than four labelled examples")
+        return None, None, problem_type
+    return train[modality.column], targets, problem_type
 
 
 def _numbers(metrics: dict[str, float]) -> str:

@@ -256,6 +256,13 @@ class _Trainer(Trainer):
         return self.lr_scheduler
 
 
+# Positions, layer scales and the tokens that stand before patches, as transformers and timm call them.
+_NOT_DECAYED = (
+    "position", "pos_embed", "layer_scale", "cls_token", "mask_token", "register_tokens", "distillation_token",
+    "reg_token", "dist_token",
+)  # fmt: skip
+
+
 def parameter_groups(module: nn.Module, schedule: Schedule, args: TrainingArguments) -> list[dict[str, Any]]:
     """Trainable parameters grouped by layer, head or not, and weight decay or not (none on vectors and embeddings of positions)."""
     groups: dict[tuple[int | None, bool, bool], dict[str, Any]] = {}
@@ -263,9 +270,7 @@ def parameter_groups(module: nn.Module, schedule: Schedule, args: TrainingArgume
         if not parameter.requires_grad:
             continue
         layer = schedule.depth.get(name, schedule.layers)
-        decayed = parameter.ndim > 1 and not any(
-            word in name for word in ("position", "cls_token", "mask_token", "layer_scale")
-        )
+        decayed = parameter.ndim > 1 and not any(word in name for word in _NOT_DECAYED)
         table = name in schedule.rows  # its decay would move the old rows while they should stand still
         decayed = decayed and not table
         key = (layer, decayed, table)

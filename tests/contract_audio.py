@@ -23,6 +23,7 @@ class Kind:
     fixed: dict[str, dict[str, Any]] = {
         "objectives/hubert-units": {"clusters": 6},
         "objectives/wav2vec2": {"negatives": 10},
+        "tasks/ordinal": {"order": ["a", "b", "c"]},
     }
     # A key bias shifts all scores of a softmax alike; objectives that mask nothing do not use the mask vector
     # (that those that mask do train it is tested in test_audio_objectives.py).

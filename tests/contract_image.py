@@ -51,6 +51,7 @@ class Kind:
         "objectives/mae": {"norm_pixels": False},
         "objectives/distill": {"teacher": str(_teacher()), "patches": 0.5},
         "objectives/dino": {"prototypes": 32, "head_hidden": 48, "head_out": 16, "freeze_last": 0.0},
+        "tasks/ordinal": {"order": ["a", "b", "c"]},
     }
     # The pooler of a ViT is not used by token pooling; a key bias shifts all scores of a softmax alike; a bias in
     # front of a batch normalisation is taken away again.

@@ -26,6 +26,7 @@ class Kind:
         "objectives/simcse": {"view": "crop"},
         "objectives/tsdae": {"predicted": 1.0},
         "objectives/mlm": {"max_length": 32},
+        "tasks/ordinal": {"order": ["a", "b", "c"]},
     }
     # Zero by construction: the pooler of a bare AutoModel is not used by token pooling; a key bias shifts all scores
     # of a softmax alike.

@@ -36,7 +36,10 @@ class Kind:
     modality = TimeSeries(TimeSeries.Config(horizon=16))
     values = waves(16)
     compares_within_batch = frozenset({"objectives/ts-contrastive"})
-    fixed: dict[str, dict[str, Any]] = {"objectives/forecast": {"shorten": 0.3}}
+    fixed: dict[str, dict[str, Any]] = {
+        "objectives/forecast": {"shorten": 0.3},
+        "tasks/ordinal": {"order": ["a", "b", "c"]},
+    }
     # A key bias shifts all scores of a softmax alike; a bias in front of a batch norm is taken off again.
     without_gradient = ("k_proj.bias", "position_enc")
 

@@ -9,7 +9,9 @@ import tiny
 
 HEADS = (
     dict.fromkeys(tiny.TEXT, "AutoModelForSequenceClassification")
-    | dict.fromkeys(tiny.IMAGE, "AutoModelForImageClassification")
+    | dict.fromkeys(
+        [arch for arch in tiny.IMAGE if arch not in tiny.WITHOUT_CLASSIFIER], "AutoModelForImageClassification"
+    )
     | dict.fromkeys(tiny.AUDIO, "AutoModelForAudioClassification")
     | {"patchtst": "PatchTSTForClassification"}
 )

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from transformers import TrainingArguments
 
 pytest.importorskip("PIL.Image")
 
@@ -19,6 +20,7 @@ from hf_ssl.errors import CheckpointError, MissingExtraError  # noqa: E402
 from hf_ssl.modalities import _image_models as image_models  # noqa: E402
 from hf_ssl.modalities._image_files import as_reference  # noqa: E402
 from hf_ssl.modalities.image import Image  # noqa: E402
+from hf_ssl.training import Schedule, parameter_groups  # noqa: E402
 
 VALUES = [as_reference(picture) for picture in pictures(6)]
 
@@ -50,23 +52,33 @@ def test_features_of_every_family(tiny_checkpoint, arch):
 
 def test_special_tokens_are_no_patches(tiny_checkpoint):
     image = Image()
-    registers = tiny.write_checkpoint  # a family with register tokens is made on the spot below
-    assert registers is not None
-    config = transformers.Dinov2WithRegistersConfig(
-        hidden_size=32, num_hidden_layers=1, num_attention_heads=4, image_size=32, patch_size=8, num_register_tokens=4
-    )
-    model = transformers.Dinov2WithRegistersModel(config).eval()
-    assert image_models.special_tokens(model) == 5
-    assert image.patch_features(model, {"pixel_values": torch.randn(2, 3, 32, 32)}).shape[-2:] == (4, 4)
-    vit, _ = image.load_model(str(tiny_checkpoint("vit")))
-    swin, _ = image.load_model(str(tiny_checkpoint("swin")))
-    assert image_models.special_tokens(vit) == 1 and image_models.special_tokens(swin) == 0
+    counts = {"vit": 1, "deit": 2, "dinov2": 1, "dinov2_with_registers": 3, "dinov3_vit": 3, "swin": 0}
+    for arch, count in counts.items():
+        model, _ = image.load_model(str(tiny_checkpoint(arch)))
+        assert image_models.special_tokens(model) == count
+        side = image.patch_features(model, {"pixel_values": torch.randn(2, 3, 32, 32)}).shape[-1]
+        assert side == 4, arch
 
 
 def test_other_sizes_interpolate_positions(tiny_checkpoint):
     image = Image()
     model, _ = image.load_model(str(tiny_checkpoint("vit")))
     assert image.patch_features(model, {"pixel_values": torch.randn(2, 3, 24, 40)}).shape[-2:] == (3, 5)
+
+
+@pytest.mark.parametrize(("arch", "side", "cells"), [("vit", 48, 9), ("vit", 16, 4), ("resnet", 48, 9)])
+def test_grid_pooling_keeps_the_place(tiny_checkpoint, arch, side, cells):
+    image = Image()
+    model, _ = image.load_model(str(tiny_checkpoint(arch)))
+    batch = {"pixel_values": torch.randn(2, 3, side, side)}
+    with torch.inference_mode():
+        grid = image.patch_features(model, batch)
+        pooled = image.features(model, batch, "grid").unflatten(1, (grid.shape[1], -1))
+    assert pooled.shape == (2, grid.shape[1], cells)
+    step = grid.shape[2] // round(cells**0.5)
+    assert grid.shape[2] % step == 0
+    torch.testing.assert_close(pooled[..., 0], grid[..., :step, :step].mean((2, 3)), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(pooled.mean(2), image.features(model, batch, "mean"), atol=1e-5, rtol=1e-4)
 
 
 def test_masked_autoencoder_sees_the_whole_picture_in_order(tiny_checkpoint):
@@ -145,7 +157,16 @@ def test_size_and_channels_travel_with_the_processor(tiny_checkpoint, tmp_path):
     assert saved["size"] == {"height": 48, "width": 48} and len(saved["image_mean"]) == 2
 
 
-@pytest.mark.parametrize("arch", ["vit", "dinov2", "resnet", "convnext", "swin"])
+@pytest.mark.parametrize("arch", ["deit", "dinov2_with_registers", "dinov3_vit"])
+def test_no_decay_on_tokens_positions_and_layer_scale(tiny_checkpoint, arch):
+    model, _ = Image().load_model(str(tiny_checkpoint(arch)))
+    groups = parameter_groups(model, Schedule(), TrainingArguments("unused", weight_decay=0.1, use_cpu=True))
+    decayed = {id(p) for group in groups if group["weight_decay"] for p in group["params"]}
+    names = {name for name, p in model.named_parameters() if id(p) in decayed}
+    assert names and not [name for name in names if "token" in name or "position" in name or "layer_scale" in name]
+
+
+@pytest.mark.parametrize("arch", tiny.IMAGE)
 def test_adapters_find_their_layers(tiny_checkpoint, arch):
     model, report = Image().load_model(str(tiny_checkpoint(arch)))
     wrapped = peft.apply(model, "lora", missing=report.missing, rank=4)
@@ -154,10 +175,25 @@ def test_adapters_find_their_layers(tiny_checkpoint, arch):
     assert peft.without_gradient(wrapped) == []
 
 
-def test_fused_attention_of_timm_gets_adapters(tmp_path):
-    folder = timm_folder(tmp_path / "t", "vit_tiny_patch16_224")
-    model, _ = Image().load_model(str(folder))
-    assert any("qkv" in target for target in peft.target_modules(model))
+@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "vit_small_patch16_dinov3", "vit_small_patch16_dinov3_qkvb"])
+def test_fused_attention_of_timm_gets_adapters(tmp_path, name):
+    folder = timm_folder(tmp_path / "t", name, depth=2, img_size=64)
+    model, report = Image().load_model(str(folder))
+    # With biases of their own the network reads the fused weights itself: an adapter there would get no gradient.
+    assert any("qkv" in target for target in peft.target_modules(model)) != name.endswith("qkvb")
+    wrapped = peft.apply(model, "lora", missing=report.missing, rank=4)
+    batch = {"pixel_values": torch.randn(2, 3, 64, 64)}
+    assert Image().patch_features(wrapped, batch).shape[-2:] == (4, 4), "class and register tokens are no patches"
+    Image().features(wrapped, batch, "mean").square().mean().backward()
+    assert peft.without_gradient(wrapped) == []
+
+
+def test_classifier_on_dinov3_comes_from_timm(tiny_checkpoint, tmp_path):
+    with pytest.raises(CheckpointError, match="start from the same weights as timm has them"):
+        Image().load_model(str(tiny_checkpoint("dinov3_vit")), "AutoModelForImageClassification", num_labels=3)
+    folder = timm_folder(tmp_path / "t", "vit_small_patch16_dinov3", depth=2, img_size=64)
+    model, _ = Image().load_model(str(folder), "AutoModelForImageClassification", num_labels=3, expect_new=("*head*",))
+    assert model(torch.randn(1, 3, 64, 64)).logits.shape == (1, 3)
 
 
 def test_released_efficientnet_lite0(tmp_path):

@@ -12,12 +12,14 @@ import transformers
 
 pil = pytest.importorskip("PIL.Image")
 
+import contract_image  # noqa: E402
 from contract_image import pictures  # noqa: E402
 
 import tiny  # noqa: E402
 from hf_ssl import demo_images, stages  # noqa: E402
 from hf_ssl.errors import ConfigError, MissingExtraError  # noqa: E402
-from hf_ssl.tasks.classification import mixed  # noqa: E402
+from hf_ssl.tasks.base import TaskModule, TaskRows, head_inputs  # noqa: E402
+from hf_ssl.tasks.classification import Classification, mixed, other_views  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -147,11 +149,84 @@ def test_segmentation_learns_masks(tmp_path):
         "data": str(tmp_path / "train.csv"), "modality": "image", "model": str(start), "output": str(tmp_path / "run"),
         "label_column": "mask", "finetune": {"peft": "full", "max_steps": 60, "patience": 0, "learning_rate": 3e-3},
         "evaluate": {},
+        "compare": {"adapted": str(tmp_path / "run" / "finetune" / "model"), "budgets": [6], "draws": 2, "max_steps": 2},
     }  # fmt: skip
     results = stages.run_recipe(recipe)
+    table = json.loads((tmp_path / "run" / "compare" / "table.json").read_text())["Fine-tuned"]
+    line = table["lines"][0]
+    assert table["metric"] == "mean_iou" and line["adapted"]["mean"] > 0.6 > line["base"]["mean"]
+    assert line["difference"]["units"] == results["compare"].metrics["test_examples"], "a picture is what is resampled"
+    assert line["others"]["commonest class"]["mean"] < 0.5
     assert results["evaluate"].metrics["pixel_accuracy"] > 0.8 and results["evaluate"].metrics["mean_iou"] > 0.6
     served = transformers.pipeline("image-segmentation", model=str(tmp_path / "run" / "finetune" / "model"))
     assert {item["label"] for item in served(pil.fromarray(pictures(1)[0]))} <= {"class 0", "class 1"}
+
+
+@pytest.fixture
+def classifier(tiny_checkpoint):
+    """A classifier of three classes with the options of the task, and a batch of six pictures."""
+
+    def make(**options):
+        kind = contract_image.Kind()
+        task = Classification(Classification.Config(**options), kind.modality)
+        data = kind.labelled("classification")
+        task.fit_labels(data)
+        folder = str(tiny_checkpoint("vit"))
+        torch.manual_seed(0)
+        model, _ = kind.modality.load_model(folder, task.auto_class, **task.model_options())
+        processor = kind.modality.load_processor(folder)
+        rows = TaskRows(task.encode(processor, data))
+        module = TaskModule(model, task, processor).eval()
+        return module, rows, module.collate([rows[number] for number in range(6)])
+
+    return make
+
+
+@torch.no_grad()
+def test_answers_are_averaged_over_views_only_when_asked_and_only_in_evaluation(classifier):
+    assert Classification.Config().tta == "none"
+    plain, _, batch = classifier()
+    mirrored = {**batch, "pixel_values": batch["pixel_values"].flip(-1)}
+    one, other = (plain(**given).logits.softmax(-1) for given in (batch, mirrored))
+    assert not torch.allclose(one, other, atol=1e-4)
+    module, rows, _ = classifier(tta="flip")
+    torch.testing.assert_close(module(**batch).logits.softmax(-1), (one + other) / 2)
+    torch.testing.assert_close(module(**mirrored).logits, module(**batch).logits)
+    module.train()
+    torch.testing.assert_close(module(**batch).logits, plain(**batch).logits)
+    crops, _, _ = classifier(tta="crops")
+    chances = crops(**batch).logits.softmax(-1)
+    torch.testing.assert_close(chances.sum(-1), torch.ones(6))
+    assert not torch.allclose(chances, module.eval()(**batch).logits.softmax(-1), atol=1e-5)
+    np.testing.assert_allclose(head_inputs(module, rows)[0], head_inputs(plain, rows)[0], atol=1e-6)
+
+
+def test_what_answers_are_averaged_over():
+    pixels = torch.arange(16.0).expand(1, 1, 16, 16).clone()
+    assert len(list(other_views({"pixel_values": pixels}, "flip"))) == 1
+    views = [view["pixel_values"] for view in other_views({"pixel_values": pixels}, "crops")]
+    assert len(views) == 11 and all(view.shape == pixels.shape for view in views)
+    assert views[1][..., 0].mean() < 1 and views[3][..., -1].mean() > 14, "left and right corners"
+    torch.testing.assert_close(views[2], views[1].flip(-1))
+    with pytest.raises(ConfigError, match="pictures"):
+        next(other_views({"input_ids": pixels}, "flip"))
+
+
+@pytest.mark.parametrize("option", ["mixup", "cutmix"])
+def test_loss_of_mixed_pictures_is_mixed(classifier, option):
+    module, _, batch = classifier(**{option: 1.0})
+    module.train()
+    torch.manual_seed(3)
+    output = module(**batch)
+    other, share = module.task._mixture
+    assert 0 < share < 1
+    terms = [
+        torch.nn.functional.cross_entropy(output.logits, labels)
+        for labels in (batch["labels"], batch["labels"][other])
+    ]
+    torch.testing.assert_close(output.loss, share * terms[0] + (1 - share) * terms[1])
+    module.eval()
+    torch.testing.assert_close(module(**batch).logits, classifier()[0](**batch).logits)
 
 
 def test_mixtures_keep_their_share():

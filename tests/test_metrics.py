@@ -216,8 +216,8 @@ def test_leaves_no_files(tmp_path, monkeypatch):
 
 def test_every_name_has_a_formula_and_a_direction():
     formulas = {**ADDITIVE, **SCORES}
-    by_sentence = {"word_accuracy", "word_f1_macro"}  # accuracy and F1 of words, summed by sentence for resampling
-    assert set(METRICS) | by_sentence == set(formulas)
+    summed = {"word_accuracy", "word_f1_macro", "mean_iou"}  # of words and pixels, summed by sentence or picture
+    assert set(METRICS) | summed == set(formulas)
     for name in METRICS:
         made = metric(name)
         assert made.key == name

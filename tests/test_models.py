@@ -64,6 +64,8 @@ def test_every_family_round_trips(arch, tiny_checkpoint):
     _, whole = models.load_model(str(folder), tiny.default_auto_class(arch))
     assert whole.backbone_complete and whole.matched == whole.compared
     assert whole.missing == whole.unexpected == whole.mismatched == []
+    if arch in tiny.WITHOUT_CLASSIFIER:
+        return
     headed, report = models.load_model(str(folder), HEADS[arch])
     assert report.backbone_complete and report.backbone_matched > 10
     new = {name for name in report.missing if "pooler" not in name}

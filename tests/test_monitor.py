@@ -12,11 +12,14 @@ import pytest
 import torch
 
 import tiny
+from hf_ssl.data import DomainData
 from hf_ssl.errors import TrainingError
 from hf_ssl.evaluation.monitor import SAME, Monitor
+from hf_ssl.evaluation.probe_scores import cross_validated_probe
 from hf_ssl.modalities.text import Text
 from hf_ssl.models import load_model, load_processor
 from hf_ssl.objectives.simcse import SimCSE
+from hf_ssl.stages import _probed
 from hf_ssl.training import arguments, train
 
 RNG = np.random.default_rng(0)
@@ -113,6 +116,49 @@ def test_one_bad_measurement_between_good_ones_does_not_stop(simcse, tmp_path):
         targets=TARGETS, points=4, patience=1,
     )  # fmt: skip
     assert _run(module, rows, tmp_path, monitor).steps == 8, "as good as the start is not worse than it"
+
+
+def test_both_probes_are_recorded_at_the_start_and_along_the_way(simcse, tmp_path, capsys):
+    module, rows = simcse()
+    seen = iter([BAD, GOOD, GOOD])
+    monitor = Monitor(
+        module, tmp_path, embed=lambda: GOOD, evaluate=lambda: {"eval_loss": 1.0}, embed_labelled=lambda: next(seen),
+        targets=TARGETS, points=2,
+    )  # fmt: skip
+    _run(module, rows, tmp_path, monitor)
+    start, *later = [
+        json.loads(line) for line in (tmp_path / "monitor.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
+    assert start["step"] == 0 and len(later) == 2
+    for name in ("probe", "knn"):
+        assert start[name] < 0.6 < 0.85 < later[0][name] == later[1][name]
+        assert later[0][f"{name}_standard_error"] > 0
+    assert f"neighbours {start['knn']:.3f}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("kind", "label", "problem_type"),
+    [
+        ("class", [0, 1] * 4, "single_label_classification"),
+        ("multilabel", [[1, 0], [0, 1]] * 4, "multi_label_classification"),
+        ("regression", [0.5, 1.5] * 4, "regression"),
+        ("tags", [["O"]] * 8, None),
+        ("class", [0, 1, 1, 1], None),
+        ("regression", [0.5, 1.0, 2.0], None),
+    ],
+)
+def test_what_the_probes_are_fitted_on(kind, label, problem_type):
+    texts = [f"text {number}" for number in range(len(label))]
+    data = DomainData(
+        {"train": datasets.Dataset.from_dict({"text": texts, "label": label})}, {"label_kind": kind}, "text"
+    )
+    values, targets, found = _probed(data, Text())
+    if problem_type is None:
+        assert values is None and targets is None
+    else:
+        assert list(values) == texts and found == problem_type
+        probe = cross_validated_probe(np.eye(len(texts)), targets, problem_type=found, probe="knn")
+        assert np.isfinite(probe.mean)
 
 
 def test_dropout_views_differ_by_dropout_alone(simcse):

@@ -18,7 +18,7 @@ pytest.importorskip("PIL.Image")
 import ranks  # noqa: E402
 from contract_image import Kind, pictures  # noqa: E402
 
-from hf_ssl import losses, peft  # noqa: E402
+from hf_ssl import losses, peft, processes  # noqa: E402
 from hf_ssl.callbacks import Watch  # noqa: E402
 from hf_ssl.errors import ConfigError, TrainingError  # noqa: E402
 from hf_ssl.evaluation.monitor import Monitor, mean_loss  # noqa: E402
@@ -246,16 +246,56 @@ def test_statistics_of_a_trained_network_are_kept_and_those_of_a_fresh_one_learn
 # -- masked models --------------------------------------------------------------------------------------------------
 
 
-def test_masked_autoencoder_loss_is_that_of_transformers(tiny_checkpoint):
-    objective = make(MAE, tiny_checkpoint("vit_mae"), norm_pixels=True).eval()
+@pytest.mark.parametrize("norm_pixels", [True, False])
+@pytest.mark.parametrize("method", [None, "lora"])
+def test_masked_autoencoder_loss_and_gradient_are_those_of_transformers(tiny_checkpoint, norm_pixels, method):
+    objective = make(MAE, tiny_checkpoint("vit_mae"), method=method, norm_pixels=norm_pixels).eval()
+    if method == "lora":  # a fresh adapter adds nothing, and would hide a layer that is not called
+        for name, parameter in objective.named_parameters():
+            if "lora_B" in name:
+                torch.nn.init.normal_(parameter, std=0.1, generator=torch.Generator().manual_seed(len(name)))
     batch = batch_of(objective, training=False)
-    objective.inner.config.norm_pix_loss = True
+    objective.inner.config.norm_pix_loss = norm_pixels
     wanted = objective.model(pixel_values=batch["pixel_values"], noise=batch["noise"]).loss
-    torch.testing.assert_close(objective(**batch).loss, wanted, atol=1e-5, rtol=1e-4)
+    wanted.backward()
+    gradients = {name: p.grad.clone() for name, p in objective.named_parameters() if p.grad is not None}
+    objective.zero_grad()
+    loss = objective(**batch).loss
+    loss.backward()
+    torch.testing.assert_close(loss, wanted, atol=1e-5, rtol=1e-4)
+    found = {name: p.grad for name, p in objective.named_parameters() if p.grad is not None}
+    assert found.keys() == gradients.keys()
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(
+            found[name], gradient, atol=1e-5, rtol=1e-3, msg=lambda text, name=name: f"{name}: {text}"
+        )
     assert ((batch["labels"] == 1).sum(1) == 12).all(), "exactly three quarters of 16 patches"
     torch.testing.assert_close(
         objective.inner.unpatchify(patches(batch["pixel_values"], 8)), batch["pixel_values"], atol=0, rtol=0
     )
+
+
+def test_masked_autoencoder_on_another_size_and_with_an_adapter_on_the_first_layer(tiny_checkpoint):
+    objective = make(MAE, tiny_checkpoint("vit_mae"), norm_pixels=False).eval()
+    pixels, noise = torch.randn(2, 3, 48, 48), torch.rand(2, 36)
+    wanted = objective.model(pixel_values=pixels, noise=noise, interpolate_pos_encoding=True).loss
+    torch.testing.assert_close(objective(pixels, noise, torch.ones(2, 36)).loss, wanted, atol=1e-5, rtol=1e-4)
+    model = peft.apply(objective.model, "lora", target_modules=["projection"], rank=2)
+    first = MAE(model, objective.processor, objective.modality, objective.config).eval()
+    for name, parameter in first.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter)
+    batch = batch_of(first, training=False)
+    wanted = first.model(pixel_values=batch["pixel_values"], noise=batch["noise"]).loss
+    torch.testing.assert_close(first(**batch).loss, wanted, atol=1e-5, rtol=1e-4)
+
+
+def test_the_decoder_attends_as_the_encoder_does(tiny_checkpoint, tmp_path):
+    model, _ = Image().load_model(str(tiny_checkpoint("vit_mae")), "ViTMAEForPreTraining")
+    kinds = {module.config._attn_implementation for module in model.modules() if hasattr(module, "config")}
+    assert kinds == {model.config._attn_implementation}
+    model.save_pretrained(tmp_path)
+    assert "attn" not in (tmp_path / "config.json").read_text()
 
 
 def test_simmim_hides_the_same_share_and_looks_at_hidden_pixels_only(tiny_checkpoint):
@@ -312,6 +352,35 @@ def test_resumed_run_equals_the_uninterrupted_one(tiny_checkpoint, tmp_path, cls
     resumed = run("b", resume=True)
     assert whole.keys() == resumed.keys()
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_views_made_by_other_processes_are_the_same(tiny_checkpoint, tmp_path):
+    """Two epochs: the workers of the second must know that it is the second."""
+    states = []
+    for workers in (0, 2):
+        objective = make(SimCLR, tiny_checkpoint("vit"), projector_hidden=32, projector_out=8)
+        rows = objective.rows(KIND.unlabelled(), seed=0, training=True)
+        given = {"per_device_train_batch_size": 8, "max_steps": 4, "learning_rate": 1e-3, "save_strategy": "no"}
+        given |= {"dataloader_num_workers": workers, "report_to": "none"}
+        args = arguments(tmp_path, seed=0, defaults=objective.training_defaults, overrides=given)
+        train(objective, rows, args, tmp_path)
+        states.append(objective.state_dict())
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_workers_prepare_views_where_an_accelerator_waits_for_them(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert processes.loader_workers() == 0, "the cores are needed for training"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(os, "cpu_count", lambda: 16)
+    assert processes.loader_workers() == 8
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    assert processes.loader_workers() == 3
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    assert processes.loader_workers() == 0
+    monkeypatch.delenv("ACCELERATE_USE_CPU")
+    monkeypatch.setattr("multiprocessing.get_start_method", lambda allow_none=False: "spawn")
+    assert processes.loader_workers() == 0
 
 
 class _SimSiamWithoutStop(SimCLR):

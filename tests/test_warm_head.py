@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from contract_image import Kind
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
-from hf_ssl.tasks.classification import fit_head, softmax
+from hf_ssl.tasks._heads import fit_head, softmax
+from hf_ssl.tasks.base import TaskModule, TaskRows
+from hf_ssl.tasks.classification import Classification
 
 
 @pytest.mark.parametrize("classes", [2, 10])
@@ -35,3 +38,20 @@ def test_features_that_hardly_differ_do_not_make_a_head_that_a_small_change_thro
     weight, bias, _ = fit_head(x, y, 3)
     moved = softmax((x + 0.01 * rng.standard_normal((1, 32))) @ weight.T + bias)
     assert -np.log(moved[np.arange(60), y]).mean() < 2.0
+
+
+def test_two_heads_whose_answers_are_averaged_start_as_they_are(tiny_checkpoint):
+    """A distilled DeiT: a classifier on the class token and one on the distillation token."""
+    kind = Kind()
+    task, data = Classification(Classification.Config(), kind.modality), kind.labelled("classification")
+    task.fit_labels(data)
+    folder = str(tiny_checkpoint("deit"))
+    processor = kind.modality.load_processor(folder)
+    for name, note in (
+        ("DeiTForImageClassificationWithTeacher", None),
+        ("DeiTForImageClassification", "head starts from"),
+    ):
+        model, _ = kind.modality.load_model(folder, name, **task.model_options())
+        module = TaskModule(model, task, processor)
+        said = task.warm_start(module, TaskRows(task.encode(processor, data)))
+        assert said is None if note is None else note in str(said)

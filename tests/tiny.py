@@ -20,7 +20,8 @@ from tokenizers.processors import TemplateProcessing
 from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 
 TEXT = ("bert", "roberta", "distilbert", "modernbert", "albert", "mpnet", "deberta-v2", "electra")
-IMAGE = ("vit", "dinov2", "resnet", "convnext", "swin")
+IMAGE = ("vit", "deit", "dinov2", "dinov2_with_registers", "dinov3_vit", "resnet", "convnext", "swin")
+WITHOUT_CLASSIFIER = ("dinov3_vit",)  # transformers has none
 SEGMENTATION = ("segformer",)
 PRETRAINING = ("vit_mae",)
 AUDIO = ("whisper", "wav2vec2")
@@ -164,7 +165,11 @@ def tiny_config(
         fields |= {"window_size": 4, "mlp_ratio": 2.0}
     elif arch in IMAGE + PRETRAINING:
         fields |= {"image_size": 32, "patch_size": 8, "num_channels": 3}
-        fields |= {"mlp_ratio": 2} if arch == "dinov2" else {}
+        fields |= {"mlp_ratio": 2} if arch in ("dinov2", "dinov2_with_registers") else {}
+        fields |= (
+            {"architectures": ["DeiTModel"]} if arch == "deit" else {}
+        )  # it has two classifiers: one is picked by this
+        fields |= {"num_register_tokens": 2} if arch in ("dinov2_with_registers", "dinov3_vit") else {}
         if arch == "vit_mae":
             fields |= {
                 "initializer_range": 0.2,

@@ -18,6 +18,7 @@ from hf_ssl.errors import DataError
 from hf_ssl.evaluation import speech
 from hf_ssl.evaluation.spans import span_counts
 
+NOT_COUNTED = -100  # truth of a pixel that is not scored
 Statistics = Callable[[Any, Any, np.ndarray | None], np.ndarray]
 
 
@@ -29,7 +30,7 @@ class Additive:
         statistics: `(predictions, references, classes)` → float64 rows of shape `(items, k)`.
         finish: sums of shape `(..., k)` → scores of shape `(...)`.
         kind: what one prediction is: `"class"`, `"labels"` (multi-label row of 0/1), `"number"`, `"tags"` (span tags of
-            a sentence) or `"words"` (one class per word of a sentence).
+            a sentence), `"words"` (one class per word of a sentence) or `"pixels"` (one class per pixel of a picture).
         higher_is_better: `False` for errors.
     """
 
@@ -41,7 +42,7 @@ class Additive:
     @property
     def by_class(self) -> bool:
         """Whether the columns of the rows belong to classes."""
-        return self.kind in ("class", "words")
+        return self.kind in ("class", "words", "pixels")
 
     def rows(self, predictions: Any, references: Any, classes: np.ndarray | None = None) -> np.ndarray:
         """Per-item rows; `classes` must be shared by the two models that are to be compared."""
@@ -157,6 +158,28 @@ def _squared_rows(predictions: Any, references: Any, classes: np.ndarray | None)
     return np.column_stack([(errors**2).sum(axis=1), np.full(len(errors), errors.shape[1], np.float64)])
 
 
+def _moment_rows(predictions: Any, references: Any, classes: np.ndarray | None) -> np.ndarray:
+    """Shape `(n, 5)`: one, prediction, truth, squared error, and the sum of both squares."""
+    errors = _errors(*check_shapes(predictions, references, 1, "one grade per item"))[:, 0]
+    predicted, true = np.asarray(predictions, np.float64), np.asarray(references, np.float64)
+    return np.column_stack([np.ones(len(errors)), predicted, true, errors**2, predicted**2 + true**2])
+
+
+def _pixel_rows(predictions: Any, references: Any, classes: np.ndarray | None) -> np.ndarray:
+    """Shape `(pictures, 3 C)`, as `_class_rows`: a picture is the item. Pixels whose truth is -100 are not counted."""
+    predictions, references = check_shapes(
+        predictions, references, 3, "one class per pixel, (pictures, rows, columns)"
+    )
+    if classes is None:
+        classes = shared_classes(predictions, references)
+    rows = np.zeros((len(references), 3, len(classes)))
+    for row, guess, truth in zip(rows, predictions, references, strict=True):
+        guess, truth = (np.searchsorted(classes, part[truth != NOT_COUNTED]) for part in (guess, truth))
+        for place, chosen in enumerate((truth[guess == truth], guess, truth)):
+            row[place] = np.bincount(chosen, minlength=len(classes))
+    return rows.reshape(len(rows), -1)
+
+
 def _span_rows(predictions: Any, references: Any, classes: np.ndarray | None) -> np.ndarray:
     """Shape `(sentences, 3)`: correct, predicted and true spans, the scheme read off the tags."""
     sentences = span_counts(predictions, references)
@@ -216,6 +239,23 @@ def _matthews(sums: np.ndarray) -> np.ndarray:
     return np.where(spread > 0, covariance / np.sqrt(np.maximum(spread, 1e-300)), 0.0)
 
 
+def _overlap(sums: np.ndarray) -> np.ndarray:
+    """Intersection over union, mean over the classes that occur among predictions or references; 0 where none does."""
+    correct, predicted, true = _thirds(sums)
+    union = predicted + true - correct
+    occurs = union > 0
+    share = np.where(occurs, correct / np.where(occurs, union, 1.0), 0.0)
+    return share.sum(axis=-1) / np.maximum(occurs.sum(axis=-1), 1)
+
+
+def _quadratic_kappa(sums: np.ndarray) -> np.ndarray:
+    """1 - squared error over that of the same answers dealt out at random (Cohen 1968); 0 where both are constant."""
+    count, predicted, true, wrong, squares = np.moveaxis(sums, -1, 0)
+    by_chance = squares - 2 * predicted * true / np.maximum(count, 1)
+    possible = by_chance > 1e-9 * np.maximum(squares, 1e-300)
+    return np.where(possible, 1 - wrong / np.where(possible, by_chance, 1.0), 0.0)
+
+
 ADDITIVE: dict[str, Additive] = {
     "accuracy": Additive(_correct_rows, _mean, "class"),
     "f1_macro": Additive(_class_rows, _macro, "class"),
@@ -228,6 +268,8 @@ ADDITIVE: dict[str, Additive] = {
     "multilabel_f1_weighted": Additive(_label_rows, _weighted, "labels"),
     "mae": Additive(_absolute_rows, _mean, "number", higher_is_better=False),
     "rmse": Additive(_squared_rows, _root_mean, "number", higher_is_better=False),
+    "quadratic_kappa": Additive(_moment_rows, _quadratic_kappa, "number"),
+    "mean_iou": Additive(_pixel_rows, _overlap, "pixels"),
     "word_accuracy": Additive(_correct_word_rows, _mean, "words"),
     "word_f1_macro": Additive(_word_rows, _macro, "words"),
     "span_f1": Additive(_span_rows, _micro, "tags"),

@@ -190,6 +190,13 @@ class MeanAbsoluteError(InMemoryMetric):
     higher_is_better = False
 
 
+class QuadraticKappa(InMemoryMetric):
+    """Cohen's kappa with quadratic weights, of grades as numbers; 0 is chance, 1 perfect. Key: `quadratic_kappa`."""
+
+    key = "quadratic_kappa"
+    features_ = _NUMBERS
+
+
 class RootMeanSquaredError(InMemoryMetric):
     """Root mean squared error, in the unit of the target. Key: `rmse`."""
 
@@ -267,6 +274,7 @@ METRICS: dict[str, Callable[[], InMemoryMetric]] = {
     "spearman": Spearman,
     "mae": MeanAbsoluteError,
     "rmse": RootMeanSquaredError,
+    "quadratic_kappa": QuadraticKappa,
     "span_f1": SpanF1,
     "wer": WordErrorRate,
     "cer": CharacterErrorRate,

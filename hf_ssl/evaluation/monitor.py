@@ -25,8 +25,10 @@ class Monitor:
     """Measures at step 0 and at evenly spaced points; keeps the best point; stops a run that collapses or only harms.
 
     With labels the measure of quality is a cross-validated linear probe on the labelled *training* split, on the same
-    folds every time, so each point is compared with the start fold by fold. Without labels it is the objective's loss
-    on held-out data. The test split is never looked at.
+    folds every time, so each point is compared with the start fold by fold. A nearest-neighbour probe on those folds is
+    recorded beside it (`knn`): it fits nothing, and where the two disagree features became linearly separable without
+    becoming alike, or the reverse. Without labels the measure is the objective's loss on held-out data. The test split is
+    never looked at.
 
     Args:
         module: what is being trained; its `state_dict` is what is kept.
@@ -152,10 +154,15 @@ class Monitor:
     def _probe(self, record: dict[str, Any], first: bool) -> ProbeScore | None:
         if self.embed_labelled is None or self.targets is None:
             return None
-        probe = cross_validated_probe(
-            self.embed_labelled(), self.targets, seed=self.seed, problem_type=self.problem_type
+        features = self.embed_labelled()
+        probe, neighbours = (
+            cross_validated_probe(features, self.targets, seed=self.seed, problem_type=self.problem_type, probe=kind)
+            for kind in ("linear", "knn")
         )
-        record.update(probe=probe.mean, probe_metric=probe.metric, probe_standard_error=probe.standard_error)
+        record.update(
+            probe=probe.mean, probe_metric=probe.metric, probe_standard_error=probe.standard_error, knn=neighbours.mean,
+            knn_standard_error=neighbours.standard_error,
+        )  # fmt: skip
         if not first and self._start_probe is not None:
             difference, error = paired_difference(self._start_probe, probe)
             word = BETTER if difference > error else WORSE if difference < -error else SAME
@@ -176,9 +183,8 @@ class Monitor:
     def _line(self, record: dict[str, Any]) -> str:
         parts = [f"  measured at {record['step']}/{record['of']}:  loss {record['eval_loss']:.4f}"]
         if "probe" in record:
-            parts.append(
-                f"probe {record['probe']:.3f}" + (f" ({record['against_start']})" if "against_start" in record else "")
-            )
+            against = f" ({record['against_start']})" if "against_start" in record else ""
+            parts.append(f"probe {record['probe']:.3f}{against}  neighbours {record['knn']:.3f}")
         parts.append(f"rank {record['effective_rank']:.0f}  drift {record['cosine_drift']:.3f}")
         return "  ".join(parts)
 

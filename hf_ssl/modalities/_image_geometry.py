@@ -140,7 +140,8 @@ def store(
         reading: how pixels are made of files.
         shape: the processor's geometry.
         channels: of the model.
-        side: another size than the input's, in the same proportion of resize to crop.
+        side: another size than the input's, in the same proportion of resize to crop. The channels of a pixel then lie
+            next to each other in memory, as the kernel that cuts views wants them.
 
     Raises:
         DataError: an image cannot be read any more, or has the wrong number of channels.
@@ -150,8 +151,10 @@ def store(
         scale = side / min(height, width)
         height, width = round(height * scale), round(width * scale)
         shorter = None if shorter is None else max(side, round(shorter * scale))
-    full = (len(values), channels, height, width)
-    pictures = _empty(full)
+    if side is None:
+        pictures = _empty((len(values), channels, height, width))
+    else:
+        pictures = _empty((len(values), height, width, channels)).transpose(0, 3, 1, 2)
 
     def fill(row: int) -> None:
         try:

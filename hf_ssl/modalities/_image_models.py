@@ -31,6 +31,11 @@ def load_fitted(
     """
     config = _config(model_id)
     timm = "architecture" in config and config.get("model_type", "timm_wrapper") == "timm_wrapper"
+    if config.get("model_type") == "dinov3_vit" and auto_class == "AutoModelForImageClassification":
+        raise CheckpointError(
+            f"transformers has no classifier on {model_id} (dinov3_vit). Pre-training, probes and embeddings work on it; to "
+            "fine-tune, start from the same weights as timm has them, such as timm/vit_small_patch16_dinov3.lvd1689m."
+        )
     known = _channels_of(config, timm)
     expect_new = tuple(options.pop("expect_new", ()))
     if channels is None or channels == known:

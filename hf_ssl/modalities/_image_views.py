@@ -159,16 +159,22 @@ def make(
     """
     import torch
 
+    count = len(pictures)
+    made = torch.empty((len(views) * count, pictures[0].shape[0], side, side))
     with torch.autocast("cpu", enabled=False):  # the views are the same whatever precision the model runs in
-        return torch.cat([_one(pictures, rngs, view, shape, side) for view in views])
+        for number, view in enumerate(views):
+            _one(pictures, rngs, view, shape, made[number * count : (number + 1) * count])
+    return made
 
 
 def _one(
-    pictures: Sequence[np.ndarray], rngs: Sequence[np.random.Generator], view: View, shape: Geometry, side: int
-) -> torch.Tensor:
+    pictures: Sequence[np.ndarray], rngs: Sequence[np.random.Generator], view: View, shape: Geometry, out: torch.Tensor
+) -> None:
+    """Fill `out` `(pictures, channels, side, side)`: fresh memory for every step would cost as much as the crops."""
     import torch
     from torch.nn import functional
 
+    side = out.shape[-1]
     draws = np.stack([rng.random(16) for rng in rngs])
     channels = pictures[0].shape[0]
     crops = torch.empty((len(pictures), channels, side, side), dtype=torch.uint8)
@@ -182,13 +188,15 @@ def _one(
             piece = functional.interpolate(piece, (side, side), mode=mode, antialias=True)
         crops[row] = piece[0]
     crops = _turned(crops, draws, view)
-    batch = crops.to(torch.float32).mul_(1 / 255)
+    batch = out.copy_(crops).mul_(1 / 255)
     batch = _coloured(batch, draws, view)
     batch = _blurred(batch, draws, view, side)
     if view.solarize:
         chosen = torch.from_numpy(draws[:, 13] < view.solarize).view(-1, 1, 1, 1)
         batch = torch.where(chosen & (batch >= 0.5), 1 - batch, batch)
-    return normalised(batch, shape)
+    normalised(batch, shape)
+    if batch.data_ptr() != out.data_ptr():  # colours were mixed into a tensor of their own
+        out.copy_(batch)
 
 
 def normalised(batch: torch.Tensor, shape: Geometry) -> torch.Tensor:

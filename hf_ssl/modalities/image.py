@@ -24,6 +24,7 @@ from hf_ssl.modalities._image_files import (
     Reading,
     Unreadable,
     as_reference,
+    dimensions,
     identity,
     look,
     read_tar,
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
 
     from hf_ssl.models import LoadReport
 
-POOLINGS = ("mean", "cls", "max", "native")
+POOLINGS = ("mean", "cls", "max", "native", "grid")
+GRID = 3  # cells a side of `grid` pooling
 PATH_COLUMNS = (
     "image",
     "img",
@@ -247,6 +249,14 @@ class Image(Modality):
         )
 
     def features(self, backbone: nn.Module, batch: dict[str, torch.Tensor], pooling: str) -> torch.Tensor:
+        """One vector per picture.
+
+        `mean` and `max` of the backbone's map; `cls`, its first token; `native`, what the network itself gives; `grid`,
+        the means of at most 3 x 3 cells of the map one after the other, for pictures that are aligned (products, faces,
+        scans), where it matters at which place something is.
+        """
+        from torch.nn import functional
+
         from hf_ssl.modalities._image_models import run, special_tokens
 
         tokens, grid, own = run(backbone, batch["pixel_values"], special_tokens(backbone))
@@ -256,6 +266,9 @@ class Image(Modality):
             return tokens[:, 0]
         if pooling == "max":
             return grid.flatten(2).amax(dim=2)
+        if pooling == "grid":
+            cells = (min(GRID, grid.shape[2]), min(GRID, grid.shape[3]))
+            return functional.adaptive_avg_pool2d(grid, cells).flatten(1)
         if pooling in POOLINGS:
             return grid.flatten(2).mean(dim=2)
         raise ConfigError(
@@ -287,8 +300,7 @@ class Image(Modality):
         """Pictures decoded once, uint8, an eighth larger than the model's input, which random crops are cut from."""
         shape = self.shape(processor)
         side = min(shape.height, shape.width)
-        seen = [self._look(value) for value in values[:256]]
-        largest = max((min(glance.width, glance.height) for glance in seen), default=side)
+        largest = max((min(dimensions(value, self.reading)) for value in values[:256]), default=side)
         working = side if largest <= side else round(side * 1.125)
         return geo.store(values, self.reading, shape, self.channels(processor), working)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from hf_ssl import anatomy
 from hf_ssl.errors import ConfigError
@@ -97,19 +98,53 @@ class MAE(Objective):
     def forward(
         self, pixel_values: torch.Tensor, noise: torch.Tensor, labels: torch.Tensor, num_items_in_batch: Any = None
     ) -> LossOutput:
-        trained = self.inner.config.image_size
-        other = {} if tuple(pixel_values.shape[-2:]) == (trained, trained) else {"interpolate_pos_encoding": True}
-        output = self.model(pixel_values=pixel_values, noise=noise, **other)
-        hidden = output.mask.bool()
-        target = patches(pixel_values.float(), self.patch)[hidden]
+        cut = patches(pixel_values.float(), self.patch)
+        order = noise.argsort(dim=1)
+        kept = int(cut.shape[1] * (1 - self.ratio))
+        predicted = self._predicted(pixel_values, cut, noise, order, kept)
+        target = _taken(cut, order[:, kept:])
         if self.config.norm_pixels:
-            target = (target - target.mean(dim=1, keepdim=True)) / (target.var(dim=1, keepdim=True) + 1e-6).sqrt()
-        terms = (output.logits[hidden].float() - target).square().mean(dim=1)
-        return LossOutput(loss=divide(terms.sum(), len(terms), num_items_in_batch))
+            target = (target - target.mean(dim=2, keepdim=True)) / (target.var(dim=2, keepdim=True) + 1e-6).sqrt()
+        terms = (predicted.float() - target).square().mean(dim=2)
+        return LossOutput(loss=divide(terms.sum(), terms.numel(), num_items_in_batch))
+
+    def _predicted(
+        self, pixel_values: torch.Tensor, cut: torch.Tensor, noise: torch.Tensor, order: torch.Tensor, kept: int
+    ) -> torch.Tensor:
+        """Pixels of the hidden patches, `(pictures, hidden, side * side * channels)`, in the order of `order[:, kept:]`.
+
+        What `ViTMAEForPreTraining.forward` computes, without what nobody asks for: embeddings of hidden patches, pixels of
+        visible ones, its own loss. Tokens stay in random order, which attention does not see.
+        """
+        embeddings, decoder = self.inner.vit.embeddings, self.inner.decoder
+        projection = embeddings.patch_embeddings.projection
+        if cut.shape[1] + 1 != decoder.decoder_pos_embed.shape[1] or type(projection) is not torch.nn.Conv2d:
+            # Another size, whose positions are interpolated; or an adapter on the first layer.
+            logits = self.model(pixel_values=pixel_values, noise=noise, interpolate_pos_encoding=True).logits
+            return _taken(logits, order[:, kept:])
+        weight = projection.weight.permute(0, 2, 3, 1).flatten(1)  # in the order of `patches`
+        visible = functional.linear(_taken(cut, order[:, :kept]), weight, projection.bias)
+        places = embeddings.position_embeddings.expand(len(cut), -1, -1)
+        first = (embeddings.cls_token + places[:, :1]).to(visible.dtype)
+        hidden = torch.cat([first, visible + _taken(places[:, 1:], order[:, :kept])], dim=1)
+        for layer in self.inner.vit.layers:
+            hidden = layer(hidden, None)
+        known = decoder.decoder_embed(self.inner.vit.layernorm(hidden))
+        unknown = decoder.mask_token.to(known.dtype).expand(len(cut), order.shape[1] - kept, -1)
+        places = decoder.decoder_pos_embed.expand(len(cut), -1, -1)
+        hidden = torch.cat([known, unknown], dim=1) + torch.cat([places[:, :1], _taken(places[:, 1:], order)], dim=1)
+        for layer in decoder.decoder_layers:
+            hidden = layer(hidden)
+        return decoder.decoder_pred(decoder.decoder_norm(hidden[:, 1 + kept :]))
 
     def export(self) -> PreTrainedModel:
         """The encoder as a plain ViT (adapters merged); the decoder stays behind."""
         return as_vit(super().export())
+
+
+def _taken(rows: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    """Rows `(pictures, chosen, width)` of `(pictures, rows, width)` at `places` `(pictures, chosen)`."""
+    return rows.gather(1, places.unsqueeze(2).expand(-1, -1, rows.shape[2]))
 
 
 def patches(pixels: torch.Tensor, side: int) -> torch.Tensor:

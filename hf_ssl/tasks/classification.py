@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -13,7 +14,8 @@ from torch.nn import functional
 
 from hf_ssl.errors import ConfigError, DataError
 from hf_ssl.evaluation import metrics
-from hf_ssl.tasks.base import Task, TaskModule, TaskRows, head_inputs, last_linear
+from hf_ssl.tasks._heads import set_head, softmax
+from hf_ssl.tasks.base import Task, TaskModule, TaskRows
 
 if TYPE_CHECKING:
     import datasets
@@ -48,6 +50,10 @@ class Classification(Task):
             default=0.0, metadata={"help": "Pictures: mix pairs; parameter of the Beta draw, 0: off."}
         )
         cutmix: float = field(default=0.0, metadata={"help": "Pictures: paste a part of another, likewise."})
+        tta: Literal["none", "flip", "crops"] = field(
+            default="none",
+            metadata={"help": "Pictures, at evaluation: average over mirror images; or over five crops too."},
+        )
 
     def __init__(self, config: Any, modality: Any) -> None:
         super().__init__(config, modality)
@@ -72,7 +78,13 @@ class Classification(Task):
         self._mixture = None
         if model.training and (self.config.mixup or self.config.cutmix):
             inputs, self._mixture = mixed(inputs, self.config.mixup, self.config.cutmix)
-        return super().forward(model, inputs)
+        logits = super().forward(model, inputs)
+        if model.training or self.config.tta == "none":
+            return logits
+        views = other_views(inputs, self.config.tta)
+        answers = [logits, *(super(Classification, self).forward(model, view) for view in views)]
+        chances = torch.stack([torch.log_softmax(answer.float(), dim=-1) for answer in answers])
+        return chances.logsumexp(dim=0) - math.log(len(chances))  # the logarithm of the mean probability
 
     def loss(self, logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, int]:
         terms = self._terms(logits, labels)
@@ -117,15 +129,34 @@ class Classification(Task):
         return np.asarray(dataset[self.label_column])
 
     def warm_start(self, module: TaskModule, rows: TaskRows) -> str | None:
-        layer = last_linear(module.model)
-        if layer is None or layer.bias is None or layer.out_features != len(self.label_names):
-            return None
-        inputs, labels = head_inputs(module, rows)
-        weight, bias, note = fit_head(inputs, labels, len(self.label_names))
-        with torch.no_grad():
-            layer.weight.copy_(torch.from_numpy(weight))
-            layer.bias.copy_(torch.from_numpy(bias))
-        return note
+        return set_head(module, rows, len(self.label_names))
+
+
+def other_views(inputs: dict[str, torch.Tensor], kind: str) -> Iterator[dict[str, torch.Tensor]]:
+    """What an answer is averaged over besides the pictures themselves (Krizhevsky et al. 2012, section 4.1).
+
+    Args:
+        inputs: with `pixel_values` `(batch, channels, height, width)`.
+        kind: `"flip"`, the mirror images; `"crops"`, also four corners and the centre, each 7/8 of the sides and brought
+            back to the full size, and their mirror images.
+
+    Raises:
+        ConfigError: the inputs are no pictures.
+    """
+    if "pixel_values" not in inputs:
+        raise ConfigError("tta is for pictures; set it to none.")
+    pixels = inputs["pixel_values"]
+    yield {**inputs, "pixel_values": pixels.flip(-1)}
+    if kind == "flip":
+        return
+    height, width = pixels.shape[-2:]
+    rows, columns = height * 7 // 8, width * 7 // 8
+    down, right = height - rows, width - columns
+    for top, left in ((0, 0), (0, right), (down, 0), (down, right), (down // 2, right // 2)):
+        part = pixels[..., top : top + rows, left : left + columns]
+        crop = functional.interpolate(part, (height, width), mode="bilinear", antialias=True)
+        yield {**inputs, "pixel_values": crop}
+        yield {**inputs, "pixel_values": crop.flip(-1)}
 
 
 def mixed(
@@ -160,37 +191,3 @@ def mixed(
     area = (..., slice(top, top + rows), slice(left, left + columns))
     pasted[area] = pixels[other][area]
     return {**inputs, "pixel_values": pasted}, (other, 1 - rows * columns / (height * width))
-
-
-def fit_head(inputs: np.ndarray, labels: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray, str]:
-    """Multinomial logistic regression as weights of a linear layer; classes without examples get a low bias.
-
-    Returns:
-        weight `(classes, width)`, bias `(classes,)`, and a note.
-    """
-    from sklearn.linear_model import LogisticRegression
-
-    # Inputs that hardly differ (a network with random weights) would need weights so large that the first step of
-    # training throws every answer over: below a fiftieth of their size, differences count as noise.
-    mean = inputs.mean(0)
-    spread = max(inputs.std(0).mean(), 0.02 * np.sqrt(np.square(inputs).mean()), 1e-8)
-    fitted = LogisticRegression(C=1.0, max_iter=500).fit((inputs - mean) / spread, labels)
-    weight = np.zeros((classes, inputs.shape[1]), dtype=np.float32)
-    bias = np.full(classes, -10.0, dtype=np.float32)
-    present = fitted.classes_
-    if len(present) == 2:  # scikit-learn keeps one row for two classes
-        rows, offsets = (
-            np.concatenate([-fitted.coef_, fitted.coef_]) / 2,
-            np.concatenate([-fitted.intercept_, fitted.intercept_]) / 2,
-        )
-    else:
-        rows, offsets = fitted.coef_, fitted.intercept_
-    weight[present] = rows / spread
-    bias[present] = offsets - (rows / spread) @ mean
-    return weight, bias, f"head starts from logistic regression on {len(labels)} frozen examples"
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities over the last axis."""
-    shifted = np.exp(logits - logits.max(-1, keepdims=True), dtype=np.float64)
-    return shifted / shifted.sum(-1, keepdims=True)

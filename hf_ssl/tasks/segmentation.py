@@ -43,6 +43,10 @@ class Segmentation(Task):
         ignore: int = field(default=255, metadata={"help": "Class number that is not counted."})
         classes: list[str] | None = field(default=None, metadata={"help": "Names of classes 0, 1, 2 …"})
 
+    def __init__(self, config: Any, modality: Any) -> None:
+        super().__init__(config, modality)
+        self._shape: Any = None  # what the processor does to pictures, and so to masks; known once they are encoded
+
     @property
     def auto_class(self) -> str:
         return "AutoModelForSemanticSegmentation"
@@ -68,13 +72,18 @@ class Segmentation(Task):
         features = self.modality.encode(processor, self.inputs(dataset), None)
         if self.label_column not in dataset.column_names:
             return features
-        shape: Any = self.modality.shape(processor)  # type: ignore[attr-defined]
+        self._shape = self.modality.shape(processor)  # type: ignore[attr-defined]
         for feature, value in zip(features, dataset[self.label_column], strict=True):
-            mask = resized(mask_of(value)[..., None], shape.height, shape.width, shape.shorter, NEAREST)[..., 0]
-            labels = mask.astype(np.int64)
-            labels[mask == self.config.ignore] = -100
-            feature["labels"] = labels
+            feature["labels"] = self._labels(value)
         return features
+
+    def _labels(self, value: Any) -> np.ndarray:
+        """A mask at the model's input size, int64, -100 where a pixel is not counted."""
+        shape = self._shape
+        if shape is None:
+            raise ConfigError("The size of masks is the model's: encode the pictures first.")
+        mask = resized(mask_of(value)[..., None], shape.height, shape.width, shape.shorter, NEAREST)[..., 0]
+        return np.where(mask == self.config.ignore, -100, mask.astype(np.int64))
 
     def collate_labels(self, features: Sequence[dict[str, Any]], batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
         return torch.from_numpy(np.stack([feature["labels"] for feature in features]))
@@ -106,12 +115,19 @@ class Segmentation(Task):
         )
         return fine[0].argmax(0).numpy()
 
-    @property
-    def comparison_metric(self) -> str:
-        raise ConfigError("compare does not measure masks: fine-tune and evaluate both models instead.")
+    def compared(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> np.ndarray:
+        """Class numbers at the model's input size, int16 `(pictures, height, width)`."""
+        shape = self.modality.shape(processor)  # type: ignore[attr-defined]
+        return np.stack([self._classes(scores, (shape.height, shape.width)) for scores in logits]).astype(np.int16)
 
-    def compared(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> Any:
-        return self.comparison_metric
+    def references(self, dataset: datasets.Dataset) -> np.ndarray:
+        """Masks as `compared` has them, -100 where a pixel is not counted."""
+        return np.stack([self._labels(value) for value in dataset[self.label_column]]).astype(np.int16)
+
+    def baseline(self, train: datasets.Dataset, test: datasets.Dataset) -> tuple[str, np.ndarray]:
+        """The class that most labelled pixels have, everywhere."""
+        counted = np.concatenate([labels[labels != -100] for labels in map(self._labels, train[self.label_column])])
+        return "commonest class", np.full_like(self.references(test), np.bincount(counted).argmax())
 
     def predictions(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> list[Any]:
         """Per picture, the share of its pixels given to each class that occurs, as text such as `road 0.61`."""

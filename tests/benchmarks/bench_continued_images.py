@@ -1,6 +1,6 @@
 """Continuing from a pretrained network on another domain: did it help, did it harm, and what does it cost in memory?
 
-    python tests/benchmarks/bench_continued_images.py lite0 [--steps 100] [--side 64] [--pool 6000] [--test 2000]
+    python tests/benchmarks/bench_continued_images.py lite0 [--steps 100] [--side 64] [--pool 6000] [--test 2000] [--keep RUNS]
     python tests/benchmarks/bench_continued_images.py vit [--steps 300]
     python tests/benchmarks/bench_continued_images.py statistics [--side 64] [--test 1500]
 
@@ -41,7 +41,7 @@ def lite0(given: argparse.Namespace, root: Path) -> None:
         "colour": 0.5, "crop_scale": [0.3, 1.0], "validation_fraction": 0.0, "near_duplicates": False,
         "pretrain": {"objective": "simclr", "max_steps": given.steps, "per_device_train_batch_size": 64,
                      "monitor_points": 2, "learning_rate": given.rate},
-        "compare": {"budgets": [4, 16, 64], "draws": 3, "max_steps": 30, "finetune_arms": not given.probe_only},
+        "compare": {"budgets": given.budgets, "draws": 3, "finetune_arms": not given.probe_only, "overwrite": True},
     })  # fmt: skip
     print(
         f"pre-training: {results['pretrain'].metrics['outcome']}, kept step {results['pretrain'].metrics['kept_step']}"
@@ -196,9 +196,18 @@ def main(tokens: list[str]) -> None:
     parser.add_argument("--test", type=int, default=2000)
     parser.add_argument("--rate", type=float, default=5e-5)
     parser.add_argument("--probe-only", action="store_true")
+    parser.add_argument("--budgets", type=int, nargs="+", default=[4, 16, 64])
+    parser.add_argument(
+        "--keep", type=Path, help="A folder to leave runs in; what is finished there is not done again."
+    )
     given = parser.parse_args(tokens)
+    part = {"lite0": lite0, "vit": vit, "statistics": statistics}[given.part]
+    if given.keep is not None:
+        given.keep.mkdir(parents=True, exist_ok=True)
+        part(given, given.keep)
+        return
     with tempfile.TemporaryDirectory() as folder:
-        {"lite0": lite0, "vit": vit, "statistics": statistics}[given.part](given, Path(folder))
+        part(given, Path(folder))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,14 @@
 """Few labels on Fashion-MNIST: does pre-training a small network on 60,000 unlabelled pictures help, and by how much?
 
-    python tests/benchmarks/bench_fewlabel_images.py [--seeds 0 1 2] [--dev] [--OPTION VALUE ...]
+    python tests/benchmarks/bench_fewlabel_images.py [--seeds 0 1 2] [--dev] [--results FILE] [--OPTION VALUE ...]
 
-Frozen linear probes (regularisation chosen on the labelled budget) at 4, 16 and 64 labels per class, five draws of
-labels, accuracy on all 10,000 test pictures; beside them the same network with random weights, and pixels. With
+Frozen probes at 4, 16 and 64 labels per class, five draws of labels, accuracy on all 10,000 test pictures; beside them the
+same network with random weights, and pixels. Every arm gets the same probe: logistic regression with a fixed penalty on
+features scaled by 2,000 unlabelled pictures. Two ways of pooling the last map are shown, its mean and its cells (`grid`):
+clothes lie in the same place in every picture. Pixels are also shown with penalty and scaling chosen on the labels. With
 `--dev` the choices are made: 10,000 pictures of the training part stand in for the test set, which is not opened.
-Further options are those of `hf-ssl pretrain`.
+Further options are those of `hf-ssl pretrain`. Every finished seed is kept in the results file, and the table shows all
+that it holds, so that the seeds can be run one at a time; other options than those of the file are refused.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from typing import Any
 
 import datasets
 import numpy as np
+import torch
 
 from hf_ssl import demo_images, load_data, pretrain
 from hf_ssl.config import from_tokens
@@ -28,91 +32,131 @@ from hf_ssl.modalities.image import Image
 
 BUDGETS, DRAWS = (4, 16, 64), 5
 REFERENCE = {"SimCLR (reference)": (0.651, 0.755, 0.819), "random net (reference)": (0.564, 0.708, 0.767)}
-NETWORK: dict[str, Any] = {"hidden_sizes": [32, 64, 128, 256], "embedding_size": 32}
+# Chosen on the training part: three stages keep a map of 3 x 3 cells from pictures of 40 pixels.
+NETWORK: dict[str, Any] = {"hidden_sizes": [32, 64, 128], "depths": [1, 1, 1], "embedding_size": 32}
 OPTIONS: dict[str, Any] = {
-    "objective": "simclr", "modality": "image", "per_device_train_batch_size": 256, "learning_rate": 2e-3,
+    "objective": "simclr", "modality": "image", "per_device_train_batch_size": 128, "learning_rate": 2e-3, "temperature": 0.1,
     "weight_decay": 1e-4, "decay": "cosine", "ramp": 0.05, "head_warmup": 0.0, "layer_decay": 1.0, "keep": "last",
-    "monitor_points": 1, "patience": 0, "num_train_epochs": 20, "crop_scale": [0.25, 1.0], "save_strategy": "no",
+    "monitor_points": 1, "patience": 0, "num_train_epochs": 3, "crop_scale": [0.25, 1.0], "save_strategy": "no",
     "eval_fraction": 0.01, "leakage": "allow", "near_duplicates": False,
 }  # fmt: skip
 
 
-def probe(have: np.ndarray, labels: np.ndarray, ask: np.ndarray, truth: np.ndarray) -> dict[int, list[float]]:
+def probe(
+    pool: np.ndarray, have: np.ndarray, labels: np.ndarray, ask: np.ndarray, truth: np.ndarray, choose: bool = False
+) -> dict[int, list[float]]:
     """Accuracy per budget, one number per draw of labels."""
     scores: dict[int, list[float]] = {}
     for budget in BUDGETS:
         for draw in range(DRAWS):
             rng = np.random.default_rng(draw)
             rows = np.concatenate([rng.permutation(np.flatnonzero(labels == c))[:budget] for c in range(10)])
-            found = probes.linear_probe(have[rows], labels[rows], ask, seed=draw)
+            if choose:
+                found = probes.linear_probe(have[rows], labels[rows], ask, seed=draw)
+            else:
+                found = probes.pool_scaled_probe(pool, have[rows], labels[rows], ask)
             scores.setdefault(budget, []).append(float((found.predictions == truth).mean()))
     return scores
 
 
-def features(folder: Path | str, pictures: list[dict[str, Any]], image: Image) -> np.ndarray:
-    model, _ = image.load_model(str(folder))
-    return image.embed(model, image.load_processor(str(folder)), pictures)
+class Results:
+    """Scores of every arm and seed, written as they come."""
+
+    def __init__(self, file: Path | None, settings: dict[str, Any]) -> None:
+        self.file, self.arms, self.minutes = file, {}, {}
+        self.settings = json.loads(json.dumps(settings))
+        if file is not None and file.exists():
+            kept = json.loads(file.read_text(encoding="utf-8"))
+            if kept["settings"] != self.settings:
+                raise SystemExit(f"{file} was made with other options: {kept['settings']}")
+            self.arms, self.minutes = kept["arms"], kept["minutes"]
+
+    def has(self, arm: str, seed: int) -> bool:
+        return str(seed) in self.arms.get(arm, {})
+
+    def add(self, arm: str, seed: int, scores: dict[int, list[float]], minutes: float = 0.0) -> None:
+        """`scores`: budget to one accuracy per draw of labels."""
+        self.arms.setdefault(arm, {})[str(seed)] = {str(budget): values for budget, values in scores.items()}
+        self.minutes.setdefault(arm, {})[str(seed)] = round(minutes, 2)
+        means = {budget: round(float(np.mean(values)), 4) for budget, values in scores.items()}
+        print(f"{arm}, seed {seed}: {means}" + (f", {minutes:.1f} min" if minutes else ""), flush=True)
+        if self.file is not None:
+            kept = {"settings": self.settings, "arms": self.arms, "minutes": self.minutes}
+            self.file.write_text(json.dumps(kept, indent=1), encoding="utf-8")
+
+    def line(self, arm: str) -> str:
+        """Mean over seeds and draws; spread over seeds of the mean, and over draws."""
+        cells = []
+        for budget in BUDGETS:
+            table = np.array([scores[str(budget)] for scores in self.arms[arm].values()])
+            seeds = f" ±{table.mean(1).std(ddof=1):.3f} seeds" if len(table) > 1 else ""
+            cells.append(f"{table.mean():.3f}{seeds} ±{table.std(axis=1, ddof=1).mean():.3f} draws")
+        return f"| {arm} ({len(self.arms[arm])}) | " + " | ".join(cells) + " |"
 
 
-def line(name: str, scores: dict[int, list[list[float]]]) -> str:
-    """Mean over seeds and draws; spread over seeds of the mean, and over draws."""
-    cells = []
-    for budget in BUDGETS:
-        table = np.array(scores[budget])
-        seeds = f" ±{table.mean(1).std(ddof=1):.3f} seeds" if len(table) > 1 else ""
-        cells.append(f"{table.mean():.3f}{seeds} ±{table.std(axis=1, ddof=1).mean():.3f} draws")
-    return f"| {name} | " + " | ".join(cells) + " |"
+def references(pictures: np.ndarray) -> list[dict[str, Any]]:
+    return [{"bytes": demo_images._png(one), "path": None} for one in pictures]
 
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--dev", action="store_true")
+    parser.add_argument("--results", type=Path)
     parser.add_argument("--network", type=json.loads, default={})
-    parser.add_argument("--side", type=int, default=28)
+    parser.add_argument("--side", type=int, default=40)
     known, rest = parser.parse_known_args(arguments)
+    options, network = {**OPTIONS, **from_tokens(rest)}, {**NETWORK, **known.network}
+    settings = {"options": options, "network": network, "side": known.side, "dev": known.dev}
+    results = Results(known.results, settings)
     image = Image()
     pictures, labels = demo_images.fashion_mnist("train")
-    pool = [{"bytes": demo_images._png(one), "path": None} for one in pictures]
     held = np.random.default_rng(1).permutation(len(labels))
-    if known.dev:
-        ask, truth = [pool[row] for row in held[:10_000]], labels[held[:10_000]]
-    else:
-        test, truth = demo_images.fashion_mnist("test")
-        ask = [{"bytes": demo_images._png(one), "path": None} for one in test]
-    rows = held[10_000:20_000]  # labels are drawn from these
-    have, have_labels = [pool[row] for row in rows], labels[rows]
-    columns = datasets.Features({"image": datasets.Image(decode=False)})
-    data = load_data(
-        datasets.Dataset.from_dict({"image": pool}, features=columns), image, near_duplicates=False, verbose=False
-    )
-    results: dict[str, dict[int, list[list[float]]]] = {}
+    test, truth = (pictures[held[:10_000]], labels[held[:10_000]]) if known.dev else demo_images.fashion_mnist("test")
+    have_labels = labels[held[10_000:14_000]]  # labels are drawn from these; the first 10,000 decide in --dev
+    parts = [references(part) for part in (pictures[held[20_000:22_000]], pictures[held[10_000:14_000]], test)]
 
-    def add(name: str, scores: dict[int, list[float]]) -> None:
-        for budget, values in scores.items():
-            results.setdefault(name, {}).setdefault(budget, []).append(values)
+    def score(arm: str, seed: int, folder: Path | None, minutes: float = 0.0) -> None:
+        """Of pixels, or of the network in a folder, with both ways of pooling."""
+        if folder is None:
+            pool, have, ask = (image.baseline_features(part) for part in parts)
+            results.add(arm, seed, probe(pool, have, have_labels, ask, truth))
+            results.add(f"{arm}, penalty chosen", seed, probe(pool, have, have_labels, ask, truth, choose=True))
+            return
+        model, _ = image.load_model(str(folder))
+        processor = image.load_processor(str(folder))
+        for pooling in ("mean", "grid"):
+            pool, have, ask = (image.embed(model, processor, part, pooling=pooling, bf16=False) for part in parts)
+            results.add(f"{arm}, {pooling}", seed, probe(pool, have, have_labels, ask, truth), minutes)
 
-    add("pixels", probe(image.baseline_features(have), have_labels, image.baseline_features(ask), truth))
+    name = str(options["objective"])
+    if not results.has("pixels", 0):
+        score("pixels", 0, None)
     with tempfile.TemporaryDirectory() as folder:
+        data = None
         for seed in known.seeds:
             start = demo_images.write_small_network(
-                Path(folder) / f"start{seed}", side=known.side, seed=seed, **{**NETWORK, **known.network}
+                Path(folder) / f"start{seed}", side=known.side, seed=seed, **network
             )
-            add("random net", probe(features(start, have, image), have_labels, features(start, ask, image), truth))
+            if not results.has("random net, grid", seed):
+                score("random net", seed, start)
+            if results.has(f"{name}, grid", seed):
+                continue
+            if data is None:
+                columns = datasets.Features({"image": datasets.Image(decode=False)})
+                pool = datasets.Dataset.from_dict({"image": references(pictures)}, features=columns)
+                data = load_data(pool, image, near_duplicates=False, verbose=False)
             began = time.monotonic()
-            options = {**OPTIONS, **from_tokens(rest), "seed": seed}
-            done = pretrain(data=data, model=str(start), output=str(Path(folder) / f"run{seed}"), **options)
-            minutes = (time.monotonic() - began) / 60
-            model = done.path / "model"
-            scores = probe(features(model, have, image), have_labels, features(model, ask, image), truth)
-            add(str(options["objective"]), scores)
-            means = {budget: round(float(np.mean(values)), 4) for budget, values in scores.items()}
-            print(f"seed {seed}: {minutes:.1f} min, {means}, {done.metrics}", flush=True)
-    print("| | " + " | ".join(f"{budget} labels" for budget in BUDGETS) + " |\n|---|---|---|---|")
-    for name, numbers in REFERENCE.items():
-        print(f"| {name} | " + " | ".join(f"{number:.3f}" for number in numbers) + " |")
-    for name, scores in results.items():
-        print(line(name, scores))
+            done = pretrain(
+                data=data, model=str(start), output=str(Path(folder) / f"run{seed}"), **{**options, "seed": seed}
+            )
+            score(name, seed, done.path / "model", (time.monotonic() - began) / 60)
+    print("| (seeds) | " + " | ".join(f"{budget} labels" for budget in BUDGETS) + " |\n|---|---|---|---|")
+    for arm, numbers in REFERENCE.items():
+        print(f"| {arm} | " + " | ".join(f"{number:.3f}" for number in numbers) + " |")
+    for arm in results.arms:
+        print(results.line(arm))
+    print(f"pre-training, minutes: {results.minutes.get(f'{name}, grid', {})}, {torch.get_num_threads()} thread(s)")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,66 @@
+"""A new classification head that starts where logistic regression on frozen features ends."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+
+from hf_ssl.anatomy import in_backbone, unwrapped
+from hf_ssl.tasks.base import TaskModule, TaskRows, head_inputs, last_linear
+
+
+def set_head(module: TaskModule, rows: TaskRows, classes: int) -> str | None:
+    """Start the last linear layer from logistic regression on frozen features.
+
+    Returns:
+        What was done; None where there is no such layer, or two whose answers are averaged (a distilled DeiT).
+    """
+    layer = last_linear(module.model)
+    if layer is None or layer.bias is None or layer.out_features != classes:
+        return None
+    inside = in_backbone(unwrapped(module.model))
+    named = unwrapped(module.model).named_modules()
+    heads = [m for name, m in named if isinstance(m, nn.Linear) and m.out_features == classes and not inside(name)]
+    if len(heads) > 1:
+        return None
+    inputs, labels = head_inputs(module, rows)
+    weight, bias, note = fit_head(inputs, labels, classes)
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(weight))
+        layer.bias.copy_(torch.from_numpy(bias))
+    return note
+
+
+def fit_head(inputs: np.ndarray, labels: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray, str]:
+    """Multinomial logistic regression as weights of a linear layer; classes without examples get a low bias.
+
+    Returns:
+        weight `(classes, width)`, bias `(classes,)`, and a note.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    # Inputs that hardly differ (a network with random weights) would need weights so large that the first step of
+    # training throws every answer over: below a fiftieth of their size, differences count as noise.
+    mean = inputs.mean(0)
+    spread = max(inputs.std(0).mean(), 0.02 * np.sqrt(np.square(inputs).mean()), 1e-8)
+    fitted = LogisticRegression(C=1.0, max_iter=500).fit((inputs - mean) / spread, labels)
+    weight = np.zeros((classes, inputs.shape[1]), dtype=np.float32)
+    bias = np.full(classes, -10.0, dtype=np.float32)
+    present = fitted.classes_
+    if len(present) == 2:  # scikit-learn keeps one row for two classes
+        rows, offsets = (
+            np.concatenate([-fitted.coef_, fitted.coef_]) / 2,
+            np.concatenate([-fitted.intercept_, fitted.intercept_]) / 2,
+        )
+    else:
+        rows, offsets = fitted.coef_, fitted.intercept_
+    weight[present] = rows / spread
+    bias[present] = offsets - (rows / spread) @ mean
+    return weight, bias, f"head starts from logistic regression on {len(labels)} frozen examples"
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities over the last axis."""
+    shifted = np.exp(logits - logits.max(-1, keepdims=True), dtype=np.float64)
+    return shifted / shifted.sum(-1, keepdims=True)
