@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -113,7 +114,8 @@ def test_a_card_for_a_run_that_measured_nothing(tmp_path: Path) -> None:
 
 
 def test_usage_lines_are_three_and_compile() -> None:
-    kinds = {kind: type("Kind", (), {"processor": kind})() for kind in ("text", "image", "audio", None)}
+    own = {"config": SimpleNamespace(sampling_rate=16_000)}
+    kinds = {kind: SimpleNamespace(processor=kind, **own) for kind in ("text", "image", "audio", None)}
     settings = {"context_length": 64, "num_input_channels": 2}
     for kind, modality in kinds.items():
         for tag in ("fill-mask", "text-classification", "image-classification", "feature-extraction", None):
