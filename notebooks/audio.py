@@ -35,7 +35,7 @@ import pandas as pd
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # everything here is on this machine
 
-from hf_ssl import compare, demo_audio, embed, evaluate, finetune, load_data, pretrain, push
+from hf_ssl import compare, demo_audio, evaluate, finetune, load_data, pretrain, push
 
 os.chdir(tempfile.mkdtemp())
 demo_audio.write_gcin("syllables", target="tone")
@@ -58,7 +58,9 @@ figure, axes = plt.subplots(1, 4, figsize=(10, 2.6), sharey=True)
 for axis, label in zip(axes, range(4)):
     voiced = [row for row in range(len(train)) if train[row]["label"] == label]
     longest = max(voiced, key=lambda row: train[row]["audio"]["length"])
-    axis.specgram(samples(train[longest]["audio"]), NFFT=1024, noverlap=896, Fs=16_000, cmap="magma")
+    *_, picture = axis.specgram(samples(train[longest]["audio"]), NFFT=1024, noverlap=896, Fs=16_000, cmap="magma")
+    loudest = picture.get_array().max()
+    picture.set_clim(loudest - 60, loudest)  # decibels
     axis.set(title=f"tone {names[label]}", xlabel="seconds", ylim=(0, 1500))
 axes[0].set_ylabel("Hz")
 figure.tight_layout()
@@ -87,7 +89,7 @@ figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3))
 left.plot(steps, losses, marker="o", markersize=3)
 left.set(xlabel="optimizer step", ylabel="error on hidden pieces", title="Adapting to the syllables")
 right.plot([row["step"] for row in points], [row["probe"] for row in points], marker="o")
-right.set(xlabel="optimizer step", ylabel="probe on the labels (cross-validated)", title="What it does to the features")
+right.set(xlabel="optimizer step", ylabel="probe on the few labels", ylim=(0, 1), title="What it does to the features")
 figure.tight_layout()
 plt.show()
 
@@ -120,10 +122,9 @@ for line in table["lines"]:
     print(f"{line['budget']} labels: {line['difference']['difference']:+.3f} [{low:+.3f}, {high:+.3f}]  {line['verdict']['word']}")
 
 # %% [markdown]
-# ## Fine-tune and look at the space
+# ## Fine-tune and look at the mistakes
 #
-# LoRA on all of the few labels, then the test split, once. The map shows where the test syllables lie for the adapted
-# encoder, before any label was seen: two directions out of many, so distances are only part of the truth.
+# LoRA on all of the few labels, then the test split, once.
 
 # %%
 finetune(data=syllables, output="run", max_steps=20, patience=0, self_training=0, **hear)
@@ -133,16 +134,19 @@ print({name: round(value, 3) for name, value in metrics.items() if isinstance(va
 # %%
 import pyarrow.parquet as pq
 
-embed(data=syllables, output="run", split="test", **hear)
-rows = pq.read_table("run/embed/embeddings.parquet")
-vectors, labels = np.stack(rows["vector"].to_numpy()), np.array(rows["label"].to_pylist())
-centred = vectors - vectors.mean(0)
-plane = centred @ np.linalg.svd(centred, full_matrices=False)[2][:2].T
-figure, axis = plt.subplots(figsize=(6, 4))
-for tone, marker in zip(names, "os^D"):
-    axis.scatter(*plane[labels == tone].T, marker=marker, label=f"tone {tone}", alpha=0.7)
-axis.set(title="Test syllables, two principal directions", xticks=[], yticks=[])
-axis.legend()
+rows = pq.read_table("run/evaluate/predictions.parquet").to_pylist()
+truth = dict(zip(syllables["test"]["id"], syllables["test"]["label"]))
+confusion = np.zeros((4, 4), int)
+for row in rows:
+    confusion[truth[row["id"]], names.index(row["prediction"])] += 1
+figure, axis = plt.subplots(figsize=(3.6, 3.4))
+axis.imshow(confusion, cmap="Blues")
+for true, guess in np.ndindex(4, 4):
+    colour = "white" if confusion[true, guess] > confusion.max() / 2 else "black"
+    axis.text(guess, true, confusion[true, guess], ha="center", va="center", color=colour)
+axis.set_xticks(range(4), names)
+axis.set_yticks(range(4), names)
+axis.set(xlabel="predicted tone", ylabel="spoken tone", title="Test syllables")
 plt.show()
 
 # %% [markdown]

@@ -49,7 +49,7 @@ import datasets
 
 train = clothes["train"].cast_column("image", datasets.Image())
 names = train.features["label"].names
-figure, axes = plt.subplots(2, 10, figsize=(10, 2.4))
+figure, axes = plt.subplots(2, 10, figsize=(10, 2.2), gridspec_kw={"hspace": 0.05})
 for label, column in enumerate(axes.T):
     for axis, row in zip(column, np.flatnonzero(np.array(train["label"]) == label)[:2].tolist()):
         axis.imshow(train[row]["image"], cmap="gray_r")
@@ -78,7 +78,7 @@ figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3))
 left.plot(steps, losses, marker="o", markersize=3)
 left.set(xlabel="optimizer step", ylabel="contrastive loss", title="Adapting to the pictures")
 right.plot([row["step"] for row in points], [row["probe"] for row in points], marker="o")
-right.set(xlabel="optimizer step", ylabel="probe on the labels (cross-validated)", title="What it does to the features")
+right.set(xlabel="optimizer step", ylabel="probe on the few labels", ylim=(0, 1), title="What it does to the features")
 figure.tight_layout()
 plt.show()
 
@@ -130,11 +130,9 @@ for row in rows:
     confusion[truth[row["id"]], names.index(row["prediction"])] += 1
 figure, axis = plt.subplots(figsize=(5.4, 4.6))
 axis.imshow(confusion, cmap="Blues")
-for true in range(10):
-    for guess in range(10):
-        if confusion[true, guess]:
-            colour = "white" if confusion[true, guess] > confusion.max() / 2 else "black"
-            axis.text(guess, true, confusion[true, guess], ha="center", va="center", color=colour, fontsize=8)
+for true, guess in np.argwhere(confusion):
+    colour = "white" if confusion[true, guess] > confusion.max() / 2 else "black"
+    axis.text(guess, true, confusion[true, guess], ha="center", va="center", color=colour, fontsize=8)
 axis.set_xticks(range(10), names, rotation=45, ha="right", fontsize=8)
 axis.set_yticks(range(10), names, fontsize=8)
 axis.set(xlabel="prediction", ylabel="truth", title="Test pictures")
