@@ -170,6 +170,7 @@ def stage(
         "auto_class": artefact.auto_class,
         "pipeline_tag": artefact.pipeline_tag if values else None,
         "usage": facts.usage,
+        "labels": run.stage("finetune").get("outputs", {}).get("labels") if artefact.kind == "model" else None,
         "rate": getattr(modality.config, "sampling_rate", None),
     }
     with tempfile.TemporaryDirectory() as place:

@@ -40,7 +40,12 @@ from hf_ssl import compare, demo_audio, evaluate, finetune, load_data, pretrain,
 os.chdir(tempfile.mkdtemp())
 demo_audio.write_gcin("syllables", target="tone")
 demo_audio.write_whisper("start")
-for split, rows in (("train", 64), ("validation", 32), ("test", 160), ("unlabeled", 160)):  # a quick look, not all of it
+for split, rows in (
+    ("train", 64),
+    ("validation", 32),
+    ("test", 160),
+    ("unlabeled", 160),
+):  # a quick look, not all of it
     table = pd.read_csv(f"syllables/{split}.csv").sample(rows, random_state=0)
     table.to_csv(f"syllables/{split}.csv", index=False)
 hear = {"modality": "audio", "window": 1}  # seconds; Whisper's own window is 30 s, nearly all of it silence here
@@ -76,8 +81,15 @@ plt.show()
 
 # %%
 adapted = pretrain(
-    **options, objective="masked-spectrogram", mask_span=5, max_steps=12, per_device_train_batch_size=32, learning_rate=2e-5,
-    logging_steps=1, monitor_points=2, monitor_examples=64,
+    **options,
+    objective="masked-spectrogram",
+    mask_span=5,
+    max_steps=12,
+    per_device_train_batch_size=32,
+    learning_rate=2e-5,
+    logging_steps=1,
+    monitor_points=2,
+    monitor_examples=64,
 )
 print("kept step:", adapted.metrics["kept_step"], "-", adapted.metrics["outcome"])
 
@@ -119,7 +131,9 @@ axis.legend()
 plt.show()
 for line in table["lines"]:
     low, high = line["difference"]["low"], line["difference"]["high"]
-    print(f"{line['budget']} labels: {line['difference']['difference']:+.3f} [{low:+.3f}, {high:+.3f}]  {line['verdict']['word']}")
+    print(
+        f"{line['budget']} labels: {line['difference']['difference']:+.3f} [{low:+.3f}, {high:+.3f}]  {line['verdict']['word']}"
+    )
 
 # %% [markdown]
 # ## Fine-tune and look at the mistakes

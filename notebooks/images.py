@@ -65,7 +65,12 @@ plt.show()
 
 # %%
 adapted = pretrain(
-    **options, objective="simclr", max_steps=10, per_device_train_batch_size=32, logging_steps=1, monitor_points=2,
+    **options,
+    objective="simclr",
+    max_steps=10,
+    per_device_train_batch_size=32,
+    logging_steps=1,
+    monitor_points=2,
     monitor_examples=64,
 )
 print("kept step:", adapted.metrics["kept_step"], "-", adapted.metrics["outcome"])
@@ -108,7 +113,9 @@ axis.legend()
 plt.show()
 for line in table["lines"]:
     low, high = line["difference"]["low"], line["difference"]["high"]
-    print(f"{line['budget']} labels: {line['difference']['difference']:+.3f} [{low:+.3f}, {high:+.3f}]  {line['verdict']['word']}")
+    print(
+        f"{line['budget']} labels: {line['difference']['difference']:+.3f} [{low:+.3f}, {high:+.3f}]  {line['verdict']['word']}"
+    )
 
 # %% [markdown]
 # ## Fine-tune and look at the mistakes

@@ -90,7 +90,9 @@ axis.legend()
 plt.show()
 for line in table["lines"]:
     low, high = line["difference"]["low"], line["difference"]["high"]
-    print(f"{line['budget']} labels: {line['difference']['difference']:+.3f} [{low:+.3f}, {high:+.3f}]  {line['verdict']['word']}")
+    print(
+        f"{line['budget']} labels: {line['difference']['difference']:+.3f} [{low:+.3f}, {high:+.3f}]  {line['verdict']['word']}"
+    )
 
 # %% [markdown]
 # ## Fine-tune and look at the space
@@ -111,7 +113,14 @@ rows = pq.read_table("run/embed/embeddings.parquet")
 vectors, labels = np.stack(rows["vector"].to_numpy()), np.array(rows["label"].to_pylist())
 centred = vectors - vectors.mean(0)
 plane = centred @ np.linalg.svd(centred, full_matrices=False)[2][:2].T
-groups = ["comp.graphics", "rec.autos", "rec.sport.hockey", "sci.space", "talk.politics.mideast", "soc.religion.christian"]
+groups = [
+    "comp.graphics",
+    "rec.autos",
+    "rec.sport.hockey",
+    "sci.space",
+    "talk.politics.mideast",
+    "soc.religion.christian",
+]
 figure, axis = plt.subplots(figsize=(6, 4))
 for group, marker in zip(groups, "os^Dv*"):
     chosen = labels == group
