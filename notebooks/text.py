@@ -37,7 +37,7 @@ from hf_ssl import compare, demo, embed, evaluate, finetune, load_data, pretrain
 
 work = Path(tempfile.mkdtemp())
 os.chdir(work)
-demo.write_newsgroups(Path("posts"), per_class=6, pool_limit=120, test_limit=120)
+demo.write_newsgroups(Path("posts"), per_class=5, pool_limit=80, test_limit=80)
 posts = load_data("posts", "text", verbose=False)  # a folder with unlabeled.jsonl, labels.csv, test.csv
 options = {"data": posts, "model": str(demo.minilm_path()), "output": "run"}
 {split: len(rows) for split, rows in posts.items()}
@@ -50,7 +50,7 @@ options = {"data": posts, "model": str(demo.minilm_path()), "output": "run"}
 
 # %%
 adapted = pretrain(
-    **options, objective="mlm", max_steps=6, logging_steps=1, monitor_points=1, monitor_examples=48, head_warmup=0.3
+    **options, objective="mlm", max_steps=6, max_length=128, logging_steps=1, monitor_points=1, monitor_examples=48, head_warmup=0.3
 )
 print("kept step:", adapted.metrics["kept_step"], "-", adapted.metrics["outcome"])
 
@@ -71,7 +71,7 @@ plt.show()
 # posts, the spread over draws of the labels.
 
 # %%
-answer = compare(**options, budgets=[1, 2, 4], draws=3, finetune_arms=False, test_limit=80, self_training=0)
+answer = compare(**options, budgets=[1, 2, 4], draws=3, finetune_arms=False, test_limit=50, self_training=0)
 print(answer.metrics["verdict"])
 table = json.loads(Path("run/compare/table.json").read_text())["Frozen probe"]
 

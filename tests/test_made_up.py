@@ -13,7 +13,7 @@ import torch
 import transformers
 
 import tiny
-from hf_ssl import push, reloading, staging, usage
+from hf_ssl import embed, push, reloading, search, staging, usage
 from hf_ssl.modalities.audio import Audio
 from hf_ssl.modalities.image import Image
 from hf_ssl.modalities.timeseries import TimeSeries
@@ -239,16 +239,17 @@ def test_a_run_is_staged_and_answers_the_same(
     recipe = write(tmp_path / "data")
     recipe["pretrain"] |= {"max_steps": 1, "monitor_points": 1}
     few = {"max_steps": 1, "patience": 0, "peft": "lora", "rank": 2, "self_training": 0}
-    common = {
-        "data": str(tmp_path / "data"),
-        "model": str(start),
-        "output": str(tmp_path / "run"),
-        "near_duplicates": False,
-    }
-    run_recipe({**common, **recipe, "finetune": few})
+    common = {"data": str(tmp_path / "data"), "output": str(tmp_path / "run"), "near_duplicates": False}
+    common |= {name: recipe[name] for name in ("label_column", "label_kind") if name in recipe}
+    run_recipe({**common, **recipe, "model": str(start), "finetune": few})
     where = {"output": str(tmp_path / "run"), "base_model": "acme/base", "licence": "mit", "dry_run": True}
     answer = push(repo="me/model", **where)
     assert compared in answer.metrics["compared"] and answer.metrics["difference"] < reloading.TOLERANCE
     card = (answer.path / "README.md").read_text(encoding="utf-8")
     assert "They printed" in card
     assert push(repo="me/bones", what="backbone", **where).metrics["difference"] < reloading.TOLERANCE
+    embed(**common, modality=recipe["modality"], split="test")
+    asked = {"vit": "test/a/0.png", "wav2vec2": "33.wav", "patchtst": "test/all.tsv"}[arch]
+    found = search(output=common["output"], file=str(tmp_path / "data" / asked), k=1).metrics["hits"]
+    assert found[0]["score"] > 0.999, "a file of the test split finds itself"
+    assert push(repo="me/vectors", what="embeddings", **where).metrics["compared"] == ["vectors"]
