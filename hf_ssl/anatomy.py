@@ -246,7 +246,10 @@ def example_inputs(model: nn.Module, batch_size: int = 2) -> dict[str, torch.Ten
         shape = (4 * config.patch_length,) if channels is None else (config.context_length, channels)
     else:
         raise KeyError(name)
-    return {name: torch.randn((batch_size, *shape), generator=generator)}
+    batch = {name: torch.randn((batch_size, *shape), generator=generator)}
+    if name == "input_features" and "decoder_input_ids" in inspect.signature(inner.forward).parameters:
+        batch["decoder_input_ids"] = torch.zeros((batch_size, 1), dtype=torch.long)  # Whisper with its decoder
+    return batch
 
 
 def outputs(model: nn.Module, batch: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:

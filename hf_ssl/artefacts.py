@@ -12,6 +12,7 @@ from huggingface_hub.utils import validate_repo_id
 from hf_ssl import plugins, staging
 from hf_ssl.config import PushConfig
 from hf_ssl.errors import HubError, RunFolderError
+from hf_ssl.models import plain_class
 from hf_ssl.run import RunDir
 from hf_ssl.staging import Artefact
 
@@ -68,13 +69,16 @@ def choose(run: RunDir, config: PushConfig) -> Artefact:
 def _served(run: RunDir, stage: str) -> tuple[str, str | None]:
     """The transformers class and the pipeline of a stage's model."""
     modality = modality_of(run)
+    settings = json.loads((run.path / stage / "model" / "config.json").read_text(encoding="utf-8"))
+    model_type = str(settings.get("model_type"))
     if stage == "finetune":
         outputs = run.stage(stage)["outputs"]
         kind = plugins.find("tasks", outputs["task"])
         task = kind(kind.Config(**outputs["task_options"]), modality)
-        return task.auto_class, task.pipeline_tag
+        return plain_class(task.auto_class, model_type), task.pipeline_tag
     name = run.stage(stage)["options"]["options"].get("objective") or modality.default_objective
-    auto_class = plugins.find("objectives", name).auto_class
+    objective = plugins.find("objectives", name)
+    auto_class = plain_class(objective.export_class or objective.auto_class, model_type)
     if auto_class == "AutoModelForMaskedLM":
         return auto_class, "fill-mask"
     tags = {"text": "feature-extraction", "image": "image-feature-extraction"}

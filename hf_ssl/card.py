@@ -89,7 +89,7 @@ def write_card(folder: Path, run: Path, ledger: dict[str, Any], facts: Facts, ex
     )
     body = environment.get_template("card.md.j2").render(
         title=facts.title or facts.repo.partition("/")[2].replace("-", " ").replace("_", " "),
-        lead=_lead(facts), description=facts.description, usage=facts.usage, printed=facts.printed, adapter=facts.adapter,
+        lead=_lead(facts, stages), description=facts.description, usage=facts.usage, printed=facts.printed, adapter=facts.adapter,
         purpose=facts.purpose or _purpose(facts), limits=_limits(facts, tables), kept=f"{BEGIN}\n{own}\n{END}",
         metrics=_metrics(stages, report) if facts.kind == "model" else None, tables=tables, stages=_stages(stages, facts),
         data=_data(report, ledger, facts), cost=_cost(stages, facts),
@@ -154,20 +154,34 @@ def _metadata(facts: Facts) -> dict[str, Any]:
     return fields
 
 
-def _lead(facts: Facts) -> str:
+def _lead(facts: Facts, stages: dict[str, Any]) -> str:
+    """What was done to what; nothing that did not happen, and nothing that was tried and not kept."""
+    entry = stages.get("pretrain", {})
+    tried = entry.get("status") == "done"
+    scratch = tried and entry.get("options", {}).get("options", {}).get("from_config", False)
     base = (
         f"[{facts.base_id}](https://huggingface.co/{facts.base_id})"
         if facts.base_id
-        else "a checkpoint of its own maker"
+        else "A checkpoint of its own maker"
     )
-    at = f" (revision `{facts.base_revision}`)" if facts.base_id and facts.base_revision else ""
-    what = {
-        "model": f"{base}{at}, adapted to a domain by self-supervised training on unlabelled data and fine-tuned for {facts.task}.",
-        "backbone": f"{base}{at}, adapted to a domain by self-supervised training on unlabelled data. It has no task head.",
-        "adapter": f"An adapter for {base}{at}.",
-        "embeddings": f"Vectors made with {base}{at}. The data behind them are not here.",
-    }
-    return what[facts.kind]
+    if facts.base_id and facts.base_revision:
+        base += f" (revision `{facts.base_revision}`)"
+    base = "A model with random weights" if scratch else base
+    if facts.kind == "adapter":
+        return f"An adapter for {base[0].lower() + base[1:]}."
+    if facts.kind == "embeddings":
+        return f"Vectors made with {base[0].lower() + base[1:]}. The data behind them are not here."
+    kept = tried and entry.get("metrics", {}).get("kept_step") != 0
+    done = [
+        "trained on data of a domain without labels"
+        if scratch
+        else "adapted to a domain by self-supervised training on unlabelled data"
+    ]
+    done = (done if kept else []) + ([f"fine-tuned for {facts.task}"] if facts.kind == "model" else [])
+    told = f"{base}, {' and '.join(done) or 'unchanged'}."
+    if tried and not kept:
+        told += " Self-supervised training on unlabelled data was tried first; nothing was better than the start, which was kept."
+    return told if facts.kind == "model" else f"{told} It has no task head."
 
 
 def _purpose(facts: Facts) -> str:

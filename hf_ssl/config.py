@@ -25,7 +25,7 @@ class DataOptions:
     """Where the data are and how to read them."""
 
     data: Any = option(None, "Folder, file, glob, Hub id, datasets object, DataFrame or iterable.")
-    modality: str = option("text", "Kind of data: text, timeseries (or package.module:Class).")
+    modality: str = option("text", "Kind of data: text, image, audio, timeseries (or package.module:Class).")
     unlabeled: Any = option(None, "Unlabelled pool, when it is not part of `data`.")
     validation: Any = option(None, "Validation data, when it is not part of `data`.")
     test: Any = option(None, "Test data, when it is not part of `data`.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hf_ssl import peft, processes
+from hf_ssl import anatomy, peft, processes
 from hf_ssl.models import LoadReport
 from hf_ssl.run import say
 from hf_ssl.self_training import POOL_WEIGHT, Pool, soft_labels
@@ -60,6 +60,7 @@ def fit_task(
     module.model = peft.apply(model, config.peft, missing=report.missing, rank=config.rank, alpha=config.alpha,
                               dropout=config.adapter_dropout, target_modules=config.target_modules, train_head=True,
                               train_bare=("*layer_weights",), frozen_ok=("*masked_spec_embed",))  # fmt: skip
+    module.hold_statistics(anatomy.backbone(module.model)[1])  # PEFT trains copies of what it saves whole
     epochs = int(np.clip(math.ceil(1600 / max(1, len(rows))), 3, 20))
     rate = peft.learning_rate(config.peft, task.modality.learning_rate)
     defaults = {"learning_rate": rate, "num_train_epochs": epochs, **task.training_defaults}

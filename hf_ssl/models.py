@@ -17,7 +17,7 @@ from hf_ssl.checkpoint import Tensors, WeightFiles, find_weights, licence, weigh
 from hf_ssl.errors import CheckpointError, ConfigError, MissingExtraError, nearest
 from hf_ssl.load_report import LoadReport, Provenance, compare, refuse_incomplete
 
-__all__ = ["LoadReport", "Provenance", "check_vocabulary", "load_model", "load_processor"]
+__all__ = ["LoadReport", "Provenance", "check_vocabulary", "load_model", "load_processor", "plain_class"]
 
 FLOAT32_ATTENTION = "sdpa_float32_on_cpu"
 """Name under which `load_model` registers its attention with transformers; see `_attend_in_float32`."""
@@ -204,8 +204,13 @@ def _dtype(name: str) -> torch.dtype:
     return getattr(torch, name)
 
 
+def plain_class(auto_class: str, model_type: str) -> str:
+    """The class of transformers itself behind a name of ours (it has no Auto classes for most heads on series)."""
+    return _SERIES_CLASSES.get(auto_class, {}).get(model_type, auto_class)
+
+
 def _model_class(auto_class: str, config: PreTrainedConfig, weights: WeightFiles) -> Any:
-    auto_class = _SERIES_CLASSES.get(auto_class, {}).get(config.model_type, auto_class)
+    auto_class = plain_class(auto_class, str(config.model_type))
     kind: Any = getattr(transformers, auto_class, None)
     mapping = getattr(kind, "_model_mapping", None)
     if mapping is None and not (isinstance(kind, type) and issubclass(kind, PreTrainedModel)):

@@ -153,7 +153,11 @@ def stage(
         else:
             for name in staging.stage_model(artefact, processor, folder):
                 say(f"  left behind: {name}")
-            values = staging.published_values(artefact, modality, processor) if artefact.pipeline_tag else []
+            if artefact.pipeline_tag and processor is not None:
+                values = staging.published_values(artefact, modality, processor)
+            if artefact.pipeline_tag and not values:
+                facts.pipeline_tag = None
+                say(f"  the card names no pipeline: {artefact.pipeline_tag} does not take what this model takes")
             settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
             facts.usage = usage.of_model(
                 facts.repo, artefact.auto_class, artefact.pipeline_tag if values else None, modality, settings
@@ -166,6 +170,8 @@ def stage(
         "auto_class": artefact.auto_class,
         "pipeline_tag": artefact.pipeline_tag if values else None,
         "usage": facts.usage,
+        "labels": run.stage("finetune").get("outputs", {}).get("labels") if artefact.kind == "model" else None,
+        "rate": getattr(modality.config, "sampling_rate", None),
     }
     with tempfile.TemporaryDirectory() as place:
         if artefact.kind == "embeddings":

@@ -126,15 +126,22 @@ def _load(job: dict[str, Any]) -> Any:
 def _check_tensors(job: dict[str, Any], expected: dict[str, np.ndarray]) -> Iterator[tuple[str, float]]:
     import torch
 
-    inputs = {name[3:]: torch.from_numpy(array) for name, array in expected.items() if name.startswith("in.")}
     model = _load(job)
-    with torch.no_grad():
-        torch.manual_seed(0)
-        output = model(**inputs)
-    values = output.values() if hasattr(output, "values") else output
-    floats = [v.float().numpy() for v in values if isinstance(v, torch.Tensor) and v.is_floating_point() and v.numel()]
-    for number, got in enumerate(floats):
-        yield f"output {number}", relative(got, expected[f"out.{number}"])
+    for batch in sorted({name.split(".")[1] for name in expected if name.startswith("in.")}):
+        start = f"in.{batch}."
+        inputs = {
+            name.removeprefix(start): torch.from_numpy(expected[name]) for name in expected if name.startswith(start)
+        }
+        with torch.no_grad():
+            torch.manual_seed(0)
+            output = model(**inputs)
+        values = output.values() if hasattr(output, "values") else output
+        floats = [
+            v.float().numpy() for v in values if isinstance(v, torch.Tensor) and v.is_floating_point() and v.numel()
+        ]
+        for number, got in enumerate(floats):
+            name = f"output {number}" + (f" on value {int(batch) - 1}" if batch != "0" else "")
+            yield name, relative(got, expected[f"out.{batch}.{number}"])
 
 
 def _check_pipeline(job: dict[str, Any], expected: dict[str, np.ndarray]) -> Iterator[tuple[str, float]]:
@@ -143,13 +150,18 @@ def _check_pipeline(job: dict[str, Any], expected: dict[str, np.ndarray]) -> Ite
     tag = job["pipeline_tag"]
     serve = pipeline(tag, model=job["folder"])
     values = [_value(value) for value in job["values"]]
+    if job.get("labels") and tag.endswith("-classification"):
+        there = [serve.model.config.id2label[index] for index in range(serve.model.config.num_labels)]
+        yield "names of the classes", 0.0 if there == job["labels"] else float("inf")
     for number, value in enumerate(values):
         wanted = expected[f"value.{number}"][0]
         if tag.endswith("-classification") and tag != "token-classification":
             answer = serve(value, function_to_apply="none", top_k=serve.model.config.num_labels)
-            scores = {row["label"]: row["score"] for row in answer}
-            names = serve.model.config.id2label
-            got = np.array([scores[names[index]] for index in range(len(names))])
+            names = serve.model.config.id2label  # of ImageNet's, two are `crane`
+            pairs = sorted((names[index], float(score)) for index, score in enumerate(wanted))
+            rows = sorted((row["label"], row["score"]) for row in answer)
+            same = [name for name, _ in pairs] == [name for name, _ in rows]
+            wanted, got = (np.array([score for _, score in found]) for found in (pairs, rows if same else []))
         elif tag == "token-classification":
             chances, names = _softmax(wanted), serve.model.config.label2id
             rows = serve(value, ignore_labels=[])
@@ -160,9 +172,39 @@ def _check_pipeline(job: dict[str, Any], expected: dict[str, np.ndarray]) -> Ite
             ids = serve.tokenizer(value)["input_ids"]
             chances = _softmax(wanted[ids.index(serve.tokenizer.mask_token_id)])
             wanted, got = chances[[row["token"] for row in rows]], np.array([row["score"] for row in rows])
+        elif tag == "automatic-speech-recognition":
+            got = _logits(
+                serve.model, serve.feature_extractor(value, sampling_rate=serve.feature_extractor.sampling_rate)
+            )
+            said = serve.tokenizer.decode(wanted.argmax(-1))
+            yield f"words of value {number}", 0.0 if serve(value)["text"] == said else float("inf")
+        elif tag == "image-segmentation":
+            got = _logits(serve.model, serve.image_processor(value))
+            areas = {row["label"]: np.asarray(row["mask"]) > 0 for row in serve(value, subtask="semantic")}
+            yield f"areas of value {number}", _unlike(areas, wanted, serve.model.config.id2label)
         else:
             got = np.asarray(serve(value)[0], dtype=np.float32)
         yield f"pipeline({tag!r}) on value {number}", relative(got, wanted)
+
+
+def _logits(model: Any, inputs: Any) -> np.ndarray:
+    """What the pipeline's own model says to what its own processor made of a value."""
+    import torch
+
+    with torch.no_grad():
+        return model(**inputs.convert_to_tensors("pt")).logits[0].float().numpy()
+
+
+def _unlike(areas: dict[str, np.ndarray], scores: np.ndarray, names: dict[int, str]) -> float:
+    """Share of a picture's pixels that a segmentation gives to another class than `scores` `(classes, rows, columns)`."""
+    import torch
+
+    size = next(iter(areas.values())).shape
+    fine = torch.nn.functional.interpolate(torch.from_numpy(scores)[None], size, mode="bilinear", align_corners=False)
+    best = fine[0].argmax(0).numpy()
+    none = np.zeros(size, dtype=bool)
+    right = sum(int((areas.get(names[number], none) & (best == number)).sum()) for number in range(len(scores)))
+    return 1 - right / best.size
 
 
 def _value(value: Any) -> Any:
@@ -210,7 +252,7 @@ def _media(job: dict[str, Any]) -> None:
         values[0].save("photo.png")
     if "clip.wav" in job["usage"] and values:
         with wave.open("clip.wav", "wb") as file:
-            file.setparams((1, 2, 16_000, 0, "NONE", ""))
+            file.setparams((1, 2, job["rate"], 0, "NONE", ""))
             file.writeframes((np.clip(values[0], -1, 1) * 32767).astype("<i2").tobytes())
 
 

@@ -153,6 +153,7 @@ def finetune(**options: Any) -> StageResult:
             "model": str(folder / "model"),
             "task": task_name(config, data),
             "task_options": dataclasses.asdict(task.config),
+            "labels": [str(name) for name in task.label_names or ()],
         }
         say(f"finetune: {_numbers(entry['metrics'].get('validation', {}))}. Model: {folder / 'model'}")
     return StageResult(folder, entry["metrics"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import shutil
@@ -12,6 +13,7 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
+from transformers import AutoProcessor
 
 from hf_ssl import anatomy
 from hf_ssl.checkpoint import Tensors, find_weights
@@ -103,7 +105,7 @@ def stage_model(artefact: Artefact, processor: Any, folder: Path) -> list[str]:
         model.save_pretrained(folder, state_dict={**model.state_dict(), **carried} if carried else None)
         written = {path.name for path in folder.iterdir()}
         if processor is not None:
-            processor.save_pretrained(folder)
+            whole_processor(artefact.source, processor).save_pretrained(folder)
     absent = sorted(
         {path.name for path in folder.iterdir()} - written - {path.name for path in artefact.source.iterdir()}
     )
@@ -234,23 +236,41 @@ def reference(artefact: Artefact, modality: Any, processor: Any) -> dict[str, to
     """What the model in the run answers: to tensors made from its configuration, and to the modality's made-up values.
 
     Returns:
-        `in.*` inputs, `out.0` … their outputs, and `value.0` … the first output for each made-up value.
+        `in.0.*` inputs, `out.0.0` … their outputs; `value.0` … the first output for each made-up value that a pipeline
+        will be given. Where there is no pipeline for this kind of data, `in.1.*`, `out.1.0` … are those of the values.
     """
     model, _ = load_model(str(artefact.source), artefact.auto_class)
     found: dict[str, torch.Tensor] = {}
-    inputs = anatomy.example_inputs(model)
-    found |= {f"in.{name}": tensor.contiguous() for name, tensor in inputs.items()}
-    found |= {f"out.{number}": tensor for number, tensor in enumerate(anatomy.outputs(model, inputs))}
-    if artefact.pipeline_tag is not None and processor is not None:
-        for number, value in enumerate(published_values(artefact, modality, processor)):
-            batch = modality.collate(processor, modality.encode(processor, [value]))
-            found[f"value.{number}"] = anatomy.outputs(model, batch)[0]
+    batches = [anatomy.example_inputs(model)]
+    values = [] if processor is None else published_values(artefact, modality, processor)
+    encoded = [_accepted(model, modality.collate(processor, modality.encode(processor, [value]))) for value in values]
+    if artefact.pipeline_tag is not None:
+        found |= {f"value.{number}": anatomy.outputs(model, batch)[0] for number, batch in enumerate(encoded)}
+    elif modality.pipeline_tag is None:
+        batches += encoded
+    for number, batch in enumerate(batches):
+        found |= {f"in.{number}.{name}": tensor for name, tensor in batch.items()}
+        found |= {f"out.{number}.{place}": tensor for place, tensor in enumerate(anatomy.outputs(model, batch))}
     return {name: tensor.detach().clone().contiguous() for name, tensor in found.items()}
+
+
+def _accepted(model: Any, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Without what the class does not take: Whisper's classifier, for one, has no use for the mask of its spectrogram."""
+    names = inspect.signature(model.forward).parameters
+    return {name: tensor for name, tensor in batch.items() if name in names}
 
 
 def published_values(artefact: Artefact, modality: Any, processor: Any) -> list[Any]:
     """The made-up values, with a gap in them for a model that fills gaps."""
-    values = modality.made_up()
+    values = modality.made_up(processor)
     if artefact.pipeline_tag == "fill-mask":
         return [f"{value} {processor.mask_token}" for value in values]
     return values
+
+
+def whole_processor(source: Path, processor: Any) -> Any:
+    """What a stage saved beside the weights: for transcripts a tokenizer too, which the modality does not read with."""
+    if processor is None or hasattr(processor, "get_vocab") or not (source / "tokenizer_config.json").is_file():
+        return processor
+    with quiet():
+        return AutoProcessor.from_pretrained(str(source), trust_remote_code=False)

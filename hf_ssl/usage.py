@@ -11,6 +11,12 @@ print(fill("Good " + fill.tokenizer.mask_token + ".", top_k=2))"""
 CLASSIFY = """from transformers import pipeline
 classify = pipeline("{tag}", model="{repo}")
 print(classify("{example}"))"""
+LISTEN = """import soundfile, transformers
+{verb} = transformers.pipeline("{tag}", model="{repo}")
+print({verb}(soundfile.read("clip.wav", dtype="float32")[0]))  # mono, {rate:,} samples a second"""
+SEGMENT = """from transformers import pipeline
+segment = pipeline("{tag}", model="{repo}")
+print([area["label"] for area in segment("photo.png")])"""
 SERVE = """from transformers import pipeline
 serve = pipeline("{tag}", model="{repo}")
 print(len(serve("{example}")[0]))"""
@@ -39,9 +45,14 @@ def of_model(repo: str, auto_class: str, tag: str | None, modality: Any, config:
         config: its config.json.
     """
     kind = str(modality.processor)
-    example = {"image": "photo.png", "audio": "clip.wav"}.get(kind, TEXT)
+    example = "photo.png" if kind == "image" else TEXT
     if tag == "fill-mask":
         return FILL.format(repo=repo)
+    if tag is not None and kind == "audio":  # a file's name would need ffmpeg
+        verb = "classify" if tag.endswith("classification") else "transcribe"
+        return LISTEN.format(repo=repo, tag=tag, verb=verb, rate=modality.config.sampling_rate)
+    if tag == "image-segmentation":
+        return SEGMENT.format(repo=repo, tag=tag)
     if tag is not None and tag.endswith("classification"):
         return CLASSIFY.format(repo=repo, tag=tag, example=example)
     if kind == "text":

@@ -132,6 +132,7 @@ def test_timm_network_through_the_stages(tmp_path, fashion):
     assert results["finetune"].metrics["steps"] == 2
     model = transformers.AutoModelForImageClassification.from_pretrained(tmp_path / "run" / "finetune" / "model")
     assert model.config.pretrained_cfg["input_size"] == [3, 32, 32] and model.config.num_labels == 10
+    assert set(model.config.id2label.values()) == {name.replace("/", "-") for name in demo_images.FASHION_CLASSES}
     assert (tmp_path / "run" / "finetune" / "adapter").is_dir()
 
 

@@ -72,3 +72,20 @@ def test_the_table_names_every_recipe() -> None:
         pytest.skip("no table in this checkout")
     rows = set(re.findall(r"^\| \[(\w+)\]", table.read_text(encoding="utf-8"), flags=re.MULTILINE))
     assert rows == {path.stem for path in SCRIPTS}
+
+
+def test_the_table_is_the_test_matrix() -> None:
+    """Its last column names a test that runs the recipe: by its name, or all of its kind."""
+    table = RECIPES / "README.md"
+    if not table.is_file():
+        pytest.skip("no table in this checkout")
+    rows = re.findall(
+        r"^\| \[(\w+)\].*\| `tests/(test_\w+\.py)` \|$", table.read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
+    assert {name for name, _ in rows} == {path.stem for path in SCRIPTS}
+    for name, file in rows:
+        text = (RECIPES.parent / "tests" / file).read_text(encoding="utf-8")
+        kind, _, rest = name.partition("_")
+        assert name in text or f'"{kind}_*.yaml"' in text or (rest in text and f"{kind}_" in text), (
+            f"{file} runs no {name}"
+        )

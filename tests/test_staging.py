@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -112,8 +113,26 @@ def test_a_card_for_a_run_that_measured_nothing(tmp_path: Path) -> None:
     )
 
 
+def test_the_lead_claims_nothing_that_did_not_happen() -> None:
+    """Without pre-training, with one that kept the start, with one that moved it, from random weights."""
+
+    def lead(**pretrain: object) -> str:
+        entry = {"status": "done", "metrics": {"kept_step": pretrain.get("kept")}}
+        options = {"options": {"options": {"from_config": pretrain.get("scratch", False)}}}
+        return card._lead(facts(), {"pretrain": {**entry, **options}} if pretrain else {})
+
+    assert "unlabelled" not in lead() and "fine-tuned for classification" in lead()
+    assert "nothing was better than the start" in lead(kept=0) and "adapted" not in lead(kept=0)
+    assert "adapted to a domain by self-supervised training" in lead(kept=4)
+    assert lead(kept=4, scratch=True).startswith("A model with random weights, trained on data of a domain")
+    assert "unchanged" in card._lead(
+        facts(kind="backbone"), {"pretrain": {"status": "done", "metrics": {"kept_step": 0}}}
+    )
+
+
 def test_usage_lines_are_three_and_compile() -> None:
-    kinds = {kind: type("Kind", (), {"processor": kind})() for kind in ("text", "image", "audio", None)}
+    own = {"config": SimpleNamespace(sampling_rate=16_000)}
+    kinds = {kind: SimpleNamespace(processor=kind, **own) for kind in ("text", "image", "audio", None)}
     settings = {"context_length": 64, "num_input_channels": 2}
     for kind, modality in kinds.items():
         for tag in ("fill-mask", "text-classification", "image-classification", "feature-extraction", None):

@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ class Geometry:
         resample: Pillow's number of the filter.
         mean, std: per channel, on the scale of 0 to 1.
         unit: 1/255, or 1 where a processor does not rescale.
+        to_even: how the cut's place is rounded where the rest is odd: half to even as in torchvision (timm), else down.
     """
 
     height: int
@@ -37,15 +38,14 @@ class Geometry:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     unit: float = 1 / 255
+    to_even: bool = False
 
     def for_channels(self, channels: int) -> Geometry:
         """Mean and spread for another number of channels: their average, where the checkpoint's do not fit."""
         if len(self.mean) == channels:
             return self
         mean, std = float(np.mean(self.mean)), float(np.mean(self.std))
-        return Geometry(
-            self.height, self.width, self.shorter, self.resample, (mean,) * channels, (std,) * channels, self.unit
-        )
+        return replace(self, mean=(mean,) * channels, std=(std,) * channels)
 
 
 def geometry(processor: Any) -> Geometry:
@@ -62,6 +62,7 @@ def geometry(processor: Any) -> Geometry:
         return Geometry(
             height, width, None if squash else int(min(height, width) / timm_config.get("crop_pct", 1.0)),
             filters[timm_config.get("interpolation", "bicubic")], tuple(timm_config["mean"]), tuple(timm_config["std"]),
+            to_even=True,
         )  # fmt: skip
     size, crop = _plain(processor.size), _plain(getattr(processor, "crop_size", None))
     shorter = size.get("shortest_edge")
@@ -110,7 +111,9 @@ def with_channels(array: np.ndarray, channels: int) -> np.ndarray:
     )
 
 
-def resized(array: np.ndarray, height: int, width: int, shorter: int | None, resample: int) -> np.ndarray:
+def resized(
+    array: np.ndarray, height: int, width: int, shorter: int | None, resample: int, to_even: bool = False
+) -> np.ndarray:
     """Resize (antialiased) and cut out the centre, uint8 `(height, width, channels)`."""
     pil = require("PIL.Image", "image")
     rows, columns = array.shape[:2]
@@ -126,7 +129,8 @@ def resized(array: np.ndarray, height: int, width: int, shorter: int | None, res
         else:
             planes = [pil.fromarray(np.ascontiguousarray(array[..., c])) for c in range(array.shape[2])]
             array = np.stack([np.asarray(plane.resize(target[::-1], resample)) for plane in planes], axis=2)
-    top, left = (target[0] - height) // 2, (target[1] - width) // 2
+    rests = (target[0] - height, target[1] - width)
+    top, left = (round(rest / 2) if to_even else rest // 2 for rest in rests)
     return array[top : top + height, left : left + width]
 
 
@@ -161,7 +165,7 @@ def store(
             array = pixels(values[row], reading, at_least=2 * max(height, width, shorter or 0))
         except Unreadable as error:
             raise DataError(f"Image {row} could be read when the data were loaded and cannot now: {error}") from error
-        array = resized(with_channels(array, channels), height, width, shorter, shape.resample)
+        array = resized(with_channels(array, channels), height, width, shorter, shape.resample, shape.to_even)
         pictures[row] = np.moveaxis(array, 2, 0)
 
     if len(values) < 64:

@@ -68,3 +68,13 @@ def labels_of(dataset: datasets.Dataset, names: str | None, label: str, table: T
             f"{len(several):,} series have more than one {label}, such as {several[0]!r}: {sorted(map(str, found[several[0]]))[:4]}."
         )
     return [next(iter(found[item.name])) for item in table.series]
+
+
+def season_and_walk(processor: Any) -> list[np.ndarray]:
+    """Two made-up series `(channels, context)` float32: a rising season, and a walk with a gap in it."""
+    length, channels = processor.context_length, processor.channels
+    step = np.arange(length, dtype=np.float32)
+    season = np.sin(step * 2 * np.pi / 24) + 0.01 * step
+    walk = np.cumsum(np.cos(step * 1.7))
+    walk[length // 3 : length // 2] = np.nan
+    return [np.stack([(1 + c) * one for c in range(channels)]).astype(np.float32) for one in (season, walk)]

@@ -283,12 +283,15 @@ class Modality:
         """How a checkpoint wants its output pooled."""
         return "mean"
 
-    def made_up(self) -> list[Any]:
+    def made_up(self, processor: Any = None) -> list[Any]:
         """A few made-up raw values (nobody's data), always the same: what a published model is tried on.
 
+        Args:
+            processor: the checkpoint's; values may follow its size, rate or number of channels.
+
         Returns:
-            Strings, PIL images, or float arrays, as the modality's transformers pipeline takes them; empty where there
-            is no pipeline, and the model is then tried on tensors alone.
+            Strings, PIL images, or float arrays, as the modality's transformers pipeline takes them, or the class where
+            there is no pipeline. Empty where neither takes such values: the model is then tried on tensors alone.
         """
         return []
 

@@ -115,7 +115,7 @@ class Text(Modality):
             "words_max": int(counts.max()), "words_total": int(counts.sum()),
         }  # fmt: skip
 
-    def made_up(self) -> list[Any]:
+    def made_up(self, processor: Any = None) -> list[Any]:
         return ["The bridge was closed after the storm.", "A quiet week, they said; then the numbers came in."]
 
     def second_view(self, values: Sequence[Any]) -> Any:

@@ -16,7 +16,7 @@ from hf_ssl.data.series_split import Cut, arrays_of, cut_in_time, spans, standar
 from hf_ssl.data.series_table import Columns, Table, read_moments, read_rows, series_column, shift_known
 from hf_ssl.errors import ConfigError, DataError, nearest
 from hf_ssl.modalities._series_models import SeriesProcessor, fresh_config, pool_patches, read_processor
-from hf_ssl.modalities._series_values import as_array, beside, labels_of, series_rows, standard
+from hf_ssl.modalities._series_values import as_array, beside, labels_of, season_and_walk, series_rows, standard
 from hf_ssl.modalities._windows import Windows, fill, fit
 from hf_ssl.modalities.base import Modality
 
@@ -391,7 +391,9 @@ class TimeSeries(Modality):
     def features(self, backbone: nn.Module, batch: dict[str, torch.Tensor], pooling: str) -> torch.Tensor:
         """Pool over the patches with anything observed in them, channels side by side."""
         if pooling not in POOLINGS:
-            raise ConfigError(
-                f"No pooling is called {pooling!r}.{nearest(pooling, POOLINGS)} Known: {', '.join(POOLINGS)}."
-            )
+            raise ConfigError(f"No pooling {pooling!r}.{nearest(pooling, POOLINGS)} Known: {', '.join(POOLINGS)}.")
         return pool_patches(backbone, batch, pooling)
+
+    def made_up(self, processor: Any = None) -> list[Any]:
+        """For the class itself: there is no pipeline. None for TimesFM, whose class takes lists of single series."""
+        return season_and_walk(processor) if processor is not None and processor.channels is not None else []

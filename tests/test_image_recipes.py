@@ -1,0 +1,56 @@
+"""Every image recipe runs as a script, on made-up pictures and tiny weights."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+import tiny
+from hf_ssl.config import from_yaml
+
+pil = pytest.importorskip("PIL.Image", reason='needs the image extra: pip install "hf_ssl[image]"')
+
+from contract_image import pictures  # noqa: E402
+
+RECIPES = sorted(path.stem for path in (Path(__file__).parent.parent / "recipes").glob("image_*.yaml"))
+SMALL = {
+    "pretrain": {"max_steps": 2, "monitor_points": 1, "per_device_train_batch_size": 4, "eval_fraction": 0.5},
+    "finetune": {"max_steps": 2, "patience": 0, "rank": 2},
+    "evaluate": {},
+    "compare": {"budgets": "2", "draws": 2, "max_steps": 1},
+}
+# What makes heads and views small; options of one objective only.
+OWN = {"dino": {"prototypes": 16, "head_hidden": 32, "head_out": 16, "local_views": 2}}
+START = {"mae": "vit_mae", "dino": "dinov2", "simclr": "resnet"}
+
+
+def data(folder: Path) -> Path:
+    """unlabeled/, train/CLASS/ and test/CLASS/, as the heads of the recipes say."""
+    for seed, (split, count) in enumerate((("unlabeled", 12), ("train", 16), ("test", 8))):
+        for number, picture in enumerate(pictures(count, seed=seed)):
+            place = folder / split / ("" if split == "unlabeled" else "ab"[number % 2])
+            place.mkdir(parents=True, exist_ok=True)
+            pil.fromarray(picture).save(place / f"{number}.png")
+    return folder
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_recipe_runs_as_a_script(recipe: str, repository: Path, tmp_path: Path) -> None:
+    file = repository / "recipes" / f"{recipe}.yaml"
+    content = from_yaml(file)
+    objective = content["pretrain"]["objective"]
+    model = tiny.write_checkpoint(START[objective], tmp_path / "start")
+    given = {"data": data(tmp_path / "data"), "model": model, "output": tmp_path / "run", "near_duplicates": False}
+    stages = [stage for stage in content if stage in SMALL]
+    given |= {f"{stage}.{name}": value for stage in stages for name, value in SMALL[stage].items()}
+    given |= {f"pretrain.{name}": value for name, value in OWN.get(objective, {}).items()}
+    spec = importlib.util.spec_from_file_location(recipe, file.with_suffix(".py"))
+    assert spec is not None and spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    script.main([f"--{name}={value}" for name, value in given.items()])
+    ledger = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
+    assert {stage: entry["status"] for stage, entry in ledger["stages"].items()} == dict.fromkeys(stages, "done")
