@@ -36,7 +36,8 @@ class Forecasting(Task):
     Metrics: see `hf_ssl.evaluation.forecasts`; the seasonal-naive forecast of the same windows is always beside them.
 
     With `residual` the model says how the future differs from the last season: a new head that knows nothing then forecasts the
-    last season, not a constant. The saved model is as plain as ever, but its answer minus its `loc` is that difference.
+    last season, not a constant. The saved model is as plain as ever, but its answer minus its `loc` is that difference;
+    `seasonal_residual` in its configuration says so. The untrained start is measured too, and kept if nothing is better.
 
     The answer of a window is `(2 x horizon + 1, channels, 1 + quantiles)`: the forecast, the seasonal-naive forecast, and
     the number of the series. The Trainer hands nothing else through from a batch to the metrics.
@@ -47,6 +48,7 @@ class Forecasting(Task):
     label_column: ClassVar = "series"
     primary_metric: ClassVar = "mae"
     greater_is_better: ClassVar = False
+    keeps_start: ClassVar = True
     metric_names: ClassVar = ("mse", "mae", "mase", "rmsse", "smape", "mase_naive", "mase_ratio")
     training_defaults: ClassVar = {
         **Task.training_defaults, "per_device_train_batch_size": 64, "per_device_eval_batch_size": 256, "learning_rate": 1e-3, "bf16": False,
@@ -153,6 +155,7 @@ class Forecasting(Task):
         config: Any = anatomy.unwrapped(model).config
         if config.model_type.startswith("timesfm"):
             return timesfm_forecast(model, inputs["past_values"], inputs["past_observed_mask"], self.horizon)
+        self._agree(config)
         output = model(**inputs)
         level = output.loc if self.config.residual else torch.zeros_like(output.loc)
         if self.config.output == "point":
@@ -163,6 +166,19 @@ class Forecasting(Task):
             torch.full_like(mean, NormalDist().inv_cdf(q)) for q in self.config.quantiles
         ]
         return torch.stack([mean + spread * point for point in points], dim=-1)
+
+    def _agree(self, config: Any) -> None:
+        """Whether the model gives differences from the last season is written into its configuration.
+
+        Raises:
+            ConfigError: it was trained to give what is not asked for now.
+        """
+        known = getattr(config, "seasonal_residual", None)
+        if known is None:
+            config.seasonal_residual = self.config.residual
+        elif known != self.config.residual:
+            gives = "the difference from the seasonal-naive forecast" if known else "the forecast itself"
+            raise ConfigError(f"This checkpoint was trained to give {gives}; set residual={str(known).lower()}.")
 
     def loss(self, logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         counted = labels != MISSING
@@ -243,14 +259,16 @@ class Forecasting(Task):
         layer = last_linear(module.model)
         if layer is None or layer.bias is None or self.config.output != "point" or not self._new_head(module):
             return None
-        chosen = np.linspace(0, len(rows) - 1, min(len(rows), 4096)).astype(int)
-        inputs, targets = self._head_pairs(module, layer, [rows[int(row)] for row in np.unique(chosen)])
-        if len(inputs) < 8:
+        inputs, targets = self._head_pairs(module, layer, rows, 4096)
+        held = self._head_pairs(module, layer, module.held, 1024) if module.held is not None else None
+        if len(inputs) < 8 or (held is not None and len(held[0]) < 8):
             return None
-        weight, bias, penalty = ridge(inputs, targets)
+        weight, bias, penalty = ridge(inputs, targets, held=held, loss=self.config.loss, nothing=self.config.residual)
         with torch.no_grad():
             layer.weight.copy_(torch.from_numpy(weight))
             layer.bias.copy_(torch.from_numpy(bias))
+        if np.isinf(penalty):
+            return "head starts from 0, the seasonal-naive forecast: no ridge regression on frozen windows was better"
         return f"head starts from ridge regression (penalty {penalty:g}) on {len(inputs):,} frozen windows"
 
     def _new_head(self, module: TaskModule) -> bool:
@@ -260,9 +278,11 @@ class Forecasting(Task):
         return fits and any(name.startswith("head.") for name in module.missing)
 
     def _head_pairs(
-        self, module: TaskModule, layer: nn.Module, features: list[dict[str, Any]]
+        self, module: TaskModule, layer: nn.Module, rows: TaskRows, most: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """What reaches the head and what it should answer, in spreads of the window, for wholly observed futures."""
+        chosen = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), most)).astype(int))
+        features = [rows[int(row)] for row in chosen]
         caught: list[torch.Tensor] = []
         handle = layer.register_forward_hook(lambda m, args, out: caught.append(args[0].float().cpu()))
         inputs, targets = [], []
