@@ -147,7 +147,7 @@ def fresh_config(family: str, context: int, channels: int, options: Any) -> Any:
         )
     shared: dict[str, Any] = {
         "num_input_channels": channels, "context_length": context, "patch_length": patch, "patch_stride": stride,
-        "d_model": options.width, "scaling": "std",
+        "d_model": options.width, "scaling": "std" if options.rescale else None,
         "prediction_length": options.horizon or 24,
     }  # fmt: skip
     if family == "patchtst":

@@ -88,6 +88,9 @@ class TimeSeries(Modality):
         normalize: Literal["series", "none"] = field(
             default="series", metadata={"help": "Scale each example to mean 0, spread 1."}
         )
+        rescale: bool = field(
+            default=True, metadata={"help": "A model made from scratch scales whatever it is shown by its own mean and spread."}
+        )
         patch_length: int | None = field(default=None, metadata={"help": "Patch of a model made from scratch."})
         patch_stride: int | None = field(
             default=None, metadata={"help": "Step between patches of a model made from scratch."}

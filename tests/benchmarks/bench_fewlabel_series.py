@@ -12,12 +12,15 @@ and seed, so the script goes on where it was stopped. Needs `pip install --no-de
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+import yaml
 from datasets import Dataset
 from sklearn.metrics import f1_score
 
@@ -36,6 +39,8 @@ SETTINGS = {
     "ElectricDevices": {"patch_length": 12, "patch_stride": 4},
     "ECG5000": {"patch_length": 16, "patch_stride": 8},
 }
+# Options of the objective where its defaults do not suit; chosen on validation data.
+VIEWS: dict[str, dict[str, Any]] = {}
 
 
 def splits(name: str, choose: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -68,8 +73,9 @@ def embed(folder: str, values: np.ndarray, modality: TimeSeries, pooling: str) -
 
 def run(name: str, seed: int, args: argparse.Namespace, extra: list[str]) -> dict[str, dict[str, list[float]]]:
     pool, labels, test, truth = splits(name, args.choose)
-    given = dict(item.split("=", 1) for item in extra)
-    options = {**SETTINGS[name], "width": args.width, "layers": args.layers}
+    given = {**VIEWS.get(name, {}), **{key: yaml.safe_load(value) for key, value in (item.split("=", 1) for item in extra)}}
+    shape = {field.name for field in dataclasses.fields(TimeSeries.Config)} & given.keys()
+    options = {**SETTINGS[name], "width": args.width, "layers": args.layers, **{key: given.pop(key) for key in shape}}
     folder = Path(args.output) / f"{name}{'-choose' if args.choose else ''}-{args.tag}-{seed}"
     began, cpu = time.monotonic(), time.process_time()
     result = pretrain(
