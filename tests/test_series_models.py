@@ -360,3 +360,20 @@ def test_packaged_series_are_what_the_page_says():
     except MissingExtraError as error:
         pytest.skip(str(error))
     assert values.shape == (1320, 500) and set(labels) == {-1, 1}
+
+
+@pytest.mark.parametrize("family", ["patchtst", "patchtsmixer"])
+def test_covariates_reach_the_forecast_of_a_model_from_scratch(tmp_path, family):
+    given = {"target_columns": ["y0"], "past_covariates": ["y1"]}
+    data = quiet_load(table(names="a", channels=2), **given)
+    past = torch.randn(4, 48, 2)
+    changed = past + torch.tensor([0.0, 1.0]) * torch.randn(4, 48, 1)
+    reached = {}
+    for mixed in (None, False):
+        folder = checkpoint(tmp_path, family, data, **given, mix_channels=mixed)
+        pooling = {"pooling_type": None} if family == "patchtst" else {}
+        model, _ = load_model(folder, "AutoModelForTimeSeriesPrediction", prediction_length=12, **pooling)
+        with torch.inference_mode():
+            before, after = (model.eval()(past_values=x).prediction_outputs[..., 0] for x in (past, changed))
+        reached[mixed] = not torch.allclose(before, after, atol=1e-5)
+    assert reached == {None: True, False: False}
