@@ -304,6 +304,7 @@ def test_stages_from_scratch_to_forecast(tmp_path):
         finetune(**shared, peft="full", max_steps=6)
         result = evaluate(**shared)
     assert {"mase", "mase_ratio", "mse"} <= result.metrics.keys()
+    assert result.metrics["mase_dlinear"] < 2 * result.metrics["mase_naive"]
     for name in ("forecast", "error_by_step"):
         assert (result.path / f"{name}.svg").read_text().startswith("<svg")
     predictions = pd.read_parquet(result.path / "predictions.parquet")
@@ -377,3 +378,58 @@ def test_covariates_reach_the_forecast_of_a_model_from_scratch(tmp_path, family)
             before, after = (model.eval()(past_values=x).prediction_outputs[..., 0] for x in (past, changed))
         reached[mixed] = not torch.allclose(before, after, atol=1e-5)
     assert reached == {None: True, False: False}
+
+
+def test_the_start_is_measured_and_kept_where_nothing_is_better(tmp_path):
+    data = quiet_load(table())
+    shared = {
+        "data": data,
+        "modality": "timeseries",
+        "modality_options": OPTIONS,
+        "model": checkpoint(tmp_path, "patchtst", data),
+    }
+    options = {
+        "peft": "full",
+        "task": "forecasting",
+        "residual": True,
+        "max_steps": 4,
+        "eval_steps": 1,
+        "eval_strategy": "steps",
+    }
+    found = {}
+    for name, rate in (("useless", 30.0), ("none", 0.0)):
+        with contextlib.redirect_stdout(io.StringIO()):
+            found[name] = finetune(**shared, **options, learning_rate=rate, output=str(tmp_path / name)).metrics[
+                "validation"
+            ]
+    assert found["useless"] == pytest.approx(found["none"], rel=1e-4)
+    config = transformers.AutoConfig.from_pretrained(tmp_path / "none" / "finetune" / "model")
+    assert config.seasonal_residual is True
+
+
+def test_forecasts_learned_as_differences_carry_over(tmp_path):
+    shared = {
+        "data": quiet_load(table(400)),
+        "modality": "timeseries",
+        "output": str(tmp_path / "run"),
+        "modality_options": OPTIONS,
+    }
+    with contextlib.redirect_stdout(io.StringIO()):
+        pretrain(
+            **shared, model="patchtst", from_config=True, objective="forecast", residual=True, loss="mae", max_steps=10, monitor_points=1,
+        )  # fmt: skip
+        with pytest.raises(ConfigError, match="set residual=true"):
+            finetune(**shared, task="forecasting", peft="full", max_steps=2)
+        tuned = finetune(
+            **shared, task="forecasting", peft="full", residual=True, max_steps=1, learning_rate=0.0, overwrite=True
+        )
+    heads = [
+        transformers.PatchTSTForPrediction.from_pretrained(tmp_path / "run" / stage / "model").head.projection.weight
+        for stage in ("pretrain", "finetune")
+    ]
+    torch.testing.assert_close(heads[0], heads[1], rtol=0, atol=0)  # neither new nor fitted anew
+    assert tuned.metrics["validation"]["mase_ratio"] == pytest.approx(1, abs=0.1)
+    with pytest.raises(DataError, match="horizon="):
+        objective(Forecast, checkpoint(tmp_path, "patchtst", shared["data"]), TimeSeries(), residual=True).rows(
+            shared["data"]["unlabeled"].remove_columns("season"), seed=0, training=True
+        )

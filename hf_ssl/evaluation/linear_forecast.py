@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from hf_ssl.errors import DataError
 from hf_ssl.modalities._windows import Windows, fill
 
+LEAST = 8  # windows
 PENALTIES = (1.0, 10.0, 100.0, 1e3, 1e4, 1e5)
 
 
@@ -89,16 +91,25 @@ def linear_forecast(
 
     Returns:
         `(windows, horizon, channels)`, in the units of the windows.
+
+    Raises:
+        DataError: too few windows to fit.
     """
-    known = _centred(train, most)
-    weight, bias, penalty = ridge(*known, held=_centred(held, most) if held else None, loss=loss)
+    known, chooses = _centred(train, most), _centred(held, most) if held is not None and len(held) else None
+    if len(known[0]) < LEAST:
+        raise DataError(f"A linear forecaster needs {LEAST} windows with a whole future, found {len(known[0])}.")
+    if chooses is not None and len(chooses[0]) < LEAST:
+        chooses = None
+    weight, bias, penalty = ridge(*known, held=chooses, loss=loss)
     if loss == "mae":
         weight, bias = least_absolute(*known, weight, bias, penalty)
-    asked, _ = _flat(test, np.arange(len(test)))
-    level = asked.mean(axis=1, keepdims=True)
-    answer = (asked - level) @ weight.T + bias + level
-    channels = test.series[0].shape[0]
-    return answer.reshape(len(test), channels, -1).transpose(0, 2, 1)
+    parts = []
+    for start in range(0, len(test), 4096):
+        asked, _ = _flat(test, np.arange(start, min(start + 4096, len(test))))
+        level = asked.mean(axis=1, keepdims=True)
+        parts.append((asked - level) @ weight.T + bias + level)
+    answer = np.concatenate(parts).reshape(len(test), test.series[0].shape[0], -1)
+    return answer.transpose(0, 2, 1)
 
 
 def _centred(windows: Windows, most: int) -> tuple[np.ndarray, np.ndarray]:

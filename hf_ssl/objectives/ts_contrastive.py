@@ -84,7 +84,7 @@ class SeriesContrastive(Objective):
             default=1.0, metadata={"help": "Weight of predicting the spectrum of the whole series."}
         )
         kernels: float = field(
-            default=1.0, metadata={"help": "Weight of predicting random kernels' responses to the whole series."}
+            default=0.0, metadata={"help": "Weight of predicting random kernels' responses to the whole series."}
         )
         pooling: str = field(
             default="mean", metadata={"help": "How patches become one vector: mean, mean-std, max, last."}

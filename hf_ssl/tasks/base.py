@@ -188,6 +188,10 @@ class Task:
         """Name and answers of a cheap baseline without any pretrained model, where `Modality.baseline` does not fit."""
         return None
 
+    def cheap_metrics(self, data: Mapping[str, datasets.Dataset], split: str) -> dict[str, float]:
+        """What a cheap method without any network reaches on the same split, to stand beside `metrics`."""
+        return {}
+
     def figures(
         self, logits: np.ndarray, labels: np.ndarray, dataset: datasets.Dataset, processor: Any
     ) -> dict[str, str]:

@@ -14,10 +14,11 @@ from torch import nn
 from hf_ssl import anatomy
 from hf_ssl.errors import ConfigError, DataError
 from hf_ssl.evaluation.forecasts import Scales, error_by_step, forecast_metrics, quantile_metrics, seasonal_naive
-from hf_ssl.evaluation.linear_forecast import ridge
+from hf_ssl.evaluation.linear_forecast import linear_forecast, ridge
 from hf_ssl.evaluation.series_figures import error_by_step_figure, forecast_fan
 from hf_ssl.modalities._timesfm import timesfm_forecast
 from hf_ssl.modalities._windows import Windows
+from hf_ssl.run import say
 from hf_ssl.tasks.base import Task, TaskModule, TaskRows, last_linear
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ class Forecasting(Task):
     outweighs the others; with `output="normal"` the negative log likelihood of a normal distribution; TimesFM, whose head has
     quantiles, adds their pinball loss. Missing values and covariates are not counted.
 
-    Metrics: see `hf_ssl.evaluation.forecasts`; the seasonal-naive forecast of the same windows is always beside them.
+    Metrics: see `hf_ssl.evaluation.forecasts`; the seasonal-naive forecast of the same windows is always beside them, and DLinear's
+    when the test split is opened.
 
     With `residual` the model says how the future differs from the last season: a new head that knows nothing then forecasts the
     last season, not a constant. The saved model is as plain as ever, but its answer minus its `loc` is that difference;
@@ -200,17 +202,39 @@ class Forecasting(Task):
         assert self.scales is not None, "fit_labels comes first"
         answer, naive, series = self._parts(logits)
         truth = np.where(labels == MISSING, np.nan, labels)[:, :, : self.targets]
-        scales = Scales(
-            *(
-                getattr(self.scales, name)[:, : self.targets]
-                for name in ("loc", "scale", "naive_error", "naive_square")
-            )
-        )
+        scales = self._target_scales()
         found = forecast_metrics(answer[..., 0], truth, series, scales, naive=naive)
         if answer.shape[3] > 1:
             levels = self.levels if len(self.levels) else np.linspace(0.1, 0.9, answer.shape[3] - 1)
             found |= quantile_metrics(answer[..., 1:], levels, truth, series, scales)
         return found
+
+    def cheap_metrics(self, data: Mapping[str, datasets.Dataset], split: str) -> dict[str, float]:
+        """MASE and standardised MAE of DLinear, fitted to the same training windows in closed form."""
+        assert self.scales is not None, "fit_labels comes first"
+        modality: Any = self.modality
+        train, held, asked = (
+            modality.windows(data[name], modality.context(), self.horizon, stride=stride) if name in data else None
+            for name, stride in (("train", None), ("validation", None), (split, self.config.eval_stride))
+        )
+        if train is None or not len(train):
+            return {}
+        try:
+            guess = linear_forecast(train, asked, 8000, self.config.loss, held)
+        except DataError as error:
+            say(f"  no DLinear beside it: {error}")
+            return {}
+        parts = [asked.batch(range(at, min(at + 4096, len(asked))))[1:] for at in range(0, len(asked), 4096)]
+        truth = np.concatenate([future for future, _ in parts])[:, :, : self.targets]
+        owners = np.concatenate([owner for _, owner in parts])
+        series = np.array([self.numbers[name] for name in data[split]["id"]])[owners]
+        found = forecast_metrics(guess[:, :, : self.targets], truth, series, self._target_scales())
+        return {"mase_dlinear": found["mase"], "mae_dlinear": found["mae"]}
+
+    def _target_scales(self) -> Scales:
+        """Scales of what is forecast; covariates come after the targets."""
+        names = ("loc", "scale", "naive_error", "naive_square")
+        return Scales(*(getattr(self.scales, name)[:, : self.targets] for name in names))
 
     def _parts(self, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Forecast `(windows, horizon, targets, 1 + quantiles)`, seasonal-naive forecast, number of the series."""
