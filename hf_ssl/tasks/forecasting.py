@@ -215,7 +215,7 @@ class Forecasting(Task):
         modality: Any = self.modality
         train, held, asked = (
             modality.windows(data[name], modality.context(), self.horizon, stride=stride) if name in data else None
-            for name, stride in (("train", None), ("validation", None), (split, self.config.eval_stride))
+            for name, stride in (("train", 1), ("validation", 1), (split, self.config.eval_stride))
         )
         if train is None or not len(train):
             return {}
