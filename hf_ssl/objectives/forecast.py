@@ -11,7 +11,7 @@ import torch
 
 from hf_ssl import anatomy
 from hf_ssl.errors import ConfigError, DataError
-from hf_ssl.evaluation.forecasts import seasonal_naive
+from hf_ssl.evaluation.forecasts import seasonal_naive, steady
 from hf_ssl.modalities._windows import Windows, fill
 from hf_ssl.modalities.base import example_rng
 from hf_ssl.objectives.base import Objective, Rows
@@ -112,6 +112,8 @@ class Forecast(Objective):
         }  # fmt: skip
         if self.config.residual:
             batch["level"] = torch.from_numpy(seasonal_naive(shown, self.horizon, self.season).astype(np.float32))
+            # `forecasting` takes those steps as they were, whatever the model says.
+            batch["labels"][torch.from_numpy(steady(shown, self.horizon, self.season))] = -100
         return batch
 
     def count_units(self, batch: Mapping[str, torch.Tensor]) -> int:

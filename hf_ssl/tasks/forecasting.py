@@ -13,7 +13,14 @@ from torch import nn
 
 from hf_ssl import anatomy
 from hf_ssl.errors import ConfigError, DataError
-from hf_ssl.evaluation.forecasts import Scales, error_by_step, forecast_metrics, quantile_metrics, seasonal_naive
+from hf_ssl.evaluation.forecasts import (
+    Scales,
+    error_by_step,
+    forecast_metrics,
+    quantile_metrics,
+    seasonal_naive,
+    steady,
+)
 from hf_ssl.evaluation.linear_forecast import linear_forecast, ridge
 from hf_ssl.evaluation.series_figures import error_by_step_figure, forecast_fan
 from hf_ssl.modalities._timesfm import timesfm_forecast
@@ -38,7 +45,8 @@ class Forecasting(Task):
     when the test split is opened.
 
     With `residual` the model says how the future differs from the last season: a new head that knows nothing then forecasts the
-    last season, not a constant. The saved model is as plain as ever, but its answer minus its `loc` is that difference;
+    last season, not a constant. What was the same in every season of the history (`hf_ssl.evaluation.forecasts.steady`) is
+    forecast as it was. The saved model is as plain as ever, but its answer minus its `loc` is that difference;
     `seasonal_residual` in its configuration says so. The untrained start is measured too, and kept if nothing is better.
 
     The answer of a window is `(2 x horizon + 1, channels, 1 + quantiles)`: the forecast, the seasonal-naive forecast, and
@@ -136,15 +144,20 @@ class Forecasting(Task):
         if processor.family.startswith("timesfm"):
             batch["past_observed_mask"] = torch.from_numpy(~np.isnan(past))
         naive = seasonal_naive(past, self.horizon, self.season).astype(np.float32)
-        return {**batch, "naive": torch.from_numpy(naive), "series": torch.tensor([f["series"] for f in features])}
+        batch |= {"naive": torch.from_numpy(naive), "series": torch.tensor([f["series"] for f in features])}
+        if self.config.residual and self.config.output == "point":  # a distribution must not shrink to a point
+            batch["steady"] = torch.from_numpy(steady(past, self.horizon, self.season))
+        return batch
 
     def collate_labels(self, features: Sequence[dict[str, Any]], batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
         return torch.from_numpy(np.stack([feature["labels"] for feature in features]))
 
     def forward(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         inputs = dict(inputs)
-        naive, series = inputs.pop("naive"), inputs.pop("series")
+        naive, series, same = inputs.pop("naive"), inputs.pop("series"), inputs.pop("steady", None)
         answer = self._answer(model, inputs)[:, : self.horizon]
+        if same is not None:
+            answer = answer.masked_fill(same.unsqueeze(-1), 0.0)
         if self.config.residual:
             answer = answer + naive.to(answer.dtype).unsqueeze(-1)
         width = answer.shape[3]
@@ -317,6 +330,7 @@ class Forecasting(Task):
             for start in range(0, len(features), 256):
                 batch = {k: v.to(device) for k, v in module.collate(features[start : start + 256]).items()}
                 labels, naive, _ = batch.pop("labels"), batch.pop("naive"), batch.pop("series")
+                batch.pop("steady", None)
                 caught.clear()
                 with torch.inference_mode():
                     output = module.model(**batch)
