@@ -234,6 +234,7 @@ class _Trainer(Trainer):
         """`eval_on_start` measures the start; here it also becomes a checkpoint that can be the best one."""
         metrics = super()._evaluate(trial, ignore_keys_for_eval, skip_scheduler)
         start = self.state.global_step == 0 and self.args.save_strategy == SaveStrategy.BEST
+        assert self.model is not None  # it was given to the constructor
         if start and self._determine_best_metric(metrics=metrics, trial=trial):
             self._save_checkpoint(self.model, trial)
             # Trainer takes step 0 for no step at all, and would forget where it is.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +48,9 @@ class TimeSeries(Modality):
     learning_rate = 2e-4
     config: Any
 
-    Config = SeriesOptions
+    @dataclass
+    class Config(SeriesOptions):
+        """How series are read, cut and shown to a model."""
 
     @classmethod
     def default_task(cls, options: dict[str, Any]) -> str:

@@ -226,12 +226,12 @@ class Forecasting(Task):
         """MASE and standardised MAE of DLinear, fitted to the same training windows in closed form."""
         assert self.scales is not None, "fit_labels comes first"
         modality: Any = self.modality
-        train, held, asked = (
-            modality.windows(data[name], modality.context(), self.horizon, stride=stride) if name in data else None
-            for name, stride in (("train", 1), ("validation", 1), (split, self.config.eval_stride))
-        )
-        if train is None or not len(train):
+        context, own = modality.context(), self.config.eval_stride
+        if "train" not in data:
             return {}
+        train = modality.windows(data["train"], context, self.horizon, stride=1)
+        held = modality.windows(data["validation"], context, self.horizon, stride=1) if "validation" in data else None
+        asked = modality.windows(data[split], context, self.horizon, stride=own)
         try:
             guess = linear_forecast(train, asked, 8000, self.config.loss, held)
         except DataError as error:

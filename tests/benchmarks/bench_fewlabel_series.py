@@ -73,7 +73,10 @@ def embed(folder: str, values: np.ndarray, modality: TimeSeries, pooling: str) -
 
 def run(name: str, seed: int, args: argparse.Namespace, extra: list[str]) -> dict[str, dict[str, list[float]]]:
     pool, labels, test, truth = splits(name, args.choose)
-    given = {**VIEWS.get(name, {}), **{key: yaml.safe_load(value) for key, value in (item.split("=", 1) for item in extra)}}
+    given = {
+        **VIEWS.get(name, {}),
+        **{key: yaml.safe_load(value) for key, value in (item.split("=", 1) for item in extra)},
+    }
     shape = {field.name for field in dataclasses.fields(TimeSeries.Config)} & given.keys()
     options = {**SETTINGS[name], "width": args.width, "layers": args.layers, **{key: given.pop(key) for key in shape}}
     folder = Path(args.output) / f"{name}{'-choose' if args.choose else ''}-{args.tag}-{seed}"
@@ -122,13 +125,9 @@ def table(name: str, per_seed: list[dict[str, dict[str, list[float]]]]) -> None:
                 values = np.array([result[arm][f"{metric}@{k}"] for result in per_seed if arm in result])
                 cells.append(f"{values.mean():.3f} ({values.mean(1).std():.3f}/{values.std(1).mean():.3f})")
         print(f"{arm:28}" + "".join(f"{cell:>26}" for cell in cells))
-    print(
-        "seconds per pre-training:",
-        [round(result["time"]["seconds"][0]) for result in per_seed],
-        "of",
-        torch.get_num_threads(),
-        "threads",
-    )
+    for what in ("seconds", "cpu_seconds"):
+        took = [round(result["time"][what][0]) for result in per_seed]
+        print(f"{what} per pre-training: {took} on {torch.get_num_threads()} threads")
 
 
 def main() -> None:
@@ -144,14 +143,18 @@ def main() -> None:
     args, extra = parser.parse_known_args()
     extra = [item.removeprefix("--") for item in extra]
     for name in args.data.split(","):
+        place = Path(args.output) / f"{name}{'-choose' if args.choose else ''}"
+        place.parent.mkdir(parents=True, exist_ok=True)
         per_seed = []
         for seed in map(int, args.seeds.split(",")):
-            kept = Path(args.output) / f"{name}{'-choose' if args.choose else ''}-{args.tag}-{seed}.json"
+            kept = place.with_name(f"{place.name}-{args.tag}-{seed}.json")
             if not kept.is_file():
-                kept.parent.mkdir(parents=True, exist_ok=True)
                 kept.write_text(json.dumps(run(name, seed, args, extra)))
             per_seed.append(json.loads(kept.read_text()))
-        per_seed[0] |= baselines(name, args.choose)
+        cheap = place.with_name(f"{place.name}-baselines.json")
+        if not cheap.is_file():
+            cheap.write_text(json.dumps(baselines(name, args.choose)))
+        per_seed[0] |= json.loads(cheap.read_text())
         table(name, per_seed)
 
 
