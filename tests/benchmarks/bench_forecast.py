@@ -62,9 +62,11 @@ def fine_tuned(
     name: str, fraction: float, start: str, folder: Path, seed: int, args: argparse.Namespace
 ) -> dict[str, float]:
     shared = {"data": data([name], fraction), "output": str(folder), "seed": seed}
-    options = {"learning_rate": args.rate, "num_train_epochs": args.finetune_epochs, **TRAINING}
     # A tenth of the span has too few windows to leave any out; the whole of it has more than the time allows.
-    options["modality_options"] = {**OPTIONS, "stride": 1 if fraction < 1 else 6}
+    shape = {**OPTIONS, "stride": 1 if fraction < 1 else 6}
+    count = len(TimeSeries(TimeSeries.Config(**shape)).windows(shared["data"]["train"], 168, 24))
+    epochs = max(1, min(10, round(20_000 / count)))
+    options = {"learning_rate": args.rate, "num_train_epochs": epochs, "modality_options": shape, **TRAINING}
     quietly(finetune, model=start, peft="full", task="forecasting", residual=True, **shared, **options)
     measured = quietly(evaluate, **shared, split="validation" if args.choose else "test").metrics
     shutil.rmtree(folder)
@@ -97,7 +99,6 @@ def main() -> None:
     parser.add_argument("--spans", default="0.1,1.0")
     parser.add_argument("--objective", choices=("forecast", "masked-patch"), default="forecast")
     parser.add_argument("--epochs", type=float, default=6, help="of pre-training")
-    parser.add_argument("--finetune_epochs", type=float, default=10)
     parser.add_argument("--rate", type=float, default=1e-3, help="learning rate of fine-tuning")
     parser.add_argument(
         "--choose", action="store_true", help="measure on the validation part, and leave the test part shut"
