@@ -80,14 +80,16 @@ def run(name: str, seed: int, args: argparse.Namespace, extra: list[str]) -> dic
     shape = {field.name for field in dataclasses.fields(TimeSeries.Config)} & given.keys()
     options = {**SETTINGS[name], "width": args.width, "layers": args.layers, **{key: given.pop(key) for key in shape}}
     folder = Path(args.output) / f"{name}{'-choose' if args.choose else ''}-{args.tag}-{seed}"
-    began, cpu = time.monotonic(), time.process_time()
+    began, cpu, fresh = time.monotonic(), time.process_time(), not (folder / "pretrain").exists()
     result = pretrain(
         data={"unlabeled": Dataset.from_dict({"series": [row[None].tolist() for row in pool]})}, modality="timeseries", model="patchtst",
-        from_config=True, objective="ts-contrastive", output=str(folder), seed=seed, overwrite=True, keep="last",
+        from_config=True, objective="ts-contrastive", output=str(folder), seed=seed, resume=True, keep="last",
         monitor_points=1, layer_decay=1.0, decay="cosine", head_warmup=0.0, num_train_epochs=args.epochs, logging_steps=200,
         modality_options=options, near_duplicates=False, **given,
     )  # fmt: skip
     seconds = {"seconds": [time.monotonic() - began], "cpu_seconds": [time.process_time() - cpu]}
+    if not fresh:  # the time of an earlier, interrupted call is not known
+        seconds = {name: [float("nan")] for name in seconds}
     modality = TimeSeries(TimeSeries.Config(**options))
     arms: dict[str, dict[str, list[float]]] = {"time": seconds}
     for arm, source in (("random net", folder / "start"), ("ts-contrastive", result.path / "model")):
@@ -126,7 +128,7 @@ def table(name: str, per_seed: list[dict[str, dict[str, list[float]]]]) -> None:
                 cells.append(f"{values.mean():.3f} ({values.mean(1).std():.3f}/{values.std(1).mean():.3f})")
         print(f"{arm:28}" + "".join(f"{cell:>26}" for cell in cells))
     for what in ("seconds", "cpu_seconds"):
-        took = [round(result["time"][what][0]) for result in per_seed]
+        took = [f"{result['time'][what][0]:.0f}" for result in per_seed]
         print(f"{what} per pre-training: {took} on {torch.get_num_threads()} threads")
 
 

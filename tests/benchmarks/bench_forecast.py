@@ -74,15 +74,15 @@ def fine_tuned(
 
 
 def pre_trained(folder: Path, seed: int, args: argparse.Namespace) -> float:
-    """Processor seconds that it took."""
-    began = time.process_time()
+    """Processor seconds that it took; NaN where an interrupted call was resumed."""
+    began, fresh = time.process_time(), not (folder / "pretrain").exists()
     own = {"residual": True, "loss": "mae"} if args.objective == "forecast" else {}
     quietly(
         pretrain, data=data(list(demo_series.HOURLY)), model="patchtst", from_config=True, objective=args.objective,
         output=str(folder), seed=seed, layer_decay=1.0, head_warmup=0.0, monitor_points=2, decay="cosine", num_train_epochs=args.epochs,
-        **own, **{**TRAINING, "per_device_train_batch_size": 128},
+        overwrite=False, resume=True, **own, **{**TRAINING, "per_device_train_batch_size": 128},
     )  # fmt: skip
-    return time.process_time() - began
+    return time.process_time() - began if fresh else float("nan")
 
 
 def kept(path: Path, compute: Any, *given: Any) -> Any:
@@ -111,7 +111,7 @@ def main() -> None:
         folder = root / f"pool-{args.objective}-{seed}"
         seconds.append(kept(folder.with_suffix(".json"), pre_trained, folder, seed, args))
         starts[seed] = (str(folder / "start"), str(folder / "pretrain" / "model"))
-    print(f"pre-training: {[round(value) for value in seconds]} seconds of processor time; measured on {split}")
+    print(f"pre-training: {[f'{value:.0f}' for value in seconds]} seconds of processor time; measured on {split}")
     print(f"{'set':14}{'span':>6}  {'arm':22}{'MASE / naive':>22}{'MAE (std)':>20}")
     for name in args.sets.split(","):
         for fraction in map(float, args.spans.split(",")):
