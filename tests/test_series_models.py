@@ -14,6 +14,7 @@ from tiny_series import OPTIONS, checkpoint, objective, quiet_load, table
 from hf_ssl import demo_series, evaluate, finetune
 from hf_ssl.data import load_data
 from hf_ssl.errors import ConfigError, DataError, MissingExtraError
+from hf_ssl.modalities._kernels import RandomKernels
 from hf_ssl.modalities._series_models import MASK_NAMES
 from hf_ssl.modalities._windows import fill
 from hf_ssl.modalities.timeseries import TimeSeries
@@ -183,3 +184,24 @@ def test_instance_scaling_comes_back_for_constant_and_empty_channels(tmp_path, f
     back = (past - found.loc) / found.scale * found.scale + found.loc
     torch.testing.assert_close(back, past, rtol=1e-5, atol=1e-3)
     torch.testing.assert_close(found.loc[0, 0, 1], torch.tensor(1e6))
+
+
+def test_kernels_can_be_targets_and_levels_can_be_kept(tmp_path):
+    data, modality = quiet_load(table()), TimeSeries(TimeSeries.Config(**OPTIONS))
+    folder = checkpoint(tmp_path, "patchtst", data, rescale=False)
+    module = objective(SeriesContrastive, folder, modality, kernels=2.0, spectrum=0.0)
+    rows = module.rows(data["unlabeled"], seed=0, training=True)
+    chosen = [rows[i] for i in range(0, len(rows), 40)]
+    batch = module.collate(chosen)
+    whole = [row[0].T for row in chosen]
+    again = RandomKernels(1, 48, 256)(torch.from_numpy(np.stack(whole)))
+    torch.testing.assert_close(batch["responses"], again)
+    assert "spectra" not in batch and batch["responses"].shape == (len(chosen), 512)
+    output = module(**batch)
+    assert output.loss.item() == pytest.approx(
+        (output.scalars["contrast"] + 2 * output.scalars["kernels"]).item(), rel=1e-4
+    )
+    low, high = (torch.full((1, 48, 1), level) for level in (-1.0, 2.0))
+    with torch.inference_mode():
+        vectors = [module.backbone.eval()(past_values=x).last_hidden_state for x in (low, high)]
+    assert not torch.allclose(*vectors)  # a model that rescales sees the same in both
