@@ -233,7 +233,7 @@ class Forecasting(Task):
         held = modality.windows(data["validation"], context, self.horizon, stride=1) if "validation" in data else None
         asked = modality.windows(data[split], context, self.horizon, stride=own)
         try:
-            guess = linear_forecast(train, asked, 8000, self.config.loss, held)
+            guess = linear_forecast(train, asked, 8000, held=held)
         except DataError as error:
             say(f"  no DLinear beside it: {error}")
             return {}
