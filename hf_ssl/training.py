@@ -236,9 +236,9 @@ class _Trainer(Trainer):
         start = self.state.global_step == 0 and self.args.save_strategy == SaveStrategy.BEST
         assert self.model is not None  # it was given to the constructor
         if start and self._determine_best_metric(metrics=metrics, trial=trial):
-            self._save_checkpoint(self.model, trial)
-            # Trainer takes step 0 for no step at all, and would forget where it is.
+            # Trainer takes step 0 for no step at all, and would not note where it is.
             self.state.best_model_checkpoint = str(Path(str(self.args.output_dir)) / f"{PREFIX_CHECKPOINT_DIR}-0")
+            self._save_checkpoint(self.model, trial)
         return metrics
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
