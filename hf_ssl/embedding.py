@@ -14,9 +14,11 @@ from hf_ssl import plugins, processes, vectors
 from hf_ssl.assembly import StageResult, inputs_of, note_lineage, open_stage, output_of, start_of
 from hf_ssl.config import resolve
 from hf_ssl.errors import ConfigError, DataError
+from hf_ssl.evaluation.series_figures import embedding_map
 from hf_ssl.run import RunDir, inputs_hash, say
 from hf_ssl.vectors import PARQUET, MilvusStore, ParquetStore, PartFiles, Stamp
 
+MAPPED = 2000  # vectors in the figure
 PATIENCE = 1800  # seconds without a new part of another process
 
 
@@ -24,8 +26,9 @@ def embed(**options: Any) -> StageResult:
     """Turn data into vectors.
 
     Always written: `path/embeddings.parquet` with `id`, `content` (a hash of the content), `split`, `label` (where there is
-    one class each) and `vector`. `store` names a further place. An interrupted call goes on where it was. Started on
-    several processes (`accelerate launch`, `torchrun`), each embeds its share, and the first one writes.
+    one class each) and `vector`, and `path/map.svg`, at most 2,000 of them by their two main directions. `store` names a
+    further place. An interrupted call goes on where it was. Started on several processes (`accelerate launch`, `torchrun`),
+    each embeds its share, and the first one writes.
 
     Args:
         options: those of `hf_ssl.config.EmbedConfig`.
@@ -69,6 +72,7 @@ def embed(**options: Any) -> StageResult:
                       config.max_length, found.shape[1])  # fmt: skip
         ParquetStore.write(folder / PARQUET, stamp, columns, found)
         new = _store(config, folder, stamp, columns, found)
+        _draw(folder / "map.svg", found, columns.get("label"))
         shutil.rmtree(folder / "parts")
         seconds = time.monotonic() - began
         entry["metrics"] = {"vectors": len(found), "dimensions": found.shape[1], "store": config.store, "new": new, "model": model_id,
@@ -125,6 +129,15 @@ def search(**options: Any) -> StageResult:
     return StageResult(
         run.path / "embed", {"hits": hits, "vote": max(votes, key=lambda name: votes[name]) if votes else None}
     )
+
+
+def _draw(file: Path, found: np.ndarray, labels: list[Any] | None) -> None:
+    """A map of evenly spread vectors; two or fewer make none."""
+    if len(found) < 3:
+        return
+    chosen = np.unique(np.linspace(0, len(found) - 1, min(len(found), MAPPED)).astype(int))
+    names = None if labels is None else ["no label" if labels[row] is None else str(labels[row]) for row in chosen]
+    file.write_text(embedding_map(found[chosen], names), encoding="utf-8")
 
 
 def normalized(found: np.ndarray) -> np.ndarray:

@@ -54,6 +54,8 @@ def fit_task(
     if pool is not None:
         features = with_pool(task, processor, train_split, features, pool, seed)
     rows = TaskRows(features, seed=seed, balanced=balanced)
+    if validation is not None and len(validation) and patience:
+        module.held = TaskRows(task.encode(processor, validation))
     note = task.warm_start(module, rows) if config.warm_start else None
     if note:
         say(f"  {note}")
@@ -67,11 +69,11 @@ def fit_task(
     grouped = "input_ids" in features[0] and not balanced and "train_sampling_strategy" not in training
     if grouped:
         defaults["train_sampling_strategy"] = "sequential"  # the rows shuffle themselves
-    eval_rows = None
-    if validation is not None and len(validation) and patience:
-        eval_rows = TaskRows(task.encode(processor, validation))
+    eval_rows = module.held
+    if eval_rows is not None:
         defaults.update(eval_strategy="epoch", save_strategy="best", load_best_model_at_end=True,
-                        metric_for_best_model=task.primary_metric, greater_is_better=task.greater_is_better)  # fmt: skip
+                        metric_for_best_model=task.primary_metric, greater_is_better=task.greater_is_better,
+                        eval_on_start=task.keeps_start)  # fmt: skip
     else:
         defaults["save_strategy"] = "epoch" if hasattr(config, "resume") and folder.name == "finetune" else "no"
     args = arguments(folder, seed=seed, defaults=defaults, overrides=training)

@@ -182,7 +182,7 @@ def evaluate(**options: Any) -> StageResult:
         module = TaskModule(model, task, processor)
         args = arguments(folder, seed=config.seed, defaults=dict(task.training_defaults), overrides={})
         logits, labels = predict(module, task_rows(task, processor, split), args)
-        entry["metrics"] = task.metrics(logits, labels)
+        entry["metrics"] = task.metrics(logits, labels) | task.cheap_metrics(data, config.split)
         _write_predictions(folder / "predictions.parquet", split, task.predictions(logits, split, processor))
         if processes.is_main():
             for name, svg in task.figures(logits, labels, split, processor).items():

@@ -18,7 +18,7 @@ from torch import nn
 from torch.utils.data import Dataset, Subset
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import EarlyStoppingCallback, PrinterCallback, ProgressCallback
-from transformers.trainer_utils import IntervalStrategy, SaveStrategy, get_last_checkpoint
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, IntervalStrategy, SaveStrategy, get_last_checkpoint
 
 from hf_ssl import processes
 from hf_ssl.callbacks import Bar, EpochCallback, HoldBackbone, Measure, MonitorCallback, Watch, interruptible
@@ -229,6 +229,17 @@ class _Trainer(Trainer):
     """Stock but for one thing Trainer has no option for: learning rates by part of the model (transformers#9035)."""
 
     schedule: Schedule | None = None
+
+    def _evaluate(self, trial: Any, ignore_keys_for_eval: Any, skip_scheduler: bool = False) -> dict[str, float]:
+        """`eval_on_start` measures the start; here it also becomes a checkpoint that can be the best one."""
+        metrics = super()._evaluate(trial, ignore_keys_for_eval, skip_scheduler)
+        start = self.state.global_step == 0 and self.args.save_strategy == SaveStrategy.BEST
+        assert self.model is not None  # it was given to the constructor
+        if start and self._determine_best_metric(metrics=metrics, trial=trial):
+            # Trainer takes step 0 for no step at all, and would not note where it is.
+            self.state.best_model_checkpoint = str(Path(str(self.args.output_dir)) / f"{PREFIX_CHECKPOINT_DIR}-0")
+            self._save_checkpoint(self.model, trial)
+        return metrics
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         if self.schedule is None or self.optimizer is not None:

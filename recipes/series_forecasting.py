@@ -1,7 +1,7 @@
 # /// script
 # dependencies = ["hf-ssl[timeseries]>=0.1"]
 # ///
-"""Hourly series: hidden patches on a pool of series, then forecasts from a short history.
+"""Hourly series: what comes next on a pool of series, then forecasts from a short history.
 
     python recipes/series_forecasting.py --data my-series
     accelerate launch recipes/series_forecasting.py --data my-series --finetune.max_steps 200

@@ -14,6 +14,7 @@ from hf_ssl.evaluation.forecasts import (
     gmean,
     quantile_metrics,
     seasonal_naive,
+    steady,
 )
 from hf_ssl.evaluation.linear_forecast import least_absolute, linear_forecast, ridge
 from hf_ssl.evaluation.series_figures import embedding_map, error_by_step_figure, forecast_fan
@@ -125,3 +126,13 @@ def test_figures_are_wellformed_and_break_at_missing_values():
     assert dots.count("<circle") == 20
     for svg in (fan, steps, dots, embedding_map(rng.normal(size=(4, 3)))):
         ElementTree.fromstring(svg)
+
+
+def test_steps_that_were_the_same_in_every_season_are_found():
+    past = np.array([0, 5, 1, 0, 6, 1, 0, 7, np.nan], np.float32).reshape(1, 9, 1)
+    assert steady(past, 5, 3)[0, :, 0].tolist() == [True, False, True, True, False]
+    past[0, [2, 5], 0] = np.nan
+    assert not steady(past, 3, 3)[0, 2, 0]  # nothing was observed there
+    past[0, 5, 0] = 1
+    assert not steady(past, 3, 3)[0, 2, 0]  # once is not every season
+    assert not steady(past, 5, 1).any() and not steady(past, 5, 8).any()

@@ -6,17 +6,17 @@ import contextlib
 import io
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 import transformers
+from tiny_series import OPTIONS, checkpoint, objective, quiet_load, table
 
-from hf_ssl import demo_series, evaluate, finetune, peft, pretrain
-from hf_ssl.config import FinetuneConfig
+from hf_ssl import demo_series, evaluate, finetune
 from hf_ssl.data import load_data
 from hf_ssl.errors import ConfigError, DataError, MissingExtraError
-from hf_ssl.fitting import fit_task
-from hf_ssl.modalities._timesfm import timesfm_forecast
+from hf_ssl.modalities._kernels import RandomKernels
+from hf_ssl.modalities._series_models import MASK_NAMES
+from hf_ssl.modalities._windows import fill
 from hf_ssl.modalities.timeseries import TimeSeries
 from hf_ssl.models import load_model
 from hf_ssl.objectives.forecast import Forecast
@@ -24,40 +24,6 @@ from hf_ssl.objectives.masked_patch import MaskedPatch
 from hf_ssl.objectives.ts_contrastive import SeriesContrastive
 from hf_ssl.tasks.anomaly import Anomaly
 from hf_ssl.tasks.forecasting import Forecasting
-
-OPTIONS = {"horizon": 12, "context_length": 48, "width": 32, "layers": 2, "frequency": "h"}
-
-
-def table(rows: int = 500, names: str = "ab", channels: int = 1, seed: int = 0) -> pd.DataFrame:
-    rng = np.random.default_rng(seed)
-    frames = []
-    for number, name in enumerate(names):
-        step = np.arange(rows)
-        columns = {
-            f"y{c}": (10.0**number) * (np.sin(step * 2 * np.pi / 24 + c) + 0.1 * rng.standard_normal(rows)) + 5 * c
-            for c in range(channels)
-        }
-        frames.append(
-            pd.DataFrame({"item_id": name, "timestamp": pd.date_range("2021", periods=rows, freq="h"), **columns})
-        )
-    return pd.concat(frames)
-
-
-def quiet_load(frame: pd.DataFrame, **options: object):
-    return load_data(frame, "timeseries", verbose=False, **{**OPTIONS, **options})
-
-
-def checkpoint(tmp_path, family: str, data, **options: object) -> str:
-    modality = TimeSeries(TimeSeries.Config(**{**OPTIONS, **options}))
-    torch.manual_seed(0)
-    transformers.AutoModel.from_config(modality.fresh_config(family, data)).save_pretrained(tmp_path / family)
-    return str(tmp_path / family)
-
-
-def objective(kind, folder: str, modality: TimeSeries, **config: object):
-    processor = modality.load_processor(folder)
-    model, _ = load_model(folder, kind.auto_class, expect_new=("*",))
-    return kind(model, processor, modality, kind.Config(**config))
 
 
 @pytest.mark.parametrize("family", ["patchtst", "patchtsmixer"])
@@ -153,163 +119,6 @@ def test_released_channel_count_follows_the_data_or_is_refused(tmp_path):
         modality.model_options(str(tmp_path / "mixed"), narrow["train"], "AutoModel")
 
 
-def fit(data, folder: str, tmp_path, method: str = "full", **task_options: object):
-    modality = TimeSeries(TimeSeries.Config(**OPTIONS))
-    task = Forecasting(Forecasting.Config(**task_options), modality)
-    task.fit_labels(data["train"])
-    config = FinetuneConfig(peft=method, rank=4)
-    with contextlib.redirect_stdout(io.StringIO()):
-        done = fit_task(
-            task,
-            folder,
-            None,
-            data["train"],
-            None,
-            config,
-            {"max_steps": 8, "disable_tqdm": True, "bf16": False},
-            tmp_path / "work",
-            seed=0,
-        )
-    return task, done
-
-
-def test_nothing_after_the_cut_reaches_the_weights(tmp_path):
-    frame = table()
-    clean = quiet_load(frame)
-    folder = checkpoint(tmp_path, "patchtst", clean)
-    spoiled = quiet_load(
-        frame.assign(
-            y0=np.where(frame["timestamp"] >= pd.Timestamp("2021") + pd.Timedelta(hours=350), 1e9, frame["y0"])
-        )
-    )
-    states = [fit(data, folder, tmp_path)[1].module.state_dict() for data in (clean, spoiled)]
-    assert states[0].keys() == states[1].keys()
-    for name, tensor in states[0].items():
-        assert torch.equal(tensor, states[1][name]), name
-
-
-def test_a_residual_head_that_gives_nothing_forecasts_the_last_season(tmp_path):
-    data = quiet_load(table())
-    task, done = fit(data, checkpoint(tmp_path, "patchtst", data), tmp_path, residual=True)
-    with torch.no_grad():
-        for parameter in done.module.model.head.parameters():
-            parameter.zero_()
-    batch = done.module.collate([task.encode(done.processor, data["test"])[i] for i in range(5)])
-    with torch.inference_mode():
-        answer = done.module.eval()(**batch).logits
-    torch.testing.assert_close(answer[:, :12], answer[:, 12:24], atol=1e-5, rtol=1e-5)
-
-
-@pytest.mark.parametrize("output", ["point", "normal"])
-def test_metrics_do_not_depend_on_the_batch_size(tmp_path, output):
-    data = quiet_load(table(channels=2))
-    task, done = fit(data, checkpoint(tmp_path, "patchtst", data), tmp_path, output=output)
-    rows = task.encode(done.processor, data["test"])
-    found = []
-    for size in (1, 7, 64):
-        logits, labels = [], []
-        for start in range(0, len(rows), size):
-            batch = done.module.collate([rows[i] for i in range(start, min(start + size, len(rows)))])
-            with torch.inference_mode():
-                logits.append(done.module.eval()(**batch).logits.numpy())
-            labels.append(batch["labels"].numpy())
-        found.append(task.metrics(np.concatenate(logits), np.concatenate(labels)))
-    for name, value in found[0].items():
-        assert found[1][name] == pytest.approx(value, rel=1e-4) and found[2][name] == pytest.approx(value, rel=1e-4), (
-            name
-        )
-    assert ("wql" in found[0]) == (output == "normal")
-    first = task.predictions(np.concatenate(logits), data["test"], done.processor)[0]
-    assert first["step"] == data["test"][0]["offset"] + 48 and np.shape(first["prediction"]) == (2, 12)
-
-
-def test_covariates_are_seen_but_not_forecast(tmp_path):
-    frame = table(names="a", channels=2)
-    data = quiet_load(frame, target_columns=["y0"], past_covariates=["y1"])
-    task, done = fit(data, checkpoint(tmp_path, "patchtst", data), tmp_path)
-    batch = done.module.collate([task.encode(done.processor, data["train"])[0]])
-    assert (batch["labels"][..., 1] == -100).all() and (batch["labels"][..., 0] != -100).all()
-    assert batch["past_values"].shape[2] == 2
-
-
-def test_lora_with_batch_norm_reloads_to_the_same_forecast(tmp_path):
-    data = quiet_load(table())
-    task, done = fit(data, checkpoint(tmp_path, "patchtst", data), tmp_path, method="lora")
-    assert any("norm" in name for name in peft.trainable_report(done.module.model).modules)
-    batch = done.module.collate([task.encode(done.processor, data["test"])[i] for i in range(4)])
-    with torch.inference_mode():
-        wanted = done.module.eval()(**batch).logits
-    merged = peft.merge(done.module.model)
-    merged.save_pretrained(tmp_path / "merged")
-    loaded = transformers.PatchTSTForPrediction.from_pretrained(tmp_path / "merged").eval()
-    del batch["labels"]
-    with torch.inference_mode():
-        torch.testing.assert_close(task.forward(loaded, batch), wanted, atol=1e-4, rtol=1e-4)
-
-
-def tiny_timesfm(tmp_path) -> str:
-    config = transformers.TimesFm2_5Config(
-        patch_length=8, context_length=64, horizon_length=16, hidden_size=32, intermediate_size=32, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=4, head_dim=8, output_quantile_len=16, max_position_embeddings=64,
-    )  # fmt: skip
-    torch.manual_seed(0)
-    transformers.TimesFm2_5ModelForPrediction(config).save_pretrained(tmp_path / "timesfm")
-    return str(tmp_path / "timesfm")
-
-
-def test_timesfm_learns_with_lora_and_comes_back(tmp_path):
-    data, folder = quiet_load(table()), tiny_timesfm(tmp_path)
-    task, done = fit(data, folder, tmp_path, method="lora")
-    assert done.report.missing == [] and "lora" in " ".join(
-        n for n, p in done.module.named_parameters() if p.requires_grad
-    )
-    rows = task.encode(done.processor, data["test"])
-    batch = done.module.collate([rows[i] for i in range(6)])
-    with torch.inference_mode():
-        wanted = done.module.eval()(**batch).logits
-    metrics = task.metrics(wanted.numpy(), batch["labels"].numpy())
-    assert {"wql", "coverage", "mase_ratio"} <= metrics.keys() and np.isfinite(list(metrics.values())).all()
-    past = batch["past_values"]
-    merged = peft.merge(done.module.model, example_batch={"past_values": past[..., 0]})
-    merged.save_pretrained(tmp_path / "merged")
-    loaded = transformers.AutoModelForTimeSeriesPrediction.from_pretrained(tmp_path / "merged").eval()
-    del batch["labels"]
-    with torch.inference_mode():
-        torch.testing.assert_close(task.forward(loaded, batch), wanted, atol=1e-4, rtol=1e-4)
-
-
-def test_timesfm_forecasts_do_not_depend_on_padding(tmp_path):
-    model = transformers.AutoModelForTimeSeriesPrediction.from_pretrained(tiny_timesfm(tmp_path)).eval()
-    series = torch.randn(3, 24, 2) + 5
-    seen = torch.ones(3, 24, 2, dtype=torch.bool)
-    with torch.inference_mode():
-        plain = timesfm_forecast(model, series, seen, 10)
-        padded = torch.cat([torch.full((3, 32, 2), 5.0), series], dim=1)
-        mask = torch.cat([torch.zeros(3, 32, 2, dtype=torch.bool), seen], dim=1)
-        torch.testing.assert_close(timesfm_forecast(model, padded, mask, 10), plain, atol=1e-5, rtol=1e-5)
-    assert plain.shape == (3, 10, 2, 10)
-
-
-def test_stages_from_scratch_to_forecast(tmp_path):
-    shared = {
-        "data": quiet_load(table(400)),
-        "modality": "timeseries",
-        "output": str(tmp_path / "run"),
-        "modality_options": OPTIONS,
-    }
-    with contextlib.redirect_stdout(io.StringIO()):
-        pretrain(
-            **shared, model="patchtst", from_config=True, max_steps=6, monitor_points=1, per_device_train_batch_size=16
-        )
-        finetune(**shared, peft="full", max_steps=6)
-        result = evaluate(**shared)
-    assert {"mase", "mase_ratio", "mse"} <= result.metrics.keys()
-    for name in ("forecast", "error_by_step"):
-        assert (result.path / f"{name}.svg").read_text().startswith("<svg")
-    predictions = pd.read_parquet(result.path / "predictions.parquet")
-    assert set(predictions["id"]) == {"a", "b"} and len(predictions["prediction"][0][0]) == 12
-
-
 def test_context_shorter_than_a_patch_is_refused():
     data = quiet_load(table())
     with pytest.raises(DataError, match="not longer than one patch of 64"):
@@ -360,3 +169,39 @@ def test_packaged_series_are_what_the_page_says():
     except MissingExtraError as error:
         pytest.skip(str(error))
     assert values.shape == (1320, 500) and set(labels) == {-1, 1}
+
+
+@pytest.mark.parametrize("family", ["patchtst", "patchtsmixer"])
+def test_instance_scaling_comes_back_for_constant_and_empty_channels(tmp_path, family):
+    data = quiet_load(table(names="a", channels=3))
+    model, _ = load_model(checkpoint(tmp_path, family, data), "AutoModel")
+    rng = np.random.default_rng(0)
+    series = np.stack([rng.normal(5, 1e3, 48), np.full(48, 1e6), np.full(48, np.nan)]).astype(np.float32)
+    past, seen = (torch.from_numpy(part) for part in fill(series.T[None]))
+    with torch.inference_mode():
+        found = model.eval()(past_values=past, **{MASK_NAMES[family]: seen})
+    assert torch.isfinite(found.last_hidden_state).all() and (found.scale > 0).all()
+    back = (past - found.loc) / found.scale * found.scale + found.loc
+    torch.testing.assert_close(back, past, rtol=1e-5, atol=1e-3)
+    torch.testing.assert_close(found.loc[0, 0, 1], torch.tensor(1e6))
+
+
+def test_kernels_can_be_targets_and_levels_can_be_kept(tmp_path):
+    data, modality = quiet_load(table()), TimeSeries(TimeSeries.Config(**OPTIONS))
+    folder = checkpoint(tmp_path, "patchtst", data, rescale=False)
+    module = objective(SeriesContrastive, folder, modality, kernels=2.0, spectrum=0.0)
+    rows = module.rows(data["unlabeled"], seed=0, training=True)
+    chosen = [rows[i] for i in range(0, len(rows), 40)]
+    batch = module.collate(chosen)
+    whole = [row[0].T for row in chosen]
+    again = RandomKernels(1, 48, 256)(torch.from_numpy(np.stack(whole)))
+    torch.testing.assert_close(batch["responses"], again)
+    assert "spectra" not in batch and batch["responses"].shape == (len(chosen), 512)
+    output = module(**batch)
+    assert output.loss.item() == pytest.approx(
+        (output.scalars["contrast"] + 2 * output.scalars["kernels"]).item(), rel=1e-4
+    )
+    low, high = (torch.full((1, 48, 1), level) for level in (-1.0, 2.0))
+    with torch.inference_mode():
+        vectors = [module.backbone.eval()(past_values=x).last_hidden_state for x in (low, high)]
+    assert not torch.allclose(*vectors)  # a model that rescales sees the same in both

@@ -201,6 +201,7 @@ def test_interrupted_embedding_goes_on(base: Path, tmp_path: Path, monkeypatch: 
     from hf_ssl.modalities.text import Text
 
     whole = ParquetStore(embedded(tmp_path / "whole", base) / "embed" / "embeddings.parquet").all_vectors()[0]
+    assert (tmp_path / "whole" / "embed" / "map.svg").read_text().startswith("<svg")
     calls: list[int] = []
     real = Text.embed
 

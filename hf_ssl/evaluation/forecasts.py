@@ -131,6 +131,27 @@ def seasonal_naive(past: np.ndarray, horizon: int, season: int) -> np.ndarray:
     return np.take(last, np.arange(horizon) % season, axis=1)
 
 
+def steady(past: np.ndarray, horizon: int, season: int) -> np.ndarray:
+    """Steps ahead whose place in the season had one and the same value in every season of the history (a solar plant's
+    nights, a shop's Sundays), two of them at least.
+
+    Args:
+        past: `(windows, context, channels)`, NaN where missing.
+
+    Returns:
+        bool `(windows, horizon, channels)`.
+    """
+    windows, context, channels = past.shape
+    seasons = context // max(1, season)
+    if seasons < 2 or season < 2:
+        return np.zeros((windows, horizon, channels), bool)
+    folded = past[:, context - seasons * season :].reshape(windows, seasons, season, channels)
+    missing = np.isnan(folded)
+    low, high = (np.where(missing, bound, folded) for bound in (np.inf, -np.inf))
+    same = (low.min(axis=1) == high.max(axis=1)) & ((~missing).sum(axis=1) > 1)
+    return np.take(same, np.arange(horizon) % season, axis=1)
+
+
 def _last_observed(past: np.ndarray) -> np.ndarray:
     seen = ~np.isnan(past)
     place = past.shape[1] - 1 - np.argmax(seen[:, ::-1], axis=1)

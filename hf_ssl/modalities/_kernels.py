@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import torch
 
 KERNELS = 1000
 
@@ -23,28 +27,48 @@ def random_kernel_features(series: Sequence[np.ndarray], kernels: int = KERNELS,
         float32 `(series, 2 x kernels)`.
     """
     import torch
-    from torch.nn import functional
 
     length = int(np.median([item.shape[1] for item in series]))
-    drawn = _draw(series[0].shape[0], length, kernels, seed)
+    drawn = RandomKernels(series[0].shape[0], length, kernels, seed)
     features = np.empty((len(series), 2 * kernels), np.float32)
     by_length: dict[int, list[int]] = {}
     for row, item in enumerate(series):
         by_length.setdefault(item.shape[1], []).append(row)
-    with torch.inference_mode():
-        for rows in by_length.values():
-            for start in range(0, len(rows), 256):
-                part = rows[start : start + 256]
-                batch = torch.from_numpy(np.stack([_scaled(series[row]) for row in part]))
-                for (size, dilation, padding, channel), (places, weight, bias) in drawn.items():
-                    reach = (size - 1) * dilation
-                    pad = max(reach // 2 if padding else 0, -(-(reach + 1 - batch.shape[2]) // 2))
-                    response = functional.conv1d(
-                        batch[:, channel : channel + 1], weight, bias, padding=pad, dilation=dilation
-                    )
-                    features[np.ix_(part, places)] = (response > 0).float().mean(dim=2).numpy()
-                    features[np.ix_(part, places + kernels)] = response.max(dim=2).values.numpy()
+    for rows in by_length.values():
+        for start in range(0, len(rows), 256):
+            part = rows[start : start + 256]
+            features[part] = drawn(torch.from_numpy(np.stack([_scaled(series[row]) for row in part]))).numpy()
     return features
+
+
+class RandomKernels:
+    """Kernels drawn once, to be applied to many batches.
+
+    Args:
+        channels, length: of the series.
+        kernels: how many.
+        seed: of the draw.
+    """
+
+    def __init__(self, channels: int, length: int, kernels: int = KERNELS, seed: int = 0) -> None:
+        self.kernels, self.drawn = kernels, _draw(channels, length, kernels, seed)
+
+    def __call__(self, batch: torch.Tensor) -> torch.Tensor:
+        """`(batch, channels, length)` → `(batch, 2 x kernels)`: shares of positive responses, then maxima; no gradient."""
+        import torch
+        from torch.nn import functional
+
+        features = torch.empty(len(batch), 2 * self.kernels)
+        with torch.inference_mode():
+            for (size, dilation, padding, channel), (places, weight, bias) in self.drawn.items():
+                reach = (size - 1) * dilation
+                pad = max(reach // 2 if padding else 0, -(-(reach + 1 - batch.shape[2]) // 2))
+                response = functional.conv1d(
+                    batch[:, channel : channel + 1], weight, bias, padding=pad, dilation=dilation
+                )
+                features[:, places] = (response > 0).float().mean(dim=2)
+                features[:, places + self.kernels] = response.max(dim=2).values
+        return features
 
 
 def _draw(channels: int, length: int, kernels: int, seed: int) -> dict:

@@ -147,16 +147,17 @@ def fresh_config(family: str, context: int, channels: int, options: Any) -> Any:
         )
     shared: dict[str, Any] = {
         "num_input_channels": channels, "context_length": context, "patch_length": patch, "patch_stride": stride,
-        "d_model": options.width, "scaling": "std",
+        "d_model": options.width, "scaling": "std" if options.rescale else None,
         "prediction_length": options.horizon or 24,
     }  # fmt: skip
     if family == "patchtst":
         # pooling None: the forecasting head reads all patches, as in the paper; the default mean forgets their order.
         return AutoConfig.for_model(
             family, **shared, num_hidden_layers=options.layers, num_attention_heads=max(1, options.width // 16), ffn_dim=2 * options.width,
-            do_mask_input=False, attention_dropout=0.0,
+            do_mask_input=False, attention_dropout=0.0, channel_attention=options.mixes,
         )  # fmt: skip
-    return AutoConfig.for_model(family, **shared, num_layers=options.layers, dropout=0.1, head_dropout=0.1)
+    mode = "mix_channel" if options.mixes else "common_channel"
+    return AutoConfig.for_model(family, **shared, num_layers=options.layers, dropout=0.1, head_dropout=0.1, mode=mode)
 
 
 @contextmanager

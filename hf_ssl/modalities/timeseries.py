@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from hf_ssl.data.series_split import Cut, arrays_of, cut_in_time, spans, standar
 from hf_ssl.data.series_table import Columns, Table, read_moments, read_rows, series_column, shift_known
 from hf_ssl.errors import ConfigError, DataError, nearest
 from hf_ssl.modalities._series_models import SeriesProcessor, fresh_config, pool_patches, read_processor
+from hf_ssl.modalities._series_options import SeriesOptions
 from hf_ssl.modalities._series_values import as_array, beside, labels_of, season_and_walk, series_rows, standard
 from hf_ssl.modalities._windows import Windows, fill, fit
 from hf_ssl.modalities.base import Modality
@@ -48,52 +49,8 @@ class TimeSeries(Modality):
     config: Any
 
     @dataclass
-    class Config:
+    class Config(SeriesOptions):
         """How series are read, cut and shown to a model."""
-
-        horizon: int | None = field(default=None, metadata={"help": "Steps to forecast; cuts the series in time."})
-        context_length: int | None = field(
-            default=None, metadata={"help": "Steps of history (default: four horizons, at most 512)."}
-        )
-        frequency: str | None = field(
-            default=None, metadata={"help": "Step, such as h, 15min, D, MS (default: found)."}
-        )
-        season: int | None = field(
-            default=None, metadata={"help": "Steps in a season (default: by frequency, 24 for h)."}
-        )
-        timestamp_column: str | None = field(default=None, metadata={"help": "Column with the time."})
-        item_column: str | None = field(default=None, metadata={"help": "Column that tells series apart."})
-        target_columns: list[str] = field(
-            default_factory=list, metadata={"help": "Columns to forecast (default: all numbers)."}
-        )
-        past_covariates: list[str] = field(
-            default_factory=list, metadata={"help": "Columns known up to now, not forecast."}
-        )
-        known_covariates: list[str] = field(
-            default_factory=list, metadata={"help": "Columns known in advance, not forecast."}
-        )
-        static_columns: list[str] = field(
-            default_factory=list, metadata={"help": "Columns that are constant per series."}
-        )
-        duplicates: Literal["last", "first", "mean", "fail"] = field(
-            default="last", metadata={"help": "Which of rows with one stamp."}
-        )
-        train_fraction: float = field(
-            default=1.0, metadata={"help": "Train on the latest part of the training span only."}
-        )
-        cut: Literal["shared", "each"] = field(
-            default="shared", metadata={"help": "One moment cuts all series, or each is cut by its own length."}
-        )
-        stride: int = field(default=1, metadata={"help": "Distance between training windows."})
-        normalize: Literal["series", "none"] = field(
-            default="series", metadata={"help": "Scale each example to mean 0, spread 1."}
-        )
-        patch_length: int | None = field(default=None, metadata={"help": "Patch of a model made from scratch."})
-        patch_stride: int | None = field(
-            default=None, metadata={"help": "Step between patches of a model made from scratch."}
-        )
-        width: int = field(default=64, metadata={"help": "Width of a model made from scratch."})
-        layers: int = field(default=3, metadata={"help": "Layers of a model made from scratch."})
 
     @classmethod
     def default_task(cls, options: dict[str, Any]) -> str:

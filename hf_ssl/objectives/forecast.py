@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import torch
 
 from hf_ssl import anatomy
+from hf_ssl.errors import ConfigError, DataError
+from hf_ssl.evaluation.forecasts import seasonal_naive, steady
 from hf_ssl.modalities._windows import Windows, fill
 from hf_ssl.modalities.base import example_rng
 from hf_ssl.objectives.base import Objective, Rows
@@ -17,6 +19,9 @@ from hf_ssl.trainable import LossOutput, divide
 
 if TYPE_CHECKING:
     import datasets
+    from transformers import PreTrainedModel
+
+    from hf_ssl.modalities.base import Modality
 
 
 class Forecast(Objective):
@@ -24,8 +29,9 @@ class Forecast(Objective):
 
     Predicts: the `prediction_length` values of the model's configuration, in units of the window's own spread.
 
-    Formula: mean over observed future values of `(y_hat - (y - loc) / scale)^2`, `loc` and `scale` of the history. In
-    the units of the data a few large series would be all of the loss.
+    Formula: mean over observed future values of `|y_hat - (y - loc) / scale|^p`, `loc` and `scale` of the history, p = 2 or
+    (`loss="mae"`) 1. In the units of the data a few large series would be all of the loss. With `residual` the last season
+    takes the place of `loc`: the model says how the future differs from it, as `forecasting` with `residual` does.
 
     Reference: future values as a self-supervised target: PatchTSMixer (Ekambaram et al. 2023, arXiv:2306.09364); Nie et
     al. 2023 (arXiv:2211.14730).
@@ -33,8 +39,9 @@ class Forecast(Objective):
     Needs: PatchTST or PatchTSMixer, and series longer than one forecast.
 
     Inputs: `past_values` and its mask `(batch, context, channels)`, missing steps filled with the mean of the others;
-    `future_values` and `labels` `(batch, horizon, channels)`, -100 where nothing was observed. History is shortened at
-    random in training (`shorten`), so that short series are not new to the model.
+    `future_values` and `labels` `(batch, horizon, channels)`, -100 where nothing was observed; with `residual` the
+    seasonal-naive forecast as `level`, the same shape. History is shortened at random in training (`shorten`), so that
+    short series are not new to the model.
 
     Example:
 
@@ -57,9 +64,24 @@ class Forecast(Objective):
 
         shorten: float = field(default=0.1, metadata={"help": "Share of the windows whose history is cut short."})
         clip: float = field(default=10.0, metadata={"help": "Largest value to predict, in spreads of the window."})
+        loss: Literal["mse", "mae"] = field(
+            default="mse",
+            metadata={"help": "Squared error (the mean) or absolute error (the median; less ruled by peaks)."},
+        )
+        residual: bool = field(
+            default=False, metadata={"help": "Predict the difference from the seasonal-naive forecast."}
+        )
         window_stride: int | None = field(
             default=None, metadata={"help": "Distance between windows (default: the data's stride)."}
         )
+
+    def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
+        super().__init__(model, processor, modality, config)
+        if config.loss not in ("mse", "mae"):
+            raise ConfigError(f"loss is mse or mae, found {config.loss!r}.")
+        self.season = 1
+        inner: Any = anatomy.unwrapped(model)
+        inner.config.seasonal_residual = config.residual  # what a forecast of this model has to be added to
 
     @property
     def horizon(self) -> int:
@@ -71,31 +93,42 @@ class Forecast(Objective):
         windows = self.modality.windows(  # type: ignore[attr-defined]
             dataset, self.processor.context_length, self.horizon, stride=self.config.window_stride
         )
+        if self.config.residual:
+            if "season" not in dataset.column_names:
+                raise DataError("residual needs to know the season: load the data with horizon=..., which finds it.")
+            self.season = int(dataset["season"][0])
         ids = dataset["id"] if "id" in dataset.column_names else range(len(dataset))
         return FutureRows(windows, [str(key) for key in ids], self.config.shorten, seed=seed, training=training)
 
     def collate(self, rows: Sequence[tuple[np.ndarray, np.ndarray]]) -> dict[str, torch.Tensor]:
-        past, seen = fill(np.stack([past for past, _ in rows]))
+        shown = np.stack([past for past, _ in rows])
+        past, seen = fill(shown)
         future = np.stack([future for _, future in rows])
         observed = ~np.isnan(future) & seen.any(axis=1, keepdims=True)
-        return {
+        batch = {
             "past_values": torch.from_numpy(past), self.processor.mask_name: torch.from_numpy(seen),
             "future_values": torch.from_numpy(np.nan_to_num(future)),
             "labels": torch.from_numpy(np.where(observed, 0, -100).astype(np.int8)),
         }  # fmt: skip
+        if self.config.residual:
+            batch["level"] = torch.from_numpy(seasonal_naive(shown, self.horizon, self.season).astype(np.float32))
+            # `forecasting` takes those steps as they were, whatever the model says.
+            batch["labels"][torch.from_numpy(steady(shown, self.horizon, self.season))] = -100
+        return batch
 
     def count_units(self, batch: Mapping[str, torch.Tensor]) -> int:
         return len(batch["past_values"])
 
     def forward(
         self, past_values: torch.Tensor, future_values: torch.Tensor, labels: torch.Tensor,
-        num_items_in_batch: torch.Tensor | int | None = None, **mask: torch.Tensor,
+        level: torch.Tensor | None = None, num_items_in_batch: torch.Tensor | int | None = None, **mask: torch.Tensor,
     ) -> LossOutput:  # fmt: skip
         inner: Any = anatomy.unwrapped(self.model)
         output = inner.model(past_values=past_values, **mask)
         predicted = inner.head(output.last_hidden_state)
-        wanted = (future_values - output.loc) / output.scale
-        error = (predicted - wanted.clamp(-self.config.clip, self.config.clip)).float() ** 2
+        wanted = (future_values - (output.loc if level is None else level)) / output.scale
+        apart = (predicted - wanted.clamp(-self.config.clip, self.config.clip)).float()
+        error = apart.abs() if self.config.loss == "mae" else apart**2
         counted = labels != -100
         total = torch.where(counted, error, torch.zeros_like(error)).sum()
         return LossOutput(loss=divide(total, counted.sum(), num_items_in_batch))

@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from hf_ssl.errors import ConfigError
+from hf_ssl.modalities._kernels import RandomKernels
 from hf_ssl.modalities._windows import Windows
 from hf_ssl.modalities.base import example_rng
 from hf_ssl.objectives.base import Objective, Rows
@@ -24,23 +25,28 @@ if TYPE_CHECKING:
     from hf_ssl.modalities.base import Modality
 
 
+KERNELS = 256
+
+
 class SeriesContrastive(Objective):
     """Contrastive learning: two distorted crops of a series are closer to each other than to other series.
 
     Predicts: which vector of the batch is the other view of the same series; and, from each view, the power spectrum of
-    the whole series.
+    the whole series and the responses of random convolution kernels to it.
 
     Formula: NT-Xent, `-log exp(cos(a_i, b_i) / t) / sum_{v != a_i} exp(cos(a_i, v) / t)` over both views of the batch,
-    plus `spectrum` times the mean squared error of the predicted log spectrum, standardised over the batch.
+    plus `spectrum` times the mean squared error of the predicted log spectrum and `kernels` times that of the predicted
+    responses (share of positive values and maximum of each of 256 kernels), both standardised over the batch.
 
     Reference: NT-Xent: Chen et al. 2020 (SimCLR, arXiv:2002.05709). Overlapping crops of series as views: Yue et al.
     2022 (TS2Vec, arXiv:2106.10466); distortions: Eldele et al. 2021 (TS-TCC, arXiv:2106.14112). Hand-made statistics
-    of the input as targets: Wei et al. 2022 (MaskFeat, arXiv:2112.09133). The reflected crop is ours.
+    of the input as targets: Wei et al. 2022 (MaskFeat, arXiv:2112.09133); the kernels: Dempster et al. 2020 (Rocket,
+    arXiv:1910.13051). The reflected crop, and kernels as targets, are ours.
 
     Needs: PatchTST, PatchTSMixer or TimesFM; a batch of some dozens of different series.
 
     Inputs: `past_values` and its mask `(2 x series, context, channels)`, the two views of series `i` at `i` and
-    `i + series`; `spectra` `(series, channels x bins)`; `labels` `(series,)`, which only counts the loss terms.
+    `i + series`; `spectra` `(series, channels x bins)`; `responses` `(series, 512)`; `labels` `(series,)`, which only counts the loss terms.
 
     A crop is brought to the model's length by reflecting it at its ends, which keeps its frequencies, or by stretching
     it (`stretch`), which keeps its shape. Negatives are those of the micro-batch: accumulation gives no more of them.
@@ -77,6 +83,9 @@ class SeriesContrastive(Objective):
         spectrum: float = field(
             default=1.0, metadata={"help": "Weight of predicting the spectrum of the whole series."}
         )
+        kernels: float = field(
+            default=0.0, metadata={"help": "Weight of predicting random kernels' responses to the whole series."}
+        )
         pooling: str = field(
             default="mean", metadata={"help": "How patches become one vector: mean, mean-std, max, last."}
         )
@@ -98,6 +107,8 @@ class SeriesContrastive(Objective):
         self.frame = max(4, min(64, processor.context_length // 2))
         bins = channels * (self.frame // 2 + 1)
         self.spectrum = nn.Linear(width, bins) if config.spectrum else None
+        self.kernels = RandomKernels(channels, processor.context_length, KERNELS) if config.kernels else None
+        self.response = nn.Linear(width, 2 * KERNELS) if config.kernels else None
 
     def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> ViewRows:
         windows = self.modality.windows(dataset, self.processor.context_length)  # type: ignore[attr-defined]
@@ -107,9 +118,11 @@ class SeriesContrastive(Objective):
     def collate(self, rows: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> dict[str, torch.Tensor]:
         views = [{"past_values": row[view]} for view in (1, 2) for row in rows]
         batch = self.modality.collate(self.processor, views)
+        whole = torch.from_numpy(np.stack([np.nan_to_num(row[0]).T for row in rows]))
         if self.spectrum is not None:
-            whole = np.stack([np.nan_to_num(row[0]).T for row in rows])
-            batch["spectra"] = log_spectrum(torch.from_numpy(whole), self.frame).flatten(1)
+            batch["spectra"] = log_spectrum(whole, self.frame).flatten(1)
+        if self.kernels is not None:
+            batch["responses"] = self.kernels(whole)
         return {**batch, "labels": torch.arange(len(rows))}
 
     def count_units(self, batch: Mapping[str, torch.Tensor]) -> int:
@@ -117,16 +130,21 @@ class SeriesContrastive(Objective):
 
     def forward(
         self, past_values: torch.Tensor, labels: torch.Tensor, spectra: torch.Tensor | None = None,
-        num_items_in_batch: torch.Tensor | int | None = None, **mask: torch.Tensor,
+        responses: torch.Tensor | None = None, num_items_in_batch: torch.Tensor | int | None = None, **mask: torch.Tensor,
     ) -> LossOutput:  # fmt: skip
         vectors = self.modality.features(self.backbone, {"past_values": past_values, **mask}, self.config.pooling)
         contrast = nt_xent(self.projector(vectors).float(), self.config.temperature)
         scalars, loss = {"contrast": contrast.detach()}, contrast
-        if self.spectrum is not None and spectra is not None:
-            target = (spectra - spectra.mean(dim=0)) / (spectra.std(dim=0, correction=0) + 1e-3)
-            guessed = functional.mse_loss(self.spectrum(vectors).float(), target.repeat(2, 1))
-            scalars["spectrum"] = guessed.detach()
-            loss = loss + self.config.spectrum * guessed
+        for name, layer, target, weight in (
+            ("spectrum", self.spectrum, spectra, self.config.spectrum),
+            ("kernels", self.response, responses, self.config.kernels),
+        ):
+            if layer is None or target is None:
+                continue
+            target = (target - target.mean(dim=0)) / (target.std(dim=0, correction=0) + 1e-3)
+            guessed = functional.mse_loss(layer(vectors).float(), target.repeat(2, 1))
+            scalars[name] = guessed.detach()
+            loss = loss + weight * guessed
         return LossOutput(loss=divide(loss * len(labels), len(labels), num_items_in_batch), scalars=scalars)
 
 

@@ -36,6 +36,8 @@ class Task:
         primary_metric: the number that early stopping and the comparison look at.
         greater_is_better: its direction.
         metric_names: what is reported.
+        keeps_start: whether the model before the first step is measured on the validation data like any other point, and
+            kept where none is better (a warm-started head can be hard to improve on with little data).
         learns_from_pool: whether it has a `soft_loss`, so that the unlabelled pool can take part.
 
     Args:
@@ -50,6 +52,7 @@ class Task:
     primary_metric: ClassVar[str]
     greater_is_better: ClassVar[bool] = True
     metric_names: ClassVar[tuple[str, ...]]
+    keeps_start: ClassVar[bool] = False
     learns_from_pool: ClassVar[bool] = False
     training_defaults: ClassVar[dict[str, Any]] = {
         "per_device_train_batch_size": 16, "per_device_eval_batch_size": 64, "weight_decay": 0.01, "warmup_steps": 0.1,
@@ -192,6 +195,10 @@ class Task:
         """Name and answers of a cheap baseline without any pretrained model, where `Modality.baseline` does not fit."""
         return None
 
+    def cheap_metrics(self, data: Mapping[str, datasets.Dataset], split: str) -> dict[str, float]:
+        """What a cheap method without any network reaches on the same split, to stand beside `metrics`."""
+        return {}
+
     def figures(
         self, logits: np.ndarray, labels: np.ndarray, dataset: datasets.Dataset, processor: Any
     ) -> dict[str, str]:
@@ -290,6 +297,7 @@ class TaskModule(Trainable):
         self.task = task
         self.processor = processor
         self.missing: frozenset[str] = frozenset()  # tensors that were not in the checkpoint
+        self.held: TaskRows | None = None  # the validation rows, where there are any
         self.hold_statistics(backbone(model)[1])
         set_dropout(model, task.config.attention_dropout, attention_only=True)
 

@@ -13,11 +13,19 @@ from torch import nn
 
 from hf_ssl import anatomy
 from hf_ssl.errors import ConfigError, DataError
-from hf_ssl.evaluation.forecasts import Scales, error_by_step, forecast_metrics, quantile_metrics, seasonal_naive
-from hf_ssl.evaluation.linear_forecast import ridge
+from hf_ssl.evaluation.forecasts import (
+    Scales,
+    error_by_step,
+    forecast_metrics,
+    quantile_metrics,
+    seasonal_naive,
+    steady,
+)
+from hf_ssl.evaluation.linear_forecast import linear_forecast, ridge
 from hf_ssl.evaluation.series_figures import error_by_step_figure, forecast_fan
 from hf_ssl.modalities._timesfm import timesfm_forecast
 from hf_ssl.modalities._windows import Windows
+from hf_ssl.run import say
 from hf_ssl.tasks.base import Task, TaskModule, TaskRows, last_linear
 
 if TYPE_CHECKING:
@@ -33,10 +41,13 @@ class Forecasting(Task):
     outweighs the others; with `output="normal"` the negative log likelihood of a normal distribution; TimesFM, whose head has
     quantiles, adds their pinball loss. Missing values and covariates are not counted.
 
-    Metrics: see `hf_ssl.evaluation.forecasts`; the seasonal-naive forecast of the same windows is always beside them.
+    Metrics: see `hf_ssl.evaluation.forecasts`; the seasonal-naive forecast of the same windows is always beside them, and DLinear's
+    when the test split is opened.
 
     With `residual` the model says how the future differs from the last season: a new head that knows nothing then forecasts the
-    last season, not a constant. The saved model is as plain as ever, but its answer minus its `loc` is that difference.
+    last season, not a constant. What was the same in every season of the history (`hf_ssl.evaluation.forecasts.steady`) is
+    forecast as it was. The saved model is as plain as ever, but its answer minus its `loc` is that difference;
+    `seasonal_residual` in its configuration says so. The untrained start is measured too, and kept if nothing is better.
 
     The answer of a window is `(2 x horizon + 1, channels, 1 + quantiles)`: the forecast, the seasonal-naive forecast, and
     the number of the series. The Trainer hands nothing else through from a batch to the metrics.
@@ -47,6 +58,7 @@ class Forecasting(Task):
     label_column: ClassVar = "series"
     primary_metric: ClassVar = "mae"
     greater_is_better: ClassVar = False
+    keeps_start: ClassVar = True
     metric_names: ClassVar = ("mse", "mae", "mase", "rmsse", "smape", "mase_naive", "mase_ratio")
     training_defaults: ClassVar = {
         **Task.training_defaults, "per_device_train_batch_size": 64, "per_device_eval_batch_size": 256, "learning_rate": 1e-3, "bf16": False,
@@ -132,15 +144,20 @@ class Forecasting(Task):
         if processor.family.startswith("timesfm"):
             batch["past_observed_mask"] = torch.from_numpy(~np.isnan(past))
         naive = seasonal_naive(past, self.horizon, self.season).astype(np.float32)
-        return {**batch, "naive": torch.from_numpy(naive), "series": torch.tensor([f["series"] for f in features])}
+        batch |= {"naive": torch.from_numpy(naive), "series": torch.tensor([f["series"] for f in features])}
+        if self.config.residual and self.config.output == "point":  # a distribution must not shrink to a point
+            batch["steady"] = torch.from_numpy(steady(past, self.horizon, self.season))
+        return batch
 
     def collate_labels(self, features: Sequence[dict[str, Any]], batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
         return torch.from_numpy(np.stack([feature["labels"] for feature in features]))
 
     def forward(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         inputs = dict(inputs)
-        naive, series = inputs.pop("naive"), inputs.pop("series")
+        naive, series, same = inputs.pop("naive"), inputs.pop("series"), inputs.pop("steady", None)
         answer = self._answer(model, inputs)[:, : self.horizon]
+        if same is not None:
+            answer = answer.masked_fill(same.unsqueeze(-1), 0.0)
         if self.config.residual:
             answer = answer + naive.to(answer.dtype).unsqueeze(-1)
         width = answer.shape[3]
@@ -153,6 +170,7 @@ class Forecasting(Task):
         config: Any = anatomy.unwrapped(model).config
         if config.model_type.startswith("timesfm"):
             return timesfm_forecast(model, inputs["past_values"], inputs["past_observed_mask"], self.horizon)
+        self._agree(config)
         output = model(**inputs)
         level = output.loc if self.config.residual else torch.zeros_like(output.loc)
         if self.config.output == "point":
@@ -163,6 +181,19 @@ class Forecasting(Task):
             torch.full_like(mean, NormalDist().inv_cdf(q)) for q in self.config.quantiles
         ]
         return torch.stack([mean + spread * point for point in points], dim=-1)
+
+    def _agree(self, config: Any) -> None:
+        """Whether the model gives differences from the last season is written into its configuration.
+
+        Raises:
+            ConfigError: it was trained to give what is not asked for now.
+        """
+        known = getattr(config, "seasonal_residual", None)
+        if known is None:
+            config.seasonal_residual = self.config.residual
+        elif known != self.config.residual:
+            gives = "the difference from the seasonal-naive forecast" if known else "the forecast itself"
+            raise ConfigError(f"This checkpoint was trained to give {gives}; set residual={str(known).lower()}.")
 
     def loss(self, logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         counted = labels != MISSING
@@ -184,17 +215,39 @@ class Forecasting(Task):
         assert self.scales is not None, "fit_labels comes first"
         answer, naive, series = self._parts(logits)
         truth = np.where(labels == MISSING, np.nan, labels)[:, :, : self.targets]
-        scales = Scales(
-            *(
-                getattr(self.scales, name)[:, : self.targets]
-                for name in ("loc", "scale", "naive_error", "naive_square")
-            )
-        )
+        scales = self._target_scales()
         found = forecast_metrics(answer[..., 0], truth, series, scales, naive=naive)
         if answer.shape[3] > 1:
             levels = self.levels if len(self.levels) else np.linspace(0.1, 0.9, answer.shape[3] - 1)
             found |= quantile_metrics(answer[..., 1:], levels, truth, series, scales)
         return found
+
+    def cheap_metrics(self, data: Mapping[str, datasets.Dataset], split: str) -> dict[str, float]:
+        """MASE and standardised MAE of DLinear, fitted to the same training windows in closed form."""
+        assert self.scales is not None, "fit_labels comes first"
+        modality: Any = self.modality
+        context, own = modality.context(), self.config.eval_stride
+        if "train" not in data:
+            return {}
+        train = modality.windows(data["train"], context, self.horizon, stride=1)
+        held = modality.windows(data["validation"], context, self.horizon, stride=1) if "validation" in data else None
+        asked = modality.windows(data[split], context, self.horizon, stride=own)
+        try:
+            guess = linear_forecast(train, asked, 8000, held=held)
+        except DataError as error:
+            say(f"  no DLinear beside it: {error}")
+            return {}
+        parts = [asked.batch(range(at, min(at + 4096, len(asked))))[1:] for at in range(0, len(asked), 4096)]
+        truth = np.concatenate([future for future, _ in parts])[:, :, : self.targets]
+        owners = np.concatenate([owner for _, owner in parts])
+        series = np.array([self.numbers[name] for name in data[split]["id"]])[owners]
+        found = forecast_metrics(guess[:, :, : self.targets], truth, series, self._target_scales())
+        return {"mase_dlinear": found["mase"], "mae_dlinear": found["mae"]}
+
+    def _target_scales(self) -> Scales:
+        """Scales of what is forecast; covariates come after the targets."""
+        names = ("loc", "scale", "naive_error", "naive_square")
+        return Scales(*(getattr(self.scales, name)[:, : self.targets] for name in names))
 
     def _parts(self, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Forecast `(windows, horizon, targets, 1 + quantiles)`, seasonal-naive forecast, number of the series."""
@@ -243,14 +296,16 @@ class Forecasting(Task):
         layer = last_linear(module.model)
         if layer is None or layer.bias is None or self.config.output != "point" or not self._new_head(module):
             return None
-        chosen = np.linspace(0, len(rows) - 1, min(len(rows), 4096)).astype(int)
-        inputs, targets = self._head_pairs(module, layer, [rows[int(row)] for row in np.unique(chosen)])
-        if len(inputs) < 8:
+        inputs, targets = self._head_pairs(module, layer, rows, 4096)
+        held = self._head_pairs(module, layer, module.held, 1024) if module.held is not None else None
+        if len(inputs) < 8 or (held is not None and len(held[0]) < 8):
             return None
-        weight, bias, penalty = ridge(inputs, targets)
+        weight, bias, penalty = ridge(inputs, targets, held=held, loss=self.config.loss, nothing=self.config.residual)
         with torch.no_grad():
             layer.weight.copy_(torch.from_numpy(weight))
             layer.bias.copy_(torch.from_numpy(bias))
+        if np.isinf(penalty):
+            return "head starts from 0, the seasonal-naive forecast: no ridge regression on frozen windows was better"
         return f"head starts from ridge regression (penalty {penalty:g}) on {len(inputs):,} frozen windows"
 
     def _new_head(self, module: TaskModule) -> bool:
@@ -260,9 +315,11 @@ class Forecasting(Task):
         return fits and any(name.startswith("head.") for name in module.missing)
 
     def _head_pairs(
-        self, module: TaskModule, layer: nn.Module, features: list[dict[str, Any]]
+        self, module: TaskModule, layer: nn.Module, rows: TaskRows, most: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """What reaches the head and what it should answer, in spreads of the window, for wholly observed futures."""
+        chosen = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), most)).astype(int))
+        features = [rows[int(row)] for row in chosen]
         caught: list[torch.Tensor] = []
         handle = layer.register_forward_hook(lambda m, args, out: caught.append(args[0].float().cpu()))
         inputs, targets = [], []
@@ -273,6 +330,7 @@ class Forecasting(Task):
             for start in range(0, len(features), 256):
                 batch = {k: v.to(device) for k, v in module.collate(features[start : start + 256]).items()}
                 labels, naive, _ = batch.pop("labels"), batch.pop("naive"), batch.pop("series")
+                batch.pop("steady", None)
                 caught.clear()
                 with torch.inference_mode():
                     output = module.model(**batch)

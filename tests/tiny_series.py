@@ -1,0 +1,46 @@
+"""Small tables of series and small models for them, for the tests."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import torch
+import transformers
+
+from hf_ssl.data import load_data
+from hf_ssl.modalities.timeseries import TimeSeries
+from hf_ssl.models import load_model
+
+OPTIONS = {"horizon": 12, "context_length": 48, "width": 32, "layers": 2, "frequency": "h"}
+
+
+def table(rows: int = 500, names: str = "ab", channels: int = 1, seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    frames = []
+    for number, name in enumerate(names):
+        step = np.arange(rows)
+        columns = {
+            f"y{c}": (10.0**number) * (np.sin(step * 2 * np.pi / 24 + c) + 0.1 * rng.standard_normal(rows)) + 5 * c
+            for c in range(channels)
+        }
+        frames.append(
+            pd.DataFrame({"item_id": name, "timestamp": pd.date_range("2021", periods=rows, freq="h"), **columns})
+        )
+    return pd.concat(frames)
+
+
+def quiet_load(frame: pd.DataFrame, **options: object):
+    return load_data(frame, "timeseries", verbose=False, **{**OPTIONS, **options})
+
+
+def checkpoint(tmp_path, family: str, data, **options: object) -> str:
+    modality = TimeSeries(TimeSeries.Config(**{**OPTIONS, **options}))
+    torch.manual_seed(0)
+    transformers.AutoModel.from_config(modality.fresh_config(family, data)).save_pretrained(tmp_path / family)
+    return str(tmp_path / family)
+
+
+def objective(kind, folder: str, modality: TimeSeries, **config: object):
+    processor = modality.load_processor(folder)
+    model, _ = load_model(folder, kind.auto_class, expect_new=("*",))
+    return kind(model, processor, modality, kind.Config(**config))
