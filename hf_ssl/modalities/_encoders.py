@@ -223,6 +223,8 @@ def logits(model: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         mask = _needed(inner.config, sound)
         given = {name: value for name, value in given.items() if name != "attention_mask"}
         given |= {"attention_mask": mask} if mask is not None else {}
+    if is_patched(inner.config):  # its mask would be one over patches; it was trained on padding without any
+        given.pop("attention_mask", None)
     return model(**given).logits
 
 
