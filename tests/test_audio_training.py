@@ -182,6 +182,20 @@ def test_patches_of_a_spectrogram_and_several_labels_a_clip_through_stages(tmp_p
     assert measured.metrics["average_precision"] > 0.6, "low and high are told apart; even and odd are chance"
 
 
+def test_two_views_of_clips_through_a_stage_with_adapters(tmp_path):
+    root = labelled_folder(tmp_path / "data")
+    base = tiny.write_checkpoint("whisper", tmp_path / "base")
+    result = pretrain(
+        data=str(root), modality="audio", model=str(base), objective="simclr", output=str(tmp_path / "run"), max_steps=8,
+        per_device_train_batch_size=16, learning_rate=3e-3, peft="lora", temperature=0.5, view_share=0.9, view_noise=20.0,
+        keep="last", monitor_points=1, eval_fraction=0.3,
+    )  # fmt: skip
+    start, end = result.metrics["start"], result.metrics["kept"]
+    assert end["eval_loss"] < 0.95 * start["eval_loss"] and end["effective_rank"] > 2 and end["cosine_drift"] > 1e-4
+    again, report = load_model(str(result.path / "model"))
+    assert report.matched == report.compared and type(again).__name__ == "WhisperModel"
+
+
 def test_transcripts_through_a_stage_and_the_pipeline(tmp_path):
     """Two tones, two letters: the head learns them, and a plain pipeline reads the saved folder."""
     rows, rng = [], np.random.default_rng(0)
