@@ -157,18 +157,20 @@ def convert(source: Path, folder: Path) -> Path:
     return folder
 
 
-def small(folder: Path, seed: int = 0, *, width: int = 192, layers: int = 4, seconds: int = 1) -> Path:
+def small(folder: Path, seed: int = 0, *, width: int = 128, layers: int = 2, seconds: int = 1) -> Path:
     """Write an encoder of Whisper's kind with random weights and a window of whole seconds.
 
     Spectrogram in, 20 ms frames out: on minutes of sound it learns where convolutions on raw samples would need hours.
+    Weights are drawn with a spread of `width ** -0.5`, which keeps a signal's size from layer to layer. With Whisper's own
+    0.02, meant for 384 and more, the sound would enter far smaller than the positions that are added to it.
     """
     import torch
     import transformers
 
     config = transformers.WhisperConfig(
         vocab_size=8, d_model=width, encoder_layers=layers, decoder_layers=1, encoder_attention_heads=width // 48,
-        decoder_attention_heads=width // 48, encoder_ffn_dim=4 * width, decoder_ffn_dim=width, num_mel_bins=80,
-        max_source_positions=50 * seconds, max_target_positions=8, pad_token_id=0, bos_token_id=1, eos_token_id=2,
+        decoder_attention_heads=width // 48, encoder_ffn_dim=4 * width, decoder_ffn_dim=width, init_std=width**-0.5,
+        num_mel_bins=80, max_source_positions=50 * seconds, max_target_positions=8, pad_token_id=0, bos_token_id=1, eos_token_id=2,
         decoder_start_token_id=1, suppress_tokens=None, begin_suppress_tokens=None,
     )  # fmt: skip
     with torch.random.fork_rng(devices=[]):

@@ -384,13 +384,28 @@ def test_a_clips_vector_does_not_depend_on_its_neighbours(arch, norm):
     processor = tiny.tiny_processor("wav2vec2")
     harmless = norm == "layer" and arch != "data2vec-audio"
     assert _encoders.padding_is_harmless(model.config) == harmless
-    for pooling in ("mean", "mean_std", "max"):
+    for pooling in ("mean", "mean-std", "max", "layers"):
         alone = np.concatenate([AUDIO.embed(model, processor, [value], pooling=pooling) for value in values])
         np.testing.assert_allclose(AUDIO.embed(model, processor, values, pooling=pooling), alone, atol=2e-5)
     # In one padded batch it holds just where it is said to hold.
     padded = AUDIO.features(model, AUDIO.collate(processor, AUDIO.encode(processor, values)), "mean").detach().numpy()
     alone = np.concatenate([AUDIO.embed(model, processor, [value]) for value in values])
     assert np.allclose(padded, alone, atol=2e-5) == harmless
+
+
+@pytest.mark.parametrize("arch", ["whisper", "wav2vec2"])
+def test_vectors_of_all_layers_hold_that_of_the_last_one(arch, tiny_checkpoint):
+    folder = str(tiny_checkpoint(arch))
+    processor = AUDIO.load_processor(folder)
+    model = AUDIO.prepare_model(load_model(folder)[0], processor).eval()
+    values = [sounds.voice(0, 0.4), sounds.voice(1, 0.9)]
+    last, layers = (AUDIO.embed(model, processor, values, pooling=how) for how in ("mean-std", "layers"))
+    width = last.shape[1] // 2
+    half = layers.shape[1] // 2
+    assert half == 3 * width, "two layers, and what enters the first"
+    np.testing.assert_allclose(layers[:, half - width : half], last[:, :width], atol=1e-6)
+    np.testing.assert_allclose(layers[:, -width:], last[:, width:], atol=1e-6)
+    assert not np.allclose(layers[:, :width], last[:, :width], atol=0.01)
 
 
 def test_normalising_comes_before_padding():

@@ -17,6 +17,19 @@ from hf_ssl.modalities.audio import Audio
 from hf_ssl.models import load_model
 
 AUDIO = Audio()
+SPECTROGRAMS = ("whisper", "audio-spectrogram-transformer")
+
+
+def spectrogram_model(arch: str):
+    """A tiny classifier on spectrograms of two seconds and its feature extractor."""
+    if arch == "whisper":
+        return headed(arch), tiny.tiny_processor(arch)
+    fields = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+    torch.manual_seed(0)
+    model = transformers.ASTForAudioClassification(
+        transformers.ASTConfig(num_mel_bins=32, max_length=204, num_labels=2, **fields)
+    )
+    return model.eval(), transformers.ASTFeatureExtractor(num_mel_bins=32, max_length=204)
 
 
 def speech_model(arch: str, **fields):
@@ -35,16 +48,16 @@ def batch(processor, seconds=(0.3, 0.5, 0.8)):
 
 
 @pytest.mark.parametrize("method", ["lora", "rslora", "dora", "ia3", "oft", "full", "linear-probe"])
-@pytest.mark.parametrize("arch", ["wav2vec2", "hubert", "wavlm", "data2vec-audio", "unispeech", "whisper"])
+@pytest.mark.parametrize("arch", ["wav2vec2", "hubert", "wavlm", "data2vec-audio", "unispeech", *SPECTROGRAMS])
 def test_every_trained_parameter_gets_a_gradient_and_what_is_saved_is_what_was_trained(arch, method, tmp_path):
-    if arch == "whisper":
-        model, processor = headed("whisper"), tiny.tiny_processor("whisper")
+    if arch in SPECTROGRAMS:
+        model, processor = spectrogram_model(arch)
     else:
         model, processor = speech_model(arch), tiny.tiny_processor("wav2vec2")
     missing = [name for name, _ in model.named_parameters() if name.startswith(("projector.", "classifier."))]
     model = AUDIO.prepare_model(model, processor)
     model = peft.apply(model, method, missing=missing, rank=4, train_head=True)
-    inputs = batch(processor, (0.3, 0.5, 0.8) if arch != "whisper" else (1.0, 1.5, 2.0))
+    inputs = batch(processor, (0.3, 0.5, 0.8) if arch not in SPECTROGRAMS else (1.0, 1.5, 2.0))
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
     reached: set[str] = set()
     optimizer = torch.optim.SGD(trained.values(), lr=0.05)

@@ -152,6 +152,50 @@ def test_regression_and_layer_mixture_through_a_stage(tmp_path):
     assert model.config.use_weighted_layer_sum and not torch.allclose(weights, weights.mean())
 
 
+def test_patches_of_a_spectrogram_and_several_labels_a_clip_through_stages(tmp_path):
+    """AST, whose classifier takes a mask over patches if any, and labels that are measured by mean average precision."""
+    root = labelled_folder(tmp_path / "data")
+    for split in ("train", "test"):
+        with (tmp_path / f"{split}.csv").open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["path", "label"])
+            for path in sorted((root / split).rglob("*.wav")):
+                parity = ("even", "odd")[int(path.stem) // 2 % 2]
+                writer.writerow([str(path), f"{path.parent.name}|{parity}"])
+    fields = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+    torch.manual_seed(0)
+    transformers.ASTModel(transformers.ASTConfig(num_mel_bins=32, max_length=60, **fields)).save_pretrained(
+        tmp_path / "base"
+    )
+    transformers.ASTFeatureExtractor(num_mel_bins=32, max_length=60).save_pretrained(tmp_path / "base")
+    options = {"modality": "audio", "output": str(tmp_path / "run")}
+    pretrain(
+        **options, data=str(root), model=str(tmp_path / "base"), objective="masked-spectrogram", max_steps=4, monitor_points=1,
+        mask_span=2, eval_fraction=0.5, per_device_train_batch_size=4, peft="lora",
+    )  # fmt: skip
+    options |= {
+        "data": {split: str(tmp_path / f"{split}.csv") for split in ("train", "test")},
+        "label_kind": "multilabel",
+    }
+    finetune(**options, max_steps=30, learning_rate=3e-3, per_device_train_batch_size=8, patience=0, peft="full")
+    measured = evaluate(**options)
+    assert measured.metrics["average_precision"] > 0.6, "low and high are told apart; even and odd are chance"
+
+
+def test_two_views_of_clips_through_a_stage_with_adapters(tmp_path):
+    root = labelled_folder(tmp_path / "data")
+    base = tiny.write_checkpoint("whisper", tmp_path / "base")
+    result = pretrain(
+        data=str(root), modality="audio", model=str(base), objective="simclr", output=str(tmp_path / "run"), max_steps=8,
+        per_device_train_batch_size=16, learning_rate=3e-3, peft="lora", temperature=0.5, view_share=0.9, view_noise=20.0,
+        keep="last", monitor_points=1, eval_fraction=0.3,
+    )  # fmt: skip
+    start, end = result.metrics["start"], result.metrics["kept"]
+    assert end["eval_loss"] < 0.95 * start["eval_loss"] and end["effective_rank"] > 2 and end["cosine_drift"] > 1e-4
+    again, report = load_model(str(result.path / "model"))
+    assert report.matched == report.compared and type(again).__name__ == "WhisperModel"
+
+
 def test_transcripts_through_a_stage_and_the_pipeline(tmp_path):
     """Two tones, two letters: the head learns them, and a plain pipeline reads the saved folder."""
     rows, rng = [], np.random.default_rng(0)

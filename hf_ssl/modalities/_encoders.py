@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -120,7 +120,10 @@ def padded(waves: Sequence[np.ndarray]) -> dict[str, torch.Tensor]:
 
 
 def frames(
-    backbone: Any, batch: Mapping[str, torch.Tensor], mask: torch.Tensor | None = None, layer: int | None = None
+    backbone: Any,
+    batch: Mapping[str, torch.Tensor],
+    mask: torch.Tensor | None = None,
+    layer: int | Literal["all"] | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """States of every frame, and which of them are sound.
 
@@ -128,10 +131,11 @@ def frames(
         backbone: an encoder, without head.
         batch: from `inputs`.
         mask: `(batch, frames)` bool, frames that a waveform encoder must not see.
-        layer: states after this layer (0: before the first) instead of the last ones.
+        layer: states after this layer (0: before the first) instead of the last ones; "all": of every layer, the
+            first one's beginning included, side by side.
 
     Returns:
-        `(batch, frames, width)` and bool `(batch, frames)`.
+        `(batch, frames, width)` and bool `(batch, frames)`; with "all" `(batch, frames, (layers + 1) x width)`.
     """
     backbone = getattr(backbone, "encoder", backbone) if hasattr(backbone, "decoder") else backbone
     config, sound = backbone.config, batch.get("attention_mask")
@@ -151,11 +155,11 @@ def frames(
         valid = _before(-(-sound.sum(1) // 2), output.last_hidden_state.shape[1])
     elif is_patched(config):
         output = backbone(batch["input_values"], **more)
-        return _patches(config, output.last_hidden_state if layer is None else output.hidden_states[layer], sound)
+        return _patches(config, _states(output, layer), sound)
     else:
         output = backbone(batch["input_features"], attention_mask=sound, **more)
         valid = sound.bool()
-    hidden = output.last_hidden_state if layer is None else output.hidden_states[layer]
+    hidden = _states(output, layer)
     unused = getattr(backbone, "masked_spec_embed", None)
     if mask is None and unused is not None and unused.requires_grad and hidden.requires_grad:
         hidden = hidden + 0.0 * unused.sum()  # DistributedDataParallel fails on a parameter without any gradient
@@ -165,6 +169,12 @@ def frames(
             "shortening the input is not known here."
         )
     return hidden, valid
+
+
+def _states(output: Any, layer: int | Literal["all"] | None) -> torch.Tensor:
+    if layer == "all":
+        return torch.cat(output.hidden_states, dim=-1)
+    return output.last_hidden_state if layer is None else output.hidden_states[layer]
 
 
 def _needed(config: Any, sound: torch.Tensor) -> torch.Tensor | None:
@@ -193,7 +203,7 @@ def _patches(config: Any, hidden: torch.Tensor, sound: torch.Tensor) -> tuple[to
 
 
 def pool(hidden: torch.Tensor, valid: torch.Tensor, how: str) -> torch.Tensor:
-    """One vector per clip from the frames that are sound: `mean`, `max`, or `mean_std` (mean, then spread)."""
+    """One vector per clip from the frames that are sound: `mean`, `max`, or `mean-std` (mean, then spread)."""
     weight = valid.unsqueeze(-1).to(hidden.dtype)
     if how == "max":
         return hidden.masked_fill(~valid.unsqueeze(-1), torch.finfo(hidden.dtype).min).amax(1)
@@ -223,6 +233,8 @@ def logits(model: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         mask = _needed(inner.config, sound)
         given = {name: value for name, value in given.items() if name != "attention_mask"}
         given |= {"attention_mask": mask} if mask is not None else {}
+    if is_patched(inner.config):  # its mask would be one over patches; it was trained on padding without any
+        given.pop("attention_mask", None)
     return model(**given).logits
 
 

@@ -2,27 +2,56 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-SPEEDS = (0.9, 1.1)
-SNR_DB = (5.0, 40.0)
+from hf_ssl.errors import ConfigError
+
+QUIETEST_NOISE_DB = 40.0
 GAIN_DB = 9.0
 BANDS = 8
-GAP_SHARE = 0.2
 
 
-def view(wave: np.ndarray, rate: int, rng: np.random.Generator, shortest: float) -> np.ndarray:
+@dataclass(frozen=True)
+class Views:
+    """How far a view may go.
+
+    Attributes:
+        share: smallest share of the clip that a view may be.
+        speed: largest change of speed, 0.1 for 10 % slower or faster.
+        noise: the strongest noise is so many decibels below the clip.
+        gap: largest share of a view that is silenced (in every other view).
+
+    Raises:
+        ConfigError: a share is none.
+    """
+
+    share: float
+    speed: float
+    noise: float
+    gap: float
+
+    def __post_init__(self) -> None:
+        if not (0 < self.share <= 1 and 0 <= self.speed < 1 and 0 <= self.gap < 1):
+            raise ConfigError(
+                f"view_share ({self.share:g}) must lie above 0 and up to 1, view_speed ({self.speed:g}) and view_gap "
+                f"({self.gap:g}) between 0 and 1."
+            )
+
+
+def view(wave: np.ndarray, rate: int, rng: np.random.Generator, how: Views) -> np.ndarray:
     """One random view, float32 `(samples,)`.
 
     Args:
         wave: mono samples.
         rate: samples per second.
         rng: makes all choices.
-        shortest: smallest share of the clip that a view may be.
+        how: their limits.
     """
-    wave = speed(crop(wave, rng, shortest), rng.uniform(*SPEEDS))
-    wave = noise(colour(wave, rate, rng), rng.uniform(*SNR_DB), rng)
-    return gap(wave, rng) if rng.random() < 0.5 else wave
+    wave = speed(crop(wave, rng, how.share), rng.uniform(1 - how.speed, 1 + how.speed))
+    wave = noise(colour(wave, rate, rng), rng.uniform(how.noise, max(how.noise, QUIETEST_NOISE_DB)), rng)
+    return gap(wave, rng, how.gap) if rng.random() < 0.5 else wave
 
 
 def crop(wave: np.ndarray, rng: np.random.Generator, shortest: float) -> np.ndarray:
@@ -53,9 +82,9 @@ def noise(wave: np.ndarray, snr_db: float, rng: np.random.Generator) -> np.ndarr
     return (wave + level * rng.standard_normal(len(wave), dtype=np.float32)).astype(np.float32)
 
 
-def gap(wave: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Silence somewhere, up to `GAP_SHARE` of the clip."""
-    length = int(rng.uniform(0, GAP_SHARE) * len(wave))
+def gap(wave: np.ndarray, rng: np.random.Generator, longest: float) -> np.ndarray:
+    """Silence somewhere, up to the share `longest` of the clip."""
+    length = int(rng.uniform(0, longest) * len(wave))
     start = int(rng.integers(len(wave) - length + 1))
     holed = wave.copy()
     holed[start : start + length] = 0.0

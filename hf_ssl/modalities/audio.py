@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-POOLINGS = ("mean", "mean_std", "max")
+POOLINGS = ("mean", "mean-std", "max", "layers")
 RECORDING = "recording"
 _START, _END = ("start", "start_time", "begin", "onset"), ("end", "end_time", "stop", "offset")
 
@@ -80,6 +80,13 @@ class Audio(Modality):
         view_share: float = field(
             default=0.6, metadata={"help": "Smallest share of a clip that a random view may be (simclr, vicreg)."}
         )
+        view_speed: float = field(
+            default=0.1, metadata={"help": "Largest change of speed and pitch in a view (0.1: 10 % up or down)."}
+        )
+        view_noise: float = field(
+            default=5.0, metadata={"help": "Decibels that the strongest noise in a view lies below the clip."}
+        )
+        view_gap: float = field(default=0.2, metadata={"help": "Largest share of a view that is silenced."})
         layer_sum: bool = field(
             default=False,
             metadata={"help": "The task's head reads a learned mixture of all layers, not the last one."},
@@ -320,12 +327,16 @@ class Audio(Modality):
         return np.concatenate(vectors)[np.argsort(np.concatenate(list(rows_of.values())))]
 
     def features(self, backbone: nn.Module, batch: dict[str, torch.Tensor], pooling: str) -> torch.Tensor:
+        """`mean`, `max`, `mean-std` of the last layer over the frames that are sound; `layers`: `mean-std` of every layer.
+
+        What a frozen encoder knows of a sound's details lies in its lower layers; the last one suits what it was trained on.
+        """
         from hf_ssl.modalities import _encoders
 
         if pooling not in POOLINGS:
             raise ConfigError(f"pooling is one of {', '.join(POOLINGS)}, not {pooling!r}.{nearest(pooling, POOLINGS)}")
-        hidden, valid = _encoders.frames(backbone, batch)
-        return _encoders.pool(hidden, valid, pooling)
+        hidden, valid = _encoders.frames(backbone, batch, layer="all" if pooling == "layers" else None)
+        return _encoders.pool(hidden, valid, "mean-std" if pooling == "layers" else pooling)
 
     def view_store(self, processor: Any, values: Sequence[Any], recipe: str) -> Sequence[Any]:
         """The values themselves: they lie in a mapped file already."""
@@ -345,9 +356,10 @@ class Audio(Modality):
         """
         from hf_ssl.modalities import _encoders, _sound_views
 
-        rate, share = self.config.sampling_rate, self.config.view_share
+        own, rate = self.config, self.config.sampling_rate
+        how = _sound_views.Views(own.view_share, own.view_speed, own.view_noise, own.view_gap)
         pairs = [
-            [_sound_views.view(self.samples(item), rate, rng, share) for _ in range(2)]
+            [_sound_views.view(self.samples(item), rate, rng, how) for _ in range(2)]
             for item, rng in zip(items, rngs, strict=True)
         ]
         return [_encoders.inputs(processor, [pair[side] for side in range(2) for pair in pairs], rate)]
@@ -371,7 +383,7 @@ class Audio(Modality):
 
     def native_pooling(self, model_id: str) -> str:
         """Mean and spread over time: what changes within a clip is lost in the mean alone."""
-        return "mean_std"
+        return "mean-std"
 
 
 def _named(value: Any, row: int) -> str:
