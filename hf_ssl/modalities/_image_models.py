@@ -51,7 +51,7 @@ def load_fitted(
         )
         _adapt_first_layer(model, report, model_id, first, channels, options.get("revision"))
     if timm:  # its wrapper saves these two, and would go on saving those of the start checkpoint
-        model.config.label_names = list(model.config.id2label.values())
+        model.config.label_names = list((model.config.id2label or {}).values())
         model.config.num_classes = model.config.num_labels
     if timm and (size is not None or (channels or known) != known):
         recorded = dict(getattr(model.config, "pretrained_cfg", None) or {})
