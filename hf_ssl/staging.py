@@ -120,6 +120,7 @@ def stage_model(artefact: Artefact, processor: Any, folder: Path) -> list[str]:
     if processor is not None and hasattr(processor, "get_vocab"):
         check_vocabulary(model, processor)
     clean(folder)
+    _for_timm(folder)
     refuse_nonfinite(folder)
     staged = Tensors.open(find_weights(str(folder)))
     lost = [name for name in stored.shapes if staged.shapes.get(name) != stored.shapes[name]]
@@ -162,6 +163,24 @@ def clean(folder: Path) -> None:
         content = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(content, dict) and LOCAL_KEYS & content.keys():
             write_json(path, {key: value for key, value in content.items() if key not in LOCAL_KEYS})
+
+
+def _for_timm(folder: Path) -> None:
+    """Make a staged timm network one that `timm.create_model("hf-hub:OWNER/NAME")` takes too.
+
+    It stumbles over `"model_args": null`, which transformers writes, and over classes that are counted in the
+    configuration where a network without its classifier lies beside it.
+    """
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    if config.get("model_type") != "timm_wrapper":
+        return
+    if config.get("model_args") is None:
+        config.pop("model_args", None)
+    heads = (config.get("pretrained_cfg") or {}).get("classifier") or ()
+    names = Tensors.open(find_weights(str(folder))).shapes
+    if heads and not any(f"{head}.weight" in names for head in ((heads,) if isinstance(heads, str) else heads)):
+        config |= {"num_classes": 0, "label_names": []}
+    write_json(folder / "config.json", config)
 
 
 def refuse_nonfinite(folder: Path) -> None:

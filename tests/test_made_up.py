@@ -38,7 +38,7 @@ def staged(source: Path, folder: Path, auto_class: str, tag: str | None, modalit
 
 
 def differences(job: dict, expected: dict) -> dict[str, float]:
-    found = dict(reloading._check_tensors(job, expected))
+    found = dict(reloading._check_tensors(job, expected)) | dict(reloading._check_timm(job, expected))
     return found | (dict(reloading._check_pipeline(job, expected)) if job["pipeline_tag"] else {})
 
 
@@ -77,7 +77,20 @@ def test_a_resizing_processor_and_timm_agree_too(tmp_path: Path) -> None:
     for number, folder in enumerate((source, timm_folder(tmp_path / "timm"))):
         kind = "AutoModelForImageClassification"
         job, expected = staged(folder, tmp_path / f"staged{number}", kind, "image-classification", Image())
-        assert max(differences(job, expected).values()) < reloading.TOLERANCE
+        found = differences(job, expected)
+        assert max(found.values()) < reloading.TOLERANCE and ("timm.create_model" in found) == (number == 1)
+
+
+def test_an_adapted_timm_backbone_is_one_for_timm_too(tmp_path: Path) -> None:
+    pytest.importorskip("PIL.Image")
+    pytest.importorskip("timm")
+    from test_image_models import timm_folder
+
+    model, _ = Image().load_model(str(timm_folder(tmp_path / "timm")))
+    model.save_pretrained(tmp_path / "run")
+    job, expected = staged(tmp_path / "run", tmp_path / "staged", "AutoModel", "image-feature-extraction", Image())
+    found = differences(job, expected)
+    assert "timm.create_model" in found and max(found.values()) < reloading.TOLERANCE
 
 
 def test_a_wrong_processor_beside_pictures_is_seen(tmp_path: Path) -> None:
