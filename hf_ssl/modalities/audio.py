@@ -370,16 +370,11 @@ class Audio(Modality):
         return _encoders.logits(model, inputs)
 
     def made_up(self, processor: Any = None) -> list[Any]:
-        """A gliding tone and a trembling chord, mono float32. None for a processor of another rate than these samples:
-        a pipeline would resample with another library."""
+        """None for a processor of another rate than these samples: a pipeline would resample with another library."""
+        from hf_ssl.modalities import _sound_views
+
         rate = self.config.sampling_rate
-        if int(getattr(processor, "sampling_rate", rate)) != rate:
-            return []
-        time = np.arange(round(0.8 * rate)) / rate
-        glide = 0.4 * np.sin(2 * np.pi * (180 * time + 150 * time**2))
-        chord = sum(np.sin(2 * np.pi * pitch * time) for pitch in (220, 330, 1400))
-        tremble = 0.15 * (1 + np.sin(2 * np.pi * 5 * time)) / 2 * chord
-        return [glide.astype(np.float32), tremble.astype(np.float32)]
+        return _sound_views.made_up(rate) if int(getattr(processor, "sampling_rate", rate)) == rate else []
 
     def native_pooling(self, model_id: str) -> str:
         """Mean and spread over time: what changes within a clip is lost in the mean alone."""
