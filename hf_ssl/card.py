@@ -62,6 +62,7 @@ class Facts:
     description: str | None = None
     purpose: str | None = None
     adapter: dict[str, Any] | None = None
+    objective: str = "default"
     objective_text: str = ""
     paper: str | None = None
 
@@ -284,7 +285,7 @@ def _stages(stages: dict[str, Any], facts: Facts) -> list[dict[str, str]]:
         seen = next((f"{metrics[key]:,} {key.removesuffix('_seen')}" for key in metrics if key.endswith("_seen")), "")
         text = f"{metrics.get('steps', 0):,} optimizer steps, {seen} seen, {entry.get('seconds', 0):.0f} s."
         if stage == "pretrain":
-            objective = given.get("options", {}).get("objective") or "the modality's default objective"
+            objective = given.get("options", {}).get("objective") or facts.objective
             text = f"Objective `{objective}`. {facts.objective_text} {text} Outcome: {metrics.get('outcome', 'not measured')}."
         else:
             text = f"Method `{given.get('options', {}).get('peft')}`: {metrics.get('trainable', '')}. {text}"

@@ -116,9 +116,8 @@ def _facts(
     )  # fmt: skip
     entry = run.stage("pretrain")
     if entry.get("status") == "done":
-        objective = plugins.find(
-            "objectives", entry["options"]["options"].get("objective") or modality.default_objective
-        )
+        facts.objective = entry["options"]["options"].get("objective") or modality.default_objective
+        objective = plugins.find("objectives", facts.objective)
         facts.objective_text, facts.paper = (objective.__doc__ or "").strip().partition("\n")[0], objective.paper
     if artefact.kind == "adapter" and artefact.base_id:
         facts.base_id, facts.base_revision = artefact.base_id, artefact.base_revision

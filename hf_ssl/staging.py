@@ -101,8 +101,10 @@ def stage_model(artefact: Artefact, processor: Any, folder: Path) -> list[str]:
     stored = Tensors.open(find_weights(str(artefact.source)))
     # Tensors that this class does not use (a pooler, beside a masked-language model) are there for others, who do.
     carried = {name: stored[name].clone() for name in report.unexpected}
+    # Nothing random ships: a pooler that transformers adds where the run's model has none stays out of the file.
+    own = {name: tensor for name, tensor in model.state_dict().items() if name not in report.missing}
     with quiet():
-        model.save_pretrained(folder, state_dict={**model.state_dict(), **carried} if carried else None)
+        model.save_pretrained(folder, state_dict={**own, **carried} if carried or report.missing else None)
         written = {path.name for path in folder.iterdir()}
         if processor is not None:
             whole_processor(artefact.source, processor).save_pretrained(folder)
@@ -118,6 +120,7 @@ def stage_model(artefact: Artefact, processor: Any, folder: Path) -> list[str]:
     if processor is not None and hasattr(processor, "get_vocab"):
         check_vocabulary(model, processor)
     clean(folder)
+    _for_timm(folder)
     refuse_nonfinite(folder)
     staged = Tensors.open(find_weights(str(folder)))
     lost = [name for name in stored.shapes if staged.shapes.get(name) != stored.shapes[name]]
@@ -160,6 +163,24 @@ def clean(folder: Path) -> None:
         content = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(content, dict) and LOCAL_KEYS & content.keys():
             write_json(path, {key: value for key, value in content.items() if key not in LOCAL_KEYS})
+
+
+def _for_timm(folder: Path) -> None:
+    """Make a staged timm network one that `timm.create_model("hf-hub:OWNER/NAME")` takes too.
+
+    It stumbles over `"model_args": null`, which transformers writes, and over classes that are counted in the
+    configuration where a network without its classifier lies beside it.
+    """
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    if config.get("model_type") != "timm_wrapper":
+        return
+    if config.get("model_args") is None:
+        config.pop("model_args", None)
+    heads = (config.get("pretrained_cfg") or {}).get("classifier") or ()
+    names = Tensors.open(find_weights(str(folder))).shapes
+    if heads and not any(f"{head}.weight" in names for head in ((heads,) if isinstance(heads, str) else heads)):
+        config |= {"num_classes": 0, "label_names": []}
+    write_json(folder / "config.json", config)
 
 
 def refuse_nonfinite(folder: Path) -> None:
@@ -238,8 +259,9 @@ def reference(artefact: Artefact, modality: Any, processor: Any) -> dict[str, to
     Returns:
         `in.0.*` inputs, `out.0.0` … their outputs; `value.0` … the first output for each made-up value that a pipeline
         will be given. Where there is no pipeline for this kind of data, `in.1.*`, `out.1.0` … are those of the values.
+        An output that comes out of random tensors (a pooler that the run's model does not have) is left out.
     """
-    model, _ = load_model(str(artefact.source), artefact.auto_class)
+    model, report = load_model(str(artefact.source), artefact.auto_class)
     found: dict[str, torch.Tensor] = {}
     batches = [anatomy.example_inputs(model)]
     values = [] if processor is None else published_values(artefact, modality, processor)
@@ -251,6 +273,15 @@ def reference(artefact: Artefact, modality: Any, processor: Any) -> dict[str, to
     for number, batch in enumerate(batches):
         found |= {f"in.{number}.{name}": tensor for name, tensor in batch.items()}
         found |= {f"out.{number}.{place}": tensor for place, tensor in enumerate(anatomy.outputs(model, batch))}
+    if report.missing:
+        with torch.no_grad():
+            for name, random in model.named_parameters():
+                if name in report.missing:
+                    random.add_(1 + torch.rand_like(random))
+        for number, batch in enumerate(batches):
+            for place, tensor in enumerate(anatomy.outputs(model, batch)):
+                if not torch.equal(tensor, found[f"out.{number}.{place}"]):
+                    del found[f"out.{number}.{place}"]
     return {name: tensor.detach().clone().contiguous() for name, tensor in found.items()}
 
 

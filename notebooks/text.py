@@ -37,7 +37,7 @@ from hf_ssl import compare, demo, embed, evaluate, finetune, load_data, pretrain
 
 work = Path(tempfile.mkdtemp())
 os.chdir(work)
-demo.write_newsgroups(Path("posts"), per_class=5, pool_limit=60, test_limit=80)
+demo.write_newsgroups(Path("posts"), per_class=5, pool_limit=80, test_limit=80)
 posts = load_data("posts", "text", verbose=False)  # a folder with unlabeled.jsonl, labels.csv, test.csv
 options = {"data": posts, "model": str(demo.minilm_path()), "output": "run"}
 {split: len(rows) for split, rows in posts.items()}
@@ -71,7 +71,7 @@ plt.show()
 # posts, the spread over draws of the labels.
 
 # %%
-answer = compare(**options, budgets=[1, 2, 4], draws=3, finetune_arms=False, test_limit=40, self_training=0)
+answer = compare(**options, budgets=[1, 2, 4], draws=3, finetune_arms=False, test_limit=50, self_training=0)
 print(answer.metrics["verdict"])
 table = json.loads(Path("run/compare/table.json").read_text())["Frozen probe"]
 
@@ -101,7 +101,7 @@ for line in table["lines"]:
 # encoder: two directions out of 384, so distances are only part of the truth.
 
 # %%
-finetune(data=posts, output="run", per_class=4, max_steps=6, max_length=96, patience=0, self_training=0)
+finetune(data=posts, output="run", per_class=4, max_steps=8, max_length=96, patience=0, self_training=0)
 metrics = evaluate(data=posts, output="run").metrics
 print({name: round(value, 3) for name, value in metrics.items()})
 

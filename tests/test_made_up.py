@@ -13,7 +13,7 @@ import torch
 import transformers
 
 import tiny
-from hf_ssl import embed, push, reloading, search, staging, usage
+from hf_ssl import embed, plugins, push, reloading, search, staging, usage
 from hf_ssl.modalities.audio import Audio
 from hf_ssl.modalities.image import Image
 from hf_ssl.modalities.timeseries import TimeSeries
@@ -38,7 +38,7 @@ def staged(source: Path, folder: Path, auto_class: str, tag: str | None, modalit
 
 
 def differences(job: dict, expected: dict) -> dict[str, float]:
-    found = dict(reloading._check_tensors(job, expected))
+    found = dict(reloading._check_tensors(job, expected)) | dict(reloading._check_timm(job, expected))
     return found | (dict(reloading._check_pipeline(job, expected)) if job["pipeline_tag"] else {})
 
 
@@ -77,7 +77,20 @@ def test_a_resizing_processor_and_timm_agree_too(tmp_path: Path) -> None:
     for number, folder in enumerate((source, timm_folder(tmp_path / "timm"))):
         kind = "AutoModelForImageClassification"
         job, expected = staged(folder, tmp_path / f"staged{number}", kind, "image-classification", Image())
-        assert max(differences(job, expected).values()) < reloading.TOLERANCE
+        found = differences(job, expected)
+        assert max(found.values()) < reloading.TOLERANCE and ("timm.create_model" in found) == (number == 1)
+
+
+def test_an_adapted_timm_backbone_is_one_for_timm_too(tmp_path: Path) -> None:
+    pytest.importorskip("PIL.Image")
+    pytest.importorskip("timm")
+    from test_image_models import timm_folder
+
+    model, _ = Image().load_model(str(timm_folder(tmp_path / "timm")))
+    model.save_pretrained(tmp_path / "run")
+    job, expected = staged(tmp_path / "run", tmp_path / "staged", "AutoModel", "image-feature-extraction", Image())
+    found = differences(job, expected)
+    assert "timm.create_model" in found and max(found.values()) < reloading.TOLERANCE
 
 
 def test_a_wrong_processor_beside_pictures_is_seen(tmp_path: Path) -> None:
@@ -90,6 +103,22 @@ def test_a_wrong_processor_beside_pictures_is_seen(tmp_path: Path) -> None:
     found = differences(job | {"labels": ["LABEL_0", "LABEL_1", "LABEL_2"]}, expected)
     assert found["output 0"] < reloading.TOLERANCE < found["pipeline('image-classification') on value 1"]
     assert found["names of the classes"] > 1
+
+
+def test_a_pooler_that_the_run_does_not_have_is_neither_published_nor_compared(tmp_path: Path) -> None:
+    """What a masked autoencoder leaves has no pooler; AutoModel makes a random one, another each time."""
+    pytest.importorskip("PIL.Image")
+    from safetensors import safe_open
+
+    source = tmp_path / "start"
+    transformers.ViTModel(tiny.tiny_config("vit"), add_pooling_layer=False).save_pretrained(source)
+    tiny.tiny_processor("vit").save_pretrained(source)
+    job, expected = staged(source, tmp_path / "staged", "AutoModel", "image-feature-extraction", Image())
+    with safe_open(tmp_path / "staged" / "model.safetensors", "pt") as file:
+        assert file.keys() and not any("pooler" in name for name in file.keys())
+    found = differences(job, expected)
+    assert set(found) == {"output 0", *(f"pipeline('image-feature-extraction') on value {n}" for n in (0, 1))}
+    assert max(found.values()) < reloading.TOLERANCE
 
 
 def test_no_pipeline_takes_five_channels() -> None:
@@ -175,6 +204,17 @@ def test_whisper_with_its_decoder_can_be_tried(tmp_path: Path) -> None:
     source = tiny.write_checkpoint("whisper", tmp_path / "start", "AutoModel")
     job, expected = staged(source, tmp_path / "staged", "AutoModel", None, Audio())
     assert max(differences(job, expected).values()) < reloading.TOLERANCE
+
+
+FAMILIES = {"text": "bert", "image": "vit", "audio": "wav2vec2", "timeseries": "patchtst"}
+
+
+@pytest.mark.parametrize("name", plugins.names("objectives"))
+def test_what_an_objective_leaves_loads_with_a_class_of_transformers(name: str) -> None:
+    """Of those that leave another model than they train (a masked autoencoder), the class is that of what is left."""
+    objective = plugins.find("objectives", name)
+    for kind in FAMILIES if objective.modalities is None else FAMILIES.keys() & objective.modalities:
+        assert hasattr(transformers, plain_class(objective.export_class or objective.auto_class, FAMILIES[kind]))
 
 
 def test_usage_lines_of_sounds_need_no_ffmpeg() -> None:

@@ -92,7 +92,7 @@ def gap(wave: np.ndarray, rng: np.random.Generator, longest: float) -> np.ndarra
 
 
 def made_up(rate: int) -> list[np.ndarray]:
-    """A gliding tone and a trembling chord of 0.8 s, mono float32."""
+    """A gliding tone and a trembling chord of 0.8 s, mono float32 `(samples,)`."""
     time = np.arange(round(0.8 * rate)) / rate
     glide = 0.4 * np.sin(2 * np.pi * (180 * time + 150 * time**2))
     chord = sum(np.sin(2 * np.pi * pitch * time) for pitch in (220, 330, 1400))

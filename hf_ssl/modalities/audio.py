@@ -370,8 +370,7 @@ class Audio(Modality):
         return _encoders.logits(model, inputs)
 
     def made_up(self, processor: Any = None) -> list[Any]:
-        """A gliding tone and a trembling chord, mono float32. None for a processor of another rate than these samples:
-        a pipeline would resample with another library."""
+        """None for a processor of another rate than these samples: a pipeline would resample with another library."""
         from hf_ssl.modalities import _sound_views
 
         rate = self.config.sampling_rate
