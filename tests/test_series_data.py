@@ -233,6 +233,13 @@ def test_nothing_after_the_cut_reaches_train_or_scalers():
     assert max(arrays_of(found["test"])[0].max() for _ in [0]) == 1e9
 
 
+def test_a_stride_that_misses_hours_of_the_day_is_told():
+    def told(stride):
+        return [line for line in load(hourly(500), horizon=12, stride=stride).report["decisions"] if "places" in line]
+
+    assert "4 of the season's 24 places" in told(6)[0] and told(5) == told(1) == []
+
+
 def test_train_fraction_shortens_train_only():
     frame = hourly(1000)
     whole, part = load(frame, horizon=24), load(frame, horizon=24, train_fraction=0.1)

@@ -37,7 +37,9 @@ class SeriesOptions:
     cut: Literal["shared", "each"] = field(
         default="shared", metadata={"help": "One moment cuts all series, or each is cut by its own length."}
     )
-    stride: int = field(default=1, metadata={"help": "Distance between training windows."})
+    stride: int = field(
+        default=1, metadata={"help": "Distance between training windows; best without a factor of the season."}
+    )
     normalize: Literal["series", "none"] = field(
         default="series", metadata={"help": "Scale each example to mean 0, spread 1."}
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import gcd
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -150,6 +151,12 @@ class TimeSeries(Modality):
             f"cut in time: the last {fractions.test:.0%} of the span test, {fractions.validation:.0%} before it validate; "
             f"scalers from what lies before; {context} steps of history, {config.horizon} to forecast, season {season}"
         )
+        met = season // gcd(config.stride, season)
+        if 1 < season != met:
+            ledger.decide(
+                f"stride={config.stride}: training windows begin at {met} of the season's {season} places only, and the others stay "
+                f"foreign to the model; a stride that shares no factor with {season} meets all"
+            )
         if config.train_fraction < 1:
             ledger.decide(
                 f"train keeps the latest {config.train_fraction:.0%} of its span; the pool and the scalers keep all of it"
