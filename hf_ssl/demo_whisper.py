@@ -157,7 +157,7 @@ def convert(source: Path, folder: Path) -> Path:
     return folder
 
 
-def small(folder: Path, seed: int = 0, *, width: int = 128, layers: int = 2, seconds: int = 1) -> Path:
+def small(folder: Path, seed: int = 0, *, width: int = 192, layers: int = 1, seconds: int = 1) -> Path:
     """Write an encoder of Whisper's kind with random weights and a window of whole seconds.
 
     Spectrogram in, 20 ms frames out: on minutes of sound it learns where convolutions on raw samples would need hours.

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import sounds
 from hf_ssl import demo_audio, demo_whisper
 from hf_ssl.data import load_data
 from hf_ssl.errors import CheckpointError, DataError, MissingExtraError
@@ -112,6 +113,21 @@ def test_a_damaged_or_other_model_file_is_refused(tmp_path):
     (tmp_path / "model.bin").write_bytes(b"\x06\x00\x00\x00\x06\x00Other\x00" + bytes(40))
     with pytest.raises(CheckpointError, match="is Other in layout 6"):
         demo_whisper.read_ctranslate2(tmp_path / "model.bin")
+
+
+def test_sound_enters_the_small_encoder_as_large_as_the_positions_that_are_added(tmp_path):
+    """With a spread of 0.02 for all weights it would be a twenty-fifth of them, and random features nearly the same for all."""
+    import torch
+
+    folder = demo_audio.write_small(tmp_path)
+    modality = Audio()
+    processor = modality.load_processor(str(folder))
+    encoder = modality.prepare_model(load_model(str(folder))[0], processor).eval()
+    batch = modality.collate(processor, modality.encode(processor, [sounds.voice(0, 1.0)]))
+    positions = encoder.embed_positions.weight
+    with torch.inference_mode():
+        entered = encoder(batch["input_features"], output_hidden_states=True).hidden_states[0][0] - positions
+    assert entered.std() > 0.3 * positions.std()
 
 
 def test_small_encoder_is_an_ordinary_checkpoint(tmp_path):
