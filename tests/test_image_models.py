@@ -16,7 +16,7 @@ from contract_image import pictures  # noqa: E402
 
 import tiny  # noqa: E402
 from hf_ssl import demo_images, peft  # noqa: E402
-from hf_ssl.errors import CheckpointError, MissingExtraError  # noqa: E402
+from hf_ssl.errors import CheckpointError, ConfigError, MissingExtraError  # noqa: E402
 from hf_ssl.modalities import _image_models as image_models  # noqa: E402
 from hf_ssl.modalities._image_files import as_reference  # noqa: E402
 from hf_ssl.modalities.image import Image  # noqa: E402
@@ -67,18 +67,40 @@ def test_other_sizes_interpolate_positions(tiny_checkpoint):
 
 
 @pytest.mark.parametrize(("arch", "side", "cells"), [("vit", 48, 9), ("vit", 16, 4), ("resnet", 48, 9)])
-def test_grid_pooling_keeps_the_place(tiny_checkpoint, arch, side, cells):
+def test_grid_pooling_keeps_the_place(tiny_checkpoint, arch, side, cells, monkeypatch):
     image = Image()
     model, _ = image.load_model(str(tiny_checkpoint(arch)))
     batch = {"pixel_values": torch.randn(2, 3, side, side)}
     with torch.inference_mode():
         grid = image.patch_features(model, batch)
+        whole = image.features(model, batch, "grid")
+        monkeypatch.setattr("hf_ssl.modalities.image.GRID_NUMBERS", 9 * grid.shape[1])
         pooled = image.features(model, batch, "grid").unflatten(1, (grid.shape[1], -1))
+    torch.testing.assert_close(whole, grid.flatten(1), msg="a small map fits as it is")
     assert pooled.shape == (2, grid.shape[1], cells)
     step = grid.shape[2] // round(cells**0.5)
-    assert grid.shape[2] % step == 0
     torch.testing.assert_close(pooled[..., 0], grid[..., :step, :step].mean((2, 3)), atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(pooled.mean(2), image.features(model, batch, "mean"), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("arch", ["vit", "dinov3_vit", "swin", "resnet", "convnext", "vit_mae", "timm"])
+def test_maps_of_earlier_layers(tiny_checkpoint, tmp_path, arch):
+    image = Image(Image.Config(image_size=64) if arch == "timm" else None)
+    folder = str(timm_folder(tmp_path / "t") if arch == "timm" else tiny_checkpoint(arch))
+    model, _ = image.load_model(folder)
+    batch = {"pixel_values": torch.randn(2, 3, 64 if arch == "timm" else 32, 64 if arch == "timm" else 32)}
+    with torch.inference_mode():
+        vectors = image.features(model, batch, "mean@-2")
+        deeper = image.features(model, batch, "mean@-1")
+        assert vectors.shape[0] == 2 and torch.isfinite(vectors).all() and vectors.std(0).mean() > 1e-7
+        assert vectors.shape != deeper.shape or not torch.allclose(vectors, deeper)
+        if arch == "resnet":  # no norm after the last stage
+            torch.testing.assert_close(deeper, image.features(model, batch, "mean"))
+        with pytest.raises(ConfigError, match="has no layer -99"):
+            image.features(model, batch, "mean@-99")
+    for wrong in ("cls@-2", "mean@2", "mean@x", "meen"):
+        with pytest.raises(ConfigError, match="No pooling is called"):
+            image.features(model, batch, wrong)
 
 
 def test_masked_autoencoder_sees_the_whole_picture_in_order(tiny_checkpoint):

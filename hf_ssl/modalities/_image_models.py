@@ -194,6 +194,27 @@ def run(
     return last, _as_map(last[:, special:], pictures.shape[-2:]), pooled
 
 
+def layer_map(backbone: nn.Module, pictures: torch.Tensor, special: int, layer: int) -> torch.Tensor:
+    """Map of an earlier layer or stage, `(batch, hidden, rows, columns)`; -1 is the last, without its final norm.
+
+    Raises:
+        ConfigError: the network has no such layer.
+    """
+    loaded: Any = backbone
+    base: Any = loaded.get_base_model() if hasattr(backbone, "get_base_model") else backbone
+    try:
+        if getattr(base.config, "model_type", "") == "timm_wrapper":
+            maps = base.timm_model.forward_intermediates(pictures, intermediates_only=True)
+            return maps[layer]
+        with _whole_picture(base):
+            output = base(pictures, output_hidden_states=True, **_call_options(base, pictures))
+        found = getattr(output, "reshaped_hidden_states", None) or output.hidden_states
+        chosen = found[layer]
+    except IndexError as error:
+        raise ConfigError(f"{type(base).__name__} has no layer {layer}.") from error
+    return chosen if chosen.dim() == 4 else _as_map(chosen[:, special:], pictures.shape[-2:])
+
+
 def _as_map(patches: torch.Tensor, size: tuple[int, int] | torch.Size) -> torch.Tensor:
     count, (height, width) = patches.shape[1], size
     rows = max(1, round((count * height / width) ** 0.5))

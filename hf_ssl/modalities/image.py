@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from hf_ssl.models import LoadReport
 
 POOLINGS = ("mean", "cls", "max", "native", "grid")
-GRID = 3  # cells a side of `grid` pooling
+GRID_NUMBERS = 4096  # that `grid` pooling gives at most, but for 2 x 2 cells
 PATH_COLUMNS = (
     "image",
     "img",
@@ -251,29 +251,38 @@ class Image(Modality):
     def features(self, backbone: nn.Module, batch: dict[str, torch.Tensor], pooling: str) -> torch.Tensor:
         """One vector per picture.
 
-        `mean` and `max` of the backbone's map; `cls`, its first token; `native`, what the network itself gives; `grid`,
-        the means of at most 3 x 3 cells of the map one after the other, for pictures that are aligned (products, faces,
-        scans), where it matters at which place something is.
+        `mean` and `max` of the backbone's map; `cls`, its first token; `native`, what the network itself gives; `grid`, the
+        means of cells of the map one after the other, as many as give 4,096 numbers, for pictures that are aligned
+        (products, faces, scans), where it matters at which place something is. With `@-2` behind, the map is that of the
+        layer (or stage) before the last, and so on: the last one follows the objective it was trained with.
         """
         from torch.nn import functional
 
-        from hf_ssl.modalities._image_models import run, special_tokens
+        from hf_ssl.modalities._image_models import layer_map, run, special_tokens
 
-        tokens, grid, own = run(backbone, batch["pixel_values"], special_tokens(backbone))
-        if pooling == "native" and own is not None:
+        how, _, layer = pooling.partition("@")
+        if how not in POOLINGS or (layer and (how in ("cls", "native") or not _is_layer(layer))):
+            raise ConfigError(
+                f"No pooling is called {pooling!r}.{nearest(how, POOLINGS)} Known: {', '.join(POOLINGS)}; mean, max and grid "
+                "also of an earlier layer, such as mean@-2."
+            )
+        special = special_tokens(backbone)
+        if layer:
+            tokens, grid, own = None, layer_map(backbone, batch["pixel_values"], special, int(layer)), None
+        else:
+            tokens, grid, own = run(backbone, batch["pixel_values"], special)
+        if how == "native" and own is not None:
             return own
-        if pooling == "cls" and special_tokens(backbone) and tokens is not None:
+        if how == "cls" and special and tokens is not None:
             return tokens[:, 0]
-        if pooling == "max":
+        if how == "max":
             return grid.flatten(2).amax(dim=2)
-        if pooling == "grid":
-            cells = (min(GRID, grid.shape[2]), min(GRID, grid.shape[3]))
-            return functional.adaptive_avg_pool2d(grid, cells).flatten(1)
-        if pooling in POOLINGS:
-            return grid.flatten(2).mean(dim=2)
-        raise ConfigError(
-            f"No pooling is called {pooling!r}.{nearest(pooling, POOLINGS)} Known: {', '.join(POOLINGS)}."
-        )
+        if how == "grid":
+            cells = max(2, math.isqrt(GRID_NUMBERS // grid.shape[1]))
+            return functional.adaptive_avg_pool2d(
+                grid, (min(cells, grid.shape[2]), min(cells, grid.shape[3]))
+            ).flatten(1)
+        return grid.flatten(2).mean(dim=2)
 
     def patch_features(self, backbone: nn.Module, batch: dict[str, torch.Tensor], **inputs: Any) -> torch.Tensor:
         """The backbone's last map, `(batch, hidden, rows, columns)`, special tokens taken away."""
@@ -338,6 +347,10 @@ class Image(Modality):
             side = max(1, round(min(shape.height, shape.width) * group[0].size / multiple)) * multiple
             batches.append({"pixel_values": random_views.make(items, rngs, group, shape, side)})
         return batches
+
+
+def _is_layer(text: str) -> bool:
+    return text.removeprefix("-").isdigit() and int(text) < 0
 
 
 def _dataset(rows: list[dict[str, Any]]) -> datasets.Dataset:
