@@ -305,8 +305,7 @@ class Image(Modality):
 
     def made_up(self, processor: Any = None) -> list[Any]:
         """As large as the processor resizes to: two libraries' resizing differs here and there. Pipelines take three channels."""
-        grey = processor is not None and self.channels(processor) != 3
-        return [] if grey else geo.ramp_and_rings(None if processor is None else self.shape(processor))
+        return geo.ramp_and_rings(processor) if processor is None or self.channels(processor) == 3 else []
 
     # -- views ------------------------------------------------------------------------------------------------------
 
