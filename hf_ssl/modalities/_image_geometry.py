@@ -183,3 +183,14 @@ def _empty(shape: tuple[int, ...]) -> np.ndarray:
         return np.empty(shape, dtype=np.uint8)
     with tempfile.TemporaryFile() as file:  # has no name, so it is gone with the array
         return np.memmap(file, dtype=np.uint8, mode="w+", shape=shape)
+
+
+def ramp_and_rings(processor: Any = None) -> list[Any]:
+    """Two made-up Pillow pictures of the size that a processor resizes to (224 x 224 without one)."""
+    pil = require("PIL.Image", "image")
+    shape = Geometry(224, 224, None, 2, (0.0,), (1.0,)) if processor is None else geometry(processor)
+    height, width = shape.shorter or shape.height, shape.shorter or shape.width
+    down, across = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
+    rings = 0.5 + 0.5 * np.cos(24 * np.hypot(down - 0.4, across - 0.6))
+    planes = [(down, across, 1 - down), (rings, 1 - rings * across, across > 0.5)]
+    return [pil.fromarray(np.rint(255 * np.stack(three, axis=2)).astype(np.uint8)) for three in planes]

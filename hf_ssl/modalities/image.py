@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from hf_ssl.errors import ConfigError, nearest, require
+from hf_ssl.errors import ConfigError, nearest
 from hf_ssl.modalities import _image_geometry as geo
 from hf_ssl.modalities import _image_views as random_views
 from hf_ssl.modalities._image_files import (
@@ -304,20 +304,8 @@ class Image(Modality):
         return "cls" if kind in _CLS_FAMILIES else "native" if kind == "timm_wrapper" else "mean"
 
     def made_up(self, processor: Any = None) -> list[Any]:
-        """A ramp of colours and rings, as large as the processor resizes to: two libraries' resizing differs by a grey
-        level here and there, and the check is for equal answers. Pipelines know pictures of three channels only."""
-        if processor is None:
-            side = (224, 224)
-        elif self.channels(processor) != 3:
-            return []
-        else:
-            shape = self.shape(processor)
-            side = (shape.shorter, shape.shorter) if shape.shorter else (shape.height, shape.width)
-        pil = require("PIL.Image", "image")
-        down, across = np.mgrid[0 : 1 : side[0] * 1j, 0 : 1 : side[1] * 1j]
-        rings = 0.5 + 0.5 * np.cos(24 * np.hypot(down - 0.4, across - 0.6))
-        planes = [(down, across, 1 - down), (rings, 1 - rings * across, across > 0.5)]
-        return [pil.fromarray(np.rint(255 * np.stack(three, axis=2)).astype(np.uint8)) for three in planes]
+        """As large as the processor resizes to: two libraries' resizing differs here and there. Pipelines take three channels."""
+        return geo.ramp_and_rings(processor) if processor is None or self.channels(processor) == 3 else []
 
     # -- views ------------------------------------------------------------------------------------------------------
 
