@@ -1,0 +1,74 @@
+"""Columns of a table that hold pictures: paths, arrays, references."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hf_ssl.modalities._image_files import ARRAYS, DICOM, PICTURES
+
+if TYPE_CHECKING:
+    import datasets
+
+
+def table_of(rows: list[dict[str, Any]]) -> datasets.Dataset:
+    import datasets
+
+    features: dict[str, Any] = {"image": datasets.Image(decode=False), "path": datasets.Value("string")}
+    columns = {name: [row.get(name) for row in rows] for name in features}
+    if any(row.get("label") is not None for row in rows):
+        features["label"], columns["label"] = datasets.Value("string"), [row.get("label") for row in rows]
+    return datasets.Dataset.from_dict(columns, features=datasets.Features(features))
+
+
+def array_features() -> tuple[type, ...]:
+    import datasets
+
+    return (datasets.List, datasets.LargeList, datasets.Array2D, datasets.Array3D)
+
+
+def paths_resolved(dataset: Any, column: str, new_name: str | None, folders: Sequence[Path]) -> Any:
+    """References in place of paths; the input column gets its canonical name, and the paths stay as `path`."""
+    import datasets
+
+    first = next((name for name in dataset[:100][column] if name), None)
+    if first is None or Path(first).suffix.lower() not in (*PICTURES, *ARRAYS, *DICOM):
+        return dataset
+    base = next((folder for folder in (Path(), *folders) if (folder / first).is_file()), None)
+    if base is None:
+        return dataset
+    names = list(dataset[column])
+    resolved: list[Any] = [None if not name else {"bytes": None, "path": str(base / name)} for name in names]
+    dataset = _replaced(dataset, column, new_name or column, resolved)
+    if new_name is not None and "path" not in dataset.column_names:
+        dataset = dataset.add_column("path", [str(name) for name in names], feature=datasets.Value("string"))
+    return dataset
+
+
+def _replaced(dataset: Any, column: str, name: str, references: list[Any]) -> Any:
+    import datasets
+
+    # In this order, because a dataset without columns has no rows.
+    added = dataset.add_column("hf_ssl new", references, feature=datasets.Image(decode=False))
+    return added.remove_columns([column]).rename_column("hf_ssl new", name)
+
+
+def arrays_stored(dataset: Any, column: str) -> Any:
+
+    stored = []
+    for batch in dataset.select_columns([column]).with_format("numpy").iter(batch_size=1000):
+        for array in batch[column]:
+            stream = io.BytesIO()
+            plain = np.asarray(array.tolist() if array.dtype == object else array)
+            np.save(stream, plain.astype(np.uint8) if _fits_a_byte(plain) else plain, allow_pickle=False)
+            stored.append({"bytes": stream.getvalue(), "path": None})
+    return _replaced(dataset, column, column, stored)
+
+
+def _fits_a_byte(array: np.ndarray) -> bool:
+    # Arrow widens the small integers of nested lists to int64; pixels of 0 to 255 were meant as bytes.
+    return bool(np.issubdtype(array.dtype, np.integer) and array.size and array.min() >= 0 and 1 < array.max() <= 255)
