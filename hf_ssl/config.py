@@ -163,7 +163,9 @@ class EmbedConfig(RunOptions, ModelOptions, DataOptions):
     """Turn data into vectors."""
 
     split: str | None = option(None, "Split to embed (default: all).")
-    pooling: str | None = option(None, "mean, cls or max (default: the model's own, else mean).")
+    pooling: str | None = option(
+        None, "mean, max, cls (text, images), mean-std (audio, series), layers (audio); default: the model's own."
+    )
     normalize: bool = option(True, "Scale every vector to length 1.")
     max_length: int | None = option(None, "Longest input in tokens.")
     store: str = option(

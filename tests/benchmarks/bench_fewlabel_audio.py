@@ -96,7 +96,10 @@ def features(arm: str, seed: int, output: Path, overrides: dict[str, Any]) -> No
         if not continued:
             demo_audio.write_small(start, seed)
         objective = arm.removeprefix("whisper").removeprefix("+")
-        if objective and objective != "random":
+        made = work / "run" / "pretrain" / "model"
+        if not overrides and (made / "config.json").is_file():  # trained before, and then interrupted
+            start = made
+        elif objective and objective != "random":
             options = {**(CONTINUED if continued else SCRATCH)[objective], **overrides}
             start = trained(objective, start, options, work, seed, scratch=not continued)
         found = encoder_features(start, rows, modality)
