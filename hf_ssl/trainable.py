@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
@@ -27,7 +28,7 @@ class LossOutput(ModelOutput):
     scalars: dict[str, torch.Tensor] | None = None
 
 
-class Trainable(nn.Module):
+class Trainable(nn.Module, ABC):
     """A model and its loss. Objectives and task modules derive from it.
 
     Two things make it fit the stock `Trainer`:
@@ -50,9 +51,9 @@ class Trainable(nn.Module):
         self._held: list[nn.Module] = []
         self.register_forward_pre_hook(_count, with_kwargs=True)
 
+    @abstractmethod
     def collate(self, rows: Sequence[Any]) -> dict[str, torch.Tensor]:
         """Make a batch. It must have `labels`; entries other than -100 are counted as loss terms."""
-        raise NotImplementedError(f"{type(self).__name__} cannot collate")
 
     def metrics(self, loss: float) -> dict[str, float]:
         """What the mean evaluation loss means, such as perplexity."""

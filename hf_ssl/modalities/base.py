@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from hf_ssl.models import LoadReport
 
 
-class Modality:
+class Modality(ABC):
     """Base class of `text`, `image`, `audio`, `timeseries` and of your own kind of data.
 
     A subclass is one file in this folder. The first half is used by `hf_ssl.data` and needs no torch; the second half
@@ -77,6 +78,9 @@ class Modality:
     def __init__(self, config: Any = None) -> None:
         self.config: Any = config if config is not None else self.Config()
 
+    def _lacks(self, method: str, purpose: str) -> ConfigError:
+        return ConfigError(f"{type(self).__name__} has no {method}, which it needs for {purpose}.")
+
     # -- data side --------------------------------------------------------------------------------------------------
 
     def read_files(self, files: list[Path], root: Path, quarantine: list[dict[str, str]]) -> datasets.Dataset:
@@ -84,7 +88,7 @@ class Modality:
 
         A file that cannot be read is appended to `quarantine` as `{"path", "reason"}`, never silently dropped.
         """
-        raise NotImplementedError(f"{type(self).__name__} does not read files")
+        raise self._lacks("read_files", "its own kind of raw files (suffixes)")
 
     def claims(self, file: Path) -> bool:
         """Whether a file that looks like a table is a raw file of this kind all the same."""
@@ -159,15 +163,15 @@ class Modality:
             The dataset with the canonical column, and notes for the report. A column `recording` that it adds is taken
             for groups when the user names none.
         """
-        raise NotImplementedError(f"{type(self).__name__} has nothing to decode")
+        raise self._lacks("decode", "values made from files (decodes = True)")
 
     def problem(self, value: Any) -> str | None:
         """Why a value is unusable, or None when it is fine."""
         return None
 
+    @abstractmethod
     def content_key(self, value: Any) -> str:
         """Two values with the same key are the same content (after normalisation)."""
-        raise NotImplementedError(f"{type(self).__name__} has no content key")
 
     def shingles(self, value: Any) -> set[str] | None:
         """Pieces compared to find near-duplicates, or None when this kind of data has no such check."""
@@ -175,7 +179,7 @@ class Modality:
 
     def signature(self, value: Any) -> np.ndarray | None:
         """256 hash bits and a thumbnail, `(words,)` uint64 (`hf_ssl.data.look_alike.LookIndex`); None: looks like nothing."""
-        raise NotImplementedError(f"{type(self).__name__} has no signature")
+        raise self._lacks("signature", "near-duplicates by look (near_bits)")
 
     def describe(self, dataset: datasets.Dataset) -> dict[str, Any]:
         """Numbers for the data report."""
@@ -187,7 +191,7 @@ class Modality:
         Returns:
             float32 array `(len(values), dimensions)`; the same for a value whatever the others are.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no baseline")
+        raise self._lacks("baseline_features", "a cheap baseline (baseline)")
 
     def second_view(self, values: Sequence[Any]) -> Any:
         """Features that err differently from a checkpoint's, for `hf_ssl.self_training`; the baseline's by default.
@@ -259,21 +263,21 @@ class Modality:
         """Undo what `prepare_model` did only for training; the result is what is saved."""
         return model
 
+    @abstractmethod
     def encode(self, processor: Any, values: Sequence[Any], max_length: int | None = None) -> list[dict[str, Any]]:
         """Turn raw values into model features, one dict per value, not yet padded."""
-        raise NotImplementedError(f"{type(self).__name__} cannot encode")
 
     def size(self, feature: dict[str, Any]) -> int:
         """Cost of one encoded value (tokens, samples, patches): batches are made of equal total size."""
         return 1
 
+    @abstractmethod
     def collate(self, processor: Any, features: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
         """Pad encoded values into one batch."""
-        raise NotImplementedError(f"{type(self).__name__} cannot collate")
 
+    @abstractmethod
     def features(self, backbone: nn.Module, batch: dict[str, torch.Tensor], pooling: str) -> torch.Tensor:
         """One vector per example, shape `(batch, hidden)`."""
-        raise NotImplementedError(f"{type(self).__name__} cannot pool")
 
     def forward(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         """Logits of a model of `labelled_class`, `(batch, labels)`."""
@@ -304,7 +308,7 @@ class Modality:
 
     def view_store(self, processor: Any, values: Sequence[Any], recipe: str) -> Sequence[Any]:
         """Content of every value, read once, in the form that views are cut from."""
-        raise NotImplementedError(f"{type(self).__name__} has no views")
+        raise self._lacks("view_store", "random views")
 
     def views(
         self, processor: Any, items: Sequence[Any], rngs: Sequence[np.random.Generator], recipe: str, multiple: int = 1
@@ -322,7 +326,7 @@ class Modality:
             One batch of model inputs per group of views that have one shape, each `(views * items, ...)`: all first
             views, then all second ones. Contrastive objectives use the first group.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no views")
+        raise self._lacks("views", "random views")
 
     def embed(
         self,

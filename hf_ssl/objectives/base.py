@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from hf_ssl.modalities.base import Modality
 
 
-class Rows(Dataset):
+class Rows(Dataset, ABC):
     """What the data loader draws from: a map-style dataset whose random choices depend on (seed, epoch, example) only.
 
     Args:
@@ -44,11 +45,13 @@ class Rows(Dataset):
         """The epoch that random choices are keyed on; -1 in evaluation."""
         return self.epoch if self.training else -1
 
+    @abstractmethod
     def __len__(self) -> int:
-        raise NotImplementedError(f"{type(self).__name__} has no length")
+        """Number of examples."""
 
+    @abstractmethod
     def __getitem__(self, index: int) -> Any:
-        raise NotImplementedError(f"{type(self).__name__} has no rows")
+        """What `collate` takes of one example."""
 
 
 # What suits objectives that compare two views of every example with those of the rest of the batch.
@@ -78,7 +81,7 @@ class ViewRows(Rows):
         return self.store[index], example_rng(self.seed, self.key, self.keys[index])
 
 
-class Objective(Trainable):
+class Objective(Trainable, ABC):
     """Base class of `mlm`, `simcse`, `tsdae` … and of your own objective.
 
     A subclass is one file in this folder (or any class, given as `package.module:Class`).
@@ -121,9 +124,9 @@ class Objective(Trainable):
         """Whether it works on a kind of data."""
         return modality.has_views if cls.modalities is None else modality.name in cls.modalities
 
+    @abstractmethod
     def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> Rows:
         """The examples of the pool as rows to draw batches from."""
-        raise NotImplementedError(f"{type(self).__name__} has no rows")
 
     @property
     def backbone(self) -> nn.Module:

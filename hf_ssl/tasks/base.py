@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from hf_ssl.modalities.base import Modality
 
 
-class Task:
+class Task(ABC):
     """Base class of `classification`, `regression`, `token-classification` … and of your own task.
 
     Attributes:
@@ -154,25 +155,27 @@ class Task:
         """Labels of a batch as a tensor; -100 marks what is not counted."""
         return torch.tensor([feature["labels"] for feature in features])
 
+    @abstractmethod
     def loss(self, logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | int]:
         """Sum of the loss terms, and how many there are (entries of `labels` other than -100)."""
-        raise NotImplementedError(f"{type(self).__name__} has no loss")
 
     def soft_loss(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Sum of the loss over examples whose targets are weights of the classes `(batch, classes)`."""
-        raise NotImplementedError(f"{type(self).__name__} does not learn from soft labels")
+        raise ConfigError(
+            f"{type(self).__name__} has no soft_loss, so it cannot learn from the pool (learns_from_pool = False)."
+        )
 
     def forward(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         """Logits of a batch."""
         return self.modality.forward(model, inputs)
 
+    @abstractmethod
     def metrics(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
         """Every number in `metric_names`, from logits and labels of a whole split."""
-        raise NotImplementedError(f"{type(self).__name__} has no metrics")
 
+    @abstractmethod
     def predictions(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> list[Any]:
         """What is written to predictions.parquet, one entry per row."""
-        raise NotImplementedError(f"{type(self).__name__} has no predictions")
 
     @property
     def comparison_metric(self) -> str:
