@@ -14,7 +14,7 @@ from hf_ssl import plugins, processes, vectors
 from hf_ssl.assembly import StageResult, inputs_of, note_lineage, open_stage, output_of, start_of
 from hf_ssl.config import resolve
 from hf_ssl.errors import ConfigError, DataError
-from hf_ssl.evaluation.series_figures import embedding_map
+from hf_ssl.evaluation.figures import embedding_map
 from hf_ssl.run import RunDir, inputs_hash, say
 from hf_ssl.vectors import PARQUET, MilvusStore, ParquetStore, PartFiles, Stamp
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 import transformers
-from tiny_series import OPTIONS, checkpoint, objective, quiet_load, table
+from tiny_series import OPTIONS, checkpoint, objective, quiet_load, table, tiny_timesfm
 
 from hf_ssl import evaluate, finetune, peft, pretrain
 from hf_ssl.config import FinetuneConfig
@@ -156,16 +156,6 @@ def test_lora_with_batch_norm_reloads_to_the_same_forecast(tmp_path):
         torch.testing.assert_close(task.forward(loaded, batch), wanted, atol=1e-4, rtol=1e-4)
 
 
-def tiny_timesfm(tmp_path) -> str:
-    config = transformers.TimesFm2_5Config(
-        patch_length=8, context_length=64, horizon_length=16, hidden_size=32, intermediate_size=32, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=4, head_dim=8, output_quantile_len=16, max_position_embeddings=64,
-    )  # fmt: skip
-    torch.manual_seed(0)
-    transformers.TimesFm2_5ModelForPrediction(config).save_pretrained(tmp_path / "timesfm")
-    return str(tmp_path / "timesfm")
-
-
 def test_timesfm_learns_with_lora_and_comes_back(tmp_path):
     data, folder = quiet_load(table()), tiny_timesfm(tmp_path)
     task, done = fit(data, folder, tmp_path, method="lora")
@@ -199,13 +189,12 @@ def test_timesfm_forecasts_do_not_depend_on_padding(tmp_path):
     assert plain.shape == (3, 10, 2, 10)
 
 
+def options_of(data, output) -> dict:
+    return {"data": data, "modality": "timeseries", "output": str(output), "modality_options": OPTIONS}
+
+
 def test_stages_from_scratch_to_forecast(tmp_path):
-    shared = {
-        "data": quiet_load(table(400)),
-        "modality": "timeseries",
-        "output": str(tmp_path / "run"),
-        "modality_options": OPTIONS,
-    }
+    shared = options_of(quiet_load(table(400)), tmp_path / "run")
     with contextlib.redirect_stdout(io.StringIO()):
         pretrain(
             **shared, model="patchtst", from_config=True, max_steps=6, monitor_points=1, per_device_train_batch_size=16
@@ -248,12 +237,7 @@ def test_the_start_is_measured_and_kept_where_nothing_is_better(tmp_path):
 
 
 def test_forecasts_learned_as_differences_carry_over(tmp_path):
-    shared = {
-        "data": quiet_load(table(400)),
-        "modality": "timeseries",
-        "output": str(tmp_path / "run"),
-        "modality_options": OPTIONS,
-    }
+    shared = options_of(quiet_load(table(400)), tmp_path / "run")
     with contextlib.redirect_stdout(io.StringIO()):
         pretrain(
             **shared, model="patchtst", from_config=True, objective="forecast", residual=True, loss="mae", max_steps=10, monitor_points=1,

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 import transformers
+from tiny_series import tiny_timesfm
 
 from hf_ssl import demo_series, run_recipe
 from hf_ssl.config import from_yaml
@@ -75,13 +75,8 @@ def test_labelled_series(repository, labelled, name):
 
 
 def test_timesfm(repository, hourly):
-    config = transformers.TimesFm2_5Config(
-        patch_length=8, context_length=64, horizon_length=32, hidden_size=32, intermediate_size=32, num_hidden_layers=1, num_attention_heads=4,
-        num_key_value_heads=4, head_dim=8, output_quantile_len=32, max_position_embeddings=64,
-    )  # fmt: skip
-    torch.manual_seed(0)
-    transformers.TimesFm2_5ModelForPrediction(config).save_pretrained(hourly / "model")
-    options = {"data": str(hourly / "data"), "model": str(hourly / "model"), "output": str(hourly / "run")}
+    model = tiny_timesfm(hourly, horizon=32, layers=1)
+    options = {"data": str(hourly / "data"), "model": model, "output": str(hourly / "run")}
     results = run(recipe(repository, "series_timesfm_lora", **options))
     assert {"wql", "coverage"} <= results["evaluate"].metrics.keys()
     assert (results["finetune"].path / "adapter" / "adapter_config.json").is_file()

@@ -44,3 +44,13 @@ def objective(kind, folder: str, modality: TimeSeries, **config: object):
     processor = modality.load_processor(folder)
     model, _ = load_model(folder, kind.auto_class, expect_new=("*",))
     return kind(model, processor, modality, kind.Config(**config))
+
+
+def tiny_timesfm(tmp_path, horizon: int = 16, layers: int = 2) -> str:
+    config = transformers.TimesFm2_5Config(
+        patch_length=8, context_length=64, horizon_length=horizon, hidden_size=32, intermediate_size=32, num_hidden_layers=layers,
+        num_attention_heads=4, num_key_value_heads=4, head_dim=8, output_quantile_len=horizon, max_position_embeddings=64,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    transformers.TimesFm2_5ModelForPrediction(config).save_pretrained(tmp_path / "timesfm")
+    return str(tmp_path / "timesfm")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 
 def table_of(rows: list[dict[str, Any]]) -> datasets.Dataset:
+    """A dataset of `image` references, `path`, and `label` where a row has one."""
     import datasets
 
     features: dict[str, Any] = {"image": datasets.Image(decode=False), "path": datasets.Value("string")}
@@ -26,6 +27,7 @@ def table_of(rows: list[dict[str, Any]]) -> datasets.Dataset:
 
 
 def array_features() -> tuple[type, ...]:
+    """Kinds of columns that hold arrays of numbers."""
     import datasets
 
     return (datasets.List, datasets.LargeList, datasets.Array2D, datasets.Array3D)
@@ -58,7 +60,7 @@ def _replaced(dataset: Any, column: str, name: str, references: list[Any]) -> An
 
 
 def arrays_stored(dataset: Any, column: str) -> Any:
-
+    """References to `.npy` content in place of nested lists of numbers."""
     stored = []
     for batch in dataset.select_columns([column]).with_format("numpy").iter(batch_size=1000):
         for array in batch[column]:

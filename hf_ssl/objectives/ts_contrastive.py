@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from hf_ssl import losses
 from hf_ssl.errors import ConfigError
 from hf_ssl.modalities._kernels import RandomKernels
 from hf_ssl.modalities._windows import Windows
@@ -49,7 +50,8 @@ class SeriesContrastive(Objective):
     `i + series`; `spectra` `(series, channels x bins)`; `responses` `(series, 512)`; `labels` `(series,)`, which only counts the loss terms.
 
     A crop is brought to the model's length by reflecting it at its ends, which keeps its frequencies, or by stretching
-    it (`stretch`), which keeps its shape. Negatives are those of the micro-batch: accumulation gives no more of them.
+    it (`stretch`), which keeps its shape. Negatives are the other series of the
+    micro-batch on all processes: accumulation gives no more of them.
 
     Example:
 
@@ -133,7 +135,8 @@ class SeriesContrastive(Objective):
         responses: torch.Tensor | None = None, num_items_in_batch: torch.Tensor | int | None = None, **mask: torch.Tensor,
     ) -> LossOutput:  # fmt: skip
         vectors = self.modality.features(self.backbone, {"past_values": past_values, **mask}, self.config.pooling)
-        contrast = nt_xent(self.projector(vectors).float(), self.config.temperature)
+        first, second = self.projector(vectors).float().chunk(2)
+        contrast = losses.nt_xent(first, second, self.config.temperature) / len(labels)
         scalars, loss = {"contrast": contrast.detach()}, contrast
         for name, layer, target, weight in (
             ("spectrum", self.spectrum, spectra, self.config.spectrum),
@@ -146,24 +149,6 @@ class SeriesContrastive(Objective):
             scalars[name] = guessed.detach()
             loss = loss + weight * guessed
         return LossOutput(loss=divide(loss * len(labels), len(labels), num_items_in_batch), scalars=scalars)
-
-
-def nt_xent(views: torch.Tensor, temperature: float) -> torch.Tensor:
-    """NT-Xent (Chen et al. 2020, equation 1).
-
-    Args:
-        views: `(2 x series, width)`, views of one series at `i` and `i + series`.
-        temperature: of the softmax over cosines.
-
-    Returns:
-        scalar, mean over views.
-    """
-    unit = functional.normalize(views, dim=1)
-    cosines = unit @ unit.T / temperature
-    cosines = cosines.masked_fill(torch.eye(len(views), dtype=torch.bool, device=views.device), float("-inf"))
-    half = len(views) // 2
-    partner = torch.arange(len(views), device=views.device).roll(half)
-    return functional.cross_entropy(cosines, partner)
 
 
 def log_spectrum(values: torch.Tensor, frame: int) -> torch.Tensor:

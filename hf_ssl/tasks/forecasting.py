@@ -13,6 +13,7 @@ from torch import nn
 
 from hf_ssl import anatomy
 from hf_ssl.errors import ConfigError, DataError
+from hf_ssl.evaluation.figures import error_by_step_figure, forecast_fan
 from hf_ssl.evaluation.forecasts import (
     Scales,
     error_by_step,
@@ -22,7 +23,6 @@ from hf_ssl.evaluation.forecasts import (
     steady,
 )
 from hf_ssl.evaluation.linear_forecast import linear_forecast, ridge
-from hf_ssl.evaluation.series_figures import error_by_step_figure, forecast_fan
 from hf_ssl.modalities._timesfm import timesfm_forecast
 from hf_ssl.modalities._windows import Windows
 from hf_ssl.run import say

@@ -1,4 +1,4 @@
-"""Figures of series as SVG text: no plotting package, the same bytes for the same numbers."""
+"""Figures of series and of vectors as SVG text: no plotting package, the same bytes for the same numbers."""
 
 from __future__ import annotations
 
