@@ -15,6 +15,7 @@ from hf_ssl import plugins
 from hf_ssl.errors import ConfigError
 from hf_ssl.evaluation.monitor import mean_loss
 from hf_ssl.modalities import _encoders, _spectrogram
+from hf_ssl.modalities._order import by_length
 from hf_ssl.modalities.audio import Audio
 from hf_ssl.modalities.base import example_rng
 from hf_ssl.models import load_model
@@ -129,7 +130,7 @@ def test_masks_depend_on_seed_epoch_and_clip_only(build):
 
 def test_batches_hold_clips_of_about_one_length():
     lengths = np.random.default_rng(0).integers(1_600, 320_000, size=1_000)
-    order = _clips.by_length(lengths, example_rng(0, 0, "order"))
+    order = by_length(lengths, _clips.BLOCK, example_rng(0, 0, "order"))
     assert sorted(order) == list(range(1_000))
     ordered, shuffled = lengths[order], np.random.default_rng(1).permutation(lengths)
 
@@ -138,7 +139,7 @@ def test_batches_hold_clips_of_about_one_length():
         return 1 - values.sum() / sum(len(batch) * batch.max() for batch in batches)
 
     assert padding(ordered) < 0.12 < 0.3 < padding(shuffled)
-    assert not np.array_equal(order, _clips.by_length(lengths, example_rng(0, 1, "order")))
+    assert not np.array_equal(order, by_length(lengths, _clips.BLOCK, example_rng(0, 1, "order")))
 
 
 def test_negatives_are_other_hidden_frames_of_the_same_clip():

@@ -9,6 +9,7 @@ import numpy as np
 
 from hf_ssl.errors import ConfigError
 from hf_ssl.modalities import _encoders
+from hf_ssl.modalities._order import by_length
 from hf_ssl.modalities.base import example_rng
 from hf_ssl.objectives.base import Rows
 
@@ -74,7 +75,7 @@ class Clips(Rows):
     def set_epoch(self, epoch: int) -> None:
         super().set_epoch(epoch)
         if self.training:
-            self.order = by_length(self.lengths, example_rng(self.seed, epoch, "order"))
+            self.order = by_length(self.lengths, BLOCK, example_rng(self.seed, epoch, "order"))
 
     def __len__(self) -> int:
         return len(self.values)
@@ -93,16 +94,6 @@ class Clips(Rows):
             wave = wave[first : first + self.longest]
         wave = _encoders.wave_for(self.processor, wave, self.modality.config.sampling_rate)
         return {"wave": wave, **self.draw(wave, rng)}
-
-
-def by_length(lengths: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """An order of rows in which neighbours are about equally long: sorted with 10 % jitter, then blocks shuffled."""
-    jitter = rng.uniform(0.9, 1.1, len(lengths))
-    order = np.argsort(lengths * jitter, kind="stable")
-    blocks = [rng.permutation(order[start : start + BLOCK]) for start in range(0, len(order), BLOCK)]
-    # A short last block in the middle would shift all later batches across block borders.
-    shuffled = [blocks[i] for i in rng.permutation(len(blocks) - 1)] + blocks[-1:] if blocks else []
-    return np.concatenate(shuffled) if shuffled else order
 
 
 def span_mask(frames: int, ratio: float, span: int, rng: np.random.Generator) -> np.ndarray:

@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 
 from hf_ssl.anatomy import backbone, in_backbone, unwrapped
 from hf_ssl.errors import ConfigError, DataError
+from hf_ssl.modalities._order import by_length
 from hf_ssl.modalities.base import example_rng
 from hf_ssl.run import say
 from hf_ssl.trainable import LossOutput, Trainable, divide, set_dropout
@@ -248,7 +249,7 @@ class TaskRows(Dataset):
         """Draw anew."""
         if self.batch:
             lengths = np.array([len(feature["input_ids"]) for feature in self.features])
-            self.order = similar_lengths(lengths, self.batch, example_rng(self.seed, epoch, "length"))
+            self.order = by_length(lengths, self.batch, example_rng(self.seed, epoch, "length"), jitter=0.04)
         if not self.balanced:
             return
         labels = np.array([feature["labels"] for feature in self.features])
@@ -269,24 +270,6 @@ class TaskRows(Dataset):
 
 WARM_ROWS = 1500
 """Most rows that a head's warm start looks at."""
-
-
-def similar_lengths(lengths: np.ndarray, batch: int, rng: np.random.Generator) -> np.ndarray:
-    """A random order in which `batch` neighbours are of similar length.
-
-    Sorted by length within random thousands, so that batches differ from epoch to epoch; what does not fill a batch is last.
-    """
-    order = rng.permutation(len(lengths))
-    stretch = batch * max(1, 1000 // batch)
-    order = np.concatenate(
-        [
-            part[np.argsort(lengths[part], kind="stable")]
-            for part in np.split(order, range(stretch, len(order), stretch))
-        ]
-    )
-    full = len(order) // batch * batch
-    batches = order[:full].reshape(-1, batch)
-    return np.concatenate([batches[rng.permutation(len(batches))].reshape(-1), order[full:]])
 
 
 class TaskModule(Trainable):

@@ -1,0 +1,25 @@
+"""Orders of rows in which neighbours cost about the same, so that batches have little to pad."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def by_length(lengths: np.ndarray, block: int, rng: np.random.Generator, jitter: float = 0.1) -> np.ndarray:
+    """A random order of rows in which blocks of neighbours are about equally long: sorted with some jitter, blocks
+    shuffled.
+
+    Args:
+        lengths: `(rows,)`, of any unit.
+        block: neighbours in length that stay together; a batch of so many, or of a divisor, holds rows of like length.
+        rng: makes the order.
+        jitter: by so much a length may be off when they are sorted; more of it mixes blocks more from epoch to epoch.
+
+    Returns:
+        row numbers `(rows,)`; what does not fill a block is last.
+    """
+    order = np.argsort(lengths * rng.uniform(1 - jitter, 1 + jitter, len(lengths)), kind="stable")
+    blocks = [rng.permutation(order[start : start + block]) for start in range(0, len(order), block)]
+    # A short last block in the middle would shift all later batches across block borders.
+    shuffled = [blocks[i] for i in rng.permutation(len(blocks) - 1)] + blocks[-1:] if blocks else []
+    return np.concatenate(shuffled) if shuffled else order
