@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from hf_ssl.config import STAGES, DataOptions, RunOptions
 from hf_ssl.errors import HubError
-from hf_ssl.plot import Curve, curves_svg
+from hf_ssl.plot import figure_name
 
 BEGIN, END = "<!-- hf_ssl: your own text -->", "<!-- hf_ssl: end of your own text -->"
 INVITATION = "*Between these two comments you may write what you like: it is kept when the model is pushed again.*"
@@ -214,17 +215,15 @@ def _tables(path: Path, folder: Path) -> list[dict[str, Any]]:
     markdown = _markdown_tables((path.parent / "table.md").read_text(encoding="utf-8"))
     found = []
     for title, table in json.loads(path.read_text(encoding="utf-8")).items():
-        name = f"label_efficiency_{re.sub('[^a-z]+', '_', title.lower()).strip('_')}.svg"
-        curves = _curves(table)
+        drawn = path.parent / figure_name(title)
         figure = None
-        if len(table["lines"]) > 1:
+        if drawn.is_file():
             (folder / "figures").mkdir(exist_ok=True)
-            svg = curves_svg(f"{title}: {table['metric']} over labels", "labels per class", table["metric"], curves)
-            (folder / "figures" / name).write_text(svg, encoding="utf-8")
-            figure = f"figures/{name}"
+            shutil.copyfile(drawn, folder / "figures" / drawn.name)
+            figure = f"figures/{drawn.name}"
         found.append(
             {"title": title, "verdict": table["overall"]["word"], "sentence": table["overall"]["sentence"], "figure": figure,
-             "markdown": markdown.get(title, ""), "alt": f"{table['metric']} of base and adapted over the number of labels per class"}
+             "markdown": markdown.get(title, ""), "alt": f"{table['metric']} of base and adapted over the number of labels"}
         )  # fmt: skip
     return found
 
@@ -232,18 +231,6 @@ def _tables(path: Path, folder: Path) -> list[dict[str, Any]]:
 def _markdown_tables(text: str) -> dict[str, str]:
     pieces = re.split(r"^### (.+)$", text, flags=re.MULTILINE)
     return {title.strip(): body.strip() for title, body in zip(pieces[1::2], pieces[2::2], strict=True)}
-
-
-def _curves(table: dict[str, Any]) -> list[Curve]:
-    lines = table["lines"]
-    arms = {"base": [line["base"] for line in lines], "adapted": [line["adapted"] for line in lines]}
-    for name in dict.fromkeys(name for line in lines for name in line["others"]):
-        arms[name] = [line["others"][name] for line in lines if name in line["others"]]
-    budgets = [float(line["budget"]) for line in lines]
-    return [
-        Curve(name, budgets[: len(spreads)], [s["mean"] for s in spreads], [s["sd"] or 0.0 for s in spreads])
-        for name, spreads in arms.items()
-    ]
 
 
 def _metrics(stages: dict[str, Any], report: dict[str, Any]) -> dict[str, Any] | None:

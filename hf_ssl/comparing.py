@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hf_ssl import processes
+from hf_ssl import plot, processes
 from hf_ssl.assembly import (
     StageResult,
     build_task,
@@ -43,7 +43,7 @@ def compare(**options: Any) -> StageResult:
     for the interval is a test example (a whole sentence of tags), or a group of them where the data have groups.
 
     Returns:
-        `path/table.md`, `table.json`, and the test predictions of every arm; `metrics["verdict"]` in words.
+        `path/table.md`, `table.json`, `label_efficiency_*.svg`, and the test predictions of every arm; `metrics["verdict"]` in words.
     """
     opening = open_stage("compare", options, after="pretrain", unless="adapted")
     if opening.done is not None:
@@ -186,6 +186,10 @@ def _report(
     if processes.is_main():
         text = "\n\n".join(f"### {title}\n\n{table.to_markdown()}" for title, table in tables.items())
         (folder / "table.md").write_text(text, encoding="utf-8")
+        counted = "labels per class" if task.label_kind == "class" else "labelled examples"
+        for title, table in tables.items():
+            if svg := plot.label_efficiency(title, table.to_dict(), counted):
+                (folder / plot.figure_name(title)).write_text(svg, encoding="utf-8")
     write_json(folder / "table.json", {title: table.to_dict() for title, table in tables.items()})
     processes.wait()
     return {

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
 Scale = Callable[[float], float]
 # Okabe and Ito (2008): distinguishable with every common colour vision; also told apart by dash and marker.
@@ -22,6 +24,33 @@ class Curve:
     x: Sequence[float]
     y: Sequence[float]
     spread: Sequence[float]
+
+
+def figure_name(title: str) -> str:
+    """File of the figure of a table of `compare`."""
+    return f"label_efficiency_{re.sub('[^a-z]+', '_', title.lower()).strip('_')}.svg"
+
+
+def label_efficiency(title: str, table: Mapping[str, Any], x_label: str) -> str | None:
+    """A table of `compare` as curves over the number of labels, with the spread over draws; None: there is one budget only.
+
+    Args:
+        title: of the table.
+        table: as in `table.json`.
+        x_label: what the budgets count.
+    """
+    lines = table["lines"]
+    if len(lines) < 2:
+        return None
+    arms = {"base": [line["base"] for line in lines], "adapted": [line["adapted"] for line in lines]}
+    for name in dict.fromkeys(name for line in lines for name in line["others"]):
+        arms[name] = [line["others"][name] for line in lines if name in line["others"]]
+    budgets = [float(line["budget"]) for line in lines]
+    curves = [
+        Curve(name, budgets[: len(spreads)], [s["mean"] for s in spreads], [s["sd"] or 0.0 for s in spreads])
+        for name, spreads in arms.items()
+    ]
+    return curves_svg(f"{title}: {table['metric']} over labels", x_label, table["metric"], curves)
 
 
 def curves_svg(title: str, x_label: str, y_label: str, curves: Sequence[Curve]) -> str:

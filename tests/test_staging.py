@@ -162,3 +162,16 @@ def test_names_of_repositories() -> None:
     for name in (None, "", "alone", "a/b/c", "a/..", "a/b c"):
         with pytest.raises(HubError):
             check_repo_id(name)
+
+
+def test_a_table_of_one_budget_has_no_curve() -> None:
+    def line(budget: object, mean: float) -> dict:
+        arm = {"mean": mean, "sd": None, "n": 1}
+        return {"budget": budget, "base": arm, "adapted": arm, "others": {"TF-IDF": arm}}
+
+    table = {"metric": "spearman", "lines": [line("no", 0.5)]}  # cosines of pairs: no labels at all
+    assert plot.label_efficiency("Frozen, without labels", table, "labels") is None
+    table["lines"] = [line(10, 0.5), line(50, 0.6)]
+    svg = plot.label_efficiency("Fine-tuned", table, "labelled examples")
+    assert svg is not None and "labelled examples" in svg and svg.count("<polyline") == 3
+    assert plot.figure_name("Frozen, without labels") == "label_efficiency_frozen_without_labels.svg"
