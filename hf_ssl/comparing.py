@@ -63,10 +63,19 @@ def compare(**options: Any) -> StageResult:
             for budget in config.budgets
             for draw in range(config.draws)
         }
+        twins = processes.share(one_model(arms, task, data["train"]) if processes.is_main() else None)
+        if twins:
+            say("  pre-training kept its start: both arms are one model, which is measured once")
+            del arms["adapted"]
         frozen = processes.share(_frozen(arms, task, data, test, subsets) if processes.is_main() else None)
         tuned = []
         if config.finetune_arms:
-            tuned = list(_fine_tuned(arms, task, data["train"], test, subsets, opening, folder))
+            tuned = list(_fine_tuned(arms, task, data["train"], test, subsets, opening))
+        if twins:
+            frozen, tuned = ([*rows, *_again(rows)] for rows in (frozen, tuned))
+        for row in tuned:
+            _keep(folder / f"finetuned-{row.arm}-{row.budget}-{row.seed}", row.predictions)
+        if config.finetune_arms:
             tuned += _usual(task, data["train"], test, subsets)
         remove(folder / "work")
         if not tuned and not frozen:
@@ -79,8 +88,40 @@ def compare(**options: Any) -> StageResult:
     return StageResult(folder, entry["metrics"])
 
 
+def one_model(arms: Arms, task: Task, train: datasets.Dataset) -> bool:
+    """Whether both arms load as the same weights and processor: then the same training gives the same answers."""
+    from transformers import set_seed
+
+    processors = [_settings(task.modality.load_processor(*arm)) for arm in arms.values()]
+    if processors[0] != processors[1]:
+        return False
+    for auto_class, options in ((task.auto_class, {"new_head": True, **task.model_options()}), ("AutoModel", {})):
+        states = []
+        for source, revision in arms.values():
+            set_seed(0)  # what neither has must start alike
+            model, _ = task.modality.load_model(source, auto_class, dataset=train, revision=revision, **options)
+            states.append(model.state_dict())
+        first, second = states
+        if first.keys() != second.keys() or any(
+            first[name].shape != second[name].shape or bool((first[name] != second[name]).any()) for name in first
+        ):
+            return False
+    return True
+
+
+def _settings(processor: Any) -> Any:
+    """What two processors must agree on to do the same."""
+    if hasattr(processor, "get_vocab"):
+        return processor.get_vocab(), processor.model_max_length
+    return processor.to_dict() if hasattr(processor, "to_dict") else processor
+
+
+def _again(rows: list[comparison.ResultRow]) -> list[comparison.ResultRow]:
+    return [dataclasses.replace(row, arm="adapted") for row in rows if row.arm == "base"]
+
+
 def _fine_tuned(
-    arms: Arms, task: Task, train: datasets.Dataset, test: datasets.Dataset, subsets: Subsets, opening: Any, folder: Path
+    arms: Arms, task: Task, train: datasets.Dataset, test: datasets.Dataset, subsets: Subsets, opening: Any
 ) -> Iterator[comparison.ResultRow]:  # fmt: skip
     """Fine-tune every arm on every subset; both arms start from the same seed and take the same steps."""
     config = opening.config
@@ -93,9 +134,7 @@ def _fine_tuned(
                 opening.run.folder("compare", "work"), seed=config.seed + draw, pool=pool,
             )  # fmt: skip
             logits, _ = predict(fit.module, task_rows(task, fit.processor, test), fit.args)
-            row = comparison.ResultRow(arm, budget, draw, task.compared(logits, test, fit.processor))
-            _keep(folder / f"finetuned-{arm}-{budget}-{draw}", row.predictions)
-            yield row
+            yield comparison.ResultRow(arm, budget, draw, task.compared(logits, test, fit.processor))
 
 
 def _frozen(

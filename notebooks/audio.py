@@ -32,6 +32,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from IPython.display import SVG, Markdown, display
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # everything here is on this machine
 
@@ -114,26 +115,10 @@ plt.show()
 # %%
 answer = compare(**options, budgets=[2, 4, 8], draws=3, finetune_arms=False, self_training=0)
 print(answer.metrics["verdict"])
-table = json.loads(Path("run/compare/table.json").read_text())["Frozen probe"]
 
 # %%
-figure, axis = plt.subplots(figsize=(6, 3.4))
-budgets = [line["budget"] for line in table["lines"]]
-for name, style in (("base", "-"), ("adapted", "--"), ("log-mel statistics", ":")):
-    spreads = [line[name] if name in line else line["others"][name] for line in table["lines"]]
-    mean, sd = np.array([s["mean"] for s in spreads]), np.array([s["sd"] for s in spreads])
-    axis.plot(budgets, mean, style, marker="o", label=name)
-    axis.fill_between(budgets, mean - sd, mean + sd, alpha=0.15)
-axis.set(xscale="log", xlabel="labels per class", ylabel=table["metric"], title="Label efficiency")
-axis.set_xticks(budgets, [str(b) for b in budgets])
-axis.minorticks_off()
-axis.legend()
-plt.show()
-for line in table["lines"]:
-    low, high = line["difference"]["low"], line["difference"]["high"]
-    print(
-        f"{line['budget']} labels: {line['difference']['difference']:+.3f} [{low:+.3f}, {high:+.3f}]  {line['verdict']['word']}"
-    )
+display(SVG(filename="run/compare/label_efficiency_frozen_probe.svg"))
+display(Markdown((answer.path / "table.md").read_text()))
 
 # %% [markdown]
 # ## Fine-tune and look at the mistakes

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import Any
 
 import datasets
 import numpy as np
 import pytest
+import torch
+import transformers
 
 import tiny
-from hf_ssl import plugins, stages
+from hf_ssl import comparing, plugins, stages
 from hf_ssl.data import labelled_subset
 from hf_ssl.errors import ConfigError, DataError
 from hf_ssl.evaluation.additive import ADDITIVE
 from hf_ssl.evaluation.paired import paired_bootstrap
+from hf_ssl.modalities.text import Text
 
 TEXTS = list(dict.fromkeys(tiny.corpus(300)))[:120]
 TAGS = ["O", "B-X", "I-X"]
@@ -67,7 +71,8 @@ def options(tiny_checkpoint, tmp_path):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_same_model_on_both_sides_ties(kind, options):
+def test_the_same_model_on_both_sides_ties(kind, options, monkeypatch):
+    monkeypatch.setattr(comparing, "one_model", lambda *_: False)  # train both sides all the same
     result = stages.compare(**options(kind), budgets=[12, 24], draws=2, max_steps=2, bf16=False, max_length=32)
     tables = json.loads((result.path / "table.json").read_text(encoding="utf-8"))
     assert list(tables) == KINDS[kind]["tables"] and result.metrics["metric"] == KINDS[kind]["metric"]
@@ -102,8 +107,51 @@ def test_a_worse_adapted_model_is_seen(options, monkeypatch):
         ]
 
     monkeypatch.setattr(task, "compared", worse)
+    monkeypatch.setattr(comparing, "one_model", lambda *_: False)
     result = stages.compare(**options("tags"), budgets=[12], draws=3, max_steps=1, bf16=False, max_length=32)
     assert result.metrics["verdict"] == {"Fine-tuned": "hurt"}
+
+
+@pytest.mark.parametrize("kind", ["regression", "tags"])
+def test_one_model_is_trained_once_and_the_table_is_that_of_two(kind, options, monkeypatch, capsys):
+    fits, whole = [], comparing.fit_task
+    monkeypatch.setattr(comparing, "fit_task", lambda *given, **named: fits.append(1) or whole(*given, **named))
+    found = {}
+    for name in ("once", "twice"):
+        shared = {**options(kind), "budgets": [12], "draws": 2, "max_steps": 2, "bf16": False, "max_length": 32}
+        if name == "twice":
+            monkeypatch.setattr(comparing, "one_model", lambda *_: False)
+            shared["output"] = shared["output"] + "-twice"
+        fits.clear()
+        result = stages.compare(**shared)
+        assert len(fits) == (2 if name == "once" else 4)
+        assert len(list(result.path.glob("finetuned-adapted-*"))) == 2
+        found[name] = json.loads((result.path / "table.json").read_text(encoding="utf-8"))
+    assert found["once"] == found["twice"]
+    assert "both arms are one model" in capsys.readouterr().err
+
+
+def test_two_models_are_not_taken_for_one(options, tmp_path, tiny_checkpoint):
+    folder = options("regression")["model"]
+    task = plugins.find("tasks", "regression")
+    train = datasets.Dataset.from_list(_rows("regression", TEXTS[:20]))
+    changed, other = tmp_path / "changed", tmp_path / "other"
+    for copy in (changed, other):
+        shutil.copytree(folder, copy)
+    model = transformers.AutoModelForMaskedLM.from_pretrained(changed)
+    with torch.no_grad():
+        model.bert.encoder.layer[-1].output.dense.bias[0] += 1e-6
+    model.save_pretrained(changed)
+    processor = transformers.AutoTokenizer.from_pretrained(other)
+    processor.add_tokens(["pumpenhaus"])
+    processor.save_pretrained(other)
+    made = task(task.Config(), Text())
+    made.fit_labels(train)
+
+    def same(adapted: str) -> bool:
+        return comparing.one_model({"base": (folder, None), "adapted": (adapted, None)}, made, train)
+
+    assert same(folder) and not same(str(changed)) and not same(str(other))
 
 
 def test_tags_have_no_frozen_probe(options):
