@@ -131,13 +131,11 @@ def co_train(
     train = np.concatenate([known, pooled])
     penalty = ROUND_PENALTY / np.concatenate([np.ones(len(known)), np.full(len(pooled), POOL_WEIGHT)])
     factors = [cho_factor(kernel[np.ix_(train, train)] + np.diag(penalty), overwrite_a=True) for kernel in kernels]
+    across = [kernel[np.ix_(both, train)] for kernel in kernels]
     centre = 1 / targets.shape[1]
     for _ in range(ROUNDS):
         taught = np.concatenate([targets, _softmax(scores[: len(pooled)])]) - centre
-        views = [
-            kernel[np.ix_(both, train)] @ cho_solve(factor, taught)
-            for kernel, factor in zip(kernels, factors, strict=True)
-        ]
+        views = [rows @ cho_solve(factor, taught) for rows, factor in zip(across, factors, strict=True)]
         scores = np.mean(views, axis=0)
     return first[0][len(pooled) :], scores[len(pooled) :]
 
