@@ -27,6 +27,18 @@ class Planted(Modality):
     def baseline_features(self, values):
         return self.second[np.asarray(values)]
 
+    def content_key(self, value):
+        return str(value)
+
+    def encode(self, processor, values, max_length=None):
+        return [{"number": value} for value in values]
+
+    def collate(self, processor, features):
+        return {"number": torch.tensor([feature["number"] for feature in features])}
+
+    def features(self, backbone, batch, pooling):
+        return batch["number"].float()[:, None]
+
 
 def planted(noise: float, seed: int = 0, count: int = 400) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Two noisy views of the same classes with independent noise, and the classes."""
