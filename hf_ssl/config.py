@@ -169,7 +169,8 @@ class EmbedConfig(RunOptions, ModelOptions, DataOptions):
     normalize: bool = option(True, "Scale every vector to length 1.")
     max_length: int | None = option(None, "Longest input in tokens.")
     store: str = option(
-        "parquet", "Also put them into: faiss, milvus (a file in the run), a .db file, or a Milvus URI."
+        "parquet",
+        "Also put them into: faiss, milvus (a file in the run), a .db file, or a Milvus URI (its token: MILVUS_TOKEN).",
     )
     collection: str | None = option(None, "Collection of Milvus (default: hf_ssl).")
     index: str = option("FLAT", "Index of a new Milvus collection; FLAT finds every neighbour.")

@@ -7,6 +7,8 @@ back, so that the sum over ranks has the gradient of one process holding everyth
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
 from torch import nn
@@ -18,6 +20,25 @@ def world() -> tuple[int, int]:
     return (dist.get_world_size(), dist.get_rank()) if dist.is_available() and dist.is_initialized() else (1, 0)
 
 
+class _Gather(torch.autograd.Function):
+    """All ranks' rows in rank order; the gradient of a rank's rows is the sum of what all ranks say about them.
+
+    Our own: importing `torch.distributed.nn` (2.14) after the process group is there makes some processes abort at their end.
+    """
+
+    @staticmethod
+    def forward(context: Any, rows: torch.Tensor) -> torch.Tensor:
+        pieces = [torch.empty_like(rows) for _ in range(dist.get_world_size())]
+        dist.all_gather(pieces, rows)
+        return torch.cat(pieces)
+
+    @staticmethod
+    def backward(context: Any, *gradients: torch.Tensor) -> torch.Tensor:
+        total = gradients[0].contiguous().clone()
+        dist.all_reduce(total)
+        return total.chunk(dist.get_world_size())[dist.get_rank()]
+
+
 def gathered(vectors: torch.Tensor) -> tuple[torch.Tensor, int]:
     """The rows of all ranks in rank order, with gradient, and where this rank's rows begin.
 
@@ -27,14 +48,12 @@ def gathered(vectors: torch.Tensor) -> tuple[torch.Tensor, int]:
     ranks, rank = world()
     if ranks == 1:
         return vectors, 0
-    from torch.distributed.nn.functional import all_gather
-
     counts = torch.zeros(ranks, dtype=torch.int64, device=vectors.device)
     counts[rank] = len(vectors)
     dist.all_reduce(counts)
     longest = int(counts.max())
     padded = functional.pad(vectors, (0, 0, 0, longest - len(vectors)))
-    pieces = all_gather(padded.contiguous())
+    pieces = _Gather.apply(padded.contiguous()).unflatten(0, (ranks, longest))
     rows = torch.cat([piece[:count] for piece, count in zip(pieces, counts.tolist(), strict=True)])
     return rows, int(counts[:rank].sum())
 

@@ -8,6 +8,7 @@ FLAT finds every neighbour; a collection must be loaded before it can be searche
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,8 @@ class MilvusStore:
     """One collection.
 
     Args:
-        uri: path ending in `.db`, or a server's address.
+        uri: path ending in `.db`, or a server's address. A server that asks who is there gets the environment variable
+            `MILVUS_TOKEN` (`user:password` or an API key).
         collection: its name.
         stamp_class: `hf_ssl.vectors.Stamp`.
         stamp: of the vectors that are to be added; a new collection is made for it, an existing one must have the same.
@@ -50,7 +52,10 @@ class MilvusStore:
         if uri.endswith(".db"):
             Path(uri).expanduser().parent.mkdir(parents=True, exist_ok=True)
         try:
-            self.client = pymilvus.MilvusClient(str(Path(uri).expanduser()) if uri.endswith(".db") else uri)
+            if uri.endswith(".db"):
+                self.client = pymilvus.MilvusClient(str(Path(uri).expanduser()))
+            else:
+                self.client = pymilvus.MilvusClient(uri, token=os.environ.get("MILVUS_TOKEN", ""))
         except pymilvus.MilvusException as error:
             told = "another process is using it; only one can" if uri.endswith(".db") else "is the server running?"
             raise ConfigError(f"Milvus at {uri} does not open ({told}): {getattr(error, 'message', error)}") from error

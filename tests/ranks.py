@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import torch
@@ -24,11 +23,10 @@ def both_losses(vectors: torch.Tensor, weight: torch.Tensor) -> dict[str, tuple[
     return found
 
 
-def on_rank(rank: int, world: int, port: int, vectors: torch.Tensor, cuts: list[list[int]], results: Any) -> None:
-    """Losses of this rank's part, summed over ranks, for every way to cut the batch."""
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+def on_rank(rank: int, world: int, meeting: str, vectors: torch.Tensor, cuts: list[list[int]], results: Any) -> None:
+    """Losses of this rank's part, summed over ranks, for every way to cut the batch. They meet in the file `meeting`."""
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", rank=rank, world_size=world)
+    dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=world)
     try:
         for number, cut in enumerate(cuts):
             mine = vectors[:, cut[rank] : cut[rank + 1]]
@@ -37,5 +35,6 @@ def on_rank(rank: int, world: int, port: int, vectors: torch.Tensor, cuts: list[
                 for tensor in pair:
                     dist.all_reduce(tensor)
             results[rank, number] = {name: tuple(t.tolist() for t in pair) for name, pair in found.items()}
+        dist.barrier()  # a rank that leaves while the other still talks can abort
     finally:
         dist.destroy_process_group()

@@ -6,8 +6,11 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -111,16 +114,50 @@ def test_store_names_and_indexes(tmp_path: Path) -> None:
         vectors.MilvusStore(str(tmp_path / "x.db"), "c", Stamp, STAMP, index="DISKANN")
 
 
-def test_upsert_reopen_and_recall(tmp_path: Path) -> None:
-    """Twice the same is once; a changed label is written; after reopening every neighbour is found (FLAT)."""
+@pytest.fixture(params=["file", "server"])
+def milvus(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A file, or the address of a server process (milvus-lite's own, which speaks the same protocol as a big one)."""
     pytest.importorskip("pymilvus")
+    if request.param == "file":
+        yield str(tmp_path / "deep" / "x.db")
+        return
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "milvus_lite", "server", "--host", "127.0.0.1", "--port", str(port)]
+    process = subprocess.Popen([*command, "--data-dir", str(tmp_path / "server")])
+    try:
+        for _ in range(300):
+            with socket.socket() as asked:
+                if asked.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.1)
+        else:
+            raise AssertionError("the server did not start")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def test_embed_and_search_on_a_server(milvus: str, base: Path, tmp_path: Path) -> None:
+    """`--store` takes an address where it takes a file; the run remembers which."""
+    run = embedded(tmp_path / "run", base, store=milvus)
+    text = runs.rows(24, 0, labelled=True)[3]["text"]
+    hit = search(query=text, output=str(run), store=milvus, k=1).metrics["hits"][0]
+    assert hit["score"] == pytest.approx(1.0, abs=1e-5)
+    assert hit["content"] == vectors.content_id(None, text)
+
+
+def test_upsert_reopen_and_recall(milvus: str) -> None:
+    """Twice the same is once; a changed label is written; after reopening every neighbour is found (FLAT)."""
     found, rows = points(3000)
-    store = vectors.MilvusStore(str(tmp_path / "deep" / "x.db"), "c", Stamp, STAMP)
+    store = vectors.MilvusStore(milvus, "c", Stamp, STAMP)
     assert store.add(found, rows) == 3000
     rows[7]["label"] = "changed"
     assert store.add(found, rows) == 0 and len(store) == 3000
     store.close()
-    again = vectors.MilvusStore(str(tmp_path / "deep" / "x.db"), "c", Stamp)
+    again = vectors.MilvusStore(milvus, "c", Stamp)
     assert again.stamp == STAMP and len(again) == 3000
     exact = np.argsort(-(found[:50] @ found.T), axis=1)[:, :10]
     got = [{hit["content"] for hit in hits} for hits in again.search(found[:50], 10)]
@@ -287,3 +324,21 @@ def test_batches_hold_little_padding() -> None:
         padded = sum(len(rows) * max(sizes[row] for row in rows) for rows in batches)
         assert count < 3000 or padded <= 1.25 * sum(sizes)
         assert count != 48 or padded <= 2 * sum(sizes)
+
+
+def test_a_server_gets_the_token_and_a_file_does_not(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pymilvus = pytest.importorskip("pymilvus")
+    asked: list[dict] = []
+
+    class Refuses:
+        def __init__(self, uri: str, **more: str) -> None:
+            asked.append({"uri": uri, **more})
+            raise pymilvus.MilvusException(message="no")
+
+    monkeypatch.setattr(pymilvus, "MilvusClient", Refuses)
+    monkeypatch.setenv("MILVUS_TOKEN", "root:secret")
+    for uri in ("http://there:19530", str(tmp_path / "x.db")):
+        with pytest.raises(ConfigError, match="does not open") as caught:
+            vectors.MilvusStore(uri, "c", Stamp)
+        assert "secret" not in str(caught.value)
+    assert asked == [{"uri": "http://there:19530", "token": "root:secret"}, {"uri": str(tmp_path / "x.db")}]
