@@ -106,7 +106,7 @@ def clipart_folder() -> Path:
 def write_fashion_mnist(
     folder: str | Path,
     *,
-    per_class: int = 16,
+    per_class: int = 20,
     pool_limit: int | None = None,
     test_limit: int | None = None,
     files: str = "parquet",

@@ -110,6 +110,16 @@ def test_planted_collapse_is_named(rng):
     assert "spread fell" in collapsed(health(0.05 * x + 1), start)
 
 
+def test_a_poor_start_is_only_compared_with():
+    """A masked autoencoder from random weights goes from rank 5 through 2.7 to 9 while its probe rises (small-mae, Fashion-MNIST)."""
+    usual = {"nonfinite": 0.0, "feature_spread": 1.0, "effective_rank_bound": 128.0, "examples": 512.0}
+    start, passing, gone = ({**usual, "effective_rank": rank} for rank in (5.2, 2.7, 1.2))
+    assert "Dimensions collapsed" in collapsed(passing), "without knowing the start"
+    assert collapsed(passing, start) is None
+    assert "Effective rank fell" in collapsed(gone, start)
+    assert "Dimensions collapsed" in collapsed(passing, {**usual, "effective_rank": 7.0})
+
+
 def test_bad_values_are_reported_not_raised(rng):
     x = rng.normal(size=(50, 8))
     for bad in (np.nan, np.inf):

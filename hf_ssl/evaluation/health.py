@@ -157,7 +157,9 @@ def collapsed(report: Mapping[str, float], start_report: Mapping[str, float] | N
 
     Three failures are told apart: values that are not finite, constant features (all examples look the same), and
     dimensional collapse (examples differ along a few directions only). The absolute thresholds are meant never to fire
-    on a healthy encoder; the comparison with the start checkpoint catches the rest.
+    on a healthy encoder; the comparison with the start checkpoint catches the rest. A start that is itself hardly above
+    the bar for the rank (random weights on pictures that look alike: a masked autoencoder passes through rank 2 while it
+    learns) is only compared with.
 
     Args:
         report: from `health`.
@@ -171,7 +173,9 @@ def collapsed(report: Mapping[str, float], start_report: Mapping[str, float] | N
     spread, rank, bound = (report[name] for name in ("feature_spread", "effective_rank", "effective_rank_bound"))
     if spread < MIN_SPREAD:
         return f"Features are constant: their spread is {spread:.4f}, where evenly spread features have 1."
-    if rank < min(max(MIN_RANK, MIN_RANK_SHARE * bound), 0.5 * bound + 1e-9):
+    least = min(max(MIN_RANK, MIN_RANK_SHARE * bound), 0.5 * bound + 1e-9)
+    poor_start = start_report is not None and start_report["effective_rank"] < 2 * least
+    if rank < least and not poor_start:
         return f"Dimensions collapsed: effective rank {rank:.1f} of at most {bound:.0f}."
     if start_report is None or start_report["nonfinite"] > 0:
         return None
