@@ -130,7 +130,8 @@ def _call(verb: str, rest: list[str]) -> None:
         for hit in answer.metrics["hits"]:
             print(json.dumps(hit, ensure_ascii=False))
         return
-    say(f"next: {NEXT[verb].format(output=options.get('output', 'runs/default'))}")
+    if "commit" in answer.metrics or verb != "push":  # a dry run leads nowhere
+        say(f"next: {NEXT[verb].format(output=options.get('output', 'runs/default'))}")
 
 
 def merge(recipe: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:

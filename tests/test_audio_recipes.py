@@ -44,7 +44,7 @@ def data(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_recipe_runs_and_its_head_says_what_to_expect(recipe, repository, tmp_path):
+def test_recipe_runs_as_a_script(recipe, repository, tmp_path):
     file = repository / "recipes" / f"{recipe}.yaml"
     content = from_yaml(file)
     arch = "wav2vec2" if content.get("label_kind") == "transcript" else "whisper"
@@ -60,6 +60,3 @@ def test_recipe_runs_and_its_head_says_what_to_expect(recipe, repository, tmp_pa
     script.main([f"--{name}={value}" for name, value in given.items()])
     ledger = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
     assert {stage: entry["status"] for stage, entry in ledger["stages"].items()} == dict.fromkeys(stages, "done")
-    assert len(file.read_text().splitlines()) <= 80 and len(file.with_suffix(".py").read_text().splitlines()) <= 80
-    head = " ".join(line for line in file.read_text().splitlines() if line.startswith("#"))
-    assert all(part in head for part in ("Needs:", "Run:", "Override:", "Expect:", "minutes"))

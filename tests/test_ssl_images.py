@@ -157,7 +157,8 @@ def test_average_and_centre_are_their_formulas(tiny_checkpoint):
     batch = batch_of(objective)
     with torch.no_grad():
         large = {"pixel_values": batch["global_pixel_values"]}
-        scores = objective.teacher_head(objective.modality.features(objective.backbone, large, objective.pooling))
+        seen = objective.modality.features(objective.backbone, large, objective.pooling)
+        scores = objective.teacher_head((seen - objective.input_mean) / objective.input_scale)
         for _, student, _ in objective._averaged():
             student.add_(0.1)
     objective(**batch)
@@ -172,11 +173,10 @@ def test_student_and_teacher_never_compare_a_view_with_itself(tiny_checkpoint):
     image = Image(Image.Config(local_views=0))
     objective = make(DINO, tiny_checkpoint("vit"), image=image, **SMALL_DINO).train()
     batch = batch_of(objective)
-    scores = objective.head(
-        objective.modality.features(objective.student, {"pixel_values": batch["global_pixel_values"]}, "cls")
-    )
-    target = objective.teacher_head(
-        objective.modality.features(objective.backbone, {"pixel_values": batch["global_pixel_values"]}, "cls")
+    large = {"pixel_values": batch["global_pixel_values"]}
+    scores, target = (
+        head((objective.modality.features(body, large, "cls") - objective.input_mean) / objective.input_scale)
+        for head, body in ((objective.head, objective.student), (objective.teacher_head, objective.backbone))
     )
     (s0, s1), (t0, t1) = scores.chunk(2), target.chunk(2)
     wanted = sum(losses.self_distillation(s, t, 0.1, 0.04).sum() for s, t in ((s1, t0), (s0, t1))) / 2 / 8
@@ -225,8 +225,8 @@ def test_adapters_are_averaged_and_frozen_weights_shared(tiny_checkpoint):
     assert all(torch.equal(p, frozen[n]) for n, p in objective.model.named_parameters() if n in frozen)
     moved = [p for n, p in objective.teacher.named_parameters() if "lora_B" in n]
     assert moved and all(p.abs().sum() > 0 for p in moved)
-    assert all("lora" in name or "head" in name or "centre" in name or "progress" in name or "pooler" in name
-               for name in objective.state_dict()), list(objective.state_dict())  # fmt: skip
+    kept = ("lora", "head", "centre", "progress", "pooler", "input_")
+    assert all(any(part in name for part in kept) for name in objective.state_dict()), list(objective.state_dict())
 
 
 def test_statistics_of_a_trained_network_are_kept_and_those_of_a_fresh_one_learned(tiny_checkpoint):
@@ -429,6 +429,27 @@ def test_uniform_teacher_is_trouble(tiny_checkpoint):
     assert objective.trouble(start, start) is None
     assert "evenly" in objective.trouble({"teacher_entropy": 1.0, "prototypes_used": 1.0}, start)
     assert objective.metrics(0.0) == {}, "each evaluation is counted by itself"
+
+
+def test_nearly_parallel_features_do_not_make_the_teacher_uniform(tiny_checkpoint):
+    """As those of a small masked autoencoder are (mean cosine .999): seen as they are, nothing could be learned from them."""
+
+    def entropy(standardised):
+        objective = make(DINO, tiny_checkpoint("vit"), **SMALL_DINO)
+        with torch.no_grad():  # the same large vector on top of every feature
+            *_, norm = (module for module in objective.model.modules() if isinstance(module, torch.nn.LayerNorm))
+            norm.bias.fill_(30.0)
+            objective.teacher.load_state_dict(objective.model.state_dict())
+        objective.standardised = not standardised
+        batch = batch_of(objective.train())  # asks for rows, which measures the features
+        with torch.no_grad():
+            objective(**batch)
+            objective.on_optimizer_step(1, 1000)
+            objective.centre.div_(0.1)  # as if it had been running for long
+            objective.eval()(**batch)
+        return objective.metrics(0.0)["teacher_entropy"]
+
+    assert entropy(standardised=False) > 0.99 > 0.95 > entropy(standardised=True)
 
 
 def test_recipes_resolve_per_objective(tiny_checkpoint):

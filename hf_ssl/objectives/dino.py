@@ -46,6 +46,10 @@ class DINO(Objective):
 
     Teacher, centre and schedules change once per optimizer step, whatever the accumulation.
 
+    The heads see features standardised by mean and spread of the start checkpoint's on 256 pictures of the pool (in the
+    paper they see them as they are). Where all features point nearly the same way, as a small masked autoencoder's do
+    (mean cosine .999), the centred teacher would otherwise be uniform from the first step and nothing would be learned.
+
     Example:
 
         objective = DINO(model, processor, Image(), DINO.Config(prototypes=4096))
@@ -59,6 +63,10 @@ class DINO(Objective):
         "max_grad_norm": 3.0, "dataloader_drop_last": True,
     }  # fmt: skip
     progress: torch.Tensor
+    centre: torch.Tensor
+    patch_centre: torch.Tensor
+    input_mean: torch.Tensor
+    input_scale: torch.Tensor
 
     @dataclass
     class Config:
@@ -94,6 +102,9 @@ class DINO(Objective):
         shared = {id(p): p for p in model.parameters() if not p.requires_grad}
         self.teacher = copy.deepcopy(model, shared).requires_grad_(False).eval()
         self.teacher_head = copy.deepcopy(self.head).requires_grad_(False).eval()
+        self.register_buffer("input_mean", torch.zeros(width))
+        self.register_buffer("input_scale", torch.ones(width))
+        self.standardised = False
         self.register_buffer("centre", torch.zeros(config.prototypes))
         self.register_buffer("patch_centre", torch.zeros(config.prototypes))
         self.register_buffer("progress", torch.zeros(()))
@@ -139,7 +150,22 @@ class DINO(Objective):
     # -- data -------------------------------------------------------------------------------------------------------
 
     def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> ViewRows:
+        if not self.standardised:
+            self._standardise(dataset, seed)
         return ViewRows(self, dataset, "dino", seed=seed, training=training)
+
+    def _standardise(self, dataset: datasets.Dataset, seed: int) -> None:
+        some = np.sort(np.random.default_rng(seed).permutation(len(dataset))[:256])
+        values = dataset.select(some)[self.modality.column]
+        found = self.modality.embed(self.backbone, self.processor, values, pooling=self.pooling)
+        self.input_mean.copy_(torch.from_numpy(found.mean(axis=0)))
+        spread = found.std(axis=0)
+        # A dimension that never moves on the pool must not blow up when it does.
+        self.input_scale.copy_(torch.from_numpy(np.maximum(spread, 0.01 * max(float(spread.max()), 1e-6))))
+        self.standardised = True
+
+    def _scores(self, head: nn.Module, vectors: torch.Tensor, frozen: bool = False) -> torch.Tensor:
+        return head((vectors.float() - self.input_mean) / self.input_scale, frozen).float()
 
     def collate(self, rows: Sequence[Any]) -> dict[str, torch.Tensor]:
         items, rngs = [row[0] for row in rows], [row[1] for row in rows]
@@ -169,14 +195,14 @@ class DINO(Objective):
         sharpness = c.warmup_temperature + warm * (c.teacher_temperature - c.warmup_temperature)
         frozen = self.progress.item() < c.freeze_last
         with torch.no_grad():
-            target = self.teacher_head(self.modality.features(self.backbone, large, self.pooling)).float()
+            target = self._scores(self.teacher_head, self.modality.features(self.backbone, large, self.pooling))
             self._note("centre", target)
         masks = {} if mask is None else {"bool_masked_pos": mask}
         seen, patches = self._look(large, masks)
-        scores = [self.head(seen, frozen)]
+        scores = [self._scores(self.head, seen, frozen)]
         if small:
-            scores.append(self.head(self.modality.features(self.student, small, self.pooling), frozen))
-        student = torch.cat(scores).float().unflatten(0, (-1, count))  # (views, pictures, prototypes)
+            scores.append(self._scores(self.head, self.modality.features(self.student, small, self.pooling), frozen))
+        student = torch.cat(scores).unflatten(0, (-1, count))  # (views, pictures, prototypes)
         teacher = (target - self.centre).unflatten(0, (2, count))
         terms, pairs = student.new_zeros(()), 0
         for g in range(2):
@@ -208,9 +234,9 @@ class DINO(Objective):
         assert patches is not None
         with torch.no_grad():
             grid = self.modality.patch_features(self.backbone, views)  # type: ignore[attr-defined]
-            target = self.teacher_head(grid.flatten(2).transpose(1, 2)[mask]).float()
+            target = self._scores(self.teacher_head, grid.flatten(2).transpose(1, 2)[mask])
             self._note("patch_centre", target)
-        student = self.head(patches[mask], frozen).float()
+        student = self._scores(self.head, patches[mask], frozen)
         terms = losses.self_distillation(
             student, target - self.patch_centre, self.config.student_temperature, sharpness
         )

@@ -85,14 +85,14 @@ def vit(given: argparse.Namespace, root: Path) -> None:
     print("| | accuracy, 16 labels | gradients and optimizer state | drift |\n|---|---|---|---|")
     for name, options in {
         "frozen (as it is)": None,
-        "DINO, all weights": {"learning_rate": 5e-5},
-        "DINO with LoRA": {"peft": "lora", "rank": 8, "learning_rate": 5e-4},
+        "DINO, all weights": {"learning_rate": 1e-4},
+        "DINO with LoRA": {"peft": "lora", "rank": 8, "learning_rate": 1e-3},
     }.items():
         model, cost, drift = start, 0, 0.0
         if options is not None:
             done = pretrain(
                 data=data, model=str(start), output=str(root / name.replace(" ", "-")), objective="dino", max_steps=given.steps,
-                prototypes=1024, head_hidden=512, head_out=128, local_views=2, per_device_train_batch_size=32, **common, **options,
+                prototypes=1024, head_hidden=512, head_out=128, local_views=2, momentum=0.99, per_device_train_batch_size=32, **common, **options,
             )  # fmt: skip
             model, drift = done.path / "model", done.metrics["kept"]["cosine_drift"]
             cost = training_bytes(str(start), options)
