@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
 from hf_ssl import plugins, staging
+from hf_ssl.checkpoint import read_json
 from hf_ssl.config import PushConfig
 from hf_ssl.errors import HubError, RunFolderError
 from hf_ssl.models import plain_class
@@ -69,7 +69,7 @@ def choose(run: RunDir, config: PushConfig) -> Artefact:
 def _served(run: RunDir, stage: str) -> tuple[str, str | None]:
     """The transformers class and the pipeline of a stage's model."""
     modality = modality_of(run)
-    settings = json.loads((run.path / stage / "model" / "config.json").read_text(encoding="utf-8"))
+    settings = read_json(run.path / stage / "model" / "config.json")
     model_type = str(settings.get("model_type"))
     if stage == "finetune":
         outputs = run.stage(stage)["outputs"]
@@ -93,7 +93,7 @@ def locate_adapter(run: RunDir, artefact: Artefact, stage: str) -> None:
         raise HubError(
             f"The {stage} of {run.path} made no adapter (--peft {method}). Publish the whole model instead."
         )
-    base = str(json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))["base_model_name_or_path"])
+    base = str(read_json(folder / "adapter_config.json")["base_model_name_or_path"])
     recorded = run.stage("pretrain").get("outputs", {}).get("model")
     artefact.options = {}
     if stage == "finetune":
@@ -117,7 +117,7 @@ def locate_adapter(run: RunDir, artefact: Artefact, stage: str) -> None:
 
 
 def _number_of_labels(folder: Path) -> int | None:
-    labels = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("id2label")
+    labels = read_json(folder / "config.json").get("id2label")
     return len(labels) if labels else None
 
 

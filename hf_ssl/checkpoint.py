@@ -76,7 +76,7 @@ def find_weights(model_id: str, revision: str | None = None, token: str | None =
 
 def _find_in_folder(model_id: str, folder: Path) -> WeightFiles:
     if (folder / "adapter_config.json").exists():
-        base = _read_json(folder / "adapter_config.json").get("base_model_name_or_path")
+        base = read_json(folder / "adapter_config.json").get("base_model_name_or_path")
         raise CheckpointError(
             f"{model_id} holds a PEFT adapter, not a model; its base is {base!r}. Load the base first and put the "
             "adapter on it with hf_ssl.peft.load_adapter(model, folder), or give a merged folder."
@@ -147,7 +147,12 @@ def _find_on_hub(model_id: str, revision: str | None, token: str | None) -> Weig
     )
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object, such as a configuration.
+
+    Raises:
+        CheckpointError: the file is missing, cut off, or holds something else.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -158,7 +163,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _shards(index: Path) -> list[str]:
-    weight_map = _read_json(index).get("weight_map")
+    weight_map = read_json(index).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise CheckpointError(f"{index} has no weight_map, so the shards are unknown. Download the checkpoint again.")
     names = sorted({str(name) for name in weight_map.values()})

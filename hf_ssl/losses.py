@@ -23,7 +23,7 @@ def world() -> tuple[int, int]:
 class _Gather(torch.autograd.Function):
     """All ranks' rows in rank order; the gradient of a rank's rows is the sum of what all ranks say about them.
 
-    Our own: importing `torch.distributed.nn` (2.14) after the process group is there makes some processes abort at their end.
+    Our own: importing `torch.distributed.nn` (2.14) when the process group is there keeps the group from being destroyed.
     """
 
     @staticmethod

@@ -9,7 +9,10 @@ With one process, and that is the usual case, everything here is free of cost an
 
 from __future__ import annotations
 
+import atexit
+import functools
 import os
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -85,5 +88,17 @@ def _join() -> Any:
     import torch
     from accelerate import PartialState
 
+    settle_at_exit()
     # The others wait while the first measures or compares alone, which can take longer than the usual ten minutes.
     return PartialState(cpu=forced_to_cpu() or not torch.cuda.is_available(), timeout=timedelta(hours=6))
+
+
+@functools.cache
+def settle_at_exit() -> None:
+    """Let the threads of gloo let go of Python's objects before the interpreter ends.
+
+    One that still holds some is stopped by the interpreter in the middle of C++ code, and the process aborts (exit code
+    134) after all its work is done: 4 of 40 processes that left right after their last collective, 0 of 40 with the pause.
+    """
+    if world() > 1:
+        atexit.register(time.sleep, 0.1)

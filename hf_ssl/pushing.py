@@ -16,6 +16,7 @@ from huggingface_hub import get_token
 from hf_ssl import __version__, card, hub, plugins, processes, reloading, space, staging, usage
 from hf_ssl.artefacts import base_of, check_repo_id, choose, is_hub_id, licence_of, locate_adapter, modality_of
 from hf_ssl.assembly import StageResult
+from hf_ssl.checkpoint import read_json
 from hf_ssl.config import PushConfig, resolve
 from hf_ssl.errors import ConfigError, HubError
 from hf_ssl.run import RunDir, inputs_hash, say, write_json
@@ -157,7 +158,7 @@ def stage(
             if artefact.pipeline_tag and not values:
                 facts.pipeline_tag = None
                 say(f"  the card names no pipeline: {artefact.pipeline_tag} does not take what this model takes")
-            settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+            settings = read_json(folder / "config.json")
             facts.usage = usage.of_model(
                 facts.repo, artefact.auto_class, artefact.pipeline_tag if values else None, modality, settings
             )

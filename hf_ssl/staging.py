@@ -16,7 +16,7 @@ from safetensors import safe_open
 from transformers import AutoProcessor
 
 from hf_ssl import anatomy
-from hf_ssl.checkpoint import Tensors, find_weights
+from hf_ssl.checkpoint import Tensors, find_weights, read_json
 from hf_ssl.errors import HubError
 from hf_ssl.models import check_vocabulary, load_model, quiet
 from hf_ssl.run import write_json
@@ -143,7 +143,7 @@ def stage_adapter(artefact: Artefact, folder: Path) -> None:
         )
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(artefact.source / "adapter_model.safetensors", folder / "adapter_model.safetensors")
-    config = json.loads((artefact.source / "adapter_config.json").read_text(encoding="utf-8"))
+    config = read_json(artefact.source / "adapter_config.json")
     write_json(
         folder / "adapter_config.json",
         {
@@ -171,7 +171,7 @@ def _for_timm(folder: Path) -> None:
     It stumbles over `"model_args": null`, which transformers writes, and over classes that are counted in the
     configuration where a network without its classifier lies beside it.
     """
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config = read_json(folder / "config.json")
     if config.get("model_type") != "timm_wrapper":
         return
     if config.get("model_args") is None:

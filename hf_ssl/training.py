@@ -183,6 +183,7 @@ def train(
     last = get_last_checkpoint(checkpoints) if resume and Path(checkpoints).is_dir() else None
     if resume:
         say(f"resuming from {last}" if last else "nothing to resume from, starting at step 0")
+    processes.settle_at_exit()
     with interruptible(watch):
         trainer.train(resume_from_checkpoint=last)
     if watch.interrupted:

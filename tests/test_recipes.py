@@ -18,11 +18,11 @@ import pytest
 from safetensors.torch import load_file
 
 import tiny
-from hf_ssl import cli
+from hf_ssl import cli, processes
 from hf_ssl.config import from_yaml
 
-EVERY = sorted(path.stem for path in (Path(__file__).parent.parent / "recipes").glob("*.yaml"))
-RECIPES = [name for name in EVERY if name.startswith("text_")]
+FOLDER = Path(__file__).parent.parent / "recipes"
+EVERY, RECIPES = (sorted(path.stem for path in FOLDER.glob(names)) for names in ("*.yaml", "text_*.yaml"))
 TEXTS = list(dict.fromkeys(tiny.corpus(200)))
 # What makes a recipe small enough for a test; every other option is the recipe's own.
 SMALL = {
@@ -177,6 +177,19 @@ say(f"world {processes.world()}, {result.units} units")
 if processes.is_main():
     save_file({k: v.contiguous() for k, v in module.state_dict().items()}, folder / "weights.safetensors")
 """
+
+
+def test_processes_settle_before_they_end(monkeypatch):
+    """Without the pause one process in ten aborted after its last collective, with exit code 134."""
+    registered = []
+    monkeypatch.setattr(processes.atexit, "register", lambda *call: registered.append(call))
+    for world, wanted in (("1", 0), ("2", 1)):
+        monkeypatch.setenv("WORLD_SIZE", world)
+        processes.settle_at_exit.cache_clear()
+        processes.settle_at_exit()
+        processes.settle_at_exit()
+        assert len(registered) == wanted
+    processes.settle_at_exit.cache_clear()
 
 
 def test_two_processes_train_as_one(tiny_checkpoint, tmp_path):
