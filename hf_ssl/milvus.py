@@ -49,15 +49,14 @@ class MilvusStore:
         # It logs a traceback for every error that it also raises.
         for name in ("pymilvus", "milvus_lite", "grpc._server"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
+        told, access = "is the server running?", {"uri": uri, "token": os.environ.get("MILVUS_TOKEN", "")}
         if uri.endswith(".db"):
-            Path(uri).expanduser().parent.mkdir(parents=True, exist_ok=True)
+            file = Path(uri).expanduser()
+            file.parent.mkdir(parents=True, exist_ok=True)
+            told, access = "another process is using it; only one can", {"uri": str(file)}
         try:
-            if uri.endswith(".db"):
-                self.client = pymilvus.MilvusClient(str(Path(uri).expanduser()))
-            else:
-                self.client = pymilvus.MilvusClient(uri, token=os.environ.get("MILVUS_TOKEN", ""))
+            self.client = pymilvus.MilvusClient(**access)
         except pymilvus.MilvusException as error:
-            told = "another process is using it; only one can" if uri.endswith(".db") else "is the server running?"
             raise ConfigError(f"Milvus at {uri} does not open ({told}): {getattr(error, 'message', error)}") from error
         if stamp is not None and not self.client.has_collection(collection):
             self._create(pymilvus, stamp, index)

@@ -35,6 +35,5 @@ def on_rank(rank: int, world: int, meeting: str, vectors: torch.Tensor, cuts: li
                 for tensor in pair:
                     dist.all_reduce(tensor)
             results[rank, number] = {name: tuple(t.tolist() for t in pair) for name, pair in found.items()}
-        dist.barrier()  # a rank that leaves while the other still talks can abort
     finally:
         dist.destroy_process_group()

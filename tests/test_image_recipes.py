@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 import tiny
+from hf_ssl import demo_images, load_data
 from hf_ssl.config import from_yaml
+from hf_ssl.data import few_label_subset
+from hf_ssl.errors import MissingExtraError
 
 pil = pytest.importorskip("PIL.Image", reason='needs the image extra: pip install "hf_ssl[image]"')
 
@@ -54,3 +57,16 @@ def test_recipe_runs_as_a_script(recipe: str, repository: Path, tmp_path: Path) 
     script.main([f"--{name}={value}" for name, value in given.items()])
     ledger = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
     assert {stage: entry["status"] for stage, entry in ledger["stages"].items()} == dict.fromkeys(stages, "done")
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_demo_pictures_have_labels_enough_for_the_comparison(recipe: str, repository: Path, tmp_path: Path) -> None:
+    """Validation takes its part of the demo's labels; what is left must do for every budget of the recipe."""
+    budgets = (from_yaml(repository / "recipes" / f"{recipe}.yaml").get("compare") or {}).get("budgets", [])
+    try:
+        folder = demo_images.write_fashion_mnist(tmp_path / "data", pool_limit=40, test_limit=20)
+    except MissingExtraError as error:
+        pytest.skip(str(error))
+    train = load_data(folder, "image", verbose=False)["train"]
+    for budget in budgets:
+        assert len(few_label_subset(train, budget)) == 10 * budget

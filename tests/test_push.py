@@ -205,6 +205,7 @@ def test_dry_run_needs_neither_network_nor_token(run: Path, tmp_path: Path) -> N
     result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "nothing was uploaded" in result.stderr and "model.safetensors" in result.stderr
+    assert "next:" not in result.stderr, "there is no address to open"
     assert (copy / "hub" / "alice--dry" / "README.md").is_file()
 
 

@@ -141,7 +141,7 @@ def milvus(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 
 def test_embed_and_search_on_a_server(milvus: str, base: Path, tmp_path: Path) -> None:
-    """`--store` takes an address where it takes a file; the run remembers which."""
+    """`--store` takes an address where it takes a file."""
     run = embedded(tmp_path / "run", base, store=milvus)
     text = runs.rows(24, 0, labelled=True)[3]["text"]
     hit = search(query=text, output=str(run), store=milvus, k=1).metrics["hits"][0]

@@ -160,7 +160,7 @@ class DINO(Objective):
         found = self.modality.embed(self.backbone, self.processor, values, pooling=self.pooling)
         self.input_mean.copy_(torch.from_numpy(found.mean(axis=0)))
         spread = found.std(axis=0)
-        # A dimension that never moves on the pool must not blow up when it does.
+        # A dimension that does not move on these pictures may move later, and must not drown the others then.
         self.input_scale.copy_(torch.from_numpy(np.maximum(spread, 0.01 * max(float(spread.max()), 1e-6))))
         self.standardised = True
 
