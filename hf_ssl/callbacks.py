@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -33,6 +34,27 @@ class Measure(Protocol):
 
     def saved(self, checkpoint: Path) -> None:
         """A checkpoint was written: keep what is needed to go on from it."""
+
+
+class Tracked:
+    """A tracker (`report_to`) that is shown the transformers model in place of the `Trainable` around it.
+
+    It writes down `model.config`, which on a `Trainable` are the options of the objective.
+    """
+
+    def __init__(self, tracker: TrainerCallback, model: Any, folder: Path) -> None:
+        self.tracker, self.model = tracker, model
+        if (
+            getattr(tracker, "logging_dir", "") is None
+        ):  # TensorBoard would write into the checkpoints, which go in the end
+            tracker.logging_dir = str(folder / "logs")  # type: ignore[attr-defined]
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self.tracker, name)
+        return partial(self._call, found) if name.startswith("on_") else found
+
+    def _call(self, event: Any, *given: Any, model: Any = None, **named: Any) -> Any:
+        return event(*given, model=self.model, **named)
 
 
 class MonitorCallback(TrainerCallback):

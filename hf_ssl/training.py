@@ -17,12 +17,13 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset, Subset
 from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers.integrations import get_reporting_integration_callbacks
 from transformers.trainer_callback import EarlyStoppingCallback, PrinterCallback, ProgressCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, IntervalStrategy, SaveStrategy, get_last_checkpoint
 
 from hf_ssl import processes
-from hf_ssl.callbacks import Bar, EpochCallback, HoldBackbone, Measure, MonitorCallback, Watch, interruptible
-from hf_ssl.errors import ConfigError, TrainingError
+from hf_ssl.callbacks import Bar, EpochCallback, HoldBackbone, Measure, MonitorCallback, Tracked, Watch, interruptible
+from hf_ssl.errors import ConfigError, MissingExtraError, TrainingError
 from hf_ssl.run import say
 from hf_ssl.trainable import Trainable
 
@@ -126,9 +127,24 @@ def arguments(folder: Path, *, seed: int, defaults: dict[str, Any], overrides: d
     if chosen.get("dataloader_num_workers"):
         chosen["dataloader_persistent_workers"] = False  # workers must see the new epoch's masks
     try:
-        return TrainingArguments(**chosen)
+        args = TrainingArguments(**chosen)
     except (ValueError, TypeError, ImportError) as error:
         raise ConfigError(f"transformers.TrainingArguments refuses these options: {error}") from error
+    _check_trackers(list(args.report_to or ()))
+    return args
+
+
+def _check_trackers(names: list[str]) -> None:
+    """The Trainer itself would end in a traceback that names no pip line."""
+    for name in names:
+        try:
+            for tracker in get_reporting_integration_callbacks([name]):
+                tracker()
+        except ValueError as error:
+            raise ConfigError(f"report_to: {error}") from error
+        except (RuntimeError, ImportError) as error:
+            extra = "hf_ssl[tracking]" if name == "trackio" else name
+            raise MissingExtraError(f'{name} is needed for --report_to {name}. Run: pip install "{extra}"') from error
 
 
 def train(
@@ -176,6 +192,11 @@ def train(
         compute_metrics=compute_metrics, callbacks=callbacks,
     )  # fmt: skip
     trainer.schedule = schedule
+    trackers = tuple(get_reporting_integration_callbacks(args.report_to or []))
+    handler = trainer.callback_handler
+    handler.callbacks = [
+        Tracked(one, module.model, folder) if isinstance(one, trackers) else one for one in handler.callbacks
+    ]
     trainer.remove_callback(PrinterCallback)
     if trainer.pop_callback(ProgressCallback):
         trainer.add_callback(Bar)

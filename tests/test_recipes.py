@@ -219,3 +219,20 @@ def test_two_processes_train_as_one(tiny_checkpoint, tmp_path):
         assert weight.allclose(found[2][1][name], atol=2e-5), name
     moved = start["bert.encoder.layer.0.attention.self.query.weight"]
     assert not moved.allclose(found[1][1]["model.bert.encoder.layer.0.attention.self.query.weight"], atol=1e-4)
+
+
+@pytest.mark.slow
+def test_quickstart_in_few_steps(repository, tmp_path):
+    """The real weights and texts, every stage, what is printed at the end; only the steps are fewer."""
+    few = {"pretrain.max_steps": 4, "finetune.max_steps": 2, "compare.max_steps": 1, "compare.draws": 1}
+    few |= {"compare.budgets": "4", "compare.test_limit": 60, "self_training": 0, "output": str(tmp_path / "run")}
+    command = [sys.executable, str(repository / "recipes" / "quickstart.py")]
+    command += [part for name, value in few.items() for part in (f"--{name}", str(value))]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "### Fine-tuned" in done.stdout and "### Frozen probe" in done.stdout
+    assert f"fine-tuned model: {tmp_path}/run/finetune/model" in done.stdout
+    ledger = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
+    assert {stage: entry["status"] for stage, entry in ledger["stages"].items()} == dict.fromkeys(
+        ("pretrain", "finetune", "compare"), "done"
+    )

@@ -16,7 +16,7 @@ import torch
 
 import tiny
 from hf_ssl import training
-from hf_ssl.errors import ConfigError, TrainingError
+from hf_ssl.errors import ConfigError, MissingExtraError, TrainingError
 from hf_ssl.evaluation.monitor import Monitor
 from hf_ssl.modalities.text import Text
 from hf_ssl.models import load_model, load_processor
@@ -465,3 +465,37 @@ def test_measuring_is_neither_training_nor_waiting_for_data(mlm, tmp_path):
     result = train(module, rows, _args(tmp_path, max_steps=5, save_strategy="no"), tmp_path, measure=Slow())
     assert time.monotonic() - began - result.seconds > 6 * 0.4
     assert _curve(tmp_path)[-1]["data_wait_percent"] < 50
+
+
+def test_trackers_are_opt_in_and_a_missing_one_has_a_pip_line(mlm, tmp_path, monkeypatch):
+    from transformers import TrainerCallback
+    from transformers.integrations import integration_utils
+
+    seen = []
+
+    class Tracker(TrainerCallback):
+        logging_dir = None
+
+        def on_train_begin(self, args, state, control, model, **kwargs):
+            assert model.config.to_dict()["model_type"] == "bert" and model.config.to_json_string()
+            assert self.logging_dir == str(tmp_path / "run1" / "logs"), "what lies in the checkpoints goes with them"
+
+        def on_log(self, args, state, control, logs, **kwargs):
+            seen.append(logs)
+
+    class Missing(TrainerCallback):
+        def __init__(self):
+            raise RuntimeError("TrackioCallback requires trackio to be installed.")
+
+    known = {**integration_utils.INTEGRATION_TO_CALLBACK, "tensorboard": Tracker, "trackio": Missing}
+    monkeypatch.setattr(integration_utils, "INTEGRATION_TO_CALLBACK", known)
+    for names in ([], ["tensorboard"]):
+        options = {"max_steps": 2, "bf16": False, "save_strategy": "no", "logging_steps": 1}
+        args = arguments(tmp_path, seed=0, defaults={}, overrides=options | ({"report_to": names} if names else {}))
+        objective, rows = mlm()
+        train(objective, rows, args, tmp_path / f"run{len(names)}")
+        assert any("loss" in logs for logs in seen) == bool(names)
+    with pytest.raises(MissingExtraError, match=r'pip install "hf_ssl\[tracking\]"'):
+        arguments(tmp_path, seed=0, defaults={}, overrides={"report_to": "trackio"})
+    with pytest.raises(ConfigError, match="wandbb is not supported"):
+        arguments(tmp_path, seed=0, defaults={}, overrides={"report_to": ["wandbb"]})
