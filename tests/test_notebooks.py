@@ -70,7 +70,6 @@ def test_outputs_are_there_and_clean(script: Path) -> None:
     assert not re.search(r"(/home/|/root/|/tmp/|/work/|site-packages|hf_[A-Za-z0-9]{30})", told)
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(SECONDS + 60)
 @named
 def test_notebook_runs(script: Path, tmp_path: Path) -> None:
