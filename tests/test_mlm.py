@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import datasets
@@ -54,6 +55,73 @@ def test_head_on_masked_positions_gives_the_loss_of_the_full_head(make, family):
     full = functional.cross_entropy(logits.flatten(0, 1), batch["labels"].flatten(), ignore_index=-100)
     torch.testing.assert_close(mine.loss, full, atol=1e-5, rtol=1e-5)
     assert int(mine.scalars["predicted"]) == int((batch["labels"] != -100).sum())
+
+
+def _gradients(objective: MaskedLanguageModeling, batch: dict[str, torch.Tensor], everywhere: bool) -> dict[str, Any]:
+    last = objective._last
+    if everywhere:
+        objective._last = SimpleNamespace(block=None)
+    objective.zero_grad()
+    objective(**batch).loss.backward()
+    objective._last = last
+    return {name: p.grad.clone() for name, p in objective.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("family", ["bert", "roberta", "electra"])
+def test_last_block_at_masked_positions_has_the_gradient_of_the_whole_block(make, family, attention):
+    objective = make(family).train()
+    objective.model.set_attn_implementation(attention)
+    rows = objective.rows(_dataset(), seed=0, training=True)
+    batch = objective.collate([rows[i] for i in range(5)])
+    found, expected = (_gradients(objective, batch, everywhere) for everywhere in (False, True))
+    assert objective._last.agrees
+    assert found.keys() == expected.keys()
+    for name in expected:
+        torch.testing.assert_close(
+            found[name], expected[name], atol=1e-6 + 1e-5 * float(expected[name].abs().max()), rtol=1e-4
+        )
+
+
+def test_last_block_is_the_models_own_again_after_the_step(make):
+    objective = make("bert").train()
+    block = objective._last.block
+    own = dict(block.__dict__)
+    objective.model.activation_checkpointing_enable()
+    rows = objective.rows(_dataset(), seed=0, training=True)
+    batch = objective.collate([rows[i] for i in range(3)])
+    recomputed = _gradients(objective, batch, everywhere=False)
+    assert block.gradient_checkpointing
+    objective.model.activation_checkpointing_disable()
+    for name, gradient in _gradients(objective, batch, everywhere=False).items():
+        torch.testing.assert_close(recomputed[name], gradient)
+    assert block.__dict__.keys() - {"gradient_checkpointing", "_gradient_checkpointing_func"} == own.keys() - {
+        "gradient_checkpointing"
+    }
+    with pytest.raises(RuntimeError, match="expected"), objective._last.only(batch["labels"] != -100):
+        raise RuntimeError("expected")
+    assert "forward" not in block.__dict__
+
+
+def test_a_block_that_only_looks_like_berts_keeps_its_own_way(make):
+    objective = make("bert").train()
+
+    class Scaled(type(objective._last.block)):  # the same parts, put together in another way
+        def feed_forward_chunk(self, attention_output: torch.Tensor) -> torch.Tensor:
+            return 1.5 * super().feed_forward_chunk(attention_output)
+
+    objective._last.block.__class__ = Scaled
+    rows = objective.rows(_dataset(), seed=0, training=True)
+    batch = objective.collate([rows[i] for i in range(3)])
+    loss = objective(**batch).loss
+    assert objective._last.agrees is False
+    objective._last = SimpleNamespace(block=None)
+    torch.testing.assert_close(loss, objective(**batch).loss)
+
+
+@pytest.mark.parametrize("family", ["distilbert", "modernbert", "albert", "mpnet", "deberta-v2"])
+def test_blocks_of_another_shape_are_left_alone(make, family):
+    assert make(family)._last.block is None
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta"])

@@ -13,6 +13,7 @@ import torch
 from torch.nn import functional
 
 from hf_ssl.errors import ConfigError
+from hf_ssl.modalities._last_block import LastBlock
 from hf_ssl.modalities._packing import (
     Pieces,
     best_fit,
@@ -48,8 +49,8 @@ class MaskedLanguageModeling(Objective):
 
     Inputs: `input_ids`, `labels`, `position_ids`, `document`, each `(batch, row length)`.
 
-    The head runs on the masked positions only: the loss is the same, the vocabulary-sized matrix product and softmax
-    are six times smaller.
+    The head runs on the masked positions only, and so does, where it has BERT's shape, most of the last block: the loss is
+    the same, the vocabulary-sized matrix product and softmax are six times smaller.
 
     Example:
 
@@ -91,6 +92,7 @@ class MaskedLanguageModeling(Objective):
             raise ConfigError(f"mask_ratio must lie between 0 and 1, found {config.mask_ratio}.")
         self.max_length = config.max_length or window(processor, 256)
         set_dropout(model, config.dropout)
+        self._last = LastBlock(self.backbone)
         self._positions: torch.Tensor | None = None
         self.backbone.register_forward_hook(self._keep_predicted, with_kwargs=False)
 
@@ -117,11 +119,15 @@ class MaskedLanguageModeling(Objective):
         inputs = {"input_ids": input_ids, "attention_mask": isolation_masks(self.backbone, document, position_ids)}
         if "position_ids" in self._accepted:
             inputs["position_ids"] = position_ids + position_offset(self.backbone.config)
-        self._positions = predicted
-        try:
-            logits = self.model(**inputs).logits
-        finally:
-            self._positions = None
+        if self._last.block is not None:
+            with self._last.only(predicted):
+                logits = self.model(**inputs).logits
+        else:
+            self._positions = predicted
+            try:
+                logits = self.model(**inputs).logits
+            finally:
+                self._positions = None
         loss = functional.cross_entropy(logits.squeeze(0).float(), labels[predicted], reduction="sum")
         count = predicted.sum()
         return LossOutput(loss=divide(loss, count, num_items_in_batch), scalars={"predicted": count.detach()})
