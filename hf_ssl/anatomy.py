@@ -49,13 +49,21 @@ def backbone(model: nn.Module) -> tuple[str, nn.Module]:
     return next((name for name, module in model.named_modules() if module is base), ""), base
 
 
+@functools.cache
+def _parameters(function: Callable[..., Any]) -> frozenset[str]:
+    return frozenset(inspect.signature(function).parameters)
+
+
 def _base(module: nn.Module) -> nn.Module:
     inner = [child for child in module.modules() if isinstance(child, PreTrainedModel) and child is not module]
     largest = max(inner, key=_size, default=module)
     if not isinstance(module, PreTrainedModel):  # an objective around a backbone
         return module if largest is module else _base(largest)
-    if module.base_model is not module:
-        return module.base_model
+    inside = module.base_model
+    # DINOv3's network calls its stack of layers `model`, as other families call the network inside a task model.
+    is_stack = isinstance(inside, PreTrainedModel) and module.main_input_name not in _parameters(type(inside).forward)
+    if inside is not module and not is_stack:
+        return inside
     # Whisper's audio classifier names no base model although it has a head.
     has_head = "For" in type(module).__name__ and 2 * _size(largest) > _size(module)
     return largest if has_head else module

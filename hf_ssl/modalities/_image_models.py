@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,7 +60,26 @@ def load_fitted(
         shape = [channels or known, side, side]
         spread = {name: _as_many(recorded[name], shape[0]) for name in ("mean", "std") if name in recorded}
         model.config.pretrained_cfg = {**recorded, **spread, "input_size": shape, "test_input_size": shape}
+    _keep_windows(model)
     return model, report
+
+
+def _keep_windows(model: nn.Module) -> None:
+    """Let Swin take pictures whose map is smaller than its window, such as the small crops of DINO.
+
+    transformers shrinks the window of a layer to the smallest map that it ever saw, for good, and then fails: its table of
+    relative positions has the size of the window it was made with. Here the window stays, and the map is padded up to it,
+    as every other map that is no multiple of the window.
+    """
+    for layer in model.modules():
+        if hasattr(layer, "set_shift_and_window_size"):
+            layer.built_with = (layer.window_size, layer.shift_size)
+            layer.set_shift_and_window_size = types.MethodType(_built_window, layer)
+
+
+def _built_window(layer: Any, resolution: tuple[int, int]) -> None:
+    window, shift = layer.built_with
+    layer.shift_size = 0 if min(resolution) <= window else shift
 
 
 def _config(model_id: str) -> dict[str, Any]:

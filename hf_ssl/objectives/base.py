@@ -180,6 +180,17 @@ def probe_width(objective: Objective, pooling: str) -> int:
     return int(vectors.shape[-1])
 
 
+@torch.no_grad()
+def map_stride(objective: Objective) -> tuple[torch.Size, int, int]:
+    """Shape of an example picture `(1, channels, height, width)`, the map's width in features, and pixels per cell of it."""
+    pixels = anatomy.example_inputs(objective.model, batch_size=1)["pixel_values"]
+    was_training = objective.model.training
+    objective.model.eval()
+    grid = objective.modality.patch_features(objective.backbone, {"pixel_values": pixels})  # type: ignore[attr-defined]
+    objective.model.train(was_training)
+    return pixels.shape, grid.shape[1], max(1, pixels.shape[-1] // grid.shape[-1])
+
+
 @torch.inference_mode()
 def view_pairs(
     objective: Objective, rows: ViewRows, pooling: str, limit: int, bf16: bool

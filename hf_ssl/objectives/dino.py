@@ -17,7 +17,7 @@ from torch.nn import functional
 from hf_ssl import anatomy, losses
 from hf_ssl.errors import ConfigError
 from hf_ssl.modalities._image_models import add_mask_token, drop_mask_token, special_tokens, takes_masks
-from hf_ssl.objectives.base import Objective, ViewRows, probe_width
+from hf_ssl.objectives.base import Objective, ViewRows, map_stride, probe_width
 from hf_ssl.trainable import LossOutput, divide
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class DINO(Objective):
     the teacher. With LoRA, teacher and student share the frozen weights and only adapters and head are averaged.
 
     Inputs: `global_pixel_values` `(2 x pictures, channels, height, width)`, `local_pixel_values` `(crops x pictures,
-    ...)`, with iBOT `mask` `(2 x pictures, patches)`; `labels` `(pictures,)`, which only counts the loss terms.
+    ...)`, with iBOT `mask` `(2 x pictures, rows, columns)`; `labels` `(pictures,)`, which only counts the loss terms.
 
     Teacher, centre and schedules change once per optimizer step, whatever the accumulation.
 
@@ -89,13 +89,16 @@ class DINO(Objective):
         super().__init__(model, processor, modality, config)
         self.teacher: nn.Module | None = None
         self.pooling = config.pooling or modality.native_pooling(model.config._name_or_path)
-        self.patch = getattr(anatomy.unwrapped(model).config, "patch_size", None) or 1
+        found = getattr(anatomy.unwrapped(model).config, "patch_size", None)
+        self.patch = found if isinstance(found, int) else 1
         if config.ibot and not takes_masks(self.student):
             raise ConfigError(
                 "ibot needs a backbone that takes bool_masked_pos (ViT, DINOv2, Swin ...). Use --ibot 0."
             )
         if config.ibot:
             add_mask_token(self.student)
+        # What is hidden and compared is a cell of the last map: a patch of a ViT, several patches of a Swin.
+        self.cell = map_stride(self)[2] if config.ibot else self.patch
         width = probe_width(self, self.pooling)
         self.head = Head(width, config.head_hidden, config.head_out, config.prototypes)
         # Frozen weights (under LoRA) are shared, not copied: the teacher costs only what is trained.
@@ -169,15 +172,13 @@ class DINO(Objective):
 
     def collate(self, rows: Sequence[Any]) -> dict[str, torch.Tensor]:
         items, rngs = [row[0] for row in rows], [row[1] for row in rows]
-        multiple = self.patch if isinstance(self.patch, int) else 1
-        groups = self.modality.views(self.processor, items, rngs, "dino", multiple)
+        groups = self.modality.views(self.processor, items, rngs, "dino", self.cell)
         batch = {f"{group}_{name}": tensor for group, views in zip(("global", "local"), groups, strict=False)
                  for name, tensor in views.items()}  # fmt: skip
         if self.config.ibot:
             height, width = batch["global_pixel_values"].shape[-2:]
-            grid = (height // multiple, width // multiple)
-            masks = [block_mask(rng, *grid) for _ in range(2) for rng in rngs]
-            batch["mask"] = torch.from_numpy(np.stack(masks)).flatten(1)
+            masks = [block_mask(rng, height // self.cell, width // self.cell) for _ in range(2) for rng in rngs]
+            batch["mask"] = torch.from_numpy(np.stack(masks))
         return {**batch, "labels": torch.arange(len(rows))}
 
     def count_units(self, batch: Any) -> int:
@@ -197,7 +198,11 @@ class DINO(Objective):
         with torch.no_grad():
             target = self._scores(self.teacher_head, self.modality.features(self.backbone, large, self.pooling))
             self._note("centre", target)
-        masks = {} if mask is None else {"bool_masked_pos": mask}
+        masks: dict[str, Any] = {}
+        if mask is not None:
+            times = self.cell // self.patch
+            masks["bool_masked_pos"] = mask.repeat_interleave(times, 1).repeat_interleave(times, 2).flatten(1)
+            mask = mask.flatten(1)
         seen, patches = self._look(large, masks)
         scores = [self._scores(self.head, seen, frozen)]
         if small:

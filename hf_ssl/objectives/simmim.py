@@ -14,7 +14,7 @@ from torch.nn import functional
 from hf_ssl import anatomy
 from hf_ssl.errors import ConfigError
 from hf_ssl.modalities._image_models import add_mask_token, drop_mask_token, takes_masks
-from hf_ssl.objectives.base import Objective, ViewRows
+from hf_ssl.objectives.base import Objective, ViewRows, map_stride
 from hf_ssl.trainable import LossOutput, divide
 
 if TYPE_CHECKING:
@@ -69,22 +69,13 @@ class SimMIM(Objective):
         self.added = add_mask_token(self.backbone) if self.tokens else None
         found = getattr(anatomy.unwrapped(model).config, "patch_size", None) if self.tokens else None
         self.patch = int(found) if isinstance(found, int) else 1
-        side, channels, width, stride = self._measure()
+        (_, channels, _, side), width, stride = map_stride(self)
         wanted = config.mask_unit or min(32, max(stride, side // 8))
         self.square = max(self.patch, wanted // self.patch * self.patch)
         self.stride = stride
         self.decoder = nn.Conv2d(width, stride * stride * channels, kernel_size=1)
         if not self.tokens:
             self.hidden_colour = nn.Parameter(torch.zeros(1, channels, 1, 1))
-
-    @torch.no_grad()
-    def _measure(self) -> tuple[int, int, int, int]:
-        pixels = anatomy.example_inputs(self.model, batch_size=1)["pixel_values"]
-        was_training = self.model.training
-        self.model.eval()
-        grid = self.modality.patch_features(self.backbone, {"pixel_values": pixels})  # type: ignore[attr-defined]
-        self.model.train(was_training)
-        return pixels.shape[-1], pixels.shape[1], grid.shape[1], max(1, pixels.shape[-1] // grid.shape[-1])
 
     def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> ViewRows:
         return ViewRows(self, dataset, "simmim", seed=seed, training=training)
