@@ -17,6 +17,7 @@ pytest.importorskip("PIL.Image")
 
 import ranks  # noqa: E402
 from contract_image import Kind, pictures  # noqa: E402
+from test_image_models import timm_folder  # noqa: E402
 
 from hf_ssl import losses, peft, processes  # noqa: E402
 from hf_ssl.callbacks import Watch  # noqa: E402
@@ -315,18 +316,30 @@ def test_simmim_hides_the_same_share_and_looks_at_hidden_pixels_only(tiny_checkp
         assert all(getattr(m, "mask_token", None) is None for m in exported.modules()) or arch == "swin"
 
 
-@pytest.mark.parametrize("arch", ["dinov3_vit", "dinov2_with_registers", "deit", "swin", "convnext"])
+TIMM = {
+    "timm-vit": ("vit_tiny_patch16_224", {"embed_dim": 32, "depth": 2, "num_heads": 2}),
+    "timm-dinov3": ("vit_small_patch16_dinov3", {"embed_dim": 64, "depth": 2, "num_heads": 2}),
+    "timm-swin": ("swin_tiny_patch4_window7_224", {"embed_dim": 16, "depths": (1, 2), "num_heads": (1, 2)}),
+    "timm-convnext": ("test_convnext", {}),
+}
+
+
+@pytest.mark.parametrize("arch", ["dinov3_vit", "dinov2_with_registers", "deit", "swin", "convnext", *TIMM])
 @pytest.mark.parametrize("cls", [SimCLR, VICReg, DINO, SimMIM, Distill])
 def test_every_objective_continues_every_family(tiny_checkpoint, tmp_path, cls, arch):
-    folder = tiny_checkpoint(arch)
+    if arch in TIMM:
+        folder = timm_folder(tmp_path / "timm", TIMM[arch][0], **TIMM[arch][1])
+    else:
+        folder = tiny_checkpoint(arch)
+    count, side = (4, 224) if arch in TIMM and arch != "timm-convnext" else (8, 160 if arch in TIMM else 32)
     options = {
-        DINO: {**SMALL_DINO, "ibot": 0.0 if arch == "convnext" else 1.0},
+        DINO: {**SMALL_DINO, "ibot": 0.0 if arch == "convnext" or arch in TIMM else 1.0},
         SimCLR: {"projector_hidden": 32, "projector_out": 8},
         VICReg: {"expander": 16},
         Distill: {"teacher": str(tiny_checkpoint("vit", hidden_size=48))},
     }
     objective = make(cls, folder, **options.get(cls, {})).train()
-    batch = batch_of(objective)
+    batch = batch_of(objective, 0, count)
     optimizer = torch.optim.AdamW([p for p in objective.parameters() if p.requires_grad], lr=1e-3)
     for step in range(3):
         loss = objective(**batch).loss
@@ -339,13 +352,43 @@ def test_every_objective_continues_every_family(tiny_checkpoint, tmp_path, cls, 
     exported.save_pretrained(tmp_path / "exported")
     again, report = Image().load_model(str(tmp_path / "exported"))
     assert report.backbone_complete and not report.missing
-    pixels = {"pixel_values": torch.randn(2, 3, 32, 32)}
+    pixels = {"pixel_values": torch.randn(2, 3, side, side)}
     pooling = Image().native_pooling(str(folder))
     with torch.inference_mode():
         start, _ = Image().load_model(str(folder))
         before, after = (Image().features(m.eval(), pixels, pooling) for m in (start, exported))
         assert not torch.allclose(before, after, atol=1e-6)
         torch.testing.assert_close(Image().features(again.eval(), pixels, pooling), after, atol=1e-6, rtol=1e-5)
+
+
+def test_a_network_that_cannot_take_small_crops_is_told_what_to_do(tmp_path):
+    folder = timm_folder(tmp_path / "timm", "test_maxvit")
+    with pytest.raises(ConfigError, match="--local_views 0"):
+        make(DINO, folder, **SMALL_DINO)
+    objective = make(DINO, folder, image=Image(Image.Config(local_views=0)), **SMALL_DINO).train()
+    assert torch.isfinite(objective(**batch_of(objective, 0, 2)).loss)
+
+
+@pytest.mark.parametrize("arch", ["timm-vit", "timm-swin"])
+def test_timm_networks_at_another_size_are_saved_so(tmp_path, arch):
+    import timm
+    from transformers import AutoModel
+
+    name, options = TIMM[arch]
+    folder = timm_folder(tmp_path / "timm", name, **options)
+    image = Image(Image.Config(image_size=112))
+    model, _ = image.load_model(str(folder))
+    model.eval().save_pretrained(tmp_path / "saved")
+    pixels = torch.randn(2, 3, 112, 112)
+    plain = AutoModel.from_pretrained(tmp_path / "saved").eval()
+    with torch.inference_mode():
+        found = image.features(model, {"pixel_values": pixels}, "native")
+        torch.testing.assert_close(plain(pixels).pooler_output, found, atol=1e-6, rtol=1e-5)
+        trained = Image().load_model(str(folder))[0].eval()
+        whole = torch.randn(2, 3, 224, 224)
+        plain = timm.create_model(name, checkpoint_path=str(folder / "model.safetensors"), **options).eval()
+        wanted = plain.forward_features(whole)
+        torch.testing.assert_close(trained(whole).last_hidden_state, wanted, atol=1e-6, rtol=1e-5)
 
 
 def test_a_small_picture_leaves_swin_as_it_was(tiny_checkpoint):

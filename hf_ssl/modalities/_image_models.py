@@ -54,6 +54,9 @@ def load_fitted(
     if timm:  # its wrapper saves these two, and would go on saving those of the start checkpoint
         model.config.label_names = list((model.config.id2label or {}).values())
         model.config.num_classes = model.config.num_labels
+    sized = _any_size(model.timm_model) if timm else {}
+    if sized and size is not None:  # so that timm and transformers take pictures of that size as well
+        model.config.model_args = {**(getattr(model.config, "model_args", None) or {}), **sized}
     if timm and (size is not None or (channels or known) != known):
         recorded = dict(getattr(model.config, "pretrained_cfg", None) or {})
         side = size or int(recorded.get("input_size", (3, 224, 224))[1])
@@ -64,6 +67,41 @@ def load_fitted(
     return model, report
 
 
+def _any_size(network: Any) -> dict[str, bool]:
+    """Let timm's ViT and Swin take pictures of any size; returns the options that timm would make them so with."""
+    from timm.layers import Format
+
+    embed: Any = getattr(network, "patch_embed", None)
+    if not getattr(embed, "strict_img_size", False):
+        return {}
+    windows: list[Any] = [block for block in network.modules() if hasattr(block, "dynamic_mask")]
+    if windows:
+        for block in windows:
+            block.dynamic_mask = True
+        embed.strict_img_size = False
+        return {"strict_img_size": False}
+    if (
+        getattr(network, "dynamic_img_size", True)
+        or getattr(network, "pos_embed", None) is None
+        or hasattr(network, "rope")
+    ):
+        return {}
+    network.dynamic_img_size, embed.strict_img_size = True, False
+    embed.flatten, embed.output_fmt = False, Format.NHWC  # positions are resampled on the grid
+    return {"dynamic_img_size": True}
+
+
+def patch_size(backbone: nn.Module) -> int:
+    """Side of a patch in pixels, 1 for a network without patches."""
+    loaded: Any = backbone
+    base: Any = loaded.get_base_model() if hasattr(backbone, "get_base_model") else backbone
+    network = getattr(base, "timm_model", base)
+    found = getattr(getattr(network, "patch_embed", None), "patch_size", None)
+    found = getattr(getattr(base, "config", None), "patch_size", found)
+    found = found[0] if isinstance(found, (tuple, list)) else found
+    return found if isinstance(found, int) else 1
+
+
 def _keep_windows(model: nn.Module) -> None:
     """Let Swin take pictures whose map is smaller than its window, such as the small crops of DINO.
 
@@ -71,6 +109,7 @@ def _keep_windows(model: nn.Module) -> None:
     relative positions has the size of the window it was made with. Here the window stays, and the map is padded up to it,
     as every other map that is no multiple of the window.
     """
+    layer: Any
     for layer in model.modules():
         if hasattr(layer, "set_shift_and_window_size"):
             layer.built_with = (layer.window_size, layer.shift_size)

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from hf_ssl import anatomy, losses
 from hf_ssl.errors import ConfigError
-from hf_ssl.modalities._image_models import add_mask_token, drop_mask_token, special_tokens, takes_masks
+from hf_ssl.modalities._image_models import add_mask_token, drop_mask_token, patch_size, special_tokens, takes_masks
 from hf_ssl.objectives.base import Objective, ViewRows, map_stride, probe_width
 from hf_ssl.trainable import LossOutput, divide
 
@@ -89,8 +89,7 @@ class DINO(Objective):
         super().__init__(model, processor, modality, config)
         self.teacher: nn.Module | None = None
         self.pooling = config.pooling or modality.native_pooling(model.config._name_or_path)
-        found = getattr(anatomy.unwrapped(model).config, "patch_size", None)
-        self.patch = found if isinstance(found, int) else 1
+        self.patch = patch_size(model)
         if config.ibot and not takes_masks(self.student):
             raise ConfigError(
                 "ibot needs a backbone that takes bool_masked_pos (ViT, DINOv2, Swin ...). Use --ibot 0."
@@ -99,6 +98,7 @@ class DINO(Objective):
             add_mask_token(self.student)
         # What is hidden and compared is a cell of the last map: a patch of a ViT, several patches of a Swin.
         self.cell = map_stride(self)[2] if config.ibot else self.patch
+        self._try_small_crops()
         width = probe_width(self, self.pooling)
         self.head = Head(width, config.head_hidden, config.head_out, config.prototypes)
         # Frozen weights (under LoRA) are shared, not copied: the teacher costs only what is trained.
@@ -113,6 +113,25 @@ class DINO(Objective):
         self.register_buffer("progress", torch.zeros(()))
         self._sums: dict[str, torch.Tensor] = {}
         self._seen: list[torch.Tensor] = []
+
+    @torch.no_grad()
+    def _try_small_crops(self) -> None:
+        groups = self.modality.view_groups(self.processor, "dino")  # type: ignore[attr-defined]
+        if len(groups) < 2:
+            return
+        pixels = anatomy.example_inputs(self.model, batch_size=1)["pixel_values"]
+        side = max(1, round(min(pixels.shape[-2:]) * groups[1][0].size / self.cell)) * self.cell
+        was_training = self.model.training
+        self.model.eval()
+        try:
+            self.modality.features(self.student, {"pixel_values": pixels[..., :side, :side]}, self.pooling)
+        except (AssertionError, RuntimeError, ValueError) as error:
+            raise ConfigError(
+                f"This network cannot take DINO's small crops, {side} pixels wide ({error}). "
+                "Leave them out with --local_views 0, or take --objective simclr or vicreg."
+            ) from error
+        finally:
+            self.model.train(was_training)
 
     @property
     def student(self) -> nn.Module:

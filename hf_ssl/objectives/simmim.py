@@ -11,9 +11,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from hf_ssl import anatomy
 from hf_ssl.errors import ConfigError
-from hf_ssl.modalities._image_models import add_mask_token, drop_mask_token, takes_masks
+from hf_ssl.modalities._image_models import add_mask_token, drop_mask_token, patch_size, takes_masks
 from hf_ssl.objectives.base import Objective, ViewRows, map_stride
 from hf_ssl.trainable import LossOutput, divide
 
@@ -67,8 +66,7 @@ class SimMIM(Objective):
             raise ConfigError(f"mask_ratio is a share between 0 and 1, not {config.mask_ratio}.")
         self.tokens = takes_masks(self.backbone)
         self.added = add_mask_token(self.backbone) if self.tokens else None
-        found = getattr(anatomy.unwrapped(model).config, "patch_size", None) if self.tokens else None
-        self.patch = int(found) if isinstance(found, int) else 1
+        self.patch = patch_size(model) if self.tokens else 1
         (_, channels, _, side), width, stride = map_stride(self)
         wanted = config.mask_unit or min(32, max(stride, side // 8))
         self.square = max(self.patch, wanted // self.patch * self.patch)
