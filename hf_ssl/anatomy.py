@@ -246,6 +246,8 @@ def example_inputs(model: nn.Module, batch_size: int = 2) -> dict[str, torch.Ten
         # One second of audio, or the spectrogram an AST-like model wants.
         bins = getattr(config, "num_mel_bins", None)
         shape = (16000,) if bins is None else (config.max_length, bins)
+    elif name == "input_features" and hasattr(config, "feature_projection_input_dim"):  # Wav2Vec2-BERT
+        shape = (100, config.feature_projection_input_dim)
     elif name == "input_features":
         shape = (config.num_mel_bins, 2 * config.max_source_positions)
     elif name == "past_values":

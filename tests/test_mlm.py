@@ -274,6 +274,24 @@ def test_a_batch_with_nothing_to_predict_costs_nothing(make):
     assert loss.item() == 0
 
 
+def test_a_model_without_masks_of_pairs_gets_one_document_a_row(make, capsys):
+    objective = make("deberta-v2", mask="word").train()
+    assert not objective.packed and make("bert").packed
+    assert "one, with padding" in capsys.readouterr().err
+    rows = objective.rows(_dataset(), seed=0, training=True)
+    assert len(rows) == len(rows.pieces)
+    batch = objective.collate([rows[i] for i in range(4)])
+    assert (batch["document"] < 0).any()
+    loss = objective(**batch).loss
+    loss.backward()
+    assert math.isfinite(loss) and any(p.grad is not None for p in objective.backbone.parameters())
+    alone = [objective.eval()(**objective.collate([rows[i]])) for i in range(4)]
+    together = objective(**batch)
+    counts = torch.stack([one.scalars["predicted"] for one in alone])
+    mean = sum(one.loss * count for one, count in zip(alone, counts, strict=True)) / counts.sum()
+    torch.testing.assert_close(together.loss, mean, atol=1e-5, rtol=1e-5)
+
+
 @pytest.mark.parametrize("ratio", [0.0, 1.0, -0.1])
 def test_impossible_mask_ratio_is_refused(make, ratio):
     with pytest.raises(ConfigError, match="mask_ratio"):

@@ -25,6 +25,7 @@ from hf_ssl.modalities._packing import (
 from hf_ssl.modalities.base import example_rng
 from hf_ssl.modalities.text import window
 from hf_ssl.objectives.base import Objective, Rows
+from hf_ssl.run import say
 from hf_ssl.trainable import LossOutput, divide, set_dropout
 
 if TYPE_CHECKING:
@@ -92,6 +93,12 @@ class MaskedLanguageModeling(Objective):
             raise ConfigError(f"mask_ratio must lie between 0 and 1, found {config.mask_ratio}.")
         self.max_length = config.max_length or window(processor, 256)
         set_dropout(model, config.dropout)
+        self.isolates = self._try_isolation()
+        self.packed = config.packed and self.isolates
+        if config.packed and not self.isolates:
+            say(
+                f"{type(self.backbone).__name__} cannot keep documents of one row apart: every row holds one, with padding."
+            )
         self._last = LastBlock(self.backbone)
         self._positions: torch.Tensor | None = None
         self.backbone.register_forward_hook(self._keep_predicted, with_kwargs=False)
@@ -116,9 +123,7 @@ class MaskedLanguageModeling(Objective):
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> LossOutput:
         predicted = labels != -100
-        inputs = {"input_ids": input_ids, "attention_mask": isolation_masks(self.backbone, document, position_ids)}
-        if "position_ids" in self._accepted:
-            inputs["position_ids"] = position_ids + position_offset(self.backbone.config)
+        inputs = self._inputs(input_ids, document, position_ids)
         if self._last.block is not None:
             with self._last.only(predicted):
                 logits = self.model(**inputs).logits
@@ -134,6 +139,33 @@ class MaskedLanguageModeling(Objective):
 
     def metrics(self, loss: float) -> dict[str, float]:
         return {"perplexity": math.exp(min(loss, 50.0))}
+
+    def _inputs(self, input_ids: torch.Tensor, document: torch.Tensor, position_ids: torch.Tensor) -> dict[str, Any]:
+        if not self.isolates:
+            return {"input_ids": input_ids, "attention_mask": (document >= 0).long()}
+        inputs = {"input_ids": input_ids, "attention_mask": isolation_masks(self.backbone, document, position_ids)}
+        if "position_ids" in self._accepted:
+            inputs["position_ids"] = position_ids + position_offset(self.backbone.config)
+        return inputs
+
+    @torch.no_grad()
+    def _try_isolation(self) -> bool:
+        """Whether a document has the same states behind another one as alone (DeBERTa takes no mask of pairs, for one)."""
+        some = torch.from_numpy(np.resize(ordinary_ids(self.processor), 9)).unsqueeze(0)
+        document, places = torch.tensor([[0] * 5 + [1] * 4]), torch.tensor([[*range(5), *range(4)]])
+        self.isolates = True
+        training, device = self.model.training, next(self.model.parameters()).device
+        self.model.eval()
+        try:
+            row = self._inputs(some.to(device), document.to(device), places.to(device))
+            behind = self.backbone(**row).last_hidden_state[:, 5:].float()
+            alone = self.backbone(some[:, 5:].to(device)).last_hidden_state.float()
+        except (RuntimeError, TypeError, ValueError):
+            return False
+        finally:
+            self.model.train(training)
+        tolerance = 1e-3 if self.backbone.dtype == torch.float32 else 0.05
+        return bool((behind - alone).abs().max() <= tolerance * alone.abs().max())
 
     @property
     def _accepted(self) -> frozenset[str]:
@@ -158,7 +190,7 @@ class MaskedRows(Rows):
         self.masker = Masker(objective.processor, objective.config.mask, objective.config.mask_ratio)
         lengths = pieces.lengths
         self.layout = (
-            best_fit(lengths, objective.max_length) if objective.config.packed else [[i] for i in range(len(pieces))]
+            best_fit(lengths, objective.max_length) if objective.packed else [[i] for i in range(len(pieces))]
         )
 
     def __len__(self) -> int:

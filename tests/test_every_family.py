@@ -1,0 +1,93 @@
+"""Every objective on text and sound continues every family it names: three steps, then a plain checkpoint comes out.
+
+Pictures: `test_every_objective_continues_every_family` in test_ssl_images.py.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from contract_audio import Kind as Sounds
+from contract_text import Kind as Texts
+
+import tiny
+from hf_ssl import plugins
+from hf_ssl.anatomy import backbone
+from hf_ssl.errors import ConfigError
+
+SPECTROGRAMS = ("whisper", "audio-spectrogram-transformer", "wav2vec2-bert")
+WAVES = ("wav2vec2", "hubert", "wavlm", "data2vec-audio", "unispeech-sat")
+ON_WAVES = ("masked-waveform", "hubert-units")
+
+
+def _continue(kind: Any, folder: Path, name: str, output: Path) -> None:
+    cls = plugins.find("objectives", name)
+    model, _ = kind.modality.load_model(str(folder), cls.auto_class, expect_new=("*",))
+    processor = kind.modality.load_processor(str(folder))
+    model = kind.modality.prepare_model(model, processor)
+    torch.manual_seed(0)
+    config = cls.Config(**kind.fixed.get(f"objectives/{name}", {}))
+    objective = cls(model, processor, kind.modality, config).train()
+    rows = objective.rows(kind.unlabelled(), seed=0, training=True)
+    batch = objective.collate([rows[i] for i in range(6)])
+    optimizer = torch.optim.AdamW([p for p in objective.parameters() if p.requires_grad], lr=1e-3)
+    values = list(kind.unlabelled()[kind.modality.column])[:4]
+    before = kind.modality.embed(backbone(model)[1].eval(), processor, values)
+    objective.train()
+    for step in range(3):
+        loss = objective(**batch).loss
+        assert torch.isfinite(loss)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        objective.on_optimizer_step(step + 1, 3)
+    exported = objective.export().eval()
+    exported.save_pretrained(output)
+    again, report = kind.modality.load_model(str(output))
+    assert report.backbone_complete
+    after = kind.modality.embed(backbone(exported)[1], processor, values)
+    assert np.abs(after - before).max() > 1e-5
+    np.testing.assert_allclose(kind.modality.embed(again.eval(), processor, values), after, atol=1e-5)
+
+
+def _sound_encoder(arch: str, folder: Path) -> Path:
+    own = tiny.tiny_config("wav2vec2", feat_extract_norm="layer").to_dict()
+    sizes = {
+        name: own[name] for name in ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
+    }
+    waves = ("conv_dim", "conv_stride", "conv_kernel", "num_conv_pos_embeddings", "num_conv_pos_embedding_groups")
+    if arch == "audio-spectrogram-transformer":
+        fields = {**sizes, "num_mel_bins": 32, "max_length": 102}
+        processor = transformers.ASTFeatureExtractor(num_mel_bins=32, max_length=102)
+    elif arch == "wav2vec2-bert":
+        fields, processor = {**sizes, "feature_projection_input_dim": 160}, transformers.SeamlessM4TFeatureExtractor()
+    else:
+        fields = {**sizes, **{name: own[name] for name in waves}, "feat_extract_norm": "layer"}
+        processor = tiny.tiny_processor("wav2vec2")
+    torch.manual_seed(0)
+    transformers.AutoModel.from_config(transformers.AutoConfig.for_model(arch, **fields)).save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("arch", [*WAVES, *SPECTROGRAMS])
+@pytest.mark.parametrize("name", ["masked-spectrogram", *ON_WAVES, "simclr"])
+def test_sounds(tiny_checkpoint, tmp_path, arch, name):
+    folder = tiny_checkpoint(arch) if arch in tiny.AUDIO else _sound_encoder(arch, tmp_path / "start")
+    if (arch in SPECTROGRAMS and name in ON_WAVES) or (arch, name) == ("wav2vec2-bert", "masked-spectrogram"):
+        with pytest.raises(ConfigError, match="raw samples|does not know how to hide"):
+            _continue(Sounds(), folder, name, tmp_path / "exported")
+        return
+    _continue(Sounds(), folder, name, tmp_path / "exported")
+
+
+@pytest.mark.parametrize("arch", tiny.TEXT)
+@pytest.mark.parametrize("name", ["mlm", "simcse", "tsdae"])
+def test_texts(tiny_checkpoint, tmp_path, arch, name):
+    folder = tiny_checkpoint(arch, plugins.find("objectives", name).auto_class)
+    _continue(Texts(), folder, name, tmp_path / "exported")
