@@ -75,6 +75,10 @@ def read_data(config: DataOptions) -> DomainData:
 def start_of(config: Any, run: RunDir, default: str | None = None) -> tuple[str, str | None]:
     """Checkpoint a stage starts from: the one named, or the result of the run's earlier stage (said aloud)."""
     if config.model is not None:
+        if config.revision and Path(str(config.model)).expanduser().is_dir():
+            raise ConfigError(
+                f"{config.model} is a folder, and a folder has no revisions. Take --revision away, or give the Hub id."
+            )
         return str(config.model), config.revision
     if default is not None:
         say(f"  model: {default} (from this run)")

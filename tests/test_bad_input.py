@@ -163,6 +163,10 @@ def other_models_tokenizer(folder: Path, checkpoint: Path) -> list[str]:
     return ["pretrain", f"--data={_labelled(folder / 'data')}", f"--model={copy}"]
 
 
+def revision_of_a_folder(folder: Path, checkpoint: Path) -> list[str]:
+    return ["pretrain", f"--data={_labelled(folder / 'data')}", f"--model={checkpoint}", "--revision=v2"]
+
+
 MISTAKES: dict[Callable[[Path, Path], list[str]], list[str]] = {
     empty_folder: ["No files found"],
     no_such_folder: ["nowhere"],
@@ -181,6 +185,7 @@ MISTAKES: dict[Callable[[Path, Path], list[str]], list[str]] = {
     cut_short: ["damaged or was cut short", "download it again"],
     pickled_code: ["never unpickles", "safetensors"],
     other_models_tokenizer: ["embedding rows", "another model's tokenizer"],
+    revision_of_a_folder: ["has no revisions", "--revision"],
 }
 
 
