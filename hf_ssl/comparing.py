@@ -167,11 +167,15 @@ def _frozen(
         )
         for (budget, draw), subset in subsets.items():
             known = have[[place[int(row)] for row in subset]]
-            guess = probes.linear_probe(known, targets[subset], ask, seed=draw, problem_type=_problem(task))
+            guess = probes.linear_probe(
+                known, targets[subset], ask, seed=draw, problem_type=_problem(task), groups=_groups(train, subset)
+            )
             rows.append(comparison.ResultRow(arm, budget, draw, guess.predictions))
     if targets is not None and modality.baseline is not None:
         pool = list(data["unlabeled"][modality.column][:POOL]) if "unlabeled" in data else []
-        rows += _baseline(modality, task, list(given), targets, list(test[modality.column]), subsets, place, pool)
+        rows += _baseline(
+            modality, task, list(given), targets, list(test[modality.column]), subsets, place, pool, train
+        )
     elif rows and (cheap := task.baseline(train, test)) is not None:
         rows.append(comparison.ResultRow(cheap[0], "no", 0, cheap[1]))
     return rows
@@ -187,7 +191,7 @@ def _usual(
 
 def _baseline(
     modality: Modality, task: Task, given: list, targets: np.ndarray, ask: list, subsets: Subsets, place: dict[int, int],
-    pool: list,
+    pool: list, train: datasets.Dataset,
 ) -> list[comparison.ResultRow]:  # fmt: skip
     """What needs no pretrained model: TF-IDF for text, the modality's own features (pixels …) for others."""
     if modality.name != "text":
@@ -195,7 +199,7 @@ def _baseline(
     rows = []
     for (budget, draw), subset in subsets.items():
         chosen = [place[int(row)] for row in subset]
-        options: dict[str, Any] = {"seed": draw, "problem_type": _problem(task)}
+        options: dict[str, Any] = {"seed": draw, "problem_type": _problem(task), "groups": _groups(train, subset)}
         if modality.name == "text":
             texts = [given[row] for row in chosen]
             guess = probes.tfidf_probe(texts, targets[subset], ask, unlabelled=pool, **options)
@@ -203,6 +207,13 @@ def _baseline(
             guess = probes.linear_probe(features[chosen], targets[subset], asked, **options)
         rows.append(comparison.ResultRow(str(modality.baseline), budget, draw, guess.predictions))
     return rows
+
+
+def _groups(train: datasets.Dataset, subset: Any) -> list | None:
+    """Of the labelled rows, where the data have groups: the test rows come from others."""
+    if "group" not in train.column_names:
+        return None
+    return list(train.select_columns(["group"])[[int(row) for row in subset]]["group"])
 
 
 def _report(

@@ -31,6 +31,26 @@ def digits() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     return x[train], y[train], x[:500], y[:500]
 
 
+def test_a_penalty_for_new_groups_is_chosen_on_groups_left_out():
+    """Every household has its own way of doing a thing, which tells its own members apart and no others'."""
+    rng = np.random.default_rng(0)
+
+    def households(count: int, first: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        y, group = np.tile(np.arange(2), 20 * count), np.repeat(np.arange(count), 40) + first
+        habits = rng.standard_normal((count, 40))[group - first] * (2 * y - 1)[:, None]
+        shared = 0.3 * (2 * y - 1)[:, None] + rng.standard_normal((len(y), 10))
+        return np.concatenate([shared, 0.1 * habits + 0.02 * rng.standard_normal(habits.shape)], axis=1), y, group
+
+    x, y, group = households(8, 0)
+    test_x, test_y, _ = households(40, 8)
+    mixed, apart = linear_probe(x, y, test_x), linear_probe(x, y, test_x, groups=[f"house {g}" for g in group])
+    assert "groups kept together" in apart.chosen["selected_by"] and "groups" not in mixed.chosen["selected_by"]
+    right = [(probe.predictions == test_y).mean() for probe in (mixed, apart)]
+    assert right[1] > right[0] + 0.03
+    alone = linear_probe(x, y, test_x, groups=np.where(y == 0, 0, group))  # class 0 in one household: no such folds
+    assert alone.chosen == mixed.chosen
+
+
 def test_linear_and_knn_probe_read_digits(digits):
     x, y, test_x, test_y = digits
     linear, knn = linear_probe(x, y, test_x), knn_probe(x, y, test_x)

@@ -104,6 +104,22 @@ def splitter(problem_type: str, folds: int, seed: int) -> Any:
     return kind(folds, shuffle=True, random_state=seed)
 
 
+def _grouped_folds(
+    y: np.ndarray, groups: Sequence[Any] | None, problem_type: str, folds: int, seed: int
+) -> list[tuple[np.ndarray, np.ndarray]] | None:
+    """Folds that keep groups together; None without groups, or where a fold would ask for a class it never saw."""
+    from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
+
+    if groups is None or len(set(groups)) < folds:
+        return None
+    numbers = np.unique([str(group) for group in groups], return_inverse=True)[1]
+    single = problem_type == PROBLEM_TYPES[0]
+    kind = StratifiedGroupKFold(folds, shuffle=True, random_state=seed) if single else GroupKFold(folds)
+    found = list(kind.split(y, y if single else None, numbers))
+    whole = all(len(held) and (not single or len(set(y[kept])) == len(set(y))) for kept, held in found)
+    return found if whole else None
+
+
 @contextlib.contextmanager
 def _constant_labels() -> Iterator[None]:
     """With few examples a label may be on all of them, or on none: then that is the answer, and no news."""
@@ -113,7 +129,12 @@ def _constant_labels() -> Iterator[None]:
 
 
 def _select(
-    candidates: dict[tuple[str, float], Any], x: np.ndarray, y: np.ndarray, problem_type: str, seed: int
+    candidates: dict[tuple[str, float], Any],
+    x: np.ndarray,
+    y: np.ndarray,
+    problem_type: str,
+    seed: int,
+    groups: Sequence[Any] | None = None,
 ) -> tuple[tuple[str, float] | None, str]:
     """The candidate with the best cross-validated score; `None` when a class has too few examples for two folds.
 
@@ -130,13 +151,15 @@ def _select(
         "multi_label_classification": _log_likelihood_per_label,  # F1 at .5 is 0 for most labels when they are rare
         "regression": "neg_mean_squared_error",
     }[problem_type]
-    chosen_folds = splitter(problem_type, folds, seed)
+    grouped = _grouped_folds(y, groups, problem_type, folds, seed)
+    chosen_folds = grouped or splitter(problem_type, folds, seed)
     with _constant_labels():
         scores = {
             key: cross_val_score(model, x, y, cv=chosen_folds, scoring=scoring).mean()
             for key, model in candidates.items()
         }
-    return max(scores, key=lambda key: scores[key]), f"{folds}-fold cross-validation on the labelled budget"
+    how = f"{folds}-fold cross-validation on the labelled budget" + (", groups kept together" if grouped else "")
+    return max(scores, key=lambda key: scores[key]), how
 
 
 def _log_likelihood_per_label(model: Any, x: np.ndarray, y: np.ndarray) -> float:
@@ -152,6 +175,7 @@ def linear_probe(
     seed: int = 0,
     c_grid: Sequence[float] = C_GRID,
     problem_type: str = "single_label_classification",
+    groups: Sequence[Any] | None = None,
 ) -> ProbePrediction:
     """Logistic regression (multinomial; one-vs-rest for multi-label) or ridge on frozen features.
 
@@ -164,6 +188,8 @@ def linear_probe(
         seed: of the cross-validation folds.
         c_grid: inverse penalties; for ridge alpha = 1 / C.
         problem_type: as in `transformers`: one of `PROBLEM_TYPES`.
+        groups: `(n,)` patient, household, author … of each training row. The test rows come from others: cross-validation
+            keeps a group in one fold (where every class has groups enough), or it would choose too weak a penalty.
 
     Raises:
         DataError: shapes disagree, features are not finite, or there is one class only.
@@ -172,7 +198,7 @@ def linear_probe(
     train_y = np.asarray(train_y)
     check_problem(problem_type, train_y, len(train_x))
     candidates = {(scaling, c): linear_model(scaling, c, problem_type) for c in sorted(c_grid) for scaling in SCALINGS}
-    best, how = _select(candidates, train_x, train_y, problem_type, seed)
+    best, how = _select(candidates, train_x, train_y, problem_type, seed, groups)
     scaling, c = best or ("l2", fixed_c(train_x.shape[1]))
     with _constant_labels():
         model = linear_model(scaling, c, problem_type).fit(train_x, train_y)
@@ -191,7 +217,8 @@ def pool_scaled_probe(
     Args:
         pool_x: `(n, d)` features of unlabelled examples.
         train_x, train_y, test_x: as in `linear_probe`.
-        c: inverse penalty; default `fixed_c`.
+        c: inverse penalty; default `fixed_c`, for test examples like the labelled ones. Where they come from other
+            households, patients or machines a stronger penalty was better (ElectricDevices: a fiftieth of it).
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -266,6 +293,7 @@ def tfidf_probe(
     c_grid: Sequence[float] = (3.0, 10.0, 100.0),
     unlabelled: Sequence[str] = (),
     problem_type: str = "single_label_classification",
+    groups: Sequence[Any] | None = None,
 ) -> ProbePrediction:
     """The baseline without any pretraining: TF-IDF of words, then logistic regression (or ridge).
 
@@ -277,6 +305,7 @@ def tfidf_probe(
         seed: of the cross-validation folds.
         c_grid: inverse penalties.
         unlabelled: texts that only the frequencies of words are taken from.
+        groups: as in `linear_probe`.
 
     On some tasks (spam) it beats a pretrained encoder, which is worth knowing before adapting one.
     """
@@ -302,7 +331,7 @@ def tfidf_probe(
         logistic = LogisticRegression(C=c, max_iter=2000, tol=1e-6)
         return logistic if problem_type == PROBLEM_TYPES[0] else OneVsRestClassifier(logistic)
 
-    best, how = _select({("tfidf", c): model(c) for c in sorted(c_grid)}, x, y, problem_type, seed)
+    best, how = _select({("tfidf", c): model(c) for c in sorted(c_grid)}, x, y, problem_type, seed, groups)
     c = best[1] if best else 10.0
     chosen = {"probe": "tfidf", "ngrams": "words", "C": c, "selected_by": how}
     with _constant_labels():
