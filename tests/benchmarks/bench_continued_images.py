@@ -1,11 +1,12 @@
 """Continuing from a pretrained network on another domain: did it help, did it harm, and what does it cost in memory?
 
-    python tests/benchmarks/bench_continued_images.py lite0 [--steps 100] [--side 64] [--pool 6000] [--test 2000] [--keep RUNS]
+    python tests/benchmarks/bench_continued_images.py lite0 [--steps 100] [--side 64] [--pool 6000] [--keep RUNS] [--choose]
     python tests/benchmarks/bench_continued_images.py vit [--steps 300]
     python tests/benchmarks/bench_continued_images.py statistics [--side 64] [--test 1500]
 
 `lite0`: the released EfficientNet-Lite0 (supervised on ImageNet), SimCLR on Fashion-MNIST, then the stage `compare`: base
-and adapted, frozen probe and LoRA fine-tuning, on the same labels; pixels beside them.
+and adapted, frozen probe and LoRA fine-tuning, on the same labels; pixels beside them. `--choose` measures on held-out
+training pictures instead of test pictures, for choices, and draws every budget from three times as many labelled pictures.
 
 `vit`: a small ViT pre-trained as a masked autoencoder on Open Clip Art, continued on Fashion-MNIST by DINO: as it is, with
 all weights, and with LoRA inside DINO. Frozen probe (accuracy, 16 labels a class, five draws, 2,000 held-out training
@@ -18,6 +19,7 @@ normalisation, re-estimated on 1,024 unlabelled pictures. Frozen probe (accuracy
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 import tempfile
 from pathlib import Path
@@ -34,7 +36,11 @@ from hf_ssl.training import arguments
 
 
 def lite0(given: argparse.Namespace, root: Path) -> None:
-    data = demo_images.write_fashion_mnist(root / "data", per_class=64, pool_limit=given.pool, test_limit=given.test)
+    data = demo_images.write_fashion_mnist(
+        root / "data", per_class=192 if given.choose else 64, pool_limit=given.pool, test_limit=given.test
+    )
+    if given.choose:
+        held_out(data, given.test)
     start = demo_images.write_efficientnet_lite0(root / "start")
     results = run_recipe({
         "data": str(data), "modality": "image", "model": str(start), "output": str(root / "run"), "image_size": given.side,
@@ -47,6 +53,18 @@ def lite0(given: argparse.Namespace, root: Path) -> None:
         f"pre-training: {results['pretrain'].metrics['outcome']}, kept step {results['pretrain'].metrics['kept_step']}"
     )
     print((results["compare"].path / "table.md").read_text(encoding="utf-8"))
+
+
+def held_out(data: Path, count: int) -> None:
+    """Put training pictures that are in no other split in the place of the test pictures."""
+    pictures, labels = demo_images.fashion_mnist("train")
+    used = set()
+    for name in ("train", "unlabeled"):
+        table = datasets.Dataset.from_parquet(str(data / f"{name}.parquet"))
+        used |= {reference["bytes"] for reference in table.cast_column("image", datasets.Image(decode=False))["image"]}
+    order = np.random.default_rng(0).permutation(len(labels)).tolist()
+    rows = list(itertools.islice((row for row in order if demo_images._png(pictures[row]) not in used), count))
+    demo_images._write_parquet(data, "test", pictures[rows], labels[rows])
 
 
 def vit(given: argparse.Namespace, root: Path) -> None:
@@ -196,6 +214,7 @@ def main(tokens: list[str]) -> None:
     parser.add_argument("--test", type=int, default=2000)
     parser.add_argument("--rate", type=float, default=5e-5)
     parser.add_argument("--probe-only", action="store_true")
+    parser.add_argument("--choose", action="store_true", help="Measure on held-out training pictures, for choices.")
     parser.add_argument("--budgets", type=int, nargs="+", default=[4, 16, 64])
     parser.add_argument(
         "--keep", type=Path, help="A folder to leave runs in; what is finished there is not done again."
