@@ -12,6 +12,7 @@ from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from hf_ssl import convolutions
 from hf_ssl.anatomy import in_backbone
 from hf_ssl.checkpoint import Tensors, WeightFiles, find_weights, licence, weights_sha
 from hf_ssl.errors import CheckpointError, ConfigError, MissingExtraError, nearest
@@ -109,6 +110,7 @@ def load_model(
     _mix_evenly(model, info["missing_keys"])
     if "attn_implementation" not in options:
         _attend_in_float32(model)
+    convolutions.quicken(model)
     if new_head:
         inside = in_backbone(model)
         expect_new = (*expect_new, *(name for name in model.state_dict() if not inside(name)))

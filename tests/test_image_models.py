@@ -197,6 +197,25 @@ def test_adapters_find_their_layers(tiny_checkpoint, arch):
     assert peft.without_gradient(wrapped) == []
 
 
+def test_classifiers_get_pictures_with_their_channels_last(tmp_path):
+    """Convolutions on a CPU are up to twice as fast that way, and answer the same."""
+    image = Image()
+    model, _ = image.load_model(
+        str(timm_folder(tmp_path)), "AutoModelForImageClassification", new_head=True, num_labels=3
+    )
+    pixels = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        expected = model.eval()(pixel_values=pixels).logits
+        seen: list[bool] = []
+        first = next(module for module in model.modules() if isinstance(module, torch.nn.Conv2d))
+        first.register_forward_pre_hook(
+            lambda m, args: seen.append(args[0].is_contiguous(memory_format=torch.channels_last))
+        )
+        found = image.forward(model, {"pixel_values": pixels})
+    assert seen == [True]
+    torch.testing.assert_close(found, expected)
+
+
 @pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "vit_small_patch16_dinov3", "vit_small_patch16_dinov3_qkvb"])
 def test_fused_attention_of_timm_gets_adapters(tmp_path, name):
     folder = timm_folder(tmp_path / "t", name, depth=2, img_size=64)

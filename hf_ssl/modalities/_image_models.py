@@ -237,8 +237,7 @@ def run(
     """
     loaded: Any = backbone
     base: Any = loaded.get_base_model() if hasattr(backbone, "get_base_model") else backbone
-    if pictures.device.type == "cpu" and sum(isinstance(module, nn.Conv2d) for module in base.modules()) > 4:
-        pictures = pictures.contiguous(memory_format=torch.channels_last)  # convolutions run up to twice as fast
+    pictures = laid_out(base, pictures)
     if hasattr(base, "forward_features"):  # timm itself
         last = base.forward_features(pictures)
         pooled = base.forward_head(last, pre_logits=True)
@@ -253,6 +252,13 @@ def run(
     return last, _as_map(last[:, special:], pictures.shape[-2:]), pooled
 
 
+def laid_out(network: nn.Module, pictures: torch.Tensor) -> torch.Tensor:
+    """Pictures with their channels last in memory, for a convolutional network on a CPU: it runs up to twice as fast."""
+    if pictures.device.type == "cpu" and sum(isinstance(module, nn.Conv2d) for module in network.modules()) > 4:
+        return pictures.contiguous(memory_format=torch.channels_last)
+    return pictures
+
+
 def layer_map(backbone: nn.Module, pictures: torch.Tensor, special: int, layer: int) -> torch.Tensor:
     """Map of an earlier layer or stage, `(batch, hidden, rows, columns)`; -1 is the last, without its final norm.
 
@@ -261,6 +267,7 @@ def layer_map(backbone: nn.Module, pictures: torch.Tensor, special: int, layer: 
     """
     loaded: Any = backbone
     base: Any = loaded.get_base_model() if hasattr(backbone, "get_base_model") else backbone
+    pictures = laid_out(base, pictures)
     try:
         if getattr(base.config, "model_type", "") == "timm_wrapper":
             maps = base.timm_model.forward_intermediates(pictures, intermediates_only=True)

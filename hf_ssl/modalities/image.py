@@ -75,6 +75,7 @@ class Image(Modality):
     pipeline_tag = "image-classification"
     baseline = "pixels"
     near_bits = 16
+    learning_rate = 1e-4
 
     @dataclass
     class Config:
@@ -283,6 +284,11 @@ class Image(Modality):
                 grid, (min(cells, grid.shape[2]), min(cells, grid.shape[3]))
             ).flatten(1)
         return grid.flatten(2).mean(dim=2)
+
+    def forward(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        from hf_ssl.modalities._image_models import laid_out
+
+        return super().forward(model, {**inputs, "pixel_values": laid_out(model, inputs["pixel_values"])})
 
     def patch_features(self, backbone: nn.Module, batch: dict[str, torch.Tensor], **inputs: Any) -> torch.Tensor:
         """The backbone's last map, `(batch, hidden, rows, columns)`, special tokens taken away."""
