@@ -6,7 +6,7 @@ resnet18 (64 pairs, 96 pixels) a quarter, one of EfficientNet-Lite0 (128 picture
 
 from __future__ import annotations
 
-from types import MethodType
+from functools import partial
 from typing import Any
 
 import torch
@@ -28,9 +28,9 @@ def quicken(model: nn.Module) -> None:
         if not isinstance(module, nn.Conv2d):
             continue
         if 1 < module.groups == module.in_channels:
-            module.forward = MethodType(_depthwise, module)  # type: ignore[method-assign]
+            module.forward = partial(_depthwise, module)  # type: ignore[method-assign]
         elif type(module) is nn.Conv2d and _plain(module):
-            module.forward = MethodType(_dense, module)  # type: ignore[method-assign]
+            module.forward = partial(_dense, module)  # type: ignore[method-assign]
 
 
 def _plain(module: nn.Conv2d) -> bool:

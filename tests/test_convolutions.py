@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 
 import pytest
 import torch
@@ -76,6 +77,16 @@ def test_depthwise_layers_train_in_float32_and_copies_compute_with_their_own_wei
         assert bool((twin(pictures) == 0).all()) and bool((layer(pictures) != 0).any())
         with torch.no_grad():
             assert layer(pictures).dtype == torch.bfloat16
+
+
+def test_models_can_still_be_sent_to_other_processes():
+    """Loader workers that are spawned, not forked, get a pickle of the whole objective."""
+    model = nn.Sequential(nn.Conv2d(64, 64, 3), nn.Conv2d(64, 64, 3, groups=64))
+    quicken(model)
+    again = pickle.loads(pickle.dumps(model))
+    assert again[0].forward.args[0] is again[0] and again[1].forward.args[0] is again[1]
+    pictures = torch.randn(1, 64, 9, 9)
+    torch.testing.assert_close(again(pictures), model(pictures))
 
 
 def test_layers_of_another_kind_stay_as_they_are():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import os
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -400,7 +401,8 @@ def test_a_small_picture_leaves_swin_as_it_was(tiny_checkpoint):
     with torch.inference_mode():
         wanted = plain(**large).last_hidden_state
         torch.testing.assert_close(model(**large).last_hidden_state, wanted)
-        assert torch.isfinite(Image().features(copy.deepcopy(model), small, "mean")).all()
+        for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+            assert torch.isfinite(Image().features(twin, small, "mean")).all()
         assert torch.isfinite(Image().features(model, small, "mean")).all()
         torch.testing.assert_close(model(**large).last_hidden_state, wanted)
         with pytest.raises(RuntimeError, match="must match"):  # when transformers mends it, this can go

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
-import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -113,7 +113,7 @@ def _keep_windows(model: nn.Module) -> None:
     for layer in model.modules():
         if hasattr(layer, "set_shift_and_window_size"):
             layer.built_with = (layer.window_size, layer.shift_size)
-            layer.set_shift_and_window_size = types.MethodType(_built_window, layer)
+            layer.set_shift_and_window_size = functools.partial(_built_window, layer)
 
 
 def _built_window(layer: Any, resolution: tuple[int, int]) -> None:
