@@ -16,9 +16,11 @@ from contract_audio import Kind as Sounds
 from contract_text import Kind as Texts
 
 import tiny
-from hf_ssl import plugins
+from hf_ssl import peft, plugins
 from hf_ssl.anatomy import backbone
 from hf_ssl.errors import ConfigError
+from hf_ssl.tasks.base import TaskModule, TaskRows
+from hf_ssl.trainable import set_dropout
 
 SPECTROGRAMS = ("whisper", "audio-spectrogram-transformer", "wav2vec2-bert")
 WAVES = ("wav2vec2", "hubert", "wavlm", "data2vec-audio", "unispeech-sat")
@@ -84,6 +86,37 @@ def test_sounds(tiny_checkpoint, tmp_path, arch, name):
             _continue(Sounds(), folder, name, tmp_path / "exported")
         return
     _continue(Sounds(), folder, name, tmp_path / "exported")
+
+
+@pytest.mark.parametrize("arch", [*WAVES, *SPECTROGRAMS])
+@pytest.mark.parametrize("name", ["classification", "verification"])
+def test_adapters_on_every_encoder_of_sounds(tiny_checkpoint, tmp_path, arch, name):
+    folder = tiny_checkpoint(arch) if arch in tiny.AUDIO else _sound_encoder(arch, tmp_path / "start")
+    kind, cls = Sounds(), plugins.find("tasks", name)
+    processor, task, data = (
+        kind.modality.load_processor(str(folder)),
+        cls(cls.Config(), kind.modality),
+        kind.labelled(name),
+    )
+    task.fit_labels(data)
+    torch.manual_seed(0)
+    model, report = kind.modality.load_model(str(folder), task.auto_class, new_head=True, **task.model_options())
+    model = peft.apply(kind.modality.prepare_model(model, processor), "lora", missing=report.missing)
+    set_dropout(model, 0.0)
+    module = TaskModule(model, task, processor).train()
+    rows = TaskRows(task.encode(processor, data))
+    batch = module.collate([rows[i] for i in range(6)])
+    trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
+    optimizer = torch.optim.AdamW(trained.values(), lr=1e-2)
+    reached = set()
+    for _ in range(2):
+        loss = module(**batch).loss
+        assert torch.isfinite(loss)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        reached |= {name for name, p in trained.items() if p.grad is not None and p.grad.abs().sum() > 0}
+    assert trained.keys() - reached == set()
 
 
 @pytest.mark.parametrize("arch", tiny.TEXT)

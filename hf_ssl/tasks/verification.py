@@ -64,8 +64,10 @@ class Verification(Task):
 
     def forward(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         """`(clips, width + identities)`: the unit vector, and its cosine with every training identity (plus its bias)."""
-        vector = functional.normalize(_encoders.pooled(model, inputs).float(), dim=-1)
-        head = _trained(unwrapped(model).classifier)
+        head, vector = _trained(unwrapped(model).classifier), _encoders.pooled(model, inputs)
+        if hasattr(head, "layernorm"):  # the audio spectrogram transformer's head
+            head, vector = head.dense, head.layernorm(vector)
+        vector = functional.normalize(vector.float(), dim=-1)
         cosines = vector @ functional.normalize(head.weight.float(), dim=-1).T + head.bias
         return torch.cat([vector, cosines], dim=-1)
 
