@@ -73,7 +73,8 @@ class LastBlock:
             return False
         finally:
             self.block.train(training)
-        return found.shape == expected.shape and bool((found - expected).abs().max() <= 1e-4 * expected.abs().max())
+        tolerance = 1e-2 * expected.abs().max()  # TF32 has three digits; another computation is wrong in the first
+        return found.shape == expected.shape and bool((found - expected).abs().max() <= tolerance)
 
 
 def _is_bert(block: nn.Module) -> bool:
