@@ -74,7 +74,9 @@ def measure(arm: str) -> dict[str, float]:
         else:
             from hf_ssl.modalities.text import Text
             from hf_ssl.objectives.mlm import MaskedLanguageModeling
+            from hf_ssl.training import give_memory_back
 
+            give_memory_back()
             trained = MaskedLanguageModeling(model, tokenizer, Text(), MaskedLanguageModeling.Config(max_length=128))
             rows, collate = trained.rows(texts, seed=0, training=True), trained.collate
             real = len(rows.pieces.ids) / len(rows)
