@@ -18,6 +18,7 @@ pytest.importorskip("PIL.Image")
 
 import ranks  # noqa: E402
 from contract_image import Kind, pictures  # noqa: E402
+from steps import take_steps  # noqa: E402
 from test_image_models import timm_folder  # noqa: E402
 
 from hf_ssl import losses, peft, processes  # noqa: E402
@@ -340,15 +341,7 @@ def test_every_objective_continues_every_family(tiny_checkpoint, tmp_path, cls, 
         Distill: {"teacher": str(tiny_checkpoint("vit", hidden_size=48))},
     }
     objective = make(cls, folder, **options.get(cls, {})).train()
-    batch = batch_of(objective, 0, count)
-    optimizer = torch.optim.AdamW([p for p in objective.parameters() if p.requires_grad], lr=1e-3)
-    for step in range(3):
-        loss = objective(**batch).loss
-        assert torch.isfinite(loss)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        objective.on_optimizer_step(step + 1, 3)
+    take_steps(objective, batch_of(objective, 0, count), 3)
     exported = objective.export().eval()
     exported.save_pretrained(tmp_path / "exported")
     again, report = Image().load_model(str(tmp_path / "exported"))
