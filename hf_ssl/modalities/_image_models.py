@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from hf_ssl import models
+from hf_ssl import anatomy, models
 from hf_ssl.checkpoint import Tensors, find_weights
 from hf_ssl.errors import CheckpointError, ConfigError
 
@@ -93,8 +93,7 @@ def _any_size(network: Any) -> dict[str, bool]:
 
 def patch_size(backbone: nn.Module) -> int:
     """Side of a patch in pixels, 1 for a network without patches."""
-    loaded: Any = backbone
-    base: Any = loaded.get_base_model() if hasattr(backbone, "get_base_model") else backbone
+    base: Any = anatomy.unwrapped(backbone)
     network = getattr(base, "timm_model", base)
     found = getattr(getattr(network, "patch_embed", None), "patch_size", None)
     found = getattr(getattr(base, "config", None), "patch_size", found)
@@ -235,8 +234,7 @@ def run(
         all tokens `(batch, tokens, hidden)` (None for a network without tokens), the map of features
         `(batch, hidden, rows, columns)`, and the network's own pooled vector when it has one.
     """
-    loaded: Any = backbone
-    base: Any = loaded.get_base_model() if hasattr(backbone, "get_base_model") else backbone
+    base: Any = anatomy.unwrapped(backbone)
     pictures = laid_out(base, pictures)
     if hasattr(base, "forward_features"):  # timm itself
         last = base.forward_features(pictures)
@@ -265,8 +263,7 @@ def layer_map(backbone: nn.Module, pictures: torch.Tensor, special: int, layer: 
     Raises:
         ConfigError: the network has no such layer.
     """
-    loaded: Any = backbone
-    base: Any = loaded.get_base_model() if hasattr(backbone, "get_base_model") else backbone
+    base: Any = anatomy.unwrapped(backbone)
     pictures = laid_out(base, pictures)
     try:
         if getattr(base.config, "model_type", "") == "timm_wrapper":
@@ -339,8 +336,7 @@ def special_tokens(backbone: nn.Module) -> int:
 
 def takes_masks(backbone: nn.Module) -> bool:
     """Whether hidden patches can be named in the call, and the network puts its mask token there."""
-    loaded: Any = backbone
-    base: Any = loaded.get_base_model() if hasattr(backbone, "get_base_model") else backbone
+    base: Any = anatomy.unwrapped(backbone)
     return _accepts(base, "bool_masked_pos") and any(hasattr(module, "mask_token") for module in base.modules())
 
 
