@@ -6,10 +6,11 @@ works too. Modules wrapped by PEFT keep their place, so the functions accept wra
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -22,6 +23,17 @@ _EMBEDDING_WORDS = ("embed", "relative_attention", "rel_pos", "cls_token", "mask
 # `self.dense.weight.dtype` looks at a weight without computing with it.
 _CALL = re.compile(r"self\.(\w+)\(")
 _WEIGHT_READ = re.compile(r"self\.(\w+)\.(?:weight|bias)\b(?!\.(?:dtype|device|shape|size|ndim|numel|is_))")
+
+
+@contextlib.contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """`module` in evaluation mode, and afterwards in the mode it was in."""
+    was_training = module.training
+    module.eval()
+    try:
+        yield
+    finally:
+        module.train(was_training)
 
 
 def _size(module: nn.Module) -> int:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
+from hf_ssl.anatomy import evaluating
 from hf_ssl.errors import TrainingError
 from hf_ssl.evaluation.health import alignment, collapsed, health
 from hf_ssl.evaluation.probe_scores import ProbeScore, cross_validated_probe, paired_difference
@@ -212,23 +213,18 @@ def mean_loss(module: Trainable, rows: Any, batch_size: int, bf16: bool) -> dict
         `eval_loss`, and what the objective makes of it (`perplexity`) and of its summed `scalars`.
     """
     device = next(module.parameters()).device
-    was_training = module.training
-    module.eval()
     total, count = 0.0, 0
     sums: dict[str, torch.Tensor] = {}
-    try:
-        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            for start in range(0, len(rows), batch_size):
-                batch = module.collate([rows[i] for i in range(start, min(start + batch_size, len(rows)))])
-                terms = int((batch["labels"] != -100).sum())
-                batch = {name: tensor.to(device) for name, tensor in batch.items()}
-                output = module(**batch, num_items_in_batch=1)
-                total += float(output.loss)
-                count += terms
-                for name, value in (output.scalars or {}).items():
-                    sums[name] = sums[name] + value if name in sums else value
-    finally:
-        module.train(was_training)
+    with evaluating(module), torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+        for start in range(0, len(rows), batch_size):
+            batch = module.collate([rows[i] for i in range(start, min(start + batch_size, len(rows)))])
+            terms = int((batch["labels"] != -100).sum())
+            batch = {name: tensor.to(device) for name, tensor in batch.items()}
+            output = module(**batch, num_items_in_batch=1)
+            total += float(output.loss)
+            count += terms
+            for name, value in (output.scalars or {}).items():
+                sums[name] = sums[name] + value if name in sums else value
     loss = total / max(1, count)
     owner: Any = module  # only objectives give scalars, and have `measures` of them
     return {"eval_loss": loss, **module.metrics(loss), **(owner.measures(sums) if sums else {})}

@@ -63,16 +63,13 @@ class LastBlock:
 
     @torch.no_grad()
     def _compare(self, whole: Any, wanted: torch.Tensor, hidden: torch.Tensor, mask: Any, *args: Any, **rest: Any) -> bool:  # fmt: skip
-        training, hidden = self.block.training, hidden.float()
-        self.block.eval()
+        hidden = hidden.float()
         try:
-            with torch.autocast(hidden.device.type, enabled=False):
+            with anatomy.evaluating(self.block), torch.autocast(hidden.device.type, enabled=False):
                 expected = whole(hidden, mask, *args, **rest)[wanted]
                 found = _at(self.block, wanted, hidden, mask)
         except (AttributeError, RuntimeError, TypeError):
             return False
-        finally:
-            self.block.train(training)
         tolerance = 1e-2 * expected.abs().max()  # TF32 has three digits; another computation is wrong in the first
         return found.shape == expected.shape and bool((found - expected).abs().max() <= tolerance)
 

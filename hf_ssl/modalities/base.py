@@ -348,22 +348,20 @@ class Modality(ABC):
         """
         import torch
 
+        from hf_ssl.anatomy import evaluating
+
         encoded = self.encode(processor, values, max_length)
         device = next(backbone.parameters()).device
-        was_training = backbone.training
-        backbone.eval()
         vectors: np.ndarray | None = None
-        try:
-            with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-                for rows in batches_by_size([self.size(feature) for feature in encoded], batch_size):
-                    batch = self.collate(processor, [encoded[row] for row in rows])
-                    batch = {name: tensor.to(device) for name, tensor in batch.items()}
-                    pooled = self.features(backbone, batch, pooling).float().cpu().numpy()
-                    if vectors is None:
-                        vectors = np.empty((len(values), pooled.shape[1]), dtype=np.float32)
-                    vectors[rows] = pooled
-        finally:
-            backbone.train(was_training)
+        precision = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
+        with evaluating(backbone), torch.inference_mode(), precision:
+            for rows in batches_by_size([self.size(feature) for feature in encoded], batch_size):
+                batch = self.collate(processor, [encoded[row] for row in rows])
+                batch = {name: tensor.to(device) for name, tensor in batch.items()}
+                pooled = self.features(backbone, batch, pooling).float().cpu().numpy()
+                if vectors is None:
+                    vectors = np.empty((len(values), pooled.shape[1]), dtype=np.float32)
+                vectors[rows] = pooled
         if vectors is None:
             raise ValueError("nothing to embed")
         return vectors

@@ -173,10 +173,8 @@ def bare_name(name: str) -> str:
 def probe_width(objective: Objective, pooling: str) -> int:
     """Width of the backbone's pooled vector, found by running it once on an example made from its configuration."""
     inputs = anatomy.example_inputs(objective.model, batch_size=1)
-    was_training = objective.model.training
-    objective.model.eval()
-    vectors = objective.modality.features(objective.backbone, inputs, pooling)
-    objective.model.train(was_training)
+    with anatomy.evaluating(objective.model):
+        vectors = objective.modality.features(objective.backbone, inputs, pooling)
     return int(vectors.shape[-1])
 
 
@@ -184,10 +182,8 @@ def probe_width(objective: Objective, pooling: str) -> int:
 def map_stride(objective: Objective) -> tuple[torch.Size, int, int]:
     """Shape of an example picture `(1, channels, height, width)`, the map's width in features, and pixels per cell of it."""
     pixels = anatomy.example_inputs(objective.model, batch_size=1)["pixel_values"]
-    was_training = objective.model.training
-    objective.model.eval()
-    grid = objective.modality.patch_features(objective.backbone, {"pixel_values": pixels})  # type: ignore[attr-defined]
-    objective.model.train(was_training)
+    with anatomy.evaluating(objective.model):
+        grid = objective.modality.patch_features(objective.backbone, {"pixel_values": pixels})  # type: ignore[attr-defined]
     return pixels.shape, grid.shape[1], max(1, pixels.shape[-1] // grid.shape[-1])
 
 
@@ -198,19 +194,14 @@ def view_pairs(
     """Features of two random views of the first rows, `(rows, hidden)` each, from the backbone as it is now."""
     device = next(objective.parameters()).device
     backbone = objective.backbone
-    was_training = backbone.training
-    backbone.eval()
     pairs: list[list[torch.Tensor]] = [[], []]
-    try:
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            for start in range(0, min(limit, len(rows)), 64):
-                chosen = [rows[index] for index in range(start, min(start + 64, limit, len(rows)))]
-                items, rngs = [item for item, _ in chosen], [rng for _, rng in chosen]
-                for side in pairs:  # the same generators go on, so the second view is another one
-                    views = objective.modality.views(objective.processor, items, rngs, rows.recipe)[0]
-                    first = {name: tensor[: len(chosen)].to(device) for name, tensor in views.items()}
-                    side.append(objective.modality.features(backbone, first, pooling).float().cpu())
-    finally:
-        backbone.train(was_training)
+    with anatomy.evaluating(backbone), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+        for start in range(0, min(limit, len(rows)), 64):
+            chosen = [rows[index] for index in range(start, min(start + 64, limit, len(rows)))]
+            items, rngs = [item for item, _ in chosen], [rng for _, rng in chosen]
+            for side in pairs:  # the same generators go on, so the second view is another one
+                views = objective.modality.views(objective.processor, items, rngs, rows.recipe)[0]
+                first = {name: tensor[: len(chosen)].to(device) for name, tensor in views.items()}
+                side.append(objective.modality.features(backbone, first, pooling).float().cpu())
     one, other = (torch.cat(side).numpy() for side in pairs)
     return one, other

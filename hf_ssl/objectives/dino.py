@@ -121,17 +121,14 @@ class DINO(Objective):
             return
         pixels = anatomy.example_inputs(self.model, batch_size=1)["pixel_values"]
         side = max(1, round(min(pixels.shape[-2:]) * groups[1][0].size / self.cell)) * self.cell
-        was_training = self.model.training
-        self.model.eval()
         try:
-            self.modality.features(self.student, {"pixel_values": pixels[..., :side, :side]}, self.pooling)
+            with anatomy.evaluating(self.model):
+                self.modality.features(self.student, {"pixel_values": pixels[..., :side, :side]}, self.pooling)
         except (AssertionError, RuntimeError, ValueError) as error:
             raise ConfigError(
                 f"This network cannot take DINO's small crops, {side} pixels wide ({error}). "
                 "Leave them out with --local_views 0, or take --objective simclr or vicreg."
             ) from error
-        finally:
-            self.model.train(was_training)
 
     @property
     def student(self) -> nn.Module:

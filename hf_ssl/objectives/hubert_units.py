@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from hf_ssl.anatomy import evaluating
 from hf_ssl.errors import ConfigError, DataError
 from hf_ssl.modalities import _encoders
 from hf_ssl.modalities._spectrogram import log_mel, standardised
@@ -162,15 +163,11 @@ class HubertUnits(Objective):
 
     def _by_batches(self, clips: UnitClips, rows: Sequence[int]) -> Any:
         """Rows with their features, batched by length, the model as it is in evaluation."""
-        was_training = self.training
-        self.eval()
-        try:
+        with evaluating(self):
             sizes = [int(clips.lengths[row]) for row in rows]
             for places in batches_by_size(sizes, 60 * self.processor.sampling_rate):
                 chosen = [rows[place] for place in places]
                 yield from zip(chosen, self._features([clips.whole(row) for row in chosen]), strict=True)
-        finally:
-            self.train(was_training)
 
     def _fit(self, clips: UnitClips, seed: int) -> None:
         from sklearn.cluster import MiniBatchKMeans

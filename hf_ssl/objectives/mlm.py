@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from hf_ssl.anatomy import evaluating
 from hf_ssl.errors import ConfigError
 from hf_ssl.modalities._last_block import LastBlock
 from hf_ssl.modalities._packing import (
@@ -154,16 +155,14 @@ class MaskedLanguageModeling(Objective):
         some = torch.from_numpy(np.resize(ordinary_ids(self.processor), 9)).unsqueeze(0)
         document, places = torch.tensor([[0] * 5 + [1] * 4]), torch.tensor([[*range(5), *range(4)]])
         self.isolates = True
-        training, device = self.model.training, next(self.model.parameters()).device
-        self.model.eval()
+        device = next(self.model.parameters()).device
         try:
-            row = self._inputs(some.to(device), document.to(device), places.to(device))
-            behind = self.backbone(**row).last_hidden_state[:, 5:].float()
-            alone = self.backbone(some[:, 5:].to(device)).last_hidden_state.float()
+            with evaluating(self.model):
+                row = self._inputs(some.to(device), document.to(device), places.to(device))
+                behind = self.backbone(**row).last_hidden_state[:, 5:].float()
+                alone = self.backbone(some[:, 5:].to(device)).last_hidden_state.float()
         except (RuntimeError, TypeError, ValueError):
             return False
-        finally:
-            self.model.train(training)
         tolerance = 1e-3 if self.backbone.dtype == torch.float32 else 0.05
         return bool((behind - alone).abs().max() <= tolerance * alone.abs().max())
 
