@@ -1,7 +1,7 @@
 """Training convolutions inside a bfloat16 autocast on a CPU, where torch's own kernels are slow: the same, sooner.
 
-Everything here is the same computation within rounding. What it saves, with AMX and one thread: a SimCLR step of a timm
-resnet18 (64 pairs, 96 pixels) a quarter, one of EfficientNet-Lite0 (128 pictures, 64 pixels) 40 %.
+Everything here is the same computation within rounding. With AMX and two threads a step of a timm resnet18 (128 pictures,
+96 pixels) is 1.5 times as fast, one of EfficientNet-Lite0 (64 pixels) 2.2 times: tests/benchmarks/bench_convolutions.py.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-SMALL_MAP = 49
+SMALL_MAP = 16
 """Most places of a map on which a convolution is computed as one matrix product."""
 
 
@@ -89,7 +89,8 @@ def _places(shape: Any, kernel: Any, stride: Any) -> list[tuple[slice, slice, sl
 class _Product(torch.autograd.Function):
     """A convolution as one matrix product, its gradients as two more.
 
-    On maps of 3 x 3 oneDNN's bfloat16 kernels (torch 2.14) take 2 to 8 times as long; on larger ones they are the better.
+    On maps of up to 4 x 4 oneDNN's bfloat16 kernels (torch 2.14) take 2 to 4 times as long; from 6 x 6 on they are the
+    better: tests/benchmarks/bench_convolutions.py.
     """
 
     @staticmethod

@@ -139,6 +139,22 @@ def test_blur_is_a_gaussian():
     torch.testing.assert_close(made[inner], wanted[inner], atol=2e-3, rtol=0)
 
 
+@pytest.mark.parametrize("side", [5, 64])
+def test_blur_is_the_normalised_gaussian_inside_the_picture(side):
+    batch = torch.rand(4, 3, side, side, generator=torch.Generator().manual_seed(0))
+    draws = np.zeros((4, 16))
+    draws[:, 15] = [0.1, 0.3, 0.49, 0.9]
+    view = views.View(blur=0.5, sigma=(0.1, 2.0 * 224 / side))
+    made = views._blurred(batch.clone(), draws, view, side)
+    place = np.arange(side)
+    for row, draw in enumerate(draws[:3, 15]):
+        sigma = 0.1 * side / 224 + (2.0 - 0.1 * side / 224) * draw / 0.5
+        band = np.exp(-0.5 * ((place[:, None] - place) / sigma) ** 2)
+        band /= band.sum(axis=1, keepdims=True)
+        np.testing.assert_allclose(made[row], band @ batch[row].numpy() @ band.T, atol=1e-3)
+    assert torch.equal(made[3], batch[3]), "the draw chose three of four"
+
+
 def test_crops_stay_inside_and_cover_the_asked_share():
     rng = np.random.default_rng(0)
     shares = []
