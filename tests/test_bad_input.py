@@ -172,7 +172,7 @@ MISTAKES: dict[Callable[[Path, Path], list[str]], list[str]] = {
     no_such_folder: ["nowhere"],
     wrong_encoding: ["not utf-8", "encoding", "latin-1"],
     column_missing: ["rating", "body", "stars"],
-    one_class: ["same class (c0)", "two are needed"],
+    one_class: ["same class (c0)", "two are needed", "unlabeled"],
     label_unseen_in_train: ["c7", "Move some to train"],
     more_classes_than_examples: ["too few", "label more"],
     more_labels_wanted_than_there_are: ["fewer than 500", "Ask for fewer"],

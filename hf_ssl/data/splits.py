@@ -91,7 +91,8 @@ def check_labels(kind: str, labels: dict[str, Sequence[Any]], ledger: Ledger) ->
     known = names["train"]
     if kind in ("class", "identity") and len(known) < 2:
         raise DataError(
-            f"All {len(labels['train']):,} labelled rows have the same class ({', '.join(known)}); two are needed."
+            f"All {len(labels['train']):,} labelled rows have the same class ({', '.join(known)}); two are needed. "
+            "To pre-train on them, put them in a folder named unlabeled."
         )
     for split in ("validation", "test"):
         unseen = sorted(names.get(split, set()) - known)
