@@ -14,7 +14,7 @@ from hf_ssl.models import LoadReport
 from hf_ssl.run import say
 from hf_ssl.self_training import POOL_WEIGHT, Pool, soft_labels
 from hf_ssl.tasks.base import Task, TaskModule, TaskRows
-from hf_ssl.training import TrainResult, arguments, bf16_is_fast, train
+from hf_ssl.training import TrainResult, arguments, bf16_is_fast, predict, train
 
 if TYPE_CHECKING:
     import datasets
@@ -83,6 +83,9 @@ def fit_task(
         module, rows, args, folder, eval_rows=eval_rows, patience=patience if eval_rows is not None else 0, resume=resume,
         compute_metrics=lambda output: task.metrics(output.predictions, output.label_ids),
     )  # fmt: skip
+    note = task.settle(module, lambda: predict(module, eval_rows, args)) if eval_rows is not None else None
+    if note:
+        say(f"  {note}")
     return Fit(module, processor, report, result, args)
 
 

@@ -20,7 +20,9 @@ from hf_ssl.modalities._timesfm import timesfm_forecast
 from hf_ssl.modalities.timeseries import TimeSeries
 from hf_ssl.models import load_model
 from hf_ssl.objectives.forecast import Forecast
+from hf_ssl.tasks.base import TaskRows
 from hf_ssl.tasks.forecasting import Forecasting
+from hf_ssl.training import predict
 
 
 def fit(data, folder: str, tmp_path, method: str = "full", **task_options: object):
@@ -90,6 +92,29 @@ def test_a_residual_head_that_gives_nothing_forecasts_the_last_season(tmp_path):
     with torch.inference_mode():
         answer = done.module.eval()(**batch).logits
     torch.testing.assert_close(answer[:, :12], answer[:, 12:24], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["patchtst", "patchtsmixer"])
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_the_difference_is_shrunk_to_what_helps_on_validation(tmp_path, family, method):
+    data = quiet_load(table())
+    task, done = fit(data, checkpoint(tmp_path, family, data), tmp_path, method, residual=True)
+    rows = TaskRows(task.encode(done.processor, data["validation"]))
+    answer, labels = predict(done.module, rows, done.args)
+    steps, last = task.horizon, slice(task.horizon, 2 * task.horizon)
+    labels = answer[:, last, :, 0] + 0.4 * (answer[:, :steps, :, 0] - answer[:, last, :, 0])
+    note = task.settle(done.module, lambda: (answer, labels))
+    assert "shrunk to 40%" in note
+    shrunk, _ = predict(done.module, rows, done.args)
+    np.testing.assert_allclose(shrunk[:, :steps, :, 0], labels, rtol=1e-4, atol=1e-5)
+    assert np.abs(shrunk - answer).max() > 1e-3 and np.array_equal(shrunk[:, steps:], answer[:, steps:])
+    assert task.settle(done.module, lambda: (shrunk, labels)) is None, "all of it is best now"
+
+
+def test_a_forecast_that_is_no_difference_is_left_alone(tmp_path):
+    data = quiet_load(table())
+    task, done = fit(data, checkpoint(tmp_path, "patchtst", data), tmp_path)
+    assert task.settle(done.module, lambda: pytest.fail("validation rows were looked at")) is None
 
 
 @pytest.mark.parametrize("output", ["point", "normal"])
@@ -251,7 +276,9 @@ def test_forecasts_learned_as_differences_carry_over(tmp_path):
         transformers.PatchTSTForPrediction.from_pretrained(tmp_path / "run" / stage / "model").head.projection.weight
         for stage in ("pretrain", "finetune")
     ]
-    torch.testing.assert_close(heads[0], heads[1], rtol=0, atol=0)  # neither new nor fitted anew
+    share = float((heads[1] / heads[0]).mean())
+    assert round(share, 4) in [tenth / 10 for tenth in range(1, 11)]
+    torch.testing.assert_close(share * heads[0], heads[1])  # neither new nor fitted anew, only shrunk
     assert tuned.metrics["validation"]["mase_ratio"] == pytest.approx(1, abs=0.1)
     with pytest.raises(DataError, match="horizon="):
         objective(Forecast, checkpoint(tmp_path, "patchtst", shared["data"]), TimeSeries(), residual=True).rows(

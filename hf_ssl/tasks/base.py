@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -219,6 +219,18 @@ class Task(ABC):
 
     def warm_start(self, module: TaskModule, rows: TaskRows) -> str | None:
         """Set the new head from a closed-form fit on frozen features; returns what was done, for the log."""
+        return None
+
+    def settle(self, module: TaskModule, answers: Callable[[], tuple[np.ndarray, np.ndarray]]) -> str | None:
+        """After training: put into the model what its answers on validation data settle.
+
+        Args:
+            module: trained.
+            answers: computes logits and labels of the validation rows.
+
+        Returns:
+            what was done, for the log; None where there was nothing to do.
+        """
         return None
 
 

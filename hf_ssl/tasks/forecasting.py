@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -48,6 +48,8 @@ class Forecasting(Task):
     last season, not a constant. What was the same in every season of the history (`hf_ssl.evaluation.forecasts.steady`) is
     forecast as it was. The saved model is as plain as ever, but its answer minus its `loc` is that difference;
     `seasonal_residual` in its configuration says so. The untrained start is measured too, and kept if nothing is better.
+    After training the difference is shrunk to the share of it that has the least error on the validation span (as
+    forecasts averaged with a naive one are: Clemen 1989); the share is multiplied into the head.
 
     The answer of a window is `(2 x horizon + 1, channels, 1 + quantiles)`: the forecast, the seasonal-naive forecast, and
     the number of the series. The Trainer hands nothing else through from a batch to the metrics.
@@ -307,6 +309,29 @@ class Forecasting(Task):
         if np.isinf(penalty):
             return "head starts from 0, the seasonal-naive forecast: no ridge regression on frozen windows was better"
         return f"head starts from ridge regression (penalty {penalty:g}) on {len(inputs):,} frozen windows"
+
+    def settle(self, module: TaskModule, answers: Callable[[], tuple[np.ndarray, np.ndarray]]) -> str | None:
+        """Shrink the difference from the last season to the share that errs least on the validation span."""
+        config: Any = anatomy.unwrapped(module.model).config
+        shrinkable = config.model_type in ("patchtst", "patchtsmixer") and self.config.output == "point"
+        if not self.config.residual or not shrinkable:
+            return None
+        logits, labels = answers()
+        answer, naive, _ = self._parts(logits)
+        truth = np.where(labels == MISSING, np.nan, labels)[:, :, : self.targets]
+        apart, change = truth - naive, answer[..., 0] - naive
+        shares = np.linspace(1, 0, 11)  # of equal ones the first is taken: a head that gives 0 stays as it is
+        share = float(shares[np.argmin([np.nanmean(np.abs(apart - share * change)) for share in shares])])
+        if share == 1:
+            return None
+        inner: Any = anatomy.unwrapped(module.model)
+        inside = anatomy.in_backbone(inner)
+        with torch.no_grad():
+            for name, layer in inner.named_modules():
+                if isinstance(layer, nn.Linear) and not inside(name):  # these heads are one layer deep
+                    layer.weight.mul_(share)
+                    layer.bias.mul_(share)
+        return f"the difference from the last season is shrunk to {share:.0%}: that errs least on the validation span"
 
     def _new_head(self, module: TaskModule) -> bool:
         """A head that forecasts already is not fitted anew."""
