@@ -137,6 +137,7 @@ class FinetuneConfig(RunOptions, AdapterOptions, ModelOptions, DataOptions):
 class EvaluateConfig(RunOptions, ModelOptions, DataOptions):
     """Open the test split once and measure the fine-tuned model."""
 
+    model: str | None = option(None, "Another fine-tuned model to measure (default: the one of this run).")
     split: Literal["test", "validation"] = option("test", "Split to measure.")
     task: str | None = option(None, "Downstream task (default: the one of the fine-tuned model).")
 

@@ -15,6 +15,7 @@ from hf_ssl.assembly import (
     build_objective,
     build_task,
     continuation,
+    finished_model,
     fresh_start,
     note_lineage,
     open_stage,
@@ -172,9 +173,8 @@ def evaluate(**options: Any) -> StageResult:
         return opening.done
     with opening.running() as (entry, folder):
         task = build_task(config.task or tuned["task"], tuned["task_options"], modality, data)
-        model_id = str(config.model or tuned["model"])
-        model, _ = modality.load_model(model_id, task.auto_class, **task.model_options())
-        processor = modality.load_processor(model_id)
+        model_id, revision = (config.model, config.revision) if config.model else (tuned["model"], None)
+        model, processor = finished_model(task, model_id, revision), modality.load_processor(model_id, revision)
         model = modality.prepare_model(model, processor)
         split = open_test(data, f"evaluate {config.output}") if config.split == "test" else data[config.split]
         from hf_ssl.tasks.base import TaskModule

@@ -47,6 +47,23 @@ def test_every_stage_is_in_the_ledger(run):
     assert ledger["base"]["weights_sha"] and ledger["data"]["fingerprint"] and ledger["versions"]["torch"]
 
 
+def test_another_fine_tuned_model_is_measured_but_no_start_and_none_with_other_labels(run, minilm, tmp_path):
+    output, recipe, results = run
+    copied = shutil.copytree(output, tmp_path / "run")
+    tuned = shutil.copytree(output / "finetune" / "model", tmp_path / "tuned")
+    options = {"data": recipe["data"], "output": str(copied), "overwrite": True}
+    assert stages.evaluate(**options, model=str(tuned)).metrics == results["evaluate"].metrics
+    with pytest.raises(CheckpointError, match=r"no fine-tuned model: classifier\.bias.*Leave --model away"):
+        stages.evaluate(**options, model=str(minilm))
+    config = json.loads((tuned / "config.json").read_text())
+    names = [*config["id2label"].values()]
+    config["id2label"] = dict(enumerate([names[1], names[0], *names[2:]]))
+    config["label2id"] = {name: number for number, name in config["id2label"].items()}
+    (tuned / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ConfigError, match="in the same order"):
+        stages.evaluate(**options, model=str(tuned))
+
+
 def test_second_run_skips_everything(run):
     _, recipe, _ = run
     assert all(result.skipped for result in stages.run_recipe(recipe).values())
