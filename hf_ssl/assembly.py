@@ -79,6 +79,10 @@ def start_of(config: Any, run: RunDir, default: str | None = None) -> tuple[str,
             raise ConfigError(
                 f"{config.model} is a folder, and a folder has no revisions. Take --revision away, or give the Hub id."
             )
+        if default is not None and str(config.model) != default:
+            say(
+                f"  model: {config.model}, as asked; what this run has pre-trained is left aside. Leave --model away to use it"
+            )
         return str(config.model), config.revision
     if default is not None:
         say(f"  model: {default} (from this run)")

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -13,6 +14,7 @@ import pytest
 from transformers import AutoModel, AutoModelForSequenceClassification
 
 from hf_ssl import demo, stages
+from hf_ssl.assembly import start_of
 from hf_ssl.errors import CheckpointError, ConfigError, DataError, MissingExtraError, RunFolderError
 
 
@@ -62,6 +64,13 @@ def test_another_fine_tuned_model_is_measured_but_no_start_and_none_with_other_l
     (tuned / "config.json").write_text(json.dumps(config))
     with pytest.raises(ConfigError, match="in the same order"):
         stages.evaluate(**options, model=str(tuned))
+
+
+def test_a_named_start_beside_the_pretrained_one_is_said_aloud(capsys):
+    named = SimpleNamespace(model="some/bert", revision="abc")
+    assert start_of(named, None, "runs/mine/pretrain/model") == ("some/bert", "abc")
+    assert "left aside" in "".join(capsys.readouterr())
+    assert start_of(named, None) == ("some/bert", "abc") and not any(capsys.readouterr())
 
 
 def test_second_run_skips_everything(run):
