@@ -138,7 +138,7 @@ class RunDir:
         entry = self.stage(name)
         if entry.get("status") == "running" and entry.get("host") == platform.node() and _alive(entry.get("pid")):
             raise RunFolderError(f"{self.path}: {name} is being run by process {entry['pid']}. Use another --output.")
-        if entry and entry.get("inputs") != inputs and not overwrite:
+        if entry and entry.get("inputs") != inputs and not overwrite and not self._left_nothing(name):
             state = entry.get("status")
             raise RunFolderError(
                 f"{self.path} holds a {name} ({state}) made with other options or data. "
@@ -152,6 +152,11 @@ class RunDir:
             raise RunFolderError(
                 f"{self.path}: {name} was interrupted. Go on with --resume, or start anew with --overwrite."
             )
+
+    def _left_nothing(self, name: str) -> bool:
+        """Whether a stage failed before it wrote anything, as with a misspelt checkpoint."""
+        files = (path for path in (self.path / name).rglob("*") if path.is_file())
+        return self.stage(name).get("status") == "failed" and next(files, None) is None
 
     def _has_checkpoint(self, name: str) -> bool:
         return any((self.path / name / "checkpoints").glob("checkpoint-*"))

@@ -16,6 +16,7 @@ from transformers import AutoModel, AutoModelForSequenceClassification
 from hf_ssl import demo, stages
 from hf_ssl.assembly import start_of
 from hf_ssl.errors import CheckpointError, ConfigError, DataError, MissingExtraError, RunFolderError
+from hf_ssl.run import RunDir
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +84,18 @@ def test_changed_options_are_refused_in_the_same_folder(run):
     changed = {**recipe, "pretrain": {**recipe["pretrain"], "max_steps": 3}}
     with pytest.raises(RunFolderError, match="--overwrite"):
         stages.run_recipe(changed)
+
+
+def test_options_of_a_stage_that_failed_before_it_wrote_anything_can_be_mended(tmp_path):
+    run = RunDir(tmp_path / "run")
+    for inputs, leaves in (("misspelt", False), ("mended", True)):
+        with pytest.raises(ValueError), run.running("finetune", inputs, {}, resume=False, overwrite=False):
+            if leaves:
+                (run.folder("finetune") / "curve.jsonl").write_text("{}")
+            raise ValueError
+    with pytest.raises(RunFolderError, match="failed.*--overwrite"):  # what the second try left is of other options
+        with run.running("finetune", "mended again", {}, resume=False, overwrite=False):
+            pass
 
 
 def test_models_load_without_hf_ssl_in_a_fresh_process(run):
