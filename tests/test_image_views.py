@@ -104,25 +104,25 @@ def test_colour_matrix_is_brightness_contrast_saturation_and_hue_in_turn():
     draws[:, 8] = 0.0  # jittered
     draws[:, 14] = 0.9  # not made grey
     view = views.View(colour=(0.4, 0.4, 0.4, 0.1), grey=0.2)
-    torch.testing.assert_close(views._coloured(batch.clone(), draws, view), batch, atol=1e-5, rtol=0)
+    torch.testing.assert_close(views._coloured(batch, draws, view, torch.empty_like(batch)), batch, atol=1e-5, rtol=0)
     brighter = draws.copy()
     brighter[:, 9] = 1.0
     torch.testing.assert_close(
-        views._coloured(batch.clone(), brighter, view), (batch * 1.4).clamp(0, 1), atol=1e-5, rtol=0
+        views._coloured(batch, brighter, view, torch.empty_like(batch)), (batch * 1.4).clamp(0, 1), atol=1e-5, rtol=0
     )
     softer = draws.copy()
     softer[:, 10] = 0.0
     luma = (batch * torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(1).mean((1, 2)).view(-1, 1, 1, 1)
     torch.testing.assert_close(
-        views._coloured(batch.clone(), softer, view), luma + 0.6 * (batch - luma), atol=1e-5, rtol=0
+        views._coloured(batch, softer, view, torch.empty_like(batch)), luma + 0.6 * (batch - luma), atol=1e-5, rtol=0
     )
     grey = draws.copy()
     grey[:, 14] = 0.1
-    made = views._coloured(batch.clone(), grey, view)
+    made = views._coloured(batch, grey, view, torch.empty_like(batch))
     torch.testing.assert_close(made[:, 0], made[:, 1], atol=2e-3, rtol=0)
     hue = draws.copy()
     hue[:, 12] = 1.0
-    turned = views._coloured(batch.clone(), hue, view)
+    turned = views._coloured(batch, hue, view, torch.empty_like(batch))
     weights = torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)
     torch.testing.assert_close((turned * weights).sum(1), (batch * weights).sum(1), atol=2e-3, rtol=0)
     assert (turned - batch).abs().max() > 0.01, "hue changes, luma stays"

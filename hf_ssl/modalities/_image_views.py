@@ -52,6 +52,11 @@ class View:
     solarize: float = 0.0
     cubic: bool = False
 
+    @property
+    def mixes(self) -> bool:
+        """Whether colours change."""
+        return any(self.colour) or bool(self.grey)
+
 
 _STRONG, _MILD = (0.8, 0.8, 0.8, 0.2), (0.4, 0.4, 0.2, 0.1)
 _SIMCLR = View(colour=_STRONG, grey=0.2, blur=0.5)
@@ -161,16 +166,19 @@ def make(
 
     count = len(pictures)
     made = torch.empty((len(views) * count, pictures[0].shape[0], side, side))
+    # Fresh memory for every step would cost as much as the crops.
+    spare = torch.empty_like(made[: count if any(view.mixes for view in views) else 0])
     with torch.autocast("cpu", enabled=False):  # the views are the same whatever precision the model runs in
         for number, view in enumerate(views):
-            _one(pictures, rngs, view, shape, made[number * count : (number + 1) * count])
+            _one(pictures, rngs, view, shape, made[number * count : (number + 1) * count], spare)
     return made
 
 
 def _one(
-    pictures: Sequence[np.ndarray], rngs: Sequence[np.random.Generator], view: View, shape: Geometry, out: torch.Tensor
-) -> None:
-    """Fill `out` `(pictures, channels, side, side)`: fresh memory for every step would cost as much as the crops."""
+    pictures: Sequence[np.ndarray], rngs: Sequence[np.random.Generator], view: View, shape: Geometry, out: torch.Tensor,
+    spare: torch.Tensor,
+) -> None:  # fmt: skip
+    """Fill `out` `(pictures, channels, side, side)`; colours are mixed from `spare`, of the same shape, into it."""
     import torch
     from torch.nn import functional
 
@@ -190,15 +198,14 @@ def _one(
             )
         crops[row] = piece[0]
     crops = _turned(crops, draws, view)
-    batch = out.copy_(crops).mul_(1 / 255)
-    batch = _coloured(batch, draws, view)
-    batch = _blurred(batch, draws, view, side)
+    plain = (spare if view.mixes else out).copy_(crops).mul_(1 / 255)
+    if view.mixes:
+        _coloured(plain, draws, view, out)
+    _blurred(out, draws, view, side)
     if view.solarize:
         chosen = torch.from_numpy(draws[:, 13] < view.solarize).view(-1, 1, 1, 1)
-        batch = torch.where(chosen & (batch >= 0.5), 1 - batch, batch)
-    normalised(batch, shape)
-    if batch.data_ptr() != out.data_ptr():  # colours were mixed into a tensor of their own
-        out.copy_(batch)
+        out.copy_(torch.where(chosen & (out >= 0.5), 1 - out, out))
+    normalised(out, shape)
 
 
 def normalised(batch: torch.Tensor, shape: Geometry) -> torch.Tensor:
@@ -249,12 +256,10 @@ _TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.5
 _FROM_YIQ = np.linalg.inv(_TO_YIQ)
 
 
-def _coloured(batch: torch.Tensor, draws: np.ndarray, view: View) -> torch.Tensor:
-    """Brightness, contrast, saturation, hue and grey of every picture as one matrix and one offset."""
+def _coloured(batch: torch.Tensor, draws: np.ndarray, view: View, out: torch.Tensor) -> torch.Tensor:
+    """Brightness, contrast, saturation, hue and grey of every picture as one matrix and one offset, from `batch` to `out`."""
     import torch
 
-    if not any(view.colour) and not view.grey:
-        return batch
     brightness, contrast, saturation, hue = view.colour
     jittered = draws[:, 8] < view.colour_chance
 
@@ -273,17 +278,17 @@ def _coloured(batch: torch.Tensor, draws: np.ndarray, view: View) -> torch.Tenso
         mix = (_FROM_YIQ @ turn @ _TO_YIQ) * (gain * spread)[:, None, None]
         luma = batch.mean(dim=(2, 3)) @ torch.tensor(_TO_YIQ[0], dtype=batch.dtype)
         matrix = torch.tensor(mix, dtype=batch.dtype)
-        flat = torch.bmm(matrix, batch.flatten(2))
+        torch.bmm(matrix, batch.flatten(2), out=out.view(*out.shape[:2], -1))
     else:
         luma = batch.mean(dim=(1, 2, 3))
-        flat = batch.flatten(2) * torch.tensor(gain * spread, dtype=batch.dtype).view(-1, 1, 1)
+        torch.mul(batch, torch.tensor(gain * spread, dtype=batch.dtype).view(-1, 1, 1, 1), out=out)
     # Contrast moves values towards the picture's mean luma (after the brightness change).
     offset = torch.tensor((1 - spread) * gain, dtype=batch.dtype) * luma
-    return (flat + offset.view(-1, 1, 1)).clamp_(0, 1).view_as(batch)
+    return out.add_(offset.view(-1, 1, 1, 1)).clamp_(0, 1)
 
 
 def _blurred(batch: torch.Tensor, draws: np.ndarray, view: View, side: int) -> torch.Tensor:
-    """Gaussian blur of the chosen pictures, each with its own width; beyond four widths the weights are left out."""
+    """In place: Gaussian blur of the chosen pictures, each with its own width; beyond four widths the weights are left out."""
     import torch
 
     chosen = np.flatnonzero(draws[:, 15] < view.blur)
