@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hf_ssl import peft, plugins, processes
-from hf_ssl.anatomy import in_backbone, layer_index, num_layers
+from hf_ssl.anatomy import layer_index, num_layers
 from hf_ssl.checkpoint import Tensors, find_weights
 from hf_ssl.config import DataOptions, Resolved
 from hf_ssl.data import DomainData, load_data
 from hf_ssl.errors import CheckpointError, ConfigError, DataError
 from hf_ssl.load_report import shortened
-from hf_ssl.models import LoadReport, check_vocabulary, load_config, quiet
+from hf_ssl.models import LoadReport, check_vocabulary, quiet
 from hf_ssl.recipe import resolve_stage
 from hf_ssl.run import RunDir, inputs_hash, say, write_json
 from hf_ssl.tasks.base import Task, TaskRows
@@ -144,37 +144,6 @@ def save_model(
     base = {key: value for key, value in run.ledger.get("base", {}).items() if key != "source"}
     write_json(folder / LINEAGE, {"base": base, **facts})
     return folder
-
-
-def finished_model(task: Task, model_id: str, revision: str | None = None) -> PreTrainedModel:
-    """Load a model whose head has been trained for the task's labels.
-
-    Raises:
-        CheckpointError: the head is not in the checkpoint, so its answers would be random.
-        ConfigError: it was trained for other labels, or for these in another order.
-    """
-    options = task.model_options()
-    model, report = task.modality.load_model(model_id, task.auto_class, revision=revision, **options)
-    inside = in_backbone(model)
-    absent = [name for name in report.missing if not inside(name)]
-    if absent:
-        raise CheckpointError(
-            f"{model_id} is no fine-tuned model: {shortened(absent)} are not in the checkpoint and would be random. Leave "
-            "--model away to measure what finetune made."
-        )
-    known = load_config(find_weights(model_id, revision)).id2label
-    theirs, ours = ([*names.values()] if names else [] for names in (known, options.get("id2label")))
-    named = not all(str(name).startswith("LABEL_") for name in theirs)
-    if ours and named and theirs != ours:
-        raise ConfigError(
-            f"{model_id} was trained for the labels {_listed(theirs)}; those of the data are {_listed(ours)}. They must be the "
-            "same, in the same order."
-        )
-    return model
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(map(str, names[:8])) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 
 def pool_of(

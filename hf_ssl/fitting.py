@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hf_ssl import anatomy, peft, processes
-from hf_ssl.models import LoadReport
+from hf_ssl.checkpoint import find_weights
+from hf_ssl.errors import CheckpointError, ConfigError
+from hf_ssl.load_report import shortened
+from hf_ssl.models import LoadReport, load_config
 from hf_ssl.run import say
 from hf_ssl.self_training import POOL_WEIGHT, Pool, soft_labels
 from hf_ssl.tasks.base import Task, TaskModule, TaskRows
@@ -18,6 +21,7 @@ from hf_ssl.training import TrainResult, arguments, bf16_is_fast, predict, train
 
 if TYPE_CHECKING:
     import datasets
+    from transformers import PreTrainedModel
 
     from hf_ssl.data import DomainData
 
@@ -87,6 +91,37 @@ def fit_task(
     if note:
         say(f"  {note}")
     return Fit(module, processor, report, result, args)
+
+
+def finished_model(task: Task, model_id: str, revision: str | None = None) -> PreTrainedModel:
+    """Load a model whose head has been trained for the task's labels.
+
+    Raises:
+        CheckpointError: the head is not in the checkpoint, so its answers would be random.
+        ConfigError: it was trained for other labels, or for these in another order.
+    """
+    options = task.model_options()
+    model, report = task.modality.load_model(model_id, task.auto_class, revision=revision, **options)
+    inside = anatomy.in_backbone(model)
+    absent = [name for name in report.missing if not inside(name)]
+    if absent:
+        raise CheckpointError(
+            f"{model_id} is no fine-tuned model: {shortened(absent)} are not in the checkpoint and would be random. Leave "
+            "--model away to measure what finetune made."
+        )
+    known = load_config(find_weights(model_id, revision)).id2label
+    theirs, ours = ([*names.values()] if names else [] for names in (known, options.get("id2label")))
+    named = not all(str(name).startswith("LABEL_") for name in theirs)
+    if ours and named and theirs != ours:
+        raise ConfigError(
+            f"{model_id} was trained for the labels {_listed(theirs)}; those of the data are {_listed(ours)}. They must be the "
+            "same, in the same order."
+        )
+    return model
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(map(str, names[:8])) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 
 def open_pool(task: Task, model_id: str, revision: str | None, data: DomainData, config: Any) -> Pool | None:

@@ -15,7 +15,6 @@ from hf_ssl.assembly import (
     build_objective,
     build_task,
     continuation,
-    finished_model,
     fresh_start,
     note_lineage,
     open_stage,
@@ -33,7 +32,7 @@ from hf_ssl.config import split_sections
 from hf_ssl.data import labelled_subset, open_test
 from hf_ssl.embedding import embed, search
 from hf_ssl.evaluation.monitor import Monitor, mean_loss
-from hf_ssl.fitting import fit_task, open_pool
+from hf_ssl.fitting import finished_model, fit_task, open_pool
 from hf_ssl.objectives.base import ViewRows, view_pairs
 from hf_ssl.pushing import push
 from hf_ssl.recipe import plan, resolve_stage
