@@ -42,6 +42,8 @@ class Trainable(nn.Module, ABC):
 
     unit: ClassVar[str] = "tokens"
     accepts_loss_kwargs = True
+    frees_at_once: ClassVar[bool] = False
+    """Whether it trains with `training.freed_at_once`: less memory, where that costs no time."""
     model: Any
     """The wrapped transformers model, perhaps within PEFT."""
 

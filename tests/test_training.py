@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -21,10 +23,11 @@ from hf_ssl.evaluation.monitor import Monitor
 from hf_ssl.modalities.text import Text
 from hf_ssl.models import load_model, load_processor
 from hf_ssl.objectives.mlm import MaskedLanguageModeling
+from hf_ssl.objectives.simclr import SimCLR
 from hf_ssl.tasks.base import TaskModule, TaskRows
 from hf_ssl.tasks.classification import Classification
 from hf_ssl.tasks.regression import Regression
-from hf_ssl.training import Schedule, arguments, parameter_groups, predict, train
+from hf_ssl.training import Schedule, arguments, freed_at_once, parameter_groups, predict, train
 
 TEXTS = tiny.corpus(60)
 
@@ -499,3 +502,17 @@ def test_trackers_are_opt_in_and_a_missing_one_has_a_pip_line(mlm, tmp_path, mon
         arguments(tmp_path, seed=0, defaults={}, overrides={"report_to": "trackio"})
     with pytest.raises(ConfigError, match="wandbb is not supported"):
         arguments(tmp_path, seed=0, defaults={}, overrides={"report_to": ["wandbb"]})
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="an option of glibc")
+def test_freed_tensors_go_back_to_the_system_where_it_is_asked_for():
+    def held() -> float:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+    with freed_at_once(True):
+        before = held()
+        tensors = [torch.ones(800_000 + 1_000 * number) for number in range(60)]  # 3 MB each
+        assert held() - before > 150
+        del tensors[:-1]  # what is below the last one could not be trimmed away
+        assert held() - before < 50
+    assert MaskedLanguageModeling.frees_at_once and not SimCLR.frees_at_once

@@ -63,6 +63,7 @@ class MaskedLanguageModeling(Objective):
     modalities: ClassVar = frozenset({"text"})
     paper: ClassVar = "Devlin et al. 2019, BERT (arXiv:1810.04805)"
     auto_class: ClassVar = "AutoModelForMaskedLM"
+    frees_at_once: ClassVar = True
     training_defaults: ClassVar = {
         "learning_rate": 5e-5, "num_train_epochs": 1, "per_device_train_batch_size": 8, "weight_decay": 0.01,
         "max_grad_norm": 1.0,
