@@ -312,8 +312,8 @@ class Forecasting(Task):
 
     def settle(self, module: TaskModule, answers: Callable[[], tuple[np.ndarray, np.ndarray]]) -> str | None:
         """Shrink the difference from the last season to the share that errs least on the validation span."""
-        config: Any = anatomy.unwrapped(module.model).config
-        shrinkable = config.model_type in ("patchtst", "patchtsmixer") and self.config.output == "point"
+        inner: Any = anatomy.unwrapped(module.model)
+        shrinkable = inner.config.model_type in ("patchtst", "patchtsmixer") and self.config.output == "point"
         if not self.config.residual or not shrinkable:
             return None
         logits, labels = answers()
@@ -324,7 +324,6 @@ class Forecasting(Task):
         share = float(shares[np.argmin([np.nanmean(np.abs(apart - share * change)) for share in shares])])
         if share == 1:
             return None
-        inner: Any = anatomy.unwrapped(module.model)
         inside = anatomy.in_backbone(inner)
         with torch.no_grad():
             for name, layer in inner.named_modules():
