@@ -332,6 +332,16 @@ def test_what_cannot_be_merged_is_refused():
         peft.merge(model)
 
 
+def test_an_adapter_folder_holds_no_form_to_fill_in_and_keeps_the_users_card(tmp_path):
+    model = peft.apply(headed("bert"), "lora", missing=["classifier.weight", "classifier.bias"])
+    new = peft.save_adapter(model, tmp_path / "new", "someone/base")
+    assert sorted(path.name for path in new.iterdir()) == ["adapter_config.json", "adapter_model.safetensors"]
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "README.md").write_text("My card.\n", encoding="utf-8")
+    own = peft.save_adapter(model, tmp_path / "own", "someone/base")
+    assert "My card." in (own / "README.md").read_text(encoding="utf-8")
+
+
 def test_a_damaged_adapter_is_refused(tmp_path):
     from safetensors.torch import save_file
 

@@ -92,6 +92,8 @@ def main() -> None:
         order = np.random.default_rng(1).permutation(len(data["train"]))
         test = data["train"].select(np.sort(order[:1000]))
         data["train"] = data["train"].select(np.sort(order[1000:]))
+        held = set(test["text"])  # the pool holds all training posts
+        data["unlabeled"] = data["unlabeled"].filter(lambda row: row["text"] not in held)
     else:
         test = open_test(data, "few-label benchmark")
         test = test.select(np.sort(np.random.default_rng(0).permutation(len(test))[: asked.test_limit]))
