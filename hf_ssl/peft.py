@@ -338,8 +338,8 @@ def save_adapter(
     """Write the adapter with the identity of its original base model.
 
     Args:
-        folder: gets adapter_config.json and adapter_model.safetensors. The card that PEFT writes, a form to fill in, is
-            left out: `hf_ssl.push` writes a true one.
+        folder: gets adapter_config.json and adapter_model.safetensors. PEFT's model card, a template to fill in, is left
+            out: `hf_ssl.push` writes a true one.
         base_id: Hub id (or folder) of the base checkpoint; PEFT alone would write whatever path was loaded from.
         revision: its commit.
         vocabulary_extended: the embeddings were resized. They are then saved too; PEFT's own "auto" would look the
@@ -354,11 +354,11 @@ def save_adapter(
     in_adapter = (
         any(id(p) in whole for p in base.get_input_embeddings().parameters()) if vocabulary_extended else False
     )
-    form = Path(folder) / "README.md"
-    own = form.exists()
+    card = Path(folder) / "README.md"
+    has_card = card.exists()
     model.save_pretrained(str(folder), save_embedding_layers=vocabulary_extended and not in_adapter)
-    if not own:
-        form.unlink(missing_ok=True)
+    if not has_card:
+        card.unlink(missing_ok=True)
     _add_bare(model, Path(folder) / "adapter_model.safetensors")
     return Path(folder)
 

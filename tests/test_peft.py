@@ -332,7 +332,7 @@ def test_what_cannot_be_merged_is_refused():
         peft.merge(model)
 
 
-def test_an_adapter_folder_holds_no_form_to_fill_in_and_keeps_the_users_card(tmp_path):
+def test_an_adapter_folder_holds_no_card_template_and_keeps_the_users_card(tmp_path):
     model = peft.apply(headed("bert"), "lora", missing=["classifier.weight", "classifier.bias"])
     new = peft.save_adapter(model, tmp_path / "new", "someone/base")
     assert sorted(path.name for path in new.iterdir()) == ["adapter_config.json", "adapter_model.safetensors"]
