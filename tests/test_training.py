@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -27,7 +27,7 @@ from hf_ssl.objectives.simclr import SimCLR
 from hf_ssl.tasks.base import TaskModule, TaskRows
 from hf_ssl.tasks.classification import Classification
 from hf_ssl.tasks.regression import Regression
-from hf_ssl.training import Schedule, arguments, freed_at_once, parameter_groups, predict, train
+from hf_ssl.training import Schedule, arguments, parameter_groups, predict, train
 
 TEXTS = tiny.corpus(60)
 
@@ -504,15 +504,30 @@ def test_trackers_are_opt_in_and_a_missing_one_has_a_pip_line(mlm, tmp_path, mon
         arguments(tmp_path, seed=0, defaults={}, overrides={"report_to": ["wandbb"]})
 
 
+HELD = """
+import os, sys, torch
+from hf_ssl.training import freed_at_once
+
+def held():
+    return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+torch.ones(5_000_000)  # 20 MB, freed: from now on glibc keeps blocks up to this size
+with freed_at_once(sys.argv[1] == "wanted"):
+    before = held()
+    tensors = [torch.ones(800_000 + 1_000 * number) for number in range(60)]  # 3 MB each
+    full = held() - before
+    del tensors[:-1]  # what is below the last one could not be trimmed away
+    print(full, held() - before)
+"""
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="an option of glibc")
 def test_freed_tensors_go_back_to_the_system_where_it_is_asked_for():
-    def held() -> float:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+    def measured(asked: str) -> list[float]:  # in a process of its own: another one's free blocks would be used first
+        done = subprocess.run([sys.executable, "-c", HELD, asked], capture_output=True, text=True, check=True)
+        return [float(part) for part in done.stdout.split()]
 
-    with freed_at_once(True):
-        before = held()
-        tensors = [torch.ones(800_000 + 1_000 * number) for number in range(60)]  # 3 MB each
-        assert held() - before > 150
-        del tensors[:-1]  # what is below the last one could not be trimmed away
-        assert held() - before < 50
+    (full, left), (full_as_ever, left_as_ever) = measured("wanted"), measured("not wanted")
+    assert full > 150 and left < 50
+    assert full_as_ever > 150 and left_as_ever > 150
     assert MaskedLanguageModeling.frees_at_once and not SimCLR.frees_at_once
