@@ -84,6 +84,29 @@ def test_a_model_that_really_collapses_is_caught(simcse, tmp_path):
         _run(module, rows, tmp_path, monitor)
 
 
+def test_a_model_that_became_nan_is_named_also_where_a_probe_would_fail_on_it(simcse, tmp_path):
+    module, rows = simcse()
+    texts = tiny.corpus(100)[: len(TARGETS)]
+
+    def features() -> np.ndarray:
+        return Text().embed(module.backbone, module.processor, texts)
+
+    class Planted(Monitor):
+        def at(self, step: int, total: int) -> bool:
+            if step:
+                with torch.no_grad():
+                    module.backbone.encoder.layer[-1].output.LayerNorm.bias.fill_(float("nan"))
+            return super().at(step, total)
+
+    monitor = Planted(
+        module, tmp_path, embed=features, evaluate=lambda: {"eval_loss": 1.0}, embed_labelled=features, targets=TARGETS,
+        points=2,
+    )  # fmt: skip
+    with pytest.raises(TrainingError, match="Collapse at step 4: 100.0% of the feature values are NaN"):
+        _run(module, rows, tmp_path, monitor)
+    assert monitor.best_step == 0
+
+
 @pytest.mark.parametrize("patience", [2, 0])
 def test_harm_stops_the_run_and_the_start_is_put_back(patience, simcse, tmp_path, capsys):
     module, rows = simcse()

@@ -112,7 +112,8 @@ class Monitor:
         record: dict[str, Any] = {"step": step, "of": total, **self.evaluate(), **numbers}
         if self.embed_views is not None:
             record["alignment"] = alignment(*self.embed_views())
-        probe = self._probe(record, first=step == 0)
+        broken = step > 0 and numbers["nonfinite"] > 0  # said below; a probe of such features could only fail
+        probe = None if broken else self._probe(record, first=step == 0)
         if step == 0:
             self._start_features, self._start_probe = features, probe
             self._best_file.parent.mkdir(parents=True, exist_ok=True)
