@@ -2,7 +2,7 @@
 
 Everything here is the same computation within rounding. With AMX and two threads a step of a timm resnet18 (128 pictures,
 96 pixels) is 1.5 times as fast, one of EfficientNet-Lite0 (64 pixels) 2.2 times: tests/benchmarks/bench_convolutions.py.
-One kind of layer is not computed sooner, but rightly: see `_misread`.
+One kind of layer is not computed sooner, but rightly: see `_reads_unwritten_memory`.
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ SMALL_MAP = 16
 def quicken(model: nn.Module) -> None:
     """Let a model's convolutions choose how they are computed; weights, names and results stay.
 
-    Depthwise ones, and those that torch computes wrongly (`_misread`): in float32. Those that give small maps (the last
-    stages): see `_Product`. Without gradient, on other devices and outside an autocast all run as they always do.
+    Depthwise ones, and those whose gradient may be wrong (`_reads_unwritten_memory`): in float32. Those that give small
+    maps (the last stages): see `_Product`. Without gradient, on other devices and outside an autocast all run as they
+    always do.
     """
     for module in model.modules():
         if not isinstance(module, (nn.Conv1d, nn.Conv2d)):
             continue
         depthwise = isinstance(module, nn.Conv2d) and 1 < module.groups == module.in_channels
-        if depthwise or _misread(module):
+        if depthwise or _reads_unwritten_memory(module):
             module.forward = partial(_in_float32, module)  # type: ignore[method-assign]
         elif type(module) is nn.Conv2d and _plain(module):
             module.forward = partial(_dense, module)  # type: ignore[method-assign]
@@ -40,14 +41,14 @@ def _plain(module: nn.Conv2d) -> bool:
     return zeros and module.groups == 1 and module.dilation == (1, 1) and module.in_channels >= 64
 
 
-def _misread(module: nn.Conv1d | nn.Conv2d) -> bool:
+def _reads_unwritten_memory(module: nn.Conv1d | nn.Conv2d) -> bool:
     """Whether oneDNN's bfloat16 gradient of the weight may read memory that nothing was written to.
 
-    On CPUs with AMX (torch 2.14), where a kernel is at least twice as long as its step and the input ends `step - 1` places
-    after the last one that is used: NaN in that memory, times zero, is NaN in the gradient. First layers, of up to four
-    channels, have a kernel of their own without this.
+    On CPUs with AMX (torch 2.14), where a kernel is at least twice its stride and the last `stride - 1` places of the input
+    are used by no output: NaN in that memory, times zero, is NaN in the gradient. Up to four input channels are computed
+    by other code, without this.
     """
-    long = any(1 < step <= reach // 2 for reach, step in zip(module.kernel_size, module.stride, strict=True))
+    long = any(1 < stride <= size // 2 for size, stride in zip(module.kernel_size, module.stride, strict=True))
     return long and module.in_channels // module.groups > 4
 
 

@@ -42,6 +42,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--test_limit", type=int, default=1500)
     parser.add_argument("--max_length", type=int, default=256)
     parser.add_argument("--epochs", type=float, default=None)
+    parser.add_argument("--max_steps", type=int, default=None)
     parser.add_argument("--peft", default="lora")
     parser.add_argument("--learning_rate", type=float, default=None)
     parser.add_argument("--choose", action="store_true", help="measure on held-out training posts, for choices")
@@ -166,6 +167,7 @@ def tuned(
     )
     training = {
         **({"num_train_epochs": asked.epochs} if asked.epochs else {}),
+        **({"max_steps": asked.max_steps} if asked.max_steps else {}),
         **({"learning_rate": asked.learning_rate} if asked.learning_rate else {}),
     }
     task = kind(kind.Config(max_length=asked.max_length), modality)
