@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from hf_ssl.config import STAGES, from_tokens, from_yaml
-from hf_ssl.errors import ConfigError, HfSslError, nearest
-from hf_ssl.run import say
+from hf_ssl.core.errors import ConfigError, HfSslError, nearest
+from hf_ssl.core.log import say
+from hf_ssl.core.options import STAGES
+from hf_ssl.core.parsing import from_tokens, from_yaml
 
 VERBS = {
     "pretrain": "continue self-supervised pre-training in your domain",
@@ -76,14 +77,14 @@ def help_of(verb: str, rest: list[str] | None = None) -> str:
         given = from_tokens([token for token in rest or [] if token not in ("-h", "--help")])
         for kind, chosen in (("modalities", "modality"), ("objectives", "objective"), ("tasks", "task")):
             if chosen in given:
-                from hf_ssl.plugins import find
+                from hf_ssl.core.plugins import find
 
                 shared = {item.name for item in dataclasses.fields(STAGES[verb])}
                 own = _options(find(kind, given[chosen]).Config, without=shared)
                 lines += ["", f"Options of {given[chosen]}:", *(own or ["  (none)"])]
         plugin = {"pretrain": "objective", "finetune": "task", "compare": "task"}.get(verb)
         if plugin:
-            from hf_ssl.plugins import names
+            from hf_ssl.core.plugins import names
 
             lines.append(
                 f"\n--{plugin}: {', '.join(names(plugin + 's'))}. Its own options, and every transformers.TrainingArguments field, are options too."
@@ -113,9 +114,9 @@ def _call(verb: str, rest: list[str]) -> None:
                 f"Name a recipe: hf-ssl {verb} RECIPE.yaml. `hf-ssl recipes ls` lists the ones that come along."
             )
         recipe = merge(from_yaml(_find_recipe(rest[0])), from_tokens(rest[1:]))
-        from hf_ssl import stages
+        import hf_ssl
 
-        result = stages.run_recipe(recipe) if verb == "run" else stages.check(recipe)
+        result = hf_ssl.run_recipe(recipe) if verb == "run" else hf_ssl.check(recipe)
         if verb == "check":
             print(json.dumps(result, indent=2))
         return
@@ -123,9 +124,9 @@ def _call(verb: str, rest: list[str]) -> None:
         rest = ["--query", *rest]
     given = from_tokens(rest)
     options = {**(from_yaml(given.pop("config")) if "config" in given else {}), **given}
-    from hf_ssl import stages
+    from hf_ssl.stages.recipe import VERBS as CALLED
 
-    answer = stages.VERBS[verb](**options)
+    answer = CALLED[verb](**options)
     if verb == "search":
         for hit in answer.metrics["hits"]:
             print(json.dumps(hit, ensure_ascii=False))

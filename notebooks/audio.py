@@ -36,7 +36,8 @@ from IPython.display import SVG, Markdown, display
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # everything here is on this machine
 
-from hf_ssl import compare, demo_audio, evaluate, finetune, load_data, pretrain, push
+from hf_ssl import compare, evaluate, finetune, load_data, pretrain, push
+from hf_ssl.demo import audio as demo_audio
 
 os.chdir(tempfile.mkdtemp())
 demo_audio.write_gcin("syllables", target="tone")
@@ -55,7 +56,7 @@ options = {"data": syllables, "model": "start", "output": "run", **hear}
 {split: len(rows) for split, rows in syllables.items()}
 
 # %%
-from hf_ssl.modalities.audio import Audio
+from hf_ssl.modalities.audio.audio import Audio
 
 samples = Audio().samples  # mono, 16,000 a second
 train = syllables["train"]

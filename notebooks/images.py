@@ -35,7 +35,8 @@ from IPython.display import SVG, Markdown, display
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # everything here is on this machine
 
-from hf_ssl import compare, demo_images, evaluate, finetune, load_data, pretrain, push
+from hf_ssl import compare, evaluate, finetune, load_data, pretrain, push
+from hf_ssl.demo import images as demo_images
 
 os.chdir(tempfile.mkdtemp())
 demo_images.write_fashion_mnist("clothes", per_class=9, pool_limit=200, test_limit=250)

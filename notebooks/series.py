@@ -35,7 +35,8 @@ from IPython.display import SVG, Markdown, display
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # everything here is on this machine
 
-from hf_ssl import compare, demo_series, embed, evaluate, finetune, load_data, pretrain, push
+from hf_ssl import compare, embed, evaluate, finetune, load_data, pretrain, push
+from hf_ssl.demo import series as demo_series
 
 os.chdir(tempfile.mkdtemp())
 demo_series.write_ucr("FordA", "engines", per_class=18)

@@ -34,7 +34,8 @@ from IPython.display import SVG, Markdown, display
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # everything here is on this machine
 
-from hf_ssl import compare, demo, embed, evaluate, finetune, load_data, pretrain, push
+from hf_ssl import compare, embed, evaluate, finetune, load_data, pretrain, push
+from hf_ssl import demo
 
 work = Path(tempfile.mkdtemp())
 os.chdir(work)

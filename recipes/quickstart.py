@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from hf_ssl import demo, run_recipe
-from hf_ssl.config import from_tokens
+from hf_ssl.core.parsing import from_tokens
 
 
 def main(tokens: list[str]) -> None:

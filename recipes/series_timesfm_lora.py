@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 from hf_ssl import run_recipe
-from hf_ssl.config import from_tokens, from_yaml
+from hf_ssl.core.parsing import from_tokens, from_yaml
 
 
 def main(tokens: list[str]) -> None:

@@ -11,10 +11,10 @@ from contract_audio import Kind
 
 import sounds
 import tiny
-from hf_ssl import plugins
-from hf_ssl.modalities.audio import Audio
-from hf_ssl.models import load_model
-from hf_ssl.training import arguments, train
+from hf_ssl.core import plugins
+from hf_ssl.modalities.audio.audio import Audio
+from hf_ssl.models.loading import load_model
+from hf_ssl.training.trainer import arguments, train
 
 
 def build(name: str, folder: Path):

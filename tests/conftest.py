@@ -33,7 +33,7 @@ if "PYTEST_XDIST_WORKER" not in os.environ:  # workers inherit the settings of t
 import pytest
 
 from hf_ssl import demo
-from hf_ssl.errors import MissingExtraError
+from hf_ssl.core.errors import MissingExtraError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

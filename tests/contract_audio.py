@@ -10,8 +10,8 @@ import datasets
 import numpy as np
 
 import sounds
-from hf_ssl import plugins
-from hf_ssl.modalities.audio import Audio
+from hf_ssl.core import plugins
+from hf_ssl.modalities.audio.audio import Audio
 
 
 class Kind:

@@ -13,9 +13,9 @@ import datasets
 import numpy as np
 
 import tiny
-from hf_ssl import plugins
-from hf_ssl.modalities._image_files import as_reference
-from hf_ssl.modalities.image import Image
+from hf_ssl.core import plugins
+from hf_ssl.modalities.image.files import as_reference
+from hf_ssl.modalities.image.image import Image
 
 
 def pictures(count: int = 16, side: int = 32, channels: int = 3, seed: int = 0) -> list[np.ndarray]:

@@ -9,8 +9,8 @@ from typing import Any
 import datasets
 
 import tiny
-from hf_ssl import plugins
-from hf_ssl.modalities.text import Text
+from hf_ssl.core import plugins
+from hf_ssl.modalities.text.text import Text
 
 
 class Kind:

@@ -9,9 +9,9 @@ from typing import Any
 import datasets
 import numpy as np
 
-from hf_ssl import plugins
-from hf_ssl.data.series_split import spans, standardise
-from hf_ssl.modalities.timeseries import TimeSeries
+from hf_ssl.core import plugins
+from hf_ssl.modalities.timeseries.split import spans, standardise
+from hf_ssl.modalities.timeseries.timeseries import TimeSeries
 
 CHANNELS, LENGTH = 2, 64
 

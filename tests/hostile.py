@@ -301,21 +301,22 @@ class Driver:
         from huggingface_hub import HfApi
 
         import tiny  # noqa: F401
-        from hf_ssl import reloading
+        from hf_ssl.hub import reload_check
 
         self.root, self.server, self.api = root, SERVER, HfApi(token=WRITE)
         self.api.create_repo("alice/base")
         self.api.upload_folder(repo_id="alice/base", folder_path=run.parent / "base")
         self.run = run
-        self.reload, self.answer = reloading.check_reload, None
+        self.reload, self.answer = reload_check.check_reload, None
 
     def push(self, case: Case, run: Path, repo: str) -> tuple[str, str]:
-        from hf_ssl import push, reloading
-        from hf_ssl.errors import HfSslError
+        from hf_ssl import push
+        from hf_ssl.core.errors import HfSslError
+        from hf_ssl.hub import reload_check
 
         # What goes wrong on the wire or in the request does not change the weights: the fresh process has passed on them.
         spared = self.answer is not None and (case.faults or case.change is None)
-        reloading.check_reload = (lambda *given: self.answer) if spared else self.remembering
+        reload_check.check_reload = (lambda *given: self.answer) if spared else self.remembering
         options = {**BASE, "output": str(run), "repo": repo, **case.options}
         options = {name: value for name, value in options.items() if value is not None}
         for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from hf_ssl.trainable import Trainable
+from hf_ssl.training.module import Trainable
 
 
 def take_steps(module: Trainable, batch: dict[str, Any], count: int, rate: float = 1e-3) -> set[str]:

@@ -9,28 +9,28 @@ from families import HEADS, headed
 from torch import nn
 
 import tiny
-from hf_ssl import anatomy, peft
+from hf_ssl.models import adapters, structure
 
 
 @pytest.mark.parametrize("arch", sorted(HEADS))
 def test_depth_of_every_parameter(arch):
     model = headed(arch)
     layers = 1 if arch == "albert" else tiny.LAYERS  # ALBERT shares its one block
-    assert anatomy.num_layers(model) == layers
-    depth = anatomy.layer_index(model)
+    assert structure.num_layers(model) == layers
+    depth = structure.layer_index(model)
     assert depth.keys() == dict(model.named_parameters()).keys()
     assert set(depth.values()) == set(range(layers + 2))
-    inside = anatomy.in_backbone(model)
+    inside = structure.in_backbone(model)
     assert {depth[name] for name in depth if not inside(name)} == {layers + 1}
     assert all(index == 0 for name, index in depth.items() if inside(name) and "embeddings." in name)
-    for position, (block, _) in enumerate(anatomy.blocks(model)):
+    for position, (block, _) in enumerate(structure.blocks(model)):
         assert {index for name, index in depth.items() if name.startswith(block + ".")} == {position + 1}
 
 
 def test_the_encoder_of_whisper_is_its_backbone():
     model = headed("whisper")
-    assert anatomy.backbone(model)[0] == "encoder"  # base_model is the whole classifier here
-    assert not anatomy.in_backbone(model)("projector.weight")
+    assert structure.backbone(model)[0] == "encoder"  # base_model is the whole classifier here
+    assert not structure.in_backbone(model)("projector.weight")
 
 
 def test_depth_survives_wrapping():
@@ -40,15 +40,15 @@ def test_depth_survives_wrapping():
             self.projector = nn.Linear(tiny.HIDDEN, 4)
             self.model = model
 
-    wrapped = Objective(peft.apply(tiny.tiny_model("bert", "AutoModel"), "lora", rank=2))
-    depth = anatomy.layer_index(wrapped)
+    wrapped = Objective(adapters.apply(tiny.tiny_model("bert", "AutoModel"), "lora", rank=2))
+    depth = structure.layer_index(wrapped)
     assert depth["projector.weight"] == 3
     assert depth["model.base_model.model.encoder.layer.1.attention.self.query.lora_A.default.weight"] == 2
     assert depth["model.base_model.model.embeddings.word_embeddings.weight"] == 0
 
 
 def test_encoder_and_decoder_are_both_counted():
-    assert anatomy.num_layers(tiny.tiny_model("whisper", "AutoModel")) == 2 * tiny.LAYERS
+    assert structure.num_layers(tiny.tiny_model("whisper", "AutoModel")) == 2 * tiny.LAYERS
 
 
 def test_timm_networks():
@@ -56,19 +56,19 @@ def test_timm_networks():
     small = {"depth": 2, "embed_dim": 32, "num_heads": 4, "img_size": 32}
     config = transformers.TimmWrapperConfig(architecture="vit_tiny_patch16_224", num_labels=3, model_args=small)
     model = transformers.TimmWrapperForImageClassification(config).eval()
-    assert [name for name, _ in anatomy.blocks(model)] == ["timm_model.blocks.0", "timm_model.blocks.1"]
-    inside = anatomy.in_backbone(model)
+    assert [name for name, _ in structure.blocks(model)] == ["timm_model.blocks.0", "timm_model.blocks.1"]
+    inside = structure.in_backbone(model)
     assert not inside("timm_model.head.weight") and inside("timm_model.norm.weight")
-    depth = anatomy.layer_index(model)
+    depth = structure.layer_index(model)
     assert depth["timm_model.patch_embed.proj.weight"] == 0 and depth["timm_model.norm.weight"] == 3
-    assert peft.target_modules(model) == ["attn.proj", "fc1", "fc2", "qkv"]
-    assert model(**anatomy.example_inputs(model)).logits.shape == (2, 3)
+    assert adapters.target_modules(model) == ["attn.proj", "fc1", "fc2", "qkv"]
+    assert model(**structure.example_inputs(model)).logits.shape == (2, 3)
 
 
 @pytest.mark.parametrize("arch", sorted(HEADS))
 def test_example_inputs_are_accepted_and_repeat(arch):
     model = headed(arch).eval()
-    first, second = anatomy.example_inputs(model), anatomy.example_inputs(model)
+    first, second = structure.example_inputs(model), structure.example_inputs(model)
     assert all(torch.equal(first[name], second[name]) for name in first)
     with torch.no_grad():
         model(**first)
@@ -84,5 +84,5 @@ def test_weights_read_without_a_call_are_found():
             x = x.to(self.called.weight.dtype)  # looking at the dtype is not computing
             return self.called(x) + nn.functional.linear(x, self.read.weight)
 
-    assert anatomy.read_functionally(nn.Sequential(Layer())) == {"0.read"}
-    assert anatomy.read_functionally(nn.MultiheadAttention(4, 2)) == {"out_proj"}
+    assert structure.read_functionally(nn.Sequential(Layer())) == {"0.read"}
+    assert structure.read_functionally(nn.MultiheadAttention(4, 2)) == {"out_proj"}

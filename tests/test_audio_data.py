@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import sounds
+from hf_ssl.core.errors import ConfigError, DataError
 from hf_ssl.data import load_data
-from hf_ssl.errors import ConfigError, DataError
-from hf_ssl.modalities import _recordings, _store
-from hf_ssl.modalities.audio import Audio
+from hf_ssl.modalities.audio import recordings, store
+from hf_ssl.modalities.audio.audio import Audio
 
 soundfile = pytest.importorskip("soundfile", reason='needs the audio extra: pip install "hf_ssl[audio]"')
 RATE = sounds.RATE
@@ -78,7 +78,7 @@ def test_the_name_and_the_container_of_a_file_do_not_matter(tmp_path):
 @pytest.mark.parametrize("rate", [8_000, 22_050, 44_100, 48_000])
 def test_resampling_keeps_the_tone(tmp_path, rate):
     path = write(tmp_path / "tone.wav", sounds.tone(440, 1.0, rate=rate), rate)
-    samples = _recordings.read(path, RATE)
+    samples = recordings.read(path, RATE)
     assert abs(len(samples) - RATE) <= 2
     spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
     assert abs(spectrum.argmax() * RATE / len(samples) - 440) < 2
@@ -88,9 +88,9 @@ def test_resampling_keeps_the_tone(tmp_path, rate):
 
 def test_resampling_without_soxr_is_close_to_it(monkeypatch):
     wave = sounds.voice(3, 1.0, rate=44_100)
-    with_soxr = _recordings.resample(wave, 44_100, RATE)
+    with_soxr = recordings.resample(wave, 44_100, RATE)
     monkeypatch.setitem(__import__("sys").modules, "soxr", None)
-    without = _recordings.resample(wave, 44_100, RATE)
+    without = recordings.resample(wave, 44_100, RATE)
     shortest = min(len(with_soxr), len(without))
     assert abs(len(with_soxr) - len(without)) <= 1
     assert np.corrcoef(with_soxr[:shortest], without[:shortest])[0, 1] > 0.99
@@ -99,9 +99,9 @@ def test_resampling_without_soxr_is_close_to_it(monkeypatch):
 def test_blocks_of_a_long_file_are_resampled_as_one_signal(tmp_path, monkeypatch):
     wave = sounds.voice(4, 3.0, rate=44_100)
     path = write(tmp_path / "long.wav", wave, 44_100, subtype="FLOAT")
-    whole = _recordings.read(path, RATE)
-    monkeypatch.setattr(_recordings, "BLOCK_SECONDS", 0.1)
-    np.testing.assert_allclose(_recordings.read(path, RATE), whole, atol=1e-5)
+    whole = recordings.read(path, RATE)
+    monkeypatch.setattr(recordings, "BLOCK_SECONDS", 0.1)
+    np.testing.assert_allclose(recordings.read(path, RATE), whole, atol=1e-5)
 
 
 def test_stereo_in_opposite_phase_is_not_silence(tmp_path):
@@ -109,11 +109,11 @@ def test_stereo_in_opposite_phase_is_not_silence(tmp_path):
     cancelling = write(tmp_path / "cancel.wav", np.stack([voice, -0.9 * voice], 1), subtype="FLOAT")
     same = write(tmp_path / "same.wav", np.stack([voice, voice], 1), subtype="FLOAT")
     one_side = write(tmp_path / "left.wav", np.stack([voice, 0 * voice], 1), subtype="FLOAT")
-    np.testing.assert_allclose(_recordings.read(cancelling, RATE), voice, atol=1e-6)
-    np.testing.assert_allclose(_recordings.read(same, RATE), voice, atol=1e-6)
-    np.testing.assert_allclose(_recordings.read(one_side, RATE), voice / 2, atol=1e-6)
+    np.testing.assert_allclose(recordings.read(cancelling, RATE), voice, atol=1e-6)
+    np.testing.assert_allclose(recordings.read(same, RATE), voice, atol=1e-6)
+    np.testing.assert_allclose(recordings.read(one_side, RATE), voice / 2, atol=1e-6)
     array = {"array": np.stack([voice, -voice]), "sampling_rate": RATE}
-    np.testing.assert_allclose(_recordings.read(array, RATE), voice, atol=1e-6)
+    np.testing.assert_allclose(recordings.read(array, RATE), voice, atol=1e-6)
 
 
 def faulty(root: Path) -> dict[str, str]:
@@ -155,10 +155,10 @@ def test_too_many_unusable_files_stop_everything(tmp_path):
 
 
 def test_a_tone_and_speech_do_not_count_as_clipped():
-    assert _recordings.clipped_share(sounds.tone(50, 1.0)) < 0.05
-    assert _recordings.clipped_share(sounds.voice(0, 1.0)) < 0.01
-    assert _recordings.clipped_share(np.sign(sounds.tone(50, 1.0))) > 0.9
-    assert _recordings.clipped_share(np.zeros(100, np.float32)) == 0
+    assert recordings.clipped_share(sounds.tone(50, 1.0)) < 0.05
+    assert recordings.clipped_share(sounds.voice(0, 1.0)) < 0.01
+    assert recordings.clipped_share(np.sign(sounds.tone(50, 1.0))) > 0.9
+    assert recordings.clipped_share(np.zeros(100, np.float32)) == 0
 
 
 def test_long_files_are_cut_and_their_pieces_stay_in_one_split(tmp_path):
@@ -177,7 +177,7 @@ def test_long_files_are_cut_and_their_pieces_stay_in_one_split(tmp_path):
         if p == "a/0.wav"
     ]
     together = np.concatenate([Audio().samples(piece) for piece in sorted(pieces, key=lambda value: value["start"])])
-    np.testing.assert_allclose(together, _recordings.read(tmp_path / "data/a/0.wav", RATE))
+    np.testing.assert_allclose(together, recordings.read(tmp_path / "data/a/0.wav", RATE))
 
 
 def table(path: Path, rows: list[dict]) -> Path:
@@ -309,16 +309,16 @@ def test_impossible_options_are_refused(tmp_path):
 
 
 def test_pieces_are_equal_and_lose_nothing():
-    recipe = _store.Recipe(RATE, 0.5, 0.1, -70, 0.05)
+    recipe = store.Recipe(RATE, 0.5, 0.1, -70, 0.05)
     samples = np.arange(RATE * 2 + 3, dtype=np.float32)
-    pieces = list(_store.pieces(samples, recipe))
+    pieces = list(store.pieces(samples, recipe))
     assert len(pieces) == 5 and max(len(p) for _, p in pieces) - min(len(p) for _, p in pieces) <= 1
     np.testing.assert_array_equal(np.concatenate([piece for _, piece in pieces]), samples)
 
 
 def test_an_interrupted_store_leaves_nothing_behind(tmp_path, monkeypatch):
     source = folder(tmp_path / "data")
-    real, calls = _store.content_digest, []
+    real, calls = store.content_digest, []
 
     def fails_later(samples):
         calls.append(1)
@@ -326,9 +326,9 @@ def test_an_interrupted_store_leaves_nothing_behind(tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return real(samples)
 
-    monkeypatch.setattr(_store, "content_digest", fails_later)
+    monkeypatch.setattr(store, "content_digest", fails_later)
     with pytest.raises(KeyboardInterrupt):
         load(source)
     assert list((tmp_path / "cache").rglob("*.f32")) == [] and list((tmp_path / "cache").rglob("*.tmp")) == []
-    monkeypatch.setattr(_store, "content_digest", real)
+    monkeypatch.setattr(store, "content_digest", real)
     assert len(load(source)["train"])

@@ -11,15 +11,15 @@ from torch.nn import functional
 
 import sounds
 import tiny
-from hf_ssl import plugins
-from hf_ssl.errors import ConfigError
-from hf_ssl.evaluation.monitor import mean_loss
-from hf_ssl.modalities import _encoders, _spectrogram
-from hf_ssl.modalities._order import by_length
-from hf_ssl.modalities.audio import Audio
-from hf_ssl.modalities.base import example_rng
-from hf_ssl.models import load_model
-from hf_ssl.objectives import _clips
+from hf_ssl.core import plugins
+from hf_ssl.core.errors import ConfigError
+from hf_ssl.evaluation.monitor.monitor import mean_loss
+from hf_ssl.modalities.audio import backbones, spectrogram
+from hf_ssl.modalities.audio.audio import Audio
+from hf_ssl.modalities.batching import by_length
+from hf_ssl.modalities.rng import example_rng
+from hf_ssl.models.loading import load_model
+from hf_ssl.objectives import _audio_spans as spans
 from hf_ssl.objectives import wav2vec2 as w2v
 from hf_ssl.objectives.masked_spectrogram import covered_by_patches
 
@@ -61,7 +61,7 @@ def test_clips_of_a_tenth_of_a_second_one_and_twenty_train_together(build, name,
     values = [sounds.voice(0, 0.1), sounds.voice(1, 1.0), sounds.voice(2, 20.0)]
     batch = batch_of(module, values)
     config = module.backbone.config
-    lengths = _encoders.frame_count(config, batch["attention_mask"].sum(1))
+    lengths = backbones.frame_count(config, batch["attention_mask"].sum(1))
     longest = int(module.config.max_seconds * 16_000)
     assert batch["input_values"].shape == (3, longest)
     frames = torch.arange(batch["hidden"].shape[1]) < lengths[:, None]
@@ -105,10 +105,10 @@ def test_accumulation_is_exact_with_unequal_numbers_of_hidden_frames(build, name
 
 def test_span_masks_hide_what_they_say():
     rng = np.random.default_rng(0)
-    shares = [_clips.span_mask(500, 0.65, 10, rng).mean() for _ in range(200)]
+    shares = [spans.span_mask(500, 0.65, 10, rng).mean() for _ in range(200)]
     assert np.mean(shares) == pytest.approx(1 - np.exp(-0.65), abs=0.02)
     for frames in range(1, 40):
-        masks = [_clips.span_mask(frames, 0.65, 10, rng) for _ in range(50)]
+        masks = [spans.span_mask(frames, 0.65, 10, rng) for _ in range(50)]
         counts = np.array([mask.sum() for mask in masks])
         assert all(len(mask) == frames for mask in masks)
         assert (counts == 0).all() if frames < 3 else ((counts >= 2) & (counts < frames)).all()
@@ -130,7 +130,7 @@ def test_masks_depend_on_seed_epoch_and_clip_only(build):
 
 def test_batches_hold_clips_of_about_one_length():
     lengths = np.random.default_rng(0).integers(1_600, 320_000, size=1_000)
-    order = by_length(lengths, _clips.BLOCK, example_rng(0, 0, "order"))
+    order = by_length(lengths, spans.BLOCK, example_rng(0, 0, "order"))
     assert sorted(order) == list(range(1_000))
     ordered, shuffled = lengths[order], np.random.default_rng(1).permutation(lengths)
 
@@ -139,7 +139,7 @@ def test_batches_hold_clips_of_about_one_length():
         return 1 - values.sum() / sum(len(batch) * batch.max() for batch in batches)
 
     assert padding(ordered) < 0.12 < 0.3 < padding(shuffled)
-    assert not np.array_equal(order, by_length(lengths, _clips.BLOCK, example_rng(0, 1, "order")))
+    assert not np.array_equal(order, by_length(lengths, spans.BLOCK, example_rng(0, 1, "order")))
 
 
 def test_negatives_are_other_hidden_frames_of_the_same_clip():
@@ -270,21 +270,21 @@ def test_a_checkpoint_without_quantiser_is_refused(build, tiny_checkpoint):
 def test_targets_lie_where_the_encoder_looks(build):
     """A click within the receptive field of frames i is in the energies of exactly these frames."""
     module = build("masked-spectrogram")
-    stride, field = _encoders.stride_and_field(module.backbone.config)
+    stride, field = backbones.stride_and_field(module.backbone.config)
     wave = torch.zeros(1, 4_000)
     wave[0, 2_000] = 1.0
-    energies = _spectrogram.log_mel(wave, 16_000, field=field, stride=stride, mels=20)
-    assert energies.shape[1] == _encoders.frame_count(module.backbone.config, 4_000)
-    heard = (energies[0] > np.log(_spectrogram.FLOOR) + 0.01).any(-1).nonzero()[:, 0].tolist()
+    energies = spectrogram.log_mel(wave, 16_000, field=field, stride=stride, mels=20)
+    assert energies.shape[1] == backbones.frame_count(module.backbone.config, 4_000)
+    heard = (energies[0] > np.log(spectrogram.FLOOR) + 0.01).any(-1).nonzero()[:, 0].tolist()
     seeing = [i for i in range(energies.shape[1]) if stride * i <= 2_000 < stride * i + field]
     assert set(heard) <= set(seeing) and len(heard) >= len(seeing) - 2
 
 
 def test_frames_of_released_layouts():
     config = transformers.Wav2Vec2Config()
-    assert _encoders.stride_and_field(config) == (320, 400)
-    assert [_encoders.frame_count(config, n) for n in (399, 400, 16_000)] == [0, 1, 49]
-    assert _encoders.frame_count(config, torch.tensor([399, 16_000])).tolist() == [0, 49]
+    assert backbones.stride_and_field(config) == (320, 400)
+    assert [backbones.frame_count(config, n) for n in (399, 400, 16_000)] == [0, 1, 49]
+    assert backbones.frame_count(config, torch.tensor([399, 16_000])).tolist() == [0, 49]
 
 
 def test_nothing_of_a_missing_stretch_is_seen(build):
@@ -297,7 +297,7 @@ def test_nothing_of_a_missing_stretch_is_seen(build):
 
     def guess(values):
         hidden = {"input_values": values.masked_fill(missing, 0.0), "attention_mask": batch["attention_mask"]}
-        return module.head(_encoders.frames(module.backbone, hidden, mask=batch["hidden"])[0])
+        return module.head(backbones.frames(module.backbone, hidden, mask=batch["hidden"])[0])
 
     assert torch.equal(guess(changed), guess(batch["input_values"]))
     stride, first = module.stride, (module.seen - module.stride) // 2
@@ -324,7 +324,7 @@ def test_units_are_the_same_after_a_resume_and_come_from_the_chosen_layer(build)
     logmel = build("hubert-units", layer=-1)
     rows = logmel.rows(dataset(values), seed=0, training=True)
     assert logmel.centres.shape[1] == 80
-    frames = _encoders.frame_count(logmel.backbone.config, 8_000)
+    frames = backbones.frame_count(logmel.backbone.config, 8_000)
     assert all(len(units) == frames and 0 <= units.min() and units.max() < 6 for units in rows.units)
     with pytest.raises(ConfigError, match="layer lies between -1 and 2"):
         build("hubert-units", layer=7)
@@ -365,7 +365,7 @@ def test_spectrogram_encoders_learn_hidden_stretches(arch, tmp_path):
 
 def test_a_hidden_patch_is_covered_wholly():
     config = transformers.ASTConfig(num_mel_bins=36, max_length=56)
-    high, wide = _encoders.patch_grid(config)
+    high, wide = backbones.patch_grid(config)
     hidden = torch.zeros(1, high * wide, dtype=torch.bool)
     hidden[0, 1 * wide + 2] = True
     covered = covered_by_patches(hidden, config)[0]
@@ -384,7 +384,7 @@ def test_a_clips_vector_does_not_depend_on_its_neighbours(arch, norm):
     model = transformers.AutoModel.from_config(config).eval()
     processor = tiny.tiny_processor("wav2vec2")
     harmless = norm == "layer" and arch != "data2vec-audio"
-    assert _encoders.padding_is_harmless(model.config) == harmless
+    assert backbones.padding_is_harmless(model.config) == harmless
     for pooling in ("mean", "mean-std", "max", "layers"):
         alone = np.concatenate([AUDIO.embed(model, processor, [value], pooling=pooling) for value in values])
         np.testing.assert_allclose(AUDIO.embed(model, processor, values, pooling=pooling), alone, atol=2e-5)

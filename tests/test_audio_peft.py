@@ -11,10 +11,10 @@ from families import headed
 
 import sounds
 import tiny
-from hf_ssl import anatomy, peft
-from hf_ssl.errors import ConfigError
-from hf_ssl.modalities.audio import Audio
-from hf_ssl.models import load_model
+from hf_ssl.core.errors import ConfigError
+from hf_ssl.modalities.audio.audio import Audio
+from hf_ssl.models import adapters, structure
+from hf_ssl.models.loading import load_model
 
 AUDIO = Audio()
 SPECTROGRAMS = ("whisper", "audio-spectrogram-transformer")
@@ -56,7 +56,7 @@ def test_every_trained_parameter_gets_a_gradient_and_what_is_saved_is_what_was_t
         model, processor = speech_model(arch), tiny.tiny_processor("wav2vec2")
     missing = [name for name, _ in model.named_parameters() if name.startswith(("projector.", "classifier."))]
     model = AUDIO.prepare_model(model, processor)
-    model = peft.apply(model, method, missing=missing, rank=4, train_head=True)
+    model = adapters.apply(model, method, missing=missing, rank=4, train_head=True)
     inputs = batch(processor, (0.3, 0.5, 0.8) if arch not in SPECTROGRAMS else (1.0, 1.5, 2.0))
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
     reached: set[str] = set()
@@ -71,7 +71,7 @@ def test_every_trained_parameter_gets_a_gradient_and_what_is_saved_is_what_was_t
     assert {name for name in trained if name not in reached and "k_proj" not in name} == set()
     with torch.no_grad():
         wanted = AUDIO.forward(model.eval(), inputs)
-    plain = AUDIO.finish_model(peft.merge(model))
+    plain = AUDIO.finish_model(adapters.merge(model))
     plain.save_pretrained(tmp_path)
     loaded = transformers.AutoModelForAudioClassification.from_pretrained(tmp_path).eval()
     with torch.no_grad():
@@ -80,12 +80,12 @@ def test_every_trained_parameter_gets_a_gradient_and_what_is_saved_is_what_was_t
 
 def test_lora_on_wavlm_goes_where_it_does_something():
     model = speech_model("wavlm")
-    assert anatomy.read_functionally(model)
+    assert structure.read_functionally(model)
     with pytest.raises(ConfigError, match="q_proj"):
-        peft.apply(
+        adapters.apply(
             model, "lora", missing=["classifier.weight", "classifier.bias"], target_modules=["q_proj", "v_proj"]
         )
-    targets = peft.target_modules(model, "lora")
+    targets = adapters.target_modules(model, "lora")
     assert {"intermediate_dense", "output_dense"} <= set(targets) and "q_proj" not in targets
 
 
@@ -106,8 +106,8 @@ def test_mixture_of_layers_is_trained_and_saved_with_the_adapter(tmp_path):
     torch.testing.assert_close(fresh, torch.full_like(fresh, 1 / len(fresh)))  # not what the memory happened to hold
     processor = AUDIO.load_processor(str(source))
     with pytest.raises(ConfigError, match="layer_weights is new.*bare parameter"):
-        peft.apply(model, "lora", missing=report.missing)
-    model = peft.apply(
+        adapters.apply(model, "lora", missing=report.missing)
+    model = adapters.apply(
         AUDIO.prepare_model(model, processor), "lora", missing=report.missing, train_bare=("*layer_weights",)
     )
     weights = model.get_base_model().layer_weights
@@ -118,9 +118,12 @@ def test_mixture_of_layers_is_trained_and_saved_with_the_adapter(tmp_path):
     assert not torch.equal(weights, before)
     with torch.no_grad():
         wanted = AUDIO.forward(model.eval(), inputs)
-    peft.save_adapter(model, tmp_path / "adapter", "someone/base")
+    adapters.save_adapter(model, tmp_path / "adapter", "someone/base")
     torch.manual_seed(9)  # other random heads: all that is not the checkpoint's must come from the adapter
-    for load in (peft.load_adapter, lambda base, folder: upstream.PeftModel.from_pretrained(base, str(folder)).eval()):
+    for load in (
+        adapters.load_adapter,
+        lambda base, folder: upstream.PeftModel.from_pretrained(base, str(folder)).eval(),
+    ):
         again, _ = load_model(
             str(source), "AutoModelForAudioClassification", num_labels=3, use_weighted_layer_sum=True
         )
@@ -131,9 +134,9 @@ def test_mixture_of_layers_is_trained_and_saved_with_the_adapter(tmp_path):
 
 def test_a_head_that_the_checkpoint_has_is_trained_on(tmp_path):
     model = speech_model("hubert")
-    frozen = peft.apply(speech_model("hubert"), "lora")
+    frozen = adapters.apply(speech_model("hubert"), "lora")
     assert not any("classifier" in name for name, p in frozen.named_parameters() if p.requires_grad)
-    trained = peft.apply(model, "lora", train_head=True)
+    trained = adapters.apply(model, "lora", train_head=True)
     names = [name for name, p in trained.named_parameters() if p.requires_grad]
     assert any("classifier" in name for name in names) and any("projector" in name for name in names)
 
@@ -145,7 +148,7 @@ def test_batch_norms_keep_the_checkpoints_statistics():
             self.inner = speech_model("hubert")
             self.norm = torch.nn.BatchNorm1d(4)
 
-    from hf_ssl.modalities import _encoders
+    from hf_ssl.modalities.audio import backbones
 
     module = WithNorm()
     before = module.norm.running_mean.clone()
@@ -153,7 +156,7 @@ def test_batch_norms_keep_the_checkpoints_statistics():
     module.norm(torch.randn(8, 4) + 5)
     assert not torch.equal(module.norm.running_mean, before)
     held = module.norm.running_mean.clone()
-    _encoders._keep_batch_statistics(module)
+    backbones._keep_batch_statistics(module)
     module.train()
     module.norm(torch.randn(8, 4) - 5)
     assert torch.equal(module.norm.running_mean, held)

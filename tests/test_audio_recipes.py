@@ -11,7 +11,7 @@ import pytest
 
 import sounds
 import tiny
-from hf_ssl.config import from_yaml
+from hf_ssl.core.parsing import from_yaml
 
 soundfile = pytest.importorskip("soundfile", reason='needs the audio extra: pip install "hf_ssl[audio]"')
 RECIPES = sorted(path.stem for path in (Path(__file__).parent.parent / "recipes").glob("audio_*.yaml"))

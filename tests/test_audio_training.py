@@ -17,9 +17,9 @@ import transformers
 import sounds
 import tiny
 from hf_ssl import embed, evaluate, finetune, pretrain
-from hf_ssl.errors import TrainingError
-from hf_ssl.models import load_model
-from hf_ssl.training import train
+from hf_ssl.core.errors import TrainingError
+from hf_ssl.models.loading import load_model
+from hf_ssl.training.trainer import train
 
 soundfile = pytest.importorskip("soundfile", reason='needs the audio extra: pip install "hf_ssl[audio]"')
 

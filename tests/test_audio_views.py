@@ -9,17 +9,17 @@ import pytest
 
 import sounds
 import tiny
-from hf_ssl.errors import ConfigError
-from hf_ssl.modalities import _sound_views
-from hf_ssl.modalities.audio import Audio
+from hf_ssl.core.errors import ConfigError
+from hf_ssl.modalities.audio import views as sound_views
+from hf_ssl.modalities.audio.audio import Audio
 
 RATE = 16_000
-STILL = _sound_views.Views(share=1.0, speed=0.0, noise=200.0, gap=0.0)  # leaves the equaliser alone
+STILL = sound_views.Views(share=1.0, speed=0.0, noise=200.0, gap=0.0)  # leaves the equaliser alone
 
 
 def views(wave: np.ndarray, count: int = 20, **limits: float) -> list[np.ndarray]:
     how = dataclasses.replace(STILL, **limits)
-    return [_sound_views.view(wave, RATE, np.random.default_rng(seed), how) for seed in range(count)]
+    return [sound_views.view(wave, RATE, np.random.default_rng(seed), how) for seed in range(count)]
 
 
 def test_without_room_for_anything_else_a_view_is_the_clip_through_an_equaliser():
@@ -29,7 +29,7 @@ def test_without_room_for_anything_else_a_view_is_the_clip_through_an_equaliser(
     for seen in views(wave):
         gain = 20 * np.log10(np.abs(np.fft.rfft(seen))[loud] / before[loud])
         assert len(seen) == len(wave) and seen.dtype == np.float32
-        assert np.abs(gain).max() <= _sound_views.GAIN_DB + 0.1 and gain.std() > 0.1
+        assert np.abs(gain).max() <= sound_views.GAIN_DB + 0.1 and gain.std() > 0.1
 
 
 def test_a_view_holds_at_least_its_share_of_the_clip():
@@ -58,7 +58,7 @@ def test_noise_is_never_stronger_than_allowed():
 
 def test_gaps_are_silent_and_no_longer_than_their_share():
     wave = np.ones(RATE, dtype=np.float32)
-    shares = [float((_sound_views.gap(wave, np.random.default_rng(seed), 0.3) == 0).mean()) for seed in range(30)]
+    shares = [float((sound_views.gap(wave, np.random.default_rng(seed), 0.3) == 0).mean()) for seed in range(30)]
     assert max(shares) <= 0.3 and np.mean(shares) > 0.1
     assert all(np.all(seen != 0) for seen in views(wave + sounds.voice(0, 1.0), gap=0.0, noise=30.0))
 

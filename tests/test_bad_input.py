@@ -13,8 +13,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+import hf_ssl
 import tiny
-from hf_ssl import cli, stages
+from hf_ssl import cli
 
 TEXTS = list(dict.fromkeys(tiny.corpus(200)))[:60]
 
@@ -287,7 +288,7 @@ def test_endless_stream_is_cut_and_said(checkpoint, tmp_path, capsys):
             drawn.append(1)
             yield {"text": f"{TEXTS[len(drawn) % 60]} number {len(drawn)}"}
 
-    result = stages.pretrain(
+    result = hf_ssl.pretrain(
         data=endless(), max_examples=50, model=str(checkpoint), output=str(tmp_path / "run"), max_steps=1, monitor_points=1,
         near_duplicates=False,
     )  # fmt: skip

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hf_ssl import plugins
-from hf_ssl.errors import ConfigError
+from hf_ssl.core import plugins
+from hf_ssl.core.errors import ConfigError
 from hf_ssl.modalities.base import Modality
 from hf_ssl.objectives.base import Objective, Rows
 from hf_ssl.tasks.base import Task

@@ -8,10 +8,12 @@ from typing import Any
 import datasets
 import pytest
 
+import hf_ssl
 import tiny
-from hf_ssl import checking, cli, stages
-from hf_ssl.errors import CheckpointError, ConfigError, DataError
-from hf_ssl.modalities.text import Text
+from hf_ssl import cli
+from hf_ssl.core.errors import CheckpointError, ConfigError, DataError
+from hf_ssl.modalities.text.text import Text
+from hf_ssl.stages import check as checking
 
 TEXTS = list(dict.fromkeys(tiny.corpus(200)))
 ROWS = [{"text": text, "label": "ab"[i % 2]} for i, text in enumerate(TEXTS[:60])]
@@ -40,7 +42,7 @@ def test_every_stage_is_tried_and_added_up(shared, tmp_path, monkeypatch, capsys
     monkeypatch.setattr(
         Text, "encode", lambda self, p, values, *rest: (read.update(values), encode(self, p, values, *rest))[1]
     )
-    found = stages.check({**shared, **ALL})
+    found = hf_ssl.check({**shared, **ALL})
     assert list(found) == [*ALL, "total"]
     assert not (tmp_path / "run").exists(), "nothing is written"
     assert read and not read & {row["text"] for row in ROWS[40:]}, "no model has seen the test split"
@@ -65,7 +67,7 @@ def test_every_stage_is_tried_and_added_up(shared, tmp_path, monkeypatch, capsys
 
 def test_what_the_pool_adds_is_counted(shared):
     steps = [
-        stages.check({**shared, "finetune": {"num_train_epochs": 4, "self_training": pool}})["finetune"]["steps"]
+        hf_ssl.check({**shared, "finetune": {"num_train_epochs": 4, "self_training": pool}})["finetune"]["steps"]
         for pool in (0, 30)
     ]
     assert steps[1] == steps[0] + 4 * 2, "30 more rows are two more batches an epoch"
@@ -85,7 +87,7 @@ def test_a_stage_alone_and_from_the_command_line(shared, tmp_path, capsys):
 
 def test_full_disk_is_said(shared, monkeypatch, capsys):
     monkeypatch.setattr(checking.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 1})())
-    found = stages.check({**shared, "embed": {"split": "test"}})
+    found = hf_ssl.check({**shared, "embed": {"split": "test"}})
     assert found["total"]["fits"] is False
     assert "The disk is too small" in capsys.readouterr().err
 
@@ -102,4 +104,4 @@ def test_full_disk_is_said(shared, monkeypatch, capsys):
 )
 def test_what_would_fail_later_fails_now(shared, change, error, message):
     with pytest.raises(error, match=message):
-        stages.check({**shared, **change})
+        hf_ssl.check({**shared, **change})

@@ -8,8 +8,9 @@ import sys
 import pytest
 
 from hf_ssl import cli
-from hf_ssl.config import coerce, from_tokens, resolve, split_sections
-from hf_ssl.errors import ConfigError
+from hf_ssl.core.errors import ConfigError
+from hf_ssl.core.parsing import coerce, from_tokens
+from hf_ssl.stages.resolve import resolve, split_sections
 
 
 @pytest.mark.parametrize("verb", sorted(cli.VERBS))

@@ -12,13 +12,15 @@ import pytest
 import torch
 import transformers
 
+import hf_ssl
 import tiny
-from hf_ssl import comparing, plugins, stages
+from hf_ssl.core import plugins
+from hf_ssl.core.errors import ConfigError, DataError
 from hf_ssl.data import labelled_subset
-from hf_ssl.errors import ConfigError, DataError
-from hf_ssl.evaluation.additive import ADDITIVE
-from hf_ssl.evaluation.paired import paired_bootstrap
-from hf_ssl.modalities.text import Text
+from hf_ssl.evaluation.comparison.paired import paired_bootstrap
+from hf_ssl.evaluation.metrics.decomposable import ADDITIVE
+from hf_ssl.modalities.text.text import Text
+from hf_ssl.stages import compare as comparing
 
 TEXTS = list(dict.fromkeys(tiny.corpus(300)))[:120]
 TAGS = ["O", "B-X", "I-X"]
@@ -73,7 +75,7 @@ def options(tiny_checkpoint, tmp_path):
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_same_model_on_both_sides_ties(kind, options, monkeypatch):
     monkeypatch.setattr(comparing, "one_model", lambda *_: False)  # train both sides all the same
-    result = stages.compare(**options(kind), budgets=[12, 24], draws=2, max_steps=2, bf16=False, max_length=32)
+    result = hf_ssl.compare(**options(kind), budgets=[12, 24], draws=2, max_steps=2, bf16=False, max_length=32)
     tables = json.loads((result.path / "table.json").read_text(encoding="utf-8"))
     assert list(tables) == KINDS[kind]["tables"] and result.metrics["metric"] == KINDS[kind]["metric"]
     for title, table in tables.items():
@@ -108,7 +110,7 @@ def test_a_worse_adapted_model_is_seen(options, monkeypatch):
 
     monkeypatch.setattr(task, "compared", worse)
     monkeypatch.setattr(comparing, "one_model", lambda *_: False)
-    result = stages.compare(**options("tags"), budgets=[12], draws=3, max_steps=1, bf16=False, max_length=32)
+    result = hf_ssl.compare(**options("tags"), budgets=[12], draws=3, max_steps=1, bf16=False, max_length=32)
     assert result.metrics["verdict"] == {"Fine-tuned": "hurt"}
 
 
@@ -123,7 +125,7 @@ def test_one_model_is_trained_once_and_the_table_is_that_of_two(kind, options, m
             monkeypatch.setattr(comparing, "one_model", lambda *_: False)
             shared["output"] = shared["output"] + "-twice"
         fits.clear()
-        result = stages.compare(**shared)
+        result = hf_ssl.compare(**shared)
         assert len(fits) == (2 if name == "once" else 4)
         assert len(list(result.path.glob("finetuned-adapted-*"))) == 2
         found[name] = json.loads((result.path / "table.json").read_text(encoding="utf-8"))
@@ -156,17 +158,17 @@ def test_two_models_are_not_taken_for_one(options, tmp_path, tiny_checkpoint):
 
 def test_tags_have_no_frozen_probe(options):
     with pytest.raises(ConfigError, match="finetune_arms"):
-        stages.compare(**options("tags"), budgets=[12], draws=1, finetune_arms=False)
+        hf_ssl.compare(**options("tags"), budgets=[12], draws=1, finetune_arms=False)
 
 
 def test_budget_larger_than_the_labelled_data(options):
     with pytest.raises(DataError, match="500 labelled examples were asked for; there are"):
-        stages.compare(**options("regression"), budgets=[500], draws=1)
+        hf_ssl.compare(**options("regression"), budgets=[500], draws=1)
 
 
 def test_finetune_takes_so_many_examples_where_there_are_no_classes(options):
     given = {name: value for name, value in options("regression").items() if name != "adapted"}
-    result = stages.finetune(**given, per_class=10, num_train_epochs=1, patience=0, per_device_train_batch_size=5)
+    result = hf_ssl.finetune(**given, per_class=10, num_train_epochs=1, patience=0, per_device_train_batch_size=5)
     assert result.metrics["steps"] == 2
 
 

@@ -17,13 +17,15 @@ import pytest
 import torch
 import transformers
 
-from hf_ssl import peft, plugins
-from hf_ssl.anatomy import unwrapped
-from hf_ssl.evaluation.monitor import mean_loss
-from hf_ssl.models import load_model
+from hf_ssl.core import plugins
+from hf_ssl.evaluation.monitor.monitor import mean_loss
+from hf_ssl.models import adapters
+from hf_ssl.models.loading import load_model
+from hf_ssl.models.structure import unwrapped
 from hf_ssl.objectives.base import bare_name
 from hf_ssl.tasks.base import TaskModule, TaskRows, head_inputs, last_linear
-from hf_ssl.trainable import Trainable, set_dropout
+from hf_ssl.training.dropout import set_dropout
+from hf_ssl.training.module import Trainable
 
 FILES = sorted(Path(__file__).parent.glob("contract_*.py"))
 KINDS = {file.stem.removeprefix("contract_"): importlib.import_module(file.stem).Kind() for file in FILES}
@@ -78,12 +80,12 @@ def build(tiny_checkpoint) -> Callable[..., Case]:
             task.fit_labels(data)
             model, report = load_model(folder, task.auto_class, expect_new=("*",), **task.model_options())
             model = kind.modality.prepare_model(model, processor)
-            model = peft.apply(model, method, missing=report.missing) if method else model
+            model = adapters.apply(model, method, missing=report.missing) if method else model
             rows = TaskRows(task.encode(processor, data))
             return Case(TaskModule(model, task, processor), rows, task.auto_class, processor, kind)
         model, report = load_model(folder, cls.auto_class, expect_new=("*",))
         model = kind.modality.prepare_model(model, processor)
-        model = peft.apply(model, method, missing=report.missing) if method else model
+        model = adapters.apply(model, method, missing=report.missing) if method else model
         module = cls(model, processor, kind.modality, config)
         rows = module.rows(kind.unlabelled(4), seed=0, training=True)
         return Case(module, rows, cls.auto_class, processor, kind)

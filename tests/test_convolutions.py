@@ -13,8 +13,8 @@ import pytest
 import torch
 from torch import nn
 
-from hf_ssl.convolutions import SMALL_MAP, quicken
-from hf_ssl.training import bf16_is_fast
+from hf_ssl.training.cpu import SMALL_MAP, patch_cpu_convolutions
+from hf_ssl.training.trainer import bf16_is_fast
 
 
 def results(layer: nn.Conv2d, pictures: torch.Tensor, weight_trains: bool = True) -> list[torch.Tensor]:
@@ -44,7 +44,7 @@ def test_result_and_gradients_are_those_of_the_plain_layer(side, options, weight
     torch.manual_seed(0)
     plain = nn.Conv2d(64, 64, **{"bias": False, **options})
     quick = copy.deepcopy(plain)
-    quicken(quick)
+    patch_cpu_convolutions(quick)
     assert "forward" in vars(quick) and quick.state_dict().keys() == plain.state_dict().keys()
     pictures = torch.randn(3, 64, *side).contiguous(memory_format=torch.channels_last)
     for mine, theirs in zip(
@@ -56,7 +56,7 @@ def test_result_and_gradients_are_those_of_the_plain_layer(side, options, weight
 
 def test_only_small_maps_are_products_and_only_in_training():
     quick = nn.Conv2d(64, 64, 3, padding=1, bias=False)
-    quicken(quick)
+    patch_cpu_convolutions(quick)
     side = int(SMALL_MAP**0.5)
 
     def kind(side: int, autocast: bool = True) -> str:
@@ -71,7 +71,7 @@ def test_only_small_maps_are_products_and_only_in_training():
 
 def test_depthwise_layers_train_in_float32_and_copies_compute_with_their_own_weights():
     layer = nn.Conv2d(8, 8, 3, groups=8)
-    quicken(layer)
+    patch_cpu_convolutions(layer)
     twin = copy.deepcopy(layer)
     with torch.no_grad():
         twin.weight.zero_()
@@ -87,7 +87,7 @@ def test_depthwise_layers_train_in_float32_and_copies_compute_with_their_own_wei
 def test_models_can_still_be_sent_to_other_processes():
     """Loader workers that are spawned, not forked, get a pickle of the whole objective."""
     model = nn.Sequential(nn.Conv2d(64, 64, 3), nn.Conv2d(64, 64, 3, groups=64))
-    quicken(model)
+    patch_cpu_convolutions(model)
     again = pickle.loads(pickle.dumps(model))
     assert again[0].forward.args[0] is again[0] and again[1].forward.args[0] is again[1]
     pictures = torch.randn(1, 64, 9, 9)
@@ -97,7 +97,7 @@ def test_models_can_still_be_sent_to_other_processes():
 def test_layers_of_another_kind_stay_as_they_are():
     for layer in (nn.Conv2d(64, 64, 3, groups=2), nn.Conv2d(64, 64, 3, dilation=2), nn.Conv2d(3, 64, 3),
                   nn.Conv2d(64, 64, 3, padding="same"), nn.Conv2d(64, 64, 3, padding_mode="reflect")):  # fmt: skip
-        quicken(layer)
+        patch_cpu_convolutions(layer)
         assert "forward" not in vars(layer)
 
 
@@ -116,7 +116,7 @@ int posix_memalign(void **place, size_t alignment, size_t size) {
 GRADIENTS = """
 import torch
 from torch import nn
-from hf_ssl.convolutions import quicken
+from hf_ssl.training.cpu import patch_cpu_convolutions
 assert torch.empty(99).isnan().all()
 for layer, shape in (
     (nn.Conv1d(16, 16, 8, stride=4), (4, 16, 767)),
@@ -125,7 +125,7 @@ for layer, shape in (
     (nn.Conv2d(64, 40, 6, stride=2), (4, 64, 119, 127)),
     (nn.Conv2d(3, 64, 7, stride=2, padding=3), (4, 3, 64, 64)),
 ):
-    quicken(layer)
+    patch_cpu_convolutions(layer)
     with torch.autocast("cpu", torch.bfloat16):
         made = layer(torch.randn(shape, requires_grad=True))
     made.backward(torch.randn_like(made))
@@ -155,7 +155,7 @@ def test_layers_that_torch_computes_wrongly_train_in_float32():
     layers = nn.ModuleList(
         [nn.Conv1d(16, 16, 8, stride=4), nn.Conv1d(16, 16, 3, stride=2), nn.Conv1d(1, 16, 10, stride=5)]
     )
-    quicken(layers)
+    patch_cpu_convolutions(layers)
     with torch.autocast("cpu", torch.bfloat16):
         kinds = [layer(torch.randn(2, layer.in_channels, 99)).dtype for layer in layers]
     assert kinds == [torch.float32, torch.bfloat16, torch.bfloat16]

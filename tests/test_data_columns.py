@@ -10,8 +10,8 @@ import datasets
 import pandas as pd
 import pytest
 
+from hf_ssl.core.errors import DataError
 from hf_ssl.data import DomainData, load_data
-from hf_ssl.errors import DataError
 
 WORDS = [f"{a}{b}" for a in "bdfgklmnprst" for b in ("ala", "eno", "iru", "oke", "uma", "ysi")]
 

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hf_ssl.core.errors import DataError
 from hf_ssl.data import DomainData, load_data
 from hf_ssl.data.labels import sort_names
-from hf_ssl.errors import DataError
 
 
 def text(number: int) -> str:

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hf_ssl.core.errors import DataError
 from hf_ssl.data import DomainData, load_data, open_test
-from hf_ssl.data.near import NearIndex, hash_pieces, jaccard, search_all
-from hf_ssl.errors import DataError
-from hf_ssl.modalities.text import Text
+from hf_ssl.data.leakage.near_text import NearIndex, hash_pieces, jaccard, search_all
+from hf_ssl.modalities.text.text import Text
 
 WORDS = [a + b for a in "bcdfghjklmnpqrstvwz" for b in ("ab", "en", "ir", "ok", "um", "ys", "at", "el")]
 
@@ -233,7 +233,7 @@ def test_near_search_finds_what_brute_force_finds(seed: int, threshold: float) -
 
 
 def test_near_search_in_chunks_and_without_targets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hf_ssl.data.near.CHUNK", 3)
+    monkeypatch.setattr("hf_ssl.data.leakage.near_text.CHUNK", 3)
     sets = [hash_pieces({f"{number}", f"{number}b", "c"}) for number in range(10)]
     indexes = {"even": NearIndex(sets[::2], 0.9), "none": NearIndex([], 0.9)}
     assert search_all(indexes, iter(sets)) == {"even": [0, 2, 4, 6, 8], "none": []}

@@ -9,11 +9,13 @@ from typing import Any
 import datasets
 import pytest
 
-from hf_ssl import processes
-from hf_ssl.assembly import read_data
-from hf_ssl.config import DataOptions, coerce, from_tokens, resolve
+from hf_ssl.core import distributed
+from hf_ssl.core.errors import ConfigError, DataError
+from hf_ssl.core.options import DataOptions
+from hf_ssl.core.parsing import coerce, from_tokens
 from hf_ssl.data import load_data
-from hf_ssl.errors import ConfigError, DataError
+from hf_ssl.stages.inputs import read_data
+from hf_ssl.stages.resolve import resolve
 
 # load_data's name -> the stage's, where they differ, and what a stage decides itself.
 RENAMED = {"source": "data", "config_name": "data_config", "revision": "data_revision"}
@@ -113,7 +115,7 @@ def test_a_mapping_is_typed_as_json_or_yaml():
 
 
 def test_processes_that_read_different_data_are_stopped(monkeypatch):
-    monkeypatch.setattr(processes, "gather", lambda value: [value, "another"])
+    monkeypatch.setattr(distributed, "gather", lambda value: [value, "another"])
     rows = [{"text": f"text {i}"} for i in range(9)]
     with pytest.raises(DataError, match="different data"):
         read_data(resolve("embed", {"data": rows}).config)

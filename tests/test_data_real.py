@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from hf_ssl import demo
+from hf_ssl.core.errors import MissingExtraError
 from hf_ssl.data import few_label_subset, load_data
-from hf_ssl.errors import MissingExtraError
 
 
 @pytest.mark.slow

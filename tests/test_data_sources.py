@@ -13,8 +13,8 @@ import datasets
 import pandas as pd
 import pytest
 
+from hf_ssl.core.errors import DataError
 from hf_ssl.data import DomainData, load_data
-from hf_ssl.errors import DataError
 
 WORDS = [f"{a}{b}" for a in "bdfgklmnprst" for b in ("ala", "eno", "iru", "oke", "uma", "ysi")]
 
@@ -225,7 +225,7 @@ def test_tables_in_another_encoding(tmp_path: Path, suffix: str) -> None:
 
 
 def test_a_character_on_the_border_of_two_pieces(tmp_path: Path) -> None:
-    from hf_ssl.data.files import undecodable
+    from hf_ssl.data.readers.files import undecodable
 
     border = tmp_path / "a.txt"
     border.write_bytes(b"x" * ((1 << 20) - 1) + "é".encode() + b"yy\xff")
@@ -281,7 +281,7 @@ def test_stream_is_bounded_and_says_so() -> None:
 
 
 def test_stream_has_a_default_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hf_ssl.data.sources.STREAM_BOUND", 50)
+    monkeypatch.setattr("hf_ssl.data.readers.sources.STREAM_BOUND", 50)
     stream = Pulled()
     data = load(stream)
     assert stream.count == 51

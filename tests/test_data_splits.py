@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 import hf_ssl.data
+from hf_ssl.core.errors import DataError
 from hf_ssl.data import DomainData, few_label_subset, load_data
 from hf_ssl.data.report import Ledger
 from hf_ssl.data.splits import carve
-from hf_ssl.errors import DataError
 
 LABELLED = ("train", "validation", "test")
 

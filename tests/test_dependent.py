@@ -127,7 +127,7 @@ def test_wheels_install_beside_each_other(tmp_path: Path) -> None:
     )
     complaints = [line for line in checked.stdout.splitlines() if line.startswith(("hf-ssl ", "genomics-ssl "))]
     assert not complaints, complaints
-    code = "import hf_ssl; from hf_ssl.plugins import find; print(hf_ssl.__file__, find('tasks', 'genomics_ssl.rare:RareClass').__name__)"
+    code = "import hf_ssl; from hf_ssl.core.plugins import find; print(hf_ssl.__file__, find('tasks', 'genomics_ssl.rare:RareClass').__name__)"
     told = run([str(python), "-c", code], tmp_path)
     assert str(site) in told and "RareClass" in told
     assert "pretrain" in run([str(tmp_path / "venv" / "bin" / "hf-ssl"), "--help"], tmp_path)

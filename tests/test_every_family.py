@@ -17,11 +17,12 @@ from contract_text import Kind as Texts
 from steps import take_steps
 
 import tiny
-from hf_ssl import peft, plugins
-from hf_ssl.anatomy import backbone
-from hf_ssl.errors import ConfigError
+from hf_ssl.core import plugins
+from hf_ssl.core.errors import ConfigError
+from hf_ssl.models import adapters
+from hf_ssl.models.structure import backbone
 from hf_ssl.tasks.base import TaskModule, TaskRows
-from hf_ssl.trainable import set_dropout
+from hf_ssl.training.dropout import set_dropout
 
 SPECTROGRAMS = ("whisper", "audio-spectrogram-transformer", "wav2vec2-bert")
 WAVES = ("wav2vec2", "hubert", "wavlm", "data2vec-audio", "unispeech-sat")
@@ -95,7 +96,7 @@ def test_adapters_on_every_encoder_of_sounds(tiny_checkpoint, tmp_path, arch, na
     task.fit_labels(data)
     torch.manual_seed(0)
     model, report = kind.modality.load_model(str(folder), task.auto_class, new_head=True, **task.model_options())
-    model = peft.apply(kind.modality.prepare_model(model, processor), "lora", missing=report.missing)
+    model = adapters.apply(kind.modality.prepare_model(model, processor), "lora", missing=report.missing)
     set_dropout(model, 0.0)
     module = TaskModule(model, task, processor).train()
     rows = TaskRows(task.encode(processor, data))

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from hf_ssl.errors import DataError
+from hf_ssl.core.errors import DataError
 from hf_ssl.evaluation.gap import proxy_a_distance
-from hf_ssl.evaluation.health import (
+from hf_ssl.evaluation.monitor.health import (
     alignment,
     collapsed,
     cosine_drift,

@@ -15,11 +15,12 @@ pil = pytest.importorskip("PIL.Image")
 
 from contract_image import pictures  # noqa: E402
 
-from hf_ssl import demo_images, load_data  # noqa: E402
-from hf_ssl.data.look_alike import LookIndex  # noqa: E402
-from hf_ssl.errors import ConfigError, DataError, MissingExtraError  # noqa: E402
-from hf_ssl.modalities._image_files import Reading, Unreadable, look, pixels, signature  # noqa: E402
-from hf_ssl.modalities.image import Image  # noqa: E402
+from hf_ssl import load_data  # noqa: E402
+from hf_ssl.core.errors import ConfigError, DataError, MissingExtraError  # noqa: E402
+from hf_ssl.data.leakage.near_image import LookIndex  # noqa: E402
+from hf_ssl.demo import images as demo_images  # noqa: E402
+from hf_ssl.modalities.image.files import Reading, Unreadable, look, pixels, signature  # noqa: E402
+from hf_ssl.modalities.image.image import Image  # noqa: E402
 
 QUIET = {"verbose": False}
 

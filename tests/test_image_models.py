@@ -15,12 +15,13 @@ pytest.importorskip("PIL.Image")
 from contract_image import pictures  # noqa: E402
 
 import tiny  # noqa: E402
-from hf_ssl import demo_images, peft  # noqa: E402
-from hf_ssl.errors import CheckpointError, ConfigError, MissingExtraError  # noqa: E402
-from hf_ssl.modalities import _image_models as image_models  # noqa: E402
-from hf_ssl.modalities._image_files import as_reference  # noqa: E402
-from hf_ssl.modalities.image import Image  # noqa: E402
-from hf_ssl.training import Schedule, parameter_groups  # noqa: E402
+from hf_ssl.core.errors import CheckpointError, ConfigError, MissingExtraError  # noqa: E402
+from hf_ssl.demo import images as demo_images  # noqa: E402
+from hf_ssl.modalities.image import backbones as image_models  # noqa: E402
+from hf_ssl.modalities.image.files import as_reference  # noqa: E402
+from hf_ssl.modalities.image.image import Image  # noqa: E402
+from hf_ssl.models import adapters  # noqa: E402
+from hf_ssl.training.schedule import Schedule, parameter_groups  # noqa: E402
 
 VALUES = [as_reference(picture) for picture in pictures(6)]
 
@@ -74,7 +75,7 @@ def test_grid_pooling_keeps_the_place(tiny_checkpoint, arch, side, cells, monkey
     with torch.inference_mode():
         grid = image.patch_features(model, batch)
         whole = image.features(model, batch, "grid")
-        monkeypatch.setattr("hf_ssl.modalities.image.GRID_NUMBERS", 9 * grid.shape[1])
+        monkeypatch.setattr("hf_ssl.modalities.image.image.GRID_NUMBERS", 9 * grid.shape[1])
         pooled = image.features(model, batch, "grid").unflatten(1, (grid.shape[1], -1))
     torch.testing.assert_close(whole, grid.flatten(1), msg="a small map fits as it is")
     assert pooled.shape == (2, grid.shape[1], cells)
@@ -191,10 +192,10 @@ def test_no_decay_on_tokens_positions_and_layer_scale(tiny_checkpoint, arch):
 @pytest.mark.parametrize("arch", tiny.IMAGE)
 def test_adapters_find_their_layers(tiny_checkpoint, arch):
     model, report = Image().load_model(str(tiny_checkpoint(arch)))
-    wrapped = peft.apply(model, "lora", missing=report.missing, rank=4)
+    wrapped = adapters.apply(model, "lora", missing=report.missing, rank=4)
     out = Image().features(wrapped, {"pixel_values": torch.randn(2, 3, 32, 32)}, "mean")
     out.square().mean().backward()
-    assert peft.without_gradient(wrapped) == []
+    assert adapters.without_gradient(wrapped) == []
 
 
 def test_classifiers_get_pictures_with_their_channels_last(tmp_path):
@@ -221,12 +222,12 @@ def test_fused_attention_of_timm_gets_adapters(tmp_path, name):
     folder = timm_folder(tmp_path / "t", name, depth=2, img_size=64)
     model, report = Image().load_model(str(folder))
     # With biases of their own the network reads the fused weights itself: an adapter there would get no gradient.
-    assert any("qkv" in target for target in peft.target_modules(model)) != name.endswith("qkvb")
-    wrapped = peft.apply(model, "lora", missing=report.missing, rank=4)
+    assert any("qkv" in target for target in adapters.target_modules(model)) != name.endswith("qkvb")
+    wrapped = adapters.apply(model, "lora", missing=report.missing, rank=4)
     batch = {"pixel_values": torch.randn(2, 3, 64, 64)}
     assert Image().patch_features(wrapped, batch).shape[-2:] == (4, 4), "class and register tokens are no patches"
     Image().features(wrapped, batch, "mean").square().mean().backward()
-    assert peft.without_gradient(wrapped) == []
+    assert adapters.without_gradient(wrapped) == []
 
 
 def test_classifier_on_dinov3_comes_from_timm(tiny_checkpoint, tmp_path):

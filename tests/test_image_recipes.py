@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 import tiny
-from hf_ssl import demo_images, load_data
-from hf_ssl.config import from_yaml
+from hf_ssl import load_data
+from hf_ssl.core.errors import MissingExtraError
+from hf_ssl.core.parsing import from_yaml
 from hf_ssl.data import few_label_subset
-from hf_ssl.errors import MissingExtraError
+from hf_ssl.demo import images as demo_images
 
 pil = pytest.importorskip("PIL.Image", reason='needs the image extra: pip install "hf_ssl[image]"')
 

@@ -15,9 +15,10 @@ pil = pytest.importorskip("PIL.Image")
 import contract_image  # noqa: E402
 from contract_image import pictures  # noqa: E402
 
+import hf_ssl  # noqa: E402
 import tiny  # noqa: E402
-from hf_ssl import demo_images, stages  # noqa: E402
-from hf_ssl.errors import ConfigError, MissingExtraError  # noqa: E402
+from hf_ssl.core.errors import ConfigError, MissingExtraError  # noqa: E402
+from hf_ssl.demo import images as demo_images  # noqa: E402
 from hf_ssl.tasks.base import TaskModule, TaskRows, head_inputs  # noqa: E402
 from hf_ssl.tasks.classification import Classification, mixed, other_views  # noqa: E402
 
@@ -51,7 +52,7 @@ def run(tmp_path_factory, fashion, network):
         "embed": {"split": "test"},
         "compare": {"budgets": [2], "draws": 2, "finetune_arms": False},
     }  # fmt: skip
-    return output, recipe, stages.run_recipe(recipe)
+    return output, recipe, hf_ssl.run_recipe(recipe)
 
 
 def test_every_stage_ran_and_the_monitors_are_there(run):
@@ -99,7 +100,7 @@ def test_masked_autoencoder_ends_as_a_classifier(tmp_path, fashion):
         "pretrain": {"objective": "mae", "max_steps": 2, "per_device_train_batch_size": 16, "keep": "last", "monitor_points": 1},
         "finetune": {"max_steps": 2, "patience": 0},
     }  # fmt: skip
-    stages.run_recipe(recipe)
+    hf_ssl.run_recipe(recipe)
     config = json.loads((tmp_path / "run" / "pretrain" / "model" / "config.json").read_text())
     assert config["model_type"] == "vit"
     model = transformers.AutoModelForImageClassification.from_pretrained(tmp_path / "run" / "finetune" / "model")
@@ -108,7 +109,7 @@ def test_masked_autoencoder_ends_as_a_classifier(tmp_path, fashion):
 
 def test_dino_with_adapters_through_the_stage(tmp_path, fashion):
     start = tiny.write_checkpoint("dinov2", tmp_path / "dinov2")
-    result = stages.pretrain(
+    result = hf_ssl.pretrain(
         data=str(fashion), modality="image", model=str(start), output=str(tmp_path / "run"), objective="dino", peft="lora",
         rank=4, domain="satellite", local_views=2, prototypes=64, head_hidden=32, head_out=16, max_steps=2,
         per_device_train_batch_size=8, monitor_points=1, keep="last",
@@ -128,7 +129,7 @@ def test_timm_network_through_the_stages(tmp_path, fashion):
                      "eval_fraction": 0.4},
         "finetune": {"max_steps": 2, "patience": 0, "per_class": 2},
     }  # fmt: skip
-    results = stages.run_recipe(recipe)
+    results = hf_ssl.run_recipe(recipe)
     assert results["finetune"].metrics["steps"] == 2
     model = transformers.AutoModelForImageClassification.from_pretrained(tmp_path / "run" / "finetune" / "model")
     assert model.config.pretrained_cfg["input_size"] == [3, 32, 32] and model.config.num_labels == 10
@@ -152,7 +153,7 @@ def test_segmentation_learns_masks(tmp_path):
         "evaluate": {},
         "compare": {"adapted": str(tmp_path / "run" / "finetune" / "model"), "budgets": [6], "draws": 2, "max_steps": 2},
     }  # fmt: skip
-    results = stages.run_recipe(recipe)
+    results = hf_ssl.run_recipe(recipe)
     table = json.loads((tmp_path / "run" / "compare" / "table.json").read_text())["Fine-tuned"]
     line = table["lines"][0]
     assert table["metric"] == "mean_iou" and line["adapted"]["mean"] > 0.6 > line["base"]["mean"]

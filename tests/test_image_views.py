@@ -13,12 +13,12 @@ pytest.importorskip("PIL.Image")
 from contract_image import pictures  # noqa: E402
 
 import tiny  # noqa: E402
-from hf_ssl.errors import ConfigError, DataError  # noqa: E402
-from hf_ssl.modalities import _image_geometry as geo  # noqa: E402
-from hf_ssl.modalities import _image_views as views  # noqa: E402
-from hf_ssl.modalities._image_files import as_reference  # noqa: E402
-from hf_ssl.modalities.base import example_rng  # noqa: E402
-from hf_ssl.modalities.image import Image  # noqa: E402
+from hf_ssl.core.errors import ConfigError, DataError  # noqa: E402
+from hf_ssl.modalities.image import geometry as geo  # noqa: E402
+from hf_ssl.modalities.image import views  # noqa: E402
+from hf_ssl.modalities.image.files import as_reference  # noqa: E402
+from hf_ssl.modalities.image.image import Image  # noqa: E402
+from hf_ssl.modalities.rng import example_rng  # noqa: E402
 
 PLAIN = geo.Geometry(32, 32, None, 2, (0.0,) * 3, (1.0,) * 3)
 

@@ -13,33 +13,35 @@ import torch
 import transformers
 
 import tiny
-from hf_ssl import embed, plugins, push, reloading, search, staging, usage
-from hf_ssl.modalities.audio import Audio
-from hf_ssl.modalities.image import Image
-from hf_ssl.modalities.timeseries import TimeSeries
-from hf_ssl.models import plain_class
-from hf_ssl.staging import Artefact
+from hf_ssl import embed, push, search
+from hf_ssl.core import plugins
+from hf_ssl.hub import reload_check, staging, usage
+from hf_ssl.hub.staging import Artefact
+from hf_ssl.modalities.audio.audio import Audio
+from hf_ssl.modalities.image.image import Image
+from hf_ssl.modalities.timeseries.timeseries import TimeSeries
+from hf_ssl.models.loading import plain_class
 from hf_ssl.tasks.speech_recognition import SpeechRecognition
 
 LABELS = {"id2label": {0: "ship", 1: "bird", 2: "tree"}, "label2id": {"ship": 0, "bird": 1, "tree": 2}}
 
 
 def staged(source: Path, folder: Path, auto_class: str, tag: str | None, modality: Any) -> tuple[dict, dict]:
-    """A job and a reference for `hf_ssl.reloading`, as a push makes them."""
+    """A job and a reference for `hf_ssl.hub.reload_check`, as a push makes them."""
     artefact = Artefact("model", source, auto_class, tag)
     processor = modality.load_processor(str(source))
     folder.mkdir()
     staging.stage_model(artefact, processor, folder)
     tensors = staging.reference(artefact, modality, processor)
     values = staging.published_values(artefact, modality, processor) if tag else []
-    kept = [reloading._keep(value, folder.parent / f"value{number}") for number, value in enumerate(values)]
+    kept = [reload_check._keep(value, folder.parent / f"value{number}") for number, value in enumerate(values)]
     job = {"kind": "model", "folder": str(folder), "auto_class": auto_class, "pipeline_tag": tag, "values": kept}
     return job, {name: tensor.numpy() for name, tensor in tensors.items()}
 
 
 def differences(job: dict, expected: dict) -> dict[str, float]:
-    found = dict(reloading._check_tensors(job, expected)) | dict(reloading._check_timm(job, expected))
-    return found | (dict(reloading._check_pipeline(job, expected)) if job["pipeline_tag"] else {})
+    found = dict(reload_check._check_tensors(job, expected)) | dict(reload_check._check_timm(job, expected))
+    return found | (dict(reload_check._check_pipeline(job, expected)) if job["pipeline_tag"] else {})
 
 
 @pytest.mark.parametrize(
@@ -62,7 +64,7 @@ def test_pictures_go_through_the_pipeline(arch: str, auto_class: str, tag: str, 
     found = differences(job, expected)
     assert {f"pipeline({tag!r}) on value {number}" for number in (0, 1)} <= found.keys()
     assert ("areas of value 0" in found) == (tag == "image-segmentation")
-    assert max(found.values()) < reloading.TOLERANCE, found
+    assert max(found.values()) < reload_check.TOLERANCE, found
 
 
 def test_a_resizing_processor_and_timm_agree_too(tmp_path: Path) -> None:
@@ -78,7 +80,7 @@ def test_a_resizing_processor_and_timm_agree_too(tmp_path: Path) -> None:
         kind = "AutoModelForImageClassification"
         job, expected = staged(folder, tmp_path / f"staged{number}", kind, "image-classification", Image())
         found = differences(job, expected)
-        assert max(found.values()) < reloading.TOLERANCE and ("timm.create_model" in found) == (number == 1)
+        assert max(found.values()) < reload_check.TOLERANCE and ("timm.create_model" in found) == (number == 1)
 
 
 def test_an_adapted_timm_backbone_is_one_for_timm_too(tmp_path: Path) -> None:
@@ -90,7 +92,7 @@ def test_an_adapted_timm_backbone_is_one_for_timm_too(tmp_path: Path) -> None:
     model.save_pretrained(tmp_path / "run")
     job, expected = staged(tmp_path / "run", tmp_path / "staged", "AutoModel", "image-feature-extraction", Image())
     found = differences(job, expected)
-    assert "timm.create_model" in found and max(found.values()) < reloading.TOLERANCE
+    assert "timm.create_model" in found and max(found.values()) < reload_check.TOLERANCE
 
 
 def test_a_wrong_processor_beside_pictures_is_seen(tmp_path: Path) -> None:
@@ -101,7 +103,7 @@ def test_a_wrong_processor_beside_pictures_is_seen(tmp_path: Path) -> None:
     file = tmp_path / "staged" / "preprocessor_config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"image_mean": [0.4, 0.5, 0.6]}))
     found = differences(job | {"labels": ["LABEL_0", "LABEL_1", "LABEL_2"]}, expected)
-    assert found["output 0"] < reloading.TOLERANCE < found["pipeline('image-classification') on value 1"]
+    assert found["output 0"] < reload_check.TOLERANCE < found["pipeline('image-classification') on value 1"]
     assert found["names of the classes"] > 1
 
 
@@ -118,7 +120,7 @@ def test_a_pooler_that_the_run_does_not_have_is_neither_published_nor_compared(t
         assert file.keys() and not any("pooler" in name for name in file.keys())
     found = differences(job, expected)
     assert set(found) == {"output 0", *(f"pipeline('image-feature-extraction') on value {n}" for n in (0, 1))}
-    assert max(found.values()) < reloading.TOLERANCE
+    assert max(found.values()) < reload_check.TOLERANCE
 
 
 def test_no_pipeline_takes_five_channels() -> None:
@@ -137,12 +139,12 @@ def test_sounds_go_through_the_pipeline(arch: str, options: dict, tmp_path: Path
     source = tiny.write_checkpoint(arch, tmp_path / "start", kind, **LABELS, **options)
     job, expected = staged(source, tmp_path / "staged", kind, "audio-classification", Audio())
     found = differences(job, expected)
-    assert "pipeline('audio-classification') on value 1" in found and max(found.values()) < reloading.TOLERANCE
+    assert "pipeline('audio-classification') on value 1" in found and max(found.values()) < reload_check.TOLERANCE
     file = tmp_path / "staged" / "preprocessor_config.json"
     changed = {"do_normalize": False} if arch == "wav2vec2" else {"hop_length": 200}
     file.write_text(json.dumps(json.loads(file.read_text()) | changed))
     if arch == "wav2vec2":
-        assert max(differences(job, expected).values()) > reloading.TOLERANCE, "another processor must be seen"
+        assert max(differences(job, expected).values()) > reload_check.TOLERANCE, "another processor must be seen"
 
 
 def transcriber(folder: Path) -> Path:
@@ -162,7 +164,7 @@ def test_transcripts_take_their_tokenizer_along(tmp_path: Path) -> None:
     job, expected = staged(source, tmp_path / "staged", "AutoModelForCTC", "automatic-speech-recognition", Audio())
     assert (tmp_path / "staged" / "tokenizer_config.json").is_file()
     found = differences(job, expected)
-    assert {"words of value 0", "words of value 1"} <= found.keys() and max(found.values()) < reloading.TOLERANCE
+    assert {"words of value 0", "words of value 1"} <= found.keys() and max(found.values()) < reload_check.TOLERANCE
     expected["value.0"] = -expected["value.0"]
     assert differences(job, expected)["words of value 0"] > 1, "other symbols give other words"
 
@@ -195,15 +197,15 @@ def test_series_go_to_the_class_itself(family: str, kind: str, tmp_path: Path) -
     job, expected = staged(tmp_path / "start", tmp_path / "staged", auto_class, None, TimeSeries())
     found = differences(job, expected)
     assert {"output 0", "output 0 on value 0", "output 0 on value 1"} <= found.keys()
-    assert max(found.values()) < reloading.TOLERANCE
+    assert max(found.values()) < reload_check.TOLERANCE
     moved = {name: array + (name == "out.2.0") for name, array in expected.items()}
-    assert differences(job, moved)["output 0 on value 1"] > reloading.TOLERANCE
+    assert differences(job, moved)["output 0 on value 1"] > reload_check.TOLERANCE
 
 
 def test_whisper_with_its_decoder_can_be_tried(tmp_path: Path) -> None:
     source = tiny.write_checkpoint("whisper", tmp_path / "start", "AutoModel")
     job, expected = staged(source, tmp_path / "staged", "AutoModel", None, Audio())
-    assert max(differences(job, expected).values()) < reloading.TOLERANCE
+    assert max(differences(job, expected).values()) < reload_check.TOLERANCE
 
 
 FAMILIES = {"text": "bert", "image": "vit", "audio": "wav2vec2", "timeseries": "patchtst"}
@@ -284,10 +286,10 @@ def test_a_run_is_staged_and_answers_the_same(
     run_recipe({**common, **recipe, "model": str(start), "finetune": few})
     where = {"output": str(tmp_path / "run"), "base_model": "acme/base", "licence": "mit", "dry_run": True}
     answer = push(repo="me/model", **where)
-    assert compared in answer.metrics["compared"] and answer.metrics["difference"] < reloading.TOLERANCE
+    assert compared in answer.metrics["compared"] and answer.metrics["difference"] < reload_check.TOLERANCE
     card = (answer.path / "README.md").read_text(encoding="utf-8")
     assert "They printed" in card
-    assert push(repo="me/bones", what="backbone", **where).metrics["difference"] < reloading.TOLERANCE
+    assert push(repo="me/bones", what="backbone", **where).metrics["difference"] < reload_check.TOLERANCE
     embed(**common, modality=recipe["modality"], split="test")
     asked = {"vit": "test/a/0.png", "wav2vec2": "33.wav", "patchtst": "test/all.tsv"}[arch]
     found = search(output=common["output"], file=str(tmp_path / "data" / asked), k=1).metrics["hits"]

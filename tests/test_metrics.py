@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn import metrics as sk
 
-from hf_ssl.errors import ConfigError, DataError
-from hf_ssl.evaluation import metrics
-from hf_ssl.evaluation.additive import ADDITIVE
-from hf_ssl.evaluation.metrics import F1, METRICS, Accuracy, RocAuc, SpanF1, compute, metric
-from hf_ssl.evaluation.scores import SCORES, calibration_error, roc_auc
-from hf_ssl.evaluation.spans import spans
+from hf_ssl.core.errors import ConfigError, DataError
+from hf_ssl.evaluation.metrics import metrics
+from hf_ssl.evaluation.metrics.decomposable import ADDITIVE
+from hf_ssl.evaluation.metrics.metrics import F1, METRICS, Accuracy, RocAuc, SpanF1, compute, metric
+from hf_ssl.evaluation.metrics.ranking import SCORES, calibration_error, roc_auc
+from hf_ssl.evaluation.metrics.spans import spans
 
 CLASS_ORACLES = {
     "accuracy": sk.accuracy_score,
@@ -187,7 +187,7 @@ def test_needs_no_network_and_no_writable_home(tmp_path):
         "import socket\n"
         "def refuse(*a, **k): raise AssertionError('network')\n"
         "socket.socket.connect = refuse\n"
-        "from hf_ssl.evaluation.metrics import compute\n"
+        "from hf_ssl.evaluation.metrics.metrics import compute\n"
         "print(compute(['accuracy', 'f1_macro'], predictions=[0, 1], references=[0, 0]))\n"
         "print(compute(['span_f1'], predictions=[['O']], references=[['O']])['span_f1'])\n"
     )

@@ -13,12 +13,12 @@ import torch
 from torch.nn import functional
 
 import tiny
-from hf_ssl.errors import ConfigError
-from hf_ssl.evaluation.monitor import mean_loss
-from hf_ssl.modalities._packing import cut, isolation_masks, position_offset
-from hf_ssl.modalities.base import example_rng
-from hf_ssl.modalities.text import Text
-from hf_ssl.models import load_model, load_processor
+from hf_ssl.core.errors import ConfigError
+from hf_ssl.evaluation.monitor.monitor import mean_loss
+from hf_ssl.modalities.rng import example_rng
+from hf_ssl.modalities.text.packing import cut, isolation_masks, position_offset
+from hf_ssl.modalities.text.text import Text
+from hf_ssl.models.loading import load_model, load_processor
 from hf_ssl.objectives.mlm import MaskedLanguageModeling, Masker, ordinary_ids
 
 TEXTS = tiny.corpus(80)

@@ -12,15 +12,15 @@ import pytest
 import torch
 
 import tiny
+from hf_ssl.core.errors import TrainingError
 from hf_ssl.data import DomainData
-from hf_ssl.errors import TrainingError
-from hf_ssl.evaluation.monitor import SAME, Monitor
-from hf_ssl.evaluation.probe_scores import cross_validated_probe
-from hf_ssl.modalities.text import Text
-from hf_ssl.models import load_model, load_processor
+from hf_ssl.evaluation.monitor.monitor import SAME, Monitor
+from hf_ssl.evaluation.probes.cross_validated import cross_validated_probe
+from hf_ssl.modalities.text.text import Text
+from hf_ssl.models.loading import load_model, load_processor
 from hf_ssl.objectives.simcse import SimCSE
-from hf_ssl.stages import _probed
-from hf_ssl.training import arguments, train
+from hf_ssl.stages.monitoring import _probed
+from hf_ssl.training.trainer import arguments, train
 
 RNG = np.random.default_rng(0)
 TARGETS = np.arange(60) % 2

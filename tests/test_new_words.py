@@ -12,16 +12,17 @@ import pytest
 import torch
 from transformers import AutoModel, AutoTokenizer
 
+import hf_ssl
 import tiny
-from hf_ssl import stages
-from hf_ssl.assembly import build_objective, continuation, save_model
-from hf_ssl.config import resolve
-from hf_ssl.errors import ConfigError
-from hf_ssl.modalities.text import Text
+from hf_ssl.core.errors import ConfigError
+from hf_ssl.core.plugins import find
+from hf_ssl.core.run import RunDir
+from hf_ssl.modalities.text.text import Text
 from hf_ssl.objectives.mlm import MaskedLanguageModeling
-from hf_ssl.plugins import find
-from hf_ssl.run import RunDir
-from hf_ssl.training import arguments, train
+from hf_ssl.stages.base import save_model
+from hf_ssl.stages.build import build_objective, continuation
+from hf_ssl.stages.resolve import resolve
+from hf_ssl.training.trainer import arguments, train
 
 WORDS = ["cardiomyopathy", "thrombocytopenia", "angiography"]
 TEXTS = [f"{text[:-1]} {WORDS[i % 3]} again." for i, text in enumerate(dict.fromkeys(tiny.corpus(150)))]
@@ -50,7 +51,7 @@ def checkpoint(tiny_checkpoint: Any) -> str:
 def test_run_with_new_words_and_the_stages_after_it(objective, checkpoint, tmp_path, capsys):
     output = tmp_path / "run"
     shared = {"data": DATA, "model": checkpoint, "output": str(output), "near_duplicates": False}
-    result = stages.pretrain(
+    result = hf_ssl.pretrain(
         **shared, objective=objective, new_words=2, max_steps=4, monitor_points=1, keep="last", max_length=24
     )
     ledger = json.loads((output / "run.json").read_text(encoding="utf-8"))
@@ -74,9 +75,9 @@ def test_run_with_new_words_and_the_stages_after_it(objective, checkpoint, tmp_p
     mean = old[start(words[0], add_special_tokens=False)["input_ids"]].mean(0)
     assert not torch.allclose(table[new], mean, atol=1e-5), "the new vectors have learned"
 
-    compared = stages.compare(**shared, budgets=[4], draws=1, max_steps=1)
+    compared = hf_ssl.compare(**shared, budgets=[4], draws=1, max_steps=1)
     assert compared.metrics["test_examples"] == 16
-    tuned = stages.finetune(**{**shared, "model": None}, max_steps=1, patience=0)
+    tuned = hf_ssl.finetune(**{**shared, "model": None}, max_steps=1, patience=0)
     assert len(AutoTokenizer.from_pretrained(tuned.path / "model")) == len(tokenizer)
     assert AutoModel.from_pretrained(tuned.path / "model").config.vocab_size == len(table)
 

@@ -15,7 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from hf_ssl import demo, demo_audio, demo_series
+from hf_ssl import demo
+from hf_ssl.demo import audio as demo_audio
+from hf_ssl.demo import series as demo_series
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 SCRIPTS = sorted(NOTEBOOKS.glob("*.py"))

@@ -8,12 +8,12 @@ import pytest
 import torch
 import transformers
 
+import hf_ssl
 import tiny
-from hf_ssl import stages
-from hf_ssl.errors import DataError
-from hf_ssl.evaluation.additive import ADDITIVE
-from hf_ssl.evaluation.metrics import compute
-from hf_ssl.modalities.text import Text
+from hf_ssl.core.errors import DataError
+from hf_ssl.evaluation.metrics.decomposable import ADDITIVE
+from hf_ssl.evaluation.metrics.metrics import compute
+from hf_ssl.modalities.text.text import Text
 from hf_ssl.tasks.ordinal import Ordinal, median_grade
 
 
@@ -115,7 +115,7 @@ def test_grades_through_the_stages(tmp_path):
         "evaluate": {},
         "compare": {"adapted": str(tmp_path / "run" / "finetune" / "model"), "budgets": [3], "draws": 2, "finetune_arms": False},
     }  # fmt: skip
-    results = stages.run_recipe(recipe)
+    results = hf_ssl.run_recipe(recipe)
     found = results["evaluate"].metrics
     assert set(Ordinal.metric_names) <= found.keys() and found["quadratic_kappa"] > 0.9 and found["mae"] < 0.1
     assert results["compare"].metrics["metric"] == "quadratic_kappa"

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 import tiny
-from hf_ssl.anatomy import backbone
-from hf_ssl.modalities._packing import best_fit, collate_rows, cut, isolation_masks, position_offset
-from hf_ssl.models import load_model, load_processor
+from hf_ssl.modalities.text.packing import best_fit, collate_rows, cut, isolation_masks, position_offset
+from hf_ssl.models.loading import load_model, load_processor
+from hf_ssl.models.structure import backbone
 
 FAMILIES = ("bert", "roberta", "distilbert", "modernbert")
 LENGTHS = (5, 60, 17, 33, 9)  # 60 and 33 are longer than the sliding window of the tiny ModernBERT

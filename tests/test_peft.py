@@ -16,9 +16,9 @@ from safetensors.torch import load_file
 from torch import nn
 
 import tiny
-from hf_ssl import anatomy, peft, vocabulary
-from hf_ssl.errors import CheckpointError, ConfigError
-from hf_ssl.models import load_model
+from hf_ssl.core.errors import CheckpointError, ConfigError
+from hf_ssl.models import adapters, structure, vocabulary
+from hf_ssl.models.loading import load_model
 
 # A call of PEFT's own to a name that transformers 5 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
@@ -28,7 +28,7 @@ ADAPTERS = ("lora", "rslora", "dora", "ia3", "oft")
 
 def new_tensors(model: nn.Module) -> list[str]:
     """What a bare backbone checkpoint would leave at random: everything outside the backbone."""
-    inside = anatomy.in_backbone(model)
+    inside = structure.in_backbone(model)
     return [name for name, _ in model.named_parameters() if not inside(name)]
 
 
@@ -38,7 +38,7 @@ def main_output(output) -> torch.Tensor:
 
 def train(model: nn.Module, steps: int = 2, batch=None) -> set[str]:
     """A few steps; returns the trainable parameters that never got a gradient other than zero."""
-    batch = batch or anatomy.example_inputs(model)
+    batch = batch or structure.example_inputs(model)
     parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
     optimizer = torch.optim.SGD(parameters.values(), lr=0.1)
     silent = set(parameters)
@@ -56,7 +56,7 @@ def train(model: nn.Module, steps: int = 2, batch=None) -> set[str]:
 
 def outputs(model: nn.Module) -> torch.Tensor:
     with torch.no_grad():
-        return main_output(model(**anatomy.example_inputs(model)))
+        return main_output(model(**structure.example_inputs(model)))
 
 
 # IA3 and OFT as PEFT has them scale and turn linear layers; these networks have none (inside their blocks, on 2-D input).
@@ -66,7 +66,7 @@ WITHOUT = {("resnet", "ia3"), ("resnet", "oft"), ("convnext", "oft")}
 @pytest.mark.parametrize(("arch", "method"), sorted(WITHOUT))
 def test_network_without_layers_for_a_method_is_refused(arch, method):
     with pytest.raises(ConfigError, match="or use method 'full'"):
-        peft.apply(headed(arch), method)
+        adapters.apply(headed(arch), method)
 
 
 # rsLoRA is LoRA with another factor: one family of each kind of module is enough.
@@ -83,8 +83,8 @@ def test_every_family_with_every_adapter(arch, method, tmp_path):
     base = headed(arch)
     missing = new_tensors(base)
     frozen_before = {name: p.detach().clone() for name, p in base.named_parameters() if name not in missing}
-    model = peft.apply(base, method, missing=missing, rank=4)
-    count = peft.trainable_report(model)
+    model = adapters.apply(base, method, missing=missing, rank=4)
+    count = adapters.trainable_report(model)
     assert 0 < count.adapter < count.trainable < count.total and f"{count.fraction:.2%}" in str(count)
 
     silent = train(model)
@@ -97,11 +97,11 @@ def test_every_family_with_every_adapter(arch, method, tmp_path):
     assert same == frozen_before.keys() - norms
 
     adapted = outputs(model)
-    peft.save_adapter(model, tmp_path / "adapter", "someone/base")
-    again = peft.load_adapter(headed(arch), tmp_path / "adapter").eval()
+    adapters.save_adapter(model, tmp_path / "adapter", "someone/base")
+    again = adapters.load_adapter(headed(arch), tmp_path / "adapter").eval()
     assert torch.allclose(outputs(again), adapted, atol=1e-6)
 
-    merged = peft.merge(model)
+    merged = adapters.merge(model)
     assert type(merged) is type(base) and not isinstance(merged, upstream.PeftModel)
     assert not any("lora" in name or "modules_to_save" in name or "base_layer" in name for name in merged.state_dict())
     assert torch.allclose(outputs(merged), adapted, atol=1e-5)
@@ -112,51 +112,51 @@ def test_every_family_with_every_adapter(arch, method, tmp_path):
 def test_targets_are_in_blocks_and_never_in_the_head(arch):
     model = headed(arch)
     names = [name for name, _ in model.named_modules(remove_duplicate=False)]
-    blocks = tuple(name + "." for name, _ in anatomy.blocks(model))
+    blocks = tuple(name + "." for name, _ in structure.blocks(model))
     for method in ADAPTERS:
         if (arch, method) in WITHOUT:
             continue
-        targets = peft.target_modules(model, method, 4)
+        targets = adapters.target_modules(model, method, 4)
         hit = {name for name in names if any(name == t or name.endswith("." + t) for t in targets)}
         assert hit and all(name.startswith(blocks) for name in hit)
         parts = [model.get_submodule(name) for name in hit]
-        assert all(anatomy.is_linear(part) or isinstance(part, nn.Conv2d) for part in parts)
+        assert all(structure.is_linear(part) or isinstance(part, nn.Conv2d) for part in parts)
 
 
 def test_target_names():
-    assert peft.target_modules(headed("bert")) == ["intermediate.dense", "key", "output.dense", "query", "value"]
-    assert peft.target_modules(headed("modernbert")) == ["Wi", "Wo", "Wqkv"]
-    assert peft.target_modules(headed("patchtst"), "ia3") == ["ff.3", "k_proj", "v_proj"]
-    assert peft.target_modules(headed("whisper"), "ia3") == ["fc2", "k_proj", "v_proj"]
+    assert adapters.target_modules(headed("bert")) == ["intermediate.dense", "key", "output.dense", "query", "value"]
+    assert adapters.target_modules(headed("modernbert")) == ["Wi", "Wo", "Wqkv"]
+    assert adapters.target_modules(headed("patchtst"), "ia3") == ["ff.3", "k_proj", "v_proj"]
+    assert adapters.target_modules(headed("whisper"), "ia3") == ["fc2", "k_proj", "v_proj"]
 
 
 def test_layers_that_an_adapter_cannot_reach_are_left_out_or_refused():
     model = headed("wavlm")
-    assert peft.target_modules(model) == ["intermediate_dense", "output_dense"]
+    assert adapters.target_modules(model) == ["intermediate_dense", "output_dense"]
     with pytest.raises(ConfigError, match="would do nothing.*intermediate_dense"):
-        peft.apply(model, "lora", target_modules=["q_proj", "v_proj"])
+        adapters.apply(model, "lora", target_modules=["q_proj", "v_proj"])
     # The claim itself: with plain PEFT nothing that is trained reaches the output.
     plain = upstream.get_peft_model(headed("wavlm"), upstream.LoraConfig(target_modules=["q_proj", "v_proj"])).eval()
     assert any(p.requires_grad for p in plain.parameters())
-    assert not main_output(plain(**anatomy.example_inputs(plain))).requires_grad
-    useful = peft.apply(model, "lora")
-    main_output(useful(**anatomy.example_inputs(useful))).sum().backward()
-    assert peft.without_gradient(useful) == []
+    assert not main_output(plain(**structure.example_inputs(plain))).requires_grad
+    useful = adapters.apply(model, "lora")
+    main_output(useful(**structure.example_inputs(useful))).sum().backward()
+    assert adapters.without_gradient(useful) == []
 
 
 def test_convolutional_networks_get_convolution_adapters():
     config = transformers.ResNetConfig(embedding_size=16, hidden_sizes=[16, 32], depths=[1, 1], num_labels=3)
     model = transformers.ResNetForImageClassification(config)
-    wrapped = peft.apply(model, "lora", missing=new_tensors(model), rank=2)
+    wrapped = adapters.apply(model, "lora", missing=new_tensors(model), rank=2)
     assert any(isinstance(module, nn.Conv2d) and "lora_A" in name for name, module in wrapped.named_modules())
-    assert any("normalization" in name for name in peft.trainable_report(wrapped).modules), "batch norms move too"
+    assert any("normalization" in name for name in adapters.trainable_report(wrapped).modules), "batch norms move too"
 
 
 def test_batch_norm_statistics_travel_with_the_adapter(tmp_path):
     base = headed("patchtst")
-    model = peft.apply(base, "lora", missing=new_tensors(base))
+    model = adapters.apply(base, "lora", missing=new_tensors(base))
     train(model)
-    peft.save_adapter(model, tmp_path, "someone/base")
+    adapters.save_adapter(model, tmp_path, "someone/base")
     stored = load_file(tmp_path / "adapter_model.safetensors")
     moved = [name for name in stored if name.endswith("running_mean")]
     assert len(moved) == 2 * tiny.LAYERS and all(stored[name].abs().sum() > 0 for name in moved)
@@ -164,30 +164,30 @@ def test_batch_norm_statistics_travel_with_the_adapter(tmp_path):
 
 def test_linear_probe_and_full():
     base = headed("bert")
-    probe = peft.apply(base, "linear-probe", missing=["classifier.weight", "classifier.bias"])
+    probe = adapters.apply(base, "linear-probe", missing=["classifier.weight", "classifier.bias"])
     trained = [name for name, p in probe.named_parameters() if p.requires_grad]
     assert trained == ["classifier.weight", "classifier.bias"]
-    pooled = peft.apply(headed("bert"), "linear_probe", missing=["classifier.weight", "bert.pooler.dense.weight"])
+    pooled = adapters.apply(headed("bert"), "linear_probe", missing=["classifier.weight", "bert.pooler.dense.weight"])
     assert pooled.bert.pooler.dense.weight.requires_grad
-    assert all(p.requires_grad for p in peft.apply(headed("bert"), "full").parameters())
+    assert all(p.requires_grad for p in adapters.apply(headed("bert"), "full").parameters())
     with pytest.raises(ConfigError, match="no head to train"):
-        peft.apply(tiny.tiny_model("bert", "AutoModel"), "linear-probe")
-    assert peft.trainable_report(probe).modules == ()
-    assert peft.merge(probe) is probe
+        adapters.apply(tiny.tiny_model("bert", "AutoModel"), "linear-probe")
+    assert adapters.trainable_report(probe).modules == ()
+    assert adapters.merge(probe) is probe
 
 
 def test_options_are_checked():
     with pytest.raises(ConfigError, match="Did you mean 'rslora'"):
-        peft.apply(headed("bert"), "rs-lora")
+        adapters.apply(headed("bert"), "rs-lora")
     with pytest.raises(ConfigError, match="match no module.*'query'"):
-        peft.apply(headed("bert"), "lora", target_modules=["q_proj"])
+        adapters.apply(headed("bert"), "lora", target_modules=["q_proj"])
     with pytest.raises(ConfigError, match="rank is a positive integer"):
-        peft.apply(headed("bert"), "lora", rank=0)
-    wrapped = peft.apply(headed("bert"), "lora")
+        adapters.apply(headed("bert"), "lora", rank=0)
+    wrapped = adapters.apply(headed("bert"), "lora")
     with pytest.raises(ConfigError, match="carries an adapter already"):
-        peft.apply(wrapped, "lora")
+        adapters.apply(wrapped, "lora")
     with pytest.raises(ConfigError, match="no adapter"):
-        peft.save_adapter(headed("bert"), "unused", "someone/base")
+        adapters.save_adapter(headed("bert"), "unused", "someone/base")
 
 
 def scale(model: nn.Module) -> float:
@@ -197,40 +197,40 @@ def scale(model: nn.Module) -> float:
 @pytest.mark.parametrize("rank", [2, 8, 32])
 def test_the_scale_of_the_update_does_not_depend_on_rank(rank):
     for method in ("lora", "rslora", "dora"):
-        model = peft.apply(tiny.tiny_model("bert", "AutoModel", hidden=64), method, rank=rank)
+        model = adapters.apply(tiny.tiny_model("bert", "AutoModel", hidden=64), method, rank=rank)
         assert scale(model) == pytest.approx(2.0)
-    explicit = peft.apply(tiny.tiny_model("bert", "AutoModel"), "lora", rank=4, alpha=4)
+    explicit = adapters.apply(tiny.tiny_model("bert", "AutoModel"), "lora", rank=4, alpha=4)
     assert scale(explicit) == 1.0
 
 
 def test_learning_rates():
-    assert peft.learning_rate("full") == 2e-5 and peft.learning_rate("lora", base=5e-5) == pytest.approx(5e-4)
-    assert peft.learning_rate("full") < peft.learning_rate("lora") < peft.learning_rate("ia3")
+    assert adapters.learning_rate("full") == 2e-5 and adapters.learning_rate("lora", base=5e-5) == pytest.approx(5e-4)
+    assert adapters.learning_rate("full") < adapters.learning_rate("lora") < adapters.learning_rate("ia3")
     with pytest.raises(ConfigError, match="peft method is one of"):
-        peft.learning_rate("prefix")
+        adapters.learning_rate("prefix")
 
 
 def test_modules_to_save_are_the_largest_new_modules():
     bert = tiny.tiny_model("bert", HEADS["bert"])
     pooler = ["bert.pooler.dense.weight", "bert.pooler.dense.bias"]
     head = ["classifier.weight", "classifier.bias"]
-    assert peft.modules_to_save(bert, head + pooler) == ["bert.pooler", "classifier"]
-    assert peft.modules_to_save(bert, head) == ["classifier"]
+    assert adapters.modules_to_save(bert, head + pooler) == ["bert.pooler", "classifier"]
+    assert adapters.modules_to_save(bert, head) == ["classifier"]
     for arch, modules in {"distilbert": ["classifier", "pre_classifier"], "roberta": ["classifier"]}.items():
-        assert peft.modules_to_save(headed(arch), new_tensors(headed(arch))) == modules
+        assert adapters.modules_to_save(headed(arch), new_tensors(headed(arch))) == modules
     mlm = tiny.tiny_model("bert")
     fresh = [name for name, _ in mlm.named_parameters() if name.startswith("cls.")]
-    assert peft.modules_to_save(mlm, [*fresh, "cls.predictions.decoder.bias"]) == ["cls"]
+    assert adapters.modules_to_save(mlm, [*fresh, "cls.predictions.decoder.bias"]) == ["cls"]
 
 
 def test_a_new_bare_parameter_is_refused_unless_allowed():
     model = headed("wav2vec2")
     with pytest.raises(ConfigError, match="masked_spec_embed is new.*bare parameter of Wav2Vec2Model.*frozen_ok"):
-        peft.apply(model, "lora", missing=["wav2vec2.masked_spec_embed"])
-    assert peft.apply(model, "lora", missing=["wav2vec2.masked_spec_embed"], frozen_ok=("*.masked_spec_embed",))
+        adapters.apply(model, "lora", missing=["wav2vec2.masked_spec_embed"])
+    assert adapters.apply(model, "lora", missing=["wav2vec2.masked_spec_embed"], frozen_ok=("*.masked_spec_embed",))
     weighted = tiny.tiny_model("wav2vec2", HEADS["wav2vec2"], use_weighted_layer_sum=True)
     with pytest.raises(ConfigError, match="layer_weights is new"):
-        peft.apply(weighted, "lora", missing=["layer_weights"])
+        adapters.apply(weighted, "lora", missing=["layer_weights"])
 
 
 def mlm_after_a_bare_encoder(folder: Path) -> tuple[transformers.PreTrainedModel, list[str]]:
@@ -242,14 +242,14 @@ def mlm_after_a_bare_encoder(folder: Path) -> tuple[transformers.PreTrainedModel
 
 def test_a_new_mlm_head_stays_tied(tmp_path):
     base, missing = mlm_after_a_bare_encoder(tmp_path / "base")
-    model = peft.apply(base, "lora", missing=missing)
+    model = adapters.apply(base, "lora", missing=missing)
     embedding = base.bert.embeddings.word_embeddings.weight
     copy = base.cls.modules_to_save["default"]
     assert copy.predictions.decoder.weight is embedding and not embedding.requires_grad
     assert copy.predictions.decoder.bias.requires_grad
     assert not train(model)
     before = outputs(model)
-    merged = peft.merge(model)
+    merged = adapters.merge(model)
     assert merged.cls.predictions.decoder.weight is merged.bert.embeddings.word_embeddings.weight
     merged.save_pretrained(tmp_path / "merged")
     again, report = load_model(str(tmp_path / "merged"), "AutoModelForMaskedLM")
@@ -263,22 +263,22 @@ def test_new_words_are_trained_tied_and_saved(new_head, tmp_path):
     base, missing = mlm_after_a_bare_encoder(tmp_path / "base")
     tokenizer = tiny.tiny_tokenizer("bert")
     vocabulary.extend(base, tokenizer, ["cardiomyopathy"])
-    model = peft.apply(base, "lora", missing=missing if new_head else (), train_embeddings=True)
+    model = adapters.apply(base, "lora", missing=missing if new_head else (), train_embeddings=True)
     embedding = model.get_base_model().bert.embeddings.word_embeddings.modules_to_save["default"].weight
     names = [name for name, p in model.named_parameters(remove_duplicate=False) if p is embedding]
     assert embedding.requires_grad and any("decoder" in name for name in names)
     assert not train(model, batch=dict(tokenizer("the cardiomyopathy", return_tensors="pt")))
     before = outputs(model)
-    peft.save_adapter(model, tmp_path / "adapter", "someone/base", vocabulary_extended=True)
+    adapters.save_adapter(model, tmp_path / "adapter", "someone/base", vocabulary_extended=True)
 
     fresh, _ = load_model(str(tmp_path / "base"), "AutoModelForMaskedLM")
     with pytest.raises(CheckpointError, match="does not fit"):
-        peft.load_adapter(fresh, tmp_path / "adapter")
+        adapters.load_adapter(fresh, tmp_path / "adapter")
     fresh, _ = load_model(str(tmp_path / "base"), "AutoModelForMaskedLM")
     fresh.resize_token_embeddings(len(tokenizer), mean_resizing=False)
     if new_head:  # else the random head was left frozen and unsaved on purpose
-        assert torch.allclose(outputs(peft.load_adapter(fresh, tmp_path / "adapter").eval()), before, atol=1e-6)
-    merged = peft.merge(model)
+        assert torch.allclose(outputs(adapters.load_adapter(fresh, tmp_path / "adapter").eval()), before, atol=1e-6)
+    merged = adapters.merge(model)
     assert merged.get_output_embeddings().weight is merged.get_input_embeddings().weight
     merged.save_pretrained(tmp_path / "merged")
     again, _ = load_model(str(tmp_path / "merged"), "AutoModelForMaskedLM")
@@ -288,9 +288,9 @@ def test_new_words_are_trained_tied_and_saved(new_head, tmp_path):
 def test_frozen_new_words_are_saved_with_the_adapter(tmp_path):
     base, tokenizer = headed("bert"), tiny.tiny_tokenizer("bert")
     vocabulary.extend(base, tokenizer, ["cardiomyopathy"])
-    model = peft.apply(base, "lora", missing=["classifier.weight", "classifier.bias"])
-    peft.save_adapter(model, tmp_path / "with", "someone/base", vocabulary_extended=True)
-    peft.save_adapter(model, tmp_path / "without", "someone/base")
+    model = adapters.apply(base, "lora", missing=["classifier.weight", "classifier.bias"])
+    adapters.save_adapter(model, tmp_path / "with", "someone/base", vocabulary_extended=True)
+    adapters.save_adapter(model, tmp_path / "without", "someone/base")
     rows = {
         name: [
             tensor.shape[0]
@@ -303,7 +303,7 @@ def test_frozen_new_words_are_saved_with_the_adapter(tmp_path):
 
 
 def test_merge_checks_its_result(monkeypatch):
-    model = peft.apply(headed("bert"), "lora", missing=["classifier.weight", "classifier.bias"])
+    model = adapters.apply(headed("bert"), "lora", missing=["classifier.weight", "classifier.bias"])
     train(model)
     original = type(model.base_model).merge_and_unload
 
@@ -315,13 +315,13 @@ def test_merge_checks_its_result(monkeypatch):
 
     monkeypatch.setattr(type(model.base_model), "merge_and_unload", careless)
     with pytest.raises(CheckpointError, match="merged model differs"):
-        peft.merge(model)
+        adapters.merge(model)
 
 
 def test_merge_in_float32_keeps_small_updates():
     base = headed("bert").to(torch.bfloat16)
-    model = peft.apply(base, "lora", missing=["classifier.weight", "classifier.bias"])
-    merged = peft.merge(model)
+    model = adapters.apply(base, "lora", missing=["classifier.weight", "classifier.bias"])
+    merged = adapters.merge(model)
     assert {p.dtype for p in merged.parameters()} == {torch.float32}
 
 
@@ -329,16 +329,16 @@ def test_what_cannot_be_merged_is_refused():
     config = upstream.PromptTuningConfig(task_type="SEQ_CLS", num_virtual_tokens=2, token_dim=tiny.HIDDEN)
     model = upstream.get_peft_model(headed("bert"), config)
     with pytest.raises(ConfigError, match="PROMPT_TUNING changes inputs, not weights"):
-        peft.merge(model)
+        adapters.merge(model)
 
 
 def test_an_adapter_folder_holds_no_card_template_and_keeps_the_users_card(tmp_path):
-    model = peft.apply(headed("bert"), "lora", missing=["classifier.weight", "classifier.bias"])
-    new = peft.save_adapter(model, tmp_path / "new", "someone/base")
+    model = adapters.apply(headed("bert"), "lora", missing=["classifier.weight", "classifier.bias"])
+    new = adapters.save_adapter(model, tmp_path / "new", "someone/base")
     assert sorted(path.name for path in new.iterdir()) == ["adapter_config.json", "adapter_model.safetensors"]
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "README.md").write_text("My card.\n", encoding="utf-8")
-    own = peft.save_adapter(model, tmp_path / "own", "someone/base")
+    own = adapters.save_adapter(model, tmp_path / "own", "someone/base")
     assert "My card." in (own / "README.md").read_text(encoding="utf-8")
 
 
@@ -346,14 +346,14 @@ def test_a_damaged_adapter_is_refused(tmp_path):
     from safetensors.torch import save_file
 
     base = headed("bert")
-    model = peft.apply(base, "lora", missing=["classifier.weight", "classifier.bias"])
-    peft.save_adapter(model, tmp_path, "someone/base")
+    model = adapters.apply(base, "lora", missing=["classifier.weight", "classifier.bias"])
+    adapters.save_adapter(model, tmp_path, "someone/base")
     file = tmp_path / "adapter_model.safetensors"
     stored = load_file(file)
     gone = next(name for name in stored if "lora_B" in name)
     save_file({name: value for name, value in stored.items() if name != gone}, file)
     with pytest.raises(CheckpointError, match="1 tensors of the adapter .* did not arrive"):
-        peft.load_adapter(headed("bert"), tmp_path)
+        adapters.load_adapter(headed("bert"), tmp_path)
 
 
 FRESH_PROCESS = """
@@ -375,15 +375,15 @@ def test_a_fresh_process_with_plain_libraries_gets_the_same_logits(tmp_path, tin
     base = tiny_checkpoint("bert")
     model, report = load_model(str(base), "AutoModelForSequenceClassification", num_labels=3)
     assert any("pooler" in name for name in report.missing)
-    model = peft.apply(model, "lora", missing=report.missing, rank=4)
+    model = adapters.apply(model, "lora", missing=report.missing, rank=4)
     assert not train(model)
-    batch = anatomy.example_inputs(model)
+    batch = structure.example_inputs(model)
     expected = outputs(model)
     commit = "0123456789abcdef0123456789abcdef01234567"
-    peft.save_adapter(model, tmp_path / "adapter", "someone/base", commit)
+    adapters.save_adapter(model, tmp_path / "adapter", "someone/base", commit)
     settings = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
     assert (settings["base_model_name_or_path"], settings["revision"]) == ("someone/base", commit)
-    peft.merge(model).save_pretrained(tmp_path / "merged")
+    adapters.merge(model).save_pretrained(tmp_path / "merged")
     torch.save(batch, tmp_path / "inputs.pt")
     paths = [base, tmp_path / "adapter", tmp_path / "merged", tmp_path / "inputs.pt", tmp_path / "result.pt"]
     finished = subprocess.run(

@@ -11,14 +11,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 from sklearn.neighbors import KNeighborsClassifier
 
-from hf_ssl.errors import ConfigError, DataError
-from hf_ssl.evaluation.probe_scores import (
+from hf_ssl.core.errors import ConfigError, DataError
+from hf_ssl.evaluation.probes.cross_validated import (
     ProbeScore,
     corrected_standard_error,
     cross_validated_probe,
     paired_difference,
 )
-from hf_ssl.evaluation.probes import fixed_c, knn_probe, linear_probe, tfidf_probe
+from hf_ssl.evaluation.probes.probes import fixed_c, knn_probe, linear_probe, tfidf_probe
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from hub_process import HERE, READ, WRITE, HubProcess
 
 PUSH = """
 from hf_ssl import push
-from hf_ssl.errors import HfSslError
+from hf_ssl.core.errors import HfSslError
 
 def tried(**options):
     try:

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from hf_ssl import plugins
-from hf_ssl.config import STAGES, from_yaml, modality_fields, resolve, split_sections
+from hf_ssl.core import plugins
+from hf_ssl.core.options import STAGES
+from hf_ssl.core.parsing import from_yaml
+from hf_ssl.stages.resolve import modality_fields, resolve, split_sections
 
 RECIPES = Path(__file__).resolve().parent.parent / "recipes"
 SCRIPTS = sorted(path for path in RECIPES.glob("*.py") if path.name != "__init__.py")

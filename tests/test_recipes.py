@@ -18,8 +18,9 @@ import pytest
 from safetensors.torch import load_file
 
 import tiny
-from hf_ssl import cli, processes
-from hf_ssl.config import from_yaml
+from hf_ssl import cli
+from hf_ssl.core import distributed
+from hf_ssl.core.parsing import from_yaml
 
 FOLDER = Path(__file__).parent.parent / "recipes"
 EVERY, RECIPES = (sorted(path.stem for path in FOLDER.glob(names)) for names in ("*.yaml", "text_*.yaml"))
@@ -157,24 +158,25 @@ import sys, torch
 from pathlib import Path
 import datasets
 from safetensors.torch import save_file
-from hf_ssl import processes
-from hf_ssl.modalities.text import Text
-from hf_ssl.models import load_model, load_processor
+from hf_ssl.core import distributed
+from hf_ssl.modalities.text.text import Text
+from hf_ssl.models.loading import load_model, load_processor
 from hf_ssl.objectives.mlm import MaskedLanguageModeling
-from hf_ssl.run import say
-from hf_ssl.training import Schedule, arguments, train
+from hf_ssl.core.log import say
+from hf_ssl.training.schedule import Schedule
+from hf_ssl.training.trainer import arguments, train
 
 checkpoint, texts, folder = sys.argv[1], Path(sys.argv[2]).read_text().split("\\n"), Path(sys.argv[3])
 model, _ = load_model(checkpoint, "AutoModelForMaskedLM")
 module = MaskedLanguageModeling(model, load_processor(checkpoint, "text"), Text(), MaskedLanguageModeling.Config(max_length=16))
 rows = module.rows(datasets.Dataset.from_dict({"text": texts}), seed=0, training=True)
-options = {"max_steps": 3, "per_device_train_batch_size": 8 // processes.world(), "learning_rate": 1e-3, "bf16": False,
+options = {"max_steps": 3, "per_device_train_batch_size": 8 // distributed.world(), "learning_rate": 1e-3, "bf16": False,
            "logging_steps": 1, "save_strategy": "no", "max_grad_norm": 1.0}
 result = train(module, rows, arguments(folder, seed=0, defaults={}, overrides=options), folder, schedule=Schedule())
-assert processes.gather(processes.rank()) == list(range(processes.world()))
-assert processes.share(f"from {processes.rank()}") == "from 0"
-say(f"world {processes.world()}, {result.units} units")
-if processes.is_main():
+assert distributed.gather(distributed.rank()) == list(range(distributed.world()))
+assert distributed.share(f"from {distributed.rank()}") == "from 0"
+say(f"world {distributed.world()}, {result.units} units")
+if distributed.is_main():
     save_file({k: v.contiguous() for k, v in module.state_dict().items()}, folder / "weights.safetensors")
 """
 
@@ -182,14 +184,14 @@ if processes.is_main():
 def test_processes_settle_before_they_end(monkeypatch):
     """Without the pause one process in ten aborted after its last collective, with exit code 134."""
     registered = []
-    monkeypatch.setattr(processes.atexit, "register", lambda *call: registered.append(call))
+    monkeypatch.setattr(distributed.atexit, "register", lambda *call: registered.append(call))
     for world, wanted in (("1", 0), ("2", 1)):
         monkeypatch.setenv("WORLD_SIZE", world)
-        processes.settle_at_exit.cache_clear()
-        processes.settle_at_exit()
-        processes.settle_at_exit()
+        distributed.settle_at_exit.cache_clear()
+        distributed.settle_at_exit()
+        distributed.settle_at_exit()
         assert len(registered) == wanted
-    processes.settle_at_exit.cache_clear()
+    distributed.settle_at_exit.cache_clear()
 
 
 def test_two_processes_train_as_one(tiny_checkpoint, tmp_path):

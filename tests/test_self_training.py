@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from hf_ssl import self_training
 from hf_ssl.modalities.base import Modality
-from hf_ssl.self_training import Pool, co_train, soft_labels
 from hf_ssl.tasks.classification import Classification
+from hf_ssl.training import self_training
+from hf_ssl.training.self_training import Pool, co_train, soft_labels
 
 CLASSES = 4
 

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hf_ssl.core.errors import ConfigError, DataError
 from hf_ssl.data import load_data
-from hf_ssl.data.series_files import is_ucr_table, read_series_file
-from hf_ssl.data.series_split import arrays_of, spans, standardise
-from hf_ssl.errors import ConfigError, DataError
-from hf_ssl.modalities._windows import Windows, fill
-from hf_ssl.modalities.timeseries import TimeSeries
+from hf_ssl.modalities.timeseries.files import is_ucr_table, read_series_file
+from hf_ssl.modalities.timeseries.split import arrays_of, spans, standardise
+from hf_ssl.modalities.timeseries.timeseries import TimeSeries
+from hf_ssl.modalities.timeseries.windows import Windows, fill
 
 TS = """# a comment
 @problemName waves

@@ -12,17 +12,18 @@ import torch
 import transformers
 from tiny_series import OPTIONS, checkpoint, objective, quiet_load, table, tiny_timesfm
 
-from hf_ssl import evaluate, finetune, peft, pretrain
-from hf_ssl.config import FinetuneConfig
-from hf_ssl.errors import ConfigError, DataError
-from hf_ssl.fitting import fit_task
-from hf_ssl.modalities._timesfm import timesfm_forecast
-from hf_ssl.modalities.timeseries import TimeSeries
-from hf_ssl.models import load_model
+from hf_ssl import evaluate, finetune, pretrain
+from hf_ssl.core.errors import ConfigError, DataError
+from hf_ssl.core.options import FinetuneConfig
+from hf_ssl.modalities.timeseries.timeseries import TimeSeries
+from hf_ssl.modalities.timeseries.timesfm import timesfm_forecast
+from hf_ssl.models import adapters
+from hf_ssl.models.loading import load_model
 from hf_ssl.objectives.forecast import Forecast
+from hf_ssl.stages.fit import fit_task
 from hf_ssl.tasks.base import TaskRows
 from hf_ssl.tasks.forecasting import Forecasting
-from hf_ssl.training import predict
+from hf_ssl.training.trainer import predict
 
 
 def fit(data, folder: str, tmp_path, method: str = "full", **task_options: object):
@@ -169,11 +170,11 @@ def test_covariates_reach_the_forecast_of_a_model_from_scratch(tmp_path, family)
 def test_lora_with_batch_norm_reloads_to_the_same_forecast(tmp_path):
     data = quiet_load(table())
     task, done = fit(data, checkpoint(tmp_path, "patchtst", data), tmp_path, method="lora")
-    assert any("norm" in name for name in peft.trainable_report(done.module.model).modules)
+    assert any("norm" in name for name in adapters.trainable_report(done.module.model).modules)
     batch = done.module.collate([task.encode(done.processor, data["test"])[i] for i in range(4)])
     with torch.inference_mode():
         wanted = done.module.eval()(**batch).logits
-    merged = peft.merge(done.module.model)
+    merged = adapters.merge(done.module.model)
     merged.save_pretrained(tmp_path / "merged")
     loaded = transformers.PatchTSTForPrediction.from_pretrained(tmp_path / "merged").eval()
     del batch["labels"]
@@ -194,7 +195,7 @@ def test_timesfm_learns_with_lora_and_comes_back(tmp_path):
     metrics = task.metrics(wanted.numpy(), batch["labels"].numpy())
     assert {"wql", "coverage", "mase_ratio"} <= metrics.keys() and np.isfinite(list(metrics.values())).all()
     past = batch["past_values"]
-    merged = peft.merge(done.module.model, example_batch={"past_values": past[..., 0]})
+    merged = adapters.merge(done.module.model, example_batch={"past_values": past[..., 0]})
     merged.save_pretrained(tmp_path / "merged")
     loaded = transformers.AutoModelForTimeSeriesPrediction.from_pretrained(tmp_path / "merged").eval()
     del batch["labels"]

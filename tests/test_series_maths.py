@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from hf_ssl import losses
-from hf_ssl.errors import DataError
-from hf_ssl.evaluation.figures import embedding_map, error_by_step_figure, forecast_fan
-from hf_ssl.evaluation.forecasts import (
+from hf_ssl.core.errors import DataError
+from hf_ssl.evaluation.figures.series import embedding_map, error_by_step_figure, forecast_fan
+from hf_ssl.evaluation.metrics.forecast import (
     Scales,
     error_by_step,
     forecast_metrics,
@@ -18,10 +17,11 @@ from hf_ssl.evaluation.forecasts import (
     seasonal_naive,
     steady,
 )
-from hf_ssl.evaluation.linear_forecast import least_absolute, linear_forecast, ridge
-from hf_ssl.modalities._kernels import random_kernel_features
-from hf_ssl.modalities._series_models import pool
-from hf_ssl.modalities._windows import Windows
+from hf_ssl.evaluation.probes.linear_forecast import least_absolute, linear_forecast, ridge
+from hf_ssl.modalities.timeseries.backbones import pool
+from hf_ssl.modalities.timeseries.random_kernels import random_kernel_features
+from hf_ssl.modalities.timeseries.windows import Windows
+from hf_ssl.objectives import losses
 from hf_ssl.objectives.ts_contrastive import SeriesContrastive, log_spectrum, reflected, view
 
 

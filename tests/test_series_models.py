@@ -11,14 +11,15 @@ import torch
 import transformers
 from tiny_series import OPTIONS, checkpoint, objective, quiet_load, table
 
-from hf_ssl import demo_series, evaluate, finetune
+from hf_ssl import evaluate, finetune
+from hf_ssl.core.errors import ConfigError, DataError, MissingExtraError
 from hf_ssl.data import load_data
-from hf_ssl.errors import ConfigError, DataError, MissingExtraError
-from hf_ssl.modalities._kernels import RandomKernels
-from hf_ssl.modalities._series_models import MASK_NAMES
-from hf_ssl.modalities._windows import fill
-from hf_ssl.modalities.timeseries import TimeSeries
-from hf_ssl.models import load_model
+from hf_ssl.demo import series as demo_series
+from hf_ssl.modalities.timeseries.backbones import MASK_NAMES
+from hf_ssl.modalities.timeseries.random_kernels import RandomKernels
+from hf_ssl.modalities.timeseries.timeseries import TimeSeries
+from hf_ssl.modalities.timeseries.windows import fill
+from hf_ssl.models.loading import load_model
 from hf_ssl.objectives.forecast import Forecast
 from hf_ssl.objectives.masked_patch import MaskedPatch
 from hf_ssl.objectives.ts_contrastive import SeriesContrastive

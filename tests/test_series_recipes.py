@@ -12,9 +12,10 @@ import pytest
 import transformers
 from tiny_series import tiny_timesfm
 
-from hf_ssl import demo_series, run_recipe
-from hf_ssl.config import from_yaml
-from hf_ssl.errors import MissingExtraError
+from hf_ssl import run_recipe
+from hf_ssl.core.errors import MissingExtraError
+from hf_ssl.core.parsing import from_yaml
+from hf_ssl.demo import series as demo_series
 
 
 def recipe(repository: Path, name: str, **options: object) -> dict:

@@ -8,9 +8,9 @@ import random
 import numpy as np
 import pytest
 
-from hf_ssl.errors import DataError
-from hf_ssl.evaluation import metrics, speech
-from hf_ssl.evaluation.resampling import make_resampler
+from hf_ssl.core.errors import DataError
+from hf_ssl.evaluation.comparison.resampling import make_resampler
+from hf_ssl.evaluation.metrics import metrics, speech
 
 
 @functools.cache

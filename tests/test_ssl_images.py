@@ -21,12 +21,13 @@ from contract_image import Kind, pictures  # noqa: E402
 from steps import take_steps  # noqa: E402
 from test_image_models import timm_folder  # noqa: E402
 
-from hf_ssl import losses, peft, processes  # noqa: E402
-from hf_ssl.callbacks import Watch  # noqa: E402
-from hf_ssl.errors import ConfigError, TrainingError  # noqa: E402
-from hf_ssl.evaluation.monitor import Monitor, mean_loss  # noqa: E402
-from hf_ssl.modalities._image_files import as_reference  # noqa: E402
-from hf_ssl.modalities.image import Image  # noqa: E402
+from hf_ssl.core import distributed  # noqa: E402
+from hf_ssl.core.errors import ConfigError, TrainingError  # noqa: E402
+from hf_ssl.evaluation.monitor.monitor import Monitor, mean_loss  # noqa: E402
+from hf_ssl.modalities.image.files import as_reference  # noqa: E402
+from hf_ssl.modalities.image.image import Image  # noqa: E402
+from hf_ssl.models import adapters  # noqa: E402
+from hf_ssl.objectives import losses  # noqa: E402
 from hf_ssl.objectives.base import view_pairs  # noqa: E402
 from hf_ssl.objectives.dino import DINO, block_mask  # noqa: E402
 from hf_ssl.objectives.distill import Distill  # noqa: E402
@@ -34,8 +35,9 @@ from hf_ssl.objectives.mae import MAE, patches  # noqa: E402
 from hf_ssl.objectives.simclr import SimCLR  # noqa: E402
 from hf_ssl.objectives.simmim import SimMIM  # noqa: E402
 from hf_ssl.objectives.vicreg import VICReg  # noqa: E402
-from hf_ssl.trainable import LossOutput  # noqa: E402
-from hf_ssl.training import arguments, train  # noqa: E402
+from hf_ssl.training.callbacks import Watch  # noqa: E402
+from hf_ssl.training.module import LossOutput  # noqa: E402
+from hf_ssl.training.trainer import arguments, train  # noqa: E402
 
 KIND = Kind()
 SMALL_DINO = {"prototypes": 32, "head_hidden": 48, "head_out": 16}
@@ -45,7 +47,7 @@ def make(cls, folder, method=None, image=None, **options):
     image = image or Image()
     model, report = image.load_model(str(folder), cls.auto_class)
     torch.manual_seed(0)
-    model = peft.apply(model, method, missing=report.missing, rank=4) if method else model
+    model = adapters.apply(model, method, missing=report.missing, rank=4) if method else model
     return cls(model, image.load_processor(str(folder)), image, cls.Config(**options))
 
 
@@ -283,7 +285,7 @@ def test_masked_autoencoder_on_another_size_and_with_an_adapter_on_the_first_lay
     pixels, noise = torch.randn(2, 3, 48, 48), torch.rand(2, 36)
     wanted = objective.model(pixel_values=pixels, noise=noise, interpolate_pos_encoding=True).loss
     torch.testing.assert_close(objective(pixels, noise, torch.ones(2, 36)).loss, wanted, atol=1e-5, rtol=1e-4)
-    model = peft.apply(objective.model, "lora", target_modules=["projection"], rank=2)
+    model = adapters.apply(objective.model, "lora", target_modules=["projection"], rank=2)
     first = MAE(model, objective.processor, objective.modality, objective.config).eval()
     for name, parameter in first.named_parameters():
         if "lora_B" in name:
@@ -457,17 +459,17 @@ def test_views_made_by_other_processes_are_the_same(tiny_checkpoint, tmp_path):
 
 def test_workers_prepare_views_where_an_accelerator_waits_for_them(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert processes.loader_workers() == 0, "the cores are needed for training"
+    assert distributed.loader_workers() == 0, "the cores are needed for training"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(os, "cpu_count", lambda: 16)
-    assert processes.loader_workers() == 8
+    assert distributed.loader_workers() == 8
     monkeypatch.setenv("WORLD_SIZE", "4")
-    assert processes.loader_workers() == 3
+    assert distributed.loader_workers() == 3
     monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
-    assert processes.loader_workers() == 0
+    assert distributed.loader_workers() == 0
     monkeypatch.delenv("ACCELERATE_USE_CPU")
     monkeypatch.setattr("multiprocessing.get_start_method", lambda allow_none=False: "spawn")
-    assert processes.loader_workers() == 0
+    assert distributed.loader_workers() == 0
 
 
 class _SimSiamWithoutStop(SimCLR):

@@ -13,10 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 from transformers import AutoModel, AutoModelForSequenceClassification
 
-from hf_ssl import demo, stages
-from hf_ssl.assembly import start_of
-from hf_ssl.errors import CheckpointError, ConfigError, DataError, MissingExtraError, RunFolderError
-from hf_ssl.run import RunDir
+import hf_ssl
+from hf_ssl import demo
+from hf_ssl.core.errors import CheckpointError, ConfigError, DataError, MissingExtraError, RunFolderError
+from hf_ssl.core.run import RunDir
+from hf_ssl.stages.base import start_of
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def run(tmp_path_factory, minilm, newsgroups_folder):
         "evaluate": {},
         "embed": {"split": "test", "max_length": 48},
     }
-    return output, recipe, stages.run_recipe(recipe)
+    return output, recipe, hf_ssl.run_recipe(recipe)
 
 
 def test_every_stage_is_in_the_ledger(run):
@@ -55,16 +56,16 @@ def test_another_fine_tuned_model_is_measured_but_no_start_and_none_with_other_l
     copied = shutil.copytree(output, tmp_path / "run")
     tuned = shutil.copytree(output / "finetune" / "model", tmp_path / "tuned")
     options = {"data": recipe["data"], "output": str(copied), "overwrite": True}
-    assert stages.evaluate(**options, model=str(tuned)).metrics == results["evaluate"].metrics
+    assert hf_ssl.evaluate(**options, model=str(tuned)).metrics == results["evaluate"].metrics
     with pytest.raises(CheckpointError, match=r"no fine-tuned model: classifier\.bias.*Leave --model away"):
-        stages.evaluate(**options, model=str(minilm))
+        hf_ssl.evaluate(**options, model=str(minilm))
     config = json.loads((tuned / "config.json").read_text())
     names = [*config["id2label"].values()]
     config["id2label"] = dict(enumerate([names[1], names[0], *names[2:]]))
     config["label2id"] = {name: number for number, name in config["id2label"].items()}
     (tuned / "config.json").write_text(json.dumps(config))
     with pytest.raises(ConfigError, match="in the same order"):
-        stages.evaluate(**options, model=str(tuned))
+        hf_ssl.evaluate(**options, model=str(tuned))
 
 
 def test_a_named_start_beside_the_pretrained_one_is_said_aloud(capsys):
@@ -76,14 +77,14 @@ def test_a_named_start_beside_the_pretrained_one_is_said_aloud(capsys):
 
 def test_second_run_skips_everything(run):
     _, recipe, _ = run
-    assert all(result.skipped for result in stages.run_recipe(recipe).values())
+    assert all(result.skipped for result in hf_ssl.run_recipe(recipe).values())
 
 
 def test_changed_options_are_refused_in_the_same_folder(run):
     _, recipe, _ = run
     changed = {**recipe, "pretrain": {**recipe["pretrain"], "max_steps": 3}}
     with pytest.raises(RunFolderError, match="--overwrite"):
-        stages.run_recipe(changed)
+        hf_ssl.run_recipe(changed)
 
 
 def test_options_of_a_stage_that_failed_before_it_wrote_anything_can_be_mended(tmp_path):
@@ -151,7 +152,7 @@ def test_embeddings_are_normalised_and_stamped(run):
 
 
 def test_compare_tables(tmp_path, minilm, newsgroups_folder):
-    result = stages.compare(
+    result = hf_ssl.compare(
         data=str(newsgroups_folder), model=str(minilm), adapted=str(minilm), output=str(tmp_path / "r"), budgets=[2],
         draws=2, finetune_arms=False, test_limit=40,
     )  # fmt: skip
@@ -163,27 +164,27 @@ def test_compare_tables(tmp_path, minilm, newsgroups_folder):
 
 def test_unknown_option_names_the_nearest(tmp_path):
     with pytest.raises(ConfigError, match="mask_ratio") as error:
-        stages.pretrain(data="x", model="y", output=str(tmp_path), mask_rato=0.2, lerning_rate=1)
+        hf_ssl.pretrain(data="x", model="y", output=str(tmp_path), mask_rato=0.2, lerning_rate=1)
     assert "learning_rate" in str(error.value), "all errors at once"
 
 
 def test_no_data_no_model(tmp_path, newsgroups_folder):
     with pytest.raises(ConfigError, match="--data"):
-        stages.pretrain(model="x", output=str(tmp_path / "a"))
+        hf_ssl.pretrain(model="x", output=str(tmp_path / "a"))
     with pytest.raises(ConfigError, match="--model"):
-        stages.pretrain(data=str(newsgroups_folder), output=str(tmp_path / "b"))
+        hf_ssl.pretrain(data=str(newsgroups_folder), output=str(tmp_path / "b"))
 
 
 def test_foreign_folder_is_left_alone(tmp_path, minilm):
     (tmp_path / "thesis.tex").write_text("mine")
     with pytest.raises(RunFolderError, match="not from a run"):
-        stages.pretrain(data="x", model=str(minilm), output=str(tmp_path))
+        hf_ssl.pretrain(data="x", model=str(minilm), output=str(tmp_path))
 
 
 def test_no_labels(tmp_path, minilm):
     rows = [{"text": f"only text number {i}, nothing else"} for i in range(20)]
     with pytest.raises((DataError, ConfigError), match="label"):
-        stages.finetune(data=rows, model=str(minilm), output=str(tmp_path / "r"))
+        hf_ssl.finetune(data=rows, model=str(minilm), output=str(tmp_path / "r"))
 
 
 def test_from_config_starts_at_random_with_the_checkpoints_processor(tmp_path, tiny_checkpoint, newsgroups_folder):
@@ -197,10 +198,10 @@ def test_from_config_starts_at_random_with_the_checkpoints_processor(tmp_path, t
         "max_length": 32,
         "monitor_points": 1,
     }
-    result = stages.pretrain(**options, model=str(source), output=str(tmp_path / "run"))
+    result = hf_ssl.pretrain(**options, model=str(source), output=str(tmp_path / "run"))
     start = AutoModel.from_pretrained(tmp_path / "run" / "start")
     assert result.metrics["steps"] == 1 and start.config.hidden_size < 100
     with pytest.raises(ConfigError, match="text has no configuration of its own for 'bert'"):
-        stages.pretrain(**options, model="bert", output=str(tmp_path / "other"))
+        hf_ssl.pretrain(**options, model="bert", output=str(tmp_path / "other"))
     with pytest.raises(CheckpointError, match="configuration of .*nowhere"):
-        stages.pretrain(**options, model="./nowhere/at-all", output=str(tmp_path / "third"))
+        hf_ssl.pretrain(**options, model="./nowhere/at-all", output=str(tmp_path / "third"))

@@ -10,11 +10,12 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from hf_ssl import card, plot, staging, usage
-from hf_ssl.artefacts import check_repo_id, is_hub_id
-from hf_ssl.errors import HubError
-from hf_ssl.modalities.text import Text
-from hf_ssl.staging import Artefact
+from hf_ssl.core.errors import HubError
+from hf_ssl.evaluation.figures import label_efficiency as plot
+from hf_ssl.hub import card, staging, usage
+from hf_ssl.hub.artifacts import check_repo_id, is_hub_id
+from hf_ssl.hub.staging import Artefact
+from hf_ssl.modalities.text.text import Text
 
 TOKEN = "hf_" + "aB3" * 11 + "x"
 

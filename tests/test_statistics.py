@@ -10,10 +10,8 @@ import pytest
 from scipy import stats
 from sklearn import metrics as sk
 
-from hf_ssl.errors import ConfigError, DataError
-from hf_ssl.evaluation.additive import ADDITIVE
-from hf_ssl.evaluation.comparison import ResultRow, compare_arms, draw_interval, minimum_detectable, verdict
-from hf_ssl.evaluation.paired import (
+from hf_ssl.core.errors import ConfigError, DataError
+from hf_ssl.evaluation.comparison.paired import (
     holm,
     mcnemar_exact,
     paired_bootstrap,
@@ -21,7 +19,7 @@ from hf_ssl.evaluation.paired import (
     paired_permutation_test,
     spread,
 )
-from hf_ssl.evaluation.resampling import (
+from hf_ssl.evaluation.comparison.resampling import (
     AdditiveResampler,
     CorrelationResampler,
     LoopResampler,
@@ -29,7 +27,9 @@ from hf_ssl.evaluation.resampling import (
     weighted_correlation,
     weighted_ranks,
 )
-from hf_ssl.evaluation.scores import SCORES
+from hf_ssl.evaluation.comparison.table import ResultRow, compare_arms, draw_interval, minimum_detectable, verdict
+from hf_ssl.evaluation.metrics.decomposable import ADDITIVE
+from hf_ssl.evaluation.metrics.ranking import SCORES
 
 
 def classifier(rng: np.random.Generator, references: np.ndarray, accuracy: float, classes: int) -> np.ndarray:

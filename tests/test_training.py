@@ -17,17 +17,18 @@ import pytest
 import torch
 
 import tiny
-from hf_ssl import training
-from hf_ssl.errors import ConfigError, MissingExtraError, TrainingError
-from hf_ssl.evaluation.monitor import Monitor
-from hf_ssl.modalities.text import Text
-from hf_ssl.models import load_model, load_processor
+from hf_ssl.core.errors import ConfigError, MissingExtraError, TrainingError
+from hf_ssl.evaluation.monitor.monitor import Monitor
+from hf_ssl.modalities.text.text import Text
+from hf_ssl.models.loading import load_model, load_processor
 from hf_ssl.objectives.mlm import MaskedLanguageModeling
 from hf_ssl.objectives.simclr import SimCLR
 from hf_ssl.tasks.base import TaskModule, TaskRows
 from hf_ssl.tasks.classification import Classification
 from hf_ssl.tasks.regression import Regression
-from hf_ssl.training import Schedule, arguments, parameter_groups, predict, train
+from hf_ssl.training import trainer as training
+from hf_ssl.training.schedule import Schedule, parameter_groups
+from hf_ssl.training.trainer import arguments, predict, train
 
 TEXTS = tiny.corpus(60)
 
@@ -506,7 +507,7 @@ def test_trackers_are_opt_in_and_a_missing_one_has_a_pip_line(mlm, tmp_path, mon
 
 HELD = """
 import os, sys, torch
-from hf_ssl.training import freed_at_once
+from hf_ssl.training.cpu import freed_at_once
 
 def held():
     return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20

@@ -19,8 +19,9 @@ import pytest
 import runs
 
 from hf_ssl import cli, embed, search, vectors
-from hf_ssl.errors import ConfigError, DataError
-from hf_ssl.vectors import ParquetStore, PartFiles, Stamp
+from hf_ssl.core.errors import ConfigError, DataError
+from hf_ssl.vectors.base import Stamp
+from hf_ssl.vectors.parquet import ParquetStore, PartFiles
 
 STAMP = Stamp("acme/model", None, "a" * 64, "text", "mean", True, None, 16)
 HERE = Path(__file__).resolve().parent
@@ -199,7 +200,8 @@ def test_kill_minus_nine_loses_nothing(tmp_path: Path) -> None:
     code = f"""
 import numpy as np, sys
 from test_vectors import points, STAMP
-from hf_ssl.vectors import MilvusStore, Stamp
+from hf_ssl.vectors.milvus import MilvusStore
+from hf_ssl.vectors.base import Stamp
 found, rows = points(4000)
 store = MilvusStore({str(tmp_path / "x.db")!r}, "c", Stamp, STAMP)
 store.add(found[:2000], rows[:2000])
@@ -235,7 +237,7 @@ def test_part_files_are_complete_or_absent(tmp_path: Path) -> None:
 
 def test_interrupted_embedding_goes_on(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second call embeds the parts that are missing, not those that are there; the result is that of one call."""
-    from hf_ssl.modalities.text import Text
+    from hf_ssl.modalities.text.text import Text
 
     whole = ParquetStore(embedded(tmp_path / "whole", base) / "embed" / "embeddings.parquet").all_vectors()[0]
     assert (tmp_path / "whole" / "embed" / "map.svg").read_text().startswith("<svg")
@@ -314,7 +316,7 @@ def test_search_needs_one_thing_to_look_for(base: Path, tmp_path: Path) -> None:
 
 def test_batches_hold_little_padding() -> None:
     """Every row once, within the budget, and at most a fifth of padding once there is enough to choose from."""
-    from hf_ssl.modalities.base import batches_by_size
+    from hf_ssl.modalities.batching import batches_by_size
 
     for count in (1, 7, 48, 3000):
         sizes = (4 * 100 ** np.random.default_rng(count).random(count)).astype(int).tolist()

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import tiny
-from hf_ssl import models, vocabulary
-from hf_ssl.errors import CheckpointError, ConfigError
+from hf_ssl.core.errors import CheckpointError, ConfigError
+from hf_ssl.models import loading, vocabulary
 
 WORD = "cardiomyopathy"
 
@@ -63,8 +63,8 @@ def test_extension(arch, tmp_path):
 
     model.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
-    again, report = models.load_model(str(tmp_path), tiny.default_auto_class(arch))
-    batch = models.load_processor(str(tmp_path), "text")(f"the {WORD} measured", return_tensors="pt")
+    again, report = loading.load_model(str(tmp_path), tiny.default_auto_class(arch))
+    batch = loading.load_processor(str(tmp_path), "text")(f"the {WORD} measured", return_tensors="pt")
     assert report.backbone_complete and not report.missing
     assert result.ids[0] in batch["input_ids"][0]
     with torch.no_grad():
@@ -115,8 +115,8 @@ def test_what_cannot_be_added_is_refused():
 
 
 def test_the_real_tokenizer(minilm):
-    model, _ = models.load_model(str(minilm))
-    tokenizer = models.load_processor(str(minilm), "text")
+    model, _ = loading.load_model(str(minilm))
+    tokenizer = loading.load_processor(str(minilm), "text")
     found = vocabulary.candidates(["Tachyarrhythmia was seen. No tachyarrhythmia."] * 10, tokenizer)
     assert [candidate.word for candidate in found] == ["tachyarrhythmia"]
     vocabulary.extend(model, tokenizer, ["tachyarrhythmia"])

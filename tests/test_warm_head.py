@@ -8,7 +8,7 @@ from contract_image import Kind
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
-from hf_ssl.evaluation.probes import fixed_c
+from hf_ssl.evaluation.probes.probes import fixed_c
 from hf_ssl.tasks._heads import fit_head, softmax
 from hf_ssl.tasks.base import TaskModule, TaskRows
 from hf_ssl.tasks.classification import Classification

@@ -8,8 +8,8 @@ import torch
 import transformers
 
 from hf_ssl.data import load_data
-from hf_ssl.modalities.timeseries import TimeSeries
-from hf_ssl.models import load_model
+from hf_ssl.modalities.timeseries.timeseries import TimeSeries
+from hf_ssl.models.loading import load_model
 
 OPTIONS = {"horizon": 12, "context_length": 48, "width": 32, "layers": 2, "frequency": "h"}
 

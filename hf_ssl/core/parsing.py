@@ -1,4 +1,4 @@
-"""From what people write (YAML, command line, strings) to values: no option names here, see `hf_ssl.config`."""
+"""From what people write (YAML, command line, strings) to values: no option names here, see `hf_ssl.core.options`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import typing
 from pathlib import Path
 from typing import Any
 
-from hf_ssl.errors import ConfigError
+from hf_ssl.core.errors import ConfigError
 
 
 def coerce(hint: Any, value: Any) -> Any:

@@ -7,7 +7,7 @@ import inspect
 from pathlib import Path
 from typing import Any
 
-from hf_ssl.errors import ConfigError, nearest
+from hf_ssl.core.errors import ConfigError, nearest
 
 # The task that a kind of label asks for, when none is named.
 TASK_OF = {
@@ -21,14 +21,18 @@ TASK_OF = {
     "future": "forecasting",
 }
 
+# Files of those folders that hold what plug-ins share, and no plug-in.
+SHARED = {"base", "losses", "encoder", "batching", "rng"}
+
 KINDS = {"objectives": "Objective", "tasks": "Task", "modalities": "Modality"}
 
 
 def names(kind: str) -> list[str]:
     """Names of everything of one kind that ships with hf_ssl, in the spelling users type (`masked-patch`)."""
-    folder = Path(__file__).parent / kind
-    modules = sorted(path.stem for path in folder.glob("*.py"))
-    return [module.replace("_", "-") for module in modules if module != "base" and not module.startswith("_")]
+    folder = Path(__file__).parent.parent / kind
+    modules = {path.stem for path in folder.glob("*.py")} - SHARED
+    packages = {path.parent.name for path in folder.glob("*/__init__.py")}
+    return [name.replace("_", "-") for name in sorted(modules | packages) if not name.startswith("_")]
 
 
 def find(kind: str, name: str) -> type[Any]:
@@ -51,6 +55,8 @@ def find(kind: str, name: str) -> type[Any]:
             f"Your own goes by dotted path, such as my_package.my_module:MyClass."
         )
     module = importlib.import_module(f"hf_ssl.{kind}.{name.replace('-', '_')}")
+    if hasattr(module, "__path__"):  # a folder: the class is in the file of its name
+        module = importlib.import_module(f"{module.__name__}.{name.replace('-', '_')}")
     return _only_subclass(module, base)
 
 

@@ -9,15 +9,14 @@ import json
 import os
 import platform
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from hf_ssl import processes
-from hf_ssl.errors import RunFolderError
+from hf_ssl.core import distributed
+from hf_ssl.core.errors import RunFolderError
 
 LEDGER = "run.json"
 PACKAGES = ("hf-ssl", "torch", "transformers", "datasets", "accelerate", "peft", "evaluate", "huggingface_hub")
@@ -32,7 +31,7 @@ class RunDir:
           pretrain/ finetune/      model/ (plain transformers folder), curve.jsonl, monitor.jsonl, checkpoints/
           evaluate/ compare/ embed/
 
-    Where several processes run (`hf_ssl.processes`), the first reads and writes it and the others are told.
+    Where several processes run (`hf_ssl.core.distributed`), the first reads and writes it and the others are told.
 
     Args:
         path: the folder; made when it does not exist.
@@ -43,7 +42,7 @@ class RunDir:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.ledger: dict[str, Any] = processes.share(self._read() if processes.is_main() else None)
+        self.ledger: dict[str, Any] = distributed.share(self._read() if distributed.is_main() else None)
 
     def _read(self) -> dict[str, Any]:
         ledger = self.path / LEDGER
@@ -107,14 +106,14 @@ class RunDir:
         Raises:
             RunFolderError: another process is at it, or the folder holds this stage with other inputs.
         """
-        if processes.is_main():
+        if distributed.is_main():
             self._refuse_to_run(name, inputs, resume=resume, overwrite=overwrite)
         entry = {
             "status": "running", "inputs": inputs, "options": options, "pid": os.getpid(), "host": platform.node(),
             "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         }  # fmt: skip
-        if processes.world() > 1:
-            entry["processes"] = processes.world()
+        if distributed.world() > 1:
+            entry["processes"] = distributed.world()
         self.ledger["stages"][name] = entry
         self.ledger["versions"] = versions()
         self.save()
@@ -132,7 +131,7 @@ class RunDir:
         finally:
             entry["seconds"] = round(time.monotonic() - began, 1)
             self.save()
-        processes.wait()  # nobody reads this stage's files before they are written
+        distributed.wait()  # nobody reads this stage's files before they are written
 
     def _refuse_to_run(self, name: str, inputs: str, *, resume: bool, overwrite: bool) -> None:
         entry = self.stage(name)
@@ -170,7 +169,7 @@ def inputs_hash(*parts: Any) -> str:
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON atomically (temporary file in the same folder, then rename), in the first process only."""
-    if not processes.is_main():
+    if not distributed.is_main():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -187,14 +186,14 @@ def write_json(path: Path, content: Any) -> None:
 
 def remove(folder: Path) -> None:
     """Delete a folder that no process needs any more; nothing happens when it is not there."""
-    processes.wait()
-    if processes.is_main():
+    distributed.wait()
+    if distributed.is_main():
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def append_jsonl(path: Path, record: dict[str, Any]) -> None:
     """Add one line to a JSON-lines file, in the first process only."""
-    if not processes.is_main():
+    if not distributed.is_main():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
@@ -208,12 +207,6 @@ def versions() -> dict[str, str]:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[package] = importlib.metadata.version(package)
     return found
-
-
-def say(message: str) -> None:
-    """A line for the person at the terminal; standard output stays free for data. Only the first process speaks."""
-    if processes.is_main():
-        print(message, file=sys.stderr, flush=True)
 
 
 def _alive(pid: Any) -> bool:

@@ -8,17 +8,17 @@ from typing import Any
 
 import datasets
 
+from hf_ssl.core.errors import DataError
 from hf_ssl.data.columns import Canonicaliser, CanonicalPart, Rows
 from hf_ssl.data.domain import DomainData
 from hf_ssl.data.fingerprint import fingerprint
 from hf_ssl.data.labels import Encoding, encoding_of, named_labels, resolve_kind
-from hf_ssl.data.leakage import drop_duplicates
+from hf_ssl.data.leakage.guard import drop_duplicates
+from hf_ssl.data.readers.sources import Reading
+from hf_ssl.data.readers.tables import quiet
 from hf_ssl.data.report import SPLITS, Ledger
-from hf_ssl.data.sources import Reading
 from hf_ssl.data.splits import carve
 from hf_ssl.data.splits import check_labels as check_classes
-from hf_ssl.data.tables import quiet
-from hf_ssl.errors import DataError
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from typing import Any
 
 import datasets
 
+from hf_ssl.core.errors import DataError, nearest
 from hf_ssl.data.labels import raw_labels
+from hf_ssl.data.readers.sources import FOLDER_LABEL, Part
+from hf_ssl.data.readers.tables import quiet
 from hf_ssl.data.report import Ledger
-from hf_ssl.data.sources import FOLDER_LABEL, Part
-from hf_ssl.data.tables import quiet
-from hf_ssl.errors import DataError, nearest
 
 LABEL_ALIASES = ("label", "labels", "class", "category", "target")
 TRANSCRIPT_ALIASES = ("transcript", "transcription", "sentence", "normalized_text", "text")

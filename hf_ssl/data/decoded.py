@@ -7,11 +7,11 @@ from pathlib import Path
 
 import datasets
 
+from hf_ssl.core.errors import DataError
 from hf_ssl.data.columns import Wanted, input_column
-from hf_ssl.data.files import check_bad_files
-from hf_ssl.data.sources import Part, Reading
-from hf_ssl.data.tables import quiet
-from hf_ssl.errors import DataError
+from hf_ssl.data.readers.files import check_bad_files
+from hf_ssl.data.readers.sources import Part, Reading
+from hf_ssl.data.readers.tables import quiet
 
 RECORDING = "recording"  # a column that says which rows were cut from one file
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import datasets
 
+from hf_ssl.core.errors import DataError
 from hf_ssl.data.report import render
-from hf_ssl.errors import DataError
 
 
 class DomainData(datasets.DatasetDict):

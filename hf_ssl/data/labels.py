@@ -10,8 +10,8 @@ from typing import Any
 import datasets
 import numpy as np
 
+from hf_ssl.core.errors import DataError, nearest
 from hf_ssl.data.report import Ledger
-from hf_ssl.errors import DataError, nearest
 
 KINDS = ("class", "multilabel", "regression", "tags", "mask", "identity", "transcript")
 """`mask`: a picture of class numbers. `identity`: who it is; validation and test hold identities that training never saw.

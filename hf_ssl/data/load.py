@@ -9,16 +9,16 @@ from typing import Any, Literal
 
 import datasets
 
-from hf_ssl import plugins
+from hf_ssl.core import plugins
+from hf_ssl.core.errors import DataError, nearest
 from hf_ssl.data.assemble import Fractions, add_pool, check_labels, encode_and_sort, finish, finish_cut, split_off
 from hf_ssl.data.columns import TAG_ALIASES, Canonicaliser, Wanted, transcript_column
 from hf_ssl.data.decoded import decoded
 from hf_ssl.data.domain import DomainData
-from hf_ssl.data.leakage import LeakCheck, drop_duplicates, guard, straddling_groups
+from hf_ssl.data.leakage.guard import LeakCheck, drop_duplicates, guard, straddling_groups
+from hf_ssl.data.readers.sheet import join_sheet
+from hf_ssl.data.readers.sources import Part, Reading, describe_source, read_source
 from hf_ssl.data.report import Ledger
-from hf_ssl.data.sheet import join_sheet
-from hf_ssl.data.sources import Part, Reading, describe_source, read_source
-from hf_ssl.errors import DataError, nearest
 
 MIN_DOCUMENTS = 5
 

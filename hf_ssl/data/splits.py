@@ -11,8 +11,8 @@ from typing import Any
 import datasets
 import numpy as np
 
+from hf_ssl.core.errors import DataError
 from hf_ssl.data.report import Ledger
-from hf_ssl.errors import DataError
 
 REGRESSION_BINS = 5
 

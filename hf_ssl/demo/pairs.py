@@ -6,7 +6,7 @@ import random
 from pathlib import Path
 
 from hf_ssl import demo
-from hf_ssl.demo import Row
+from hf_ssl.demo.text import Row
 
 
 def newsgroup_pairs(split: str = "train", limit: int = 1000, seed: int = 0) -> list[Row]:

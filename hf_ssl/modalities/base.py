@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
-from hf_ssl.errors import ConfigError
+from hf_ssl.core.errors import ConfigError
+from hf_ssl.modalities.batching import batches_by_size
 
 if TYPE_CHECKING:
     import datasets
@@ -19,7 +21,18 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
 
-    from hf_ssl.models import LoadReport
+    from hf_ssl.models.loading import LoadReport
+
+
+class Notes(Protocol):
+    """Where a reader says what it chose, left out, and what the user should not overlook (`hf_ssl.data.report.Ledger`)."""
+
+    facts: dict[str, Any]
+    dropped: Counter[str]
+
+    def decide(self, text: str) -> None: ...
+
+    def warn(self, text: str) -> None: ...
 
 
 class Modality(ABC):
@@ -98,7 +111,7 @@ class Modality(ABC):
         """Bring what was read into the form of one row per example, before columns are looked for.
 
         Args:
-            parts: `hf_ssl.data.sources.Part`s.
+            parts: `hf_ssl.data.readers.sources.Part`s.
             wanted: column names that the user gave (`hf_ssl.data.columns.Wanted`).
             ledger: gets what was decided.
         """
@@ -178,7 +191,7 @@ class Modality(ABC):
         return None
 
     def signature(self, value: Any) -> np.ndarray | None:
-        """256 hash bits and a thumbnail, `(words,)` uint64 (`hf_ssl.data.look_alike.LookIndex`); None: looks like nothing."""
+        """256 hash bits and a thumbnail, `(words,)` uint64 (`hf_ssl.data.leakage.near_image.LookIndex`); None: looks like nothing."""
         raise self._lacks("signature", "near-duplicates by look (near_bits)")
 
     def describe(self, dataset: datasets.Dataset) -> dict[str, Any]:
@@ -194,7 +207,7 @@ class Modality(ABC):
         raise self._lacks("baseline_features", "a cheap baseline (baseline)")
 
     def second_view(self, values: Sequence[Any]) -> Any:
-        """Features that err differently from a checkpoint's, for `hf_ssl.self_training`; the baseline's by default.
+        """Features that err differently from a checkpoint's, for `hf_ssl.training.self_training`; the baseline's by default.
 
         Returns:
             dense or sparse rows, one per value; they may depend on all the values (such as word frequencies). None
@@ -207,24 +220,24 @@ class Modality(ABC):
     def load_model(
         self, model_id: str, auto_class: str = "AutoModel", *, dataset: Any = None, **options: Any
     ) -> tuple[PreTrainedModel, LoadReport]:
-        """`hf_ssl.models.load_model`, with what the data ask of the model (number of channels …) put into it.
+        """`hf_ssl.models.loading.load_model`, with what the data ask of the model (number of channels …) put into it.
 
         Args:
             model_id: Hub id or local folder.
             auto_class: transformers class.
             dataset: a split that the model is for.
-            options: of `hf_ssl.models.load_model`.
+            options: of `hf_ssl.models.loading.load_model`.
         """
-        from hf_ssl import models
+        from hf_ssl.models import loading
 
         own = {} if dataset is None else self.model_options(model_id, dataset, auto_class)
-        return models.load_model(model_id, auto_class, **{**options, **own})
+        return loading.load_model(model_id, auto_class, **{**options, **own})
 
     def load_processor(self, model_id: str, revision: str | None = None) -> Any:
         """The tokenizer, image processor or feature extractor that belongs to a checkpoint (None when there is none)."""
-        from hf_ssl import models
+        from hf_ssl.models import loading
 
-        return None if self.processor is None else models.load_processor(model_id, self.processor, revision)
+        return None if self.processor is None else loading.load_processor(model_id, self.processor, revision)
 
     def fresh_config(self, family: str, data: Any) -> Any:
         """Configuration of a model of a family (`model_type`) that is to be trained from scratch on these data."""
@@ -348,7 +361,7 @@ class Modality(ABC):
         """
         import torch
 
-        from hf_ssl.anatomy import evaluating
+        from hf_ssl.models.structure import evaluating
 
         encoded = self.encode(processor, values, max_length)
         device = next(backbone.parameters()).device
@@ -365,34 +378,3 @@ class Modality(ABC):
         if vectors is None:
             raise ValueError("nothing to embed")
         return vectors
-
-
-def batches_by_size(
-    sizes: Sequence[int], budget: int, max_rows: int = 256, evenness: float = 0.8
-) -> Iterator[list[int]]:
-    """Group row numbers, longest first, so that rows x longest size stays within the budget (at least one row).
-
-    A batch that has an eighth of the budget ends early rather than take a row below `evenness` of its longest: a large
-    batch is hardly faster than a middling one, and padding is pure loss.
-    """
-    order = np.argsort(np.asarray(sizes), kind="stable")[::-1].tolist()
-    start = 0
-    while start < len(order):
-        longest = max(1, int(sizes[order[start]]))
-        count = min(max_rows, max(1, budget // longest), len(order) - start)
-        for taken in range(max(1, budget // 8 // longest), count):
-            if sizes[order[start + taken]] < evenness * longest:
-                count = taken
-                break
-        yield order[start : start + count]
-        start += count
-
-
-def example_rng(seed: int, epoch: int, example: int | str) -> np.random.Generator:
-    """Random numbers that depend on (seed, epoch, example) and on nothing else.
-
-    Masks and views drawn from it are the same whatever the number of workers or ranks, after a resume, and in whatever
-    order the examples come. Philox is counter-based: a new generator costs microseconds (Salmon et al. 2011).
-    """
-    digest = hashlib.blake2b(f"{seed}/{epoch}/{example}".encode(), digest_size=16).digest()
-    return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))

@@ -17,8 +17,8 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from hf_ssl.anatomy import backbone, blocks, example_inputs, in_backbone, is_linear, read_functionally
-from hf_ssl.errors import ConfigError
+from hf_ssl.core.errors import ConfigError
+from hf_ssl.models.structure import backbone, blocks, example_inputs, in_backbone, is_linear, read_functionally
 
 _ATTENTION = re.compile(r"att(n|ention)", re.IGNORECASE)
 # Keys and values under their names in BERT, MPNet, DistilBERT, DeBERTa, wav2vec2/Whisper/ViT, and fused projections.

@@ -23,10 +23,10 @@ from peft.utils.other import ModulesToSaveWrapper
 from torch import nn
 from transformers import PreTrainedModel
 
-from hf_ssl import peft_targets
-from hf_ssl.anatomy import example_inputs, in_backbone, outputs, unwrapped
-from hf_ssl.errors import CheckpointError, ConfigError, nearest
-from hf_ssl.peft_targets import modules_to_save, target_modules
+from hf_ssl.core.errors import CheckpointError, ConfigError, nearest
+from hf_ssl.models import adapter_targets
+from hf_ssl.models.adapter_targets import modules_to_save, target_modules
+from hf_ssl.models.structure import example_inputs, in_backbone, outputs, unwrapped
 
 __all__ = [
     "METHODS",
@@ -119,7 +119,9 @@ def apply(
     """
     method = _check_method(method)
     if isinstance(model, PeftModel):
-        raise ConfigError("The model carries an adapter already. Merge it first: model = hf_ssl.peft.merge(model)")
+        raise ConfigError(
+            "The model carries an adapter already. Merge it first: model = hf_ssl.models.adapters.merge(model)"
+        )
     missing = list(missing)
     if method == "full":
         return model
@@ -127,21 +129,21 @@ def apply(
         return _freeze_all_but_head(model, missing)
     bare = [name for name in missing if any(fnmatchcase(name, pattern) for pattern in train_bare)]
     missing = [name for name in missing if name not in bare]
-    saved = peft_targets.modules_to_save(model, missing, frozen_ok)
+    saved = adapter_targets.modules_to_save(model, missing, frozen_ok)
     more = [
         *(modules_to_save or ()),
-        *(peft_targets.head_modules(model) if train_head else ()),
-        *(peft_targets.embedding_modules(model) if train_embeddings else ()),
+        *(adapter_targets.head_modules(model) if train_head else ()),
+        *(adapter_targets.embedding_modules(model) if train_embeddings else ()),
     ]
     saved += [name for name in more if not any(f"{name}.".startswith(f"{known}.") for known in saved)]
     if target_modules is None:
-        targets = peft_targets.target_modules(model, method, rank)
+        targets = adapter_targets.target_modules(model, method, rank)
     else:
         targets = list(target_modules)
-        peft_targets.check_targets(model, targets)
+        adapter_targets.check_targets(model, targets)
     common = {"target_modules": targets, "modules_to_save": saved or None, "task_type": task_type}
-    config = peft_targets.adapter_config(model, method, common, rank=rank, alpha=alpha, dropout=dropout)
-    shared = peft_targets.shared_parameters(model)
+    config = adapter_targets.adapter_config(model, method, common, rank=rank, alpha=alpha, dropout=dropout)
+    shared = adapter_targets.shared_parameters(model)
     with _without_known_warnings():
         wrapped = peft.get_peft_model(model, config)
     _tie_again(wrapped, shared)

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from hf_ssl.errors import CheckpointError
+from hf_ssl.core.errors import CheckpointError
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ def _find_in_folder(model_id: str, folder: Path) -> WeightFiles:
         base = read_json(folder / "adapter_config.json").get("base_model_name_or_path")
         raise CheckpointError(
             f"{model_id} holds a PEFT adapter, not a model; its base is {base!r}. Load the base first and put the "
-            "adapter on it with hf_ssl.peft.load_adapter(model, folder), or give a merged folder."
+            "adapter on it with hf_ssl.models.adapters.load_adapter(model, folder), or give a merged folder."
         )
     first = next((folder / name for name in WEIGHT_FILES if (folder / name).is_file()), None)
     if first is None:

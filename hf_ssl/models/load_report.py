@@ -16,9 +16,9 @@ import torch
 from transformers import PreTrainedModel
 from transformers.core_model_loading import revert_weight_conversion
 
-from hf_ssl.anatomy import in_backbone
-from hf_ssl.checkpoint import Tensors
-from hf_ssl.errors import CheckpointError
+from hf_ssl.core.errors import CheckpointError
+from hf_ssl.models.checkpoint import Tensors
+from hf_ssl.models.structure import in_backbone
 
 # Parts of a backbone that checkpoints legitimately lack, because they serve one objective only. They are listed as
 # new all the same: BERT's pooler is dropped by every MLM checkpoint (transformers#8793).

@@ -12,11 +12,10 @@ from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from hf_ssl import convolutions
-from hf_ssl.anatomy import in_backbone
-from hf_ssl.checkpoint import Tensors, WeightFiles, find_weights, licence, weights_sha
-from hf_ssl.errors import CheckpointError, ConfigError, MissingExtraError, nearest
-from hf_ssl.load_report import LoadReport, Provenance, compare, refuse_incomplete
+from hf_ssl.core.errors import CheckpointError, ConfigError, MissingExtraError, nearest
+from hf_ssl.models.checkpoint import Tensors, WeightFiles, find_weights, licence, weights_sha
+from hf_ssl.models.load_report import LoadReport, Provenance, compare, refuse_incomplete
+from hf_ssl.models.structure import in_backbone
 
 __all__ = ["LoadReport", "Provenance", "check_vocabulary", "load_model", "load_processor", "plain_class"]
 
@@ -110,7 +109,6 @@ def load_model(
     _mix_evenly(model, info["missing_keys"])
     if "attn_implementation" not in options:
         _attend_in_float32(model)
-    convolutions.quicken(model)
     if new_head:
         inside = in_backbone(model)
         expect_new = (*expect_new, *(name for name in model.state_dict() if not inside(name)))
@@ -302,7 +300,7 @@ def check_vocabulary(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase)
         raise CheckpointError(
             f"The tokenizer produces ids up to {size - 1}, the model has {rows} embedding rows: "
             f"{', '.join(repr(token) for _, token in added[:5])} would crash. Either this is another model's "
-            "tokenizer, or tokens were added without growing the model: use hf_ssl.vocabulary.extend(model, "
+            "tokenizer, or tokens were added without growing the model: use hf_ssl.models.vocabulary.extend(model, "
             "tokenizer, words)."
         )
     notes = []

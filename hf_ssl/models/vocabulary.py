@@ -17,9 +17,9 @@ import torch
 from tokenizers import AddedToken
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from hf_ssl.anatomy import unwrapped
-from hf_ssl.errors import ConfigError
-from hf_ssl.models import check_vocabulary, quiet
+from hf_ssl.core.errors import ConfigError
+from hf_ssl.models.loading import check_vocabulary, quiet
+from hf_ssl.models.structure import unwrapped
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
-from hf_ssl import anatomy
-from hf_ssl.modalities.base import example_rng
-from hf_ssl.trainable import Trainable
+from hf_ssl.modalities.rng import example_rng
+from hf_ssl.models import structure
+from hf_ssl.training.module import Trainable
 
 if TYPE_CHECKING:
     import datasets
@@ -117,7 +117,7 @@ class Objective(Trainable, ABC):
         self.processor = processor
         self.modality = modality
         self.config = config
-        self.hold_statistics(anatomy.backbone(model)[1])
+        self.hold_statistics(structure.backbone(model)[1])
 
     @classmethod
     def fits(cls, modality: Modality) -> bool:
@@ -131,7 +131,7 @@ class Objective(Trainable, ABC):
     @property
     def backbone(self) -> nn.Module:
         """The encoder that is being adapted, without head (adapters stay in)."""
-        return anatomy.backbone(self.model)[1]
+        return structure.backbone(self.model)[1]
 
     def is_head(self, name: str, missing: frozenset[str]) -> bool:
         """Whether a parameter (name as in `named_parameters`) is part of a new head: warmed up before the rest moves.
@@ -147,9 +147,9 @@ class Objective(Trainable, ABC):
 
     def export(self) -> PreTrainedModel:
         """The adapted model as a plain `PreTrainedModel`, adapters merged."""
-        from hf_ssl import peft
+        from hf_ssl.models import adapters
 
-        merged = peft.merge(self.model) if hasattr(self.model, "peft_config") else self.model
+        merged = adapters.merge(self.model) if hasattr(self.model, "peft_config") else self.model
         return self.modality.finish_model(merged)
 
     def measures(self, sums: Mapping[str, torch.Tensor]) -> dict[str, float]:
@@ -172,8 +172,8 @@ def bare_name(name: str) -> str:
 @torch.no_grad()
 def probe_width(objective: Objective, pooling: str) -> int:
     """Width of the backbone's pooled vector, found by running it once on an example made from its configuration."""
-    inputs = anatomy.example_inputs(objective.model, batch_size=1)
-    with anatomy.evaluating(objective.model):
+    inputs = structure.example_inputs(objective.model, batch_size=1)
+    with structure.evaluating(objective.model):
         vectors = objective.modality.features(objective.backbone, inputs, pooling)
     return int(vectors.shape[-1])
 
@@ -181,8 +181,8 @@ def probe_width(objective: Objective, pooling: str) -> int:
 @torch.no_grad()
 def map_stride(objective: Objective) -> tuple[torch.Size, int, int]:
     """Shape of an example picture `(1, channels, height, width)`, the map's width in features, and pixels per cell of it."""
-    pixels = anatomy.example_inputs(objective.model, batch_size=1)["pixel_values"]
-    with anatomy.evaluating(objective.model):
+    pixels = structure.example_inputs(objective.model, batch_size=1)["pixel_values"]
+    with structure.evaluating(objective.model):
         grid = objective.modality.patch_features(objective.backbone, {"pixel_values": pixels})  # type: ignore[attr-defined]
     return pixels.shape, grid.shape[1], max(1, pixels.shape[-1] // grid.shape[-1])
 
@@ -195,7 +195,7 @@ def view_pairs(
     device = next(objective.parameters()).device
     backbone = objective.backbone
     pairs: list[list[torch.Tensor]] = [[], []]
-    with anatomy.evaluating(backbone), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+    with structure.evaluating(backbone), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
         for start in range(0, min(limit, len(rows)), 64):
             chosen = [rows[index] for index in range(start, min(start + 64, limit, len(rows)))]
             items, rngs = [item for item, _ in chosen], [rng for _, rng in chosen]

@@ -14,11 +14,12 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn import functional
 
-from hf_ssl import anatomy, losses
-from hf_ssl.errors import ConfigError
-from hf_ssl.modalities._image_models import add_mask_token, drop_mask_token, patch_size, special_tokens, takes_masks
+from hf_ssl.core.errors import ConfigError
+from hf_ssl.modalities.image.backbones import add_mask_token, drop_mask_token, patch_size, special_tokens, takes_masks
+from hf_ssl.models import structure
+from hf_ssl.objectives import losses
 from hf_ssl.objectives.base import Objective, ViewRows, map_stride, probe_width
-from hf_ssl.trainable import LossOutput, divide
+from hf_ssl.training.module import LossOutput, divide
 
 if TYPE_CHECKING:
     import datasets
@@ -119,10 +120,10 @@ class DINO(Objective):
         groups = self.modality.view_groups(self.processor, "dino")  # type: ignore[attr-defined]
         if len(groups) < 2:
             return
-        pixels = anatomy.example_inputs(self.model, batch_size=1)["pixel_values"]
+        pixels = structure.example_inputs(self.model, batch_size=1)["pixel_values"]
         side = max(1, round(min(pixels.shape[-2:]) * groups[1][0].size / self.cell)) * self.cell
         try:
-            with anatomy.evaluating(self.model):
+            with structure.evaluating(self.model):
                 self.modality.features(self.student, {"pixel_values": pixels[..., :side, :side]}, self.pooling)
         except (AssertionError, RuntimeError, ValueError) as error:
             raise ConfigError(
@@ -133,12 +134,12 @@ class DINO(Objective):
     @property
     def student(self) -> nn.Module:
         """The encoder that gets the gradient."""
-        return anatomy.backbone(self.model)[1]
+        return structure.backbone(self.model)[1]
 
     @property
     def backbone(self) -> nn.Module:
         """The teacher's encoder: the slow average is the better model."""
-        return self.student if self.teacher is None else anatomy.backbone(self.teacher)[1]
+        return self.student if self.teacher is None else structure.backbone(self.teacher)[1]
 
     def train(self, mode: bool = True) -> Self:
         super().train(mode)
@@ -312,11 +313,11 @@ class DINO(Objective):
 
     def export(self) -> PreTrainedModel:
         """The teacher, adapters merged."""
-        from hf_ssl import peft
+        from hf_ssl.models import adapters
 
         assert self.teacher is not None
         model: Any = self.teacher
-        model = peft.merge(model) if hasattr(model, "peft_config") else model
+        model = adapters.merge(model) if hasattr(model, "peft_config") else model
         drop_mask_token(model)
         return model.requires_grad_(True)
 

@@ -10,10 +10,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from hf_ssl.errors import ConfigError
-from hf_ssl.modalities import _image_views as random_views
+from hf_ssl.core.errors import ConfigError
+from hf_ssl.modalities.image import views as random_views
 from hf_ssl.objectives.base import Objective, ViewRows, probe_width
-from hf_ssl.trainable import LossOutput, divide
+from hf_ssl.training.module import LossOutput, divide
 
 if TYPE_CHECKING:
     import datasets

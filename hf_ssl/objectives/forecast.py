@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 import torch
 
-from hf_ssl import anatomy
-from hf_ssl.errors import ConfigError, DataError
-from hf_ssl.evaluation.forecasts import seasonal_naive, steady
-from hf_ssl.modalities._windows import Windows, fill
-from hf_ssl.modalities.base import example_rng
+from hf_ssl.core.errors import ConfigError, DataError
+from hf_ssl.evaluation.metrics.forecast import seasonal_naive, steady
+from hf_ssl.modalities.rng import example_rng
+from hf_ssl.modalities.timeseries.windows import Windows, fill
+from hf_ssl.models import structure
 from hf_ssl.objectives.base import Objective, Rows
-from hf_ssl.trainable import LossOutput, divide
+from hf_ssl.training.module import LossOutput, divide
 
 if TYPE_CHECKING:
     import datasets
@@ -80,13 +80,13 @@ class Forecast(Objective):
         if config.loss not in ("mse", "mae"):
             raise ConfigError(f"loss is mse or mae, found {config.loss!r}.")
         self.season = 1
-        inner: Any = anatomy.unwrapped(model)
+        inner: Any = structure.unwrapped(model)
         inner.config.seasonal_residual = config.residual  # what a forecast of this model has to be added to
 
     @property
     def horizon(self) -> int:
         """Steps that the model predicts."""
-        inner: Any = anatomy.unwrapped(self.model)
+        inner: Any = structure.unwrapped(self.model)
         return int(inner.config.prediction_length)
 
     def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> FutureRows:
@@ -123,7 +123,7 @@ class Forecast(Objective):
         self, past_values: torch.Tensor, future_values: torch.Tensor, labels: torch.Tensor,
         level: torch.Tensor | None = None, num_items_in_batch: torch.Tensor | int | None = None, **mask: torch.Tensor,
     ) -> LossOutput:  # fmt: skip
-        inner: Any = anatomy.unwrapped(self.model)
+        inner: Any = structure.unwrapped(self.model)
         output = inner.model(past_values=past_values, **mask)
         predicted = inner.head(output.last_hidden_state)
         wanted = (future_values - (output.loc if level is None else level)) / output.scale

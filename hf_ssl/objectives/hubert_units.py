@@ -11,14 +11,15 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from hf_ssl.anatomy import evaluating
-from hf_ssl.errors import ConfigError, DataError
-from hf_ssl.modalities import _encoders
-from hf_ssl.modalities._spectrogram import log_mel, standardised
-from hf_ssl.modalities.base import batches_by_size
-from hf_ssl.objectives._clips import TRAINING, Clips, check_masking, needs_waveform, padded_masks, span_mask
+from hf_ssl.core.errors import ConfigError, DataError
+from hf_ssl.modalities.audio import backbones
+from hf_ssl.modalities.audio.spectrogram import log_mel, standardised
+from hf_ssl.modalities.batching import batches_by_size
+from hf_ssl.models.structure import evaluating
+from hf_ssl.objectives._audio_spans import TRAINING, Clips, check_masking, needs_waveform, padded_masks, span_mask
 from hf_ssl.objectives.base import Objective
-from hf_ssl.trainable import LossOutput, divide, set_dropout
+from hf_ssl.training.dropout import set_dropout
+from hf_ssl.training.module import LossOutput, divide
 
 if TYPE_CHECKING:
     import datasets
@@ -100,7 +101,7 @@ class HubertUnits(Objective):
         own = self.config
 
         def draw(wave: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
-            frames = _encoders.frame_count(self.backbone.config, len(wave))
+            frames = backbones.frame_count(self.backbone.config, len(wave))
             return {"hidden": span_mask(frames, own.mask_ratio, own.mask_span, rng)}
 
         clips = UnitClips(dataset, self, draw, max_seconds=own.max_seconds, seed=seed, training=training)
@@ -115,7 +116,7 @@ class HubertUnits(Objective):
         for place, row in enumerate(rows):
             chosen = np.flatnonzero(row["hidden"])
             labels[place, chosen] = row["units"][chosen]
-        batch = _encoders.padded([row["wave"] for row in rows])
+        batch = backbones.padded([row["wave"] for row in rows])
         return {**batch, "hidden": torch.from_numpy(hidden), "labels": torch.from_numpy(labels)}
 
     def count_units(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
@@ -130,7 +131,7 @@ class HubertUnits(Objective):
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> LossOutput:
         batch = {"input_values": input_values, "attention_mask": attention_mask}
-        states, valid = _encoders.frames(self.backbone, batch, mask=hidden)
+        states, valid = backbones.frames(self.backbone, batch, mask=hidden)
         predicted = functional.normalize(self.project(states[hidden]).float(), dim=-1)
         with torch.autocast(predicted.device.type, enabled=False):
             scores = predicted @ functional.normalize(self.units.float(), dim=-1).T / 0.1
@@ -150,13 +151,13 @@ class HubertUnits(Objective):
     def _features(self, waves: list[np.ndarray]) -> list[np.ndarray]:
         """What is clustered: `(frames, width)` of every wave, from whole clips, nothing hidden."""
         device = self.project.weight.device
-        batch = {name: tensor.to(device) for name, tensor in _encoders.padded(waves).items()}
+        batch = {name: tensor.to(device) for name, tensor in backbones.padded(waves).items()}
         if self.layer >= 0:
-            states, valid = _encoders.frames(self.backbone, batch, layer=self.layer)
+            states, valid = backbones.frames(self.backbone, batch, layer=self.layer)
         else:
-            stride, seen = _encoders.stride_and_field(self.backbone.config)
+            stride, seen = backbones.stride_and_field(self.backbone.config)
             states = log_mel(batch["input_values"], self.processor.sampling_rate, field=seen, stride=stride, mels=80)
-            lengths = _encoders.frame_count(self.backbone.config, batch["attention_mask"].sum(1))
+            lengths = backbones.frame_count(self.backbone.config, batch["attention_mask"].sum(1))
             valid = torch.arange(states.shape[1], device=device) < lengths[:, None]
             states = standardised(states, valid)
         return [rows[keep].float().cpu().numpy() for rows, keep in zip(states, valid, strict=True)]
@@ -177,7 +178,7 @@ class HubertUnits(Objective):
             if frames >= MAX_FRAMES:
                 break
             rows.append(row)
-            frames += _encoders.frame_count(self.backbone.config, int(clips.lengths[row]))
+            frames += backbones.frame_count(self.backbone.config, int(clips.lengths[row]))
         features = np.concatenate([found for _, found in self._by_batches(clips, sorted(rows))])
         if len(features) < 2 * self.config.clusters:
             raise DataError(
@@ -223,7 +224,7 @@ class UnitClips(Clips):
         """The middle part of a clip, as the processor has it; the same in every epoch."""
         wave = self.modality.samples(self.values[row])
         spare = max(0, len(wave) - self.longest)
-        return _encoders.wave_for(
+        return backbones.wave_for(
             self.processor, wave[spare // 2 :][: self.longest], self.modality.config.sampling_rate
         )
 

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from hf_ssl import anatomy
-from hf_ssl.errors import ConfigError
+from hf_ssl.core.errors import ConfigError
+from hf_ssl.models import structure
 from hf_ssl.objectives.base import Objective, ViewRows
-from hf_ssl.trainable import LossOutput, divide
+from hf_ssl.training.module import LossOutput, divide
 
 if TYPE_CHECKING:
     import datasets
@@ -64,7 +64,7 @@ class MAE(Objective):
 
     def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
         super().__init__(model, processor, modality, config)
-        inner: Any = anatomy.unwrapped(model)
+        inner: Any = structure.unwrapped(model)
         self.inner = inner
         ratio = inner.config.mask_ratio if config.mask_ratio is None else config.mask_ratio
         if not 0 < ratio < 1:

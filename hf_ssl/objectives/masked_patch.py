@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import torch
 
-from hf_ssl import anatomy
-from hf_ssl.errors import ConfigError
-from hf_ssl.modalities._series_models import shown
-from hf_ssl.modalities._windows import Windows, fill
-from hf_ssl.modalities.base import example_rng
+from hf_ssl.core.errors import ConfigError
+from hf_ssl.modalities.rng import example_rng
+from hf_ssl.modalities.timeseries.backbones import shown
+from hf_ssl.modalities.timeseries.windows import Windows, fill
+from hf_ssl.models import structure
 from hf_ssl.objectives.base import Objective, Rows
-from hf_ssl.trainable import LossOutput, divide
+from hf_ssl.training.module import LossOutput, divide
 
 if TYPE_CHECKING:
     import datasets
@@ -104,7 +104,7 @@ class MaskedPatch(Objective):
         self, past_values: torch.Tensor, truth: torch.Tensor, labels: torch.Tensor,
         num_items_in_batch: torch.Tensor | int | None = None, **mask: torch.Tensor,
     ) -> LossOutput:  # fmt: skip
-        inner: Any = anatomy.unwrapped(self.model)
+        inner: Any = structure.unwrapped(self.model)
         with shown(inner):
             output = inner.model(past_values=past_values, **mask)
         predicted = inner.head(output.last_hidden_state)

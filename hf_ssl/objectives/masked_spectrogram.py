@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from hf_ssl.errors import ConfigError
-from hf_ssl.modalities import _encoders
-from hf_ssl.modalities._spectrogram import log_mel, standardised
-from hf_ssl.objectives._clips import TRAINING, Clips, check_masking, padded_masks, span_mask
+from hf_ssl.core.errors import ConfigError
+from hf_ssl.modalities.audio import backbones
+from hf_ssl.modalities.audio.spectrogram import log_mel, standardised
+from hf_ssl.objectives._audio_spans import TRAINING, Clips, check_masking, padded_masks, span_mask
 from hf_ssl.objectives.base import Objective
-from hf_ssl.trainable import LossOutput, divide, set_dropout
+from hf_ssl.training.dropout import set_dropout
+from hf_ssl.training.module import LossOutput, divide
 
 if TYPE_CHECKING:
     import datasets
@@ -72,14 +73,14 @@ class MaskedSpectrogram(Objective):
         set_dropout(model, config.dropout)
         own: Any = self.backbone.config
         bands = config.mels
-        if _encoders.is_whisper(own):
+        if backbones.is_whisper(own):
             bands = 2 * own.num_mel_bins  # one frame of the encoder comes from two of the spectrogram
-        elif _encoders.is_patched(own):
+        elif backbones.is_patched(own):
             bands = own.patch_size**2
-        elif not _encoders.is_waveform(own):
+        elif not backbones.is_waveform(own):
             raise ConfigError(f"masked-spectrogram does not know how to hide parts of the input of {own.model_type}.")
         self.head = nn.Linear(own.hidden_size, bands)
-        if not _encoders.is_waveform(own):
+        if not backbones.is_waveform(own):
             self.fill = nn.Parameter(torch.zeros(own.num_mel_bins))
 
     def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> Clips:
@@ -88,9 +89,9 @@ class MaskedSpectrogram(Objective):
     def _draw(self, wave: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
         config: Any = self.backbone.config
         own = self.config
-        if _encoders.is_waveform(config):
-            return {"hidden": span_mask(_encoders.frame_count(config, len(wave)), own.mask_ratio, own.mask_span, rng)}
-        if _encoders.is_whisper(config):
+        if backbones.is_waveform(config):
+            return {"hidden": span_mask(backbones.frame_count(config, len(wave)), own.mask_ratio, own.mask_span, rng)}
+        if backbones.is_whisper(config):
             frames = min(config.max_source_positions, -(-len(wave) // (2 * int(self.processor.hop_length))))
             return {"hidden": span_mask(frames, own.mask_ratio, own.mask_span, rng)}
         return {"hidden": self._draw_patches(len(wave), rng)}
@@ -99,7 +100,7 @@ class MaskedSpectrogram(Objective):
         """Columns (in time) of a patch grid, hidden in spans, each over a random half of the frequencies or all."""
         config: Any = self.backbone.config
         rate = int(self.processor.sampling_rate)
-        high, wide = _encoders.patch_grid(config)
+        high, wide = backbones.patch_grid(config)
         frames = min(config.max_length, 1 + (samples - round(0.025 * rate)) // round(0.010 * rate))
         begun = min(wide, max(1, -(-frames // config.time_stride)))
         grid = np.zeros((high, wide), dtype=bool)
@@ -111,9 +112,9 @@ class MaskedSpectrogram(Objective):
         return grid.reshape(-1)
 
     def collate(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        batch = _encoders.inputs(self.processor, [row["wave"] for row in rows], int(self.processor.sampling_rate))
+        batch = backbones.inputs(self.processor, [row["wave"] for row in rows], int(self.processor.sampling_rate))
         hidden = padded_masks([row["hidden"] for row in rows])
-        if _encoders.is_whisper(self.backbone.config):
+        if backbones.is_whisper(self.backbone.config):
             config: Any = self.backbone.config
             full = np.zeros((len(rows), config.max_source_positions), dtype=bool)
             full[:, : hidden.shape[1]] = hidden
@@ -123,7 +124,7 @@ class MaskedSpectrogram(Objective):
 
     def count_units(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
         per_second = self.processor.sampling_rate
-        if not _encoders.is_waveform(self.backbone.config):
+        if not backbones.is_waveform(self.backbone.config):
             per_second = 100  # spectrograms have a frame every 10 ms
         return batch["attention_mask"].sum() / per_second
 
@@ -155,28 +156,28 @@ class MaskedSpectrogram(Objective):
 
     def _states(self, batch: dict[str, torch.Tensor], hidden: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         config: Any = self.backbone.config
-        if _encoders.is_waveform(config):
-            return _encoders.frames(self.backbone, batch, mask=hidden)
-        if _encoders.is_whisper(config):
+        if backbones.is_waveform(config):
+            return backbones.frames(self.backbone, batch, mask=hidden)
+        if backbones.is_whisper(config):
             spectrogram = batch["input_features"]
             covered = hidden.repeat_interleave(2, dim=1)[:, None]
-            return _encoders.frames(
+            return backbones.frames(
                 self.backbone, {**batch, "input_features": torch.where(covered, self.fill[:, None], spectrogram)}
             )
         spectrogram = batch["input_values"]
         covered = covered_by_patches(hidden, config)
-        return _encoders.frames(self.backbone, {**batch, "input_values": torch.where(covered, self.fill, spectrogram)})
+        return backbones.frames(self.backbone, {**batch, "input_values": torch.where(covered, self.fill, spectrogram)})
 
     @torch.no_grad()
     def _targets(self, batch: dict[str, torch.Tensor], valid: torch.Tensor) -> torch.Tensor:
         """`(clips, frames, bands)`, standardised over each clip."""
         config: Any = self.backbone.config
-        if _encoders.is_waveform(config):
-            stride, seen = _encoders.stride_and_field(config)
+        if backbones.is_waveform(config):
+            stride, seen = backbones.stride_and_field(config)
             rate = int(self.processor.sampling_rate)
             energies = log_mel(batch["input_values"], rate, field=seen, stride=stride, mels=self.config.mels)
             return standardised(energies, valid)
-        if _encoders.is_whisper(config):
+        if backbones.is_whisper(config):
             frames = batch["input_features"].float().transpose(1, 2)
             sound = valid.repeat_interleave(2, dim=1)
             # Whisper's scale is tenths of a decade, so a spread of 0.1 is what 0.5 is to natural logarithms.
@@ -207,7 +208,7 @@ def covered_by_patches(hidden: torch.Tensor, config: Any) -> torch.Tensor:
 
     Patches overlap, so their neighbours lose a part too: nothing of a hidden patch can be read off elsewhere.
     """
-    high, wide = _encoders.patch_grid(config)
+    high, wide = backbones.patch_grid(config)
     grid = hidden.view(len(hidden), 1, high, wide).float()
     kernel = torch.ones(1, 1, config.patch_size, config.patch_size, device=hidden.device)
     steps = (config.frequency_stride, config.time_stride)

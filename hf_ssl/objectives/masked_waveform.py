@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from hf_ssl.modalities import _encoders
-from hf_ssl.objectives._clips import TRAINING, Clips, check_masking, needs_waveform, padded_masks, span_mask
+from hf_ssl.modalities.audio import backbones
+from hf_ssl.objectives._audio_spans import TRAINING, Clips, check_masking, needs_waveform, padded_masks, span_mask
 from hf_ssl.objectives.base import Objective
-from hf_ssl.trainable import LossOutput, divide, set_dropout
+from hf_ssl.training.dropout import set_dropout
+from hf_ssl.training.module import LossOutput, divide
 
 if TYPE_CHECKING:
     import datasets
@@ -73,21 +74,21 @@ class MaskedWaveform(Objective):
         own: Any = self.backbone.config
         needs_waveform("masked-waveform", own)
         set_dropout(model, config.dropout)
-        self.stride, self.seen = _encoders.stride_and_field(own)
+        self.stride, self.seen = backbones.stride_and_field(own)
         self.head = nn.Linear(own.hidden_size, self.stride)
 
     def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> Clips:
         own = self.config
 
         def draw(wave: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
-            frames = _encoders.frame_count(self.backbone.config, len(wave))
+            frames = backbones.frame_count(self.backbone.config, len(wave))
             return {"hidden": span_mask(frames, own.mask_ratio, own.mask_span, rng)}
 
         return Clips(dataset, self, draw, max_seconds=own.max_seconds, seed=seed, training=training)
 
     def collate(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
         hidden = padded_masks([row["hidden"] for row in rows])
-        batch = _encoders.padded([row["wave"] for row in rows])
+        batch = backbones.padded([row["wave"] for row in rows])
         return {**batch, "hidden": torch.from_numpy(hidden), "labels": torch.from_numpy(np.where(hidden, 0, -100))}
 
     def count_units(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
@@ -103,7 +104,7 @@ class MaskedWaveform(Objective):
     ) -> LossOutput:
         missing = self.missing_samples(hidden, input_values.shape[1])
         batch = {"input_values": input_values.masked_fill(missing, 0.0), "attention_mask": attention_mask}
-        states, valid = _encoders.frames(self.backbone, batch, mask=hidden)
+        states, valid = backbones.frames(self.backbone, batch, mask=hidden)
         guess = self.head(states).float()
         # Frame i speaks for the `stride` samples in the middle of the `seen` ones that it would have seen.
         first = (self.seen - self.stride) // 2

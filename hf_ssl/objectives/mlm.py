@@ -12,22 +12,16 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from hf_ssl.anatomy import evaluating
-from hf_ssl.errors import ConfigError
-from hf_ssl.modalities._last_block import LastBlock
-from hf_ssl.modalities._packing import (
-    Pieces,
-    best_fit,
-    collate_rows,
-    cut,
-    isolation_masks,
-    position_offset,
-)
-from hf_ssl.modalities.base import example_rng
-from hf_ssl.modalities.text import window
+from hf_ssl.core.errors import ConfigError
+from hf_ssl.core.log import say
+from hf_ssl.modalities.rng import example_rng
+from hf_ssl.modalities.text.last_block import LastBlock
+from hf_ssl.modalities.text.packing import Pieces, best_fit, collate_rows, cut, isolation_masks, position_offset
+from hf_ssl.modalities.text.text import window
+from hf_ssl.models.structure import evaluating
 from hf_ssl.objectives.base import Objective, Rows
-from hf_ssl.run import say
-from hf_ssl.trainable import LossOutput, divide, set_dropout
+from hf_ssl.training.dropout import set_dropout
+from hf_ssl.training.module import LossOutput, divide
 
 if TYPE_CHECKING:
     import datasets

@@ -11,10 +11,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from hf_ssl.errors import ConfigError
-from hf_ssl.modalities._image_models import add_mask_token, drop_mask_token, patch_size, takes_masks
+from hf_ssl.core.errors import ConfigError
+from hf_ssl.modalities.image.backbones import add_mask_token, drop_mask_token, patch_size, takes_masks
 from hf_ssl.objectives.base import Objective, ViewRows, map_stride
-from hf_ssl.trainable import LossOutput, divide
+from hf_ssl.training.module import LossOutput, divide
 
 if TYPE_CHECKING:
     import datasets

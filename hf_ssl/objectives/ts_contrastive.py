@@ -11,13 +11,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from hf_ssl import losses
-from hf_ssl.errors import ConfigError
-from hf_ssl.modalities._kernels import RandomKernels
-from hf_ssl.modalities._windows import Windows
-from hf_ssl.modalities.base import example_rng
+from hf_ssl.core.errors import ConfigError
+from hf_ssl.modalities.rng import example_rng
+from hf_ssl.modalities.timeseries.random_kernels import RandomKernels
+from hf_ssl.modalities.timeseries.windows import Windows
+from hf_ssl.objectives import losses
 from hf_ssl.objectives.base import Objective, Rows
-from hf_ssl.trainable import LossOutput, divide
+from hf_ssl.training.module import LossOutput, divide
 
 if TYPE_CHECKING:
     import datasets

@@ -11,10 +11,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from hf_ssl.modalities.base import example_rng
-from hf_ssl.modalities.text import affixes, window
+from hf_ssl.modalities.rng import example_rng
+from hf_ssl.modalities.text.text import affixes, window
 from hf_ssl.objectives.base import Objective, Rows
-from hf_ssl.trainable import LossOutput, divide, set_dropout
+from hf_ssl.training.dropout import set_dropout
+from hf_ssl.training.module import LossOutput, divide
 
 if TYPE_CHECKING:
     import datasets

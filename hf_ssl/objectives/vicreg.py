@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
-from hf_ssl import losses
+from hf_ssl.objectives import losses
 from hf_ssl.objectives.base import PAIR_TRAINING, Objective, ViewRows, probe_width
-from hf_ssl.trainable import LossOutput, divide
+from hf_ssl.training.module import LossOutput, divide
 
 if TYPE_CHECKING:
     import datasets

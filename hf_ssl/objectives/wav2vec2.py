@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from hf_ssl.anatomy import unwrapped
-from hf_ssl.errors import ConfigError
-from hf_ssl.modalities import _encoders
-from hf_ssl.objectives._clips import TRAINING, Clips, check_masking, padded_masks, span_mask
+from hf_ssl.core.errors import ConfigError
+from hf_ssl.modalities.audio import backbones
+from hf_ssl.models.structure import unwrapped
+from hf_ssl.objectives._audio_spans import TRAINING, Clips, check_masking, padded_masks, span_mask
 from hf_ssl.objectives.base import Objective
-from hf_ssl.trainable import LossOutput, divide, set_dropout
+from hf_ssl.training.dropout import set_dropout
+from hf_ssl.training.module import LossOutput, divide
 
 if TYPE_CHECKING:
     import datasets
@@ -121,7 +122,7 @@ class Wav2Vec2(Objective):
         shape = tuple(self.use.shape)
 
         def draw(wave: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
-            hidden = span_mask(_encoders.frame_count(config, len(wave)), own.mask_ratio, own.mask_span, rng)
+            hidden = span_mask(backbones.frame_count(config, len(wave)), own.mask_ratio, own.mask_span, rng)
             count = int(hidden.sum())
             row: dict[str, Any] = {"hidden": hidden, "negatives": others(count, own.negatives, rng)}
             if training:
@@ -134,7 +135,7 @@ class Wav2Vec2(Objective):
         hidden = padded_masks([row["hidden"] for row in rows])
         negatives = np.concatenate([row["negatives"] for row in rows])
         batch = {
-            **_encoders.padded([row["wave"] for row in rows]),
+            **backbones.padded([row["wave"] for row in rows]),
             "hidden": torch.from_numpy(hidden),
             "negatives": torch.from_numpy(negatives),
             "labels": torch.from_numpy(np.where(hidden, 0, -100)),
@@ -158,7 +159,7 @@ class Wav2Vec2(Objective):
     ) -> LossOutput:
         inner: Any = unwrapped(self.model)
         config = inner.config
-        mask = _encoders._needed(config, attention_mask)
+        mask = backbones._needed(config, attention_mask)
         output = inner.base_model(input_values, attention_mask=mask, mask_time_indices=hidden)
         latents = output.extract_features[hidden]
         scores = inner.quantizer.weight_proj(latents).view(len(latents), *self.use.shape).float()
@@ -176,7 +177,7 @@ class Wav2Vec2(Objective):
         # Nothing hidden (only clips of a few milliseconds): the loss is 0, with a gradient, so that ranks stay in step.
         total = contrast.sum() + self.config.diversity * diversity.sum() + 0.0 * output.last_hidden_state.sum()
         count = (labels != -100).sum()
-        frames = _encoders.frame_count(config, attention_mask.sum(1)).sum()
+        frames = backbones.frame_count(config, attention_mask.sum(1)).sum()
         return LossOutput(
             loss=divide(total, count, num_items_in_batch),
             scalars={

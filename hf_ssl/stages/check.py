@@ -8,31 +8,23 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hf_ssl.assembly import (
-    build_objective,
-    build_task,
-    continuation,
-    inputs_of,
-    modality_of,
-    output_of,
-    pool_of,
-    read_data,
-    start_of,
-    task_rows,
-)
-from hf_ssl.config import Resolved
+from hf_ssl.core.errors import ConfigError
+from hf_ssl.core.log import say
+from hf_ssl.core.run import RunDir
 from hf_ssl.data import DomainData, labelled_subset
-from hf_ssl.errors import ConfigError
-from hf_ssl.fitting import Fit, fit_task, open_pool
 from hf_ssl.modalities.base import Modality
-from hf_ssl.recipe import plan, resolve_stage
-from hf_ssl.run import RunDir, say
+from hf_ssl.stages.base import output_of, start_of
+from hf_ssl.stages.build import build_objective, build_task, continuation, task_rows
+from hf_ssl.stages.fit import Fit, fit_task, open_pool
+from hf_ssl.stages.inputs import inputs_of, modality_of, pool_of, read_data
+from hf_ssl.stages.monitoring import build_monitor
+from hf_ssl.stages.plan import plan, resolve_stage
+from hf_ssl.stages.resolve import Resolved
 from hf_ssl.tasks.base import Task, TaskModule
-from hf_ssl.training import TrainResult, arguments, peak_memory, predict, train
+from hf_ssl.training.trainer import TrainResult, arguments, peak_memory, predict, train
 
 STEPS = 2
 SAMPLE = 64
@@ -49,7 +41,6 @@ class Look:
         start: the checkpoint it works on, or the one that this will be made from: both have the same shape.
         folder: thrown away afterwards.
         labelled: options of the stage that says what the task is.
-        monitor: see `check`.
     """
 
     resolved: Resolved
@@ -58,7 +49,6 @@ class Look:
     start: tuple[str, str | None]
     folder: Path
     labelled: Resolved
-    monitor: Callable[..., Any]
 
     @property
     def config(self) -> Any:
@@ -69,14 +59,13 @@ class Look:
         return build_task(self.labelled.config.task, plugin, self.modality, self.data)
 
 
-def check(recipe: dict[str, Any], monitor: Callable[..., Any]) -> dict[str, Any]:
+def check(recipe: dict[str, Any]) -> dict[str, Any]:
     """Try every stage of a recipe for real, for a step or a batch each, then say what the whole would take.
 
     All options are checked first. Nothing is written into the run folder, and the test split stays closed.
 
     Args:
         recipe: as in `run_recipe`.
-        monitor: makes what a pre-training is watched with; measuring takes time too.
 
     Returns:
         For every stage: rows, seconds per step or example, estimated minutes, measured peak memory and disk in GB;
@@ -102,7 +91,7 @@ def check(recipe: dict[str, Any], monitor: Callable[..., Any]) -> dict[str, Any]
         say(f"check: {stage}")
         with tempfile.TemporaryDirectory(prefix="hf_ssl_check_") as folder:
             labelled = resolved.get("finetune", one) if stage == "evaluate" else one
-            look = Look(one, data, modality_of(one.config), named, Path(folder), labelled, monitor)
+            look = Look(one, data, modality_of(one.config), named, Path(folder), labelled)
             found[stage] = {**TRY[stage](look), "peak_memory_gb": round(peak_memory() / 1e9, 2)}
         say("  " + ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in found[stage].items()))
     found["total"] = _total(found, Path(next(iter(resolved.values())).config.output))
@@ -122,7 +111,7 @@ def _try_pretrain(look: Look) -> dict[str, Any]:
     result = train(objective, rows, args, look.folder, schedule=schedule)
     found = _trained(objective, result, _steps(args, len(rows), training))
     held_rows = objective.rows(held, seed=config.seed, training=False)
-    watch = look.monitor(objective, look.modality, look.data, held, held_rows, args, look.folder, config)
+    watch = build_monitor(objective, look.modality, look.data, held, held_rows, args, look.folder, config)
     began = time.monotonic()
     watch.at(0, STEPS)
     measuring = time.monotonic() - began

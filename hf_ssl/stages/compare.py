@@ -9,21 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hf_ssl import plot, processes
-from hf_ssl.assembly import (
-    StageResult,
-    build_task,
-    open_stage,
-    output_of,
-    start_of,
-    task_rows,
-)
+from hf_ssl.core import distributed
+from hf_ssl.core.errors import ConfigError
+from hf_ssl.core.log import say
+from hf_ssl.core.run import remove, write_json
 from hf_ssl.data import DomainData, labelled_subset, open_test
-from hf_ssl.errors import ConfigError
-from hf_ssl.evaluation import comparison, probes
-from hf_ssl.fitting import fit_task, open_pool
-from hf_ssl.run import remove, say, write_json
-from hf_ssl.training import predict
+from hf_ssl.evaluation.comparison import table as comparison
+from hf_ssl.evaluation.figures import label_efficiency as plot
+from hf_ssl.evaluation.probes import probes
+from hf_ssl.stages.base import StageResult, open_stage, output_of, start_of
+from hf_ssl.stages.build import build_task, task_rows
+from hf_ssl.stages.fit import fit_task, open_pool
+from hf_ssl.training.trainer import predict
 
 if TYPE_CHECKING:
     import datasets
@@ -63,11 +60,11 @@ def compare(**options: Any) -> StageResult:
             for budget in config.budgets
             for draw in range(config.draws)
         }
-        twins = processes.share(one_model(arms, task, data["train"]) if processes.is_main() else None)
+        twins = distributed.share(one_model(arms, task, data["train"]) if distributed.is_main() else None)
         if twins:
             say("  pre-training kept its start: both arms are one model, which is measured once")
             del arms["adapted"]
-        frozen = processes.share(_frozen(arms, task, data, test, subsets) if processes.is_main() else None)
+        frozen = distributed.share(_frozen(arms, task, data, test, subsets) if distributed.is_main() else None)
         tuned = []
         if config.finetune_arms:
             tuned = list(_fine_tuned(arms, task, data["train"], test, subsets, opening))
@@ -233,7 +230,7 @@ def _report(
         for title, rows in kinds.items()
         if rows
     }
-    if processes.is_main():
+    if distributed.is_main():
         text = "\n\n".join(f"### {title}\n\n{table.to_markdown()}" for title, table in tables.items())
         (folder / "table.md").write_text(text, encoding="utf-8")
         counted = "labels per class" if task.label_kind == "class" else "labelled examples"
@@ -241,7 +238,7 @@ def _report(
             if svg := plot.label_efficiency(title, table.to_dict(), counted):
                 (folder / plot.figure_name(title)).write_text(svg, encoding="utf-8")
     write_json(folder / "table.json", {title: table.to_dict() for title, table in tables.items()})
-    processes.wait()
+    distributed.wait()
     return {
         "verdict": {title: table.overall.word for title, table in tables.items()},
         "metric": metric,
@@ -259,7 +256,7 @@ def _budget(budget: int, task: Task) -> str:
 
 def _keep(path: Path, predictions: Any) -> None:
     """Predictions of one arm: an array as `.npy`, tags of sentences as `.json`."""
-    if isinstance(predictions, np.ndarray) and processes.is_main():
+    if isinstance(predictions, np.ndarray) and distributed.is_main():
         np.save(path.with_name(path.name + ".npy"), predictions)
     elif not isinstance(predictions, np.ndarray):
         write_json(path.with_name(path.name + ".json"), predictions)

@@ -10,13 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from hf_ssl import plugins, processes, vectors
-from hf_ssl.assembly import StageResult, inputs_of, note_lineage, open_stage, output_of, start_of
-from hf_ssl.config import resolve
-from hf_ssl.errors import ConfigError, DataError
-from hf_ssl.evaluation.figures import embedding_map
-from hf_ssl.run import RunDir, inputs_hash, say
-from hf_ssl.vectors import PARQUET, MilvusStore, ParquetStore, PartFiles, Stamp
+from hf_ssl import vectors
+from hf_ssl.core import distributed
+from hf_ssl.core.errors import ConfigError, DataError
+from hf_ssl.core.log import say
+from hf_ssl.core.run import inputs_hash
+from hf_ssl.evaluation.figures.series import embedding_map
+from hf_ssl.stages.base import StageResult, note_lineage, open_stage, output_of, start_of
+from hf_ssl.stages.inputs import inputs_of
+from hf_ssl.vectors.base import PARQUET, Stamp
+from hf_ssl.vectors.milvus import MilvusStore
+from hf_ssl.vectors.parquet import ParquetStore, PartFiles
 
 MAPPED = 2000  # vectors in the figure
 PATIENCE = 1800  # seconds without a new part of another process
@@ -31,7 +35,7 @@ def embed(**options: Any) -> StageResult:
     each embeds its share, and the first one writes.
 
     Args:
-        options: those of `hf_ssl.config.EmbedConfig`.
+        options: those of `hf_ssl.core.options.EmbedConfig`.
 
     Raises:
         DataError: a vector is not finite or is zero.
@@ -65,7 +69,7 @@ def embed(**options: Any) -> StageResult:
             return normalized(found) if config.normalize else found
 
         _fill(parts, values, columns["id"], encode)
-        if not processes.is_main():
+        if not distributed.is_main():
             return StageResult(folder, {})
         found = np.concatenate(list(_all_parts(parts)))
         stamp = Stamp(model_id, report.revision, report.weights_sha, modality.name, pooling, config.normalize,
@@ -79,56 +83,6 @@ def embed(**options: Any) -> StageResult:
                             "weights_sha": report.weights_sha, "pooling": pooling, "normalized": str(config.normalize)}  # fmt: skip
         say(f"embed: {len(found):,} vectors of {found.shape[1]} numbers in {folder / PARQUET} ({seconds:.0f} s)")
     return StageResult(folder, entry["metrics"])
-
-
-def search(**options: Any) -> StageResult:
-    """Nearest neighbours of a text or a file among the vectors that `embed` made.
-
-    Args:
-        options: those of `hf_ssl.config.SearchConfig`.
-
-    Returns:
-        `metrics["hits"]`, nearest first: `id`, `content`, `split`, `label`, `score` (the cosine). `metrics["vote"]` is the label that the
-        labelled ones among them vote for, or None.
-
-    Raises:
-        ConfigError: nothing to look for, no such store, or the store holds another model's vectors.
-    """
-    resolved = resolve("search", options)
-    config, run = resolved.config, RunDir(resolved.config.output)
-    entry = run.need("embed", "Run `hf-ssl embed` with this --output first.")
-    if (config.query is None) == (config.file is None):
-        raise ConfigError('Say what to look for, one thing: hf-ssl search "TEXT", or --file PATH.')
-    given = entry["options"]["options"]
-    kind = plugins.find("modalities", run.ledger["data"]["modality"])
-    modality = kind(kind.Config(**(given.get("modality_options") or {})))
-    store = vectors.open_store(config.store, run.path / "embed", config.collection)
-    try:
-        stamp = store.stamp
-        model_id = config.model or output_of(run, "pretrain") or entry["metrics"]["model"]
-        model, report = modality.load_model(
-            model_id, revision=config.revision or stamp.revision, dtype=given.get("dtype", "float32")
-        )
-        processor, pooling = modality.load_processor(model_id, config.revision), stamp.pooling
-        model = modality.prepare_model(model, processor)
-        value = config.query if config.query is not None else _read(modality, Path(config.file))
-        query = modality.embed(model, processor, [value], pooling=pooling, max_length=stamp.max_length)
-        own = Stamp(model_id, report.revision, report.weights_sha, modality.name, pooling, stamp.normalized,
-                    stamp.max_length, query.shape[1])  # fmt: skip
-        stamp.refuse(own, f"The store ({config.store})")
-        hits = [
-            {name: value for name, value in hit.items() if value is not None}
-            for hit in store.search(normalized(query), config.k)[0]
-        ]
-    finally:
-        store.close()
-    votes: dict[str, float] = {}
-    for hit in hits:
-        if "label" in hit:
-            votes[hit["label"]] = votes.get(hit["label"], 0.0) + float(np.exp(hit["score"] / 0.07))
-    return StageResult(
-        run.path / "embed", {"hits": hits, "vote": max(votes, key=lambda name: votes[name]) if votes else None}
-    )
 
 
 def _draw(file: Path, found: np.ndarray, labels: list[Any] | None) -> None:
@@ -179,7 +133,7 @@ def _rows(data: Any, splits: list[str], modality: Any) -> tuple[dict[str, list[A
 
 def _fill(parts: PartFiles, values: list[Any], ids: list[str], encode: Any) -> None:
     """Make this process's parts."""
-    rank, world = processes.rank(), processes.world()
+    rank, world = distributed.rank(), distributed.world()
     missing = parts.missing(rank, world)
     if len(missing) < len(range(rank, len(parts), world)):
         say(f"  going on: {len(parts) - len(parts.missing())} of {len(parts)} parts are there")
@@ -224,19 +178,3 @@ def _store(config: Any, folder: Path, stamp: Stamp, columns: dict[str, list[Any]
         return new
     finally:
         store.close()
-
-
-def _read(modality: Any, path: Path) -> Any:
-    """The one value in a file.
-
-    Raises:
-        ConfigError: no such file, or it cannot be read.
-    """
-    if not path.is_file():
-        raise ConfigError(f"There is no file {path}.")
-    quarantine: list[dict[str, str]] = []
-    rows = modality.read_files([path], path.parent, quarantine)
-    if not len(rows):
-        reason = quarantine[0]["reason"] if quarantine else f"it is not {modality.name}"
-        raise ConfigError(f"{path} cannot be looked for: {reason}.")
-    return rows[0][modality.column]

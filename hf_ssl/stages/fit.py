@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hf_ssl import anatomy, peft, processes
-from hf_ssl.checkpoint import find_weights
-from hf_ssl.errors import CheckpointError, ConfigError
-from hf_ssl.load_report import shortened
-from hf_ssl.models import LoadReport, load_config
-from hf_ssl.run import say
-from hf_ssl.self_training import POOL_WEIGHT, Pool, soft_labels
+from hf_ssl.core import distributed
+from hf_ssl.core.errors import CheckpointError, ConfigError
+from hf_ssl.core.log import say
+from hf_ssl.models import adapters, structure
+from hf_ssl.models.checkpoint import find_weights
+from hf_ssl.models.load_report import shortened
+from hf_ssl.models.loading import LoadReport, load_config
 from hf_ssl.tasks.base import Task, TaskModule, TaskRows
-from hf_ssl.training import TrainResult, arguments, bf16_is_fast, predict, train
+from hf_ssl.training.self_training import POOL_WEIGHT, Pool, soft_labels
+from hf_ssl.training.trainer import TrainResult, arguments, bf16_is_fast, predict, train
 
 if TYPE_CHECKING:
     import datasets
@@ -63,12 +64,12 @@ def fit_task(
     note = task.warm_start(module, rows) if config.warm_start else None
     if note:
         say(f"  {note}")
-    module.model = peft.apply(model, config.peft, missing=report.missing, rank=config.rank, alpha=config.alpha,
+    module.model = adapters.apply(model, config.peft, missing=report.missing, rank=config.rank, alpha=config.alpha,
                               dropout=config.adapter_dropout, target_modules=config.target_modules, train_head=True,
                               train_bare=("*layer_weights",), frozen_ok=("*masked_spec_embed",))  # fmt: skip
-    module.hold_statistics(anatomy.backbone(module.model)[1])  # PEFT trains copies of what it saves whole
+    module.hold_statistics(structure.backbone(module.model)[1])  # PEFT trains copies of what it saves whole
     epochs = int(np.clip(math.ceil(1600 / max(1, len(rows))), 3, 20))
-    rate = peft.learning_rate(config.peft, task.modality.learning_rate)
+    rate = adapters.learning_rate(config.peft, task.modality.learning_rate)
     defaults = {"learning_rate": rate, "num_train_epochs": epochs, **task.training_defaults}
     grouped = "input_ids" in features[0] and not balanced and "train_sampling_strategy" not in training
     if grouped:
@@ -102,7 +103,7 @@ def finished_model(task: Task, model_id: str, revision: str | None = None) -> Pr
     """
     options = task.model_options()
     model, report = task.modality.load_model(model_id, task.auto_class, revision=revision, **options)
-    inside = anatomy.in_backbone(model)
+    inside = structure.in_backbone(model)
     absent = [name for name in report.missing if not inside(name)]
     if absent:
         raise CheckpointError(
@@ -153,8 +154,8 @@ def with_pool(
     classes = len(task.label_names)
     labels = np.asarray(split[task.label_column])
     # Once, for all processes: were they to disagree on whether the pool takes part, they would train on different rows.
-    own = soft_labels(task.modality, pool, split, labels, classes, seed) if processes.is_main() else None
-    taught = processes.share(own)
+    own = soft_labels(task.modality, pool, split, labels, classes, seed) if distributed.is_main() else None
+    taught = distributed.share(own)
     say(f"  {taught.note}")
     if taught.examples is None or taught.probabilities is None:
         return features

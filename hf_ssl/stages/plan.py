@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from hf_ssl import plugins
-from hf_ssl.config import STAGES, Resolved, modality_fields, resolve, split_sections
-from hf_ssl.errors import ConfigError
+from hf_ssl.core import plugins
+from hf_ssl.core.errors import ConfigError
+from hf_ssl.core.options import STAGES
+from hf_ssl.stages.resolve import Resolved, modality_fields, resolve, split_sections
 
 
 def plan(recipe: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -13,15 +13,20 @@ from typing import Any
 import numpy as np
 from huggingface_hub import get_token
 
-from hf_ssl import __version__, card, hub, plugins, processes, reloading, space, staging, usage
-from hf_ssl.artefacts import base_of, check_repo_id, choose, is_hub_id, licence_of, locate_adapter, modality_of
-from hf_ssl.assembly import StageResult
-from hf_ssl.checkpoint import read_json
-from hf_ssl.config import PushConfig, resolve
-from hf_ssl.errors import ConfigError, HubError
-from hf_ssl.run import RunDir, inputs_hash, say, write_json
-from hf_ssl.staging import Artefact
-from hf_ssl.vectors import ParquetStore
+from hf_ssl import __version__
+from hf_ssl.core import distributed, plugins
+from hf_ssl.core.errors import ConfigError, HubError
+from hf_ssl.core.log import say
+from hf_ssl.core.options import PushConfig
+from hf_ssl.core.run import RunDir, inputs_hash, write_json
+from hf_ssl.hub import api as hub
+from hf_ssl.hub import card, reload_check, space, staging, usage
+from hf_ssl.hub.artifacts import base_of, check_repo_id, choose, is_hub_id, licence_of, locate_adapter, modality_of
+from hf_ssl.hub.staging import Artefact
+from hf_ssl.models.checkpoint import read_json
+from hf_ssl.stages.base import StageResult
+from hf_ssl.stages.resolve import resolve
+from hf_ssl.vectors.parquet import ParquetStore
 
 
 def push(*, token: str | None = None, **options: Any) -> StageResult:
@@ -29,7 +34,7 @@ def push(*, token: str | None = None, **options: Any) -> StageResult:
 
     Args:
         token: for the Hub; by default that of `hf auth login` or HF_TOKEN. It is passed on and never stored.
-        options: those of `hf_ssl.config.PushConfig`.
+        options: those of `hf_ssl.core.options.PushConfig`.
 
     Returns:
         `path` is the staged folder; metrics have `url`, `commit` and `changed` (nothing of it in a dry run).
@@ -44,7 +49,7 @@ def push(*, token: str | None = None, **options: Any) -> StageResult:
     if resolved.training:
         raise ConfigError(f"push trains nothing; it has no option {', '.join(resolved.training)}.")
     config, run = resolved.config, RunDir(resolved.config.output)
-    if not processes.is_main():
+    if not distributed.is_main():
         return StageResult(run.path / "hub", {})  # of several processes, one publishes
     target = hub.Target(
         check_repo_id(config.repo), private=config.private, revision=config.revision, create_pr=config.create_pr
@@ -177,7 +182,7 @@ def stage(
         if artefact.kind == "embeddings":
             np.save(Path(place) / "vectors.npy", vectors)
             job["vectors"] = str(Path(place) / "vectors.npy")
-        answer = reloading.check_reload(job, tensors, values)
+        answer = reload_check.check_reload(job, tensors, values)
     facts.printed = "" if str(folder) in answer["printed"] else answer["printed"]
     card.write_card(folder, run.path, run.ledger, facts, existing)
     return answer
@@ -197,7 +202,7 @@ def _beside(run: RunDir, artefact: Artefact, folder: Path, facts: card.Facts) ->
         "kind": "adapter", "folder": str(inner.resolve()), "as_named": "no usage of its own", "usage": "", "base": adapter.base_source,
         "base_named": "-", "auto_class": artefact.auto_class, "options": adapter.options or {},
     }  # fmt: skip
-    reloading.check_reload(job, tensors, [])
+    reload_check.check_reload(job, tensors, [])
 
 
 def _stage_vectors(run: RunDir, folder: Path, base_id: str | None) -> np.ndarray:

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from hf_ssl.anatomy import in_backbone, unwrapped
-from hf_ssl.evaluation.probes import fixed_c
+from hf_ssl.evaluation.probes.probes import fixed_c
+from hf_ssl.models.structure import in_backbone, unwrapped
 from hf_ssl.tasks.base import TaskModule, TaskRows, head_inputs, last_linear
 
 

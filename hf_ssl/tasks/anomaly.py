@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from hf_ssl import anatomy
-from hf_ssl.errors import ConfigError, DataError, nearest
-from hf_ssl.evaluation import metrics
-from hf_ssl.modalities._series_models import MASK_NAMES, shown
+from hf_ssl.core.errors import ConfigError, DataError, nearest
+from hf_ssl.evaluation.metrics import metrics
+from hf_ssl.modalities.timeseries.backbones import MASK_NAMES, shown
+from hf_ssl.models import structure
 from hf_ssl.tasks.base import Task
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Anomaly(Task):
 
     def forward(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         """`(batch, 2)`: mean error, and score."""
-        inner: Any = anatomy.unwrapped(model)
+        inner: Any = structure.unwrapped(model)
         name = MASK_NAMES[inner.config.model_type]
         errors = patch_errors(inner, inputs["past_values"], inputs[name], name, self.config.groups)
         counted = torch.isfinite(errors).flatten(1)

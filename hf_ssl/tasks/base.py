@@ -12,12 +12,13 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
-from hf_ssl.anatomy import backbone, in_backbone, unwrapped
-from hf_ssl.errors import ConfigError, DataError
-from hf_ssl.modalities._order import by_length
-from hf_ssl.modalities.base import example_rng
-from hf_ssl.run import say
-from hf_ssl.trainable import LossOutput, Trainable, divide, set_dropout
+from hf_ssl.core.errors import ConfigError, DataError
+from hf_ssl.core.log import say
+from hf_ssl.modalities.batching import by_length
+from hf_ssl.modalities.rng import example_rng
+from hf_ssl.models.structure import backbone, in_backbone, unwrapped
+from hf_ssl.training.dropout import set_dropout
+from hf_ssl.training.module import LossOutput, Trainable, divide
 
 if TYPE_CHECKING:
     import datasets

@@ -12,8 +12,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from hf_ssl.errors import ConfigError, DataError
-from hf_ssl.evaluation import metrics
+from hf_ssl.core.errors import ConfigError, DataError
+from hf_ssl.evaluation.metrics import metrics
 from hf_ssl.tasks._heads import set_head, softmax
 from hf_ssl.tasks.base import Task, TaskModule, TaskRows
 

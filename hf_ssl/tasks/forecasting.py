@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from hf_ssl import anatomy
-from hf_ssl.errors import ConfigError, DataError
-from hf_ssl.evaluation.figures import error_by_step_figure, forecast_fan
-from hf_ssl.evaluation.forecasts import (
+from hf_ssl.core.errors import ConfigError, DataError
+from hf_ssl.core.log import say
+from hf_ssl.evaluation.figures.series import error_by_step_figure, forecast_fan
+from hf_ssl.evaluation.metrics.forecast import (
     Scales,
     error_by_step,
     forecast_metrics,
@@ -22,10 +22,10 @@ from hf_ssl.evaluation.forecasts import (
     seasonal_naive,
     steady,
 )
-from hf_ssl.evaluation.linear_forecast import linear_forecast, ridge
-from hf_ssl.modalities._timesfm import timesfm_forecast
-from hf_ssl.modalities._windows import Windows
-from hf_ssl.run import say
+from hf_ssl.evaluation.probes.linear_forecast import linear_forecast, ridge
+from hf_ssl.modalities.timeseries.timesfm import timesfm_forecast
+from hf_ssl.modalities.timeseries.windows import Windows
+from hf_ssl.models import structure
 from hf_ssl.tasks.base import Task, TaskModule, TaskRows, last_linear
 
 if TYPE_CHECKING:
@@ -41,11 +41,11 @@ class Forecasting(Task):
     outweighs the others; with `output="normal"` the negative log likelihood of a normal distribution; TimesFM, whose head has
     quantiles, adds their pinball loss. Missing values and covariates are not counted.
 
-    Metrics: see `hf_ssl.evaluation.forecasts`; the seasonal-naive forecast of the same windows is always beside them, and DLinear's
+    Metrics: see `hf_ssl.evaluation.metrics.forecast`; the seasonal-naive forecast of the same windows is always beside them, and DLinear's
     when the test split is opened.
 
     With `residual` the model says how the future differs from the last season: a new head that knows nothing then forecasts the
-    last season, not a constant. What was the same in every season of the history (`hf_ssl.evaluation.forecasts.steady`) is
+    last season, not a constant. What was the same in every season of the history (`hf_ssl.evaluation.metrics.forecast.steady`) is
     forecast as it was. The saved model is as plain as ever, but its answer minus its `loc` is that difference;
     `seasonal_residual` in its configuration says so. The untrained start is measured too, and kept if nothing is better.
     After training the difference is shrunk to the share of it that has the least error on the validation span (as
@@ -169,7 +169,7 @@ class Forecasting(Task):
 
     def _answer(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         """`(batch, horizon, channels, 1 + quantiles)`, standardised; the point forecast comes first."""
-        config: Any = anatomy.unwrapped(model).config
+        config: Any = structure.unwrapped(model).config
         if config.model_type.startswith("timesfm"):
             return timesfm_forecast(model, inputs["past_values"], inputs["past_observed_mask"], self.horizon)
         self._agree(config)
@@ -312,7 +312,7 @@ class Forecasting(Task):
 
     def settle(self, module: TaskModule, answers: Callable[[], tuple[np.ndarray, np.ndarray]]) -> str | None:
         """Shrink the difference from the last season to the share that errs least on the validation span."""
-        inner: Any = anatomy.unwrapped(module.model)
+        inner: Any = structure.unwrapped(module.model)
         shrinkable = inner.config.model_type in ("patchtst", "patchtsmixer") and self.config.output == "point"
         if not self.config.residual or not shrinkable:
             return None
@@ -324,7 +324,7 @@ class Forecasting(Task):
         share = float(shares[np.argmin([np.nanmean(np.abs(apart - share * change)) for share in shares])])
         if share == 1:
             return None
-        inside = anatomy.in_backbone(inner)
+        inside = structure.in_backbone(inner)
         with torch.no_grad():
             for name, layer in inner.named_modules():
                 if isinstance(layer, nn.Linear) and not inside(name):  # these heads are one layer deep

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from hf_ssl.errors import DataError
-from hf_ssl.evaluation import metrics
+from hf_ssl.core.errors import DataError
+from hf_ssl.evaluation.metrics import metrics
 from hf_ssl.tasks.base import Task
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import torch
 
-from hf_ssl.errors import DataError, nearest
-from hf_ssl.evaluation import metrics
+from hf_ssl.core.errors import DataError, nearest
+from hf_ssl.evaluation.metrics import metrics
 from hf_ssl.tasks._heads import set_head, softmax
 from hf_ssl.tasks.base import Task, TaskModule, TaskRows
 

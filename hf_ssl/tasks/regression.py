@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import torch
 
-from hf_ssl.errors import DataError
-from hf_ssl.evaluation import metrics
+from hf_ssl.core.errors import DataError
+from hf_ssl.evaluation.metrics import metrics
 from hf_ssl.tasks.base import Task, TaskModule, TaskRows, counted, head_inputs, last_linear
 
 if TYPE_CHECKING:

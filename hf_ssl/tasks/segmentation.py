@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from hf_ssl.errors import ConfigError, DataError
-from hf_ssl.modalities._image_files import Reading, Unreadable, pixels
-from hf_ssl.modalities._image_geometry import resized
+from hf_ssl.core.errors import ConfigError, DataError
+from hf_ssl.modalities.image.files import Reading, Unreadable, pixels
+from hf_ssl.modalities.image.geometry import resized
 from hf_ssl.tasks.base import Task
 
 if TYPE_CHECKING:

@@ -14,11 +14,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from hf_ssl.anatomy import unwrapped
-from hf_ssl.errors import ConfigError, DataError
-from hf_ssl.evaluation import metrics
-from hf_ssl.evaluation.speech import plain
-from hf_ssl.modalities import _encoders
+from hf_ssl.core.errors import ConfigError, DataError
+from hf_ssl.evaluation.metrics import metrics
+from hf_ssl.evaluation.metrics.speech import plain
+from hf_ssl.modalities.audio import backbones
+from hf_ssl.models.structure import unwrapped
 from hf_ssl.tasks.base import Task
 
 if TYPE_CHECKING:
@@ -104,12 +104,12 @@ class SpeechRecognition(Task):
         """`(clips, frames, symbols)`. Frames of padding say blank for certain: to CTC they are not there."""
         config: Any = unwrapped(model).config
         sound = inputs["attention_mask"]
-        if not _encoders.is_waveform(config):
+        if not backbones.is_waveform(config):
             raise ConfigError(
                 f"speech-recognition needs an encoder of waveforms; this is a {config.model_type} model."
             )
-        logits = model(inputs["input_values"], attention_mask=_encoders._needed(config, sound)).logits
-        frames = _encoders.frame_count(config, sound.sum(1))
+        logits = model(inputs["input_values"], attention_mask=backbones._needed(config, sound)).logits
+        frames = backbones.frame_count(config, sound.sum(1))
         padding = torch.arange(logits.shape[1], device=logits.device) >= frames[:, None]
         silent = torch.full_like(logits[0, 0], -1e4)
         silent[self.numbers[BLANK]] = 0.0

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from hf_ssl.errors import ConfigError, DataError
-from hf_ssl.evaluation import metrics
-from hf_ssl.modalities.text import affixes
+from hf_ssl.core.errors import ConfigError, DataError
+from hf_ssl.evaluation.metrics import metrics
+from hf_ssl.modalities.text.text import affixes
 from hf_ssl.tasks.base import Task
 
 if TYPE_CHECKING:

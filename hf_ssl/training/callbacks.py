@@ -14,17 +14,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 from transformers import TrainerCallback
 from transformers.trainer_callback import ProgressCallback
 
-from hf_ssl import processes
-from hf_ssl.errors import TrainingError
-from hf_ssl.run import append_jsonl, say
-from hf_ssl.trainable import Trainable
+from hf_ssl.core import distributed
+from hf_ssl.core.errors import TrainingError
+from hf_ssl.core.log import say
+from hf_ssl.core.run import append_jsonl
+from hf_ssl.training.module import Trainable
 
 if TYPE_CHECKING:
-    from hf_ssl.training import Schedule
+    from hf_ssl.training.schedule import Schedule
 
 
 class Measure(Protocol):
-    """Something that looks at the model during training (see `hf_ssl.evaluation.monitor`)."""
+    """Something that looks at the model during training (see `hf_ssl.evaluation.monitor.monitor`)."""
 
     def due(self, step: int, total: int) -> bool:
         """Whether to measure after this step."""
@@ -73,13 +74,13 @@ class MonitorCallback(TrainerCallback):
 
     def _stops(self, state: Any) -> bool:
         began = time.monotonic()
-        own = self.measure.at(state.global_step, state.max_steps) if processes.is_main() else None
-        stops = bool(processes.share(own))
+        own = self.measure.at(state.global_step, state.max_steps) if distributed.is_main() else None
+        stops = bool(distributed.share(own))
         self.watch.leave_out(time.monotonic() - began)
         return stops
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if processes.is_main():
+        if distributed.is_main():
             self.measure.saved(Path(args.output_dir) / f"checkpoint-{state.global_step}")
 
 
@@ -132,7 +133,7 @@ class Watch(TrainerCallback):
         self.interrupted = self.agreed = False
         self._mark = self._began = time.monotonic()
         module.units_seen = 0
-        if not resume and processes.is_main():
+        if not resume and distributed.is_main():
             curve.unlink(missing_ok=True)
 
     @property
@@ -168,10 +169,10 @@ class Watch(TrainerCallback):
 
     def _all_stop(self, step: int) -> bool:
         """Ctrl-C reaches every process, but not at the same step: now and then they agree on where to stop."""
-        if processes.world() == 1:
+        if distributed.world() == 1:
             return self.interrupted
         if step % 10 == 0:
-            self.agreed = any(processes.gather(self.interrupted))
+            self.agreed = any(distributed.gather(self.interrupted))
             self.interrupted = self.interrupted or self.agreed
         return self.agreed
 

@@ -7,6 +7,10 @@ One kind of layer is not computed sooner, but rightly: see `_reads_unwritten_mem
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import sys
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -19,21 +23,39 @@ SMALL_MAP = 16
 """Most places of a map on which a convolution is computed as one matrix product."""
 
 
-def quicken(model: nn.Module) -> None:
+@contextlib.contextmanager
+def cpu_convolutions(model: nn.Module) -> Iterator[None]:
+    """`patch_cpu_convolutions` for as long as a model trains."""
+    patched = patch_cpu_convolutions(model)
+    try:
+        yield
+    finally:
+        for module in patched:
+            module.__dict__.pop("forward", None)
+
+
+def patch_cpu_convolutions(model: nn.Module) -> list[nn.Module]:
     """Let a model's convolutions choose how they are computed; weights, names and results stay.
 
     Depthwise ones, and those whose gradient may be wrong (`_reads_unwritten_memory`): in float32. Those that give small
     maps (the last stages): see `_Product`. Without gradient, on other devices and outside an autocast all run as they
     always do.
+
+    Returns:
+        the layers whose `forward` was replaced on the instance.
     """
+    patched: list[nn.Module] = []
     for module in model.modules():
         if not isinstance(module, (nn.Conv1d, nn.Conv2d)):
             continue
         depthwise = isinstance(module, nn.Conv2d) and 1 < module.groups == module.in_channels
         if depthwise or _reads_unwritten_memory(module):
             module.forward = partial(_in_float32, module)  # type: ignore[method-assign]
+            patched.append(module)
         elif type(module) is nn.Conv2d and _plain(module):
             module.forward = partial(_dense, module)  # type: ignore[method-assign]
+            patched.append(module)
+    return patched
 
 
 def _plain(module: nn.Conv2d) -> bool:
@@ -137,3 +159,28 @@ class _Product(torch.autograd.Function):
             inner = total[:, padding[0] : padding[0] + height, padding[1] : padding[1] + width]
             of_pictures = inner.permute(0, 3, 1, 2).to(pictures.dtype)
         return of_pictures, of_weight, None, None
+
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of mallopt(3)
+
+
+@contextlib.contextmanager
+def freed_at_once(wanted: bool) -> Iterator[None]:
+    """Inside, tensors of 2 MB and more that are freed go back to the system at once, on a CPU with glibc.
+
+    glibc keeps freed blocks of up to 32 MB for later, and a training step leaves them in pieces: a third of what masked
+    words with MiniLM held at their peak was such pieces. Memory that is fetched anew has to be cleared, which makes a step of
+    a convolutional network a quarter to a half longer (tests/benchmarks/bench_convolutions.py with and without
+    MALLOC_MMAP_THRESHOLD_=2097152 in the environment): only where a `Trainable` asks for it.
+    """
+    on_cpu = wanted and sys.platform == "linux" and not torch.cuda.is_available()
+    set_option = getattr(ctypes.CDLL(None), "mallopt", None) if on_cpu else None  # another C library has none
+    if set_option is None:
+        yield
+        return
+    set_option(_MMAP_THRESHOLD, 2 * 2**20)
+    try:
+        yield
+    finally:  # where glibc's own adjustment ends
+        set_option(_MMAP_THRESHOLD, 32 * 2**20)
+        set_option(_TRIM_THRESHOLD, 64 * 2**20)

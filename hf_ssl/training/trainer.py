@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import ctypes
-import math
 import resource
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,53 +20,22 @@ from transformers.integrations import get_reporting_integration_callbacks
 from transformers.trainer_callback import EarlyStoppingCallback, PrinterCallback, ProgressCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, IntervalStrategy, SaveStrategy, get_last_checkpoint
 
-from hf_ssl import processes
-from hf_ssl.callbacks import Bar, EpochCallback, HoldBackbone, Measure, MonitorCallback, Tracked, Watch, interruptible
-from hf_ssl.errors import ConfigError, MissingExtraError, TrainingError
-from hf_ssl.run import say
-from hf_ssl.trainable import Trainable
-
-
-@dataclass
-class Schedule:
-    """Learning rates over time, by part of the model.
-
-    A new head starts at random: were the backbone to move with it from the first step, it would follow noise. So for
-    the first `head_warmup` of the steps the head learns alone; over the next `ramp` the backbone's rate rises; then
-    both follow `decay`. The shape is a pure function of the step, so a resumed run continues it exactly.
-
-    Args:
-        depth: parameter name to layer number (embeddings 0), or None for the head.
-        layers: number of the topmost layer; each layer below it gets `layer_decay` of the rate above.
-        head_learning_rate: peak rate of the head.
-        rows: name of a table of embeddings to its new rows: they learn with the head while the old ones stand still.
-    """
-
-    depth: dict[str, int | None] = field(default_factory=dict)
-    layers: int = 0
-    head_warmup: float = 0.0
-    ramp: float = 0.1
-    decay: str = "linear"
-    layer_decay: float = 1.0
-    head_learning_rate: float | None = None
-    rows: dict[str, list[int]] = field(default_factory=dict)
-
-    def factor(self, step: int, total: int, head: bool) -> float:
-        """Multiple of the peak rate at a step."""
-        hold = 0 if head else round(self.head_warmup * total)
-        rise = max(1, round(self.ramp * total))
-        if step < hold:
-            return 0.0
-        if step < hold + rise:
-            return (step - hold + 1) / (rise + 1)
-        progress = (step - hold - rise) / max(1, total - hold - rise)
-        if self.decay == "linear":
-            return max(0.0, 1.0 - progress)
-        return 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress))) if self.decay == "cosine" else 1.0
-
-    def held(self, step: int, total: int) -> bool:
-        """Whether the backbone stands still at a step."""
-        return step < round(self.head_warmup * total)
+from hf_ssl.core import distributed
+from hf_ssl.core.errors import ConfigError, MissingExtraError, TrainingError
+from hf_ssl.core.log import say
+from hf_ssl.training.callbacks import (
+    Bar,
+    EpochCallback,
+    HoldBackbone,
+    Measure,
+    MonitorCallback,
+    Tracked,
+    Watch,
+    interruptible,
+)
+from hf_ssl.training.cpu import cpu_convolutions, freed_at_once
+from hf_ssl.training.module import Trainable
+from hf_ssl.training.schedule import Schedule, parameter_groups
 
 
 @dataclass
@@ -121,7 +87,7 @@ def arguments(folder: Path, *, seed: int, defaults: dict[str, Any], overrides: d
         "logging_nan_inf_filter": False, "save_total_limit": 2, "logging_steps": 10, "logging_first_step": True,
         "disable_tqdm": not sys.stderr.isatty(), "dataloader_drop_last": False,
     }  # fmt: skip
-    if processes.forced_to_cpu() or not (torch.cuda.is_available() or torch.backends.mps.is_available()):
+    if distributed.forced_to_cpu() or not (torch.cuda.is_available() or torch.backends.mps.is_available()):
         mine["use_cpu"] = True
     chosen = {**mine, **defaults, **overrides}
     if not {"bf16", "fp16"} & {**defaults, **overrides}.keys() and bf16_is_fast():
@@ -147,31 +113,6 @@ def _check_trackers(names: list[str]) -> None:
         except (RuntimeError, ImportError) as error:
             extra = "hf_ssl[tracking]" if name == "trackio" else name
             raise MissingExtraError(f'{name} is needed for --report_to {name}. Run: pip install "{extra}"') from error
-
-
-@contextlib.contextmanager
-def freed_at_once(wanted: bool) -> Iterator[None]:
-    """Inside, tensors of 2 MB and more that are freed go back to the system at once, on a CPU with glibc.
-
-    glibc keeps freed blocks of up to 32 MB for later, and a training step leaves them in pieces: a third of what masked
-    words with MiniLM held at their peak was such pieces. Memory that is fetched anew has to be cleared, which makes a step of
-    a convolutional network a quarter to a half longer (tests/benchmarks/bench_convolutions.py with and without
-    MALLOC_MMAP_THRESHOLD_=2097152 in the environment): only where a `Trainable` asks for it.
-    """
-    on_cpu = wanted and sys.platform == "linux" and not torch.cuda.is_available()
-    set_option = getattr(ctypes.CDLL(None), "mallopt", None) if on_cpu else None  # another C library has none
-    if set_option is None:
-        yield
-        return
-    set_option(_MMAP_THRESHOLD, 2 * 2**20)
-    try:
-        yield
-    finally:  # where glibc's own adjustment ends
-        set_option(_MMAP_THRESHOLD, 32 * 2**20)
-        set_option(_TRIM_THRESHOLD, 64 * 2**20)
-
-
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of mallopt(3)
 
 
 def train(
@@ -231,8 +172,8 @@ def train(
     last = get_last_checkpoint(checkpoints) if resume and Path(checkpoints).is_dir() else None
     if resume:
         say(f"resuming from {last}" if last else "nothing to resume from, starting at step 0")
-    processes.settle_at_exit()
-    with interruptible(watch), freed_at_once(module.frees_at_once):
+    distributed.settle_at_exit()
+    with interruptible(watch), freed_at_once(module.frees_at_once), cpu_convolutions(module):
         trainer.train(resume_from_checkpoint=last)
     if watch.interrupted:
         raise KeyboardInterrupt(f"interrupted at step {trainer.state.global_step}")
@@ -314,38 +255,3 @@ class _Trainer(Trainer):
         ]
         self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factors)
         return self.lr_scheduler
-
-
-# Positions, layer scales and the tokens that stand before patches, as transformers and timm call them.
-_NOT_DECAYED = (
-    "position", "pos_embed", "layer_scale", "cls_token", "mask_token", "register_tokens", "distillation_token",
-    "reg_token", "dist_token",
-)  # fmt: skip
-
-
-def parameter_groups(module: nn.Module, schedule: Schedule, args: TrainingArguments) -> list[dict[str, Any]]:
-    """Trainable parameters grouped by layer, head or not, and weight decay or not (none on vectors and embeddings of positions)."""
-    groups: dict[tuple[int | None, bool, bool], dict[str, Any]] = {}
-    for name, parameter in module.named_parameters():
-        if not parameter.requires_grad:
-            continue
-        layer = schedule.depth.get(name, schedule.layers)
-        decayed = parameter.ndim > 1 and not any(word in name for word in _NOT_DECAYED)
-        table = name in schedule.rows  # its decay would move the old rows while they should stand still
-        decayed = decayed and not table
-        key = (layer, decayed, table)
-        if key not in groups:
-            head = layer is None
-            rate = args.learning_rate * schedule.layer_decay ** (0 if layer is None else schedule.layers - layer)
-            if head and schedule.head_learning_rate is not None:
-                rate = schedule.head_learning_rate
-            groups[key] = {
-                "params": [],
-                "lr": rate,
-                "weight_decay": args.weight_decay if decayed else 0.0,
-                "head": head,
-                "warm": (schedule.head_learning_rate or args.learning_rate) / rate if table else 0.0,
-            }
-        groups[key]["params"].append(parameter)
-    order = sorted(groups, key=lambda key: (key[0] is None, key[0] or 0, *key[1:]))
-    return [groups[key] for key in order]

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from hf_ssl.errors import ConfigError, nearest, require
+from hf_ssl.core.errors import ConfigError, nearest, require
 
 INDEXES = ("FLAT", "HNSW", "HNSW_SQ", "IVF_FLAT", "IVF_SQ8", "AUTOINDEX")
 STAMPS = "hf_ssl_stamps"
@@ -31,7 +31,7 @@ class MilvusStore:
         uri: path ending in `.db`, or a server's address. A server that asks who is there gets the environment variable
             `MILVUS_TOKEN` (`user:password` or an API key).
         collection: its name.
-        stamp_class: `hf_ssl.vectors.Stamp`.
+        stamp_class: `hf_ssl.vectors.base.Stamp`.
         stamp: of the vectors that are to be added; a new collection is made for it, an existing one must have the same.
             None opens for searching.
         index: exact search by default.

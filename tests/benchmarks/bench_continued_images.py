@@ -28,11 +28,12 @@ from typing import Any
 import datasets
 import numpy as np
 
-from hf_ssl import demo_images, load_data, pretrain, run_recipe
-from hf_ssl.evaluation import probes
-from hf_ssl.modalities._image_files import as_reference
-from hf_ssl.modalities.image import Image
-from hf_ssl.training import arguments
+from hf_ssl import load_data, pretrain, run_recipe
+from hf_ssl.demo import images as demo_images
+from hf_ssl.evaluation.probes import probes
+from hf_ssl.modalities.image.files import as_reference
+from hf_ssl.modalities.image.image import Image
+from hf_ssl.training.trainer import arguments
 
 
 def lite0(given: argparse.Namespace, root: Path) -> None:
@@ -173,13 +174,13 @@ def training_bytes(start: str, options: dict[str, Any]) -> int:
     """Bytes of gradients and optimizer state of the backbone after one real step (the head is the same for both)."""
     import torch
 
-    from hf_ssl import peft
+    from hf_ssl.models import adapters
     from hf_ssl.objectives.dino import DINO
 
     image = Image(Image.Config(local_views=0))
     model, report = image.load_model(start)
     method = options.get("peft", "full")
-    model = peft.apply(model, method, missing=report.missing, rank=options.get("rank", 8))
+    model = adapters.apply(model, method, missing=report.missing, rank=options.get("rank", 8))
     objective = DINO(
         model, image.load_processor(start), image, DINO.Config(prototypes=64, head_hidden=64, head_out=16)
     ).train()

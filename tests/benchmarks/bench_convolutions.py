@@ -17,7 +17,7 @@ import timm
 import torch
 from torch import nn
 
-from hf_ssl import convolutions
+from hf_ssl.training import cpu
 
 PICTURES = 128
 LAYERS = [(64, 64, 24), (128, 128, 12), (256, 256, 6), (256, 256, 5), (512, 512, 4), (512, 512, 3), (512, 512, 2)]
@@ -62,18 +62,18 @@ def main() -> None:
         f"median of {asked.rounds} rounds, {asked.threads} threads, {PICTURES} pictures\n| | torch, ms | here, ms | times |"
     )
     print("|---|---|---|---|")
-    chosen, convolutions.SMALL_MAP = convolutions.SMALL_MAP, 10**9
+    chosen, cpu.SMALL_MAP = cpu.SMALL_MAP, 10**9
     for channels, out, side in LAYERS:
         pictures = torch.randn(PICTURES, channels, side, side).to(memory_format=torch.channels_last).requires_grad_()
         plain, quick = (nn.Conv2d(channels, out, 3, padding=1, bias=False) for _ in range(2))
-        convolutions.quicken(quick)
+        cpu.patch_cpu_convolutions(quick)
         kinds = {"torch": lambda: step(plain, pictures), "quick": lambda: step(quick, pictures)}  # noqa: B023
         print(row(f"{channels} → {out} channels, map {side} x {side}", in_turns(asked.rounds, kinds)), flush=True)
-    convolutions.SMALL_MAP = chosen
+    cpu.SMALL_MAP = chosen
     for name, side in NETWORKS.items():
         pictures = torch.rand(PICTURES, 3, side, side).to(memory_format=torch.channels_last)
         plain, quick = (timm.create_model(name).train() for _ in range(2))
-        convolutions.quicken(quick)
+        cpu.patch_cpu_convolutions(quick)
         kinds = {"torch": lambda: step(plain, pictures), "quick": lambda: step(quick, pictures)}  # noqa: B023
         print(row(f"{name}, {side} pixels", in_turns(asked.rounds, kinds)), flush=True)
 

@@ -40,8 +40,8 @@ def throughput() -> dict[str, float]:
     from transformers import pipeline
 
     from hf_ssl import demo
-    from hf_ssl.modalities.text import Text
-    from hf_ssl.models import load_model, load_processor
+    from hf_ssl.modalities.text.text import Text
+    from hf_ssl.models.loading import load_model, load_processor
 
     path, texts = str(demo.minilm_path()), mixed_texts()
     model, _ = load_model(path)
@@ -93,7 +93,8 @@ def points(count: int, dimensions: int = 384) -> tuple[np.ndarray, list[dict[str
 
 
 def store_of(uri: str) -> object:
-    from hf_ssl.vectors import MilvusStore, Stamp
+    from hf_ssl.vectors.base import Stamp
+    from hf_ssl.vectors.milvus import MilvusStore
 
     return MilvusStore(uri, "bench", Stamp, Stamp("bench", None, "0" * 64, "text", "mean", True, None, 384))
 

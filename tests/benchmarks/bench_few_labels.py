@@ -19,13 +19,14 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import f1_score
 
-from hf_ssl import demo, load_data, plugins
-from hf_ssl.assembly import task_rows
+from hf_ssl import demo, load_data
+from hf_ssl.core import plugins
 from hf_ssl.data import few_label_subset, open_test
-from hf_ssl.evaluation import probes
-from hf_ssl.fitting import fit_task, open_pool
-from hf_ssl.models import load_model
-from hf_ssl.training import bf16_is_fast, predict
+from hf_ssl.evaluation.probes import probes
+from hf_ssl.models.loading import load_model
+from hf_ssl.stages.build import task_rows
+from hf_ssl.stages.fit import fit_task, open_pool
+from hf_ssl.training.trainer import bf16_is_fast, predict
 
 
 def numbers(text: str) -> list[int]:

@@ -29,11 +29,13 @@ import numpy as np
 import transformers
 from sklearn import linear_model
 
-from hf_ssl import demo_audio, pretrain
+from hf_ssl import pretrain
 from hf_ssl.data import few_label_subset
-from hf_ssl.evaluation import additive, probes
-from hf_ssl.modalities.audio import Audio
-from hf_ssl.models import load_model
+from hf_ssl.demo import audio as demo_audio
+from hf_ssl.evaluation.metrics import decomposable
+from hf_ssl.evaluation.probes import probes
+from hf_ssl.modalities.audio.audio import Audio
+from hf_ssl.models.loading import load_model
 
 BUDGETS, DRAWS = (4, 16), 5
 UNTRAINED = ("log-mel", "whisper")  # one file serves for all seeds, which then differ in the labels alone
@@ -140,8 +142,8 @@ def scores(found: np.ndarray, rows: list[dict], target: str, split: str, seed: i
         for draw in range(DRAWS):
             chosen = few_label_subset(table, budget, 100 * seed + draw)
             guess = probe(pool, found[sides[0]][chosen], truth[0][chosen], found[sides[1]])
-            results[budget][0].append(additive.ADDITIVE["accuracy"](guess, truth[1]))
-            results[budget][1].append(additive.ADDITIVE["f1_macro"](guess, truth[1]))
+            results[budget][0].append(decomposable.ADDITIVE["accuracy"](guess, truth[1]))
+            results[budget][1].append(decomposable.ADDITIVE["f1_macro"](guess, truth[1]))
     return results
 
 

@@ -26,10 +26,11 @@ import datasets
 import numpy as np
 import torch
 
-from hf_ssl import demo_images, load_data, pretrain
-from hf_ssl.config import from_tokens
-from hf_ssl.evaluation import probes
-from hf_ssl.modalities.image import Image
+from hf_ssl import load_data, pretrain
+from hf_ssl.core.parsing import from_tokens
+from hf_ssl.demo import images as demo_images
+from hf_ssl.evaluation.probes import probes
+from hf_ssl.modalities.image.image import Image
 
 BUDGETS, DRAWS = (4, 16, 64), 5
 POOLINGS = ("mean", "grid", "grid@-2")

@@ -26,11 +26,11 @@ import yaml
 from datasets import Dataset
 from sklearn.metrics import f1_score
 
-from hf_ssl import demo_series as demo
 from hf_ssl import pretrain
-from hf_ssl.evaluation.probes import pool_scaled_probe
-from hf_ssl.modalities.timeseries import TimeSeries
-from hf_ssl.models import load_model
+from hf_ssl.demo import series as demo
+from hf_ssl.evaluation.probes.probes import pool_scaled_probe
+from hf_ssl.modalities.timeseries.timeseries import TimeSeries
+from hf_ssl.models.loading import load_model
 from hf_ssl.objectives.ts_contrastive import log_spectrum
 
 BUDGETS, DRAWS = (4, 16, 64), 5

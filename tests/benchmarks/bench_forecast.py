@@ -23,11 +23,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hf_ssl import demo_series, evaluate, finetune, pretrain
+from hf_ssl import evaluate, finetune, pretrain
 from hf_ssl.data import load_data
-from hf_ssl.evaluation.forecasts import Scales, forecast_metrics, seasonal_naive
-from hf_ssl.evaluation.linear_forecast import linear_forecast
-from hf_ssl.modalities.timeseries import TimeSeries
+from hf_ssl.demo import series as demo_series
+from hf_ssl.evaluation.metrics.forecast import Scales, forecast_metrics, seasonal_naive
+from hf_ssl.evaluation.probes.linear_forecast import linear_forecast
+from hf_ssl.modalities.timeseries.timeseries import TimeSeries
 
 SETS = ("electricity", "traffic", "beijing pm", "solar")
 OPTIONS: dict[str, Any] = {

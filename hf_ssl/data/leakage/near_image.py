@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from hf_ssl.data.near import Match
+from hf_ssl.data.leakage.near_text import Match
 
 HASH_WORDS = 4
 MIN_CORRELATION = 0.995

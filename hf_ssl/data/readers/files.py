@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from hf_ssl.errors import DataError
+from hf_ssl.core.errors import DataError
+from hf_ssl.core.paths import stem
 
 SPLIT_NAMES = {
     "train": "train", "training": "train",
@@ -51,16 +52,6 @@ def find_files(source: str | Path) -> tuple[Path, list[Path]]:
 
 def is_pattern(text: str) -> bool:
     return bool(_GLOB.search(text))
-
-
-def suffix(path: Path) -> str:
-    """Lower-case suffix, looking through `.gz`: `.csv` for `a.CSV.gz`."""
-    return Path(path.stem).suffix.lower() if path.suffix.lower() == ".gz" else path.suffix.lower()
-
-
-def stem(path: Path) -> str:
-    """Name without suffix, looking through `.gz`."""
-    return Path(path.stem).stem if path.suffix.lower() == ".gz" else path.stem
 
 
 def split_named(name: str) -> str | None:

@@ -7,8 +7,8 @@ from pathlib import Path, PurePosixPath
 
 import datasets
 
+from hf_ssl.core.errors import DataError
 from hf_ssl.data.report import Ledger
-from hf_ssl.errors import DataError
 
 FILE_COLUMNS = (
     "path",

@@ -13,11 +13,12 @@ from typing import Any
 import datasets
 import numpy as np
 
-from hf_ssl.data import files as on_disk
-from hf_ssl.data.conll import read_conll
+from hf_ssl.core.errors import DataError, nearest
+from hf_ssl.core.paths import stem, suffix
+from hf_ssl.data.readers import files as on_disk
+from hf_ssl.data.readers.conll import read_conll
+from hf_ssl.data.readers.tables import from_rows, quiet, read_tables
 from hf_ssl.data.report import Ledger
-from hf_ssl.data.tables import from_rows, quiet, read_tables
-from hf_ssl.errors import DataError, nearest
 
 STREAM_BOUND = 100_000
 FOLDER_LABEL = "folder"
@@ -82,7 +83,7 @@ def _folders_of(source: Any) -> list[Path]:
         root, found = Path(_common_root(list(source))), list(source)
     else:
         return []
-    tables = {file.parent for file in found if on_disk.suffix(file) in on_disk.TABLES}
+    tables = {file.parent for file in found if suffix(file) in on_disk.TABLES}
     return [root, *sorted(tables)]
 
 
@@ -129,9 +130,7 @@ def _read_name(source: str | Path, how: Reading) -> list[Part]:
         root, found = on_disk.find_files(text)
         return _read_files(root, found, how)
     hub_id = re.sub(r"^hf://(datasets/)?", "", text)
-    looks_local = text.startswith((".", "/", "~")) or on_disk.suffix(Path(text)) in on_disk.TABLES | on_disk.CONLL | {
-        ".txt"
-    }
+    looks_local = text.startswith((".", "/", "~")) or suffix(Path(text)) in on_disk.TABLES | on_disk.CONLL | {".txt"}
     if isinstance(source, str) and (text.startswith("hf://") or (_HUB_ID.fullmatch(text) and not looks_local)):
         return _read_hub(hub_id, how)
     parent = Path(text).expanduser().parent
@@ -193,7 +192,7 @@ def _read_files(root: Path, found: list[Path], how: Reading) -> list[Part]:
     by_kind: dict[str, list[Path]] = defaultdict(list)
     for file in found:
         by_kind[_file_kind(file, how)].append(file)
-    skipped = Counter(on_disk.suffix(file) or "no suffix" for file in by_kind.pop("other", []))
+    skipped = Counter(suffix(file) or "no suffix" for file in by_kind.pop("other", []))
     if skipped:
         how.ledger.decide("skipped files: " + ", ".join(f"{count} {kind}" for kind, count in sorted(skipped.items())))
     if by_kind["table"] and by_kind["raw"]:
@@ -215,13 +214,13 @@ def _read_files(root: Path, found: list[Path], how: Reading) -> list[Part]:
             f"Known: tables ({', '.join(sorted(on_disk.TABLES))}), "
             f"{how.modality.name} ({', '.join(how.modality.suffixes)})."
         )
-    how.files.update(on_disk.suffix(file) for file in used)
+    how.files.update(suffix(file) for file in used)
     on_disk.check_bad_files(bad[before:], len(used))
     return parts
 
 
 def _file_kind(file: Path, how: Reading) -> str:
-    kind = on_disk.suffix(file)
+    kind = suffix(file)
     if kind in on_disk.TABLES and how.modality.claims(file):
         return "raw"
     if kind in on_disk.CONLL or (how.label_kind == "tags" and kind == ".txt"):
@@ -257,8 +256,8 @@ def _table_parts(root: Path, files: list[Path], how: Reading) -> list[Part]:
 
 def _raw_parts(root: Path, files: list[Path], how: Reading) -> list[Part]:
     """One row per file (or line). Folders between the split's and the file are classes when they look like classes."""
-    names_splits = bool(files) and all(on_disk.stem(file).lower() in on_disk.SPLIT_NAMES for file in files)
-    contained = bool(files) and all(on_disk.suffix(file) in how.modality.containers for file in files)
+    names_splits = bool(files) and all(stem(file).lower() in on_disk.SPLIT_NAMES for file in files)
+    contained = bool(files) and all(suffix(file) in how.modality.containers for file in files)
     modality, by_stem = how.modality, how.txt == "lines" or names_splits or contained
     if names_splits and how.txt == "file" and modality.name == "text":
         how.ledger.decide("files are called train, test ...: read one example per line, not one per file")

@@ -13,8 +13,9 @@ from typing import Any
 import datasets
 import pyarrow as pa
 
-from hf_ssl.data.files import suffix, undecodable
-from hf_ssl.errors import DataError
+from hf_ssl.core.errors import DataError
+from hf_ssl.core.paths import suffix
+from hf_ssl.data.readers.files import undecodable
 
 READ_ERRORS = (datasets.exceptions.DatasetsError, pa.ArrowException, ValueError, OSError, EOFError)
 ReadAll = Callable[[list[str]], datasets.Dataset]

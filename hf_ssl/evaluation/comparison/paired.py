@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from hf_ssl.errors import DataError
-from hf_ssl.evaluation.additive import ADDITIVE
-from hf_ssl.evaluation.resampling import Metric, make_resampler
+from hf_ssl.core.errors import DataError
+from hf_ssl.evaluation.comparison.resampling import Metric, make_resampler
+from hf_ssl.evaluation.metrics.decomposable import ADDITIVE
 
 
 @dataclass(frozen=True)

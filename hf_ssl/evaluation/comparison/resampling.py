@@ -11,9 +11,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from hf_ssl.errors import ConfigError, DataError, nearest
-from hf_ssl.evaluation.additive import ADDITIVE, Additive, shared_classes
-from hf_ssl.evaluation.scores import SCORES
+from hf_ssl.core.errors import ConfigError, DataError, nearest
+from hf_ssl.evaluation.metrics.decomposable import ADDITIVE, Additive, shared_classes
+from hf_ssl.evaluation.metrics.ranking import SCORES
 
 Metric = str | Callable[[Any, Any], float]
 CHUNK_CELLS = 4_000_000  # resampling weights held at once: 32 MB

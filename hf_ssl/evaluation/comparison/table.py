@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from hf_ssl.errors import DataError
-from hf_ssl.evaluation.paired import PairedDifference, Spread, holm, paired_bootstrap_draws, spread
-from hf_ssl.evaluation.resampling import Metric, metric_function
+from hf_ssl.core.errors import DataError
+from hf_ssl.evaluation.comparison.paired import PairedDifference, Spread, holm, paired_bootstrap_draws, spread
+from hf_ssl.evaluation.comparison.resampling import Metric, metric_function
 
 HELPED, HURT, UNCLEAR, MIXED = "helped", "hurt", "no difference shown", "mixed"
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from hf_ssl.errors import DataError
-from hf_ssl.evaluation import speech
-from hf_ssl.evaluation.spans import span_counts
+from hf_ssl.core.errors import DataError
+from hf_ssl.evaluation.metrics import speech
+from hf_ssl.evaluation.metrics.spans import span_counts
 
 NOT_COUNTED = -100  # truth of a pixel that is not scored
 Statistics = Callable[[Any, Any, np.ndarray | None], np.ndarray]

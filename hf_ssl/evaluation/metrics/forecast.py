@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hf_ssl.errors import DataError
+from hf_ssl.core.errors import DataError
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@
 `evaluate.combine([...])` like any other metric:
 
     >>> import evaluate
-    >>> from hf_ssl.evaluation.metrics import F1, Accuracy
+    >>> from hf_ssl.evaluation.metrics.metrics import F1, Accuracy
     >>> scores = evaluate.combine([Accuracy(), F1("macro"), F1("micro")])
     >>> scores.compute(predictions=[0, 1, 1], references=[0, 1, 2])
     {'accuracy': 0.666..., 'f1_macro': 0.555..., 'f1_micro': 0.666...}
@@ -26,11 +26,11 @@ import evaluate
 import numpy as np
 from datasets import Features, List, Value
 
-from hf_ssl.errors import ConfigError, DataError, nearest
-from hf_ssl.evaluation.additive import precision_recall_f1
-from hf_ssl.evaluation.resampling import metric_function
-from hf_ssl.evaluation.scores import calibration_error
-from hf_ssl.evaluation.spans import span_counts
+from hf_ssl.core.errors import ConfigError, DataError, nearest
+from hf_ssl.evaluation.comparison.resampling import metric_function
+from hf_ssl.evaluation.metrics.decomposable import precision_recall_f1
+from hf_ssl.evaluation.metrics.ranking import calibration_error
+from hf_ssl.evaluation.metrics.spans import span_counts
 
 AVERAGES = ("macro", "micro", "weighted")
 

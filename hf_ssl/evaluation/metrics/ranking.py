@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from hf_ssl.errors import DataError
-from hf_ssl.evaluation.speech import equal_error_rate
+from hf_ssl.core.errors import DataError
+from hf_ssl.evaluation.metrics.speech import equal_error_rate
 
 
 def _undefined(message: str) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from hf_ssl.errors import ConfigError, DataError, nearest
+from hf_ssl.core.errors import ConfigError, DataError, nearest
 
 SCHEMES = {"IOB2": "BIO", "BIOES": "BIOES"}
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hf_ssl.errors import DataError
+from hf_ssl.core.errors import DataError
 
 
 def edit_distance(found: Sequence[Any], wanted: Sequence[Any]) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from hf_ssl.errors import DataError
+from hf_ssl.core.errors import DataError
 
 MAX_EXAMPLES = 1000
 MIN_SPREAD = 0.01

@@ -12,12 +12,13 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from hf_ssl.anatomy import evaluating
-from hf_ssl.errors import TrainingError
-from hf_ssl.evaluation.health import alignment, collapsed, health
-from hf_ssl.evaluation.probe_scores import ProbeScore, cross_validated_probe, paired_difference
-from hf_ssl.run import append_jsonl, say
-from hf_ssl.trainable import Trainable
+from hf_ssl.core.errors import TrainingError
+from hf_ssl.core.log import say
+from hf_ssl.core.run import append_jsonl
+from hf_ssl.evaluation.monitor.health import alignment, collapsed, health
+from hf_ssl.evaluation.probes.cross_validated import ProbeScore, cross_validated_probe, paired_difference
+from hf_ssl.models.structure import evaluating
+from hf_ssl.training.module import Trainable
 
 BETTER, WORSE, SAME = "better than the start", "worse than the start", "no better than the start"
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from hf_ssl.errors import ConfigError, DataError, nearest
-from hf_ssl.evaluation.additive import ADDITIVE
-from hf_ssl.evaluation.probes import (
+from hf_ssl.core.errors import ConfigError, DataError, nearest
+from hf_ssl.evaluation.metrics.decomposable import ADDITIVE
+from hf_ssl.evaluation.probes.probes import (
     PROBLEM_TYPES,
     check_problem,
     clean_features,

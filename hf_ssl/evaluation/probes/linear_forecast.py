@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from hf_ssl.errors import DataError
-from hf_ssl.modalities._windows import Windows, fill
+from hf_ssl.core.errors import DataError
+from hf_ssl.modalities.timeseries.windows import Windows, fill
 
 LEAST = 8  # windows
 PENALTIES = (1.0, 10.0, 100.0, 1e3, 1e4, 1e5)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from hf_ssl.errors import ConfigError, DataError, nearest
+from hf_ssl.core.errors import ConfigError, DataError, nearest
 
 C_GRID = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 SCALINGS = ("l2", "standard")

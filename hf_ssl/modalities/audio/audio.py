@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hf_ssl.errors import ConfigError, DataError, nearest
-from hf_ssl.modalities import _recordings, _store
+from hf_ssl.core.errors import ConfigError, DataError, nearest
+from hf_ssl.modalities.audio import recordings, store
 from hf_ssl.modalities.base import Modality
 
 if TYPE_CHECKING:
@@ -133,26 +133,26 @@ class Audio(Modality):
         Columns called start and end (or start_time, end_time …), in seconds, say which part of the file a row means.
         Where a recording gives several rows, a column `recording` says which belong together.
         """
-        sources = _store.Sources(lambda: self._sources(dataset, column, root))
-        store, index = _store.build(sources, self._recipe(whole), cache)
+        sources = store.Sources(lambda: self._sources(dataset, column, root))
+        path, index = store.build(sources, self._recipe(whole), cache)
         quarantine += index.faults
-        return self._pieces(dataset, column, store, index), self._notes(index)
+        return self._pieces(dataset, column, path, index), self._notes(index)
 
-    def _recipe(self, whole: bool) -> _store.Recipe:
+    def _recipe(self, whole: bool) -> store.Recipe:
         own = self.config
-        if own.max_seconds <= own.min_seconds or own.sampling_rate < _recordings.RATES[0]:
+        if own.max_seconds <= own.min_seconds or own.sampling_rate < recordings.RATES[0]:
             raise ConfigError(
                 f"max_seconds ({own.max_seconds}) must exceed min_seconds ({own.min_seconds}), and sampling_rate "
-                f"({own.sampling_rate}) be {_recordings.RATES[0]} or more."
+                f"({own.sampling_rate}) be {recordings.RATES[0]} or more."
             )
         limits = (own.min_seconds, own.silence_db, own.max_clipped)
-        return _store.Recipe(own.sampling_rate, own.max_seconds, *limits, whole)
+        return store.Recipe(own.sampling_rate, own.max_seconds, *limits, whole)
 
-    def _sources(self, dataset: datasets.Dataset, column: str, root: Path | None) -> Iterator[_store.Source]:
+    def _sources(self, dataset: datasets.Dataset, column: str, root: Path | None) -> Iterator[store.Source]:
         lower = {name.lower(): name for name in dataset.column_names}
         spans = [next((lower[name] for name in names if name in lower), None) for names in (_START, _END)]
         row = -1
-        for batch in dataset.select_columns([column, *filter(None, spans)]).iter(batch_size=_store.AHEAD):
+        for batch in dataset.select_columns([column, *filter(None, spans)]).iter(batch_size=store.AHEAD):
             for place, value in enumerate(batch[column]):
                 row += 1
                 start, end = (_seconds(batch[name][place], row) if name else None for name in spans)
@@ -161,7 +161,7 @@ class Audio(Modality):
                     name = _named(value, row)
                     if root is not None and Path(name).is_relative_to(root):
                         name = Path(name).relative_to(root).as_posix()
-                    yield _store.Source(row, located, name, start, end)
+                    yield store.Source(row, located, name, start, end)
 
     def _located(self, value: Any, root: Path | None) -> Any:
         """A path in a table is relative to `audio_root`, else to the table's folder, else to the current one."""
@@ -179,11 +179,11 @@ class Audio(Modality):
                 return str(Path(folder).expanduser() / value)
         return value
 
-    def _pieces(self, dataset: datasets.Dataset, column: str, store: Path, index: _store.Index) -> datasets.Dataset:
+    def _pieces(self, dataset: datasets.Dataset, column: str, path: Path, index: store.Index) -> datasets.Dataset:
         import datasets
 
         content = [
-            {"store": str(store), "start": start, "length": length, "digest": digest}
+            {"store": str(path), "start": start, "length": length, "digest": digest}
             for start, length, digest in zip(index.start, index.length, index.digest, strict=True)
         ]
         # Removed only after the new column is there: a table without columns forgets how many rows it has.
@@ -201,7 +201,7 @@ class Audio(Modality):
             pieces = pieces.add_column(RECORDING, index.name, feature=text)
         return pieces
 
-    def _notes(self, index: _store.Index) -> list[str]:
+    def _notes(self, index: store.Index) -> list[str]:
         cut = sum(count > 1 for count in Counter(index.row).values())
         notes = []
         if cut:
@@ -221,7 +221,7 @@ class Audio(Modality):
         return (
             value["digest"]
             if isinstance(value, dict) and "digest" in value
-            else _store.content_digest(self.samples(value))
+            else store.content_digest(self.samples(value))
         )
 
     def shingles(self, value: Any) -> set[str] | None:
@@ -237,10 +237,10 @@ class Audio(Modality):
     def samples(self, value: Any) -> np.ndarray:
         """Mono float32 samples at `sampling_rate` of a prepared value, a path, or an array; `(samples,)`."""
         if isinstance(value, dict) and "store" in value:
-            return _store.load(value)
+            return store.load(value)
         try:
-            return _recordings.read(value, self.config.sampling_rate)
-        except _recordings.Unusable as error:
+            return recordings.read(value, self.config.sampling_rate)
+        except recordings.Unusable as error:
             raise DataError(f"{_named(value, 0)}: {error}.") from error
 
     def length(self, value: Any) -> int:
@@ -249,7 +249,7 @@ class Audio(Modality):
 
     def baseline_features(self, values: Sequence[Any]) -> np.ndarray:
         """Mean and standard deviation over time of 80 log-mel energies, `(values, 160)`."""
-        from hf_ssl.modalities._spectrogram import log_mel_statistics
+        from hf_ssl.modalities.audio.spectrogram import log_mel_statistics
 
         return np.stack([log_mel_statistics(self.samples(value), self.config.sampling_rate) for value in values])
 
@@ -259,14 +259,14 @@ class Audio(Modality):
         return {"use_weighted_layer_sum": True} if self.config.layer_sum else {}
 
     def prepare_model(self, model: Any, processor: Any, *, from_config: bool = False) -> Any:
-        from hf_ssl.modalities import _encoders
+        from hf_ssl.modalities.audio import backbones
 
-        return _encoders.prepare(model, processor, window=self.config.window, from_config=from_config)
+        return backbones.prepare(model, processor, window=self.config.window, from_config=from_config)
 
     def finish_model(self, model: Any) -> Any:
-        from hf_ssl.modalities import _encoders
+        from hf_ssl.modalities.audio import backbones
 
-        return _encoders.finish(model)
+        return backbones.finish(model)
 
     def encode(self, processor: Any, values: Sequence[Any], max_length: int | None = None) -> list[dict[str, Any]]:
         """What to read later: values and lengths. Samples stay in the mapped file until `collate`.
@@ -293,10 +293,10 @@ class Audio(Modality):
             `input_values` `(batch, samples)` or `input_features` `(batch, mels, frames)` (or as the processor has it),
             and `attention_mask`, 1 where there is sound.
         """
-        from hf_ssl.modalities import _encoders
+        from hf_ssl.modalities.audio import backbones
 
         waves = [self.samples(feature["audio"])[: feature["length"]] for feature in features]
-        return _encoders.inputs(processor, waves, self.config.sampling_rate)
+        return backbones.inputs(processor, waves, self.config.sampling_rate)
 
     def embed(
         self,
@@ -310,7 +310,7 @@ class Audio(Modality):
         bf16: bool = False,
     ) -> np.ndarray:
         """As in the base class; an encoder that padding would disturb gets batches of one length only."""
-        from hf_ssl.modalities import _encoders
+        from hf_ssl.modalities.audio import backbones
 
         def together(part: Sequence[Any]) -> np.ndarray:
             return super(Audio, self).embed(
@@ -318,7 +318,7 @@ class Audio(Modality):
             )
 
         values = list(values)
-        if not values or _encoders.padding_is_harmless(backbone.config):
+        if not values or backbones.padding_is_harmless(backbone.config):
             return together(values)
         rows_of: dict[int, list[int]] = {}
         for row, feature in enumerate(self.encode(processor, values, max_length)):
@@ -331,12 +331,12 @@ class Audio(Modality):
 
         What a frozen encoder knows of a sound's details lies in its lower layers; the last one suits what it was trained on.
         """
-        from hf_ssl.modalities import _encoders
+        from hf_ssl.modalities.audio import backbones
 
         if pooling not in POOLINGS:
             raise ConfigError(f"pooling is one of {', '.join(POOLINGS)}, not {pooling!r}.{nearest(pooling, POOLINGS)}")
-        hidden, valid = _encoders.frames(backbone, batch, layer="all" if pooling == "layers" else None)
-        return _encoders.pool(hidden, valid, "mean-std" if pooling == "layers" else pooling)
+        hidden, valid = backbones.frames(backbone, batch, layer="all" if pooling == "layers" else None)
+        return backbones.pool(hidden, valid, "mean-std" if pooling == "layers" else pooling)
 
     def view_store(self, processor: Any, values: Sequence[Any], recipe: str) -> Sequence[Any]:
         """The values themselves: they lie in a mapped file already."""
@@ -354,27 +354,28 @@ class Audio(Modality):
             recipe: name of the objective; all get the same kind of views here.
             multiple: not used: clips of any length go.
         """
-        from hf_ssl.modalities import _encoders, _sound_views
+        from hf_ssl.modalities.audio import backbones
+        from hf_ssl.modalities.audio import views as sound_views
 
         own, rate = self.config, self.config.sampling_rate
-        how = _sound_views.Views(own.view_share, own.view_speed, own.view_noise, own.view_gap)
+        how = sound_views.Views(own.view_share, own.view_speed, own.view_noise, own.view_gap)
         pairs = [
-            [_sound_views.view(self.samples(item), rate, rng, how) for _ in range(2)]
+            [sound_views.view(self.samples(item), rate, rng, how) for _ in range(2)]
             for item, rng in zip(items, rngs, strict=True)
         ]
-        return [_encoders.inputs(processor, [pair[side] for side in range(2) for pair in pairs], rate)]
+        return [backbones.inputs(processor, [pair[side] for side in range(2) for pair in pairs], rate)]
 
     def forward(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-        from hf_ssl.modalities import _encoders
+        from hf_ssl.modalities.audio import backbones
 
-        return _encoders.logits(model, inputs)
+        return backbones.logits(model, inputs)
 
     def made_up(self, processor: Any = None) -> list[Any]:
         """None for a processor of another rate than these samples: a pipeline would resample with another library."""
-        from hf_ssl.modalities import _sound_views
+        from hf_ssl.modalities.audio import views as sound_views
 
         rate = self.config.sampling_rate
-        return _sound_views.made_up(rate) if int(getattr(processor, "sampling_rate", rate)) == rate else []
+        return sound_views.made_up(rate) if int(getattr(processor, "sampling_rate", rate)) == rate else []
 
     def native_pooling(self, model_id: str) -> str:
         """Mean and spread over time: what changes within a clip is lost in the mean alone."""

@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from hf_ssl.anatomy import backbone as backbone_of
-from hf_ssl.anatomy import unwrapped
-from hf_ssl.errors import ConfigError
-from hf_ssl.modalities import _recordings
-from hf_ssl.run import say
+from hf_ssl.core.errors import ConfigError
+from hf_ssl.core.log import say
+from hf_ssl.modalities.audio import recordings
+from hf_ssl.models.structure import backbone as backbone_of
+from hf_ssl.models.structure import unwrapped
 
 # Switched off while hf_ssl trains, and put back before a model is saved. Random skipping of layers makes parameters
 # unused on some ranks; the random masks of these classes come from numpy's global state, and fail on short clips
@@ -89,7 +89,7 @@ def is_raw(processor: Any) -> bool:
 def wave_for(processor: Any, wave: np.ndarray, rate: int) -> np.ndarray:
     """A waveform as this processor's model wants it: its rate, and normalised when it was trained so."""
     own = int(getattr(processor, "sampling_rate", rate))
-    wave = wave if own == rate else _recordings.resample(wave, rate, own)
+    wave = wave if own == rate else recordings.resample(wave, rate, own)
     return normalised(wave) if is_raw(processor) and getattr(processor, "do_normalize", True) else wave
 
 

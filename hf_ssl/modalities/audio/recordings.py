@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hf_ssl.errors import DataError, require
+from hf_ssl.core.errors import DataError, require
 
 # Below 4 kHz nothing above 2 kHz is left: no speech model was trained on that, and a header that says so is damaged.
 RATES = (4_000, 768_000)

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from hf_ssl.modalities import _recordings
-from hf_ssl.modalities._recordings import Unusable
+from hf_ssl.modalities.audio import recordings
+from hf_ssl.modalities.audio.recordings import Unusable
 
 VERSION = 2  # of what is written; another number makes another store
 AHEAD = 64  # recordings decoded at the same time by the threads
@@ -136,7 +136,7 @@ def _write(sources: Iterable[Source], recipe: Recipe, file: Any) -> Index:
             index.faults.append({"path": source.name, "reason": reason})
             continue
         for first, piece in pieces(samples, recipe):
-            if len(samples) > len(piece) and _recordings.fault(piece, recipe.sampling_rate, **_limits(recipe)):
+            if len(samples) > len(piece) and recordings.fault(piece, recipe.sampling_rate, **_limits(recipe)):
                 index.silent_pieces += 1
                 continue
             file.write(piece.tobytes())
@@ -155,12 +155,10 @@ def _decoded(sources: Iterable[Source], recipe: Recipe) -> Iterator[tuple[Source
 
     def one(source: Source) -> tuple[Source, np.ndarray, str | None]:
         try:
-            samples = _recordings.read(
-                source.value, recipe.sampling_rate, source.start, source.end, recipe.max_clipped
-            )
+            samples = recordings.read(source.value, recipe.sampling_rate, source.start, source.end, recipe.max_clipped)
         except Unusable as error:
             return source, np.zeros(0, dtype=np.float32), str(error)
-        return source, samples, _recordings.fault(samples, recipe.sampling_rate, **_limits(recipe))
+        return source, samples, recordings.fault(samples, recipe.sampling_rate, **_limits(recipe))
 
     waiting = iter(sources)
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as threads:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hf_ssl.errors import ConfigError
+from hf_ssl.core.errors import ConfigError
 
 QUIETEST_NOISE_DB = 40.0
 GAIN_DB = 9.0

@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from hf_ssl import anatomy, models
-from hf_ssl.checkpoint import Tensors, find_weights
-from hf_ssl.errors import CheckpointError, ConfigError
+from hf_ssl.core.errors import CheckpointError, ConfigError
+from hf_ssl.models import loading, structure
+from hf_ssl.models.checkpoint import Tensors, find_weights
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from hf_ssl.models import LoadReport
+    from hf_ssl.models.loading import LoadReport
 
 
 def load_fitted(
     model_id: str, auto_class: str, channels: int | None, size: int | None, **options: Any
 ) -> tuple[PreTrainedModel, LoadReport]:
-    """`models.load_model`, with the first layer adapted to `channels` and timm's recorded input size set to `size`.
+    """`loading.load_model`, with the first layer adapted to `channels` and timm's recorded input size set to `size`.
 
     The weights of a three-channel first layer are averaged over colours, copied to every channel, and scaled by
     3 / channels, so that the layer answers a grey picture as it did before (as timm does for input channels).
@@ -40,14 +40,14 @@ def load_fitted(
     known = _channels_of(config, timm)
     expect_new = tuple(options.pop("expect_new", ()))
     if channels is None or channels == known:
-        model, report = models.load_model(model_id, auto_class, expect_new=expect_new, **options)
+        model, report = loading.load_model(model_id, auto_class, expect_new=expect_new, **options)
     else:
         first = _first_layer(model_id, known, options.get("revision"))
         override: dict[str, Any] = {"num_channels": channels}
         if timm:
             override = {"model_args": {**_model_args(config), "in_chans": channels}}
         pattern = f"*{first.rpartition('.')[0].removeprefix('timm_model.')}"
-        model, report = models.load_model(
+        model, report = loading.load_model(
             model_id, auto_class, expect_new=(*expect_new, pattern, f"{pattern}.weight"), **override, **options
         )
         _adapt_first_layer(model, report, model_id, first, channels, options.get("revision"))
@@ -93,7 +93,7 @@ def _any_size(network: Any) -> dict[str, bool]:
 
 def patch_size(backbone: nn.Module) -> int:
     """Side of a patch in pixels, 1 for a network without patches."""
-    base: Any = anatomy.unwrapped(backbone)
+    base: Any = structure.unwrapped(backbone)
     network = getattr(base, "timm_model", base)
     found = getattr(getattr(network, "patch_embed", None), "patch_size", None)
     found = getattr(getattr(base, "config", None), "patch_size", found)
@@ -234,7 +234,7 @@ def run(
         all tokens `(batch, tokens, hidden)` (None for a network without tokens), the map of features
         `(batch, hidden, rows, columns)`, and the network's own pooled vector when it has one.
     """
-    base: Any = anatomy.unwrapped(backbone)
+    base: Any = structure.unwrapped(backbone)
     pictures = laid_out(base, pictures)
     if hasattr(base, "forward_features"):  # timm itself
         last = base.forward_features(pictures)
@@ -263,7 +263,7 @@ def layer_map(backbone: nn.Module, pictures: torch.Tensor, special: int, layer: 
     Raises:
         ConfigError: the network has no such layer.
     """
-    base: Any = anatomy.unwrapped(backbone)
+    base: Any = structure.unwrapped(backbone)
     pictures = laid_out(base, pictures)
     try:
         if getattr(base.config, "model_type", "") == "timm_wrapper":
@@ -336,7 +336,7 @@ def special_tokens(backbone: nn.Module) -> int:
 
 def takes_masks(backbone: nn.Module) -> bool:
     """Whether hidden patches can be named in the call, and the network puts its mask token there."""
-    base: Any = anatomy.unwrapped(backbone)
+    base: Any = structure.unwrapped(backbone)
     return _accepts(base, "bool_masked_pos") and any(hasattr(module, "mask_token") for module in base.modules())
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hf_ssl.modalities._image_files import ARRAYS, DICOM, PICTURES
+from hf_ssl.modalities.image.files import ARRAYS, DICOM, PICTURES
 
 if TYPE_CHECKING:
     import datasets

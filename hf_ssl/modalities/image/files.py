@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hf_ssl.errors import require
+from hf_ssl.core.errors import require
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PilImage
@@ -298,7 +298,7 @@ def _is_grey(array: np.ndarray) -> bool:
 
 
 def signature(array: np.ndarray) -> np.ndarray | None:
-    """256-bit difference hash and the thumbnail it was made from, `(38,)` uint64 (see `hf_ssl.data.look_alike.LookIndex`).
+    """256-bit difference hash and the thumbnail it was made from, `(38,)` uint64 (see `hf_ssl.data.leakage.near_image.LookIndex`).
 
     The hash says for each cell of a 16 x 17 thumbnail whether its right neighbour is clearly brighter; it survives another
     size, compression, brightness and a slight blur with a few bits changed. None for images without structure, which

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from hf_ssl.errors import ConfigError, DataError, require
-from hf_ssl.modalities._image_files import Reading, Unreadable, pixels
+from hf_ssl.core.errors import ConfigError, DataError, require
+from hf_ssl.modalities.image.files import Reading, Unreadable, pixels
 
 IN_MEMORY = 1 << 30  # larger stores live in a temporary file that the system pages in and out
 

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from hf_ssl.errors import ConfigError, nearest
-from hf_ssl.modalities import _image_geometry as geo
-from hf_ssl.modalities import _image_views as random_views
-from hf_ssl.modalities._image_columns import array_features, arrays_stored, paths_resolved, table_of
-from hf_ssl.modalities._image_files import (
+from hf_ssl.core.errors import ConfigError, nearest
+from hf_ssl.modalities.base import Modality
+from hf_ssl.modalities.image import geometry as geo
+from hf_ssl.modalities.image import views as random_views
+from hf_ssl.modalities.image.columns import array_features, arrays_stored, paths_resolved, table_of
+from hf_ssl.modalities.image.files import (
     ARRAYS,
     DICOM,
     PICTURES,
@@ -29,7 +30,6 @@ from hf_ssl.modalities._image_files import (
     look,
     read_tar,
 )
-from hf_ssl.modalities.base import Modality
 
 if TYPE_CHECKING:
     import datasets
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
 
-    from hf_ssl.models import LoadReport
+    from hf_ssl.models.loading import LoadReport
 
 POOLINGS = ("mean", "cls", "max", "native", "grid")
 GRID_NUMBERS = 4096  # that `grid` pooling gives at most, but for 2 x 2 cells
@@ -203,13 +203,13 @@ class Image(Modality):
         self, model_id: str, auto_class: str = "AutoModel", *, dataset: Any = None, **options: Any
     ) -> tuple[PreTrainedModel, LoadReport]:
         """Load, and fit the first layer to `channels` and the recorded input size to `image_size`."""
-        from hf_ssl.modalities._image_models import load_fitted
+        from hf_ssl.modalities.image.backbones import load_fitted
 
         return load_fitted(model_id, auto_class, self.config.channels, self.config.image_size, **options)
 
     def load_processor(self, model_id: str, revision: str | None = None) -> Any:
         """The checkpoint's processor, with `image_size` and `channels` written into it, so that they travel."""
-        from hf_ssl.modalities._image_models import fit_processor
+        from hf_ssl.modalities.image.backbones import fit_processor
 
         found = super().load_processor(model_id, revision)
         return fit_processor(found, self.config.channels, self.config.image_size)
@@ -259,7 +259,7 @@ class Image(Modality):
         """
         from torch.nn import functional
 
-        from hf_ssl.modalities._image_models import layer_map, run, special_tokens
+        from hf_ssl.modalities.image.backbones import layer_map, run, special_tokens
 
         how, _, layer = pooling.partition("@")
         if how not in POOLINGS or (layer and (how in ("cls", "native") or not _is_layer(layer))):
@@ -286,7 +286,7 @@ class Image(Modality):
         return grid.flatten(2).mean(dim=2)
 
     def forward(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-        from hf_ssl.modalities._image_models import laid_out
+        from hf_ssl.modalities.image.backbones import laid_out
 
         return super().forward(model, {**inputs, "pixel_values": laid_out(model, inputs["pixel_values"])})
 
@@ -298,13 +298,13 @@ class Image(Modality):
         self, backbone: nn.Module, batch: dict[str, torch.Tensor], **inputs: Any
     ) -> tuple[torch.Tensor | None, torch.Tensor]:
         """All tokens `(batch, tokens, hidden)`, None for a network without; and the map, as in `patch_features`."""
-        from hf_ssl.modalities._image_models import run, special_tokens
+        from hf_ssl.modalities.image.backbones import run, special_tokens
 
         return run(backbone, batch["pixel_values"], special_tokens(backbone), **inputs)[:2]
 
     def native_pooling(self, model_id: str) -> str:
         """`cls` where the family was trained through its first token, `native` for timm, else the mean of the map."""
-        from hf_ssl.modalities._image_models import family
+        from hf_ssl.modalities.image.backbones import family
 
         kind = family(model_id)
         return "cls" if kind in _CLS_FAMILIES else "native" if kind == "timm_wrapper" else "mean"

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hf_ssl.errors import ConfigError, nearest
+from hf_ssl.core.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
     import torch
 
-    from hf_ssl.modalities._image_geometry import Geometry
+    from hf_ssl.modalities.image.geometry import Geometry
 
 DOMAINS = ("natural", "medical", "satellite")
 

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from hf_ssl import anatomy
+from hf_ssl.models import structure
 
 # What a block of BERT, RoBERTa, XLM-RoBERTa, CamemBERT, ELECTRA, data2vec-text and their relatives is made of.
 _SHAPE = {
@@ -37,7 +37,7 @@ class LastBlock:
     """
 
     def __init__(self, backbone: nn.Module) -> None:
-        blocks = anatomy.blocks(backbone)
+        blocks = structure.blocks(backbone)
         self.block: Any = blocks[-1][1] if blocks and _is_bert(blocks[-1][1]) else None
         self.agrees: bool | None = None
 
@@ -65,7 +65,7 @@ class LastBlock:
     def _compare(self, whole: Any, wanted: torch.Tensor, hidden: torch.Tensor, mask: Any, *args: Any, **rest: Any) -> bool:  # fmt: skip
         hidden = hidden.float()
         try:
-            with anatomy.evaluating(self.block), torch.autocast(hidden.device.type, enabled=False):
+            with structure.evaluating(self.block), torch.autocast(hidden.device.type, enabled=False):
                 expected = whole(hidden, mask, *args, **rest)[wanted]
                 found = _at(self.block, wanted, hidden, mask)
         except (AttributeError, RuntimeError, TypeError):

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from hf_ssl.modalities.text import affixes
-from hf_ssl.models import FLOAT32_ATTENTION
+from hf_ssl.modalities.text.text import affixes
+from hf_ssl.models.loading import FLOAT32_ATTENTION
 
 
 @dataclass

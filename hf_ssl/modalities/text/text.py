@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hf_ssl.errors import ConfigError, nearest
+from hf_ssl.core.errors import ConfigError, nearest
 from hf_ssl.modalities.base import Modality
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_ssl.errors import ConfigError, DataError, nearest
-from hf_ssl.run import write_json
+from hf_ssl.core.errors import ConfigError, DataError, nearest
+from hf_ssl.core.run import write_json
 
 if TYPE_CHECKING:
     import torch

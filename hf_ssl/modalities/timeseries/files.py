@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hf_ssl.data.files import suffix
+from hf_ssl.core.paths import suffix
 
 # Words of the Monash archive's @frequency, as pandas spells them.
 TSF_FREQUENCIES = {

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from hf_ssl.data.report import Ledger
-from hf_ssl.errors import DataError
+from hf_ssl.core.errors import DataError
+from hf_ssl.modalities.base import Notes
 
 # Seasonal period of a step, as a forecaster would name it: MASE changes with it, so the table is published.
 SEASONS = {"s": 60, "min": 60, "5min": 288, "10min": 144, "15min": 96, "30min": 48, "h": 24, "D": 7, "B": 5, "W": 52,
@@ -49,7 +49,7 @@ def to_grid(
     *,
     frequency: str | None,
     duplicates: str,
-    ledger: Ledger,
+    ledger: Notes,
 ) -> tuple[list[Series], str]:
     """Sort, join repeated stamps, fill gaps with NaN.
 
@@ -196,7 +196,7 @@ def _time_of(place: int, frequency: str, shift: int) -> str:
 
 
 def _join(
-    codes: np.ndarray, places: np.ndarray, values: np.ndarray, duplicates: str, ledger: Ledger
+    codes: np.ndarray, places: np.ndarray, values: np.ndarray, duplicates: str, ledger: Notes
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """One row per series and step."""
     first = np.ones(len(codes), bool)

@@ -96,7 +96,7 @@ def _draw(channels: int, length: int, kernels: int, seed: int) -> dict:
 
 
 def _scaled(item: np.ndarray) -> np.ndarray:
-    from hf_ssl.data.series_split import standardise
+    from hf_ssl.modalities.timeseries.split import standardise
 
     loc, scale = standardise(item)
     return np.nan_to_num((item - loc[:, None]) / scale[:, None]).astype(np.float32)

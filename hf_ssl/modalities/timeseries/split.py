@@ -10,9 +10,9 @@ import datasets
 import numpy as np
 import pyarrow as pa
 
-from hf_ssl.data.report import Ledger
-from hf_ssl.data.series_grid import Series
-from hf_ssl.errors import DataError
+from hf_ssl.core.errors import DataError
+from hf_ssl.modalities.base import Notes
+from hf_ssl.modalities.timeseries.grid import Series
 
 SERIES = datasets.Features({"series": datasets.List(datasets.List(datasets.Value("float32")))})
 SPAN = {
@@ -59,7 +59,7 @@ class Cut:
 
 
 def cut_in_time(
-    series: Sequence[Series], cut: Cut, *, frequency: str | None, season: int, targets: int, ledger: Ledger
+    series: Sequence[Series], cut: Cut, *, frequency: str | None, season: int, targets: int, ledger: Notes
 ) -> dict[str, datasets.Dataset]:
     """Splits `unlabeled`, `train`, `validation`, `test`; each row is a span of one series.
 

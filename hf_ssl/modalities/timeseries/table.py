@@ -9,10 +9,10 @@ from typing import Any
 import datasets
 import numpy as np
 
-from hf_ssl.data.report import Ledger
-from hf_ssl.data.series_grid import Series, fixed_step, to_grid
-from hf_ssl.data.series_split import arrays_of
-from hf_ssl.errors import DataError, nearest
+from hf_ssl.core.errors import DataError, nearest
+from hf_ssl.modalities.base import Notes
+from hf_ssl.modalities.timeseries.grid import Series, fixed_step, to_grid
+from hf_ssl.modalities.timeseries.split import arrays_of
 
 STAMPS = ("timestamp", "timestamps", "datetime", "date_time", "date", "time", "ds", "ts", "start")
 NAMES = ("item_id", "unique_id", "series_id", "series_name", "id", "item", "series")
@@ -56,7 +56,7 @@ def series_column(dataset: datasets.Dataset, given: str | None = None) -> str | 
 
 
 def read_rows(
-    dataset: datasets.Dataset, column: str, columns: Columns, frequency: str | None, ledger: Ledger, origin: str
+    dataset: datasets.Dataset, column: str, columns: Columns, frequency: str | None, ledger: Notes, origin: str
 ) -> Table:
     """Rows that are whole series: GluonTS (`start`, `target`, `feat_*`) and fev (`timestamp`, `target`) schemas too."""
     values = arrays_of(dataset, column)
@@ -115,7 +115,7 @@ def _on_grid(
     stamps: list[list[Any]],
     values: list[np.ndarray],
     frequency: str | None,
-    ledger: Ledger,
+    ledger: Notes,
     origin: str,
 ) -> tuple[list[Series], str]:
     import pandas as pd
@@ -177,7 +177,7 @@ def _approximate_step(frequency: str | None) -> int:
 
 
 def read_moments(
-    dataset: datasets.Dataset, columns: Columns, frequency: str | None, duplicates: str, ledger: Ledger, origin: str
+    dataset: datasets.Dataset, columns: Columns, frequency: str | None, duplicates: str, ledger: Notes, origin: str
 ) -> Table:
     """Rows that are single moments: long (a column says which series) or wide (every column is a channel).
 
@@ -231,7 +231,7 @@ def read_moments(
     return Table(series, step, [*targets, *covariates], len(targets))
 
 
-def _with_stamp(dataset: datasets.Dataset, columns: Columns, ledger: Ledger) -> datasets.Dataset:
+def _with_stamp(dataset: datasets.Dataset, columns: Columns, ledger: Notes) -> datasets.Dataset:
     """Year, month, day (and hour, minute) columns joined to one time stamp, where there is no other."""
     import pandas as pd
 
@@ -287,7 +287,7 @@ def _numbers(column: Any, name: str, origin: str) -> np.ndarray:
     return numbers.to_numpy(np.float32)
 
 
-def _stamps(column: Any, name: str, ledger: Ledger) -> np.ndarray:
+def _stamps(column: Any, name: str, ledger: Notes) -> np.ndarray:
     """datetime64[ns] in UTC, or whole numbers."""
     import pandas as pd
 

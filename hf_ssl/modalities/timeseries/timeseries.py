@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hf_ssl.data.series_files import SUFFIXES, is_ucr_table, read_series_file
-from hf_ssl.data.series_grid import DUPLICATES, season_of
-from hf_ssl.data.series_split import Cut, arrays_of, cut_in_time, spans, standardise
-from hf_ssl.data.series_table import Columns, Table, read_moments, read_rows, series_column, shift_known
-from hf_ssl.errors import ConfigError, DataError, nearest
-from hf_ssl.modalities._series_models import SeriesProcessor, fresh_config, pool_patches, read_processor
-from hf_ssl.modalities._series_options import SeriesOptions
-from hf_ssl.modalities._series_values import as_array, beside, labels_of, season_and_walk, series_rows, standard
-from hf_ssl.modalities._windows import Windows, fill, fit
+from hf_ssl.core.errors import ConfigError, DataError, nearest
 from hf_ssl.modalities.base import Modality
+from hf_ssl.modalities.timeseries.backbones import SeriesProcessor, fresh_config, pool_patches, read_processor
+from hf_ssl.modalities.timeseries.files import SUFFIXES, is_ucr_table, read_series_file
+from hf_ssl.modalities.timeseries.grid import DUPLICATES, season_of
+from hf_ssl.modalities.timeseries.options import SeriesOptions
+from hf_ssl.modalities.timeseries.split import Cut, arrays_of, cut_in_time, spans, standardise
+from hf_ssl.modalities.timeseries.table import Columns, Table, read_moments, read_rows, series_column, shift_known
+from hf_ssl.modalities.timeseries.values import as_array, beside, labels_of, season_and_walk, series_rows, standard
+from hf_ssl.modalities.timeseries.windows import Windows, fill, fit
 
 if TYPE_CHECKING:
     import datasets
@@ -117,7 +117,7 @@ class TimeSeries(Modality):
         return done
 
     def split(self, parts: list[Any], wanted: Any, fractions: Any, ledger: Any) -> dict[str, datasets.Dataset] | None:
-        """With a horizon: cut in time (see `hf_ssl.data.series_split`); else None, rows are examples."""
+        """With a horizon: cut in time (see `hf_ssl.modalities.timeseries.split`); else None, rows are examples."""
         config = self.config
         if config.horizon is None:
             return None
@@ -261,7 +261,7 @@ class TimeSeries(Modality):
 
     def baseline_features(self, values: Sequence[Any]) -> np.ndarray:
         """Random convolution kernels (Rocket, Dempster et al. 2020): share of positive values and maximum of each."""
-        from hf_ssl.modalities._kernels import random_kernel_features
+        from hf_ssl.modalities.timeseries.random_kernels import random_kernel_features
 
         return random_kernel_features([as_array(value) for value in values])
 

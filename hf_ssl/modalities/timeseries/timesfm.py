@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hf_ssl import anatomy
+from hf_ssl.models import structure
 
 if TYPE_CHECKING:
     import torch
@@ -29,7 +29,7 @@ def timesfm_forecast(model: nn.Module, past: torch.Tensor, seen: torch.Tensor, h
     """
     import torch
 
-    config: Any = anatomy.unwrapped(model).config
+    config: Any = structure.unwrapped(model).config
     batch, context, channels = past.shape
     rows = past.transpose(1, 2).reshape(batch * channels, context)
     first = seen.transpose(1, 2).reshape(batch * channels, context).int().argmax(dim=1)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hf_ssl.data.series_split import SERIES, nested, standardise
-from hf_ssl.data.series_table import Table
-from hf_ssl.errors import DataError
+from hf_ssl.core.errors import DataError
+from hf_ssl.modalities.timeseries.split import SERIES, nested, standardise
+from hf_ssl.modalities.timeseries.table import Table
 
 if TYPE_CHECKING:
     import datasets

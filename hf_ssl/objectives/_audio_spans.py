@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hf_ssl.errors import ConfigError
-from hf_ssl.modalities import _encoders
-from hf_ssl.modalities._order import by_length
-from hf_ssl.modalities.base import example_rng
+from hf_ssl.core.errors import ConfigError
+from hf_ssl.modalities.audio import backbones
+from hf_ssl.modalities.batching import by_length
+from hf_ssl.modalities.rng import example_rng
 from hf_ssl.objectives.base import Rows
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def needs_waveform(objective: str, config: Any) -> None:
     Raises:
         ConfigError: names the objective that suits it.
     """
-    if not _encoders.is_waveform(config):
+    if not backbones.is_waveform(config):
         raise ConfigError(
             f"{objective} needs an encoder of raw samples; a {config.model_type} model sees spectrograms. "
             "Use --objective masked-spectrogram."
@@ -92,7 +92,7 @@ class Clips(Rows):
         if spare > 0:
             first = int(rng.integers(spare + 1)) if self.training else spare // 2
             wave = wave[first : first + self.longest]
-        wave = _encoders.wave_for(self.processor, wave, self.modality.config.sampling_rate)
+        wave = backbones.wave_for(self.processor, wave, self.modality.config.sampling_rate)
         return {"wave": wave, **self.draw(wave, rng)}
 
 

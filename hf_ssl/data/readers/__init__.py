@@ -1,0 +1,1 @@
+"""Files, tables, Hub data sets, frames and streams, each read into rows."""

@@ -1,0 +1,1 @@
+"""Metrics: `evaluate.Metric` classes that work offline, and the formulas underneath."""

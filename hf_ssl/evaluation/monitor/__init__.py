@@ -1,0 +1,1 @@
+"""What is measured while a model is pre-trained: health, drift, probes."""

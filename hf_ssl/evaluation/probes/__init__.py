@@ -1,0 +1,1 @@
+"""Small models on frozen features: linear, nearest-neighbor, TF-IDF, closed-form forecasts."""

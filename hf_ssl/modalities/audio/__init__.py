@@ -1,0 +1,1 @@
+"""Audio: reading, resampling, random views, spectrograms, backbones."""

@@ -1,0 +1,1 @@
+"""Images: reading, geometry, random views, backbones."""

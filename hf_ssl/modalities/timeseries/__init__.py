@@ -1,0 +1,1 @@
+"""Time series: reading, regular grids, windows, backbones."""

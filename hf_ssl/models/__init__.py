@@ -1,0 +1,1 @@
+"""A checkpoint found, loaded, proved, looked into, and wrapped with adapters."""

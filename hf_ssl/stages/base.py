@@ -1,0 +1,190 @@
+"""What every stage shares: its opening, its result, the model folder it saves, and where that model comes from."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hf_ssl.core import distributed, plugins
+from hf_ssl.core.errors import ConfigError
+from hf_ssl.core.log import say
+from hf_ssl.core.run import RunDir, inputs_hash, write_json
+from hf_ssl.data import DomainData
+from hf_ssl.models.checkpoint import Tensors, find_weights
+from hf_ssl.models.loading import LoadReport, quiet
+from hf_ssl.stages.plan import resolve_stage
+from hf_ssl.stages.resolve import Resolved
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from hf_ssl.modalities.base import Modality
+from hf_ssl.stages.inputs import modality_of, read_data
+
+LINEAGE = "hf_ssl.json"
+
+
+def start_of(config: Any, run: RunDir, default: str | None = None) -> tuple[str, str | None]:
+    """Checkpoint a stage starts from: the one named, or the result of the run's earlier stage (said aloud)."""
+    if config.model is not None:
+        if config.revision and Path(str(config.model)).expanduser().is_dir():
+            raise ConfigError(
+                f"{config.model} is a folder, and a folder has no revisions. Take --revision away, or give the Hub id."
+            )
+        if default is not None and str(config.model) != default:
+            say(
+                f"  model: {config.model}, as asked; what this run has pre-trained is left aside. Leave --model away to use it"
+            )
+        return str(config.model), config.revision
+    if default is not None:
+        say(f"  model: {default} (from this run)")
+        return default, None
+    base = run.ledger.get("base")
+    if base:
+        say(f"  model: {base['source']} (the one this run started from)")
+        return base["source"], base.get("revision")
+    raise ConfigError("No checkpoint was named. Give --model: a Hub id or a local folder.")
+
+
+def note_lineage(run: RunDir, model_id: str, report: LoadReport) -> None:
+    """Remember which released checkpoint everything descends from, through local folders too."""
+    parent = lineage(model_id)
+    base = parent or {
+        "id": report.model_id,
+        "revision": report.revision,
+        "licence": report.licence,
+        "weights_sha": report.weights_sha,
+    }
+    if "base" not in run.ledger:
+        run.record(base={**base, "source": str(model_id)})
+
+
+def lineage(model_id: str) -> dict[str, Any] | None:
+    """What a folder saved by hf_ssl says it descends from."""
+    file = Path(model_id) / LINEAGE
+    return json.loads(file.read_text(encoding="utf-8"))["base"] if file.is_file() else None
+
+
+def pooler_of(model: PreTrainedModel, model_id: str, revision: str | None, report: LoadReport) -> dict[str, Any]:
+    """The start checkpoint's pooler, when the objective's class has none: `BertForMaskedLM` drops it (transformers#8793).
+
+    Without it a classifier made from the adapted model would start from a random pooler where one made from the start
+    has a trained one, and comparing the two would not be fair.
+    """
+    names = [name for name in report.unexpected if "pooler." in name]
+    if not names:
+        return {}
+    tensors, prefix = Tensors.open(find_weights(model_id, revision)), f"{model.base_model_prefix}."
+    return {prefix + name.removeprefix(prefix): tensors[name].float().clone() for name in names}
+
+
+def save_model(
+    model: PreTrainedModel,
+    processor: Any,
+    folder: Path,
+    run: RunDir,
+    carried: dict[str, Any] | None = None,
+    **facts: Any,
+) -> Path:
+    """A plain transformers folder (safetensors, config, processor), tensors carried over, and where it comes from."""
+    if not distributed.is_main():
+        return folder
+    with quiet():
+        model.save_pretrained(folder, state_dict={**model.state_dict(), **carried} if carried else None)
+    if processor is not None:
+        processor.save_pretrained(folder)
+    base = {key: value for key, value in run.ledger.get("base", {}).items() if key != "source"}
+    write_json(folder / LINEAGE, {"base": base, **facts})
+    return folder
+
+
+@dataclasses.dataclass
+class StageResult:
+    """What a stage leaves behind.
+
+    Args:
+        path: the stage's folder.
+        metrics: its numbers, as in run.json.
+        skipped: the stage had run before with the same inputs.
+    """
+
+    path: Path
+    metrics: dict[str, Any]
+    skipped: bool = False
+
+
+@dataclasses.dataclass
+class Opening:
+    """What every stage starts with: checked options, the run folder, the data, and whether anything is left to do.
+
+    Args:
+        done: the stage's earlier result, when it has already run with the same inputs.
+    """
+
+    stage: str
+    resolved: Resolved
+    config: Any
+    run: RunDir
+    data: DomainData
+    modality: Modality
+    inputs: str
+    done: StageResult | None
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[tuple[dict[str, Any], Path]]:
+        """Bracket the stage's work; nothing is written into the run folder before.
+
+        Yields:
+            the stage's ledger entry, and its folder.
+        """
+        resume, overwrite = getattr(self.config, "resume", False), self.config.overwrite
+        if self.stage in ("evaluate", "embed"):  # seconds of work: done anew, never resumed
+            resume, overwrite = False, True
+        with self.run.running(
+            self.stage, self.inputs, self.resolved.to_dict(), resume=resume, overwrite=overwrite
+        ) as entry:
+            self.run.record(data={"fingerprint": self.data.fingerprint, "modality": self.config.modality})
+            self.save_data_report()
+            yield entry, self.run.folder(self.stage)
+
+    def save_data_report(self) -> None:
+        """Write the data report (again, when the test split has been opened since)."""
+        if distributed.is_main():
+            self.data.save_report(self.run.folder("data") / "report")
+
+
+def open_stage(stage: str, options: dict[str, Any], *, after: str | None = None, unless: str = "") -> Opening:
+    """Check a stage's options, read its data, and see whether it has already run with the same.
+
+    Args:
+        stage: one of `hf_ssl.core.options.STAGES`.
+        options: as given by the user.
+        after: the stage of the same run whose result it works on.
+        unless: the option that names something else to work on.
+    """
+    resolved = resolve_stage(stage, options)
+    config, run = resolved.config, RunDir(resolved.config.output)
+    data = read_data(config)
+    described = resolved.to_dict()
+    for name in ("output", "resume", "overwrite", "data"):
+        described["options"].pop(name, None)
+    before = () if after is None or getattr(config, unless, None) else (run.stage(after).get("inputs"),)
+    inputs, done = inputs_hash(stage, described, data.fingerprint, *before), None
+    if run.finished(stage, inputs) and not config.overwrite:
+        say(f"{stage}: already done with these inputs, skipped")
+        done = StageResult(run.path / stage, run.stage(stage).get("metrics", {}), skipped=True)
+    return Opening(stage, resolved, config, run, data, modality_of(config), inputs, done)
+
+
+def task_name(config: Any, data: Any) -> str:
+    return config.task or plugins.TASK_OF[data.label_kind]
+
+
+def output_of(run: RunDir, stage: str) -> str | None:
+    """Model folder that a finished stage left, or None."""
+    entry = run.stage(stage)
+    return entry["outputs"]["model"] if entry.get("status") == "done" else None

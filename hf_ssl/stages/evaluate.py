@@ -1,0 +1,65 @@
+"""The stage that opens the test split once and measures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from hf_ssl.core import distributed
+from hf_ssl.core.log import say
+from hf_ssl.core.run import write_json
+from hf_ssl.data import open_test
+from hf_ssl.stages.base import (
+    StageResult,
+    open_stage,
+)
+from hf_ssl.stages.build import build_task, task_rows
+from hf_ssl.stages.finetune import _numbers
+from hf_ssl.stages.fit import finished_model
+from hf_ssl.training.trainer import arguments, predict
+
+
+def evaluate(**options: Any) -> StageResult:
+    """Open the test split once and measure the fine-tuned model.
+
+    Returns:
+        metrics, and `path/predictions.parquet` with one row per example (ids, no content).
+    """
+    opening = open_stage("evaluate", options, after="finetune")
+    config, run, data, modality = opening.config, opening.run, opening.data, opening.modality
+    tuned = run.need("finetune", "Run `hf-ssl finetune` with the same --output first.")["outputs"]
+    if opening.done is not None:
+        return opening.done
+    with opening.running() as (entry, folder):
+        task = build_task(config.task or tuned["task"], tuned["task_options"], modality, data)
+        model_id, revision = (config.model, config.revision) if config.model else (tuned["model"], None)
+        model, processor = finished_model(task, model_id, revision), modality.load_processor(model_id, revision)
+        model = modality.prepare_model(model, processor)
+        split = open_test(data, f"evaluate {config.output}") if config.split == "test" else data[config.split]
+        from hf_ssl.tasks.base import TaskModule
+
+        module = TaskModule(model, task, processor)
+        args = arguments(folder, seed=config.seed, defaults=dict(task.training_defaults), overrides={})
+        logits, labels = predict(module, task_rows(task, processor, split), args)
+        entry["metrics"] = task.metrics(logits, labels) | task.cheap_metrics(data, config.split)
+        _write_predictions(folder / "predictions.parquet", split, task.predictions(logits, split, processor))
+        if distributed.is_main():
+            for name, svg in task.figures(logits, labels, split, processor).items():
+                (folder / f"{name}.svg").write_text(svg, encoding="utf-8")
+        write_json(folder / "metrics.json", {"split": config.split, "examples": len(split), **entry["metrics"]})
+        opening.save_data_report()
+        say(f"evaluate: {_numbers(entry['metrics'])} on {len(split):,} {config.split} examples")
+    return StageResult(folder, entry["metrics"])
+
+
+def _write_predictions(path: Path, split: Any, predictions: list[dict[str, Any]]) -> None:
+    if not distributed.is_main():
+        return
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    own = "id" in predictions[0]  # several predictions may belong to one row
+    columns: dict[str, Any] = {"id": list(split["id"])} if "id" in split.column_names and not own else {}
+    columns.update({name: [row[name] for row in predictions] for name in predictions[0]})
+    pq.write_table(pa.table(json.loads(json.dumps(columns))), path)

@@ -1,0 +1,88 @@
+"""The stage that fine-tunes on a few labels."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from hf_ssl.core import distributed
+from hf_ssl.core.log import say
+from hf_ssl.core.run import remove, write_json
+from hf_ssl.data import labelled_subset
+from hf_ssl.models import adapters
+from hf_ssl.stages.base import (
+    StageResult,
+    note_lineage,
+    open_stage,
+    output_of,
+    save_model,
+    start_of,
+    task_name,
+)
+from hf_ssl.stages.build import build_task, task_rows
+from hf_ssl.stages.fit import fit_task, open_pool
+from hf_ssl.training.trainer import predict
+
+
+def finetune(**options: Any) -> StageResult:
+    """Fine-tune on the labels, with adapters by default.
+
+    Args:
+        options: those of `hf_ssl.core.options.FinetuneConfig`, of the task, and of `transformers.TrainingArguments`.
+            Without `model`, the run's pre-training result is taken.
+
+    Returns:
+        `path/model` is a plain transformers folder with the adapter merged; `path/adapter` the adapter alone.
+    """
+    opening = open_stage("finetune", options, after="pretrain", unless="model")
+    if opening.done is not None:
+        return opening.done
+    config, run, data = opening.config, opening.run, opening.data
+    plugin = dataclasses.asdict(opening.resolved.plugin)
+    with opening.running() as (entry, folder):
+        model_id, revision = start_of(config, run, output_of(run, "pretrain"))
+        task = build_task(config.task, plugin, opening.modality, data)
+        split = data["train"]
+        if config.per_class:
+            split = split.select(labelled_subset(split, config.per_class, config.seed))
+        say(f"finetune: {config.peft} on {len(split):,} labelled examples, from {model_id}")
+        fit = fit_task(
+            task, model_id, revision, split, data.get("validation"), config, opening.resolved.training, folder, seed=config.seed,
+            patience=config.patience, balanced=config.balanced_sampling, resume=config.resume,
+            pool=open_pool(task, model_id, revision, data, config),
+        )  # fmt: skip
+        note_lineage(run, model_id, fit.report)
+        write_json(folder / "load_report.json", fit.report.to_dict())
+        entry["metrics"] = {**fit.result.to_dict(), "trainable": str(adapters.trainable_report(fit.module.model))}
+        if "validation" in data:
+            logits, labels = predict(fit.module, task_rows(task, fit.processor, data["validation"]), fit.args)
+            entry["metrics"]["validation"] = task.metrics(logits, labels)
+        if hasattr(fit.module.model, "peft_config"):
+            base = run.ledger["base"]
+            adapter_base = model_id if output_of(run, "pretrain") == model_id else base["id"]
+            if distributed.is_main():
+                adapters.save_adapter(fit.module.model, folder / "adapter", adapter_base, revision)
+        save_model(
+            opening.modality.finish_model(adapters.merge(fit.module.model)),
+            task.saved_processor(fit.processor),
+            folder / "model",
+            run,
+            stage="finetune",
+            task=task_name(config, data),
+        )
+        remove(folder / "checkpoints")
+        entry["outputs"] = {
+            "model": str(folder / "model"),
+            "task": task_name(config, data),
+            "task_options": dataclasses.asdict(task.config),
+            "labels": [str(name) for name in task.label_names or ()],
+        }
+        say(f"finetune: {_numbers(entry['metrics'].get('validation', {}))}. Model: {folder / 'model'}")
+    return StageResult(folder, entry["metrics"])
+
+
+def _numbers(metrics: dict[str, float]) -> str:
+    return (
+        ", ".join(f"{name} {value:.3f}" for name, value in metrics.items() if isinstance(value, float))
+        or "no validation data"
+    )

@@ -1,0 +1,86 @@
+"""The data of a stage: read once, said aloud, and the unlabeled pool with a part held out."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hf_ssl.core import distributed, plugins
+from hf_ssl.core.errors import ConfigError, DataError
+from hf_ssl.core.log import say
+from hf_ssl.core.options import DataOptions
+from hf_ssl.data import DomainData, load_data
+
+if TYPE_CHECKING:
+    import datasets
+
+    from hf_ssl.modalities.base import Modality
+
+
+def modality_of(config: DataOptions) -> Modality:
+    """The modality object that the options name."""
+    kind = plugins.find("modalities", config.modality)
+    shared = {"encoding": config.encoding, "txt": config.txt}  # of every modality that reads text files
+    known = {item.name for item in dataclasses.fields(kind.Config)}
+    given = {**{name: value for name, value in shared.items() if name in known}, **config.modality_options}
+    return kind(kind.Config(**given))
+
+
+def read_data(config: DataOptions) -> DomainData:
+    """Load the data a stage works on (or take them as they are).
+
+    Raises:
+        DataError: they cannot be used, or several processes read different ones.
+    """
+    if config.data is None:
+        raise ConfigError("No data were named. Give --data: a folder, a file, or a Hub id.")
+    if isinstance(config.data, DomainData):
+        data = config.data
+    else:
+        names = ("unlabeled", "validation", "test", "labels", "input_column", "text_pair_column", "label_column",
+                 "tokens_column", "tags_column", "id_column", "group_column", "label_kind", "validation_fraction",
+                 "test_fraction", "leakage", "near_duplicates", "near_threshold", "dedup", "max_examples", "encoding",
+                 "txt", "folder_labels", "csv_options", "streaming", "seed")  # fmt: skip
+        given = {name: getattr(config, name) for name in names}
+        given.update(config_name=config.data_config, revision=config.data_revision)
+        columns = config.conll_columns
+        if columns is not None and len(columns) != 2:
+            raise ConfigError(f"conll_columns names two columns, the word's and the tag's; found {columns}.")
+        given["conll_columns"] = None if columns is None else (columns[0], columns[1])
+        data = load_data(config.data, modality_of(config), **given, verbose=False)
+        say(data.report_text())
+    if len(set(distributed.gather(data.fingerprint))) > 1:
+        raise DataError("The processes read different data from the same source. Save it as files, and give those.")
+    return data
+
+
+def pool_of(
+    data: DomainData, fraction: float, seed: int, modality: Modality | None = None
+) -> tuple[datasets.Dataset, datasets.Dataset]:
+    """The unlabelled pool, and a part of it (at most 1,000 examples) held out to measure the objective on.
+
+    Raises:
+        DataError: there is no pool, or it is too small to hold anything out.
+    """
+    if "unlabeled" not in data:
+        raise DataError(
+            f"There is no unlabelled data to pre-train on; the splits are {', '.join(data)}. Give --unlabeled."
+        )
+    pool = data["unlabeled"]
+    apart = modality.hold_out(pool, fraction, seed) if modality is not None else None
+    if apart is not None:
+        return apart
+    held = min(1000, max(2, round(fraction * len(pool))))  # the spread of features needs two
+    if len(pool) < 4:
+        raise DataError(f"The pool has {len(pool)} examples; at least 4 are needed, 2 of them to measure on.")
+    order = np.random.default_rng(seed).permutation(len(pool))
+    return pool.select(np.sort(order[held:])), pool.select(np.sort(order[:held]))
+
+
+def inputs_of(split: datasets.Dataset, modality: Modality) -> list[Any]:
+    """What a split's rows hold; words that carry tags are joined to text."""
+    if modality.column in split.column_names or "tokens" not in split.column_names:
+        return list(split[modality.column])
+    return [" ".join(words) for words in split["tokens"]]

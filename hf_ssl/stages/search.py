@@ -1,0 +1,83 @@
+"""The stage that finds nearest neighbors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hf_ssl import vectors
+from hf_ssl.core import plugins
+from hf_ssl.core.errors import ConfigError
+from hf_ssl.core.run import RunDir
+from hf_ssl.stages.base import StageResult, output_of
+from hf_ssl.stages.embed import normalized
+from hf_ssl.stages.resolve import resolve
+from hf_ssl.vectors.base import Stamp
+
+
+def search(**options: Any) -> StageResult:
+    """Nearest neighbours of a text or a file among the vectors that `embed` made.
+
+    Args:
+        options: those of `hf_ssl.core.options.SearchConfig`.
+
+    Returns:
+        `metrics["hits"]`, nearest first: `id`, `content`, `split`, `label`, `score` (the cosine). `metrics["vote"]` is the label that the
+        labelled ones among them vote for, or None.
+
+    Raises:
+        ConfigError: nothing to look for, no such store, or the store holds another model's vectors.
+    """
+    resolved = resolve("search", options)
+    config, run = resolved.config, RunDir(resolved.config.output)
+    entry = run.need("embed", "Run `hf-ssl embed` with this --output first.")
+    if (config.query is None) == (config.file is None):
+        raise ConfigError('Say what to look for, one thing: hf-ssl search "TEXT", or --file PATH.')
+    given = entry["options"]["options"]
+    kind = plugins.find("modalities", run.ledger["data"]["modality"])
+    modality = kind(kind.Config(**(given.get("modality_options") or {})))
+    store = vectors.open_store(config.store, run.path / "embed", config.collection)
+    try:
+        stamp = store.stamp
+        model_id = config.model or output_of(run, "pretrain") or entry["metrics"]["model"]
+        model, report = modality.load_model(
+            model_id, revision=config.revision or stamp.revision, dtype=given.get("dtype", "float32")
+        )
+        processor, pooling = modality.load_processor(model_id, config.revision), stamp.pooling
+        model = modality.prepare_model(model, processor)
+        value = config.query if config.query is not None else _read(modality, Path(config.file))
+        query = modality.embed(model, processor, [value], pooling=pooling, max_length=stamp.max_length)
+        own = Stamp(model_id, report.revision, report.weights_sha, modality.name, pooling, stamp.normalized,
+                    stamp.max_length, query.shape[1])  # fmt: skip
+        stamp.refuse(own, f"The store ({config.store})")
+        hits = [
+            {name: value for name, value in hit.items() if value is not None}
+            for hit in store.search(normalized(query), config.k)[0]
+        ]
+    finally:
+        store.close()
+    votes: dict[str, float] = {}
+    for hit in hits:
+        if "label" in hit:
+            votes[hit["label"]] = votes.get(hit["label"], 0.0) + float(np.exp(hit["score"] / 0.07))
+    return StageResult(
+        run.path / "embed", {"hits": hits, "vote": max(votes, key=lambda name: votes[name]) if votes else None}
+    )
+
+
+def _read(modality: Any, path: Path) -> Any:
+    """The one value in a file.
+
+    Raises:
+        ConfigError: no such file, or it cannot be read.
+    """
+    if not path.is_file():
+        raise ConfigError(f"There is no file {path}.")
+    quarantine: list[dict[str, str]] = []
+    rows = modality.read_files([path], path.parent, quarantine)
+    if not len(rows):
+        reason = quarantine[0]["reason"] if quarantine else f"it is not {modality.name}"
+        raise ConfigError(f"{path} cannot be looked for: {reason}.")
+    return rows[0][modality.column]
