@@ -9,13 +9,13 @@ import copy
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import transformers
+from places import SUPPORT
 
 from hf_ssl.core import plugins
 from hf_ssl.evaluation.monitor.monitor import mean_loss
@@ -27,7 +27,7 @@ from hf_ssl.tasks.base import TaskModule, TaskRows, head_inputs, last_linear
 from hf_ssl.training.dropout import set_dropout
 from hf_ssl.training.module import Trainable
 
-FILES = sorted(Path(__file__).parent.glob("contract_*.py"))
+FILES = sorted(SUPPORT.glob("contract_*.py"))
 KINDS = {file.stem.removeprefix("contract_"): importlib.import_module(file.stem).Kind() for file in FILES}
 
 
@@ -43,7 +43,7 @@ def _pairs(kind: str) -> list[str]:
     for name in plugins.names(kind):
         found_class = plugins.find(kind, name)
         fitting = [data for data in KINDS if _fits(found_class, KINDS[data].modality)]
-        assert fitting, f"{kind}/{name}: no tests/contract_*.py covers {found_class.modalities}"
+        assert fitting, f"{kind}/{name}: no tests/support/contract_*.py covers {found_class.modalities}"
         found += [f"{kind}/{name}@{data}" for data in fitting]
     return found
 

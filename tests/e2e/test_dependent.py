@@ -12,11 +12,12 @@ import venv
 from pathlib import Path
 
 import pytest
+from places import TESTS
 
 import hf_ssl
 from hf_ssl import run_recipe
 
-PACKAGE = Path(__file__).resolve().parent / "dependent"
+PACKAGE = TESTS / "dependent"
 SOURCES = PACKAGE / "src"
 
 

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+from places import RECIPES as RECIPES_FOLDER
 
 import tiny
 from hf_ssl import load_data
@@ -19,7 +20,7 @@ pil = pytest.importorskip("PIL.Image", reason='needs the image extra: pip instal
 
 from contract_image import pictures  # noqa: E402
 
-RECIPES = sorted(path.stem for path in (Path(__file__).parent.parent / "recipes").glob("image_*.yaml"))
+RECIPES = sorted(path.stem for path in RECIPES_FOLDER.glob("image_*.yaml"))
 SMALL = {
     "pretrain": {"max_steps": 2, "monitor_points": 1, "per_device_train_batch_size": 4, "eval_fraction": 0.5},
     "finetune": {"max_steps": 2, "patience": 0, "rank": 2},

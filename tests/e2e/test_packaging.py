@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from places import REPOSITORY
 
 # Distribution names as pip writes them → the name that is imported, where the two differ.
 IMPORT_NAMES = {
@@ -29,7 +30,7 @@ IMPORT_NAMES = {
 
 @pytest.fixture(scope="module")
 def project() -> dict[str, Any]:
-    file = Path(__file__).resolve().parent.parent / "pyproject.toml"
+    file = REPOSITORY / "pyproject.toml"
     if not file.is_file():
         pytest.skip("needs the source checkout")
     return tomllib.loads(file.read_text(encoding="utf-8"))
@@ -38,7 +39,7 @@ def project() -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def archives(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """sdist and wheel of a copy of the checkout, so that no build folder is left in it."""
-    source = Path(__file__).resolve().parent.parent
+    source = REPOSITORY
     copy, output = tmp_path_factory.mktemp("source") / "hf_ssl", tmp_path_factory.mktemp("dist")
     unwanted = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__", "runs", "tests", "notebooks")
     shutil.copytree(source, copy, ignore=unwanted)

@@ -21,10 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from places import REPOSITORY
 
 from hf_ssl import demo
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 README = REPOSITORY / "README.md"
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 SECONDS = 280  # for one block; the quickest complaint comes from here and not from pytest's own limit

@@ -8,13 +8,13 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from places import RECIPES
 
 from hf_ssl.core import plugins
 from hf_ssl.core.options import STAGES
 from hf_ssl.core.parsing import from_yaml
 from hf_ssl.stages.resolve import modality_fields, resolve, split_sections
 
-RECIPES = Path(__file__).resolve().parent.parent / "recipes"
 SCRIPTS = sorted(path for path in RECIPES.glob("*.py") if path.name != "__init__.py")
 FILES = sorted(RECIPES.glob("*.yaml"))
 HEADER = re.compile(r"^# /// script\n(?P<body>(^#(?: .*)?\n)+?)^# ///$", re.MULTILINE)
@@ -82,7 +82,7 @@ def test_the_table_is_the_test_matrix() -> None:
     if not table.is_file():
         pytest.skip("no table in this checkout")
     rows = re.findall(
-        r"^\| \[(\w+)\].*\| `tests/(test_\w+\.py)` \|$", table.read_text(encoding="utf-8"), flags=re.MULTILINE
+        r"^\| \[(\w+)\].*\| `tests/(e2e/test_\w+\.py)` \|$", table.read_text(encoding="utf-8"), flags=re.MULTILINE
     )
     assert {name for name, _ in rows} == {path.stem for path in SCRIPTS}
     for name, file in rows:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from places import RECIPES as FOLDER
 from safetensors.torch import load_file
 
 import tiny
@@ -22,7 +23,6 @@ from hf_ssl import cli
 from hf_ssl.core import distributed
 from hf_ssl.core.parsing import from_yaml
 
-FOLDER = Path(__file__).parent.parent / "recipes"
 EVERY, RECIPES = (sorted(path.stem for path in FOLDER.glob(names)) for names in ("*.yaml", "text_*.yaml"))
 TEXTS = list(dict.fromkeys(tiny.corpus(200)))
 # What makes a recipe small enough for a test; every other option is the recipe's own.

@@ -74,7 +74,7 @@ def test_a_resizing_processor_and_timm_agree_too(tmp_path: Path) -> None:
     source = tiny.write_checkpoint("vit", tmp_path / "start", "AutoModelForImageClassification", **LABELS)
     cutting = transformers.CLIPImageProcessor(size={"shortest_edge": 40}, crop_size={"height": 32, "width": 32})
     cutting.save_pretrained(source)
-    from test_image_models import timm_folder
+    from timm_models import timm_folder
 
     for number, folder in enumerate((source, timm_folder(tmp_path / "timm"))):
         kind = "AutoModelForImageClassification"
@@ -86,7 +86,7 @@ def test_a_resizing_processor_and_timm_agree_too(tmp_path: Path) -> None:
 def test_an_adapted_timm_backbone_is_one_for_timm_too(tmp_path: Path) -> None:
     pytest.importorskip("PIL.Image")
     pytest.importorskip("timm")
-    from test_image_models import timm_folder
+    from timm_models import timm_folder
 
     model, _ = Image().load_model(str(timm_folder(tmp_path / "timm")))
     model.save_pretrained(tmp_path / "run")
@@ -242,7 +242,7 @@ def pictures(folder: Path) -> dict[str, Any]:
 
 
 def clips(folder: Path) -> dict[str, Any]:
-    from test_audio_recipes import data
+    from sounds import recordings_folder as data
 
     data(folder)
     options = {"modality": "audio", "label_column": "transcript", "label_kind": "transcript"}

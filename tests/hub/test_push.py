@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import runs
 import yaml
-from hub_process import HERE, READ, WRITE, HubProcess
+from hub_process import READ, WRITE, HubProcess
+from places import REPOSITORY, SUPPORT
 
 PUSH = """
 from hf_ssl import push
@@ -188,7 +189,7 @@ print(hub.ModelCard.load("alice/measured").data.datasets)
 def test_dry_run_needs_neither_network_nor_token(run: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(run, tmp_path / "run")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
-    environment |= {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path), "PYTHONPATH": str(HERE.parent)}
+    environment |= {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path), "PYTHONPATH": str(REPOSITORY)}
     command = [
         sys.executable,
         "-m",
@@ -210,7 +211,7 @@ def test_dry_run_needs_neither_network_nor_token(run: Path, tmp_path: Path) -> N
 
 
 def hostile(folder: Path, run: Path, *few: str) -> list[dict]:
-    command = [sys.executable, str(HERE / "hostile.py"), str(folder), str(run), *few]
+    command = [sys.executable, str(SUPPORT / "hostile.py"), str(folder), str(run), *few]
     online = {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}  # of the loopback Hub
     result = subprocess.run(command, capture_output=True, text=True, check=False, env=online)
     lines = [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from timm_models import timm_folder
 from transformers import TrainingArguments
 
 pytest.importorskip("PIL.Image")
@@ -24,16 +25,6 @@ from hf_ssl.models import adapters  # noqa: E402
 from hf_ssl.training.schedule import Schedule, parameter_groups  # noqa: E402
 
 VALUES = [as_reference(picture) for picture in pictures(6)]
-
-
-def timm_folder(folder, name="resnet18", seed=0, **options):
-    """A checkpoint as timm itself writes it."""
-    timm = pytest.importorskip("timm")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = timm.create_model(name, pretrained=False, **options)
-    timm.models.save_for_hf(model, str(folder), model_args=options or None, safe_serialization=True)
-    return folder
 
 
 @pytest.mark.parametrize("arch", [*tiny.IMAGE, "vit_mae"])

@@ -191,7 +191,7 @@ def test_pixels_are_those_of_the_processor(kind):
 
 def test_timm_processors(tmp_path):
     pytest.importorskip("timm")
-    from test_image_models import timm_folder
+    from timm_models import timm_folder
 
     processor = Image(Image.Config(image_size=48)).load_processor(str(timm_folder(tmp_path)))
     shape = geo.geometry(processor)

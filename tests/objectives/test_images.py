@@ -19,7 +19,7 @@ pytest.importorskip("PIL.Image")
 import ranks  # noqa: E402
 from contract_image import Kind, pictures  # noqa: E402
 from steps import take_steps  # noqa: E402
-from test_image_models import timm_folder  # noqa: E402
+from timm_models import timm_folder  # noqa: E402
 
 from hf_ssl.core import distributed  # noqa: E402
 from hf_ssl.core.errors import ConfigError, TrainingError  # noqa: E402

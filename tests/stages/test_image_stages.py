@@ -120,7 +120,7 @@ def test_dino_with_adapters_through_the_stage(tmp_path, fashion):
 
 
 def test_timm_network_through_the_stages(tmp_path, fashion):
-    from test_image_models import timm_folder
+    from timm_models import timm_folder
 
     start = timm_folder(tmp_path / "timm")
     recipe = {

@@ -1,6 +1,6 @@
 """Make the notebooks of their scripts: execute every cell, keep what it shows, drop progress bars and log lines.
 
-python tests/execute_notebooks.py [NAME …]        needs: pip install nbclient ipykernel
+python tests/support/execute_notebooks.py [NAME …]        needs: pip install nbclient ipykernel
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
-from test_notebooks import NOTEBOOKS, cells_of_script
+from notebook_cells import cells_of_script
+from places import NOTEBOOKS
 
 
 def execute(script: Path) -> None:

@@ -1,6 +1,6 @@
 """A hundred pushes that should not go well, against a Hub on loopback. Run by test_push.py; also by hand:
 
-    python tests/hostile.py FOLDER RUN [few]
+    python tests/support/hostile.py FOLDER RUN [few]
 
 RUN is a folder from `runs.finished_run`, its base beside it.
 
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
+sys.path[:0] = [str(HERE), str(HERE.parents[1])]
 
 from hub_process import EXPIRED, OTHER, READ, WRITE, HubProcess  # noqa: E402
 

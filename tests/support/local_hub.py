@@ -1,6 +1,6 @@
 """A Hub on loopback: a real HTTP server that speaks what `huggingface_hub` 2 speaks, run as a process of its own.
 
-    python tests/local_hub.py --root FOLDER [--port 0]
+    python tests/support/local_hub.py --root FOLDER [--port 0]
 
 State lies in FOLDER (content-addressed blobs, one JSON per repository), so that a server which dies in the middle of
 an upload can be started again on what it had. Users are the tokens of `TOKENS`. Faults are planted over HTTP at

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+from pathlib import Path
+
 import numpy as np
 
 RATE = 16_000
@@ -24,3 +27,25 @@ def voice(seed: int, seconds: float, *, rate: int = RATE) -> np.ndarray:
         -time / 0.03
     )
     return (0.3 * sound / np.abs(sound).max()).astype(np.float32)
+
+
+def recordings_folder(folder: Path) -> Path:
+    """What the heads say they need: recordings with a class and a transcript each, and a pool."""
+    import soundfile
+
+    folder.mkdir()
+    number = 0
+    for split, count in (("train", 24), ("validation", 8), ("test", 16), ("unlabeled", 40)):
+        rows = []
+        for _ in range(count):
+            path = folder / f"{number}.wav"
+            soundfile.write(path, voice(number, 0.2 + 0.01 * number), 16_000)
+            rows.append(
+                {"path": path.name, "label": "ab"[number % 2], "transcript": f"{'ab'[number % 2]} {number % 3}"}
+            )
+            number += 1
+        with (folder / f"{split}.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, ["path"] if split == "unlabeled" else list(rows[0]), extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(rows)
+    return folder

@@ -17,33 +17,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import runs
+from places import REPOSITORY, SUPPORT
+from vectors_on_disk import STAMP, embedded, points
 
-from hf_ssl import cli, embed, search, vectors
+from hf_ssl import cli, search, vectors
 from hf_ssl.core.errors import ConfigError, DataError
 from hf_ssl.vectors.base import Stamp
 from hf_ssl.vectors.parquet import ParquetStore, PartFiles
-
-STAMP = Stamp("acme/model", None, "a" * 64, "text", "mean", True, None, 16)
-HERE = Path(__file__).resolve().parent
 
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return runs.base_checkpoint(tmp_path_factory.mktemp("base"))
-
-
-def embedded(folder: Path, base: Path, **more: object) -> Path:
-    data = {"train": runs.rows(24, 0, labelled=True), "test": runs.rows(8, 500, labelled=True)}
-    embed(data=data["train"], test=data["test"], model=str(base), output=str(folder), near_duplicates=False, **more)
-    return folder
-
-
-def points(count: int, seed: int = 0) -> tuple[np.ndarray, list[dict]]:
-    found = np.random.default_rng(seed).standard_normal((count, 16)).astype(np.float32)
-    found /= np.linalg.norm(found, axis=1, keepdims=True)
-    return found, [
-        {"content": f"{i:032x}", "id": f"row {i}", "split": "train", "label": f"c{i % 3}"} for i in range(count)
-    ]
 
 
 def test_every_store_finds_the_same(base: Path, tmp_path: Path) -> None:
@@ -190,7 +175,7 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
 
 
 def environment(**more: str) -> dict[str, str]:
-    path = os.pathsep.join([str(HERE.parent), str(HERE), os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join([str(REPOSITORY), str(SUPPORT), os.environ.get("PYTHONPATH", "")])
     return os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"} | more
 
 
@@ -199,7 +184,7 @@ def test_kill_minus_nine_loses_nothing(tmp_path: Path) -> None:
     pytest.importorskip("pymilvus")
     code = f"""
 import numpy as np, sys
-from test_vectors import points, STAMP
+from vectors_on_disk import points, STAMP
 from hf_ssl.vectors.milvus import MilvusStore
 from hf_ssl.vectors.base import Stamp
 found, rows = points(4000)
@@ -267,7 +252,7 @@ def test_two_processes_share_the_work(base: Path, tmp_path: Path) -> None:
     whole = ParquetStore(embedded(tmp_path / "whole", base) / "embed" / "embeddings.parquet").all_vectors()[0]
     code = f"""
 from pathlib import Path
-from test_vectors import embedded
+from vectors_on_disk import embedded
 embedded(Path({str(tmp_path / "two")!r}), Path({str(base)!r}), part_size=4)
 """
     (tmp_path / "two.py").write_text(code)

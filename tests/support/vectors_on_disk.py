@@ -1,0 +1,27 @@
+"""Vectors and embedded runs for the tests of stores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import runs
+
+from hf_ssl import embed
+from hf_ssl.vectors import Stamp
+
+STAMP = Stamp("acme/model", None, "a" * 64, "text", "mean", True, None, 16)
+
+
+def embedded(folder: Path, base: Path, **more: object) -> Path:
+    data = {"train": runs.rows(24, 0, labelled=True), "test": runs.rows(8, 500, labelled=True)}
+    embed(data=data["train"], test=data["test"], model=str(base), output=str(folder), near_duplicates=False, **more)
+    return folder
+
+
+def points(count: int, seed: int = 0) -> tuple[np.ndarray, list[dict]]:
+    found = np.random.default_rng(seed).standard_normal((count, 16)).astype(np.float32)
+    found /= np.linalg.norm(found, axis=1, keepdims=True)
+    return found, [
+        {"content": f"{i:032x}", "id": f"row {i}", "split": "train", "label": f"c{i % 3}"} for i in range(count)
+    ]
