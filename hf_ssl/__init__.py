@@ -1,16 +1,12 @@
-"""hf_ssl: adapt a self-supervised checkpoint to your own unlabelled data, fine-tune on a few labels, see whether it helped."""
+"""hf_ssl: adapt a self-supervised checkpoint to your own unlabeled data, fine-tune on a few labels, see whether it helped."""
 
 from __future__ import annotations
 
 import importlib
-import os
+import warnings
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-
-# Read by torch when it makes its first tensor: on Linux, tensors of 2 MB and more then lie on huge pages. Training on
-# processors spends a sixth of its time on page faults without (masked words, MiniLM). THP_MEM_ALLOC_ENABLE=0 switches it off.
-os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 _HOME = {
     "load_data": "data", "open_test": "data", "few_label_subset": "data",
@@ -19,13 +15,17 @@ _HOME = {
     "embed": "stages.embed", "search": "stages.search", "push": "stages.push",
     "run_recipe": "stages.recipe", "check": "stages.check",
     "Objective": "objectives.base", "Task": "tasks.base", "Modality": "modalities.base", "Rows": "objectives.base",
-    "HfSslError": "core.errors", "LossOutput": "training.module", "divide": "training.module",
-    "example_rng": "modalities.rng", "StageResult": "stages.base",
+    "HfSslError": "core.errors", "LossOutput": "training.module", "normalize_loss": "training.module",
+    "set_verbosity": "core.log", "example_rng": "modalities.rng", "StageResult": "stages.base",
 }  # fmt: skip
 __all__ = sorted(_HOME)
 
+# Old names, for one release.
+_RENAMED = {"divide": "normalize_loss"}
+
 if TYPE_CHECKING:  # `as`: re-exported, so that type checkers of other packages see the names
     from hf_ssl.core.errors import HfSslError as HfSslError
+    from hf_ssl.core.log import set_verbosity as set_verbosity
     from hf_ssl.data import few_label_subset as few_label_subset
     from hf_ssl.data import load_data as load_data
     from hf_ssl.data import open_test as open_test
@@ -47,11 +47,14 @@ if TYPE_CHECKING:  # `as`: re-exported, so that type checkers of other packages 
     from hf_ssl.stages.search import search as search
     from hf_ssl.tasks.base import Task as Task
     from hf_ssl.training.module import LossOutput as LossOutput
-    from hf_ssl.training.module import divide as divide
+    from hf_ssl.training.module import normalize_loss as normalize_loss
 
 
 def __getattr__(name: str) -> Any:
     """Public names are loaded when they are first used, so that `import hf_ssl` stays quick (PEP 562)."""
+    if name in _RENAMED:
+        warnings.warn(f"hf_ssl.{name} is called hf_ssl.{_RENAMED[name]} now.", FutureWarning, stacklevel=2)
+        name = _RENAMED[name]
     if name not in _HOME:
         raise AttributeError(f"module 'hf_ssl' has no attribute {name!r}")
     return getattr(importlib.import_module(f"hf_ssl.{_HOME[name]}"), name)

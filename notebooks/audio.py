@@ -142,8 +142,8 @@ for row in rows:
 figure, axis = plt.subplots(figsize=(3.6, 3.4))
 axis.imshow(confusion, cmap="Blues")
 for true, guess in np.ndindex(4, 4):
-    colour = "white" if confusion[true, guess] > confusion.max() / 2 else "black"
-    axis.text(guess, true, confusion[true, guess], ha="center", va="center", color=colour)
+    color = "white" if confusion[true, guess] > confusion.max() / 2 else "black"
+    axis.text(guess, true, confusion[true, guess], ha="center", va="center", color=color)
 axis.set_xticks(range(4), names)
 axis.set_yticks(range(4), names)
 axis.set(xlabel="predicted tone", ylabel="spoken tone", title="Test syllables")
@@ -157,7 +157,7 @@ plt.show()
 # of the run. With `dry_run` nothing is uploaded. Without it, the same call makes one commit on the Hub.
 
 # %%
-staged = push(output="run", repo="you/tones", base_model="openai/whisper-tiny.en", licence="mit", dry_run=True)
+staged = push(output="run", repo="you/tones", base_model="openai/whisper-tiny.en", license="mit", dry_run=True)
 print("compared:", staged.metrics["compared"], "largest difference:", f"{staged.metrics['difference']:.0e}")
 for name, size in staged.metrics["files"].items():
     print(f"{size:>12,}  {name}")

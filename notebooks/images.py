@@ -11,10 +11,10 @@
 # ---
 
 # %% [markdown]
-# # A network for colour photographs meets grey pictures of clothes
+# # A network for color photographs meets gray pictures of clothes
 #
-# EfficientNet-Lite0 was trained on photographs of ImageNet. Here are 28 x 28 grey pictures of ten kinds of clothes
-# (Fashion-MNIST): a few hundred without labels, nine labelled ones of every kind. In three steps:
+# EfficientNet-Lite0 was trained on photographs of ImageNet. Here are 28 x 28 gray pictures of ten kinds of clothes
+# (Fashion-MNIST): a few hundred without labels, nine labeled ones of every kind. In three steps:
 #
 # 1. **adapt**: SimCLR on the pictures without labels: two random views of a picture should look alike to the network;
 # 2. **compare**: the same few labels for the start checkpoint and for the adapted one; the verdict is whatever comes out;
@@ -124,8 +124,8 @@ for row in rows:
 figure, axis = plt.subplots(figsize=(5.4, 4.6))
 axis.imshow(confusion, cmap="Blues")
 for true, guess in np.argwhere(confusion):
-    colour = "white" if confusion[true, guess] > confusion.max() / 2 else "black"
-    axis.text(guess, true, confusion[true, guess], ha="center", va="center", color=colour, fontsize=8)
+    color = "white" if confusion[true, guess] > confusion.max() / 2 else "black"
+    axis.text(guess, true, confusion[true, guess], ha="center", va="center", color=color, fontsize=8)
 axis.set_xticks(range(10), names, rotation=45, ha="right", fontsize=8)
 axis.set_yticks(range(10), names, fontsize=8)
 axis.set(xlabel="prediction", ylabel="truth", title="Test pictures")

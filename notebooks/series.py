@@ -62,7 +62,7 @@ plt.show()
 # %% [markdown]
 # ## Adapt
 #
-# The loss is on views of recordings nobody labelled. A probe on the few labels is measured on the way.
+# The loss is on views of recordings nobody labeled. A probe on the few labels is measured on the way.
 
 # %%
 adapted = pretrain(
@@ -139,8 +139,8 @@ import pyarrow.parquet as pq
 embed(data=engines, output="run", split="test", **shape)
 rows = pq.read_table("run/embed/embeddings.parquet")
 vectors, labels = np.stack(rows["vector"].to_numpy()), np.array(rows["label"].to_pylist())
-centred = vectors - vectors.mean(0)
-plane = centred @ np.linalg.svd(centred, full_matrices=False)[2][:2].T
+centerd = vectors - vectors.mean(0)
+plane = centerd @ np.linalg.svd(centerd, full_matrices=False)[2][:2].T
 figure, axis = plt.subplots(figsize=(6, 4))
 for name, marker in zip(names, "o^"):
     axis.scatter(*plane[labels == name].T, marker=marker, label=f"class {name}", alpha=0.7)
@@ -157,7 +157,7 @@ plt.show()
 # same call makes one commit on the Hub.
 
 # %%
-staged = push(output="run", repo="you/engines", base_model="unpublished", licence="mit", dry_run=True)
+staged = push(output="run", repo="you/engines", base_model="unpublished", license="mit", dry_run=True)
 print("compared:", staged.metrics["compared"], "largest difference:", f"{staged.metrics['difference']:.0e}")
 for name, size in staged.metrics["files"].items():
     print(f"{size:>12,}  {name}")

@@ -97,8 +97,8 @@ import pyarrow.parquet as pq
 embed(data=posts, output="run", split="test", max_length=128)
 rows = pq.read_table("run/embed/embeddings.parquet")
 vectors, labels = np.stack(rows["vector"].to_numpy()), np.array(rows["label"].to_pylist())
-centred = vectors - vectors.mean(0)
-plane = centred @ np.linalg.svd(centred, full_matrices=False)[2][:2].T
+centerd = vectors - vectors.mean(0)
+plane = centerd @ np.linalg.svd(centerd, full_matrices=False)[2][:2].T
 groups = [
     "comp.graphics",
     "rec.autos",

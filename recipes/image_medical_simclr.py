@@ -1,7 +1,7 @@
 # /// script
 # dependencies = ["hf-ssl[image]>=0.1"]
 # ///
-"""Grey scans: SimCLR without colour changes from a convolutional checkpoint, then few labels.
+"""Gray scans: SimCLR without color changes from a convolutional checkpoint, then few labels.
 
     python recipes/image_medical_simclr.py --data scans --model timm/resnet50.a1_in1k --group_column patient
     python recipes/image_medical_simclr.py --data my-data --model my-model --image_size 64     (offline, see the YAML)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import shutil
@@ -56,6 +57,16 @@ def seeded() -> Iterator[None]:
     torch.use_deterministic_algorithms(False)
 
 
+@pytest.fixture(autouse=True)
+def quiet_library() -> Iterator[None]:
+    """The command line shows what the library says; the next test's library call is silent again."""
+    yield
+    logger = logging.getLogger("hf_ssl")
+    logger.handlers.clear()
+    logger.setLevel(logging.NOTSET)
+    logger.propagate = True
+
+
 @pytest.fixture
 def repository() -> Path:
     """Root of the checkout; skips where the tests run against an installed package only."""
@@ -104,7 +115,7 @@ def brown() -> dict[str, list[dict[str, Any]]]:
 
 @pytest.fixture
 def newsgroups_folder(tmp_path: Path) -> Path:
-    """A user's folder with 300 unlabelled posts, 4 labels for each of 20 groups, 100 test posts, or skip."""
+    """A user's folder with 300 unlabeled posts, 4 labels for each of 20 groups, 100 test posts, or skip."""
     return _or_skip(
         lambda: demo.write_newsgroups(tmp_path / "newsgroups", per_class=4, pool_limit=300, test_limit=100)
     )

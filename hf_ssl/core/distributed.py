@@ -22,7 +22,7 @@ def rank() -> int:
     return int(os.environ.get("RANK", "0"))
 
 
-def world() -> int:
+def world_size() -> int:
     """Number of processes."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
@@ -46,16 +46,16 @@ def loader_workers() -> int:
 
     import torch
 
-    cores = (os.cpu_count() or 1) // world()
+    cores = (os.cpu_count() or 1) // world_size()
     method = multiprocessing.get_start_method(allow_none=True) or multiprocessing.get_all_start_methods()[0]
     if forced_to_cpu() or not torch.cuda.is_available() or method != "fork":
         return 0
     return max(0, min(8, cores - 1))
 
 
-def share(value: Any) -> Any:
+def broadcast(value: Any) -> Any:
     """The first process's value, in every process. All of them must call it."""
-    if world() == 1:
+    if world_size() == 1:
         return value
     import torch.distributed as group
 
@@ -67,19 +67,19 @@ def share(value: Any) -> Any:
 
 def gather(value: Any) -> list[Any]:
     """Every process's value, in the order of their numbers, in every process. All of them must call it."""
-    if world() == 1:
+    if world_size() == 1:
         return [value]
     import torch.distributed as group
 
     _join()
-    found: list[Any] = [None] * world()
+    found: list[Any] = [None] * world_size()
     group.all_gather_object(found, value)
     return found
 
 
-def wait() -> None:
+def barrier() -> None:
     """Go on when all processes have come this far: what the first has written is there for the others."""
-    if world() > 1:
+    if world_size() > 1:
         _join().wait_for_everyone()
 
 
@@ -100,5 +100,5 @@ def settle_at_exit() -> None:
     One that still holds some is stopped by the interpreter in the middle of C++ code, and the process aborts (exit code
     134) after all its work is done: 4 of 40 processes that left right after their last collective, 0 of 40 with the pause.
     """
-    if world() > 1:
+    if world_size() > 1:
         atexit.register(time.sleep, 0.1)

@@ -19,7 +19,7 @@ class DataOptions:
 
     data: Any = option(None, "Folder, file, glob, Hub id, datasets object, DataFrame or iterable.")
     modality: str = option("text", "Kind of data: text, image, audio, timeseries (or package.module:Class).")
-    unlabeled: Any = option(None, "Unlabelled pool, when it is not part of `data`.")
+    unlabeled: Any = option(None, "Unlabeled pool, when it is not part of `data`.")
     validation: Any = option(None, "Validation data, when it is not part of `data`.")
     test: Any = option(None, "Test data, when it is not part of `data`.")
     labels: str | None = option(None, "Spreadsheet that gives files their labels (a path or name column and a label).")
@@ -33,8 +33,8 @@ class DataOptions:
     label_kind: Literal["class", "multilabel", "regression", "tags", "mask", "identity", "transcript"] | None = option(
         None, "Kind of label; asked for when the data leave it open."
     )
-    validation_fraction: float = option(0.1, "Part of the labelled data kept for validation when there is none.")
-    test_fraction: float = option(0.2, "Part of the labelled data kept for test when there is none.")
+    validation_fraction: float = option(0.1, "Part of the labeled data kept for validation when there is none.")
+    test_fraction: float = option(0.2, "Part of the labeled data kept for test when there is none.")
     leakage: Literal["strip", "fail", "allow"] = option(
         "strip", "What to do with pool or train rows that are also in validation or test."
     )
@@ -52,7 +52,7 @@ class DataOptions:
     data_config: str | None = option(None, "Configuration of a Hub dataset.")
     data_revision: str | None = option(None, "Commit, tag or branch of a Hub dataset.")
     streaming: bool = option(False, "Stream a Hub dataset: take its first `max_examples` rows, download no more.")
-    seed: int = option(0, "Seed of splits, masks, order and initialisation.")
+    seed: int = option(0, "Seed of splits, masks, order and initialization.")
     modality_options: dict[str, Any] = option({}, "The modality's own options; they may also be given by their names.")
 
 
@@ -137,19 +137,19 @@ class EvaluateConfig(RunOptions, ModelOptions, DataOptions):
 
 @dataclass
 class CompareConfig(RunOptions, AdapterOptions, ModelOptions, DataOptions):
-    """Did adapting help? Base against adapted on the same labelled subsets and seeds."""
+    """Did adapting help? Base against adapted on the same labeled subsets and seeds."""
 
     adapted: str | None = option(None, "Adapted backbone (default: the run's pre-training result).")
     task: str | None = option(None, "Downstream task; default: from the labels.")
     peft: str = option("lora", "How both arms are fine-tuned.")
     budgets: list[int] = option([4, 16, 64], "Labels per class, or examples in all where labels are no classes.")
-    draws: int = option(3, "Labelled subsets drawn per budget.")
+    draws: int = option(3, "Labeled subsets drawn per budget.")
     warm_start: bool = option(True, "Start the new head from a closed-form probe on frozen features.")
     finetune_arms: bool = option(True, "Fine-tune both arms; False compares frozen probes only.")
     self_training: int = option(
         1000, "Learn from so many pool examples too, with soft labels that two views of the data agree on (0: none)."
     )
-    test_limit: int | None = option(None, "Measure on at most this many test examples (a fixed stratified part).")
+    test_limit: int | None = option(None, "Evaluator on at most this many test examples (a fixed stratified part).")
 
 
 @dataclass
@@ -167,17 +167,17 @@ class EmbedConfig(RunOptions, ModelOptions, DataOptions):
         "Also put them into: faiss, milvus (a file in the run), a .db file, or a Milvus URI (its token: MILVUS_TOKEN).",
     )
     collection: str | None = option(None, "Collection of Milvus (default: hf_ssl).")
-    index: str = option("FLAT", "Index of a new Milvus collection; FLAT finds every neighbour.")
+    index: str = option("FLAT", "Index of a new Milvus collection; FLAT finds every neighbor.")
     part_size: int = option(2048, "Rows per part: an interrupted embedding goes on with the next part.")
 
 
 @dataclass
 class SearchConfig(RunOptions, ModelOptions):
-    """Nearest neighbours of a text or a file among the vectors of `embed`."""
+    """Nearest neighbors of a text or a file among the vectors of `embed`."""
 
     query: str | None = option(None, "What to look for: a text.")
     file: str | None = option(None, "What to look for: a file of the run's kind of data.")
-    k: int = option(10, "How many neighbours.")
+    k: int = option(10, "How many neighbors.")
     store: str = option("parquet", "Where to look: parquet, faiss, milvus, a .db file, or a Milvus URI.")
     collection: str | None = option(None, "Collection of Milvus (default: hf_ssl).")
 
@@ -191,7 +191,7 @@ class PushConfig(RunOptions):
         "auto", "The fine-tuned model, the adapted backbone, an adapter alone, or embed's vectors (as a dataset)."
     )
     adapter: bool = option(False, "Put the adapter beside the merged model, in the folder adapter/.")
-    licence: str | None = option(None, "Licence (default: that of the start checkpoint, when its card names one).")
+    license: str | None = option(None, "License (default: that of the start checkpoint, when its card names one).")
     base_model: str | None = option(
         None, "Hub id of the start checkpoint, when the run started from a local copy; `unpublished`: there is none."
     )

@@ -42,7 +42,7 @@ class RunDir:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.ledger: dict[str, Any] = distributed.share(self._read() if distributed.is_main() else None)
+        self.ledger: dict[str, Any] = distributed.broadcast(self._read() if distributed.is_main() else None)
 
     def _read(self) -> dict[str, Any]:
         ledger = self.path / LEDGER
@@ -112,8 +112,8 @@ class RunDir:
             "status": "running", "inputs": inputs, "options": options, "pid": os.getpid(), "host": platform.node(),
             "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         }  # fmt: skip
-        if distributed.world() > 1:
-            entry["processes"] = distributed.world()
+        if distributed.world_size() > 1:
+            entry["processes"] = distributed.world_size()
         self.ledger["stages"][name] = entry
         self.ledger["versions"] = versions()
         self.save()
@@ -131,7 +131,7 @@ class RunDir:
         finally:
             entry["seconds"] = round(time.monotonic() - began, 1)
             self.save()
-        distributed.wait()  # nobody reads this stage's files before they are written
+        distributed.barrier()  # nobody reads this stage's files before they are written
 
     def _refuse_to_run(self, name: str, inputs: str, *, resume: bool, overwrite: bool) -> None:
         entry = self.stage(name)
@@ -186,7 +186,7 @@ def write_json(path: Path, content: Any) -> None:
 
 def remove(folder: Path) -> None:
     """Delete a folder that no process needs any more; nothing happens when it is not there."""
-    distributed.wait()
+    distributed.barrier()
     if distributed.is_main():
         shutil.rmtree(folder, ignore_errors=True)
 

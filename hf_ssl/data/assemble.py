@@ -23,7 +23,7 @@ from hf_ssl.data.splits import check_labels as check_classes
 
 @dataclass(frozen=True)
 class Fractions:
-    """Parts of the labelled rows that are split off where a split is lacking, and the seed of the split."""
+    """Parts of the labeled rows that are split off where a split is lacking, and the seed of the split."""
 
     validation: float
     test: float
@@ -42,7 +42,7 @@ class Fractions:
 def encode_and_sort(
     parts: list[CanonicalPart], canonicalise: Canonicaliser, label_kind: str | None
 ) -> tuple[dict[str, Rows], Encoding | None]:
-    """Encode the labels of all parts alike, then sort rows into splits: labelled ones, and the pool."""
+    """Encode the labels of all parts alike, then sort rows into splits: labeled ones, and the pool."""
     ledger, kind = canonicalise.ledger, "tags" if canonicalise.tagged else label_kind
     present = [label for part in parts for label in part.rows.labels if label is not None]
     encoding = None
@@ -50,11 +50,11 @@ def encode_and_sort(
         kind = resolve_kind(present, kind, ledger)
         for part in parts:
             part.rows.labels = named_labels(part.rows.labels, kind)
-        labelled = [part for part in parts if any(label is not None for label in part.rows.labels)]
-        every = (label for part in labelled for label in part.rows.labels)
-        encoding = encoding_of(every, kind, [part.label_names for part in labelled])
+        labeled = [part for part in parts if any(label is not None for label in part.rows.labels)]
+        every = (label for part in labeled for label in part.rows.labels)
+        encoding = encoding_of(every, kind, [part.label_names for part in labeled])
     elif any(part.has_labels and part.split != "unlabeled" for part in parts):
-        ledger.warn("there is a label column, but no row has a label: all rows are unlabelled")
+        ledger.warn("there is a label column, but no row has a label: all rows are unlabeled")
     pieces: dict[str, list[Rows]] = {}
     for part in parts:
         for split, rows in _sorted_rows(part, encoding, ledger).items():
@@ -71,17 +71,17 @@ def _sorted_rows(part: CanonicalPart, encoding: Encoding | None, ledger: Ledger)
         return {str(part.split) if held_out else "unlabeled": rows}
     found = {}
     if with_label:
-        labelled = rows.take(with_label)
+        labeled = rows.take(with_label)
         column = "tags" if encoding.kind == "tags" else "label"
         with quiet():
-            dataset = labelled.dataset.add_column(column, encoding.encode(labelled.labels), feature=encoding.feature)
+            dataset = labeled.dataset.add_column(column, encoding.encode(labeled.labels), feature=encoding.feature)
         # Rows that came without a split are train; what train lacks is split off later.
-        found[part.split or "train"] = Rows(dataset, labelled.keys, labelled.labels, labelled.groups)
+        found[part.split or "train"] = Rows(dataset, labeled.keys, labeled.labels, labeled.groups)
     if without and held_out:
         ledger.dropped[f"no label, in {part.split}"] += len(without)
         if not with_label:
             ledger.warn(
-                f"the {part.split} split has no labels ({len(without):,} rows): not used, not even as unlabelled data"
+                f"the {part.split} split has no labels ({len(without):,} rows): not used, not even as unlabeled data"
             )
     elif without:
         found["unlabeled"] = rows.take(without)
@@ -103,7 +103,7 @@ def _joined(pieces: list[Rows]) -> Rows:
 def split_off(
     splits: dict[str, Rows], encoded: Encoding | None, fractions: Fractions, dedup: bool, ledger: Ledger
 ) -> dict[str, Rows]:
-    """Split off what labelled data lack. Repeated rows go first, so that no two copies end on two sides.
+    """Split off what labeled data lack. Repeated rows go first, so that no two copies end on two sides.
 
     Raises:
         DataError: nothing to train on, one class only, or too few rows or groups.
@@ -112,7 +112,7 @@ def split_off(
         return splits
     if "train" not in splits:
         held_out = " and ".join(name for name in splits if name != "unlabeled")
-        raise DataError(f"There are labelled rows in {held_out}, but none to train on.")
+        raise DataError(f"There are labeled rows in {held_out}, but none to train on.")
     sizes = {"validation": fractions.validation, "test": fractions.test}
     sizes = {name: 0.0 if name in splits else size for name, size in sizes.items()}
     lacking = [name for name, size in sizes.items() if size]
@@ -133,7 +133,7 @@ def split_off(
     ways = {"class": "by class", "multilabel": "by rarest label", "regression": "by quintile"}
     ways["identity"] = "in whole identities"
     way = "in whole groups" if train.groups else ways.get(encoded.kind, "at random")
-    ledger.decide(f"{' and '.join(lacking)} split off from {len(train):,} labelled rows {way}, seed {fractions.seed}")
+    ledger.decide(f"{' and '.join(lacking)} split off from {len(train):,} labeled rows {way}, seed {fractions.seed}")
     return {**splits, **{name: train.take(chosen) for name, chosen in rows.items()}}
 
 
@@ -151,11 +151,11 @@ def add_pool(splits: dict[str, Rows], canonicalise: Canonicaliser, has_pool: boo
     Args:
         splits: canonical rows.
         canonicalise: what made them.
-        has_pool: the source has unlabelled data of its own. Rows that merely lack a label can be a handful of
+        has_pool: the source has unlabeled data of its own. Rows that merely lack a label can be a handful of
             forgotten ones: when they are fewer than train's, the texts of train join them.
 
     Raises:
-        DataError: there are neither labelled nor unlabelled rows besides validation and test.
+        DataError: there are neither labeled nor unlabeled rows besides validation and test.
     """
     ledger, train, pool = canonicalise.ledger, splits.get("train"), splits.get("unlabeled")
     if pool is not None:
@@ -165,7 +165,7 @@ def add_pool(splits: dict[str, Rows], canonicalise: Canonicaliser, has_pool: boo
             raise DataError("There is nothing to train on: only validation and test have rows.")
         return {**splits, "unlabeled": pool}
     if pool is None:
-        ledger.decide("no unlabelled rows: the pool is the texts of train, without their labels")
+        ledger.decide("no unlabeled rows: the pool is the texts of train, without their labels")
         pool = _without_labels(train, canonicalise)
     elif not has_pool and len(pool) < len(train):
         ledger.decide(f"only {len(pool):,} rows lack a label: the pool is those and the texts of train")
@@ -237,7 +237,7 @@ def _describe(rows: Rows, canonicalise: Canonicaliser) -> dict[str, Any]:
 
 
 def _class_counts(splits: dict[str, Rows], kind: str | None) -> dict[str, dict[str, int]]:
-    """Examples of every class (of every tag: words) per labelled split."""
+    """Examples of every class (of every tag: words) per labeled split."""
     if kind in {None, "regression", "mask", "transcript"}:
         return {}
     counts = {}

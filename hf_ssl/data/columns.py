@@ -42,7 +42,7 @@ class Rows:
 
     Attributes:
         dataset: canonical columns.
-        keys: hash of the normalised content, equal for equal content.
+        keys: hash of the normalized content, equal for equal content.
         labels: label as names (None: no label).
         groups: group of each row, or None when there are no groups.
     """
@@ -204,7 +204,7 @@ class Canonicaliser:
         return f"no {self.modality.name}" if value is None else self.modality.problem(value)
 
     def _key(self, values: Sequence[Any]) -> str:
-        # Text of emoji or punctuation only normalises to nothing: then the text as it is decides.
+        # Text of emoji or punctuation only normalizes to nothing: then the text as it is decides.
         parts = [self.modality.content_key(value) or str(value).strip() for value in values]
         return hashlib.blake2b("\x1f".join(parts).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 

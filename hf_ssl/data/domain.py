@@ -80,7 +80,7 @@ def open_test(data: DomainData, reason: str) -> datasets.Dataset:
         DataError: there is no test split, or no reason is given.
     """
     if not reason.strip():
-        raise DataError('Opening the test split needs a reason for the record, such as "final evaluation".')
+        raise DataError('StageContext the test split needs a reason for the record, such as "final evaluation".')
     if "test" not in data:
         raise DataError(
             f"There is no test split to open; the splits are {', '.join(data)}. Give test=... or test_fraction."

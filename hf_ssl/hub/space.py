@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 
 from hf_ssl.core.errors import HubError
-from hf_ssl.hub.card import Facts, split_licence
+from hf_ssl.hub.card import CardFields, split_license
 
 APP = '''"""A demo of {repo}."""
 
@@ -34,7 +34,7 @@ COMPONENTS = {
 }
 
 
-def stage_space(folder: Path, facts: Facts) -> None:
+def stage_space(folder: Path, facts: CardFields) -> None:
     """Write app.py, requirements.txt and README.md.
 
     Raises:
@@ -56,7 +56,7 @@ def stage_space(folder: Path, facts: Facts) -> None:
         "app_file": "app.py",
         "models": [facts.repo],
         "tags": ["hf_ssl"],
-        **split_licence(facts.licence),
+        **split_license(facts.license),
     }
     (folder / "README.md").write_text(
         f"---\n{yaml.safe_dump(fields)}---\n\nA demo of {facts.repo}.\n", encoding="utf-8"

@@ -36,7 +36,7 @@ KINDS_OF_FILE = {
     ".parquet",
     ".gitattributes",
 }
-# Facts about the machine that transformers and PEFT write beside the settings.
+# CardFields about the machine that transformers and PEFT write beside the settings.
 LOCAL_KEYS = {
     "_name_or_path",
     "name_or_path",
@@ -60,7 +60,7 @@ ADAPTER = "adapter"
 
 
 @dataclass
-class Artefact:
+class Artifact:
     """What is published.
 
     Args:
@@ -86,7 +86,7 @@ class Artefact:
         return "dataset" if self.kind == "embeddings" else "model"
 
 
-def stage_model(artefact: Artefact, processor: Any, folder: Path) -> list[str]:
+def stage_model(artifact: Artifact, processor: Any, folder: Path) -> list[str]:
     """A plain transformers folder, written anew: safetensors only, no facts about this machine.
 
     Returns:
@@ -96,9 +96,9 @@ def stage_model(artefact: Artefact, processor: Any, folder: Path) -> list[str]:
         HubError: weights that are not finite, or a processor that does not fit.
         CheckpointError: the run's folder does not load completely.
     """
-    model, report = load_model(str(artefact.source), artefact.auto_class)
+    model, report = load_model(str(artifact.source), artifact.auto_class)
     model.config.architectures = [type(model).__name__]
-    stored = Tensors.open(find_weights(str(artefact.source)))
+    stored = Tensors.open(find_weights(str(artifact.source)))
     # Tensors that this class does not use (a pooler, beside a masked-language model) are there for others, who do.
     carried = {name: stored[name].clone() for name in report.unexpected}
     # Nothing random ships: a pooler that transformers adds where the run's model has none stays out of the file.
@@ -107,14 +107,14 @@ def stage_model(artefact: Artefact, processor: Any, folder: Path) -> list[str]:
         model.save_pretrained(folder, state_dict={**own, **carried} if carried or report.missing else None)
         written = {path.name for path in folder.iterdir()}
         if processor is not None:
-            whole_processor(artefact.source, processor).save_pretrained(folder)
+            whole_processor(artifact.source, processor).save_pretrained(folder)
     absent = sorted(
-        {path.name for path in folder.iterdir()} - written - {path.name for path in artefact.source.iterdir()}
+        {path.name for path in folder.iterdir()} - written - {path.name for path in artifact.source.iterdir()}
     )
     if absent:
         # transformers 5 makes a tokenizer with an empty vocabulary where there is none, without a word.
         raise HubError(
-            f"{artefact.source} has no {', '.join(absent)}: the processor beside the weights is lost. Save the right one there "
+            f"{artifact.source} has no {', '.join(absent)}: the processor beside the weights is lost. Save the right one there "
             "with processor.save_pretrained(folder), or run the stage again with --overwrite."
         )
     if processor is not None and hasattr(processor, "get_vocab"):
@@ -127,29 +127,29 @@ def stage_model(artefact: Artefact, processor: Any, folder: Path) -> list[str]:
     if lost:
         raise HubError(f"{len(lost)} tensors of the run's model are not in the staged file, such as {lost[0]}.")
     known = {path.name for path in folder.iterdir()} | {"hf_ssl.json", "README.md"}
-    return sorted(path.name for path in artefact.source.iterdir() if path.is_file() and path.name not in known)
+    return sorted(path.name for path in artifact.source.iterdir() if path.is_file() and path.name not in known)
 
 
-def stage_adapter(artefact: Artefact, folder: Path) -> None:
+def stage_adapter(artifact: Artifact, folder: Path) -> None:
     """An adapter whose configuration names its base as others find it.
 
     Raises:
         HubError: the base has no Hub id.
     """
-    if artefact.base_id is None:
+    if artifact.base_id is None:
         raise HubError(
-            f"The adapter's base is {artefact.base_source!r}, which nobody else has. Publish that model first "
+            f"The adapter's base is {artifact.base_source!r}, which nobody else has. Publish that model first "
             "(hf-ssl push --what backbone --repo OWNER/NAME), or name it as the Hub knows it with --base_model OWNER/NAME."
         )
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(artefact.source / "adapter_model.safetensors", folder / "adapter_model.safetensors")
-    config = read_json(artefact.source / "adapter_config.json")
+    shutil.copyfile(artifact.source / "adapter_model.safetensors", folder / "adapter_model.safetensors")
+    config = read_json(artifact.source / "adapter_config.json")
     write_json(
         folder / "adapter_config.json",
         {
             **config,
-            "base_model_name_or_path": artefact.base_id,
-            "revision": artefact.base_revision,
+            "base_model_name_or_path": artifact.base_id,
+            "revision": artifact.base_revision,
             "inference_mode": True,
         },
     )
@@ -253,7 +253,7 @@ def _strings(value: Any, where: str = "") -> Iterator[tuple[str, str]]:
             yield from _strings(part, f"{where}[{number}]")
 
 
-def reference(artefact: Artefact, modality: Any, processor: Any) -> dict[str, torch.Tensor]:
+def reference(artifact: Artifact, modality: Any, processor: Any) -> dict[str, torch.Tensor]:
     """What the model in the run answers: to tensors made from its configuration, and to the modality's made-up values.
 
     Returns:
@@ -261,12 +261,12 @@ def reference(artefact: Artefact, modality: Any, processor: Any) -> dict[str, to
         will be given. Where there is no pipeline for this kind of data, `in.1.*`, `out.1.0` … are those of the values.
         An output that comes out of random tensors (a pooler that the run's model does not have) is left out.
     """
-    model, report = load_model(str(artefact.source), artefact.auto_class)
+    model, report = load_model(str(artifact.source), artifact.auto_class)
     found: dict[str, torch.Tensor] = {}
     batches = [structure.example_inputs(model)]
-    values = [] if processor is None else published_values(artefact, modality, processor)
+    values = [] if processor is None else published_values(artifact, modality, processor)
     encoded = [_accepted(model, modality.collate(processor, modality.encode(processor, [value]))) for value in values]
-    if artefact.pipeline_tag is not None:
+    if artifact.pipeline_tag is not None:
         found |= {f"value.{number}": structure.outputs(model, batch)[0] for number, batch in enumerate(encoded)}
     elif modality.pipeline_tag is None:
         batches += encoded
@@ -291,10 +291,10 @@ def _accepted(model: Any, batch: dict[str, torch.Tensor]) -> dict[str, torch.Ten
     return {name: tensor for name, tensor in batch.items() if name in names}
 
 
-def published_values(artefact: Artefact, modality: Any, processor: Any) -> list[Any]:
+def published_values(artifact: Artifact, modality: Any, processor: Any) -> list[Any]:
     """The made-up values, with a gap in them for a model that fills gaps."""
-    values = modality.made_up(processor)
-    if artefact.pipeline_tag == "fill-mask":
+    values = modality.example_values(processor)
+    if artifact.pipeline_tag == "fill-mask":
         return [f"{value} {processor.mask_token}" for value in values]
     return values
 

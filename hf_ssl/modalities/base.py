@@ -44,12 +44,12 @@ class Modality(ABC):
     Attributes:
         name: what users type.
         column: canonical input column of the `DatasetDict`.
-        aliases: input column names that are recognised, the first match wins.
+        aliases: input column names that are recognized, the first match wins.
         suffixes: raw files of this kind (tables such as CSV are generic and read by `hf_ssl.data`).
         default_objective: the self-supervised objective used when none is named.
         processor: which processor a checkpoint of this kind brings: `"text"`, `"image"`, `"audio"` or None (no
             processor, as for time series).
-        labelled_class: transformers class for one answer per example, such as `AutoModelForImageClassification`.
+        labeled_class: transformers class for one answer per example, such as `AutoModelForImageClassification`.
         pipeline_tag: the transformers pipeline that serves such a model, if there is one.
         learning_rate: that of full fine-tuning; adapters take a multiple of it.
         baseline: name of the cheap baseline in a comparison (`baseline_features`), or None.
@@ -70,7 +70,7 @@ class Modality(ABC):
     suffixes: ClassVar[tuple[str, ...]]
     default_objective: ClassVar[str]
     processor: ClassVar[str | None] = None
-    labelled_class: ClassVar[str | None] = None
+    labeled_class: ClassVar[str | None] = None
     pipeline_tag: ClassVar[str | None] = None
     baseline: ClassVar[str | None] = None
     learning_rate: ClassVar[float] = 2e-5
@@ -184,7 +184,7 @@ class Modality(ABC):
 
     @abstractmethod
     def content_key(self, value: Any) -> str:
-        """Two values with the same key are the same content (after normalisation)."""
+        """Two values with the same key are the same content (after normalization)."""
 
     def shingles(self, value: Any) -> set[str] | None:
         """Pieces compared to find near-duplicates, or None when this kind of data has no such check."""
@@ -206,7 +206,7 @@ class Modality(ABC):
         """
         raise self._lacks("baseline_features", "a cheap baseline (baseline)")
 
-    def second_view(self, values: Sequence[Any]) -> Any:
+    def self_training_features(self, values: Sequence[Any]) -> Any:
         """Features that err differently from a checkpoint's, for `hf_ssl.training.self_training`; the baseline's by default.
 
         Returns:
@@ -239,7 +239,7 @@ class Modality(ABC):
 
         return None if self.processor is None else loading.load_processor(model_id, self.processor, revision)
 
-    def fresh_config(self, family: str, data: Any) -> Any:
+    def default_config(self, family: str, data: Any) -> Any:
         """Configuration of a model of a family (`model_type`) that is to be trained from scratch on these data."""
         raise ConfigError(
             f"{self.name} has no configuration of its own for {family!r}. Give --model the folder or Hub id of a "
@@ -252,7 +252,7 @@ class Modality(ABC):
 
     def head_class(self, problem_type: str | None) -> str | None:
         """The transformers class that answers such a problem with one head on the whole example."""
-        return self.labelled_class
+        return self.labeled_class
 
     def head_options(self, labels: int) -> dict[str, Any]:
         """Fields of the configuration that a head of so many outputs needs besides `num_labels`."""
@@ -293,14 +293,14 @@ class Modality(ABC):
         """One vector per example, shape `(batch, hidden)`."""
 
     def forward(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-        """Logits of a model of `labelled_class`, `(batch, labels)`."""
+        """Logits of a model of `labeled_class`, `(batch, labels)`."""
         return self.logits(model(**inputs))
 
-    def native_pooling(self, model_id: str) -> str:
+    def default_pooling(self, model_id: str) -> str:
         """How a checkpoint wants its output pooled."""
         return "mean"
 
-    def made_up(self, processor: Any = None) -> list[Any]:
+    def example_values(self, processor: Any = None) -> list[Any]:
         """A few made-up raw values (nobody's data), always the same: what a published model is tried on.
 
         Args:

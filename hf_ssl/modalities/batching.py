@@ -1,4 +1,4 @@
-"""Orders of rows in which neighbours cost about the same, so that batches have little to pad."""
+"""Orders of rows in which neighbors cost about the same, so that batches have little to pad."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 def by_length(lengths: np.ndarray, block: int, rng: np.random.Generator, jitter: float = 0.1) -> np.ndarray:
-    """A random order of rows in which blocks of neighbours are about equally long: sorted with some jitter, blocks
+    """A random order of rows in which blocks of neighbors are about equally long: sorted with some jitter, blocks
     shuffled.
 
     Args:
         lengths: `(rows,)`, of any unit.
-        block: neighbours in length that stay together; a batch of so many, or of a divisor, holds rows of like length.
+        block: neighbors in length that stay together; a batch of so many, or of a divisor, holds rows of like length.
         rng: makes the order.
         jitter: by so much a length may be off when they are sorted; more of it mixes blocks more from epoch to epoch.
 

@@ -18,7 +18,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from hf_ssl.core.errors import ConfigError
-from hf_ssl.models.structure import backbone, blocks, example_inputs, in_backbone, is_linear, read_functionally
+from hf_ssl.models.structure import blocks, example_inputs, find_backbone, in_backbone, is_linear, read_functionally
 
 _ATTENTION = re.compile(r"att(n|ention)", re.IGNORECASE)
 # Keys and values under their names in BERT, MPNet, DistilBERT, DeBERTa, wav2vec2/Whisper/ViT, and fused projections.
@@ -182,7 +182,7 @@ def oft_block_size(model: nn.Module, targets: list[str], largest: int = 32) -> i
 def modules_to_save(model: nn.Module, missing: Iterable[str], frozen_ok: tuple[str, ...] = ()) -> list[str]:
     """The modules to train and save whole beside an adapter, so that nothing random is left behind.
 
-    These are the largest modules that consist of newly initialised tensors alone: the classifier, and the pooler
+    These are the largest modules that consist of newly initialized tensors alone: the classifier, and the pooler
     that an MLM checkpoint lacks, which PEFT would leave frozen at random and out of the adapter (peft#2171). Batch
     norms of the backbone are added, because their running statistics move during training.
 
@@ -207,7 +207,7 @@ def modules_to_save(model: nn.Module, missing: Iterable[str], frozen_ok: tuple[s
 
 def head_modules(model: nn.Module) -> list[str]:
     """The outermost modules outside the backbone that have weights: projector and classifier, say. None for a backbone."""
-    name, base = backbone(model)
+    name, base = find_backbone(model)
     if base is model:
         return []
     heads = [(child, module) for child, module in model.named_children() if not f"{name}.".startswith(f"{child}.")]
@@ -216,7 +216,7 @@ def head_modules(model: nn.Module) -> list[str]:
 
 def _owner(model: nn.Module, tensor_name: str, new: set[str]) -> str:
     owner = tensor_name.rpartition(".")[0]
-    base_name, base = backbone(model)
+    base_name, base = find_backbone(model)
     block_names = [name for name, _ in blocks(model)]
     holds_blocks = any(owner == "" or name.startswith(owner + ".") for name in block_names)
     if owner == "" or holds_blocks or (owner == base_name and base is not model):

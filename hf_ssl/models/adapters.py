@@ -26,7 +26,7 @@ from transformers import PreTrainedModel
 from hf_ssl.core.errors import CheckpointError, ConfigError, nearest
 from hf_ssl.models import adapter_targets
 from hf_ssl.models.adapter_targets import modules_to_save, target_modules
-from hf_ssl.models.structure import example_inputs, in_backbone, outputs, unwrapped
+from hf_ssl.models.structure import example_inputs, in_backbone, outputs, unwrap_peft
 
 __all__ = [
     "METHODS",
@@ -47,7 +47,7 @@ __all__ = [
 # lora family: Hu et al. 2021, table 9, uses 2e-4 to 5e-4 for RoBERTa on GLUE, ten times and more the full rate.
 # ia3: Liu et al. 2022 train T-Few at 3e-3; a few thousand numbers must move far.
 # oft: rotations from the identity, moved at LoRA's rate.
-# linear-probe: only a freshly initialised linear layer moves.
+# linear-probe: only a freshly initialized linear layer moves.
 METHODS: dict[str, float] = {
     "full": 1.0,
     "lora": 10.0,
@@ -235,7 +235,7 @@ class TrainableCount:
 
     @property
     def fraction(self) -> float:
-        """Trainable share of all parameters."""
+        """TrainingModule share of all parameters."""
         return self.trainable / max(self.total, 1)
 
     def __str__(self) -> str:
@@ -256,7 +256,7 @@ def trainable_report(model: nn.Module) -> TrainableCount:
 
 
 def without_gradient(model: nn.Module) -> list[str]:
-    """Trainable parameters that got no gradient from the last backward pass: adapters that are never called."""
+    """TrainingModule parameters that got no gradient from the last backward pass: adapters that are never called."""
     return [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None]
 
 
@@ -322,7 +322,7 @@ def _example(model: PeftModel, batch: Mapping[str, torch.Tensor] | None) -> dict
             batch = example_inputs(model)
         except (KeyError, AttributeError) as error:
             raise ConfigError(
-                f"No example batch could be made for {type(unwrapped(model)).__name__}; pass example_batch={{...}} to "
+                f"No example batch could be made for {type(unwrap_peft(model)).__name__}; pass example_batch={{...}} to "
                 "check the merge on."
             ) from error
     device = next(model.parameters()).device

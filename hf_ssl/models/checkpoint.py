@@ -267,7 +267,7 @@ def weights_sha(files: tuple[Path, ...]) -> str:
     return hashlib.sha256("".join(f"{digest}  {name}\n" for digest, name in digests).encode()).hexdigest()
 
 
-def licence(readme: Path | None) -> str | None:
+def license(readme: Path | None) -> str | None:
     """The `license` field in the front matter of a model card, or None."""
     import yaml
 
@@ -280,7 +280,7 @@ def licence(readme: Path | None) -> str | None:
     try:
         fields = yaml.safe_load(front.group(1))
     except yaml.YAMLError:
-        return None  # an unreadable card is no reason to refuse a model; the report then says: licence unknown
+        return None  # an unreadable card is no reason to refuse a model; the report then says: license unknown
     value = fields.get("license") if isinstance(fields, dict) else None
     if value == "other" and fields.get("license_name"):
         value = fields["license_name"]

@@ -45,19 +45,19 @@ class Provenance:
     Attributes:
         id: Hub id or folder of the original checkpoint.
         revision: commit of the Hub repository, or None for a folder.
-        licence: the `license` field of its card, or None when there is no card.
+        license: the `license` field of its card, or None when there is no card.
         weights_sha: sha256 of its weight file (see `checkpoint.weights_sha`).
     """
 
     id: str
     revision: str | None
-    licence: str | None
+    license: str | None
     weights_sha: str
 
 
 @dataclass
 class LoadReport:
-    """What was loaded, compared and newly initialised.
+    """What was loaded, compared and newly initialized.
 
     Attributes:
         compared: tensors of the model (tied ones count once) that the file should hold.
@@ -73,7 +73,7 @@ class LoadReport:
 
     model_id: str
     revision: str | None
-    licence: str | None
+    license: str | None
     auto_class: str
     architecture: str = ""
     dtype: str = ""
@@ -93,7 +93,7 @@ class LoadReport:
     @property
     def provenance(self) -> Provenance:
         """Identity of the checkpoint, for the run ledger."""
-        return Provenance(self.model_id, self.revision, self.licence, self.weights_sha)
+        return Provenance(self.model_id, self.revision, self.license, self.weights_sha)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -103,7 +103,7 @@ class LoadReport:
         """One screen of text."""
         origin = f"revision {self.revision[:12]}" if self.revision else "no revision known"
         lines = [
-            f"{self.model_id} ({origin}, licence {self.licence or 'unknown'})",
+            f"{self.model_id} ({origin}, license {self.license or 'unknown'})",
             f"  {self.auto_class} -> {self.architecture}, {self.dtype}, {self.parameters / 1e6:.1f} M parameters",
             f"  backbone   {self.backbone_matched} of {self.backbone_total} tensors equal the file, value for value",
             f"  everything {self.matched} of {self.compared}",
@@ -141,7 +141,7 @@ def compare(
         model: as loaded, before any training step.
         tensors: the checkpoint's tensors.
         report: identity is filled in already; counts and names are written here.
-        reported: names that transformers itself says it initialised.
+        reported: names that transformers itself says it initialized.
         expect_new: `fnmatch` patterns of tensors that the caller wants new, such as `("classifier",)`.
     """
     state = model.state_dict()
@@ -154,12 +154,12 @@ def compare(
         equal |= _match_reverted(model, open_groups, state, tensors, used)
         by_content = _match_by_content([g for g in open_groups if g not in equal], state, tensors, used)
         if by_content:
-            report.notes.append(f"{len(by_content)} tensors were recognised by content under another name")
+            report.notes.append(f"{len(by_content)} tensors were recognized by content under another name")
         equal |= by_content
 
     # The loader may say "new" of a tensor whose shape did not fit; that is a mismatch unless it was asked for.
     wrong = {g for g in different if not matches_any(g[0], expect_new)}
-    # What the loader admits to have initialised is new, even where the random start happens to equal the file.
+    # What the loader admits to have initialized is new, even where the random start happens to equal the file.
     new = [g for g in groups if g not in wrong and (g not in equal or reported.intersection(g))]
     _count(report, model, groups, {g for g in equal if g not in new}, new, expect_new)
     report.mismatched = sorted(g[0] for g in wrong)

@@ -13,7 +13,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from hf_ssl.core.errors import CheckpointError, ConfigError, MissingExtraError, nearest
-from hf_ssl.models.checkpoint import Tensors, WeightFiles, find_weights, licence, weights_sha
+from hf_ssl.models.checkpoint import Tensors, WeightFiles, find_weights, license, weights_sha
 from hf_ssl.models.load_report import LoadReport, Provenance, compare, refuse_incomplete
 from hf_ssl.models.structure import in_backbone
 
@@ -64,7 +64,7 @@ def load_model(
         auto_class: such as `"AutoModelForSequenceClassification"`, or a model class that no Auto class reaches,
             such as `"PatchTSTForPretraining"`.
         revision: branch, tag or commit on the Hub.
-        dtype: of the weights in memory. The default is float32 whatever the file holds, because the optimiser needs
+        dtype: of the weights in memory. The default is float32 whatever the file holds, because the optimizer needs
             a full-precision master copy; transformers 5 alone would train a half-precision checkpoint in half
             precision.
         token: for a private or gated repository. It is passed on and never stored.
@@ -115,7 +115,7 @@ def load_model(
     report = LoadReport(
         model_id=weights.model_id,
         revision=weights.revision,
-        licence=licence(weights.readme),
+        license=license(weights.readme),
         auto_class=auto_class,
         architecture=type(model).__name__,
         dtype=dtype,

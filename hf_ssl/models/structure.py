@@ -40,13 +40,13 @@ def _size(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def unwrapped(model: nn.Module) -> nn.Module:
+def unwrap_peft(model: nn.Module) -> nn.Module:
     """The model inside a `PeftModel`; any other module is returned as it is."""
     inner = getattr(model, "get_base_model", None)
     return inner() if callable(inner) else model
 
 
-def backbone(model: nn.Module) -> tuple[str, nn.Module]:
+def find_backbone(model: nn.Module) -> tuple[str, nn.Module]:
     """Name and module of the part that a task head sits on.
 
     Args:
@@ -55,7 +55,7 @@ def backbone(model: nn.Module) -> tuple[str, nn.Module]:
     Returns:
         The dotted name inside `model` (`""` when the whole model is backbone) and the module itself.
     """
-    base = _base(unwrapped(model))
+    base = _base(unwrap_peft(model))
     if base is model:
         return "", model
     return next((name for name, module in model.named_modules() if module is base), ""), base
@@ -93,7 +93,7 @@ def _classifier_inside(module: nn.Module) -> set[str]:
 
 def in_backbone(model: nn.Module) -> Callable[[str], bool]:
     """A test `name -> bool`: does this parameter, buffer or module of `model` belong to the backbone?"""
-    prefix, module = backbone(model)
+    prefix, module = find_backbone(model)
     heads = tuple(f"{prefix}.{name}".strip(".") for name in _classifier_inside(module) if name)
 
     def inside(name: str) -> bool:
@@ -125,7 +125,7 @@ def block_stacks(model: nn.Module) -> list[tuple[str, nn.Module]]:
     Encoders have one, encoder-decoders two; hierarchical networks have one stack of stages. The convolutions in
     front of an audio encoder are not blocks: where some stack has linear layers, one without is left out.
     """
-    prefix, base = backbone(model)
+    prefix, base = find_backbone(model)
     found: list[tuple[str, nn.Module]] = []
 
     def walk(name: str, module: nn.Module) -> None:
@@ -165,7 +165,7 @@ def layer_index(model: nn.Module) -> dict[str, int]:
         `num_layers(model) + 1` for what comes after them and for the head. The usual rate is then
         `rate * decay ** (num_layers(model) + 1 - index)` (Clark et al. 2020, ELECTRA, appendix B).
     """
-    inside, prefix = in_backbone(model), backbone(model)[0]
+    inside, prefix = in_backbone(model), find_backbone(model)[0]
     names = [name for name, _ in blocks(model)]
     index, seen_block = {}, False
     for name, _ in model.named_parameters():
@@ -243,7 +243,7 @@ def example_inputs(model: nn.Module, batch_size: int = 2) -> dict[str, torch.Ten
     Raises:
         KeyError: when the main input is none of tokens, pixels, waveform, log-mel features, series.
     """
-    inner: Any = unwrapped(model)
+    inner: Any = unwrap_peft(model)
     config, generator = inner.config, torch.Generator().manual_seed(0)
     shape: tuple[int, ...]
     name = str(getattr(inner, "main_input_name", "input_ids"))

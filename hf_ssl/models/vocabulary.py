@@ -19,7 +19,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_ssl.core.errors import ConfigError
 from hf_ssl.models.loading import check_vocabulary, quiet
-from hf_ssl.models.structure import unwrapped
+from hf_ssl.models.structure import unwrap_peft
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def _needs_space(tokenizer: PreTrainedTokenizerBase) -> bool:
 
 
 def _words(text: str, normalizer: Any, whole: bool) -> list[str]:
-    """Words of a text after the tokenizer's own normalisation: runs of letters, digits, hyphens and apostrophes."""
+    """Words of a text after the tokenizer's own normalization: runs of letters, digits, hyphens and apostrophes."""
     if normalizer is not None:
         text = normalizer.normalize_str(text).replace("▁", " ")
     # BERT-like tokenizers cut at every hyphen, so a hyphenated word could never be one token there.
@@ -106,7 +106,7 @@ def candidates(
     """The words whose addition would save most tokens, best first.
 
     Args:
-        texts: the unlabelled corpus (never the test split).
+        texts: the unlabeled corpus (never the test split).
         top: at most this many.
         min_count: rarer words could not learn a vector.
         min_pieces: words that cost fewer tokens are represented well enough. Words with characters the tokenizer does
@@ -186,7 +186,7 @@ def adopt(
 
     Args:
         model, tokenizer: changed in place.
-        texts: the unlabelled pool.
+        texts: the unlabeled pool.
         count: at most so many words.
         min_count: a word must occur so often to be added.
 
@@ -211,7 +211,7 @@ def adopt(
 
 def new_rows(model: torch.nn.Module, ids: Sequence[int]) -> dict[str, list[int]]:
     """Parameter name -> its rows that belong to new tokens: the input embedding, and the output's where it is untied."""
-    inner: Any = unwrapped(model)
+    inner: Any = unwrap_peft(model)
     tables = [table for table in (inner.get_input_embeddings(), inner.get_output_embeddings()) if table is not None]
     # Under an adapter the table that is trained is a copy; only it gets gradients.
     weights = {id(p) for table in tables for p in table.parameters() if p.requires_grad and p.ndim == 2}

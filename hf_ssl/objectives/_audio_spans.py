@@ -16,7 +16,7 @@ from hf_ssl.objectives.base import Rows
 if TYPE_CHECKING:
     import datasets
 
-BLOCK = 64  # neighbours in length that are shuffled as one, so that a batch holds clips of nearly one length
+BLOCK = 64  # neighbors in length that are shuffled as one, so that a batch holds clips of nearly one length
 
 # What suits pre-training on clips, whatever is predicted; rows come sorted by length in blocks, hence the sampler.
 TRAINING: dict[str, Any] = {

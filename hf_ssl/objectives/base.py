@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 
 from hf_ssl.modalities.rng import example_rng
 from hf_ssl.models import structure
-from hf_ssl.training.module import Trainable
+from hf_ssl.training.module import TrainingModule
 
 if TYPE_CHECKING:
     import datasets
@@ -81,7 +81,7 @@ class ViewRows(Rows):
         return self.store[index], example_rng(self.seed, self.key, self.keys[index])
 
 
-class Objective(Trainable, ABC):
+class Objective(TrainingModule, ABC):
     """Base class of `mlm`, `simcse`, `tsdae` … and of your own objective.
 
     A subclass is one file in this folder (or any class, given as `package.module:Class`).
@@ -117,7 +117,7 @@ class Objective(Trainable, ABC):
         self.processor = processor
         self.modality = modality
         self.config = config
-        self.hold_statistics(structure.backbone(model)[1])
+        self.freeze_batchnorm_stats(structure.find_backbone(model)[1])
 
     @classmethod
     def fits(cls, modality: Modality) -> bool:
@@ -131,7 +131,7 @@ class Objective(Trainable, ABC):
     @property
     def backbone(self) -> nn.Module:
         """The encoder that is being adapted, without head (adapters stay in)."""
-        return structure.backbone(self.model)[1]
+        return structure.find_backbone(self.model)[1]
 
     def is_head(self, name: str, missing: frozenset[str]) -> bool:
         """Whether a parameter (name as in `named_parameters`) is part of a new head: warmed up before the rest moves.

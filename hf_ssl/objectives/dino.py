@@ -19,7 +19,7 @@ from hf_ssl.modalities.image.backbones import add_mask_token, drop_mask_token, p
 from hf_ssl.models import structure
 from hf_ssl.objectives import losses
 from hf_ssl.objectives.base import Objective, ViewRows, map_stride, probe_width
-from hf_ssl.training.module import LossOutput, divide
+from hf_ssl.training.module import LossOutput, normalize_loss
 
 if TYPE_CHECKING:
     import datasets
@@ -45,11 +45,11 @@ class DINO(Objective):
     Inputs: `global_pixel_values` `(2 x pictures, channels, height, width)`, `local_pixel_values` `(crops x pictures,
     ...)`, with iBOT `mask` `(2 x pictures, rows, columns)`; `labels` `(pictures,)`, which only counts the loss terms.
 
-    Teacher, centre and schedules change once per optimizer step, whatever the accumulation.
+    Teacher, center and schedules change once per optimizer step, whatever the accumulation.
 
-    The heads see features standardised by mean and spread of the start checkpoint's on 256 pictures of the pool (in the
+    The heads see features standardized by mean and spread of the start checkpoint's on 256 pictures of the pool (in the
     paper they see them as they are). Where all features point nearly the same way, as a small masked autoencoder's do
-    (mean cosine .999), the centred teacher would otherwise be uniform from the first step and nothing would be learned.
+    (mean cosine .999), the centerd teacher would otherwise be uniform from the first step and nothing would be learned.
 
     Example:
 
@@ -64,7 +64,7 @@ class DINO(Objective):
         "max_grad_norm": 3.0, "dataloader_drop_last": True,
     }  # fmt: skip
     progress: torch.Tensor
-    centre: torch.Tensor
+    center: torch.Tensor
     patch_centre: torch.Tensor
     input_mean: torch.Tensor
     input_scale: torch.Tensor
@@ -75,13 +75,13 @@ class DINO(Objective):
 
         prototypes: int = field(default=4096, metadata={"help": "Outputs of the head; 65536 for millions of images."})
         head_hidden: int = field(default=2048, metadata={"help": "Width of the head's hidden layers."})
-        head_out: int = field(default=256, metadata={"help": "Width of the normalised vector before the prototypes."})
+        head_out: int = field(default=256, metadata={"help": "Width of the normalized vector before the prototypes."})
         student_temperature: float = field(default=0.1, metadata={"help": "Of the student's softmax."})
         teacher_temperature: float = field(default=0.07, metadata={"help": "Of the teacher's softmax, in the end."})
         warmup_temperature: float = field(default=0.04, metadata={"help": "Of the teacher's softmax, at first."})
         warmup: float = field(default=0.3, metadata={"help": "Share of the steps until the final temperature."})
         momentum: float = field(default=0.996, metadata={"help": "Of the teacher at first; it rises to 1."})
-        centre_momentum: float = field(default=0.9, metadata={"help": "Of the running mean of teacher outputs."})
+        center_momentum: float = field(default=0.9, metadata={"help": "Of the running mean of teacher outputs."})
         freeze_last: float = field(default=0.05, metadata={"help": "Share of the steps with prototypes held still."})
         ibot: float = field(default=0.0, metadata={"help": "Weight of the masked-patch term; 0 switches it off."})
         pooling: str | None = field(default=None, metadata={"help": "How the backbone's output is pooled."})
@@ -89,7 +89,7 @@ class DINO(Objective):
     def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
         super().__init__(model, processor, modality, config)
         self.teacher: nn.Module | None = None
-        self.pooling = config.pooling or modality.native_pooling(model.config._name_or_path)
+        self.pooling = config.pooling or modality.default_pooling(model.config._name_or_path)
         self.patch = patch_size(model)
         if config.ibot and not takes_masks(self.student):
             raise ConfigError(
@@ -108,8 +108,8 @@ class DINO(Objective):
         self.teacher_head = copy.deepcopy(self.head).requires_grad_(False).eval()
         self.register_buffer("input_mean", torch.zeros(width))
         self.register_buffer("input_scale", torch.ones(width))
-        self.standardised = False
-        self.register_buffer("centre", torch.zeros(config.prototypes))
+        self.standardized = False
+        self.register_buffer("center", torch.zeros(config.prototypes))
         self.register_buffer("patch_centre", torch.zeros(config.prototypes))
         self.register_buffer("progress", torch.zeros(()))
         self._sums: dict[str, torch.Tensor] = {}
@@ -134,12 +134,12 @@ class DINO(Objective):
     @property
     def student(self) -> nn.Module:
         """The encoder that gets the gradient."""
-        return structure.backbone(self.model)[1]
+        return structure.find_backbone(self.model)[1]
 
     @property
     def backbone(self) -> nn.Module:
         """The teacher's encoder: the slow average is the better model."""
-        return self.student if self.teacher is None else structure.backbone(self.teacher)[1]
+        return self.student if self.teacher is None else structure.find_backbone(self.teacher)[1]
 
     def train(self, mode: bool = True) -> Self:
         super().train(mode)
@@ -170,11 +170,11 @@ class DINO(Objective):
     # -- data -------------------------------------------------------------------------------------------------------
 
     def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> ViewRows:
-        if not self.standardised:
-            self._standardise(dataset, seed)
+        if not self.standardized:
+            self._standardize(dataset, seed)
         return ViewRows(self, dataset, "dino", seed=seed, training=training)
 
-    def _standardise(self, dataset: datasets.Dataset, seed: int) -> None:
+    def _standardize(self, dataset: datasets.Dataset, seed: int) -> None:
         some = np.sort(np.random.default_rng(seed).permutation(len(dataset))[:256])
         values = dataset.select(some)[self.modality.column]
         found = self.modality.embed(self.backbone, self.processor, values, pooling=self.pooling)
@@ -182,7 +182,7 @@ class DINO(Objective):
         spread = found.std(axis=0)
         # A dimension that does not move on these pictures may move later, and must not drown the others then.
         self.input_scale.copy_(torch.from_numpy(np.maximum(spread, 0.01 * max(float(spread.max()), 1e-6))))
-        self.standardised = True
+        self.standardized = True
 
     def _scores(self, head: nn.Module, vectors: torch.Tensor, frozen: bool = False) -> torch.Tensor:
         return head((vectors.float() - self.input_mean) / self.input_scale, frozen).float()
@@ -214,7 +214,7 @@ class DINO(Objective):
         frozen = self.progress.item() < c.freeze_last
         with torch.no_grad():
             target = self._scores(self.teacher_head, self.modality.features(self.backbone, large, self.pooling))
-            self._note("centre", target)
+            self._note("center", target)
         masks: dict[str, Any] = {}
         if mask is not None:
             times = self.cell // self.patch
@@ -225,7 +225,7 @@ class DINO(Objective):
         if small:
             scores.append(self._scores(self.head, self.modality.features(self.student, small, self.pooling), frozen))
         student = torch.cat(scores).unflatten(0, (-1, count))  # (views, pictures, prototypes)
-        teacher = (target - self.centre).unflatten(0, (2, count))
+        teacher = (target - self.center).unflatten(0, (2, count))
         terms, pairs = student.new_zeros(()), 0
         for g in range(2):
             for v in range(len(student)):
@@ -240,7 +240,7 @@ class DINO(Objective):
             total = total + c.ibot * self._masked_patches(large, patches, mask, sharpness, frozen)
         if not self.training:
             self._seen.append(torch.softmax(teacher / sharpness, dim=-1).flatten(0, 1))
-        return LossOutput(loss=divide(total, count, num_items_in_batch))
+        return LossOutput(loss=normalize_loss(total, count, num_items_in_batch))
 
     def _look(self, views: dict[str, Any], masks: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor | None]:
         if not masks:
@@ -282,12 +282,12 @@ class DINO(Objective):
         assert self.teacher is not None
         for source, target in ((self.model, self.teacher), (self.head, self.teacher_head)):
             for new, old in zip(source.buffers(), target.buffers(), strict=True):
-                old.copy_(new)  # running statistics of batch normalisation
+                old.copy_(new)  # running statistics of batch normalization
         for name, sums in self._sums.items():
             if losses.world()[0] > 1:
                 dist.all_reduce(sums)
-            centre = getattr(self, name)
-            centre.lerp_((sums[:-1] / sums[-1].clamp(min=1)).to(centre.dtype), 1 - self.config.centre_momentum)
+            center = getattr(self, name)
+            center.lerp_((sums[:-1] / sums[-1].clamp(min=1)).to(center.dtype), 1 - self.config.center_momentum)
         self._sums.clear()
         self.progress.fill_(done)
 
@@ -301,7 +301,7 @@ class DINO(Objective):
         used = len(chances.argmax(dim=-1).unique()) / min(self.config.prototypes, len(chances))
         return {"teacher_entropy": float(entropy), "prototypes_used": float(used)}
 
-    def trouble(self, record: Mapping[str, Any], start: Mapping[str, Any] | None) -> str | None:
+    def detect_collapse(self, record: Mapping[str, Any], start: Mapping[str, Any] | None) -> str | None:
         """Uniform assignment (the loss stands at ln K) and assignment of everything to one prototype."""
         if start is None or "teacher_entropy" not in record:
             return None

@@ -13,7 +13,7 @@ from torch.nn import functional
 from hf_ssl.core.errors import ConfigError
 from hf_ssl.modalities.image import views as random_views
 from hf_ssl.objectives.base import Objective, ViewRows, probe_width
-from hf_ssl.training.module import LossOutput, divide
+from hf_ssl.training.module import LossOutput, normalize_loss
 
 if TYPE_CHECKING:
     import datasets
@@ -65,8 +65,8 @@ class Distill(Objective):
         teacher, self.teacher_report = modality.load_model(config.teacher)
         self.teacher = teacher.requires_grad_(False).eval()
         self.teacher_processor = modality.load_processor(config.teacher)
-        self.pooling = config.pooling or modality.native_pooling(model.config._name_or_path)
-        self.teacher_pooling = modality.native_pooling(config.teacher)
+        self.pooling = config.pooling or modality.default_pooling(model.config._name_or_path)
+        self.teacher_pooling = modality.default_pooling(config.teacher)
         width = probe_width(self, self.pooling)
         target = int(self._teach(*self._example())[0].shape[-1])
         self.projection = nn.Linear(width, target)
@@ -100,7 +100,7 @@ class Distill(Objective):
     def _teach(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The teacher's vector and map of the student's view, brought to the teacher's size, mean and spread."""
         mine, theirs = (self.modality.shape(p) for p in (self.processor, self.teacher_processor))  # type: ignore[attr-defined]
-        seen = random_views.normalised(random_views.denormalised(pixels, mine), theirs)
+        seen = random_views.normalized(random_views.denormalized(pixels, mine), theirs)
         if seen.shape[-2:] != (theirs.height, theirs.width):
             seen = functional.interpolate(seen, (theirs.height, theirs.width), mode="bilinear", antialias=True)
         inputs = {"pixel_values": seen}
@@ -119,4 +119,4 @@ class Distill(Objective):
             wanted = grid.flatten(2).transpose(1, 2)
             apart = 1 - functional.cosine_similarity(self.patch_projection(mine).float(), wanted.float(), dim=-1)
             total = total + self.config.patches * apart.mean(dim=1).sum()
-        return LossOutput(loss=divide(total, len(labels), num_items_in_batch))
+        return LossOutput(loss=normalize_loss(total, len(labels), num_items_in_batch))

@@ -15,7 +15,7 @@ from hf_ssl.modalities.rng import example_rng
 from hf_ssl.modalities.timeseries.windows import Windows, fill
 from hf_ssl.models import structure
 from hf_ssl.objectives.base import Objective, Rows
-from hf_ssl.training.module import LossOutput, divide
+from hf_ssl.training.module import LossOutput, normalize_loss
 
 if TYPE_CHECKING:
     import datasets
@@ -80,13 +80,13 @@ class Forecast(Objective):
         if config.loss not in ("mse", "mae"):
             raise ConfigError(f"loss is mse or mae, found {config.loss!r}.")
         self.season = 1
-        inner: Any = structure.unwrapped(model)
+        inner: Any = structure.unwrap_peft(model)
         inner.config.seasonal_residual = config.residual  # what a forecast of this model has to be added to
 
     @property
     def horizon(self) -> int:
         """Steps that the model predicts."""
-        inner: Any = structure.unwrapped(self.model)
+        inner: Any = structure.unwrap_peft(self.model)
         return int(inner.config.prediction_length)
 
     def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> FutureRows:
@@ -123,7 +123,7 @@ class Forecast(Objective):
         self, past_values: torch.Tensor, future_values: torch.Tensor, labels: torch.Tensor,
         level: torch.Tensor | None = None, num_items_in_batch: torch.Tensor | int | None = None, **mask: torch.Tensor,
     ) -> LossOutput:  # fmt: skip
-        inner: Any = structure.unwrapped(self.model)
+        inner: Any = structure.unwrap_peft(self.model)
         output = inner.model(past_values=past_values, **mask)
         predicted = inner.head(output.last_hidden_state)
         wanted = (future_values - (output.loc if level is None else level)) / output.scale
@@ -131,7 +131,7 @@ class Forecast(Objective):
         error = apart.abs() if self.config.loss == "mae" else apart**2
         counted = labels != -100
         total = torch.where(counted, error, torch.zeros_like(error)).sum()
-        return LossOutput(loss=divide(total, counted.sum(), num_items_in_batch))
+        return LossOutput(loss=normalize_loss(total, counted.sum(), num_items_in_batch))
 
 
 class FutureRows(Rows):

@@ -13,13 +13,13 @@ from torch.nn import functional
 
 from hf_ssl.core.errors import ConfigError, DataError
 from hf_ssl.modalities.audio import backbones
-from hf_ssl.modalities.audio.spectrogram import log_mel, standardised
+from hf_ssl.modalities.audio.spectrogram import log_mel, standardized
 from hf_ssl.modalities.batching import batches_by_size
 from hf_ssl.models.structure import evaluating
 from hf_ssl.objectives._audio_spans import TRAINING, Clips, check_masking, needs_waveform, padded_masks, span_mask
 from hf_ssl.objectives.base import Objective
 from hf_ssl.training.dropout import set_dropout
-from hf_ssl.training.module import LossOutput, divide
+from hf_ssl.training.module import LossOutput, normalize_loss
 
 if TYPE_CHECKING:
     import datasets
@@ -48,7 +48,7 @@ class HubertUnits(Objective):
     `(clips, frames)`, the unit where hidden, -100 elsewhere.
 
     Units are found once, before training, with the weights of the start and a seed, and kept: a resumed run finds the
-    same ones, and the centres are saved with the state all the same.
+    same ones, and the centers are saved with the state all the same.
 
     Example:
 
@@ -61,7 +61,7 @@ class HubertUnits(Objective):
     unit: ClassVar = "audio_seconds"
     training_defaults: ClassVar = TRAINING
 
-    centres: torch.Tensor
+    centers: torch.Tensor
 
     @dataclass
     class Config:
@@ -93,7 +93,7 @@ class HubertUnits(Objective):
         self.project = nn.Linear(own.hidden_size, width)
         self.units = nn.Parameter(torch.randn(config.clusters, width))
         features = own.hidden_size if self.layer >= 0 else 80
-        self.register_buffer("centres", torch.full((config.clusters, features), float("nan")))
+        self.register_buffer("centers", torch.full((config.clusters, features), float("nan")))
         self._known: dict[str, np.ndarray] = {}
 
     def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> UnitClips:
@@ -105,7 +105,7 @@ class HubertUnits(Objective):
             return {"hidden": span_mask(frames, own.mask_ratio, own.mask_span, rng)}
 
         clips = UnitClips(dataset, self, draw, max_seconds=own.max_seconds, seed=seed, training=training)
-        if bool(self.centres.isnan().any()):
+        if bool(self.centers.isnan().any()):
             self._fit(clips, seed)
         clips.units = self._assign(clips)
         return clips
@@ -140,7 +140,7 @@ class HubertUnits(Objective):
         count = (labels != -100).sum()
         guessed = functional.one_hot(scores.argmax(-1), len(self.units)).float()
         return LossOutput(
-            loss=divide(total, count, num_items_in_batch),
+            loss=normalize_loss(total, count, num_items_in_batch),
             scalars={
                 "hidden": count.detach(), "frames": valid.sum(), "right": (scores.argmax(-1) == wanted).sum(),
                 "wanted": functional.one_hot(wanted, len(self.units)).sum(0), "guessed": guessed.sum(0),
@@ -159,7 +159,7 @@ class HubertUnits(Objective):
             states = log_mel(batch["input_values"], self.processor.sampling_rate, field=seen, stride=stride, mels=80)
             lengths = backbones.frame_count(self.backbone.config, batch["attention_mask"].sum(1))
             valid = torch.arange(states.shape[1], device=device) < lengths[:, None]
-            states = standardised(states, valid)
+            states = standardized(states, valid)
         return [rows[keep].float().cpu().numpy() for rows, keep in zip(states, valid, strict=True)]
 
     def _by_batches(self, clips: UnitClips, rows: Sequence[int]) -> Any:
@@ -185,14 +185,14 @@ class HubertUnits(Objective):
                 f"The pool has {len(features):,} frames, too few for {self.config.clusters} units. Ask for fewer clusters."
             )
         fitted = MiniBatchKMeans(self.config.clusters, batch_size=10_000, n_init=3, random_state=seed).fit(features)
-        self.centres.copy_(torch.from_numpy(fitted.cluster_centers_.astype(np.float32)))
+        self.centers.copy_(torch.from_numpy(fitted.cluster_centers_.astype(np.float32)))
 
     def _assign(self, clips: UnitClips) -> list[np.ndarray]:
-        centres = self.centres.cpu().numpy().astype(np.float64)
-        squares = np.square(centres).sum(1)
+        centers = self.centers.cpu().numpy().astype(np.float64)
+        squares = np.square(centers).sum(1)
         units: list[np.ndarray] = [np.zeros(0, dtype=np.int16)] * len(clips)
         for row, features in self._by_batches(clips, range(len(clips))):
-            units[row] = (squares - 2 * features.astype(np.float64) @ centres.T).argmin(1).astype(np.int16)
+            units[row] = (squares - 2 * features.astype(np.float64) @ centers.T).argmin(1).astype(np.int16)
         return units
 
     def measures(self, sums: Mapping[str, torch.Tensor]) -> dict[str, float]:
@@ -209,7 +209,7 @@ class HubertUnits(Objective):
             "predicted_perplexity": evenness("guessed"),
         }
 
-    def trouble(self, record: Mapping[str, Any], start: Mapping[str, Any] | None) -> str | None:
+    def detect_collapse(self, record: Mapping[str, Any], start: Mapping[str, Any] | None) -> str | None:
         if record["unit_perplexity"] < 1.5:
             return f"Nearly all frames have the same unit (perplexity {record['unit_perplexity']:.2f})."
         return None

@@ -59,7 +59,7 @@ def gathered(vectors: torch.Tensor) -> tuple[torch.Tensor, int]:
 
 
 def nt_xent(first: torch.Tensor, second: torch.Tensor, temperature: float) -> torch.Tensor:
-    """Normalised temperature-scaled cross-entropy (SimCLR, Chen et al. 2020, arXiv:2002.05709, eq. 1).
+    """Normalized temperature-scaled cross-entropy (SimCLR, Chen et al. 2020, arXiv:2002.05709, eq. 1).
 
     `-log exp(cos(z_i, z_j) / t) / sum_{k != i} exp(cos(z_i, z_k) / t)`, mean over both directions of a pair, where k
     runs over both views of every example on every rank. Close to ln(2N - 1) for random vectors.
@@ -86,7 +86,7 @@ def nt_xent(first: torch.Tensor, second: torch.Tensor, temperature: float) -> to
 def vicreg(
     first: torch.Tensor, second: torch.Tensor, invariance: float, variance: float, covariance: float
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """Variance-invariance-covariance regularisation (Bardes et al. 2022, arXiv:2105.04906, eq. 1 to 6).
+    """Variance-invariance-covariance regularization (Bardes et al. 2022, arXiv:2105.04906, eq. 1 to 6).
 
     Everything is computed in float32 over the examples of all ranks: the statistics of a part are not parts of the
     statistics.
@@ -117,8 +117,8 @@ def _missing_spread(vectors: torch.Tensor) -> torch.Tensor:
 
 def _off_diagonal(vectors: torch.Tensor) -> torch.Tensor:
     """Mean square of the covariances between dimensions, as a sum over pairs divided by the width."""
-    centred = vectors - vectors.mean(dim=0)
-    matrix = centred.T @ centred / max(1, len(vectors) - 1)
+    centerd = vectors - vectors.mean(dim=0)
+    matrix = centerd.T @ centerd / max(1, len(vectors) - 1)
     return (matrix.square().sum() - matrix.diagonal().square().sum()) / vectors.shape[1]
 
 
@@ -129,7 +129,7 @@ def self_distillation(
 
     Args:
         student: `(..., prototypes)` scores.
-        teacher: `(..., prototypes)` scores, centred already; gets no gradient.
+        teacher: `(..., prototypes)` scores, centerd already; gets no gradient.
         student_temperature, teacher_temperature: of the softmaxes.
 
     Returns:
@@ -140,14 +140,14 @@ def self_distillation(
 
 
 class Projector(nn.Sequential):
-    """Linear layers with batch normalisation and ReLU between them, as contrastive methods put on a backbone.
+    """Linear layers with batch normalization and ReLU between them, as contrastive methods put on a backbone.
 
     Args:
         width: of the backbone's vector.
         hidden: of the layers in between.
         out: of the result.
         layers: number of linear layers.
-        last_norm: normalise the result too, without scale and shift (SimCLR v1 code).
+        last_norm: normalize the result too, without scale and shift (SimCLR v1 code).
     """
 
     def __init__(self, width: int, hidden: int, out: int, layers: int = 2, last_norm: bool = False) -> None:

@@ -14,7 +14,7 @@ from torch.nn import functional
 from hf_ssl.core.errors import ConfigError
 from hf_ssl.models import structure
 from hf_ssl.objectives.base import Objective, ViewRows
-from hf_ssl.training.module import LossOutput, divide
+from hf_ssl.training.module import LossOutput, normalize_loss
 
 if TYPE_CHECKING:
     import datasets
@@ -64,7 +64,7 @@ class MAE(Objective):
 
     def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
         super().__init__(model, processor, modality, config)
-        inner: Any = structure.unwrapped(model)
+        inner: Any = structure.unwrap_peft(model)
         self.inner = inner
         ratio = inner.config.mask_ratio if config.mask_ratio is None else config.mask_ratio
         if not 0 < ratio < 1:
@@ -106,7 +106,7 @@ class MAE(Objective):
         if self.config.norm_pixels:
             target = (target - target.mean(dim=2, keepdim=True)) / (target.var(dim=2, keepdim=True) + 1e-6).sqrt()
         terms = (predicted.float() - target).square().mean(dim=2)
-        return LossOutput(loss=divide(terms.sum(), terms.numel(), num_items_in_batch))
+        return LossOutput(loss=normalize_loss(terms.sum(), terms.numel(), num_items_in_batch))
 
     def _predicted(
         self, pixel_values: torch.Tensor, cut: torch.Tensor, noise: torch.Tensor, order: torch.Tensor, kept: int

@@ -15,7 +15,7 @@ from hf_ssl.modalities.timeseries.backbones import shown
 from hf_ssl.modalities.timeseries.windows import Windows, fill
 from hf_ssl.models import structure
 from hf_ssl.objectives.base import Objective, Rows
-from hf_ssl.training.module import LossOutput, divide
+from hf_ssl.training.module import LossOutput, normalize_loss
 
 if TYPE_CHECKING:
     import datasets
@@ -40,7 +40,7 @@ class MaskedPatch(Objective):
     shown, under the model's own name; `truth`, the values as they were; `labels` `(batch, channels, patches, patch)`,
     -100 where nothing is predicted.
 
-    Hidden steps are passed on as missing ones. So with overlapping patches nothing hidden can be seen in a neighbour,
+    Hidden steps are passed on as missing ones. So with overlapping patches nothing hidden can be seen in a neighbor,
     and the window's mean and spread do not give it away. The masks are drawn per example (transformers draws them on
     the device, so that neither a resumed run nor an evaluation would repeat them), and the model's own masking is off.
 
@@ -104,7 +104,7 @@ class MaskedPatch(Objective):
         self, past_values: torch.Tensor, truth: torch.Tensor, labels: torch.Tensor,
         num_items_in_batch: torch.Tensor | int | None = None, **mask: torch.Tensor,
     ) -> LossOutput:  # fmt: skip
-        inner: Any = structure.unwrapped(self.model)
+        inner: Any = structure.unwrap_peft(self.model)
         with shown(inner):
             output = inner.model(past_values=past_values, **mask)
         predicted = inner.head(output.last_hidden_state)
@@ -115,7 +115,7 @@ class MaskedPatch(Objective):
         counted = labels != -100
         error = (predicted - wanted.clamp(-self.config.clip, self.config.clip)).float() ** 2
         total = torch.where(counted, error, torch.zeros_like(error)).sum()
-        return LossOutput(loss=divide(total, counted.sum(), num_items_in_batch))
+        return LossOutput(loss=normalize_loss(total, counted.sum(), num_items_in_batch))
 
     def export(self) -> PreTrainedModel:
         """The model with `do_mask_input` off, so that an encoder loaded from it never masks."""

@@ -1,4 +1,4 @@
-"""Masked spectrogram modelling: hide stretches of sound, predict their log-mel energies from what is around them."""
+"""Masked spectrogram modeling: hide stretches of sound, predict their log-mel energies from what is around them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from torch import nn
 
 from hf_ssl.core.errors import ConfigError
 from hf_ssl.modalities.audio import backbones
-from hf_ssl.modalities.audio.spectrogram import log_mel, standardised
+from hf_ssl.modalities.audio.spectrogram import log_mel, standardized
 from hf_ssl.objectives._audio_spans import TRAINING, Clips, check_masking, padded_masks, span_mask
 from hf_ssl.objectives.base import Objective
 from hf_ssl.training.dropout import set_dropout
-from hf_ssl.training.module import LossOutput, divide
+from hf_ssl.training.module import LossOutput, normalize_loss
 
 if TYPE_CHECKING:
     import datasets
@@ -29,9 +29,9 @@ MIN_TARGET_VARIANCE = 1e-3
 
 
 class MaskedSpectrogram(Objective):
-    """Span-masked (AST: patch-masked) regression of log-mel energies. Needs no quantiser, so any encoder can do it.
+    """Span-masked (AST: patch-masked) regression of log-mel energies. Needs no quantizer, so any encoder can do it.
 
-    Predicts: the log-mel energies of hidden frames, each band standardised over the clip.
+    Predicts: the log-mel energies of hidden frames, each band standardized over the clip.
 
     Formula: mean over hidden frames of the mean over bands of `|prediction - target|`.
 
@@ -62,7 +62,7 @@ class MaskedSpectrogram(Objective):
         mask_ratio: float = field(
             default=0.65, metadata={"help": "Spans times their length over all frames (0.65 hides about half)."}
         )
-        mask_span: int = field(default=10, metadata={"help": "Frames (AST: neighbouring patches) hidden together."})
+        mask_span: int = field(default=10, metadata={"help": "Frames (AST: neighboring patches) hidden together."})
         max_seconds: float = field(default=15.6, metadata={"help": "Longest part of a clip in a batch."})
         mels: int = field(default=80, metadata={"help": "Bands that are predicted (waveform encoders)."})
         dropout: float = field(default=0.0, metadata={"help": "Dropout while pre-training."})
@@ -147,7 +147,7 @@ class MaskedSpectrogram(Objective):
         total = (predicted - targets).abs().mean(-1).sum() + 0.0 * states.sum()
         count = (labels != -100).sum()
         return LossOutput(
-            loss=divide(total, count, num_items_in_batch),
+            loss=normalize_loss(total, count, num_items_in_batch),
             scalars={
                 "hidden": count.detach(), "frames": valid.sum(), "sums": targets.sum(0), "squares": targets.square().sum(0),
                 "guess_squares": predicted.detach().square().sum(0), "guess_sums": predicted.detach().sum(0),
@@ -170,18 +170,18 @@ class MaskedSpectrogram(Objective):
 
     @torch.no_grad()
     def _targets(self, batch: dict[str, torch.Tensor], valid: torch.Tensor) -> torch.Tensor:
-        """`(clips, frames, bands)`, standardised over each clip."""
+        """`(clips, frames, bands)`, standardized over each clip."""
         config: Any = self.backbone.config
         if backbones.is_waveform(config):
             stride, seen = backbones.stride_and_field(config)
             rate = int(self.processor.sampling_rate)
             energies = log_mel(batch["input_values"], rate, field=seen, stride=stride, mels=self.config.mels)
-            return standardised(energies, valid)
+            return standardized(energies, valid)
         if backbones.is_whisper(config):
             frames = batch["input_features"].float().transpose(1, 2)
             sound = valid.repeat_interleave(2, dim=1)
             # Whisper's scale is tenths of a decade, so a spread of 0.1 is what 0.5 is to natural logarithms.
-            return standardised(5.0 * frames, sound).reshape(len(frames), valid.shape[1], -1)
+            return standardized(5.0 * frames, sound).reshape(len(frames), valid.shape[1], -1)
         return patches(batch["input_values"].float(), config)
 
     def measures(self, sums: Mapping[str, torch.Tensor]) -> dict[str, float]:
@@ -197,7 +197,7 @@ class MaskedSpectrogram(Objective):
             "prediction_variance": variance("guess"),
         }
 
-    def trouble(self, record: Mapping[str, Any], start: Mapping[str, Any] | None) -> str | None:
+    def detect_collapse(self, record: Mapping[str, Any], start: Mapping[str, Any] | None) -> str | None:
         if record["target_variance"] < MIN_TARGET_VARIANCE:
             return f"The spectrograms to predict are constant (variance {record['target_variance']:.1e})."
         return None
@@ -206,7 +206,7 @@ class MaskedSpectrogram(Objective):
 def covered_by_patches(hidden: torch.Tensor, config: Any) -> torch.Tensor:
     """Points of the spectrogram that lie in a hidden patch, bool `(batch, frames, mels)`.
 
-    Patches overlap, so their neighbours lose a part too: nothing of a hidden patch can be read off elsewhere.
+    Patches overlap, so their neighbors lose a part too: nothing of a hidden patch can be read off elsewhere.
     """
     high, wide = backbones.patch_grid(config)
     grid = hidden.view(len(hidden), 1, high, wide).float()

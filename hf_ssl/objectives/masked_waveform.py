@@ -1,4 +1,4 @@
-"""Masked waveform modelling: cut stretches out of a recording, put the missing samples back."""
+"""Masked waveform modeling: cut stretches out of a recording, put the missing samples back."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hf_ssl.modalities.audio import backbones
 from hf_ssl.objectives._audio_spans import TRAINING, Clips, check_masking, needs_waveform, padded_masks, span_mask
 from hf_ssl.objectives.base import Objective
 from hf_ssl.training.dropout import set_dropout
-from hf_ssl.training.module import LossOutput, divide
+from hf_ssl.training.module import LossOutput, normalize_loss
 
 if TYPE_CHECKING:
     import datasets
@@ -118,7 +118,7 @@ class MaskedWaveform(Objective):
         count = (labels != -100).sum()
         wanted, given = truth.view(*hidden.shape, -1)[hidden], guess.detach()[hidden]
         return LossOutput(
-            loss=divide(total, count, num_items_in_batch),
+            loss=normalize_loss(total, count, num_items_in_batch),
             scalars={
                 "hidden": count.detach(), "frames": valid.sum(), "power": wanted.square().mean(-1).sum(),
                 "guess_power": given.square().mean(-1).sum(), "error": (wanted - given).square().mean(-1).sum(),
@@ -159,14 +159,14 @@ class MaskedWaveform(Objective):
             "explained": float(1 - sums["error"] / sums["power"].clamp(min=1e-9)),
         }
 
-    def trouble(self, record: Mapping[str, Any], start: Mapping[str, Any] | None) -> str | None:
+    def detect_collapse(self, record: Mapping[str, Any], start: Mapping[str, Any] | None) -> str | None:
         if record["target_variance"] < 1e-6:
             return "The missing segments are silent: there is nothing to put back."
         return None
 
 
 def _spectrum(wave: torch.Tensor, length: int, pad: int, stride: int, hop: int, frames: int) -> torch.Tensor:
-    """Magnitudes of windows within (or centred on) each stretch of `stride` samples, `(clips, frames, windows, bins)`."""
+    """Magnitudes of windows within (or centerd on) each stretch of `stride` samples, `(clips, frames, windows, bins)`."""
     span = max(stride, length)
     wave = nn.functional.pad(wave, (pad, span - stride - pad))
     pieces = wave.unfold(1, span, stride)[:, :frames]

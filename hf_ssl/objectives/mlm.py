@@ -1,7 +1,8 @@
-"""Masked language modelling: hide some words, predict them from the rest."""
+"""Masked language modeling: hide some words, predict them from the rest."""
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,6 @@ import torch
 from torch.nn import functional
 
 from hf_ssl.core.errors import ConfigError
-from hf_ssl.core.log import say
 from hf_ssl.modalities.rng import example_rng
 from hf_ssl.modalities.text.last_block import LastBlock
 from hf_ssl.modalities.text.packing import Pieces, best_fit, collate_rows, cut, isolation_masks, position_offset
@@ -21,7 +21,7 @@ from hf_ssl.modalities.text.text import window
 from hf_ssl.models.structure import evaluating
 from hf_ssl.objectives.base import Objective, Rows
 from hf_ssl.training.dropout import set_dropout
-from hf_ssl.training.module import LossOutput, divide
+from hf_ssl.training.module import LossOutput, normalize_loss
 
 if TYPE_CHECKING:
     import datasets
@@ -29,9 +29,11 @@ if TYPE_CHECKING:
 
     from hf_ssl.modalities.base import Modality
 
+logger = logging.getLogger(__name__)
+
 
 class MaskedLanguageModeling(Objective):
-    """Masked language modelling on packed rows.
+    """Masked language modeling on packed rows.
 
     Predicts: the original tokens at masked positions.
 
@@ -92,7 +94,7 @@ class MaskedLanguageModeling(Objective):
         self.isolates = self._try_isolation()
         self.packed = config.packed and self.isolates
         if config.packed and not self.isolates:
-            say(
+            logger.info(
                 f"{type(self.backbone).__name__} cannot keep documents of one row apart: every row holds one, with padding."
             )
         self._last = LastBlock(self.backbone)
@@ -131,7 +133,7 @@ class MaskedLanguageModeling(Objective):
                 self._positions = None
         loss = functional.cross_entropy(logits.squeeze(0).float(), labels[predicted], reduction="sum")
         count = predicted.sum()
-        return LossOutput(loss=divide(loss, count, num_items_in_batch), scalars={"predicted": count.detach()})
+        return LossOutput(loss=normalize_loss(loss, count, num_items_in_batch), scalars={"predicted": count.detach()})
 
     def metrics(self, loss: float) -> dict[str, float]:
         return {"perplexity": math.exp(min(loss, 50.0))}
@@ -206,7 +208,7 @@ class Masker:
 
     Args:
         tokenizer: gives the mask token and the ids that may stand in for a token: never a special one.
-        mask: `"token"`, `"word"` (all tokens of a word together) or `"span"` (neighbouring words together).
+        mask: `"token"`, `"word"` (all tokens of a word together) or `"span"` (neighboring words together).
         ratio: share of a piece's tokens that is predicted. The number is rounded up or down at random, so that it is
             right on average for short texts too.
     """
@@ -256,7 +258,7 @@ class Masker:
         )
 
     def _order(self, count: int, rng: np.random.Generator) -> np.ndarray:
-        """Words in the order in which they are hidden: any order, or neighbours together (spans)."""
+        """Words in the order in which they are hidden: any order, or neighbors together (spans)."""
         if self.mask == "word":
             return rng.permutation(count)
         seen = np.zeros(count, dtype=bool)

@@ -10,7 +10,7 @@ import torch
 
 from hf_ssl.objectives import losses
 from hf_ssl.objectives.base import PAIR_TRAINING, Objective, ViewRows, probe_width
-from hf_ssl.training.module import LossOutput, divide
+from hf_ssl.training.module import LossOutput, normalize_loss
 
 if TYPE_CHECKING:
     import datasets
@@ -54,7 +54,7 @@ class SimCLR(Objective):
 
     def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
         super().__init__(model, processor, modality, config)
-        self.pooling = config.pooling or modality.native_pooling(model.config._name_or_path)
+        self.pooling = config.pooling or modality.default_pooling(model.config._name_or_path)
         width = probe_width(self, self.pooling)
         hidden = min(config.projector_hidden, 4 * width)
         self.projector = losses.Projector(width, hidden, config.projector_out)
@@ -74,4 +74,4 @@ class SimCLR(Objective):
         vectors = self.projector(self.modality.features(self.backbone, inputs, self.pooling))
         first, second = vectors.float().chunk(2)
         total = losses.nt_xent(first, second, self.config.temperature)
-        return LossOutput(loss=divide(total, len(labels), num_items_in_batch))
+        return LossOutput(loss=normalize_loss(total, len(labels), num_items_in_batch))

@@ -15,7 +15,7 @@ from hf_ssl.modalities.rng import example_rng
 from hf_ssl.modalities.text.text import affixes, window
 from hf_ssl.objectives.base import Objective, Rows
 from hf_ssl.training.dropout import set_dropout
-from hf_ssl.training.module import LossOutput, divide
+from hf_ssl.training.module import LossOutput, normalize_loss
 
 if TYPE_CHECKING:
     import datasets
@@ -75,7 +75,7 @@ class SimCSE(Objective):
     def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
         super().__init__(model, processor, modality, config)
         self.max_length = config.max_length or window(processor, 128)
-        self.pooling = config.pooling or modality.native_pooling(model.config._name_or_path)
+        self.pooling = config.pooling or modality.default_pooling(model.config._name_or_path)
         if config.view == "crop":
             set_dropout(model, 0.0)
         elif not any(isinstance(m, torch.nn.Dropout) and m.p > 0 for m in model.modules()):
@@ -109,7 +109,7 @@ class SimCSE(Objective):
         )
         self.model.train(was_training)
         loss = info_nce(vectors[0::2].float(), vectors[1::2].float(), self.config.temperature)
-        return LossOutput(loss=divide(loss * len(labels), len(labels), num_items_in_batch))
+        return LossOutput(loss=normalize_loss(loss * len(labels), len(labels), num_items_in_batch))
 
 
 def info_nce(left: torch.Tensor, right: torch.Tensor, temperature: float) -> torch.Tensor:

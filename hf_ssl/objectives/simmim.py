@@ -1,4 +1,4 @@
-"""Masked image modelling on any backbone: hide squares, reconstruct their pixels with one linear layer."""
+"""Masked image modeling on any backbone: hide squares, reconstruct their pixels with one linear layer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch.nn import functional
 from hf_ssl.core.errors import ConfigError
 from hf_ssl.modalities.image.backbones import add_mask_token, drop_mask_token, patch_size, takes_masks
 from hf_ssl.objectives.base import Objective, ViewRows, map_stride
-from hf_ssl.training.module import LossOutput, divide
+from hf_ssl.training.module import LossOutput, normalize_loss
 
 if TYPE_CHECKING:
     import datasets
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class SimMIM(Objective):
-    """Masked image modelling with raw pixels as the target and one linear layer as the decoder.
+    """Masked image modeling with raw pixels as the target and one linear layer as the decoder.
 
     Predicts: the pixels of hidden squares.
 
@@ -33,7 +33,7 @@ class SimMIM(Objective):
     Reference: Xie et al. 2022 (SimMIM, arXiv:2111.09886).
 
     Needs: pictures; any backbone. One that takes `bool_masked_pos` (ViT, DeiT, Swin, DINOv2, DINOv3 …) gets its mask
-    token at hidden patches; for any other network (convolutional, timm) hidden pixels are replaced by a learned colour.
+    token at hidden patches; for any other network (convolutional, timm) hidden pixels are replaced by a learned color.
 
     Inputs: `pixel_values` `(pictures, channels, height, width)`; `labels` `(pictures, rows * columns of squares)`, 1 for
     a hidden square and -100 else.
@@ -73,7 +73,7 @@ class SimMIM(Objective):
         self.stride = stride
         self.decoder = nn.Conv2d(width, stride * stride * channels, kernel_size=1)
         if not self.tokens:
-            self.hidden_colour = nn.Parameter(torch.zeros(1, channels, 1, 1))
+            self.hidden_color = nn.Parameter(torch.zeros(1, channels, 1, 1))
 
     def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> ViewRows:
         return ViewRows(self, dataset, "simmim", seed=seed, training=training)
@@ -101,14 +101,14 @@ class SimMIM(Objective):
             extra["bool_masked_pos"] = hidden.repeat_interleave(times, 2).repeat_interleave(times, 3).flatten(1)
         else:
             over = hidden.repeat_interleave(self.square, 2).repeat_interleave(self.square, 3)
-            inputs["pixel_values"] = torch.where(over, self.hidden_colour.to(pixel_values.dtype), pixel_values)
+            inputs["pixel_values"] = torch.where(over, self.hidden_color.to(pixel_values.dtype), pixel_values)
         grid = self.modality.patch_features(self.backbone, inputs, **extra)  # type: ignore[attr-defined]
         painted = functional.pixel_shuffle(self.decoder(grid), self.stride).float()
         if painted.shape[-2:] != pixel_values.shape[-2:]:  # a stride that does not divide the picture
             painted = functional.interpolate(painted, pixel_values.shape[-2:], mode="bilinear")
         errors = (painted - pixel_values.float()).abs().mean(dim=1, keepdim=True)
         terms = functional.avg_pool2d(errors, self.square)[hidden]
-        return LossOutput(loss=divide(terms.sum(), len(terms), num_items_in_batch))
+        return LossOutput(loss=normalize_loss(terms.sum(), len(terms), num_items_in_batch))
 
     def export(self) -> PreTrainedModel:
         model = super().export()

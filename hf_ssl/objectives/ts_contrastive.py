@@ -17,7 +17,7 @@ from hf_ssl.modalities.timeseries.random_kernels import RandomKernels
 from hf_ssl.modalities.timeseries.windows import Windows
 from hf_ssl.objectives import losses
 from hf_ssl.objectives.base import Objective, Rows
-from hf_ssl.training.module import LossOutput, divide
+from hf_ssl.training.module import LossOutput, normalize_loss
 
 if TYPE_CHECKING:
     import datasets
@@ -37,7 +37,7 @@ class SeriesContrastive(Objective):
 
     Formula: NT-Xent, `-log exp(cos(a_i, b_i) / t) / sum_{v != a_i} exp(cos(a_i, v) / t)` over both views of the batch,
     plus `spectrum` times the mean squared error of the predicted log spectrum and `kernels` times that of the predicted
-    responses (share of positive values and maximum of each of 256 kernels), both standardised over the batch.
+    responses (share of positive values and maximum of each of 256 kernels), both standardized over the batch.
 
     Reference: NT-Xent: Chen et al. 2020 (SimCLR, arXiv:2002.05709). Overlapping crops of series as views: Yue et al.
     2022 (TS2Vec, arXiv:2106.10466); distortions: Eldele et al. 2021 (TS-TCC, arXiv:2106.14112). Hand-made statistics
@@ -148,7 +148,7 @@ class SeriesContrastive(Objective):
             guessed = functional.mse_loss(layer(vectors).float(), target.repeat(2, 1))
             scalars[name] = guessed.detach()
             loss = loss + weight * guessed
-        return LossOutput(loss=divide(loss * len(labels), len(labels), num_items_in_batch), scalars=scalars)
+        return LossOutput(loss=normalize_loss(loss * len(labels), len(labels), num_items_in_batch), scalars=scalars)
 
 
 def log_spectrum(values: torch.Tensor, frame: int) -> torch.Tensor:

@@ -15,7 +15,7 @@ from hf_ssl.modalities.rng import example_rng
 from hf_ssl.modalities.text.text import affixes, window
 from hf_ssl.objectives.base import Objective, Rows
 from hf_ssl.training.dropout import set_dropout
-from hf_ssl.training.module import LossOutput, divide
+from hf_ssl.training.module import LossOutput, normalize_loss
 
 if TYPE_CHECKING:
     import datasets
@@ -76,7 +76,7 @@ class TSDAE(Objective):
         super().__init__(model, processor, modality, config)
         set_dropout(model, 0.0)
         self.max_length = config.max_length or window(processor, 128)
-        self.pooling = config.pooling or modality.native_pooling(model.config._name_or_path)
+        self.pooling = config.pooling or modality.default_pooling(model.config._name_or_path)
         embedding: Any = model.get_input_embeddings()
         width, memory = embedding.embedding_dim, model.config.hidden_size
         heads = max(head for head in (1, 2, 4, 6, 8, 12, 16) if width % head == 0)
@@ -85,7 +85,7 @@ class TSDAE(Objective):
         self.decoder = nn.TransformerDecoderLayer(
             width, heads, 4 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
         )
-        # There is one memory, so its attention weight is 1 whatever the query is: normalising the query does nothing.
+        # There is one memory, so its attention weight is 1 whatever the query is: normalizing the query does nothing.
         self.decoder.norm2 = nn.Identity()  # type: ignore[assignment]
         self.norm = nn.LayerNorm(width)
         self.bias = nn.Parameter(torch.zeros(embedding.num_embeddings))
@@ -130,7 +130,7 @@ class TSDAE(Objective):
         predicted = labels != -100
         logits = functional.linear(states[predicted], embedding.weight, self.bias)
         loss = functional.cross_entropy(logits.float(), labels[predicted], reduction="sum")
-        return LossOutput(loss=divide(loss, predicted.sum(), num_items_in_batch))
+        return LossOutput(loss=normalize_loss(loss, predicted.sum(), num_items_in_batch))
 
 
 class DamagedRows(Rows):

@@ -10,7 +10,7 @@ import torch
 
 from hf_ssl.objectives import losses
 from hf_ssl.objectives.base import PAIR_TRAINING, Objective, ViewRows, probe_width
-from hf_ssl.training.module import LossOutput, divide
+from hf_ssl.training.module import LossOutput, normalize_loss
 
 if TYPE_CHECKING:
     import datasets
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class VICReg(Objective):
-    """Variance-invariance-covariance regularisation of the vectors of two views.
+    """Variance-invariance-covariance regularization of the vectors of two views.
 
     Predicts: the vector of one view from that of the other, under the condition that vectors fill their space.
 
@@ -55,7 +55,7 @@ class VICReg(Objective):
 
     def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
         super().__init__(model, processor, modality, config)
-        self.pooling = config.pooling or modality.native_pooling(model.config._name_or_path)
+        self.pooling = config.pooling or modality.default_pooling(model.config._name_or_path)
         width = probe_width(self, self.pooling)
         size = min(config.expander, 4 * width)
         self.expander = losses.Projector(width, size, size, layers=3)
@@ -76,4 +76,4 @@ class VICReg(Objective):
         first, second = vectors.float().chunk(2)
         c = self.config
         total, scalars = losses.vicreg(first, second, c.invariance, c.variance, c.covariance)
-        return LossOutput(loss=divide(total, len(labels), num_items_in_batch), scalars=scalars)
+        return LossOutput(loss=normalize_loss(total, len(labels), num_items_in_batch), scalars=scalars)

@@ -1,4 +1,4 @@
-"""Contrastive prediction of quantised speech: wav2vec 2.0, continued from a released checkpoint or from a configuration."""
+"""Contrastive prediction of quantized speech: wav2vec 2.0, continued from a released checkpoint or from a configuration."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from torch.nn import functional
 
 from hf_ssl.core.errors import ConfigError
 from hf_ssl.modalities.audio import backbones
-from hf_ssl.models.structure import unwrapped
+from hf_ssl.models.structure import unwrap_peft
 from hf_ssl.objectives._audio_spans import TRAINING, Clips, check_masking, padded_masks, span_mask
 from hf_ssl.objectives.base import Objective
 from hf_ssl.training.dropout import set_dropout
-from hf_ssl.training.module import LossOutput, divide
+from hf_ssl.training.module import LossOutput, normalize_loss
 
 if TYPE_CHECKING:
     import datasets
@@ -29,16 +29,16 @@ MIN_PERPLEXITY_SHARE = 0.01
 
 
 class Wav2Vec2(Objective):
-    """wav2vec 2.0: tell the true quantised latent of a hidden frame from those of other hidden frames of the clip.
+    """wav2vec 2.0: tell the true quantized latent of a hidden frame from those of other hidden frames of the clip.
 
-    Predicts: which of `K + 1` quantised latents belongs to a hidden frame.
+    Predicts: which of `K + 1` quantized latents belongs to a hidden frame.
 
     Formula: mean over hidden frames of `-log exp(cos(c_t, q_t) / k) / sum_j exp(cos(c_t, q_j) / k) + w (V - P) / V`,
     `P` the perplexity of the codebook's use (equations 3 and 4 of the paper).
 
     Reference: Baevski et al. 2020, wav2vec 2.0 (arXiv:2006.11477).
 
-    Needs: a checkpoint that `AutoModelForPreTraining` loads with its quantiser (Wav2Vec2, Wav2Vec2-Conformer; UniSpeech and
+    Needs: a checkpoint that `AutoModelForPreTraining` loads with its quantizer (Wav2Vec2, Wav2Vec2-Conformer; UniSpeech and
     UniSpeech-SAT have another head), with a layer norm or a group norm in its convolutions.
 
     Inputs: `input_values`, `attention_mask` `(clips, samples)`; `hidden` bool `(clips, frames)`; `negatives`
@@ -88,12 +88,12 @@ class Wav2Vec2(Objective):
     def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
         super().__init__(model, processor, modality, config)
         check_masking(config.mask_ratio, config.mask_span)
-        inner: Any = unwrapped(model)
+        inner: Any = unwrap_peft(model)
         head = getattr(inner, "project_hid", None)  # UniSpeech has one too, the other way round
         fits = head is not None and head.in_features == inner.config.hidden_size
         if not fits or not all(hasattr(inner, name) for name in ("quantizer", "project_q")):
             raise ConfigError(
-                f"{type(inner).__name__} has no quantiser, so there is nothing to contrast with. Take a Wav2Vec2 "
+                f"{type(inner).__name__} has no quantizer, so there is nothing to contrast with. Take a Wav2Vec2 "
                 "checkpoint, or --objective masked-spectrogram or hubert-units, which any speech encoder can do."
             )
         if not 0 < config.gumbel_end <= config.gumbel_start or not 0 < config.gumbel_decay <= 1:
@@ -157,17 +157,17 @@ class Wav2Vec2(Objective):
         noise: torch.Tensor | None = None,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> LossOutput:
-        inner: Any = unwrapped(self.model)
+        inner: Any = unwrap_peft(self.model)
         config = inner.config
         mask = backbones._needed(config, attention_mask)
         output = inner.base_model(input_values, attention_mask=mask, mask_time_indices=hidden)
         latents = output.extract_features[hidden]
         scores = inner.quantizer.weight_proj(latents).view(len(latents), *self.use.shape).float()
-        codes = quantise(scores, noise, self.gumbel_temperature)
-        quantised = inner.project_q(codewords(codes, inner.quantizer.codevectors).to(latents.dtype))
+        codes = quantize(scores, noise, self.gumbel_temperature)
+        quantized = inner.project_q(codewords(codes, inner.quantizer.codevectors).to(latents.dtype))
         predicted = inner.project_hid(output.last_hidden_state[hidden])
         contrast = contrastive_loss(
-            predicted, quantised, code_numbers(codes), hidden, negatives, self.config.temperature
+            predicted, quantized, code_numbers(codes), hidden, negatives, self.config.temperature
         )
         chances = scores.softmax(-1) if self.training else codes
         diversity = diversity_loss(chances, self.use)
@@ -179,7 +179,7 @@ class Wav2Vec2(Objective):
         count = (labels != -100).sum()
         frames = backbones.frame_count(config, attention_mask.sum(1)).sum()
         return LossOutput(
-            loss=divide(total, count, num_items_in_batch),
+            loss=normalize_loss(total, count, num_items_in_batch),
             scalars={
                 "hidden": count.detach(), "frames": frames, "contrastive": contrast.detach().sum(),
                 "codes": codes.detach().sum(0), "squares": latents.detach().float().square().sum(0),
@@ -208,7 +208,7 @@ class Wav2Vec2(Objective):
             "target_variance": float((sums["squares"] / count - mean.square()).mean()),
         }
 
-    def trouble(self, record: Mapping[str, Any], start: Mapping[str, Any] | None) -> str | None:
+    def detect_collapse(self, record: Mapping[str, Any], start: Mapping[str, Any] | None) -> str | None:
         used, there = record["codebook_perplexity"], record["codebook_entries"]
         groups = len(self.use)
         if used < groups + MIN_PERPLEXITY_SHARE * there:
@@ -224,7 +224,7 @@ def others(count: int, negatives: int, rng: np.random.Generator) -> np.ndarray:
     return drawn + (drawn >= np.arange(count)[:, None])  # skips the frame itself
 
 
-def quantise(scores: torch.Tensor, noise: torch.Tensor | None, temperature: float) -> torch.Tensor:
+def quantize(scores: torch.Tensor, noise: torch.Tensor | None, temperature: float) -> torch.Tensor:
     """One-hot choice of an entry per group, straight-through in training (Jang et al. 2017, arXiv:1611.01144).
 
     Args:
@@ -255,7 +255,7 @@ def code_numbers(codes: torch.Tensor) -> torch.Tensor:
 
 def contrastive_loss(
     predicted: torch.Tensor,
-    quantised: torch.Tensor,
+    quantized: torch.Tensor,
     numbers: torch.Tensor,
     hidden: torch.Tensor,
     negatives: torch.Tensor,
@@ -266,7 +266,7 @@ def contrastive_loss(
     A negative with the same code as the positive is no wrong answer and is left out.
 
     Args:
-        predicted, quantised: `(frames, width)`, all hidden frames, clip after clip.
+        predicted, quantized: `(frames, width)`, all hidden frames, clip after clip.
         numbers: `(frames,)`, equal for equal codes.
         hidden: bool `(clips, clip length)`, where they come from.
         negatives: `(frames, K)`, places among the hidden frames of the same clip.
@@ -282,7 +282,7 @@ def contrastive_loss(
         return table.index_put((clip, place), values)
 
     context = functional.normalize(predicted.float(), dim=-1)
-    targets = functional.normalize(quantised.float(), dim=-1)
+    targets = functional.normalize(quantized.float(), dim=-1)
     # All pairs of a clip in one product: cheaper than gathering K vectors for each frame, in time and in memory.
     with torch.autocast(hidden.device.type, enabled=False):
         alike = torch.bmm(by_clip(context), by_clip(targets).transpose(1, 2))[clip, place]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_ssl.core import distributed, plugins
 from hf_ssl.core.errors import ConfigError
-from hf_ssl.core.log import say
 from hf_ssl.core.run import RunDir, inputs_hash, write_json
 from hf_ssl.data import DomainData
 from hf_ssl.models.checkpoint import Tensors, find_weights
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from hf_ssl.modalities.base import Modality
 from hf_ssl.stages.inputs import modality_of, read_data
 
+logger = logging.getLogger(__name__)
+
 LINEAGE = "hf_ssl.json"
 
 
@@ -36,16 +38,16 @@ def start_of(config: Any, run: RunDir, default: str | None = None) -> tuple[str,
                 f"{config.model} is a folder, and a folder has no revisions. Take --revision away, or give the Hub id."
             )
         if default is not None and str(config.model) != default:
-            say(
+            logger.info(
                 f"  model: {config.model}, as asked; what this run has pre-trained is left aside. Leave --model away to use it"
             )
         return str(config.model), config.revision
     if default is not None:
-        say(f"  model: {default} (from this run)")
+        logger.info(f"  model: {default} (from this run)")
         return default, None
     base = run.ledger.get("base")
     if base:
-        say(f"  model: {base['source']} (the one this run started from)")
+        logger.info(f"  model: {base['source']} (the one this run started from)")
         return base["source"], base.get("revision")
     raise ConfigError("No checkpoint was named. Give --model: a Hub id or a local folder.")
 
@@ -56,7 +58,7 @@ def note_lineage(run: RunDir, model_id: str, report: LoadReport) -> None:
     base = parent or {
         "id": report.model_id,
         "revision": report.revision,
-        "licence": report.licence,
+        "license": report.license,
         "weights_sha": report.weights_sha,
     }
     if "base" not in run.ledger:
@@ -118,7 +120,7 @@ class StageResult:
 
 
 @dataclasses.dataclass
-class Opening:
+class StageContext:
     """What every stage starts with: checked options, the run folder, the data, and whether anything is left to do.
 
     Args:
@@ -157,7 +159,7 @@ class Opening:
             self.data.save_report(self.run.folder("data") / "report")
 
 
-def open_stage(stage: str, options: dict[str, Any], *, after: str | None = None, unless: str = "") -> Opening:
+def prepare_stage(stage: str, options: dict[str, Any], *, after: str | None = None, unless: str = "") -> StageContext:
     """Check a stage's options, read its data, and see whether it has already run with the same.
 
     Args:
@@ -175,9 +177,9 @@ def open_stage(stage: str, options: dict[str, Any], *, after: str | None = None,
     before = () if after is None or getattr(config, unless, None) else (run.stage(after).get("inputs"),)
     inputs, done = inputs_hash(stage, described, data.fingerprint, *before), None
     if run.finished(stage, inputs) and not config.overwrite:
-        say(f"{stage}: already done with these inputs, skipped")
+        logger.info(f"{stage}: already done with these inputs, skipped")
         done = StageResult(run.path / stage, run.stage(stage).get("metrics", {}), skipped=True)
-    return Opening(stage, resolved, config, run, data, modality_of(config), inputs, done)
+    return StageContext(stage, resolved, config, run, data, modality_of(config), inputs, done)
 
 
 def task_name(config: Any, data: Any) -> str:

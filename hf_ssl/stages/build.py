@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_ssl.core import distributed, plugins
 from hf_ssl.core.errors import CheckpointError, ConfigError, DataError
-from hf_ssl.core.log import say
 from hf_ssl.core.run import RunDir
 from hf_ssl.data import DomainData
 from hf_ssl.models import adapters
@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from hf_ssl.modalities.base import Modality
     from hf_ssl.objectives.base import Objective
 
+logger = logging.getLogger(__name__)
 
-def fresh_start(config: Any, modality: Modality, data: DomainData, run: RunDir) -> str:
+
+def init_from_config(config: Any, modality: Modality, data: DomainData, run: RunDir) -> str:
     """Random weights to start from, saved like any checkpoint, so that what follows cannot tell the difference.
 
     `--model` names a folder (or Hub id) whose configuration is taken, or a model family such as `patchtst`, for which the
@@ -49,7 +51,7 @@ def fresh_start(config: Any, modality: Modality, data: DomainData, run: RunDir) 
             raise CheckpointError(f"The configuration of {config.model} cannot be used: {error}") from error
         processor = modality.load_processor(config.model, config.revision)
     else:
-        chosen, processor = modality.fresh_config(config.model, data), None
+        chosen, processor = modality.default_config(config.model, data), None
     set_seed(config.seed)
     model = AutoModel.from_config(chosen)
     if distributed.is_main():
@@ -57,8 +59,10 @@ def fresh_start(config: Any, modality: Modality, data: DomainData, run: RunDir) 
             model.save_pretrained(folder)
             if processor is not None:
                 processor.save_pretrained(folder)
-    distributed.share(None)  # the others wait for the file
-    say(f"  random weights: {config.model}, {sum(p.numel() for p in model.parameters()):,} parameters, in {folder}")
+    distributed.broadcast(None)  # the others wait for the file
+    logger.info(
+        f"  random weights: {config.model}, {sum(p.numel() for p in model.parameters()):,} parameters, in {folder}"
+    )
     return str(folder)
 
 
@@ -77,8 +81,8 @@ def build_objective(
     processor = modality.load_processor(model_id, revision)
     if modality.processor == "text":
         for note in check_vocabulary(model, processor):
-            say(f"  {note}")
-    say(report.summary())
+            logger.info(f"  {note}")
+    logger.info(report.summary())
     added = None
     if config.new_words:
         if modality.processor != "text":
@@ -86,7 +90,7 @@ def build_objective(
         added = adopt(model, processor, list(pool[modality.column]), config.new_words)
         report.new_words = list(added.words)
         before, after = added.tokens_per_word or (0.0, 0.0)
-        say(
+        logger.info(
             f"  {len(added.words)} new words: {shortened(added.words, 12)}; tokens per word {before:.3f} -> {after:.3f}"
         )
     model = modality.prepare_model(model, processor, from_config=config.from_config)
@@ -129,7 +133,7 @@ def build_task(name: str | None, plugin: dict[str, Any], modality: Modality, dat
     if name is None or "train" not in data:
         raise DataError(f"There are no labels to learn from; the splits are {', '.join(data)}. Give --label_column.")
     kind = plugins.find("tasks", name)
-    fits = modality.labelled_class is not None if kind.modalities is None else modality.name in kind.modalities
+    fits = modality.labeled_class is not None if kind.modalities is None else modality.name in kind.modalities
     if not fits:
         raise ConfigError(
             f"{name} works on {', '.join(sorted(kind.modalities or ())) or 'other kinds of data'}, not on {modality.name}."

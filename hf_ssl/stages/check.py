@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 import os
 import shutil
@@ -12,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from hf_ssl.core.errors import ConfigError
-from hf_ssl.core.log import say
 from hf_ssl.core.run import RunDir
-from hf_ssl.data import DomainData, labelled_subset
+from hf_ssl.data import DomainData, labeled_subset
 from hf_ssl.modalities.base import Modality
 from hf_ssl.stages.base import output_of, start_of
 from hf_ssl.stages.build import build_objective, build_task, continuation, task_rows
@@ -25,6 +25,8 @@ from hf_ssl.stages.plan import plan, resolve_stage
 from hf_ssl.stages.resolve import Resolved
 from hf_ssl.tasks.base import Task, TaskModule
 from hf_ssl.training.trainer import TrainResult, arguments, peak_memory, predict, train
+
+logger = logging.getLogger(__name__)
 
 STEPS = 2
 SAMPLE = 64
@@ -40,7 +42,7 @@ class Look:
         data: what it works on.
         start: the checkpoint it works on, or the one that this will be made from: both have the same shape.
         folder: thrown away afterwards.
-        labelled: options of the stage that says what the task is.
+        labeled: options of the stage that says what the task is.
     """
 
     resolved: Resolved
@@ -48,15 +50,15 @@ class Look:
     modality: Modality
     start: tuple[str, str | None]
     folder: Path
-    labelled: Resolved
+    labeled: Resolved
 
     @property
     def config(self) -> Any:
         return self.resolved.config
 
     def task(self) -> Task:
-        plugin = dataclasses.asdict(self.labelled.plugin) if self.labelled.plugin is not None else {}
-        return build_task(self.labelled.config.task, plugin, self.modality, self.data)
+        plugin = dataclasses.asdict(self.labeled.plugin) if self.labeled.plugin is not None else {}
+        return build_task(self.labeled.config.task, plugin, self.modality, self.data)
 
 
 def check(recipe: dict[str, Any]) -> dict[str, Any]:
@@ -88,12 +90,12 @@ def check(recipe: dict[str, Any]) -> dict[str, Any]:
         before = output_of(run, "finetune" if stage == "evaluate" else "pretrain")
         named = start if one.config.model is None and start else start_of(one.config, run, before)
         start = start or named
-        say(f"check: {stage}")
+        logger.info(f"check: {stage}")
         with tempfile.TemporaryDirectory(prefix="hf_ssl_check_") as folder:
-            labelled = resolved.get("finetune", one) if stage == "evaluate" else one
-            look = Look(one, data, modality_of(one.config), named, Path(folder), labelled)
+            labeled = resolved.get("finetune", one) if stage == "evaluate" else one
+            look = Look(one, data, modality_of(one.config), named, Path(folder), labeled)
             found[stage] = {**TRY[stage](look), "peak_memory_gb": round(peak_memory() / 1e9, 2)}
-        say("  " + ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in found[stage].items()))
+        logger.info("  " + ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in found[stage].items()))
     found["total"] = _total(found, Path(next(iter(resolved.values())).config.output))
     return found
 
@@ -123,7 +125,7 @@ def _try_pretrain(look: Look) -> dict[str, Any]:
 def _try_finetune(look: Look) -> dict[str, Any]:
     split, config = look.data["train"], look.config
     if config.per_class:
-        split = split.select(labelled_subset(split, config.per_class, config.seed))
+        split = split.select(labeled_subset(split, config.per_class, config.seed))
     fit, steps, before = _fit(look, look.task(), split)
     found = _trained(fit.module, fit.result, steps)
     found["estimated_minutes"] = round(found["estimated_minutes"] + before / 60, 1)
@@ -149,7 +151,7 @@ def _try_compare(look: Look) -> dict[str, Any]:
     tests = min(len(look.data["test"]), config.test_limit or len(look.data["test"]))
     found: dict[str, Any] = {"test_examples": tests, "fits": 0, "estimated_minutes": 0.0}
     for budget in config.budgets:
-        split = look.data["train"].select(labelled_subset(look.data["train"], budget, config.seed))
+        split = look.data["train"].select(labeled_subset(look.data["train"], budget, config.seed))
         if config.finetune_arms:
             fit, steps, before = _fit(look, task, split)
             seconds = before + steps * _per_step(fit.result) + tests * _seconds_to_predict(fit.module, look, fit.args)
@@ -171,7 +173,7 @@ def _try_embed(look: Look, splits: list[str] | None = None) -> dict[str, Any]:
     model = look.modality.prepare_model(model, processor)
     split = look.data["train" if "train" in look.data else "unlabeled"]
     values = inputs_of(split.select(range(min(SAMPLE, len(split)))), look.modality)
-    pooling = options["pooling"] or look.modality.native_pooling(look.start[0])
+    pooling = options["pooling"] or look.modality.default_pooling(look.start[0])
     began = time.monotonic()
     vectors = look.modality.embed(model, processor, values, pooling=pooling, max_length=options["max_length"])
     seconds = (time.monotonic() - began) / len(vectors)
@@ -237,7 +239,7 @@ def _without_training(data: DomainData, splits: list[str], seconds: float) -> di
 
 
 def _seconds_to_predict(module: TaskModule, look: Look, args: Any) -> float:
-    """Per example, measured on labelled training data: the test split stays closed."""
+    """Per example, measured on labeled training data: the test split stays closed."""
     split = look.data["train"].select(range(min(SAMPLE, len(look.data["train"]))))
     rows = task_rows(module.task, module.processor, split)
     began = time.monotonic()
@@ -257,7 +259,7 @@ def _total(found: dict[str, Any], output: Path) -> dict[str, Any]:
         "free_disk_gb": round(shutil.disk_usage(existing).free / 1e9, 1),
     }
     total["fits"] = total["disk_gb"] < total["free_disk_gb"]
-    say(
+    logger.info(
         f"check: every stage ran. About {total['estimated_minutes']} minutes in all; {total['peak_memory_gb']} GB of "
         f"memory at the most (this machine has {total['machine_memory_gb']}); {total['disk_gb']} GB of disk "
         f"({total['free_disk_gb']} free)."

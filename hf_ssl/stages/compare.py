@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,13 +12,12 @@ import numpy as np
 
 from hf_ssl.core import distributed
 from hf_ssl.core.errors import ConfigError
-from hf_ssl.core.log import say
 from hf_ssl.core.run import remove, write_json
-from hf_ssl.data import DomainData, labelled_subset, open_test
+from hf_ssl.data import DomainData, labeled_subset, open_test
 from hf_ssl.evaluation.comparison import table as comparison
 from hf_ssl.evaluation.figures import label_efficiency as plot
 from hf_ssl.evaluation.probes import probes
-from hf_ssl.stages.base import StageResult, open_stage, output_of, start_of
+from hf_ssl.stages.base import StageResult, output_of, prepare_stage, start_of
 from hf_ssl.stages.build import build_task, task_rows
 from hf_ssl.stages.fit import fit_task, open_pool
 from hf_ssl.training.trainer import predict
@@ -28,13 +28,15 @@ if TYPE_CHECKING:
     from hf_ssl.modalities.base import Modality
     from hf_ssl.tasks.base import Task
 
+logger = logging.getLogger(__name__)
+
 Arms = dict[str, tuple[str, str | None]]
 Subsets = dict[tuple[int, int], list[int]]
-POOL = 3000  # unlabelled texts that the TF-IDF baseline takes the frequencies of words from
+POOL = 3000  # unlabeled texts that the TF-IDF baseline takes the frequencies of words from
 
 
 def compare(**options: Any) -> StageResult:
-    """Did adapting help? Base against adapted: same labelled subsets, seeds and steps, one test set.
+    """Did adapting help? Base against adapted: same labeled subsets, seeds and steps, one test set.
 
     Works for every task: classes are drawn evenly, several labels, amounts, tags and pairs at random. What is resampled
     for the interval is a test example (a whole sentence of tags), or a group of them where the data have groups.
@@ -42,7 +44,7 @@ def compare(**options: Any) -> StageResult:
     Returns:
         `path/table.md`, `table.json`, `label_efficiency_*.svg`, and the test predictions of every arm; `metrics["verdict"]` in words.
     """
-    opening = open_stage("compare", options, after="pretrain", unless="adapted")
+    opening = prepare_stage("compare", options, after="pretrain", unless="adapted")
     if opening.done is not None:
         return opening.done
     config, run, data, modality = opening.config, opening.run, opening.data, opening.modality
@@ -56,15 +58,15 @@ def compare(**options: Any) -> StageResult:
         task = build_task(config.task, dataclasses.asdict(opening.resolved.plugin), modality, data)
         test = _limited(open_test(data, f"compare {config.output}"), config.test_limit, config.seed)
         subsets = {
-            (budget, draw): labelled_subset(data["train"], budget, config.seed + draw)
+            (budget, draw): labeled_subset(data["train"], budget, config.seed + draw)
             for budget in config.budgets
             for draw in range(config.draws)
         }
-        twins = distributed.share(one_model(arms, task, data["train"]) if distributed.is_main() else None)
+        twins = distributed.broadcast(one_model(arms, task, data["train"]) if distributed.is_main() else None)
         if twins:
-            say("  pre-training kept its start: both arms are one model, which is measured once")
+            logger.info("  pre-training kept its start: both arms are one model, which is measured once")
             del arms["adapted"]
-        frozen = distributed.share(_frozen(arms, task, data, test, subsets) if distributed.is_main() else None)
+        frozen = distributed.broadcast(_frozen(arms, task, data, test, subsets) if distributed.is_main() else None)
         tuned = []
         if config.finetune_arms:
             tuned = list(_fine_tuned(arms, task, data["train"], test, subsets, opening))
@@ -81,7 +83,7 @@ def compare(**options: Any) -> StageResult:
             )
         entry["metrics"] = _report(folder, tuned, frozen, task, test)
         opening.save_data_report()
-        say(f"{(folder / 'table.md').read_text(encoding='utf-8')}\ncompare: table in {folder / 'table.md'}")
+        logger.info(f"{(folder / 'table.md').read_text(encoding='utf-8')}\ncompare: table in {folder / 'table.md'}")
     return StageResult(folder, entry["metrics"])
 
 
@@ -125,13 +127,13 @@ def _fine_tuned(
     for arm, (source, revision) in arms.items():
         pool = open_pool(task, source, revision, opening.data, config)
         for (budget, draw), subset in subsets.items():
-            say(f"compare: {arm}, {_budget(budget, task)}, draw {draw + 1} of {config.draws}")
+            logger.info(f"compare: {arm}, {_budget(budget, task)}, draw {draw + 1} of {config.draws}")
             fit = fit_task(
                 task, source, revision, train.select(subset), None, config, opening.resolved.training,
                 opening.run.folder("compare", "work"), seed=config.seed + draw, pool=pool,
             )  # fmt: skip
             logits, _ = predict(fit.module, task_rows(task, fit.processor, test), fit.args)
-            yield comparison.ResultRow(arm, budget, draw, task.compared(logits, test, fit.processor))
+            yield comparison.ResultRow(arm, budget, draw, task.comparison_predictions(logits, test, fit.processor))
 
 
 def _frozen(
@@ -152,12 +154,12 @@ def _frozen(
         backbone, _ = modality.load_model(source, "AutoModel", dataset=train, revision=revision)
         processor = modality.load_processor(source, revision)
         backbone = modality.prepare_model(backbone, processor)
-        answers = task.without_labels(backbone, processor, test)
+        answers = task.zero_shot(backbone, processor, test)
         if answers is not None:
             rows.append(comparison.ResultRow(arm, "no", 0, answers))
         if targets is None:
             continue
-        pooling = modality.native_pooling(arms["base"][0])
+        pooling = modality.default_pooling(arms["base"][0])
         have, ask = (
             modality.embed(backbone, processor, values, pooling=pooling, max_length=256)
             for values in (given, test[modality.column])
@@ -173,7 +175,7 @@ def _frozen(
         rows += _baseline(
             modality, task, list(given), targets, list(test[modality.column]), subsets, place, pool, train
         )
-    elif rows and (cheap := task.baseline(train, test)) is not None:
+    elif rows and (cheap := task.baseline_predictions(train, test)) is not None:
         rows.append(comparison.ResultRow(cheap[0], "no", 0, cheap[1]))
     return rows
 
@@ -182,7 +184,7 @@ def _usual(
     task: Task, train: datasets.Dataset, test: datasets.Dataset, subsets: Subsets
 ) -> list[comparison.ResultRow]:
     """The task's own baseline on every subset."""
-    found = {key: task.baseline(train.select(subset), test) for key, subset in subsets.items()}
+    found = {key: task.baseline_predictions(train.select(subset), test) for key, subset in subsets.items()}
     return [comparison.ResultRow(cheap[0], *key, cheap[1]) for key, cheap in found.items() if cheap is not None]
 
 
@@ -199,7 +201,7 @@ def _baseline(
         options: dict[str, Any] = {"seed": draw, "problem_type": _problem(task), "groups": _groups(train, subset)}
         if modality.name == "text":
             texts = [given[row] for row in chosen]
-            guess = probes.tfidf_probe(texts, targets[subset], ask, unlabelled=pool, **options)
+            guess = probes.tfidf_probe(texts, targets[subset], ask, unlabeled=pool, **options)
         else:
             guess = probes.linear_probe(features[chosen], targets[subset], asked, **options)
         rows.append(comparison.ResultRow(str(modality.baseline), budget, draw, guess.predictions))
@@ -207,7 +209,7 @@ def _baseline(
 
 
 def _groups(train: datasets.Dataset, subset: Any) -> list | None:
-    """Of the labelled rows, where the data have groups: the test rows come from others."""
+    """Of the labeled rows, where the data have groups: the test rows come from others."""
     if "group" not in train.column_names:
         return None
     return list(train.select_columns(["group"])[[int(row) for row in subset]]["group"])
@@ -217,7 +219,7 @@ def _report(
     folder: Path, tuned: list[comparison.ResultRow], frozen: list[comparison.ResultRow], task: Task, test: Any
 ) -> dict[str, Any]:
     """Write the tables; the verdict of each, in a word."""
-    truth, metric = task.references(test), task.comparison_metric
+    truth, metric = task.comparison_references(test), task.comparison_metric
     groups = list(test["group"]) if "group" in test.column_names else None
     if groups is not None and len(set(groups)) < 2:
         groups = None
@@ -233,12 +235,12 @@ def _report(
     if distributed.is_main():
         text = "\n\n".join(f"### {title}\n\n{table.to_markdown()}" for title, table in tables.items())
         (folder / "table.md").write_text(text, encoding="utf-8")
-        counted = "labels per class" if task.label_kind == "class" else "labelled examples"
+        counted = "labels per class" if task.label_kind == "class" else "labeled examples"
         for title, table in tables.items():
             if svg := plot.label_efficiency(title, table.to_dict(), counted):
                 (folder / plot.figure_name(title)).write_text(svg, encoding="utf-8")
     write_json(folder / "table.json", {title: table.to_dict() for title, table in tables.items()})
-    distributed.wait()
+    distributed.barrier()
     return {
         "verdict": {title: table.overall.word for title, table in tables.items()},
         "metric": metric,
@@ -251,7 +253,7 @@ def _problem(task: Task) -> str:
 
 
 def _budget(budget: int, task: Task) -> str:
-    return f"{budget} labels per class" if task.label_kind == "class" else f"{budget} labelled examples"
+    return f"{budget} labels per class" if task.label_kind == "class" else f"{budget} labeled examples"
 
 
 def _keep(path: Path, predictions: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import time
 from collections.abc import Sequence
@@ -13,14 +14,15 @@ import numpy as np
 from hf_ssl import vectors
 from hf_ssl.core import distributed
 from hf_ssl.core.errors import ConfigError, DataError
-from hf_ssl.core.log import say
 from hf_ssl.core.run import inputs_hash
 from hf_ssl.evaluation.figures.series import embedding_map
-from hf_ssl.stages.base import StageResult, note_lineage, open_stage, output_of, start_of
+from hf_ssl.stages.base import StageResult, note_lineage, output_of, prepare_stage, start_of
 from hf_ssl.stages.inputs import inputs_of
-from hf_ssl.vectors.base import PARQUET, Stamp
+from hf_ssl.vectors.base import PARQUET, EmbeddingSpec
 from hf_ssl.vectors.milvus import MilvusStore
-from hf_ssl.vectors.parquet import ParquetStore, PartFiles
+from hf_ssl.vectors.parquet import EmbeddingShards, ParquetStore
+
+logger = logging.getLogger(__name__)
 
 MAPPED = 2000  # vectors in the figure
 PATIENCE = 1800  # seconds without a new part of another process
@@ -41,7 +43,7 @@ def embed(**options: Any) -> StageResult:
         DataError: a vector is not finite or is zero.
         ConfigError: no such split or store; the store holds another model's vectors.
     """
-    opening = open_stage("embed", options, after="pretrain", unless="model")
+    opening = prepare_stage("embed", options, after="pretrain", unless="model")
     if opening.done is not None:
         return opening.done
     config, run, data, modality = opening.config, opening.run, opening.data, opening.modality
@@ -57,12 +59,12 @@ def embed(**options: Any) -> StageResult:
         note_lineage(run, model_id, report)
         processor = modality.load_processor(model_id, revision)
         model = modality.prepare_model(model, processor)
-        pooling = config.pooling or modality.native_pooling(model_id)
+        pooling = config.pooling or modality.default_pooling(model_id)
         columns, values = _rows(data, [config.split] if config.split else list(data), modality)
         made = inputs_hash(
             report.weights_sha, pooling, config.normalize, config.max_length, config.dtype, columns["content"]
         )
-        parts = PartFiles(folder / "parts" / f"{made}-{config.part_size}", len(values), config.part_size)
+        parts = EmbeddingShards(folder / "parts" / f"{made}-{config.part_size}", len(values), config.part_size)
 
         def encode(chunk: Sequence[Any]) -> np.ndarray:
             found = modality.embed(model, processor, chunk, pooling=pooling, max_length=config.max_length)
@@ -72,7 +74,7 @@ def embed(**options: Any) -> StageResult:
         if not distributed.is_main():
             return StageResult(folder, {})
         found = np.concatenate(list(_all_parts(parts)))
-        stamp = Stamp(model_id, report.revision, report.weights_sha, modality.name, pooling, config.normalize,
+        stamp = EmbeddingSpec(model_id, report.revision, report.weights_sha, modality.name, pooling, config.normalize,
                       config.max_length, found.shape[1])  # fmt: skip
         ParquetStore.write(folder / PARQUET, stamp, columns, found)
         new = _store(config, folder, stamp, columns, found)
@@ -81,7 +83,9 @@ def embed(**options: Any) -> StageResult:
         seconds = time.monotonic() - began
         entry["metrics"] = {"vectors": len(found), "dimensions": found.shape[1], "store": config.store, "new": new, "model": model_id,
                             "weights_sha": report.weights_sha, "pooling": pooling, "normalized": str(config.normalize)}  # fmt: skip
-        say(f"embed: {len(found):,} vectors of {found.shape[1]} numbers in {folder / PARQUET} ({seconds:.0f} s)")
+        logger.info(
+            f"embed: {len(found):,} vectors of {found.shape[1]} numbers in {folder / PARQUET} ({seconds:.0f} s)"
+        )
     return StageResult(folder, entry["metrics"])
 
 
@@ -125,25 +129,25 @@ def _rows(data: Any, splits: list[str], modality: Any) -> tuple[dict[str, list[A
         if "label" in columns:
             columns["label"] += [names[labels[row]] if names else None for row in keep]
     if repeated:
-        say(f"  {repeated:,} unlabelled rows are also in another split and have their vector there")
+        logger.info(f"  {repeated:,} unlabeled rows are also in another split and have their vector there")
     if not values:
         raise DataError(f"There is nothing to embed in {', '.join(splits)}.")
     return columns, values
 
 
-def _fill(parts: PartFiles, values: list[Any], ids: list[str], encode: Any) -> None:
+def _fill(parts: EmbeddingShards, values: list[Any], ids: list[str], encode: Any) -> None:
     """Make this process's parts."""
-    rank, world = distributed.rank(), distributed.world()
+    rank, world = distributed.rank(), distributed.world_size()
     missing = parts.missing(rank, world)
     if len(missing) < len(range(rank, len(parts), world)):
-        say(f"  going on: {len(parts) - len(parts.missing())} of {len(parts)} parts are there")
+        logger.info(f"  going on: {len(parts) - len(parts.missing())} of {len(parts)} parts are there")
     for part in missing:
         rows = parts.rows(part)
         found = encode([values[row] for row in rows])
         parts.save(part, vectors.check_vectors(found, [ids[row] for row in rows]))
 
 
-def _all_parts(parts: PartFiles) -> Any:
+def _all_parts(parts: EmbeddingShards) -> Any:
     """Every part, once the other processes have made theirs.
 
     Raises:
@@ -162,7 +166,7 @@ def _all_parts(parts: PartFiles) -> Any:
     return parts.load()
 
 
-def _store(config: Any, folder: Path, stamp: Stamp, columns: dict[str, list[Any]], found: np.ndarray) -> int:
+def _store(config: Any, folder: Path, stamp: EmbeddingSpec, columns: dict[str, list[Any]], found: np.ndarray) -> int:
     """Put the vectors into the further place that was named; returns how many were new there."""
     if config.store == "parquet":
         return len(found)
@@ -170,11 +174,11 @@ def _store(config: Any, folder: Path, stamp: Stamp, columns: dict[str, list[Any]
         vectors.FaissStore.write(folder, found)
         return len(found)
     uri, name = vectors.milvus_uri(config.store, folder), vectors.collection_name(config.collection)
-    store = MilvusStore(uri, name, Stamp, stamp, index=config.index)
+    store = MilvusStore(uri, name, EmbeddingSpec, stamp, index=config.index)
     try:
         rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
         new = store.add(found, rows)
-        say(f"  {new:,} of {len(rows):,} are new in {uri}, collection {name}, which holds {len(store):,}")
+        logger.info(f"  {new:,} of {len(rows):,} are new in {uri}, collection {name}, which holds {len(store):,}")
         return new
     finally:
         store.close()

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
 from hf_ssl.core import distributed
-from hf_ssl.core.log import say
 from hf_ssl.core.run import write_json
 from hf_ssl.data import open_test
 from hf_ssl.stages.base import (
     StageResult,
-    open_stage,
+    prepare_stage,
 )
 from hf_ssl.stages.build import build_task, task_rows
 from hf_ssl.stages.finetune import _numbers
 from hf_ssl.stages.fit import finished_model
 from hf_ssl.training.trainer import arguments, predict
+
+logger = logging.getLogger(__name__)
 
 
 def evaluate(**options: Any) -> StageResult:
@@ -26,7 +28,7 @@ def evaluate(**options: Any) -> StageResult:
     Returns:
         metrics, and `path/predictions.parquet` with one row per example (ids, no content).
     """
-    opening = open_stage("evaluate", options, after="finetune")
+    opening = prepare_stage("evaluate", options, after="finetune")
     config, run, data, modality = opening.config, opening.run, opening.data, opening.modality
     tuned = run.need("finetune", "Run `hf-ssl finetune` with the same --output first.")["outputs"]
     if opening.done is not None:
@@ -42,14 +44,14 @@ def evaluate(**options: Any) -> StageResult:
         module = TaskModule(model, task, processor)
         args = arguments(folder, seed=config.seed, defaults=dict(task.training_defaults), overrides={})
         logits, labels = predict(module, task_rows(task, processor, split), args)
-        entry["metrics"] = task.metrics(logits, labels) | task.cheap_metrics(data, config.split)
+        entry["metrics"] = task.metrics(logits, labels) | task.baseline_metrics(data, config.split)
         _write_predictions(folder / "predictions.parquet", split, task.predictions(logits, split, processor))
         if distributed.is_main():
             for name, svg in task.figures(logits, labels, split, processor).items():
                 (folder / f"{name}.svg").write_text(svg, encoding="utf-8")
         write_json(folder / "metrics.json", {"split": config.split, "examples": len(split), **entry["metrics"]})
         opening.save_data_report()
-        say(f"evaluate: {_numbers(entry['metrics'])} on {len(split):,} {config.split} examples")
+        logger.info(f"evaluate: {_numbers(entry['metrics'])} on {len(split):,} {config.split} examples")
     return StageResult(folder, entry["metrics"])
 
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from typing import Any
 
 from hf_ssl.core import distributed
-from hf_ssl.core.log import say
 from hf_ssl.core.run import remove, write_json
-from hf_ssl.data import labelled_subset
+from hf_ssl.data import labeled_subset
 from hf_ssl.models import adapters
 from hf_ssl.stages.base import (
     StageResult,
     note_lineage,
-    open_stage,
     output_of,
+    prepare_stage,
     save_model,
     start_of,
     task_name,
@@ -22,6 +22,8 @@ from hf_ssl.stages.base import (
 from hf_ssl.stages.build import build_task, task_rows
 from hf_ssl.stages.fit import fit_task, open_pool
 from hf_ssl.training.trainer import predict
+
+logger = logging.getLogger(__name__)
 
 
 def finetune(**options: Any) -> StageResult:
@@ -34,7 +36,7 @@ def finetune(**options: Any) -> StageResult:
     Returns:
         `path/model` is a plain transformers folder with the adapter merged; `path/adapter` the adapter alone.
     """
-    opening = open_stage("finetune", options, after="pretrain", unless="model")
+    opening = prepare_stage("finetune", options, after="pretrain", unless="model")
     if opening.done is not None:
         return opening.done
     config, run, data = opening.config, opening.run, opening.data
@@ -44,8 +46,8 @@ def finetune(**options: Any) -> StageResult:
         task = build_task(config.task, plugin, opening.modality, data)
         split = data["train"]
         if config.per_class:
-            split = split.select(labelled_subset(split, config.per_class, config.seed))
-        say(f"finetune: {config.peft} on {len(split):,} labelled examples, from {model_id}")
+            split = split.select(labeled_subset(split, config.per_class, config.seed))
+        logger.info(f"finetune: {config.peft} on {len(split):,} labeled examples, from {model_id}")
         fit = fit_task(
             task, model_id, revision, split, data.get("validation"), config, opening.resolved.training, folder, seed=config.seed,
             patience=config.patience, balanced=config.balanced_sampling, resume=config.resume,
@@ -77,7 +79,7 @@ def finetune(**options: Any) -> StageResult:
             "task_options": dataclasses.asdict(task.config),
             "labels": [str(name) for name in task.label_names or ()],
         }
-        say(f"finetune: {_numbers(entry['metrics'].get('validation', {}))}. Model: {folder / 'model'}")
+        logger.info(f"finetune: {_numbers(entry['metrics'].get('validation', {}))}. Model: {folder / 'model'}")
     return StageResult(folder, entry["metrics"])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,6 @@ import numpy as np
 
 from hf_ssl.core import distributed
 from hf_ssl.core.errors import CheckpointError, ConfigError
-from hf_ssl.core.log import say
 from hf_ssl.models import adapters, structure
 from hf_ssl.models.checkpoint import find_weights
 from hf_ssl.models.load_report import shortened
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from hf_ssl.data import DomainData
+
+logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass
@@ -43,7 +45,7 @@ def fit_task(
     config: Any, training: dict[str, Any], folder: Path, *, seed: int, patience: int = 0, balanced: bool = False,
     resume: bool = False, pool: Pool | None = None,
 ) -> Fit:  # fmt: skip
-    """Fine-tune a checkpoint on labelled rows. Used by `finetune` and, for each arm and draw, by `compare`."""
+    """Fine-tune a checkpoint on labeled rows. Used by `finetune` and, for each arm and draw, by `compare`."""
     from transformers import set_seed
 
     set_seed(seed)  # the new head and the adapters start from this, so two arms start alike
@@ -63,11 +65,13 @@ def fit_task(
         module.held = TaskRows(task.encode(processor, validation))
     note = task.warm_start(module, rows) if config.warm_start else None
     if note:
-        say(f"  {note}")
+        logger.info(f"  {note}")
     module.model = adapters.apply(model, config.peft, missing=report.missing, rank=config.rank, alpha=config.alpha,
                               dropout=config.adapter_dropout, target_modules=config.target_modules, train_head=True,
                               train_bare=("*layer_weights",), frozen_ok=("*masked_spec_embed",))  # fmt: skip
-    module.hold_statistics(structure.backbone(module.model)[1])  # PEFT trains copies of what it saves whole
+    module.freeze_batchnorm_stats(
+        structure.find_backbone(module.model)[1]
+    )  # PEFT trains copies of what it saves whole
     epochs = int(np.clip(math.ceil(1600 / max(1, len(rows))), 3, 20))
     rate = adapters.learning_rate(config.peft, task.modality.learning_rate)
     defaults = {"learning_rate": rate, "num_train_epochs": epochs, **task.training_defaults}
@@ -88,9 +92,9 @@ def fit_task(
         module, rows, args, folder, eval_rows=eval_rows, patience=patience if eval_rows is not None else 0, resume=resume,
         compute_metrics=lambda output: task.metrics(output.predictions, output.label_ids),
     )  # fmt: skip
-    note = task.settle(module, lambda: predict(module, eval_rows, args)) if eval_rows is not None else None
+    note = task.calibrate(module, lambda: predict(module, eval_rows, args)) if eval_rows is not None else None
     if note:
-        say(f"  {note}")
+        logger.info(f"  {note}")
     return Fit(module, processor, report, result, args)
 
 
@@ -126,7 +130,7 @@ def _listed(names: list[str]) -> str:
 
 
 def open_pool(task: Task, model_id: str, revision: str | None, data: DomainData, config: Any) -> Pool | None:
-    """The part of the unlabelled pool that fine-tuning learns from too, or None."""
+    """The part of the unlabeled pool that fine-tuning learns from too, or None."""
     if not (config.self_training and task.learns_from_pool and "unlabeled" in data):
         return None
     order = np.random.default_rng(config.seed).permutation(len(data["unlabeled"]))[: config.self_training]
@@ -139,7 +143,7 @@ def open_pool(task: Task, model_id: str, revision: str | None, data: DomainData,
             model, _ = modality.load_model(model_id, dataset=data["unlabeled"], revision=revision)
             loaded.update(model=modality.prepare_model(model, processor), processor=processor)
         length = task.max_length(loaded["processor"])
-        pooling = modality.native_pooling(model_id)
+        pooling = modality.default_pooling(model_id)
         return modality.embed(
             loaded["model"], loaded["processor"], values, pooling=pooling, max_length=length, bf16=bf16_is_fast()
         )
@@ -150,13 +154,13 @@ def open_pool(task: Task, model_id: str, revision: str | None, data: DomainData,
 def with_pool(
     task: Task, processor: Any, split: datasets.Dataset, features: list[dict[str, Any]], pool: Pool, seed: int
 ) -> list[dict[str, Any]]:
-    """Labelled features and those of the pool, all with soft labels; the labelled ones alone when they advise so."""
+    """Labeled features and those of the pool, all with soft labels; the labeled ones alone when they advise so."""
     classes = len(task.label_names)
     labels = np.asarray(split[task.label_column])
     # Once, for all processes: were they to disagree on whether the pool takes part, they would train on different rows.
     own = soft_labels(task.modality, pool, split, labels, classes, seed) if distributed.is_main() else None
-    taught = distributed.share(own)
-    say(f"  {taught.note}")
+    taught = distributed.broadcast(own)
+    logger.info(f"  {taught.note}")
     if taught.examples is None or taught.probabilities is None:
         return features
     known = np.eye(classes, dtype=np.float32)[labels]

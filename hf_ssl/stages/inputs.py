@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hf_ssl.core import distributed, plugins
 from hf_ssl.core.errors import ConfigError, DataError
-from hf_ssl.core.log import say
 from hf_ssl.core.options import DataOptions
 from hf_ssl.data import DomainData, load_data
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import datasets
 
     from hf_ssl.modalities.base import Modality
+
+logger = logging.getLogger(__name__)
 
 
 def modality_of(config: DataOptions) -> Modality:
@@ -50,7 +52,7 @@ def read_data(config: DataOptions) -> DomainData:
             raise ConfigError(f"conll_columns names two columns, the word's and the tag's; found {columns}.")
         given["conll_columns"] = None if columns is None else (columns[0], columns[1])
         data = load_data(config.data, modality_of(config), **given, verbose=False)
-        say(data.report_text())
+        logger.info(data.report_text())
     if len(set(distributed.gather(data.fingerprint))) > 1:
         raise DataError("The processes read different data from the same source. Save it as files, and give those.")
     return data
@@ -59,14 +61,14 @@ def read_data(config: DataOptions) -> DomainData:
 def pool_of(
     data: DomainData, fraction: float, seed: int, modality: Modality | None = None
 ) -> tuple[datasets.Dataset, datasets.Dataset]:
-    """The unlabelled pool, and a part of it (at most 1,000 examples) held out to measure the objective on.
+    """The unlabeled pool, and a part of it (at most 1,000 examples) held out to measure the objective on.
 
     Raises:
         DataError: there is no pool, or it is too small to hold anything out.
     """
     if "unlabeled" not in data:
         raise DataError(
-            f"There is no unlabelled data to pre-train on; the splits are {', '.join(data)}. Give --unlabeled."
+            f"There is no unlabeled data to pre-train on; the splits are {', '.join(data)}. Give --unlabeled."
         )
     pool = data["unlabeled"]
     apart = modality.hold_out(pool, fraction, seed) if modality is not None else None

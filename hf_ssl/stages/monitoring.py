@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hf_ssl.core.log import say
 from hf_ssl.evaluation.monitor.monitor import Monitor, mean_loss
 from hf_ssl.objectives.base import ViewRows, view_pairs
+
+logger = logging.getLogger(__name__)
 
 
 def build_monitor(
     objective: Any, modality: Any, data: Any, held: Any, held_rows: Any, args: Any, folder: Path, config: Any
 ) -> Monitor:
-    pooling = modality.native_pooling(str(config.model or ""))
+    pooling = modality.default_pooling(str(config.model or ""))
     sample = modality.examples(held, config.monitor_examples)
 
     def features(values: Any) -> np.ndarray:
@@ -26,11 +28,11 @@ def build_monitor(
     def two_views() -> tuple[np.ndarray, np.ndarray]:
         return view_pairs(objective, held_rows, pooling, config.monitor_examples, args.bf16)
 
-    labelled, targets, problem_type = _probed(data, modality)
+    labeled, targets, problem_type = _probed(data, modality)
     return Monitor(
         objective, folder, embed=lambda: features(sample),
         evaluate=lambda: mean_loss(objective, held_rows, args.per_device_train_batch_size, args.bf16),
-        embed_labelled=(lambda: features(labelled)) if labelled is not None else None, targets=targets,
+        embed_labeled=(lambda: features(labeled)) if labeled is not None else None, targets=targets,
         problem_type=problem_type,
         embed_views=two_views if isinstance(held_rows, ViewRows) else None,
         points=config.monitor_points, keep=config.keep, patience=config.patience, seed=config.seed, resume=config.resume,
@@ -38,7 +40,7 @@ def build_monitor(
 
 
 def _probed(data: Any, modality: Any) -> tuple[Any, np.ndarray | None, str]:
-    """What the probes along the way are fitted on: at most 2,000 labelled training examples and their targets."""
+    """What the probes along the way are fitted on: at most 2,000 labeled training examples and their targets."""
     kinds = {"class": "single_label_classification", "multilabel": "multi_label_classification"}
     problem_type = kinds.get(str(data.label_kind), "regression")
     if data.label_kind not in (*kinds, "regression") or "train" not in data:
@@ -47,6 +49,8 @@ def _probed(data: Any, modality: Any) -> tuple[Any, np.ndarray | None, str]:
     targets = np.asarray(train["label"])
     counts = np.bincount(targets) if data.label_kind == "class" else np.array([len(targets) // 2])
     if counts[counts > 0].min(initial=len(targets)) < 2:
-        say("  no probe along the way: a class has a single label, or there are fewer than four labelled examples")
+        logger.info(
+            "  no probe along the way: a class has a single label, or there are fewer than four labeled examples"
+        )
         return None, None, problem_type
     return train[modality.column], targets, problem_type

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from hf_ssl.core import distributed
-from hf_ssl.core.log import say
 from hf_ssl.core.run import remove, write_json
 from hf_ssl.models import adapters
 from hf_ssl.objectives.base import ViewRows
 from hf_ssl.stages.base import (
     StageResult,
     note_lineage,
-    open_stage,
     pooler_of,
+    prepare_stage,
     save_model,
     start_of,
 )
-from hf_ssl.stages.build import build_objective, continuation, fresh_start
+from hf_ssl.stages.build import build_objective, continuation, init_from_config
 from hf_ssl.stages.inputs import pool_of
 from hf_ssl.stages.monitoring import build_monitor
 from hf_ssl.training.trainer import arguments, train
+
+logger = logging.getLogger(__name__)
 
 
 def pretrain(**options: Any) -> StageResult:
@@ -35,17 +37,17 @@ def pretrain(**options: Any) -> StageResult:
     Example:
         >>> pretrain(data="reviews/", model="answerdotai/ModernBERT-base", objective="mlm", output="runs/reviews")
     """
-    opening = open_stage("pretrain", options)
+    opening = prepare_stage("pretrain", options)
     if opening.done is not None:
         return opening.done
     config, run, data, modality = opening.config, opening.run, opening.data, opening.modality
     name = config.objective or modality.default_objective
     with opening.running() as (entry, folder):
         if config.from_config:
-            model_id, revision = fresh_start(config, modality, data, run), None
+            model_id, revision = init_from_config(config, modality, data, run), None
         else:
             model_id, revision = start_of(config, run)
-        say(f"pretrain: {name} on {len(data.get('unlabeled', ())):,} examples, from {model_id}")
+        logger.info(f"pretrain: {name} on {len(data.get('unlabeled', ())):,} examples, from {model_id}")
         pool, held = pool_of(data, config.eval_fraction, config.seed, modality)
         objective, report, added = build_objective(config, opening.resolved.plugin, modality, model_id, revision, pool)
         note_lineage(run, model_id, report)
@@ -63,7 +65,7 @@ def pretrain(**options: Any) -> StageResult:
         monitor = build_monitor(objective, modality, data, held, held_rows, args, folder, config)
         schedule = continuation(objective, report.missing, config, args.learning_rate, added)
         result = train(objective, rows, args, folder, schedule=schedule, measure=monitor, resume=config.resume)
-        summary = distributed.share(monitor.finish() if distributed.is_main() else None)
+        summary = distributed.broadcast(monitor.finish() if distributed.is_main() else None)
         if hasattr(objective.model, "peft_config") and distributed.is_main():
             adapters.save_adapter(objective.model, folder / "adapter", run.ledger["base"]["id"], report.revision)
         model = objective.export()
@@ -81,5 +83,5 @@ def pretrain(**options: Any) -> StageResult:
         remove(folder / "checkpoints")
         entry["metrics"] = {**result.to_dict(), **summary}
         entry["outputs"] = {"model": str(folder / "model")}
-        say(f"pretrain: kept step {summary['kept_step']}, {summary['outcome']}. Model: {folder / 'model'}")
+        logger.info(f"pretrain: kept step {summary['kept_step']}, {summary['outcome']}. Model: {folder / 'model'}")
     return StageResult(folder, entry["metrics"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import shutil
 import tempfile
 from dataclasses import replace
@@ -16,17 +17,18 @@ from huggingface_hub import get_token
 from hf_ssl import __version__
 from hf_ssl.core import distributed, plugins
 from hf_ssl.core.errors import ConfigError, HubError
-from hf_ssl.core.log import say
 from hf_ssl.core.options import PushConfig
 from hf_ssl.core.run import RunDir, inputs_hash, write_json
 from hf_ssl.hub import api as hub
 from hf_ssl.hub import card, reload_check, space, staging, usage
-from hf_ssl.hub.artifacts import base_of, check_repo_id, choose, is_hub_id, licence_of, locate_adapter, modality_of
-from hf_ssl.hub.staging import Artefact
+from hf_ssl.hub.artifacts import base_of, check_repo_id, choose, is_hub_id, license_of, locate_adapter, modality_of
+from hf_ssl.hub.staging import Artifact
 from hf_ssl.models.checkpoint import read_json
 from hf_ssl.stages.base import StageResult
 from hf_ssl.stages.resolve import resolve
 from hf_ssl.vectors.parquet import ParquetStore
+
+logger = logging.getLogger(__name__)
 
 
 def push(*, token: str | None = None, **options: Any) -> StageResult:
@@ -59,9 +61,9 @@ def push(*, token: str | None = None, **options: Any) -> StageResult:
             raise HubError(
                 f"{name!r} is not the Hub id of a dataset (OWNER/NAME); leave data that are not on the Hub away."
             )
-    artefact = choose(run, config)
-    target.repo_type = artefact.repo_type
-    licence = licence_of(run, config)
+    artifact = choose(run, config)
+    target.repo_type = artifact.repo_type
+    license = license_of(run, config)
     base_id, revision = base_of(run, config)
     with run.running(
         "push", inputs_hash(resolved.to_dict()), resolved.to_dict(), resume=True, overwrite=True
@@ -74,11 +76,11 @@ def push(*, token: str | None = None, **options: Any) -> StageResult:
                 revision = hub.confirm_base(api, base_id, revision, run.ledger.get("base", {}).get("weights_sha"))
             for name in filter(None, [*config.datasets, config.eval_dataset]):
                 hub.dataset_revision(api, name)
-        if artefact.kind == "adapter" and artefact.base_id is None:
-            artefact.base_id, artefact.base_revision = base_id, revision
+        if artifact.kind == "adapter" and artifact.base_id is None:
+            artifact.base_id, artifact.base_revision = base_id, revision
         folder = _fresh(run, target)
-        facts = _facts(run, config, artefact, licence, base_id, revision)
-        compared = stage(run, artefact, folder, facts, config, remote.readme)
+        facts = _facts(run, config, artifact, license, base_id, revision)
+        compared = stage(run, artifact, folder, facts, config, remote.readme)
         _extras(run, config, folder, facts, api)
         places = _places(run)
         staging.refuse_leaks(folder, _secret(token, api), places)
@@ -87,13 +89,13 @@ def push(*, token: str | None = None, **options: Any) -> StageResult:
             "compared": compared["compared"],
             "difference": compared["difference"],
         }
-        say(
+        logger.info(
             f"push: {len(entry['metrics']['files'])} files staged in {folder}; reloaded in a fresh process, answers agree"
         )
         if api is None:
             for name, size in entry["metrics"]["files"].items():
-                say(f"  {size:>12,}  {name}")
-            say(f"push: dry run, nothing was uploaded to {target.repo}")
+                logger.info(f"  {size:>12,}  {name}")
+            logger.info(f"push: dry run, nothing was uploaded to {target.repo}")
             return StageResult(folder, entry["metrics"])
         entry["metrics"] |= _upload(run, api, target, folder, config, remote)
     if config.space:
@@ -109,14 +111,14 @@ def _fresh(run: RunDir, target: hub.Target) -> Path:
 
 
 def _facts(
-    run: RunDir, config: PushConfig, artefact: Artefact, licence: str, base_id: str | None, revision: str | None
-) -> card.Facts:
+    run: RunDir, config: PushConfig, artifact: Artifact, license: str, base_id: str | None, revision: str | None
+) -> card.CardFields:
     modality, task = modality_of(run), None
-    if artefact.kind in ("model", "adapter") and run.stage("finetune").get("status") == "done":
+    if artifact.kind in ("model", "adapter") and run.stage("finetune").get("status") == "done":
         task = run.stage("finetune")["outputs"]["task"]
-    facts = card.Facts(
-        repo=str(config.repo), kind=artefact.kind, auto_class=artefact.auto_class, pipeline_tag=artefact.pipeline_tag,
-        modality=modality.name, task=task, licence=licence, base_id=base_id, base_revision=revision, usage="",
+    facts = card.CardFields(
+        repo=str(config.repo), kind=artifact.kind, auto_class=artifact.auto_class, pipeline_tag=artifact.pipeline_tag,
+        modality=modality.name, task=task, license=license, base_id=base_id, base_revision=revision, usage="",
         datasets=config.datasets, language=config.language, title=config.title, description=config.description,
         purpose=config.purpose,
     )  # fmt: skip
@@ -125,61 +127,63 @@ def _facts(
         facts.objective = entry["options"]["options"].get("objective") or modality.default_objective
         objective = plugins.find("objectives", facts.objective)
         facts.objective_text, facts.paper = (objective.__doc__ or "").strip().partition("\n")[0], objective.paper
-    if artefact.kind == "adapter" and artefact.base_id:
-        facts.base_id, facts.base_revision = artefact.base_id, artefact.base_revision
+    if artifact.kind == "adapter" and artifact.base_id:
+        facts.base_id, facts.base_revision = artifact.base_id, artifact.base_revision
     return facts
 
 
 def stage(
-    run: RunDir, artefact: Artefact, folder: Path, facts: card.Facts, config: PushConfig, existing: str | None
+    run: RunDir, artifact: Artifact, folder: Path, facts: card.CardFields, config: PushConfig, existing: str | None
 ) -> dict[str, Any]:
     """Fill the staged folder and try it in a fresh process; the card comes last, with what the usage lines printed."""
     modality = modality_of(run)
-    job: dict[str, Any] = {"kind": artefact.kind, "folder": str(folder.resolve()), "as_named": facts.repo}
+    job: dict[str, Any] = {"kind": artifact.kind, "folder": str(folder.resolve()), "as_named": facts.repo}
     tensors: dict[str, Any] = {}
     values: list[Any] = []
-    if artefact.kind == "embeddings":
+    if artifact.kind == "embeddings":
         facts.usage = usage.ROWS.format(repo=facts.repo)
         vectors = _stage_vectors(run, folder, facts.base_id)
     else:
-        processor = modality.load_processor(str(artefact.source))
-        if artefact.kind == "adapter":
-            adapter = replace(artefact, source=artefact.source.parent / staging.ADAPTER)
+        processor = modality.load_processor(str(artifact.source))
+        if artifact.kind == "adapter":
+            adapter = replace(artifact, source=artifact.source.parent / staging.ADAPTER)
             staging.stage_adapter(adapter, folder)
             facts.usage = usage.of_adapter(
-                facts.repo, artefact.auto_class, str(artefact.base_id), artefact.base_revision, artefact.options or {}
+                facts.repo, artifact.auto_class, str(artifact.base_id), artifact.base_revision, artifact.options or {}
             )
-            at = f'", revision="{artefact.base_revision}' if artefact.base_revision else ""
+            at = f'", revision="{artifact.base_revision}' if artifact.base_revision else ""
             job |= {
-                "base": artefact.base_source,
-                "base_named": f"{artefact.base_id}{at}",
-                "options": artefact.options or {},
+                "base": artifact.base_source,
+                "base_named": f"{artifact.base_id}{at}",
+                "options": artifact.options or {},
             }
         else:
-            for name in staging.stage_model(artefact, processor, folder):
-                say(f"  left behind: {name}")
-            if artefact.pipeline_tag and processor is not None:
-                values = staging.published_values(artefact, modality, processor)
-            if artefact.pipeline_tag and not values:
+            for name in staging.stage_model(artifact, processor, folder):
+                logger.info(f"  left behind: {name}")
+            if artifact.pipeline_tag and processor is not None:
+                values = staging.published_values(artifact, modality, processor)
+            if artifact.pipeline_tag and not values:
                 facts.pipeline_tag = None
-                say(f"  the card names no pipeline: {artefact.pipeline_tag} does not take what this model takes")
+                logger.info(
+                    f"  the card names no pipeline: {artifact.pipeline_tag} does not take what this model takes"
+                )
             settings = read_json(folder / "config.json")
             facts.usage = usage.of_model(
-                facts.repo, artefact.auto_class, artefact.pipeline_tag if values else None, modality, settings
+                facts.repo, artifact.auto_class, artifact.pipeline_tag if values else None, modality, settings
             )
             if config.adapter:
-                _beside(run, artefact, folder, facts)
-        served_as = artefact.pipeline_tag if values else None
-        tensors = staging.reference(replace(artefact, pipeline_tag=served_as), modality, processor)
+                _beside(run, artifact, folder, facts)
+        served_as = artifact.pipeline_tag if values else None
+        tensors = staging.reference(replace(artifact, pipeline_tag=served_as), modality, processor)
     job |= {
-        "auto_class": artefact.auto_class,
-        "pipeline_tag": artefact.pipeline_tag if values else None,
+        "auto_class": artifact.auto_class,
+        "pipeline_tag": artifact.pipeline_tag if values else None,
         "usage": facts.usage,
-        "labels": run.stage("finetune").get("outputs", {}).get("labels") if artefact.kind == "model" else None,
+        "labels": run.stage("finetune").get("outputs", {}).get("labels") if artifact.kind == "model" else None,
         "rate": getattr(modality.config, "sampling_rate", None),
     }
     with tempfile.TemporaryDirectory() as place:
-        if artefact.kind == "embeddings":
+        if artifact.kind == "embeddings":
             np.save(Path(place) / "vectors.npy", vectors)
             job["vectors"] = str(Path(place) / "vectors.npy")
         answer = reload_check.check_reload(job, tensors, values)
@@ -188,19 +192,19 @@ def stage(
     return answer
 
 
-def _beside(run: RunDir, artefact: Artefact, folder: Path, facts: card.Facts) -> None:
+def _beside(run: RunDir, artifact: Artifact, folder: Path, facts: card.CardFields) -> None:
     """The adapter in a subfolder of the merged model's repository, tried like the model."""
-    adapter = Artefact("adapter", artefact.source, artefact.auto_class, artefact.pipeline_tag)
-    locate_adapter(run, adapter, "finetune" if artefact.kind == "model" else "pretrain")
+    adapter = Artifact("adapter", artifact.source, artifact.auto_class, artifact.pipeline_tag)
+    locate_adapter(run, adapter, "finetune" if artifact.kind == "model" else "pretrain")
     if adapter.base_id is None:
         adapter.base_id, adapter.base_revision = facts.base_id, facts.base_revision
     inner = folder / staging.ADAPTER
-    staging.stage_adapter(replace(adapter, source=artefact.source.parent / staging.ADAPTER), inner)
+    staging.stage_adapter(replace(adapter, source=artifact.source.parent / staging.ADAPTER), inner)
     facts.adapter = {"folder": staging.ADAPTER, "base": adapter.base_id, "revision": adapter.base_revision}
-    tensors = staging.reference(Artefact("model", artefact.source, artefact.auto_class), modality_of(run), None)
+    tensors = staging.reference(Artifact("model", artifact.source, artifact.auto_class), modality_of(run), None)
     job = {
         "kind": "adapter", "folder": str(inner.resolve()), "as_named": "no usage of its own", "usage": "", "base": adapter.base_source,
-        "base_named": "-", "auto_class": artefact.auto_class, "options": adapter.options or {},
+        "base_named": "-", "auto_class": artifact.auto_class, "options": adapter.options or {},
     }  # fmt: skip
     reload_check.check_reload(job, tensors, [])
 
@@ -221,7 +225,7 @@ def _stage_vectors(run: RunDir, folder: Path, base_id: str | None) -> np.ndarray
     return vectors
 
 
-def _extras(run: RunDir, config: PushConfig, folder: Path, facts: card.Facts, api: Any) -> None:
+def _extras(run: RunDir, config: PushConfig, folder: Path, facts: card.CardFields, api: Any) -> None:
     """Results in the Hub's format, and the manifest: lineage and the files this library looks after."""
     metrics = run.stage("evaluate").get("metrics", {})
     if config.eval_dataset and facts.kind == "model":
@@ -245,7 +249,7 @@ def _extras(run: RunDir, config: PushConfig, folder: Path, facts: card.Facts, ap
     write_json(
         folder / "hf_ssl.json",
         {
-            "base": {"id": facts.base_id, "revision": facts.base_revision, "licence": base.get("licence"), "weights_sha": base.get("weights_sha")},
+            "base": {"id": facts.base_id, "revision": facts.base_revision, "license": base.get("license"), "weights_sha": base.get("weights_sha")},
             "kind": facts.kind, "task": facts.task, "modality": facts.modality, "hf_ssl": __version__,
             "data_fingerprint": run.ledger.get("data", {}).get("fingerprint"), "files": [*_listing(folder), "hf_ssl.json"],
         },
@@ -289,11 +293,13 @@ def _upload(
     result = hub.publish(api, target, folder, config.message, remote, pending=bool(begun.get(key)), note=note)
     kind = json.loads((folder / "hf_ssl.json").read_text(encoding="utf-8"))["kind"]
     run.record(hub={kind: {"repo": target.repo, "commit": result.commit, "url": result.url}})
-    say(f"push: {result.pull_request or result.url} at {result.commit[:8]} ({len(result.changed)} files changed)")
+    logger.info(
+        f"push: {result.pull_request or result.url} at {result.commit[:8]} ({len(result.changed)} files changed)"
+    )
     return {"url": result.url, "commit": result.commit, "changed": result.changed, "pull_request": result.pull_request}
 
 
-def _space(run: RunDir, api: Any, config: PushConfig, facts: card.Facts, token: str | None) -> None:
+def _space(run: RunDir, api: Any, config: PushConfig, facts: card.CardFields, token: str | None) -> None:
     """A Gradio demo of the model that has just been published."""
     target = hub.Target(check_repo_id(config.space), repo_type="space", private=config.private)
     folder = _fresh(run, hub.Target(f"space/{target.repo.replace('/', '--')}"))
@@ -309,4 +315,4 @@ def _space(run: RunDir, api: Any, config: PushConfig, facts: card.Facts, token: 
     result = hub.publish(
         api, target, folder, config.message, hub.look(api, target), pending=pending, note=note, space_sdk="gradio"
     )
-    say(f"push: demo at {result.url}")
+    logger.info(f"push: demo at {result.url}")

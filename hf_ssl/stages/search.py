@@ -14,18 +14,18 @@ from hf_ssl.core.run import RunDir
 from hf_ssl.stages.base import StageResult, output_of
 from hf_ssl.stages.embed import normalized
 from hf_ssl.stages.resolve import resolve
-from hf_ssl.vectors.base import Stamp
+from hf_ssl.vectors.base import EmbeddingSpec
 
 
 def search(**options: Any) -> StageResult:
-    """Nearest neighbours of a text or a file among the vectors that `embed` made.
+    """Nearest neighbors of a text or a file among the vectors that `embed` made.
 
     Args:
         options: those of `hf_ssl.core.options.SearchConfig`.
 
     Returns:
         `metrics["hits"]`, nearest first: `id`, `content`, `split`, `label`, `score` (the cosine). `metrics["vote"]` is the label that the
-        labelled ones among them vote for, or None.
+        labeled ones among them vote for, or None.
 
     Raises:
         ConfigError: nothing to look for, no such store, or the store holds another model's vectors.
@@ -49,9 +49,9 @@ def search(**options: Any) -> StageResult:
         model = modality.prepare_model(model, processor)
         value = config.query if config.query is not None else _read(modality, Path(config.file))
         query = modality.embed(model, processor, [value], pooling=pooling, max_length=stamp.max_length)
-        own = Stamp(model_id, report.revision, report.weights_sha, modality.name, pooling, stamp.normalized,
+        own = EmbeddingSpec(model_id, report.revision, report.weights_sha, modality.name, pooling, stamp.normalized,
                     stamp.max_length, query.shape[1])  # fmt: skip
-        stamp.refuse(own, f"The store ({config.store})")
+        stamp.require_same(own, f"The store ({config.store})")
         hits = [
             {name: value for name, value in hit.items() if value is not None}
             for hit in store.search(normalized(query), config.k)[0]

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from hf_ssl.evaluation.probes.probes import fixed_c
-from hf_ssl.models.structure import in_backbone, unwrapped
+from hf_ssl.models.structure import in_backbone, unwrap_peft
 from hf_ssl.tasks.base import TaskModule, TaskRows, head_inputs, last_linear
 
 
@@ -20,8 +20,8 @@ def set_head(module: TaskModule, rows: TaskRows, classes: int) -> str | None:
     layer = last_linear(module.model)
     if layer is None or layer.bias is None or layer.out_features != classes:
         return None
-    inside = in_backbone(unwrapped(module.model))
-    named = unwrapped(module.model).named_modules()
+    inside = in_backbone(unwrap_peft(module.model))
+    named = unwrap_peft(module.model).named_modules()
     heads = [m for name, m in named if isinstance(m, nn.Linear) and m.out_features == classes and not inside(name)]
     if len(heads) > 1:
         return None
@@ -42,7 +42,7 @@ def fit_head(inputs: np.ndarray, labels: np.ndarray, classes: int) -> tuple[np.n
     from sklearn.linear_model import LogisticRegression
 
     # With a weaker penalty than a probe's, more features than examples fit the labels so well that the loss is 0, and
-    # fine-tuning has nothing left to learn from: EfficientNet-Lite0 on 640 labelled pictures started at .002.
+    # fine-tuning has nothing left to learn from: EfficientNet-Lite0 on 640 labeled pictures started at .002.
     # Inputs that hardly differ (a network with random weights) would need weights so large that the first step of
     # training throws every answer over: below a fiftieth of their size, differences count as noise.
     mean = inputs.mean(0)

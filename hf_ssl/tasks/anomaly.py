@@ -82,7 +82,7 @@ class Anomaly(Task):
 
     def forward(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         """`(batch, 2)`: mean error, and score."""
-        inner: Any = structure.unwrapped(model)
+        inner: Any = structure.unwrap_peft(model)
         name = MASK_NAMES[inner.config.model_type]
         errors = patch_errors(inner, inputs["past_values"], inputs[name], name, self.config.groups)
         counted = torch.isfinite(errors).flatten(1)

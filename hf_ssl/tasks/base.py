@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,12 +14,11 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from hf_ssl.core.errors import ConfigError, DataError
-from hf_ssl.core.log import say
 from hf_ssl.modalities.batching import by_length
 from hf_ssl.modalities.rng import example_rng
-from hf_ssl.models.structure import backbone, in_backbone, unwrapped
+from hf_ssl.models.structure import find_backbone, in_backbone, unwrap_peft
 from hf_ssl.training.dropout import set_dropout
-from hf_ssl.training.module import LossOutput, Trainable, divide
+from hf_ssl.training.module import LossOutput, TrainingModule, normalize_loss
 
 if TYPE_CHECKING:
     import datasets
@@ -26,12 +26,14 @@ if TYPE_CHECKING:
 
     from hf_ssl.modalities.base import Modality
 
+logger = logging.getLogger(__name__)
+
 
 class Task(ABC):
     """Base class of `classification`, `regression`, `token-classification` … and of your own task.
 
     Attributes:
-        modalities: names of the modalities it works on; None: every one that has a `labelled_class`.
+        modalities: names of the modalities it works on; None: every one that has a `labeled_class`.
         label_kind: what `load_data` must find: `"class"`, `"multilabel"`, `"regression"`, `"tags"`, `"mask"`, `"identity"`
             or `"transcript"`.
         label_column: canonical column of the labels.
@@ -41,7 +43,7 @@ class Task(ABC):
         metric_names: what is reported.
         keeps_start: whether the model before the first step is measured on the validation data like any other point, and
             kept where none is better (a warm-started head can be hard to improve on with little data).
-        learns_from_pool: whether it has a `soft_loss`, so that the unlabelled pool can take part.
+        learns_from_pool: whether it has a `soft_loss`, so that the unlabeled pool can take part.
 
     Args:
         config: an instance of `Config`.
@@ -140,7 +142,7 @@ class Task(ABC):
         full = 0 if limit is None else sum(self.modality.size(feature) >= limit for feature in features)
         if full and not self._said_cut:
             self._said_cut = True
-            say(
+            logger.info(
                 f"  {full:,} of {len(features):,} inputs fill the window of {limit}; what lies beyond is not read. --max_length"
             )
 
@@ -184,23 +186,23 @@ class Task(ABC):
         """Metric of a paired comparison: a name of `evaluation.additive` or `evaluation.scores`."""
         return self.primary_metric
 
-    def compared(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> Any:
+    def comparison_predictions(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> Any:
         """What that metric reads as predictions, one entry per row of the dataset."""
         return logits.argmax(-1)
 
-    def references(self, dataset: datasets.Dataset) -> Any:
+    def comparison_references(self, dataset: datasets.Dataset) -> Any:
         """What that metric reads as the truth, one entry per row of the dataset."""
         return np.asarray(dataset[self.label_column])
 
-    def without_labels(self, backbone: nn.Module, processor: Any, dataset: datasets.Dataset) -> Any:
+    def zero_shot(self, backbone: nn.Module, processor: Any, dataset: datasets.Dataset) -> Any:
         """Answers of a frozen backbone where none has to be learned (how alike two texts are), else None."""
         return None
 
-    def baseline(self, train: datasets.Dataset, test: datasets.Dataset) -> tuple[str, Any] | None:
+    def baseline_predictions(self, train: datasets.Dataset, test: datasets.Dataset) -> tuple[str, Any] | None:
         """Name and answers of a cheap baseline without any pretrained model, where `Modality.baseline` does not fit."""
         return None
 
-    def cheap_metrics(self, data: Mapping[str, datasets.Dataset], split: str) -> dict[str, float]:
+    def baseline_metrics(self, data: Mapping[str, datasets.Dataset], split: str) -> dict[str, float]:
         """What a cheap method without any network reaches on the same split, to stand beside `metrics`."""
         return {}
 
@@ -222,7 +224,7 @@ class Task(ABC):
         """Set the new head from a closed-form fit on frozen features; returns what was done, for the log."""
         return None
 
-    def settle(self, module: TaskModule, answers: Callable[[], tuple[np.ndarray, np.ndarray]]) -> str | None:
+    def calibrate(self, module: TaskModule, answers: Callable[[], tuple[np.ndarray, np.ndarray]]) -> str | None:
         """After training: put into the model what its answers on validation data settle.
 
         Args:
@@ -236,7 +238,7 @@ class Task(ABC):
 
 
 class TaskRows(Dataset):
-    """Encoded rows of a labelled split; with `balanced`, each epoch draws every class equally often.
+    """Encoded rows of a labeled split; with `balanced`, each epoch draws every class equally often.
 
     The draw, and the order of `group`, depend on (seed, epoch) only, so they are the same after a resume and on any
     number of processes.
@@ -285,7 +287,7 @@ WARM_ROWS = 1500
 """Most rows that a head's warm start looks at."""
 
 
-class TaskModule(Trainable):
+class TaskModule(TrainingModule):
     """A model with its task's loss, for the Trainer."""
 
     unit = "examples"
@@ -297,7 +299,7 @@ class TaskModule(Trainable):
         self.processor = processor
         self.missing: frozenset[str] = frozenset()  # tensors that were not in the checkpoint
         self.held: TaskRows | None = None  # the validation rows, where there are any
-        self.hold_statistics(backbone(model)[1])
+        self.freeze_batchnorm_stats(find_backbone(model)[1])
         set_dropout(model, task.config.attention_dropout, attention_only=True)
 
     def count_units(self, batch: Mapping[str, torch.Tensor]) -> int:
@@ -325,10 +327,10 @@ class TaskModule(Trainable):
             total, count = self.task.loss(logits.float(), labels)
         else:
             total, count = self.task.soft_loss(logits.float(), soft), len(labels)
-        return LossOutput(loss=divide(total, count, num_items_in_batch), logits=logits)
+        return LossOutput(loss=normalize_loss(total, count, num_items_in_batch), logits=logits)
 
 
-def counted(amounts: Sequence[float]) -> torch.Tensor:
+def as_float_labels(amounts: Sequence[float]) -> torch.Tensor:
     """Amounts as float32 labels that are all counted as loss terms.
 
     -100 is how transformers marks what is not counted. A target that happens to be exactly that becomes the next
@@ -340,11 +342,11 @@ def counted(amounts: Sequence[float]) -> torch.Tensor:
 
 def last_linear(model: nn.Module) -> nn.Linear | None:
     """The linear layer that produces the logits: the last one outside the backbone."""
-    inner: Any = unwrapped(model)
+    inner: Any = unwrap_peft(model)
     inside = in_backbone(inner)
     named = [(name, module) for name, module in inner.named_modules() if isinstance(module, nn.Linear)]
     found = [module for name, module in named if not inside(name)]
-    if not found and backbone(inner)[1] is inner:  # nothing but a backbone, as far as can be seen
+    if not found and find_backbone(inner)[1] is inner:  # nothing but a backbone, as far as can be seen
         found = [module for _, module in named]
     return found[-1] if found else None
 

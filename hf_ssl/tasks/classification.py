@@ -137,7 +137,7 @@ def other_views(inputs: dict[str, torch.Tensor], kind: str) -> Iterator[dict[str
 
     Args:
         inputs: with `pixel_values` `(batch, channels, height, width)`.
-        kind: `"flip"`, the mirror images; `"crops"`, also four corners and the centre, each 7/8 of the sides and brought
+        kind: `"flip"`, the mirror images; `"crops"`, also four corners and the center, each 7/8 of the sides and brought
             back to the full size, and their mirror images.
 
     Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import NormalDist
@@ -12,7 +13,6 @@ import torch
 from torch import nn
 
 from hf_ssl.core.errors import ConfigError, DataError
-from hf_ssl.core.log import say
 from hf_ssl.evaluation.figures.series import error_by_step_figure, forecast_fan
 from hf_ssl.evaluation.metrics.forecast import (
     Scales,
@@ -31,13 +31,15 @@ from hf_ssl.tasks.base import Task, TaskModule, TaskRows, last_linear
 if TYPE_CHECKING:
     import datasets
 
-MISSING = -100.0  # a label that is not counted; standardised values never get there
+logger = logging.getLogger(__name__)
+
+MISSING = -100.0  # a label that is not counted; standardized values never get there
 
 
 class Forecasting(Task):
     """Point and quantile forecasts of every target channel.
 
-    Loss: absolute (or squared) error of values standardised by the training span's mean and spread, so that no series
+    Loss: absolute (or squared) error of values standardized by the training span's mean and spread, so that no series
     outweighs the others; with `output="normal"` the negative log likelihood of a normal distribution; TimesFM, whose head has
     quantiles, adds their pinball loss. Missing values and covariates are not counted.
 
@@ -168,8 +170,8 @@ class Forecasting(Task):
         return torch.cat([answer, beside, number], dim=1)
 
     def _answer(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-        """`(batch, horizon, channels, 1 + quantiles)`, standardised; the point forecast comes first."""
-        config: Any = structure.unwrapped(model).config
+        """`(batch, horizon, channels, 1 + quantiles)`, standardized; the point forecast comes first."""
+        config: Any = structure.unwrap_peft(model).config
         if config.model_type.startswith("timesfm"):
             return timesfm_forecast(model, inputs["past_values"], inputs["past_observed_mask"], self.horizon)
         self._agree(config)
@@ -224,8 +226,8 @@ class Forecasting(Task):
             found |= quantile_metrics(answer[..., 1:], levels, truth, series, scales)
         return found
 
-    def cheap_metrics(self, data: Mapping[str, datasets.Dataset], split: str) -> dict[str, float]:
-        """MASE and standardised MAE of DLinear, fitted to the same training windows in closed form."""
+    def baseline_metrics(self, data: Mapping[str, datasets.Dataset], split: str) -> dict[str, float]:
+        """MASE and standardized MAE of DLinear, fitted to the same training windows in closed form."""
         assert self.scales is not None, "fit_labels comes first"
         modality: Any = self.modality
         context, own = modality.context(), self.config.eval_stride
@@ -237,7 +239,7 @@ class Forecasting(Task):
         try:
             guess = linear_forecast(train, asked, 8000, held=held)
         except DataError as error:
-            say(f"  no DLinear beside it: {error}")
+            logger.info(f"  no DLinear beside it: {error}")
             return {}
         parts = [asked.batch(range(at, min(at + 4096, len(asked))))[1:] for at in range(0, len(asked), 4096)]
         truth = np.concatenate([future for future, _ in parts])[:, :, : self.targets]
@@ -289,7 +291,7 @@ class Forecasting(Task):
         return {
             "error_by_step": error_by_step_figure(errors),
             "forecast": forecast_fan(
-                past, truth[middle, :, 0], answer[middle, :, 0, 0], fan, "Forecast, standardised"
+                past, truth[middle, :, 0], answer[middle, :, 0, 0], fan, "Forecast, standardized"
             ),
         }
 
@@ -310,9 +312,9 @@ class Forecasting(Task):
             return "head starts from 0, the seasonal-naive forecast: no ridge regression on frozen windows was better"
         return f"head starts from ridge regression (penalty {penalty:g}) on {len(inputs):,} frozen windows"
 
-    def settle(self, module: TaskModule, answers: Callable[[], tuple[np.ndarray, np.ndarray]]) -> str | None:
+    def calibrate(self, module: TaskModule, answers: Callable[[], tuple[np.ndarray, np.ndarray]]) -> str | None:
         """Shrink the difference from the last season to the share that errs least on the validation span."""
-        inner: Any = structure.unwrapped(module.model)
+        inner: Any = structure.unwrap_peft(module.model)
         shrinkable = inner.config.model_type in ("patchtst", "patchtsmixer") and self.config.output == "point"
         if not self.config.residual or not shrinkable:
             return None

@@ -86,10 +86,10 @@ class MultiLabel(Task):
             for row in chances
         ]
 
-    def compared(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> np.ndarray:
+    def comparison_predictions(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> np.ndarray:
         return (1 / (1 + np.exp(-logits.astype(np.float64))) >= self.config.threshold).astype(int)
 
-    def references(self, dataset: datasets.Dataset) -> np.ndarray:
+    def comparison_references(self, dataset: datasets.Dataset) -> np.ndarray:
         return self.probe_targets(dataset)
 
     def probe_targets(self, dataset: datasets.Dataset) -> np.ndarray:

@@ -85,10 +85,10 @@ class Ordinal(Task):
             for row, grade in zip(chances, grades, strict=True)
         ]
 
-    def compared(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> np.ndarray:
+    def comparison_predictions(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> np.ndarray:
         return median_grade(logits)
 
-    def references(self, dataset: datasets.Dataset) -> np.ndarray:
+    def comparison_references(self, dataset: datasets.Dataset) -> np.ndarray:
         return self.probe_targets(dataset)
 
     def probe_targets(self, dataset: datasets.Dataset) -> np.ndarray:

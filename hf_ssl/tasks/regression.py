@@ -10,7 +10,7 @@ import torch
 
 from hf_ssl.core.errors import DataError
 from hf_ssl.evaluation.metrics import metrics
-from hf_ssl.tasks.base import Task, TaskModule, TaskRows, counted, head_inputs, last_linear
+from hf_ssl.tasks.base import Task, TaskModule, TaskRows, as_float_labels, head_inputs, last_linear
 
 if TYPE_CHECKING:
     import datasets
@@ -44,7 +44,7 @@ class Regression(Task):
         self.label_names = ["value"]
 
     def collate_labels(self, features: Any, batch: Any) -> torch.Tensor:
-        return counted([float(feature["labels"]) for feature in features])
+        return as_float_labels([float(feature["labels"]) for feature in features])
 
     def loss(self, logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, int]:
         return (((logits.squeeze(-1) - labels) / self.spread) ** 2).sum(), len(labels)
@@ -55,7 +55,7 @@ class Regression(Task):
     def predictions(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> list[Any]:
         return [{"prediction": float(value)} for value in logits.reshape(-1)]
 
-    def compared(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> np.ndarray:
+    def comparison_predictions(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> np.ndarray:
         return logits.reshape(-1)
 
     def probe_targets(self, dataset: datasets.Dataset) -> np.ndarray:

@@ -115,19 +115,19 @@ class Segmentation(Task):
         )
         return fine[0].argmax(0).numpy()
 
-    def compared(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> np.ndarray:
+    def comparison_predictions(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> np.ndarray:
         """Class numbers at the model's input size, int16 `(pictures, height, width)`."""
         shape = self.modality.shape(processor)  # type: ignore[attr-defined]
         return np.stack([self._classes(scores, (shape.height, shape.width)) for scores in logits]).astype(np.int16)
 
-    def references(self, dataset: datasets.Dataset) -> np.ndarray:
+    def comparison_references(self, dataset: datasets.Dataset) -> np.ndarray:
         """Masks as `compared` has them, -100 where a pixel is not counted."""
         return np.stack([self._labels(value) for value in dataset[self.label_column]]).astype(np.int16)
 
-    def baseline(self, train: datasets.Dataset, test: datasets.Dataset) -> tuple[str, np.ndarray]:
-        """The class that most labelled pixels have, everywhere."""
+    def baseline_predictions(self, train: datasets.Dataset, test: datasets.Dataset) -> tuple[str, np.ndarray]:
+        """The class that most labeled pixels have, everywhere."""
         counted = np.concatenate([labels[labels != -100] for labels in map(self._labels, train[self.label_column])])
-        return "commonest class", np.full_like(self.references(test), np.bincount(counted).argmax())
+        return "commonest class", np.full_like(self.comparison_references(test), np.bincount(counted).argmax())
 
     def predictions(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> list[Any]:
         """Per picture, the share of its pixels given to each class that occurs, as text such as `road 0.61`."""

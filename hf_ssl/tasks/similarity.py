@@ -12,7 +12,7 @@ from torch import nn
 
 from hf_ssl.core.errors import DataError
 from hf_ssl.evaluation.metrics import metrics
-from hf_ssl.tasks.base import Task, counted
+from hf_ssl.tasks.base import Task, as_float_labels
 
 if TYPE_CHECKING:
     import datasets
@@ -76,7 +76,7 @@ class Similarity(Task):
         )
 
     def collate_labels(self, features: Sequence[dict[str, Any]], batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        return counted([feature["labels"] for feature in features])
+        return as_float_labels([feature["labels"] for feature in features])
 
     def forward(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         """Cosine of every pair, `(pairs, 1)`; both sides go through the encoder in one batch."""
@@ -93,12 +93,12 @@ class Similarity(Task):
     def predictions(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> list[Any]:
         return [{"prediction": float(value)} for value in logits.reshape(-1)]
 
-    def compared(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> np.ndarray:
+    def comparison_predictions(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> np.ndarray:
         return logits.reshape(-1)
 
-    def without_labels(self, backbone: nn.Module, processor: Any, dataset: datasets.Dataset) -> np.ndarray:
+    def zero_shot(self, backbone: nn.Module, processor: Any, dataset: datasets.Dataset) -> np.ndarray:
         """Cosine of the two frozen vectors: nothing has to be learned to answer."""
-        pooling = self.config.pooling or self.modality.native_pooling(_origin(backbone))
+        pooling = self.config.pooling or self.modality.default_pooling(_origin(backbone))
         first, second = (
             self.modality.embed(
                 backbone, processor, dataset[column], pooling=pooling, max_length=self.max_length(processor)
@@ -108,7 +108,7 @@ class Similarity(Task):
         norms = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
         return (first * second).sum(1) / np.maximum(norms, 1e-12)
 
-    def baseline(self, train: datasets.Dataset, test: datasets.Dataset) -> tuple[str, np.ndarray]:
+    def baseline_predictions(self, train: datasets.Dataset, test: datasets.Dataset) -> tuple[str, np.ndarray]:
         """Cosine of TF-IDF vectors, the word weights counted on the training pairs."""
         from sklearn.feature_extraction.text import TfidfVectorizer
 

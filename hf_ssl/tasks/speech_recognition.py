@@ -18,7 +18,7 @@ from hf_ssl.core.errors import ConfigError, DataError
 from hf_ssl.evaluation.metrics import metrics
 from hf_ssl.evaluation.metrics.speech import plain
 from hf_ssl.modalities.audio import backbones
-from hf_ssl.models.structure import unwrapped
+from hf_ssl.models.structure import unwrap_peft
 from hf_ssl.tasks.base import Task
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class SpeechRecognition(Task):
 
     def forward(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         """`(clips, frames, symbols)`. Frames of padding say blank for certain: to CTC they are not there."""
-        config: Any = unwrapped(model).config
+        config: Any = unwrap_peft(model).config
         sound = inputs["attention_mask"]
         if not backbones.is_waveform(config):
             raise ConfigError(
@@ -140,11 +140,11 @@ class SpeechRecognition(Task):
     def predictions(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> list[Any]:
         return [{"prediction": text} for text in self.transcripts(logits)]
 
-    def compared(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> list[str]:
+    def comparison_predictions(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> list[str]:
         """What the error rates read as predictions."""
         return self.transcripts(logits)
 
-    def references(self, dataset: datasets.Dataset) -> list[str]:
+    def comparison_references(self, dataset: datasets.Dataset) -> list[str]:
         """What the error rates read as the truth."""
         return list(dataset[self.label_column])
 

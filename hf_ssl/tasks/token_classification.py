@@ -24,7 +24,7 @@ class TokenClassification(Task):
     """Tagging words: NER (span tags such as `B-PER`) or one tag per word (parts of speech).
 
     Labels are aligned by `word_ids()`: the first subword carries the word's tag (or all of them do). Sentences longer
-    than the window are cut between words into windows, so no tag is dropped. Loss: cross-entropy over labelled tokens.
+    than the window are cut between words into windows, so no tag is dropped. Loss: cross-entropy over labeled tokens.
     Spans are scored strictly (IOB2): `seqeval`'s default mode would accept `I-PER I-PER` for `B-PER I-PER`.
     """
 
@@ -149,13 +149,13 @@ class TokenClassification(Task):
     def comparison_metric(self) -> str:
         return "span_f1" if self.spans else "word_f1_macro"
 
-    def compared(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> list[list[str]]:
+    def comparison_predictions(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> list[list[str]]:
         return [row["prediction"] for row in self.predictions(logits, dataset, processor)]
 
-    def references(self, dataset: datasets.Dataset) -> list[list[str]]:
+    def comparison_references(self, dataset: datasets.Dataset) -> list[list[str]]:
         return [[self.label_names[tag] for tag in row] for row in dataset[self.label_column]]
 
-    def baseline(self, train: datasets.Dataset, test: datasets.Dataset) -> tuple[str, list[list[str]]]:
+    def baseline_predictions(self, train: datasets.Dataset, test: datasets.Dataset) -> tuple[str, list[list[str]]]:
         """Each word's commonest tag in the training part; the commonest of all for a word not seen there."""
         counts: dict[str, Counter[int]] = defaultdict(Counter)
         for words, tags in zip(train["tokens"], train[self.label_column], strict=True):

@@ -14,7 +14,7 @@ from torch.nn import functional
 from hf_ssl.core.errors import DataError
 from hf_ssl.evaluation.metrics import metrics, speech
 from hf_ssl.modalities.audio import backbones
-from hf_ssl.models.structure import unwrapped
+from hf_ssl.models.structure import unwrap_peft
 from hf_ssl.tasks.base import Task
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Verification(Task):
 
     def forward(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         """`(clips, width + identities)`: the unit vector, and its cosine with every training identity (plus its bias)."""
-        head, vector = _trained(unwrapped(model).classifier), backbones.pooled(model, inputs)
+        head, vector = _trained(unwrap_peft(model).classifier), backbones.pooled(model, inputs)
         if hasattr(head, "layernorm"):  # the audio spectrogram transformer's head
             head, vector = head.dense, head.layernorm(vector)
         vector = functional.normalize(vector.float(), dim=-1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import signal
 import time
@@ -16,15 +17,16 @@ from transformers.trainer_callback import ProgressCallback
 
 from hf_ssl.core import distributed
 from hf_ssl.core.errors import TrainingError
-from hf_ssl.core.log import say
 from hf_ssl.core.run import append_jsonl
-from hf_ssl.training.module import Trainable
+from hf_ssl.training.module import TrainingModule
 
 if TYPE_CHECKING:
     from hf_ssl.training.schedule import Schedule
 
+logger = logging.getLogger(__name__)
 
-class Measure(Protocol):
+
+class Evaluator(Protocol):
     """Something that looks at the model during training (see `hf_ssl.evaluation.monitor.monitor`)."""
 
     def due(self, step: int, total: int) -> bool:
@@ -37,10 +39,10 @@ class Measure(Protocol):
         """A checkpoint was written: keep what is needed to go on from it."""
 
 
-class Tracked:
-    """A tracker (`report_to`) that is shown the transformers model in place of the `Trainable` around it.
+class TrackerAdapter:
+    """A tracker (`report_to`) that is shown the transformers model in place of the `TrainingModule` around it.
 
-    It writes down `model.config`, which on a `Trainable` are the options of the objective.
+    It writes down `model.config`, which on a `TrainingModule` are the options of the objective.
     """
 
     def __init__(self, tracker: TrainerCallback, model: Any, folder: Path) -> None:
@@ -61,7 +63,7 @@ class Tracked:
 class MonitorCallback(TrainerCallback):
     """Calls the measure in the first process; the others wait and do as it says. Its time is no training time."""
 
-    def __init__(self, measure: Measure, watch: Watch) -> None:
+    def __init__(self, measure: Evaluator, watch: ThroughputCallback) -> None:
         self.measure, self.watch = measure, watch
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -75,7 +77,7 @@ class MonitorCallback(TrainerCallback):
     def _stops(self, state: Any) -> bool:
         began = time.monotonic()
         own = self.measure.at(state.global_step, state.max_steps) if distributed.is_main() else None
-        stops = bool(distributed.share(own))
+        stops = bool(distributed.broadcast(own))
         self.watch.leave_out(time.monotonic() - began)
         return stops
 
@@ -84,7 +86,7 @@ class MonitorCallback(TrainerCallback):
             self.measure.saved(Path(args.output_dir) / f"checkpoint-{state.global_step}")
 
 
-class EpochCallback(TrainerCallback):
+class SetEpochCallback(TrainerCallback):
     """Tells the rows which epoch it is, before the loader's workers start."""
 
     def __init__(self, rows: Any) -> None:
@@ -97,13 +99,13 @@ class EpochCallback(TrainerCallback):
         self.rows.set_epoch(int(state.epoch or 0))
 
 
-class HoldBackbone(TrainerCallback):
+class HeadWarmupCallback(TrainerCallback):
     """While the head warms up, the backbone gets no update at all: no gradient, so no optimizer moments either.
 
     Of a table of embeddings with new rows, those keep their gradient.
     """
 
-    def __init__(self, module: Trainable, schedule: Schedule) -> None:
+    def __init__(self, module: TrainingModule, schedule: Schedule) -> None:
         self.schedule = schedule
         named = dict(module.named_parameters())
         self.tables = [(named[name], rows) for name, rows in schedule.rows.items()]
@@ -122,10 +124,10 @@ class HoldBackbone(TrainerCallback):
                     table.grad[rows] = kept
 
 
-class Watch(TrainerCallback):
+class ThroughputCallback(TrainerCallback):
     """Loss curve, throughput, data wait, time left; calls the module's `on_optimizer_step`; honours Ctrl-C."""
 
-    def __init__(self, module: Trainable, curve: Path, resume: bool) -> None:
+    def __init__(self, module: TrainingModule, curve: Path, resume: bool) -> None:
         self.module, self.curve = module, curve
         self.world = 1
         self.seconds = self.waited = 0.0
@@ -169,7 +171,7 @@ class Watch(TrainerCallback):
 
     def _all_stop(self, step: int) -> bool:
         """Ctrl-C reaches every process, but not at the same step: now and then they agree on where to stop."""
-        if distributed.world() == 1:
+        if distributed.world_size() == 1:
             return self.interrupted
         if step % 10 == 0:
             self.agreed = any(distributed.gather(self.interrupted))
@@ -190,7 +192,7 @@ class Watch(TrainerCallback):
             logs[f"{self.module.unit}_per_second"] = round(speed, 1)
             logs["data_wait_percent"] = round(100 * self.waited / self.seconds, 2) if self.seconds else 0.0
             if state.is_world_process_zero and args.disable_tqdm:
-                say(_line(state, logs, self))
+                logger.info(_line(state, logs, self))
         if state.is_world_process_zero and not {"train_runtime"} & logs.keys():
             append_jsonl(self.curve, {"step": state.global_step, **logs})
         if "loss" in logs and not math.isfinite(logs["loss"]):
@@ -199,7 +201,7 @@ class Watch(TrainerCallback):
             )
 
 
-def _line(state: Any, logs: dict[str, Any], watch: Watch) -> str:
+def _line(state: Any, logs: dict[str, Any], watch: ThroughputCallback) -> str:
     done = state.global_step
     left = watch.seconds / max(1, done) * (state.max_steps - done)
     unit = watch.module.unit
@@ -214,7 +216,7 @@ def _clock(seconds: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"
 
 
-class Bar(ProgressCallback):
+class LossProgressBar(ProgressCallback):
     """The stock bar, with the loss beside it instead of a dictionary between the lines."""
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
@@ -224,14 +226,14 @@ class Bar(ProgressCallback):
 
 
 @contextmanager
-def interruptible(watch: Watch) -> Iterator[None]:
+def interruptible(watch: ThroughputCallback) -> Iterator[None]:
     """The first Ctrl-C lets the step finish and saves; the second stops at once."""
 
     def stop(number: int, frame: Any) -> None:
         if watch.interrupted:
             raise KeyboardInterrupt
         watch.interrupted = True
-        say("stopping after this step and saving; press Ctrl-C again to stop at once")
+        logger.info("stopping after this step and saving; press Ctrl-C again to stop at once")
 
     try:
         before = signal.signal(signal.SIGINT, stop)

@@ -171,7 +171,7 @@ def freed_at_once(wanted: bool) -> Iterator[None]:
     glibc keeps freed blocks of up to 32 MB for later, and a training step leaves them in pieces: a third of what masked
     words with MiniLM held at their peak was such pieces. Memory that is fetched anew has to be cleared, which makes a step of
     a convolutional network a quarter to a half longer (tests/benchmarks/bench_convolutions.py with and without
-    MALLOC_MMAP_THRESHOLD_=2097152 in the environment): only where a `Trainable` asks for it.
+    MALLOC_MMAP_THRESHOLD_=2097152 in the environment): only where a `TrainingModule` asks for it.
     """
     on_cpu = wanted and sys.platform == "linux" and not torch.cuda.is_available()
     set_option = getattr(ctypes.CDLL(None), "mallopt", None) if on_cpu else None  # another C library has none

@@ -28,7 +28,7 @@ class LossOutput(ModelOutput):
     scalars: dict[str, torch.Tensor] | None = None
 
 
-class Trainable(nn.Module, ABC):
+class TrainingModule(nn.Module, ABC):
     """A model and its loss. Objectives and task modules derive from it.
 
     Two things make it fit the stock `Trainer`:
@@ -61,8 +61,8 @@ class Trainable(nn.Module, ABC):
         """What the mean evaluation loss means, such as perplexity."""
         return {}
 
-    def hold_statistics(self, backbone: nn.Module) -> None:
-        """Keep the running statistics of a trained backbone's batch normalisation as they are in the checkpoint.
+    def freeze_batchnorm_stats(self, backbone: nn.Module) -> None:
+        """Keep the running statistics of a trained backbone's batch normalization as they are in the checkpoint.
 
         Re-estimating them on pictures of another kind moves every layer at once, faster than any learning rate:
         EfficientNet-Lite0's frozen probe on Fashion-MNIST (64 pixels, 16 labels a class) falls from .748 to .575 by
@@ -73,7 +73,7 @@ class Trainable(nn.Module, ABC):
         self.train(self.training)
 
     def train(self, mode: bool = True) -> Self:
-        """As in torch, but see `hold_statistics`."""
+        """As in torch, but see `freeze_batchnorm_stats`."""
         super().train(mode)
         for norm in self._held:
             norm.eval()
@@ -87,7 +87,7 @@ class Trainable(nn.Module, ABC):
     def on_optimizer_step(self, step: int, total: int) -> None:
         """Called after every optimizer step (not micro-step); teachers and schedules live here."""
 
-    def trouble(self, record: Mapping[str, Any], start: Mapping[str, Any] | None) -> str | None:
+    def detect_collapse(self, record: Mapping[str, Any], start: Mapping[str, Any] | None) -> str | None:
         """Why a measurement (`hf_ssl.evaluation.monitor.monitor`) shows a collapse that the features alone do not; or None."""
         return None
 
@@ -130,12 +130,12 @@ class Trainable(nn.Module, ABC):
             self.model.enable_input_require_grads()  # else nothing reaches adapters below a frozen embedding
 
 
-def _count(module: Trainable, args: Any, kwargs: dict[str, Any]) -> None:
+def _count(module: TrainingModule, args: Any, kwargs: dict[str, Any]) -> None:
     if module.training:  # left a tensor: reading it here would make a GPU wait at every step
         module.units_seen = module.units_seen + module.count_units(kwargs)
 
 
-def divide(
+def normalize_loss(
     total: torch.Tensor, own_count: torch.Tensor | int, num_items_in_batch: torch.Tensor | int | None
 ) -> torch.Tensor:
     """A sum of loss terms over the number of terms of the whole optimizer step (or of this batch when not known)."""

@@ -60,7 +60,7 @@ _NOT_DECAYED = (
 
 
 def parameter_groups(module: nn.Module, schedule: Schedule, args: TrainingArguments) -> list[dict[str, Any]]:
-    """Trainable parameters grouped by layer, head or not, and weight decay or not (none on vectors and embeddings of positions)."""
+    """TrainingModule parameters grouped by layer, head or not, and weight decay or not (none on vectors and embeddings of positions)."""
     groups: dict[tuple[int | None, bool, bool], dict[str, Any]] = {}
     for name, parameter in module.named_parameters():
         if not parameter.requires_grad:

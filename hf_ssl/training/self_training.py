@@ -1,4 +1,4 @@
-"""Labels for the unlabelled pool, from a teacher that a few labels are enough for: two views that teach each other.
+"""Labels for the unlabeled pool, from a teacher that a few labels are enough for: two views that teach each other.
 
 A fine-tuned model sees a handful of labels; the pool has thousands of texts, images or clips of the same domain. Two cheap
 and different views of every example, vectors of the frozen checkpoint and features that need no checkpoint (words,
@@ -6,7 +6,7 @@ pixels, bands), each give a kernel ridge classifier. What both believe of the po
 round (co-training, Blum & Mitchell 1998; soft targets as in self-training with noisy students, Xie et al. 2020,
 arXiv:1911.04252). The model is then fine-tuned on the labels and on the pool's soft labels together.
 
-Whether that may help is asked of the labelled budget alone, by cross-validation; where it does not, the pool is left out
+Whether that may help is asked of the labeled budget alone, by cross-validation; where it does not, the pool is left out
 and the log says so.
 """
 
@@ -27,12 +27,12 @@ ROUNDS = 4
 FOLDS = 5
 PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0)  # of the first fit, for rows of length 1; chosen by leaving one label out
 ROUND_PENALTY = 0.3
-POOL_WEIGHT = 0.3  # of a pool example against a labelled one
+POOL_WEIGHT = 0.3  # of a pool example against a labeled one
 SHARPNESS = 20.0  # of the softmax over ridge scores, which lie mostly between 0 and 1
 
 
 class Pool:
-    """Part of the unlabelled pool, and the frozen checkpoint's view of it, computed once for many fits.
+    """Part of the unlabeled pool, and the frozen checkpoint's view of it, computed once for many fits.
 
     Args:
         dataset: pool examples, with ids.
@@ -46,8 +46,8 @@ class Pool:
 
     def without(self, ids: Sequence[str]) -> datasets.Dataset:
         """The pool without examples that have a label of their own."""
-        labelled = set(ids)
-        keep = [row for row, name in enumerate(self.dataset["id"]) if name not in labelled]
+        labeled = set(ids)
+        keep = [row for row, name in enumerate(self.dataset["id"]) if name not in labeled]
         return self.dataset.select(keep)
 
     def vectors(self, split: datasets.Dataset) -> np.ndarray:
@@ -80,17 +80,17 @@ def soft_labels(
     """Teach two views on the labels and the pool.
 
     Args:
-        modality: gives the second view (`Modality.second_view`); without one, the first teaches itself.
-        pool: unlabelled examples.
-        split, labels: labelled examples and their classes `(n,)`.
+        modality: gives the second view (`Modality.self_training_features`); without one, the first teaches itself.
+        pool: unlabeled examples.
+        split, labels: labeled examples and their classes `(n,)`.
         classes: number of classes.
         seed: of the cross-validation folds.
     """
     rest = pool.without(split["id"])
     if not len(rest):
-        return SoftLabels(None, None, "no pool to learn from: it holds nothing but the labelled examples")
+        return SoftLabels(None, None, "no pool to learn from: it holds nothing but the labeled examples")
     kernels = [_kernel(np.concatenate([pool.vectors(split), pool.vectors(rest)]))]
-    second = modality.second_view([*split[pool.column], *rest[pool.column]])
+    second = modality.self_training_features([*split[pool.column], *rest[pool.column]])
     if second is not None:
         kernels.append(_kernel(second))
     known = np.arange(len(labels))
@@ -117,7 +117,7 @@ def co_train(
 
     Args:
         kernels: `(items, items)` similarities, one per view.
-        known, pooled, asked: item numbers of labelled, unlabelled and wanted items.
+        known, pooled, asked: item numbers of labeled, unlabeled and wanted items.
         targets: `(len(known), classes)`.
 
     Returns:
@@ -132,21 +132,21 @@ def co_train(
     penalty = ROUND_PENALTY / np.concatenate([np.ones(len(known)), np.full(len(pooled), POOL_WEIGHT)])
     factors = [cho_factor(kernel[np.ix_(train, train)] + np.diag(penalty), overwrite_a=True) for kernel in kernels]
     across = [kernel[np.ix_(both, train)] for kernel in kernels]
-    centre = 1 / targets.shape[1]
+    center = 1 / targets.shape[1]
     for _ in range(ROUNDS):
-        taught = np.concatenate([targets, _softmax(scores[: len(pooled)])]) - centre
+        taught = np.concatenate([targets, _softmax(scores[: len(pooled)])]) - center
         views = [rows @ cho_solve(factor, taught) for rows, factor in zip(across, factors, strict=True)]
         scores = np.mean(views, axis=0)
     return first[0][len(pooled) :], scores[len(pooled) :]
 
 
 def _penalty(kernel: np.ndarray, known: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """The penalty under which most labelled items are right when left out (closed form: Rifkin & Lippert 2007)."""
-    truth, centred = targets.argmax(axis=1), targets - 1 / targets.shape[1]
+    """The penalty under which most labeled items are right when left out (closed form: Rifkin & Lippert 2007)."""
+    truth, centerd = targets.argmax(axis=1), targets - 1 / targets.shape[1]
     right = {}
     for penalty in sorted(PENALTIES, reverse=True):
         inverse = np.linalg.inv(kernel[np.ix_(known, known)] + penalty * np.eye(len(known)))
-        left_out = centred - inverse @ centred / np.diag(inverse)[:, None]
+        left_out = centerd - inverse @ centerd / np.diag(inverse)[:, None]
         right[penalty] = (left_out.argmax(axis=1) == truth).mean()
     return np.full(len(known), max(right, key=lambda penalty: right[penalty]))
 
@@ -154,7 +154,7 @@ def _penalty(kernel: np.ndarray, known: np.ndarray, targets: np.ndarray) -> np.n
 def _cross_validated(
     kernels: Sequence[np.ndarray], known: np.ndarray, pooled: np.ndarray, labels: np.ndarray, classes: int, seed: int
 ) -> tuple[float | None, float | None]:
-    """Share of labelled items that the first view alone, and the taught views, get right when held out."""
+    """Share of labeled items that the first view alone, and the taught views, get right when held out."""
     from sklearn.model_selection import StratifiedKFold
 
     folds = min(FOLDS, int(np.unique(labels, return_counts=True)[1].min()))
@@ -184,9 +184,9 @@ def _ridge(
     kernel: np.ndarray, train: np.ndarray, targets: np.ndarray, penalty: np.ndarray, asked: np.ndarray
 ) -> np.ndarray:
     """Kernel ridge regression onto class indicators, each item with its own penalty (penalty / weight)."""
-    centre = 1 / targets.shape[1]
+    center = 1 / targets.shape[1]
     system = kernel[np.ix_(train, train)] + np.diag(penalty)
-    return kernel[np.ix_(asked, train)] @ np.linalg.solve(system, targets - centre)
+    return kernel[np.ix_(asked, train)] @ np.linalg.solve(system, targets - center)
 
 
 def _softmax(scores: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import resource
 import sys
 from collections.abc import Callable, Mapping
@@ -22,20 +23,22 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, IntervalStrategy, 
 
 from hf_ssl.core import distributed
 from hf_ssl.core.errors import ConfigError, MissingExtraError, TrainingError
-from hf_ssl.core.log import say
+from hf_ssl.core.log import shows_progress
 from hf_ssl.training.callbacks import (
-    Bar,
-    EpochCallback,
-    HoldBackbone,
-    Measure,
+    Evaluator,
+    HeadWarmupCallback,
+    LossProgressBar,
     MonitorCallback,
-    Tracked,
-    Watch,
+    SetEpochCallback,
+    ThroughputCallback,
+    TrackerAdapter,
     interruptible,
 )
 from hf_ssl.training.cpu import cpu_convolutions, freed_at_once
-from hf_ssl.training.module import Trainable
+from hf_ssl.training.module import TrainingModule
 from hf_ssl.training.schedule import Schedule, parameter_groups
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -85,7 +88,7 @@ def arguments(folder: Path, *, seed: int, defaults: dict[str, Any], overrides: d
     mine: dict[str, Any] = {
         "output_dir": str(folder / "checkpoints"), "seed": seed, "data_seed": seed, "remove_unused_columns": False,
         "logging_nan_inf_filter": False, "save_total_limit": 2, "logging_steps": 10, "logging_first_step": True,
-        "disable_tqdm": not sys.stderr.isatty(), "dataloader_drop_last": False,
+        "disable_tqdm": not (shows_progress() and sys.stderr.isatty()), "dataloader_drop_last": False,
     }  # fmt: skip
     if distributed.forced_to_cpu() or not (torch.cuda.is_available() or torch.backends.mps.is_available()):
         mine["use_cpu"] = True
@@ -116,7 +119,7 @@ def _check_trackers(names: list[str]) -> None:
 
 
 def train(
-    module: Trainable,
+    module: TrainingModule,
     rows: Dataset,
     args: TrainingArguments,
     folder: Path,
@@ -124,7 +127,7 @@ def train(
     schedule: Schedule | None = None,
     eval_rows: Dataset | None = None,
     compute_metrics: Callable[[Any], dict[str, float]] | None = None,
-    measure: Measure | None = None,
+    measure: Evaluator | None = None,
     patience: int = 0,
     resume: bool = False,
 ) -> TrainResult:
@@ -145,12 +148,12 @@ def train(
     """
     if len(rows) == 0:  # type: ignore[arg-type]
         raise TrainingError("There is nothing to train on: no rows are left after reading and filtering.")
-    watch = Watch(module, folder / "curve.jsonl", resume)
+    watch = ThroughputCallback(module, folder / "curve.jsonl", resume)
     callbacks: list[TrainerCallback] = [watch]
     if hasattr(rows, "set_epoch"):
-        callbacks.append(EpochCallback(rows))
+        callbacks.append(SetEpochCallback(rows))
     if schedule is not None and schedule.head_warmup > 0:
-        callbacks.append(HoldBackbone(module, schedule))
+        callbacks.append(HeadWarmupCallback(module, schedule))
     if measure is not None:
         callbacks.append(MonitorCallback(measure, watch))
     if eval_rows is not None and patience:
@@ -163,15 +166,15 @@ def train(
     trackers = tuple(get_reporting_integration_callbacks(args.report_to or []))
     handler = trainer.callback_handler
     handler.callbacks = [
-        Tracked(one, module.model, folder) if isinstance(one, trackers) else one for one in handler.callbacks
+        TrackerAdapter(one, module.model, folder) if isinstance(one, trackers) else one for one in handler.callbacks
     ]
     trainer.remove_callback(PrinterCallback)
     if trainer.pop_callback(ProgressCallback):
-        trainer.add_callback(Bar)
+        trainer.add_callback(LossProgressBar)
     checkpoints = str(args.output_dir)
     last = get_last_checkpoint(checkpoints) if resume and Path(checkpoints).is_dir() else None
     if resume:
-        say(f"resuming from {last}" if last else "nothing to resume from, starting at step 0")
+        logger.info(f"resuming from {last}" if last else "nothing to resume from, starting at step 0")
     distributed.settle_at_exit()
     with interruptible(watch), freed_at_once(module.frees_at_once), cpu_convolutions(module):
         trainer.train(resume_from_checkpoint=last)
@@ -184,7 +187,7 @@ def train(
     return result
 
 
-def predict(module: Trainable, rows: Dataset, args: TrainingArguments) -> tuple[Any, Any]:
+def predict(module: TrainingModule, rows: Dataset, args: TrainingArguments) -> tuple[Any, Any]:
     """Logits and labels of every row, in order, gathered over all processes.
 
     Returns:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from hf_ssl.vectors.base import Stamp, Store, check_vectors, content_id
+from hf_ssl.vectors.base import EmbeddingSpec, Store, check_vectors, content_id
 from hf_ssl.vectors.faiss import FaissStore
 from hf_ssl.vectors.milvus import MilvusStore
-from hf_ssl.vectors.parquet import ParquetStore, PartFiles
+from hf_ssl.vectors.parquet import EmbeddingShards, ParquetStore
 from hf_ssl.vectors.store import STORES, classify, collection_name, milvus_uri, open_store
 
 __all__ = [
@@ -13,8 +13,8 @@ __all__ = [
     "FaissStore",
     "MilvusStore",
     "ParquetStore",
-    "PartFiles",
-    "Stamp",
+    "EmbeddingShards",
+    "EmbeddingSpec",
     "Store",
     "check_vectors",
     "classify",

@@ -17,7 +17,7 @@ PARQUET, FAISS = "embeddings.parquet", "vectors.faiss"
 
 
 @dataclass(frozen=True)
-class Stamp:
+class EmbeddingSpec:
     """What made the vectors.
 
     Args:
@@ -35,7 +35,7 @@ class Stamp:
     max_length: int | None
     dimensions: int
 
-    def refuse(self, other: Stamp, where: str) -> None:
+    def require_same(self, other: EmbeddingSpec, where: str) -> None:
         """Stop when vectors of `other` are about to meet vectors of this stamp.
 
         Raises:
@@ -59,7 +59,7 @@ class Stamp:
         return json.dumps(dataclasses.asdict(self), sort_keys=True)
 
     @classmethod
-    def from_json(cls, text: str, where: str) -> Stamp:
+    def from_json(cls, text: str, where: str) -> EmbeddingSpec:
         """Read a stamp.
 
         Raises:
@@ -76,7 +76,7 @@ class Stamp:
 class Store(Protocol):
     """What every store can do."""
 
-    stamp: Stamp
+    stamp: EmbeddingSpec
 
     def search(self, queries: np.ndarray, k: int) -> list[list[dict[str, Any]]]:
         """The `k` nearest of each query, nearest first: `id`, `content`, `split`, `label`, and `score`, the cosine."""

@@ -2,7 +2,7 @@
 
 Learned by trying (milvus-lite 3.2): `insert` of a known key overwrites on the file and doubles on a server, so rows are
 upserted by a hash of their content; some index types are accepted and can never be loaded again; after reopening, only
-FLAT finds every neighbour; a collection must be loaded before it can be searched; one process at a time has the file.
+FLAT finds every neighbor; a collection must be loaded before it can be searched; one process at a time has the file.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class MilvusStore:
         uri: path ending in `.db`, or a server's address. A server that asks who is there gets the environment variable
             `MILVUS_TOKEN` (`user:password` or an API key).
         collection: its name.
-        stamp_class: `hf_ssl.vectors.base.Stamp`.
+        stamp_class: `hf_ssl.vectors.base.EmbeddingSpec`.
         stamp: of the vectors that are to be added; a new collection is made for it, an existing one must have the same.
             None opens for searching.
         index: exact search by default.
@@ -69,7 +69,7 @@ class MilvusStore:
         self.stamp = stamp_class.from_json(self._stamp_text(), f"{uri}, collection {collection}")
         if stamp is not None:
             try:
-                self.stamp.refuse(stamp, f"{uri}, collection {collection}")
+                self.stamp.require_same(stamp, f"{uri}, collection {collection}")
             except ConfigError:
                 self.close()
                 raise

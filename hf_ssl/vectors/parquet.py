@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from hf_ssl.core.errors import ConfigError
-from hf_ssl.vectors.base import Stamp, _unit
+from hf_ssl.vectors.base import EmbeddingSpec, _unit
 
 
-class PartFiles:
+class EmbeddingShards:
     """Vectors of part of the rows, one file per part, so that an interrupted or divided embedding goes on where it was.
 
     A file appears complete or not at all, so several processes may fill the same folder.
@@ -57,10 +57,12 @@ class ParquetStore:
         if not path.is_file():
             raise ConfigError(f"There are no vectors at {path}. Run `hf-ssl embed` first, or name another --output.")
         self.path, self.table = path, pq.read_table(path)
-        self.stamp = Stamp.from_json((self.table.schema.metadata or {}).get(b"hf_ssl.stamp", b"").decode(), str(path))
+        self.stamp = EmbeddingSpec.from_json(
+            (self.table.schema.metadata or {}).get(b"hf_ssl.stamp", b"").decode(), str(path)
+        )
 
     @staticmethod
-    def write(path: Path, stamp: Stamp, columns: dict[str, Any], vectors: np.ndarray) -> None:
+    def write(path: Path, stamp: EmbeddingSpec, columns: dict[str, Any], vectors: np.ndarray) -> None:
         """Write the file, whole or not at all."""
         import pyarrow as pa
         import pyarrow.parquet as pq

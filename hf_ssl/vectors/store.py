@@ -1,7 +1,7 @@
 """Where embeddings are kept: parquet, FAISS beside `datasets`, Milvus. Every store carries a stamp of what made its vectors.
 
 Vectors of two models live in two spaces: a query of one against a store of the other returns nonsense without an error.
-The stamp (weights, pooling, normalisation, length) is therefore part of every store, and a stranger is refused.
+The stamp (weights, pooling, normalization, length) is therefore part of every store, and a stranger is refused.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from hf_ssl.core.errors import ConfigError, DataError, nearest
 from hf_ssl.evaluation.probes.probes import ProbePrediction, knn_probe
-from hf_ssl.vectors.base import PARQUET, Stamp, Store
+from hf_ssl.vectors.base import PARQUET, EmbeddingSpec, Store
 from hf_ssl.vectors.faiss import FaissStore
 from hf_ssl.vectors.milvus import MilvusStore
 from hf_ssl.vectors.parquet import ParquetStore
@@ -34,7 +34,7 @@ def open_store(where: str, folder: Path, collection: str | None, index: str = "F
         return ParquetStore(folder / PARQUET)
     if where == "faiss":
         return FaissStore(folder)
-    return MilvusStore(milvus_uri(where, folder), collection_name(collection), Stamp, index=index)
+    return MilvusStore(milvus_uri(where, folder), collection_name(collection), EmbeddingSpec, index=index)
 
 
 def milvus_uri(where: str, folder: Path) -> str:
@@ -62,11 +62,11 @@ def collection_name(name: str | None) -> str:
 def classify(
     store: Store, queries: np.ndarray, *, k: int = 20, temperature: float = 0.07, split: str | None = "train"
 ) -> ProbePrediction:
-    """Label vectors by a vote of their nearest labelled neighbours in the store (`hf_ssl.evaluation.probes.probes.knn_probe`).
+    """Label vectors by a vote of their nearest labeled neighbors in the store (`hf_ssl.evaluation.probes.probes.knn_probe`).
 
     Args:
         queries: `(n, dimensions)`, of the store's own model.
-        split: only neighbours of this split vote; None: every labelled one.
+        split: only neighbors of this split vote; None: every labeled one.
 
     Raises:
         DataError: nothing in the store has a label.

@@ -6,14 +6,14 @@
 
 `lite0`: the released EfficientNet-Lite0 (supervised on ImageNet), SimCLR on Fashion-MNIST, then the stage `compare`: base
 and adapted, frozen probe and LoRA fine-tuning, on the same labels; pixels beside them. `--choose` measures on held-out
-training pictures instead of test pictures, for choices, and draws every budget from three times as many labelled pictures.
+training pictures instead of test pictures, for choices, and draws every budget from three times as many labeled pictures.
 
 `vit`: a small ViT pre-trained as a masked autoencoder on Open Clip Art, continued on Fashion-MNIST by DINO: as it is, with
 all weights, and with LoRA inside DINO. Frozen probe (accuracy, 16 labels a class, five draws, 2,000 held-out training
 pictures, no test data), and the bytes of gradients and optimizer state.
 
 `statistics`: EfficientNet-Lite0 as released, and with nothing changed but the running statistics of its batch
-normalisation, re-estimated on 1,024 unlabelled pictures. Frozen probe (accuracy, three draws) on held-out training pictures.
+normalization, re-estimated on 1,024 unlabeled pictures. Frozen probe (accuracy, three draws) on held-out training pictures.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def lite0(given: argparse.Namespace, root: Path) -> None:
     start = demo_images.write_efficientnet_lite0(root / "start")
     results = run_recipe({
         "data": str(data), "modality": "image", "model": str(start), "output": str(root / "run"), "image_size": given.side,
-        "colour": 0.5, "crop_scale": [0.3, 1.0], "validation_fraction": 0.0, "near_duplicates": False,
+        "color": 0.5, "crop_scale": [0.3, 1.0], "validation_fraction": 0.0, "near_duplicates": False,
         "pretrain": {"objective": "simclr", "max_steps": given.steps, "per_device_train_batch_size": 64,
                      "monitor_points": 2, "learning_rate": given.rate},
         "compare": {"budgets": given.budgets, "draws": 3, "finetune_arms": not given.probe_only, "overwrite": True},
@@ -97,7 +97,7 @@ def vit(given: argparse.Namespace, root: Path) -> None:
 
     ask, have, pool = order[:2000], order[2000:5000], order[5000:11000]
     data = load_data(datasets.Dataset.from_dict({"image": references(pool)}, features=features), image, verbose=False)
-    labelled = datasets.Dataset.from_dict(
+    labeled = datasets.Dataset.from_dict(
         {"id": [str(row) for row in have], "label": labels[have]},
         features=datasets.Features({"id": datasets.Value("string"), "label": datasets.ClassLabel(num_classes=10)}),
     )
@@ -120,7 +120,7 @@ def vit(given: argparse.Namespace, root: Path) -> None:
         known, unknown = (image.embed(backbone, processor, references(rows)) for rows in (have, ask))
         scores = []
         for draw in range(5):
-            rows = few_label_subset(labelled, 16, draw)
+            rows = few_label_subset(labeled, 16, draw)
             found = probes.linear_probe(known[rows], labels[have][rows], unknown, seed=draw)
             scores.append(float((found.predictions == labels[ask]).mean()))
         print(
@@ -215,7 +215,7 @@ def main(tokens: list[str]) -> None:
     parser.add_argument("--test", type=int, default=2000)
     parser.add_argument("--rate", type=float, default=5e-5)
     parser.add_argument("--probe-only", action="store_true")
-    parser.add_argument("--choose", action="store_true", help="Measure on held-out training pictures, for choices.")
+    parser.add_argument("--choose", action="store_true", help="Evaluator on held-out training pictures, for choices.")
     parser.add_argument("--budgets", type=int, nargs="+", default=[4, 16, 64])
     parser.add_argument(
         "--keep", type=Path, help="A folder to leave runs in; what is finished there is not done again."

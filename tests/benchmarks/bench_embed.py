@@ -93,10 +93,12 @@ def points(count: int, dimensions: int = 384) -> tuple[np.ndarray, list[dict[str
 
 
 def store_of(uri: str) -> object:
-    from hf_ssl.vectors.base import Stamp
+    from hf_ssl.vectors.base import EmbeddingSpec
     from hf_ssl.vectors.milvus import MilvusStore
 
-    return MilvusStore(uri, "bench", Stamp, Stamp("bench", None, "0" * 64, "text", "mean", True, None, 384))
+    return MilvusStore(
+        uri, "bench", EmbeddingSpec, EmbeddingSpec("bench", None, "0" * 64, "text", "mean", True, None, 384)
+    )
 
 
 def fill(uri: str, count: int) -> None:

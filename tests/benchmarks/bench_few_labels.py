@@ -126,7 +126,7 @@ def cheap(results: Results, pool: list[str], train: Any, test: Any, truth: np.nd
         if not results.has(method="TF-IDF", budget=budget, draw=draw):
             rows = train.select(subset)
             guess = probes.tfidf_probe(
-                list(rows["text"]), np.asarray(rows["label"]), list(test["text"]), seed=draw, unlabelled=pool
+                list(rows["text"]), np.asarray(rows["label"]), list(test["text"]), seed=draw, unlabeled=pool
             )
             results.add(method="TF-IDF", budget=budget, draw=draw, f1=score(truth, guess.predictions))
 

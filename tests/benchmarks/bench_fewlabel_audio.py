@@ -9,7 +9,7 @@ encoder after pre-training on the training syllables, from scratch), `whisper` (
 `whisper+OBJECTIVE` (after continued pre-training on the same pool). Syllables of test and validation are never in the pool.
 Every encoder is read out in two ways: mean and spread over time of its last layer (`last`), or of every layer, the
 convolutions' output included (`layers`). Tasks: initial (22 classes), final, tone; 4 and 16 labels per class, 5 draws per
-seed; the probe is a ridge classifier on frozen features that the unlabelled pool has standardised, for log-mel logistic
+seed; the probe is a ridge classifier on frozen features that the unlabeled pool has standardized, for log-mel logistic
 regression (each the better of the two there by .01 to .04). Seeds are those of weights, masks and order. Settings and penalties
 were chosen with `--split validation`, for initials, and only there.
 """
@@ -41,7 +41,7 @@ BUDGETS, DRAWS = (4, 16), 5
 UNTRAINED = ("log-mel", "whisper")  # one file serves for all seeds, which then differ in the labels alone
 RIDGE, LOGISTIC = 0.03, 100.0  # the penalty over the number of features, and its inverse times that number
 # Views that leave a syllable of a third of a second its beginning, where the consonant is. Noise of 5 dB, gaps, 15 dB of
-# equaliser and 30 % of speed together took the probe below that of the random weights.
+# equalizer and 30 % of speed together took the probe below that of the random weights.
 VIEWS: dict[str, Any] = {"view_share": 0.85, "view_speed": 0.15, "view_noise": 15.0, "view_gap": 0.0}
 SIMCLR: dict[str, Any] = {"per_device_train_batch_size": 64, "temperature": 0.1, **VIEWS}
 SPECTROGRAM: dict[str, Any] = {"per_device_train_batch_size": 64, "mask_span": 3}
@@ -110,7 +110,7 @@ def features(arm: str, seed: int, output: Path, overrides: dict[str, Any]) -> No
     print(f"{arm}, seed {seed}: {found.shape[1]} features in {time.monotonic() - began:.0f} s")
 
 
-def labelled(rows: list[dict], target: str) -> np.ndarray:
+def labeled(rows: list[dict], target: str) -> np.ndarray:
     """Rows of the classes that are learnable (16 training and 4 test clips), as the demo data have them."""
     count = Counter((row["split"], row[target]) for row in rows)
     return np.array([count["train", r[target]] >= 16 and count["test", r[target]] >= 4 for r in rows])
@@ -127,7 +127,7 @@ def probe(pool: np.ndarray, x: np.ndarray, y: np.ndarray, test: np.ndarray) -> n
 
 def scores(found: np.ndarray, rows: list[dict], target: str, split: str, seed: int) -> dict[int, tuple[list, list]]:
     """Accuracy and macro-F1 of every draw, by budget."""
-    usable = labelled(rows, target)
+    usable = labeled(rows, target)
     pool = found[[row["split"] == "train" for row in rows]]
     sides = [np.flatnonzero(usable & np.array([row["split"] == name for row in rows])) for name in ("train", split)]
     names = sorted({rows[i][target] for i in sides[0]})
@@ -142,8 +142,8 @@ def scores(found: np.ndarray, rows: list[dict], target: str, split: str, seed: i
         for draw in range(DRAWS):
             chosen = few_label_subset(table, budget, 100 * seed + draw)
             guess = probe(pool, found[sides[0]][chosen], truth[0][chosen], found[sides[1]])
-            results[budget][0].append(decomposable.ADDITIVE["accuracy"](guess, truth[1]))
-            results[budget][1].append(decomposable.ADDITIVE["f1_macro"](guess, truth[1]))
+            results[budget][0].append(decomposable.DECOMPOSABLE["accuracy"](guess, truth[1]))
+            results[budget][1].append(decomposable.DECOMPOSABLE["f1_macro"](guess, truth[1]))
     return results
 
 
@@ -175,7 +175,7 @@ def table(output: Path, split: str, targets: list[str]) -> None:
     for file in sorted(output.glob("*.npz")):
         by_arm[file.stem.rpartition("-")[0]].append(file)
     for target in targets:
-        tested = int((labelled(rows, target) & np.array([row["split"] == split for row in rows])).sum())
+        tested = int((labeled(rows, target) & np.array([row["split"] == split for row in rows])).sum())
         print(
             f"\n{target}, {tested} {split} clips of unseen syllables; accuracy ± over seeds / macro-F1 (draws averaged)\n"
         )

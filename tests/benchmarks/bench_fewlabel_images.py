@@ -1,10 +1,10 @@
-"""Few labels on Fashion-MNIST: does pre-training a small network on 60,000 unlabelled pictures help, and by how much?
+"""Few labels on Fashion-MNIST: does pre-training a small network on 60,000 unlabeled pictures help, and by how much?
 
     python tests/benchmarks/bench_fewlabel_images.py [--seeds 0 1 2] [--dev] [--results FILE] [--OPTION VALUE ...]
 
 Frozen probes at 4, 16 and 64 labels per class, five draws of labels, accuracy on all 10,000 test pictures; beside them the
 same network with random weights, and pixels. Every arm gets the same probe: logistic regression with a fixed penalty on
-features scaled by 2,000 unlabelled pictures. Three ways of pooling are shown: the mean of the last map, its cells (`grid`:
+features scaled by 2,000 unlabeled pictures. Three ways of pooling are shown: the mean of the last map, its cells (`grid`:
 clothes lie in the same place in every picture), and the cells of the stage before the last. Pixels are also shown with
 penalty and scaling chosen on the labels. With `--dev` the choices are made: 10,000 pictures of the training part stand in
 for the test set, which is not opened.

@@ -1,4 +1,4 @@
-"""Few labels, many unlabelled series: a PatchTST pre-trained with `ts-contrastive` against what needs no pre-training.
+"""Few labels, many unlabeled series: a PatchTST pre-trained with `ts-contrastive` against what needs no pre-training.
 
     python tests/benchmarks/bench_fewlabel_series.py --data FordA --seeds 0,1,2 --epochs 18 --output runs/fewlabel
     python tests/benchmarks/bench_fewlabel_series.py --data ElectricDevices --seeds 0,1,2 --epochs 20 --output runs/fewlabel
@@ -50,7 +50,7 @@ VIEWS: dict[str, dict[str, Any]] = {
 # the test part are foreign to the labels. Chosen for the pre-trained network on held-out blocks of households; the
 # others keep the default (on the same blocks random kernels lose by a stronger one).
 STRENGTH = {"ElectricDevices": 0.1}
-# Where the classes begin anew in the file, and with them, as the likeness of neighbours shows, other households.
+# Where the classes begin anew in the file, and with them, as the likeness of neighbors shows, other households.
 BLOCKS = {"ElectricDevices": (5721, 8926)}
 
 

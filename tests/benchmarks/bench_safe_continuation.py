@@ -5,7 +5,7 @@
 Starts: `sentence`, MiniLM as released, a sentence-embedding model; `masked`, the same weights after plain masked-word
 training on other text (Reuters and Brown; constant large rate, no care taken), so a masked-word model whose sentence vectors
 are poor. Each is continued by `mlm`, `simcse` and `tsdae` in their default settings, one epoch over the pool; the monitor's
-probe looks at 16 labelled posts a class.
+probe looks at 16 labeled posts a class.
 
 Printed: the monitor's probe at step 0 and along the way, what the stage said, and macro-F1 of a frozen probe on test posts
 that nothing was chosen on (4, 16, 64 labels a class, three draws) of the start and of the kept point, with the paired 95 %
@@ -38,7 +38,7 @@ def masked_start(folder: Path, steps: int) -> Path:
     return folder / "pretrain" / "model"
 
 
-def continued(start: Path, objective: str, pool: Any, labelled: Any, folder: Path, test_limit: int) -> dict[str, Any]:
+def continued(start: Path, objective: str, pool: Any, labeled: Any, folder: Path, test_limit: int) -> dict[str, Any]:
     """Pre-train, then compare frozen probes; or what an earlier call found."""
     found = folder / "found.json"
     if not found.is_file():
@@ -48,7 +48,7 @@ def continued(start: Path, objective: str, pool: Any, labelled: Any, folder: Pat
         lines = []
         if done.metrics["kept_step"]:
             answer = compare(
-                data=labelled, model=str(start), adapted=str(done.path / "model"), output=str(folder / "answer"),
+                data=labeled, model=str(start), adapted=str(done.path / "model"), output=str(folder / "answer"),
                 finetune_arms=False, test_limit=test_limit, **QUIET,
             )  # fmt: skip
             lines = json.loads((answer.path / "table.json").read_text(encoding="utf-8"))["Frozen probe"]["lines"]
@@ -76,16 +76,16 @@ def main() -> None:
     parser.add_argument("--masked_steps", type=int, default=300)
     parser.add_argument("--output", type=Path, default=Path("runs/safe"))
     args = parser.parse_args()
-    pool, labelled = args.output / "pool", args.output / "labelled"
-    if not (labelled / "test.csv").is_file():
+    pool, labeled = args.output / "pool", args.output / "labeled"
+    if not (labeled / "test.csv").is_file():
         demo.write_newsgroups(pool, per_class=16, pool_limit=args.pool, test_limit=None)
-        demo.write_newsgroups(labelled, per_class=80, pool_limit=100, test_limit=None)
+        demo.write_newsgroups(labeled, per_class=80, pool_limit=100, test_limit=None)
     rows = []
     for name in args.starts.split(","):
         start = demo.minilm_path() if name == "sentence" else masked_start(args.output / "masked", args.masked_steps)
         for objective in args.objectives.split(","):
             found = continued(
-                start, objective, str(pool), str(labelled), args.output / f"{name}-{objective}", args.test_limit
+                start, objective, str(pool), str(labeled), args.output / f"{name}-{objective}", args.test_limit
             )
             rows.append(shown(name, objective, found))
             print(rows[-1], flush=True)

@@ -47,7 +47,7 @@ def model_and_processor(seed: int = 0) -> tuple[Any, Any]:
 
 
 class Ours:
-    """hf_ssl: memory-mapped clips batched by length, quantiser and negatives on hidden frames only."""
+    """hf_ssl: memory-mapped clips batched by length, quantizer and negatives on hidden frames only."""
 
     def __init__(self, paths: list[str], cache: str) -> None:
         from hf_ssl.core import plugins

@@ -5,7 +5,7 @@
 Same JPEG files (drawings of Open Clip Art on white, 400 pixels: ImageNet's pictures have 400 x 350 on average), same
 backbone (timm resnet18 for SimCLR; for MAE a ViT-Tiny/16 with a decoder of one layer), size, batch and precision. What is
 timed is one whole call: reading and checking the files (once, however many epochs), training, measuring, saving. `--peer` is the python of an
-environment that has lightly-train; without it that row is left out. The plain `Trainer` loop decodes, crops and normalises
+environment that has lightly-train; without it that row is left out. The plain `Trainer` loop decodes, crops and normalizes
 each picture in its dataset, as transformers' run_mae.py does.
 """
 
@@ -112,7 +112,7 @@ def lightly(files: Path, out: Path, given: argparse.Namespace) -> tuple[float, f
 
 
 class Files(torch.utils.data.Dataset):
-    """What transformers' example does per picture: open, crop, flip, to tensor, normalise."""
+    """What transformers' example does per picture: open, crop, flip, to tensor, normalize."""
 
     def __init__(self, folder: Path, side: int) -> None:
         from torchvision.transforms import v2

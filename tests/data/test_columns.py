@@ -94,7 +94,7 @@ def test_pool_is_the_texts_of_train_when_there_is_none() -> None:
     assert any("the pool is the texts of train" in text for text in data.report["decisions"])
 
 
-def test_hub_minus_one_and_unlabelled_test_split() -> None:
+def test_hub_minus_one_and_unlabeled_test_split() -> None:
     feature = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["z", "a"])})
 
     def split(count: int, seed: int, label: int | None) -> datasets.Dataset:

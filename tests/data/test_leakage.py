@@ -38,7 +38,7 @@ def load(source: Any, **options: Any) -> DomainData:
 
 
 def leaky() -> dict[str, list[dict[str, Any]]]:
-    """Test rows 100-109; train and pool hold exact copies (as written, and as normalised) and a near copy."""
+    """Test rows 100-109; train and pool hold exact copies (as written, and as normalized) and a near copy."""
     train = rows(range(20))
     train += [{"text": document(100).upper() + " !", "label": "a"}, {"text": changed(document(101), 0), "label": "b"}]
     pool = rows(range(200, 230), label=False) + [{"text": document(102)}, {"text": changed(document(103), 59)}]

@@ -141,7 +141,7 @@ def test_small_tests_still_have_every_class() -> None:
     ("labels", "options", "message"),
     [
         (["a"] * 20, {}, "the same class"),
-        ([f"c{n}" for n in range(20)], {}, "20 labelled rows of 20 classes are too few to split off test"),
+        ([f"c{n}" for n in range(20)], {}, "20 labeled rows of 20 classes are too few to split off test"),
         (["a", "b"], {}, "too few"),
         (["a", "b"] * 20, {"test_fraction": 1.0}, r"test_fraction must be in \[0, 1\)"),
         (["a", "b"] * 20, {"test_fraction": 0.6, "validation_fraction": 0.5}, "no row would train"),
@@ -164,7 +164,7 @@ def test_labels_that_train_has_no_example_of() -> None:
     many = [{"text": row["text"], "label": [row["label"]]} for row in content]
     data = load(many[:20], test=many[20:], validation_fraction=0)
     assert any("test has 1 labels that train has no example of: z" in text for text in data.report["warnings"])
-    with pytest.raises(DataError, match="labelled rows in test, but none to train on"):
+    with pytest.raises(DataError, match="labeled rows in test, but none to train on"):
         load({"test": content, "unlabeled": rows([None] * 3)})
     with pytest.raises(DataError, match="only validation and test have rows"):
         load({"test": [{"text": "held out"}]})

@@ -39,7 +39,7 @@ def test_what_is_missing_is_named_when_the_object_is_made(base, missing):
 def test_what_is_optional_says_what_it_is_needed_for():
     kind = type("Smells", (Modality,), {name: lambda *_: None for name in Modality.__abstractmethods__})
     mine = kind()
-    assert not mine.has_views and mine.second_view(["rose"]) is None
+    assert not mine.has_views and mine.self_training_features(["rose"]) is None
     for call in (
         lambda: mine.read_files([], None, []),
         lambda: mine.decode(None, "smell", root=None, cache=None, quarantine=[]),

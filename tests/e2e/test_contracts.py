@@ -21,11 +21,11 @@ from hf_ssl.core import plugins
 from hf_ssl.evaluation.monitor.monitor import mean_loss
 from hf_ssl.models import adapters
 from hf_ssl.models.loading import load_model
-from hf_ssl.models.structure import unwrapped
+from hf_ssl.models.structure import unwrap_peft
 from hf_ssl.objectives.base import bare_name
 from hf_ssl.tasks.base import TaskModule, TaskRows, head_inputs, last_linear
 from hf_ssl.training.dropout import set_dropout
-from hf_ssl.training.module import Trainable
+from hf_ssl.training.module import TrainingModule
 
 FILES = sorted(SUPPORT.glob("contract_*.py"))
 KINDS = {file.stem.removeprefix("contract_"): importlib.import_module(file.stem).Kind() for file in FILES}
@@ -34,7 +34,7 @@ KINDS = {file.stem.removeprefix("contract_"): importlib.import_module(file.stem)
 def _fits(found: type, modality: Any) -> bool:
     if hasattr(found, "fits"):  # an objective
         return found.fits(modality)
-    return modality.name in found.modalities if found.modalities else modality.labelled_class is not None
+    return modality.name in found.modalities if found.modalities else modality.labeled_class is not None
 
 
 def _pairs(kind: str) -> list[str]:
@@ -55,7 +55,7 @@ WITHIN_BATCH = {which for which in ALL if which.split("@")[0] in KINDS[which.spl
 
 @dataclass
 class Case:
-    module: Trainable
+    module: TrainingModule
     rows: Any
     auto_class: str
     processor: Any
@@ -76,7 +76,7 @@ def build(tiny_checkpoint) -> Callable[..., Case]:
         torch.manual_seed(0)
         config = cls.Config(**{**kind.fixed.get(what, {}), **options})
         if plural == "tasks":
-            task, data = cls(config, kind.modality), kind.labelled(name)
+            task, data = cls(config, kind.modality), kind.labeled(name)
             task.fit_labels(data)
             model, report = load_model(folder, task.auto_class, expect_new=("*",), **task.model_options())
             model = kind.modality.prepare_model(model, processor)
@@ -87,7 +87,7 @@ def build(tiny_checkpoint) -> Callable[..., Case]:
         model = kind.modality.prepare_model(model, processor)
         model = adapters.apply(model, method, missing=report.missing) if method else model
         module = cls(model, processor, kind.modality, config)
-        rows = module.rows(kind.unlabelled(4), seed=0, training=True)
+        rows = module.rows(kind.unlabeled(4), seed=0, training=True)
         return Case(module, rows, cls.auto_class, processor, kind)
 
     return make
@@ -246,7 +246,7 @@ def test_task_reports_the_metrics_it_names(build, which):
     found = task.metrics(logits, batch["labels"].numpy())
     assert {*task.metric_names, task.primary_metric} <= found.keys()
     assert all(np.isfinite(value) for value in found.values())
-    predictions = task.predictions(logits, case.kind.labelled(task_name(which)), case.processor)
+    predictions = task.predictions(logits, case.kind.labeled(task_name(which)), case.processor)
     assert len(predictions) == len(case.kind.values) and all("prediction" in row for row in predictions)
 
 
@@ -288,7 +288,7 @@ def test_backbone_and_head_are_told_apart(build, which, method):
     assert backbone and module.backbone.base_model is module.backbone
     plain = {
         n.replace(".base_layer.", ".").replace(".modules_to_save.default.", ".")
-        for n, _ in unwrapped(module.model).named_parameters()
+        for n, _ in unwrap_peft(module.model).named_parameters()
     }
     for name, parameter in module.named_parameters():
         if id(parameter) in backbone and "lora" not in name:
@@ -303,7 +303,7 @@ def test_backbone_and_head_are_told_apart(build, which, method):
 @pytest.mark.parametrize("which", OBJECTIVES)
 def test_rows_are_drawn_anew_in_each_epoch_and_fixed_in_evaluation(build, which):
     case = build(which)
-    data = case.kind.unlabelled()
+    data = case.kind.unlabeled()
     for training in (True, False):
         rows = case.module.rows(data, seed=0, training=training)
         first = case.module.collate([rows[i] for i in range(len(rows))])

@@ -11,7 +11,7 @@ import hf_ssl
 FUNCTIONS = {
     "check": "recipe",
     "compare": "**options",
-    "divide": "total, own_count, num_items_in_batch",
+    "normalize_loss": "total, own_count, num_items_in_batch",
     "embed": "**options",
     "evaluate": "**options",
     "example_rng": "seed, epoch, example",
@@ -20,11 +20,12 @@ FUNCTIONS = {
     "push": "*, token, **options",
     "run_recipe": "recipe",
     "search": "**options",
+    "set_verbosity": "level",
 }
 MORE = {"few_label_subset", "load_data", "load_model", "load_processor", "open_test"}
 CLASSES = {
-    "Modality": "baseline_features collate content_key describe embed encode features load_processor made_up native_pooling problem read_files "
-    "shingles size",
+    "Modality": "baseline_features collate content_key describe embed encode features load_processor example_values default_pooling problem "
+    "read_files shingles size",
     "Objective": "collate describe export is_head metrics rows",
     "Rows": "set_epoch",
     "Task": "collate_inputs collate_labels encode fit_labels forward inputs loss max_length metrics model_options predictions probe_targets "

@@ -1,7 +1,7 @@
 """The README is true: its code blocks run, its commands and links exist.
 
 How to write it: fences say ```python, ```bash or ```yaml. Blocks run from top to bottom in one folder, which holds
-`my-data/` (20 Newsgroups as a user would have it: an unlabelled pool, labels.csv, test.csv), `recipes/`, and the real
+`my-data/` (20 Newsgroups as a user would have it: an unlabeled pool, labels.csv, test.csv), `recipes/`, and the real
 checkpoint under its Hub name. Each block must stand alone, given the files that the blocks above it wrote. A block
 that takes more than seconds has `<!-- test: slow -->` on the line above its fence; one that cannot run here (it needs
 a network or an account) has `<!-- test: skip REASON -->`. A YAML block that starts with `# NAME.yaml` is saved under

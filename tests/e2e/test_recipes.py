@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import importlib.util
 import json
+import logging
 import os
 import re
 import subprocess
@@ -22,6 +23,8 @@ import tiny
 from hf_ssl import cli
 from hf_ssl.core import distributed
 from hf_ssl.core.parsing import from_yaml
+
+logger = logging.getLogger(__name__)
 
 EVERY, RECIPES = (sorted(path.stem for path in FOLDER.glob(names)) for names in ("*.yaml", "text_*.yaml"))
 TEXTS = list(dict.fromkeys(tiny.corpus(200)))
@@ -162,7 +165,6 @@ from hf_ssl.core import distributed
 from hf_ssl.modalities.text.text import Text
 from hf_ssl.models.loading import load_model, load_processor
 from hf_ssl.objectives.mlm import MaskedLanguageModeling
-from hf_ssl.core.log import say
 from hf_ssl.training.schedule import Schedule
 from hf_ssl.training.trainer import arguments, train
 
@@ -170,12 +172,12 @@ checkpoint, texts, folder = sys.argv[1], Path(sys.argv[2]).read_text().split("\\
 model, _ = load_model(checkpoint, "AutoModelForMaskedLM")
 module = MaskedLanguageModeling(model, load_processor(checkpoint, "text"), Text(), MaskedLanguageModeling.Config(max_length=16))
 rows = module.rows(datasets.Dataset.from_dict({"text": texts}), seed=0, training=True)
-options = {"max_steps": 3, "per_device_train_batch_size": 8 // distributed.world(), "learning_rate": 1e-3, "bf16": False,
+options = {"max_steps": 3, "per_device_train_batch_size": 8 // distributed.world_size(), "learning_rate": 1e-3, "bf16": False,
            "logging_steps": 1, "save_strategy": "no", "max_grad_norm": 1.0}
 result = train(module, rows, arguments(folder, seed=0, defaults={}, overrides=options), folder, schedule=Schedule())
-assert distributed.gather(distributed.rank()) == list(range(distributed.world()))
-assert distributed.share(f"from {distributed.rank()}") == "from 0"
-say(f"world {distributed.world()}, {result.units} units")
+assert distributed.gather(distributed.rank()) == list(range(distributed.world_size()))
+assert distributed.broadcast(f"from {distributed.rank()}") == "from 0"
+logger.info(f"world {distributed.world_size()}, {result.units} units")
 if distributed.is_main():
     save_file({k: v.contiguous() for k, v in module.state_dict().items()}, folder / "weights.safetensors")
 """

@@ -47,7 +47,7 @@ def hourly(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def labelled(tmp_path: Path) -> Path:
+def labeled(tmp_path: Path) -> Path:
     rng = np.random.default_rng(0)
     values = np.stack(
         [np.sin(np.arange(100) * (0.2 + 0.2 * (i % 2))) + 0.1 * rng.standard_normal(100) for i in range(80)]
@@ -69,8 +69,8 @@ def test_forecasting(repository, hourly):
 
 
 @pytest.mark.parametrize("name", ["series_classification", "series_anomaly"])
-def test_labelled_series(repository, labelled, name):
-    results = run(recipe(repository, name, data=str(labelled / "data"), output=str(labelled / "run")))
+def test_labeled_series(repository, labeled, name):
+    results = run(recipe(repository, name, data=str(labeled / "data"), output=str(labeled / "run")))
     assert ("accuracy" if name.endswith("classification") else "roc_auc") in results["evaluate"].metrics
     transformers.AutoModel.from_pretrained(results["pretrain"].path / "model")
 

@@ -19,7 +19,7 @@ from sklearn import metrics as sk
 
 from hf_ssl.core.errors import ConfigError, DataError
 from hf_ssl.evaluation.metrics import metrics
-from hf_ssl.evaluation.metrics.decomposable import ADDITIVE
+from hf_ssl.evaluation.metrics.decomposable import DECOMPOSABLE
 from hf_ssl.evaluation.metrics.metrics import F1, METRICS, Accuracy, RocAuc, SpanF1, compute, metric
 from hf_ssl.evaluation.metrics.ranking import SCORES, calibration_error, roc_auc
 from hf_ssl.evaluation.metrics.spans import spans
@@ -185,7 +185,7 @@ def test_works_in_combine_and_in_batches():
 def test_needs_no_network_and_no_writable_home(tmp_path):
     code = (
         "import socket\n"
-        "def refuse(*a, **k): raise AssertionError('network')\n"
+        "def require_same(*a, **k): raise AssertionError('network')\n"
         "socket.socket.connect = refuse\n"
         "from hf_ssl.evaluation.metrics.metrics import compute\n"
         "print(compute(['accuracy', 'f1_macro'], predictions=[0, 1], references=[0, 0]))\n"
@@ -215,15 +215,15 @@ def test_leaves_no_files(tmp_path, monkeypatch):
 
 
 def test_every_name_has_a_formula_and_a_direction():
-    formulas = {**ADDITIVE, **SCORES}
+    formulas = {**DECOMPOSABLE, **SCORES}
     summed = {"word_accuracy", "word_f1_macro", "mean_iou"}  # of words and pixels, summed by sentence or picture
     assert set(METRICS) | summed == set(formulas)
     for name in METRICS:
         made = metric(name)
         assert made.key == name
         assert made.higher_is_better == (name not in ("mae", "rmse", "calibration_error", "wer", "cer", "eer"))
-        if name in ADDITIVE:
-            assert ADDITIVE[name].higher_is_better == made.higher_is_better
+        if name in DECOMPOSABLE:
+            assert DECOMPOSABLE[name].higher_is_better == made.higher_is_better
 
 
 def test_errors_teach():

@@ -99,7 +99,7 @@ def test_a_model_that_became_nan_is_named_also_where_a_probe_would_fail_on_it(si
             return super().at(step, total)
 
     monitor = Planted(
-        module, tmp_path, embed=features, evaluate=lambda: {"eval_loss": 1.0}, embed_labelled=features, targets=TARGETS,
+        module, tmp_path, embed=features, evaluate=lambda: {"eval_loss": 1.0}, embed_labeled=features, targets=TARGETS,
         points=2,
     )  # fmt: skip
     with pytest.raises(TrainingError, match="Collapse at step 4: 100.0% of the feature values are NaN"):
@@ -113,12 +113,12 @@ def test_harm_stops_the_run_and_the_start_is_put_back(patience, simcse, tmp_path
     before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
     calls: list[int] = []
 
-    def labelled() -> np.ndarray:
+    def labeled() -> np.ndarray:
         calls.append(1)
         return GOOD if len(calls) == 1 else BAD
 
     monitor = Monitor(
-        module, tmp_path, embed=lambda: GOOD, evaluate=lambda: {"eval_loss": 1.0 / (1 + len(calls))}, embed_labelled=labelled,
+        module, tmp_path, embed=lambda: GOOD, evaluate=lambda: {"eval_loss": 1.0 / (1 + len(calls))}, embed_labeled=labeled,
         targets=TARGETS, points=4, patience=patience,
     )  # fmt: skip
     result = _run(module, rows, tmp_path, monitor)
@@ -135,7 +135,7 @@ def test_one_bad_measurement_between_good_ones_does_not_stop(simcse, tmp_path):
     module, rows = simcse()
     seen = iter([BAD, GOOD, BAD, GOOD, BAD])
     monitor = Monitor(
-        module, tmp_path, embed=lambda: GOOD, evaluate=lambda: {"eval_loss": 1.0}, embed_labelled=lambda: next(seen),
+        module, tmp_path, embed=lambda: GOOD, evaluate=lambda: {"eval_loss": 1.0}, embed_labeled=lambda: next(seen),
         targets=TARGETS, points=4, patience=1,
     )  # fmt: skip
     assert _run(module, rows, tmp_path, monitor).steps == 8, "as good as the start is not worse than it"
@@ -145,7 +145,7 @@ def test_both_probes_are_recorded_at_the_start_and_along_the_way(simcse, tmp_pat
     module, rows = simcse()
     seen = iter([BAD, GOOD, GOOD])
     monitor = Monitor(
-        module, tmp_path, embed=lambda: GOOD, evaluate=lambda: {"eval_loss": 1.0}, embed_labelled=lambda: next(seen),
+        module, tmp_path, embed=lambda: GOOD, evaluate=lambda: {"eval_loss": 1.0}, embed_labeled=lambda: next(seen),
         targets=TARGETS, points=2,
     )  # fmt: skip
     _run(module, rows, tmp_path, monitor)
@@ -156,7 +156,7 @@ def test_both_probes_are_recorded_at_the_start_and_along_the_way(simcse, tmp_pat
     for name in ("probe", "knn"):
         assert start[name] < 0.6 < 0.85 < later[0][name] == later[1][name]
         assert later[0][f"{name}_standard_error"] > 0
-    assert f"neighbours {start['knn']:.3f}" in capsys.readouterr().err
+    assert f"neighbors {start['knn']:.3f}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

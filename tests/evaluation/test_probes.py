@@ -1,4 +1,4 @@
-"""Probes: they find the signal, see no test labels, choose from the labelled budget, and can be paired."""
+"""Probes: they find the signal, see no test labels, choose from the labeled budget, and can be paired."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from hf_ssl.evaluation.probes.probes import fixed_c, knn_probe, linear_probe, tf
 
 @pytest.fixture(scope="module")
 def digits() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """16 labelled digits of each class, and 500 test digits."""
+    """16 labeled digits of each class, and 500 test digits."""
     data = load_digits()
     order = np.random.default_rng(0).permutation(len(data.target))
     x, y = data.data[order].astype(np.float32), data.target[order]
@@ -166,7 +166,7 @@ def test_paired_error_covers_no_difference():
 
 
 def test_groups_stay_on_one_side():
-    """Each speaker has a fixed label: with groups kept together the speaker cannot be recognised; chance remains."""
+    """Each speaker has a fixed label: with groups kept together the speaker cannot be recognized; chance remains."""
     rng = np.random.default_rng(0)
     speaker = np.repeat(np.arange(30), 8)
     y = (np.arange(30) % 2)[speaker]
@@ -227,7 +227,7 @@ def test_errors_teach(digits):
         cross_validated_probe(np.where(x > 15, np.nan, x), y)
     with pytest.raises(DataError, match="do not fit"):
         linear_probe(x, np.eye(10)[y], test_x)
-    with pytest.raises(DataError, match="at least 2 labelled examples"):
+    with pytest.raises(DataError, match="at least 2 labeled examples"):
         cross_validated_probe(x[::16], y[::16])
     with pytest.raises(ConfigError, match="'regression'"):
         linear_probe(x, y, test_x, problem_type="regresion")

@@ -28,7 +28,7 @@ from hf_ssl.evaluation.comparison.resampling import (
     weighted_ranks,
 )
 from hf_ssl.evaluation.comparison.table import ResultRow, compare_arms, draw_interval, minimum_detectable, verdict
-from hf_ssl.evaluation.metrics.decomposable import ADDITIVE
+from hf_ssl.evaluation.metrics.decomposable import DECOMPOSABLE
 from hf_ssl.evaluation.metrics.ranking import SCORES
 
 
@@ -52,7 +52,7 @@ def test_matrix_bootstrap_equals_the_loop(three_classes, name, grouped):
     groups = np.arange(200) // 7 if grouped else None
     fast = make_resampler(name, [a, b], [b, b], references, groups)
     unit_of = groups if grouped else np.arange(200)
-    slow = LoopResampler(ADDITIVE[name], [a, b], [b, b], references, unit_of)
+    slow = LoopResampler(DECOMPOSABLE[name], [a, b], [b, b], references, unit_of)
     assert isinstance(fast, AdditiveResampler)
     for method in ("bootstrap", "permute"):
         ours = getattr(fast, method)(np.random.default_rng(1), 50)

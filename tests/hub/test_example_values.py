@@ -16,7 +16,7 @@ import tiny
 from hf_ssl import embed, push, search
 from hf_ssl.core import plugins
 from hf_ssl.hub import reload_check, staging, usage
-from hf_ssl.hub.staging import Artefact
+from hf_ssl.hub.staging import Artifact
 from hf_ssl.modalities.audio.audio import Audio
 from hf_ssl.modalities.image.image import Image
 from hf_ssl.modalities.timeseries.timeseries import TimeSeries
@@ -28,12 +28,12 @@ LABELS = {"id2label": {0: "ship", 1: "bird", 2: "tree"}, "label2id": {"ship": 0,
 
 def staged(source: Path, folder: Path, auto_class: str, tag: str | None, modality: Any) -> tuple[dict, dict]:
     """A job and a reference for `hf_ssl.hub.reload_check`, as a push makes them."""
-    artefact = Artefact("model", source, auto_class, tag)
+    artifact = Artifact("model", source, auto_class, tag)
     processor = modality.load_processor(str(source))
     folder.mkdir()
-    staging.stage_model(artefact, processor, folder)
-    tensors = staging.reference(artefact, modality, processor)
-    values = staging.published_values(artefact, modality, processor) if tag else []
+    staging.stage_model(artifact, processor, folder)
+    tensors = staging.reference(artifact, modality, processor)
+    values = staging.published_values(artifact, modality, processor) if tag else []
     kept = [reload_check._keep(value, folder.parent / f"value{number}") for number, value in enumerate(values)]
     job = {"kind": "model", "folder": str(folder), "auto_class": auto_class, "pipeline_tag": tag, "values": kept}
     return job, {name: tensor.numpy() for name, tensor in tensors.items()}
@@ -68,7 +68,7 @@ def test_pictures_go_through_the_pipeline(arch: str, auto_class: str, tag: str, 
 
 
 def test_a_resizing_processor_and_timm_agree_too(tmp_path: Path) -> None:
-    """A processor that resizes and then cuts out the centre gets pictures that it need not resize."""
+    """A processor that resizes and then cuts out the center gets pictures that it need not resize."""
     pytest.importorskip("PIL.Image")
     pytest.importorskip("timm")
     source = tiny.write_checkpoint("vit", tmp_path / "start", "AutoModelForImageClassification", **LABELS)
@@ -126,7 +126,7 @@ def test_a_pooler_that_the_run_does_not_have_is_neither_published_nor_compared(t
 def test_no_pipeline_takes_five_channels() -> None:
     pytest.importorskip("PIL.Image")
     processor = transformers.ViTImageProcessor(image_mean=[0.5] * 5, image_std=[0.5] * 5)
-    assert Image(Image.Config(channels=5)).made_up(processor) == [] and len(Image().made_up()) == 2
+    assert Image(Image.Config(channels=5)).example_values(processor) == [] and len(Image().example_values()) == 2
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_sounds_go_through_the_pipeline(arch: str, options: dict, tmp_path: Path
 
 
 def transcriber(folder: Path) -> Path:
-    """A tiny recogniser with its character tokenizer, as the task saves it."""
+    """A tiny recognizer with its character tokenizer, as the task saves it."""
     task = SpeechRecognition(SpeechRecognition.Config(), Audio())
     task.numbers = {symbol: number for number, symbol in enumerate(["<pad>", "<unk>", "|", *"abcdefgh"])}
     task.label_names = list(task.numbers)
@@ -171,7 +171,9 @@ def test_transcripts_take_their_tokenizer_along(tmp_path: Path) -> None:
 
 def test_samples_of_another_rate_are_not_compared() -> None:
     slow = transformers.Wav2Vec2FeatureExtractor(sampling_rate=8000)
-    assert Audio().made_up(slow) == [] and len(Audio(Audio.Config(sampling_rate=8000)).made_up(slow)) == 2
+    assert (
+        Audio().example_values(slow) == [] and len(Audio(Audio.Config(sampling_rate=8000)).example_values(slow)) == 2
+    )
 
 
 @pytest.mark.parametrize("family", ["patchtst", "patchtsmixer"])
@@ -284,7 +286,7 @@ def test_a_run_is_staged_and_answers_the_same(
     common = {"data": str(tmp_path / "data"), "output": str(tmp_path / "run"), "near_duplicates": False}
     common |= {name: recipe[name] for name in ("label_column", "label_kind") if name in recipe}
     run_recipe({**common, **recipe, "model": str(start), "finetune": few})
-    where = {"output": str(tmp_path / "run"), "base_model": "acme/base", "licence": "mit", "dry_run": True}
+    where = {"output": str(tmp_path / "run"), "base_model": "acme/base", "license": "mit", "dry_run": True}
     answer = push(repo="me/model", **where)
     assert compared in answer.metrics["compared"] and answer.metrics["difference"] < reload_check.TOLERANCE
     card = (answer.path / "README.md").read_text(encoding="utf-8")

@@ -108,7 +108,7 @@ def test_the_files_are_the_right_ones(server: HubProcess, published: dict, run: 
     texts = {name: content for name, content in files.items() if not name.endswith(".safetensors")}
     for name, content in texts.items():
         assert str(run).encode() not in content and WRITE.encode() not in content, name
-        assert not any(row["text"].encode() in content for row in runs.rows(60, 0, labelled=True)), (
+        assert not any(row["text"].encode() in content for row in runs.rows(60, 0, labeled=True)), (
             f"a user's row in {name}"
         )
     assert "local_files_only" not in json.loads(files["tokenizer_config.json"])

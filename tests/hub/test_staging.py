@@ -14,18 +14,18 @@ from hf_ssl.core.errors import HubError
 from hf_ssl.evaluation.figures import label_efficiency as plot
 from hf_ssl.hub import card, staging, usage
 from hf_ssl.hub.artifacts import check_repo_id, is_hub_id
-from hf_ssl.hub.staging import Artefact
+from hf_ssl.hub.staging import Artifact
 from hf_ssl.modalities.text.text import Text
 
 TOKEN = "hf_" + "aB3" * 11 + "x"
 
 
-def facts(**more: object) -> card.Facts:
+def facts(**more: object) -> card.CardFields:
     given = dict(
         repo="me/it", kind="model", auto_class="AutoModel", pipeline_tag="text-classification", modality="text", task="classification",
-        licence="mit", base_id="acme/base", base_revision="a" * 40, usage="print()",
+        license="mit", base_id="acme/base", base_revision="a" * 40, usage="print()",
     )  # fmt: skip
-    return card.Facts(**{**given, **more})
+    return card.CardFields(**{**given, **more})
 
 
 @pytest.mark.parametrize("arch", ["bert", "vit", "patchtst"])
@@ -36,7 +36,7 @@ def test_a_staged_folder_is_plain_and_says_nothing_of_this_machine(arch: str, ti
     (source / "training_args.bin").write_bytes(b"\x80")
     folder = tmp_path / "staged"
     folder.mkdir()
-    left = staging.stage_model(Artefact("backbone", source), tiny.tiny_processor(arch), folder)
+    left = staging.stage_model(Artifact("backbone", source), tiny.tiny_processor(arch), folder)
     (source / "training_args.bin").unlink()
     assert left == ["training_args.bin"]
     assert {path.suffix for path in folder.iterdir()} == {".json", ".safetensors"}
@@ -44,7 +44,7 @@ def test_a_staged_folder_is_plain_and_says_nothing_of_this_machine(arch: str, ti
         content = json.loads(path.read_text())
         assert not staging.LOCAL_KEYS & content.keys() and str(source) not in path.read_text()
     staging.refuse_leaks(folder, TOKEN, [str(tmp_path)])
-    tensors = staging.reference(Artefact("backbone", source), Text(), None)
+    tensors = staging.reference(Artifact("backbone", source), Text(), None)
     assert any(name.startswith("in.") for name in tensors) and any(name.startswith("out.") for name in tensors)
 
 
@@ -99,9 +99,9 @@ def test_metadata_of_the_user_are_kept() -> None:
         card.merge_metadata("---\na: [\n---\n", fields)
 
 
-def test_a_licence_the_hub_does_not_list_is_named() -> None:
-    assert card.split_licence("Apache-2.0") == {"license": "apache-2.0"}
-    assert card.split_licence("My Own 3") == {"license": "other", "license_name": "my-own-3"}
+def test_a_license_the_hub_does_not_list_is_named() -> None:
+    assert card.split_license("Apache-2.0") == {"license": "apache-2.0"}
+    assert card.split_license("My Own 3") == {"license": "other", "license_name": "my-own-3"}
 
 
 def test_a_card_for_a_run_that_measured_nothing(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_the_lead_claims_nothing_that_did_not_happen() -> None:
         options = {"options": {"options": {"from_config": pretrain.get("scratch", False)}}}
         return card._lead(facts(), {"pretrain": {**entry, **options}} if pretrain else {})
 
-    assert "unlabelled" not in lead() and "fine-tuned for classification" in lead()
+    assert "unlabeled" not in lead() and "fine-tuned for classification" in lead()
     assert "nothing was better than the start" in lead(kept=0) and "adapted" not in lead(kept=0)
     assert "adapted to a domain by self-supervised training" in lead(kept=4)
     assert lead(kept=4, scratch=True).startswith("A model with random weights, trained on data of a domain")
@@ -173,6 +173,6 @@ def test_a_table_of_one_budget_has_no_curve() -> None:
     table = {"metric": "spearman", "lines": [line("no", 0.5)]}  # cosines of pairs: no labels at all
     assert plot.label_efficiency("Frozen, without labels", table, "labels") is None
     table["lines"] = [line(10, 0.5), line(50, 0.6)]
-    svg = plot.label_efficiency("Fine-tuned", table, "labelled examples")
-    assert svg is not None and "labelled examples" in svg and svg.count("<polyline") == 3
+    svg = plot.label_efficiency("Fine-tuned", table, "labeled examples")
+    assert svg is not None and "labeled examples" in svg and svg.count("<polyline") == 3
     assert plot.figure_name("Frozen, without labels") == "label_efficiency_frozen_without_labels.svg"

@@ -14,7 +14,7 @@ from hf_ssl.modalities.audio import views as sound_views
 from hf_ssl.modalities.audio.audio import Audio
 
 RATE = 16_000
-STILL = sound_views.Views(share=1.0, speed=0.0, noise=200.0, gap=0.0)  # leaves the equaliser alone
+STILL = sound_views.Views(share=1.0, speed=0.0, noise=200.0, gap=0.0)  # leaves the equalizer alone
 
 
 def views(wave: np.ndarray, count: int = 20, **limits: float) -> list[np.ndarray]:
@@ -22,7 +22,7 @@ def views(wave: np.ndarray, count: int = 20, **limits: float) -> list[np.ndarray
     return [sound_views.view(wave, RATE, np.random.default_rng(seed), how) for seed in range(count)]
 
 
-def test_without_room_for_anything_else_a_view_is_the_clip_through_an_equaliser():
+def test_without_room_for_anything_else_a_view_is_the_clip_through_an_equalizer():
     wave = sounds.voice(0, 0.5)
     before = np.abs(np.fft.rfft(wave))
     loud = before > 0.01 * before.max()
@@ -52,7 +52,7 @@ def test_noise_is_never_stronger_than_allowed():
     wave = sounds.tone(500.0, 1.0)
     clear, noisy = views(wave), views(wave, noise=15.0)
     ratios = [10 * np.log10((c**2).mean() / ((n - c) ** 2).mean()) for c, n in zip(clear, noisy, strict=True)]
-    # The noise is drawn after the equaliser, which is that of `clear`: what differs is the noise alone.
+    # The noise is drawn after the equalizer, which is that of `clear`: what differs is the noise alone.
     assert 14.5 <= min(ratios) < 25 and max(ratios) <= 40.5
 
 

@@ -221,8 +221,8 @@ def test_equal_pixels_are_equal_content_whatever_the_file():
     picture = pictures(1)[0]
     image = Image()
     assert image.content_key(encoded(picture)) == image.content_key(encoded(picture, "TIFF"))
-    grey = picture[..., :1]
-    assert image.content_key(encoded(grey)) == image.content_key(encoded(np.repeat(grey, 3, axis=2)))
+    gray = picture[..., :1]
+    assert image.content_key(encoded(gray)) == image.content_key(encoded(np.repeat(gray, 3, axis=2)))
     assert image.content_key(encoded(picture)) != image.content_key(encoded(picture[::-1].copy()))
 
 

@@ -117,7 +117,7 @@ def test_timm_checkpoints_load_with_proof_and_equal_timm(tmp_path, name):
     pixels = torch.randn(2, 3, 224 if "vit" in name else 64, 224 if "vit" in name else 64)
     with torch.inference_mode():
         wanted = plain.forward_head(plain.forward_features(pixels), pre_logits=True)
-        got = image.features(model, {"pixel_values": pixels}, image.native_pooling(str(folder)))
+        got = image.features(model, {"pixel_values": pixels}, image.default_pooling(str(folder)))
     torch.testing.assert_close(got, wanted, atol=1e-5, rtol=1e-4)
     model.save_pretrained(tmp_path / "again")
     again = transformers.AutoModel.from_pretrained(tmp_path / "again").eval()
@@ -146,10 +146,10 @@ def test_first_layer_is_adapted_to_the_channels(tiny_checkpoint, tmp_path, arch,
     adapted, report = image.load_model(folder)
     plain, _ = Image().load_model(folder)
     side = 64 if arch == "timm" else 32
-    grey = torch.rand(2, 1, side, side)
+    gray = torch.rand(2, 1, side, side)
     with torch.inference_mode():
-        mine = image.patch_features(adapted, {"pixel_values": grey.expand(-1, channels, -1, -1)})
-        theirs = image.patch_features(plain, {"pixel_values": grey.expand(-1, 3, -1, -1)})
+        mine = image.patch_features(adapted, {"pixel_values": gray.expand(-1, channels, -1, -1)})
+        theirs = image.patch_features(plain, {"pixel_values": gray.expand(-1, 3, -1, -1)})
     torch.testing.assert_close(mine, theirs, atol=1e-4, rtol=1e-3)
     assert any("averaged over 3 channels" in note for note in report.notes) and not report.missing
     processor = image.load_processor(folder)
@@ -237,7 +237,7 @@ def test_released_efficientnet_lite0(tmp_path):
         pytest.skip(str(error))
     image = Image()
     model, report = image.load_model(str(folder), "AutoModelForImageClassification")
-    assert report.backbone_complete and report.licence == "apache-2.0" and not report.missing
+    assert report.backbone_complete and report.license == "apache-2.0" and not report.missing
     sklearn = pytest.importorskip("sklearn.datasets")
     china, flower = sklearn.load_sample_images().images
     batch = image.collate(

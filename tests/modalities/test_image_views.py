@@ -1,4 +1,4 @@
-"""Random views: each method's recipe as published, the same view for the same seed, and colour only where it has meaning."""
+"""Random views: each method's recipe as published, the same view for the same seed, and color only where it has meaning."""
 
 from __future__ import annotations
 
@@ -33,27 +33,27 @@ def store(count=6, side=40, channels=3):
 
 def test_the_published_recipes():
     simclr = views.RECIPES["simclr"][0][0]
-    assert simclr.scale == (0.08, 1.0) and simclr.colour == (0.8, 0.8, 0.8, 0.2) and simclr.colour_chance == 0.8
-    assert (simclr.grey, simclr.blur, simclr.solarize, simclr.flip) == (0.2, 0.5, 0.0, 0.5)
+    assert simclr.scale == (0.08, 1.0) and simclr.color == (0.8, 0.8, 0.8, 0.2) and simclr.color_chance == 0.8
+    assert (simclr.gray, simclr.blur, simclr.solarize, simclr.flip) == (0.2, 0.5, 0.0, 0.5)
     first, second = views.RECIPES["vicreg"][0]
     assert (first.blur, first.solarize, second.blur, second.solarize) == (1.0, 0.0, 0.1, 0.2), "asymmetric, as in BYOL"
-    assert first.colour == (0.4, 0.4, 0.2, 0.1)
+    assert first.color == (0.4, 0.4, 0.2, 0.1)
     large, small = views.RECIPES["dino"]
     assert [view.scale for view in large] == [(0.4, 1.0)] * 2 and [v.scale for v in small] == [(0.05, 0.4)] * 6
     assert [(v.blur, v.solarize) for v in large] == [(1.0, 0.0), (0.1, 0.2)] and {v.blur for v in small} == {0.5}
     assert round(224 * small[0].size) == 96
     mae, simmim = views.RECIPES["mae"][0][0], views.RECIPES["simmim"][0][0]
     assert mae.scale == (0.2, 1.0) and mae.cubic and simmim.scale == (0.67, 1.0)
-    assert not any(mae.colour) and not any(simmim.colour) and not mae.blur, "masked models change no colours"
+    assert not any(mae.color) and not any(simmim.color) and not mae.blur, "masked models change no colors"
 
 
 def test_domains():
     for group in views.plan("simclr", "medical", 3) + views.plan("dino", "medical", 3):
         for view in group:
-            assert not any(view.colour) and view.grey == view.solarize == 0
+            assert not any(view.color) and view.gray == view.solarize == 0
     assert views.plan("simclr", "satellite", 3)[0][0].flip_vertical == 0.5
     assert views.plan("simclr", "satellite", 3)[0][0].turn == 0.75
-    assert views.plan("simclr", "natural", 1)[0][0].colour == (0.8, 0.8, 0.0, 0.0), "grey has brightness and contrast"
+    assert views.plan("simclr", "natural", 1)[0][0].color == (0.8, 0.8, 0.0, 0.0), "gray has brightness and contrast"
     assert len(views.plan("dino", "natural", 3, local_views=2)[1]) == 2
     assert len(views.plan("dino", "natural", 3, local_views=0)) == 1
 
@@ -61,8 +61,8 @@ def test_domains():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: views.plan("simclr", "medical", 3, colour=1.0), "medical"),
-        (lambda: views.plan("simclr", "natural", 6, colour=1.0), "6 channels"),
+        (lambda: views.plan("simclr", "medical", 3, color=1.0), "medical"),
+        (lambda: views.plan("simclr", "natural", 6, color=1.0), "6 channels"),
         (lambda: views.plan("simclr", "space", 3), "satellite"),
         (lambda: views.plan("symclr", "natural", 3), "Did you mean 'simclr'"),
     ],
@@ -98,31 +98,31 @@ def test_nothing_changes_when_nothing_is_asked(channels):
     np.testing.assert_allclose(made.numpy(), np.stack(items) / 255, atol=1e-6)
 
 
-def test_colour_matrix_is_brightness_contrast_saturation_and_hue_in_turn():
+def test_color_matrix_is_brightness_contrast_saturation_and_hue_in_turn():
     batch = torch.rand(4, 3, 8, 8) * 0.4 + 0.3
     draws = np.full((4, 16), 0.5)
     draws[:, 8] = 0.0  # jittered
-    draws[:, 14] = 0.9  # not made grey
-    view = views.View(colour=(0.4, 0.4, 0.4, 0.1), grey=0.2)
-    torch.testing.assert_close(views._coloured(batch, draws, view, torch.empty_like(batch)), batch, atol=1e-5, rtol=0)
+    draws[:, 14] = 0.9  # not made gray
+    view = views.View(color=(0.4, 0.4, 0.4, 0.1), gray=0.2)
+    torch.testing.assert_close(views._colored(batch, draws, view, torch.empty_like(batch)), batch, atol=1e-5, rtol=0)
     brighter = draws.copy()
     brighter[:, 9] = 1.0
     torch.testing.assert_close(
-        views._coloured(batch, brighter, view, torch.empty_like(batch)), (batch * 1.4).clamp(0, 1), atol=1e-5, rtol=0
+        views._colored(batch, brighter, view, torch.empty_like(batch)), (batch * 1.4).clamp(0, 1), atol=1e-5, rtol=0
     )
     softer = draws.copy()
     softer[:, 10] = 0.0
     luma = (batch * torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(1).mean((1, 2)).view(-1, 1, 1, 1)
     torch.testing.assert_close(
-        views._coloured(batch, softer, view, torch.empty_like(batch)), luma + 0.6 * (batch - luma), atol=1e-5, rtol=0
+        views._colored(batch, softer, view, torch.empty_like(batch)), luma + 0.6 * (batch - luma), atol=1e-5, rtol=0
     )
-    grey = draws.copy()
-    grey[:, 14] = 0.1
-    made = views._coloured(batch, grey, view, torch.empty_like(batch))
+    gray = draws.copy()
+    gray[:, 14] = 0.1
+    made = views._colored(batch, gray, view, torch.empty_like(batch))
     torch.testing.assert_close(made[:, 0], made[:, 1], atol=2e-3, rtol=0)
     hue = draws.copy()
     hue[:, 12] = 1.0
-    turned = views._coloured(batch, hue, view, torch.empty_like(batch))
+    turned = views._colored(batch, hue, view, torch.empty_like(batch))
     weights = torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)
     torch.testing.assert_close((turned * weights).sum(1), (batch * weights).sum(1), atol=2e-3, rtol=0)
     assert (turned - batch).abs().max() > 0.01, "hue changes, luma stays"
@@ -140,7 +140,7 @@ def test_blur_is_a_gaussian():
 
 
 @pytest.mark.parametrize("side", [5, 64])
-def test_blur_is_the_normalised_gaussian_inside_the_picture(side):
+def test_blur_is_the_normalized_gaussian_inside_the_picture(side):
     batch = torch.rand(4, 3, side, side, generator=torch.Generator().manual_seed(0))
     draws = np.zeros((4, 16))
     draws[:, 15] = [0.1, 0.3, 0.49, 0.9]

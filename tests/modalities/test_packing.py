@@ -9,7 +9,7 @@ import torch
 import tiny
 from hf_ssl.modalities.text.packing import best_fit, collate_rows, cut, isolation_masks, position_offset
 from hf_ssl.models.loading import load_model, load_processor
-from hf_ssl.models.structure import backbone
+from hf_ssl.models.structure import find_backbone
 
 FAMILIES = ("bert", "roberta", "distilbert", "modernbert")
 LENGTHS = (5, 60, 17, 33, 9)  # 60 and 33 are longer than the sliding window of the tiny ModernBERT
@@ -26,7 +26,7 @@ def _row(pieces: list[np.ndarray]) -> dict[str, np.ndarray]:
 
 def _packed_logits(model: torch.nn.Module, rows: list[list[np.ndarray]]) -> torch.Tensor:
     batch = collate_rows([_row(row) for row in rows], pad_id=model.config.pad_token_id)
-    base = backbone(model)[1]
+    base = find_backbone(model)[1]
     inputs = {
         "input_ids": batch["input_ids"],
         "attention_mask": isolation_masks(base, batch["document"], batch["position_ids"]),
@@ -76,7 +76,7 @@ def test_masks_of_both_kinds_allow_what_they_should():
     model = tiny.tiny_model("modernbert")
     document = torch.tensor([[0] * 30 + [1] * 3 + [-1] * 2])
     position = torch.cat([torch.arange(30), torch.arange(3), torch.zeros(2, dtype=torch.long)])[None]
-    masks = isolation_masks(backbone(model)[1], document, position)
+    masks = isolation_masks(find_backbone(model)[1], document, position)
     full, near = masks["full_attention"][0, 0], masks["sliding_attention"][0, 0]
     assert full[0, 29] and not near[0, 29] and near[0, 3]
     assert not full[29, 30] and not near[29, 30] and not full[32, 33]

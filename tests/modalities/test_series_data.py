@@ -12,7 +12,7 @@ import pytest
 from hf_ssl.core.errors import ConfigError, DataError
 from hf_ssl.data import load_data
 from hf_ssl.modalities.timeseries.files import is_ucr_table, read_series_file
-from hf_ssl.modalities.timeseries.split import arrays_of, spans, standardise
+from hf_ssl.modalities.timeseries.split import arrays_of, spans, standardize
 from hf_ssl.modalities.timeseries.timeseries import TimeSeries
 from hf_ssl.modalities.timeseries.windows import Windows, fill
 
@@ -298,7 +298,7 @@ def test_history_is_looked_back_at_but_never_forecast():
 
 def test_scaling_of_constant_empty_and_missing_channels():
     values = np.stack([np.full(50, 1e6), np.full(50, np.nan), np.r_[np.nan, np.arange(49.0)]]).astype(np.float32)
-    loc, scale = standardise(values)
+    loc, scale = standardize(values)
     assert loc[0] == 1e6 and scale[:2].tolist() == [1, 1] and np.isfinite([*loc, *scale]).all()
     back = (values - loc[:, None]) / scale[:, None] * scale[:, None] + loc[:, None]
     np.testing.assert_allclose(back, values, rtol=1e-5)

@@ -123,9 +123,9 @@ def test_released_channel_count_follows_the_data_or_is_refused(tmp_path):
 def test_context_shorter_than_a_patch_is_refused():
     data = quiet_load(table())
     with pytest.raises(DataError, match="not longer than one patch of 64"):
-        TimeSeries(TimeSeries.Config(**{**OPTIONS, "patch_length": 64})).fresh_config("patchtst", data)
+        TimeSeries(TimeSeries.Config(**{**OPTIONS, "patch_length": 64})).default_config("patchtst", data)
     with pytest.raises(ConfigError, match="Did you mean 'patchtst'"):
-        TimeSeries(TimeSeries.Config(**OPTIONS)).fresh_config("patchts", data)
+        TimeSeries(TimeSeries.Config(**OPTIONS)).default_config("patchts", data)
     with pytest.raises(DataError, match="cut in time"):
         Forecasting(Forecasting.Config(), TimeSeries()).fit_labels(data["train"].remove_columns("loc"))
 
@@ -147,7 +147,7 @@ def test_anomalies_score_higher(tmp_path):
     shared = {"data": data, "modality": "timeseries", "modality_options": options, "output": str(tmp_path / "run")}
     modality = TimeSeries(TimeSeries.Config(**options))
     torch.manual_seed(0)
-    transformers.AutoModel.from_config(modality.fresh_config("patchtst", data)).save_pretrained(tmp_path / "start")
+    transformers.AutoModel.from_config(modality.default_config("patchtst", data)).save_pretrained(tmp_path / "start")
     with contextlib.redirect_stdout(io.StringIO()):
         finetune(
             **shared,

@@ -20,7 +20,7 @@ import tiny
 from hf_ssl.core import plugins
 from hf_ssl.core.errors import ConfigError
 from hf_ssl.models import adapters
-from hf_ssl.models.structure import backbone
+from hf_ssl.models.structure import find_backbone
 from hf_ssl.tasks.base import TaskModule, TaskRows
 from hf_ssl.training.dropout import set_dropout
 
@@ -37,17 +37,17 @@ def _continue(kind: Any, folder: Path, name: str, output: Path) -> None:
     torch.manual_seed(0)
     config = cls.Config(**kind.fixed.get(f"objectives/{name}", {}))
     objective = cls(model, processor, kind.modality, config).train()
-    rows = objective.rows(kind.unlabelled(), seed=0, training=True)
+    rows = objective.rows(kind.unlabeled(), seed=0, training=True)
     batch = objective.collate([rows[i] for i in range(6)])
-    values = list(kind.unlabelled()[kind.modality.column])[:4]
-    before = kind.modality.embed(backbone(model)[1].eval(), processor, values)
+    values = list(kind.unlabeled()[kind.modality.column])[:4]
+    before = kind.modality.embed(find_backbone(model)[1].eval(), processor, values)
     objective.train()
     take_steps(objective, batch, 3)
     exported = objective.export().eval()
     exported.save_pretrained(output)
     again, report = kind.modality.load_model(str(output))
     assert report.backbone_complete
-    after = kind.modality.embed(backbone(exported)[1], processor, values)
+    after = kind.modality.embed(find_backbone(exported)[1], processor, values)
     assert np.abs(after - before).max() > 1e-5
     np.testing.assert_allclose(kind.modality.embed(again.eval(), processor, values), after, atol=1e-5)
 
@@ -91,7 +91,7 @@ def test_adapters_on_every_encoder_of_sounds(tiny_checkpoint, tmp_path, arch, na
     processor, task, data = (
         kind.modality.load_processor(str(folder)),
         cls(cls.Config(), kind.modality),
-        kind.labelled(name),
+        kind.labeled(name),
     )
     task.fit_labels(data)
     torch.manual_seed(0)

@@ -41,7 +41,7 @@ def test_the_real_backbone_is_complete(minilm):
     model, report = loading.load_model(str(minilm))
     assert (report.backbone_total, report.backbone_matched, report.backbone_complete) == (103, 103, True)
     assert (report.missing, report.unexpected, report.mismatched) == ([], [], [])
-    assert report.licence == "apache-2.0"
+    assert report.license == "apache-2.0"
     assert report.weights_sha == hashlib.sha256((minilm / "model.safetensors").read_bytes()).hexdigest()
     assert report.provenance == loading.Provenance(str(minilm), None, "apache-2.0", report.weights_sha)
     assert not model.training
@@ -293,7 +293,7 @@ def test_weights_that_are_not_finite_are_refused(tiny_checkpoint, tmp_path):
         loading.load_model(str(folder), "AutoModelForMaskedLM")
 
 
-def test_the_hub_cache_gives_id_revision_and_licence(tiny_checkpoint):
+def test_the_hub_cache_gives_id_revision_and_license(tiny_checkpoint):
     commit = "0123456789abcdef0123456789abcdef01234567"
     repository = Path(huggingface_hub.constants.HF_HUB_CACHE) / "models--someone--tiny-bert"
     snapshot = copied(tiny_checkpoint("bert"), repository / "snapshots" / commit)
@@ -302,7 +302,7 @@ def test_the_hub_cache_gives_id_revision_and_licence(tiny_checkpoint):
     (repository / "refs" / "main").write_text(commit)
     for model_id in ("someone/tiny-bert", str(snapshot)):
         _, report = loading.load_model(model_id, "AutoModelForMaskedLM")
-        assert (report.model_id, report.revision, report.licence) == ("someone/tiny-bert", commit, "mit, cc-by-4.0")
+        assert (report.model_id, report.revision, report.license) == ("someone/tiny-bert", commit, "mit, cc-by-4.0")
     assert loading.load_processor("someone/tiny-bert", "text")("the nurse")["input_ids"]
 
 

@@ -29,7 +29,7 @@ def test_depth_of_every_parameter(arch):
 
 def test_the_encoder_of_whisper_is_its_backbone():
     model = headed("whisper")
-    assert structure.backbone(model)[0] == "encoder"  # base_model is the whole classifier here
+    assert structure.find_backbone(model)[0] == "encoder"  # base_model is the whole classifier here
     assert not structure.in_backbone(model)("projector.weight")
 
 

@@ -235,7 +235,7 @@ def test_a_collapsed_codebook_is_reported(build):
     module = build("wav2vec2")
     rows = module.rows(dataset([sounds.voice(seed, 0.5) for seed in range(6)]), seed=0, training=False)
     numbers = mean_loss(module, rows, 3, bf16=False)
-    assert module.trouble(numbers, None) is None
+    assert module.detect_collapse(numbers, None) is None
     assert 0.3 < numbers["fraction_masked"] < 0.7 and numbers["target_variance"] > 0
     with torch.no_grad():
         module.model.quantizer.weight_proj.weight.zero_()
@@ -244,24 +244,24 @@ def test_a_collapsed_codebook_is_reported(build):
         )
     numbers = mean_loss(module, rows, 3, bf16=False)
     assert numbers["codebook_perplexity"] == pytest.approx(2.0)
-    assert "codebook collapsed" in module.trouble(numbers, None)
+    assert "codebook collapsed" in module.detect_collapse(numbers, None)
 
 
 def test_constant_targets_are_reported(build):
     module = build("masked-spectrogram")
     quiet = [np.zeros(8_000, np.float32) + 0.1 for _ in range(4)]
     numbers = mean_loss(module, module.rows(dataset(quiet), seed=0, training=False), 2, bf16=False)
-    assert "constant" in module.trouble(numbers, None)
+    assert "constant" in module.detect_collapse(numbers, None)
     sound = [sounds.voice(seed, 0.5) for seed in range(4)]
     numbers = mean_loss(module, module.rows(dataset(sound), seed=0, training=False), 2, bf16=False)
-    assert module.trouble(numbers, None) is None and numbers["target_variance"] > 0.3
+    assert module.detect_collapse(numbers, None) is None and numbers["target_variance"] > 0.3
 
 
-def test_a_checkpoint_without_quantiser_is_refused(build, tiny_checkpoint):
+def test_a_checkpoint_without_quantizer_is_refused(build, tiny_checkpoint):
     folder = str(tiny_checkpoint("wav2vec2", "AutoModel"))
     model, _ = load_model(folder)
     cls = plugins.find("objectives", "wav2vec2")
-    with pytest.raises(ConfigError, match="has no quantiser.*masked-spectrogram"):
+    with pytest.raises(ConfigError, match="has no quantizer.*masked-spectrogram"):
         cls(model, AUDIO.load_processor(folder), AUDIO, cls.Config())
     with pytest.raises(ConfigError, match="mask_ratio"):
         build("masked-spectrogram", mask_ratio=0.0)
@@ -319,11 +319,11 @@ def test_units_are_the_same_after_a_resume_and_come_from_the_chosen_layer(build)
     first, again = build("hubert-units", layer=1), build("hubert-units", layer=1)
     for module in (first, again):
         module.rows(dataset(values), seed=0, training=True)
-    assert torch.equal(first.centres, again.centres) and torch.isfinite(first.centres).all()
+    assert torch.equal(first.centers, again.centers) and torch.isfinite(first.centers).all()
     again.load_state_dict(first.state_dict())
     logmel = build("hubert-units", layer=-1)
     rows = logmel.rows(dataset(values), seed=0, training=True)
-    assert logmel.centres.shape[1] == 80
+    assert logmel.centers.shape[1] == 80
     frames = backbones.frame_count(logmel.backbone.config, 8_000)
     assert all(len(units) == frames and 0 <= units.min() and units.max() < 6 for units in rows.units)
     with pytest.raises(ConfigError, match="layer lies between -1 and 2"):
@@ -409,7 +409,7 @@ def test_vectors_of_all_layers_hold_that_of_the_last_one(arch, tiny_checkpoint):
     assert not np.allclose(layers[:, :width], last[:, :width], atol=0.01)
 
 
-def test_normalising_comes_before_padding():
+def test_normalizing_comes_before_padding():
     short, long = sounds.voice(0, 0.2) + 0.3, sounds.voice(1, 1.0)
     batch = AUDIO.collate(tiny.tiny_processor("wav2vec2"), AUDIO.encode(None, [short, long]))
     sound = batch["input_values"][0, : len(short)]
@@ -485,5 +485,5 @@ def test_a_head_of_another_shape_is_refused(tmp_path):
     cls = plugins.find("objectives", "wav2vec2")
     folder = other_family("unispeech", tmp_path)
     model, _ = load_model(folder, cls.auto_class)
-    with pytest.raises(ConfigError, match="UniSpeechForPreTraining has no quantiser"):
+    with pytest.raises(ConfigError, match="UniSpeechForPreTraining has no quantizer"):
         cls(model, AUDIO.load_processor(folder), AUDIO, cls.Config())

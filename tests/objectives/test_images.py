@@ -35,7 +35,7 @@ from hf_ssl.objectives.mae import MAE, patches  # noqa: E402
 from hf_ssl.objectives.simclr import SimCLR  # noqa: E402
 from hf_ssl.objectives.simmim import SimMIM  # noqa: E402
 from hf_ssl.objectives.vicreg import VICReg  # noqa: E402
-from hf_ssl.training.callbacks import Watch  # noqa: E402
+from hf_ssl.training.callbacks import ThroughputCallback  # noqa: E402
 from hf_ssl.training.module import LossOutput  # noqa: E402
 from hf_ssl.training.trainer import arguments, train  # noqa: E402
 
@@ -52,7 +52,7 @@ def make(cls, folder, method=None, image=None, **options):
 
 
 def batch_of(objective, start=0, end=8, training=True):
-    rows = objective.rows(KIND.unlabelled(), seed=0, training=training)
+    rows = objective.rows(KIND.unlabeled(), seed=0, training=training)
     return objective.collate([rows[i] for i in range(start, end)])
 
 
@@ -141,7 +141,7 @@ def test_teacher_begins_as_the_student_head_included(tiny_checkpoint):
 def test_teacher_moves_once_per_optimizer_step_whatever_the_accumulation(tiny_checkpoint, tmp_path):
     def run(batch, accumulate):
         objective = make(DINO, tiny_checkpoint("vit"), **SMALL_DINO, freeze_last=0.0)
-        rows = objective.rows(KIND.unlabelled(), seed=0, training=True)
+        rows = objective.rows(KIND.unlabeled(), seed=0, training=True)
         options = {"per_device_train_batch_size": batch, "gradient_accumulation_steps": accumulate, "max_steps": 2}
         options |= {"learning_rate": 1e-3, "bf16": False, "save_strategy": "no", "report_to": "none"}
         args = arguments(tmp_path / f"{batch}", seed=0, defaults=objective.training_defaults, overrides=options)
@@ -153,7 +153,7 @@ def test_teacher_moves_once_per_optimizer_step_whatever_the_accumulation(tiny_ch
     assert max(moved) > 0
     for (name, _, first), (_, _, second) in zip(whole._averaged(), parts._averaged(), strict=True):
         torch.testing.assert_close(first, second, atol=2e-5, rtol=1e-3, msg=name)
-    torch.testing.assert_close(whole.centre, parts.centre, atol=1e-6, rtol=1e-3)
+    torch.testing.assert_close(whole.center, parts.center, atol=1e-6, rtol=1e-3)
     assert whole.progress == parts.progress == 1
 
 
@@ -172,7 +172,7 @@ def test_average_and_centre_are_their_formulas(tiny_checkpoint):
     momentum = 1 - 0.1 * (1 + math.cos(math.pi * 0.5)) / 2
     for old, (_, student, teacher) in zip(before, objective._averaged(), strict=True):
         torch.testing.assert_close(teacher, momentum * old + (1 - momentum) * student)
-    torch.testing.assert_close(objective.centre, 0.1 * scores.mean(0), atol=1e-6, rtol=1e-4)
+    torch.testing.assert_close(objective.center, 0.1 * scores.mean(0), atol=1e-6, rtol=1e-4)
 
 
 def test_student_and_teacher_never_compare_a_view_with_itself(tiny_checkpoint):
@@ -231,7 +231,7 @@ def test_adapters_are_averaged_and_frozen_weights_shared(tiny_checkpoint):
     assert all(torch.equal(p, frozen[n]) for n, p in objective.model.named_parameters() if n in frozen)
     moved = [p for n, p in objective.teacher.named_parameters() if "lora_B" in n]
     assert moved and all(p.abs().sum() > 0 for p in moved)
-    kept = ("lora", "head", "centre", "progress", "pooler", "input_")
+    kept = ("lora", "head", "center", "progress", "pooler", "input_")
     assert all(any(part in name for part in kept) for name in objective.state_dict()), list(objective.state_dict())
 
 
@@ -349,7 +349,7 @@ def test_every_objective_continues_every_family(tiny_checkpoint, tmp_path, cls, 
     again, report = Image().load_model(str(tmp_path / "exported"))
     assert report.backbone_complete and not report.missing
     pixels = {"pixel_values": torch.randn(2, 3, side, side)}
-    pooling = Image().native_pooling(str(folder))
+    pooling = Image().default_pooling(str(folder))
     with torch.inference_mode():
         start, _ = Image().load_model(str(folder))
         before, after = (Image().features(m.eval(), pixels, pooling) for m in (start, exported))
@@ -414,25 +414,25 @@ def test_resumed_run_equals_the_uninterrupted_one(tiny_checkpoint, tmp_path, cls
 
     def run(name, stop=None, resume=False):
         objective = make(cls, folder, **options)
-        rows = objective.rows(KIND.unlabelled(), seed=0, training=True)
+        rows = objective.rows(KIND.unlabeled(), seed=0, training=True)
         given = {"per_device_train_batch_size": 8, "max_steps": 4, "save_strategy": "steps", "save_steps": 2}
         given |= {"learning_rate": 1e-3, "report_to": "none"}
         args = arguments(tmp_path / name, seed=0, defaults=objective.training_defaults, overrides=given)
         if stop is None:
             train(objective, rows, args, tmp_path / name, resume=resume)
             return objective.state_dict()
-        monkey = Watch.on_step_end
+        monkey = ThroughputCallback.on_step_end
 
         def halt(self, args, state, control, **kwargs):
             monkey(self, args, state, control, **kwargs)
             if state.global_step == stop:
                 control.should_training_stop = control.should_save = True
 
-        Watch.on_step_end = halt
+        ThroughputCallback.on_step_end = halt
         try:
             train(objective, rows, args, tmp_path / name)
         finally:
-            Watch.on_step_end = monkey
+            ThroughputCallback.on_step_end = monkey
         return None
 
     (tmp_path / "a").mkdir(), (tmp_path / "b").mkdir()
@@ -448,7 +448,7 @@ def test_views_made_by_other_processes_are_the_same(tiny_checkpoint, tmp_path):
     states = []
     for workers in (0, 2):
         objective = make(SimCLR, tiny_checkpoint("vit"), projector_hidden=32, projector_out=8)
-        rows = objective.rows(KIND.unlabelled(), seed=0, training=True)
+        rows = objective.rows(KIND.unlabeled(), seed=0, training=True)
         given = {"per_device_train_batch_size": 8, "max_steps": 4, "learning_rate": 1e-3, "save_strategy": "no"}
         given |= {"dataloader_num_workers": workers, "report_to": "none"}
         args = arguments(tmp_path, seed=0, defaults=objective.training_defaults, overrides=given)
@@ -483,8 +483,8 @@ class _SimSiamWithoutStop(SimCLR):
 
 def _drill(cls, folder, tmp_path, steps=60, rate=3e-2, **options):
     objective = make(cls, folder, **options)
-    rows = objective.rows(KIND.unlabelled(8), seed=0, training=True)
-    held = objective.rows(KIND.unlabelled(), seed=0, training=False)
+    rows = objective.rows(KIND.unlabeled(8), seed=0, training=True)
+    held = objective.rows(KIND.unlabeled(), seed=0, training=False)
     given = {"per_device_train_batch_size": 32, "max_steps": steps, "learning_rate": rate, "save_strategy": "no"}
     args = arguments(tmp_path, seed=0, defaults=objective.training_defaults, overrides=given)
     values = [as_reference(picture) for picture in pictures(32, seed=7)]
@@ -516,30 +516,30 @@ def test_uniform_teacher_is_trouble(tiny_checkpoint):
         objective(**batch_of(objective))
     start = objective.metrics(0.0)
     assert 0 < start["teacher_entropy"] < 0.999 and start["prototypes_used"] > 0
-    assert objective.trouble(start, start) is None
-    assert "evenly" in objective.trouble({"teacher_entropy": 1.0, "prototypes_used": 1.0}, start)
+    assert objective.detect_collapse(start, start) is None
+    assert "evenly" in objective.detect_collapse({"teacher_entropy": 1.0, "prototypes_used": 1.0}, start)
     assert objective.metrics(0.0) == {}, "each evaluation is counted by itself"
 
 
 def test_nearly_parallel_features_do_not_make_the_teacher_uniform(tiny_checkpoint):
     """As those of a small masked autoencoder are (mean cosine .999): seen as they are, nothing could be learned from them."""
 
-    def entropy(standardised):
+    def entropy(standardized):
         objective = make(DINO, tiny_checkpoint("vit"), **SMALL_DINO)
         with torch.no_grad():  # the same large vector on top of every feature
             *_, norm = (module for module in objective.model.modules() if isinstance(module, torch.nn.LayerNorm))
             norm.bias.fill_(30.0)
             objective.teacher.load_state_dict(objective.model.state_dict())
-        objective.standardised = not standardised
+        objective.standardized = not standardized
         batch = batch_of(objective.train())  # asks for rows, which measures the features
         with torch.no_grad():
             objective(**batch)
             objective.on_optimizer_step(1, 1000)
-            objective.centre.div_(0.1)  # as if it had been running for long
+            objective.center.div_(0.1)  # as if it had been running for long
             objective.eval()(**batch)
         return objective.metrics(0.0)["teacher_entropy"]
 
-    assert entropy(standardised=False) > 0.99 > 0.95 > entropy(standardised=True)
+    assert entropy(standardized=False) > 0.99 > 0.95 > entropy(standardized=True)
 
 
 def test_recipes_resolve_per_objective(tiny_checkpoint):

@@ -1,4 +1,4 @@
-"""Masked language modelling: what is hidden, with what, and what it costs."""
+"""Masked language modeling: what is hidden, with what, and what it costs."""
 
 from __future__ import annotations
 

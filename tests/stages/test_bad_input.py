@@ -26,7 +26,7 @@ def _jsonl(path: Path, rows: list[dict]) -> Path:
     return path
 
 
-def _labelled(folder: Path, classes: int = 2) -> Path:
+def _labeled(folder: Path, classes: int = 2) -> Path:
     rows = [{"text": text, "label": f"c{i % classes}"} for i, text in enumerate(TEXTS)]
     _jsonl(folder / "train.jsonl", rows[:40])
     _jsonl(folder / "test.jsonl", rows[40:])
@@ -42,7 +42,7 @@ def checkpoint(tiny_checkpoint) -> Path:
 def finished(tmp_path, checkpoint) -> Path:
     """A run folder with a finished stage, which no mistake may touch."""
     output = tmp_path / "run"
-    given = [f"--data={_labelled(tmp_path / 'good')}", f"--model={checkpoint}", f"--output={output}"]
+    given = [f"--data={_labeled(tmp_path / 'good')}", f"--model={checkpoint}", f"--output={output}"]
     assert cli.main(["embed", *given, "--split=test", "--near_duplicates=false"]) == 0
     return output
 
@@ -78,11 +78,11 @@ def column_missing(folder: Path, checkpoint: Path) -> list[str]:
 
 
 def one_class(folder: Path, checkpoint: Path) -> list[str]:
-    return ["finetune", f"--data={_labelled(folder / 'data', classes=1)}", f"--model={checkpoint}"]
+    return ["finetune", f"--data={_labeled(folder / 'data', classes=1)}", f"--model={checkpoint}"]
 
 
 def label_unseen_in_train(folder: Path, checkpoint: Path) -> list[str]:
-    data = _labelled(folder / "data")
+    data = _labeled(folder / "data")
     _jsonl(data / "test.jsonl", [{"text": "A new kind of sentence altogether.", "label": "c7"}])
     return ["finetune", f"--data={data}", f"--model={checkpoint}"]
 
@@ -93,11 +93,11 @@ def more_classes_than_examples(folder: Path, checkpoint: Path) -> list[str]:
 
 
 def more_labels_wanted_than_there_are(folder: Path, checkpoint: Path) -> list[str]:
-    return ["finetune", f"--data={_labelled(folder / 'data')}", f"--model={checkpoint}", "--per_class=500"]
+    return ["finetune", f"--data={_labeled(folder / 'data')}", f"--model={checkpoint}", "--per_class=500"]
 
 
 def unknown_option(folder: Path, checkpoint: Path) -> list[str]:
-    data = _labelled(folder / "data")
+    data = _labeled(folder / "data")
     return ["pretrain", f"--data={data}", f"--model={checkpoint}", "--mask_ration=0.2", "--epoch=3"]
 
 
@@ -111,7 +111,7 @@ def no_labels(folder: Path, checkpoint: Path) -> list[str]:
 
 
 def no_model_folder(folder: Path, checkpoint: Path) -> list[str]:
-    return ["pretrain", f"--data={_labelled(folder / 'data')}", f"--model={folder / 'nowhere'}"]
+    return ["pretrain", f"--data={_labeled(folder / 'data')}", f"--model={folder / 'nowhere'}"]
 
 
 def _copied(folder: Path, checkpoint: Path) -> tuple[Path, dict[str, torch.Tensor]]:
@@ -123,21 +123,21 @@ def wrong_architecture(folder: Path, checkpoint: Path) -> list[str]:
     copy, _ = _copied(folder, checkpoint)
     config = json.loads((copy / "config.json").read_text(encoding="utf-8"))
     (copy / "config.json").write_text(json.dumps({**config, "model_type": "vit"}), encoding="utf-8")
-    return ["pretrain", f"--data={_labelled(folder / 'data')}", f"--model={copy}"]
+    return ["pretrain", f"--data={_labeled(folder / 'data')}", f"--model={copy}"]
 
 
 def missing_tensors(folder: Path, checkpoint: Path) -> list[str]:
     copy, tensors = _copied(folder, checkpoint)
     kept = {name: tensor for name, tensor in tensors.items() if "layer.1.attention" not in name}
     save_file(kept, copy / "model.safetensors", metadata={"format": "pt"})
-    return ["pretrain", f"--data={_labelled(folder / 'data')}", f"--model={copy}"]
+    return ["pretrain", f"--data={_labeled(folder / 'data')}", f"--model={copy}"]
 
 
 def cut_short(folder: Path, checkpoint: Path) -> list[str]:
     copy, _ = _copied(folder, checkpoint)
     weights = copy / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-500])
-    return ["finetune", f"--data={_labelled(folder / 'data')}", f"--model={copy}"]
+    return ["finetune", f"--data={_labeled(folder / 'data')}", f"--model={copy}"]
 
 
 class Bomb:
@@ -151,7 +151,7 @@ def pickled_code(folder: Path, checkpoint: Path) -> list[str]:
     copy, _ = _copied(folder, checkpoint)
     (copy / "model.safetensors").unlink()
     (copy / "pytorch_model.bin").write_bytes(pickle.dumps(Bomb()))
-    return ["pretrain", f"--data={_labelled(folder / 'data')}", f"--model={copy}"]
+    return ["pretrain", f"--data={_labeled(folder / 'data')}", f"--model={copy}"]
 
 
 def other_models_tokenizer(folder: Path, checkpoint: Path) -> list[str]:
@@ -161,11 +161,11 @@ def other_models_tokenizer(folder: Path, checkpoint: Path) -> list[str]:
     tokenizer = AutoTokenizer.from_pretrained(copy)
     tokenizer.add_tokens([f"word{i}" for i in range(50)])
     tokenizer.save_pretrained(copy)
-    return ["pretrain", f"--data={_labelled(folder / 'data')}", f"--model={copy}"]
+    return ["pretrain", f"--data={_labeled(folder / 'data')}", f"--model={copy}"]
 
 
 def revision_of_a_folder(folder: Path, checkpoint: Path) -> list[str]:
-    return ["pretrain", f"--data={_labelled(folder / 'data')}", f"--model={checkpoint}", "--revision=v2"]
+    return ["pretrain", f"--data={_labeled(folder / 'data')}", f"--model={checkpoint}", "--revision=v2"]
 
 
 MISTAKES: dict[Callable[[Path, Path], list[str]], list[str]] = {
@@ -231,7 +231,7 @@ def test_mistakes_in_data_and_options_leave_no_folder_behind(mistake, checkpoint
 def test_output_folder_in_use_by_other_files(checkpoint, tmp_path, capsys):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter1.tex").write_text("mine", encoding="utf-8")
-    data = _labelled(tmp_path / "data")
+    data = _labeled(tmp_path / "data")
     assert cli.main(["pretrain", f"--data={data}", f"--model={checkpoint}", f"--output={tmp_path / 'thesis'}"]) == 1
     assert "Name a new folder with --output" in capsys.readouterr().err
     assert _state(tmp_path / "thesis").keys() == {"chapter1.tex"}
@@ -264,7 +264,7 @@ def test_pickled_tensors_are_read_with_a_note(checkpoint, tmp_path, capsys):
     copy, tensors = _copied(tmp_path, checkpoint)
     (copy / "model.safetensors").unlink()
     torch.save(tensors, copy / "pytorch_model.bin")
-    given = [f"--data={_labelled(tmp_path / 'data')}", f"--model={copy}", f"--output={tmp_path / 'run'}"]
+    given = [f"--data={_labeled(tmp_path / 'data')}", f"--model={copy}", f"--output={tmp_path / 'run'}"]
     assert cli.main(["pretrain", *given, "--max_steps=1", "--monitor_points=1", "--near_duplicates=false"]) == 0
     assert "read with torch.load(weights_only=True)" in capsys.readouterr().err
 

@@ -16,9 +16,9 @@ import hf_ssl
 import tiny
 from hf_ssl.core import plugins
 from hf_ssl.core.errors import ConfigError, DataError
-from hf_ssl.data import labelled_subset
+from hf_ssl.data import labeled_subset
 from hf_ssl.evaluation.comparison.paired import paired_bootstrap
-from hf_ssl.evaluation.metrics.decomposable import ADDITIVE
+from hf_ssl.evaluation.metrics.decomposable import DECOMPOSABLE
 from hf_ssl.modalities.text.text import Text
 from hf_ssl.stages import compare as comparing
 
@@ -102,7 +102,7 @@ def test_a_worse_adapted_model_is_seen(options, monkeypatch):
     def worse(self: Any, logits: np.ndarray, dataset: Any, processor: Any) -> Any:
         seen.append(1)
         if len(seen) <= 3:  # base: the truth
-            return self.references(dataset)
+            return self.comparison_references(dataset)
         names = self.label_names
         return [
             [names[(names.index(tag) + 1) % 3] for tag in row] for row in compared(self, logits, dataset, processor)
@@ -161,8 +161,8 @@ def test_tags_have_no_frozen_probe(options):
         hf_ssl.compare(**options("tags"), budgets=[12], draws=1, finetune_arms=False)
 
 
-def test_budget_larger_than_the_labelled_data(options):
-    with pytest.raises(DataError, match="500 labelled examples were asked for; there are"):
+def test_budget_larger_than_the_labeled_data(options):
+    with pytest.raises(DataError, match="500 labeled examples were asked for; there are"):
         hf_ssl.compare(**options("regression"), budgets=[500], draws=1)
 
 
@@ -172,18 +172,18 @@ def test_finetune_takes_so_many_examples_where_there_are_no_classes(options):
     assert result.metrics["steps"] == 2
 
 
-def test_labelled_subsets_without_classes_are_nested_and_independent_of_order():
+def test_labeled_subsets_without_classes_are_nested_and_independent_of_order():
     rows = datasets.Dataset.from_dict({"id": [f"r{i}" for i in range(50)], "label": [i / 7 for i in range(50)]})
-    few, more = labelled_subset(rows, 8, 3), labelled_subset(rows, 20, 3)
+    few, more = labeled_subset(rows, 8, 3), labeled_subset(rows, 20, 3)
     assert more[:8] == few and len(set(more)) == 20
     turned = rows.select(range(49, -1, -1))
-    assert {turned["id"][i] for i in labelled_subset(turned, 8, 3)} == {rows["id"][i] for i in few}
-    assert labelled_subset(rows, 8, 4) != few
-    with pytest.raises(DataError, match="0 labelled examples"):
-        labelled_subset(rows, 0)
+    assert {turned["id"][i] for i in labeled_subset(turned, 8, 3)} == {rows["id"][i] for i in few}
+    assert labeled_subset(rows, 8, 4) != few
+    with pytest.raises(DataError, match="0 labeled examples"):
+        labeled_subset(rows, 0)
     classes = rows.remove_columns("label").add_column("label", [i % 2 for i in range(50)])
     classes = classes.cast_column("label", datasets.ClassLabel(names=["a", "b"]))
-    assert len(labelled_subset(classes, 5)) == 10, "so many of each class"
+    assert len(labeled_subset(classes, 5)) == 10, "so many of each class"
 
 
 def test_word_metrics_are_those_of_all_words_together():
@@ -192,17 +192,17 @@ def test_word_metrics_are_those_of_all_words_together():
     true = [rng.choice(list("ABC"), size=n).tolist() for n in lengths]
     said = [[tag if rng.random() < 0.7 else "A" for tag in row] for row in true]
     flat_true, flat_said = np.concatenate(true), np.concatenate(said)
-    assert ADDITIVE["word_accuracy"](said, true) == pytest.approx((flat_true == flat_said).mean())
+    assert DECOMPOSABLE["word_accuracy"](said, true) == pytest.approx((flat_true == flat_said).mean())
     from sklearn.metrics import f1_score
 
-    assert ADDITIVE["word_f1_macro"](said, true) == pytest.approx(f1_score(flat_true, flat_said, average="macro"))
+    assert DECOMPOSABLE["word_f1_macro"](said, true) == pytest.approx(f1_score(flat_true, flat_said, average="macro"))
     with pytest.raises(DataError, match="one tag for every word"):
-        ADDITIVE["word_accuracy"]([["A"]], [["A", "B"]])
+        DECOMPOSABLE["word_accuracy"]([["A"]], [["A", "B"]])
 
 
 def test_sentences_of_equal_length_are_read_the_same():
     true, said = [["A", "B"], ["B", "B"], ["A", "A"]], [["A", "B"], ["B", "A"], ["A", "A"]]
-    assert ADDITIVE["word_accuracy"](said, true) == pytest.approx(5 / 6)
+    assert DECOMPOSABLE["word_accuracy"](said, true) == pytest.approx(5 / 6)
     found = paired_bootstrap("word_f1_macro", true, said, true, n_resamples=200)
     assert found.items == 3 and found.difference < 0 and found.low <= found.difference <= found.high
 

@@ -171,7 +171,7 @@ def classifier(tiny_checkpoint):
     def make(**options):
         kind = contract_image.Kind()
         task = Classification(Classification.Config(**options), kind.modality)
-        data = kind.labelled("classification")
+        data = kind.labeled("classification")
         task.fit_labels(data)
         folder = str(tiny_checkpoint("vit"))
         torch.manual_seed(0)

@@ -143,7 +143,7 @@ def test_predictions_have_ids_and_no_content(run):
     assert set(results["evaluate"].metrics) >= {"accuracy", "f1_macro", "calibration_error"}
 
 
-def test_embeddings_are_normalised_and_stamped(run):
+def test_embeddings_are_normalized_and_stamped(run):
     output, _, _ = run
     table = pq.read_table(output / "embed" / "embeddings.parquet")
     vectors = np.array(table["vector"].to_pylist())

@@ -34,12 +34,12 @@ class Kind:
         auto_class = {"wav2vec2": "AutoModelForPreTraining"}.get(name, "AutoModel")
         return tiny_checkpoint("wav2vec2", auto_class, layerdrop=0.0, feat_extract_norm="layer")
 
-    def unlabelled(self, times: int = 1) -> datasets.Dataset:
+    def unlabeled(self, times: int = 1) -> datasets.Dataset:
         """The values (several times over) with ids."""
         values = [*self.values] * times
         return _dataset({"audio": values, "id": [f"id{i}" for i in range(len(values))]})
 
-    def labelled(self, task: str) -> datasets.Dataset:
+    def labeled(self, task: str) -> datasets.Dataset:
         """The values with labels of the kind the task needs."""
         count = len(self.values)
         columns: dict[str, Any] = {"audio": self.values, "id": [f"id{i}" for i in range(count)]}

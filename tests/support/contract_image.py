@@ -19,7 +19,7 @@ from hf_ssl.modalities.image.image import Image
 
 
 def pictures(count: int = 16, side: int = 32, channels: int = 3, seed: int = 0) -> list[np.ndarray]:
-    """Smooth random pictures, uint8 `(side, side, channels)`: a few coloured waves each."""
+    """Smooth random pictures, uint8 `(side, side, channels)`: a few colored waves each."""
     rng = np.random.default_rng(seed)
     rows, columns = np.mgrid[0:side, 0:side] / side
     made = []
@@ -43,7 +43,7 @@ class Kind:
 
     modality = Image()
     values = [as_reference(picture) for picture in pictures()]
-    # Their loss compares the examples of a micro-batch with each other; SegFormer's head normalises by batch.
+    # Their loss compares the examples of a micro-batch with each other; SegFormer's head normalizes by batch.
     compares_within_batch = frozenset({"objectives/simclr", "objectives/vicreg", "tasks/segmentation"})
     fixed: dict[str, dict[str, Any]] = {
         "objectives/simclr": {"projector_hidden": 64, "projector_out": 16},
@@ -54,7 +54,7 @@ class Kind:
         "tasks/ordinal": {"order": ["a", "b", "c"]},
     }
     # The pooler of a ViT is not used by token pooling; a key bias shifts all scores of a softmax alike; a bias in
-    # front of a batch normalisation is taken away again.
+    # front of a batch normalization is taken away again.
     without_gradient = ("pooler", "key.bias", "k_proj.bias", "mask_token")
 
     def checkpoint(self, tiny_checkpoint: Callable[..., Path], name: str) -> Path:
@@ -63,7 +63,7 @@ class Kind:
             return tiny_checkpoint("vit_mae", "ViTMAEForPreTraining")
         return tiny_checkpoint("segformer" if name == "segmentation" else "vit")
 
-    def unlabelled(self, times: int = 1) -> datasets.Dataset:
+    def unlabeled(self, times: int = 1) -> datasets.Dataset:
         """The values (several times over) with ids."""
         count = times * len(self.values)
         features = datasets.Features({"image": datasets.Image(decode=False), "id": datasets.Value("string")})
@@ -71,7 +71,7 @@ class Kind:
             {"image": self.values * times, "id": [f"id{i}" for i in range(count)]}, features=features
         )
 
-    def labelled(self, task: str) -> datasets.Dataset:
+    def labeled(self, task: str) -> datasets.Dataset:
         """The values with labels of the kind the task needs."""
         count = len(self.values)
         columns: dict[str, Any] = {"image": self.values, "id": [f"id{i}" for i in range(count)]}

@@ -36,12 +36,12 @@ class Kind:
         """A tiny random checkpoint that the objective or task called `name` starts from."""
         return tiny_checkpoint("bert", "AutoModelForMaskedLM")
 
-    def unlabelled(self, times: int = 1) -> datasets.Dataset:
+    def unlabeled(self, times: int = 1) -> datasets.Dataset:
         """The values (several times over) with ids."""
         count = times * len(self.values)
         return datasets.Dataset.from_dict({"text": self.values * times, "id": [f"id{i}" for i in range(count)]})
 
-    def labelled(self, task: str) -> datasets.Dataset:
+    def labeled(self, task: str) -> datasets.Dataset:
         """The values with labels of the kind the task needs."""
         count = len(self.values)
         columns: dict[str, Any] = {"text": self.values, "id": [f"id{i}" for i in range(count)]}

@@ -10,7 +10,7 @@ import datasets
 import numpy as np
 
 from hf_ssl.core import plugins
-from hf_ssl.modalities.timeseries.split import spans, standardise
+from hf_ssl.modalities.timeseries.split import spans, standardize
 from hf_ssl.modalities.timeseries.timeseries import TimeSeries
 
 CHANNELS, LENGTH = 2, 64
@@ -53,7 +53,7 @@ class Kind:
             context_length=LENGTH if name not in ("forecast", "forecasting") else 32,
         )
 
-    def unlabelled(self, times: int = 1) -> datasets.Dataset:
+    def unlabeled(self, times: int = 1) -> datasets.Dataset:
         """The values (several times over) with ids."""
         count = times * len(self.values)
         return datasets.Dataset.from_dict(
@@ -63,11 +63,11 @@ class Kind:
             ),
         )
 
-    def labelled(self, task: str) -> datasets.Dataset:
+    def labeled(self, task: str) -> datasets.Dataset:
         """The values with labels of the kind the task needs."""
         if task == "forecasting":
             return self.spans()
-        data, count = self.unlabelled(), len(self.values)
+        data, count = self.unlabeled(), len(self.values)
         kind = plugins.find("tasks", task).label_kind
         if kind == "class":
             return data.add_column(
@@ -82,7 +82,7 @@ class Kind:
         """One window per series: 48 steps of history and 16 to forecast."""
         rows = []
         for number, value in enumerate(self.values):
-            loc, scale = standardise(value[:, :48])
+            loc, scale = standardize(value[:, :48])
             rows.append(
                 {
                     "series": value,

@@ -150,12 +150,12 @@ def existing(private: bool = False) -> Callable[[Any, str], None]:
     return before
 
 
-def drop_licence(ledger: dict[str, Any]) -> None:
-    ledger["base"]["licence"] = None
+def drop_license(ledger: dict[str, Any]) -> None:
+    ledger["base"]["license"] = None
 
 
-def blank_licence(ledger: dict[str, Any]) -> None:
-    ledger["base"]["licence"] = "  "
+def blank_license(ledger: dict[str, Any]) -> None:
+    ledger["base"]["license"] = "  "
 
 
 def other_weights(ledger: dict[str, Any]) -> None:
@@ -178,9 +178,9 @@ BASE: dict[str, Any] = {"base_model": "alice/base"}
 def cases() -> list[Case]:
     """All of them: what is wrong with the run, with the request, with the account, with the Hub."""
     found = [
-        Case("no-licence", "refused", "licence", edit_ledger(drop_licence), few=True),
-        Case("blank-licence", "refused", "licence", edit_ledger(blank_licence)),
-        Case("odd-licence", "published", options={"licence": "My Own Licence 3"}),
+        Case("no-license", "refused", "license", edit_ledger(drop_license), few=True),
+        Case("blank-license", "refused", "license", edit_ledger(blank_license)),
+        Case("odd-license", "published", options={"license": "My Own License 3"}),
         Case("local-base", "refused", "--base_model", options={"base_model": None}, few=True),
         Case("base-is-a-path", "refused", "Hub id", options={"base_model": "/models/bert"}),
         Case("base-is-relative", "refused", "Hub id", options={"base_model": "./bert"}),

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-# token: (user, role, organisations). An expired token is known but refused.
+# token: (user, role, organizations). An expired token is known but refused.
 TOKENS = {
     "hf_alice_write_0123456789abcdefghij": ("alice", "write", ["acme"]),
     "hf_alice_read_0123456789abcdefghijk": ("alice", "read", ["acme"]),
@@ -264,7 +264,7 @@ class Handler(BaseHTTPRequestHandler):
         return known[0] if known else None
 
     def identity(self, needed: str = "") -> tuple[str, list[str]] | None:
-        """Who asks: (user, organisations), or None for nobody. `needed="write"` refuses everyone who may not."""
+        """Who asks: (user, organizations), or None for nobody. `needed="write"` refuses everyone who may not."""
         header = self.headers.get("Authorization")
         if header is None:
             if needed:
@@ -319,14 +319,14 @@ class Handler(BaseHTTPRequestHandler):
 
     def api(self, method: str, parts: list[str]) -> None:
         if parts == ["whoami-v2"]:
-            user, organisations = self.identity("read") or ("", [])
+            user, organizations = self.identity("read") or ("", [])
             token = self.headers["Authorization"].removeprefix("Bearer ")
             role = {"accessToken": {"role": TOKENS[token][1], "displayName": "test"}}
             self.reply(
                 {
                     "type": "user",
                     "name": user,
-                    "orgs": [{"name": name, "type": "org"} for name in organisations],
+                    "orgs": [{"name": name, "type": "org"} for name in organizations],
                     "auth": role,
                 }
             )

@@ -12,13 +12,13 @@ CARD = "---\nlicense: apache-2.0\n---\n\nA tiny random model for tests.\n"
 
 
 def base_checkpoint(folder: Path) -> Path:
-    """A start checkpoint with a card that names its licence."""
+    """A start checkpoint with a card that names its license."""
     tiny.write_checkpoint("bert", folder)
     (folder / "README.md").write_text(CARD)
     return folder
 
 
-def rows(count: int, seed: int, labelled: bool) -> list[dict[str, Any]]:
+def rows(count: int, seed: int, labeled: bool) -> list[dict[str, Any]]:
     """Made-up sentences; the label is which half of the subjects they speak of."""
     draw = random.Random(seed)
     subjects = {"clinic": ("the nurse", "a patient"), "works": ("our engineer", "this compiler")}
@@ -26,7 +26,7 @@ def rows(count: int, seed: int, labelled: bool) -> list[dict[str, Any]]:
     for number in range(count):
         label = ("clinic", "works")[number % 2]
         text = f"{draw.choice(subjects[label])} {draw.choice(tiny._VERBS)} {draw.choice(tiny._OBJECTS)} {draw.choice(tiny._PLACES)} {number + seed}"
-        found.append({"text": text, "label": label} if labelled else {"text": text})
+        found.append({"text": text, "label": label} if labeled else {"text": text})
     return found
 
 
@@ -36,7 +36,7 @@ def finished_run(folder: Path, base: Path, **more: Any) -> Path:
 
     run_recipe(
         {
-            "data": rows(60, 0, labelled=True), "unlabeled": rows(60, 1000, labelled=False), "model": str(base), "output": str(folder),
+            "data": rows(60, 0, labeled=True), "unlabeled": rows(60, 1000, labeled=False), "model": str(base), "output": str(folder),
             "near_duplicates": False,
             "pretrain": {"objective": "mlm", "max_steps": 2, "monitor_points": 1, "peft": "lora", "rank": 2, **more},
             "finetune": {"per_class": 8, "max_steps": 2, "patience": 0, "rank": 2},

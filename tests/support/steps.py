@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 
-from hf_ssl.training.module import Trainable
+from hf_ssl.training.module import TrainingModule
 
 
-def take_steps(module: Trainable, batch: dict[str, Any], count: int, rate: float = 1e-3) -> set[str]:
+def take_steps(module: TrainingModule, batch: dict[str, Any], count: int, rate: float = 1e-3) -> set[str]:
     """Train on one batch, every loss finite; returns the names of the parameters that a gradient reached."""
     trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
     optimizer = torch.optim.AdamW(trained.values(), lr=rate)

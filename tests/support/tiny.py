@@ -268,7 +268,7 @@ def default_auto_class(arch: str) -> str:
 
 
 def tiny_model(arch: str, auto_class: str | None = None, *, seed: int = 0, **overrides: Any) -> PreTrainedModel:
-    """A randomly initialised model in eval mode; the same seed gives the same weights.
+    """A randomly initialized model in eval mode; the same seed gives the same weights.
 
     Args:
         arch: one of `TEXT + IMAGE + AUDIO + TIMESERIES`.

@@ -36,7 +36,7 @@ def quiet_load(frame: pd.DataFrame, **options: object):
 def checkpoint(tmp_path, family: str, data, **options: object) -> str:
     modality = TimeSeries(TimeSeries.Config(**{**OPTIONS, **options}))
     torch.manual_seed(0)
-    transformers.AutoModel.from_config(modality.fresh_config(family, data)).save_pretrained(tmp_path / family)
+    transformers.AutoModel.from_config(modality.default_config(family, data)).save_pretrained(tmp_path / family)
     return str(tmp_path / family)
 
 

@@ -8,13 +8,13 @@ import numpy as np
 import runs
 
 from hf_ssl import embed
-from hf_ssl.vectors import Stamp
+from hf_ssl.vectors import EmbeddingSpec
 
-STAMP = Stamp("acme/model", None, "a" * 64, "text", "mean", True, None, 16)
+STAMP = EmbeddingSpec("acme/model", None, "a" * 64, "text", "mean", True, None, 16)
 
 
 def embedded(folder: Path, base: Path, **more: object) -> Path:
-    data = {"train": runs.rows(24, 0, labelled=True), "test": runs.rows(8, 500, labelled=True)}
+    data = {"train": runs.rows(24, 0, labeled=True), "test": runs.rows(8, 500, labeled=True)}
     embed(data=data["train"], test=data["test"], model=str(base), output=str(folder), near_duplicates=False, **more)
     return folder
 

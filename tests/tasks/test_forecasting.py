@@ -104,18 +104,18 @@ def test_the_difference_is_shrunk_to_what_helps_on_validation(tmp_path, family, 
     answer, labels = predict(done.module, rows, done.args)
     steps, last = task.horizon, slice(task.horizon, 2 * task.horizon)
     labels = answer[:, last, :, 0] + 0.4 * (answer[:, :steps, :, 0] - answer[:, last, :, 0])
-    note = task.settle(done.module, lambda: (answer, labels))
+    note = task.calibrate(done.module, lambda: (answer, labels))
     assert "shrunk to 40%" in note
     shrunk, _ = predict(done.module, rows, done.args)
     np.testing.assert_allclose(shrunk[:, :steps, :, 0], labels, rtol=1e-4, atol=1e-5)
     assert np.abs(shrunk - answer).max() > 1e-3 and np.array_equal(shrunk[:, steps:], answer[:, steps:])
-    assert task.settle(done.module, lambda: (shrunk, labels)) is None, "all of it is best now"
+    assert task.calibrate(done.module, lambda: (shrunk, labels)) is None, "all of it is best now"
 
 
 def test_a_forecast_that_is_no_difference_is_left_alone(tmp_path):
     data = quiet_load(table())
     task, done = fit(data, checkpoint(tmp_path, "patchtst", data), tmp_path)
-    assert task.settle(done.module, lambda: pytest.fail("validation rows were looked at")) is None
+    assert task.calibrate(done.module, lambda: pytest.fail("validation rows were looked at")) is None
 
 
 @pytest.mark.parametrize("output", ["point", "normal"])

@@ -11,7 +11,7 @@ import transformers
 import hf_ssl
 import tiny
 from hf_ssl.core.errors import DataError
-from hf_ssl.evaluation.metrics.decomposable import ADDITIVE
+from hf_ssl.evaluation.metrics.decomposable import DECOMPOSABLE
 from hf_ssl.evaluation.metrics.metrics import compute
 from hf_ssl.modalities.text.text import Text
 from hf_ssl.tasks.ordinal import Ordinal, median_grade
@@ -65,7 +65,7 @@ def test_order_is_of_numbers_or_given():
     task = fitted(["high", "low", "middle"], ["low", "middle", "high"])
     assert task.label_names == ["low", "middle", "high"] and task.model_options()["id2label"][2] == "high"
     data = graded(["high", "low", "middle"], [0, 1, 2, 0])
-    assert task.probe_targets(data).tolist() == task.references(data).tolist() == [2, 0, 1, 2]
+    assert task.probe_targets(data).tolist() == task.comparison_references(data).tolist() == [2, 0, 1, 2]
     assert task.collate_labels([{"labels": 0}, {"labels": 1}], {}).tolist() == [2, 0]
 
 
@@ -91,13 +91,13 @@ def test_quadratic_kappa_equals_scikit_learn():
     for noise in (0, 1, 3):
         guess = np.clip(truth + rng.integers(-noise, noise + 1, 200), 0, 4)
         wanted = cohen_kappa_score(truth, guess, weights="quadratic")
-        assert ADDITIVE["quadratic_kappa"](guess, truth) == pytest.approx(wanted, abs=1e-12)
+        assert DECOMPOSABLE["quadratic_kappa"](guess, truth) == pytest.approx(wanted, abs=1e-12)
         assert compute(["quadratic_kappa"], predictions=guess, references=truth)["quadratic_kappa"] == pytest.approx(
             wanted
         )
-    assert ADDITIVE["quadratic_kappa"]([2, 2], [2, 2]) == 0.0, "constant on both sides: nothing to agree about"
+    assert DECOMPOSABLE["quadratic_kappa"]([2, 2], [2, 2]) == 0.0, "constant on both sides: nothing to agree about"
     with pytest.raises(DataError, match="one grade per item"):
-        ADDITIVE["quadratic_kappa"]([[1]], [[1]])
+        DECOMPOSABLE["quadratic_kappa"]([[1]], [[1]])
 
 
 def test_grades_through_the_stages(tmp_path):

@@ -54,7 +54,7 @@ def test_features_that_hardly_differ_do_not_make_a_head_that_a_small_change_thro
 def test_two_heads_whose_answers_are_averaged_start_as_they_are(tiny_checkpoint):
     """A distilled DeiT: a classifier on the class token and one on the distillation token."""
     kind = Kind()
-    task, data = Classification(Classification.Config(), kind.modality), kind.labelled("classification")
+    task, data = Classification(Classification.Config(), kind.modality), kind.labeled("classification")
     task.fit_labels(data)
     folder = str(tiny_checkpoint("deit"))
     processor = kind.modality.load_processor(folder)

@@ -83,7 +83,7 @@ def test_one_process_accumulation_and_two_processes_take_the_same_steps(name, tm
             )
 
 
-def labelled_folder(root: Path, per_class: int = 12) -> Path:
+def labeled_folder(root: Path, per_class: int = 12) -> Path:
     """Low and high voices, a class each, and a pool."""
     rng = np.random.default_rng(0)
     for number in range(2 * per_class):
@@ -117,7 +117,7 @@ def base(tmp_path: Path, auto_class: str = "AutoModel", norm: str = "layer") -> 
 def test_stages_run_from_pool_to_measured_model(objective, norm, extra, tmp_path):
     auto_class = "AutoModelForPreTraining" if objective == "wav2vec2" else "AutoModel"
     options = {
-        "data": str(labelled_folder(tmp_path / "data")), "modality": "audio", "output": str(tmp_path / "run"),
+        "data": str(labeled_folder(tmp_path / "data")), "modality": "audio", "output": str(tmp_path / "run"),
         "validation_fraction": 0.25,
     }  # fmt: skip
     adapted = pretrain(
@@ -139,7 +139,7 @@ def test_stages_run_from_pool_to_measured_model(objective, norm, extra, tmp_path
 
 
 def test_regression_and_layer_mixture_through_a_stage(tmp_path):
-    root = labelled_folder(tmp_path / "data")
+    root = labeled_folder(tmp_path / "data")
     with (tmp_path / "t.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["path", "label"])
@@ -154,7 +154,7 @@ def test_regression_and_layer_mixture_through_a_stage(tmp_path):
 
 def test_patches_of_a_spectrogram_and_several_labels_a_clip_through_stages(tmp_path):
     """AST, whose classifier takes a mask over patches if any, and labels that are measured by mean average precision."""
-    root = labelled_folder(tmp_path / "data")
+    root = labeled_folder(tmp_path / "data")
     for split in ("train", "test"):
         with (tmp_path / f"{split}.csv").open("w", newline="") as file:
             writer = csv.writer(file)
@@ -183,7 +183,7 @@ def test_patches_of_a_spectrogram_and_several_labels_a_clip_through_stages(tmp_p
 
 
 def test_two_views_of_clips_through_a_stage_with_adapters(tmp_path):
-    root = labelled_folder(tmp_path / "data")
+    root = labeled_folder(tmp_path / "data")
     base = tiny.write_checkpoint("whisper", tmp_path / "base")
     result = pretrain(
         data=str(root), modality="audio", model=str(base), objective="simclr", output=str(tmp_path / "run"), max_steps=8,
@@ -252,7 +252,7 @@ def test_verification_measures_identities_that_training_never_heard(tmp_path):
 def test_collapse_of_the_codebook_stops_the_run(tmp_path, monkeypatch):
     from hf_ssl.objectives.wav2vec2 import Wav2Vec2
 
-    root = labelled_folder(tmp_path / "data")
+    root = labeled_folder(tmp_path / "data")
     monkeypatch.setattr(Wav2Vec2, "trouble", lambda self, record, start: "The codebook collapsed: a test says so.")
     with pytest.raises(TrainingError, match="Collapse at step 2: The codebook collapsed"):
         pretrain(

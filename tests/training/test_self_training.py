@@ -70,7 +70,7 @@ def test_two_views_teach_each_other_more_than_the_labels_did():
     assert right[1] > right[0] + 0.1
 
 
-def test_soft_labels_leave_labelled_examples_out_and_sum_to_one():
+def test_soft_labels_leave_labeled_examples_out_and_sum_to_one():
     first, second, labels = planted(noise=1.0)
     found, known = teach(first, second, labels, per_class=4)
     assert set(found.examples["number"]).isdisjoint(known.tolist())
@@ -143,7 +143,7 @@ def test_vectors_are_computed_once():
     assert sorted(asked) == [0, 1, 2, 3]
 
 
-def test_a_pool_of_nothing_but_the_labelled_examples_takes_no_part():
+def test_a_pool_of_nothing_but_the_labeled_examples_takes_no_part():
     first, second, labels = planted(0.5, count=40)
     found, _ = teach(first, second, labels, per_class=10)
-    assert found.examples is None and "nothing but the labelled" in found.note
+    assert found.examples is None and "nothing but the labeled" in found.note

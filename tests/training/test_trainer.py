@@ -365,10 +365,10 @@ def test_monitor_goes_on_from_what_it_had_measured(mlm, tmp_path):
     rng = np.random.default_rng(0)
     targets = np.arange(40) % 2
     clear = rng.normal(size=(40, 8)) + 3 * targets[:, None]
-    labelled = {"now": rng.normal(size=(40, 8))}
+    labeled = {"now": rng.normal(size=(40, 8))}
     options: dict[str, Any] = {
         "embed": lambda: rng.normal(size=(30, 8)), "evaluate": lambda: {"eval_loss": 1.0},
-        "embed_labelled": lambda: labelled["now"], "targets": targets,
+        "embed_labeled": lambda: labeled["now"], "targets": targets,
     }  # fmt: skip
     first = Monitor(module, tmp_path, **options)
     first.at(0, 10)
@@ -377,7 +377,7 @@ def test_monitor_goes_on_from_what_it_had_measured(mlm, tmp_path):
     np.testing.assert_array_equal(again._start_probe.scores, first._start_probe.scores)
     for name in ("n_train", "n_test", "metric", "folds_id"):
         assert getattr(again._start_probe, name) == getattr(first._start_probe, name)
-    labelled["now"] = clear
+    labeled["now"] = clear
     again.at(5, 10)
     summary = again.finish()
     assert summary["kept_step"] == 5 and summary["outcome"] == "better than the start"

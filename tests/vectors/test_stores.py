@@ -22,8 +22,8 @@ from vectors_on_disk import STAMP, embedded, points
 
 from hf_ssl import cli, search, vectors
 from hf_ssl.core.errors import ConfigError, DataError
-from hf_ssl.vectors.base import Stamp
-from hf_ssl.vectors.parquet import ParquetStore, PartFiles
+from hf_ssl.vectors.base import EmbeddingSpec
+from hf_ssl.vectors.parquet import EmbeddingShards, ParquetStore
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_every_store_finds_the_same(base: Path, tmp_path: Path) -> None:
 
 def test_a_text_finds_itself_and_content_is_one_row(base: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     run = embedded(tmp_path / "run", base)
-    text = runs.rows(24, 0, labelled=True)[3]["text"]
+    text = runs.rows(24, 0, labeled=True)[3]["text"]
     assert cli.main(["search", text, "--output", str(run), "--k", "2"]) == 0
     first = json.loads(capsys.readouterr().out.splitlines()[0])
     assert first["score"] == pytest.approx(1.0, abs=1e-5)
@@ -97,7 +97,7 @@ def test_store_names_and_indexes(tmp_path: Path) -> None:
     assert vectors.milvus_uri("http://localhost:19530", tmp_path) == "http://localhost:19530"
     pytest.importorskip("pymilvus")
     with pytest.raises(ConfigError, match="DISKANN"):
-        vectors.MilvusStore(str(tmp_path / "x.db"), "c", Stamp, STAMP, index="DISKANN")
+        vectors.MilvusStore(str(tmp_path / "x.db"), "c", EmbeddingSpec, STAMP, index="DISKANN")
 
 
 @pytest.fixture(params=["file", "server"])
@@ -129,21 +129,21 @@ def milvus(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 def test_embed_and_search_on_a_server(milvus: str, base: Path, tmp_path: Path) -> None:
     """`--store` takes an address where it takes a file."""
     run = embedded(tmp_path / "run", base, store=milvus)
-    text = runs.rows(24, 0, labelled=True)[3]["text"]
+    text = runs.rows(24, 0, labeled=True)[3]["text"]
     hit = search(query=text, output=str(run), store=milvus, k=1).metrics["hits"][0]
     assert hit["score"] == pytest.approx(1.0, abs=1e-5)
     assert hit["content"] == vectors.content_id(None, text)
 
 
 def test_upsert_reopen_and_recall(milvus: str) -> None:
-    """Twice the same is once; a changed label is written; after reopening every neighbour is found (FLAT)."""
+    """Twice the same is once; a changed label is written; after reopening every neighbor is found (FLAT)."""
     found, rows = points(3000)
-    store = vectors.MilvusStore(milvus, "c", Stamp, STAMP)
+    store = vectors.MilvusStore(milvus, "c", EmbeddingSpec, STAMP)
     assert store.add(found, rows) == 3000
     rows[7]["label"] = "changed"
     assert store.add(found, rows) == 0 and len(store) == 3000
     store.close()
-    again = vectors.MilvusStore(milvus, "c", Stamp)
+    again = vectors.MilvusStore(milvus, "c", EmbeddingSpec)
     assert again.stamp == STAMP and len(again) == 3000
     exact = np.argsort(-(found[:50] @ found.T), axis=1)[:, :10]
     got = [{hit["content"] for hit in hits} for hits in again.search(found[:50], 10)]
@@ -161,8 +161,8 @@ def test_upsert_reopen_and_recall(milvus: str) -> None:
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:
     pytest.importorskip("pymilvus")
-    store = vectors.MilvusStore(str(tmp_path / "x.db"), "c", Stamp, STAMP)
-    code = f"from hf_ssl.vectors import *\nMilvusStore({str(tmp_path / 'x.db')!r}, 'c', Stamp)"
+    store = vectors.MilvusStore(str(tmp_path / "x.db"), "c", EmbeddingSpec, STAMP)
+    code = f"from hf_ssl.vectors import *\nMilvusStore({str(tmp_path / 'x.db')!r}, 'c', EmbeddingSpec)"
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment(), check=False
     )
@@ -186,9 +186,9 @@ def test_kill_minus_nine_loses_nothing(tmp_path: Path) -> None:
 import numpy as np, sys
 from vectors_on_disk import points, STAMP
 from hf_ssl.vectors.milvus import MilvusStore
-from hf_ssl.vectors.base import Stamp
+from hf_ssl.vectors.base import EmbeddingSpec
 found, rows = points(4000)
-store = MilvusStore({str(tmp_path / "x.db")!r}, "c", Stamp, STAMP)
+store = MilvusStore({str(tmp_path / "x.db")!r}, "c", EmbeddingSpec, STAMP)
 store.add(found[:2000], rows[:2000])
 print("half", flush=True)
 store.client.upsert("c", [{{**row, "vector": v}} for row, v in zip(rows[2000:2500], found[2000:2500])])
@@ -201,7 +201,7 @@ import time; time.sleep(60)
     process.send_signal(signal.SIGKILL)
     process.wait()
     found, rows = points(4000)
-    store = vectors.MilvusStore(str(tmp_path / "x.db"), "c", Stamp, STAMP)
+    store = vectors.MilvusStore(str(tmp_path / "x.db"), "c", EmbeddingSpec, STAMP)
     assert len(store) == 2500, "what was acknowledged survived the kill"
     assert store.add(found, rows) == 1500 and len(store) == 4000
     back, told = store.all_vectors()
@@ -210,7 +210,7 @@ import time; time.sleep(60)
 
 
 def test_part_files_are_complete_or_absent(tmp_path: Path) -> None:
-    parts = PartFiles(tmp_path, count=10, size=4)
+    parts = EmbeddingShards(tmp_path, count=10, size=4)
     assert len(parts) == 3 and list(parts.rows(2)) == [8, 9]
     assert parts.missing(rank=1, world=2) == [1]
     (tmp_path / "part-00000.tmp.npy").write_bytes(b"half a file")
@@ -281,11 +281,11 @@ embedded(Path({str(tmp_path / "two")!r}), Path({str(base)!r}), part_size=4)
 
 def test_stamps_tell_their_differences() -> None:
     with pytest.raises(ConfigError) as error:
-        STAMP.refuse(replace(STAMP, pooling="cls", normalized=False), "here")
+        STAMP.require_same(replace(STAMP, pooling="cls", normalized=False), "here")
     assert "pooling" in str(error.value) and "normalized" in str(error.value)
-    STAMP.refuse(replace(STAMP, model="the same weights elsewhere"), "here")
+    STAMP.require_same(replace(STAMP, model="the same weights elsewhere"), "here")
     with pytest.raises(ConfigError, match="no stamp"):
-        Stamp.from_json("", "a foreign file")
+        EmbeddingSpec.from_json("", "a foreign file")
 
 
 def test_search_needs_one_thing_to_look_for(base: Path, tmp_path: Path) -> None:
@@ -326,6 +326,6 @@ def test_a_server_gets_the_token_and_a_file_does_not(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("MILVUS_TOKEN", "root:secret")
     for uri in ("http://there:19530", str(tmp_path / "x.db")):
         with pytest.raises(ConfigError, match="does not open") as caught:
-            vectors.MilvusStore(uri, "c", Stamp)
+            vectors.MilvusStore(uri, "c", EmbeddingSpec)
         assert "secret" not in str(caught.value)
     assert asked == [{"uri": "http://there:19530", "token": "root:secret"}, {"uri": str(tmp_path / "x.db")}]

@@ -30,7 +30,7 @@ class LookIndex:
         self.rows = np.array([row for row, target in enumerate(self.targets) if target is not None], dtype=np.int64)
         words = np.stack(known) if known else np.zeros((0, HASH_WORDS), np.uint64)
         self.columns = np.ascontiguousarray(words[:, :HASH_WORDS].T)
-        self.thumbnails = _standardised(words[:, HASH_WORDS:])
+        self.thumbnails = _standardized(words[:, HASH_WORDS:])
 
     def search(self, queries: Iterable[np.ndarray | None]) -> Iterator[Match]:
         """The most similar target of every query that has one alike; similarity is the correlation."""
@@ -45,13 +45,13 @@ class LookIndex:
             near = near[np.asarray(differing) <= self.bits] if len(near) else near
             if not len(near):
                 continue
-            alike = self.thumbnails[near] @ _standardised(query[None, HASH_WORDS:])[0]
+            alike = self.thumbnails[near] @ _standardized(query[None, HASH_WORDS:])[0]
             best = int(alike.argmax())
             if alike[best] >= MIN_CORRELATION:
                 yield Match(number, int(self.rows[near[best]]), float(alike[best]))
 
 
-def _standardised(words: np.ndarray) -> np.ndarray:
+def _standardized(words: np.ndarray) -> np.ndarray:
     """Thumbnails as rows of mean 0 and length 1, so that a product of two is their correlation."""
     if not words.shape[1]:
         return np.ones((len(words), 1), dtype=np.float32)

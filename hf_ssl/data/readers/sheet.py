@@ -53,7 +53,7 @@ def join_sheet(dataset: datasets.Dataset, sheet: datasets.Dataset, ledger: Ledge
         )
     if len(found) < len(rows):
         ledger.decide(
-            f"label sheet: {len(rows) - len(found):,} of {len(rows):,} rows are of files it does not name: unlabelled"
+            f"label sheet: {len(rows) - len(found):,} of {len(rows):,} rows are of files it does not name: unlabeled"
         )
     for name in sheet.column_names:
         if name != key and name not in dataset.column_names:

@@ -275,13 +275,11 @@ def _label_by_folder(parts: list[Part], how: Reading) -> list[Part]:
     if how.sheet or how.folder_labels is False or not parts:
         return parts
     classes = [on_disk.class_folders(part.dataset["path"]) for part in parts]
-    labelled = [
-        name for part, names in zip(parts, classes, strict=True) if part.split != "unlabeled" for name in names
-    ]
-    if not how.folder_labels and not on_disk.looks_like_classes(labelled):
+    labeled = [name for part, names in zip(parts, classes, strict=True) if part.split != "unlabeled" for name in names]
+    if not how.folder_labels and not on_disk.looks_like_classes(labeled):
         return parts
     how.ledger.decide(
-        f"labels are the folder names ({len(set(labelled) - {None})} classes); folder_labels=False turns that off"
+        f"labels are the folder names ({len(set(labeled) - {None})} classes); folder_labels=False turns that off"
     )
     value = datasets.Value("string")
     for part, names in zip(parts, classes, strict=True):

@@ -163,7 +163,7 @@ def _no_mixture(table: datasets.Dataset) -> datasets.Dataset:
 def _read_json(path: Path, encoding: str) -> datasets.Dataset:
     """Read json row by row.
 
-    The builder fixes the columns and their types on the first 10 MB: a file that begins with unlabelled rows and has
+    The builder fixes the columns and their types on the first 10 MB: a file that begins with unlabeled rows and has
     its labels further down does not fit that.
     """
     opened = gzip.open(path, "rt", encoding=encoding) if path.suffix.lower() == ".gz" else path.open(encoding=encoding)

@@ -15,7 +15,7 @@ import numpy as np
 
 from hf_ssl.core.errors import DataError
 from hf_ssl.evaluation.comparison.resampling import Metric, make_resampler
-from hf_ssl.evaluation.metrics.decomposable import ADDITIVE
+from hf_ssl.evaluation.metrics.decomposable import DECOMPOSABLE
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def spread(values: Sequence[float]) -> Spread:
     """Mean and spread of a score over label draws or seeds."""
     numbers = np.asarray(values, np.float64)
     if not len(numbers):
-        raise DataError("There are no values to summarise.")
+        raise DataError("There are no values to summarize.")
     return Spread(
         float(numbers.mean()), float(numbers.std(ddof=1)) if len(numbers) > 1 else float("nan"), len(numbers)
     )
@@ -123,7 +123,7 @@ def paired_bootstrap_draws(
     test sets, for these trained models; how it varies over label draws is `per_draw`.
 
     Args:
-        metric: a name in `ADDITIVE` (resampled as one matrix product), in `SCORES`, or a function
+        metric: a name in `DECOMPOSABLE` (resampled as one matrix product), in `SCORES`, or a function
             `(predictions, references) → float` (called once per resample, arm and draw: slower).
         predictions_a, predictions_b: one array per label draw or seed, paired in order; scores for ranking metrics.
         references: the truth, shared by all.
@@ -171,8 +171,8 @@ def paired_bootstrap_draws(
 
 
 def _higher_is_better(metric: Metric) -> bool:
-    if isinstance(metric, str) and metric in ADDITIVE:
-        return ADDITIVE[metric].higher_is_better
+    if isinstance(metric, str) and metric in DECOMPOSABLE:
+        return DECOMPOSABLE[metric].higher_is_better
     return metric != "calibration_error"
 
 

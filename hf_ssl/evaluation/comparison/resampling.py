@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from hf_ssl.core.errors import ConfigError, DataError, nearest
-from hf_ssl.evaluation.metrics.decomposable import ADDITIVE, Additive, shared_classes
+from hf_ssl.evaluation.metrics.decomposable import DECOMPOSABLE, Additive, shared_classes
 from hf_ssl.evaluation.metrics.ranking import SCORES
 
 Metric = str | Callable[[Any, Any], float]
@@ -43,7 +43,7 @@ def metric_function(metric: Metric) -> Callable[[Any, Any], float]:
     """
     if not isinstance(metric, str):
         return metric
-    known: dict[str, Callable[[Any, Any], float]] = {**ADDITIVE, **SCORES}
+    known: dict[str, Callable[[Any, Any], float]] = {**DECOMPOSABLE, **SCORES}
     if metric not in known:
         raise ConfigError(f"Unknown metric {metric!r}.{nearest(metric, known)} Known: {', '.join(known)}.")
     return known[metric]
@@ -77,8 +77,8 @@ def make_resampler(
             raise DataError(f"Found {len(unit_of)} groups for {len(references)} items.")
     if len(references) == 0 or unit_of.max() == 0:
         raise DataError("A comparison needs at least 2 test items, from at least 2 groups where groups are given.")
-    if isinstance(metric, str) and metric in ADDITIVE:
-        return AdditiveResampler(ADDITIVE[metric], predictions_a, predictions_b, references, unit_of)
+    if isinstance(metric, str) and metric in DECOMPOSABLE:
+        return AdditiveResampler(DECOMPOSABLE[metric], predictions_a, predictions_b, references, unit_of)
     if metric in ("spearman", "pearson"):
         return CorrelationResampler(metric == "spearman", predictions_a, predictions_b, references, unit_of)
     return LoopResampler(metric_function(metric), predictions_a, predictions_b, references, unit_of)

@@ -1,7 +1,7 @@
 """Did adapting help? Base and adapted side by side, with two uncertainties and a verdict in words.
 
 The interval over test items says how the difference would vary with other test items; the spread over draws says how
-it varies with other labelled subsets and seeds. They are different questions and are reported apart. A verdict of
+it varies with other labeled subsets and seeds. They are different questions and are reported apart. A verdict of
 "helped" or "hurt" needs both to agree; "no difference shown" is not "no difference", so the smallest difference that
 this comparison could have shown stands beside it.
 """
@@ -30,7 +30,7 @@ class ResultRow:
     Args:
         arm: `"base"`, `"adapted"`, or any other name.
         budget: labels per class, or any number or name by which rows are compared.
-        seed: of the labelled subset and of training; rows of two arms with equal budget and seed are a pair.
+        seed: of the labeled subset and of training; rows of two arms with equal budget and seed are a pair.
         predictions: what the metric reads, or the path of a `.npy` file with it.
     """
 

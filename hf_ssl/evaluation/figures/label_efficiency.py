@@ -10,7 +10,7 @@ from html import escape
 from typing import Any
 
 Scale = Callable[[float], float]
-# Okabe and Ito (2008): distinguishable with every common colour vision; also told apart by dash and marker.
+# Okabe and Ito (2008): distinguishable with every common color vision; also told apart by dash and marker.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 DASHES = ("", "7 4", "2 3", "9 3 2 3", "1 2", "12 4")
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 360, 60, 16, 40, 86
@@ -104,16 +104,16 @@ def curves_svg(title: str, x_label: str, y_label: str, curves: Sequence[Curve]) 
     return "\n".join([*lines, "</svg>", ""])
 
 
-def _curve(curve: Curve, colour: str, dash: str, across: Scale, up: Scale) -> list[str]:
+def _curve(curve: Curve, color: str, dash: str, across: Scale, up: Scale) -> list[str]:
     place = [(across(x), up(y)) for x, y in zip(curve.x, curve.y, strict=True)]
     upper = [(across(x), up(y + s)) for x, y, s in zip(curve.x, curve.y, curve.spread, strict=True)]
     lower = [(across(x), up(y - s)) for x, y, s in zip(curve.x, curve.y, curve.spread, strict=True)]
     band = " ".join(f"{x:.1f},{y:.1f}" for x, y in [*upper, *lower[::-1]])
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y in place)
-    dots = "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{colour}"/>' for x, y in place)
+    dots = "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{color}"/>' for x, y in place)
     return [
-        f'<polygon points="{band}" fill="{colour}" fill-opacity="0.15"/>',
-        f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2.5" stroke-dasharray="{dash}"/>{dots}',
+        f'<polygon points="{band}" fill="{color}" fill-opacity="0.15"/>',
+        f'<polyline points="{line}" fill="none" stroke="{color}" stroke-width="2.5" stroke-dasharray="{dash}"/>{dots}',
     ]
 
 

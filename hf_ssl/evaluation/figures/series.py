@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-# Okabe and Ito (2008): distinguishable with every common colour vision.
+# Okabe and Ito (2008): distinguishable with every common color vision.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#F0E442", "#000000")
 WIDTH, HEIGHT, MARGIN = 640, 320, 48
 
@@ -43,7 +43,7 @@ class _Plane:
         across = MARGIN + (x - self.low[0]) / self.span[0] * (WIDTH - 2 * MARGIN)
         return across, HEIGHT - 40 - (y - self.low[1]) / self.span[1] * (HEIGHT - 84)
 
-    def line(self, x: np.ndarray, y: np.ndarray, colour: str, name: str, dash: str = "") -> None:
+    def line(self, x: np.ndarray, y: np.ndarray, color: str, name: str, dash: str = "") -> None:
         """A line, broken where a value is missing, with its name in the legend."""
         pieces, fresh = [], True
         for a, b in zip(x, y, strict=True):
@@ -54,20 +54,20 @@ class _Plane:
             pieces.append(f"{'M' if fresh else 'L'}{left:.1f} {up:.1f}")
             fresh = False
         dashed = f' stroke-dasharray="{dash}"' if dash else ""
-        self.lines.append(f'<path d="{"".join(pieces)}" fill="none" stroke="{colour}" stroke-width="1.6"{dashed}/>')
-        self.name(name, colour)
+        self.lines.append(f'<path d="{"".join(pieces)}" fill="none" stroke="{color}" stroke-width="1.6"{dashed}/>')
+        self.name(name, color)
 
-    def band(self, x: np.ndarray, low: np.ndarray, high: np.ndarray, colour: str) -> None:
+    def band(self, x: np.ndarray, low: np.ndarray, high: np.ndarray, color: str) -> None:
         there = [self.at(a, b) for a, b in zip(x, high, strict=True)] + [
             self.at(a, b) for a, b in zip(x[::-1], low[::-1], strict=True)
         ]
         points = " ".join(f"{left:.1f},{up:.1f}" for left, up in there)
-        self.lines.append(f'<polygon points="{points}" fill="{colour}" fill-opacity="0.18"/>')
+        self.lines.append(f'<polygon points="{points}" fill="{color}" fill-opacity="0.18"/>')
 
-    def name(self, text: str, colour: str) -> None:
+    def name(self, text: str, color: str) -> None:
         count = sum("legend" in line for line in self.lines)
         left = MARGIN + 70 + 110 * count
-        self.lines.append(f'<text class="legend" x="{left}" y="36" fill="{colour}">{escape(text)}</text>')
+        self.lines.append(f'<text class="legend" x="{left}" y="36" fill="{color}">{escape(text)}</text>')
 
     def svg(self) -> str:
         return "\n".join([*self.lines, "</svg>\n"])
@@ -110,7 +110,7 @@ def error_by_step_figure(errors: dict[str, np.ndarray]) -> str:
         np.array([1, max(2, horizon)]),
         heights,
         "steps ahead",
-        "absolute error, standardised",
+        "absolute error, standardized",
     )
     for place, (name, values) in enumerate(errors.items()):
         plane.line(
@@ -120,14 +120,14 @@ def error_by_step_figure(errors: dict[str, np.ndarray]) -> str:
 
 
 def embedding_map(vectors: np.ndarray, labels: Sequence[Any] | None = None, title: str = "Embedding map") -> str:
-    """The two main directions of the vectors (standardised, principal components), coloured by label.
+    """The two main directions of the vectors (standardized, principal components), colored by label.
 
     Args:
         vectors: `(n, d)`.
         labels: `(n,)`, or None.
     """
-    centred = (vectors - vectors.mean(0)) / (vectors.std(0) + 1e-8)
-    left, values, _ = np.linalg.svd(centred, full_matrices=False)
+    centerd = (vectors - vectors.mean(0)) / (vectors.std(0) + 1e-8)
+    left, values, _ = np.linalg.svd(centerd, full_matrices=False)
     points = left[:, :2] * values[:2]
     points = points * np.sign(
         points[np.abs(points).argmax(axis=0), range(points.shape[1])]
@@ -137,11 +137,11 @@ def embedding_map(vectors: np.ndarray, labels: Sequence[Any] | None = None, titl
     told = f"{len(vectors)} examples, {len(names)} classes, {share.sum():.0%} of the variance shown"
     plane = _Plane(title, told, points[:, 0], points[:, 1], f"first ({share[0]:.0%})", f"second ({share[1]:.0%})")
     for place, name in enumerate(names):
-        colour = COLOURS[place % len(COLOURS)]
+        color = COLOURS[place % len(COLOURS)]
         chosen = points if labels is None else points[[label == name for label in labels]]
         for point in chosen:
             left_, up = plane.at(*point)
-            plane.lines.append(f'<circle cx="{left_:.1f}" cy="{up:.1f}" r="2.2" fill="{colour}" fill-opacity="0.6"/>')
+            plane.lines.append(f'<circle cx="{left_:.1f}" cy="{up:.1f}" r="2.2" fill="{color}" fill-opacity="0.6"/>')
         if place < 5 and name != "":
-            plane.name(str(name), colour)
+            plane.name(str(name), color)
     return plane.svg()

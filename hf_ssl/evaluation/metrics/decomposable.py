@@ -256,7 +256,7 @@ def _quadratic_kappa(sums: np.ndarray) -> np.ndarray:
     return np.where(possible, 1 - wrong / np.where(possible, by_chance, 1.0), 0.0)
 
 
-ADDITIVE: dict[str, Additive] = {
+DECOMPOSABLE: dict[str, Additive] = {
     "accuracy": Additive(_correct_rows, _mean, "class"),
     "f1_macro": Additive(_class_rows, _macro, "class"),
     "f1_micro": Additive(_class_rows, _micro, "class"),

@@ -1,4 +1,4 @@
-"""How good forecasts are: on standardised values, and per series in units of the seasonal-naive error.
+"""How good forecasts are: on standardized values, and per series in units of the seasonal-naive error.
 
 Definitions: MASE and RMSSE divide by the seasonal-naive error *within the training span* of the same series (Hyndman and
 Koehler 2006; Makridakis et al. 2022, M5). They are computed per series and channel over all its windows, then averaged
@@ -20,7 +20,7 @@ class Scales:
     """What belongs to each series and channel, all `(series, channels)` and from the training span.
 
     Args:
-        loc, scale: standardised = (value - loc) / scale.
+        loc, scale: standardized = (value - loc) / scale.
         naive_error: mean absolute seasonal-naive error.
         naive_square: mean squared seasonal-naive error.
     """
@@ -37,13 +37,13 @@ def forecast_metrics(
     """Point metrics.
 
     Args:
-        forecast, truth: `(windows, horizon, channels)`, standardised; NaN in `truth` where nothing was observed.
+        forecast, truth: `(windows, horizon, channels)`, standardized; NaN in `truth` where nothing was observed.
         series: `(windows,)` number of the series.
         scales: of every series.
         naive: seasonal-naive forecast of the same windows, for `mase_naive` and `mase_ratio`.
 
     Returns:
-        `mse`, `mae` (standardised, as in the long-horizon literature), `mase`, `rmsse`, `smape` (percent, 0 to 200), and with `naive`
+        `mse`, `mae` (standardized, as in the long-horizon literature), `mase`, `rmsse`, `smape` (percent, 0 to 200), and with `naive`
         `mase_naive` and `mase_ratio` (geometric mean over series of model over naive; below 1 is better).
 
     Raises:
@@ -81,7 +81,7 @@ def quantile_metrics(
     """Probabilistic metrics.
 
     Args:
-        quantiles: `(windows, horizon, channels, levels)`, standardised.
+        quantiles: `(windows, horizon, channels, levels)`, standardized.
         levels: `(levels,)`, rising.
         truth, series, scales: as in `forecast_metrics`.
 
@@ -103,7 +103,7 @@ def quantile_metrics(
 
 
 def error_by_step(forecast: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Mean absolute standardised error of every step ahead, `(horizon,)`, NaN where nothing was observed."""
+    """Mean absolute standardized error of every step ahead, `(horizon,)`, NaN where nothing was observed."""
     observed = ~np.isnan(truth)
     wrong = np.where(observed, np.abs(forecast - np.nan_to_num(truth)), 0.0)
     with np.errstate(invalid="ignore"):

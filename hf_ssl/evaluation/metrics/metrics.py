@@ -38,7 +38,7 @@ AVERAGES = ("macro", "micro", "weighted")
 class InMemoryMetric(evaluate.Metric):
     """An `evaluate.Metric` that touches neither network nor disk.
 
-    A subclass says its `key` (the name of its formula in `ADDITIVE` or `SCORES`, and of its value in the result), its
+    A subclass says its `key` (the name of its formula in `DECOMPOSABLE` or `SCORES`, and of its value in the result), its
     `features_` (one `Features`, or alternatives in order) and which input it reads besides `references`.
     """
 

@@ -119,7 +119,7 @@ def pearson(predictions: Any, references: Any) -> float:
     if len(references) < 2 or np.ptp(predictions) == 0 or np.ptp(references) == 0:
         return _undefined("Correlation needs two columns that both vary; one of them is constant.")
     a, b = predictions - predictions.mean(), references - references.mean()
-    # Each side is normalised first: products of tiny or huge columns would under- or overflow.
+    # Each side is normalized first: products of tiny or huge columns would under- or overflow.
     return float(np.clip((a / np.linalg.norm(a)) @ (b / np.linalg.norm(b)), -1.0, 1.0))
 
 

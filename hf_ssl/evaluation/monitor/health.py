@@ -38,7 +38,7 @@ def _unit_rows(features: np.ndarray) -> np.ndarray:
 
 
 def feature_std(features: np.ndarray) -> float:
-    """Mean over dimensions of the standard deviation of L2-normalised features.
+    """Mean over dimensions of the standard deviation of L2-normalized features.
 
     It is 1 / sqrt(dimensions) for isotropic features and 0 for constant ones (SimSiam, Chen & He 2021, section 4.1).
     """
@@ -46,17 +46,17 @@ def feature_std(features: np.ndarray) -> float:
 
 
 def effective_rank(features: np.ndarray) -> float:
-    """exp of the entropy of the normalised singular values (RankMe, Garrido et al. 2023, eq. 1), of centred features.
+    """exp of the entropy of the normalized singular values (RankMe, Garrido et al. 2023, eq. 1), of centerd features.
 
     Centring differs from the paper: a common offset would halve the value without any loss of information. Bounded by
     min(examples - 1, dimensions) and growing with the number of examples: compare equal numbers only. 0 for constant
     features.
     """
     features = _matrix(features)
-    centred = features - features.mean(axis=0)
+    centerd = features - features.mean(axis=0)
     scale = np.abs(features).max()
-    values = np.linalg.svd(centred / scale, compute_uv=False) if scale > 0 else np.zeros(1)
-    values = values[values > 1e-12 * max(centred.shape)]  # what is left of constant features is rounding error
+    values = np.linalg.svd(centerd / scale, compute_uv=False) if scale > 0 else np.zeros(1)
+    values = values[values > 1e-12 * max(centerd.shape)]  # what is left of constant features is rounding error
     if not len(values):
         return 0.0
     share = values / values.sum()
@@ -90,7 +90,7 @@ def cosine_drift(features: np.ndarray, start_features: np.ndarray) -> float:
 
 
 def linear_cka(features: np.ndarray, other: np.ndarray) -> float:
-    """Linear centred kernel alignment (Kornblith et al. 2019, eq. 5, linear kernels); 1 is equal up to rotation.
+    """Linear centerd kernel alignment (Kornblith et al. 2019, eq. 5, linear kernels); 1 is equal up to rotation.
 
     Blind to rotation and overall scale, unlike `cosine_drift`. Biased upwards when dimensions exceed examples. NaN
     when one side is constant.

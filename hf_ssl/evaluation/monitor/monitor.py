@@ -1,8 +1,9 @@
-"""Watch a backbone while it is being adapted: is it healthy, how far has it moved, is it better than it was?"""
+"""ThroughputCallback a backbone while it is being adapted: is it healthy, how far has it moved, is it better than it was?"""
 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -13,12 +14,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from hf_ssl.core.errors import TrainingError
-from hf_ssl.core.log import say
 from hf_ssl.core.run import append_jsonl
 from hf_ssl.evaluation.monitor.health import alignment, collapsed, health
 from hf_ssl.evaluation.probes.cross_validated import ProbeScore, cross_validated_probe, paired_difference
 from hf_ssl.models.structure import evaluating
-from hf_ssl.training.module import Trainable
+from hf_ssl.training.module import TrainingModule
+
+logger = logging.getLogger(__name__)
 
 BETTER, WORSE, SAME = "better than the start", "worse than the start", "no better than the start"
 
@@ -26,8 +28,8 @@ BETTER, WORSE, SAME = "better than the start", "worse than the start", "no bette
 class Monitor:
     """Measures at step 0 and at evenly spaced points; keeps the best point; stops a run that collapses or only harms.
 
-    With labels the measure of quality is a cross-validated linear probe on the labelled *training* split, on the same
-    folds every time, so each point is compared with the start fold by fold. A nearest-neighbour probe on those folds is
+    With labels the measure of quality is a cross-validated linear probe on the labeled *training* split, on the same
+    folds every time, so each point is compared with the start fold by fold. A nearest-neighbor probe on those folds is
     recorded beside it (`knn`): it fits nothing, and where the two disagree features became linearly separable without
     becoming alike, or the reverse. Without labels the measure is the objective's loss on held-out data. The test split is
     never looked at.
@@ -37,7 +39,7 @@ class Monitor:
         folder: gets `monitor.jsonl` and the best weights.
         embed: gives the features of the health examples.
         evaluate: gives the objective's mean loss on held-out data, and its metrics.
-        embed_labelled, targets, problem_type: features and targets of the labelled training split, when there is one.
+        embed_labeled, targets, problem_type: features and targets of the labeled training split, when there is one.
         embed_views: gives the features of two random views of the health examples, for their alignment.
         points: number of measurements after step 0.
         keep: `"best"` or `"last"`.
@@ -47,12 +49,12 @@ class Monitor:
 
     def __init__(
         self,
-        module: Trainable,
+        module: TrainingModule,
         folder: Path,
         *,
         embed: Callable[[], np.ndarray],
         evaluate: Callable[[], dict[str, float]],
-        embed_labelled: Callable[[], np.ndarray] | None = None,
+        embed_labeled: Callable[[], np.ndarray] | None = None,
         targets: np.ndarray | None = None,
         problem_type: str = "single_label_classification",
         embed_views: Callable[[], tuple[np.ndarray, np.ndarray]] | None = None,
@@ -64,7 +66,7 @@ class Monitor:
     ) -> None:
         self.module, self.folder = module, folder
         self.embed, self.evaluate = embed, evaluate
-        self.embed_labelled, self.targets, self.problem_type = embed_labelled, targets, problem_type
+        self.embed_labeled, self.targets, self.problem_type = embed_labeled, targets, problem_type
         self.embed_views = embed_views
         self.points, self.keep, self.patience, self.seed = points, keep, patience, seed
         self.history: list[dict[str, Any]] = []
@@ -100,7 +102,7 @@ class Monitor:
         """Nothing to do: measurements and best weights are on disk the moment they are made."""
 
     def at(self, step: int, total: int) -> bool:
-        """Measure now.
+        """Evaluator now.
 
         Returns:
             True when the run should stop.
@@ -122,18 +124,18 @@ class Monitor:
         self.history.append(record)
         append_jsonl(self._log, record)
         reason = collapsed(numbers, self._start_health if step else None)
-        reason = reason or self.module.trouble(record, self.history[0] if step else None)
+        reason = reason or self.module.detect_collapse(record, self.history[0] if step else None)
         if step == 0:
             self._start_health = numbers
         self._keep_if_best(record)
-        say(self._line(record))
+        logger.info(self._line(record))
         if reason and step:
             raise TrainingError(
                 f"Collapse at step {step}: {reason} The start checkpoint is unharmed. Lower --learning_rate."
             )
         self.worse_in_a_row = self.worse_in_a_row + 1 if record.get("against_start") == WORSE else 0
         if self.patience and self.worse_in_a_row >= self.patience:
-            say(f"  stopping: {self.worse_in_a_row} measurements in a row were worse than the start")
+            logger.info(f"  stopping: {self.worse_in_a_row} measurements in a row were worse than the start")
             return True
         return False
 
@@ -155,16 +157,16 @@ class Monitor:
         return {"kept_step": step, "outcome": outcome, "start": start, "kept": kept}
 
     def _probe(self, record: dict[str, Any], first: bool) -> ProbeScore | None:
-        if self.embed_labelled is None or self.targets is None:
+        if self.embed_labeled is None or self.targets is None:
             return None
-        features = self.embed_labelled()
-        probe, neighbours = (
+        features = self.embed_labeled()
+        probe, neighbors = (
             cross_validated_probe(features, self.targets, seed=self.seed, problem_type=self.problem_type, probe=kind)
             for kind in ("linear", "knn")
         )
         record.update(
-            probe=probe.mean, probe_metric=probe.metric, probe_standard_error=probe.standard_error, knn=neighbours.mean,
-            knn_standard_error=neighbours.standard_error,
+            probe=probe.mean, probe_metric=probe.metric, probe_standard_error=probe.standard_error, knn=neighbors.mean,
+            knn_standard_error=neighbors.standard_error,
         )  # fmt: skip
         if not first and self._start_probe is not None:
             difference, error = paired_difference(self._start_probe, probe)
@@ -187,7 +189,7 @@ class Monitor:
         parts = [f"  measured at {record['step']}/{record['of']}:  loss {record['eval_loss']:.4f}"]
         if "probe" in record:
             against = f" ({record['against_start']})" if "against_start" in record else ""
-            parts.append(f"probe {record['probe']:.3f}{against}  neighbours {record['knn']:.3f}")
+            parts.append(f"probe {record['probe']:.3f}{against}  neighbors {record['knn']:.3f}")
         parts.append(f"rank {record['effective_rank']:.0f}  drift {record['cosine_drift']:.3f}")
         return "  ".join(parts)
 
@@ -208,7 +210,7 @@ class Monitor:
                 self._best_probe, self.best_step = quality, record["step"]
 
 
-def mean_loss(module: Trainable, rows: Any, batch_size: int, bf16: bool) -> dict[str, float]:
+def mean_loss(module: TrainingModule, rows: Any, batch_size: int, bf16: bool) -> dict[str, float]:
     """Loss per term over all rows: the sum of all terms over their number, whatever the batch size.
 
     Returns:

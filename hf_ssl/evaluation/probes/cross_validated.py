@@ -1,4 +1,4 @@
-"""Cross-validated probe scores on the labelled training split, and the difference of two checkpoints.
+"""Cross-validated probe scores on the labeled training split, and the difference of two checkpoints.
 
 This is the signal watched during pretraining: it needs no validation or test data, and two checkpoints are scored on
 identical folds, so that their difference is paired.
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from hf_ssl.core.errors import ConfigError, DataError, nearest
-from hf_ssl.evaluation.metrics.decomposable import ADDITIVE
+from hf_ssl.evaluation.metrics.decomposable import DECOMPOSABLE
 from hf_ssl.evaluation.probes.probes import (
     PROBLEM_TYPES,
     check_problem,
@@ -98,7 +98,7 @@ def _folds(
 
     folds = min(folds, smallest_class(y, problem_type) if groups is None else len(np.unique(groups)))
     if folds < 2:
-        raise DataError("Cross-validation needs at least 2 labelled examples of every class (or 2 groups).")
+        raise DataError("Cross-validation needs at least 2 labeled examples of every class (or 2 groups).")
     splits = []
     for repeat in range(repeats):
         chosen = splitter(problem_type, folds, seed + repeat)
@@ -121,18 +121,18 @@ def cross_validated_probe(
     problem_type: str = "single_label_classification",
     groups: Sequence[Any] | None = None,
 ) -> ProbeScore:
-    """Score of features on the labelled training split alone: at step 0 and along pretraining.
+    """Score of features on the labeled training split alone: at step 0 and along pretraining.
 
     The folds depend on labels, groups and seed only, so two checkpoints are scored on identical folds and can be
     compared with `paired_difference`. Rows are scaled to equal length and the penalty is `fixed_c`: fast,
     and on equal terms.
 
     Args:
-        x: `(n, d)` features of the labelled training items.
+        x: `(n, d)` features of the labeled training items.
         y: their labels, as in `linear_probe`.
         folds: cut to the size of the smallest class.
         probe: `"linear"` or `"knn"`.
-        metric: a name in `evaluation.additive.ADDITIVE`; by default macro-F1, or negative mean absolute error.
+        metric: a name in `evaluation.additive.DECOMPOSABLE`; by default macro-F1, or negative mean absolute error.
         groups: items of one group (speaker, patient, recording) stay on one side.
     """
     (x,) = clean_features(x)
@@ -142,16 +142,18 @@ def cross_validated_probe(
         raise ConfigError(f"Unknown probe {probe!r}.{nearest(probe, PROBES)} Known: {', '.join(PROBES)}.")
     default = dict(zip(PROBLEM_TYPES, ("f1_macro", "multilabel_f1_macro", "mae"), strict=True))
     name = metric or default[problem_type]
-    if name not in ADDITIVE:
-        raise ConfigError(f"Unknown probe metric {name!r}.{nearest(name, ADDITIVE)} Known: {', '.join(ADDITIVE)}.")
-    sign = 1 if ADDITIVE[name].higher_is_better else -1
+    if name not in DECOMPOSABLE:
+        raise ConfigError(
+            f"Unknown probe metric {name!r}.{nearest(name, DECOMPOSABLE)} Known: {', '.join(DECOMPOSABLE)}."
+        )
+    sign = 1 if DECOMPOSABLE[name].higher_is_better else -1
     group_numbers = None if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
     splits = _folds(y, group_numbers, problem_type, folds, repeats, seed)
     digest = hashlib.sha256(f"{probe} {y.tolist()}".encode())
     for _, test in splits:
         digest.update(test.tobytes())
     scores = [
-        sign * ADDITIVE[name](PROBES[probe](x[train], y[train], x[test], problem_type), y[test])
+        sign * DECOMPOSABLE[name](PROBES[probe](x[train], y[train], x[test], problem_type), y[test])
         for train, test in splits
     ]
     n_test = float(np.mean([len(test) for _, test in splits]))

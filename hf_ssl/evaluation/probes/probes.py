@@ -1,8 +1,8 @@
-"""How good frozen features are, measured with small models fitted on the labelled budget only.
+"""How good frozen features are, measured with small models fitted on the labeled budget only.
 
-No probe ever sees the labels of what it is scored on: scaling and regularisation are chosen by cross-validation inside
+No probe ever sees the labels of what it is scored on: scaling and regularization are chosen by cross-validation inside
 the training part. One protocol alone misleads (masked-image models probe badly and fine-tune well), so a report should
-show the linear probe and the nearest-neighbour probe side by side.
+show the linear probe and the nearest-neighbor probe side by side.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def check_problem(problem_type: str, y: np.ndarray, items: int) -> None:
     if (y.ndim == 2) != (problem_type == "multi_label_classification") and problem_type != "regression":
         raise DataError(f"Labels of shape {y.shape} do not fit problem_type={problem_type!r}.")
     if problem_type == "single_label_classification" and len(np.unique(y)) < 2:
-        raise DataError("A probe needs labelled examples of at least two classes; found one.")
+        raise DataError("A probe needs labeled examples of at least two classes; found one.")
 
 
 def linear_model(scaling: str, c: float, problem_type: str) -> Any:
@@ -144,7 +144,7 @@ def _select(
 
     folds = min(SELECTION_FOLDS, smallest_class(y, problem_type))
     if folds < 2:
-        return None, "fixed: a class has fewer than 2 labelled examples"
+        return None, "fixed: a class has fewer than 2 labeled examples"
     # Macro-F1, as reported: log loss preferred penalties that cost .03 macro-F1 at 64 labels a class.
     scoring: Any = {
         "single_label_classification": "f1_macro",
@@ -158,7 +158,7 @@ def _select(
             key: cross_val_score(model, x, y, cv=chosen_folds, scoring=scoring).mean()
             for key, model in candidates.items()
         }
-    how = f"{folds}-fold cross-validation on the labelled budget" + (", groups kept together" if grouped else "")
+    how = f"{folds}-fold cross-validation on the labeled budget" + (", groups kept together" if grouped else "")
     return max(scores, key=lambda key: scores[key]), how
 
 
@@ -209,15 +209,15 @@ def linear_probe(
 def pool_scaled_probe(
     pool_x: np.ndarray, train_x: np.ndarray, train_y: np.ndarray, test_x: np.ndarray, *, c: float | None = None
 ) -> ProbePrediction:
-    """Logistic regression on features standardised by the unlabelled pool, with a fixed penalty.
+    """Logistic regression on features standardized by the unlabeled pool, with a fixed penalty.
 
     For a handful of labels: their own mean and spread are mostly noise, and so is a penalty cross-validated on them, while
     the pool's features cost no label.
 
     Args:
-        pool_x: `(n, d)` features of unlabelled examples.
+        pool_x: `(n, d)` features of unlabeled examples.
         train_x, train_y, test_x: as in `linear_probe`.
-        c: inverse penalty; default `fixed_c`, for test examples like the labelled ones. Where they come from other
+        c: inverse penalty; default `fixed_c`, for test examples like the labeled ones. Where they come from other
             households, patients or machines a stronger penalty was better (ElectricDevices: a fiftieth of it).
     """
     from sklearn.linear_model import LogisticRegression
@@ -247,10 +247,10 @@ def knn_probe(
     temperature: float = 0.07,
     problem_type: str = "single_label_classification",
 ) -> ProbePrediction:
-    """Cosine nearest neighbours, each voting with weight exp(similarity / T) (Wu et al. 2018, section 3.4).
+    """Cosine nearest neighbors, each voting with weight exp(similarity / T) (Wu et al. 2018, section 3.4).
 
     `k=20` and `T=0.07` are those of DINO's evaluation; k is cut to the number of training items. Nothing is fitted.
-    Regression and multi-label take the weighted mean of the neighbours' targets.
+    Regression and multi-label take the weighted mean of the neighbors' targets.
     """
     train_x, test_x = (_unit_rows(x) / np.sqrt(x.shape[1]) for x in clean_features(train_x, test_x))
     train_y = np.asarray(train_y)
@@ -291,20 +291,20 @@ def tfidf_probe(
     *,
     seed: int = 0,
     c_grid: Sequence[float] = (3.0, 10.0, 100.0),
-    unlabelled: Sequence[str] = (),
+    unlabeled: Sequence[str] = (),
     problem_type: str = "single_label_classification",
     groups: Sequence[Any] | None = None,
 ) -> ProbePrediction:
     """The baseline without any pretraining: TF-IDF of words, then logistic regression (or ridge).
 
-    C is chosen by cross-validation on the labelled budget. Words alone, because pairs of them cost .03 macro-F1 at 4 and
+    C is chosen by cross-validation on the labeled budget. Words alone, because pairs of them cost .03 macro-F1 at 4 and
     16 labels a class of 20 Newsgroups (on held-out training posts), where a weak baseline would flatter the rest.
 
     Args:
-        train_texts, train_y, test_texts: labelled texts, their classes, and texts to answer for.
+        train_texts, train_y, test_texts: labeled texts, their classes, and texts to answer for.
         seed: of the cross-validation folds.
         c_grid: inverse penalties.
-        unlabelled: texts that only the frequencies of words are taken from.
+        unlabeled: texts that only the frequencies of words are taken from.
         groups: as in `linear_probe`.
 
     On some tasks (spam) it beats a pretrained encoder, which is worth knowing before adapting one.
@@ -315,9 +315,9 @@ def tfidf_probe(
 
     y = np.asarray(train_y)
     check_problem(problem_type, y, len(train_texts))
-    vectorizer = TfidfVectorizer(sublinear_tf=True, token_pattern=r"(?u)\b\w+\b").fit([*train_texts, *unlabelled])
+    vectorizer = TfidfVectorizer(sublinear_tf=True, token_pattern=r"(?u)\b\w+\b").fit([*train_texts, *unlabeled])
     sparse = vectorizer.transform(train_texts)
-    # The optimum of penalised logistic regression lies in the span of the training rows. Coordinates in that span give
+    # The optimum of penalized logistic regression lies in the span of the training rows. Coordinates in that span give
     # the same model as the tens of thousands of words, much sooner.
     values, vectors = np.linalg.eigh((sparse @ sparse.T).toarray())
     kept = values > 1e-10 * values.max()

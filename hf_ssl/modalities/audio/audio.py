@@ -47,7 +47,7 @@ class Audio(Modality):
     suffixes = (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aiff", ".aif", ".aifc", ".au")
     default_objective = "masked-spectrogram"
     processor = "audio"
-    labelled_class = "AutoModelForAudioClassification"
+    labeled_class = "AutoModelForAudioClassification"
     pipeline_tag = "audio-classification"
     baseline = "log-mel statistics"
     decodes = True
@@ -287,7 +287,7 @@ class Audio(Modality):
         return max(1, feature["length"] * 200 // self.config.sampling_rate)
 
     def collate(self, processor: Any, features: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        """Waveforms, normalised one by one and then padded with zeros, or the processor's spectrograms.
+        """Waveforms, normalized one by one and then padded with zeros, or the processor's spectrograms.
 
         Returns:
             `input_values` `(batch, samples)` or `input_features` `(batch, mels, frames)` (or as the processor has it),
@@ -370,14 +370,14 @@ class Audio(Modality):
 
         return backbones.logits(model, inputs)
 
-    def made_up(self, processor: Any = None) -> list[Any]:
+    def example_values(self, processor: Any = None) -> list[Any]:
         """None for a processor of another rate than these samples: a pipeline would resample with another library."""
         from hf_ssl.modalities.audio import views as sound_views
 
         rate = self.config.sampling_rate
-        return sound_views.made_up(rate) if int(getattr(processor, "sampling_rate", rate)) == rate else []
+        return sound_views.example_values(rate) if int(getattr(processor, "sampling_rate", rate)) == rate else []
 
-    def native_pooling(self, model_id: str) -> str:
+    def default_pooling(self, model_id: str) -> str:
         """Mean and spread over time: what changes within a clip is lost in the mean alone."""
         return "mean-std"
 

@@ -7,6 +7,7 @@ AST), a spectrogram of any length (Wav2Vec2-BERT).
 from __future__ import annotations
 
 import inspect
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -16,10 +17,11 @@ import torch
 from torch import nn
 
 from hf_ssl.core.errors import ConfigError
-from hf_ssl.core.log import say
 from hf_ssl.modalities.audio import recordings
-from hf_ssl.models.structure import backbone as backbone_of
-from hf_ssl.models.structure import unwrapped
+from hf_ssl.models.structure import find_backbone as backbone_of
+from hf_ssl.models.structure import unwrap_peft
+
+logger = logging.getLogger(__name__)
 
 # Switched off while hf_ssl trains, and put back before a model is saved. Random skipping of layers makes parameters
 # unused on some ranks; the random masks of these classes come from numpy's global state, and fail on short clips
@@ -75,7 +77,7 @@ def frame_count(config: Any, samples: Any) -> Any:
     return samples.clamp(min=0) if isinstance(samples, torch.Tensor) else max(0, samples)
 
 
-def normalised(wave: np.ndarray) -> np.ndarray:
+def normalized(wave: np.ndarray) -> np.ndarray:
     """Mean 0, variance 1 over the clip itself, float32; never over padding (which would move both)."""
     wave = np.asarray(wave, dtype=np.float32)
     return ((wave - wave.mean()) / np.sqrt(wave.var() + 1e-7)).astype(np.float32, copy=False)
@@ -87,10 +89,10 @@ def is_raw(processor: Any) -> bool:
 
 
 def wave_for(processor: Any, wave: np.ndarray, rate: int) -> np.ndarray:
-    """A waveform as this processor's model wants it: its rate, and normalised when it was trained so."""
+    """A waveform as this processor's model wants it: its rate, and normalized when it was trained so."""
     own = int(getattr(processor, "sampling_rate", rate))
     wave = wave if own == rate else recordings.resample(wave, rate, own)
-    return normalised(wave) if is_raw(processor) and getattr(processor, "do_normalize", True) else wave
+    return normalized(wave) if is_raw(processor) and getattr(processor, "do_normalize", True) else wave
 
 
 def inputs(processor: Any, waves: Sequence[np.ndarray], rate: int) -> dict[str, torch.Tensor]:
@@ -221,7 +223,7 @@ def logits(model: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
     A group-norm encoder gets no mask, and then the class's own mean would run over the padding: what follows the
     encoder is done here instead. On clips without padding both are the same.
     """
-    inner: Any = unwrapped(model)
+    inner: Any = unwrap_peft(model)
     sound = batch["attention_mask"]
     if is_waveform(inner.config) and not takes_mask(inner.config) and not bool(sound.all()):
         hidden = _mixed(inner, batch)
@@ -240,7 +242,7 @@ def logits(model: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
 
 def pooled(model: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
     """What enters the classifier: the projected states, mean over the frames that are sound, `(batch, projection)`."""
-    inner: Any = unwrapped(model)
+    inner: Any = unwrap_peft(model)
     projector = getattr(inner, "projector", None)
     if projector is None:
         hidden, valid = frames(backbone_of(inner)[1], batch)
@@ -283,7 +285,7 @@ def _switch_for_training(model: Any) -> None:
         # Made only when the configuration masks anything (transformers); a stand-in that is saved needs that too.
         base.masked_spec_embed = nn.Parameter(torch.empty(config.hidden_size).uniform_())
         config.mask_time_prob = config.mask_time_prob or 0.05
-        say("  the checkpoint has no vector for masked frames: a random one was added, and is trained")
+        logger.info("  the checkpoint has no vector for masked frames: a random one was added, and is trained")
     for name, value in _TRAINING.items():
         if hasattr(config, name):
             kept[name] = getattr(config, name)
@@ -302,7 +304,9 @@ def _keep_batch_statistics(model: nn.Module) -> None:
     for module in norms:
         module.register_forward_pre_hook(_in_evaluation)
     if norms:
-        say(f"  {len(norms)} batch norms keep the checkpoint's statistics: small padded batches would spoil them")
+        logger.info(
+            f"  {len(norms)} batch norms keep the checkpoint's statistics: small padded batches would spoil them"
+        )
 
 
 def _in_evaluation(module: nn.Module, args: Any) -> None:

@@ -224,7 +224,7 @@ def fault(samples: np.ndarray, rate: int, *, min_seconds: float, silence_db: flo
 
 
 def clipped_share(samples: np.ndarray) -> float:
-    """Share of samples within a thousandth of the recording's largest or smallest value, where neighbours are too.
+    """Share of samples within a thousandth of the recording's largest or smallest value, where neighbors are too.
 
     A saturated converter makes plateaus; a pure tone touches its peak for a sample or two and stays far below 5 %.
     """

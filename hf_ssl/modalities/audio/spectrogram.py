@@ -39,10 +39,10 @@ def log_mel(waves: torch.Tensor, rate: int, *, field: int, stride: int, mels: in
         return torch.log(power @ mel_filters(fft, mels, rate).to(waves.device) + FLOOR)
 
 
-def standardised(energies: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+def standardized(energies: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
     """Every band of every clip with mean 0 and standard deviation 1 over its valid frames.
 
-    A band that hardly moves (above the band width of the source) is only centred: dividing would amplify noise.
+    A band that hardly moves (above the band width of the source) is only centerd: dividing would amplify noise.
 
     Args:
         energies: `(batch, frames, mels)`.
@@ -51,9 +51,9 @@ def standardised(energies: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
     weight = valid.unsqueeze(-1).to(energies.dtype)
     count = weight.sum(1, keepdim=True).clamp(min=1)
     mean = (energies * weight).sum(1, keepdim=True) / count
-    centred = (energies - mean) * weight
-    spread = (centred.square().sum(1, keepdim=True) / count).sqrt()
-    return centred / spread.clamp(min=0.5)
+    centerd = (energies - mean) * weight
+    spread = (centerd.square().sum(1, keepdim=True) / count).sqrt()
+    return centerd / spread.clamp(min=0.5)
 
 
 def log_mel_statistics(samples: np.ndarray, rate: int, mels: int = 80) -> np.ndarray:

@@ -50,7 +50,7 @@ def view(wave: np.ndarray, rate: int, rng: np.random.Generator, how: Views) -> n
         how: their limits.
     """
     wave = speed(crop(wave, rng, how.share), rng.uniform(1 - how.speed, 1 + how.speed))
-    wave = noise(colour(wave, rate, rng), rng.uniform(how.noise, max(how.noise, QUIETEST_NOISE_DB)), rng)
+    wave = noise(color(wave, rate, rng), rng.uniform(how.noise, max(how.noise, QUIETEST_NOISE_DB)), rng)
     return gap(wave, rng, how.gap) if rng.random() < 0.5 else wave
 
 
@@ -67,8 +67,8 @@ def speed(wave: np.ndarray, factor: float) -> np.ndarray:
     return np.interp(np.linspace(0, len(wave) - 1, length), np.arange(len(wave)), wave).astype(np.float32)
 
 
-def colour(wave: np.ndarray, rate: int, rng: np.random.Generator) -> np.ndarray:
-    """A random smooth equaliser: gains of up to `GAIN_DB` at frequencies that are evenly spaced to the ear."""
+def color(wave: np.ndarray, rate: int, rng: np.random.Generator) -> np.ndarray:
+    """A random smooth equalizer: gains of up to `GAIN_DB` at frequencies that are evenly spaced to the ear."""
     spectrum = np.fft.rfft(wave)
     mels = 2595 * np.log10(1 + np.linspace(0, rate / 2, len(spectrum)) / 700)  # O'Shaughnessy's formula
     knots = np.linspace(0, mels[-1], BANDS)
@@ -91,7 +91,7 @@ def gap(wave: np.ndarray, rng: np.random.Generator, longest: float) -> np.ndarra
     return holed
 
 
-def made_up(rate: int) -> list[np.ndarray]:
+def example_values(rate: int) -> list[np.ndarray]:
     """A gliding tone and a trembling chord of 0.8 s, mono float32 `(samples,)`."""
     time = np.arange(round(0.8 * rate)) / rate
     glide = 0.4 * np.sin(2 * np.pi * (180 * time + 150 * time**2))

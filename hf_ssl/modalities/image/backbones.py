@@ -27,8 +27,8 @@ def load_fitted(
 ) -> tuple[PreTrainedModel, LoadReport]:
     """`loading.load_model`, with the first layer adapted to `channels` and timm's recorded input size set to `size`.
 
-    The weights of a three-channel first layer are averaged over colours, copied to every channel, and scaled by
-    3 / channels, so that the layer answers a grey picture as it did before (as timm does for input channels).
+    The weights of a three-channel first layer are averaged over colors, copied to every channel, and scaled by
+    3 / channels, so that the layer answers a gray picture as it did before (as timm does for input channels).
     """
     config = _config(model_id)
     timm = "architecture" in config and config.get("model_type", "timm_wrapper") == "timm_wrapper"
@@ -93,7 +93,7 @@ def _any_size(network: Any) -> dict[str, bool]:
 
 def patch_size(backbone: nn.Module) -> int:
     """Side of a patch in pixels, 1 for a network without patches."""
-    base: Any = structure.unwrapped(backbone)
+    base: Any = structure.unwrap_peft(backbone)
     network = getattr(base, "timm_model", base)
     found = getattr(getattr(network, "patch_embed", None), "patch_size", None)
     found = getattr(getattr(base, "config", None), "patch_size", found)
@@ -234,7 +234,7 @@ def run(
         all tokens `(batch, tokens, hidden)` (None for a network without tokens), the map of features
         `(batch, hidden, rows, columns)`, and the network's own pooled vector when it has one.
     """
-    base: Any = structure.unwrapped(backbone)
+    base: Any = structure.unwrap_peft(backbone)
     pictures = laid_out(base, pictures)
     if hasattr(base, "forward_features"):  # timm itself
         last = base.forward_features(pictures)
@@ -263,7 +263,7 @@ def layer_map(backbone: nn.Module, pictures: torch.Tensor, special: int, layer: 
     Raises:
         ConfigError: the network has no such layer.
     """
-    base: Any = structure.unwrapped(backbone)
+    base: Any = structure.unwrap_peft(backbone)
     pictures = laid_out(base, pictures)
     try:
         if getattr(base.config, "model_type", "") == "timm_wrapper":
@@ -336,7 +336,7 @@ def special_tokens(backbone: nn.Module) -> int:
 
 def takes_masks(backbone: nn.Module) -> bool:
     """Whether hidden patches can be named in the call, and the network puts its mask token there."""
-    base: Any = structure.unwrapped(backbone)
+    base: Any = structure.unwrap_peft(backbone)
     return _accepts(base, "bool_masked_pos") and any(hasattr(module, "mask_token") for module in base.modules())
 
 

@@ -30,7 +30,7 @@ ARRAYS = (".npy",)
 DICOM = (".dcm", ".dicom")
 TAR = (".tar",)
 SIGNATURE_SIDE = 16
-FLAT = 4  # grey values: smaller steps are noise of compression in flat areas
+FLAT = 4  # gray values: smaller steps are noise of compression in flat areas
 _NPY, _DICOM_MARK = b"\x93NUMPY", b"DICM"
 _DEEP_MODES = {"I;16", "I;16B", "I;16L", "I;16N", "I", "F"}
 
@@ -44,7 +44,7 @@ class Reading:
     """How pixels are made of a file.
 
     Args:
-        background: grey value (0 to 255) put behind transparent pixels.
+        background: gray value (0 to 255) put behind transparent pixels.
         intensity: how more than 8 bits become 8: `"range"` stretches each image's own 0.5th to 99.5th percentile (the
             12 bits of a scanner fill a fraction of 16), `"full"` divides by the type's range and keeps values
             comparable between images.
@@ -114,7 +114,7 @@ def identity(reference: Mapping[str, Any]) -> str:
 
 
 def pixels(value: Any, reading: Reading, at_least: int | None = None) -> np.ndarray:
-    """Decode to uint8 `(height, width, channels)`, 1 channel for grey, 3 for colour, or as many as an array has.
+    """Decode to uint8 `(height, width, channels)`, 1 channel for gray, 3 for color, or as many as an array has.
 
     Args:
         value: what `as_reference` takes.
@@ -287,9 +287,9 @@ def look(value: Any, reading: Reading) -> Glance:
     except Unreadable as error:
         return Glance(str(error))
     height, width, channels = array.shape
-    grey = channels == 1 or (channels == 3 and _is_grey(array))
-    digest = hashlib.blake2b(f"{height} {width} {1 if grey else channels}".encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(array[..., :1] if grey else array).tobytes())
+    gray = channels == 1 or (channels == 3 and _is_grey(array))
+    digest = hashlib.blake2b(f"{height} {width} {1 if gray else channels}".encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(array[..., :1] if gray else array).tobytes())
     return Glance(None, digest.hexdigest(), width, height, channels, signature(array))
 
 
@@ -300,7 +300,7 @@ def _is_grey(array: np.ndarray) -> bool:
 def signature(array: np.ndarray) -> np.ndarray | None:
     """256-bit difference hash and the thumbnail it was made from, `(38,)` uint64 (see `hf_ssl.data.leakage.near_image.LookIndex`).
 
-    The hash says for each cell of a 16 x 17 thumbnail whether its right neighbour is clearly brighter; it survives another
+    The hash says for each cell of a 16 x 17 thumbnail whether its right neighbor is clearly brighter; it survives another
     size, compression, brightness and a slight blur with a few bits changed. None for images without structure, which
     would all look alike. (dHash, N. Krawetz 2013, "Kind of like that".)
     """
@@ -308,7 +308,7 @@ def signature(array: np.ndarray) -> np.ndarray | None:
     shown = array[..., :3] if array.shape[2] >= 3 else array[..., 0]
     small = pil.fromarray(np.ascontiguousarray(shown)).resize((SIGNATURE_SIDE + 1, SIGNATURE_SIDE), pil.BOX)
     cells = np.asarray(small)
-    if cells.ndim == 3:  # grey after the thumbnail, not before: a hundredth of the work
+    if cells.ndim == 3:  # gray after the thumbnail, not before: a hundredth of the work
         cells = cells.mean(axis=2).astype(np.uint8)
     if cells.std() < 2:
         return None

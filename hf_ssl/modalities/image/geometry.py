@@ -23,7 +23,7 @@ class Geometry:
 
     Args:
         height, width: of the input.
-        shorter: length that the shorter side is resized to before the centre is cut out; None: resize to
+        shorter: length that the shorter side is resized to before the center is cut out; None: resize to
             `height x width` whatever the proportions were.
         resample: Pillow's number of the filter.
         mean, std: per channel, on the scale of 0 to 1.
@@ -74,15 +74,15 @@ def geometry(processor: Any) -> Geometry:
         shorter = int(shorter) if shorter is not None else min(int(size["height"]), int(size["width"]))
     elif {"height", "width"} <= size.keys():
         height, width, shorter = int(size["height"]), int(size["width"]), None
-    elif shorter is not None:  # only the shorter side is fixed: batches need one shape, so the centre is taken
+    elif shorter is not None:  # only the shorter side is fixed: batches need one shape, so the center is taken
         height = width = shorter = int(shorter)
     else:
         raise ConfigError(f"The image processor's size {size} is not understood; it needs height and width.")
-    normalised = getattr(processor, "do_normalize", True)
+    normalized = getattr(processor, "do_normalize", True)
     mean, std = tuple(processor.image_mean or (0.0,) * 3), tuple(processor.image_std or (1.0,) * 3)
     return Geometry(
         height, width, shorter, int(getattr(processor, "resample", 2) or 2),
-        mean if normalised else (0.0,) * len(mean), std if normalised else (1.0,) * len(std),
+        mean if normalized else (0.0,) * len(mean), std if normalized else (1.0,) * len(std),
         float(getattr(processor, "rescale_factor", 1 / 255)) if getattr(processor, "do_rescale", True) else 1.0,
     )  # fmt: skip
 
@@ -92,7 +92,7 @@ def _plain(size: Any) -> dict[str, int]:
 
 
 def with_channels(array: np.ndarray, channels: int) -> np.ndarray:
-    """Grey for colour and colour for grey; any other number must fit.
+    """Gray for color and color for gray; any other number must fit.
 
     Raises:
         DataError: the image has another number of channels than the model.
@@ -114,7 +114,7 @@ def with_channels(array: np.ndarray, channels: int) -> np.ndarray:
 def resized(
     array: np.ndarray, height: int, width: int, shorter: int | None, resample: int, to_even: bool = False
 ) -> np.ndarray:
-    """Resize (antialiased) and cut out the centre, uint8 `(height, width, channels)`."""
+    """Resize (antialiased) and cut out the center, uint8 `(height, width, channels)`."""
     pil = require("PIL.Image", "image")
     rows, columns = array.shape[:2]
     if shorter is not None:

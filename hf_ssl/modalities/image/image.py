@@ -71,7 +71,7 @@ class Image(Modality):
     containers = TAR
     default_objective = "simclr"
     processor = "image"
-    labelled_class = "AutoModelForImageClassification"
+    labeled_class = "AutoModelForImageClassification"
     pipeline_tag = "image-classification"
     baseline = "pixels"
     near_bits = 16
@@ -93,12 +93,12 @@ class Image(Modality):
         crop_scale: list[float] | None = field(
             default=None, metadata={"help": "Least and greatest area share of random crops, such as 0.2,1."}
         )
-        colour: float | None = field(
-            default=None, metadata={"help": "Multiplies the method's colour changes; 0 switches them off."}
+        color: float | None = field(
+            default=None, metadata={"help": "Multiplies the method's color changes; 0 switches them off."}
         )
         blur: bool | None = field(default=None, metadata={"help": "False switches blur off in random views."})
         local_views: int | None = field(default=None, metadata={"help": "Small crops per picture (dino)."})
-        background: int = field(default=255, metadata={"help": "Grey value put behind transparent pixels."})
+        background: int = field(default=255, metadata={"help": "Gray value put behind transparent pixels."})
         intensity: Literal["range", "full"] = field(
             default="range",
             metadata={"help": "16-bit pixels: stretch each picture's own range, or divide by the type's."},
@@ -160,7 +160,7 @@ class Image(Modality):
         return self._look(value).problem
 
     def content_key(self, value: Any) -> str:
-        """Hash of the pixels: another file format or a grey picture saved as colour is the same content."""
+        """Hash of the pixels: another file format or a gray picture saved as color is the same content."""
         return self._look(value).key
 
     def signature(self, value: Any) -> np.ndarray | None:
@@ -178,7 +178,7 @@ class Image(Modality):
         }  # fmt: skip
 
     def baseline_features(self, values: Sequence[Any]) -> np.ndarray:
-        """Pixels: every picture at 28 x 28, grey as one value, anything else per channel, on the scale of 0 to 1."""
+        """Pixels: every picture at 28 x 28, gray as one value, anything else per channel, on the scale of 0 to 1."""
         shape = geo.Geometry(28, 28, None, 2, (0.0,), (1.0,))
         channels = self.config.channels or (3 if any(self._look(value).channels == 3 for value in values) else 1)
         return geo.store(list(values), self.reading, shape, channels).reshape(len(values), -1).astype(np.float32) / 255
@@ -223,7 +223,7 @@ class Image(Modality):
         return self.config.channels or len(self.shape(processor).mean)
 
     def encode(self, processor: Any, values: Sequence[Any], max_length: int | None = None) -> list[dict[str, Any]]:
-        """uint8 pixels at the model's size, `(channels, height, width)`; normalised only when a batch is made."""
+        """uint8 pixels at the model's size, `(channels, height, width)`; normalized only when a batch is made."""
         shape = self.shape(processor)
         return [{"pixel_values": one} for one in geo.store(values, self.reading, shape, self.channels(processor))]
 
@@ -233,12 +233,12 @@ class Image(Modality):
         return max(1, math.ceil(height / 16) * math.ceil(width / 16))
 
     def collate(self, processor: Any, features: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        """`pixel_values`, float32 `(batch, channels, height, width)`, normalised."""
+        """`pixel_values`, float32 `(batch, channels, height, width)`, normalized."""
         import torch
 
         stacked = torch.from_numpy(np.stack([feature["pixel_values"] for feature in features]))
         scaled = stacked.to(torch.float32).mul_(1 / 255)
-        return {"pixel_values": random_views.normalised(scaled, self.shape(processor))}
+        return {"pixel_values": random_views.normalized(scaled, self.shape(processor))}
 
     def embed(self, backbone: nn.Module, processor: Any, values: Sequence[Any], **options: Any) -> np.ndarray:
         """As in every modality, but decoded a few thousand at a time."""
@@ -302,14 +302,14 @@ class Image(Modality):
 
         return run(backbone, batch["pixel_values"], special_tokens(backbone), **inputs)[:2]
 
-    def native_pooling(self, model_id: str) -> str:
+    def default_pooling(self, model_id: str) -> str:
         """`cls` where the family was trained through its first token, `native` for timm, else the mean of the map."""
         from hf_ssl.modalities.image.backbones import family
 
         kind = family(model_id)
         return "cls" if kind in _CLS_FAMILIES else "native" if kind == "timm_wrapper" else "mean"
 
-    def made_up(self, processor: Any = None) -> list[Any]:
+    def example_values(self, processor: Any = None) -> list[Any]:
         """As large as the processor resizes to: two libraries' resizing differs here and there. Pipelines take three channels."""
         return geo.ramp_and_rings(processor) if processor is None or self.channels(processor) == 3 else []
 
@@ -327,7 +327,7 @@ class Image(Modality):
         """The views of a method, fitted to the domain: groups of views that have one shape."""
         c = self.config
         return random_views.plan(
-            recipe, c.domain, self.channels(processor), crop_scale=c.crop_scale, colour=c.colour, blur=c.blur,
+            recipe, c.domain, self.channels(processor), crop_scale=c.crop_scale, color=c.color, blur=c.blur,
             local_views=c.local_views,
         )  # fmt: skip
 

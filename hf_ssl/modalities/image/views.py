@@ -1,7 +1,7 @@
 """Random views of images: which operations each method wants (pinned by tests), and how a batch of them is made.
 
 Every parameter is drawn per image from a generator that depends on (seed, epoch, image), and applied to the whole batch
-at once: crops through the uint8 resize kernel behind `torchvision.transforms.v2`, all colour changes of an image as one
+at once: crops through the uint8 resize kernel behind `torchvision.transforms.v2`, all color changes of an image as one
 3 x 4 matrix, blur as a few weighted shifts, flips and turns by index.
 """
 
@@ -32,8 +32,8 @@ class View:
         size: side as a share of the model's input (local crops of multi-crop are smaller).
         scale, ratio: area share and aspect ratio of the random crop.
         flip, flip_vertical, turn: probabilities of a mirror image, an upside-down one, a random quarter turn.
-        colour: strength of brightness, contrast, saturation, hue.
-        colour_chance, grey, blur, solarize: probabilities.
+        color: strength of brightness, contrast, saturation, hue.
+        color_chance, gray, blur, solarize: probabilities.
         sigma: of the blur in pixels at side 224, scaled with the side.
         cubic: bicubic instead of bilinear resampling.
     """
@@ -44,9 +44,9 @@ class View:
     flip: float = 0.5
     flip_vertical: float = 0.0
     turn: float = 0.0
-    colour: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
-    colour_chance: float = 0.8
-    grey: float = 0.0
+    color: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    color_chance: float = 0.8
+    gray: float = 0.0
     blur: float = 0.0
     sigma: tuple[float, float] = (0.1, 2.0)
     solarize: float = 0.0
@@ -54,15 +54,15 @@ class View:
 
     @property
     def mixes(self) -> bool:
-        """Whether colours change."""
-        return any(self.colour) or bool(self.grey)
+        """Whether colors change."""
+        return any(self.color) or bool(self.gray)
 
 
 _STRONG, _MILD = (0.8, 0.8, 0.8, 0.2), (0.4, 0.4, 0.2, 0.1)
-_SIMCLR = View(colour=_STRONG, grey=0.2, blur=0.5)
-_BYOL = View(colour=_MILD, grey=0.2, blur=1.0)
-_GLOBAL = View(scale=(0.4, 1.0), colour=_MILD, grey=0.2, blur=1.0, cubic=True)
-_LOCAL = View(size=96 / 224, scale=(0.05, 0.4), colour=_MILD, grey=0.2, blur=0.5, cubic=True)
+_SIMCLR = View(color=_STRONG, gray=0.2, blur=0.5)
+_BYOL = View(color=_MILD, gray=0.2, blur=1.0)
+_GLOBAL = View(scale=(0.4, 1.0), color=_MILD, gray=0.2, blur=1.0, cubic=True)
+_LOCAL = View(size=96 / 224, scale=(0.05, 0.4), color=_MILD, gray=0.2, blur=0.5, cubic=True)
 
 # Groups of views that have one shape. The numbers are those of the papers' own recipes: SimCLR (arXiv:2002.05709,
 # appendix A), BYOL (2006.07733, table 6; VICReg, 2105.04906, C.1, takes them over), DINO (2104.14294, appendix),
@@ -73,7 +73,7 @@ RECIPES: dict[str, tuple[tuple[View, ...], ...]] = {
     "dino": ((_GLOBAL, replace(_GLOBAL, blur=0.1, solarize=0.2)), (_LOCAL,) * 6),
     "mae": ((View(scale=(0.2, 1.0), cubic=True),),),
     "simmim": ((View(scale=(0.67, 1.0)),),),
-    "distill": ((View(scale=(0.2, 1.0), colour=_MILD, blur=0.1),),),
+    "distill": ((View(scale=(0.2, 1.0), color=_MILD, blur=0.1),),),
 }
 
 
@@ -83,15 +83,15 @@ def plan(
     channels: int,
     *,
     crop_scale: Sequence[float] | None = None,
-    colour: float | None = None,
+    color: float | None = None,
     blur: bool | None = None,
     local_views: int | None = None,
 ) -> tuple[tuple[View, ...], ...]:
     """The views of a method, fitted to the kind of picture.
 
-    - `medical`: no colour, grey, solarize (intensity means something), and crops no smaller than a fifth.
+    - `medical`: no color, gray, solarize (intensity means something), and crops no smaller than a fifth.
     - `satellite`: no up or down: vertical mirror images and quarter turns too.
-    - other than 3 channels: what mixes colours (saturation, hue, grey, solarize) is left out; brightness and contrast
+    - other than 3 channels: what mixes colors (saturation, hue, gray, solarize) is left out; brightness and contrast
       stay.
 
     Args:
@@ -99,45 +99,43 @@ def plan(
         domain: one of `DOMAINS`.
         channels: of the model's input.
         crop_scale: area share of the (global) crops instead of the method's.
-        colour: multiplies the method's colour strengths; 0 switches colour, grey and solarize off.
+        color: multiplies the method's color strengths; 0 switches color, gray and solarize off.
         blur: False switches blur off.
         local_views: number of small crops, where the method has them.
 
     Raises:
-        ConfigError: an unknown name, or colour asked for where it has no meaning.
+        ConfigError: an unknown name, or color asked for where it has no meaning.
     """
     if recipe not in RECIPES:
         raise ConfigError(f"No views are known for {recipe!r}.{nearest(recipe, RECIPES)} Known: {', '.join(RECIPES)}.")
     if domain not in DOMAINS:
         raise ConfigError(f"domain is one of {', '.join(DOMAINS)}, not {domain!r}.{nearest(domain, DOMAINS)}")
-    if colour and domain == "medical":
-        raise ConfigError("domain=medical switches colour changes off; take --colour away, or another domain.")
-    if colour and channels not in (1, 3):
-        raise ConfigError(f"Colour changes are defined for RGB and grey; the model takes {channels} channels.")
+    if color and domain == "medical":
+        raise ConfigError("domain=medical switches color changes off; take --color away, or another domain.")
+    if color and channels not in (1, 3):
+        raise ConfigError(f"Color changes are defined for RGB and gray; the model takes {channels} channels.")
     groups = RECIPES[recipe]
     if local_views is not None:
         groups = (groups[0], groups[1][:1] * local_views) if len(groups) > 1 and local_views else groups[:1]
-    return tuple(
-        tuple(_fitted(view, domain, channels, crop_scale, colour, blur) for view in group) for group in groups
-    )
+    return tuple(tuple(_fitted(view, domain, channels, crop_scale, color, blur) for view in group) for group in groups)
 
 
 def _fitted(
-    view: View, domain: str, channels: int, crop_scale: Sequence[float] | None, colour: float | None, blur: bool | None
+    view: View, domain: str, channels: int, crop_scale: Sequence[float] | None, color: float | None, blur: bool | None
 ) -> View:
     if domain == "medical":
         low, high = view.scale
-        view = replace(view, colour=(0.0,) * 4, grey=0.0, solarize=0.0)
+        view = replace(view, color=(0.0,) * 4, gray=0.0, solarize=0.0)
         if view.size == 1:
             view = replace(view, scale=(max(low, 0.2), high))
     if domain == "satellite":
         view = replace(view, flip_vertical=0.5, turn=0.75)
-    if colour is not None:
-        brightness, contrast, saturation, hue = (colour * value for value in view.colour)
+    if color is not None:
+        brightness, contrast, saturation, hue = (color * value for value in view.color)
         strength = (min(brightness, 1.0), min(contrast, 1.0), min(saturation, 1.0), min(hue, 0.5))
-        view = replace(view, colour=strength, grey=view.grey * (colour > 0), solarize=view.solarize * (colour > 0))
+        view = replace(view, color=strength, gray=view.gray * (color > 0), solarize=view.solarize * (color > 0))
     if channels != 3:
-        view = replace(view, colour=(*view.colour[:2], 0.0, 0.0), grey=0.0, solarize=0.0)
+        view = replace(view, color=(*view.color[:2], 0.0, 0.0), gray=0.0, solarize=0.0)
     if crop_scale is not None and view.size == 1:
         view = replace(view, scale=(float(crop_scale[0]), float(crop_scale[1])))
     return replace(view, blur=0.0) if blur is False else view
@@ -160,7 +158,7 @@ def make(
         side: length of the views in pixels.
 
     Returns:
-        Normalised float32 `(len(views) * len(pictures), channels, side, side)`, all first views, then all second ones.
+        Normalized float32 `(len(views) * len(pictures), channels, side, side)`, all first views, then all second ones.
     """
     import torch
 
@@ -178,7 +176,7 @@ def _one(
     pictures: Sequence[np.ndarray], rngs: Sequence[np.random.Generator], view: View, shape: Geometry, out: torch.Tensor,
     spare: torch.Tensor,
 ) -> None:  # fmt: skip
-    """Fill `out` `(pictures, channels, side, side)`; colours are mixed from `spare`, of the same shape, into it."""
+    """Fill `out` `(pictures, channels, side, side)`; colors are mixed from `spare`, of the same shape, into it."""
     import torch
     from torch.nn import functional
 
@@ -200,15 +198,15 @@ def _one(
     crops = _turned(crops, draws, view)
     plain = (spare if view.mixes else out).copy_(crops).mul_(1 / 255)
     if view.mixes:
-        _coloured(plain, draws, view, out)
+        _colored(plain, draws, view, out)
     _blurred(out, draws, view, side)
     if view.solarize:
         chosen = torch.from_numpy(draws[:, 13] < view.solarize).view(-1, 1, 1, 1)
         out.copy_(torch.where(chosen & (out >= 0.5), 1 - out, out))
-    normalised(out, shape)
+    normalized(out, shape)
 
 
-def normalised(batch: torch.Tensor, shape: Geometry) -> torch.Tensor:
+def normalized(batch: torch.Tensor, shape: Geometry) -> torch.Tensor:
     """Pixels on the scale of 0 to 1 to the model's input."""
     fitted = shape.for_channels(batch.shape[1])
     scale = 1 / (255 * fitted.unit)
@@ -216,8 +214,8 @@ def normalised(batch: torch.Tensor, shape: Geometry) -> torch.Tensor:
     return batch.mul_(1 / std).add_(-mean / std)
 
 
-def denormalised(batch: torch.Tensor, shape: Geometry) -> torch.Tensor:
-    """The inverse of `normalised`."""
+def denormalized(batch: torch.Tensor, shape: Geometry) -> torch.Tensor:
+    """The inverse of `normalized`."""
     fitted = shape.for_channels(batch.shape[1])
     scale = 1 / (255 * fitted.unit)
     mean, std = (batch.new_tensor(values).mul_(scale).view(-1, 1, 1) for values in (fitted.mean, fitted.std))
@@ -249,17 +247,17 @@ def _turned(crops: torch.Tensor, draws: np.ndarray, view: View) -> torch.Tensor:
     return crops
 
 
-# Luma and the two colour axes of YIQ: turning the colour axes changes hue, stretching them saturation.
+# Luma and the two color axes of YIQ: turning the color axes changes hue, stretching them saturation.
 _TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
 _FROM_YIQ = np.linalg.inv(_TO_YIQ)
 
 
-def _coloured(batch: torch.Tensor, draws: np.ndarray, view: View, out: torch.Tensor) -> torch.Tensor:
-    """Brightness, contrast, saturation, hue and grey of every picture as one matrix and one offset, from `batch` to `out`."""
+def _colored(batch: torch.Tensor, draws: np.ndarray, view: View, out: torch.Tensor) -> torch.Tensor:
+    """Brightness, contrast, saturation, hue and gray of every picture as one matrix and one offset, from `batch` to `out`."""
     import torch
 
-    brightness, contrast, saturation, hue = view.colour
-    jittered = draws[:, 8] < view.colour_chance
+    brightness, contrast, saturation, hue = view.color
+    jittered = draws[:, 8] < view.color_chance
 
     def factor(column: int, strength: float) -> np.ndarray:
         return np.where(jittered, 1 - strength + 2 * strength * draws[:, column], 1.0)
@@ -267,7 +265,7 @@ def _coloured(batch: torch.Tensor, draws: np.ndarray, view: View, out: torch.Ten
     channels = batch.shape[1]
     gain, spread = factor(9, brightness), factor(10, contrast)
     if channels == 3:
-        stretch = np.where(draws[:, 14] < view.grey, 0.0, factor(11, saturation))
+        stretch = np.where(draws[:, 14] < view.gray, 0.0, factor(11, saturation))
         angle = np.where(jittered, 2 * np.pi * hue * (2 * draws[:, 12] - 1), 0.0)
         turn = np.zeros((len(draws), 3, 3))
         turn[:, 0, 0] = 1
@@ -313,12 +311,12 @@ def _smoothed(pictures: torch.Tensor, weights: torch.Tensor, dim: int) -> torch.
     import torch
 
     side, reach = pictures.shape[dim], weights.shape[1] - 1
-    centre, *others = weights.view(len(weights), 1, 1, 1, -1).unbind(-1)
-    total = pictures * centre
+    center, *others = weights.view(len(weights), 1, 1, 1, -1).unbind(-1)
+    total = pictures * center
     for step, weight in enumerate(others, 1):
         near, far = (pictures.narrow(dim, start, side - step) for start in (0, step))
         total.narrow(dim, step, side - step).addcmul_(near, weight)
         total.narrow(dim, 0, side - step).addcmul_(far, weight)
-    within = weights.cumsum(1)[:, torch.arange(side).clamp(max=reach)]  # of the centre and all on one side
+    within = weights.cumsum(1)[:, torch.arange(side).clamp(max=reach)]  # of the center and all on one side
     share = (within + within.flip(1) - weights[:, :1]).view(-1, 1, 1, side)
     return total.div_(share if dim == 3 else share.transpose(2, 3))

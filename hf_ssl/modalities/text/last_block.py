@@ -32,7 +32,7 @@ _SHAPE = {
 class LastBlock:
     """Lets the last block of `backbone` answer for chosen positions only, where that block has BERT's shape.
 
-    The shape is recognised by the names of the parts. That parts of the same names also compute the same is tried on the
+    The shape is recognized by the names of the parts. That parts of the same names also compute the same is tried on the
     first batch, where both ways must agree; a block that does otherwise keeps its own way for good.
     """
 

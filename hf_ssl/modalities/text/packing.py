@@ -22,7 +22,7 @@ from hf_ssl.models.loading import FLOAT32_ATTENTION
 
 @dataclass
 class Pieces:
-    """Tokenised documents, cut into windows.
+    """Tokenized documents, cut into windows.
 
     Args:
         ids: all token ids, one flat int32 array.
@@ -50,7 +50,7 @@ class Pieces:
 
 
 def cut(tokenizer: Any, texts: Sequence[str], keys: Sequence[str], max_length: int, batch_size: int = 1000) -> Pieces:
-    """Tokenise texts and cut them into pieces of at most `max_length` tokens, special tokens included.
+    """Tokenize texts and cut them into pieces of at most `max_length` tokens, special tokens included.
 
     Nothing is dropped: the tokens of all pieces of a text, put together, are the tokens of the text. Words are the
     tokenizer's own (`word_ids()`), which is right for WordPiece, byte-level BPE and Chinese alike; gaps between

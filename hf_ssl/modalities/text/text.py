@@ -46,7 +46,7 @@ class Text(Modality):
     suffixes = (".txt", ".text", ".md")
     default_objective = "mlm"
     processor = "text"
-    labelled_class = "AutoModelForSequenceClassification"
+    labeled_class = "AutoModelForSequenceClassification"
     pipeline_tag = "text-classification"
     baseline = "TF-IDF"
 
@@ -115,10 +115,10 @@ class Text(Modality):
             "words_max": int(counts.max()), "words_total": int(counts.sum()),
         }  # fmt: skip
 
-    def made_up(self, processor: Any = None) -> list[Any]:
+    def example_values(self, processor: Any = None) -> list[Any]:
         return ["The bridge was closed after the storm.", "A quiet week, they said; then the numbers came in."]
 
-    def second_view(self, values: Sequence[Any]) -> Any:
+    def self_training_features(self, values: Sequence[Any]) -> Any:
         """TF-IDF of words."""
         from sklearn.feature_extraction.text import TfidfVectorizer
 
@@ -160,7 +160,7 @@ class Text(Modality):
         hidden = backbone(**batch).last_hidden_state
         return pool(hidden, batch["attention_mask"], pooling)
 
-    def native_pooling(self, model_id: str) -> str:
+    def default_pooling(self, model_id: str) -> str:
         """Read from a sentence-transformers folder (`1_Pooling/config.json`) when the checkpoint is one, else mean."""
         config = Path(model_id) / "1_Pooling" / "config.json"
         if config.is_file():

@@ -123,7 +123,7 @@ def read_processor(model_id: str, revision: str | None = None) -> SeriesProcesso
     )  # fmt: skip
 
 
-def fresh_config(family: str, context: int, channels: int, options: Any) -> Any:
+def default_config(family: str, context: int, channels: int, options: Any) -> Any:
     """A configuration fit for a laptop: the paper's patches where the context has room for them.
 
     Raises:

@@ -136,7 +136,7 @@ def _class_name(text: str) -> str:
 
 def _ts(lines: list[str]) -> Iterator[Record]:
     """The format of aeon and sktime: channels separated by colons, the label last."""
-    labelled, in_data = False, False
+    labeled, in_data = False, False
     for number, line in enumerate(lines, 1):
         text = line.strip()
         if not text or text.startswith("#"):
@@ -146,14 +146,14 @@ def _ts(lines: list[str]) -> Iterator[Record]:
             if word.startswith("@timestamps") and word.split()[1:2] == ["true"]:
                 raise ValueError("has time stamps for every value; only evenly spaced .ts files are read")
             if word.startswith(("@classlabel", "@targetlabel")):
-                labelled = word.split()[1:2] == ["true"]
+                labeled = word.split()[1:2] == ["true"]
             in_data = word == "@data"
             continue
         parts = text.split(":")
-        channels = [_numbers(part, number) for part in (parts[:-1] if labelled else parts)]
+        channels = [_numbers(part, number) for part in (parts[:-1] if labeled else parts)]
         if not channels:
             raise ValueError(f"line {number}: no values before the label")
-        yield Record(_stack(channels), parts[-1].strip() if labelled else None)
+        yield Record(_stack(channels), parts[-1].strip() if labeled else None)
 
 
 def _tsf(lines: list[str]) -> Iterator[Record]:

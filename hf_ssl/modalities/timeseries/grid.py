@@ -102,7 +102,7 @@ def _codes(names: np.ndarray) -> tuple[np.ndarray, list[str]]:
 
 
 def _step(codes: np.ndarray, stamps: np.ndarray, names: list[str], integer: bool) -> str:
-    """The most frequent distance between neighbours of one series.
+    """The most frequent distance between neighbors of one series.
 
     Raises:
         DataError: series have different steps, or most distances are no multiple of the step.

@@ -96,7 +96,7 @@ def _draw(channels: int, length: int, kernels: int, seed: int) -> dict:
 
 
 def _scaled(item: np.ndarray) -> np.ndarray:
-    from hf_ssl.modalities.timeseries.split import standardise
+    from hf_ssl.modalities.timeseries.split import standardize
 
-    loc, scale = standardise(item)
+    loc, scale = standardize(item)
     return np.nan_to_num((item - loc[:, None]) / scale[:, None]).astype(np.float32)

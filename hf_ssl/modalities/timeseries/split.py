@@ -119,7 +119,7 @@ def _problem(item: Series, past: np.ndarray, targets: int, cut: Cut) -> str | No
 
 
 def _facts(item: Series, past: np.ndarray, frequency: str | None, season: int, targets: int) -> dict[str, Any]:
-    loc, scale = standardise(past)
+    loc, scale = standardize(past)
     lag = season if past.shape[1] > 2 * season else 1
     change = past[:, lag:].astype(np.float64) - past[:, :-lag]
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -132,7 +132,7 @@ def _facts(item: Series, past: np.ndarray, frequency: str | None, season: int, t
     }  # fmt: skip
 
 
-def standardise(past: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def standardize(past: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of the observed values of each channel; a constant (or empty) one gets scale 1.
 
     Args:

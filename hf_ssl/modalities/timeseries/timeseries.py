@@ -13,11 +13,11 @@ import numpy as np
 
 from hf_ssl.core.errors import ConfigError, DataError, nearest
 from hf_ssl.modalities.base import Modality
-from hf_ssl.modalities.timeseries.backbones import SeriesProcessor, fresh_config, pool_patches, read_processor
+from hf_ssl.modalities.timeseries.backbones import SeriesProcessor, default_config, pool_patches, read_processor
 from hf_ssl.modalities.timeseries.files import SUFFIXES, is_ucr_table, read_series_file
 from hf_ssl.modalities.timeseries.grid import DUPLICATES, season_of
 from hf_ssl.modalities.timeseries.options import SeriesOptions
-from hf_ssl.modalities.timeseries.split import Cut, arrays_of, cut_in_time, spans, standardise
+from hf_ssl.modalities.timeseries.split import Cut, arrays_of, cut_in_time, spans, standardize
 from hf_ssl.modalities.timeseries.table import Columns, Table, read_moments, read_rows, series_column, shift_known
 from hf_ssl.modalities.timeseries.values import as_array, beside, labels_of, season_and_walk, series_rows, standard
 from hf_ssl.modalities.timeseries.windows import Windows, fill, fit
@@ -43,7 +43,7 @@ class TimeSeries(Modality):
     aliases = ("series", "target", "past_values", "values", "signal", "x")
     suffixes = SUFFIXES
     default_objective = "masked-patch"
-    labelled_class = "AutoModelForTimeSeriesClassification"
+    labeled_class = "AutoModelForTimeSeriesClassification"
     regression_class = "AutoModelForTimeSeriesRegression"
     baseline = "random kernels"
     learning_rate = 2e-4
@@ -271,13 +271,13 @@ class TimeSeries(Modality):
         """What the checkpoint's configuration says about its input."""
         return read_processor(model_id, revision)
 
-    def fresh_config(self, family: str, data: Any) -> Any:
+    def default_config(self, family: str, data: Any) -> Any:
         """Configuration for a model that is trained from scratch on these data."""
         split = data["unlabeled"] if "unlabeled" in data else data["train"]
         arrays = arrays_of(split)
         longest = max(item.shape[1] for item in arrays)
         context = self.context() if self.config.horizon else self.config.context_length or min(longest, 1024)
-        return fresh_config(family, context, arrays[0].shape[0], self.config)
+        return default_config(family, context, arrays[0].shape[0], self.config)
 
     def model_options(self, model_id: str, dataset: Any, auto_class: str) -> dict[str, Any]:
         """The number of channels follows the data, the length of a new forecast the horizon, pooling the kind of head.
@@ -288,12 +288,12 @@ class TimeSeries(Modality):
         first = arrays_of(dataset.select(range(1)))[0]
         return read_processor(model_id).options_for(first.shape[0], self.config.horizon, auto_class)
 
-    def native_pooling(self, model_id: str) -> str:
+    def default_pooling(self, model_id: str) -> str:
         """Mean and spread over the patches: windows have mean 0, so the mean alone says little before training."""
         return "mean-std"
 
     def head_class(self, problem_type: str | None) -> str:
-        return self.regression_class if problem_type == "regression" else self.labelled_class
+        return self.regression_class if problem_type == "regression" else self.labeled_class
 
     def head_options(self, labels: int) -> dict[str, Any]:
         """Time-series heads count their outputs under a name of their own."""
@@ -326,7 +326,7 @@ class TimeSeries(Modality):
             loc, scale = (np.array(dataset[name], np.float32) for name in ("loc", "scale"))
             history = list(dataset["history"])
         elif self.config.normalize == "series":
-            pairs = [standardise(item) for item in arrays]
+            pairs = [standardize(item) for item in arrays]
             loc, scale = (np.stack([pair[i] for pair in pairs]) for i in (0, 1))
         own = self.config.stride if history is not None else max(1, context // 2)
         return Windows(
@@ -358,6 +358,6 @@ class TimeSeries(Modality):
             raise ConfigError(f"No pooling {pooling!r}.{nearest(pooling, POOLINGS)} Known: {', '.join(POOLINGS)}.")
         return pool_patches(backbone, batch, pooling)
 
-    def made_up(self, processor: Any = None) -> list[Any]:
+    def example_values(self, processor: Any = None) -> list[Any]:
         """For the class itself: there is no pipeline. None for TimesFM, whose class takes lists of single series."""
         return season_and_walk(processor) if processor is not None and processor.channels is not None else []

@@ -29,7 +29,7 @@ def timesfm_forecast(model: nn.Module, past: torch.Tensor, seen: torch.Tensor, h
     """
     import torch
 
-    config: Any = structure.unwrapped(model).config
+    config: Any = structure.unwrap_peft(model).config
     batch, context, channels = past.shape
     rows = past.transpose(1, 2).reshape(batch * channels, context)
     first = seen.transpose(1, 2).reshape(batch * channels, context).int().argmax(dim=1)
@@ -39,7 +39,7 @@ def timesfm_forecast(model: nn.Module, past: torch.Tensor, seen: torch.Tensor, h
     for length in torch.unique(lengths).tolist():
         mine = torch.nonzero(lengths == length).squeeze(1)
         histories = list(rows[mine, context - length :])
-        # The values are standardised: they are negative where the data are not, and must not be cut at 0.
+        # The values are standardized: they are negative where the data are not, and must not be cut at 0.
         output = model(past_values=histories, forecast_context_len=max(length, patch), truncate_negative=False)
         full = output.full_predictions[:, :horizon]
         answer[mine] = torch.cat([output.mean_predictions[:, :horizon, None], full[..., 1:]], dim=-1).to(answer.dtype)

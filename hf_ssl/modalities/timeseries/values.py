@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hf_ssl.core.errors import DataError
-from hf_ssl.modalities.timeseries.split import SERIES, nested, standardise
+from hf_ssl.modalities.timeseries.split import SERIES, nested, standardize
 from hf_ssl.modalities.timeseries.table import Table
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def as_array(value: Any) -> np.ndarray:
 
 def standard(value: np.ndarray) -> np.ndarray:
     """Mean 0 and spread 1 per channel over what was observed; a constant channel becomes 0."""
-    loc, scale = standardise(value)
+    loc, scale = standardize(value)
     return (value - loc[:, None]) / scale[:, None]
 
 

@@ -25,7 +25,7 @@ class Dna(Modality):
     suffixes: ClassVar[tuple[str, ...]] = (".fa", ".fasta")
     default_objective: ClassVar[str] = "genomics_ssl.order:WindowOrder"
     processor: ClassVar[str | None] = "text"
-    labelled_class: ClassVar[str | None] = "AutoModelForSequenceClassification"
+    labeled_class: ClassVar[str | None] = "AutoModelForSequenceClassification"
 
     @dataclass
     class Config:

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from hf_ssl import LossOutput, Modality, Objective, Rows, divide, example_rng
+from hf_ssl import LossOutput, Modality, Objective, Rows, example_rng, normalize_loss
 
 
 class WindowOrder(Objective):
@@ -54,7 +54,9 @@ class WindowOrder(Objective):
         batch = {"input_ids": input_ids, "attention_mask": attention_mask}
         logits = self.head(self.modality.features(self.backbone, batch, "mean"))
         return LossOutput(
-            loss=divide(functional.cross_entropy(logits, labels, reduction="sum"), len(labels), num_items_in_batch)
+            loss=normalize_loss(
+                functional.cross_entropy(logits, labels, reduction="sum"), len(labels), num_items_in_batch
+            )
         )
 
 
