@@ -15,11 +15,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from hf_ssl import demo, run_recipe
+from hf_ssl import demo, run_recipe, set_verbosity
 from hf_ssl.core.parsing import from_tokens
 
 
 def main(tokens: list[str]) -> None:
+    set_verbosity("info")
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "newsgroups"

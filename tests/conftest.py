@@ -68,6 +68,15 @@ def quiet_library() -> Iterator[None]:
 
 
 @pytest.fixture
+def said(capsys: pytest.CaptureFixture[str]) -> pytest.CaptureFixture[str]:
+    """`capsys`, with everything that the library says on standard error."""
+    from hf_ssl import set_verbosity
+
+    set_verbosity("info")
+    return capsys
+
+
+@pytest.fixture
 def repository() -> Path:
     """Root of the checkout; skips where the tests run against an installed package only."""
     if not (REPOSITORY / "pyproject.toml").is_file():

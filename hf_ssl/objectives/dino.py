@@ -65,7 +65,7 @@ class DINO(Objective):
     }  # fmt: skip
     progress: torch.Tensor
     center: torch.Tensor
-    patch_centre: torch.Tensor
+    patch_center: torch.Tensor
     input_mean: torch.Tensor
     input_scale: torch.Tensor
 
@@ -110,7 +110,7 @@ class DINO(Objective):
         self.register_buffer("input_scale", torch.ones(width))
         self.standardized = False
         self.register_buffer("center", torch.zeros(config.prototypes))
-        self.register_buffer("patch_centre", torch.zeros(config.prototypes))
+        self.register_buffer("patch_center", torch.zeros(config.prototypes))
         self.register_buffer("progress", torch.zeros(()))
         self._sums: dict[str, torch.Tensor] = {}
         self._seen: list[torch.Tensor] = []
@@ -257,10 +257,10 @@ class DINO(Objective):
         with torch.no_grad():
             grid = self.modality.patch_features(self.backbone, views)  # type: ignore[attr-defined]
             target = self._scores(self.teacher_head, grid.flatten(2).transpose(1, 2)[mask])
-            self._note("patch_centre", target)
+            self._note("patch_center", target)
         student = self._scores(self.head, patches[mask], frozen)
         terms = losses.self_distillation(
-            student, target - self.patch_centre, self.config.student_temperature, sharpness
+            student, target - self.patch_center, self.config.student_temperature, sharpness
         )
         each = mask.sum(dim=1).clamp(min=1).unsqueeze(1).expand_as(mask)[mask]
         return (terms / each).sum() / 2

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import importlib.util
 import json
-import logging
 import os
 import re
 import subprocess
@@ -23,8 +22,6 @@ import tiny
 from hf_ssl import cli
 from hf_ssl.core import distributed
 from hf_ssl.core.parsing import from_yaml
-
-logger = logging.getLogger(__name__)
 
 EVERY, RECIPES = (sorted(path.stem for path in FOLDER.glob(names)) for names in ("*.yaml", "text_*.yaml"))
 TEXTS = list(dict.fromkeys(tiny.corpus(200)))
@@ -177,8 +174,8 @@ options = {"max_steps": 3, "per_device_train_batch_size": 8 // distributed.world
 result = train(module, rows, arguments(folder, seed=0, defaults={}, overrides=options), folder, schedule=Schedule())
 assert distributed.gather(distributed.rank()) == list(range(distributed.world_size()))
 assert distributed.broadcast(f"from {distributed.rank()}") == "from 0"
-logger.info(f"world {distributed.world_size()}, {result.units} units")
 if distributed.is_main():
+    print(f"world {distributed.world_size()}, {result.units} units", file=sys.stderr)
     save_file({k: v.contiguous() for k, v in module.state_dict().items()}, folder / "weights.safetensors")
 """
 

@@ -185,7 +185,7 @@ def test_works_in_combine_and_in_batches():
 def test_needs_no_network_and_no_writable_home(tmp_path):
     code = (
         "import socket\n"
-        "def require_same(*a, **k): raise AssertionError('network')\n"
+        "def refuse(*a, **k): raise AssertionError('network')\n"
         "socket.socket.connect = refuse\n"
         "from hf_ssl.evaluation.metrics.metrics import compute\n"
         "print(compute(['accuracy', 'f1_macro'], predictions=[0, 1], references=[0, 0]))\n"

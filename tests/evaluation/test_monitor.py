@@ -108,7 +108,7 @@ def test_a_model_that_became_nan_is_named_also_where_a_probe_would_fail_on_it(si
 
 
 @pytest.mark.parametrize("patience", [2, 0])
-def test_harm_stops_the_run_and_the_start_is_put_back(patience, simcse, tmp_path, capsys):
+def test_harm_stops_the_run_and_the_start_is_put_back(patience, simcse, tmp_path, said):
     module, rows = simcse()
     before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
     calls: list[int] = []
@@ -123,7 +123,7 @@ def test_harm_stops_the_run_and_the_start_is_put_back(patience, simcse, tmp_path
     )  # fmt: skip
     result = _run(module, rows, tmp_path, monitor)
     assert result.steps == (4 if patience else 8)
-    assert ("2 measurements in a row were worse than the start" in capsys.readouterr().err) == bool(patience)
+    assert ("2 measurements in a row were worse than the start" in said.readouterr().err) == bool(patience)
     assert any(not tensor.equal(before[name]) for name, tensor in module.state_dict().items())
     summary = monitor.finish()
     assert (summary["kept_step"], summary["outcome"]) == (0, SAME)
@@ -141,7 +141,7 @@ def test_one_bad_measurement_between_good_ones_does_not_stop(simcse, tmp_path):
     assert _run(module, rows, tmp_path, monitor).steps == 8, "as good as the start is not worse than it"
 
 
-def test_both_probes_are_recorded_at_the_start_and_along_the_way(simcse, tmp_path, capsys):
+def test_both_probes_are_recorded_at_the_start_and_along_the_way(simcse, tmp_path, said):
     module, rows = simcse()
     seen = iter([BAD, GOOD, GOOD])
     monitor = Monitor(
@@ -156,7 +156,7 @@ def test_both_probes_are_recorded_at_the_start_and_along_the_way(simcse, tmp_pat
     for name in ("probe", "knn"):
         assert start[name] < 0.6 < 0.85 < later[0][name] == later[1][name]
         assert later[0][f"{name}_standard_error"] > 0
-    assert f"neighbors {start['knn']:.3f}" in capsys.readouterr().err
+    assert f"neighbors {start['knn']:.3f}" in said.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -274,10 +274,10 @@ def test_a_batch_with_nothing_to_predict_costs_nothing(make):
     assert loss.item() == 0
 
 
-def test_a_model_without_masks_of_pairs_gets_one_document_a_row(make, capsys):
+def test_a_model_without_masks_of_pairs_gets_one_document_a_row(make, said):
     objective = make("deberta-v2", mask="word").train()
     assert not objective.packed and make("bert").packed
-    assert "one, with padding" in capsys.readouterr().err
+    assert "one, with padding" in said.readouterr().err
     rows = objective.rows(_dataset(), seed=0, training=True)
     assert len(rows) == len(rows.pieces)
     batch = objective.collate([rows[i] for i in range(4)])

@@ -191,16 +191,16 @@ MISTAKES: dict[Callable[[Path, Path], list[str]], list[str]] = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.__name__)
-def test_mistake_is_explained_and_loses_nothing(mistake, checkpoint, finished, tmp_path, monkeypatch, capsys):
+def test_mistake_is_explained_and_loses_nothing(mistake, checkpoint, finished, tmp_path, monkeypatch, said):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mistake").mkdir()
     before, stages_before = _state(finished), json.loads((finished / "run.json").read_text())["stages"]
     command = [*mistake(tmp_path / "mistake", checkpoint), f"--output={finished}", "--near_duplicates=false"]
-    capsys.readouterr()
+    said.readouterr()
     assert cli.main(command) == 1
-    said = capsys.readouterr().err
-    message = said[said.index("error: ") :].strip()
-    assert said.count("error: ") == 1 and "Traceback" not in said and "\n\n" not in message and len(message) < 1500
+    text = said.readouterr().err
+    message = text[text.index("error: ") :].strip()
+    assert text.count("error: ") == 1 and "Traceback" not in text and "\n\n" not in message and len(message) < 1500
     for part in MISTAKES[mistake]:
         assert part in message, message
     after, ledger = _state(finished), json.loads((finished / "run.json").read_text())
@@ -210,7 +210,7 @@ def test_mistake_is_explained_and_loses_nothing(mistake, checkpoint, finished, t
     assert "embed/embeddings.parquet" in before and not (tmp_path / "bomb-went-off").exists()
     assert cli.main(["embed", f"--data={tmp_path / 'good'}", f"--output={finished}", f"--model={checkpoint}",
                      "--split=test", "--near_duplicates=false"]) == 0  # fmt: skip
-    assert "already done with these inputs" in capsys.readouterr().err
+    assert "already done with these inputs" in said.readouterr().err
 
 
 # The others are found only once the stage has begun; the folder then holds the ledger that says so.
@@ -228,16 +228,16 @@ def test_mistakes_in_data_and_options_leave_no_folder_behind(mistake, checkpoint
     assert not (tmp_path / "new").exists()
 
 
-def test_output_folder_in_use_by_other_files(checkpoint, tmp_path, capsys):
+def test_output_folder_in_use_by_other_files(checkpoint, tmp_path, said):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter1.tex").write_text("mine", encoding="utf-8")
     data = _labeled(tmp_path / "data")
     assert cli.main(["pretrain", f"--data={data}", f"--model={checkpoint}", f"--output={tmp_path / 'thesis'}"]) == 1
-    assert "Name a new folder with --output" in capsys.readouterr().err
+    assert "Name a new folder with --output" in said.readouterr().err
     assert _state(tmp_path / "thesis").keys() == {"chapter1.tex"}
 
 
-def test_output_folder_in_use_by_another_process(finished, checkpoint, tmp_path, capsys):
+def test_output_folder_in_use_by_another_process(finished, checkpoint, tmp_path, said):
     ledger = json.loads((finished / "run.json").read_text())
     import platform
 
@@ -246,41 +246,41 @@ def test_output_folder_in_use_by_another_process(finished, checkpoint, tmp_path,
     before = _state(finished)
     given = [f"--data={tmp_path / 'good'}", f"--model={checkpoint}", f"--output={finished}", "--overwrite"]
     assert cli.main(["pretrain", *given]) == 1
-    assert "is being run by process 1. Use another --output" in capsys.readouterr().err
+    assert "is being run by process 1. Use another --output" in said.readouterr().err
     assert _state(finished) == before
 
 
-def test_other_options_in_the_same_folder(finished, checkpoint, tmp_path, capsys):
+def test_other_options_in_the_same_folder(finished, checkpoint, tmp_path, said):
     before = _state(finished)
     given = [f"--data={tmp_path / 'good'}", f"--model={checkpoint}", f"--output={finished}", "--near_duplicates=false"]
     assert cli.main(["embed", *given, "--split=test", "--normalize=false"]) == 0, "seconds of work are simply redone"
     assert cli.main(["pretrain", *given, "--max_steps=1", "--monitor_points=1"]) == 0
     before = _state(finished)
     assert cli.main(["pretrain", *given, "--max_steps=2", "--monitor_points=1"]) == 1
-    assert "--overwrite" in capsys.readouterr().err and _state(finished) == before
+    assert "--overwrite" in said.readouterr().err and _state(finished) == before
 
 
-def test_pickled_tensors_are_read_with_a_note(checkpoint, tmp_path, capsys):
+def test_pickled_tensors_are_read_with_a_note(checkpoint, tmp_path, said):
     copy, tensors = _copied(tmp_path, checkpoint)
     (copy / "model.safetensors").unlink()
     torch.save(tensors, copy / "pytorch_model.bin")
     given = [f"--data={_labeled(tmp_path / 'data')}", f"--model={copy}", f"--output={tmp_path / 'run'}"]
     assert cli.main(["pretrain", *given, "--max_steps=1", "--monitor_points=1", "--near_duplicates=false"]) == 0
-    assert "read with torch.load(weights_only=True)" in capsys.readouterr().err
+    assert "read with torch.load(weights_only=True)" in said.readouterr().err
 
 
-def test_documents_longer_than_the_window(checkpoint, tmp_path, capsys):
+def test_documents_longer_than_the_window(checkpoint, tmp_path, said):
     """Nothing is lost in pre-training, and fine-tuning says what it does not read."""
     rows = [{"text": " ".join([text] * 60), "label": "ab"[i % 2]} for i, text in enumerate(TEXTS[:24])]
     data = _jsonl(tmp_path / "long.jsonl", rows)
     given = [f"--data={data}", f"--model={checkpoint}", "--near_duplicates=false", f"--output={tmp_path / 'run'}"]
     assert cli.main(["pretrain", *given, "--max_steps=1", "--monitor_points=1"]) == 0
     assert cli.main(["finetune", *given, "--max_steps=1", "--patience=0"]) == 0
-    said = capsys.readouterr().err
-    assert said.count("inputs fill the window of") == 1 and "--max_length" in said
+    text = said.readouterr().err
+    assert text.count("inputs fill the window of") == 1 and "--max_length" in text
 
 
-def test_endless_stream_is_cut_and_said(checkpoint, tmp_path, capsys):
+def test_endless_stream_is_cut_and_said(checkpoint, tmp_path, said):
     drawn = []
 
     def endless():
@@ -293,4 +293,4 @@ def test_endless_stream_is_cut_and_said(checkpoint, tmp_path, capsys):
         near_duplicates=False,
     )  # fmt: skip
     assert result.metrics["steps"] == 1 and len(drawn) <= 52
-    assert "50" in capsys.readouterr().err
+    assert "50" in said.readouterr().err

@@ -36,7 +36,7 @@ def shared(tiny_checkpoint, tmp_path) -> dict[str, Any]:
     return {"data": DATA, "model": checkpoint, "output": str(tmp_path / "run"), "near_duplicates": False}
 
 
-def test_every_stage_is_tried_and_added_up(shared, tmp_path, monkeypatch, capsys):
+def test_every_stage_is_tried_and_added_up(shared, tmp_path, monkeypatch, said):
     read: set[str] = set()
     encode = Text.encode
     monkeypatch.setattr(
@@ -61,7 +61,7 @@ def test_every_stage_is_tried_and_added_up(shared, tmp_path, monkeypatch, capsys
     assert total["fits"] and total["estimated_minutes"] == pytest.approx(
         sum(found[stage]["estimated_minutes"] for stage in ALL), abs=0.06
     )
-    said = capsys.readouterr().err
+    said = said.readouterr().err
     assert "check: every stage ran. About " in said and "GB of memory at the most" in said
 
 
@@ -73,23 +73,23 @@ def test_what_the_pool_adds_is_counted(shared):
     assert steps[1] == steps[0] + 4 * 2, "30 more rows are two more batches an epoch"
 
 
-def test_a_stage_alone_and_from_the_command_line(shared, tmp_path, capsys):
+def test_a_stage_alone_and_from_the_command_line(shared, tmp_path, said):
     for split, rows in (("train", ROWS[:40]), ("test", ROWS[40:])):
         datasets.Dataset.from_list(rows).to_csv(str(tmp_path / "data" / f"{split}.csv"))
     recipe = tmp_path / "only.yaml"
     recipe.write_text("finetune:\n  peft: full\n  max_steps: 7\n", encoding="utf-8")
     given = [f"--data={tmp_path / 'data'}", f"--model={shared['model']}", f"--output={shared['output']}"]
     assert cli.main(["check", str(recipe), *given]) == 0
-    found = json.loads(capsys.readouterr().out)
+    found = json.loads(said.readouterr().out)
     assert list(found) == ["finetune", "total"] and found["finetune"]["steps"] == 7
     assert found["finetune"]["trained_parameters"] == found["finetune"]["parameters"]
 
 
-def test_full_disk_is_said(shared, monkeypatch, capsys):
+def test_full_disk_is_said(shared, monkeypatch, said):
     monkeypatch.setattr(checking.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 1})())
     found = hf_ssl.check({**shared, "embed": {"split": "test"}})
     assert found["total"]["fits"] is False
-    assert "The disk is too small" in capsys.readouterr().err
+    assert "The disk is too small" in said.readouterr().err
 
 
 @pytest.mark.parametrize(

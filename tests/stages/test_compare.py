@@ -97,7 +97,7 @@ def test_the_same_model_on_both_sides_ties(kind, options, monkeypatch):
 def test_a_worse_adapted_model_is_seen(options, monkeypatch):
     """The adapted arm's tags are shifted by one: the paired comparison must say that adapting hurt."""
     task = plugins.find("tasks", "token-classification")
-    compared, seen = task.compared, []
+    compared, seen = task.comparison_predictions, []
 
     def worse(self: Any, logits: np.ndarray, dataset: Any, processor: Any) -> Any:
         seen.append(1)
@@ -108,14 +108,14 @@ def test_a_worse_adapted_model_is_seen(options, monkeypatch):
             [names[(names.index(tag) + 1) % 3] for tag in row] for row in compared(self, logits, dataset, processor)
         ]
 
-    monkeypatch.setattr(task, "compared", worse)
+    monkeypatch.setattr(task, "comparison_predictions", worse)
     monkeypatch.setattr(comparing, "one_model", lambda *_: False)
     result = hf_ssl.compare(**options("tags"), budgets=[12], draws=3, max_steps=1, bf16=False, max_length=32)
     assert result.metrics["verdict"] == {"Fine-tuned": "hurt"}
 
 
 @pytest.mark.parametrize("kind", ["regression", "tags"])
-def test_one_model_is_trained_once_and_the_table_is_that_of_two(kind, options, monkeypatch, capsys):
+def test_one_model_is_trained_once_and_the_table_is_that_of_two(kind, options, monkeypatch, said):
     fits, whole = [], comparing.fit_task
     monkeypatch.setattr(comparing, "fit_task", lambda *given, **named: fits.append(1) or whole(*given, **named))
     found = {}
@@ -130,7 +130,7 @@ def test_one_model_is_trained_once_and_the_table_is_that_of_two(kind, options, m
         assert len(list(result.path.glob("finetuned-adapted-*"))) == 2
         found[name] = json.loads((result.path / "table.json").read_text(encoding="utf-8"))
     assert found["once"] == found["twice"]
-    assert "both arms are one model" in capsys.readouterr().err
+    assert "both arms are one model" in said.readouterr().err
 
 
 def test_two_models_are_not_taken_for_one(options, tmp_path, tiny_checkpoint):

@@ -48,7 +48,7 @@ def checkpoint(tiny_checkpoint: Any) -> str:
 
 
 @pytest.mark.parametrize("objective", ["mlm", "simcse", "tsdae"])
-def test_run_with_new_words_and_the_stages_after_it(objective, checkpoint, tmp_path, capsys):
+def test_run_with_new_words_and_the_stages_after_it(objective, checkpoint, tmp_path, said):
     output = tmp_path / "run"
     shared = {"data": DATA, "model": checkpoint, "output": str(output), "near_duplicates": False}
     result = hf_ssl.pretrain(
@@ -60,7 +60,7 @@ def test_run_with_new_words_and_the_stages_after_it(objective, checkpoint, tmp_p
     before, after = ledger["stages"]["pretrain"]["vocabulary"]["tokens_per_word"]
     assert after < before
     assert json.loads((result.path / "load_report.json").read_text(encoding="utf-8"))["new_words"] == words
-    assert "2 new words: " in capsys.readouterr().err
+    assert "2 new words: " in said.readouterr().err
 
     tokenizer, start = AutoTokenizer.from_pretrained(result.path / "model"), AutoTokenizer.from_pretrained(checkpoint)
     model = AutoModel.from_pretrained(result.path / "model")

@@ -68,11 +68,11 @@ def test_another_fine_tuned_model_is_measured_but_no_start_and_none_with_other_l
         hf_ssl.evaluate(**options, model=str(tuned))
 
 
-def test_a_named_start_beside_the_pretrained_one_is_said_aloud(capsys):
+def test_a_named_start_beside_the_pretrained_one_is_said_aloud(said):
     named = SimpleNamespace(model="some/bert", revision="abc")
     assert start_of(named, None, "runs/mine/pretrain/model") == ("some/bert", "abc")
-    assert "left aside" in "".join(capsys.readouterr())
-    assert start_of(named, None) == ("some/bert", "abc") and not any(capsys.readouterr())
+    assert "left aside" in "".join(said.readouterr())
+    assert start_of(named, None) == ("some/bert", "abc") and not any(said.readouterr())
 
 
 def test_second_run_skips_everything(run):

@@ -253,7 +253,9 @@ def test_collapse_of_the_codebook_stops_the_run(tmp_path, monkeypatch):
     from hf_ssl.objectives.wav2vec2 import Wav2Vec2
 
     root = labeled_folder(tmp_path / "data")
-    monkeypatch.setattr(Wav2Vec2, "trouble", lambda self, record, start: "The codebook collapsed: a test says so.")
+    monkeypatch.setattr(
+        Wav2Vec2, "detect_collapse", lambda self, record, start: "The codebook collapsed: a test says so."
+    )
     with pytest.raises(TrainingError, match="Collapse at step 2: The codebook collapsed"):
         pretrain(
             data=str(root), modality="audio", output=str(tmp_path / "run"), model=base(tmp_path, "AutoModelForPreTraining"),

@@ -95,7 +95,7 @@ def linear_forecast(
     Raises:
         DataError: too few windows to fit.
     """
-    known, chooses = _centred(train, most), _centred(held, most) if held is not None and len(held) else None
+    known, chooses = _centered(train, most), _centered(held, most) if held is not None and len(held) else None
     if len(known[0]) < LEAST:
         raise DataError(f"A linear forecaster needs {LEAST} windows with a whole future, found {len(known[0])}.")
     if chooses is not None and len(chooses[0]) < LEAST:
@@ -112,7 +112,7 @@ def linear_forecast(
     return answer.transpose(0, 2, 1)
 
 
-def _centred(windows: Windows, most: int) -> tuple[np.ndarray, np.ndarray]:
+def _centered(windows: Windows, most: int) -> tuple[np.ndarray, np.ndarray]:
     """At most so many windows, evenly thinned, without their mean and without those whose future has gaps."""
     past, future = _flat(windows, np.unique(np.linspace(0, len(windows) - 1, min(len(windows), most)).astype(int)))
     mean, whole = past.mean(axis=1, keepdims=True), ~np.isnan(future).any(axis=1)
