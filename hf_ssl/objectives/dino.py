@@ -49,7 +49,7 @@ class DINO(Objective):
 
     The heads see features standardized by mean and spread of the start checkpoint's on 256 pictures of the pool (in the
     paper they see them as they are). Where all features point nearly the same way, as a small masked autoencoder's do
-    (mean cosine .999), the centerd teacher would otherwise be uniform from the first step and nothing would be learned.
+    (mean cosine .999), the centered teacher would otherwise be uniform from the first step and nothing would be learned.
 
     Example:
 

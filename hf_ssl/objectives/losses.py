@@ -117,8 +117,8 @@ def _missing_spread(vectors: torch.Tensor) -> torch.Tensor:
 
 def _off_diagonal(vectors: torch.Tensor) -> torch.Tensor:
     """Mean square of the covariances between dimensions, as a sum over pairs divided by the width."""
-    centerd = vectors - vectors.mean(dim=0)
-    matrix = centerd.T @ centerd / max(1, len(vectors) - 1)
+    centered = vectors - vectors.mean(dim=0)
+    matrix = centered.T @ centered / max(1, len(vectors) - 1)
     return (matrix.square().sum() - matrix.diagonal().square().sum()) / vectors.shape[1]
 
 
@@ -129,7 +129,7 @@ def self_distillation(
 
     Args:
         student: `(..., prototypes)` scores.
-        teacher: `(..., prototypes)` scores, centerd already; gets no gradient.
+        teacher: `(..., prototypes)` scores, centered already; gets no gradient.
         student_temperature, teacher_temperature: of the softmaxes.
 
     Returns:

@@ -166,7 +166,7 @@ class MaskedWaveform(Objective):
 
 
 def _spectrum(wave: torch.Tensor, length: int, pad: int, stride: int, hop: int, frames: int) -> torch.Tensor:
-    """Magnitudes of windows within (or centerd on) each stretch of `stride` samples, `(clips, frames, windows, bins)`."""
+    """Magnitudes of windows within (or centered on) each stretch of `stride` samples, `(clips, frames, windows, bins)`."""
     span = max(stride, length)
     wave = nn.functional.pad(wave, (pad, span - stride - pad))
     pieces = wave.unfold(1, span, stride)[:, :frames]

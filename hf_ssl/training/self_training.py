@@ -142,11 +142,11 @@ def co_train(
 
 def _penalty(kernel: np.ndarray, known: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """The penalty under which most labeled items are right when left out (closed form: Rifkin & Lippert 2007)."""
-    truth, centerd = targets.argmax(axis=1), targets - 1 / targets.shape[1]
+    truth, centered = targets.argmax(axis=1), targets - 1 / targets.shape[1]
     right = {}
     for penalty in sorted(PENALTIES, reverse=True):
         inverse = np.linalg.inv(kernel[np.ix_(known, known)] + penalty * np.eye(len(known)))
-        left_out = centerd - inverse @ centerd / np.diag(inverse)[:, None]
+        left_out = centered - inverse @ centered / np.diag(inverse)[:, None]
         right[penalty] = (left_out.argmax(axis=1) == truth).mean()
     return np.full(len(known), max(right, key=lambda penalty: right[penalty]))
 

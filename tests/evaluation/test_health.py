@@ -67,8 +67,8 @@ def test_drift_and_cka(rng):
     assert cosine_drift(x, x @ rotation(rng, 20)) > 0.5, "cosine drift sees the rotation that CKA ignores"
     assert linear_cka(x, rng.normal(size=(300, 20))) < 0.15
     a, b = x - x.mean(0), (y := x**3) - y.mean(0)
-    centerd = np.trace(a @ a.T @ b @ b.T) / (np.linalg.norm(a @ a.T) * np.linalg.norm(b @ b.T))
-    assert linear_cka(x, y) == pytest.approx(centerd), "feature form equals kernel form"
+    centered = np.trace(a @ a.T @ b @ b.T) / (np.linalg.norm(a @ a.T) * np.linalg.norm(b @ b.T))
+    assert linear_cka(x, y) == pytest.approx(centered), "feature form equals kernel form"
     with pytest.raises(DataError, match="same examples"):
         cosine_drift(x, x[:-1])
 

@@ -126,8 +126,8 @@ def embedding_map(vectors: np.ndarray, labels: Sequence[Any] | None = None, titl
         vectors: `(n, d)`.
         labels: `(n,)`, or None.
     """
-    centerd = (vectors - vectors.mean(0)) / (vectors.std(0) + 1e-8)
-    left, values, _ = np.linalg.svd(centerd, full_matrices=False)
+    centered = (vectors - vectors.mean(0)) / (vectors.std(0) + 1e-8)
+    left, values, _ = np.linalg.svd(centered, full_matrices=False)
     points = left[:, :2] * values[:2]
     points = points * np.sign(
         points[np.abs(points).argmax(axis=0), range(points.shape[1])]

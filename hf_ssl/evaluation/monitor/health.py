@@ -46,17 +46,17 @@ def feature_std(features: np.ndarray) -> float:
 
 
 def effective_rank(features: np.ndarray) -> float:
-    """exp of the entropy of the normalized singular values (RankMe, Garrido et al. 2023, eq. 1), of centerd features.
+    """exp of the entropy of the normalized singular values (RankMe, Garrido et al. 2023, eq. 1), of centered features.
 
     Centring differs from the paper: a common offset would halve the value without any loss of information. Bounded by
     min(examples - 1, dimensions) and growing with the number of examples: compare equal numbers only. 0 for constant
     features.
     """
     features = _matrix(features)
-    centerd = features - features.mean(axis=0)
+    centered = features - features.mean(axis=0)
     scale = np.abs(features).max()
-    values = np.linalg.svd(centerd / scale, compute_uv=False) if scale > 0 else np.zeros(1)
-    values = values[values > 1e-12 * max(centerd.shape)]  # what is left of constant features is rounding error
+    values = np.linalg.svd(centered / scale, compute_uv=False) if scale > 0 else np.zeros(1)
+    values = values[values > 1e-12 * max(centered.shape)]  # what is left of constant features is rounding error
     if not len(values):
         return 0.0
     share = values / values.sum()
@@ -90,7 +90,7 @@ def cosine_drift(features: np.ndarray, start_features: np.ndarray) -> float:
 
 
 def linear_cka(features: np.ndarray, other: np.ndarray) -> float:
-    """Linear centerd kernel alignment (Kornblith et al. 2019, eq. 5, linear kernels); 1 is equal up to rotation.
+    """Linear centered kernel alignment (Kornblith et al. 2019, eq. 5, linear kernels); 1 is equal up to rotation.
 
     Blind to rotation and overall scale, unlike `cosine_drift`. Biased upwards when dimensions exceed examples. NaN
     when one side is constant.

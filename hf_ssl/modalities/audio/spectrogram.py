@@ -42,7 +42,7 @@ def log_mel(waves: torch.Tensor, rate: int, *, field: int, stride: int, mels: in
 def standardized(energies: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
     """Every band of every clip with mean 0 and standard deviation 1 over its valid frames.
 
-    A band that hardly moves (above the band width of the source) is only centerd: dividing would amplify noise.
+    A band that hardly moves (above the band width of the source) is only centered: dividing would amplify noise.
 
     Args:
         energies: `(batch, frames, mels)`.
@@ -51,9 +51,9 @@ def standardized(energies: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
     weight = valid.unsqueeze(-1).to(energies.dtype)
     count = weight.sum(1, keepdim=True).clamp(min=1)
     mean = (energies * weight).sum(1, keepdim=True) / count
-    centerd = (energies - mean) * weight
-    spread = (centerd.square().sum(1, keepdim=True) / count).sqrt()
-    return centerd / spread.clamp(min=0.5)
+    centered = (energies - mean) * weight
+    spread = (centered.square().sum(1, keepdim=True) / count).sqrt()
+    return centered / spread.clamp(min=0.5)
 
 
 def log_mel_statistics(samples: np.ndarray, rate: int, mels: int = 80) -> np.ndarray:
