@@ -19,6 +19,7 @@ from hf_ssl.modalities.image.backbones import add_mask_token, drop_mask_token, p
 from hf_ssl.models import structure
 from hf_ssl.objectives import losses
 from hf_ssl.objectives.base import Objective, ViewRows, map_stride, probe_width
+from hf_ssl.training.gather import world
 from hf_ssl.training.module import LossOutput, normalize_loss
 
 if TYPE_CHECKING:
@@ -284,7 +285,7 @@ class DINO(Objective):
             for new, old in zip(source.buffers(), target.buffers(), strict=True):
                 old.copy_(new)  # running statistics of batch normalization
         for name, sums in self._sums.items():
-            if losses.world()[0] > 1:
+            if world()[0] > 1:
                 dist.all_reduce(sums)
             center = getattr(self, name)
             center.lerp_((sums[:-1] / sums[-1].clamp(min=1)).to(center.dtype), 1 - self.config.center_momentum)

@@ -7,55 +7,11 @@ back, so that the sum over ranks has the gradient of one process holding everyth
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
-import torch.distributed as dist
 from torch import nn
 from torch.nn import functional
 
-
-def world() -> tuple[int, int]:
-    """Number of processes and this one's rank."""
-    return (dist.get_world_size(), dist.get_rank()) if dist.is_available() and dist.is_initialized() else (1, 0)
-
-
-class _Gather(torch.autograd.Function):
-    """All ranks' rows in rank order; the gradient of a rank's rows is the sum of what all ranks say about them.
-
-    Our own: importing `torch.distributed.nn` (2.14) when the process group is there keeps the group from being destroyed.
-    """
-
-    @staticmethod
-    def forward(context: Any, rows: torch.Tensor) -> torch.Tensor:
-        pieces = [torch.empty_like(rows) for _ in range(dist.get_world_size())]
-        dist.all_gather(pieces, rows)
-        return torch.cat(pieces)
-
-    @staticmethod
-    def backward(context: Any, *gradients: torch.Tensor) -> torch.Tensor:
-        total = gradients[0].clone(memory_format=torch.contiguous_format)
-        dist.all_reduce(total)
-        return total.chunk(dist.get_world_size())[dist.get_rank()]
-
-
-def gathered(vectors: torch.Tensor) -> tuple[torch.Tensor, int]:
-    """The rows of all ranks in rank order, with gradient, and where this rank's rows begin.
-
-    Args:
-        vectors: `(rows, width)`; ranks may hold different numbers of rows.
-    """
-    ranks, rank = world()
-    if ranks == 1:
-        return vectors, 0
-    counts = torch.zeros(ranks, dtype=torch.int64, device=vectors.device)
-    counts[rank] = len(vectors)
-    dist.all_reduce(counts)
-    longest = int(counts.max())
-    padded = functional.pad(vectors, (0, 0, 0, longest - len(vectors)))
-    pieces = _Gather.apply(padded.contiguous()).unflatten(0, (ranks, longest))
-    rows = torch.cat([piece[:count] for piece, count in zip(pieces, counts.tolist(), strict=True)])
-    return rows, int(counts[:rank].sum())
+from hf_ssl.training.gather import gathered
 
 
 def nt_xent(first: torch.Tensor, second: torch.Tensor, temperature: float) -> torch.Tensor:
@@ -81,6 +37,27 @@ def nt_xent(first: torch.Tensor, second: torch.Tensor, temperature: float) -> to
     cosines = cosines.scatter(1, torch.cat([place, place + total]).unsqueeze(1), float("-inf"))  # not with itself
     positive = torch.cat([place + total, place])
     return functional.cross_entropy(cosines, positive, reduction="sum") / 2
+
+
+def info_nce(left: torch.Tensor, right: torch.Tensor, temperature: float) -> torch.Tensor:
+    """InfoNCE with in-batch negatives, both directions (van den Oord et al. 2018, arXiv:1807.03748).
+
+    `-log exp(cos(a_i, b_i) / t) / sum_k exp(cos(a_i, b_k) / t)`, mean over both directions, where k runs over the
+    examples of every rank. Unlike `nt_xent`, a view is never compared with views of its own side.
+
+    Args:
+        left, right: `(examples, width)`, row `i` of both are views of one example.
+        temperature: of the softmax over cosines.
+
+    Returns:
+        scalar, the sum over this rank's examples.
+    """
+    views = functional.normalize(torch.stack([left, right], dim=1).float(), dim=-1)  # (own, 2, width)
+    everything, start = gathered(views.flatten(1))
+    lefts, rights = everything.unflatten(1, (2, -1)).unbind(1)
+    place = torch.arange(start, start + len(left), device=left.device)
+    there, back = views[:, 0] @ rights.T / temperature, views[:, 1] @ lefts.T / temperature
+    return sum(functional.cross_entropy(cosines, place, reduction="sum") for cosines in (there, back)) / 2
 
 
 def vicreg(

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from hf_ssl.core.errors import ConfigError
 from hf_ssl.modalities.rng import example_rng
 from hf_ssl.modalities.text.text import affixes, window
+from hf_ssl.objectives import losses
 from hf_ssl.objectives.base import Objective, Rows
 from hf_ssl.training.dropout import set_dropout
 from hf_ssl.training.module import LossOutput, normalize_loss
@@ -39,8 +39,8 @@ class SimCSE(Objective):
     Inputs: `input_ids`, `attention_mask` `(2 x texts, length)`, the two views of text `i` at `2i` and `2i + 1`;
     `labels` `(texts,)`, which only counts the loss terms.
 
-    Both views go through the encoder in one forward pass. Negatives are those of the micro-batch: a larger
-    `per_device_train_batch_size` gives more of them, gradient accumulation does not.
+    Both views go through the encoder in one forward pass. Negatives are the other texts of the micro-batch on all
+    processes: a larger `per_device_train_batch_size` gives more of them, gradient accumulation does not.
 
     Example:
 
@@ -108,23 +108,8 @@ class SimCSE(Objective):
             self.model, {"input_ids": input_ids, "attention_mask": attention_mask}, self.pooling
         )
         self.model.train(was_training)
-        loss = info_nce(vectors[0::2].float(), vectors[1::2].float(), self.config.temperature)
-        return LossOutput(loss=normalize_loss(loss * len(labels), len(labels), num_items_in_batch))
-
-
-def info_nce(left: torch.Tensor, right: torch.Tensor, temperature: float) -> torch.Tensor:
-    """InfoNCE with in-batch negatives, both directions (van den Oord et al. 2018, arXiv:1807.03748).
-
-    Args:
-        left, right: `(texts, width)`, row `i` of both are views of the same text.
-        temperature: of the softmax over cosines.
-
-    Returns:
-        scalar, mean over texts.
-    """
-    cosines = functional.normalize(left, dim=-1) @ functional.normalize(right, dim=-1).T / temperature
-    target = torch.arange(len(left), device=left.device)
-    return 0.5 * (functional.cross_entropy(cosines, target) + functional.cross_entropy(cosines.T, target))
+        total = losses.info_nce(vectors[0::2], vectors[1::2], self.config.temperature)
+        return LossOutput(loss=normalize_loss(total, len(labels), num_items_in_batch))
 
 
 class ViewRows(Rows):

@@ -17,6 +17,7 @@ from hf_ssl.modalities.timeseries.random_kernels import RandomKernels
 from hf_ssl.modalities.timeseries.windows import Windows
 from hf_ssl.objectives import losses
 from hf_ssl.objectives.base import Objective, Rows
+from hf_ssl.training.gather import gathered
 from hf_ssl.training.module import LossOutput, normalize_loss
 
 if TYPE_CHECKING:
@@ -144,7 +145,8 @@ class SeriesContrastive(Objective):
         ):
             if layer is None or target is None:
                 continue
-            target = (target - target.mean(dim=0)) / (target.std(dim=0, correction=0) + 1e-3)
+            everything = gathered(target)[0]  # the scale is that of the whole batch, on any number of processes
+            target = (target - everything.mean(dim=0)) / (everything.std(dim=0, correction=0) + 1e-3)
             guessed = functional.mse_loss(layer(vectors).float(), target.repeat(2, 1))
             scalars[name] = guessed.detach()
             loss = loss + weight * guessed

@@ -11,10 +11,10 @@ from hf_ssl import vectors
 from hf_ssl.core import plugins
 from hf_ssl.core.errors import ConfigError
 from hf_ssl.core.run import RunDir
+from hf_ssl.models.embedding import EmbeddingSpec
 from hf_ssl.stages.base import StageResult, output_of
 from hf_ssl.stages.embed import normalized
 from hf_ssl.stages.resolve import resolve
-from hf_ssl.vectors.base import EmbeddingSpec
 
 
 def search(**options: Any) -> StageResult:

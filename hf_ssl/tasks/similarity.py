@@ -13,6 +13,7 @@ from torch import nn
 from hf_ssl.core.errors import DataError
 from hf_ssl.evaluation.metrics import metrics
 from hf_ssl.tasks.base import Task, as_float_labels
+from hf_ssl.training.gather import gathered
 
 if TYPE_CHECKING:
     import datasets
@@ -85,7 +86,9 @@ class Similarity(Task):
         return torch.cosine_similarity(left.float(), right.float()).unsqueeze(1)
 
     def loss(self, logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, int]:
-        return cosent(logits.squeeze(1), labels, self.config.scale) * len(labels), len(labels)
+        # Every rank computes the loss over the pairs of all; weighting it by the rank's share makes the sum that loss once.
+        cosines, gold = gathered(logits)[0].squeeze(1), gathered(labels.unsqueeze(1))[0].squeeze(1)
+        return cosent(cosines, gold, self.config.scale) * len(labels), len(labels)
 
     def metrics(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
         return metrics.compute(self.metric_names, predictions=logits.reshape(-1), references=labels)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hf_ssl.vectors.base import EmbeddingSpec, Store, check_vectors, content_id
+from hf_ssl.models.embedding import EmbeddingSpec
+from hf_ssl.vectors.base import Store, check_vectors, content_id
 from hf_ssl.vectors.faiss import FaissStore
 from hf_ssl.vectors.milvus import MilvusStore
 from hf_ssl.vectors.parquet import EmbeddingShards, ParquetStore

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from hf_ssl.core.errors import ConfigError
-from hf_ssl.vectors.base import EmbeddingSpec, _unit
+from hf_ssl.models.embedding import EmbeddingSpec
+from hf_ssl.vectors.base import _unit
 
 
 class EmbeddingShards:

@@ -13,7 +13,8 @@ import numpy as np
 
 from hf_ssl.core.errors import ConfigError, DataError, nearest
 from hf_ssl.evaluation.probes.probes import ProbePrediction, knn_probe
-from hf_ssl.vectors.base import PARQUET, EmbeddingSpec, Store
+from hf_ssl.models.embedding import EmbeddingSpec
+from hf_ssl.vectors.base import PARQUET, Store
 from hf_ssl.vectors.faiss import FaissStore
 from hf_ssl.vectors.milvus import MilvusStore
 from hf_ssl.vectors.parquet import ParquetStore

@@ -93,7 +93,7 @@ def points(count: int, dimensions: int = 384) -> tuple[np.ndarray, list[dict[str
 
 
 def store_of(uri: str) -> object:
-    from hf_ssl.vectors.base import EmbeddingSpec
+    from hf_ssl.models.embedding import EmbeddingSpec
     from hf_ssl.vectors.milvus import MilvusStore
 
     return MilvusStore(

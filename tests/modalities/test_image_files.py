@@ -287,3 +287,11 @@ def test_clip_art_in_the_wild():
         pytest.skip(str(error))
     files = sorted(folder.rglob("*.png"))
     assert files and all(look(str(file), Reading()).problem is None for file in files)
+
+
+def test_baseline_features_of_a_gray_picture_are_the_same_beside_a_colored_one():
+    gray, colored = pictures(1, channels=1)[0], pictures(1)[0]
+    alone, beside = Image().baseline_features([gray]), Image().baseline_features([gray, colored])
+    assert alone.shape == (1, 3 * 28 * 28) and beside.shape == (2, 3 * 28 * 28)
+    np.testing.assert_array_equal(alone[0], beside[0])
+    assert Image(Image.Config(channels=1)).baseline_features([colored]).shape == (1, 28 * 28)

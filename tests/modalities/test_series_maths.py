@@ -110,6 +110,8 @@ def test_random_kernels_tell_frequencies_apart():
     features = random_kernel_features(series, kernels=50)
     assert features.shape == (40, 100) and np.isfinite(features).all()
     np.testing.assert_allclose(random_kernel_features(series[:3], kernels=50), features[:3], atol=1e-5)
+    longer = [np.concatenate([item, item[:, :55]], axis=1) for item in series[:5]]  # another median length of the call
+    np.testing.assert_allclose(random_kernel_features([series[0], *longer], kernels=50)[0], features[0], atol=1e-5)
     from sklearn.linear_model import RidgeClassifier
 
     labels = np.arange(40) % 2

@@ -112,12 +112,12 @@ def test_self_distillation_gives_the_teacher_no_gradient():
 # -- ranks --------------------------------------------------------------------------------------------------------
 
 
-def test_two_ranks_have_the_loss_and_gradient_of_one(tmp_path):
+def test_two_ranks_have_every_contrastive_loss_and_gradient_of_one(tmp_path):
     torch.manual_seed(1)
     vectors, cuts = torch.randn(2, 8, 6), [[0, 4, 8], [0, 3, 8]]
     results = multiprocessing.Manager().dict()
     multiprocessing.spawn(ranks.on_rank, (2, str(tmp_path / "meeting"), vectors, cuts, results), nprocs=2)
-    wanted = ranks.both_losses(vectors, torch.eye(6, requires_grad=True))
+    wanted = ranks.every_loss(vectors, torch.eye(6, requires_grad=True))
     assert len(results) == 4
     for found in results.values():
         for name, (value, gradient) in wanted.items():

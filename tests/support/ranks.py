@@ -7,16 +7,25 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from hf_ssl.modalities.text.text import Text
 from hf_ssl.objectives import losses
+from hf_ssl.tasks.similarity import Similarity
 
 
-def both_losses(vectors: torch.Tensor, weight: torch.Tensor) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+def every_loss(vectors: torch.Tensor, weight: torch.Tensor) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
     """Value (sum over own examples) and gradient with respect to `weight` of every loss that compares a batch."""
+    similarity, gold = Similarity(Similarity.Config(), Text()), vectors[0, :, 0].round(decimals=1)
+    every = {
+        "nt_xent": lambda first, second: losses.nt_xent(first, second, 0.5),
+        "info_nce": lambda first, second: losses.info_nce(first, second, 0.5),
+        "vicreg": lambda first, second: losses.vicreg(first, second, 5, 5, 1)[0],
+        "cosent": lambda first, second: similarity.loss(torch.cosine_similarity(first, second).unsqueeze(1), gold)[0],
+    }
     found = {}
-    for name in ("nt_xent", "vicreg"):
+    for name, loss in every.items():
         weight.grad = None
         first, second = (vectors @ weight).unbind(0)
-        total = losses.nt_xent(first, second, 0.5) if name == "nt_xent" else losses.vicreg(first, second, 5, 5, 1)[0]
+        total = loss(first, second)
         total.backward()
         assert weight.grad is not None
         found[name] = (total.detach().clone(), weight.grad.clone())
@@ -28,9 +37,12 @@ def on_rank(rank: int, world: int, meeting: str, vectors: torch.Tensor, cuts: li
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=world)
     try:
+        if rank == 0:  # as a measurement does, while the others wait for what it says
+            with torch.inference_mode():
+                assert torch.isfinite(losses.info_nce(*vectors.unbind(0), 0.5))
         for number, cut in enumerate(cuts):
             mine = vectors[:, cut[rank] : cut[rank + 1]]
-            found = both_losses(mine, torch.eye(vectors.shape[-1], requires_grad=True))
+            found = every_loss(mine, torch.eye(vectors.shape[-1], requires_grad=True))
             for pair in found.values():
                 for tensor in pair:
                     dist.all_reduce(tensor)

@@ -22,7 +22,7 @@ from vectors_on_disk import STAMP, embedded, points
 
 from hf_ssl import cli, search, vectors
 from hf_ssl.core.errors import ConfigError, DataError
-from hf_ssl.vectors.base import EmbeddingSpec
+from hf_ssl.models.embedding import EmbeddingSpec
 from hf_ssl.vectors.parquet import EmbeddingShards, ParquetStore
 
 
@@ -186,7 +186,7 @@ def test_kill_minus_nine_loses_nothing(tmp_path: Path) -> None:
 import numpy as np, sys
 from vectors_on_disk import points, STAMP
 from hf_ssl.vectors.milvus import MilvusStore
-from hf_ssl.vectors.base import EmbeddingSpec
+from hf_ssl.models.embedding import EmbeddingSpec
 found, rows = points(4000)
 store = MilvusStore({str(tmp_path / "x.db")!r}, "c", EmbeddingSpec, STAMP)
 store.add(found[:2000], rows[:2000])

@@ -178,9 +178,9 @@ class Image(Modality):
         }  # fmt: skip
 
     def baseline_features(self, values: Sequence[Any]) -> np.ndarray:
-        """Pixels: every picture at 28 x 28, gray as one value, anything else per channel, on the scale of 0 to 1."""
+        """Pixels: every picture at 28 x 28, `channels` of them (gray ones as color, too), on the scale of 0 to 1."""
         shape = geo.Geometry(28, 28, None, 2, (0.0,), (1.0,))
-        channels = self.config.channels or (3 if any(self._look(value).channels == 3 for value in values) else 1)
+        channels = self.config.channels or 3
         return geo.store(list(values), self.reading, shape, channels).reshape(len(values), -1).astype(np.float32) / 255
 
     def _look(self, value: Any) -> Glance:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,22 +21,23 @@ def random_kernel_features(series: Sequence[np.ndarray], kernels: int = KERNELS,
     Lengths of 7, 9 or 11, normal weights with mean 0, uniform bias, exponentially distributed dilation, padding for half of them;
     each kernel reads one randomly chosen channel. Every series is scaled to mean 0 and spread 1 per channel first.
 
+    A kernel spans the same part of every series: its dilation is scaled to the series' own length. So the features of a
+    series depend on nothing but the series, whatever others are in the call.
+
     Args:
-        series: `(channels, length)` each, NaN where missing. Kernels depend on the number of channels and on the median
-            length of the first call only through `seed`, so features of two calls can be compared when lengths agree.
+        series: `(channels, length)` each, NaN where missing.
 
     Returns:
         float32 `(series, 2 x kernels)`.
     """
     import torch
 
-    length = int(np.median([item.shape[1] for item in series]))
-    drawn = RandomKernels(series[0].shape[0], length, kernels, seed)
     features = np.empty((len(series), 2 * kernels), np.float32)
-    by_length: dict[int, list[int]] = {}
+    by_shape: dict[tuple[int, int], list[int]] = {}
     for row, item in enumerate(series):
-        by_length.setdefault(item.shape[1], []).append(row)
-    for rows in by_length.values():
+        by_shape.setdefault((item.shape[0], item.shape[1]), []).append(row)
+    for (channels, length), rows in by_shape.items():
+        drawn = RandomKernels(channels, length, kernels, seed)
         for start in range(0, len(rows), 256):
             part = rows[start : start + 256]
             features[part] = drawn(torch.from_numpy(np.stack([_scaled(series[row]) for row in part]))).numpy()
@@ -71,20 +74,40 @@ class RandomKernels:
         return features
 
 
+@dataclass(frozen=True)
+class _Kernel:
+    size: int
+    reach: float  # where the dilation lies between 1 and the longest that fits the series, on a logarithmic scale
+    weight: np.ndarray
+    padded: bool
+    channel: int
+    bias: float
+
+
+@lru_cache(maxsize=8)
+def _kernels(channels: int, count: int, seed: int) -> list[_Kernel]:
+    """What is drawn of each kernel, whatever the length of a series."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for _ in range(count):
+        size, reach = int(rng.choice([7, 9, 11])), float(rng.random())
+        weight = rng.normal(size=size)
+        padded, channel = bool(rng.integers(2)), int(rng.integers(channels))
+        found.append(_Kernel(size, reach, weight - weight.mean(), padded, channel, float(rng.uniform(-1, 1))))
+    return found
+
+
 def _draw(channels: int, length: int, kernels: int, seed: int) -> dict:
     """Kernels grouped by shape, so that each group is one convolution."""
     import torch
 
-    rng = np.random.default_rng(seed)
     groups: dict[tuple[int, int, bool, int], list[tuple[int, np.ndarray, float]]] = {}
-    for place in range(kernels):
-        size = int(rng.choice([7, 9, 11]))
-        most = max(0.0, np.log2((length - 1) / (size - 1))) if length > 1 else 0.0
+    for place, kernel in enumerate(_kernels(channels, kernels, seed)):
+        most = max(0.0, np.log2((length - 1) / (kernel.size - 1))) if length > 1 else 0.0
         # Powers of two, rounded down: as spread as the original's, in few enough shapes to be fast.
-        dilation = 2 ** int(rng.uniform(0, most + 1e-9))
-        weight = rng.normal(size=size)
-        key = (size, dilation, bool(rng.integers(2)), int(rng.integers(channels)))
-        groups.setdefault(key, []).append((place, weight - weight.mean(), float(rng.uniform(-1, 1))))
+        dilation = 2 ** int(kernel.reach * (most + 1e-9))
+        key = (kernel.size, dilation, kernel.padded, kernel.channel)
+        groups.setdefault(key, []).append((place, kernel.weight, kernel.bias))
     return {
         key: (
             np.array([place for place, _, _ in items]),
