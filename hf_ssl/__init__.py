@@ -13,6 +13,7 @@ _HOME = {
     "load_model": "models.loading", "load_processor": "models.loading",
     "pretrain": "stages.pretrain", "finetune": "stages.finetune", "evaluate": "stages.evaluate", "compare": "stages.compare",
     "embed": "stages.embed", "search": "stages.search", "push": "stages.push",
+    "import_tf": "stages.import_tf",
     "run_recipe": "stages.recipe", "check": "stages.check",
     "Objective": "objectives.base", "Task": "tasks.base", "Modality": "modalities.base", "Rows": "objectives.base",
     "HfSslError": "core.errors", "LossOutput": "training.module", "normalize_loss": "training.module",
@@ -41,6 +42,7 @@ if TYPE_CHECKING:  # `as`: re-exported, so that type checkers of other packages 
     from hf_ssl.stages.embed import embed as embed
     from hf_ssl.stages.evaluate import evaluate as evaluate
     from hf_ssl.stages.finetune import finetune as finetune
+    from hf_ssl.stages.import_tf import import_tf as import_tf
     from hf_ssl.stages.pretrain import pretrain as pretrain
     from hf_ssl.stages.push import push as push
     from hf_ssl.stages.recipe import run_recipe as run_recipe

@@ -12,7 +12,7 @@ from typing import Any
 
 from hf_ssl.core.errors import ConfigError, HfSslError, nearest
 from hf_ssl.core.log import set_verbosity
-from hf_ssl.core.options import STAGES
+from hf_ssl.core.options import COMMANDS
 from hf_ssl.core.parsing import from_tokens, from_yaml
 
 logger = logging.getLogger(__name__)
@@ -25,6 +25,7 @@ VERBS = {
     "embed": "turn data into vectors: parquet, FAISS, Milvus",
     "search": 'nearest neighbors of a text or a file: hf-ssl search "TEXT" --output RUN',
     "push": "publish on the Hub: merged weights, processor, model card; reloaded and compared first",
+    "import-tf": "import a model of TensorFlow Hub: hf-ssl import-tf SOURCE --output FOLDER",
     "run": "run a recipe: hf-ssl run RECIPE.yaml [--option value]",
     "check": "read the data, take one real step, estimate time and memory",
     "recipes": "hf-ssl recipes ls | show NAME | cp NAME [FOLDER]",
@@ -36,6 +37,7 @@ NEXT = {
     "compare": "less {output}/compare/table.md",
     "embed": 'hf-ssl search "a text like those" --output {output}',
     "push": "open the address above",
+    "import-tf": "hf-ssl pretrain --model {output} --data ...",
 }
 
 
@@ -80,14 +82,14 @@ def overview() -> str:
 def help_of(verb: str, rest: list[str] | None = None) -> str:
     """Options of a command, from the same text as the docs; with `--objective X` and the like also those of X."""
     lines = [f"hf-ssl {verb}: {VERBS[verb]}", ""]
-    if verb in STAGES:
-        lines += _options(STAGES[verb])
+    if verb in COMMANDS:
+        lines += _options(COMMANDS[verb])
         given = from_tokens([token for token in rest or [] if token not in ("-h", "--help")])
         for kind, chosen in (("modalities", "modality"), ("objectives", "objective"), ("tasks", "task")):
             if chosen in given:
                 from hf_ssl.core.plugins import find
 
-                shared = {item.name for item in dataclasses.fields(STAGES[verb])}
+                shared = {item.name for item in dataclasses.fields(COMMANDS[verb])}
                 own = _options(find(kind, given[chosen]).Config, without=shared)
                 lines += ["", f"Options of {given[chosen]}:", *(own or ["  (none)"])]
         plugin = {"pretrain": "objective", "finetune": "task", "compare": "task"}.get(verb)
@@ -130,6 +132,8 @@ def _call(verb: str, rest: list[str]) -> None:
         return
     if verb == "search" and rest and not rest[0].startswith("--"):
         rest = ["--query", *rest]
+    if verb == "import-tf" and rest and not rest[0].startswith("--"):
+        rest = ["--source", *rest]
     given = from_tokens(rest)
     options = {**(from_yaml(given.pop("config")) if "config" in given else {}), **given}
     from hf_ssl.stages.recipe import VERBS as CALLED

@@ -209,6 +209,27 @@ class PushConfig(RunOptions):
     space: str | None = option(None, "Also publish a Gradio demo as the Space OWNER/NAME.")
 
 
+@dataclass
+class ImportTfConfig:
+    """Import a self-supervised model of TensorFlow Hub as a plain transformers or timm folder."""
+
+    source: str | None = option(
+        None, "SavedModel's folder, checkpoint's prefix, .tar.gz, or a handle (kaggle:OWNER/MODEL/FRAMEWORK/VARIATION)."
+    )
+    output: str | None = option(None, "Folder for the imported model.")
+    family: str | None = option(None, "Family of the model, or package.module:Class of your own (default: recognized).")
+    part: str | None = option(None, "Of several networks in one checkpoint: discriminator or generator (ELECTRA).")
+    check: Literal["none", "tf"] = option("none", "tf: also run both models and compare their outputs (needs TensorFlow).")
+    tf_python: str | None = option(None, "Python that has TensorFlow, for --check tf (default: this one).")
+    licence: str | None = option(None, "Licence of the model, as its page says; goes to the card.")
+    num_heads: int | None = option(None, "Attention heads, where no file says how many.")
+    num_layers: int | None = option(None, "How often ALBERT applies its layer, where no file says.")
+    hidden_act: str | None = option(None, "Activation, over what the graph or the configuration says.")
+    do_lower_case: bool | None = option(None, "Whether text is lower-cased, over what the files say.")
+    ignore_twin: bool = option(False, "Import although the same weights are at the Hugging Face Hub.")
+    overwrite: bool = option(False, "Replace an imported model in the output folder.")
+
+
 STAGES: dict[str, type] = {
     "pretrain": PretrainConfig,
     "finetune": FinetuneConfig,
@@ -218,3 +239,6 @@ STAGES: dict[str, type] = {
     "search": SearchConfig,
     "push": PushConfig,
 }
+
+COMMANDS: dict[str, type] = {**STAGES, "import-tf": ImportTfConfig}
+"""Options by command: the stages of a recipe, and what is done before one."""

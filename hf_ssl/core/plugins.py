@@ -24,12 +24,15 @@ TASK_OF = {
 # Files of those folders that hold what plug-ins share, and no plug-in.
 SHARED = {"base", "losses", "encoder", "batching", "rng"}
 
-KINDS = {"objectives": "Objective", "tasks": "Task", "modalities": "Modality"}
+KINDS = {"objectives": "Objective", "tasks": "Task", "modalities": "Modality", "families": "Family"}
+# Packages of a kind that are not `hf_ssl.KIND`: families of TensorFlow models, for `import-tf`.
+PLACES = {"families": "models.tensorflow.families"}
+_SINGULAR = {"families": "family", "modalities": "modality"}
 
 
 def names(kind: str) -> list[str]:
     """Names of everything of one kind that ships with hf_ssl, in the spelling users type (`masked-patch`)."""
-    folder = Path(__file__).parent.parent / kind
+    folder = Path(__file__).parent.parent / PLACES.get(kind, kind).replace(".", "/")
     modules = {path.stem for path in folder.glob("*.py")} - SHARED
     packages = {path.parent.name for path in folder.glob("*/__init__.py")}
     return [name.replace("_", "-") for name in sorted(modules | packages) if not name.startswith("_")]
@@ -39,22 +42,23 @@ def find(kind: str, name: str) -> type[Any]:
     """The class behind a name.
 
     Args:
-        kind: `"objectives"`, `"tasks"` or `"modalities"`.
+        kind: `"objectives"`, `"tasks"`, `"modalities"` or `"families"`.
         name: a file name of that folder (`"mlm"`, `"masked-patch"`), or `"package.module:Class"` for one's own.
 
     Raises:
         ConfigError: nothing has that name, the module does not import, or the class is not of that kind.
     """
-    base = getattr(importlib.import_module(f"hf_ssl.{kind}.base"), KINDS[kind])
+    package = f"hf_ssl.{PLACES.get(kind, kind)}"
+    base = getattr(importlib.import_module(f"{package}.base"), KINDS[kind])
     if ":" in name:
         return _from_dotted_path(kind, name, base)
     if name.replace("_", "-") not in names(kind):
         known = ", ".join(names(kind))
         raise ConfigError(
-            f"No {kind.rstrip('s')} is called {name!r}.{nearest(name, names(kind))} Known: {known}. "
+            f"No {_SINGULAR.get(kind, kind.rstrip('s'))} is called {name!r}.{nearest(name, names(kind))} Known: {known}. "
             f"Your own goes by dotted path, such as my_package.my_module:MyClass."
         )
-    module = importlib.import_module(f"hf_ssl.{kind}.{name.replace('-', '_')}")
+    module = importlib.import_module(f"{package}.{name.replace('-', '_')}")
     if hasattr(module, "__path__"):  # a folder: the class is in the file of its name
         module = importlib.import_module(f"{module.__name__}.{name.replace('-', '_')}")
     return _only_subclass(module, base)
@@ -71,7 +75,7 @@ def _from_dotted_path(kind: str, path: str, base: type) -> type[Any]:
         classes = [member for member, _ in inspect.getmembers(module, inspect.isclass)]
         raise ConfigError(f"{path!r}: {module_name} has no {class_name!r}.{nearest(class_name, classes)}")
     if not (inspect.isclass(found) and issubclass(found, base)):
-        raise ConfigError(f"{path!r} must be a subclass of hf_ssl.{kind}.base.{base.__name__}.")
+        raise ConfigError(f"{path!r} must be a subclass of {base.__module__}.{base.__name__}.")
     return found
 
 

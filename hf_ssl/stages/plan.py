@@ -39,8 +39,14 @@ def plan(recipe: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def resolve_stage(stage: str, options: dict[str, Any]) -> Resolved:
-    """A stage's options, checked together with those of its objective or task."""
-    return resolve(stage, options, plugin_config(stage, options))
+    """A stage's options, checked together with those of its objective or task; `--model tf:SOURCE` is imported."""
+    resolved = resolve(stage, options, plugin_config(stage, options))
+    model = getattr(resolved.config, "model", None)
+    if isinstance(model, str) and model.startswith("tf:"):
+        from hf_ssl.stages.import_tf import model_from_tensorflow
+
+        resolved.config.model = model_from_tensorflow(model)
+    return resolved
 
 
 def plugin_config(stage: str, options: dict[str, Any]) -> type | None:

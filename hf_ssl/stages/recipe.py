@@ -9,6 +9,7 @@ from hf_ssl.stages.compare import compare
 from hf_ssl.stages.embed import embed
 from hf_ssl.stages.evaluate import evaluate
 from hf_ssl.stages.finetune import finetune
+from hf_ssl.stages.import_tf import import_tf
 from hf_ssl.stages.inputs import read_data
 from hf_ssl.stages.plan import plan, resolve_stage
 from hf_ssl.stages.pretrain import pretrain
@@ -18,7 +19,7 @@ from hf_ssl.stages.search import search
 
 VERBS = {
     "pretrain": pretrain, "finetune": finetune, "evaluate": evaluate, "compare": compare, "embed": embed, "search": search,
-    "push": push,
+    "push": push, "import-tf": import_tf,
 }  # fmt: skip
 
 

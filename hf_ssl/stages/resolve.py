@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hf_ssl.core.errors import ConfigError, nearest
-from hf_ssl.core.options import STAGES, DataOptions
+from hf_ssl.core.options import COMMANDS, STAGES, DataOptions
 from hf_ssl.core.parsing import coerce, field_name
 
 
@@ -32,14 +32,14 @@ def resolve(stage: str, given: dict[str, Any], plugin_config: type | None = None
     """Check and convert the options of one stage.
 
     Args:
-        stage: `"pretrain"`, `"finetune"`, `"evaluate"`, `"compare"` or `"embed"`.
+        stage: one of `hf_ssl.core.options.COMMANDS`.
         given: names to values, from Python, YAML or the command line (where every value is a string).
         plugin_config: the dataclass of the objective's or task's own options.
 
     Raises:
         ConfigError: lists every unknown name (with the nearest known one) and every value of a wrong type, at once.
     """
-    config_class = STAGES[stage]
+    config_class = COMMANDS[stage]
     own, extra = _fields(config_class), _fields(plugin_config)
     of_data = modality_fields(given) if "modality_options" in own else {}
     needs_training = any(field_name(name) not in {*own, *extra, *of_data} for name in given)

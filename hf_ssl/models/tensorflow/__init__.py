@@ -1,0 +1,1 @@
+"""Models of TensorFlow Hub read without TensorFlow, and proved to be the same afterwards."""

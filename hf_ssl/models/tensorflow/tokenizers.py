@@ -1,0 +1,166 @@
+"""Tokenizers from the vocabularies that lie beside TensorFlow's models: WordPiece lists and SentencePiece models."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+from tokenizers import Regex, normalizers
+from transformers import AlbertTokenizer, BertTokenizer, PreTrainedTokenizerFast
+
+from hf_ssl.core.errors import CheckpointError
+from hf_ssl.models.tensorflow.sources import Source
+from hf_ssl.models.tensorflow.wire import fields
+
+_LARGEST = 64 * 2**20  # bytes of a vocabulary
+_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+
+
+@dataclass(frozen=True)
+class WordPieces:
+    """A WordPiece vocabulary.
+
+    Attributes:
+        ids: of every piece.
+        lower: whether text is lower-cased, and accents are taken off, before it is cut.
+    """
+
+    ids: dict[str, int]
+    lower: bool
+
+    def id_of(self, piece: str) -> int:
+        """Number of a piece."""
+        return self.ids[piece]
+
+    def save(self, folder: Path, longest: int) -> None:
+        """Write the tokenizer of transformers."""
+        BertTokenizer(vocab=self.ids, do_lower_case=self.lower, model_max_length=longest).save_pretrained(folder)
+
+
+def word_pieces(source: Source, rows: int, lower: bool | None) -> WordPieces:
+    """The vocabulary beside a checkpoint.
+
+    Args:
+        rows: of the embedding.
+        lower: whether text is lower-cased, when it is known; else the vocabulary tells: one that is has no capitals.
+
+    Raises:
+        CheckpointError: there is none, or it belongs to another model.
+    """
+    path = source.file(r".*vocab.*\.txt")
+    if path is None:
+        raise CheckpointError(
+            f"{source.given} has no vocabulary (vocab.txt): without it no text can be cut into the model's pieces. Put the one it "
+            "was trained with beside the checkpoint."
+        )
+    lines = _read(path).decode("utf-8", errors="replace").splitlines()
+    while lines and not lines[-1]:
+        lines.pop()
+    ids: dict[str, int] = {}
+    for number, line in enumerate(lines):
+        ids.setdefault(line.strip("\n"), number)
+    _check(path, len(lines), rows, [piece for piece in _SPECIAL if piece not in ids])
+    if lower is None:
+        ordinary = (piece for piece in ids if not (piece.startswith("[") and piece.endswith("]")))
+        lower = not any(character.isupper() for piece in ordinary for character in piece)
+    return WordPieces(ids, lower)
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """A SentencePiece vocabulary of the unigram kind.
+
+    Attributes:
+        scored: every piece with its log probability, in the order of the ids.
+        characters: the map that normalizes characters, as SentencePiece keeps it; empty for none.
+        lower: whether text is lower-cased.
+        file: the model it was read from.
+    """
+
+    scored: list[tuple[str, float]]
+    characters: bytes
+    lower: bool
+    file: Path
+
+    def id_of(self, piece: str) -> int:
+        """Number of a piece."""
+        return next(number for number, (text, _) in enumerate(self.scored) if text == piece)
+
+    def save(self, folder: Path, longest: int) -> None:
+        """Write the tokenizer of transformers; it cuts as SentencePiece does after ALBERT's own cleaning."""
+        made = AlbertTokenizer(vocab=self.scored, do_lower_case=self.lower, keep_accents=False, model_max_length=longest)
+        steps = [normalizers.Replace("``", '"'), normalizers.Replace("''", '"'), normalizers.NFKD(), normalizers.StripAccents()]
+        steps += [normalizers.Lowercase()] if self.lower else []
+        steps += [normalizers.Precompiled(self.characters)] if self.characters else []
+        steps += [normalizers.Replace(Regex(r"\s+"), " ")]
+        made.backend_tokenizer.normalizer = normalizers.Sequence(steps)
+        # A plain fast tokenizer is read back from tokenizer.json as it is; ALBERT's own class would be made anew.
+        plain = PreTrainedTokenizerFast(
+            tokenizer_object=made.backend_tokenizer, model_max_length=longest, padding_side="right",
+            model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+            **{name: str(getattr(made, name)) for name in ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token",
+                                                           "cls_token", "mask_token")},
+        )  # fmt: skip
+        plain.save_pretrained(folder)
+
+
+def pieces(source: Source, rows: int, lower: bool) -> Pieces:
+    """The SentencePiece model beside a checkpoint.
+
+    Format: sentencepiece_model.proto of google/sentencepiece.
+
+    Raises:
+        CheckpointError: there is none, it is damaged, of another kind, or belongs to another model.
+    """
+    path = source.file(r".*\.model") or source.file(r".*spiece.*|.*sentencepiece.*")
+    if path is None:
+        raise CheckpointError(
+            f"{source.given} has no SentencePiece vocabulary (30k-clean.model or spiece.model): without it no text can be cut "
+            "into the model's pieces. Put the one it was trained with beside the checkpoint."
+        )
+    scored: list[tuple[str, float]] = []
+    characters, kind = b"", 1
+    try:
+        for item in fields(memoryview(_read(path))):
+            if item.number == 1:
+                scored.append(_piece(item.message))
+            elif item.number == 2:
+                kind = next((inner.integer for inner in fields(item.message) if inner.number == 3), kind)
+            elif item.number == 3:
+                characters = next((bytes(inner.message) for inner in fields(item.message) if inner.number == 2), b"")
+    except CheckpointError as error:
+        raise CheckpointError(f"{path} is damaged or no SentencePiece model: {error}.") from error
+    if kind != 1:
+        raise CheckpointError(f"{path} is a SentencePiece model of another kind than unigram, which ALBERT has.")
+    texts = [text for text, _ in scored]
+    _check(path, len(texts), rows, [piece for piece in ("<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]") if piece not in texts])
+    if texts[1] != "<unk>":
+        raise CheckpointError(f"{path} has {texts[1]!r} where ALBERT has <unk>.")
+    return Pieces(scored, characters, lower, path)
+
+
+def _piece(data: memoryview) -> tuple[str, float]:
+    text, score = "", 0.0
+    for item in fields(data):
+        if item.number == 1:
+            text = item.text
+        elif item.number == 2:
+            score = struct.unpack("<f", item.integer.to_bytes(4, "little"))[0]
+    return text, score
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise CheckpointError(f"{path} is larger than any vocabulary.")
+        return path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error}") from error
+
+
+def _check(path: Path, size: int, rows: int, absent: list[str]) -> None:
+    if size > rows:
+        raise CheckpointError(f"{path} has {size:,} pieces, the model has {rows:,} rows: it is another model's vocabulary.")
+    if absent:
+        raise CheckpointError(f"{path} has no {', '.join(absent)}: it is no vocabulary of such a model.")
