@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,9 +89,16 @@ class Pieces:
         return next(number for number, (text, _) in enumerate(self.scored) if text == piece)
 
     def save(self, folder: Path, longest: int) -> None:
-        """Write the tokenizer of transformers; it cuts as SentencePiece does after ALBERT's own cleaning."""
-        made = AlbertTokenizer(vocab=self.scored, do_lower_case=self.lower, keep_accents=False, model_max_length=longest)
-        steps = [normalizers.Replace("``", '"'), normalizers.Replace("''", '"'), normalizers.NFKD(), normalizers.StripAccents()]
+        """Write the tokenizer of transformers; it cuts as the program that trained ALBERT does.
+
+        That one (official/nlp/tools/tokenization.py, `encode_pieces`) cuts a comma off a digit, although there are pieces
+        such as "2,": here these are made too unlikely to be used. It does not turn `` and '' into quotation marks, as
+        transformers' own ALBERT does.
+        """
+        least = min(score for _, score in self.scored) - 100.0
+        scored = [(text, least if re.search(r"\d,$", text) else score) for text, score in self.scored]
+        made = AlbertTokenizer(vocab=scored, do_lower_case=self.lower, keep_accents=False, model_max_length=longest)
+        steps: list[normalizers.Normalizer] = [normalizers.NFKD(), normalizers.StripAccents()]
         steps += [normalizers.Lowercase()] if self.lower else []
         steps += [normalizers.Precompiled(self.characters)] if self.characters else []
         steps += [normalizers.Replace(Regex(r"\s+"), " ")]
@@ -120,9 +128,9 @@ def pieces(source: Source, rows: int, lower: bool) -> Pieces:
             "into the model's pieces. Put the one it was trained with beside the checkpoint."
         )
     scored: list[tuple[str, float]] = []
-    characters, kind = b"", 1
+    characters, kind, content = b"", 1, memoryview(_read(path))
     try:
-        for item in fields(memoryview(_read(path))):
+        for item in fields(content):
             if item.number == 1:
                 scored.append(_piece(item.message))
             elif item.number == 2:

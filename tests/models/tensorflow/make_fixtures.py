@@ -33,13 +33,39 @@ import tensorflow as tf
 sys.modules.setdefault("tensorflow_text", types.ModuleType("tensorflow_text"))  # only its preprocessing is not used
 from official.legacy.bert import configs
 from official.nlp.configs import encoders
-from official.nlp.tools import export_tfhub_lib
+from official.nlp.tools import export_tfhub_lib, tokenization
 
 v1 = tf.compat.v1
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnopqrstuvwxyz", *(f"##{c}" for c in "aeinorst"),
          "the", "cat", "sat", "mat", "hub"]  # fmt: skip
 VOCAB, WIDTH, HEADS, FEEDFORWARD, LAYERS, POSITIONS, EMBEDDING = len(WORDS), 16, 2, 24, 2, 24, 8
 SENTENCES = ["the cat sat on the mat", "a hub of models", "self supervised learning", "cats and mats", "the end of it"]
+
+TEXTS = ["The Café's cat — 猫 sat on 2 mats!", "  two   spaces\tand\u00a0more ``quoted'' ", "the hub_1 THE HUB", "naïve Ünïcode", "cats"]
+
+
+def tokenized(cut: Callable[[str], list[str]], number: Callable[[list[str]], list[int]]) -> dict[str, np.ndarray]:
+    """Texts and their ids as the original tokenizers of TensorFlow's models have them, padded with -1."""
+    ids = [number(cut(text)) for text in TEXTS]
+    table = np.full((len(ids), max(map(len, ids))), -1, dtype=np.int32)
+    for row, values in zip(table, ids, strict=True):
+        row[: len(values)] = values
+    return {"texts": np.array(TEXTS), "token_ids": table}
+
+
+def word_pieces(path: Path, lower: bool) -> dict[str, np.ndarray]:
+    cutter = tokenization.FullTokenizer(str(path), do_lower_case=lower)
+    return tokenized(cutter.tokenize, cutter.convert_tokens_to_ids)
+
+
+def sentence_pieces(path: Path) -> dict[str, np.ndarray]:
+    import sentencepiece
+
+    model = sentencepiece.SentencePieceProcessor(model_file=str(path))
+    return tokenized(
+        lambda text: tokenization.encode_pieces(model, tokenization.preprocess_text(text, lower=True), sample=False),
+        lambda pieces: [model.piece_to_id(piece) for piece in pieces],
+    )
 
 
 def drawn(name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
@@ -106,6 +132,7 @@ def exported(folder: Path, kind: str) -> dict[str, np.ndarray]:
         })  # fmt: skip
         core, pretrainer = export_tfhub_lib._create_model(encoder_config=config, with_mlm=True)
         core.sp_model_file = tf.saved_model.Asset(str(pieces))
+        cut = sentence_pieces(pieces)
     else:
         config = configs.BertConfig(
             **shared, num_hidden_layers=LAYERS, max_position_embeddings=POSITIONS, type_vocab_size=2,
@@ -114,6 +141,7 @@ def exported(folder: Path, kind: str) -> dict[str, np.ndarray]:
         with_mlm = kind == "bert"
         core, pretrainer = export_tfhub_lib._create_model(bert_config=config, with_mlm=with_mlm)
         core.vocab_file = tf.saved_model.Asset(str(vocabulary(aside)))
+        cut = word_pieces(vocabulary(aside), lower=kind == "bert")
         core.do_lower_case = tf.Variable(kind == "bert", trainable=False)
     for variable in pretrainer.variables:
         variable.assign(drawn(variable.name.removesuffix(":0"), tuple(variable.shape), seed=1))
@@ -131,7 +159,7 @@ def exported(folder: Path, kind: str) -> dict[str, np.ndarray]:
         found["mlm_logits"] = core.mlm({**encoded, "masked_lm_positions": tf.constant(inputs["masked_lm_positions"])})[
             "mlm_logits"
         ].numpy()
-    return {**inputs, **found}
+    return {**inputs, **found, **cut}
 
 
 def drop_lists(outputs: dict[str, Any]) -> dict[str, Any]:
