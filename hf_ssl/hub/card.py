@@ -43,6 +43,7 @@ class CardFields:
         base_id, base_revision: the released checkpoint, None when its own makers publish it here for the first time.
         usage: lines of code, already executed; `printed` is what they printed.
         datasets: Hub ids the user named.
+        origin: the TensorFlow model that the start checkpoint was imported from.
         description, purpose: the user's words.
     """
 
@@ -66,6 +67,7 @@ class CardFields:
     objective: str = "default"
     objective_text: str = ""
     paper: str | None = None
+    origin: str | None = None
 
 
 def write_card(folder: Path, run: Path, ledger: dict[str, Any], facts: CardFields, existing: str | None = None) -> str:
@@ -164,6 +166,8 @@ def _lead(facts: CardFields, stages: dict[str, Any]) -> str:
     base = (
         f"[{facts.base_id}](https://huggingface.co/{facts.base_id})"
         if facts.base_id
+        else f"The TensorFlow model `{facts.origin}` (imported, every tensor compared)"
+        if facts.origin
         else "A checkpoint of its own maker"
     )
     if facts.base_id and facts.base_revision:

@@ -64,7 +64,9 @@ def import_tf(**options: Any) -> StageResult:
     if target.is_file() or (target.is_dir() and any(target.iterdir()) and not config.overwrite):
         raise ConfigError(f"{target} exists and is not empty. Name another --output, or redo it with --overwrite.")
     if target.is_dir() and any(target.iterdir()) and not (target / REPORT).is_file():
-        raise ConfigError(f"{target} holds files that are no imported model; nothing was deleted. Name another --output.")
+        raise ConfigError(
+            f"{target} holds files that are no imported model; nothing was deleted. Name another --output."
+        )
     report = _imported(config, target) if distributed.is_main() else None
     report = distributed.share(report)
     return StageResult(target, dataclasses.asdict(report))
@@ -89,8 +91,15 @@ def _cache_name(source: str) -> str:
     handle = handle_of(source)
     if handle is None:
         path = Path(source).expanduser().resolve()
-        files = [path] if path.is_file() else [*path.parent.glob(f"{path.name}.*"), *(path.rglob("*") if path.is_dir() else [])]
-        parts = [str(path), *(f"{file}{file.stat().st_size}{file.stat().st_mtime_ns}" for file in sorted(files) if file.is_file())]
+        files = (
+            [path]
+            if path.is_file()
+            else [*path.parent.glob(f"{path.name}.*"), *(path.rglob("*") if path.is_dir() else [])]
+        )
+        parts = [
+            str(path),
+            *(f"{file}{file.stat().st_size}{file.stat().st_mtime_ns}" for file in sorted(files) if file.is_file()),
+        ]
     digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
     name = handle.name if handle is not None else Path(source).name
     return f"{re.sub(r'[^A-Za-z0-9.]+', '-', name).strip('-')}-{digest}"
@@ -112,7 +121,7 @@ def _imported(config: ImportTfConfig, target: Path) -> ImportReport:
         _note_twin(checkpoint, report)
         if config.check == "tf":
             _compare(checkpoint, family, model, folder, report, config.tf_python)
-        name = handle.name if handle is not None else Path(source).name
+        name = handle.name if handle is not None else _shown(source)
         report.write(folder)
         write_card(folder, report, family, name)
         base = {"id": f"tensorflow:{name}", "revision": None, "licence": config.licence,
@@ -123,6 +132,13 @@ def _imported(config: ImportTfConfig, target: Path) -> ImportReport:
     say(report.summary())
     say(f"import-tf: {target}")
     return report
+
+
+def _shown(source: str) -> str:
+    """What a card calls a path: its own name, with that of its folder for a prefix such as `bert_model.ckpt`."""
+    path = Path(source).expanduser().resolve()
+    name = re.sub(r"\.(tar\.gz|tgz|tar|index)$", "", path.name)
+    return name if path.is_dir() or path.name != name else f"{path.parent.name}/{name}"
 
 
 def _refuse_handle(shown: str, name: str, *, ignore_twin: bool) -> None:
@@ -140,7 +156,7 @@ def _refuse_handle(shown: str, name: str, *, ignore_twin: bool) -> None:
 
 
 def _note_twin(checkpoint: Source, report: ImportReport) -> None:
-    twin = twins.twin_of(checkpoint.handle or Path(checkpoint.given).name.removesuffix(".tar.gz"))
+    twin = twins.twin_of(_shown(checkpoint.given)) if checkpoint.handle is None else None
     if twin is not None:
         report.notes.append(f"by its name it has a twin with the same weights at the Hugging Face Hub: {twin[0]}")
 

@@ -21,7 +21,16 @@ from hf_ssl.core.options import PushConfig
 from hf_ssl.core.run import RunDir, inputs_hash, write_json
 from hf_ssl.hub import api as hub
 from hf_ssl.hub import card, reload_check, space, staging, usage
-from hf_ssl.hub.artifacts import base_of, check_repo_id, choose, is_hub_id, license_of, locate_adapter, modality_of
+from hf_ssl.hub.artifacts import (
+    TENSORFLOW,
+    base_of,
+    check_repo_id,
+    choose,
+    is_hub_id,
+    license_of,
+    locate_adapter,
+    modality_of,
+)
 from hf_ssl.hub.staging import Artifact
 from hf_ssl.models.checkpoint import read_json
 from hf_ssl.stages.base import StageResult
@@ -120,7 +129,7 @@ def _facts(
         repo=str(config.repo), kind=artifact.kind, auto_class=artifact.auto_class, pipeline_tag=artifact.pipeline_tag,
         modality=modality.name, task=task, license=license, base_id=base_id, base_revision=revision, usage="",
         datasets=config.datasets, language=config.language, title=config.title, description=config.description,
-        purpose=config.purpose,
+        purpose=config.purpose, origin=_origin(run) if base_id is None else None,
     )  # fmt: skip
     entry = run.stage("pretrain")
     if entry.get("status") == "done":
@@ -130,6 +139,12 @@ def _facts(
     if artifact.kind == "adapter" and artifact.base_id:
         facts.base_id, facts.base_revision = artifact.base_id, artifact.base_revision
     return facts
+
+
+def _origin(run: RunDir) -> str | None:
+    """Name of the TensorFlow model that the start checkpoint was imported from."""
+    known = str(run.ledger.get("base", {}).get("id", ""))
+    return known.removeprefix(TENSORFLOW) if known.startswith(TENSORFLOW) else None
 
 
 def stage(

@@ -189,7 +189,9 @@ class Bundle:
         path = self.prefix.with_name(f"{self.prefix.name}.data-{entry.shard:05d}-of-{self._count:05d}")
         length = path.stat().st_size
         if entry.offset < 0 or entry.size < 0 or entry.offset + entry.size > length:
-            raise CheckpointError(f"it should end at byte {entry.offset + entry.size} of {path.name}, which has {length}")
+            raise CheckpointError(
+                f"it should end at byte {entry.offset + entry.size} of {path.name}, which has {length}"
+            )
         with path.open("rb") as file:
             file.seek(entry.offset)
             return file.read(entry.size)
@@ -197,6 +199,8 @@ class Bundle:
     def _joined(self, name: str, entry: Entry) -> np.ndarray:
         if sum(math.prod(piece.lengths) for piece in entry.slices) != math.prod(entry.shape):
             raise CheckpointError("its slices do not fill it exactly")
+        if len(set(entry.slices)) != len(entry.slices):
+            raise CheckpointError("one of its slices is named twice")
         parts = []
         for piece in entry.slices:
             found = self._pieces.get(piece.key(name))
@@ -239,7 +243,15 @@ def _read_entry(data: memoryview) -> Entry:
     if min(numbers.values()) < 0:
         raise CheckpointError("an entry has a negative place")
     shape = tuple(dims)
-    return Entry(dtype, shape, *numbers.values(), tuple(_read_slice(piece, shape) for piece in pieces))
+    return Entry(
+        dtype,
+        shape,
+        shard=numbers[3],
+        offset=numbers[4],
+        size=numbers[5],
+        checksum=numbers[6],
+        slices=tuple(_read_slice(piece, shape) for piece in pieces),
+    )
 
 
 def _read_shape(data: memoryview) -> list[int]:

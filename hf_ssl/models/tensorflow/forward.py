@@ -22,7 +22,9 @@ _LIMIT = 1800  # seconds; TensorFlow's import and a large model's loading on a s
 _ROWS, _WORDS = 2, 12
 
 
-def outputs_of_tensorflow(folder: Path, inputs: dict[str, np.ndarray], python: str | None = None) -> dict[str, np.ndarray]:
+def outputs_of_tensorflow(
+    folder: Path, inputs: dict[str, np.ndarray], python: str | None = None
+) -> dict[str, np.ndarray]:
     """Run a SavedModel in TensorFlow, in a process of its own.
 
     Args:
@@ -54,7 +56,9 @@ def outputs_of_tensorflow(folder: Path, inputs: dict[str, np.ndarray], python: s
 
 
 @torch.no_grad()
-def compare_outputs(family: Family, model: PreTrainedModel, folder: Path, python: str | None = None) -> dict[str, float]:
+def compare_outputs(
+    family: Family, model: PreTrainedModel, folder: Path, python: str | None = None
+) -> dict[str, float]:
     """Largest absolute difference of every output that both have.
 
     Args:
@@ -77,7 +81,9 @@ def compare_outputs(family: Family, model: PreTrainedModel, folder: Path, python
                 best = min(close, key=lambda name: close[name])
                 found[best] = close[best]
     if not found:
-        raise CheckpointError(f"TensorFlow's outputs {', '.join(sorted(theirs))} are none that {family.title} is known to have.")
+        raise CheckpointError(
+            f"TensorFlow's outputs {', '.join(sorted(theirs))} are none that {family.title} is known to have."
+        )
     return found
 
 

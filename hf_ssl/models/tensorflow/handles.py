@@ -64,7 +64,9 @@ def handle_of(given: str) -> Handle | None:
 
 def cache_folder() -> Path:
     """Where fetched archives and imported models are kept: `$HF_SSL_CACHE/tensorflow`, else `~/.cache/hf_ssl/tensorflow`."""
-    home = os.environ.get("HF_SSL_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "hf_ssl"
+    home = (
+        os.environ.get("HF_SSL_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "hf_ssl"
+    )
     return Path(home).expanduser() / "tensorflow"
 
 

@@ -9,6 +9,7 @@ Three levels, each written to `import.json` and to the card:
 from __future__ import annotations
 
 import json
+import re
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -73,7 +74,11 @@ class ImportReport:
     def levels(self) -> list[str]:
         """The three levels of proof, a sentence each."""
         left = sum(len(names) for names in self.left_out.values())
-        first = f"{self.used} of {self.variables} variables are used once, {left} are left out; {self.filled[0]} of {self.filled[1]} tensors of the network are filled."
+        filled, all_ = self.filled
+        first = (
+            f"{self.used} of {self.variables} variables are used once, {left} are left out; {filled} of {all_} tensors of the "
+            "network are filled."
+        )
         second = f"{self.compared} tensors compared with TensorFlow's values, {self.different} different; every checksum (CRC-32C) holds."
         worst = max(self.forward.values(), default=0.0)
         third = (
@@ -85,7 +90,9 @@ class ImportReport:
 
     def summary(self) -> str:
         """A screen of text."""
-        lines = [f"{self.source}: {self.family} → {self.architecture}, {self.parameters / 1e6:.1f} M parameters, licence {self.licence or 'unknown'}"]
+        lines = [
+            f"{self.source}: {self.family} → {self.architecture}, {self.parameters / 1e6:.1f} M parameters, licence {self.licence or 'unknown'}"
+        ]
         lines += [f"  {number}. {text}" for number, text in enumerate(self.levels(), start=1)]
         lines += [f"     left out ({reason}): {shortened(names, 3)}" for reason, names in self.left_out.items()]
         return "\n".join([*lines, *(f"  note: {note}" for note in self.notes)])
@@ -104,7 +111,8 @@ def family_of(source: Source, name: str | None, options: Options) -> Family:
     """
     if name is not None:
         return plugins.find("families", name)(source, options)  # what does not fit is told by `place` and `config`
-    refused = twins.refusal_of(source.handle or Path(source.given).name, source.names)
+    shown = source.handle or re.sub(r"\.(tar\.gz|tgz|tar)$", "", Path(source.given).name)
+    refused = twins.refusal_of(shown, source.names)
     if refused is not None:
         raise CheckpointError(f"{source.given} is {refused.name}, and {refused.reason}. Instead: {refused.instead}.")
     kinds = {known: plugins.find("families", known) for known in plugins.names("families")}
@@ -135,7 +143,7 @@ def import_checkpoint(source: Source, family: Family, folder: Path, licence: str
         CheckpointError: a level of proof does not hold; the message says where.
     """
     began = time.monotonic()
-    placement, config = family.place(), family.config()
+    placement, config = family.place(), configuration(family)
     write_weights(source, family, placement, folder)
     if isinstance(config, PreTrainedConfig):
         config.architectures = [family.architecture()]
@@ -151,13 +159,27 @@ def import_checkpoint(source: Source, family: Family, folder: Path, licence: str
         report.left_out.setdefault(reason, []).append(name)
     report.compared, report.different = compare_values(source, placement, folder)
     if report.different:
-        raise CheckpointError(f"{report.different} of {report.compared} tensors differ from TensorFlow's after they were written.")
+        raise CheckpointError(
+            f"{report.different} of {report.compared} tensors differ from TensorFlow's after they were written."
+        )
     model, loaded = load_model(str(folder), family.architecture())
     refuse_gaps(source, loaded)
     report.filled = (loaded.matched, loaded.compared)
     report.parameters = loaded.parameters
     report.seconds = round(time.monotonic() - began, 2)
     return report, model
+
+
+def configuration(family: Family) -> PreTrainedConfig | dict[str, Any]:
+    """The family's configuration.
+
+    Raises:
+        CheckpointError: names, shapes and files do not make one.
+    """
+    try:
+        return family.config()
+    except (ValueError, TypeError, IndexError, KeyError, ZeroDivisionError, OverflowError) as error:
+        raise CheckpointError(f"{family.source.given} makes no configuration of {family.title}: {error}") from error
 
 
 def write_weights(source: Source, family: Family, placement: Placement, folder: Path) -> None:
@@ -170,10 +192,18 @@ def write_weights(source: Source, family: Family, placement: Placement, folder: 
     for item in placement.placed:
         values = source.values(item.variable)
         if values.dtype.kind != "f":
-            raise CheckpointError(f"{source.given}: {item.variable} holds {values.dtype}, weights are floating-point numbers.")
+            raise CheckpointError(
+                f"{source.given}: {item.variable} holds {values.dtype}, weights are floating-point numbers."
+            )
         if not np.isfinite(values).all():
             raise CheckpointError(f"{source.given}: {item.variable} holds NaN or infinity.")
-        tensors[item.key] = torch.from_numpy(np.array(item.transform.apply(values), dtype=np.float32, order="C"))
+        try:
+            changed = item.transform.apply(values)
+        except (ValueError, IndexError) as error:
+            raise CheckpointError(
+                f"{source.given}: {item.variable} has the shape {values.shape}, which is not {item.transform.name}."
+            ) from error
+        tensors[item.key] = torch.from_numpy(np.array(changed, dtype=np.float32, order="C"))
     for key, array in family.added().items():
         tensors[key] = torch.from_numpy(array)
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})

@@ -72,10 +72,12 @@ def main(folder: str, inputs: str, outputs: str) -> None:
         try:
             found.update(way(folder, given))
         except Exception as error:  # TensorFlow raises of every kind; the other way may do
-            problems.append(f"{way.__name__}: {type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else ''}")
+            problems.append(
+                f"{way.__name__}: {type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else ''}"
+            )
     if not found:
         sys.exit("; ".join(problems) or "no signature takes these inputs")
-    np.savez(outputs, **found)
+    np.savez(outputs, **found)  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ def opened(given: str) -> Iterator[Source]:
             unpacked = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hf_ssl_tf_")))
             unpack(path, unpacked)
             path = unpacked
-        yield _open(given, path, handle)
+        yield _open(given, path, handle.name if handle is not None else None)
 
 
 def _open(given: str, path: Path, handle: str | None) -> Source:
@@ -88,7 +88,9 @@ def _open(given: str, path: Path, handle: str | None) -> Source:
     folder = saved_model.parent if saved_model is not None else prefix.parent
     bundle = Bundle.open(prefix)
     places = [folder / "assets", folder / "assets.extra", folder]
-    files = {item.name: item for place in reversed(places) if place.is_dir() for item in place.iterdir() if item.is_file()}
+    files = {
+        item.name: item for place in reversed(places) if place.is_dir() for item in place.iterdir() if item.is_file()
+    }
     config = next((files[name] for name in _CONFIGS if name in files), None)
     return Source(
         given=given, folder=folder, bundle=bundle, names=variable_names(bundle),
@@ -119,7 +121,11 @@ def _locate(given: str, path: Path) -> tuple[Path, Path | None]:
             "(without .index or .data-00000-of-00001), a .tar.gz, or a handle."
         )
     if not path.is_dir():
-        near = sorted(item.name.removesuffix(".index") for item in path.parent.glob("*.index")) if path.parent.is_dir() else []
+        near = (
+            sorted(item.name.removesuffix(".index") for item in path.parent.glob("*.index"))
+            if path.parent.is_dir()
+            else []
+        )
         there = f" In {path.parent} there is {', '.join(near[:3])}." if near else ""
         raise CheckpointError(
             f"There is no {given!r} here.{there} Give a SavedModel's folder, a checkpoint's prefix, a .tar.gz, or a handle such as "
@@ -129,14 +135,18 @@ def _locate(given: str, path: Path) -> tuple[Path, Path | None]:
     if saved_model.is_file():
         prefix = path / "variables" / "variables"
         if not prefix.with_name("variables.index").is_file():
-            raise CheckpointError(f"{given} is a SavedModel without variables: variables/variables.index is not there.")
+            raise CheckpointError(
+                f"{given} is a SavedModel without variables: variables/variables.index is not there."
+            )
         return prefix, saved_model
     prefixes = sorted(item.with_name(item.name.removesuffix(".index")) for item in path.glob("*.index"))
     if len(prefixes) == 1:
         return prefixes[0], None
     if len(prefixes) > 1:
         names = ", ".join(prefix.name for prefix in prefixes[:5])
-        raise CheckpointError(f"{given} holds {len(prefixes)} checkpoints: {names}. Name one: {path / prefixes[-1].name}")
+        raise CheckpointError(
+            f"{given} holds {len(prefixes)} checkpoints: {names}. Name one: {path / prefixes[-1].name}"
+        )
     inner = [item for item in path.iterdir() if item.is_dir()]
     if len(inner) == 1:
         return _locate(given, inner[0])

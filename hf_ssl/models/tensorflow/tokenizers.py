@@ -142,7 +142,12 @@ def pieces(source: Source, rows: int, lower: bool) -> Pieces:
     if kind != 1:
         raise CheckpointError(f"{path} is a SentencePiece model of another kind than unigram, which ALBERT has.")
     texts = [text for text, _ in scored]
-    _check(path, len(texts), rows, [piece for piece in ("<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]") if piece not in texts])
+    _check(
+        path,
+        len(texts),
+        rows,
+        [piece for piece in ("<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]") if piece not in texts],
+    )
     if texts[1] != "<unk>":
         raise CheckpointError(f"{path} has {texts[1]!r} where ALBERT has <unk>.")
     return Pieces(scored, characters, lower, path)
@@ -169,6 +174,8 @@ def _read(path: Path) -> bytes:
 
 def _check(path: Path, size: int, rows: int, absent: list[str]) -> None:
     if size > rows:
-        raise CheckpointError(f"{path} has {size:,} pieces, the model has {rows:,} rows: it is another model's vocabulary.")
+        raise CheckpointError(
+            f"{path} has {size:,} pieces, the model has {rows:,} rows: it is another model's vocabulary."
+        )
     if absent:
         raise CheckpointError(f"{path} has no {', '.join(absent)}: it is no vocabulary of such a model.")

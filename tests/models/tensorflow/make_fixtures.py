@@ -41,7 +41,13 @@ WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnopqrstuvw
 VOCAB, WIDTH, HEADS, FEEDFORWARD, LAYERS, POSITIONS, EMBEDDING = len(WORDS), 16, 2, 24, 2, 24, 8
 SENTENCES = ["the cat sat on the mat", "a hub of models", "self supervised learning", "cats and mats", "the end of it"]
 
-TEXTS = ["The Café's cat — 猫 sat on 2 mats!", "  two   spaces\tand\u00a0more ``quoted'' ", "the hub_1 THE HUB", "naïve Ünïcode", "cats"]
+TEXTS = [
+    "The Café's cat — 猫 sat on 2 mats!",
+    "  two   spaces\tand\u00a0more ``quoted'' ",
+    "the hub_1 THE HUB",
+    "naïve Ünïcode",
+    "cats",
+]
 
 
 def tokenized(cut: Callable[[str], list[str]], number: Callable[[list[str]], list[int]]) -> dict[str, np.ndarray]:
@@ -121,7 +127,12 @@ def vocabulary(folder: Path) -> Path:
 def exported(folder: Path, kind: str) -> dict[str, np.ndarray]:
     """BERT, ELECTRA (a BERT with narrower embeddings) or ALBERT as TensorFlow Hub has them, with a head for masked words."""
     aside = Path(tempfile.mkdtemp())
-    shared = {"vocab_size": VOCAB, "hidden_size": WIDTH, "intermediate_size": FEEDFORWARD, "num_attention_heads": HEADS}
+    shared = {
+        "vocab_size": VOCAB,
+        "hidden_size": WIDTH,
+        "intermediate_size": FEEDFORWARD,
+        "num_attention_heads": HEADS,
+    }
     if kind == "albert":
         config = encoders.EncoderConfig(type="albert")
         pieces = sentencepiece_model(aside)
@@ -192,27 +203,37 @@ class Net:
     def norm(self, x: Any, name: str) -> Any:
         mean, variance = tf.nn.moments(x, -1, keepdims=True)
         width = x.shape[-1]
-        return (x - mean) * tf.math.rsqrt(variance + 1e-12) * self(f"{name}/gamma", width) + self(f"{name}/beta", width)
+        return (x - mean) * tf.math.rsqrt(variance + 1e-12) * self(f"{name}/gamma", width) + self(
+            f"{name}/beta", width
+        )
 
     def attention(self, x: Any, mask: Any, name: str, heads: int) -> Any:
         rows, words, width = x.shape
         query, key, value = (
-            tf.transpose(tf.reshape(self.dense(x, f"{name}/{part}", width), (rows, words, heads, width // heads)), (0, 2, 1, 3))
+            tf.transpose(
+                tf.reshape(self.dense(x, f"{name}/{part}", width), (rows, words, heads, width // heads)), (0, 2, 1, 3)
+            )
             for part in ("query", "key", "value")
         )
-        scores = tf.matmul(query, key, transpose_b=True) / np.sqrt(width // heads) + (1 - mask[:, None, None]) * -10000.0
+        scores = (
+            tf.matmul(query, key, transpose_b=True) / np.sqrt(width // heads) + (1 - mask[:, None, None]) * -10000.0
+        )
         return tf.reshape(tf.transpose(tf.matmul(tf.nn.softmax(scores), value), (0, 2, 1, 3)), (rows, words, width))
 
     def block(self, x: Any, mask: Any, name: str, activation: Callable[[Any], Any], heads: int, width: int) -> Any:
         """A layer of google-research/bert and /electra."""
-        mixed = self.dense(self.attention(x, mask, f"{name}/attention/self", heads), f"{name}/attention/output/dense", width)
+        mixed = self.dense(
+            self.attention(x, mask, f"{name}/attention/self", heads), f"{name}/attention/output/dense", width
+        )
         x = self.norm(x + mixed, f"{name}/attention/output/LayerNorm")
         wide = activation(self.dense(x, f"{name}/intermediate/dense", FEEDFORWARD))
         return self.norm(x + self.dense(wide, f"{name}/output/dense", width), f"{name}/output/LayerNorm")
 
     def shared_block(self, x: Any, mask: Any, name: str, activation: Callable[[Any], Any]) -> Any:
         """The one layer of google-research/albert."""
-        mixed = self.dense(self.attention(x, mask, f"{name}/attention_1/self", HEADS), f"{name}/attention_1/output/dense", WIDTH)
+        mixed = self.dense(
+            self.attention(x, mask, f"{name}/attention_1/self", HEADS), f"{name}/attention_1/output/dense", WIDTH
+        )
         x = self.norm(x + mixed, f"{name}/LayerNorm")
         wide = activation(self.dense(x, f"{name}/ffn_1/intermediate/dense", FEEDFORWARD))
         return self.norm(x + self.dense(wide, f"{name}/ffn_1/intermediate/output/dense", WIDTH), f"{name}/LayerNorm_1")
@@ -228,7 +249,9 @@ class Net:
         at = tf.gather(x, inputs["masked_lm_positions"], batch_dims=1)
         norm = f"{name}/LayerNorm" if not split else f"{split}/LayerNorm"
         at = self.norm(activation(self.dense(at, f"{name}/dense" if not split else f"{split}/dense", width)), norm)
-        return tf.matmul(at, tf.broadcast_to(table, (at.shape[0], *table.shape)), transpose_b=True) + self(bias, table.shape[0])
+        return tf.matmul(at, tf.broadcast_to(table, (at.shape[0], *table.shape)), transpose_b=True) + self(
+            bias, table.shape[0]
+        )
 
 
 def tanh_gelu(x: Any) -> Any:
@@ -294,7 +317,12 @@ def electra(net: Net) -> dict[str, Any]:
                               split="generator_predictions")  # fmt: skip
     inner = exact_gelu(net.dense(found["electra"], "discriminator_predictions/dense", WIDTH))
     replaced = net.dense(inner, "discriminator_predictions/dense_1", 1)[..., 0]
-    return {"sequence_output": found["electra"], "generator_output": found["generator"], "mlm_logits": logits, "replaced": replaced}
+    return {
+        "sequence_output": found["electra"],
+        "generator_output": found["generator"],
+        "mlm_logits": logits,
+        "replaced": replaced,
+    }
 
 
 def padded(x: Any, size: int) -> Any:
@@ -320,7 +348,9 @@ class Residual:
     def norm(self, x: Any, relu: bool = True) -> Any:
         name, width = self.name(1), x.shape[-1]
         mean, variance = self.net(f"{name}/moving_mean", width), self.net(f"{name}/moving_variance", width)
-        x = (x - mean) * tf.math.rsqrt(variance + 1e-5) * self.net(f"{name}/gamma", width) + self.net(f"{name}/beta", width)
+        x = (x - mean) * tf.math.rsqrt(variance + 1e-5) * self.net(f"{name}/gamma", width) + self.net(
+            f"{name}/beta", width
+        )
         return tf.nn.relu(x) if relu else x
 
     def block(self, x: Any, width: int, stride: int, project: bool) -> Any:
@@ -417,7 +447,9 @@ def vit(folder: Path) -> dict[str, np.ndarray]:
     def norm(x: Any, name: str) -> Any:
         mean, variance = tf.nn.moments(x, -1, keepdims=True)
         width = x.shape[-1]
-        return (x - mean) * tf.math.rsqrt(variance + 1e-6) * net.get(f"{name}/scale", width) + net.get(f"{name}/bias", width)
+        return (x - mean) * tf.math.rsqrt(variance + 1e-6) * net.get(f"{name}/scale", width) + net.get(
+            f"{name}/bias", width
+        )
 
     def forward(images: Any) -> dict[str, Any]:
         kernel = net.get("embedding/kernel", patch, patch, 3, WIDTH)
@@ -429,7 +461,11 @@ def vit(folder: Path) -> dict[str, np.ndarray]:
             name = f"Transformer/encoderblock_{layer}"
             y = norm(x, f"{name}/LayerNorm_0")
             parts = [
-                tf.einsum("btd,dhk->bhtk", y, net.get(f"{name}/MultiHeadDotProductAttention_1/{part}/kernel", WIDTH, HEADS, 8))
+                tf.einsum(
+                    "btd,dhk->bhtk",
+                    y,
+                    net.get(f"{name}/MultiHeadDotProductAttention_1/{part}/kernel", WIDTH, HEADS, 8),
+                )
                 + net.get(f"{name}/MultiHeadDotProductAttention_1/{part}/bias", HEADS, 8)[None, :, None]
                 for part in ("query", "key", "value")
             ]
@@ -507,13 +543,26 @@ def main(target: Path) -> None:
     settings = {"hidden_size": WIDTH, "intermediate_size": FEEDFORWARD, "num_attention_heads": HEADS, "hidden_act": "gelu",
                 "max_position_embeddings": POSITIONS, "type_vocab_size": 2, "initializer_range": 0.02,
                 "hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1}  # fmt: skip
-    for name in ("bert_tf2", "albert_tf2", "electra_tf2", "bert_tf1", "albert_tf1", "electra_tf1", "simclr", "bit", "vit", "kinds"):
+    for name in (
+        "bert_tf2",
+        "albert_tf2",
+        "electra_tf2",
+        "bert_tf1",
+        "albert_tf1",
+        "electra_tf1",
+        "simclr",
+        "bit",
+        "vit",
+        "kinds",
+    ):
         folder = Path(tempfile.mkdtemp())
         if name.endswith("_tf2"):
             expected = exported(folder, name.removesuffix("_tf2"))
         elif name == "bert_tf1":
             vocabulary(folder)
-            (folder / "bert_config.json").write_text(json.dumps({**settings, "vocab_size": VOCAB, "num_hidden_layers": LAYERS}))
+            (folder / "bert_config.json").write_text(
+                json.dumps({**settings, "vocab_size": VOCAB, "num_hidden_layers": LAYERS})
+            )
             expected = batch() | checkpoint(folder, "bert_model.ckpt", bert, seed=2)
         elif name == "albert_tf1":
             size = len(tokens_of(sentencepiece_model(folder)))
@@ -529,7 +578,9 @@ def main(target: Path) -> None:
         pack(folder, target / f"{name}.tar.gz")
         np.savez_compressed(target / f"{name}.npz", **expected)
         shutil.rmtree(folder)
-        print(f"{name:12} {(target / f'{name}.tar.gz').stat().st_size:>8,} {(target / f'{name}.npz').stat().st_size:>8,}")
+        print(
+            f"{name:12} {(target / f'{name}.tar.gz').stat().st_size:>8,} {(target / f'{name}.npz').stat().st_size:>8,}"
+        )
     print(f"{'in all':12} {sum(path.stat().st_size for path in target.iterdir()):>8,}")
 
 

@@ -8,8 +8,8 @@ from transformers import AlbertConfig
 
 from hf_ssl.core.errors import CheckpointError
 from hf_ssl.models.tensorflow import tokenizers
-from hf_ssl.models.tensorflow.families.encoder import Transformer
 from hf_ssl.models.tensorflow.families.base import FLAT, HEADS_IN, HEADS_OUT, Rule, dense, norm
+from hf_ssl.models.tensorflow.families.encoder import Transformer
 
 _LAYER = "albert.encoder.albert_layer_groups.0.albert_layers.0"
 _OLD = "encoder/transformer/group_0/inner_group_0"
@@ -93,7 +93,9 @@ class Albert(Transformer):
         if self.source.graph is not None and self.source.graph.most_softmaxes:
             return self.source.graph.most_softmaxes  # one a layer
         if width in _RELEASED:
-            self.notes.append(f"applied {_RELEASED[width]} times, as the released model of width {width}: no file says so")
+            self.notes.append(
+                f"applied {_RELEASED[width]} times, as the released model of width {width}: no file says so"
+            )
             return _RELEASED[width]
         raise CheckpointError(
             f"{self.source.given}: how often ALBERT's one layer is applied stands in no variable. Put albert_config.json beside "

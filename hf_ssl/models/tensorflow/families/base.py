@@ -195,7 +195,9 @@ class Family(ABC):
         Raises:
             CheckpointError: a variable that no rule knows, or two for one tensor.
         """
-        result, taken, unknown = Placement(), {}, []
+        result = Placement()
+        taken: dict[str, str] = {}
+        unknown: list[str] = []
         state = [LeftOut(_OPTIMIZER, "state of the optimizer"), LeftOut(_SCHEDULE, "a count or a setting")]
         for name in self.source.names:
             reason = next((item.reason for item in (*state, *self.leaves_out()) if _ends(item.pattern, name)), None)
@@ -230,7 +232,9 @@ class Family(ABC):
         """
         found = next((name for name in self.source.names if _ends(pattern, name)), None)
         if found is None:
-            raise CheckpointError(f"{self.source.given} has no variable that ends with {pattern!r}; {self.title} has one.")
+            raise CheckpointError(
+                f"{self.source.given} has no variable that ends with {pattern!r}; {self.title} has one."
+            )
         return found
 
     def shape(self, pattern: str) -> tuple[int, ...]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from transformers import BertConfig
 
-from hf_ssl.models.tensorflow.families.encoder import HUB_QUERY, Transformer
 from hf_ssl.models.tensorflow.families.base import LeftOut, Rule, dense, norm
+from hf_ssl.models.tensorflow.families.encoder import HUB_QUERY, Transformer
 
 
 class Bert(Transformer):
@@ -27,7 +27,11 @@ class Bert(Transformer):
             Rule("cls/seq_relationship/output_bias", "cls.seq_relationship.bias"),
         ]
         if self.hub:
-            body = [*self.hub_embeddings("bert."), *self.hub_layers("bert."), *dense("pooler_transform", "bert.pooler.dense")]
+            body = [
+                *self.hub_embeddings("bert."),
+                *self.hub_layers("bert."),
+                *dense("pooler_transform", "bert.pooler.dense"),
+            ]
         else:
             body = [*self.old_embeddings("bert/embeddings", "bert."), *self.old_layers("bert", "bert."),
                     *dense("bert/pooler/dense", "bert.pooler.dense")]  # fmt: skip
@@ -45,7 +49,9 @@ class Bert(Transformer):
 
     def config(self) -> BertConfig:
         width = self.shape(self.words)[1]
-        layers = self.count(HUB_QUERY) if self.hub else self.count(r"bert/encoder/layer_(\d+)/attention/self/query/kernel")
+        layers = (
+            self.count(HUB_QUERY) if self.hub else self.count(r"bert/encoder/layer_(\d+)/attention/self/query/kernel")
+        )
         ends = r"layer_0/intermediate/kernel" if self.hub else r"layer_0/intermediate/dense/kernel"
         return BertConfig(
             num_hidden_layers=layers, pad_token_id=self.word_pieces().id_of("[PAD]"), **self.common(width, self.shape(ends)[1])

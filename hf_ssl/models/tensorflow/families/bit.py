@@ -13,7 +13,7 @@ from hf_ssl.core.errors import CheckpointError
 from hf_ssl.models.tensorflow.families.base import IMAGE_KERNEL, Family, LeftOut, Rule, norm
 
 _UNIT = r"resnet/block(\d+)/unit(\d+)"
-_NETWORKS = {(3, 4, 6, 3): "50x{}", (3, 4, 23, 3): "101x{}", (3, 8, 36, 3): "152x{}"}
+_NETWORKS: dict[tuple[int, ...], str] = {(3, 4, 6, 3): "50x{}", (3, 4, 23, 3): "101x{}", (3, 8, 36, 3): "152x{}"}
 _FACTORS = {"50x{}": (1, 3), "101x{}": (1, 3), "152x{}": (2, 4)}  # of the released models, which timm knows by name
 
 
@@ -35,9 +35,13 @@ class BiT(Family):
         rules = []
         for unit in range(self._depths()[stage]):
             name, key = f"resnet/block{stage + 1}/unit{unit + 1:02d}", f"stages.{stage}.blocks.{unit}"
-            rules.append(Rule(f"{name}/a/proj/standardized_conv2d/kernel", f"{key}.downsample.conv.weight", IMAGE_KERNEL))
+            rules.append(
+                Rule(f"{name}/a/proj/standardized_conv2d/kernel", f"{key}.downsample.conv.weight", IMAGE_KERNEL)
+            )
             for number, letter in enumerate("abc", start=1):
-                rules.append(Rule(f"{name}/{letter}/standardized_conv2d/kernel", f"{key}.conv{number}.weight", IMAGE_KERNEL))
+                rules.append(
+                    Rule(f"{name}/{letter}/standardized_conv2d/kernel", f"{key}.conv{number}.weight", IMAGE_KERNEL)
+                )
                 rules += norm(f"{name}/{letter}/group_norm", f"{key}.norm{number}")
         return rules
 
@@ -45,7 +49,10 @@ class BiT(Family):
         return [LeftOut(r"(resnet/)?head/.*", "a classifier with labels of its own")]
 
     def _depths(self) -> tuple[int, ...]:
-        return tuple(self.count(rf"resnet/block{stage}/unit0*([1-9]\d*)/a/standardized_conv2d/kernel") - 1 for stage in (1, 2, 3, 4))
+        return tuple(
+            self.count(rf"resnet/block{stage}/unit0*([1-9]\d*)/a/standardized_conv2d/kernel") - 1
+            for stage in (1, 2, 3, 4)
+        )
 
     def architecture(self) -> str:
         return "AutoModel"
@@ -60,10 +67,17 @@ class BiT(Family):
                 f"{', '.join(map(str, _NETWORKS))}."
             )
         factor = stem // 64
-        usual = factor in _FACTORS[depth] and [stem, *widths] == [64 * factor, *(256 * 2**i * factor for i in range(4))]
+        usual = factor in _FACTORS[depth] and [stem, *widths] == [
+            64 * factor,
+            *(256 * 2**i * factor for i in range(4)),
+        ]
         name = depth.format(factor if usual else _FACTORS[depth][0])
         # Of another width: timm multiplies what is given by the factor of the name.
-        made = {} if usual else {"channels": [w // _FACTORS[depth][0] for w in widths], "stem_chs": stem // _FACTORS[depth][0]}
+        made = (
+            {}
+            if usual
+            else {"channels": [w // _FACTORS[depth][0] for w in widths], "stem_chs": stem // _FACTORS[depth][0]}
+        )
         side = 448 if usual else 224
         return {
             "architecture": f"resnetv2_{name}_bit", "num_classes": 0, "num_features": widths[-1], "label_names": [],

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from transformers import ElectraConfig
 
-from hf_ssl.models.tensorflow.families.encoder import HUB_QUERY, Transformer
 from hf_ssl.models.tensorflow.families.base import LeftOut, Rule, dense, norm
+from hf_ssl.models.tensorflow.families.encoder import HUB_QUERY, Transformer
 
 
 class Electra(Transformer):
@@ -55,12 +55,25 @@ class Electra(Transformer):
 
     def leaves_out(self) -> list[LeftOut]:
         if self.hub:
-            return [LeftOut(r"pooler_transform/(kernel|bias)", "ELECTRA has no pooler in transformers (it was never trained)")]
+            return [
+                LeftOut(
+                    r"pooler_transform/(kernel|bias)", "ELECTRA has no pooler in transformers (it was never trained)"
+                )
+            ]
         if self.part == "generator":
             own = r"(encoder|embeddings_project|embeddings)" if self.embeddings.startswith("generator") else (
                 r"(encoder|embeddings_project)")  # fmt: skip
-            return [LeftOut(rf"(electra/{own}|discriminator_predictions)/.*", "the discriminator: --part discriminator takes it")]
-        return [LeftOut(r"(generator|generator_predictions|generator_lm_head)/.*", "the generator: --part generator takes it")]
+            return [
+                LeftOut(
+                    rf"(electra/{own}|discriminator_predictions)/.*",
+                    "the discriminator: --part discriminator takes it",
+                )
+            ]
+        return [
+            LeftOut(
+                r"(generator|generator_predictions|generator_lm_head)/.*", "the generator: --part generator takes it"
+            )
+        ]
 
     def architecture(self) -> str:
         if self.hub:

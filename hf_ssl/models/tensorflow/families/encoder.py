@@ -20,7 +20,9 @@ HUB_LAYER = r"(?:transformer/)?layer_(\d+)"
 class Transformer(Family):
     """A text encoder of the BERT kind; a subclass says under which prefix its tensors are."""
 
-    gelu = "gelu_new"  # what the program that trained it calls "gelu": the tanh form, except in google-research/electra
+    gelu = (
+        "gelu_new"  # what the program that trained it calls "gelu": the tanh form, except in google-research/electra
+    )
 
     @property
     def hub(self) -> bool:
@@ -57,7 +59,9 @@ class Transformer(Family):
         ]
         return [
             *parts,
-            Rule(f"{HUB_LAYER}/self_attention/attention_output/kernel", f"{key}.attention.output.dense.weight", HEADS_IN),
+            Rule(
+                f"{HUB_LAYER}/self_attention/attention_output/kernel", f"{key}.attention.output.dense.weight", HEADS_IN
+            ),
             Rule(f"{HUB_LAYER}/self_attention/attention_output/bias", f"{key}.attention.output.dense.bias"),
             *norm(f"{HUB_LAYER}/self_attention_layer_norm", f"{key}.attention.output.LayerNorm"),
             *dense(f"{HUB_LAYER}/intermediate", f"{key}.intermediate.dense"),
@@ -90,7 +94,9 @@ class Transformer(Family):
             told = self.setting("num_attention_heads") is not None
             heads = int(self.setting("num_attention_heads") or max(width // 64, 1))
         if heads < 1 or width % heads:
-            raise CheckpointError(f"{self.source.given}: {width} numbers do not divide into {heads} heads. Give --num_heads.")
+            raise CheckpointError(
+                f"{self.source.given}: {width} numbers do not divide into {heads} heads. Give --num_heads."
+            )
         if not told:
             self.notes.append(
                 f"no file says how many attention heads there are: {heads}, of {width // heads} numbers each, was assumed "

@@ -21,7 +21,11 @@ from hf_ssl.models.tensorflow.families.base import IMAGE_KERNEL, Family, LeftOut
 _CONV = r"(?:.*/)?conv2d(?:_(\d+))?/kernel"
 _NORM = r"(?:.*/)?(?:sync_)?batch_normalization(?:_(\d+))?/gamma"
 _HEADS = r"(.*/)?(head_contrastive|head_supervised|projection_head|supervised_head|linear_layer)\w*/.*"
-_NETWORKS = {(3, 4, 6, 3): "resnetv2_50", (3, 4, 23, 3): "resnetv2_101", (3, 8, 36, 3): "resnetv2_152"}
+_NETWORKS: dict[tuple[int, ...], str] = {
+    (3, 4, 6, 3): "resnetv2_50",
+    (3, 4, 23, 3): "resnetv2_101",
+    (3, 8, 36, 3): "resnetv2_152",
+}
 
 
 class SimCLR(Family):
@@ -29,7 +33,10 @@ class SimCLR(Family):
 
     title = "SimCLR"
     modality = "image"
-    recognizes = (r"(?:base_model|resnet|.*_model)/(?:.*/)?conv2d/kernel", r"(?:sync_)?batch_normalization/moving_mean")
+    recognizes = (
+        r"(?:base_model|resnet|.*_model)/(?:.*/)?conv2d/kernel",
+        r"(?:sync_)?batch_normalization/moving_mean",
+    )
 
     def rules(self) -> list[Rule]:
         rules = []
@@ -48,7 +55,11 @@ class SimCLR(Family):
 
     def _numbered(self, pattern: str) -> list[str]:
         """Names of one kind of variable of the backbone, in the order they were made."""
-        kept = [name for name in self.source.names if not any(re.search(f"(?:^|/){i.pattern}$", name) for i in self.leaves_out())]
+        kept = [
+            name
+            for name in self.source.names
+            if not any(re.search(f"(?:^|/){i.pattern}$", name) for i in self.leaves_out())
+        ]
         found = [(int(match[1] or 0), name) for name in kept if (match := re.fullmatch(pattern, name))]
         numbers = [number for number, _ in found]
         if len(set(numbers)) != len(numbers):
@@ -70,7 +81,11 @@ class SimCLR(Family):
         depths: list[int] = []
         at = 0
         while at < len(shapes):
-            projected = at + 3 < len(shapes) and shapes[at][:2] == shapes[at + 1][:2] == (1, 1) and shapes[at + 2][:2] == (3, 3)
+            projected = (
+                at + 3 < len(shapes)
+                and shapes[at][:2] == shapes[at + 1][:2] == (1, 1)
+                and shapes[at + 2][:2] == (3, 3)
+            )
             if projected:
                 depths.append(1)
                 at += 4
@@ -78,7 +93,9 @@ class SimCLR(Family):
                 depths[-1] += 1
                 at += 3
             else:
-                raise CheckpointError(f"{self.source.given}: the convolutions of {self.title} are not those of a bottleneck ResNet.")
+                raise CheckpointError(
+                    f"{self.source.given}: the convolutions of {self.title} are not those of a bottleneck ResNet."
+                )
         return depths
 
     def _places(self) -> Iterator[tuple[str, str]]:

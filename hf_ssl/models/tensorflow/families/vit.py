@@ -11,7 +11,17 @@ from pathlib import Path
 from transformers import ViTConfig, ViTImageProcessor
 
 from hf_ssl.core.errors import CheckpointError
-from hf_ssl.models.tensorflow.families.base import FLAT, HEADS_IN, HEADS_OUT, IMAGE_KERNEL, Family, LeftOut, Rule, dense, norm
+from hf_ssl.models.tensorflow.families.base import (
+    FLAT,
+    HEADS_IN,
+    HEADS_OUT,
+    IMAGE_KERNEL,
+    Family,
+    LeftOut,
+    Rule,
+    dense,
+    norm,
+)
 
 _LAYER, _KEY = r"Transformer/encoderblock_(\d+)", r"encoder.layer.\1"
 _ATTENTION = rf"{_LAYER}/MultiHeadDotProductAttention_1"
@@ -55,23 +65,34 @@ class ViT(Family):
 
     def config(self) -> ViTConfig:
         width, heads, _ = self.shape(r"Transformer/encoderblock_0/MultiHeadDotProductAttention_1/query/kernel")
-        patch, other, channels, _ = self.shape("embedding/kernel")
-        places = self.shape("Transformer/posembed_input/pos_embedding")[1] - 1
-        side = round(places**0.5)
-        if patch != other or side * side != places:
-            raise CheckpointError(f"{self.source.given}: {places} patches of {patch} x {other} pixels make no square picture.")
+        patch, _, channels, _ = self.shape("embedding/kernel")
         graph = self.source.graph.activation() if self.source.graph is not None else None
         return ViTConfig(
             hidden_size=width, num_hidden_layers=self.count(rf"{_ATTENTION}/query/kernel"), num_attention_heads=heads,
             intermediate_size=self.shape(r"Transformer/encoderblock_0/MlpBlock_3/Dense_0/kernel")[1],
-            hidden_act=self.options.hidden_act or graph or "gelu", layer_norm_eps=1e-6, patch_size=patch, image_size=side * patch,
+            hidden_act=self.options.hidden_act or graph or "gelu", layer_norm_eps=1e-6, patch_size=patch, image_size=self._side(),
             num_channels=channels, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
         )  # fmt: skip
 
+    def _side(self) -> int:
+        """Pixels of a side of the picture that the table of positions is for."""
+        patch, other, _, _ = self.shape("embedding/kernel")
+        places = self.shape("Transformer/posembed_input/pos_embedding")[1] - 1
+        side = round(max(places, 0) ** 0.5)
+        if patch != other or side * side != places or not side:
+            raise CheckpointError(
+                f"{self.source.given}: {places} patches of {patch} x {other} pixels make no square picture."
+            )
+        return side * patch
+
     def save_processor(self, folder: Path) -> None:
-        side = self.config().image_size
+        side = self._side()
         ViTImageProcessor(
-            size={"height": side, "width": side}, image_mean=[0.5] * 3, image_std=[0.5] * 3, do_resize=True, do_normalize=True
+            size={"height": side, "width": side},
+            image_mean=[0.5] * 3,
+            image_std=[0.5] * 3,
+            do_resize=True,
+            do_normalize=True,
         ).save_pretrained(folder)
 
     def outputs(self) -> dict[str, str]:
