@@ -20,9 +20,11 @@ def build_monitor(
     pooling = modality.default_pooling(str(config.model or ""))
     sample = modality.examples(held, config.monitor_examples)
 
+    longest = min(128, int(getattr(objective.processor, "model_max_length", 128)))  # some models have few positions
+
     def features(values: Any) -> np.ndarray:
         return modality.embed(
-            objective.backbone, objective.processor, values, pooling=pooling, max_length=128, bf16=args.bf16
+            objective.backbone, objective.processor, values, pooling=pooling, max_length=longest, bf16=args.bf16
         )
 
     def two_views() -> tuple[np.ndarray, np.ndarray]:

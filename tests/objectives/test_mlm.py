@@ -264,10 +264,14 @@ def test_mean_loss_does_not_depend_on_the_batch_size(make, packed):
         assert other["eval_loss"] == pytest.approx(losses[0]["eval_loss"], rel=1e-5)
 
 
-def test_a_batch_with_nothing_to_predict_costs_nothing(make):
+@pytest.mark.parametrize("after_another", [False, True])
+def test_a_batch_with_nothing_to_predict_costs_nothing(make, after_another):
     objective = make()
     rows = objective.rows(_dataset(), seed=0, training=True)
     batch = objective.collate([rows[0]])
+    if after_another:  # then the last block has its short way
+        objective(**batch)
+        assert objective._last.agrees
     batch["labels"].fill_(-100)
     loss = objective(**batch).loss
     loss.backward()

@@ -94,8 +94,9 @@ def _at(block: Any, wanted: torch.Tensor, hidden: torch.Tensor, mask: torch.Tens
     """The block's output at `wanted`, `(wanted positions, width)`, row by row as `output[wanted]` has them."""
     attention = block.attention.self
     counts = wanted.sum(dim=1)
-    # The wanted positions of each row come first, in order; rows with fewer are filled with positions that are dropped.
-    places = wanted.to(torch.uint8).argsort(dim=1, descending=True, stable=True)[:, : int(counts.max())]
+    # The wanted positions of each row come first, in order; rows with fewer are filled with positions that are dropped. One
+    # column at least: attention over no position at all has no shape.
+    places = wanted.to(torch.uint8).argsort(dim=1, descending=True, stable=True)[:, : max(int(counts.max()), 1)]
     kept = torch.arange(places.shape[1], device=places.device) < counts.unsqueeze(1)
     rows = torch.arange(len(places), device=places.device).unsqueeze(1)
     asking = hidden[rows, places]

@@ -7,10 +7,12 @@ address of tfhub.dev, or of another server that speaks its protocol, by asking i
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
 import shutil
+import sys
 import tempfile
 import urllib.error
 import urllib.parse
@@ -83,7 +85,8 @@ def fetched(handle: Handle) -> Path:
 def _from_kaggle(handle: Handle) -> Path:
     kagglehub = require("kagglehub", "tfhub")
     try:
-        return Path(kagglehub.model_download(handle.name))
+        with contextlib.redirect_stdout(sys.stderr):  # it says where it downloads to; standard output is for data
+            return Path(kagglehub.model_download(handle.name))
     except Exception as error:  # kagglehub has no common class for what can go wrong
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CheckpointError(

@@ -26,7 +26,7 @@ from hf_ssl.core.errors import CheckpointError
 from hf_ssl.models.load_report import LoadReport, matches_any, shortened
 from hf_ssl.models.loading import load_model
 from hf_ssl.models.tensorflow import twins
-from hf_ssl.models.tensorflow.families.base import Family, Options, Placement
+from hf_ssl.models.tensorflow.families.base import Family, Options, Placement, is_state
 from hf_ssl.models.tensorflow.sources import Source
 
 REPORT = "import.json"
@@ -122,7 +122,7 @@ def family_of(source: Source, name: str | None, options: Options) -> Family:
     if len(fitting) > 1:
         titles = ", ".join(known for known, kind in kinds.items() if kind in fitting)
         raise CheckpointError(f"{source.given} could be {titles}. Say which: --family NAME.")
-    head = ", ".join(list(source.names)[:10])
+    head = ", ".join([name for name in source.names if not is_state(name)][:10])
     raise CheckpointError(
         f"{source.given} is of no known family. Known: {', '.join(kinds)}. Its {len(source.names)} variables begin with {head}. "
         "Your own family goes by dotted path: --family my_package.my_module:MyFamily (docs/coming-from-tensorflow-hub.md)."

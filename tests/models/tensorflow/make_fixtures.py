@@ -82,7 +82,7 @@ def drawn(name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
         return (1 + levels / 8).astype(np.float32)
     if len(shape) == 4:  # of a convolution; most are zero, for the size of the archive
         kept = np.where(rng.random(shape) > 0.9, np.sign(levels), 0)
-        return (kept * 16 / np.sqrt(np.prod(shape[:-1])) / (16 if seed == 4 else 1)).astype(np.float32)
+        return (kept * 16 / np.sqrt(np.prod(shape[:-1])) / (4 if seed == 4 else 1)).astype(np.float32)
     return levels * np.float32(0.125)
 
 

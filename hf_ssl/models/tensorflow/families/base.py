@@ -265,5 +265,10 @@ def norm(pattern: str, key: str, scale: str = "gamma", shift: str = "beta") -> l
     return [Rule(f"{pattern}/{scale}", f"{key}.weight"), Rule(f"{pattern}/{shift}", f"{key}.bias")]
 
 
+def is_state(name: str) -> bool:
+    """Whether a variable belongs to the training, not to the network."""
+    return bool(_ends(_OPTIMIZER, name) or _ends(_SCHEDULE, name)) or name.startswith(("Adam/", "keras_api/"))
+
+
 def _ends(pattern: str, name: str) -> re.Match[str] | None:
     return re.search(f"(?:^|/){pattern}$", name)
