@@ -226,7 +226,7 @@ class ImportTfConfig:
         "none", "tf: also run both models and compare their outputs (needs TensorFlow)."
     )
     tf_python: str | None = option(None, "Python that has TensorFlow, for --check tf (default: this one).")
-    licence: str | None = option(None, "Licence of the model, as its page says; goes to the card.")
+    license: str | None = option(None, "License of the model, as its page says; goes to the card.")
     num_heads: int | None = option(None, "Attention heads, where no file says how many.")
     num_layers: int | None = option(None, "How often ALBERT applies its layer, where no file says.")
     hidden_act: str | None = option(None, "Activation, over what the graph or the configuration says.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import logging
 import re
 import shutil
 import tempfile
@@ -12,7 +13,6 @@ from typing import Any
 
 from hf_ssl.core import distributed
 from hf_ssl.core.errors import CheckpointError, ConfigError
-from hf_ssl.core.log import say
 from hf_ssl.core.options import ImportTfConfig
 from hf_ssl.core.run import write_json
 from hf_ssl.models.checkpoint import weights_sha
@@ -32,6 +32,7 @@ from hf_ssl.models.tensorflow.sources import Source, opened
 from hf_ssl.stages.base import LINEAGE, StageResult
 from hf_ssl.stages.resolve import resolve
 
+logger = logging.getLogger(__name__)
 PREFIX = "tf:"
 
 
@@ -68,7 +69,7 @@ def import_tf(**options: Any) -> StageResult:
             f"{target} holds files that are no imported model; nothing was deleted. Name another --output."
         )
     report = _imported(config, target) if distributed.is_main() else None
-    report = distributed.share(report)
+    report = distributed.broadcast(report)
     return StageResult(target, dataclasses.asdict(report))
 
 
@@ -79,10 +80,10 @@ def model_from_tensorflow(model: str) -> str:
     if distributed.is_main():
         folder = cache_folder() / "models" / _cache_name(source)
         if (folder / REPORT).is_file():
-            say(f"  model: {folder}, imported from {source} before")
+            logger.info("  model: %s, imported from %s before", folder, source)
         else:
             import_tf(source=source, output=str(folder))
-    return str(distributed.share(str(folder)))
+    return str(distributed.broadcast(str(folder)))
 
 
 def _cache_name(source: str) -> str:
@@ -117,20 +118,20 @@ def _imported(config: ImportTfConfig, target: Path) -> ImportReport:
         folder = Path(place) / "model"
         folder.mkdir()
         family = family_of(checkpoint, config.family, own)
-        report, model = import_checkpoint(checkpoint, family, folder, config.licence)
+        report, model = import_checkpoint(checkpoint, family, folder, config.license)
         _note_twin(checkpoint, report)
         if config.check == "tf":
             _compare(checkpoint, family, model, folder, report, config.tf_python)
         name = handle.name if handle is not None else _shown(source)
         report.write(folder)
         write_card(folder, report, family, name)
-        base = {"id": f"tensorflow:{name}", "revision": None, "licence": config.licence,
+        base = {"id": f"tensorflow:{name}", "revision": None, "license": config.license,
                 "weights_sha": weights_sha((folder / "model.safetensors",))}  # fmt: skip
         write_json(folder / LINEAGE, {"base": base, "stage": "import-tf"})
         shutil.rmtree(target, ignore_errors=True)
         folder.replace(target)
-    say(report.summary())
-    say(f"import-tf: {target}")
+    logger.info("%s", report.summary())
+    logger.info("import-tf: %s", target)
     return report
 
 

@@ -24,7 +24,7 @@ def test_a_tensorflow_model_goes_through_every_stage_and_is_published(tmp_path: 
     run = tmp_path / "run"
     results = run_recipe(
         {
-            "data": runs.rows(60, 0, labelled=True), "unlabeled": runs.rows(60, 1000, labelled=False), "near_duplicates": False,
+            "data": runs.rows(60, 0, labeled=True), "unlabeled": runs.rows(60, 1000, labeled=False), "near_duplicates": False,
             "model": f"tf:{archive('bert_tf2')}", "output": str(run),
             "pretrain": {"objective": "mlm", "max_steps": 2, "monitor_points": 1, "keep": "last"},
             "finetune": {"per_class": 8, "max_steps": 2, "patience": 0, "rank": 2, "self_training": 0},
@@ -37,7 +37,7 @@ def test_a_tensorflow_model_goes_through_every_stage_and_is_published(tmp_path: 
     assert base["id"] == "tensorflow:bert_tf2" and base["source"].startswith(str(cache))
     report = json.loads((run / "pretrain" / "load_report.json").read_text())
     assert report["backbone_complete"] and not report["missing"]  # the head for masked words came along
-    staged = push(output=str(run), repo="me/topics", licence="apache-2.0", dry_run=True)
+    staged = push(output=str(run), repo="me/topics", license="apache-2.0", dry_run=True)
     card = (staged.path / "README.md").read_text()
     assert "TensorFlow model `bert_tf2`" in card and "base_model:" not in card and str(tmp_path) not in card
 
@@ -45,7 +45,7 @@ def test_a_tensorflow_model_goes_through_every_stage_and_is_published(tmp_path: 
 @pytest.mark.parametrize("name", ["albert_tf2", "electra_tf2"])
 def test_masked_words_are_learned_on_the_other_families(name: str, tmp_path: Path) -> None:
     done = pretrain(
-        data=runs.rows(40, 0, labelled=False), model=f"tf:{archive(name)}", output=str(tmp_path / "run"), objective="mlm",
+        data=runs.rows(40, 0, labeled=False), model=f"tf:{archive(name)}", output=str(tmp_path / "run"), objective="mlm",
         max_steps=2, monitor_points=1, near_duplicates=False,
     )  # fmt: skip
     assert done.metrics["steps"] == 2
@@ -71,7 +71,7 @@ def test_a_changed_source_is_imported_anew(tmp_path: Path, cache: Path) -> None:
     source = tmp_path / "model.tar.gz"
     for name in ("bert_tf2", "bert_tf1"):
         source.write_bytes(archive(name).read_bytes())
-        pretrain(data=runs.rows(20, 0, labelled=False), model=f"tf:{source}", output=str(tmp_path / name), max_steps=1,
+        pretrain(data=runs.rows(20, 0, labeled=False), model=f"tf:{source}", output=str(tmp_path / name), max_steps=1,
                  monitor_points=1, near_duplicates=False)  # fmt: skip
     assert len(list(cache.iterdir())) == 2
 
@@ -79,12 +79,12 @@ def test_a_changed_source_is_imported_anew(tmp_path: Path, cache: Path) -> None:
 @pytest.mark.parametrize("model, message", [("tf:nowhere", "no 'nowhere'"), ("tf:tfhub:google/yamnet/1", "YAMNet")])
 def test_a_stage_names_what_is_wrong_with_the_model(model: str, message: str, tmp_path: Path) -> None:
     with pytest.raises((CheckpointError, ConfigError), match=message):
-        pretrain(data=runs.rows(20, 0, labelled=False), model=model, output=str(tmp_path / "run"))
+        pretrain(data=runs.rows(20, 0, labeled=False), model=model, output=str(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
 
 
 def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["import-tf", str(archive("bert_tf2")), "--output", str(tmp_path / "out"), "--licence", "mit"]) == 0
+    assert main(["import-tf", str(archive("bert_tf2")), "--output", str(tmp_path / "out"), "--license", "mit"]) == 0
     told = capsys.readouterr().err
     assert "44 of 45 variables" in told and f"next: hf-ssl pretrain --model {tmp_path / 'out'}" in told
     assert main(["import-tf", "--help"]) == 0 and "--tf_python" in capsys.readouterr().out

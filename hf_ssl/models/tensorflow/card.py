@@ -26,18 +26,18 @@ def write_card(folder: Path, report: ImportReport, family: Family, name: str) ->
         "tags": ["hf_ssl", "tensorflow-hub", family.modality],
         "library_name": "timm" if report.architecture == "AutoModel" else "transformers",
     }
-    if report.licence:
-        fields["license"] = report.licence
+    if report.license:
+        fields["license"] = report.license
     processor = "AutoTokenizer" if family.modality == "text" else "AutoImageProcessor"
     model = _USE.get(report.architecture, "AutoModel")
     proved = "\n".join(f"{number}. {text}" for number, text in enumerate(report.levels(), start=1))
     notes = "".join(f"- {note}\n" for note in report.notes)
     left = "".join(f"- {len(names)} variables left out: {reason}.\n" for reason, names in report.left_out.items())
-    licence = report.licence or "unknown; the page of the model at TensorFlow Hub or Kaggle says it"
+    license = report.license or "unknown; the page of the model at TensorFlow Hub or Kaggle says it"
     body = f"""# {name}, imported from TensorFlow
 
 {report.family} ({report.architecture}, {report.parameters:,} parameters) read from the TensorFlow checkpoint `{name}` by
-[hf_ssl](https://pypi.org/project/hf-ssl/), without TensorFlow. Nothing was trained. Licence: {licence}.
+[hf_ssl](https://pypi.org/project/hf-ssl/), without TensorFlow. Nothing was trained. License: {license}.
 
 ```python
 from transformers import {model}, {processor}

@@ -90,7 +90,7 @@ def _from_kaggle(handle: Handle) -> Path:
     except Exception as error:  # kagglehub has no common class for what can go wrong
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CheckpointError(
-            f"Fetching {handle} failed: {reason} Look at {_KAGGLE}{handle.name}; a model behind a licence needs "
+            f"Fetching {handle} failed: {reason} Look at {_KAGGLE}{handle.name}; a model behind a license needs "
             "`kagglehub.login()` once. An archive that you download by hand works too: hf-ssl import-tf FILE.tar.gz"
         ) from error
 

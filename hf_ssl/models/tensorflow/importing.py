@@ -42,7 +42,7 @@ class ImportReport:
     Attributes:
         source, handle: as the user named it; the handle at Kaggle or TensorFlow Hub, if it was one.
         family, architecture: the family's title; the transformers class that holds everything.
-        licence: of the model, or None when nobody said.
+        license: of the model, or None when nobody said.
         variables, used: of the checkpoint; of them in the result.
         left_out: names by the reason.
         compared, different: tensors compared with TensorFlow's values, and how many differ.
@@ -58,7 +58,7 @@ class ImportReport:
     handle: str | None
     family: str
     architecture: str
-    licence: str | None
+    license: str | None
     variables: int = 0
     used: int = 0
     left_out: dict[str, list[str]] = field(default_factory=dict)
@@ -91,7 +91,7 @@ class ImportReport:
     def summary(self) -> str:
         """A screen of text."""
         lines = [
-            f"{self.source}: {self.family} → {self.architecture}, {self.parameters / 1e6:.1f} M parameters, licence {self.licence or 'unknown'}"
+            f"{self.source}: {self.family} → {self.architecture}, {self.parameters / 1e6:.1f} M parameters, license {self.license or 'unknown'}"
         ]
         lines += [f"  {number}. {text}" for number, text in enumerate(self.levels(), start=1)]
         lines += [f"     left out ({reason}): {shortened(names, 3)}" for reason, names in self.left_out.items()]
@@ -129,12 +129,12 @@ def family_of(source: Source, name: str | None, options: Options) -> Family:
     )
 
 
-def import_checkpoint(source: Source, family: Family, folder: Path, licence: str | None) -> tuple[ImportReport, Any]:
+def import_checkpoint(source: Source, family: Family, folder: Path, license: str | None) -> tuple[ImportReport, Any]:
     """Write the model's folder and prove it.
 
     Args:
         folder: an empty folder.
-        licence: what the card says.
+        license: what the card says.
 
     Returns:
         The report, and the loaded model.
@@ -152,7 +152,7 @@ def import_checkpoint(source: Source, family: Family, folder: Path, licence: str
         (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     family.save_processor(folder)
     report = ImportReport(
-        source=source.given, handle=source.handle, family=family.title, architecture=family.architecture(), licence=licence,
+        source=source.given, handle=source.handle, family=family.title, architecture=family.architecture(), license=license,
         variables=len(source.names), used=len(placement.placed), notes=list(dict.fromkeys(family.notes)),
     )  # fmt: skip
     for name, reason in placement.left_out.items():

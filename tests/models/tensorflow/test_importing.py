@@ -33,7 +33,7 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for name in (*TEXT, *PICTURES):
         if name in PICTURES:
             pytest.importorskip("timm")
-        import_tf(source=str(archive(name)), output=str(folder / name), licence="apache-2.0", **HEADS.get(name, {}))
+        import_tf(source=str(archive(name)), output=str(folder / name), license="apache-2.0", **HEADS.get(name, {}))
     return {name: folder / name for name in (*TEXT, *PICTURES)}
 
 
@@ -117,7 +117,7 @@ def test_the_report_says_how_far_it_is_proved(name: str, imported: dict[str, Pat
 @pytest.mark.parametrize("name", [*TEXT, *PICTURES])
 def test_the_folder_loads_with_every_tensor_of_the_backbone(name: str, imported: dict[str, Path]) -> None:
     _, report = load_model(str(imported[name]), "AutoModel")
-    assert report.backbone_complete and report.licence == "apache-2.0"
+    assert report.backbone_complete and report.license == "apache-2.0"
 
 
 def test_settings_are_read_from_graph_names_and_shapes(imported: dict[str, Path]) -> None:
