@@ -22,14 +22,31 @@ class DataOptions:
     unlabeled: Any = option(None, "Unlabeled pool, when it is not part of `data`.")
     validation: Any = option(None, "Validation data, when it is not part of `data`.")
     test: Any = option(None, "Test data, when it is not part of `data`.")
-    labels: str | None = option(None, "Spreadsheet that gives files their labels (a path or name column and a label).")
+    labels: Any = option(None, "Spreadsheet that gives files their labels (a path or name column and a label).")
     input_column: str | None = option(None, "Column with the text (default: text, sentence, content ...).")
     text_pair_column: str | None = option(None, "Second text of a pair.")
     label_column: str | None = option(None, "Column with the label (default: label, labels, class ...).")
     tokens_column: str | None = option(None, "Column with the words of a sentence, for tags.")
     tags_column: str | None = option(None, "Column with one tag per word.")
+    sentence_column: str | None = option(
+        None, "Column with the sentence's number, in a table with one word per row (tokens_column, tags_column)."
+    )
+    tag_scheme: str | None = option(
+        None, "Scheme of span tags: IOB2, IOB1, BIOES, BILOU, IO (default: found; all become IOB2); none: leave them."
+    )
+    label_columns: list[str] = option([], "Columns of 0 and 1, one per label, for several labels per row.")
+    label_separator: str | None = option(None, "Between several labels in one text (default: |).")
+    fold_labels: bool | None = option(
+        None, "Labels that differ in case, blanks or the spelling of a number are one class (asked for when there are any)."
+    )
+    na_values: list[str] = option([], "Words that mean a missing value, such as NA (default: nan and its like).")
     id_column: str | None = option(None, "Column with your own row ids (default: made from the content).")
     group_column: str | None = option(None, "Patient, author, site ...: a group never straddles two splits.")
+    keep_columns: list[str] = option([], "Further columns to keep under their names.")
+    ignore_columns: list[str] = option([], "Columns that look like labels or groups and are not to be used.")
+    max_left_out: float = option(
+        0.1, "Largest share of rows or of files that may be left out, whatever the reason; more is an error."
+    )
     label_kind: Literal["class", "multilabel", "regression", "tags", "mask", "identity", "transcript"] | None = option(
         None, "Kind of label; asked for when the data leave it open."
     )
@@ -45,6 +62,10 @@ class DataOptions:
     encoding: str = option("utf-8-sig", "Text encoding of the files.")
     txt: Literal["file", "lines"] = option("file", "A .txt file is one document, or one per line.")
     folder_labels: bool | None = option(None, "Folder names are classes (default: when they look like it).")
+    split_names: list[str] | None = option(
+        None, "Words in names of folders and files that say the split (default: train, valid, test, unlabeled, pool ...)."
+    )
+    follow_links: bool = option(False, "Follow links that lead out of the data folder.")
     csv_options: dict[str, Any] | None = option(None, 'For pandas.read_csv, such as {"sep": ";"}.')
     conll_columns: list[int] | None = option(
         None, "Columns of word and tag in CoNLL files, from 0 or from the end (-1)."

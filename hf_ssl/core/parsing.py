@@ -8,6 +8,8 @@ from typing import Any
 
 from hf_ssl.core.errors import ConfigError
 
+MAX_YAML = 1 << 20
+
 
 def coerce(hint: Any, value: Any) -> Any:
     """Convert a value to a field's type the way users mean it (`"2e-1"` is a number, `"4,16"` a list).
@@ -28,11 +30,31 @@ def coerce(hint: Any, value: Any) -> Any:
             value = [part.strip() for part in value.split(",") if part.strip()]
     if isinstance(value, Path):
         value = str(value)
+    if isinstance(value, tuple) and holds(hint, list):
+        value = list(value)
     try:
         return TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True)).validate_python(value)
     except ValidationError as error:
         first = error.errors()[0]
         raise ConfigError(f"{value!r} is not right: {first['msg'].lower()}.") from None
+
+
+def coerce_fields(config: type, values: dict[str, Any]) -> dict[str, Any]:
+    """Values for a dataclass, each converted to its field's type.
+
+    Raises:
+        ConfigError: all values that do not fit, at once.
+    """
+    hints = typing.get_type_hints(config)
+    made, problems = {}, []
+    for name, value in values.items():
+        try:
+            made[name] = coerce(hints[name], value)
+        except ConfigError as error:
+            problems.append(f"{name}: {error}")
+    if problems:
+        raise ConfigError("; ".join(problems))
+    return made
 
 
 def from_yaml(path: str | Path) -> dict[str, Any]:
@@ -46,12 +68,21 @@ def from_yaml(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     if not path.is_file():
         raise ConfigError(f"No configuration file at {path}. `hf-ssl recipes ls` lists the ones that come along.")
+    if path.stat().st_size > MAX_YAML:
+        raise ConfigError(f"{path} is larger than {MAX_YAML >> 20} MB; that is no file of options.")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8.") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path} is nested too deeply.") from error
+    except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{path} is not valid YAML: {error}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{path} must hold `name: value` lines, found {type(content).__name__}.")
+    odd = next((name for name in content if not isinstance(name, str)), None)
+    if odd is not None:
+        raise ConfigError(f"{path}: {odd!r} is no name of an option.")
     return content
 
 

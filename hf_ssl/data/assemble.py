@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import datasets
 
 from hf_ssl.core.errors import DataError
-from hf_ssl.data.columns import Canonicaliser, CanonicalPart, Rows
+from hf_ssl.data.columns import Canonicalizer, CanonicalPart, Rows
 from hf_ssl.data.domain import DomainData
 from hf_ssl.data.fingerprint import fingerprint
-from hf_ssl.data.labels import Encoding, encoding_of, named_labels, resolve_kind
+from hf_ssl.data.labels import Encoding, encoding_of, named_labels, one_spelling, resolve_kind, tell_na_words
 from hf_ssl.data.leakage.guard import drop_duplicates
-from hf_ssl.data.readers.sources import Reading
+from hf_ssl.data.readers.folders import ReadOptions
 from hf_ssl.data.readers.tables import quiet
-from hf_ssl.data.report import SPLITS, Ledger
-from hf_ssl.data.splits import carve
+from hf_ssl.data.report import SPLITS, DataReport
 from hf_ssl.data.splits import check_labels as check_classes
+from hf_ssl.data.splits import split_rows
+from hf_ssl.data.tags import one_scheme
 
 
 @dataclass(frozen=True)
@@ -39,30 +41,60 @@ class Fractions:
             )
 
 
+@dataclass(frozen=True)
+class LabelRules:
+    """What the user says about labels: their kind, and the options `label_separator`, `fold_labels`, `tag_scheme`."""
+
+    kind: str | None = None
+    separator: str | None = None
+    fold: bool | None = None
+    tag_scheme: str | None = None
+
+
 def encode_and_sort(
-    parts: list[CanonicalPart], canonicalise: Canonicaliser, label_kind: str | None
+    parts: list[CanonicalPart], canonicalizer: Canonicalizer, rules: LabelRules
 ) -> tuple[dict[str, Rows], Encoding | None]:
     """Encode the labels of all parts alike, then sort rows into splits: labeled ones, and the pool."""
-    ledger, kind = canonicalise.ledger, "tags" if canonicalise.tagged else label_kind
+    label_kind = rules.kind
+    report, kind = canonicalizer.report, "tags" if canonicalizer.tagged else label_kind
     present = [label for part in parts for label in part.rows.labels if label is not None]
     encoding = None
     if present:
-        kind = resolve_kind(present, kind, ledger)
+        kind = resolve_kind(present, kind, report)
         for part in parts:
-            part.rows.labels = named_labels(part.rows.labels, kind)
+            part.rows.labels = named_labels(part.rows.labels, kind, rules.separator, report)
+        tell_na_words((label for part in parts for label in part.rows.labels), kind, canonicalizer.spec.na, report)
+        spelled = one_spelling([part.rows.labels for part in parts], kind, rules.fold, report)
+        for part, labels in zip(parts, spelled, strict=True):
+            part.rows.labels = labels
+        if kind == "tags":
+            _one_tag_scheme(parts, rules.tag_scheme, report)
         labeled = [part for part in parts if any(label is not None for label in part.rows.labels)]
         every = (label for part in labeled for label in part.rows.labels)
         encoding = encoding_of(every, kind, [part.label_names for part in labeled])
     elif any(part.has_labels and part.split != "unlabeled" for part in parts):
-        ledger.warn("there is a label column, but no row has a label: all rows are unlabeled")
+        report.warn("there is a label column, but no row has a label: all rows are unlabeled")
     pieces: dict[str, list[Rows]] = {}
     for part in parts:
-        for split, rows in _sorted_rows(part, encoding, ledger).items():
+        for split, rows in _sorted_rows(part, encoding, report).items():
             pieces.setdefault(split, []).append(rows)
     return {split: _joined(found) for split, found in pieces.items()}, encoding
 
 
-def _sorted_rows(part: CanonicalPart, encoding: Encoding | None, ledger: Ledger) -> dict[str, Rows]:
+def _one_tag_scheme(parts: list[CanonicalPart], given: str | None, report: DataReport) -> None:
+    """One scheme for all parts: what train writes is what test must be read as."""
+    every = one_scheme([labels for part in parts for labels in part.rows.labels], given, report)
+    place = 0
+    for part in parts:
+        part.rows.labels = every[place : place + len(part.rows.labels)]
+        place += len(part.rows.labels)
+        if part.label_names is not None and not {tag for row in part.rows.labels for tag in row or ()} <= set(
+            part.label_names
+        ):
+            part.label_names = None
+
+
+def _sorted_rows(part: CanonicalPart, encoding: Encoding | None, report: DataReport) -> dict[str, Rows]:
     rows = part.rows
     with_label = [row for row, label in enumerate(rows.labels) if label is not None]
     without = [row for row, label in enumerate(rows.labels) if label is None]
@@ -78,11 +110,15 @@ def _sorted_rows(part: CanonicalPart, encoding: Encoding | None, ledger: Ledger)
         # Rows that came without a split are train; what train lacks is split off later.
         found[part.split or "train"] = Rows(dataset, labeled.keys, labeled.labels, labeled.groups)
     if without and held_out:
-        ledger.dropped[f"no label, in {part.split}"] += len(without)
+        report.dropped[f"no label, in {part.split}"] += len(without)
         if not with_label:
-            ledger.warn(
+            report.warn(
                 f"the {part.split} split has no labels ({len(without):,} rows): not used, not even as unlabeled data"
             )
+        report.leave_out(
+            "rows", f"no label, in {part.split}", len(without), len(rows), warn=bool(with_label),
+            hint="Rows of a held-out split cannot be measured without",
+        )  # fmt: skip
     elif without:
         found["unlabeled"] = rows.take(without)
     return found
@@ -101,12 +137,19 @@ def _joined(pieces: list[Rows]) -> Rows:
 
 
 def split_off(
-    splits: dict[str, Rows], encoded: Encoding | None, fractions: Fractions, dedup: bool, ledger: Ledger
+    splits: dict[str, Rows],
+    encoded: Encoding | None,
+    fractions: Fractions,
+    dedup: bool,
+    report: DataReport,
+    like_groups: Sequence[str] = (),
+    unit: str = "rows",
 ) -> dict[str, Rows]:
     """Split off what labeled data lack. Repeated rows go first, so that no two copies end on two sides.
 
     Raises:
-        DataError: nothing to train on, one class only, or too few rows or groups.
+        DataError: nothing to train on, one class only, too few rows or groups, or a column that looks like groups and was
+            not given as such (`like_groups`).
     """
     if encoded is None:
         return splits
@@ -118,69 +161,77 @@ def split_off(
     lacking = [name for name, size in sizes.items() if size]
     if not lacking:
         return splits
-    check_labels(encoded, {"train": splits["train"]}, ledger)
-    splits = {**splits, **drop_duplicates({"train": splits["train"]}, dedup, ledger)}
+    check_labels(encoded, {"train": splits["train"]}, report)
+    if splits["train"].groups is None and like_groups:
+        name = like_groups[0]
+        raise DataError(
+            f"Column {name!r} looks like a group (patient, author, site ...) whose rows should not be on two sides of a split. Give "
+            f"group_column={name!r}, or ignore_columns=[{name!r}] if rows are independent."
+        )
+    splits = {**splits, **drop_duplicates({"train": splits["train"]}, dedup, report, unit)}
     train = splits["train"]
-    rows = carve(
+    rows = split_rows(
         train.labels,
         encoded.kind,
         train.groups,
         validation_fraction=sizes["validation"],
         test_fraction=sizes["test"],
         seed=fractions.seed,
-        ledger=ledger,
+        report=report,
     )
     ways = {"class": "by class", "multilabel": "by rarest label", "regression": "by quintile"}
     ways["identity"] = "in whole identities"
     way = "in whole groups" if train.groups else ways.get(encoded.kind, "at random")
-    ledger.decide(f"{' and '.join(lacking)} split off from {len(train):,} labeled rows {way}, seed {fractions.seed}")
+    report.decide(f"{' and '.join(lacking)} split off from {len(train):,} labeled rows {way}, seed {fractions.seed}")
     return {**splits, **{name: train.take(chosen) for name, chosen in rows.items()}}
 
 
-def check_labels(encoded: Encoding | None, splits: dict[str, Rows], ledger: Ledger) -> None:
+def check_labels(encoded: Encoding | None, splits: dict[str, Rows], report: DataReport) -> None:
     """See `splits.check_labels`; the pool has no labels to check."""
     if encoded is not None:
         check_classes(
-            encoded.kind, {name: rows.labels for name, rows in splits.items() if name != "unlabeled"}, ledger
+            encoded.kind, {name: rows.labels for name, rows in splits.items() if name != "unlabeled"}, report
         )
 
 
-def add_pool(splits: dict[str, Rows], canonicalise: Canonicaliser, has_pool: bool) -> dict[str, Rows]:
+def add_pool(splits: dict[str, Rows], canonicalizer: Canonicalizer, has_pool: bool) -> dict[str, Rows]:
     """The pool never has labels, and words are joined to text. Where there is no pool, the texts of train are it.
 
     Args:
         splits: canonical rows.
-        canonicalise: what made them.
+        canonicalizer: what made them.
         has_pool: the source has unlabeled data of its own. Rows that merely lack a label can be a handful of
             forgotten ones: when they are fewer than train's, the texts of train join them.
 
     Raises:
         DataError: there are neither labeled nor unlabeled rows besides validation and test.
     """
-    ledger, train, pool = canonicalise.ledger, splits.get("train"), splits.get("unlabeled")
+    report, train, pool = canonicalizer.report, splits.get("train"), splits.get("unlabeled")
     if pool is not None:
-        pool = _without_labels(pool, canonicalise)
+        pool = _without_labels(pool, canonicalizer)
     if train is None:
         if pool is None:
             raise DataError("There is nothing to train on: only validation and test have rows.")
         return {**splits, "unlabeled": pool}
     if pool is None:
-        ledger.decide("no unlabeled rows: the pool is the texts of train, without their labels")
-        pool = _without_labels(train, canonicalise)
+        report.decide("no unlabeled rows: the pool is the texts of train, without their labels")
+        pool = _without_labels(train, canonicalizer)
+        report.facts["pool_copies"] = len(pool)
     elif not has_pool and len(pool) < len(train):
-        ledger.decide(f"only {len(pool):,} rows lack a label: the pool is those and the texts of train")
+        report.decide(f"only {len(pool):,} rows lack a label: the pool is those and the texts of train")
         known = set(pool.keys)
         more = train.take([row for row, key in enumerate(train.keys) if key not in known])
-        pool = _joined([pool, _without_labels(more, canonicalise)])
+        report.facts["pool_copies"] = len(more)
+        pool = _joined([pool, _without_labels(more, canonicalizer)])
     return {**splits, "unlabeled": pool}
 
 
-def _without_labels(rows: Rows, canonicalise: Canonicaliser) -> Rows:
-    there, column = rows.dataset.column_names, canonicalise.modality.column
+def _without_labels(rows: Rows, canonicalizer: Canonicalizer) -> Rows:
+    there, column = rows.dataset.column_names, canonicalizer.modality.column
     dataset = rows.dataset.remove_columns([name for name in ("label", "tags") if name in there])
     if "tokens" in there:
-        texts = [value[0] for value in canonicalise.values(dataset)]
-        canonicalise.ledger.decide("the pool's words are joined by spaces to text")
+        texts = [value[0] for value in canonicalizer.values(dataset)]
+        canonicalizer.report.decide("the pool's words are joined by spaces to text")
         with quiet():
             plain = dataset.remove_columns([name for name in ("tokens", column) if name in there])
             dataset = plain.add_column(column, texts, feature=datasets.Value("string"))
@@ -190,50 +241,61 @@ def _without_labels(rows: Rows, canonicalise: Canonicaliser) -> Rows:
 def finish(
     splits: dict[str, Rows],
     encoding: Encoding | None,
-    canonicalise: Canonicaliser,
-    how: Reading,
+    canonicalizer: Canonicalizer,
+    how: ReadOptions,
     facts: dict[str, Any],
 ) -> DomainData:
     """Count, describe and fingerprint what is there now."""
     splits = {name: splits[name] for name in SPLITS if name in splits}
     kind, names = (encoding.kind, list(encoding.names)) if encoding else (None, [])
-    ledger = how.ledger
-    ledger.facts = {
+    report = how.report
+    copies = report.facts.pop("pool_copies", 0)  # rows of train that are in the pool too are used once
+    report.account(canonicalizer.unit).used += sum(len(rows) for rows in splits.values()) - copies
+    _tell_what_is_missing(report)
+    report.facts = {
         **facts,
         "modality": how.modality.name,
         "files": dict(sorted(how.files.items())),
-        "columns": canonicalise.mapping,
-        "ignored_columns": sorted(canonicalise.ignored),
+        "columns": canonicalizer.mapping,
+        "ignored_columns": sorted(canonicalizer.ignored),
         "rows": {name: len(rows) for name, rows in splits.items()},
         "label_kind": kind,
         "label_names": names,
         "classes": _class_counts(splits, kind),
-        "describe": {name: _describe(rows, canonicalise) for name, rows in splits.items()},
-        **ledger.facts,
+        "describe": {name: _describe(rows, canonicalizer) for name, rows in splits.items()},
+        **report.facts,
         "fingerprint": fingerprint(splits, names),
     }
-    return DomainData({name: rows.dataset for name, rows in splits.items()}, ledger.to_dict(), how.modality.name)
+    return DomainData({name: rows.dataset for name, rows in splits.items()}, report.to_dict(), how.modality.name)
 
 
-def finish_cut(splits: dict[str, datasets.Dataset], how: Reading, facts: dict[str, Any]) -> DomainData:
+def finish_cut(splits: dict[str, datasets.Dataset], how: ReadOptions, facts: dict[str, Any]) -> DomainData:
     """The same for splits that the modality made itself: rows are no examples, so none are compared or removed."""
-    modality, ledger = how.modality, how.ledger
+    modality, report = how.modality, how.report
     splits = {name: splits[name] for name in SPLITS if name in splits}
-    ledger.facts = {
+    _tell_what_is_missing(report)
+    report.facts = {
         **facts, "modality": modality.name, "files": dict(sorted(how.files.items())), "columns": {}, "ignored_columns": [],
         "rows": {name: len(dataset) for name, dataset in splits.items()}, "label_kind": "future", "label_names": [],
         "classes": {}, "duplicates": {}, "leaks": [],
         "describe": {name: dict(modality.describe(dataset)) for name, dataset in splits.items()},
-        **ledger.facts, "fingerprint": modality.fingerprint(splits),
+        **report.facts, "fingerprint": modality.fingerprint(splits),
     }  # fmt: skip
-    return DomainData(splits, ledger.to_dict(), modality.name)
+    return DomainData(splits, report.to_dict(), modality.name)
 
 
-def _describe(rows: Rows, canonicalise: Canonicaliser) -> dict[str, Any]:
-    dataset, column = rows.dataset, canonicalise.modality.column
+def _tell_what_is_missing(report: DataReport) -> None:
+    """A reader that forgets to enter what it leaves out is found here, by everybody who uses it."""
+    for unit, account in report.accounts.items():
+        if account.missing:
+            report.warn(f"{account.missing:,} of {account.found:,} {unit} are neither used nor entered as left out")
+
+
+def _describe(rows: Rows, canonicalizer: Canonicalizer) -> dict[str, Any]:
+    dataset, column = rows.dataset, canonicalizer.modality.column
     if column not in dataset.column_names:
-        dataset = datasets.Dataset.from_dict({column: [value[0] for value in canonicalise.values(dataset)]})
-    return dict(canonicalise.modality.describe(dataset))
+        dataset = datasets.Dataset.from_dict({column: [value[0] for value in canonicalizer.values(dataset)]})
+    return dict(canonicalizer.modality.describe(dataset))
 
 
 def _class_counts(splits: dict[str, Rows], kind: str | None) -> dict[str, dict[str, int]]:

@@ -10,11 +10,12 @@ from typing import Any
 
 import datasets
 
-from hf_ssl.core.errors import DataError, nearest
-from hf_ssl.data.labels import raw_labels
-from hf_ssl.data.readers.sources import FOLDER_LABEL, Part
+from hf_ssl.core.errors import DataError
+from hf_ssl.data.column_names import doubt_labels, existing, like_groups, looks_like_data, made_up_names, named, shown
+from hf_ssl.data.labels import NA_PERHAPS, NA_SURELY, labels_of_columns, raw_labels, without_na_words
+from hf_ssl.data.readers.folders import FOLDER_LABEL, SourcePart
 from hf_ssl.data.readers.tables import quiet
-from hf_ssl.data.report import Ledger
+from hf_ssl.data.report import DataReport
 
 LABEL_ALIASES = ("label", "labels", "class", "category", "target")
 TRANSCRIPT_ALIASES = ("transcript", "transcription", "sentence", "normalized_text", "text")
@@ -23,7 +24,7 @@ MAX_UNUSABLE = 0.5
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ColumnSpec:
     """Column names that the user gave; None means "find it"."""
 
     input: str | None = None
@@ -34,6 +35,9 @@ class Wanted:
     tokens: str | None = None
     tags: str | None = None
     keep: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    na: tuple[str, ...] = ()
 
 
 @dataclass
@@ -78,23 +82,28 @@ class CanonicalPart:
 
 
 @dataclass
-class Canonicaliser:
+class Canonicalizer:
     """Renames columns, drops unusable rows, makes keys and ids. One instance sees all parts, so ids are unique.
 
-    `tagged` says that rows are lists of words (token classification).
+    `tagged` says that rows are lists of words (token classification); `unit` is what its rows are in the report's accounts.
     """
 
     modality: Any
-    wanted: Wanted
-    ledger: Ledger
+    spec: ColumnSpec
+    report: DataReport
     tagged: bool = False
+    unit: str = "rows"
     mapping: dict[str, str] = field(default_factory=dict)
     ignored: dict[str, None] = field(default_factory=dict)
     seen_ids: Counter[str] = field(default_factory=Counter)
+    taken_ids: set[str] = field(default_factory=set)
+    like_groups: list[str] = field(default_factory=list)
 
-    def __call__(self, part: Part) -> CanonicalPart:
+    def __call__(self, part: SourcePart) -> CanonicalPart:
         names = self._find_columns(part)
-        source = part.dataset.select_columns(list(dict.fromkeys([*names.values(), *self.wanted.keep])))
+        source = part.dataset.select_columns(
+            list(dict.fromkeys([*names.values(), *self.spec.keep, *self._label_columns(part)]))
+        )
         labels, label_names = self._labels(source, names, part)
         keys = self._keys(source, names, part)
         usable = [row for row, key in enumerate(keys) if key is not None]
@@ -102,7 +111,7 @@ class Canonicaliser:
         ids = self._ids(source, names.get("id"), keys)
         groups = self._groups(source, names.get("group"), ids)
         content = {new: old for new, old in names.items() if new not in {"label", "group", "id", "tags"}}
-        canonical = _renamed(source, content, self.wanted.keep)
+        canonical = _renamed(source, content, self.spec.keep)
         with quiet():
             canonical = canonical.add_column("id", ids, feature=datasets.Value("string"))
             if groups is not None:
@@ -119,59 +128,91 @@ class Canonicaliser:
         else:
             yield from ((value,) for value in _iterate(rows, self.modality.column))
 
-    def _find_columns(self, part: Part) -> dict[str, str]:
+    def _find_columns(self, part: SourcePart) -> dict[str, str]:
         """Canonical name → name in this part."""
         there = part.dataset.column_names
         names = self._input_columns(there, part)
         optional = part.split == "unlabeled"
-        for new, given in (("group", self.wanted.group), ("id", self.wanted.id), ("label", self.wanted.label)):
-            if given is not None and (given in there or not optional):
-                names[new] = _existing(given, there, f"{new}_column", part)
+        for new, given in (("group", self.spec.group), ("id", self.spec.id), ("label", self.spec.label)):
+            if given is not None and (named(given, there) or not optional):
+                names[new] = existing(given, there, f"{new}_column", part)
         if self.tagged:
-            tags = self._given_or_alias(self.wanted.tags, TAG_ALIASES, there, optional, "tags_column", part)
+            tags = self._given_or_alias(self.spec.tags, TAG_ALIASES, there, optional, "tags_column", part)
             names = {new: old for new, old in names.items() if new != "label"} | ({"tags": tags} if tags else {})
+        elif self._label_columns(part):
+            names.pop("label", None)
         elif "label" not in names:
-            found = [name for name in (FOLDER_LABEL, *LABEL_ALIASES) if name in there]
+            free = [name for name in there if name not in self.spec.ignore and name not in names.values()]
+            found = [name for alias in (FOLDER_LABEL, *LABEL_ALIASES) if (name := named(alias, free))]
             names |= {"label": found[0]} if found else {}
+            if len(found) > 1 and not optional:
+                self.report.warn(
+                    f"{' and '.join(map(repr, found))} are all called as labels are: took {found[0]!r}; label_column=... takes another"
+                )
         if "path" in there and "path" not in names.values():
             names["path"] = "path"
-        for name in self.wanted.keep:
-            _existing(name, there, "keep_columns", part)
+        for name in self.spec.keep:
+            existing(name, there, "keep_columns", part)
             if name in names and names[name] != name or name in {"id", "group", "label", "tags"}:
                 raise DataError(f"keep_columns: {name!r} is the name of a canonical column; rename yours first.")
         self.mapping |= {new: old for new, old in names.items() if new not in self.mapping}
-        self.ignored |= dict.fromkeys(name for name in there if name not in {*names.values(), *self.wanted.keep})
+        used = {*names.values(), *self.spec.keep, *self._label_columns(part)}
+        ignored = [name for name in there if name not in used]
+        self.ignored |= dict.fromkeys(ignored)
+        doubtful = [name for name in ignored if name not in self.spec.ignore]
+        if part.split != "unlabeled":
+            if not ({"label", "tags"} & names.keys() or self.spec.labels):
+                doubt_labels(doubtful, part)
+            if "group" not in names:
+                self.like_groups += [name for name in like_groups(doubtful, part) if name not in self.like_groups]
         return names
 
-    def _input_columns(self, there: list[str], part: Part) -> dict[str, str]:
+    def _label_columns(self, part: SourcePart) -> list[str]:
+        if part.split == "unlabeled":
+            return [name for name in self.spec.labels if name in part.dataset.column_names]
+        return [existing(name, part.dataset.column_names, "label_columns", part) for name in self.spec.labels]
+
+    def _input_columns(self, there: list[str], part: SourcePart) -> dict[str, str]:
         column = self.modality.column
-        if self.tagged and (self.wanted.tokens or "tokens" in there):
-            return {"tokens": _existing(self.wanted.tokens or "tokens", there, "tokens_column", part)}
-        names = {column: input_column(self.modality, self.wanted.input, part)}
-        pair = self.wanted.pair or ("text_pair" if "text_pair" in there else None)
+        if self.tagged and (self.spec.tokens or "tokens" in there):
+            return {"tokens": existing(self.spec.tokens or "tokens", there, "tokens_column", part)}
+        names = {column: input_column(self.modality, self.spec.input, part)}
+        pair = self.spec.pair or ("text_pair" if "text_pair" in there else None)
         if pair is not None and (pair in there or part.split != "unlabeled"):
-            names["text_pair"] = _existing(pair, there, "text_pair_column", part)
+            names["text_pair"] = existing(pair, there, "text_pair_column", part)
         return names
 
     def _given_or_alias(
-        self, given: str | None, aliases: Sequence[str], there: list[str], optional: bool, option: str, part: Part
+        self,
+        given: str | None,
+        aliases: Sequence[str],
+        there: list[str],
+        optional: bool,
+        option: str,
+        part: SourcePart,
     ) -> str | None:
         if given is not None:
-            return given if given in there else None if optional else _existing(given, there, option, part)
-        found = [name for name in aliases if name in there]
+            return named(given, there) or (None if optional else existing(given, there, option, part))
+        found = [name for alias in aliases if (name := named(alias, there))]
         if not found and not optional:
             raise DataError(
-                f"{part.origin} has no column of tags; its columns: {_shown(there)}. Say which: {option}=..."
+                f"{part.origin} has no column of tags; its columns: {shown(there)}. Say which: {option}=..."
             )
         return found[0] if found else None
 
     def _labels(
-        self, source: datasets.Dataset, names: dict[str, str], part: Part
+        self, source: datasets.Dataset, names: dict[str, str], part: SourcePart
     ) -> tuple[list[Any], list[str] | None]:
         name = names.get("tags") or names.get("label")
+        if several := self._label_columns(part):
+            if part.split == "unlabeled":
+                return [None] * len(source), None
+            return labels_of_columns({name: list(_iterate(source, name)) for name in several}), None
         if name is None or part.split == "unlabeled":
             return [None] * len(source), None
         labels, label_names = raw_labels(_iterate(source, name), source.features[name])
+        if not self.tagged:
+            labels = without_na_words(labels, name, self.spec.na, self.report)
         if self.tagged:
             for row, (words, tags) in enumerate(zip(_iterate(source, names["tokens"]), labels, strict=True)):
                 if tags is not None and words is not None and len(words) != len(tags):
@@ -180,7 +221,7 @@ class Canonicaliser:
                     )
         return labels, label_names
 
-    def _keys(self, source: datasets.Dataset, names: dict[str, str], part: Part) -> list[str | None]:
+    def _keys(self, source: datasets.Dataset, names: dict[str, str], part: SourcePart) -> list[str | None]:
         """Content key of every row, None for an unusable one (which is counted)."""
         columns = [names[new] for new in ("tokens", self.modality.column, "text_pair") if new in names]
         keys: list[str | None] = []
@@ -192,30 +233,77 @@ class Canonicaliser:
             keys.append(None if reason is not None else self._key(values))
             if reason is not None:
                 reasons[reason] += 1
-        self.ledger.dropped.update(reasons)
+        self.report.dropped.update(reasons)
         if sum(reasons.values()) > MAX_UNUSABLE * len(keys):
             shown = ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common(3))
             raise DataError(
                 f"Most rows of {part.origin} are unusable ({shown}). Is {', '.join(columns)} the right column?"
             )
+        first = next((row for row, key in enumerate(keys) if key is None), 0)
+        for reason, count in reasons.most_common():
+            self.report.leave_out(
+                self.unit,
+                reason,
+                count,
+                len(keys),
+                example=f"row {first} of {part.origin}",
+                hint=self.modality.hint(reason),
+            )
+        self._tell_na_words(source, columns)
         return keys
 
+    def _tell_na_words(self, source: datasets.Dataset, columns: list[str]) -> None:
+        """Texts that are nothing but `NA` or `null` are kept, because a text may be that; the user is told."""
+        if self.modality.column not in source.column_names and "tokens" in source.column_names or self.spec.na:
+            return
+        for column in columns:
+            if source.features[column] == datasets.Value("string"):
+                found = Counter(
+                    value for value in _iterate(source, column) if value in NA_PERHAPS and value not in ("-", ".", "?")
+                )
+                if found:
+                    word, count = found.most_common(1)[0]
+                    self.report.warn(
+                        f"{count:,} values of {column!r} are {word!r}: kept as text; na_values=[{word!r}] leaves them out"
+                    )
+
     def _problem(self, value: Any) -> str | None:
-        return f"no {self.modality.name}" if value is None else self.modality.problem(value)
+        if value is None or isinstance(value, str) and (value in NA_SURELY or value in self.spec.na):
+            return f"no {self.modality.name}"
+        return self.modality.validate(value)
 
     def _key(self, values: Sequence[Any]) -> str:
-        # Text of emoji or punctuation only normalizes to nothing: then the text as it is decides.
+        # Text that normalizes to nothing is what it is.
         parts = [self.modality.content_key(value) or str(value).strip() for value in values]
         return hashlib.blake2b("\x1f".join(parts).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
     def _ids(self, source: datasets.Dataset, name: str | None, keys: Sequence[str | None]) -> list[str]:
         """The user's ids, else the content's hash; a repeated one gets its number of occurrence (`-2`, `-3`)."""
-        stems = [str(value) for value in _iterate(source, name)] if name else [key[:16] if key else "" for key in keys]
+        own = list(_iterate(source, name)) if name else [None] * len(keys)
         ids = []
-        for stem, key in zip(stems, keys, strict=True):
-            self.seen_ids[stem] += key is not None
-            count = self.seen_ids[stem]
-            ids.append(stem if count <= 1 else f"{stem}-{count}")
+        repeated = without = 0
+        example = ""
+        for value, key in zip(own, keys, strict=True):
+            stem = str(value) if value is not None and str(value).strip() else key[:16] if key else ""
+            without += name is not None and value is None and key is not None
+            if key is None:
+                ids.append(stem)
+                continue
+            self.seen_ids[stem] += 1
+            made = stem
+            while made in self.taken_ids:  # a user may have a row called `7-2` too
+                made = f"{stem}-{self.seen_ids[stem]}"
+                self.seen_ids[stem] += made in self.taken_ids
+            if made != stem and name:
+                repeated, example = repeated + 1, example or f"{stem!r} as {made!r}"
+            self.taken_ids.add(made)
+            ids.append(made)
+        if repeated:
+            self.report.warn(
+                f"{repeated:,} rows repeat the {name} of another row: they got a number behind it ({example})"
+            )
+        if without:
+            self.report.warn(f"{without:,} rows have no {name}: their ids are made from their content")
         return ids
 
     def _groups(self, source: datasets.Dataset, name: str | None, ids: list[str]) -> list[str] | None:
@@ -223,20 +311,20 @@ class Canonicaliser:
             return None
         groups = [None if value is None else str(value) for value in _iterate(source, name)]
         if without := sum(group is None for group in groups):
-            self.ledger.decide(f"{without:,} rows have no {name}: each is a group of its own")
+            self.report.decide(f"{without:,} rows have no {name}: each is a group of its own")
         return [f"row {row}" if group is None else group for group, row in zip(groups, ids, strict=True)]
 
 
-def transcript_column(parts: Sequence[Part], wanted: Wanted, label_kind: str | None) -> Wanted:
+def transcript_column(parts: Sequence[SourcePart], spec: ColumnSpec, label_kind: str | None) -> ColumnSpec:
     """With transcripts asked for, the column that holds them, found by its usual names."""
-    if label_kind != "transcript" or wanted.label is not None:
-        return wanted
+    if label_kind != "transcript" or spec.label is not None:
+        return spec
     there = {name for part in parts for name in part.dataset.column_names}
     found = next((name for name in TRANSCRIPT_ALIASES if name in there), None)
-    return replace(wanted, label=found) if found else wanted
+    return replace(spec, label=found) if found else spec
 
 
-def input_column(modality: Any, given: str | None, part: Part) -> str:
+def input_column(modality: Any, given: str | None, part: SourcePart) -> str:
     """Name of the column that holds the content: the one given, else the first known name, else the pool's only column.
 
     Raises:
@@ -244,15 +332,20 @@ def input_column(modality: Any, given: str | None, part: Part) -> str:
     """
     there = part.dataset.column_names
     if given is not None:
-        return _existing(given, there, "input_column", part)
-    lower = {name.lower(): name for name in reversed(there)}
-    found = [lower[alias] for alias in (modality.column, *modality.aliases) if alias in lower]
-    if not found and len(there) == 1 and part.split == "unlabeled":
+        return existing(given, there, "input_column", part)
+    found = [name for alias in (modality.column, *modality.aliases) if (name := named(alias, there))]
+    if not found and len(there) == 1 and part.split == "unlabeled" and not looks_like_data(there, part):
         found = list(there)
     if not found:
+        if looks_like_data(there, part):
+            raise DataError(
+                f"{part.origin} seems to have no header: its columns would be called {shown(there)}. Name them: "
+                f"csv_options={{'names': {made_up_names(len(there))}}}."
+            )
+        example = next((name for name in there if part.dataset.features[name] == datasets.Value("string")), there[0])
         raise DataError(
             f"No column of {part.origin} is known to hold the {modality.name}. "
-            f"Its columns: {_shown(there)}. Say which one: input_column={there[0]!r}."
+            f"Its columns: {shown(there)}. Say which one: input_column={example!r}."
         )
     return found[0]
 
@@ -272,16 +365,3 @@ def _renamed(source: datasets.Dataset, names: dict[str, str], keep: tuple[str, .
         for name in large:
             dataset = dataset.cast_column(name, datasets.Value("string"))
     return dataset
-
-
-def _existing(name: str, there: list[str], option: str, part: Part) -> str:
-    if name in there:
-        return name
-    separator = " Is ';' the separator? csv_options={'sep': ';'}" if len(there) == 1 and ";" in there[0] else ""
-    raise DataError(
-        f"{option}={name!r}, but the columns of {part.origin} are {_shown(there)}.{nearest(name, there)}{separator}"
-    )
-
-
-def _shown(names: list[str]) -> str:
-    return ", ".join(name[:40] for name in names[:30]) + (" ..." if len(names) > 30 else "")

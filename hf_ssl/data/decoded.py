@@ -2,62 +2,80 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import datasets
 
 from hf_ssl.core.errors import DataError
-from hf_ssl.data.columns import Wanted, input_column
+from hf_ssl.data.columns import ColumnSpec, input_column
 from hf_ssl.data.readers.files import check_bad_files
-from hf_ssl.data.readers.sources import Part, Reading
+from hf_ssl.data.readers.folders import ReadOptions, SourcePart
 from hf_ssl.data.readers.tables import quiet
 
 RECORDING = "recording"  # a column that says which rows were cut from one file
 
 
-def decoded(parts: list[Part], wanted: Wanted, how: Reading) -> tuple[list[Part], Wanted]:
+def decoded(parts: list[SourcePart], spec: ColumnSpec, how: ReadOptions) -> tuple[list[SourcePart], ColumnSpec]:
     """Let the modality decode, cut and check every part (text has nothing to do).
 
     Rows that were cut from one file form a group when the user names none, so that no file is on two sides of a split.
 
     Raises:
-        DataError: nothing usable is left, or more than one row in five is unusable.
+        DataError: nothing usable is left, or more rows than `max_left_out` are unusable.
     """
     modality = how.modality
     if not modality.decodes:
-        return parts, wanted
+        return parts, spec
     cache = Path(how.cache_dir or datasets.config.HF_DATASETS_CACHE) / f"hf_ssl_{modality.name}"
     done = []
     for part in parts:
         bad: list[dict[str, str]] = []
         with quiet():
             rows, notes = modality.decode(
-                part.dataset, input_column(modality, wanted.input, part), root=part.root, cache=cache, quarantine=bad,
+                part.dataset, input_column(modality, spec.input, part), root=part.root, cache=cache, quarantine=bad,
                 whole=how.label_kind == "transcript" and part.split != "unlabeled",
             )  # fmt: skip
-        how.ledger.quarantined += [{**item, "path": _short(item["path"], part.root)} for item in bad]
-        check_bad_files(bad, len(part.dataset))
+        bad = [{**item, "path": _short(item["path"], part.root)} for item in bad]
+        how.report.quarantined += bad
+        _enter(bad, len(part.dataset), part, how)
         if not len(rows):
             raise DataError(
                 f"{part.origin} holds no usable {modality.name}: {bad[0]['reason'] if bad else 'no rows'}."
             )
         for note in notes:
-            how.ledger.decide(note)
-        done.append(Part(part.split, rows, part.origin, part.root))
-    return _grouped(done, replace(wanted, input=modality.column), how)
+            how.report.warn(note)
+        how.report.account("pieces").found += len(rows)
+        done.append(replace(part, dataset=rows))
+    how.unit = "pieces"
+    return _grouped(done, replace(spec, input=modality.column), how)
 
 
-def _grouped(parts: list[Part], wanted: Wanted, how: Reading) -> tuple[list[Part], Wanted]:
-    if wanted.group is not None or not any(RECORDING in part.dataset.column_names for part in parts):
-        return parts, wanted
+def _enter(bad: list[dict[str, str]], total: int, part: SourcePart, how: ReadOptions) -> None:
+    """Unusable rows by reason, and the others as used; too many of one reason are an error that names the option.
+
+    Raises:
+        DataError: more than `max_left_out` of the rows are unusable.
+    """
+    reasons = Counter(item["reason"].split(":")[0].split(" (")[0] for item in bad)
+    how.report.account("rows").used += total - len(bad)
+    hints = dict.fromkeys(hint for reason in reasons if (hint := how.modality.hint(reason)))
+    check_bad_files(bad, total, how.report, "recordings", "; ".join(hints))
+    for reason, count in reasons.most_common():
+        how.report.leave_out("rows", reason, count, total, warn=False)
+
+
+def _grouped(parts: list[SourcePart], spec: ColumnSpec, how: ReadOptions) -> tuple[list[SourcePart], ColumnSpec]:
+    if spec.group is not None or not any(RECORDING in part.dataset.column_names for part in parts):
+        return parts, spec
     for part in parts:
         if RECORDING not in part.dataset.column_names:  # every row is a recording of its own
             part.dataset = part.dataset.add_column(
                 RECORDING, list(part.dataset["path"]), feature=datasets.Value("string")
             )
-    how.ledger.decide(f"rows of one {RECORDING} stay together")
-    return parts, replace(wanted, group=RECORDING)
+    how.report.decide(f"rows of one {RECORDING} stay together")
+    return parts, replace(spec, group=RECORDING)
 
 
 def _short(path: str, root: Path | None) -> str:

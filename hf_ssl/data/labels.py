@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import datetime
+import decimal
 import math
+import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,11 +16,17 @@ import datasets
 import numpy as np
 
 from hf_ssl.core.errors import DataError, nearest
-from hf_ssl.data.report import Ledger
+from hf_ssl.core.numbers import read_numbers
+from hf_ssl.data.report import DataReport
 
 KINDS = ("class", "multilabel", "regression", "tags", "mask", "identity", "transcript")
 """`mask`: a picture of class numbers. `identity`: who it is; validation and test hold identities that training never saw.
 `transcript`: what is said."""
+
+NA_SURELY = frozenset({"nan", "NaN", "NAN", "<NA>", "#N/A", "#NA", "NaT", "-nan", "-NaN", "1.#QNAN", "#N/A N/A"})
+"""What programs write for a value that is not there, and nobody means as a word."""
+NA_PERHAPS = frozenset({"NA", "N/A", "n/a", "null", "NULL", "Null", "None", "none", "-", "--", "?", "."})
+"""What may be a missing value or a word (Namibia, "none of these")."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +88,114 @@ def raw_labels(column: Iterable[Any], feature: Any) -> tuple[list[Any], list[str
     return [None if row is None else [names[value] for value in row] for row in column], names
 
 
-def resolve_kind(labels: Iterable[Any], given: str | None, ledger: Ledger) -> str:
+def without_na_words(labels: list[Any], column: str, given: Sequence[str], report: DataReport) -> list[Any]:
+    """Labels with None where the text says that there is none.
+
+    Args:
+        labels: raw labels.
+        column: their column, for the report.
+        given: the user's `na_values`; every other word is then a label.
+        report: warned about what was taken for missing.
+    """
+    words = frozenset(given) if given else NA_SURELY
+    gone = Counter(label for label in labels if isinstance(label, str) and label.strip() in words)
+    if not gone:
+        return labels
+    if not given:
+        word, count = gone.most_common(1)[0]
+        report.warn(
+            f"{count:,} labels of {column!r} are {word!r}: taken for no label; na_values=[...] says which words mean that"
+        )
+    return [None if isinstance(label, str) and label.strip() in words else label for label in labels]
+
+
+def tell_na_words(labels: Iterable[Any], kind: str, given: Sequence[str], report: DataReport) -> None:
+    """Warn about labels such as `NA` that are kept as a class (amounts: taken for missing)."""
+    if given or kind in ("mask", "transcript", "tags"):
+        return
+    perhaps = Counter(label for label in labels if isinstance(label, str) and label.strip() in NA_PERHAPS)
+    if perhaps:
+        word, count = perhaps.most_common(1)[0]
+        what = (
+            "taken for no amount"
+            if kind == "regression"
+            else f"taken for a class; na_values=[{word!r}] says that they are missing"
+        )
+        report.warn(f"{count:,} labels are {word!r}: {what}")
+
+
+def labels_of_columns(columns: dict[str, list[Any]]) -> list[Any]:
+    """One column of 0 and 1 per label → the names of each row's labels; a row of nothing but -1 or nothing has no label.
+
+    Raises:
+        DataError: a value is no yes or no.
+    """
+    yes, no = {"1", "1.0", "true", "yes", "y", "x"}, {"0", "0.0", "false", "no", "n"}
+    rows: list[Any] = []
+    for values in zip(*columns.values(), strict=True):
+        texts = ["" if value is None or value != value else str(value).strip().lower() for value in values]
+        if all(text in ("", "-1", "-1.0") for text in texts):
+            rows.append(None)
+            continue
+        for name, text in zip(columns, texts, strict=True):
+            if text not in yes and text not in no and text != "":
+                raise DataError(f"label_columns: column {name!r} holds {text!r}; one column per label holds 0 or 1.")
+        rows.append([name for name, text in zip(columns, texts, strict=True) if text in yes])
+    return rows
+
+
+def one_spelling(rows: list[list[Any]], kind: str, fold: bool | None, report: DataReport) -> list[list[Any]]:
+    """Labels that differ in case, blanks or the spelling of a number only: one class or several?
+
+    Args:
+        rows: named labels of every part (lists of names for several labels).
+        kind: kind of label.
+        fold: the user's `fold_labels`; None: such labels are an error.
+
+    Raises:
+        DataError: there are such labels, and nobody has said what they are.
+    """
+    if kind not in ("class", "multilabel", "identity") or fold is False:
+        return rows
+    counts: Counter[str] = Counter()
+    for part in rows:
+        for label in part:
+            counts.update([] if label is None else [label] if isinstance(label, str) else label)
+    spellings: dict[str, list[str]] = {}
+    for name in counts:
+        spellings.setdefault(_folded(name), []).append(name)
+    several = [sorted(names, key=lambda name: -counts[name]) for names in spellings.values() if len(names) > 1]
+    if not several:
+        return rows
+    shown = "; ".join(" and ".join(f"{name!r} ({counts[name]:,})" for name in names) for names in several[:4])
+    if fold is None:
+        raise DataError(
+            f"Labels differ in case, blanks or the spelling of numbers only: {shown}. fold_labels=True takes them for one class "
+            "each (spelled as most are), fold_labels=False for different classes."
+        )
+    report.warn(f"labels taken for one, because fold_labels=True: {shown}")
+    chosen = {name: names[0] for names in several for name in names}
+
+    def one(label: Any) -> Any:
+        if label is None:
+            return None
+        return (
+            chosen.get(label, label)
+            if isinstance(label, str)
+            else list(dict.fromkeys(chosen.get(n, n) for n in label))
+        )
+
+    return [[one(label) for label in part] for part in rows]
+
+
+def _folded(name: str) -> str:
+    number = _as_float(name)
+    if number is not None and math.isfinite(number):
+        return repr(number)
+    return " ".join(unicodedata.normalize("NFC", name).casefold().split())
+
+
+def resolve_kind(labels: Iterable[Any], given: str | None, report: DataReport) -> str:
     """The kind of label, by a rule that is printed.
 
     `label_kind` when it is given. Else strings, integers and booleans are classes, and lists are several labels per
@@ -89,19 +207,23 @@ def resolve_kind(labels: Iterable[Any], given: str | None, ledger: Ledger) -> st
     if given is not None:
         if given not in KINDS:
             raise DataError(f"label_kind={given!r} does not exist.{nearest(given, KINDS)} Known: {', '.join(KINDS)}.")
-        ledger.decide(f"label_kind={given}, as given")
+        report.decide(f"label_kind={given}, as given")
         return given
     present = [label for label in labels if label is not None]
     if all(isinstance(label, (list, tuple, np.ndarray)) for label in present):
-        ledger.decide("label_kind=multilabel, because the labels are lists")
+        report.decide("label_kind=multilabel, because the labels are lists")
         return "multilabel"
     if present and all(isinstance(label, dict) and {"bytes", "path"} <= label.keys() for label in present):
-        ledger.decide("label_kind=mask, because the labels are pictures")
+        report.decide("label_kind=mask, because the labels are pictures")
         return "mask"
     if any(isinstance(label, (float, np.floating)) for label in present):
         raise DataError(
             "The labels are floating-point numbers, which leaves open what they mean: say label_kind='regression' for "
             "amounts, or label_kind='class' for class numbers (pandas turns 0, 1 into 0.0, 1.0 beside empty cells)."
+        )
+    if present and all(isinstance(label, (datetime.date, datetime.time)) for label in present):
+        raise DataError(
+            f"The labels are dates or times, such as {present[0]}; which column is the label? label_column=..."
         )
     if not all(isinstance(label, (str, int, bool, np.integer, np.bool_)) for label in present):
         kinds = sorted({type(label).__name__ for label in present})
@@ -113,14 +235,29 @@ def resolve_kind(labels: Iterable[Any], given: str | None, ledger: Ledger) -> st
         raise DataError(
             "The labels are numbers with a fraction: say label_kind='regression' for amounts, or label_kind='class'."
         )
-    ledger.decide("label_kind=class, because the labels are text or whole numbers")
+    if len(texts) > 50 and len(texts) > 0.3 * len(present) and all(_as_int(text) is not None for text in texts):
+        raise DataError(
+            f"The labels are {len(texts):,} different whole numbers in {len(present):,} rows, such as {min(texts)}: say "
+            "label_kind='regression' for amounts, or label_kind='class' for class numbers."
+        )
+    report.decide("label_kind=class, because the labels are text or whole numbers")
     if any("|" in text for text in texts):
-        ledger.warn("labels contain '|'; if that separates several labels of one row, say label_kind='multilabel'")
+        report.warn("labels contain '|'; if that separates several labels of one row, say label_kind='multilabel'")
+    if texts and all(text.strip()[:1] == "[" and text.strip()[-1:] == "]" for text in texts):
+        raise DataError(f"The labels are lists written as text, such as {min(texts)!r}: say label_kind='multilabel'.")
     return "class"
 
 
-def named_labels(labels: Sequence[Any], kind: str) -> list[Any]:
+def named_labels(
+    labels: Sequence[Any], kind: str, separator: str | None = None, report: DataReport | None = None
+) -> list[Any]:
     """Labels as names: `str`, list of `str` (several labels, tags), or `float` (regression).
+
+    Args:
+        labels: raw labels, None where there is none.
+        kind: one of `KINDS`.
+        separator: between several labels in one text (`|` when not given).
+        report: warned about numbers in another than Python's spelling.
 
     Raises:
         DataError: a label does not fit the kind.
@@ -132,8 +269,11 @@ def named_labels(labels: Sequence[Any], kind: str) -> list[Any]:
     if kind == "transcript":
         return [None if label is None else " ".join(str(label).split()) for label in labels]
     if kind == "regression":
-        return [None if label is None else _amount(label) for label in labels]
-    rows = [None if label is None else _as_list(label, kind) for label in labels]
+        return _amounts(labels, report)
+    if kind == "multilabel":
+        labels = _read_lists(labels)
+        _check_separator(labels, separator)
+    rows = [None if label is None else _as_list(label, kind, separator) for label in labels]
     if kind == "multilabel" and _are_multi_hot(rows):
         rows = [None if row is None else [place for place, value in enumerate(row) if value] for row in rows]
     return [None if row is None else [_name(label, kind) for label in row] for row in rows]
@@ -176,19 +316,60 @@ def _name(label: Any, kind: str) -> str:
                 f"label_kind={kind!r}, but a label is {float(label)}; for amounts say label_kind='regression'."
             )
         label = int(label)
+    if isinstance(label, decimal.Decimal) and label == label.to_integral_value():
+        label = int(label)
     return str(label).strip()
 
 
-def _amount(label: Any) -> float:
-    number = _as_float(str(label)) if not isinstance(label, (list, tuple, dict)) else None
-    if number is None or not math.isfinite(number):
-        raise DataError(f"label_kind='regression', but a label is {label!r}, which is not a finite number.")
-    return number
+def _amounts(labels: Sequence[Any], report: DataReport | None) -> list[float | None]:
+    if any(isinstance(label, str) for label in labels):
+        values, note = read_numbers([None if label is None else str(label) for label in labels], "label")
+        if note and report is not None:
+            report.warn(note)
+        amounts: list[float | None] = [None if math.isnan(value) else float(value) for value in values]
+    else:
+        odd = next((label for label in labels if isinstance(label, (list, tuple, dict))), None)
+        if odd is not None:
+            raise DataError(f"label_kind='regression', but a label is {odd!r}, which is not a finite number.")
+        amounts = [None if label is None else float(label) for label in labels]
+    wrong = next((value for value in amounts if value is not None and not math.isfinite(value)), None)
+    if wrong is not None:
+        raise DataError(f"label_kind='regression', but a label is {wrong!r}, which is not a finite number.")
+    return amounts
 
 
-def _as_list(label: Any, kind: str) -> list[Any]:
+def _read_lists(labels: Sequence[Any]) -> Sequence[Any]:
+    """Lists that a csv file holds as text (`['a', 'b']`) as lists."""
+    texts = [label for label in labels if label is not None]
+    if not texts or not all(
+        isinstance(label, str) and label.strip()[:1] == "[" and label.strip()[-1:] == "]" for label in texts
+    ):
+        return labels
+    try:
+        return [None if label is None else list(ast.literal_eval(label.strip())) for label in labels]
+    except (ValueError, SyntaxError, MemoryError, RecursionError):  # [a, b] without quotes
+        return [
+            None if label is None else [part.strip() for part in label.strip()[1:-1].split(",") if part.strip()]
+            for label in labels
+        ]
+
+
+def _check_separator(labels: Sequence[Any], given: str | None) -> None:
+    texts = [label for label in labels if isinstance(label, str)]
+    if given is not None or not texts or any("|" in text for text in texts):
+        return
+    for mark in (";", ","):
+        if sum(mark in text for text in texts) >= 0.1 * len(texts):
+            example = next(text for text in texts if mark in text)
+            raise DataError(
+                f"label_kind='multilabel', but labels such as {example!r} hold no '|' between them. Give what separates them: "
+                f"label_separator={mark!r}."
+            )
+
+
+def _as_list(label: Any, kind: str, given: str | None = None) -> list[Any]:
     if isinstance(label, str):
-        separator = "|" if kind == "multilabel" else None
+        separator = (given or "|") if kind == "multilabel" else None
         return [part for part in label.split(separator) if part.strip()]
     if isinstance(label, (list, tuple, np.ndarray)):
         return list(label)

@@ -2,64 +2,51 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Sequence
+import logging
 from dataclasses import fields, replace
-from typing import Any, Literal
+from typing import Any
 
 import datasets
 
 from hf_ssl.core import plugins
-from hf_ssl.core.errors import DataError, nearest
-from hf_ssl.data.assemble import Fractions, add_pool, check_labels, encode_and_sort, finish, finish_cut, split_off
-from hf_ssl.data.columns import TAG_ALIASES, Canonicaliser, Wanted, transcript_column
+from hf_ssl.core.errors import ConfigError, DataError, nearest
+from hf_ssl.core.options import DataOptions
+from hf_ssl.core.parsing import coerce_fields
+from hf_ssl.data.assemble import (
+    Fractions,
+    LabelRules,
+    add_pool,
+    check_labels,
+    encode_and_sort,
+    finish,
+    finish_cut,
+    split_off,
+)
+from hf_ssl.data.column_names import existing, named
+from hf_ssl.data.columns import TAG_ALIASES, Canonicalizer, ColumnSpec, transcript_column
 from hf_ssl.data.decoded import decoded
 from hf_ssl.data.domain import DomainData
-from hf_ssl.data.leakage.guard import LeakCheck, drop_duplicates, guard, straddling_groups
+from hf_ssl.data.leakage.guard import LeakCheck, drop_duplicates, remove_leakage, straddling_groups
+from hf_ssl.data.readers.folders import ReadOptions, SourcePart
 from hf_ssl.data.readers.sheet import join_sheet
-from hf_ssl.data.readers.sources import Part, Reading, describe_source, read_source
-from hf_ssl.data.report import Ledger
+from hf_ssl.data.readers.sources import describe_source, read_source
+from hf_ssl.data.report import DataReport
+from hf_ssl.data.tags import find_word_table, words_to_sentences
+
+logger = logging.getLogger(__name__)
 
 MIN_DOCUMENTS = 5
+# Names that keywords may have beside those of the fields.
+ALIASES = {"text_column": "input_column", "config_name": "data_config", "revision": "data_revision"}
 
 
 def load_data(
     source: Any,
-    modality: Any = "text",
+    options: DataOptions | str | Any = None,
     *,
-    unlabeled: Any = None,
-    validation: Any = None,
-    test: Any = None,
-    labels: Any = None,
-    input_column: str | None = None,
-    text_column: str | None = None,
-    text_pair_column: str | None = None,
-    label_column: str | None = None,
-    group_column: str | None = None,
-    id_column: str | None = None,
-    tokens_column: str | None = None,
-    tags_column: str | None = None,
-    keep_columns: Sequence[str] = (),
-    label_kind: Literal["class", "multilabel", "regression", "tags", "mask", "identity", "transcript"] | None = None,
-    validation_fraction: float = 0.1,
-    test_fraction: float = 0.2,
-    seed: int = 0,
-    dedup: bool = True,
-    leakage: Literal["strip", "fail", "allow"] = "strip",
-    near_duplicates: bool = True,
-    near_threshold: float = 0.85,
-    max_examples: int | None = None,
-    txt: Literal["file", "lines"] = "file",
-    folder_labels: bool | None = None,
-    encoding: str = "utf-8-sig",
-    csv_options: dict[str, Any] | None = None,
-    conll_columns: tuple[int, int] | None = None,
-    config_name: str | None = None,
-    revision: str | None = None,
-    streaming: bool = False,
-    cache_dir: str | None = None,
     verbose: bool = True,
-    **modality_options: Any,
+    cache_dir: str | None = None,
+    **keywords: Any,
 ) -> DomainData:
     """Turn any source into splits `unlabeled`, `train`, `validation`, `test` with canonical columns.
 
@@ -68,133 +55,160 @@ def load_data(
     pool; where there are none, the texts of train are. Equal rows are removed from the pool and from train, and so is
     every row of theirs that is also, exactly or nearly, in validation or test.
 
+    What is read is right beyond doubt, or the report warns (count, example, option), or a `DataError` says which option
+    decides; nothing is left out without an entry in the report's accounts.
+
     Args:
         source: folder, file, pattern (`"data/**/*.csv"`) or list of files: csv, tsv, jsonl, json, parquet, CoNLL, and
             the modality's own, each also as `.gz`. Or a Hub id `owner/name` or `hf://name` (the only case that uses
             the network), a `datasets` object, a `pandas.DataFrame`, a dict of columns or of splits, an iterable of
             dicts or strings. Of a stream (iterable or `IterableDataset`) the first `max_examples` rows are taken,
             100,000 when that is not given.
-        modality: name, `"package.module:Class"`, or a modality object.
-        unlabeled, validation, test: further sources, each for that split.
-        labels: table that labels files: a column of names (`file`, `path` ...) beside the label (and group) columns.
-        input_column: column of the content; found by usual names when not given. `text_column` is the same option.
-        text_pair_column: second text of a pair.
-        label_column: column of the label (found when called label, labels, class, category or target).
-        group_column: patient, author, site ...: no group is ever on two sides of a split.
-        id_column: the user's own row ids; otherwise ids derive from the content.
-        tokens_column, tags_column: words and their tags, for token classification.
-        keep_columns: further columns to keep under their names; all others are left out.
-        label_kind: `"class"`, `"multilabel"` (lists, or text such as `a|b`), `"regression"`, `"tags"`, `"mask"` (a picture
-            of class numbers), `"identity"` (of a speaker: those of validation and test are never in train) or
-            `"transcript"` (what is said).
-        validation_fraction, test_fraction: parts of the labeled rows for a split that the source lacks; 0 makes none.
-        seed: seed of splits and samples.
-        dedup: remove repeated rows from the pool and train.
-        leakage: `"strip"` removes leaks (never from test), `"fail"` stops, `"allow"` keeps them, loudly.
-        near_duplicates, near_threshold: also look for content whose shingles have at least this Jaccard similarity.
-        max_examples: rows of each part of the source (the first ones of a stream, else a random sample).
-        txt: a text file is one example (`"file"`) or one per line (`"lines"`).
-        folder_labels: True: folder names are classes; False: never; None: when they look like classes.
-        encoding: encoding of text files; the default takes a byte order mark away.
-        csv_options: for `pandas.read_csv`, such as `{"sep": ";"}`.
-        conll_columns: numbers of the word's and the tag's column, counted from 0 or from the end (-1).
-        config_name, revision, streaming: for a Hub dataset.
+        options: a `hf_ssl.core.options.DataOptions` (or a stage's configuration, which is one), or what its `modality` says:
+            a name, `"package.module:Class"`, or a modality object.
+        verbose: False: neither the report nor its warnings are logged; they are in the result all the same.
         cache_dir: where `datasets` keeps its Arrow files.
-        verbose: print the report.
-        modality_options: the modality's own options (`hf_ssl.modalities`), such as `sampling_rate=16000`.
+        keywords: fields of `DataOptions` (`hf-ssl data --help` lists them), which win over `options`, and the modality's
+            own options, such as `sampling_rate=16000`. `text_column` is `input_column`.
 
     Returns:
         The splits, with `report`, `report_text()`, `save_report(path)`, `fingerprint`, `label_kind`, `label_names`.
 
     Raises:
         DataError: the data cannot be used as given; the message says what was found and what to type.
+        ConfigError: an option has a value that it cannot have.
 
     Example:
         >>> data = load_data("reviews/", label_column="stars", group_column="author")
         >>> data["train"].features
     """
-    ledger = Ledger()
-    how = Reading(
-        modality=_modality(modality, modality_options, encoding=encoding, txt=txt),
-        ledger=ledger,
-        label_kind=label_kind,
-        txt=txt,
-        encoding=encoding,
-        folder_labels=folder_labels,
-        sheet=labels is not None,
-        csv_options=csv_options,
-        conll_columns=conll_columns,
-        max_examples=max_examples,
-        seed=seed,
-        config_name=config_name,
-        revision=revision,
-        streaming=streaming,
-        cache_dir=cache_dir,
-    )
-    wanted = Wanted(
-        input=_one_option(input_column, text_column),
-        pair=text_pair_column,
-        label=label_column,
-        group=group_column,
-        id=id_column,
-        tokens=tokens_column,
-        tags=tags_column,
-        keep=tuple(keep_columns),
-    )
-    fractions = Fractions(validation_fraction, test_fraction, seed)
-    check = LeakCheck(leakage, near_duplicates, near_threshold)
-
-    parts = _read_all(source, {"unlabeled": unlabeled, "validation": validation, "test": test}, labels, how)
-    parts = how.modality.prepare(parts, wanted, ledger)
-    facts = {"source": describe_source(source), "leakage": leakage}
-    cut = how.modality.split(parts, wanted, fractions, ledger)
-    if cut is not None:
-        data = finish_cut(cut, how, facts)
-        if verbose:
-            print(data.report_text())
-        return data
-    parts, wanted = decoded(parts, wanted, how)
-    wanted = transcript_column(parts, wanted, how.label_kind)
-    canonicalise = _canonicaliser(parts, wanted, how)
-    splits, encoded = encode_and_sort([canonicalise(part) for part in parts], canonicalise, label_kind)
-    has_pool = any(part.split == "unlabeled" for part in parts)
-    splits = split_off(splits, encoded, fractions, dedup, ledger)
-    splits = drop_duplicates(splits, dedup, ledger)
-    splits = straddling_groups(splits, leakage, ledger)
-    splits = guard(splits, canonicalise.values, how.modality, check, ledger)
-    check_labels(encoded, splits, ledger)
-    splits = add_pool(splits, canonicalise, has_pool)
-    data = finish(splits, encoded, canonicalise, how, facts)
+    given, modality = _options(options, keywords)
+    data = _load(source, given, modality, cache_dir)
     if verbose:
-        print(data.report_text())
+        _tell(data)
     return data
 
 
-def _one_option(input_column: str | None, text_column: str | None) -> str | None:
-    if input_column and text_column and input_column != text_column:
-        raise DataError(f"input_column={input_column!r} and text_column={text_column!r} are one option: give one.")
-    return input_column or text_column
+def _tell(data: DomainData) -> None:
+    """The whole report where progress is shown, else its warnings."""
+    if logger.isEnabledFor(logging.INFO):
+        logger.info(data.report_text())
+    else:
+        for text in data.report["warnings"]:
+            logger.warning("data: %s", text)
 
 
-def _modality(modality: Any, own: dict[str, Any], **shared: Any) -> Any:
+def _load(source: Any, given: DataOptions, modality: Any, cache_dir: str | None) -> DomainData:
+    report = DataReport(given.max_left_out)
+    how = _read_options(given, modality, report, cache_dir)
+    spec = ColumnSpec(
+        given.input_column, given.text_pair_column, given.label_column, given.group_column, given.id_column,
+        given.tokens_column, given.tags_column, tuple(given.keep_columns), tuple(given.label_columns),
+        tuple(given.ignore_columns), tuple(given.na_values),
+    )  # fmt: skip
+    if spec.labels and given.label_kind not in (None, "multilabel"):
+        raise DataError(
+            f"label_columns are several labels per row; label_kind={given.label_kind!r} does not go with them."
+        )
+    fractions = Fractions(given.validation_fraction, given.test_fraction, given.seed)
+    check = LeakCheck(given.leakage, given.near_duplicates, given.near_threshold)
+    rules = LabelRules(
+        "multilabel" if spec.labels else given.label_kind, given.label_separator, given.fold_labels, given.tag_scheme
+    )
+    extra = {"unlabeled": given.unlabeled, "validation": given.validation, "test": given.test}
+    parts = _read_all(source, extra, given.labels, how)
+    parts = how.modality.prepare(parts, spec, report)
+    facts = {"source": describe_source(source), "leakage": given.leakage}
+    cut = how.modality.split(parts, spec, fractions, report)
+    if cut is not None:
+        return finish_cut(cut, how, facts)
+    parts, spec = decoded(parts, spec, how)
+    spec = transcript_column(parts, spec, how.label_kind)
+    parts = _sentences(parts, spec, given.sentence_column, how)
+    canonicalizer = _canonicalizer(parts, spec, how)
+    splits, encoded = encode_and_sort([canonicalizer(part) for part in parts], canonicalizer, rules)
+    has_pool = any(part.split == "unlabeled" for part in parts)
+    unit = canonicalizer.unit
+    splits = split_off(splits, encoded, fractions, given.dedup, report, canonicalizer.like_groups, unit)
+    splits = drop_duplicates(splits, given.dedup, report, unit)
+    splits = straddling_groups(splits, given.leakage, report, unit)
+    splits = remove_leakage(splits, canonicalizer.values, how.modality, check, report, unit)
+    check_labels(encoded, splits, report)
+    splits = add_pool(splits, canonicalizer, has_pool)
+    return finish(splits, encoded, canonicalizer, how, facts)
+
+
+def _options(options: Any, keywords: dict[str, Any]) -> tuple[DataOptions, Any]:
+    """The options as one dataclass, and the modality as an object.
+
+    Raises:
+        DataError: an option is unknown, or given twice.
+        ConfigError: a value is of the wrong type.
+    """
+    known = {item.name for item in fields(DataOptions)}
+    base: dict[str, Any] = {}
+    if isinstance(options, DataOptions):
+        base = {name: getattr(options, name) for name in known}
+    elif options is not None:
+        if "modality" in keywords:
+            raise DataError("modality is given twice.")
+        base = {"modality": options}
+    keywords = dict(keywords)
+    for alias, name in ALIASES.items():
+        if alias in keywords:
+            value = keywords.pop(alias)
+            if value is not None and keywords.get(name) not in (None, value):
+                raise DataError(f"{name}={keywords[name]!r} and {alias}={value!r} are one option: give one.")
+            if value is not None:
+                keywords[name] = value
+    shared = {name: value for name, value in keywords.items() if name in known}
+    own = {name: value for name, value in keywords.items() if name not in known}
+    values = {**base, **shared}
+    modality = values.pop("modality", "text")
+    own = {**(values.get("modality_options") or {}), **own}
+    # What these may be is checked where they are used, with the nearest name.
+    words = {name: values.pop(name) for name in ("leakage", "label_kind", "txt") if isinstance(values.get(name), str)}
+    given = DataOptions(**coerce_fields(DataOptions, values), **words)
+    if given.txt not in ("file", "lines"):
+        raise DataError(f"txt={given.txt!r} must be 'file' (one document) or 'lines' (one per line).")
+    return given, _modality(modality, own, given)
+
+
+def _modality(modality: Any, own: dict[str, Any], given: DataOptions) -> Any:
     """A modality object with its own options; shared reading options go to those that have them."""
-    known: set[str] = set()
-    if isinstance(modality, str):
-        found = plugins.find("modalities", modality)
-        known = {item.name for item in fields(found.Config)}
+    if not isinstance(modality, str):
+        if own:
+            name = next(iter(own))
+            raise DataError(
+                f"load_data has no option {name!r}.{nearest(name, [item.name for item in fields(DataOptions)])} Give its options to "
+                "the modality object."
+            )
+        return modality
+    found = plugins.find("modalities", modality)
+    known = {item.name for item in fields(found.Config)}
     unknown = [name for name in own if name not in known]
     if unknown:
-        options = [*known, *inspect.signature(load_data).parameters]
-        raise DataError(
-            "; ".join(f"load_data has no option {name!r}.{nearest(name, options)}" for name in unknown)
-            + ("" if isinstance(modality, str) else " Give its options to the modality object.")
-        )
-    if not isinstance(modality, str):
-        return modality
-    return found(found.Config(**{**{n: v for n, v in shared.items() if n in known}, **own}))
+        options = [*known, *(item.name for item in fields(DataOptions))]
+        raise DataError("; ".join(f"load_data has no option {name!r}.{nearest(name, options)}" for name in unknown))
+    shared = {name: getattr(given, name) for name in ("encoding", "txt") if name in known}
+    return found(found.Config(**coerce_fields(found.Config, {**shared, **own})))
 
 
-def _read_all(source: Any, extra: dict[str, Any], labels: Any, how: Reading) -> list[Part]:
+def _read_options(given: DataOptions, modality: Any, report: DataReport, cache_dir: str | None) -> ReadOptions:
+    columns = given.conll_columns
+    if columns is not None and len(columns) != 2:
+        raise ConfigError(f"conll_columns names two columns, the word's and the tag's; found {columns}.")
+    return ReadOptions(
+        modality, report, cache_dir=cache_dir, sheet=given.labels is not None,
+        conll_columns=None if columns is None else (columns[0], columns[1]),
+        **{name: getattr(given, name) for name in (
+            "label_kind", "txt", "encoding", "folder_labels", "csv_options", "max_examples", "seed", "data_config", "data_revision",
+            "streaming", "split_names", "follow_links",
+        )},
+    )  # fmt: skip
+
+
+def _read_all(source: Any, extra: dict[str, Any], labels: Any, how: ReadOptions) -> list[SourcePart]:
     parts = read_source(source, how)
     if labels is not None:
         parts = _join_labels(parts, labels, how)
@@ -202,13 +216,17 @@ def _read_all(source: Any, extra: dict[str, Any], labels: Any, how: Reading) -> 
         if more is None:
             continue
         if any(part.split == split for part in parts) and split != "unlabeled":
-            how.ledger.decide(f"{split}=... replaces the {split} split of the source")
+            gone = sum(len(part.dataset) for part in parts if part.split == split)
+            how.report.warn(f"{split}=... replaces the {split} split of the source ({gone:,} rows)")
+            how.report.leave_out(
+                "rows", f"of the source's {split}, which {split}=... replaces", gone, gone, warn=False
+            )
             parts = [part for part in parts if part.split != split]
         parts += _read_extra(split, more, how)
     return parts
 
 
-def _read_extra(split: str, source: Any, how: Reading) -> list[Part]:
+def _read_extra(split: str, source: Any, how: ReadOptions) -> list[SourcePart]:
     """A source given for one split. Its own split names count only when they are several."""
     kind, how.label_kind = how.label_kind, None if split == "unlabeled" else how.label_kind
     found = read_source(source, how)
@@ -216,48 +234,101 @@ def _read_extra(split: str, source: Any, how: Reading) -> list[Part]:
     if len({part.split for part in found}) > 1:
         usable = {split} if any(part.split == split for part in found) else {None, "train"}
         left_out = sorted({part.split for part in found if part.split and part.split not in usable})
+        gone = sum(len(part.dataset) for part in found if part.split not in usable)
         found = [part for part in found if part.split in usable]
-        how.ledger.decide(f"{split}=... has several splits: {', '.join(left_out)} of it not used")
+        how.report.warn(f"{split}=... has several splits: {', '.join(left_out)} of it not used ({gone:,} rows)")
+        how.report.leave_out("rows", f"of another split in {split}=...", gone, gone, warn=False)
         if not found:
             raise DataError(f"{split}=... has the splits {', '.join(left_out)}; which one is meant? Give that one.")
-    return [Part(split, part.dataset, f"{split}=...", part.root) for part in found]
+    return [replace(part, split=split, origin=f"{split}=...") for part in found]
 
 
-def _join_labels(parts: list[Part], labels: Any, how: Reading) -> list[Part]:
-    sheet_how = Reading(
-        how.modality, how.ledger, encoding=how.encoding, csv_options=how.csv_options, cache_dir=how.cache_dir
-    )
-    sheets = read_source(labels, sheet_how)
+def _join_labels(parts: list[SourcePart], labels: Any, how: ReadOptions) -> list[SourcePart]:
+    own = DataReport(how.report.max_left_out)  # the sheet's rows are no examples
+    sheets = read_source(labels, replace(how, report=own, sheet=False, max_examples=None, streaming=False, as_is=True))
+    for text in own.warnings:
+        how.report.warn(f"labels=...: {text}")
     if len(sheets) != 1:
         raise DataError(f"labels=... must be one table, found {len(sheets)}.")
     # Joined as one, so that an entry may name a file of any split.
     sizes = [len(part.dataset) for part in parts]
-    joined = join_sheet(datasets.concatenate_datasets([part.dataset for part in parts]), sheets[0].dataset, how.ledger)
+    joined = join_sheet(datasets.concatenate_datasets([part.dataset for part in parts]), sheets[0].dataset, how.report)
     starts = [sum(sizes[:place]) for place in range(len(sizes))]
     return [
-        Part(part.split, joined.select(range(start, start + size)), part.origin, part.root)
+        replace(part, dataset=joined.select(range(start, start + size)))
         for part, start, size in zip(parts, starts, sizes, strict=True)
     ]
 
 
-def _canonicaliser(parts: list[Part], wanted: Wanted, how: Reading) -> Canonicaliser:
+def _sentences(parts: list[SourcePart], spec: ColumnSpec, sentence: str | None, how: ReadOptions) -> list[SourcePart]:
+    """Tables with one word per row become rows of sentences, where tags are asked for."""
+    if how.label_kind != "tags" and sentence is None:
+        return parts
+    done = []
+    for part in parts:
+        there, dataset = part.dataset.column_names, part.dataset
+        found = find_word_table(there)
+        if sentence is not None:
+            words = spec.tokens or next(
+                (name for alias in ("token", "word", "tokens", "words") if (name := named(alias, there))), None
+            )
+            tags = spec.tags or next(
+                (name for alias in ("tag", "tags", "ner_tag", "ner") if (name := named(alias, there))), None
+            )
+            if words is None or tags is None:
+                raise DataError(
+                    f"sentence_column={sentence!r} needs tokens_column and tags_column too; there are {', '.join(there)}."
+                )
+            found = (
+                existing(sentence, there, "sentence_column", part), existing(words, there, "tokens_column", part),
+                existing(tags, there, "tags_column", part),
+            )  # fmt: skip
+        elif found is not None and (spec.tokens or spec.tags):
+            found = (found[0], spec.tokens or found[1], spec.tags or found[2])
+        plain = found is not None and all(
+            isinstance(dataset.features.get(name), datasets.Value) for name in found[1:] if name in there
+        )
+        if found is None or not plain:
+            done.append(part)
+            continue
+        before = len(dataset)
+        made = words_to_sentences(dataset, *found)
+        how.report.warn(
+            f"{part.origin}: {before:,} rows of one word each are {len(made):,} sentences, by column {found[0]!r}"
+        )
+        account = how.report.account("words")
+        account.found, account.used = account.found + before, account.used + sum(len(row) for row in made["tokens"])
+        account.left_out["no word or no tag"] += before - sum(len(row) for row in made["tokens"])
+        how.report.account("rows").found += len(made) - before
+        done.append(replace(part, dataset=made))
+    return done
+
+
+def _canonicalizer(parts: list[SourcePart], spec: ColumnSpec, how: ReadOptions) -> Canonicalizer:
     """Decide between one label per row and one tag per word."""
-    asked = how.label_kind == "tags" or wanted.tokens is not None or wanted.tags is not None
+    asked = how.label_kind == "tags" or spec.tokens is not None or spec.tags is not None
     if asked and how.label_kind not in (None, "tags"):
         raise DataError(f"label_kind={how.label_kind!r} does not go with tokens_column or tags_column.")
-    free = how.label_kind is None and wanted.label is None and wanted.input is None
+    free = how.label_kind is None and spec.label is None and spec.input is None and not spec.labels
     tagged = asked or (free and any(_has_words_and_tags(part, how.modality.column) for part in parts))
     if tagged and not asked:
-        how.ledger.decide("columns of words and tags found: token classification")
+        how.report.decide("columns of words and tags found: token classification")
+    if tagged and any("tokens" in part.dataset.column_names for part in parts):
+        spec = replace(
+            spec, tokens=None if spec.tokens and not named(spec.tokens, parts[0].dataset.column_names) else spec.tokens
+        )
+        spec = replace(
+            spec, tags=None if spec.tags and not named(spec.tags, parts[0].dataset.column_names) else spec.tags
+        )
     labeled = [part.dataset for part in parts if part.split != "unlabeled"]
-    if tagged and wanted.group is None and labeled and all("document" in found.column_names for found in labeled):
+    if tagged and spec.group is None and labeled and all("document" in found.column_names for found in labeled):
         documents = {name for found in labeled for name in found["document"]}
         if len(documents) >= MIN_DOCUMENTS:
-            how.ledger.decide(f"sentences of one document stay together ({len(documents):,} documents)")
-            wanted = replace(wanted, group="document")
-    return Canonicaliser(how.modality, wanted, how.ledger, tagged)
+            how.report.decide(f"sentences of one document stay together ({len(documents):,} documents)")
+            spec = replace(spec, group="document")
+    return Canonicalizer(how.modality, spec, how.report, tagged, how.unit)
 
 
-def _has_words_and_tags(part: Part, column: str) -> bool:
+def _has_words_and_tags(part: SourcePart, column: str) -> bool:
     there = set(part.dataset.column_names)
     return "tokens" in there and column not in there and bool(there.intersection(TAG_ALIASES))

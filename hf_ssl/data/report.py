@@ -3,13 +3,37 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass, field
 from typing import Any
 
+from hf_ssl.core.errors import DataError
+
 MAX_LISTED = 20
+MAX_LEFT_OUT = 0.1
 SPLITS = ("unlabeled", "train", "validation", "test")
 
 
-class Ledger:
+@dataclass
+class Account:
+    """What was found of one unit (files, rows, pieces, series), what of it is used, and why the rest is not.
+
+    `used` is counted where the splits are made, not computed from the rest, so that the sum is a check.
+    """
+
+    found: int = 0
+    used: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def missing(self) -> int:
+        """What nobody accounts for: 0, or a reader forgot something."""
+        return self.found - self.used - sum(self.left_out.values())
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"found": self.found, "used": self.used, "left_out": dict(sorted(self.left_out.items()))}
+
+
+class DataReport:
     """Collects the facts of one `load_data` call while it runs.
 
     Attributes:
@@ -18,9 +42,15 @@ class Ledger:
         warnings: what the reader should not overlook.
         dropped: unusable rows, counted by reason.
         quarantined: unusable files, `{"path", "reason"}`.
+        accounts: unit → found, used, left out.
+        max_left_out: share of rows or files above which leaving them out is an error.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, max_left_out: float = MAX_LEFT_OUT) -> None:
+        if not 0 <= max_left_out <= 1:
+            raise DataError(f"max_left_out is a share from 0 to 1, got {max_left_out}.")
+        self.max_left_out = max_left_out
+        self.accounts: dict[str, Account] = {}
         self.facts: dict[str, Any] = {}
         self.decisions: list[str] = []
         self.warnings: list[str] = []
@@ -35,12 +65,58 @@ class Ledger:
         if text not in self.warnings:
             self.warnings.append(text)
 
+    def account(self, unit: str) -> Account:
+        """The account of `"files"`, `"rows"`, `"pieces"` or `"series"`."""
+        return self.accounts.setdefault(unit, Account())
+
+    def leave_out(
+        self,
+        unit: str,
+        reason: str,
+        count: int,
+        total: int,
+        *,
+        example: str = "",
+        hint: str = "",
+        warn: bool = True,
+        floor: int = 1,
+    ) -> None:
+        """Enter what is not used into the account, and say so: a warning, or an error when it is too large a share.
+
+        Args:
+            unit: account to enter it into.
+            reason: why, in the words of the closing line.
+            count: how many.
+            total: of how many.
+            example: one of them, such as a file and a line.
+            hint: option that reads them otherwise.
+            warn: False where it was announced already, or was asked for.
+            floor: fewer than so many are never too large a share.
+
+        Raises:
+            DataError: more than `max_left_out` of the total.
+        """
+        if not count:
+            return
+        self.account(unit).left_out[reason] += count
+        if not warn:
+            return
+        text = f"{count:,} of {total:,} {unit} left out: {reason}"
+        text += (f" (such as {example})" if example else "") + (f". {hint}" if hint else "")
+        if count >= floor and count > self.max_left_out * total:
+            raise DataError(
+                f"{text}{'' if text.endswith('.') else '.'} That is {count / total:.0%}, more than max_left_out="
+                f"{self.max_left_out:g}. To go on without them: max_left_out={_rounded_up(count / total)}."
+            )
+        self.warn(text)
+
     def to_dict(self) -> dict[str, Any]:
         """The report: JSON-safe; holds counts, ids, class names and file names, never content."""
         return {
             **self.facts,
             "dropped": dict(sorted(self.dropped.items())),
             "quarantined": self.quarantined,
+            "accounts": {unit: account.to_dict() for unit, account in self.accounts.items()},
             "decisions": self.decisions,
             "warnings": self.warnings,
             "test_opened": [],
@@ -67,6 +143,7 @@ def render(report: dict[str, Any]) -> str:
     lines += [f"  WARNING      {text}" for text in report["warnings"]]
     for opening in report["test_opened"]:
         lines.append(f"  test opened  {opening['time']}: {opening['reason']}")
+    lines += _account_lines(report)
     lines.append(f"  fingerprint  {report['fingerprint']}")
     return "\n".join(lines)
 
@@ -113,6 +190,24 @@ def _duplicate_lines(report: dict[str, Any]) -> list[str]:
             f"{action} {leak['split']}"
         )
     return lines
+
+
+def _account_lines(report: dict[str, Any]) -> list[str]:
+    """`rows: 120 found = 118 used + 2 left out (2 empty text)`."""
+    lines = []
+    for unit, account in report.get("accounts", {}).items():
+        left = sum(account["left_out"].values())
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in account["left_out"].items())
+        lines.append(
+            f"  {unit:<12} {account['found']:,} found = {account['used']:,} used + {left:,} left out"
+            + (f" ({reasons})" if reasons else "")
+        )
+    return lines
+
+
+def _rounded_up(share: float) -> float:
+    """A share that is allowed if it is given back as the limit."""
+    return min(1.0, -(-share * 100 // 1) / 100)
 
 
 def _is_number(value: Any) -> bool:

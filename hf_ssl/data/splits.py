@@ -12,12 +12,12 @@ import datasets
 import numpy as np
 
 from hf_ssl.core.errors import DataError
-from hf_ssl.data.report import Ledger
+from hf_ssl.data.report import DataReport
 
 REGRESSION_BINS = 5
 
 
-def carve(
+def split_rows(
     labels: Sequence[Any],
     kind: str,
     groups: Sequence[str] | None,
@@ -25,7 +25,7 @@ def carve(
     validation_fraction: float,
     test_fraction: float,
     seed: int,
-    ledger: Ledger,
+    report: DataReport,
 ) -> dict[str, list[int]]:
     """Split labeled rows into `train`, `validation` and `test`; a fraction of 0 makes no such split.
 
@@ -39,7 +39,7 @@ def carve(
         validation_fraction: part of all rows, in [0, 1).
         test_fraction: part of all rows, in [0, 1).
         seed: seed of the split.
-        ledger: told about every fallback.
+        report: told about every fallback.
 
     Returns:
         Sorted row numbers of every split that was asked for.
@@ -54,7 +54,7 @@ def carve(
     left = 1.0
     for split, fraction in (("test", test_fraction), ("validation", validation_fraction)):
         if fraction:
-            rest, held = _hold_out(rest, strata, groups, fraction / left, seed, split, ledger)
+            rest, held = _hold_out(rest, strata, groups, fraction / left, seed, split, report)
             splits[split] = held.tolist()
             left -= fraction
     return {"train": rest.tolist(), **splits}
@@ -74,13 +74,13 @@ def stratum_of(labels: Sequence[Any], kind: str) -> np.ndarray:
     return np.zeros(len(labels), dtype=np.int64)
 
 
-def check_labels(kind: str, labels: dict[str, Sequence[Any]], ledger: Ledger) -> None:
+def check_labels(kind: str, labels: dict[str, Sequence[Any]], report: DataReport) -> None:
     """Every class must be learnable: two classes at least, and none that only validation or test has.
 
     Args:
         kind: kind of label.
         labels: split → label names.
-        ledger: unseen tags or multi-label names are only warned about, because rare ones are common there.
+        report: unseen tags or multi-label names are only warned about, because rare ones are common there.
 
     Raises:
         DataError: one class only, or a class that `train` has no example of.
@@ -101,7 +101,7 @@ def check_labels(kind: str, labels: dict[str, Sequence[Any]], ledger: Ledger) ->
             text = f"{split} has {len(unseen)} labels that train has no example of: {shown}"
             if kind == "class":
                 raise DataError(f"{text}. Move some to train, remove those rows, or check how the classes are spelt.")
-            ledger.warn(text)
+            report.warn(text)
 
 
 def few_label_subset(
@@ -155,7 +155,7 @@ def few_label_subset(
 
 
 def labeled_subset(dataset: datasets.Dataset, budget: int, seed: int = 0) -> list[int]:
-    """Rows of a labelling budget: so many of every class, or, where labels are no classes, so many in all.
+    """Rows of a labeling budget: so many of every class, or, where labels are no classes, so many in all.
 
     Several labels, amounts and tags leave nothing to balance by, so the rows are drawn at random. Subsets of one seed
     are nested, and depend on ids and seed only, as those of `few_label_subset`.
@@ -191,19 +191,19 @@ def _hold_out(
     fraction: float,
     seed: int,
     split: str,
-    ledger: Ledger,
+    report: DataReport,
 ) -> tuple[np.ndarray, np.ndarray]:
     if groups is not None:
         kept, held = _hold_out_groups(
             strata[rows], np.array([groups[row] for row in rows], dtype=object), fraction, seed, split
         )
     else:
-        kept, held = _hold_out_rows(strata[rows], fraction, seed, split, ledger)
+        kept, held = _hold_out_rows(strata[rows], fraction, seed, split, report)
     return np.sort(rows[kept]), np.sort(rows[held])
 
 
 def _hold_out_rows(
-    strata: np.ndarray, fraction: float, seed: int, split: str, ledger: Ledger
+    strata: np.ndarray, fraction: float, seed: int, split: str, report: DataReport
 ) -> tuple[np.ndarray, np.ndarray]:
     from sklearn.model_selection import StratifiedShuffleSplit
 
@@ -213,7 +213,7 @@ def _hold_out_rows(
     classes = int((counts > 1).sum())
     size = max(1, round(fraction * len(strata)))
     if size < classes:
-        ledger.decide(f"{split}: {classes} rows instead of {size}, one for every class")
+        report.decide(f"{split}: {classes} rows instead of {size}, one for every class")
         size = classes
     if classes == 0 or len(movable) - size < classes:
         raise DataError(
@@ -221,7 +221,7 @@ def _hold_out_rows(
             f"Give {split}=..., set {split}_fraction=0, or label more. (Amounts need label_kind='regression'.)"
         )
     if single.any():
-        ledger.warn(f"{int(single.sum())} classes have a single row left: it stays in train, {split} has none of them")
+        report.warn(f"{int(single.sum())} classes have a single row left: it stays in train, {split} has none of them")
     splitter = StratifiedShuffleSplit(n_splits=1, test_size=size, random_state=seed)
     kept, held = next(splitter.split(np.zeros((len(movable), 1)), strata[movable]))
     return np.concatenate([movable[kept], np.flatnonzero(single)]), movable[held]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Notes(Protocol):
-    """Where a reader says what it chose, left out, and what the user should not overlook (`hf_ssl.data.report.Ledger`)."""
+    """Where a reader says what it chose, left out, and what the user should not overlook (`hf_ssl.data.report.DataReport`)."""
 
     facts: dict[str, Any]
     dropped: Counter[str]
@@ -33,6 +33,12 @@ class Notes(Protocol):
     def decide(self, text: str) -> None: ...
 
     def warn(self, text: str) -> None: ...
+
+    def leave_out(
+        self, unit: str, reason: str, count: int, total: int, *, example: str = "", hint: str = "", warn: bool = True
+    ) -> None: ...
+
+    def account(self, unit: str) -> Any: ...
 
 
 class Modality(ABC):
@@ -90,6 +96,7 @@ class Modality(ABC):
 
     def __init__(self, config: Any = None) -> None:
         self.config: Any = config if config is not None else self.Config()
+        self._pending: list[str] = []
 
     def _lacks(self, method: str, purpose: str) -> ConfigError:
         return ConfigError(f"{type(self).__name__} has no {method}, which it needs for {purpose}.")
@@ -103,21 +110,30 @@ class Modality(ABC):
         """
         raise self._lacks("read_files", "its own kind of raw files (suffixes)")
 
-    def claims(self, file: Path) -> bool:
-        """Whether a file that looks like a table is a raw file of this kind all the same."""
+    def recognizes(self, file: Path) -> bool:
+        """Whether a file that looks like a table, or like nothing known, is a raw file of this kind all the same."""
         return False
 
-    def prepare(self, parts: list[Any], wanted: Any, ledger: Any) -> list[Any]:
+    def take_notes(self) -> list[str]:
+        """What `read_files` and `canonicalize` have to tell the user since the last call (each becomes a warning)."""
+        notes, self._pending = self._pending, []
+        return notes
+
+    def hint(self, reason: str) -> str:
+        """The option that keeps values which are left out for this reason; empty when there is none."""
+        return ""
+
+    def prepare(self, parts: list[Any], spec: Any, report: Any) -> list[Any]:
         """Bring what was read into the form of one row per example, before columns are looked for.
 
         Args:
-            parts: `hf_ssl.data.readers.sources.Part`s.
-            wanted: column names that the user gave (`hf_ssl.data.columns.Wanted`).
-            ledger: gets what was decided.
+            parts: `hf_ssl.data.readers.folders.SourcePart`s.
+            spec: column names that the user gave (`hf_ssl.data.columns.ColumnSpec`).
+            report: gets what was decided.
         """
         return parts
 
-    def split(self, parts: list[Any], wanted: Any, fractions: Any, ledger: Any) -> dict[str, datasets.Dataset] | None:
+    def split(self, parts: list[Any], spec: Any, fractions: Any, report: Any) -> dict[str, datasets.Dataset] | None:
         """All splits, where they cannot be made by rows (series are cut in time); None: rows are independent examples.
 
         Arguments as for `prepare`; `fractions` has `validation`, `test` and `seed`.
@@ -143,7 +159,7 @@ class Modality(ABC):
         """At most so many values to embed, for the health of a model in training."""
         return list(dataset[self.column][:count])
 
-    def adopt(self, dataset: Any, folders: Sequence[Path] = ()) -> Any:
+    def canonicalize(self, dataset: Any, folders: Sequence[Path] = ()) -> Any:
         """Bring a dataset (or a stream) that is no raw file into the form the column has, such as paths to files.
 
         Args:
@@ -178,7 +194,7 @@ class Modality(ABC):
         """
         raise self._lacks("decode", "values made from files (decodes = True)")
 
-    def problem(self, value: Any) -> str | None:
+    def validate(self, value: Any) -> str | None:
         """Why a value is unusable, or None when it is fine."""
         return None
 

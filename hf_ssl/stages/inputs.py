@@ -41,18 +41,7 @@ def read_data(config: DataOptions) -> DomainData:
     if isinstance(config.data, DomainData):
         data = config.data
     else:
-        names = ("unlabeled", "validation", "test", "labels", "input_column", "text_pair_column", "label_column",
-                 "tokens_column", "tags_column", "id_column", "group_column", "label_kind", "validation_fraction",
-                 "test_fraction", "leakage", "near_duplicates", "near_threshold", "dedup", "max_examples", "encoding",
-                 "txt", "folder_labels", "csv_options", "streaming", "seed")  # fmt: skip
-        given = {name: getattr(config, name) for name in names}
-        given.update(config_name=config.data_config, revision=config.data_revision)
-        columns = config.conll_columns
-        if columns is not None and len(columns) != 2:
-            raise ConfigError(f"conll_columns names two columns, the word's and the tag's; found {columns}.")
-        given["conll_columns"] = None if columns is None else (columns[0], columns[1])
-        data = load_data(config.data, modality_of(config), **given, verbose=False)
-        logger.info(data.report_text())
+        data = load_data(config.data, config)
     if len(set(distributed.gather(data.fingerprint))) > 1:
         raise DataError("The processes read different data from the same source. Save it as files, and give those.")
     return data

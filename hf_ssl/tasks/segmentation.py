@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional
 
 from hf_ssl.core.errors import ConfigError, DataError
-from hf_ssl.modalities.image.files import Reading, Unreadable, pixels
+from hf_ssl.modalities.image.files import DecodeOptions, Unreadable, pixels
 from hf_ssl.modalities.image.geometry import resized
 from hf_ssl.tasks.base import Task
 
@@ -160,7 +160,7 @@ def mask_of(value: Any) -> np.ndarray:
                 if picture.mode in {"P", "L", "1"}:
                     return np.asarray(picture).astype(np.uint8)
     try:
-        array = pixels(reference, Reading(intensity="full"))
+        array = pixels(reference, DecodeOptions(intensity="full"))
     except Unreadable as error:
         raise DataError(f"A mask cannot be read: {error}") from error
     if array.shape[2] != 1:

@@ -27,7 +27,7 @@ import torch
 
 from hf_ssl import load_data, pretrain
 from hf_ssl.demo import images as demo_images
-from hf_ssl.modalities.image.files import Reading, Unreadable, pixels
+from hf_ssl.modalities.image.files import DecodeOptions, Unreadable, pixels
 from hf_ssl.modalities.image.geometry import resized
 from hf_ssl.training.trainer import bf16_is_fast
 
@@ -63,7 +63,7 @@ def write_files(folder: Path, count: int) -> Path:
     written = 0
     for file in rows:
         try:
-            array = pixels(str(file), Reading(max_megapixels=4))
+            array = pixels(str(file), DecodeOptions(max_megapixels=4))
         except Unreadable:
             continue
         if array.shape[2] != 3:

@@ -177,7 +177,7 @@ def test_conllu_contractions_and_ragged_lines(tmp_path: Path) -> None:
     assert all(len(row["tokens"]) == 2 for row in data["train"])
     (tmp_path / "a.conllu").unlink()
     (tmp_path / "b.iob").write_text("a O\nb c O\n", encoding="utf-8")
-    with pytest.raises(DataError, match="b.iob: line 2 has 3 columns, the lines before it have 2"):
+    with pytest.raises(DataError, match="b.iob: line 2 has 3 columns, the other lines have 2"):
         load(tmp_path)
     (tmp_path / "b.iob").write_text("alone\n", encoding="utf-8")
     with pytest.raises(DataError, match="line 1 has 1 columns"):

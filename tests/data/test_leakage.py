@@ -34,7 +34,7 @@ def rows(seeds: range, label: bool = True) -> list[dict[str, Any]]:
 
 
 def load(source: Any, **options: Any) -> DomainData:
-    return load_data(source, verbose=False, **{"validation_fraction": 0, **options})
+    return load_data(source, verbose=False, **{"validation_fraction": 0, "normalize": "words", **options})
 
 
 def leaky() -> dict[str, list[dict[str, Any]]]:
@@ -164,14 +164,19 @@ def test_report_holds_no_content_and_survives_json(tmp_path: Path) -> None:
     assert data.save_report(tmp_path) == tmp_path / "data.json"
 
 
-def test_report_text_names_what_was_found(capsys: pytest.CaptureFixture[str]) -> None:
-    data = load_data(leaky())
-    printed = capsys.readouterr().out
-    assert printed.strip() == data.report_text()
-    for part in ("unlabeled", "words median", "label_kind=class", "fingerprint", "decided", "text <- text"):
-        assert part in printed
+def test_report_text_names_what_was_found(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", "hf_ssl"):
+        data = load_data(leaky())
+    assert caplog.messages == [data.report_text()]
+    for part in ("unlabeled", "words median", "label_kind=class", "fingerprint", "decided", "text <- text", "left out"):
+        assert part in caplog.text
+    caplog.clear()
+    with caplog.at_level("WARNING", "hf_ssl"):
+        load_data(leaky())
+    assert [message.removeprefix("data: ") for message in caplog.messages] == data.report["warnings"]
+    caplog.clear()
     load(leaky())
-    assert capsys.readouterr().out == ""
+    assert not caplog.messages
 
 
 def test_opening_the_test_split_is_recorded() -> None:
@@ -198,7 +203,7 @@ def test_a_modality_without_shingles_says_so() -> None:
         def shingles(self, value: Any) -> Any:
             return None
 
-    data = load_data(leaky(), Plain(), validation_fraction=0, verbose=False)
+    data = load_data(leaky(), Plain(Text.Config(normalize="words")), validation_fraction=0, verbose=False)
     assert data.num_rows["train"] == 21
     assert any("no near-duplicate check" in text for text in data.report["decisions"])
 
@@ -236,7 +241,7 @@ def test_near_search_in_chunks_and_without_targets(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("hf_ssl.data.leakage.near_text.CHUNK", 3)
     sets = [hash_pieces({f"{number}", f"{number}b", "c"}) for number in range(10)]
     indexes = {"even": NearIndex(sets[::2], 0.9), "none": NearIndex([], 0.9)}
-    assert search_all(indexes, iter(sets)) == {"even": [0, 2, 4, 6, 8], "none": []}
+    assert search_all(indexes, iter(sets)) == {"even": [(2 * row, row) for row in range(5)], "none": []}
     assert jaccard(sets[0], sets[1]) == pytest.approx(1 / 5)
     assert jaccard(sets[0], np.empty(0, dtype=np.uint64)) == 0.0
     with pytest.raises(ValueError, match="threshold"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 from typing import Any
 
 import datasets
@@ -17,27 +16,23 @@ from hf_ssl.data import load_data
 from hf_ssl.stages.inputs import read_data
 from hf_ssl.stages.resolve import resolve
 
-# load_data's name -> the stage's, where they differ, and what a stage decides itself.
-RENAMED = {"source": "data", "config_name": "data_config", "revision": "data_revision"}
-NOT_OFFERED = {"text_column", "keep_columns", "cache_dir", "verbose", "modality_options"}
-
 
 def _read(*tokens: str) -> Any:
     return read_data(resolve("embed", from_tokens(list(tokens))).config)
 
 
-def test_nothing_is_forgotten():
-    ours = {item.name for item in dataclasses.fields(DataOptions)} - {"modality_options"}
-    theirs = {RENAMED.get(name, name) for name in inspect.signature(load_data).parameters} - NOT_OFFERED
-    assert ours == theirs
-
-
-def test_defaults_are_the_same():
-    signature = inspect.signature(load_data).parameters
-    options = DataOptions()
-    for name, parameter in signature.items():
-        if name not in NOT_OFFERED and parameter.default is not inspect.Parameter.empty:
-            assert getattr(options, RENAMED.get(name, name)) == parameter.default, name
+def test_keywords_are_the_fields_of_the_options():
+    rows = {"text": [f"row number {n} of many" for n in range(20)], "label": ["a", "b"] * 10}
+    plain = load_data(rows, verbose=False)
+    given = {item.name: getattr(DataOptions(), item.name) for item in dataclasses.fields(DataOptions)}
+    del given["data"]
+    assert load_data(rows, **given, verbose=False).fingerprint == plain.fingerprint
+    assert load_data(rows, DataOptions(test_fraction=0.4), verbose=False).num_rows["test"] == 8
+    assert load_data(rows, DataOptions(test_fraction=0.4), test_fraction=0.3, verbose=False).num_rows["test"] == 6
+    with pytest.raises(DataError, match="test_fraction"):
+        load_data(rows, test_fractions=0.4)
+    with pytest.raises(ConfigError, match="seed"):
+        load_data(rows, seed="many")
 
 
 def test_csv_options_and_id_column(tmp_path):

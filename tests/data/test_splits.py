@@ -17,8 +17,8 @@ import pytest
 import hf_ssl.data
 from hf_ssl.core.errors import DataError
 from hf_ssl.data import DomainData, few_label_subset, load_data
-from hf_ssl.data.report import Ledger
-from hf_ssl.data.splits import carve
+from hf_ssl.data.report import DataReport
+from hf_ssl.data.splits import split_rows
 
 LABELLED = ("train", "validation", "test")
 
@@ -66,15 +66,17 @@ def test_no_group_is_on_two_sides(seed: int) -> None:
         "regression": rng.normal(size=count).tolist(),
         "tags": [[name] for name in named],
     }[kind]
-    ledger = Ledger()
-    splits = carve(labels, kind, groups, validation_fraction=0.1, test_fraction=0.2, seed=seed, ledger=ledger)
+    report = DataReport()
+    splits = split_rows(labels, kind, groups, validation_fraction=0.1, test_fraction=0.2, seed=seed, report=report)
     assert sorted(row for found in splits.values() for row in found) == list(range(count))
     members = {name: {groups[row] for row in found} for name, found in splits.items()}
     assert all(members.values())
     assert not members["train"] & members["validation"]
     assert not members["train"] & members["test"]
     assert not members["validation"] & members["test"]
-    assert splits == carve(labels, kind, groups, validation_fraction=0.1, test_fraction=0.2, seed=seed, ledger=ledger)
+    assert splits == split_rows(
+        labels, kind, groups, validation_fraction=0.1, test_fraction=0.2, seed=seed, report=report
+    )
 
 
 def test_grouped_split_keeps_classes_and_size() -> None:
@@ -90,8 +92,8 @@ def test_grouped_split_keeps_classes_and_size() -> None:
 def test_grouped_split_does_not_take_a_rare_class_from_train(seed: int) -> None:
     groups = [f"g{number // 10}" for number in range(120)]
     labels = ["rare" if number // 10 in {3, 7} and number % 10 < 3 else "ab"[number % 2] for number in range(120)]
-    ledger = Ledger()
-    splits = carve(labels, "class", groups, validation_fraction=0, test_fraction=0.25, seed=seed, ledger=ledger)
+    report = DataReport()
+    splits = split_rows(labels, "class", groups, validation_fraction=0, test_fraction=0.25, seed=seed, report=report)
     assert {labels[row] for row in splits["train"]} == {labels[row] for row in splits["test"]} == {"a", "b", "rare"}
 
 

@@ -19,7 +19,7 @@ from hf_ssl import load_data  # noqa: E402
 from hf_ssl.core.errors import ConfigError, DataError, MissingExtraError  # noqa: E402
 from hf_ssl.data.leakage.near_image import LookIndex  # noqa: E402
 from hf_ssl.demo import images as demo_images  # noqa: E402
-from hf_ssl.modalities.image.files import Reading, Unreadable, look, pixels, signature  # noqa: E402
+from hf_ssl.modalities.image.files import DecodeOptions, Unreadable, inspect, pixels, signature  # noqa: E402
 from hf_ssl.modalities.image.image import Image  # noqa: E402
 
 QUIET = {"verbose": False}
@@ -40,7 +40,7 @@ def test_every_mode_becomes_8_bits(mode, channels):
     picture = pil.fromarray(pictures(1)[0])
     picture = picture.convert("I").convert("I;16") if mode == "I;16" else picture
     picture = pil.merge("LA", [picture.convert("L")] * 2).convert("PA") if mode == "PA" else picture
-    array = pixels(picture.convert(mode) if picture.mode != mode else picture, Reading())
+    array = pixels(picture.convert(mode) if picture.mode != mode else picture, DecodeOptions())
     assert array.dtype == np.uint8 and array.shape == (32, 32, channels)
     assert array.std() > 5
 
@@ -48,9 +48,9 @@ def test_every_mode_becomes_8_bits(mode, channels):
 def test_transparent_pixels_show_the_background_not_what_lies_beneath():
     array = np.zeros((4, 4, 4), np.uint8)
     array[:2, :, 3] = 255  # the upper half is opaque black, the lower half transparent black
-    seen = pixels(pil.fromarray(array, "RGBA"), Reading())
+    seen = pixels(pil.fromarray(array, "RGBA"), DecodeOptions())
     assert (seen[:2] == 0).all() and (seen[2:] == 255).all()
-    assert (pixels(pil.fromarray(array, "RGBA"), Reading(background=7))[2:] == 7).all()
+    assert (pixels(pil.fromarray(array, "RGBA"), DecodeOptions(background=7))[2:] == 7).all()
 
 
 def test_palette_transparency_is_seen():
@@ -58,15 +58,15 @@ def test_palette_transparency_is_seen():
     picture.putpalette([10, 20, 30, 200, 100, 50])
     stream = io.BytesIO()
     picture.save(stream, format="PNG", transparency=0)
-    seen = pixels(stream.getvalue(), Reading())
+    seen = pixels(stream.getvalue(), DecodeOptions())
     assert seen[0, 1].tolist() == [255] * 3 and seen[0, 0].tolist() == [200, 100, 50]
 
 
 def test_12_bits_in_16_are_stretched_or_kept_comparable():
     array = (np.arange(64 * 64).reshape(64, 64) % 4096).astype(np.uint16)
     content = encoded(array)
-    assert pixels(content, Reading())[..., 0].max() == 255
-    full = pixels(content, Reading(intensity="full"))
+    assert pixels(content, DecodeOptions())[..., 0].max() == 255
+    full = pixels(content, DecodeOptions(intensity="full"))
     assert full.max() == round(4095 / 65535 * 255)
 
 
@@ -74,16 +74,16 @@ def test_upright_as_the_camera_says():
     exif = pil.Exif()
     exif[0x0112] = 6  # turn by 90 degrees
     array = np.zeros((8, 16, 3), np.uint8)
-    assert pixels(encoded(array, "JPEG", exif=exif), Reading()).shape == (16, 8, 3)
+    assert pixels(encoded(array, "JPEG", exif=exif), DecodeOptions()).shape == (16, 8, 3)
 
 
 def test_arrays_with_any_number_of_channels(tmp_path):
     for shape, wanted in (((9, 8), 1), ((9, 8, 6), 6), ((6, 9, 8), 6)):
         np.save(tmp_path / "a.npy", np.random.default_rng(0).random(shape))
-        assert pixels(tmp_path / "a.npy", Reading()).shape == (9, 8, wanted)
+        assert pixels(tmp_path / "a.npy", DecodeOptions()).shape == (9, 8, wanted)
     np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
     with pytest.raises(Unreadable, match="not a plain numpy array"):
-        pixels(tmp_path / "objects.npy", Reading())
+        pixels(tmp_path / "objects.npy", DecodeOptions())
 
 
 def test_dicom(tmp_path):
@@ -91,12 +91,12 @@ def test_dicom(tmp_path):
     from pydicom.data import get_testdata_file
 
     file = get_testdata_file("CT_small.dcm")
-    seen = pixels(file, Reading())
+    seen = pixels(file, DecodeOptions())
     assert seen.shape == (128, 128, 1) and seen.std() > 10
     inverted = pydicom.dcmread(file)
     inverted.PhotometricInterpretation = "MONOCHROME1"
     inverted.save_as(tmp_path / "inverted.dcm")
-    again = pixels(tmp_path / "inverted.dcm", Reading())
+    again = pixels(tmp_path / "inverted.dcm", DecodeOptions())
     assert np.corrcoef(seen.ravel(), again.ravel())[0, 1] < -0.99
 
 
@@ -116,13 +116,13 @@ def hostile(tmp_path):
 def test_broken_files_are_quarantined_with_their_reason(hostile):
     with pytest.raises(DataError, match="3 of 13 files"):
         load_data(hostile, "image", **QUIET)
-    for number, picture in enumerate(pictures(10, seed=9)):
+    for number, picture in enumerate(pictures(20, seed=9)):
         (hostile / f"more{number}.png").write_bytes(encoded(picture))
     data = load_data(hostile, "image", **QUIET)
     reasons = {item["path"]: item["reason"] for item in data.report["quarantined"]}
     assert set(reasons) == {"truncated.jpg", "text.png", "empty.png"}
     assert "truncated" in reasons["truncated.jpg"] and "cannot identify" in reasons["text.png"]
-    assert len(data["unlabeled"]) == 20 and data.report["describe"]["unlabeled"]["side_max"] == 32
+    assert len(data["unlabeled"]) == 30 and data.report["describe"]["unlabeled"]["side_max"] == 32
 
 
 def test_bombs_are_refused_before_they_are_opened(tmp_path):
@@ -165,7 +165,9 @@ def test_a_path_that_leads_nowhere_is_a_dropped_row(tmp_path):
     pd.DataFrame({"image": [f"{number}.png" for number in range(8)] + ["gone.png"]}).to_csv(
         tmp_path / "unlabeled.csv", index=False
     )
-    data = load_data(tmp_path / "unlabeled.csv", "image", **QUIET)
+    with pytest.raises(DataError, match="max_left_out"):
+        load_data(tmp_path / "unlabeled.csv", "image", **QUIET)
+    data = load_data(tmp_path / "unlabeled.csv", "image", max_left_out=0.2, **QUIET)
     assert len(data["unlabeled"]) == 8 and any("not readable" in reason for reason in data.report["dropped"])
 
 
@@ -183,7 +185,7 @@ def test_arrays_in_memory():
     stack = np.stack([picture[..., 0] for picture in pictures(12)])
     data = load_data({"image": stack}, "image", **QUIET)
     assert len(data["unlabeled"]) == 12
-    found = {pixels(value, Reading()).tobytes() for value in data["unlabeled"]["image"]}
+    found = {pixels(value, DecodeOptions()).tobytes() for value in data["unlabeled"]["image"]}
     assert found == {picture[..., :1].tobytes() for picture in pictures(12)}
 
 
@@ -233,7 +235,7 @@ def test_copies_in_another_size_and_compression_are_found_and_others_are_not():
     copies = []
     for picture in originals:
         small = np.asarray(pil.fromarray(picture).resize((70, 70), pil.BICUBIC))
-        copies.append(signature(pixels(encoded(small, "JPEG", quality=80), Reading())))
+        copies.append(signature(pixels(encoded(small, "JPEG", quality=80), DecodeOptions())))
     assert {match.query: match.target for match in index.search(copies)} == {row: row for row in range(40)}
     others = [signature(np.asarray(pil.fromarray(p).resize((96, 96)))) for p in pictures(40, seed=4)]
     assert list(index.search(others)) == []
@@ -286,7 +288,7 @@ def test_clip_art_in_the_wild():
     except MissingExtraError as error:
         pytest.skip(str(error))
     files = sorted(folder.rglob("*.png"))
-    assert files and all(look(str(file), Reading()).problem is None for file in files)
+    assert files and all(inspect(str(file), DecodeOptions()).problem is None for file in files)
 
 
 def test_baseline_features_of_a_gray_picture_are_the_same_beside_a_colored_one():

@@ -96,7 +96,7 @@ def test_bad_series_files_are_quarantined_with_their_line(tmp_path: Path):
     for number in range(6):
         (tmp_path / f"good{number}.ts").write_text(TS.replace("1,2", f"{number},2").replace("7,?", f"{number},?"))
     (tmp_path / "bad.ts").write_text(TS + "1,abc:2,3:up\n")
-    data = load(tmp_path)
+    data = load(tmp_path, max_left_out=0.2)
     assert data.report["quarantined"][0]["path"] == "bad.ts" and "line 9" in data.report["quarantined"][0]["reason"]
 
 
@@ -313,6 +313,6 @@ def test_spans_round_trip_and_rows_of_unequal_channels():
     assert arrays_of(spans(rows))[0].shape == (2, 3)
     ragged = datasets.Dataset.from_dict({"series": [[[1.0, 2.0], [3.0]]]})
     assert np.isnan(arrays_of(ragged)[0][1, 1])
-    assert TimeSeries().problem([[1.0], [float("inf")]]) == "infinite value"
-    assert TimeSeries().problem([[None, None]]) == "series without any observed value"
-    assert "different lengths" in TimeSeries().problem([[1.0, 2.0], [3.0]])
+    assert TimeSeries().validate([[1.0], [float("inf")]]) == "infinite value"
+    assert TimeSeries().validate([[None, None]]) == "series without any observed value"
+    assert "different lengths" in TimeSeries().validate([[1.0, 2.0], [3.0]])

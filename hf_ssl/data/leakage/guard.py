@@ -14,7 +14,7 @@ from hf_ssl.core.errors import DataError, nearest
 from hf_ssl.data.columns import Rows
 from hf_ssl.data.leakage.near_image import LookIndex
 from hf_ssl.data.leakage.near_text import NearIndex, hash_pieces, search_all
-from hf_ssl.data.report import MAX_LISTED, Ledger
+from hf_ssl.data.report import MAX_LISTED, DataReport
 
 # Who is checked against whom. Test never loses a row; validation loses what is in test, because choosing a model on
 # test rows is a leak too.
@@ -24,12 +24,12 @@ MODES = ("strip", "fail", "allow")
 Values = Callable[[Any], Iterable[tuple[Any, ...]]]
 
 
-def drop_duplicates(splits: dict[str, Rows], dedup: bool, ledger: Ledger) -> dict[str, Rows]:
+def drop_duplicates(splits: dict[str, Rows], dedup: bool, report: DataReport, unit: str = "rows") -> dict[str, Rows]:
     """Keep the first of equal rows within the pool and within train; validation and test are only counted.
 
     Texts that occur with different labels are reported as conflicts; the first label is kept.
     """
-    report: dict[str, Any] = {}
+    counts: dict[str, Any] = {}
     kept = {}
     for split, rows in splits.items():
         first: dict[str, int] = {}
@@ -38,19 +38,24 @@ def drop_duplicates(splits: dict[str, Rows], dedup: bool, ledger: Ledger) -> dic
             rows.keys[row] for row in repeated if not _same(rows.labels[row], rows.labels[first[rows.keys[row]]])
         }
         removed = bool(repeated) and dedup and split in {"unlabeled", "train"}
-        report[split] = {
+        counts[split] = {
             "rows": len(repeated),
             "removed": removed,
             "conflicts": len(conflicts),
             "conflict_ids": rows.ids(sorted(first[key] for key in conflicts)[:MAX_LISTED]),
         }
         if conflicts:
-            ledger.warn(
+            report.warn(
                 f"{split}: {len(conflicts):,} texts occur with different labels"
                 + ("; the first label was kept" if removed else "")
             )
+        if removed:
+            report.leave_out(unit, f"repeated in {split}", len(repeated), len(rows), warn=False)
+            report.warn(
+                f"{len(repeated):,} of {len(rows):,} rows of {split} repeat another one and were removed; dedup=False keeps them"
+            )
         kept[split] = rows.take(sorted(first.values())) if removed else rows
-    ledger.facts["duplicates"] = _merged(ledger.facts.get("duplicates", {}), report)
+    report.facts["duplicates"] = _merged(report.facts.get("duplicates", {}), counts)
     return kept
 
 
@@ -77,7 +82,14 @@ class LeakCheck:
             raise DataError(f"near_threshold must be in (0, 1], got {self.threshold}.")
 
 
-def guard(splits: dict[str, Rows], values: Values, modality: Any, check: LeakCheck, ledger: Ledger) -> dict[str, Rows]:
+def remove_leakage(
+    splits: dict[str, Rows],
+    values: Values,
+    modality: Any,
+    check: LeakCheck,
+    report: DataReport,
+    unit: str = "rows",
+) -> dict[str, Rows]:
     """Find rows of the pool, train and validation that repeat held-out rows, and do what `check.mode` says.
 
     Args:
@@ -85,30 +97,30 @@ def guard(splits: dict[str, Rows], values: Values, modality: Any, check: LeakChe
         values: content of canonical rows.
         modality: gives `shingles`; when it gives None, only exact copies are looked for.
         check: what to look for.
-        ledger: gets `leaks`, with counts and ids.
+        report: gets `leaks`, with counts and ids.
 
     Raises:
         DataError: a leak with `mode="fail"`, or nothing is left of a split.
     """
     found = _exact(splits)
     if check.near:
-        _add_near(found, splits, values, modality, check.threshold, ledger)
-    ledger.facts["leaks"] = [
+        _add_near(found, splits, values, modality, check.threshold, report)
+    report.facts["leaks"] = [
         _describe(split, against, splits[split], hits)
         for (split, against), hits in found.items()
         if hits["exact"] or hits["near"]
     ]
-    if not ledger.facts["leaks"]:
+    if not report.facts["leaks"]:
         return splits
-    return _act(splits, found, check.mode, ledger)
+    return _act(splits, found, check.mode, report, unit)
 
 
-def straddling_groups(splits: dict[str, Rows], mode: str, ledger: Ledger) -> dict[str, Rows]:
+def straddling_groups(splits: dict[str, Rows], mode: str, report: DataReport, unit: str = "rows") -> dict[str, Rows]:
     """Groups that the source itself has on two sides: train (and validation) give them up, the pool is reported.
 
     The pool carries no labels, so a group that it shares with test is a milder matter: it is counted and kept.
     """
-    report: dict[str, Any] = {
+    counts: dict[str, Any] = {
         "per_split": {name: len(set(rows.groups)) for name, rows in splits.items() if rows.groups}
     }
     kept = dict(splits)
@@ -120,16 +132,19 @@ def straddling_groups(splits: dict[str, Rows], mode: str, ledger: Ledger) -> dic
             continue
         count = len({groups[row] for row in bad})
         text = f"{count:,} groups ({len(bad):,} rows) of {split} are also in {' or '.join(against)}"
-        report.setdefault("shared", {})[split] = {"groups": count, "rows": len(bad)}
+        counts.setdefault("shared", {})[split] = {"groups": count, "rows": len(bad)}
         if split == "unlabeled" or mode == "allow":
-            ledger.warn(f"{text}; kept")
+            report.warn(f"{text}; kept")
         elif mode == "fail":
             raise DataError(f"{text}. leakage='strip' removes them from {split}.")
         else:
             gone = set(bad)
             kept[split] = _not_empty(kept[split].take([row for row in range(len(groups)) if row not in gone]), split)
-            ledger.warn(f"{text}; removed from {split}")
-    ledger.facts["groups"] = report
+            report.warn(f"{text}; removed from {split}")
+            report.leave_out(
+                unit, f"of a group that is in {' or '.join(against)}, in {split}", len(bad), len(groups), warn=False
+            )
+    report.facts["groups"] = counts
     return kept
 
 
@@ -150,7 +165,7 @@ def _add_near(
     values: Values,
     modality: Any,
     threshold: float,
-    ledger: Ledger,
+    report: DataReport,
 ) -> None:
     indexes: dict[str, Any] = {}
     bits = getattr(modality, "near_bits", None)
@@ -160,7 +175,7 @@ def _add_near(
             indexes[held_out] = LookIndex(targets, bits)
             continue
         if targets and all(pieces is None for pieces in targets):
-            ledger.decide(f"{modality.name} has no near-duplicate check: only exact copies were looked for")
+            report.decide(f"{modality.name} has no near-duplicate check: only exact copies were looked for")
             return
         indexes[held_out] = NearIndex([NOTHING if pieces is None else pieces for pieces in targets], threshold)
     for split in CHECKS:
@@ -169,9 +184,18 @@ def _add_near(
             continue
         known = indexes[split].targets if split in indexes else _pieces(splits[split], values, modality)
         queries = known if bits is not None else (NOTHING if p is None else p for p in known)
-        for held_out, rows in search_all(searched, queries).items():
+        for held_out, pairs in search_all(searched, queries).items():
             exact = set(found[split, held_out]["exact"])
-            found[split, held_out]["near"] = [row for row in rows if row not in exact]
+            near = [(row, target) for row, target in pairs if row not in exact]
+            own, theirs = splits[split].labels, splits[held_out].labels
+            # A minimal pair (one symbol, another label) is what there is to learn, and gives no answer away.
+            other = [row for row, target in near if own[row] is not None and not _same(own[row], theirs[target])]
+            if other:
+                report.warn(
+                    f"{len(other):,} rows of {split} are much like a row of {held_out} that has another label: kept, because they do not "
+                    "tell its label"
+                )
+            found[split, held_out]["near"] = [row for row, _ in near if row not in set(other)]
 
 
 def _pieces(rows: Rows, values: Values, modality: Any) -> Iterator[np.ndarray | None]:
@@ -194,9 +218,13 @@ def _describe(split: str, against: str, rows: Rows, hits: dict[str, list[int]]) 
 
 
 def _act(
-    splits: dict[str, Rows], found: dict[tuple[str, str], dict[str, list[int]]], mode: str, ledger: Ledger
+    splits: dict[str, Rows],
+    found: dict[tuple[str, str], dict[str, list[int]]],
+    mode: str,
+    report: DataReport,
+    unit: str,
 ) -> dict[str, Rows]:
-    leaks = ledger.facts["leaks"]
+    leaks = report.facts["leaks"]
     text = "; ".join(
         f"{leak['exact'] + leak['near']:,} rows of {leak['split']} are also in {leak['against']}" for leak in leaks
     )
@@ -207,13 +235,25 @@ def _act(
         )
     if mode == "allow":
         warning = f"TRANSDUCTIVE: {text}, and leakage='allow' keeps them. Results will not hold for new data."
-        ledger.warn(warning)
+        report.warn(warning)
         warnings.warn(warning, stacklevel=4)
         return splits
     kept = dict(splits)
     for split in CHECKS:
-        gone = {row for (name, _), hits in found.items() if name == split for row in (*hits["exact"], *hits["near"])}
+        exact = {row for (name, _), hits in found.items() if name == split for row in hits["exact"]}
+        gone = exact | {row for (name, _), hits in found.items() if name == split for row in hits["near"]}
         if gone:
+            total, held = len(splits[split]), "validation or test" if split != "validation" else "test"
+            report.leave_out(unit, f"in {split}, also in {held}", len(exact), total, warn=False)
+            if exact:
+                report.warn(
+                    f"{len(exact):,} of {total:,} rows of {split} are also in {held} and were removed; leakage='allow' keeps them"
+                )
+            report.leave_out(
+                unit, f"in {split}, much like a row of {held}", len(gone - exact), total,
+                example=f"id {splits[split].ids([min(gone - exact)])[0]}" if gone - exact else "",
+                hint="near_duplicates=False keeps them, near_threshold says how much alike is a copy", floor=10,
+            )  # fmt: skip
             kept[split] = _not_empty(
                 splits[split].take([row for row in range(len(splits[split])) if row not in gone]), split
             )
@@ -238,4 +278,4 @@ def _merged(earlier: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
 
 
 def _same(a: Any, b: Any) -> bool:
-    return a == b or json.dumps(a) == json.dumps(b)
+    return a == b or json.dumps(a, default=str) == json.dumps(b, default=str)

@@ -101,14 +101,14 @@ def minhash(pieces: np.ndarray) -> MinHash:
     return signature
 
 
-def search_all(indexes: Mapping[str, Any], queries: Iterable[np.ndarray | None]) -> dict[str, list[int]]:
-    """Queries that match each index; every query's pieces are made once and only a few thousand are held at a time."""
+def search_all(indexes: Mapping[str, Any], queries: Iterable[np.ndarray | None]) -> dict[str, list[tuple[int, int]]]:
+    """Query and target of every match, per index; a query's pieces are made once and only a few thousand are held at a time."""
     stream = iter(queries)
-    found: dict[str, list[int]] = {name: [] for name in indexes}
+    found: dict[str, list[tuple[int, int]]] = {name: [] for name in indexes}
     first = 0
     while chunk := list(islice(stream, CHUNK)):
         for name, index in indexes.items():
-            found[name] += [first + match.query for match in index.search(chunk)]
+            found[name] += [(first + match.query, match.target) for match in index.search(chunk)]
         first += len(chunk)
     return found
 

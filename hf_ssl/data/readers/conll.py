@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-import gzip
 import re
+from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from hf_ssl.core.paths import suffix
+from hf_ssl.core.textfiles import DEFAULT_ENCODING, UnusableFile, encoding_of_file, read_text
+from hf_ssl.data.report import DataReport
 
 if TYPE_CHECKING:
     import datasets
@@ -13,24 +18,34 @@ if TYPE_CHECKING:
 # CoNLL-U: id, form, lemma, universal tag, ... ; everybody else: word first, tag last.
 COLUMNS = {".conllu": (1, 3)}
 DEFAULT_COLUMNS = (0, -1)
+BAD_SENTENCES = "sentences with a line of another number of columns"
 _COMMENT = re.compile(r"#\s*(id|text|sent|sent_id|newdoc|newpar|global\.columns)\b")
 _NEW_DOCUMENT = re.compile(r"-DOCSTART-|#\s*(newdoc)\b")
+
+
+@dataclass
+class Sentences:
+    """Sentences of one file: `(tokens, tags, document number)`; how many were left out, and where the first is."""
+
+    rows: list[tuple[list[str], list[str], int]] = field(default_factory=list)
+    bad: int = 0
+    example: str = ""
 
 
 def read_conll(
     files: list[Path],
     root: Path,
-    quarantine: list[dict[str, str]],
+    report: DataReport,
     *,
     columns: tuple[int, int] | None = None,
-    encoding: str = "utf-8-sig",
+    encoding: str = DEFAULT_ENCODING,
 ) -> datasets.Dataset:
     """Read files into a dataset of sentences.
 
     Args:
         files: the files, `.gz` allowed.
         root: folder that `path` is relative to.
-        quarantine: files that do not parse are appended as `{"path", "reason"}`.
+        report: files that do not parse go into its quarantine, sentences that do not into its account.
         columns: numbers of the word's and the tag's column, counted from 0, or from -1 at the end of the line.
         encoding: text encoding.
 
@@ -41,62 +56,99 @@ def read_conll(
     import datasets
 
     rows: dict[str, list[Any]] = {"tokens": [], "tags": [], "document": [], "path": []}
+    bad, example, total = 0, "", 0
     for file in files:
         relative = file.relative_to(root).as_posix() if file.is_relative_to(root) else file.name
-        suffix = Path(file.stem).suffix if file.suffix == ".gz" else file.suffix
+        kind = suffix(file)
         try:
-            opened = gzip.open(file, "rt", encoding=encoding) if file.suffix == ".gz" else file.open(encoding=encoding)
-            with opened as stream:
-                text = stream.read()
-            sentences = parse(text, columns or COLUMNS.get(suffix, DEFAULT_COLUMNS), conllu=suffix == ".conllu")
-        except UnicodeDecodeError as error:
-            reason = f"not {encoding} at byte {error.start}; name its encoding with `encoding`, such as latin-1"
-            quarantine.append({"path": relative, "reason": reason})
+            found = encoding_of_file(file, encoding)
+            sentences = parse(
+                read_text(file, found.name), columns or COLUMNS.get(kind, DEFAULT_COLUMNS), conllu=kind == ".conllu"
+            )
         except (ValueError, OSError, EOFError) as error:
-            quarantine.append({"path": relative, "reason": str(error)})
-        else:
-            for tokens, tags, document in sentences:
-                rows["tokens"].append(tokens)
-                rows["tags"].append(tags)
-                rows["document"].append(f"{relative}#{document}")
-                rows["path"].append(relative)
+            report.quarantined.append({"path": relative, "reason": str(error)})
+            continue
+        if found.note:
+            report.warn(f"{relative}: {found.note}")
+        total += len(sentences.rows) + sentences.bad
+        if sentences.bad:
+            bad, example = bad + sentences.bad, example or f"{relative}, {sentences.example}"
+        for tokens, tags, document in sentences.rows:
+            rows["tokens"].append(tokens)
+            rows["tags"].append(tags)
+            rows["document"].append(f"{relative}#{document}")
+            rows["path"].append(relative)
+    if bad:
+        report.account("rows").found += bad
+        report.leave_out("rows", BAD_SENTENCES, bad, total, example=example)
     words = datasets.List(datasets.Value("string"))
     text_value = datasets.Value("string")
     features = datasets.Features({"tokens": words, "tags": words, "document": text_value, "path": text_value})
     return datasets.Dataset.from_dict(rows, features=features)
 
 
-def parse(text: str, columns: tuple[int, int], conllu: bool = False) -> list[tuple[list[str], list[str], int]]:
-    """Sentences of one file as `(tokens, tags, document number)`.
+def parse(text: str, columns: tuple[int, int], conllu: bool = False) -> Sentences:
+    """Sentences of one file.
+
+    Words may begin with `#`: a line is a comment only where it has not the shape of the others, or no tag of theirs.
 
     Raises:
-        ValueError: a line has too few columns, or another number of them than the lines before it.
+        UnusableFile: the lines have too few columns, or most of them another number than the rest.
     """
     word_column, tag_column = columns
-    sentences: list[tuple[list[str], list[str], int]] = []
+    made = Sentences()
+    # Not splitlines(): U+2028 and friends occur inside words of crawled text and do not end a line.
+    lines = text.replace("\r\n", "\n").split("\n")
+    width, known = _usual(lines, tag_column, conllu)
     tokens: list[str] = []
     tags: list[str] = []
-    document, width = 0, 0
-    # Not splitlines(): U+2028 and friends occur inside words of crawled text and do not end a line.
-    for number, line in enumerate([*text.replace("\r\n", "\n").split("\n"), ""], start=1):
+    document, broken = 0, False
+    for number, line in enumerate([*lines, ""], start=1):
         starts_document = bool(_NEW_DOCUMENT.match(line))
-        is_comment = (conllu and line.startswith("#")) or bool(_COMMENT.match(line))
+        if line.startswith("#") and not starts_document:
+            fields = _fields(line)
+            is_word = not conllu and len(fields) == width and fields[tag_column].strip() in known
+            is_comment = not is_word and (conllu or bool(_COMMENT.match(line)) or len(fields) != width)
+        else:
+            is_comment = False
         if not line.strip() or starts_document or is_comment:
-            if tokens:
-                sentences.append((tokens, tags, document))
-                tokens, tags = [], []
+            if broken:
+                made.bad += 1
+            elif tokens:
+                made.rows.append((tokens, tags, document))
+            tokens, tags, broken = [], [], False
             document += starts_document
             continue
-        fields = line.split("\t") if "\t" in line else line.split()
+        fields = _fields(line)
         if conllu and not fields[0].isdigit():
             continue  # `1-2` (a contraction spelled out below it) and `1.1` (an empty node) are no words of their own
-        width = width or len(fields)
         if len(fields) != width:
-            raise ValueError(f"line {number} has {len(fields)} columns, the lines before it have {width}")
-        if not (-width <= tag_column < width and -width <= word_column < width) or width < 2:
-            raise ValueError(
-                f"line {number} has {width} columns; word column {word_column} and tag column {tag_column} need more"
-            )
+            broken = True
+            made.example = made.example or f"line {number} has {len(fields)} columns, the other lines have {width}"
+            continue
         tokens.append(fields[word_column])
         tags.append(fields[tag_column].strip())
-    return sentences
+    if not made.rows and made.bad:
+        raise UnusableFile(made.example)
+    return made
+
+
+def _fields(line: str) -> list[str]:
+    return line.split("\t") if "\t" in line else line.split()
+
+
+def _usual(lines: list[str], tag_column: int, conllu: bool) -> tuple[int, set[str]]:
+    """Columns of most lines, and the tags there."""
+    rows = [_fields(line) for line in lines if line.strip() and not line.startswith(("#", "-DOCSTART-"))]
+    if conllu:
+        rows = [row for row in rows if row[0].isdigit()]
+    if not rows:
+        raise UnusableFile("no rows")
+    width = Counter(map(len, rows)).most_common(1)[0][0]
+    if width < 2 or not -width <= tag_column < width:
+        number = next(n for n, line in enumerate(lines, 1) if line.strip() and len(_fields(line)) == width)
+        raise UnusableFile(
+            f"line {number} has {width} columns; a word's and a tag's are needed (conll_columns says which, here tag column "
+            f"{tag_column})"
+        )
+    return width, {row[tag_column].strip() for row in rows if len(row) == width}

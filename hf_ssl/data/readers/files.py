@@ -1,17 +1,18 @@
-"""Which files there are, which split and class their names say, and whether their bytes are text."""
+"""Which files there are, and which split and class their names say."""
 
 from __future__ import annotations
 
-import codecs
 import glob
-import gzip
+import os
 import re
-from collections import Counter
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from hf_ssl.core.errors import DataError
+from hf_ssl.core.errors import DataError, nearest
 from hf_ssl.core.paths import stem
+from hf_ssl.data.report import DataReport
 
 SPLIT_NAMES = {
     "train": "train", "training": "train",
@@ -22,65 +23,164 @@ SPLIT_NAMES = {
 }  # fmt: skip
 TABLES = {".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json", ".parquet"}
 CONLL = {".conll", ".conllu", ".iob", ".iob2", ".bio"}
-MAX_BAD_FILES = 0.2
+DOCUMENTS = {".md", ".rst", ".pdf", ".html", ".htm", ".py", ".ipynb", ".sh", ".yaml", ".yml", ".toml", ".cfg", ".ini", ".log",
+             ".lock", ".bib", ".docx", ".doc", ".css", ".js"}  # fmt: skip
+SYSTEM = {"__macosx", "__pycache__", "thumbs.db", "desktop.ini", "$recycle.bin", "lost+found"}
 _GLOB = re.compile(r"[*?\[]")
 
 
-def find_files(source: str | Path) -> tuple[Path, list[Path]]:
+@dataclass
+class Listing:
+    """The files of a source.
+
+    Attributes:
+        root: folder that names are relative to.
+        files: what may be read, sorted.
+        hidden: how many hidden files and files of the operating system there are beside them.
+        links: links that lead out of the folder and were not followed.
+    """
+
+    root: Path
+    files: list[Path]
+    hidden: int = 0
+    links: list[Path] = field(default_factory=list)
+
+
+def find_files(source: str | Path, follow_links: bool = False) -> Listing:
     """Files of a folder (nested), a pattern such as `data/**/*.csv`, or one file, sorted, without hidden ones.
 
-    Returns:
-        The folder that the names are relative to, and the files.
+    Links are followed where they stay inside the folder; one that leads out is followed only when that is asked for
+    (a link to `/etc` must not become a text).
 
     Raises:
         DataError: nothing is there.
     """
     path = Path(source).expanduser()
     if path.is_file():
-        return path.parent, [path]
+        return Listing(path.parent, [path])
+    links: list[Path] = []
     if path.is_dir():
-        root, found = path, [item for item in path.rglob("*") if item.is_file()]
+        root, found = path, list(_walk(path, follow_links, links))
     else:
         root = _fixed_part(path)
         found = [Path(item) for item in glob.glob(str(path), recursive=True) if Path(item).is_file()]
     files = sorted(item for item in found if not _hidden(item.relative_to(root)))
+    hidden = len(found) - len(files)
     if not files:
-        hidden = f" ({len(found)} hidden files were left out)" if found else ""
-        raise DataError(f"No files found in {source}{hidden}.")
-    return root, files
+        left = f" ({hidden} hidden files were left out)" if hidden else ""
+        out = (
+            f" ({len(links)} links lead out of the folder, such as {links[0].name}; follow_links=True follows them)"
+            if links
+            else ""
+        )
+        raise DataError(f"No files found in {source}{left}{out}.")
+    return Listing(root, files, hidden, links)
+
+
+def _walk(root: Path, follow_links: bool, outside: list[Path]) -> Iterator[Path]:
+    """Files below a folder; `outside` gets the links that were not followed. A folder is never entered from itself."""
+    inside = os.path.realpath(root)
+    for folder, folders, names in os.walk(root, followlinks=True):
+        steps = [Path(folder), *Path(folder).parents]
+        above = {os.path.realpath(step) for step in steps[: len(steps) - len(root.parents)]}
+        for name in list(folders):
+            path = Path(folder, name)
+            if path.is_symlink():
+                target = os.path.realpath(path)
+                if target in above:  # a circle
+                    folders.remove(name)
+                elif not follow_links and not _within(target, inside):
+                    folders.remove(name)
+                    outside.append(path)
+        for name in names:
+            path = Path(folder, name)
+            if path.is_symlink() and not follow_links and not _within(os.path.realpath(path), inside):
+                outside.append(path)
+            elif path.is_file():
+                yield path
+
+
+def _within(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder + os.sep)
 
 
 def is_pattern(text: str) -> bool:
     return bool(_GLOB.search(text))
 
 
-def split_named(name: str) -> str | None:
-    """Split in the name of a table or Hub split (`train-00000-of-00002`, `reviews_dev`); None when none or several."""
-    if name.lower() in SPLIT_NAMES:
-        return SPLIT_NAMES[name.lower()]
-    words = {SPLIT_NAMES[word] for word in re.split(r"[^a-z]+", name.lower()) if word in SPLIT_NAMES}
-    return words.pop() if len(words) == 1 else None
+def split_words(names: Sequence[str] | None) -> dict[str, str]:
+    """Words that say a split: all known ones, or those of `split_names`.
 
-
-def split_of(path: Path, root: Path, *, by_stem: bool) -> str | None:
-    """Split of a file: from a folder above it, else (`by_stem`) from its own name.
-
-    The name of a raw document never decides (`test-drive.txt` is no test split), that of a table does.
+    Raises:
+        DataError: a name is no such word.
     """
-    folders = [folder.lower() for folder in path.relative_to(root).parts[:-1]]
-    splits = [SPLIT_NAMES[folder] for folder in folders if folder in SPLIT_NAMES]
+    if names is None:
+        return SPLIT_NAMES
+    unknown = [name for name in names if name.lower() not in SPLIT_NAMES]
+    if unknown:
+        raise DataError(f"split_names: {unknown[0]!r} says no split.{nearest(unknown[0], SPLIT_NAMES)}")
+    return {name.lower(): SPLIT_NAMES[name.lower()] for name in names}
+
+
+def split_named(name: str, words: Mapping[str, str] = SPLIT_NAMES) -> str | None:
+    """Split in the name of a table or Hub split (`train-00000-of-00002`, `reviews_dev`); None when none or several."""
+    if name.lower() in words:
+        return words[name.lower()]
+    found = {words[word] for word in re.split(r"[^a-z]+", name.lower()) if word in words}
+    return found.pop() if len(found) == 1 else None
+
+
+def split_of(path: Path, root: Path, *, by_stem: bool, words: Mapping[str, str] = SPLIT_NAMES) -> str | None:
+    """Split of a file: from the folders above it, else (`by_stem`) from its own name.
+
+    The outermost folder decides, but for `train/unsup`, which is not train. The name of a raw document never decides
+    (`test-drive.txt` is no test split), that of a table does.
+    """
+    folders = [folder.lower() for folder in parts_of(path.relative_to(root))[:-1]]
+    splits = [words[folder] for folder in folders if folder in words]
     if splits:
-        return "unlabeled" if "unlabeled" in splits else splits[0]  # train/unsup is not train
-    return split_named(stem(path)) if by_stem else None
+        return "unlabeled" if any(words.get(folder) == "unlabeled" for folder in folders) else splits[0]
+    return split_named(stem(path), words) if by_stem else None
 
 
-def class_folders(paths: Iterable[str]) -> list[str | None]:
+def parts_of(path: Path | str) -> tuple[str, ...]:
+    """Folders and name; archives that were packed on Windows leave names such as `train\\cat\\1.png`."""
+    return tuple(part for whole in Path(path).parts for part in whole.split("\\") if part)
+
+
+def class_folders(paths: Iterable[str], words: Mapping[str, str] = SPLIT_NAMES) -> list[str | None]:
     """Class of each raw file: its first folder that is no split name, or None for a file in no such folder."""
     classes: list[str | None] = []
     for path in paths:
-        folders = [folder for folder in Path(path).parts[:-1] if folder.lower() not in SPLIT_NAMES]
+        folders = [folder for folder in parts_of(path)[:-1] if folder.lower() not in words]
         classes.append(folders[0] if folders else None)
     return classes
+
+
+def ambiguous_folders(files: Iterable[Path], root: Path, words: Mapping[str, str]) -> list[str]:
+    """Folders called as a split is that stand beside folders that are not: a class `pool` beside `garden`, or a split?
+
+    Plain words for unlabeled data (`unlabeled`, `unsup`) mean what they say; `train` and `test` that hold the same
+    folders of classes are splits.
+    """
+    below: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    direct: Counter[tuple[str, ...]] = Counter()
+    for file in files:
+        folders = parts_of(file.relative_to(root))[:-1]
+        direct[folders] += 1
+        for depth in range(len(folders)):
+            below[folders[:depth]].add(folders[depth])
+    found: dict[str, None] = {}
+    for parent, names in below.items():
+        called = [name for name in names if name.lower() in words]
+        others = names - set(called)
+        for name in called:
+            plain = words[name.lower()] == "unlabeled" and name.lower() != "pool"
+            holds_classes = bool(below.get((*parent, name)))
+            inside_split = any(part.lower() in words for part in parent)
+            if others and not plain and (inside_split or not holds_classes):
+                found[name] = None
+    return list(found)
 
 
 def looks_like_classes(classes: list[str | None]) -> bool:
@@ -89,49 +189,42 @@ def looks_like_classes(classes: list[str | None]) -> bool:
     return len(counts) >= 2 and sum(counts.values()) >= 2 * len(counts)
 
 
-def undecodable(path: Path, encoding: str) -> str | None:
-    """Why a file is not text in this encoding (with the byte offset), or None. Reads in pieces, whatever the size."""
-    decoder = codecs.getincrementaldecoder(encoding)()
-    before = 0
-    try:
-        with gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb") as stream:
-            while piece := stream.read(1 << 20):
-                pending = len(decoder.getstate()[0])
-                try:
-                    decoder.decode(piece)
-                except UnicodeDecodeError as error:
-                    return _wrong_encoding(encoding, before - pending + error.start)
-                before += len(piece)
-        pending = len(decoder.getstate()[0])
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:  # the file ends within a character
-        return _wrong_encoding(encoding, before - pending)
-    except (OSError, EOFError) as error:
-        return f"not readable: {error}"
-    return None
-
-
-def check_bad_files(quarantined: list[dict[str, str]], total: int) -> None:
-    """Stop when more than one file in five is unusable: then the data, or an option, is wrong.
+def check_bad_files(
+    quarantined: list[dict[str, str]], total: int, report: DataReport, unit: str = "files", hint: str = ""
+) -> None:
+    """Say which files cannot be used; stop when they are too many: then the data, or an option, is wrong.
 
     Raises:
         DataError: names the first files and what is wrong with them.
     """
-    if not quarantined or len(quarantined) <= MAX_BAD_FILES * total:
+    if not quarantined:
         return
     shown = "".join(f"\n  {item['path']}: {item['reason']}" for item in quarantined[:5])
     more = f"\n  ... and {len(quarantined) - 5} more" if len(quarantined) > 5 else ""
-    raise DataError(
-        f"{len(quarantined)} of {total} files cannot be used (more than {MAX_BAD_FILES:.0%}):{shown}{more}"
-    )
-
-
-def _wrong_encoding(encoding: str, offset: int) -> str:
-    return f"not {encoding} at byte {offset}; name its encoding with `encoding`, such as latin-1"
+    text = f"{len(quarantined)} of {total} {unit} cannot be used"
+    if len(quarantined) > report.max_left_out * total:
+        allowed = min(1.0, -(-len(quarantined) * 100 // total) / 100)
+        raise DataError(
+            f"{text} (more than max_left_out={report.max_left_out:g}):{shown}{more}"
+            + (f"\n{hint}." if hint else "")
+            + (f"\nTo go on without them: max_left_out={allowed:g}." if len(quarantined) < total else "")
+        )
+    kinds = Counter(item["reason"].split(":")[0] for item in quarantined)
+    shown = "; ".join(f"{count} {reason}" for reason, count in kinds.most_common(3))
+    report.warn(f"{text} ({shown}), such as {quarantined[0]['path']}" + (f". {hint}" if hint else ""))
 
 
 def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") or part in {"__MACOSX", "__pycache__"} for part in path.parts)
+    return any(part.startswith(".") or part.lower() in SYSTEM for part in path.parts)
+
+
+def is_document(path: Path) -> bool:
+    """Whether a file tells about data rather than being data: README, license, settings, code."""
+    name = path.name.lower()
+    return (
+        path.suffix.lower() in DOCUMENTS
+        or re.match(r"(readme|licen[cs]e|changelog|copying|notice|citation|requirements)\b", name) is not None
+    )
 
 
 def _fixed_part(pattern: Path) -> Path:

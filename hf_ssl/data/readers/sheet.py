@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 import datasets
 
 from hf_ssl.core.errors import DataError
-from hf_ssl.data.report import Ledger
+from hf_ssl.data.report import DataReport
 
 FILE_COLUMNS = (
     "path",
@@ -25,7 +25,7 @@ FILE_COLUMNS = (
 )
 
 
-def join_sheet(dataset: datasets.Dataset, sheet: datasets.Dataset, ledger: Ledger) -> datasets.Dataset:
+def join_sheet(dataset: datasets.Dataset, sheet: datasets.Dataset, report: DataReport) -> datasets.Dataset:
     """Add the sheet's columns to rows that have a `path`.
 
     A sheet's entry is matched by the path below the source's folder, else by file name, else by file name without
@@ -48,11 +48,11 @@ def join_sheet(dataset: datasets.Dataset, sheet: datasets.Dataset, ledger: Ledge
             f"A file: {dataset['path'][0]!r}; an entry: {entries[0]!r}."
         )
     if len(set(found)) < len(entries):
-        ledger.warn(
+        report.warn(
             f"label sheet: {len(entries) - len(set(found)):,} of {len(entries):,} entries name no file that was found"
         )
     if len(found) < len(rows):
-        ledger.decide(
+        report.decide(
             f"label sheet: {len(rows) - len(found):,} of {len(rows):,} rows are of files it does not name: unlabeled"
         )
     for name in sheet.column_names:

@@ -1,64 +1,161 @@
-"""Tables on disk: csv, tsv, json lines, json and parquet, read by the builders of `datasets`."""
+"""Tables on disk: csv, tsv, JSON lines, JSON and parquet → datasets, with an account of every file and every row."""
 
 from __future__ import annotations
 
-import gzip
-import json
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import datasets
 import pyarrow as pa
+import pyarrow.parquet as parquet
 
-from hf_ssl.core.errors import DataError
 from hf_ssl.core.paths import suffix
-from hf_ssl.data.readers.files import undecodable
+from hf_ssl.core.textfiles import DEFAULT_ENCODING, UnusableFile
+from hf_ssl.data.readers.delimited import read_delimited
+from hf_ssl.data.readers.json_rows import from_rows, read_json, table_of_rows
+from hf_ssl.data.report import DataReport
 
-READ_ERRORS = (datasets.exceptions.DatasetsError, pa.ArrowException, ValueError, OSError, EOFError)
-ReadAll = Callable[[list[str]], datasets.Dataset]
-ReadOne = Callable[[Path], datasets.Dataset]
-SEPARATORS = {".tsv": "\t", ".tab": "\t"}
+__all__ = ["from_rows", "quiet", "read_tables"]
+READ_ERRORS = (datasets.exceptions.DatasetsError, pa.ArrowException, ValueError, OSError, EOFError, OverflowError)
+IN_MEMORY = 1 << 28
+"""Bytes of a table in Arrow above which it is kept in the cache on disk."""
+
+
+@dataclass
+class _Read:
+    """One file as it was read."""
+
+    path: Path
+    dataset: datasets.Dataset
+    found: int
+    bad: Counter[str] = field(default_factory=Counter)
+    example: str = ""
 
 
 def read_tables(
     files: list[Path],
     root: Path,
-    quarantine: list[dict[str, str]],
+    report: DataReport,
     *,
-    encoding: str = "utf-8-sig",
+    encoding: str = DEFAULT_ENCODING,
     csv_options: dict[str, Any] | None = None,
     cache_dir: str | None = None,
+    text_column: str = "text",
 ) -> list[datasets.Dataset]:
     """Read tables of any of the known kinds.
 
     Every csv and tsv value is kept as the text it is (`007` stays `007`, `NA` stays `NA`), an empty field is None.
-    Rows live in the Arrow cache of `datasets` on disk, not in memory.
 
     Args:
         files: the tables, `.gz` allowed.
         root: folder that quarantined names are relative to.
-        quarantine: unreadable files are appended as `{"path", "reason"}`.
+        report: unreadable files go into its quarantine; rows that are left out into its account.
         encoding: encoding of csv, tsv and json files.
-        csv_options: passed to `pandas.read_csv`, such as `{"sep": ";"}` or `{"quoting": 3}`.
-        cache_dir: where `datasets` keeps its Arrow files.
+        csv_options: those of `pandas.read_csv`, such as `{"sep": ";"}` or `{"quoting": 3}`.
+        cache_dir: where large tables are kept on disk.
+        text_column: what the column is called where rows are bare strings.
 
     Returns:
         One dataset per set of files with the same columns.
     """
-    readable: dict[tuple[str, ...], list[Path]] = defaultdict(list)
+    read: dict[tuple[Any, ...], list[_Read]] = {}
     for file in files:
+        name = _relative(file, root)
         try:
-            readable[_shape(file, encoding, csv_options)].append(file)
+            one = _read_one(file, name, report, encoding, csv_options, cache_dir, text_column)
         except READ_ERRORS as error:
-            quarantine.append({"path": _relative(file, root), "reason": reason_of(error)})
+            report.quarantined.append({"path": name, "reason": reason_of(error)})
+            continue
+        one.dataset = _plain_types(one.dataset)
+        read.setdefault(tuple(sorted((k, str(v)) for k, v in one.dataset.features.items())), []).append(one)
     found = []
-    for (kind, *header), group in readable.items():
-        together, alone = _readers(kind, header, encoding, csv_options, cache_dir)
-        found += _read_group(group, together, alone, root, quarantine)
+    every = [one for group in read.values() for one in group]
+    total = sum(one.found for one in every)
+    for reason in sorted({reason for one in every for reason in one.bad}):
+        count = sum(one.bad[reason] for one in every)
+        first = next(one for one in every if one.bad[reason])
+        report.account("rows").found += count
+        report.leave_out("rows", reason, count, total, example=f"{_relative(first.path, root)}, {first.example}")
+    for group in read.values():
+        parts = [one.dataset for one in group]
+        with quiet():
+            found.append(parts[0] if len(parts) == 1 else datasets.concatenate_datasets(parts))
     return found
+
+
+def _read_one(
+    file: Path, name: str, report: DataReport, encoding: str, csv_options: dict[str, Any] | None, cache_dir: str | None,
+    text_column: str,
+) -> _Read:  # fmt: skip
+    kind = suffix(file)
+    if kind == ".parquet":
+        return _read_parquet(file, cache_dir)
+    if kind in {".jsonl", ".ndjson", ".json"}:
+        rows = read_json(file, encoding)
+        dataset = table_of_rows(rows, text_column)
+        one = _Read(file, dataset, rows.found, rows.bad, rows.example)
+        notes, facts = rows.notes, []
+    else:
+        table = read_delimited(file, encoding, csv_options)
+        one = _Read(file, _dataset(table.data, file, cache_dir), table.rows, table.bad, table.example)
+        notes, facts = table.notes, table.facts
+    for note in notes:
+        report.warn(f"{name}: {note}")
+    for fact in facts:
+        report.decide(f"{name}: {fact}")
+    return one
+
+
+def _dataset(table: pa.Table, file: Path, cache_dir: str | None) -> datasets.Dataset:
+    """In memory when it is small, else in a file of the cache that is mapped."""
+    if table.nbytes <= IN_MEMORY:
+        return datasets.Dataset(datasets.table.InMemoryTable(table))
+    import hashlib
+
+    folder = Path(cache_dir or datasets.config.HF_DATASETS_CACHE) / "hf_ssl_tables"
+    folder.mkdir(parents=True, exist_ok=True)
+    state = file.stat()
+    name = hashlib.blake2b(
+        f"{file.resolve()} {state.st_size} {state.st_mtime_ns}".encode(), digest_size=16
+    ).hexdigest()
+    target, unfinished = folder / f"{name}.arrow", folder / f"{name}.{id(table)}.tmp"
+    with pa.OSFile(str(unfinished), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table, max_chunksize=10_000)
+    unfinished.replace(target)
+    return datasets.Dataset.from_file(str(target))
+
+
+def _read_parquet(file: Path, cache_dir: str | None) -> _Read:
+    """Parquet, with text that is text: a damaged file must not fail later, in the middle of an iteration."""
+    try:
+        if not parquet.ParquetFile(file).metadata.num_rows:
+            raise UnusableFile("no rows")
+        with quiet():
+            dataset = datasets.Dataset.from_parquet([str(file)], cache_dir=cache_dir)
+        dataset.data.table.validate(full=True)
+    except UnusableFile:
+        raise
+    except Exception as error:  # pyarrow and datasets have errors of many kinds for damaged files
+        raise UnusableFile(reason_of(error)) from error
+    return _Read(file, dataset, len(dataset))
+
+
+def _plain_types(dataset: datasets.Dataset) -> datasets.Dataset:
+    """Decimal numbers as floats, times of day as text: types that later steps can count with."""
+    with quiet():
+        for name, feature in dataset.features.items():
+            kind = getattr(feature, "dtype", "")
+            if isinstance(feature, datasets.Value) and kind.startswith("decimal"):
+                dataset = dataset.cast_column(name, datasets.Value("float64"))
+            elif isinstance(feature, datasets.Value) and kind.startswith("time"):
+                if kind.startswith(("time32", "time64")):
+                    text = [None if value is None else str(value) for value in dataset[name]]
+                    dataset = dataset.remove_columns([name]).add_column(name, text, feature=datasets.Value("string"))
+    return dataset
 
 
 def reason_of(error: BaseException) -> str:
@@ -67,7 +164,7 @@ def reason_of(error: BaseException) -> str:
     if "corresponds to no data" in str(inner):
         return "no rows"
     lines = str(inner).strip().splitlines() or [type(inner).__name__]
-    return lines[0][:200]
+    return lines[0][:400]
 
 
 @contextmanager
@@ -82,147 +179,6 @@ def quiet() -> Iterator[None]:
         datasets.logging.set_verbosity(verbosity)
         if not bars:
             datasets.utils.enable_progress_bars()
-
-
-def _shape(file: Path, encoding: str, csv_options: dict[str, Any] | None) -> tuple[str, ...]:
-    """Kind of a table and, for csv, its header: files with the same shape are read together."""
-    kind = suffix(file)
-    if kind == ".parquet":
-        return (kind,)
-    if problem := undecodable(file, encoding):
-        raise DataErrorInFile(problem)
-    if kind in {".csv", *SEPARATORS}:
-        import pandas as pd
-
-        options = {"sep": SEPARATORS.get(kind, ","), **(csv_options or {})}
-        head = pd.read_csv(file, nrows=1, encoding=encoding, **options)
-        if head.empty:
-            raise DataErrorInFile("no rows")
-        return (kind, *map(str, head.columns))
-    return (kind,)
-
-
-class DataErrorInFile(ValueError):
-    """One file is unusable; the caller puts it into quarantine."""
-
-
-def _read_group(
-    files: list[Path], together: ReadAll | None, alone: ReadOne, root: Path, quarantine: list[dict[str, str]]
-) -> list[datasets.Dataset]:
-    """All files at once; when that fails, one by one, so that the bad one is known and the others are kept."""
-    found: list[datasets.Dataset] = []
-    with quiet():
-        if together is not None:
-            with suppress(*READ_ERRORS):
-                return [together([str(file) for file in files])]
-        for file in files:
-            try:
-                found.append(alone(file))
-            except (*READ_ERRORS, DataError) as error:
-                quarantine.append({"path": _relative(file, root), "reason": reason_of(error)})
-    return found
-
-
-def _readers(
-    kind: str, header: list[str], encoding: str, csv_options: dict[str, Any] | None, cache_dir: str | None
-) -> tuple[ReadAll | None, ReadOne]:
-    """How to read many files of one kind at once (None: not at all), and one alone."""
-    if kind == ".json":  # the builder takes its layouts for one row of everything
-        return None, lambda path: _read_json(path, encoding)
-    if kind in {".jsonl", ".ndjson"}:
-        # The builder takes a byte order mark away only from a file that it believes to be plain utf-8.
-        plain = "utf-8" if encoding.lower().replace("_", "-") in {"utf-8-sig", "utf8"} else encoding
-        return (
-            lambda paths: _no_mixture(datasets.Dataset.from_json(paths, encoding=plain, cache_dir=cache_dir)),
-            lambda path: _read_json(path, encoding),
-        )
-    if kind == ".parquet":
-        return _both(lambda paths: datasets.Dataset.from_parquet(paths, cache_dir=cache_dir))
-    features = datasets.Features({name: datasets.Value("string") for name in header})
-    options = {"sep": SEPARATORS.get(kind, ","), "keep_default_na": False, "na_values": [""], **(csv_options or {})}
-    return _both(
-        lambda paths: datasets.Dataset.from_csv(
-            paths, features=features, encoding=encoding, cache_dir=cache_dir, **options
-        )
-    )
-
-
-def _both(read: ReadAll) -> tuple[ReadAll, ReadOne]:
-    return read, lambda path: read([str(path)])
-
-
-def _no_mixture(table: datasets.Dataset) -> datasets.Dataset:
-    """The builder turns a column of mixed types into json text; reading row by row says what is wrong instead."""
-    known = (datasets.Value, datasets.List, datasets.LargeList, dict)
-    odd = [name for name, feature in table.features.items() if not isinstance(feature, known)]
-    if odd:
-        raise DataErrorInFile(f"columns {', '.join(odd)} mix types")
-    return table
-
-
-def _read_json(path: Path, encoding: str) -> datasets.Dataset:
-    """Read json row by row.
-
-    The builder fixes the columns and their types on the first 10 MB: a file that begins with unlabeled rows and has
-    its labels further down does not fit that.
-    """
-    opened = gzip.open(path, "rt", encoding=encoding) if path.suffix.lower() == ".gz" else path.open(encoding=encoding)
-    with opened as stream:
-        rows = _json_array(stream.read()) if suffix(path) == ".json" else list(_json_lines(stream))
-    if not rows:
-        raise DataErrorInFile("no rows")
-    return from_rows(rows)
-
-
-def _json_array(text: str) -> list[Any]:
-    """Rows of a `.json` file: a list, a mapping with one list, or (named wrongly, but often) json lines."""
-    try:
-        content = json.loads(text)
-    except json.JSONDecodeError as error:
-        if error.msg != "Extra data":
-            raise
-        return list(_json_lines(text.split("\n")))
-    if isinstance(content, dict):
-        lists = [value for value in content.values() if isinstance(value, list)]
-        content = lists[0] if len(lists) == 1 else content
-    if not isinstance(content, list):
-        raise DataErrorInFile("expected a json list of rows")
-    return content
-
-
-def _json_lines(lines: Iterable[str]) -> Iterator[Any]:
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            try:
-                yield json.loads(line)
-            except json.JSONDecodeError as error:
-                raise DataErrorInFile(f"line {number} is not json: {error.msg} at column {error.colno}") from error
-
-
-def from_rows(
-    rows: list[Any], features: datasets.Features | None = None, text_column: str = "text"
-) -> datasets.Dataset:
-    """A dataset from dicts (missing keys become None) or plain strings.
-
-    Raises:
-        DataError: rows are neither, or one column mixes types that do not go together.
-    """
-    names: dict[str, None] = {}
-    for number, row in enumerate(rows):
-        if isinstance(row, str):
-            rows[number] = row = {text_column: row}
-        if not isinstance(row, dict):
-            raise DataError(
-                f"Row {number} is {type(row).__name__}; rows must be str or dicts like {{'text': ..., 'label': ...}}."
-            )
-        names.update(dict.fromkeys(map(str, row)))
-    columns = {name: [row.get(name) for row in rows] for name in names}
-    try:
-        return datasets.Dataset.from_dict(columns, features=features)
-    except (pa.ArrowException, TypeError, ValueError) as error:
-        kinds = {name: sorted({type(v).__name__ for v in values if v is not None}) for name, values in columns.items()}
-        mixed = "; ".join(f"{name}: {', '.join(found)}" for name, found in kinds.items() if len(found) > 1)
-        raise DataError(f"A column mixes types ({mixed or reason_of(error)}); give every column one type.") from error
 
 
 def _relative(file: Path, root: Path) -> str:

@@ -106,7 +106,7 @@ class Audio(Modality):
             rows, features=datasets.Features({name: datasets.Value("string") for name in rows})
         )
 
-    def adopt(self, dataset: Any, folders: Sequence[Path] = ()) -> Any:
+    def canonicalize(self, dataset: Any, folders: Sequence[Path] = ()) -> Any:
         """`datasets.Audio` columns as path and bytes: decoding them there would need torchcodec and FFmpeg."""
         import datasets
 
@@ -213,7 +213,7 @@ class Audio(Modality):
             notes.append(f"{index.silent_pieces:,} silent pieces of long recordings were left out")
         return notes
 
-    def problem(self, value: Any) -> str | None:
+    def validate(self, value: Any) -> str | None:
         return None if isinstance(value, dict) and "store" in value else f"no decoded audio but {type(value).__name__}"
 
     def content_key(self, value: Any) -> str:

@@ -40,7 +40,7 @@ class Unreadable(ValueError):
 
 
 @dataclass(frozen=True)
-class Reading:
+class DecodeOptions:
     """How pixels are made of a file.
 
     Args:
@@ -57,7 +57,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Glance:
+class ImageInfo:
     """What one full decoding of an image tells, small enough to keep for every row.
 
     Args:
@@ -113,8 +113,8 @@ def identity(reference: Mapping[str, Any]) -> str:
     return f"{reference['path']} {found.st_size} {found.st_mtime_ns}"
 
 
-def pixels(value: Any, reading: Reading, at_least: int | None = None) -> np.ndarray:
-    """Decode to uint8 `(height, width, channels)`, 1 channel for gray, 3 for color, or as many as an array has.
+def pixels(value: Any, reading: DecodeOptions, at_least: int | None = None) -> np.ndarray:
+    """Decode to uint8 `(height, width, channels)`, 1 channel for grey, 3 for color, or as many as an array has.
 
     Args:
         value: what `as_reference` takes.
@@ -154,7 +154,7 @@ def _load_array(stream: Any) -> np.ndarray:
         raise Unreadable(f"not a plain numpy array: {error}") from error
 
 
-def _from_array(array: np.ndarray, reading: Reading) -> np.ndarray:
+def _from_array(array: np.ndarray, reading: DecodeOptions) -> np.ndarray:
     """Channels last, or first where only that makes sense (the first axis is the short one)."""
     if array.ndim == 2:
         array = array[..., None]
@@ -166,7 +166,7 @@ def _from_array(array: np.ndarray, reading: Reading) -> np.ndarray:
     return _to_8_bits(array, reading)
 
 
-def _from_picture(stream: Any, reading: Reading, at_least: int | None) -> np.ndarray:
+def _from_picture(stream: Any, reading: DecodeOptions, at_least: int | None) -> np.ndarray:
     pil = require("PIL.Image", "image")
     operations = require("PIL.ImageOps", "image")
     try:
@@ -196,12 +196,12 @@ class _nothing:
         """Nothing to restore."""
 
 
-def _refuse_bomb(width: int, height: int, reading: Reading) -> None:
+def _refuse_bomb(width: int, height: int, reading: DecodeOptions) -> None:
     if width * height > reading.max_megapixels * 1e6:
         raise Unreadable(f"{width} x {height} pixels, more than max_megapixels={reading.max_megapixels:g}")
 
 
-def _from_mode(image: PilImage, reading: Reading) -> np.ndarray:
+def _from_mode(image: PilImage, reading: DecodeOptions) -> np.ndarray:
     if image.mode in _DEEP_MODES:
         return _to_8_bits(np.asarray(image)[..., None], reading)
     if image.mode in {"RGBA", "LA", "PA", "RGBa", "La"} or "transparency" in image.info:
@@ -216,7 +216,7 @@ def _from_mode(image: PilImage, reading: Reading) -> np.ndarray:
     return array[..., None] if array.ndim == 2 else array
 
 
-def _to_8_bits(array: np.ndarray, reading: Reading) -> np.ndarray:
+def _to_8_bits(array: np.ndarray, reading: DecodeOptions) -> np.ndarray:
     if array.dtype == np.uint8:
         return array
     if array.dtype == bool:
@@ -241,7 +241,7 @@ def _to_8_bits(array: np.ndarray, reading: Reading) -> np.ndarray:
     return (np.clip((values - low) / (high - low), 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
-def _from_dicom(stream: Any, reading: Reading) -> np.ndarray:
+def _from_dicom(stream: Any, reading: DecodeOptions) -> np.ndarray:
     """One frame, with the file's own slope, intercept and window applied; inverted where it says so."""
     pydicom = require("pydicom", "dicom")
     treatment = require("pydicom.pixels", "dicom")
@@ -262,7 +262,7 @@ def _from_dicom(stream: Any, reading: Reading) -> np.ndarray:
     return _to_8_bits(np.asarray(array) if array.ndim == 3 else np.asarray(array)[..., None], reading)
 
 
-def dimensions(value: Any, reading: Reading) -> tuple[int, int]:
+def dimensions(value: Any, reading: DecodeOptions) -> tuple[int, int]:
     """Width and height, from the header where that says it.
 
     Raises:
@@ -280,17 +280,17 @@ def dimensions(value: Any, reading: Reading) -> tuple[int, int]:
         return width, height
 
 
-def look(value: Any, reading: Reading) -> Glance:
+def inspect(value: Any, reading: DecodeOptions) -> ImageInfo:
     """Decode once and keep what the data checks need."""
     try:
         array = pixels(value, reading)
     except Unreadable as error:
-        return Glance(str(error))
+        return ImageInfo(str(error))
     height, width, channels = array.shape
-    gray = channels == 1 or (channels == 3 and _is_grey(array))
-    digest = hashlib.blake2b(f"{height} {width} {1 if gray else channels}".encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(array[..., :1] if gray else array).tobytes())
-    return Glance(None, digest.hexdigest(), width, height, channels, signature(array))
+    grey = channels == 1 or (channels == 3 and _is_grey(array))
+    digest = hashlib.blake2b(f"{height} {width} {1 if grey else channels}".encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(array[..., :1] if grey else array).tobytes())
+    return ImageInfo(None, digest.hexdigest(), width, height, channels, signature(array))
 
 
 def _is_grey(array: np.ndarray) -> bool:

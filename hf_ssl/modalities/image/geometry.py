@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from hf_ssl.core.errors import ConfigError, DataError, require
-from hf_ssl.modalities.image.files import Reading, Unreadable, pixels
+from hf_ssl.modalities.image.files import DecodeOptions, Unreadable, pixels
 
 IN_MEMORY = 1 << 30  # larger stores live in a temporary file that the system pages in and out
 
@@ -135,7 +135,7 @@ def resized(
 
 
 def store(
-    values: Sequence[Any], reading: Reading, shape: Geometry, channels: int, side: int | None = None
+    values: Sequence[Any], reading: DecodeOptions, shape: Geometry, channels: int, side: int | None = None
 ) -> np.ndarray:
     """Decode every image once, to uint8 `(images, channels, height, width)`.
 

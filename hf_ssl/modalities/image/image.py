@@ -21,13 +21,13 @@ from hf_ssl.modalities.image.files import (
     DICOM,
     PICTURES,
     TAR,
-    Glance,
-    Reading,
+    DecodeOptions,
+    ImageInfo,
     Unreadable,
     as_reference,
     dimensions,
     identity,
-    look,
+    inspect,
     read_tar,
 )
 
@@ -110,8 +110,8 @@ class Image(Modality):
         c = self.config
         if c.crop_scale is not None and not (len(c.crop_scale) == 2 and 0 < c.crop_scale[0] <= c.crop_scale[1] <= 1):
             raise ConfigError(f"crop_scale is two shares such as 0.2,1, not {c.crop_scale}.")
-        self.reading = Reading(c.background, c.intensity, c.max_megapixels)
-        self._glances: dict[str, Glance] = {}
+        self.reading = DecodeOptions(c.background, c.intensity, c.max_megapixels)
+        self._infos: dict[str, ImageInfo] = {}
 
     # -- data side --------------------------------------------------------------------------------------------------
 
@@ -126,14 +126,14 @@ class Image(Modality):
         for file in tars:
             rows += read_tar(file, quarantine)
         kept = []
-        for row, seen in zip(rows, self._look_at([row["image"] for row in rows]), strict=True):
+        for row, seen in zip(rows, self._inspect_all([row["image"] for row in rows]), strict=True):
             if seen.problem is None:
                 kept.append(row)
             else:
                 quarantine.append({"path": row["image"]["path"] or row["path"], "reason": seen.problem})
         return table_of(kept)
 
-    def adopt(self, dataset: Any, folders: Sequence[Path] = ()) -> Any:
+    def canonicalize(self, dataset: Any, folders: Sequence[Path] = ()) -> Any:
         """Undecoded references from image features, from columns of paths, and from arrays.
 
         A column of paths is one whose first entry is a picture's file below one of `folders`; this finds masks too.
@@ -156,19 +156,19 @@ class Image(Modality):
                 dataset = arrays_stored(dataset, name)
         return dataset
 
-    def problem(self, value: Any) -> str | None:
-        return self._look(value).problem
+    def validate(self, value: Any) -> str | None:
+        return self._inspect(value).problem
 
     def content_key(self, value: Any) -> str:
-        """Hash of the pixels: another file format or a gray picture saved as color is the same content."""
-        return self._look(value).key
+        """Hash of the pixels: another file format or a grey picture saved as color is the same content."""
+        return self._inspect(value).key
 
     def signature(self, value: Any) -> np.ndarray | None:
-        return self._look(value).signature
+        return self._inspect(value).signature
 
     def describe(self, dataset: datasets.Dataset) -> dict[str, Any]:
         """Sides and channels: median, least and greatest."""
-        seen = [self._look(value) for value in dataset[self.column]]
+        seen = [self._inspect(value) for value in dataset[self.column]]
         widths, heights = np.array([g.width for g in seen] or [0]), np.array([g.height for g in seen] or [0])
         channels = sorted({g.channels for g in seen})
         return {
@@ -183,19 +183,19 @@ class Image(Modality):
         channels = self.config.channels or 3
         return geo.store(list(values), self.reading, shape, channels).reshape(len(values), -1).astype(np.float32) / 255
 
-    def _look(self, value: Any) -> Glance:
+    def _inspect(self, value: Any) -> ImageInfo:
         try:
             reference = as_reference(value)
         except Unreadable as error:
-            return Glance(str(error))
+            return ImageInfo(str(error))
         name = identity(reference)
-        if name not in self._glances:
-            self._glances[name] = look(reference, self.reading)
-        return self._glances[name]
+        if name not in self._infos:
+            self._infos[name] = inspect(reference, self.reading)
+        return self._infos[name]
 
-    def _look_at(self, values: Sequence[Any]) -> list[Glance]:
+    def _inspect_all(self, values: Sequence[Any]) -> list[ImageInfo]:
         with ThreadPoolExecutor(8) as pool:
-            return list(pool.map(self._look, values))
+            return list(pool.map(self._inspect, values))
 
     # -- model side -------------------------------------------------------------------------------------------------
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from hf_ssl.core.errors import ConfigError, nearest
+from hf_ssl.core.textfiles import UnusableFile, encoding_of_file, read_text
 from hf_ssl.modalities.base import Modality
 
 if TYPE_CHECKING:
@@ -23,7 +23,45 @@ if TYPE_CHECKING:
     from torch import nn
 
 POOLINGS = ("mean", "cls", "max")
-_WORD = re.compile(r"\w+")
+_BLANKS = re.compile(r"(?<=\S)[^\S\n]+")
+_ASCII_TOKEN = re.compile(r"\w+|[^\w\s]")
+
+
+def same_text(text: str, how: str = "light") -> str:
+    """What of a text counts when texts are compared.
+
+    Args:
+        text: any text.
+        how: `"exact"`: every character; `"light"`: as `unicodedata` composes it, runs of blanks inside a line as one, none at
+            the ends of lines; `"words"`: words only, without case (marks of Indic and other scripts are part of them).
+    """
+    if how == "exact":
+        return text
+    if how == "words":
+        return " ".join(_words().findall(unicodedata.normalize("NFKC", text).casefold()))
+    plain = text if text.isascii() else unicodedata.normalize("NFC", text)
+    lines = plain.replace("\r\n", "\n").strip("\n \t").split("\n")
+    return "\n".join(_BLANKS.sub(" ", line).rstrip() for line in lines)
+
+
+@lru_cache(maxsize=1)
+def _words() -> Any:
+    import regex
+
+    return regex.compile(r"[\p{L}\p{M}\p{N}]+")
+
+
+@lru_cache(maxsize=1)
+def _tokens() -> Any:
+    import regex
+
+    unsegmented = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}]\p{M}*"
+    return regex.compile(rf"{unsegmented}|(?:(?!{unsegmented})[\p{{L}}\p{{M}}\p{{N}}_])+|[^\s\p{{L}}\p{{M}}\p{{N}}_]")
+
+
+def tokens_of(text: str) -> list[str]:
+    """Words, single symbols, and single letters (with their marks) of scripts that are written without blanks."""
+    return (_ASCII_TOKEN if text.isascii() else _tokens()).findall(text)
 
 
 class Text(Modality):
@@ -52,35 +90,37 @@ class Text(Modality):
 
     @dataclass
     class Config:
-        """How text files are read.
+        """How text files are read, and what counts as the same text."""
 
-        Args:
-            encoding: encoding of text files; the default also takes a byte order mark away.
-            txt: `"file"`, a `.txt` file is one document; `"lines"`, every line is one.
-        """
-
-        encoding: str = "utf-8-sig"
-        txt: str = "file"
+        encoding: str = field(default="utf-8-sig", metadata={"help": "Text encoding of the files."})
+        txt: str = field(default="file", metadata={"help": "A .txt file is one document, or one per line (lines)."})
+        normalize: Literal["exact", "light", "words"] = field(
+            default="light",
+            metadata={
+                "help": "What counts as the same text: exact (every character), light (blanks and accent composition aside), "
+                "words (case and symbols aside too)."
+            },
+        )
 
     config: Config
 
     def read_files(self, files: list[Path], root: Path, quarantine: list[dict[str, str]]) -> datasets.Dataset:
+        """One row per file, or per line with `txt="lines"`; see `hf_ssl.core.textfiles` for encodings and limits."""
         import datasets
 
         rows: dict[str, list[str]] = {"text": [], "path": []}
         for file in files:
             try:
-                content = _read_bytes(file).decode(self.config.encoding)
-            except UnicodeDecodeError as error:
-                reason = f"not {self.config.encoding} at byte {error.start}; name its encoding with `encoding`, such as latin-1"
-                quarantine.append({"path": str(file), "reason": reason})
+                found = encoding_of_file(file, self.config.encoding)
+                content = read_text(file, found.name)
+            except UnusableFile as error:
+                quarantine.append({"path": str(file), "reason": str(error)})
                 continue
-            except OSError as error:
-                quarantine.append({"path": str(file), "reason": f"not readable: {error}"})
-                continue
+            relative = str(file.relative_to(root)) if file.is_relative_to(root) else file.name
+            if found.note:
+                self._pending.append(f"{relative}: {found.note}")
             # Not splitlines(): it also cuts at U+2028, form feeds and the like, which are characters of a line.
             documents = re.split(r"\r?\n", content) if self.config.txt == "lines" else [content]
-            relative = str(file.relative_to(root)) if file.is_relative_to(root) else file.name
             for document in documents:
                 if document.strip():
                     rows["text"].append(document)
@@ -91,21 +131,26 @@ class Text(Modality):
             rows, features=datasets.Features({key: datasets.Value("string") for key in rows})
         )
 
-    def problem(self, value: Any) -> str | None:
+    def validate(self, value: Any) -> str | None:
         if not isinstance(value, str):
             return f"not text but {type(value).__name__}"
         return None if value.strip() else "empty text"
 
     def content_key(self, value: Any) -> str:
-        """Case, accent composition, punctuation and white space do not make a different text."""
-        return " ".join(_WORD.findall(unicodedata.normalize("NFKC", value).lower()))
+        """Two texts with one key are the same text, by `normalize`.
+
+        `light`, the default, keeps every symbol, mark and the case: an emoji, a stereo mark of a molecule or an indent of a
+        program makes another text, runs of blanks and the composition of accents do not.
+        """
+        return same_text(value, self.config.normalize)
 
     def shingles(self, value: Any) -> set[str]:
-        """Word 5-grams (or the whole text when it is shorter)."""
-        words = self.content_key(value).split()
-        if len(words) < 5:
-            return {" ".join(words)} if words else set()
-        return {" ".join(words[i : i + 5]) for i in range(len(words) - 4)}
+        """Runs of five tokens (the whole text when it is shorter): words, single symbols, and single letters of scripts that
+        are written without blanks."""
+        tokens = tokens_of(self.content_key(value))
+        if len(tokens) < 5:
+            return {" ".join(tokens)} if tokens else set()
+        return {" ".join(tokens[i : i + 5]) for i in range(len(tokens) - 4)}
 
     def describe(self, dataset: datasets.Dataset) -> dict[str, Any]:
         """Words per text: median, 95th percentile, longest, total."""
@@ -212,7 +257,3 @@ def affixes(processor: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
     raise ConfigError(
         f"{type(processor).__name__} changes a text's ids when it adds special tokens; packing needs them kept."
     )
-
-
-def _read_bytes(file: Path) -> bytes:
-    return gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()

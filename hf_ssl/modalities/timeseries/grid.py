@@ -49,7 +49,7 @@ def to_grid(
     *,
     frequency: str | None,
     duplicates: str,
-    ledger: Notes,
+    report: Notes,
 ) -> tuple[list[Series], str]:
     """Sort, join repeated stamps, fill gaps with NaN.
 
@@ -60,7 +60,7 @@ def to_grid(
         frequency: pandas alias such as `"h"`; None: found from the stamps. When given, rows that fall into one step
             are averaged.
         duplicates: what to take of rows with the same name and stamp: `"last"`, `"first"`, `"mean"`, or `"fail"`.
-        ledger: gets what was decided.
+        report: gets what was decided.
 
     Returns:
         The series in the order of their first row, and the frequency (`"1"` for whole numbers).
@@ -73,13 +73,13 @@ def to_grid(
     integer = np.issubdtype(stamps.dtype, np.integer)
     sort = np.lexsort((np.arange(len(stamps)), stamps.astype(np.int64), codes))
     if (sort[1:] < sort[:-1]).any():
-        ledger.decide("rows were not in order of time: sorted")
+        report.decide("rows were not in order of time: sorted")
     codes, stamps, values = codes[sort], stamps[sort], values[sort]
     frequency = frequency or _step(codes, stamps, order_of, integer)
     places, exact, shift = _places(stamps, frequency)
     if not exact:
-        ledger.decide(f"stamps off the {frequency} grid are put into the step they fall into")
-    places, values, codes = _join(codes, places, values, "mean" if resample and not exact else duplicates, ledger)
+        report.decide(f"stamps off the {frequency} grid are put into the step they fall into")
+    places, values, codes = _join(codes, places, values, "mean" if resample and not exact else duplicates, report)
     found, missing = [], 0
     for code, name in enumerate(order_of):
         low, high = np.searchsorted(codes, [code, code + 1])
@@ -89,7 +89,7 @@ def to_grid(
         missing += grid.shape[1] - len(mine)
         found.append(Series(name, grid, _time_of(int(mine[0]), frequency, shift), int(mine[0])))
     if missing:
-        ledger.decide(f"{missing:,} steps without a row are missing values")
+        report.decide(f"{missing:,} steps without a row are missing values")
     return found, frequency
 
 
@@ -196,7 +196,7 @@ def _time_of(place: int, frequency: str, shift: int) -> str:
 
 
 def _join(
-    codes: np.ndarray, places: np.ndarray, values: np.ndarray, duplicates: str, ledger: Notes
+    codes: np.ndarray, places: np.ndarray, values: np.ndarray, duplicates: str, report: Notes
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """One row per series and step."""
     first = np.ones(len(codes), bool)
@@ -210,7 +210,7 @@ def _join(
             f"{repeated:,} rows repeat the time stamp of another row of the same series (for example row {row} in order of "
             "time). Say what to take of them: duplicates='last', 'first' or 'mean'."
         )
-    ledger.decide(f"{repeated:,} rows repeat a time stamp: took their {duplicates}")
+    report.decide(f"{repeated:,} rows repeat a time stamp: took their {duplicates}")
     starts = np.flatnonzero(first)
     if duplicates == "mean":
         group = np.cumsum(first) - 1

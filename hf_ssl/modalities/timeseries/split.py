@@ -24,7 +24,7 @@ SPAN = {
 
 
 @dataclass(frozen=True)
-class Cut:
+class TimeSplit:
     """Where the splits of a set of series begin.
 
     Args:
@@ -59,7 +59,7 @@ class Cut:
 
 
 def cut_in_time(
-    series: Sequence[Series], cut: Cut, *, frequency: str | None, season: int, targets: int, ledger: Notes
+    series: Sequence[Series], cut: TimeSplit, *, frequency: str | None, season: int, targets: int, report: Notes
 ) -> dict[str, datasets.Dataset]:
     """Splits `unlabeled`, `train`, `validation`, `test`; each row is a span of one series.
 
@@ -99,7 +99,7 @@ def cut_in_time(
                     {**facts, "series": item.values[:, start:high], "history": low - start, "offset": start}
                 )
     for problem, count in unusable.items():
-        ledger.dropped[problem] += count
+        report.dropped[problem] += count
     if not named["train"]:
         raise DataError("No series can be used: " + "; ".join(f"{count:,} {why}" for why, count in unusable.items()))
     made = {split: spans(rows) for split, rows in named.items() if rows and split != "train"}
@@ -108,7 +108,7 @@ def cut_in_time(
     return made
 
 
-def _problem(item: Series, past: np.ndarray, targets: int, cut: Cut) -> str | None:
+def _problem(item: Series, past: np.ndarray, targets: int, cut: TimeSplit) -> str | None:
     if past.shape[1] < cut.horizon + 1:
         return f"series end or begin too near the cut to train on (fewer than {cut.horizon + 1} steps before it)"
     empty = np.isnan(past).all(axis=1)

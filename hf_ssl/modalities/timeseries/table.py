@@ -56,7 +56,7 @@ def series_column(dataset: datasets.Dataset, given: str | None = None) -> str | 
 
 
 def read_rows(
-    dataset: datasets.Dataset, column: str, columns: Columns, frequency: str | None, ledger: Notes, origin: str
+    dataset: datasets.Dataset, column: str, columns: Columns, frequency: str | None, report: Notes, origin: str
 ) -> Table:
     """Rows that are whole series: GluonTS (`start`, `target`, `feat_*`) and fev (`timestamp`, `target`) schemas too."""
     values = arrays_of(dataset, column)
@@ -85,7 +85,7 @@ def read_rows(
             channels.append(covariate)
     listed = _listed_stamps(dataset, there, columns)
     if listed is not None:
-        series, frequency = _on_grid(names, list(dataset[listed]), values, frequency, ledger, origin)
+        series, frequency = _on_grid(names, list(dataset[listed]), values, frequency, report, origin)
         return Table(_with_static(series, dataset, columns), frequency, channels, targets)
     starts, frequency = _starts(dataset, there, columns, frequency)
     series = [Series(name, value) for name, value in zip(names, values, strict=True)]
@@ -115,7 +115,7 @@ def _on_grid(
     stamps: list[list[Any]],
     values: list[np.ndarray],
     frequency: str | None,
-    ledger: Notes,
+    report: Notes,
     origin: str,
 ) -> tuple[list[Series], str]:
     import pandas as pd
@@ -133,7 +133,7 @@ def _on_grid(
         np.concatenate([value.T for value in values]),
         frequency=frequency,
         duplicates="last",
-        ledger=ledger,
+        report=report,
     )
     for item in series:
         item.name = names[int(item.name)]
@@ -177,14 +177,14 @@ def _approximate_step(frequency: str | None) -> int:
 
 
 def read_moments(
-    dataset: datasets.Dataset, columns: Columns, frequency: str | None, duplicates: str, ledger: Notes, origin: str
+    dataset: datasets.Dataset, columns: Columns, frequency: str | None, duplicates: str, report: Notes, origin: str
 ) -> Table:
     """Rows that are single moments: long (a column says which series) or wide (every column is a channel).
 
     Raises:
         DataError: no time stamps, values that are no numbers, or stamps without a common step.
     """
-    dataset = _with_stamp(dataset, columns, ledger)
+    dataset = _with_stamp(dataset, columns, report)
     there = dataset.column_names
     lower = {name.lower(): name for name in reversed(there)}
     stamp = _given(columns.stamp, there, "timestamp_column", origin) or next(
@@ -210,28 +210,28 @@ def read_moments(
         usual = [lower[alias] for alias in VALUES if alias in lower and lower[alias] not in not_values]
         rest = [c for c in there if c not in not_values and c.lower() not in LEFT_OUT and not c.startswith("Unnamed")]
         targets = usual[:1] or rest
-        ledger.decide(
+        report.decide(
             f"values: {', '.join(targets[:8])}{' ...' if len(targets) > 8 else ''} (target_columns chooses others)"
         )
     frame = dataset.with_format("arrow")[:]
     values = np.stack([_numbers(frame.column(c), c, origin) for c in [*targets, *covariates]], axis=1)
     names = _strings(frame.column(name)) if name is not None else np.zeros(len(frame), np.int8)
-    stamps = _stamps(frame.column(stamp), stamp, ledger)
+    stamps = _stamps(frame.column(stamp), stamp, report)
     usable = ~_missing(stamps)
     if not usable.all():
-        ledger.dropped["no time stamp"] += int((~usable).sum())
+        report.dropped["no time stamp"] += int((~usable).sum())
     series, step = to_grid(
-        names[usable], stamps[usable], values[usable], frequency=frequency, duplicates=duplicates, ledger=ledger
+        names[usable], stamps[usable], values[usable], frequency=frequency, duplicates=duplicates, report=report
     )
     if name is None:
         series[0].name = "series"
     if columns.static:
         _add_static(series, frame, names, columns.static)
-    ledger.decide(f"{len(series):,} series with a step of {step}")
+    report.decide(f"{len(series):,} series with a step of {step}")
     return Table(series, step, [*targets, *covariates], len(targets))
 
 
-def _with_stamp(dataset: datasets.Dataset, columns: Columns, ledger: Notes) -> datasets.Dataset:
+def _with_stamp(dataset: datasets.Dataset, columns: Columns, report: Notes) -> datasets.Dataset:
     """Year, month, day (and hour, minute) columns joined to one time stamp, where there is no other."""
     import pandas as pd
 
@@ -240,7 +240,7 @@ def _with_stamp(dataset: datasets.Dataset, columns: Columns, ledger: Notes) -> d
     named = columns.stamp or any(name.lower() in STAMPS for name in there)
     if named or not {"year", "month", "day"} <= set(parts):
         return dataset
-    ledger.decide(f"time stamps are made of the columns {', '.join(parts)}")
+    report.decide(f"time stamps are made of the columns {', '.join(parts)}")
     frame = dataset.select_columns(parts).with_format("pandas")[:].apply(pd.to_numeric)
     kept = dataset.remove_columns(parts)
     return kept.add_column("timestamp", pd.to_datetime(frame).dt.strftime("%Y-%m-%d %H:%M:%S").to_numpy())
@@ -287,7 +287,7 @@ def _numbers(column: Any, name: str, origin: str) -> np.ndarray:
     return numbers.to_numpy(np.float32)
 
 
-def _stamps(column: Any, name: str, ledger: Notes) -> np.ndarray:
+def _stamps(column: Any, name: str, report: Notes) -> np.ndarray:
     """datetime64[ns] in UTC, or whole numbers."""
     import pandas as pd
 
@@ -308,7 +308,7 @@ def _stamps(column: Any, name: str, ledger: Notes) -> np.ndarray:
             ) from error
     if getattr(values.dt, "tz", None) is not None:
         # A zone with summer time repeats an hour and skips one; UTC does neither.
-        ledger.decide("time stamps with a zone are put on the UTC time line")
+        report.decide("time stamps with a zone are put on the UTC time line")
         values = values.dt.tz_convert("UTC").dt.tz_localize(None)
     return values.to_numpy("datetime64[ns]")
 

@@ -17,7 +17,7 @@ from hf_ssl.modalities.timeseries.backbones import SeriesProcessor, default_conf
 from hf_ssl.modalities.timeseries.files import SUFFIXES, is_ucr_table, read_series_file
 from hf_ssl.modalities.timeseries.grid import DUPLICATES, season_of
 from hf_ssl.modalities.timeseries.options import SeriesOptions
-from hf_ssl.modalities.timeseries.split import Cut, arrays_of, cut_in_time, spans, standardize
+from hf_ssl.modalities.timeseries.split import TimeSplit, arrays_of, cut_in_time, spans, standardize
 from hf_ssl.modalities.timeseries.table import Columns, Table, read_moments, read_rows, series_column, shift_known
 from hf_ssl.modalities.timeseries.values import as_array, beside, labels_of, season_and_walk, series_rows, standard
 from hf_ssl.modalities.timeseries.windows import Windows, fill, fit
@@ -61,7 +61,7 @@ class TimeSeries(Modality):
 
     # -- data side --------------------------------------------------------------------------------------------------
 
-    def claims(self, file: Path) -> bool:
+    def recognizes(self, file: Path) -> bool:
         """A table of numbers without header is the UCR archive's: a label and a series per line."""
         return is_ucr_table(file)
 
@@ -92,31 +92,31 @@ class TimeSeries(Modality):
                 dataset = dataset.add_column(name, given, feature=datasets.Value("string"))
         return dataset
 
-    def prepare(self, parts: list[Any], wanted: Any, ledger: Any) -> list[Any]:
+    def prepare(self, parts: list[Any], spec: Any, report: Any) -> list[Any]:
         """Tables of moments become rows of whole series; series become `(channels, length)` float32."""
         if self.config.horizon is not None:
             return parts
         done = []
         for part in parts:
-            column = series_column(part.dataset, wanted.input)
+            column = series_column(part.dataset, spec.input)
             if column is None:
-                table = self._table(part, wanted, ledger)
+                table = self._table(part, spec, report)
                 dataset = series_rows([item.values for item in table.series])
                 dataset = dataset.add_column("series_name", [item.name for item in table.series])
-                label = wanted.label or next((c for c in ("label", "class") if c in part.dataset.column_names), None)
+                label = spec.label or next((c for c in ("label", "class") if c in part.dataset.column_names), None)
                 if label:
-                    names = self._columns(part.dataset, wanted).name
+                    names = self._columns(part.dataset, spec).name
                     dataset = dataset.add_column(label, labels_of(part.dataset, names, label, table))
             else:
                 dataset = part.dataset
                 values = arrays_of(dataset, column)
                 dataset = dataset.remove_columns([column])
-                at = wanted.input or "series"
+                at = spec.input or "series"
                 dataset = beside(series_rows(values, at), dataset)
             done.append(replace(part, dataset=dataset))
         return done
 
-    def split(self, parts: list[Any], wanted: Any, fractions: Any, ledger: Any) -> dict[str, datasets.Dataset] | None:
+    def split(self, parts: list[Any], spec: Any, fractions: Any, report: Any) -> dict[str, datasets.Dataset] | None:
         """With a horizon: cut in time (see `hf_ssl.modalities.timeseries.split`); else None, rows are examples."""
         config = self.config
         if config.horizon is None:
@@ -129,7 +129,7 @@ class TimeSeries(Modality):
                 f"With horizon={config.horizon} the splits are made in time, but {' and '.join(given)} data are given too. "
                 "Put them into one source (they are cut by validation_fraction and test_fraction), or leave horizon out."
             )
-        tables = [self._table(part, wanted, ledger) for part in parts]
+        tables = [self._table(part, spec, report) for part in parts]
         if len({(table.frequency, len(table.channels)) for table in tables}) > 1:
             shown = ", ".join(f"{part.origin}: {table.frequency}" for part, table in zip(parts, tables, strict=True))
             raise DataError(f"The parts of the data have different steps or channels ({shown}). Load them one by one.")
@@ -139,7 +139,7 @@ class TimeSeries(Modality):
             shift_known(table, len(config.known_covariates), config.horizon)
         season = config.season or season_of(table.frequency)
         context = self.context()
-        cut = Cut(
+        cut = TimeSplit(
             config.horizon,
             context,
             fractions.validation,
@@ -147,49 +147,49 @@ class TimeSeries(Modality):
             config.train_fraction,
             table.stamped and config.cut == "shared",
         )
-        ledger.decide(
+        report.decide(
             f"cut in time: the last {fractions.test:.0%} of the span test, {fractions.validation:.0%} before it validate; "
             f"scalers from what lies before; {context} steps of history, {config.horizon} to forecast, season {season}"
         )
         met = season // gcd(config.stride, season)
         if 1 < season != met:
-            ledger.decide(
+            report.decide(
                 f"stride={config.stride}: training windows begin at {met} of the season's {season} places only, and the others stay "
                 f"foreign to the model; a stride that shares no factor with {season} meets all"
             )
         if config.train_fraction < 1:
-            ledger.decide(
+            report.decide(
                 f"train keeps the latest {config.train_fraction:.0%} of its span; the pool and the scalers keep all of it"
             )
-        ledger.facts["columns"] = {self.column: ", ".join(table.channels[:20])}
+        report.facts["columns"] = {self.column: ", ".join(table.channels[:20])}
         return cut_in_time(
             table.series,
             cut,
             frequency=table.frequency,
             season=season,
             targets=table.targets or len(table.channels),
-            ledger=ledger,
+            report=report,
         )
 
     def context(self) -> int:
         """Steps of history of a window."""
         return self.config.context_length or min(512, max(64, 4 * (self.config.horizon or 16)))
 
-    def _table(self, part: Any, wanted: Any, ledger: Any) -> Table:
-        column = series_column(part.dataset, wanted.input)
-        columns, config = self._columns(part.dataset, wanted), self.config
+    def _table(self, part: Any, spec: Any, report: Any) -> Table:
+        column = series_column(part.dataset, spec.input)
+        columns, config = self._columns(part.dataset, spec), self.config
         if config.duplicates not in DUPLICATES:
             raise ConfigError(f"duplicates is one of {', '.join(DUPLICATES)}.{nearest(config.duplicates, DUPLICATES)}")
         if column is not None:
-            return read_rows(part.dataset, column, columns, config.frequency, ledger, part.origin)
-        return read_moments(part.dataset, columns, config.frequency, config.duplicates, ledger, part.origin)
+            return read_rows(part.dataset, column, columns, config.frequency, report, part.origin)
+        return read_moments(part.dataset, columns, config.frequency, config.duplicates, report, part.origin)
 
-    def _columns(self, dataset: datasets.Dataset, wanted: Any) -> Columns:
+    def _columns(self, dataset: datasets.Dataset, spec: Any) -> Columns:
         config = self.config
-        targets = tuple(config.target_columns) or ((wanted.input,) if wanted.input else ())
+        targets = tuple(config.target_columns) or ((spec.input,) if spec.input else ())
         return Columns(
-            config.timestamp_column, config.item_column or wanted.id, targets, tuple(config.past_covariates),
-            tuple(config.known_covariates), tuple(config.static_columns), wanted.label,
+            config.timestamp_column, config.item_column or spec.id, targets, tuple(config.past_covariates),
+            tuple(config.known_covariates), tuple(config.static_columns), spec.label,
         )  # fmt: skip
 
     def hold_out(
@@ -220,7 +220,7 @@ class TimeSeries(Modality):
             for place in np.unique(np.linspace(0, len(windows) - 1, min(len(windows), count)).astype(int))
         ]
 
-    def problem(self, value: Any) -> str | None:
+    def validate(self, value: Any) -> str | None:
         try:
             array = as_array(value)
         except (ValueError, TypeError):

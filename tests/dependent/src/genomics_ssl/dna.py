@@ -43,7 +43,7 @@ class Dna(Modality):
                 rows["path"].append(str(file.relative_to(root)))
         return datasets.Dataset.from_dict(rows)
 
-    def problem(self, value: Any) -> str | None:
+    def validate(self, value: Any) -> str | None:
         strange = set(value) - LETTERS
         return f"letters that are no bases: {', '.join(sorted(strange))}" if strange else None if value else "empty"
 

@@ -1,0 +1,239 @@
+"""Bytes of a file as text: which encoding, how long a line may be, how far a `.gz` may unpack."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import io
+import re
+import unicodedata
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, TextIO
+
+MAX_LINE = 64 << 20
+"""Bytes. A longer line is no row of a table that anybody means; reading it would take twenty times its size in memory."""
+UNPACKED_FREE = 256 << 20
+MAX_RATIO = 200
+"""A `.gz` of text becomes five to twenty times its size; one that becomes more than 200 times (and more than 256 MB) is
+made to fill the memory."""
+MAX_WHOLE = 2 << 30
+"""Bytes of a file that has to be read as a whole (`.json`, `.txt`, CoNLL)."""
+SAMPLE = 1 << 20
+DEFAULT_ENCODING = "utf-8-sig"
+
+LEGACY = ("cp1252", "cp1250", "cp1254", "cp1257", "cp1251", "cp1253", "cp1255", "cp1256", "koi8_r", "cp850", "mac_roman", "shift_jis",
+          "gb18030", "big5", "euc_kr")  # fmt: skip
+"""Encodings of text that is older than UTF-8, by how common they are."""
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+class UnusableFile(ValueError):
+    """Why one file cannot be read; the caller puts it into quarantine."""
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How the bytes of a file become text, and what the user should be told about it (None: nothing)."""
+
+    name: str
+    note: str | None = None
+
+
+class _Bounded(io.RawIOBase):
+    """A binary stream that refuses endless lines and exploding archives while it is read, before memory fills."""
+
+    def __init__(self, stream: BinaryIO, packed: int | None, max_line: int | None) -> None:
+        self._stream, self._packed, self._max_line = stream, packed, max_line
+        self._total, self._line = 0, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        piece = self._stream.read(len(buffer))
+        buffer[: len(piece)] = piece
+        self._total += len(piece)
+        if self._packed is not None and self._total > max(UNPACKED_FREE, MAX_RATIO * self._packed):
+            raise UnusableFile(
+                f"unpacks to more than {self._total >> 20:,} MB from {max(self._packed >> 20, 1):,} MB, as no text does; "
+                "unpack it yourself if that is meant"
+            )
+        if self._max_line is not None:
+            last = piece.rfind(b"\n")
+            self._line = self._line + len(piece) if last < 0 else len(piece) - last - 1
+            if self._line > self._max_line:
+                raise UnusableFile(f"a line is longer than {self._max_line >> 20} MB; is it a table or text at all?")
+        return len(piece)
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
+
+
+def open_bytes(path: Path, max_line: int | None = MAX_LINE) -> io.BufferedReader:
+    """The bytes of a file, unpacked where its name ends in `.gz`; see `_Bounded` for what is refused."""
+    packed = path.suffix.lower() == ".gz"
+    stream = gzip.open(path, "rb") if packed else path.open("rb")
+    return io.BufferedReader(_Bounded(stream, path.stat().st_size if packed else None, max_line), 1 << 18)  # type: ignore[arg-type]
+
+
+@contextmanager
+def open_text(path: Path, encoding: str, max_line: int | None = MAX_LINE) -> Iterator[TextIO]:
+    """Text of a file, line ends as they are.
+
+    Raises:
+        UnusableFile: it cannot be read, or is not text in this encoding (with the byte).
+    """
+    try:
+        with io.TextIOWrapper(open_bytes(path, max_line), encoding=encoding, newline="") as stream:
+            yield stream
+    except UnicodeDecodeError as error:
+        raise UnusableFile(undecodable(path, encoding) or f"not {encoding}: {error.reason}") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise UnusableFile(f"not readable: {error}") from error
+
+
+def read_text(path: Path, encoding: str) -> str:
+    """All of a file's text. Raises as `open_text`, and for files too large to be read whole."""
+    if path.stat().st_size > MAX_WHOLE:
+        raise UnusableFile(f"is larger than {MAX_WHOLE >> 30} GB; split it into several files")
+    with open_text(path, encoding, max_line=None) as stream:
+        return stream.read()
+
+
+def encoding_of_file(path: Path, given: str) -> Encoding:
+    """The encoding to read a file in: the one that was asked for, else by its byte order mark, else UTF-8 where it is
+    that, else a legacy one that all of its likely readings agree on.
+
+    Args:
+        path: the file.
+        given: the user's `encoding`; anything but the default is taken at its word.
+
+    Raises:
+        UnusableFile: it is not text in the encoding that was asked for, or readings disagree (both are shown).
+    """
+    if given.lower().replace("_", "-") not in ("utf-8-sig", "utf-8", "utf8"):
+        try:
+            codecs.lookup(given)
+        except LookupError as error:
+            raise UnusableFile(f"there is no encoding {given!r}; common ones: utf-8, cp1252, utf-16") from error
+        return Encoding(given)
+    try:
+        with open_bytes(path) as stream:
+            head = stream.read(4096)
+    except (OSError, EOFError, zlib.error) as error:
+        raise UnusableFile(f"not readable: {error}") from error
+    for mark, name in _MARKS:
+        if head.startswith(mark):
+            return Encoding(name, None if name == "utf-8-sig" else f"has the byte order mark of {name.upper()}")
+    if wide := _wide(head):
+        return Encoding(wide, f"has no byte order mark; read as {wide.upper()}, because every other byte is 0")
+    problem = undecodable(path, "utf-8")
+    if problem is None:
+        return Encoding("utf-8-sig")
+    return _legacy(path, problem)
+
+
+def _wide(head: bytes) -> str | None:
+    """UTF-16 without a mark: text of Western letters has a zero in every other byte."""
+    if len(head) < 16 or b"\0" not in head:
+        return None
+    even, odd = head[0::2].count(0) / (len(head) / 2), head[1::2].count(0) / (len(head) / 2)
+    if odd > 0.6 and even < 0.1:
+        return "utf-16-le"
+    return "utf-16-be" if even > 0.6 and odd < 0.1 else None
+
+
+def _legacy(path: Path, problem: str) -> Encoding:
+    """Windows or DOS text of old: read where the likely encodings agree on the letters, refused where they do not."""
+    from charset_normalizer import from_bytes
+
+    with open_bytes(path) as stream:
+        lines = [line for line in stream.read(8 * SAMPLE).split(b"\n") if any(byte > 127 for byte in line)][:2000]
+    content = b"\n".join(lines)
+    if not content or content.count(b"\0") > len(content) // 100:
+        raise UnusableFile(f"{problem}: is it text at all?")
+    best = from_bytes(content).best()
+    likely = [*LEGACY, *([best.encoding] if best is not None else [])]
+    readings: dict[str, str] = {}
+    for name in likely:
+        try:
+            text = content.decode(name)
+        except (UnicodeDecodeError, LookupError):
+            continue
+        if _plausible(text):
+            readings.setdefault(text, name)
+    if len(readings) != 1:
+        first = str(best) if best is not None else ""
+        order = sorted(readings.items(), key=lambda item: item[0] != first)
+        shown = [f"{name}: {_example(text)!r}" for text, name in order]
+        tell = " or ".join(shown[:3]) or "no encoding fits"
+        raise UnusableFile(
+            f"{problem}. Which reads right: {tell}? Give it: encoding={order[0][1] if order else 'cp1252'!r}"
+        )
+    (text, name) = next(iter(readings.items()))
+    return Encoding(name, f"is not UTF-8; read as {name}, such as {_example(text)!r} (encoding=... chooses another)")
+
+
+def _plausible(text: str) -> bool:
+    """Whether words are made of letters of one script: what a wrong encoding makes of accents hardly ever is."""
+    for word in set(re.findall(r"\S*[^\x00-\x7f]\S*", text)):
+        scripts = set()
+        for letter in word:
+            kind = unicodedata.category(letter)
+            if kind in ("Cc", "Cn", "Co", "Cs"):
+                return False
+            if ord(letter) > 127 and kind in ("So", "Sm", "Sk", "No", "Lm") and any(map(str.isalpha, word)):
+                return False
+            if kind[0] == "L":
+                scripts.add(unicodedata.name(letter, "?").split()[0])
+            if kind == "Lu" and ord(letter) > 127 and word.find(letter) > 0 and word[word.find(letter) - 1].islower():
+                return False
+        if len(scripts - {"FEMININE", "MASCULINE"}) > 1 and not scripts <= {
+            "CJK",
+            "HIRAGANA",
+            "KATAKANA",
+            "KATAKANA-HIRAGANA",
+            "HANGUL",
+            "LATIN",
+        }:
+            return False
+    return True
+
+
+def _example(text: str) -> str:
+    place = next((place for place, letter in enumerate(text) if ord(letter) > 127), 0)
+    return text[max(0, place - 12) : place + 12].replace("\n", " ").strip()
+
+
+def undecodable(path: Path, encoding: str) -> str | None:
+    """Why a file is not text in this encoding (with the byte offset), or None. Reads in pieces, whatever the size."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    before, pending = 0, 0
+    try:
+        with open_bytes(path) as stream:
+            while piece := stream.read(SAMPLE):
+                pending = len(decoder.getstate()[0])
+                try:
+                    decoder.decode(piece)
+                except UnicodeDecodeError as error:
+                    return f"not {encoding} at byte {before - pending + error.start}"
+                before += len(piece)
+        pending = len(decoder.getstate()[0])
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:  # the file ends within a character
+        return f"not {encoding} at byte {before - pending}"
+    except (OSError, EOFError, zlib.error) as error:
+        return f"not readable: {error}"
+    return None

@@ -1,0 +1,275 @@
+"""Tables of text lines (csv, tsv …) → Arrow, every value as the text it is, and nothing shifted, swallowed or padded.
+
+`csv.reader` walks through the file once. It knows where every record begins, so that records of the wrong width, quotes
+that swallow lines, and trailing separators are met here with the number of their line, and not as a wrong column later.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as arrow_csv
+
+from hf_ssl.core.numbers import respelled
+from hf_ssl.core.paths import suffix
+from hf_ssl.core.textfiles import (
+    DEFAULT_ENCODING,
+    SAMPLE,
+    UnusableFile,
+    encoding_of_file,
+    open_bytes,
+    open_text,
+)
+from hf_ssl.data.readers.geometry import SEPARATORS, Geometry, Shape, Table
+
+CHUNK = 20_000
+# Options of `pandas.read_csv` that are understood here; a table with any other is read by pandas itself.
+KNOWN = {"sep", "delimiter", "quoting", "quotechar", "escapechar", "doublequote", "names", "header", "skiprows",
+         "decimal", "thousands", "na_values", "skipinitialspace"}  # fmt: skip
+
+
+def read_delimited(path: Path, encoding: str = DEFAULT_ENCODING, options: dict[str, Any] | None = None) -> Table:
+    """Read one file.
+
+    Args:
+        path: the file, `.gz` allowed.
+        encoding: the user's; the default means: found out (`encoding_of_file`).
+        options: of `pandas.read_csv`.
+
+    Raises:
+        UnusableFile: with the line, and with the option to give.
+    """
+    options = dict(options or {})
+    found = encoding_of_file(path, encoding)
+    made = Table(pa.table({}))
+    if found.note:
+        made.notes.append(found.note)
+    if set(options) - KNOWN or options.get("header", 0) not in (0, None, "infer"):
+        made.data = _by_pandas(path, found.name, options)
+        made.rows = len(made.data)
+        return made
+    shape = Shape.of(path, found.name, options, made)
+    if not _read_at_once(path, found.name, shape, made):
+        _read(path, found.name, shape, made)
+    decimal, thousands = options.get("decimal"), options.get("thousands")
+    if decimal is not None or thousands is not None:
+        made.data = _respelled(made.data, decimal, thousands)
+    return made
+
+
+def _respelled(table: pa.Table, decimal: str | None, thousands: str | None) -> pa.Table:
+    for place, name in enumerate(table.column_names):
+        if (values := respelled(table[name].to_pylist(), decimal, thousands)) is not None:
+            table = table.set_column(place, name, pa.array(values, pa.string()))
+    return table
+
+
+def _read_at_once(path: Path, encoding: str, shape: Shape, made: Table) -> bool:
+    """Arrow's own reader, ten times as fast, for files that leave nothing to decide: UTF-8, no quotes, every line of one
+    width. False: this is not one."""
+    plain = (
+        path.suffix.lower() != ".gz" and encoding in ("utf-8-sig", "utf-8") and not shape.skip and not shape.skip_lines
+    )
+    if not plain or shape.names or not shape.header or shape.extra or path.stat().st_size < SAMPLE:
+        return False
+    with open_bytes(path) as stream:
+        names = next(shape.reader([stream.readline().decode("utf-8-sig")]), [])
+        while piece := stream.read(SAMPLE):
+            if b'"' in piece:
+                return False
+    names = [name.strip() for name in names]
+    if not all(names) or len(set(names)) < len(names):
+        return False
+    try:
+        data = arrow_csv.read_csv(
+            path,
+            read_options=arrow_csv.ReadOptions(column_names=names, skip_rows=1),
+            parse_options=arrow_csv.ParseOptions(delimiter=shape.separator, quote_char=False),
+            convert_options=arrow_csv.ConvertOptions(
+                column_types={name: pa.string() for name in names}, strings_can_be_null=True, null_values=[""]
+            ),
+        )
+    except pa.ArrowInvalid:
+        return False
+    if not len(data) or pc.any(pc.equal(data[names[0]], names[0])).as_py():
+        return False
+    made.data, made.rows = data, len(data)
+    return True
+
+
+class _Records:
+    """Records of a stream in chunks, and the line where each chunk begins."""
+
+    def __init__(self, stream: TextIO, shape: Shape, *, quoting: int | None = None, strict: bool = True) -> None:
+        lines: Iterable[str] = stream
+        if shape.skip:
+            lines = itertools.islice(stream, shape.skip, None)
+        if shape.skip_lines:
+            lines = (line for number, line in enumerate(lines, shape.skip) if number not in shape.skip_lines)
+        self.reader = shape.reader(lines, strict=strict, quoting=quoting)
+        self.offset = shape.skip
+
+    @property
+    def line(self) -> int:
+        return self.reader.line_num + self.offset
+
+    def chunks(self) -> Iterator[tuple[int, list[list[str]]]]:
+        while True:
+            first = self.line + 1
+            try:
+                chunk = list(itertools.islice(self.reader, CHUNK))
+            except csv.Error as error:
+                raise _BadQuotes(self.line, str(error)) from error
+            if not chunk:
+                return
+            yield first, chunk
+
+
+class _BadQuotes(ValueError):
+    def __init__(self, line: int, why: str) -> None:
+        super().__init__(why)
+        self.line = line
+
+
+def _read(path: Path, encoding: str, shape: Shape, made: Table) -> None:
+    try:
+        swallowed = _read_records(path, encoding, shape, made)
+    except _BadQuotes as error:
+        if shape.quotes_given or "field larger" in str(error):
+            raise UnusableFile(f"line {error.line}: {error}") from error
+        swallowed = f"line {error.line}: a quote begins or ends inside a value ({error})"
+        _as_plain(path, encoding, shape, made, swallowed, mended=False)
+        return
+    if swallowed and not shape.quotes_given:
+        _as_plain(path, encoding, shape, made, swallowed, mended=True)
+
+
+def _as_plain(path: Path, encoding: str, shape: Shape, made: Table, why: str, *, mended: bool) -> None:
+    """Read quotes as ordinary characters where that makes every line a record; else ask.
+
+    Args:
+        why: what is wrong with the quotes.
+        mended: whether `made` holds a reading that takes quotes for quotes, which may be right after all.
+    """
+    even, total, quoted, with_quote = _plain_geometry(path, encoding, shape)
+    options = "csv_options={'quoting': 3} if quotes are ordinary characters, csv_options={'quoting': 0} if they enclose values"
+    if even == total and not quoted:
+        plain = Table(pa.table({}), notes=list(made.notes), facts=made.facts)
+        shape.quoting = csv.QUOTE_NONE
+        _read_records(path, encoding, shape, plain)
+        made.data, made.rows, made.bad, made.example = plain.data, plain.rows, plain.bad, plain.example
+        made.notes = plain.notes
+        made.notes.append(
+            f"{with_quote:,} lines hold lone quotes ({why}): read as ordinary characters; else csv_options={{'quoting': 0}}"
+        )
+        return
+    if mended and even < 0.5 * total:
+        return  # lines are no records by themselves: the quotes do enclose texts of several lines
+    raise UnusableFile(f"{why}. Say what quotes are: {options}, or mend the line")
+
+
+def _plain_geometry(path: Path, encoding: str, shape: Shape) -> tuple[int, int, int, int]:
+    """Lines that have the header's width when quotes mean nothing; all lines; values that are enclosed in quotes; lines
+    with any quote."""
+    quote = shape.extra.get("quotechar", '"')
+    enclosed = re.compile(
+        f"(?:^|{re.escape(shape.separator)}){quote}[^{quote}]*{quote}(?:{re.escape(shape.separator)}|$)"
+    )
+    even = total = quoted = with_quote = width = 0
+    with open_text(path, encoding) as stream:
+        for number, line in enumerate(stream):
+            if number < shape.skip or number in shape.skip_lines or not line.strip():
+                continue
+            line = line.rstrip("\r\n")
+            fields = line.count(shape.separator)
+            width = width or (len(shape.names) - 1 if shape.names else fields)
+            even, total = even + (fields == width), total + 1
+            if quote in line:
+                with_quote += 1
+                quoted += bool(enclosed.search(line))
+    return even, total, quoted, with_quote
+
+
+def _read_records(path: Path, encoding: str, shape: Shape, made: Table) -> str | None:
+    """Fill `made`; returns what is wrong with quotes that enclose several lines, if anything is.
+
+    Raises:
+        _BadQuotes: the quotes are not even well-formed.
+    """
+    batches: list[pa.RecordBatch] = []
+    suspicious = None
+    geometry: Geometry | None = None
+    made.rows, made.bad = 0, Counter()
+    with open_text(path, encoding) as stream:
+        records = _Records(stream, shape)
+        for first, chunk in records.chunks():
+            several = records.line - first + 1 > len(chunk)
+            if 0 in set(map(len, chunk)):
+                chunk = [row for row in chunk if row]
+            if geometry is None and chunk:
+                geometry = Geometry.of(chunk, shape, made)
+                chunk = chunk[1:] if shape.header else chunk
+                first += shape.header
+            if geometry is None or not chunk:
+                continue
+            if several and suspicious is None:
+                suspicious = _swallowed(chunk, first, shape, len(geometry.names))
+            batches.append(geometry.batch(chunk, first, made))
+    if geometry is None or not made.rows:
+        raise UnusableFile("no rows")
+    made.data = pa.Table.from_batches(batches)
+    made.notes += geometry.notes(made)
+    geometry.finish(made)
+    return suspicious
+
+
+def _swallowed(chunk: list[list[str]], first: int, shape: Shape, width: int) -> str | None:
+    """A value of several lines, most of which would be records of their own: a quote that was never meant as one."""
+    if width < 2:
+        return None
+    several = alike = 0
+    where, line = None, first
+    for row in chunk:
+        lines = [part for value in row if "\n" in value for part in value.split("\n")]
+        if lines:
+            several += 1
+            inner = lines[1:]
+            if (
+                all(part.count(shape.separator) >= width - 1 for part in inner[:-1])
+                and shape.separator in inner[-1] + inner[0]
+            ):
+                alike += 1
+                where = where or line
+        line += 1 + sum(value.count("\n") for value in row)
+    if alike and alike >= 0.5 * several:
+        return f"line {where}: a quote swallows the lines after it ({alike:,} such places)"
+    return None
+
+
+def _by_pandas(path: Path, encoding: str, options: dict[str, Any]) -> pa.Table:
+    """With options of `pandas.read_csv` that only pandas knows."""
+    import pandas as pd
+
+    known = {"sep": SEPARATORS.get(suffix(path), ","), "dtype": str, "keep_default_na": False, "na_values": [""]}
+    if "delimiter" in options:
+        known.pop("sep")
+    try:
+        frame = pd.read_csv(path, encoding=encoding, index_col=False, **{**known, **options})
+    except (ValueError, TypeError, OSError) as error:
+        raise UnusableFile(f"not readable with csv_options={options}: {str(error).splitlines()[0]}") from error
+    frame.columns = [str(name).strip() for name in frame.columns]
+    if not len(frame):
+        raise UnusableFile("no rows")
+    text = {
+        name: frame[name].astype(object).where(frame[name].notna(), None).map(lambda v: v if v is None else str(v))
+        for name in frame
+    }
+    return pa.table({name: pa.array(list(values), pa.string()) for name, values in text.items()})

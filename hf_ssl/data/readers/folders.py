@@ -1,0 +1,278 @@
+"""A folder's files → parts: each kind by its reader, splits and classes by folders, and every file accounted for."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import datasets
+
+from hf_ssl.core.errors import DataError
+from hf_ssl.core.paths import stem, suffix
+from hf_ssl.data.readers import files as on_disk
+from hf_ssl.data.readers.conll import read_conll
+from hf_ssl.data.readers.tables import read_tables
+from hf_ssl.data.report import DataReport
+
+FOLDER_LABEL = "folder"
+
+
+@dataclass
+class SourcePart:
+    """Rows from one place; `split` is None when the place does not say, `root` the folder that their paths start from,
+    `folders` where a relative path in a table may start."""
+
+    split: str | None
+    dataset: datasets.Dataset
+    origin: str
+    root: Path | None = None
+    folders: tuple[Path, ...] = ()
+
+
+@dataclass
+class ReadOptions:
+    """How to read, and where to write down what was found.
+
+    See `load_data` for the options; `modality` is an object with the data side of `hf_ssl.modalities.base.Modality`.
+    `as_is`: columns are not made the modality's (a sheet of labels names files, and holds no pictures). `unit` is what the rows
+    are called in the accounts. `unnamed` counts raw files beside tables that do not name them, while one source is read.
+    """
+
+    modality: Any
+    report: DataReport
+    label_kind: str | None = None
+    txt: str = "file"
+    encoding: str = "utf-8-sig"
+    folder_labels: bool | None = None
+    sheet: bool = False
+    csv_options: dict[str, Any] | None = None
+    conll_columns: tuple[int, int] | None = None
+    max_examples: int | None = None
+    seed: int = 0
+    data_config: str | None = None
+    data_revision: str | None = None
+    streaming: bool = False
+    cache_dir: str | None = None
+    split_names: list[str] | None = None
+    follow_links: bool = False
+    as_is: bool = False
+    unit: str = "rows"
+    files: Counter[str] = field(default_factory=Counter)
+    unnamed: int = 0
+
+    @property
+    def words(self) -> dict[str, str]:
+        """Words that say a split."""
+        return on_disk.split_words(self.split_names)
+
+
+def read_files(listing: on_disk.Listing, how: ReadOptions) -> list[SourcePart]:
+    """Every file is read, or entered into the account of files with the reason why it is not."""
+    root, found, report = listing.root, listing.files, how.report
+    account = report.account("files")
+    account.found += len(found) + listing.hidden + len(listing.links)
+    report.leave_out("files", "hidden, or the operating system's", listing.hidden, 1, warn=False)
+    report.leave_out(
+        "files", "links that lead out of the data folder", len(listing.links), len(found) + len(listing.links),
+        example=listing.links[0].name if listing.links else "", hint="follow_links=True follows them",
+    )  # fmt: skip
+    by_kind: dict[str, list[Path]] = defaultdict(list)
+    for file in found:
+        by_kind[file_kind(file, how)].append(file)
+    others = by_kind.pop("other", [])
+    used = [file for kind in by_kind.values() for file in kind]
+    if not used:
+        kinds = Counter(suffix(file) or "no suffix" for file in others)
+        raise DataError(
+            f"None of the {len(found)} files is of a known kind ({', '.join(sorted(kinds))}). "
+            f"Known: tables ({', '.join(sorted(on_disk.TABLES))}), "
+            f"{how.modality.name} ({', '.join(how.modality.suffixes)})."
+        )
+    _leave_out_others(others, len(found), how)
+    bad = report.quarantined
+    before, raw = len(bad), by_kind["raw"]
+    folders = (root, *sorted({file.parent for file in by_kind["table"]}))
+    parts = _conll_parts(root, by_kind["conll"], how)
+    tables = [] if how.sheet else _table_parts(root, by_kind["table"], how)
+    if how.sheet and raw:
+        report.leave_out(
+            "files", "tables beside files that labels=... labels", len(by_kind["table"]), len(used), warn=False
+        )
+    elif tables and raw:
+        raw = _beside_tables(tables, raw, root, how)
+        folders = (*folders, *sorted({file.parent for file in by_kind["raw"]}))
+    elif how.sheet:
+        tables = _table_parts(root, by_kind["table"], how)
+    parts += tables + _raw_parts(root, raw, how)
+    for part in parts:
+        part.root, part.folders = root, folders
+    read = [*by_kind["conll"], *raw, *(by_kind["table"] if tables or not how.sheet else [])]
+    how.files.update(suffix(file) for file in read)
+    account.left_out["unreadable"] += len(bad) - before
+    account.used += len(used) - (len(by_kind["table"]) if how.sheet and raw else 0) - (len(bad) - before)
+    account.used -= how.unnamed
+    how.unnamed = 0
+    on_disk.check_bad_files(bad[before:], len(read), report)
+    return parts
+
+
+def _leave_out_others(files: list[Path], total: int, how: ReadOptions) -> None:
+    """Files of no kind that is read: papers about the data pass with a line, anything else is warned about."""
+    papers = [file for file in files if on_disk.is_document(file)]
+    rest = [file for file in files if not on_disk.is_document(file)]
+    for group, warn in ((papers, False), (rest, True)):
+        kinds = Counter(suffix(file) or "no suffix" for file in group)
+        if not kinds:
+            continue
+        shown = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+        what = "documents about the data" if not warn else "of a kind that is not read"
+        how.report.decide(f"skipped files: {shown}") if not warn else None
+        how.report.leave_out(
+            "files", f"{what} ({', '.join(sorted(kinds))})", len(group), total, example=group[0].name, warn=warn
+        )
+
+
+def _beside_tables(tables: list[SourcePart], raw: list[Path], root: Path, how: ReadOptions) -> list[Path]:
+    """Tables and raw files in one folder: the tables name the files, or it has to be said which of them are the data.
+
+    Returns:
+        The raw files to read as such: none, when the tables are what is read.
+    """
+    report = how.report
+    papers = [
+        file for file in raw if on_disk.is_document(file) or file.suffix.lower() in (".txt", ".text") and len(raw) == 1
+    ]
+    names = _names_in(tables)
+    named = [file for file in raw if file.name.lower() in names]
+    if how.modality.tables_name_files or named:
+        how.unnamed = len(raw) - len(named)
+        if named:
+            report.leave_out(
+                "files", f"{how.modality.name} files that no table names", how.unnamed, len(raw),
+                example=next((file.name for file in raw if file.name.lower() not in names), ""),
+                hint="To read the files themselves, name them: data='FOLDER/**/*" + suffix(raw[0]) + "'",
+            )  # fmt: skip
+        else:
+            report.account("files").left_out[f"{how.modality.name} files beside a table"] += how.unnamed
+        report.decide(f"tables that name {how.modality.name} files: the tables are read")
+        return []
+    if len(papers) == len(raw):
+        how.unnamed = len(raw)
+        report.leave_out("files", f"{how.modality.name} files beside tables", len(raw), len(raw), warn=False)
+        report.warn(
+            f"{len(raw)} {how.modality.name} files beside tables are not read, such as {raw[0].name}: the tables are the data"
+        )
+        return []
+    table, file = tables[0].origin.split(", ")[0], raw[0]
+    raise DataError(
+        f"There are tables ({table} ...) and {len(raw)} {how.modality.name} files ({file.name} ...), and the tables do not name the files. "
+        f"Which are the data? Give a pattern: the tables 'FOLDER/**/*{suffix(Path(table)) or '.csv'}', the files "
+        f"'FOLDER/**/*{suffix(file)}'; a table that labels the files goes into labels=..."
+    )
+
+
+def _names_in(tables: list[SourcePart]) -> set[str]:
+    """Base names (lower case) of whatever looks like a file's name in the first rows and all short columns of tables."""
+    found: set[str] = set()
+    text = (datasets.Value("string"), datasets.Value("large_string"))
+    for part in tables:
+        for name, feature in part.dataset.features.items():
+            if feature not in text:
+                continue
+            first = [value for value in part.dataset[:20][name] if value]
+            if first and all(len(value) < 400 and re.search(r"\.[A-Za-z0-9]{2,5}$", value.strip()) for value in first):
+                found |= {re.split(r"[\\/]", value.strip())[-1].lower() for value in part.dataset[name] if value}
+    return found
+
+
+def file_kind(file: Path, how: ReadOptions) -> str:
+    kind = suffix(file)
+    if kind in on_disk.TABLES and how.modality.recognizes(file):
+        return "raw"
+    if kind in on_disk.CONLL or (how.label_kind == "tags" and kind == ".txt"):
+        return "conll"
+    if kind in on_disk.TABLES:
+        return "table"
+    if kind in how.modality.suffixes:
+        return "raw"
+    return "raw" if not on_disk.is_document(file) and how.modality.recognizes(file) else "other"
+
+
+def _by_split(files: list[Path], root: Path, how: ReadOptions, *, by_stem: bool) -> dict[str | None, list[Path]]:
+    groups: dict[str | None, list[Path]] = defaultdict(list)
+    for file in files:
+        groups[on_disk.split_of(file, root, by_stem=by_stem, words=how.words)].append(file)
+    return groups
+
+
+def _conll_parts(root: Path, files: list[Path], how: ReadOptions) -> list[SourcePart]:
+    options: dict[str, Any] = {"columns": how.conll_columns, "encoding": how.encoding}
+    return [
+        SourcePart(split, read_conll(group, root, how.report, **options), "conll files")
+        for split, group in _by_split(files, root, how, by_stem=True).items()
+    ]
+
+
+def _table_parts(root: Path, files: list[Path], how: ReadOptions) -> list[SourcePart]:
+    options: dict[str, Any] = {"encoding": how.encoding, "csv_options": how.csv_options, "cache_dir": how.cache_dir}
+    options["text_column"] = how.modality.column
+    parts = []
+    for split, group in _by_split(files, root, how, by_stem=True).items():
+        names = ", ".join(file.name for file in group[:3]) + (" ..." if len(group) > 3 else "")
+        parts += [SourcePart(split, table, names) for table in read_tables(group, root, how.report, **options)]
+    return parts
+
+
+def _raw_parts(root: Path, files: list[Path], how: ReadOptions) -> list[SourcePart]:
+    """One row per file (or line). Folders between the split's and the file are classes when they look like classes."""
+    if not files:
+        return []
+    words = how.words
+    names_splits = all(stem(file).lower() in words for file in files)
+    contained = all(suffix(file) in how.modality.containers for file in files)
+    modality, by_stem = how.modality, how.txt == "lines" or names_splits or contained
+    if how.split_names is None and (doubtful := on_disk.ambiguous_folders(files, root, words)):
+        known = sorted(
+            {part.lower() for file in files for part in on_disk.parts_of(file.relative_to(root))[:-1]} & words.keys()
+        )
+        others = [name for name in known if name not in {folder.lower() for folder in doubtful}]
+        raise DataError(
+            f"The folder {doubtful[0]!r} is called as a split is, and stands beside folders that are not. If it is a class: "
+            f"split_names={others}; if it is a split: split_names={known}."
+        )
+    if names_splits and how.txt == "file" and modality.name == "text":
+        how.report.decide("files are called train, test ...: read one example per line, not one per file")
+        modality = type(modality)(replace(modality.config, txt="lines"))
+    parts = []
+    for split, group in _by_split(files, root, how, by_stem=by_stem).items():
+        bad: list[dict[str, str]] = []
+        dataset = modality.read_files(group, root, bad)
+        how.report.quarantined += [{**item, "path": _short(item["path"], root)} for item in bad]
+        parts.append(SourcePart(split, dataset, f"{how.modality.name} files"))
+    for note in modality.take_notes():
+        how.report.warn(note)
+    return _label_by_folder(parts, how)
+
+
+def _label_by_folder(parts: list[SourcePart], how: ReadOptions) -> list[SourcePart]:
+    if how.sheet or how.folder_labels is False or not parts:
+        return parts
+    classes = [on_disk.class_folders(part.dataset["path"], how.words) for part in parts]
+    labeled = [name for part, names in zip(parts, classes, strict=True) if part.split != "unlabeled" for name in names]
+    if not how.folder_labels and not on_disk.looks_like_classes(labeled):
+        return parts
+    how.report.decide(
+        f"labels are the folder names ({len(set(labeled) - {None})} classes); folder_labels=False turns that off"
+    )
+    value = datasets.Value("string")
+    for part, names in zip(parts, classes, strict=True):
+        if part.split != "unlabeled":
+            part.dataset = part.dataset.add_column(FOLDER_LABEL, names, feature=value)
+    return parts
+
+
+def _short(path: str, root: Path) -> str:
+    return Path(path).relative_to(root).as_posix() if Path(path).is_relative_to(root) else Path(path).name

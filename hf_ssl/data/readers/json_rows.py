@@ -1,0 +1,214 @@
+"""Rows from JSON and JSON lines, and rows of dicts → Arrow. One bad row does not lose a file."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pyarrow as pa
+
+from hf_ssl.core.errors import DataError
+from hf_ssl.core.paths import suffix
+from hf_ssl.core.textfiles import UnusableFile, encoding_of_file, open_text, read_text
+
+BAD_JSON = "lines that are no JSON"
+NOT_DICTS = "rows that are no {name: value}"
+OTHER_TYPE = "rows with a value of another type than the rest of its column"
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+@dataclass
+class JsonRows:
+    """Rows of a file: dicts (or strings), how many there were, and why some are not here."""
+
+    rows: list[Any]
+    found: int = 0
+    bad: Counter[str] = field(default_factory=Counter)
+    example: str = ""
+    notes: list[str] = field(default_factory=list)
+
+
+def read_json(path: Path, encoding: str) -> JsonRows:
+    """Read a `.json` or `.jsonl` file.
+
+    Raises:
+        UnusableFile: it is not text, or holds no rows.
+    """
+    found = encoding_of_file(path, encoding)
+    made = JsonRows([], notes=[found.note] if found.note else [])
+    if suffix(path) == ".json":
+        content = _whole(read_text(path, found.name))
+        if isinstance(content, str):
+            _add_lines(content.split("\n"), made)
+        else:
+            made.rows, made.found = content, len(content)
+    else:
+        with open_text(path, found.name) as stream:
+            _add_lines(stream, made)
+    if not made.rows:
+        raise UnusableFile(made.example if made.bad else "no rows")
+    return made
+
+
+def _add_lines(lines: Iterable[str], made: JsonRows) -> None:
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        made.found += 1
+        try:
+            made.rows.append(json.loads(line))
+        except (json.JSONDecodeError, RecursionError) as error:
+            made.bad[BAD_JSON] += 1
+            why = (
+                f"{error.msg} at column {error.colno}"
+                if isinstance(error, json.JSONDecodeError)
+                else "nested too deeply"
+            )
+            made.example = made.example or f"line {number} is not json: {why}"
+
+
+def _whole(text: str) -> list[Any] | str:
+    """Rows of a `.json` file: a list, a mapping with one list, columns; the text itself where it is (as often) JSON lines."""
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError as error:
+        if error.msg == "Extra data":
+            return text
+        raise UnusableFile(f"line {error.lineno} is not json: {error.msg} at column {error.colno}") from error
+    except RecursionError as error:
+        raise UnusableFile("is nested too deeply") from error
+    if isinstance(content, dict):
+        values = list(content.values())
+        lists = [value for value in values if isinstance(value, list)]
+        dicts = [value for value in values if isinstance(value, dict)]
+        if len(lists) > 1 and len(lists) == len(values) and len(set(map(len, lists))) == 1:  # columns
+            content = [dict(zip(content, row, strict=True)) for row in zip(*lists, strict=True)]
+        elif len(dicts) == len(values) > 1 and len({tuple(value) for value in dicts}) == 1:  # pandas' own to_json
+            content = [{name: column[key] for name, column in content.items()} for key in dicts[0]]
+        else:
+            content = lists[0] if len(lists) == 1 else content
+    if not isinstance(content, list):
+        raise UnusableFile("expected a json list of rows")
+    return content
+
+
+def table_of_rows(made: JsonRows, text_column: str = "text") -> datasets.Dataset:
+    """Rows as a dataset: missing keys become None, numbers beside text become text, halves of characters are replaced.
+
+    Rows whose value is of quite another type (a list where the others have text) are left out and counted in `made`.
+    """
+    names: dict[str, None] = {}
+    rows: list[dict[str, Any]] = []
+    for row in made.rows:
+        if isinstance(row, str):
+            row = {text_column: row}
+        if not isinstance(row, dict):
+            made.bad[NOT_DICTS] += 1
+            made.example = made.example or f"a row is {type(row).__name__}: {str(row)[:40]}"
+            continue
+        names.update(dict.fromkeys(row))
+        rows.append(row)
+    odd: set[int] = set()
+    for name in names:
+        odd |= _odd_rows([row.get(name) for row in rows], name, made)
+    if odd:
+        made.bad[OTHER_TYPE] += len(odd)
+        rows = [row for place, row in enumerate(rows) if place not in odd]
+    columns = {name: _column([row.get(name) for row in rows], name, made) for name in names}
+    if not rows or not columns:
+        raise UnusableFile(made.example or "no rows")
+    return datasets.Dataset(datasets.table.InMemoryTable(pa.table(columns)))
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, (str, bool, int, float)):
+        return "scalar"
+    return "list" if isinstance(value, (list, tuple)) else "dict" if isinstance(value, dict) else type(value).__name__
+
+
+def _odd_rows(values: Sequence[Any], name: str, made: JsonRows) -> set[int]:
+    kinds = [None if value is None else _kind(value) for value in values]
+    counts = Counter(kind for kind in kinds if kind is not None)
+    if len(counts) < 2:
+        return set()
+    usual = counts.most_common(1)[0][0]
+    odd = {place for place, kind in enumerate(kinds) if kind is not None and kind != usual}
+    first = values[min(odd)]
+    made.example = made.example or f"a {type(first).__name__} in column {name!r}: {str(first)[:40]}"
+    return odd
+
+
+def _column(values: list[Any], name: str, made: JsonRows) -> pa.Array:
+    types = {type(value) for value in values if value is not None}
+    if str in types and types & {int, float, bool}:
+        count = sum(not isinstance(value, str) for value in values if value is not None)
+        example = next(value for value in values if value is not None and not isinstance(value, str))
+        made.notes.append(f"column {name!r} has numbers beside text ({count:,}, such as {example}): taken as text")
+        values = [value if value is None or isinstance(value, str) else json.dumps(value) for value in values]
+    elif bool in types and types & {int, float}:
+        values = [value if value is None else float(value) if float in types else int(value) for value in values]
+    try:
+        return pa.array(values)
+    except UnicodeEncodeError:
+        broken = sum(bool(_SURROGATE.search(_dumped(value))) for value in values)
+        made.notes.append(
+            f"{broken:,} rows hold half of a character (a lone surrogate) in column {name!r}: replaced by \ufffd"
+        )
+        values = [_mended(value) for value in values]
+    except (pa.ArrowException, OverflowError, TypeError, ValueError):
+        return _as_json(values, name, made)
+    try:
+        return pa.array(values)
+    except (pa.ArrowException, OverflowError, TypeError, ValueError):
+        return _as_json(values, name, made)
+
+
+def _as_json(values: list[Any], name: str, made: JsonRows) -> pa.Array:
+    """What Arrow has no type for."""
+    made.notes.append(f"column {name!r} has values of different shapes: taken as JSON text")
+    return pa.array([None if value is None else _mended(json.dumps(value, default=str)) for value in values])
+
+
+def _dumped(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _mended(value: Any) -> Any:
+    if isinstance(value, str):
+        return _SURROGATE.sub("\ufffd", value)
+    if isinstance(value, dict):
+        return {_mended(key): _mended(item) for key, item in value.items()}
+    return [_mended(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def from_rows(
+    rows: list[Any], features: datasets.Features | None = None, text_column: str = "text"
+) -> datasets.Dataset:
+    """A dataset from dicts (missing keys become None) or plain strings that are in memory.
+
+    Raises:
+        DataError: rows are neither, or one column mixes types that do not go together.
+    """
+    names: dict[str, None] = {}
+    for number, row in enumerate(rows):
+        if isinstance(row, str):
+            rows[number] = row = {text_column: row}
+        if not isinstance(row, dict):
+            raise DataError(
+                f"Row {number} is {type(row).__name__}; rows must be str or dicts like {{'text': ..., 'label': ...}}."
+            )
+        names.update(dict.fromkeys(map(str, row)))
+    columns = {name: [row.get(name) for row in rows] for name in names}
+    try:
+        return datasets.Dataset.from_dict(columns, features=features)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        kinds = {name: sorted({type(v).__name__ for v in values if v is not None}) for name, values in columns.items()}
+        mixed = "; ".join(f"{name}: {', '.join(found)}" for name, found in kinds.items() if len(found) > 1)
+        why = mixed or str(error).strip().splitlines()[0]
+        raise DataError(f"A column mixes types ({why}); give every column one type.") from error

@@ -1,0 +1,164 @@
+"""Tags of words: one word per row put together to sentences, and schemes of span tags told apart and made one (IOB2)."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import datasets
+
+from hf_ssl.core.errors import DataError, nearest
+from hf_ssl.data.report import DataReport
+
+SCHEMES = ("IOB2", "IOB1", "BIOES", "BILOU", "IO", "none")
+SENTENCES = (
+    "sentence #",
+    "sentence_id",
+    "sentence",
+    "sent_id",
+    "sentence_number",
+    "sentence_idx",
+    "sent",
+    "sentence id",
+    "doc_id",
+)
+WORDS = ("token", "word", "tokens", "words", "form")
+TAGS = ("tag", "ner_tag", "ner", "tags", "ner_tags", "label", "entity", "pos")
+_SPAN = re.compile(r"(?:([BIESLUMW])[-_](.+)|([BIESLUMW])|O)")
+
+
+def detect(sequences: Iterable[Sequence[str]]) -> tuple[str, Counter[str]]:
+    """The scheme of span tags, and what speaks for it.
+
+    IOB1 (the original CoNLL-2003): `I-` begins a span, `B-` only one that touches another of its type. IOB2: `B-` begins
+    every span. BIOES and BILOU also mark the last word and single ones. IO has no `B-` at all.
+
+    Returns:
+        `"IOB2"`, `"IOB1"`, `"BIOES"`, `"BILOU"`, `"IO"` or `"none"` (tags that mark no spans, such as parts of speech), and
+        counts: `starts_with_I`, `B_after_same`, `B_alone`.
+    """
+    seen: Counter[str] = Counter()
+    prefixes: set[str] = set()
+    for tags in sequences:
+        before = ("O", "")
+        for tag in tags:
+            match = _SPAN.fullmatch(tag)
+            if match is None:
+                return "none", seen
+            prefix, kind = match[1] or match[3] or "O", match[2] or ""
+            prefixes.add(prefix)
+            same = before[0] != "O" and before[1] == kind
+            if prefix == "I" and not same:
+                seen["starts_with_I"] += 1
+            elif prefix == "B":
+                seen["B_after_same" if same else "B_alone"] += 1
+            before = (prefix, kind)
+    if prefixes <= {"O"}:
+        return "none", seen
+    if prefixes & {"L", "U"}:
+        return "BILOU", seen
+    if prefixes & {"E", "S", "M", "W"}:
+        return "BIOES", seen
+    if "B" not in prefixes:
+        return "IO", seen
+    return ("IOB1" if seen["starts_with_I"] and not seen["B_alone"] else "IOB2"), seen
+
+
+def to_iob2(tags: Sequence[str], scheme: str) -> list[str]:
+    """Tags of one sentence in IOB2. A word inside that nothing opened opens a span of its own, as `seqeval` reads it."""
+    made: list[str] = []
+    before = ("O", "")
+    for tag in tags:
+        match = _SPAN.fullmatch(tag)
+        if match is None or tag == "O":
+            made.append(tag)
+            before = ("O", "")
+            continue
+        prefix, kind = match[1] or match[3], match[2] or ""
+        ended = before[0] in ("O", "E", "L", "S", "U", "W") or before[1] != kind
+        begins = prefix in ("B", "S", "U", "W") or ended
+        if scheme == "IOB1" and prefix == "B" and ended:
+            begins = True
+        made.append(("B" if begins else "I") + (f"-{kind}" if kind else ""))
+        before = (prefix, kind)
+    return made
+
+
+def one_scheme(rows: list[list[str] | None], given: str | None, report: DataReport) -> list[list[str] | None]:
+    """All tags in IOB2, whichever scheme they came in; tags that mark no spans stay.
+
+    Args:
+        rows: tags of every sentence.
+        given: the user's `tag_scheme`, or None: found out.
+        report: told about what was found and changed.
+
+    Raises:
+        DataError: there is no such scheme.
+    """
+    if given is not None and given not in SCHEMES:
+        raise DataError(f"tag_scheme={given!r} does not exist.{nearest(given, SCHEMES)} Known: {', '.join(SCHEMES)}.")
+    present = [row for row in rows if row]
+    scheme, seen = detect(present)
+    if given is not None:
+        scheme = given
+    if scheme == "none":
+        return rows
+    if scheme == "IOB2" and not seen["starts_with_I"]:
+        return rows
+    made = [None if row is None else to_iob2(row, scheme) for row in rows]
+    first, second = next(((a, b) for a, b in zip(rows, made, strict=True) if a != b), (None, None))
+    if first is None or second is None:
+        return rows
+    place = next(n for n, (a, b) in enumerate(zip(first, second, strict=True)) if a != b)
+    changed = sum(
+        a != b for row, other in zip(rows, made, strict=True) if row and other for a, b in zip(row, other, strict=True)
+    )
+    why = (
+        "as given"
+        if given
+        else f"{seen['starts_with_I']:,} spans begin with I-"
+        if scheme in ("IOB1", "IO", "IOB2")
+        else "by their prefixes"
+    )
+    report.warn(
+        f"tags are in the scheme {scheme} ({why}); {changed:,} of them were written as IOB2, such as {first[place]} as {second[place]}. "
+        "tag_scheme=... says otherwise; tag_scheme='none' leaves them as they are"
+    )
+    return made
+
+
+def words_to_sentences(dataset: datasets.Dataset, sentence: str, word: str, tag: str) -> datasets.Dataset:
+    """A table with one word per row → one sentence per row: `tokens`, `tags`, and other columns from the first word.
+
+    An empty sentence number means the one above it (as spreadsheets write it).
+    """
+    numbers, words, tags = list(dataset[sentence]), list(dataset[word]), list(dataset[tag])
+    order: dict[Any, int] = {}
+    rows: list[tuple[list[str], list[str], int]] = []
+    current: Any = None
+    for row, (number, one, mark) in enumerate(zip(numbers, words, tags, strict=True)):
+        if number is not None and str(number).strip():
+            current = number
+        if current not in order:
+            order[current] = len(rows)
+            rows.append(([], [], row))
+        if one is not None and mark is not None:
+            rows[order[current]][0].append(str(one))
+            rows[order[current]][1].append(str(mark))
+    rest = [name for name in dataset.column_names if name not in (sentence, word, tag, "tokens", "tags")]
+    kept = dataset.select([row for _, _, row in rows]).select_columns(rest) if rest else None
+    strings = datasets.List(datasets.Value("string"))
+    made = datasets.Dataset.from_dict(
+        {"tokens": [row[0] for row in rows], "tags": [row[1] for row in rows]},
+        features=datasets.Features({"tokens": strings, "tags": strings}),
+    )
+    return datasets.concatenate_datasets([made, kept], axis=1) if kept is not None else made
+
+
+def find_word_table(names: Sequence[str]) -> tuple[str, str, str] | None:
+    """Columns of the sentence's number, the word and the tag, when a table has one word per row."""
+    lower = {name.strip().lower(): name for name in reversed(names)}
+    found = [next((lower[alias] for alias in aliases if alias in lower), None) for aliases in (SENTENCES, WORDS, TAGS)]
+    return (found[0], found[1], found[2]) if all(found) else None  # type: ignore[return-value]
