@@ -13,7 +13,8 @@ from hf_ssl.core.errors import DataError
 from hf_ssl.data.columns import Canonicalizer, CanonicalPart, Rows
 from hf_ssl.data.domain import DomainData
 from hf_ssl.data.fingerprint import fingerprint
-from hf_ssl.data.labels import Encoding, encoding_of, named_labels, one_spelling, resolve_kind, tell_na_words
+from hf_ssl.data.label_words import one_spelling, tell_na_words
+from hf_ssl.data.labels import Encoding, encoding_of, named_labels, resolve_kind
 from hf_ssl.data.leakage.guard import drop_duplicates
 from hf_ssl.data.readers.folders import ReadOptions
 from hf_ssl.data.readers.tables import quiet

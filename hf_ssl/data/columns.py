@@ -12,7 +12,8 @@ import datasets
 
 from hf_ssl.core.errors import DataError
 from hf_ssl.data.column_names import doubt_labels, existing, like_groups, looks_like_data, made_up_names, named, shown
-from hf_ssl.data.labels import NA_PERHAPS, NA_SURELY, labels_of_columns, raw_labels, without_na_words
+from hf_ssl.data.label_words import NA_PERHAPS, NA_SURELY, labels_of_columns, without_na_words
+from hf_ssl.data.labels import raw_labels
 from hf_ssl.data.readers.folders import FOLDER_LABEL, SourcePart
 from hf_ssl.data.readers.tables import quiet
 from hf_ssl.data.report import DataReport

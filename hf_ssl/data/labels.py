@@ -6,8 +6,6 @@ import ast
 import datetime
 import decimal
 import math
-import unicodedata
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,17 +15,12 @@ import numpy as np
 
 from hf_ssl.core.errors import DataError, nearest
 from hf_ssl.core.numbers import read_numbers
+from hf_ssl.data.label_words import as_float
 from hf_ssl.data.report import DataReport
 
 KINDS = ("class", "multilabel", "regression", "tags", "mask", "identity", "transcript")
 """`mask`: a picture of class numbers. `identity`: who it is; validation and test hold identities that training never saw.
 `transcript`: what is said."""
-
-NA_SURELY = frozenset({"nan", "NaN", "NAN", "<NA>", "#N/A", "#NA", "NaT", "-nan", "-NaN", "1.#QNAN", "#N/A N/A"})
-"""What programs write for a value that is not there, and nobody means as a word."""
-NA_PERHAPS = frozenset({"NA", "N/A", "n/a", "null", "NULL", "Null", "None", "none", "-", "--", "?", "."})
-"""What may be a missing value or a word (Namibia, "none of these")."""
-
 
 @dataclass(frozen=True)
 class Encoding:
@@ -88,113 +81,6 @@ def raw_labels(column: Iterable[Any], feature: Any) -> tuple[list[Any], list[str
     return [None if row is None else [names[value] for value in row] for row in column], names
 
 
-def without_na_words(labels: list[Any], column: str, given: Sequence[str], report: DataReport) -> list[Any]:
-    """Labels with None where the text says that there is none.
-
-    Args:
-        labels: raw labels.
-        column: their column, for the report.
-        given: the user's `na_values`; every other word is then a label.
-        report: warned about what was taken for missing.
-    """
-    words = frozenset(given) if given else NA_SURELY
-    gone = Counter(label for label in labels if isinstance(label, str) and label.strip() in words)
-    if not gone:
-        return labels
-    if not given:
-        word, count = gone.most_common(1)[0]
-        report.warn(
-            f"{count:,} labels of {column!r} are {word!r}: taken for no label; na_values=[...] says which words mean that"
-        )
-    return [None if isinstance(label, str) and label.strip() in words else label for label in labels]
-
-
-def tell_na_words(labels: Iterable[Any], kind: str, given: Sequence[str], report: DataReport) -> None:
-    """Warn about labels such as `NA` that are kept as a class (amounts: taken for missing)."""
-    if given or kind in ("mask", "transcript", "tags"):
-        return
-    perhaps = Counter(label for label in labels if isinstance(label, str) and label.strip() in NA_PERHAPS)
-    if perhaps:
-        word, count = perhaps.most_common(1)[0]
-        what = (
-            "taken for no amount"
-            if kind == "regression"
-            else f"taken for a class; na_values=[{word!r}] says that they are missing"
-        )
-        report.warn(f"{count:,} labels are {word!r}: {what}")
-
-
-def labels_of_columns(columns: dict[str, list[Any]]) -> list[Any]:
-    """One column of 0 and 1 per label → the names of each row's labels; a row of nothing but -1 or nothing has no label.
-
-    Raises:
-        DataError: a value is no yes or no.
-    """
-    yes, no = {"1", "1.0", "true", "yes", "y", "x"}, {"0", "0.0", "false", "no", "n"}
-    rows: list[Any] = []
-    for values in zip(*columns.values(), strict=True):
-        texts = ["" if value is None or value != value else str(value).strip().lower() for value in values]
-        if all(text in ("", "-1", "-1.0") for text in texts):
-            rows.append(None)
-            continue
-        for name, text in zip(columns, texts, strict=True):
-            if text not in yes and text not in no and text != "":
-                raise DataError(f"label_columns: column {name!r} holds {text!r}; one column per label holds 0 or 1.")
-        rows.append([name for name, text in zip(columns, texts, strict=True) if text in yes])
-    return rows
-
-
-def one_spelling(rows: list[list[Any]], kind: str, fold: bool | None, report: DataReport) -> list[list[Any]]:
-    """Labels that differ in case, blanks or the spelling of a number only: one class or several?
-
-    Args:
-        rows: named labels of every part (lists of names for several labels).
-        kind: kind of label.
-        fold: the user's `fold_labels`; None: such labels are an error.
-
-    Raises:
-        DataError: there are such labels, and nobody has said what they are.
-    """
-    if kind not in ("class", "multilabel", "identity") or fold is False:
-        return rows
-    counts: Counter[str] = Counter()
-    for part in rows:
-        for label in part:
-            counts.update([] if label is None else [label] if isinstance(label, str) else label)
-    spellings: dict[str, list[str]] = {}
-    for name in counts:
-        spellings.setdefault(_folded(name), []).append(name)
-    several = [sorted(names, key=lambda name: -counts[name]) for names in spellings.values() if len(names) > 1]
-    if not several:
-        return rows
-    shown = "; ".join(" and ".join(f"{name!r} ({counts[name]:,})" for name in names) for names in several[:4])
-    if fold is None:
-        raise DataError(
-            f"Labels differ in case, blanks or the spelling of numbers only: {shown}. fold_labels=True takes them for one class "
-            "each (spelled as most are), fold_labels=False for different classes."
-        )
-    report.warn(f"labels taken for one, because fold_labels=True: {shown}")
-    chosen = {name: names[0] for names in several for name in names}
-
-    def one(label: Any) -> Any:
-        if label is None:
-            return None
-        return (
-            chosen.get(label, label)
-            if isinstance(label, str)
-            else list(dict.fromkeys(chosen.get(n, n) for n in label))
-        )
-
-    return [[one(label) for label in part] for part in rows]
-
-
-def _folded(name: str) -> str:
-    number = _as_float(name)
-    if number is not None and math.isfinite(number):
-        return repr(number)
-    return " ".join(unicodedata.normalize("NFC", name).casefold().split())
-
-
 def resolve_kind(labels: Iterable[Any], given: str | None, report: DataReport) -> str:
     """The kind of label, by a rule that is printed.
 
@@ -231,7 +117,7 @@ def resolve_kind(labels: Iterable[Any], given: str | None, report: DataReport) -
             f"Labels of type {', '.join(kinds)} are not understood; use text, whole numbers or lists of text."
         )
     texts = {str(label) for label in present}
-    if all(_as_float(text) is not None for text in texts) and not all(_as_int(text) is not None for text in texts):
+    if all(as_float(text) is not None for text in texts) and not all(_as_int(text) is not None for text in texts):
         raise DataError(
             "The labels are numbers with a fraction: say label_kind='regression' for amounts, or label_kind='class'."
         )
@@ -298,8 +184,8 @@ def encoding_of(labels: Iterable[Any], kind: str, given_names: Sequence[list[str
 def sort_names(names: Iterable[str], kind: str = "class") -> list[str]:
     """Stable order of class names: by value when all are numbers, else alphabetical; the tag `O` comes first."""
     found = sorted(set(names))
-    if found and all(_as_float(name) is not None for name in found):
-        return sorted(found, key=lambda name: (_as_float(name), name))
+    if found and all(as_float(name) is not None for name in found):
+        return sorted(found, key=lambda name: (as_float(name), name))
     return sorted(found, key=lambda name: (name != "O", name)) if kind == "tags" else found
 
 
@@ -395,12 +281,5 @@ def _is_bit(value: Any) -> bool:
 def _as_int(text: str) -> int | None:
     try:
         return int(text)
-    except ValueError:
-        return None
-
-
-def _as_float(text: str) -> float | None:
-    try:
-        return float(text)
     except ValueError:
         return None
