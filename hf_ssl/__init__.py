@@ -18,6 +18,7 @@ _HOME = {
     "Objective": "objectives.base", "Task": "tasks.base", "Modality": "modalities.base", "Rows": "objectives.base",
     "HfSslError": "core.errors", "LossOutput": "training.module", "normalize_loss": "training.module",
     "set_verbosity": "core.log", "example_rng": "modalities.rng", "StageResult": "stages.base",
+    "Store": "vectors.base", "StoreAddress": "vectors.base", "EmbeddingSpec": "models.embedding",
 }  # fmt: skip
 __all__ = sorted(_HOME)
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:  # `as`: re-exported, so that type checkers of other packages 
     from hf_ssl.data import open_test as open_test
     from hf_ssl.modalities.base import Modality as Modality
     from hf_ssl.modalities.rng import example_rng as example_rng
+    from hf_ssl.models.embedding import EmbeddingSpec as EmbeddingSpec
     from hf_ssl.models.loading import load_model as load_model
     from hf_ssl.models.loading import load_processor as load_processor
     from hf_ssl.objectives.base import Objective as Objective
@@ -50,6 +52,8 @@ if TYPE_CHECKING:  # `as`: re-exported, so that type checkers of other packages 
     from hf_ssl.tasks.base import Task as Task
     from hf_ssl.training.module import LossOutput as LossOutput
     from hf_ssl.training.module import normalize_loss as normalize_loss
+    from hf_ssl.vectors.base import Store as Store
+    from hf_ssl.vectors.base import StoreAddress as StoreAddress
 
 
 def __getattr__(name: str) -> Any:

@@ -24,10 +24,10 @@ TASK_OF = {
 # Files of those folders that hold what plug-ins share, and no plug-in.
 SHARED = {"base", "losses", "encoder", "batching", "rng"}
 
-KINDS = {"objectives": "Objective", "tasks": "Task", "modalities": "Modality", "families": "Family"}
+KINDS = {"objectives": "Objective", "tasks": "Task", "modalities": "Modality", "families": "Family", "vectors": "Store"}
 # Packages of a kind that are not `hf_ssl.KIND`: families of TensorFlow models, for `import-tf`.
 PLACES = {"families": "models.tensorflow.families"}
-_SINGULAR = {"families": "family", "modalities": "modality"}
+_SINGULAR = {"families": "family", "modalities": "modality", "vectors": "store"}
 
 
 def names(kind: str) -> list[str]:
@@ -42,7 +42,7 @@ def find(kind: str, name: str) -> type[Any]:
     """The class behind a name.
 
     Args:
-        kind: `"objectives"`, `"tasks"`, `"modalities"` or `"families"`.
+        kind: `"objectives"`, `"tasks"`, `"modalities"`, `"families"` or `"vectors"` (stores).
         name: a file name of that folder (`"mlm"`, `"masked-patch"`), or `"package.module:Class"` for one's own.
 
     Raises:

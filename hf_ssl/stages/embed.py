@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +19,23 @@ from hf_ssl.evaluation.figures.series import embedding_map
 from hf_ssl.models.embedding import EmbeddingSpec
 from hf_ssl.stages.base import StageResult, note_lineage, output_of, prepare_stage, start_of
 from hf_ssl.stages.inputs import inputs_of
-from hf_ssl.vectors.base import PARQUET
-from hf_ssl.vectors.milvus import MilvusStore
-from hf_ssl.vectors.parquet import EmbeddingShards, ParquetStore
+from hf_ssl.vectors import EmbeddingShards, StoreAddress
+from hf_ssl.vectors.base import unit
+from hf_ssl.vectors.parquet import FILE, ParquetStore
 
 logger = logging.getLogger(__name__)
 
 MAPPED = 2000  # vectors in the figure
 PATIENCE = 1800  # seconds without a new part of another process
+PREVIEWS, HEAD = "previews.parquet", 200  # of a text, so many characters are shown beside a hit
 
 
 def embed(**options: Any) -> StageResult:
     """Turn data into vectors.
 
     Always written: `path/embeddings.parquet` with `id`, `content` (a hash of the content), `split`, `label` (where there is
-    one class each) and `vector`, and `path/map.svg`, at most 2,000 of them by their two main directions. `store` names a
+    one class each) and `vector`; `path/previews.parquet`, what `search` shows beside a hit (path, the beginning of a text),
+    which is never published; and `path/map.svg`, at most 2,000 of them by their two main directions. `store` names a
     further place. An interrupted call goes on where it was. Started on several processes (`accelerate launch`, `torchrun`),
     each embeds its share, and the first one writes.
 
@@ -42,7 +44,8 @@ def embed(**options: Any) -> StageResult:
 
     Raises:
         DataError: a vector is not finite or is zero.
-        ConfigError: no such split or store; the store holds another model's vectors.
+        ConfigError: no such split or store; the store holds another model's vectors, or the run those of other data or of
+            another model (`overwrite` replaces them).
     """
     opening = prepare_stage("embed", options, after="pretrain", unless="model")
     if opening.done is not None:
@@ -50,63 +53,119 @@ def embed(**options: Any) -> StageResult:
     config, run, data, modality = opening.config, opening.run, opening.data, opening.modality
     if config.split and config.split not in data:
         raise ConfigError(f"There is no split {config.split!r}; the splits are {', '.join(data)}.")
-    if config.store not in vectors.STORES:
-        vectors.milvus_uri(config.store, run.path)  # a typing error shows before the work, not after it
+    # A typing error shows before the work, not after it.
+    further, address = StoreAddress.of(config.store, run.path / "embed", config.collection, config.index)
+    columns, values, previews = _rows(data, [config.split] if config.split else list(data), modality)
+    model_id, revision = start_of(config, run, output_of(run, "pretrain"))
+    some = next(iter(data.values()))
+    model, report = modality.load_model(model_id, dataset=some, revision=revision, dtype=config.dtype)
+    processor = modality.load_processor(model_id, revision)
+    model = modality.prepare_model(model, processor)
+    pooling = config.pooling or modality.default_pooling(model_id)
+    made = inputs_hash(
+        report.weights_sha,
+        pooling,
+        config.normalize,
+        config.max_length,
+        config.dtype,
+        columns["id"],
+        columns["content"],
+    )
+    before = run.stage("embed").get("outputs", {}).get("made")
+    replaced = _replaced(run.path / "embed" / FILE, made, before, config.overwrite)
     with opening.running() as (entry, folder):
         began = time.monotonic()
-        model_id, revision = start_of(config, run, output_of(run, "pretrain"))
-        some = next(iter(data.values()))
-        model, report = modality.load_model(model_id, dataset=some, revision=revision, dtype=config.dtype)
         note_lineage(run, model_id, report)
-        processor = modality.load_processor(model_id, revision)
-        model = modality.prepare_model(model, processor)
-        pooling = config.pooling or modality.default_pooling(model_id)
-        columns, values = _rows(data, [config.split] if config.split else list(data), modality)
-        made = inputs_hash(
-            report.weights_sha, pooling, config.normalize, config.max_length, config.dtype, columns["content"]
-        )
         parts = EmbeddingShards(folder / "parts" / f"{made}-{config.part_size}", len(values), config.part_size)
 
         def encode(chunk: Sequence[Any]) -> np.ndarray:
             found = modality.embed(model, processor, chunk, pooling=pooling, max_length=config.max_length)
-            return normalized(found) if config.normalize else found
+            return unit(found) if config.normalize else found
 
         _fill(parts, values, columns["id"], encode)
         if not distributed.is_main():
             return StageResult(folder, {})
-        found = np.concatenate(list(_all_parts(parts)))
-        stamp = EmbeddingSpec(model_id, report.revision, report.weights_sha, modality.name, pooling, config.normalize,
-                      config.max_length, found.shape[1])  # fmt: skip
-        ParquetStore.write(folder / PARQUET, stamp, columns, found)
-        new = _store(config, folder, stamp, columns, found)
-        _draw(folder / "map.svg", found, columns.get("label"))
+        _wait_for(parts)
+        dimensions = next(parts.load()).shape[1]
+        spec = EmbeddingSpec(model_id, report.revision, report.weights_sha, modality.name, pooling, config.normalize,
+                             config.max_length, dimensions)  # fmt: skip
+        if replaced:  # an index of the old vectors would answer with what is no longer there
+            _empty(folder)
+        with ParquetStore.open(StoreAddress("parquet", folder), spec) as store:
+            for chunk, rows in _chunks(parts, columns):
+                store.add(chunk, rows)
+        new = len(values)
+        if not isinstance(store, further) or address.uri != "parquet":
+            new = _store(further, address, spec, parts, columns)
+        _write_previews(folder / PREVIEWS, columns, previews)
+        _draw(folder / "map.svg", parts, columns.get("label"))
         shutil.rmtree(folder / "parts")
         seconds = time.monotonic() - began
-        entry["metrics"] = {"vectors": len(found), "dimensions": found.shape[1], "store": config.store, "new": new, "model": model_id,
+        entry["outputs"] = {"made": made}
+        entry["metrics"] = {"vectors": len(values), "dimensions": dimensions, "store": config.store, "new": new, "model": model_id,
                             "weights_sha": report.weights_sha, "pooling": pooling, "normalized": str(config.normalize)}  # fmt: skip
-        logger.info(
-            f"embed: {len(found):,} vectors of {found.shape[1]} numbers in {folder / PARQUET} ({seconds:.0f} s)"
-        )
+        logger.info(f"embed: {len(values):,} vectors of {dimensions} numbers in {folder / FILE} ({seconds:.0f} s)")
     return StageResult(folder, entry["metrics"])
 
 
-def _draw(file: Path, found: np.ndarray, labels: list[Any] | None) -> None:
+def _replaced(file: Path, made: str, before: str | None, overwrite: bool) -> bool:
+    """Whether the run holds other vectors than those that are to be made.
+
+    Raises:
+        ConfigError: it does, and nobody asked to replace them.
+    """
+    if not file.is_file() or before == made:
+        return False
+    if not overwrite:
+        raise ConfigError(
+            f"{file.parent} holds {len(ParquetStore.open(StoreAddress(str(file)))):,} vectors of other data or of another "
+            "model. Add --overwrite to replace them (and indexes made of them), or name another --output."
+        )
+    return True
+
+
+def _empty(folder: Path) -> None:
+    """Remove what an earlier call left, but for the parts of this one."""
+    for path in folder.iterdir():
+        if path.name != "parts":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _chunks(
+    parts: EmbeddingShards, columns: dict[str, list[Any]]
+) -> Iterator[tuple[np.ndarray, list[dict[str, Any]]]]:
+    """Vectors and their rows, one part at a time."""
+    for part, found in enumerate(parts.load()):
+        yield found, [{name: column[row] for name, column in columns.items()} for row in parts.rows(part)]
+
+
+def _write_previews(file: Path, columns: dict[str, list[Any]], previews: dict[str, list[Any]]) -> None:
+    """What a person recognizes a row by, joined to hits by id and content. It stays on this machine."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if previews:
+        table = {name: pa.array(column, pa.string()) for name, column in previews.items()}
+        pq.write_table(pa.table({"id": columns["id"], "content": columns["content"], **table}), file)
+
+
+def _draw(file: Path, parts: EmbeddingShards, labels: list[Any] | None) -> None:
     """A map of evenly spread vectors; two or fewer make none."""
-    if len(found) < 3:
+    if parts.count < 3:
         return
-    chosen = np.unique(np.linspace(0, len(found) - 1, min(len(found), MAPPED)).astype(int))
+    chosen = np.unique(np.linspace(0, parts.count - 1, min(parts.count, MAPPED)).astype(int))
     names = None if labels is None else ["no label" if labels[row] is None else str(labels[row]) for row in chosen]
-    file.write_text(embedding_map(found[chosen], names), encoding="utf-8")
+    found = [shard[[row - rows[0] for row in chosen if row in rows]]
+             for shard, rows in zip(parts.load(), map(parts.rows, range(len(parts))), strict=True)]  # fmt: skip
+    file.write_text(embedding_map(np.concatenate(found), names), encoding="utf-8")
 
 
-def normalized(found: np.ndarray) -> np.ndarray:
-    """Rows of length 1; a row of zeros stays what it is, and is refused later."""
-    return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
-
-
-def _rows(data: Any, splits: list[str], modality: Any) -> tuple[dict[str, list[Any]], list[Any]]:
-    """Columns beside the vectors, and the values to embed, over all splits."""
+def _rows(
+    data: Any, splits: list[str], modality: Any
+) -> tuple[dict[str, list[Any]], list[Any], dict[str, list[str | None]]]:
+    """Columns beside the vectors, the values to embed, and what a person recognizes them by, over all splits."""
     columns: dict[str, list[Any]] = {"id": [], "content": [], "split": []}
+    previews: dict[str, list[str | None]] = {"path": [], "text": []}
     if data.label_kind == "class":
         columns["label"] = []
     values: list[Any] = []
@@ -124,6 +183,10 @@ def _rows(data: Any, splits: list[str], modality: Any) -> tuple[dict[str, list[A
         labels = data[split]["label"] if names else []
         ids = data[split]["id"]
         values += [content[row] for row in keep]
+        paths = data[split]["path"] if "path" in data[split].column_names else None
+        previews["path"] += [paths[row] if paths is not None else None for row in keep]
+        texts = (content[row] if isinstance(content[row], str) else None for row in keep)
+        previews["text"] += [None if text is None else text[:HEAD] for text in texts]
         columns["id"] += [ids[row] for row in keep]
         columns["content"] += [keys[row] for row in keep]
         columns["split"] += [split] * len(keep)
@@ -133,7 +196,8 @@ def _rows(data: Any, splits: list[str], modality: Any) -> tuple[dict[str, list[A
         logger.info(f"  {repeated:,} unlabeled rows are also in another split and have their vector there")
     if not values:
         raise DataError(f"There is nothing to embed in {', '.join(splits)}.")
-    return columns, values
+    shown = {name: column for name, column in previews.items() if any(cell is not None for cell in column)}
+    return columns, values, shown
 
 
 def _fill(parts: EmbeddingShards, values: list[Any], ids: list[str], encode: Any) -> None:
@@ -148,8 +212,8 @@ def _fill(parts: EmbeddingShards, values: list[Any], ids: list[str], encode: Any
         parts.save(part, vectors.check_vectors(found, [ids[row] for row in rows]))
 
 
-def _all_parts(parts: EmbeddingShards) -> Any:
-    """Every part, once the other processes have made theirs.
+def _wait_for(parts: EmbeddingShards) -> None:
+    """Return once the other processes have made their parts.
 
     Raises:
         DataError: they stopped.
@@ -164,22 +228,17 @@ def _all_parts(parts: EmbeddingShards) -> Any:
             raise DataError(
                 f"{left} parts of other processes do not come. Run the command again, on one process if need be: it goes on."
             )
-    return parts.load()
 
 
-def _store(config: Any, folder: Path, stamp: EmbeddingSpec, columns: dict[str, list[Any]], found: np.ndarray) -> int:
+def _store(
+    kind: type[vectors.Store],
+    address: StoreAddress,
+    spec: EmbeddingSpec,
+    parts: EmbeddingShards,
+    columns: dict[str, list[Any]],
+) -> int:
     """Put the vectors into the further place that was named; returns how many were new there."""
-    if config.store == "parquet":
-        return len(found)
-    if config.store == "faiss":
-        vectors.FaissStore.write(folder, found)
-        return len(found)
-    uri, name = vectors.milvus_uri(config.store, folder), vectors.collection_name(config.collection)
-    store = MilvusStore(uri, name, EmbeddingSpec, stamp, index=config.index)
-    try:
-        rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-        new = store.add(found, rows)
-        logger.info(f"  {new:,} of {len(rows):,} are new in {uri}, collection {name}, which holds {len(store):,}")
-        return new
-    finally:
-        store.close()
+    with kind.open(address, spec) as store:
+        new = sum(store.add(found, rows) for found, rows in _chunks(parts, columns))
+        logger.info(f"  {new:,} of {parts.count:,} are new in {address.uri}, which holds {len(store):,}")
+    return new

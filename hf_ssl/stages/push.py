@@ -35,6 +35,7 @@ from hf_ssl.hub.staging import Artifact
 from hf_ssl.models.checkpoint import read_json
 from hf_ssl.stages.base import StageResult
 from hf_ssl.stages.resolve import resolve
+from hf_ssl.vectors import StoreAddress
 from hf_ssl.vectors.parquet import ParquetStore
 
 logger = logging.getLogger(__name__)
@@ -226,18 +227,20 @@ def _beside(run: RunDir, artifact: Artifact, folder: Path, facts: card.CardField
 
 def _stage_vectors(run: RunDir, folder: Path, base_id: str | None) -> np.ndarray:
     """The vectors with ids and a stamp that say nothing of this machine: ids can be names of people or files."""
-    store = ParquetStore(run.path / "embed" / "embeddings.parquet")
-    table, stamp = store.table, store.stamp
-    vectors = np.stack(table["vector"].to_numpy(zero_copy_only=False)).astype(np.float32)
-    if not np.isfinite(vectors).all():
+    with ParquetStore.open(StoreAddress("parquet", run.path / "embed")) as store:
+        found, rows = store.all_vectors()
+        spec = store.spec
+    if not np.isfinite(found).all():
         raise HubError("Some vectors are not finite; nothing was published. Run `hf-ssl embed` again.")
-    if Path(stamp.model).exists():  # the hash of the weights still says exactly which model it was
-        stamp = replace(stamp, model=f"{base_id or 'an unpublished model'}, adapted", revision=None)
-    ids = [hashlib.sha256(str(value).encode()).hexdigest()[:32] for value in table["id"].to_pylist()]
-    kept = {name: table[name] for name in ("split", "label") if name in table.column_names}
+    if Path(spec.model).exists():  # the hash of the weights still says exactly which model it was
+        spec = replace(spec, model=f"{base_id or 'an unpublished model'}, adapted", revision=None)
+    for row in rows:
+        row["id"] = hashlib.sha256(str(row["id"]).encode()).hexdigest()[:32]
+        del row["content"]
     (folder / "data").mkdir()
-    ParquetStore.write(folder / "data" / "train-00000-of-00001.parquet", stamp, {"id": ids, **kept}, vectors)
-    return vectors
+    with ParquetStore.open(StoreAddress(str(folder / "data" / "train-00000-of-00001.parquet")), spec) as published:
+        published.add(found, rows)
+    return found
 
 
 def _extras(run: RunDir, config: PushConfig, folder: Path, facts: card.CardFields, api: Any) -> None:

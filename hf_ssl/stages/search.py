@@ -6,15 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 
-from hf_ssl import vectors
 from hf_ssl.core import plugins
 from hf_ssl.core.errors import ConfigError
 from hf_ssl.core.run import RunDir
 from hf_ssl.models.embedding import EmbeddingSpec
 from hf_ssl.stages.base import StageResult, output_of
-from hf_ssl.stages.embed import normalized
+from hf_ssl.stages.embed import PREVIEWS
 from hf_ssl.stages.resolve import resolve
+from hf_ssl.vectors import StoreAddress, check_k
+from hf_ssl.vectors.base import Hit
 
 
 def search(**options: Any) -> StageResult:
@@ -24,7 +26,8 @@ def search(**options: Any) -> StageResult:
         options: those of `hf_ssl.core.options.SearchConfig`.
 
     Returns:
-        `metrics["hits"]`, nearest first: `id`, `content`, `split`, `label`, `score` (the cosine). `metrics["vote"]` is the label that the
+        `metrics["hits"]`, nearest first: `id`, `content`, `split`, `label`, `score` (the cosine), and `path` or `text` where the
+        run's own `embed` knows them. `metrics["vote"]` is the label that the
         labeled ones among them vote for, or None.
 
     Raises:
@@ -35,12 +38,13 @@ def search(**options: Any) -> StageResult:
     entry = run.need("embed", "Run `hf-ssl embed` with this --output first.")
     if (config.query is None) == (config.file is None):
         raise ConfigError('Say what to look for, one thing: hf-ssl search "TEXT", or --file PATH.')
+    check_k(config.k)
+    kind_of_store, address = StoreAddress.of(config.store, run.path / "embed", config.collection)
     given = entry["options"]["options"]
     kind = plugins.find("modalities", run.ledger["data"]["modality"])
     modality = kind(kind.Config(**(given.get("modality_options") or {})))
-    store = vectors.open_store(config.store, run.path / "embed", config.collection)
-    try:
-        stamp = store.stamp
+    with kind_of_store.open(address) as store:
+        stamp = store.spec
         model_id = config.model or output_of(run, "pretrain") or entry["metrics"]["model"]
         model, report = modality.load_model(
             model_id, revision=config.revision or stamp.revision, dtype=given.get("dtype", "float32")
@@ -54,10 +58,8 @@ def search(**options: Any) -> StageResult:
         stamp.require_same(own, f"The store ({config.store})")
         hits = [
             {name: value for name, value in hit.items() if value is not None}
-            for hit in store.search(normalized(query), config.k)[0]
+            for hit in _recognizable(store.search(query, config.k)[0], run.path / "embed" / PREVIEWS)
         ]
-    finally:
-        store.close()
     votes: dict[str, float] = {}
     for hit in hits:
         if "label" in hit:
@@ -65,6 +67,16 @@ def search(**options: Any) -> StageResult:
     return StageResult(
         run.path / "embed", {"hits": hits, "vote": max(votes, key=lambda name: votes[name]) if votes else None}
     )
+
+
+def _recognizable(hits: list[Hit], previews: Path) -> list[Hit]:
+    """Hits with the path or the beginning of the text that this run embedded them from."""
+    if not previews.is_file():
+        return hits
+    wanted = [hit["id"] for hit in hits]
+    rows = pq.read_table(previews, filters=[("id", "in", wanted)]).to_pylist() if wanted else []
+    known = {(row["id"], row["content"]): row for row in rows}
+    return [{**known.get((hit["id"], hit["content"]), {}), **hit} for hit in hits]
 
 
 def _read(modality: Any, path: Path) -> Any:

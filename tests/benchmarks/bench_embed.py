@@ -94,11 +94,10 @@ def points(count: int, dimensions: int = 384) -> tuple[np.ndarray, list[dict[str
 
 def store_of(uri: str) -> object:
     from hf_ssl.models.embedding import EmbeddingSpec
-    from hf_ssl.vectors.milvus import MilvusStore
+    from hf_ssl.vectors import StoreAddress
 
-    return MilvusStore(
-        uri, "bench", EmbeddingSpec, EmbeddingSpec("bench", None, "0" * 64, "text", "mean", True, None, 384)
-    )
+    kind, address = StoreAddress.of(uri, Path("."), "bench")
+    return kind.open(address, EmbeddingSpec("bench", None, "0" * 64, "text", "mean", True, None, 384))
 
 
 def fill(uri: str, count: int) -> None:

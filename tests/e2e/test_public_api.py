@@ -31,6 +31,9 @@ CLASSES = {
     "Rows": "set_epoch",
     "Task": "collate_inputs collate_labels encode fit_labels forward inputs loss max_length metrics model_options predictions probe_targets "
     "warm_start",
+    "Store": "add all_vectors close discard open search",
+    "StoreAddress": "of",
+    "EmbeddingSpec": "from_json require_same to_json",
     "HfSslError": "",
     "LossOutput": "",
     "StageResult": "",

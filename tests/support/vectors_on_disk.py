@@ -7,10 +7,16 @@ from pathlib import Path
 import numpy as np
 import runs
 
-from hf_ssl import embed
+from hf_ssl import Store, StoreAddress, embed
 from hf_ssl.vectors import EmbeddingSpec
 
 STAMP = EmbeddingSpec("acme/model", None, "a" * 64, "text", "mean", True, None, 16)
+
+
+def opened(where: str, spec: EmbeddingSpec | None = None, folder: Path = Path("."), **more: str) -> Store:
+    """The store that `--store where` names."""
+    kind, address = StoreAddress.of(where, folder, **more)
+    return kind.open(address, spec)
 
 
 def embedded(folder: Path, base: Path, **more: object) -> Path:

@@ -18,12 +18,13 @@ import numpy as np
 import pytest
 import runs
 from places import REPOSITORY, SUPPORT
-from vectors_on_disk import STAMP, embedded, points
+from vectors_on_disk import STAMP, embedded, opened, points
 
 from hf_ssl import cli, search, vectors
 from hf_ssl.core.errors import ConfigError, DataError
 from hf_ssl.models.embedding import EmbeddingSpec
-from hf_ssl.vectors.parquet import EmbeddingShards, ParquetStore
+from hf_ssl.vectors import EmbeddingShards
+from hf_ssl.vectors.milvus import collection_name
 
 
 @pytest.fixture(scope="module")
@@ -88,16 +89,13 @@ def test_what_cannot_be_found_again_is_not_stored() -> None:
 def test_collection_names_are_what_a_server_takes(name: str | None) -> None:
     import re
 
-    assert re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", vectors.collection_name(name))
+    assert re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", collection_name(name))
 
 
-def test_store_names_and_indexes(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="Did you mean 'milvus'"):
-        vectors.milvus_uri("milvuss", tmp_path)
-    assert vectors.milvus_uri("http://localhost:19530", tmp_path) == "http://localhost:19530"
+def test_an_index_that_cannot_be_loaded_again_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("pymilvus")
     with pytest.raises(ConfigError, match="DISKANN"):
-        vectors.MilvusStore(str(tmp_path / "x.db"), "c", EmbeddingSpec, STAMP, index="DISKANN")
+        opened(str(tmp_path / "x.db"), STAMP, index="DISKANN")
 
 
 @pytest.fixture(params=["file", "server"])
@@ -138,13 +136,13 @@ def test_embed_and_search_on_a_server(milvus: str, base: Path, tmp_path: Path) -
 def test_upsert_reopen_and_recall(milvus: str) -> None:
     """Twice the same is once; a changed label is written; after reopening every neighbor is found (FLAT)."""
     found, rows = points(3000)
-    store = vectors.MilvusStore(milvus, "c", EmbeddingSpec, STAMP)
+    store = opened(milvus, STAMP)
     assert store.add(found, rows) == 3000
     rows[7]["label"] = "changed"
     assert store.add(found, rows) == 0 and len(store) == 3000
     store.close()
-    again = vectors.MilvusStore(milvus, "c", EmbeddingSpec)
-    assert again.stamp == STAMP and len(again) == 3000
+    again = opened(milvus)
+    assert again.spec == STAMP and len(again) == 3000
     exact = np.argsort(-(found[:50] @ found.T), axis=1)[:, :10]
     got = [{hit["content"] for hit in hits} for hits in again.search(found[:50], 10)]
     assert all({rows[i]["content"] for i in row} == ids for row, ids in zip(exact, got, strict=True)), (
@@ -154,15 +152,13 @@ def test_upsert_reopen_and_recall(milvus: str) -> None:
     order = np.argsort([row["content"] for row in told])
     assert np.array_equal(back[order], found), "what comes out is what went in"
     assert told[order[7]]["label"] == "changed"
-    guess = vectors.classify(again, found[:30], k=1)
-    assert list(guess.predictions[:3]) == ["c0", "c1", "c2"]
     again.close()
 
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:
     pytest.importorskip("pymilvus")
-    store = vectors.MilvusStore(str(tmp_path / "x.db"), "c", EmbeddingSpec, STAMP)
-    code = f"from hf_ssl.vectors import *\nMilvusStore({str(tmp_path / 'x.db')!r}, 'c', EmbeddingSpec)"
+    store = opened(str(tmp_path / "x.db"), STAMP)
+    code = f"from vectors_on_disk import opened\nopened({str(tmp_path / 'x.db')!r})"
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment(), check=False
     )
@@ -184,14 +180,12 @@ def test_kill_minus_nine_loses_nothing(tmp_path: Path) -> None:
     pytest.importorskip("pymilvus")
     code = f"""
 import numpy as np, sys
-from vectors_on_disk import points, STAMP
-from hf_ssl.vectors.milvus import MilvusStore
-from hf_ssl.models.embedding import EmbeddingSpec
+from vectors_on_disk import opened, points, STAMP
 found, rows = points(4000)
-store = MilvusStore({str(tmp_path / "x.db")!r}, "c", EmbeddingSpec, STAMP)
+store = opened({str(tmp_path / "x.db")!r}, STAMP)
 store.add(found[:2000], rows[:2000])
 print("half", flush=True)
-store.client.upsert("c", [{{**row, "vector": v}} for row, v in zip(rows[2000:2500], found[2000:2500])])
+store.add(found[2000:2500], rows[2000:2500])
 print("more", flush=True)
 import time; time.sleep(60)
 """
@@ -201,7 +195,7 @@ import time; time.sleep(60)
     process.send_signal(signal.SIGKILL)
     process.wait()
     found, rows = points(4000)
-    store = vectors.MilvusStore(str(tmp_path / "x.db"), "c", EmbeddingSpec, STAMP)
+    store = opened(str(tmp_path / "x.db"), STAMP)
     assert len(store) == 2500, "what was acknowledged survived the kill"
     assert store.add(found, rows) == 1500 and len(store) == 4000
     back, told = store.all_vectors()
@@ -224,7 +218,7 @@ def test_interrupted_embedding_goes_on(base: Path, tmp_path: Path, monkeypatch: 
     """The second call embeds the parts that are missing, not those that are there; the result is that of one call."""
     from hf_ssl.modalities.text.text import Text
 
-    whole = ParquetStore(embedded(tmp_path / "whole", base) / "embed" / "embeddings.parquet").all_vectors()[0]
+    whole = opened("parquet", folder=embedded(tmp_path / "whole", base) / "embed").all_vectors()[0]
     assert (tmp_path / "whole" / "embed" / "map.svg").read_text().startswith("<svg")
     calls: list[int] = []
     real = Text.embed
@@ -241,7 +235,7 @@ def test_interrupted_embedding_goes_on(base: Path, tmp_path: Path, monkeypatch: 
     assert calls == [8, 8, 8]
     embedded(tmp_path / "run", base, part_size=8)
     assert len(calls) == 3 + len(range(0, len(whole), 8)) - 2, "two parts were there already"
-    got = ParquetStore(tmp_path / "run" / "embed" / "embeddings.parquet").all_vectors()[0]
+    got = opened("parquet", folder=tmp_path / "run" / "embed").all_vectors()[0]
     assert np.allclose(got, whole, atol=1e-5)
     assert not (tmp_path / "run" / "embed" / "parts").exists()
 
@@ -249,7 +243,7 @@ def test_interrupted_embedding_goes_on(base: Path, tmp_path: Path, monkeypatch: 
 @pytest.mark.slow
 def test_two_processes_share_the_work(base: Path, tmp_path: Path) -> None:
     """Every rank embeds its parts, the first one writes; the vectors are those of one process."""
-    whole = ParquetStore(embedded(tmp_path / "whole", base) / "embed" / "embeddings.parquet").all_vectors()[0]
+    whole = opened("parquet", folder=embedded(tmp_path / "whole", base) / "embed").all_vectors()[0]
     code = f"""
 from pathlib import Path
 from vectors_on_disk import embedded
@@ -273,7 +267,7 @@ embedded(Path({str(tmp_path / "two")!r}), Path({str(base)!r}), part_size=4)
         check=False,
     )
     assert result.returncode == 0, result.stderr[-3000:]
-    got = ParquetStore(tmp_path / "two" / "embed" / "embeddings.parquet").all_vectors()[0]
+    got = opened("parquet", folder=tmp_path / "two" / "embed").all_vectors()[0]
     assert np.allclose(got, whole, atol=1e-5)
     ledger = json.loads((tmp_path / "two" / "run.json").read_text())
     assert ledger["stages"]["embed"]["status"] == "done"
@@ -326,6 +320,6 @@ def test_a_server_gets_the_token_and_a_file_does_not(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("MILVUS_TOKEN", "root:secret")
     for uri in ("http://there:19530", str(tmp_path / "x.db")):
         with pytest.raises(ConfigError, match="does not open") as caught:
-            vectors.MilvusStore(uri, "c", EmbeddingSpec)
+            opened(uri)
         assert "secret" not in str(caught.value)
     assert asked == [{"uri": "http://there:19530", "token": "root:secret"}, {"uri": str(tmp_path / "x.db")}]

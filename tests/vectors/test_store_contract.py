@@ -1,0 +1,219 @@
+"""What every store promises, held by each that comes along and by one of a package that depends on us."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import runs
+from places import REPOSITORY, SUPPORT, TESTS
+from vectors_on_disk import STAMP, embedded, opened, points
+
+import hf_ssl
+from hf_ssl import StoreAddress, search
+from hf_ssl.core import plugins
+from hf_ssl.core.errors import ConfigError, HfSslError
+
+SOURCES = TESTS / "dependent" / "src"
+SHELF = "genomics_ssl.shelf:Shelf"
+NEEDS = {"faiss": "faiss", "milvus": "pymilvus"}
+
+
+@pytest.fixture(params=[*plugins.names("vectors"), SHELF])
+def store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param in NEEDS:
+        pytest.importorskip(NEEDS[request.param])
+    monkeypatch.syspath_prepend(str(SOURCES))
+    return request.param
+
+
+def test_what_goes_in_is_found_and_comes_out(store: str, tmp_path: Path) -> None:
+    """In pieces, through the same object, and through another one later."""
+    found, rows = points(300)
+    found *= np.linspace(1, 3, 300, dtype=np.float32)[:, None]  # lengths are part of a vector
+    with opened(store, STAMP, tmp_path) as made:
+        assert [made.add(found[start : start + 128], rows[start : start + 128]) for start in (0, 128, 256)] == [
+            128,
+            128,
+            44,
+        ]
+        assert made.search(found[:1], 1)[0][0]["id"] == "row 0" and len(made) == 300
+    with opened(store, None, tmp_path) as again:
+        assert again.spec == STAMP
+        back, told = again.all_vectors()
+        order = np.argsort([row["content"] for row in told])
+        assert np.allclose(back[order], found, atol=1e-6)
+        assert [told[place] for place in order] == rows
+        hits = again.search(2 * found[:20], 5)
+        unit = found / np.linalg.norm(found, axis=1, keepdims=True)
+        exact = np.sort(unit[:20] @ unit.T, axis=1)[:, ::-1][:, :5]
+        assert np.allclose([[hit["score"] for hit in of] for of in hits], exact, atol=1e-5)
+        assert [of[0]["id"] for of in hits] == [row["id"] for row in rows[:20]]
+        assert len(again.search(found[:1], 1000)[0]) == 300, "more than there are: all of them"
+
+
+def test_two_ids_with_the_same_content_are_two_rows(store: str, tmp_path: Path) -> None:
+    found, rows = points(10)
+    found[1], rows[1]["content"] = found[0], rows[0]["content"]
+    with opened(store, STAMP, tmp_path) as made:
+        assert made.add(found, rows) == 10
+        assert made.add(found, rows) == 0, "the same again is not new"
+        assert {hit["id"] for hit in made.search(found[:1], 2)[0]} == {"row 0", "row 1"}
+
+
+def test_the_same_row_is_updated(store: str, tmp_path: Path) -> None:
+    found, rows = points(10)
+    with opened(store, STAMP, tmp_path) as made:
+        made.add(found, rows)
+    more, others = points(12, seed=1)
+    with opened(store, STAMP, tmp_path) as again:
+        assert again.add(found[7:8], [{**rows[7], "label": "changed"}]) == 0
+        assert again.add(more[10:], others[10:]) == 2
+    with opened(store, None, tmp_path) as last:
+        assert len(last) == 12
+        back, told = last.all_vectors()
+        of = {row["id"]: place for place, row in enumerate(told)}
+        assert told[of["row 7"]]["label"] == "changed" and told[of["row 6"]]["label"] == rows[6]["label"]
+        assert np.allclose(back[of["row 6"]], found[6], atol=1e-6)
+
+
+def test_strangers_and_impossible_questions_are_refused(store: str, tmp_path: Path) -> None:
+    found, rows = points(5)
+    with pytest.raises(HfSslError):
+        opened(store, None, tmp_path)
+    with opened(store, STAMP, tmp_path) as made:
+        made.add(found, rows)
+        for k in (0, -1):
+            with pytest.raises(HfSslError, match="at least 1"):
+                made.search(found[:1], k)
+    with pytest.raises(ConfigError, match="must not be mixed"):
+        opened(store, replace(STAMP, weights_sha="b" * 64), tmp_path)
+    with opened(store, None, tmp_path) as still:
+        assert len(still) == 5
+
+
+def test_after_an_error_the_old_vectors_are_there(tmp_path: Path) -> None:
+    found, rows = points(20)
+    for store in ("parquet", "faiss"):
+        if store in NEEDS:
+            pytest.importorskip(NEEDS[store])
+        with opened(store, STAMP, tmp_path) as made:
+            made.add(found[:5], rows[:5])
+        with pytest.raises(KeyboardInterrupt), opened(store, STAMP, tmp_path) as broken:
+            broken.add(found, rows)
+            raise KeyboardInterrupt
+        with opened(store, None, tmp_path) as again:
+            assert len(again) == 5
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+@pytest.mark.parametrize(
+    ("where", "kind"),
+    [
+        ("parquet", "ParquetStore"), ("there/x.parquet", "ParquetStore"), ("faiss", "FaissStore"), ("x.faiss", "FaissStore"),
+        ("milvus", "MilvusStore"), ("~/x.db", "MilvusStore"), ("http://localhost:19530", "MilvusStore"), ("unix:/tmp/milvus.sock", "MilvusStore"),
+        (r"C:\data\x.db", "MilvusStore"),
+    ],
+)  # fmt: skip
+def test_a_store_is_found_by_its_scheme(where: str, kind: str) -> None:
+    found, address = StoreAddress.of(where, Path("."))
+    assert found.__name__ == kind and address.uri == where
+
+
+@pytest.mark.parametrize("where", ["milvuss", "x.sqlite", "qdrant://localhost", ""])
+def test_an_unknown_store_is_an_error_that_lists_them(where: str) -> None:
+    with pytest.raises(ConfigError, match="milvus"):
+        StoreAddress.of(where, Path("."))
+
+
+def test_one_file_adds_a_store(tmp_path: Path) -> None:
+    """The file of another package's store, put beside ours, is found by its schemes: nothing else is edited."""
+    shutil.copytree(REPOSITORY / "hf_ssl", tmp_path / "hf_ssl", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(SOURCES / "genomics_ssl" / "shelf.py", tmp_path / "hf_ssl" / "vectors")
+    code = (
+        "from pathlib import Path; from hf_ssl import StoreAddress\n"
+        "for where in ('shelf', 'shelf://x', 'x.sqlite', 'faiss'): print(StoreAddress.of(where, Path('.'))[0].__name__)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True)
+    assert found.stdout.split() == ["Shelf", "Shelf", "Shelf", "FaissStore"]
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return runs.base_checkpoint(tmp_path_factory.mktemp("base"))
+
+
+def test_embed_and_search_with_a_store_of_ones_own(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(SOURCES))
+    where = f"{SHELF}@{tmp_path / 'vectors.sqlite'}"
+    run = embedded(tmp_path / "run", base, store=where)
+    text = runs.rows(24, 0, labeled=True)[3]["text"]
+    hit = search(query=text, output=str(run), store=where, k=1).metrics["hits"][0]
+    assert hit["score"] == pytest.approx(1.0, abs=1e-5) and text.startswith(hit["text"])
+
+
+def test_hits_show_the_text_and_the_published_file_does_not(base: Path, tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    run = embedded(tmp_path / "run", base)
+    text = runs.rows(24, 0, labeled=True)[3]["text"]
+    assert search(query=text, output=str(run), k=1).metrics["hits"][0]["text"] == text[:200]
+    assert set(pq.read_schema(run / "embed" / "embeddings.parquet").names) == {
+        "id",
+        "content",
+        "split",
+        "label",
+        "vector",
+    }
+
+
+@pytest.mark.parametrize("k", [0, -3])
+def test_no_neighbors_are_an_error_before_anything_is_loaded(base: Path, tmp_path: Path, k: int) -> None:
+    run = embedded(tmp_path / "run", base)
+    with pytest.raises(ConfigError, match="at least 1"):
+        search(query="river", output=str(run), k=k, model="no/such-model")
+
+
+def test_other_vectors_are_not_replaced_silently(base: Path, tmp_path: Path) -> None:
+    """Other data in the same run: an error that says how to go on; replaced on request, with no old index left."""
+    pytest.importorskip("faiss")
+    run = embedded(tmp_path / "run", base, store="faiss")
+    embedded(run, base, store="parquet")
+    assert (run / "embed" / "vectors.faiss").is_file(), "the same vectors: the index is still right"
+    others = runs.rows(6, 900, labeled=True)
+    with pytest.raises(ConfigError, match="holds 32 vectors.*--overwrite"):
+        hf_ssl.embed(data=others, model=str(base), output=str(run), near_duplicates=False)
+    assert len(search(query="a", output=str(run), store="faiss", k=50).metrics["hits"]) == 32
+    hf_ssl.embed(data=others, model=str(base), output=str(run), near_duplicates=False, overwrite=True)
+    assert len(search(query="a", output=str(run), k=50).metrics["hits"]) == 6
+    with pytest.raises(ConfigError, match="FAISS"):
+        search(query="a", output=str(run), store="faiss")
+
+
+def test_a_search_reads_the_file_in_pieces(tmp_path: Path) -> None:
+    """30,000 vectors of 384 (46 MB) are searched with less than half of that in memory."""
+    spec = replace(STAMP, dimensions=384)
+    found = np.random.default_rng(0).standard_normal((30_000, 384), dtype=np.float32)
+    rows = [{"id": f"row-{place}", "content": f"{place:032x}", "split": "train"} for place in range(len(found))]
+    with opened("parquet", spec, tmp_path) as made:
+        for start in range(0, len(found), 1000):
+            made.add(found[start : start + 1000], rows[start : start + 1000])
+    np.save(tmp_path / "query.npy", found[[7, 29_999]])
+    code = (
+        "from pathlib import Path\nimport numpy as np\nimport pyarrow as pa\nfrom vectors_on_disk import opened\n"
+        f"folder = Path({str(tmp_path)!r})\n"
+        "hits = opened('parquet', None, folder).search(np.load(folder / 'query.npy'), 3)\n"
+        "print(hits[0][0]['id'], hits[1][0]['id'], pa.default_memory_pool().max_memory())"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(SUPPORT)])}
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    *ids, peak = told.stdout.split()
+    assert ids == ["row-7", "row-29999"] and int(peak) < found.nbytes / 2
