@@ -15,7 +15,6 @@ from hf_ssl.core import distributed
 from hf_ssl.core.errors import CheckpointError, ConfigError
 from hf_ssl.core.options import ImportTfConfig
 from hf_ssl.core.run import write_json
-from hf_ssl.models.checkpoint import weights_sha
 from hf_ssl.models.tensorflow import twins
 from hf_ssl.models.tensorflow.card import write_card
 from hf_ssl.models.tensorflow.families.base import Family, Options
@@ -126,7 +125,7 @@ def _imported(config: ImportTfConfig, target: Path) -> ImportReport:
         report.write(folder)
         write_card(folder, report, family, name)
         base = {"id": f"tensorflow:{name}", "revision": None, "license": config.license,
-                "weights_sha": weights_sha((folder / "model.safetensors",))}  # fmt: skip
+                "weights_sha": report.weights_sha}  # fmt: skip
         write_json(folder / LINEAGE, {"base": base, "stage": "import-tf"})
         shutil.rmtree(target, ignore_errors=True)
         folder.replace(target)

@@ -14,7 +14,7 @@ from hf_ssl.core.run import RunDir
 from hf_ssl.models.embedding import EmbeddingSpec
 from hf_ssl.stages.base import StageResult, output_of
 from hf_ssl.stages.embed import PREVIEWS
-from hf_ssl.stages.resolve import resolve
+from hf_ssl.stages.plan import resolve_stage
 from hf_ssl.vectors import StoreAddress, check_k
 from hf_ssl.vectors.base import Hit
 
@@ -33,7 +33,7 @@ def search(**options: Any) -> StageResult:
     Raises:
         ConfigError: nothing to look for, no such store, or the store holds another model's vectors.
     """
-    resolved = resolve("search", options)
+    resolved = resolve_stage("search", options)
     config, run = resolved.config, RunDir(resolved.config.output)
     entry = run.need("embed", "Run `hf-ssl embed` with this --output first.")
     if (config.query is None) == (config.file is None):

@@ -48,6 +48,7 @@ class ImportReport:
         compared, different: tensors compared with TensorFlow's values, and how many differ.
         filled: tensors of the network that the file fills, and how many the network has.
         parameters: of the network.
+        weights_sha: SHA-256 of the written file.
         forward: largest difference for each output, when the outputs were compared with TensorFlow's.
         not_compared: why they were not.
         notes: what the user should know.
@@ -66,6 +67,7 @@ class ImportReport:
     different: int = 0
     filled: tuple[int, int] = (0, 0)
     parameters: int = 0
+    weights_sha: str = ""
     forward: dict[str, float] = field(default_factory=dict)
     not_compared: str = "not asked for (--check tf)"
     notes: list[str] = field(default_factory=list)
@@ -165,7 +167,7 @@ def import_checkpoint(source: Source, family: Family, folder: Path, license: str
     model, loaded = load_model(str(folder), family.architecture())
     refuse_gaps(source, loaded)
     report.filled = (loaded.matched, loaded.compared)
-    report.parameters = loaded.parameters
+    report.parameters, report.weights_sha = loaded.parameters, loaded.weights_sha
     report.seconds = round(time.monotonic() - began, 2)
     return report, model
 

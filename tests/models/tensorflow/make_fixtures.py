@@ -3,6 +3,7 @@
     python -m venv tf && tf/bin/pip install tensorflow-cpu tf-keras scipy sentencepiece
     tf/bin/pip install --no-deps tf-models-official gin-config tensorflow-hub
     tf/bin/python tests/models/tensorflow/make_fixtures.py tests/models/tensorflow/fixtures
+    tf/bin/python tests/models/tensorflow/make_fixtures.py bert-base --size base    (or tiny: a SavedModel of released size)
 
 BERT, ALBERT and the second ELECTRA are exported by the code of the TensorFlow Model Garden that exported the models of
 TensorFlow Hub (`official/nlp/tools/export_tfhub_lib.py`). The layers of the older checkpoints are written out here, with
@@ -584,5 +585,28 @@ def main(target: Path) -> None:
     print(f"{'in all':12} {sum(path.stat().st_size for path in target.iterdir()):>8,}")
 
 
+def released_size(target: Path, size: str) -> None:
+    """A BERT with its head for masked words, of a released size, exported exactly as TensorFlow Hub's: for the benchmark."""
+    width, layers, heads = {"tiny": (128, 2, 2), "base": (768, 12, 12)}[size]
+    config = configs.BertConfig(
+        vocab_size=30522, hidden_size=width, num_hidden_layers=layers, num_attention_heads=heads, intermediate_size=4 * width,
+        max_position_embeddings=512, type_vocab_size=2,
+    )  # fmt: skip
+    core, pretrainer = export_tfhub_lib._create_model(bert_config=config, with_mlm=True)
+    rng = np.random.default_rng(0)
+    for variable in pretrainer.variables:
+        drawn_ = rng.standard_normal(variable.shape).astype(np.float32) * 0.02
+        variable.assign(drawn_ + (1 if "gamma" in variable.name else 0))
+    words = [*WORDS[:1], *(f"[unused{n}]" for n in range(99)), *WORDS[1:5], *(f"w{n}" for n in range(30522 - 104))]
+    path = Path(tempfile.mkdtemp()) / "vocab.txt"
+    path.write_text("\n".join(words) + "\n", encoding="utf-8")
+    core.vocab_file = tf.saved_model.Asset(str(path))
+    core.do_lower_case = tf.Variable(True, trainable=False)
+    core.save(str(target), include_optimizer=False, save_format="tf")
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    if "--size" in sys.argv:
+        released_size(Path(sys.argv[1]), sys.argv[3])
+    else:
+        main(Path(sys.argv[1]))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tf_models import expected, unpacked
+from tf_models import PARTS, expected, mutated, read_all, unpacked
 
 from hf_ssl.core.errors import CheckpointError
 from hf_ssl.models.tensorflow import saved_model, snappy, table, wire
@@ -133,44 +133,12 @@ def test_what_is_no_index_is_said_to_be_none(content: bytes, tmp_path: Path) -> 
         Bundle.open(tmp_path / "model")
 
 
-def mutated(content: bytes, draw: random.Random) -> bytes:
-    """One of: bits turned, bytes overwritten, cut off, a stretch taken out, a stretch doubled, zeros."""
-    data = bytearray(content)
-    at = draw.randrange(len(data))
-    length = draw.randrange(1, 64)
-    way = draw.randrange(6)
-    if way == 0:
-        for _ in range(draw.randrange(1, 8)):
-            data[draw.randrange(len(data))] ^= 1 << draw.randrange(8)
-    elif way == 1:
-        data[at : at + length] = draw.randbytes(length)
-    elif way == 2:
-        del data[at:]
-    elif way == 3:
-        del data[at : at + length]
-    elif way == 4:
-        data[at:at] = data[at : at + length]
-    else:
-        data[at : at + length] = bytes(length)
-    return bytes(data)
-
-
 def largest_memory() -> int:
     """The most bytes this process has held; tracemalloc would make the test ten times as long."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def read_all(folder: Path) -> dict[str, bytes]:
-    """Everything the import reads of a SavedModel."""
-    bundle = Bundle.open(folder / "variables" / "variables")
-    names = saved_model.variable_names(bundle)
-    saved_model.read_graph(folder / "saved_model.pb")
-    return {name: bundle.tensor(key).tobytes() for name, key in names.items()}
-
-
-@pytest.mark.parametrize(
-    "name", ["saved_model.pb", "variables/variables.index", "variables/variables.data-00000-of-00001"]
-)
+@pytest.mark.parametrize("name", PARTS)
 def test_a_hundred_damaged_files_each_are_an_error_or_read_the_same(name: str, tmp_path: Path) -> None:
     """300 in all: never another exception, never other values, never much memory or time."""
     folder = unpacked("bert_tf2", tmp_path / "model")

@@ -35,12 +35,12 @@ def test_both_answer_the_same(name: str, python: str | None, tmp_path: Path) -> 
 @pytest.mark.slow
 def test_another_activation_is_caught_by_its_outputs_only(python: str | None, tmp_path: Path) -> None:
     """The trap: the exact gelu instead of the tanh form loads completely, and answers something else."""
-    import_tf(source=str(archive("bert_tf2")), output=str(tmp_path / "silent"), hidden_act="relu")
+    import_tf(source=str(archive("bert_tf2")), output=str(tmp_path / "silent"), hidden_act="gelu")
     with pytest.raises(CheckpointError, match="outputs differ.*--hidden_act"):
         import_tf(
             source=str(archive("bert_tf2")),
             output=str(tmp_path / "out"),
-            hidden_act="relu",
+            hidden_act="gelu",
             check="tf",
             tf_python=python,
         )
