@@ -37,7 +37,7 @@ NEXT = {
     "compare": "less {output}/compare/table.md",
     "embed": 'hf-ssl search "a text like those" --output {output}',
     "push": "open the address above",
-    "import-tf": "hf-ssl pretrain --model {output} --data ...",
+    "import-tf": "hf-ssl pretrain --model {output} --data ...   (pictures: --modality image)",
 }
 
 

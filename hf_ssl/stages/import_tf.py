@@ -18,7 +18,7 @@ from hf_ssl.core.run import write_json
 from hf_ssl.models.tensorflow import twins
 from hf_ssl.models.tensorflow.card import write_card
 from hf_ssl.models.tensorflow.families.base import Family, Options
-from hf_ssl.models.tensorflow.forward import compare_outputs
+from hf_ssl.models.tensorflow.forward import compare_outputs, require_tensorflow
 from hf_ssl.models.tensorflow.handles import cache_folder, handle_of
 from hf_ssl.models.tensorflow.importing import (
     LARGEST_DIFFERENCE,
@@ -110,6 +110,8 @@ def _imported(config: ImportTfConfig, target: Path) -> ImportReport:
     handle = handle_of(source)
     if handle is not None:
         _refuse_handle(str(handle), handle.name, ignore_twin=config.ignore_twin)
+    if config.check == "tf":
+        require_tensorflow(config.tf_python)
     own = Options(part=config.part, num_heads=config.num_heads, num_layers=config.num_layers, hidden_act=config.hidden_act,
                   do_lower_case=config.do_lower_case)  # fmt: skip
     target.parent.mkdir(parents=True, exist_ok=True)

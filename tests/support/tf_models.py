@@ -15,7 +15,7 @@ from hf_ssl.models.tensorflow import saved_model
 from hf_ssl.models.tensorflow.bundle import Bundle
 
 FIXTURES = REPOSITORY / "tests" / "models" / "tensorflow" / "fixtures"
-TEXT = ("bert_tf2", "bert_tf1", "albert_tf2", "albert_tf1", "electra_tf2", "electra_tf1")
+TEXT = ("bert_tf2", "bert_tf1", "bert_hub1", "albert_tf2", "albert_tf1", "electra_tf2", "electra_tf1")
 PICTURES = ("simclr", "bit", "vit")
 PARTS = ("saved_model.pb", "variables/variables.index", "variables/variables.data-00000-of-00001")
 """The files of a SavedModel that the import reads."""

@@ -22,6 +22,22 @@ _LIMIT = 1800  # seconds; TensorFlow's import and a large model's loading on a s
 _ROWS, _WORDS = 2, 12
 
 
+def require_tensorflow(python: str | None) -> None:
+    """Say which line installs TensorFlow, before anything is read.
+
+    Args:
+        python: another interpreter that is said to have it.
+
+    Raises:
+        MissingExtraError: this one is meant, and it has none.
+    """
+    if python is None and importlib.util.find_spec("tensorflow") is None:
+        raise MissingExtraError(
+            'Comparing outputs needs TensorFlow, which is not installed here. Run: pip install "hf_ssl[tfhub-check]", or name a Python '
+            "that has it: --tf_python /path/to/venv/bin/python"
+        )
+
+
 def outputs_of_tensorflow(
     folder: Path, inputs: dict[str, np.ndarray], python: str | None = None
 ) -> dict[str, np.ndarray]:
@@ -35,11 +51,7 @@ def outputs_of_tensorflow(
         MissingExtraError: it has none.
         CheckpointError: TensorFlow cannot run the model.
     """
-    if python is None and importlib.util.find_spec("tensorflow") is None:
-        raise MissingExtraError(
-            'Comparing outputs needs TensorFlow, which is not installed here. Run: pip install "hf_ssl[tfhub-check]", or name a Python '
-            "that has it: --tf_python /path/to/venv/bin/python"
-        )
+    require_tensorflow(python)
     with tempfile.TemporaryDirectory(prefix="hf_ssl_tf_") as place:
         given, found = Path(place) / "inputs.npz", Path(place) / "outputs.npz"
         np.savez(given, **inputs)  # type: ignore[arg-type]

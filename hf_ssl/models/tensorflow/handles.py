@@ -90,7 +90,7 @@ def _from_kaggle(handle: Handle) -> Path:
     except Exception as error:  # kagglehub has no common class for what can go wrong
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CheckpointError(
-            f"Fetching {handle} failed: {reason} Look at {_KAGGLE}{handle.name}; a model behind a license needs "
+            f"Fetching {handle} failed: {reason[:300].rstrip('.')}. Look at {_KAGGLE}{handle.name}; a model behind a license needs "
             "`kagglehub.login()` once. An archive that you download by hand works too: hf-ssl import-tf FILE.tar.gz"
         ) from error
 
@@ -114,7 +114,7 @@ def _from_server(handle: Handle) -> Path:
         code = f" (HTTP {error.code})" if isinstance(error, urllib.error.HTTPError) else ""
         raise CheckpointError(
             f"Fetching {handle} failed{code}: {error}. Most models have moved to {_KAGGLE}; give their handle there, such as "
-            "kaggle:google/electra/tensorFlow2/small/1, or an archive that you downloaded by hand."
+            "kaggle:google/experts-bert/tensorFlow2/pubmed/2, or an archive that you downloaded by hand."
         ) from error
     finally:
         part.unlink(missing_ok=True)

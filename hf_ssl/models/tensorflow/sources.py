@@ -67,7 +67,7 @@ def opened(given: str) -> Iterator[Source]:
 
     Args:
         given: a SavedModel's folder, a checkpoint's prefix or folder, a `.tar.gz`, or a handle such as
-            `kaggle:google/electra/tensorFlow2/small/1` or `https://tfhub.dev/google/electra_small/2`.
+            `kaggle:google/experts-bert/tensorFlow2/pubmed/2` or `https://tfhub.dev/google/electra_small/2`.
 
     Raises:
         CheckpointError: there is nothing of the kind, or it is damaged.
@@ -129,7 +129,7 @@ def _locate(given: str, path: Path) -> tuple[Path, Path | None]:
         there = f" In {path.parent} there is {', '.join(near[:3])}." if near else ""
         raise CheckpointError(
             f"There is no {given!r} here.{there} Give a SavedModel's folder, a checkpoint's prefix, a .tar.gz, or a handle such as "
-            "kaggle:google/electra/tensorFlow2/small/1."
+            "kaggle:google/experts-bert/tensorFlow2/pubmed/2."
         )
     saved_model = path / "saved_model.pb"
     if saved_model.is_file():
@@ -144,9 +144,12 @@ def _locate(given: str, path: Path) -> tuple[Path, Path | None]:
         return prefixes[0], None
     if len(prefixes) > 1:
         names = ", ".join(prefix.name for prefix in prefixes[:5])
-        raise CheckpointError(
-            f"{given} holds {len(prefixes)} checkpoints: {names}. Name one: {path / prefixes[-1].name}"
+        how = (
+            f"Name one: {path / prefixes[-1].name}"
+            if Path(given).expanduser().is_dir()
+            else "Unpack it, and name one."
         )
+        raise CheckpointError(f"{given} holds {len(prefixes)} checkpoints: {names}. {how}")
     inner = [item for item in path.iterdir() if item.is_dir()]
     if len(inner) == 1:
         return _locate(given, inner[0])

@@ -82,7 +82,7 @@ def drawn(name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
     if name.endswith(("variance", "gamma", "scale")):
         return (1 + levels / 8).astype(np.float32)
     if len(shape) == 4:  # of a convolution; most are zero, for the size of the archive
-        kept = np.where(rng.random(shape) > 0.9, np.sign(levels), 0)
+        kept = np.where(rng.random(shape) > 0.93, np.sign(levels), 0)
         return (kept * 16 / np.sqrt(np.prod(shape[:-1])) / (4 if seed == 4 else 1)).astype(np.float32)
     return levels * np.float32(0.125)
 
@@ -209,7 +209,7 @@ class Net:
         )
 
     def attention(self, x: Any, mask: Any, name: str, heads: int) -> Any:
-        rows, words, width = x.shape
+        rows, words, width = tf.shape(x)[0], tf.shape(x)[1], x.shape[-1]
         query, key, value = (
             tf.transpose(
                 tf.reshape(self.dense(x, f"{name}/{part}", width), (rows, words, heads, width // heads)), (0, 2, 1, 3)
@@ -242,7 +242,7 @@ class Net:
     def embedded(self, inputs: dict[str, np.ndarray], name: str, width: int, size: int = VOCAB) -> Any:
         words = tf.gather(self(f"{name}/word_embeddings", size, width), inputs["input_word_ids"])
         kinds = tf.gather(self(f"{name}/token_type_embeddings", 2, width), inputs["input_type_ids"])
-        places = self(f"{name}/position_embeddings", POSITIONS, width)[: inputs["input_word_ids"].shape[1]]
+        places = self(f"{name}/position_embeddings", POSITIONS, width)[: tf.shape(inputs["input_word_ids"])[1]]
         return self.norm(words + kinds + places, f"{name}/LayerNorm")
 
     def masked_words(self, x: Any, inputs: dict[str, np.ndarray], name: str, width: int, table: Any, bias: str,
@@ -250,9 +250,7 @@ class Net:
         at = tf.gather(x, inputs["masked_lm_positions"], batch_dims=1)
         norm = f"{name}/LayerNorm" if not split else f"{split}/LayerNorm"
         at = self.norm(activation(self.dense(at, f"{name}/dense" if not split else f"{split}/dense", width)), norm)
-        return tf.matmul(at, tf.broadcast_to(table, (at.shape[0], *table.shape)), transpose_b=True) + self(
-            bias, table.shape[0]
-        )
+        return tf.einsum("bpw,vw->bpv", at, table) + self(bias, table.shape[0])
 
 
 def tanh_gelu(x: Any) -> Any:
@@ -276,9 +274,9 @@ def checkpoint(folder: Path, name: str, build: Callable[[Net], dict[str, Any]], 
         return dict(session.run(outputs))
 
 
-def bert(net: Net) -> dict[str, Any]:
-    inputs = batch()
-    x, mask = net.embedded(inputs, "bert/embeddings", WIDTH), inputs["input_mask"].astype(np.float32)
+def bert(net: Net, inputs: dict[str, Any] | None = None) -> dict[str, Any]:
+    inputs = batch() if inputs is None else inputs
+    x, mask = net.embedded(inputs, "bert/embeddings", WIDTH), tf.cast(inputs["input_mask"], tf.float32)
     for layer in range(LAYERS):
         x = net.block(x, mask, f"bert/encoder/layer_{layer}", tanh_gelu, HEADS, WIDTH)
     pooled = tf.tanh(net.dense(x[:, 0], "bert/pooler/dense", WIDTH))
@@ -287,6 +285,33 @@ def bert(net: Net) -> dict[str, Any]:
     next_ = tf.matmul(pooled, net("cls/seq_relationship/output_weights", 2, WIDTH), transpose_b=True)
     next_ += net("cls/seq_relationship/output_bias", 2)
     return {"sequence_output": x, "pooled_output": pooled, "mlm_logits": logits, "next_sentence": next_}
+
+
+def hub_module(folder: Path) -> dict[str, np.ndarray]:
+    """A module of TensorFlow Hub's first format: BERT with the signatures `tokens` and `mlm`, and no tag."""
+    names = {"input_ids": "input_word_ids", "input_mask": "input_mask", "segment_ids": "input_type_ids"}
+    given = batch()
+    with tf.Graph().as_default(), v1.Session() as session:
+        fed = {theirs: v1.placeholder(tf.int32, (None, None), name=theirs) for theirs in (*names, "mlm_positions")}
+        ours = {mine: fed[theirs] for theirs, mine in names.items()} | {"masked_lm_positions": fed["mlm_positions"]}
+        outputs = bert(Net(9), ours)
+        tokens = {name: outputs[name] for name in ("sequence_output", "pooled_output")}
+        signature = v1.saved_model.predict_signature_def
+        asset = tf.constant(str(vocabulary(folder)), name="vocab_file")
+        v1.add_to_collection(v1.GraphKeys.ASSET_FILEPATHS, asset)
+        session.run(v1.global_variables_initializer())
+        builder = v1.saved_model.Builder(str(folder / "module"))
+        builder.add_meta_graph_and_variables(
+            session, [], assets_collection=v1.get_collection(v1.GraphKeys.ASSET_FILEPATHS),
+            signature_def_map={"tokens": signature({name: fed[name] for name in names}, tokens),
+                               "mlm": signature(fed, {**tokens, "mlm_logits": outputs["mlm_logits"]})},
+        )  # fmt: skip
+        builder.save()
+        values = {fed[theirs]: given[mine] for theirs, mine in names.items()}
+        found = session.run(outputs, {**values, fed["mlm_positions"]: given["masked_lm_positions"]})
+    (folder / "vocab.txt").unlink()
+    (folder / "module" / "tfhub_module.pb").write_bytes(b"\x08\x03")
+    return {**given, **{name: found[name] for name in (*tokens, "mlm_logits")}}
 
 
 def albert(net: Net, size: int) -> dict[str, Any]:
@@ -551,6 +576,7 @@ def main(target: Path) -> None:
         "bert_tf1",
         "albert_tf1",
         "electra_tf1",
+        "bert_hub1",
         "simclr",
         "bit",
         "vit",
@@ -575,7 +601,9 @@ def main(target: Path) -> None:
             vocabulary(folder)
             expected = batch() | checkpoint(folder, "electra_small", electra, seed=8)
         else:
-            expected = {"simclr": simclr, "bit": bit, "vit": vit, "kinds": kinds}[name](folder)
+            expected = {"bert_hub1": hub_module, "simclr": simclr, "bit": bit, "vit": vit, "kinds": kinds}[name](
+                folder
+            )
         pack(folder, target / f"{name}.tar.gz")
         np.savez_compressed(target / f"{name}.npz", **expected)
         shutil.rmtree(folder)
