@@ -26,15 +26,15 @@ def main(tokens: list[str]) -> None:
         data = Path(folder) / "newsgroups"
         demo.write_newsgroups(data, per_class=24, pool_limit=1500, test_limit=500)
         # Rate and part of the pool were chosen on held-out training posts: tests/benchmarks/bench_few_labels.py --choose
-        # --budgets 16 --draws 2 --max_steps 60 --max_length 128 --self_training 800 --learning_rate 1.5e-3
+        # --labels_per_class 16 --num_seeds 2 --max_steps 60 --max_length 128 --self_training 800 --learning_rate 1.5e-3
         tuning = {"max_steps": 60, "learning_rate": 1.5e-3, "max_length": 128, "self_training": 800}
         recipe = {
             "data": str(data),
             "model": str(demo.minilm_path()),
             "output": "runs/quickstart",
             "pretrain": {"objective": "mlm", "max_steps": 60, "monitor_points": 2},
-            "finetune": {**tuning, "per_class": 16, "patience": 0},
-            "compare": {**tuning, "budgets": [4, 16], "draws": 2, "test_limit": 400},
+            "finetune": {**tuning, "labels_per_class": 16, "early_stopping_patience": 0},
+            "compare": {**tuning, "labels_per_class": [4, 16], "num_seeds": 2, "test_limit": 400},
         }
         results = run_recipe({**recipe, **from_tokens(tokens)})
     print(f"\n{(results['compare'].path / 'table.md').read_text(encoding='utf-8')}")

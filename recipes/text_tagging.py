@@ -4,7 +4,7 @@
 """Tags of words (names, parts of speech): continued masked words on the pool, LoRA on tagged sentences, comparison.
 
     python recipes/text_tagging.py --data my-data --model sentence-transformers/all-MiniLM-L6-v2
-    accelerate launch recipes/text_tagging.py --data my-data --finetune.per_class 5000
+    accelerate launch recipes/text_tagging.py --data my-data --finetune.labels_per_class 5000
 
 The options are those of the YAML file beside it; the command line wins.
 """

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from hf_ssl.core.errors import ConfigError, nearest
+from hf_ssl.core.source import config_in
 
 # The task that a kind of label asks for, when none is named.
 TASK_OF = {
@@ -49,9 +52,8 @@ def find(kind: str, name: str) -> type[Any]:
         ConfigError: nothing has that name, the module does not import, or the class is not of that kind.
     """
     package = f"hf_ssl.{PLACES.get(kind, kind)}"
-    base = getattr(importlib.import_module(f"{package}.base"), KINDS[kind])
     if ":" in name:
-        return _from_dotted_path(kind, name, base)
+        return _from_dotted_path(kind, name, _base(kind))
     if name.replace("_", "-") not in names(kind):
         known = ", ".join(names(kind))
         raise ConfigError(
@@ -61,7 +63,25 @@ def find(kind: str, name: str) -> type[Any]:
     module = importlib.import_module(f"{package}.{name.replace('-', '_')}")
     if hasattr(module, "__path__"):  # a folder: the class is in the file of its name
         module = importlib.import_module(f"{module.__name__}.{name.replace('-', '_')}")
-    return _only_subclass(module, base)
+    return _only_subclass(module, _base(kind))
+
+
+@lru_cache
+def config_of(kind: str, name: str) -> type[Any]:
+    """The options of a plug-in, `find(kind, name).Config`, without importing torch where that can be done.
+
+    Raises:
+        ConfigError: as `find`.
+    """
+    if name.replace("_", "-") in names(kind):
+        # Any error: the file needs its imports for its options too, which is slower and otherwise fine.
+        with contextlib.suppress(Exception):
+            return config_in(Path(__file__).parent.parent / kind / f"{name.replace('-', '_')}.py")
+    return find(kind, name).Config
+
+
+def _base(kind: str) -> type[Any]:
+    return getattr(importlib.import_module(f"hf_ssl.{PLACES.get(kind, kind)}.base"), KINDS[kind])
 
 
 def _from_dotted_path(kind: str, path: str, base: type) -> type[Any]:

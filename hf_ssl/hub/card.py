@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from hf_ssl.core.errors import HubError
 from hf_ssl.core.options import STAGES, DataOptions, RunOptions
+from hf_ssl.core.run import RunDir, StageRecord
 from hf_ssl.evaluation.figures.label_efficiency import figure_name
 
 BEGIN, END = "<!-- hf_ssl: your own text -->", "<!-- hf_ssl: end of your own text -->"
@@ -70,20 +71,22 @@ class CardFields:
     origin: str | None = None
 
 
-def write_card(folder: Path, run: Path, ledger: dict[str, Any], facts: CardFields, existing: str | None = None) -> str:
+def write_card(folder: Path, run: RunDir, facts: CardFields, existing: str | None = None) -> str:
     """Write README.md (and the figures it shows) into a staged folder.
 
     Args:
-        run: the run's folder; its `compare/table.json` and `data/report.json` are read.
+        run: its record; its `compare/table.json` and `data/report.json` are read.
         existing: the card that is on the Hub now; its kept text and foreign metadata go on.
 
     Raises:
         HubError: the card would be longer than anybody can read.
     """
-    tables = _tables(run / "compare" / "table.json", folder) if facts.kind in ("model", "backbone", "adapter") else []
-    described = run / "data" / "report.json"
+    tables = (
+        _tables(run.path / "compare" / "table.json", folder) if facts.kind in ("model", "backbone", "adapter") else []
+    )
+    described = run.path / "data" / "report.json"
     report = json.loads(described.read_text(encoding="utf-8")) if described.is_file() else {}
-    stages = ledger["stages"]
+    stages = run.stages
     own, fields = kept_text(existing), _metadata(facts)
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -96,8 +99,8 @@ def write_card(folder: Path, run: Path, ledger: dict[str, Any], facts: CardField
         lead=_lead(facts, stages), description=facts.description, usage=facts.usage, printed=facts.printed, adapter=facts.adapter,
         purpose=facts.purpose or _purpose(facts), limits=_limits(facts, tables), kept=f"{BEGIN}\n{own}\n{END}",
         metrics=_metrics(stages, report) if facts.kind == "model" else None, tables=tables, stages=_stages(stages, facts),
-        data=_data(report, ledger, facts), cost=_cost(stages, facts),
-        versions=", ".join(f"{name} {version}" for name, version in sorted(ledger.get("versions", {}).items())),
+        data=_data(report, run, facts), cost=_cost(stages, facts),
+        versions=", ".join(f"{name} {version}" for name, version in sorted(run.facts.get("versions", {}).items())),
         citations=[facts.paper] if facts.paper and facts.kind != "embeddings" else [],
     )  # fmt: skip
     text = f"---\n{yaml.safe_dump(merge_metadata(existing, fields), sort_keys=True, allow_unicode=True)}---\n\n{_tidy(body)}"
@@ -158,11 +161,11 @@ def _metadata(facts: CardFields) -> dict[str, Any]:
     return fields
 
 
-def _lead(facts: CardFields, stages: dict[str, Any]) -> str:
+def _lead(facts: CardFields, stages: dict[str, StageRecord]) -> str:
     """What was done to what; nothing that did not happen, and nothing that was tried and not kept."""
-    entry = stages.get("pretrain", {})
-    tried = entry.get("status") == "done"
-    scratch = tried and entry.get("options", {}).get("options", {}).get("from_config", False)
+    entry = stages.get("pretrain", StageRecord())
+    tried = entry.done
+    scratch = tried and entry.options.get("from_config", False)
     base = (
         f"[{facts.base_id}](https://huggingface.co/{facts.base_id})"
         if facts.base_id
@@ -177,7 +180,7 @@ def _lead(facts: CardFields, stages: dict[str, Any]) -> str:
         return f"An adapter for {base[0].lower() + base[1:]}."
     if facts.kind == "embeddings":
         return f"Vectors made with {base[0].lower() + base[1:]}. The data behind them are not here."
-    kept = tried and entry.get("metrics", {}).get("kept_step") != 0
+    kept = tried and entry.metrics.get("kept_step") != 0
     done = [
         "trained on data of a domain without labels"
         if scratch
@@ -237,21 +240,18 @@ def _markdown_tables(text: str) -> dict[str, str]:
     return {title.strip(): body.strip() for title, body in zip(pieces[1::2], pieces[2::2], strict=True)}
 
 
-def _metrics(stages: dict[str, Any], report: dict[str, Any]) -> dict[str, Any] | None:
+def _metrics(stages: dict[str, StageRecord], report: dict[str, Any]) -> dict[str, Any] | None:
     """Numbers of the test split when it was measured, else of validation, and how they came about."""
     for stage in ("evaluate", "finetune"):
-        entry = stages.get(stage, {})
-        values = entry.get("metrics", {})
-        values = values if stage == "evaluate" else values.get("validation", {})
-        split = (
-            entry.get("options", {}).get("options", {}).get("split", "test") if stage == "evaluate" else "validation"
-        )
+        entry = stages.get(stage, StageRecord())
+        values = entry.metrics if stage == "evaluate" else entry.metrics.get("validation", {})
+        split = entry.options.get("split", "test") if stage == "evaluate" else "validation"
         numbers = [(name, f"{value:.4f}") for name, value in values.items() if isinstance(value, float)]
         if numbers:
-            opened = [name for name in ("evaluate", "compare") if stages.get(name, {}).get("status") == "done"]
+            opened = [name for name in ("evaluate", "compare") if name in stages and stages[name].done]
             said = f"The test split was opened by {' and by '.join(f'`{name}`' for name in opened)}."
             if split == "validation":
-                patience = entry.get("options", {}).get("options", {}).get("patience")
+                patience = entry.options.get("early_stopping_patience")
                 said = (
                     "These numbers chose the checkpoint and are better than those on unseen data."
                     if patience
@@ -266,33 +266,33 @@ def _metrics(stages: dict[str, Any], report: dict[str, Any]) -> dict[str, Any] |
     return None
 
 
-def _stages(stages: dict[str, Any], facts: CardFields) -> list[dict[str, str]]:
+def _stages(stages: dict[str, StageRecord], facts: CardFields) -> list[dict[str, str]]:
     found = []
     for stage, title in (("pretrain", "Adaptation (no labels)"), ("finetune", "Fine-tuning (labels)")):
         entry = stages.get(stage)
-        if not entry or entry.get("status") != "done" or (stage == "finetune" and facts.kind == "backbone"):
+        if entry is None or not entry.done or (stage == "finetune" and facts.kind == "backbone"):
             continue
-        metrics, given = entry["metrics"], entry.get("options", {})
+        metrics = entry.metrics
         seen = next((f"{metrics[key]:,} {key.removesuffix('_seen')}" for key in metrics if key.endswith("_seen")), "")
-        text = f"{metrics.get('steps', 0):,} optimizer steps, {seen} seen, {entry.get('seconds', 0):.0f} s."
+        text = f"{metrics.get('steps', 0):,} optimizer steps, {seen} seen, {entry.seconds:.0f} s."
         if stage == "pretrain":
-            objective = given.get("options", {}).get("objective") or facts.objective
+            objective = entry.options.get("objective") or facts.objective
             text = f"Objective `{objective}`. {facts.objective_text} {text} Outcome: {metrics.get('outcome', 'not measured')}."
         else:
-            text = f"Method `{given.get('options', {}).get('peft')}`: {metrics.get('trainable', '')}. {text}"
-        found.append({"title": title, "text": text, "settings": _settings(stage, given)})
+            text = f"Method `{entry.options.get('peft')}`: {metrics.get('trainable', '')}. {text}"
+        found.append({"title": title, "text": text, "settings": _settings(stage, entry)})
     return found
 
 
-def _settings(stage: str, given: dict[str, Any]) -> str:
+def _settings(stage: str, entry: StageRecord) -> str:
     """Options that differ from their defaults, without those that name places or data."""
     unsaid = {item.name for kind in (DataOptions, RunOptions) for item in dataclasses.fields(kind)} - {"seed"} | {
         "model",
         "revision",
     }
-    changed = dict(given.get("training", {}))
+    changed = dict(entry.training)
     for item in dataclasses.fields(STAGES[stage]):
-        value = given.get("options", {}).get(item.name, default := _default(item))
+        value = entry.options.get(item.name, default := _default(item))
         if item.name not in unsaid and value != default:
             changed[item.name] = value
     safe = {
@@ -311,10 +311,10 @@ def _plain_word(value: Any) -> bool:
     return isinstance(value, str) and re.fullmatch(r"[\w.+-]+", value) is not None
 
 
-def _data(report: dict[str, Any], ledger: dict[str, Any], facts: CardFields) -> str:
+def _data(report: dict[str, Any], run: RunDir, facts: CardFields) -> str:
     rows = ", ".join(f"{count:,} {split}" for split, count in report.get("rows", {}).items())
     named = ", ".join(f"[{name}](https://huggingface.co/datasets/{name})" for name in facts.datasets)
-    print_ = ledger.get("data", {}).get("fingerprint", "unknown")
+    print_ = run.facts.get("data", {}).get("fingerprint", "unknown")
     parts = [
         f"{named or 'Not published.'} Rows: {rows or 'unknown'}.",
         f"Fingerprint of the content of all splits: `{print_}`.",
@@ -332,11 +332,11 @@ def _data(report: dict[str, Any], ledger: dict[str, Any], facts: CardFields) -> 
     return " ".join(parts)
 
 
-def _cost(stages: dict[str, Any], facts: CardFields) -> str:
+def _cost(stages: dict[str, StageRecord], facts: CardFields) -> str:
     names = {"model": ("pretrain", "finetune"), "backbone": ("pretrain",)}.get(
         facts.kind, ("pretrain", "finetune", "embed")
     )
-    spent = {name: stages[name].get("seconds", 0) for name in names if stages.get(name, {}).get("status") == "done"}
+    spent = {name: stages[name].seconds for name in names if name in stages and stages[name].done}
     each = ", ".join(f"{name} {seconds / 60:.1f} min" for name, seconds in spent.items())
     return f"Wall time: {each or 'not recorded'}."
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import numpy as np
 
 from hf_ssl.core.errors import ConfigError
+from hf_ssl.core.fields import Options
 from hf_ssl.modalities.batching import batches_by_size
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class Modality(ABC):
     tables_name_files: ClassVar[bool] = False
 
     @dataclass
-    class Config:
+    class Config(Options):
         """This kind of data has no options of its own."""
 
     @classmethod

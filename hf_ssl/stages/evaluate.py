@@ -30,10 +30,10 @@ def evaluate(**options: Any) -> StageResult:
     """
     opening = prepare_stage("evaluate", options, after="finetune")
     config, run, data, modality = opening.config, opening.run, opening.data, opening.modality
-    tuned = run.need("finetune", "Run `hf-ssl finetune` with the same --output first.")["outputs"]
+    tuned = run.need("finetune", "Run `hf-ssl finetune` with the same --output first.").outputs
     if opening.done is not None:
         return opening.done
-    with opening.running() as (entry, folder):
+    with opening.running() as (record, folder):
         task = build_task(config.task or tuned["task"], tuned["task_options"], modality, data)
         model_id, revision = (config.model, config.revision) if config.model else (tuned["model"], None)
         model, processor = finished_model(task, model_id, revision), modality.load_processor(model_id, revision)
@@ -44,15 +44,15 @@ def evaluate(**options: Any) -> StageResult:
         module = TaskModule(model, task, processor)
         args = arguments(folder, seed=config.seed, defaults=dict(task.training_defaults), overrides={})
         logits, labels = predict(module, task_rows(task, processor, split), args)
-        entry["metrics"] = task.metrics(logits, labels) | task.baseline_metrics(data, config.split)
+        record.metrics = task.metrics(logits, labels) | task.baseline_metrics(data, config.split)
         _write_predictions(folder / "predictions.parquet", split, task.predictions(logits, split, processor))
         if distributed.is_main():
             for name, svg in task.figures(logits, labels, split, processor).items():
                 (folder / f"{name}.svg").write_text(svg, encoding="utf-8")
-        write_json(folder / "metrics.json", {"split": config.split, "examples": len(split), **entry["metrics"]})
+        write_json(folder / "metrics.json", {"split": config.split, "examples": len(split), **record.metrics})
         opening.save_data_report()
-        logger.info(f"evaluate: {_numbers(entry['metrics'])} on {len(split):,} {config.split} examples")
-    return StageResult(folder, entry["metrics"])
+        logger.info(f"evaluate: {_numbers(record.metrics)} on {len(split):,} {config.split} examples")
+    return StageResult(folder, record.metrics)
 
 
 def _write_predictions(path: Path, split: Any, predictions: list[dict[str, Any]]) -> None:

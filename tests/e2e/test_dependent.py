@@ -56,7 +56,7 @@ def test_all_three_by_dotted_path(installed: None, tmp_path: Path, tiny_checkpoi
         {
             "data": str(data), "modality": "genomics_ssl.dna:Dna", "model": str(tiny_checkpoint("bert")), "output": str(tmp_path / "run"),
             "pretrain": {"objective": "genomics_ssl.order:WindowOrder", "exchanged": 0.4, "max_steps": 3, "monitor_points": 1},
-            "finetune": {"task": "genomics_ssl.rare:RareClass", "max_steps": 3, "patience": 0},
+            "finetune": {"task": "genomics_ssl.rare:RareClass", "max_steps": 3, "early_stopping_patience": 0},
             "evaluate": {"task": "genomics_ssl.rare:RareClass"},
         }
     )  # fmt: skip

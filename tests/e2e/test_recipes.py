@@ -28,9 +28,9 @@ TEXTS = list(dict.fromkeys(tiny.corpus(200)))
 # What makes a recipe small enough for a test; every other option is the recipe's own.
 SMALL = {
     "pretrain": {"max_steps": 2, "monitor_points": 1, "max_length": 24, "per_device_train_batch_size": 4},
-    "finetune": {"max_steps": 2, "max_length": 24, "per_class": 12, "patience": 0},
+    "finetune": {"max_steps": 2, "max_length": 24, "labels_per_class": 12, "early_stopping_patience": 0},
     "evaluate": {},
-    "compare": {"budgets": "4", "draws": 2, "max_steps": 1, "max_length": 24},
+    "compare": {"labels_per_class": "4", "num_seeds": 2, "max_steps": 1, "max_length": 24},
     "embed": {"max_length": 24},
 }
 
@@ -129,7 +129,7 @@ def launch(script: Path, given: list[str], cwd: Path) -> subprocess.CompletedPro
 
 
 def test_recipe_on_two_processes_writes_one_run_folder(tokens, repository, tmp_path):
-    more = ["--finetune.patience=1", "--finetune.max_steps=4", "--pretrain.save_steps=1"]
+    more = ["--finetune.early_stopping_patience=1", "--finetune.max_steps=4", "--pretrain.save_steps=1"]
     done = launch(repository / "recipes" / "text_tagging.py", [*tokens("text_tagging"), *more], tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     run = tmp_path / "run"
@@ -225,8 +225,8 @@ def test_two_processes_train_as_one(tiny_checkpoint, tmp_path):
 @pytest.mark.slow
 def test_quickstart_in_few_steps(repository, tmp_path):
     """The real weights and texts, every stage, what is printed at the end; only the steps are fewer."""
-    few = {"pretrain.max_steps": 4, "finetune.max_steps": 2, "compare.max_steps": 1, "compare.draws": 1}
-    few |= {"compare.budgets": "4", "compare.test_limit": 60, "self_training": 0, "output": str(tmp_path / "run")}
+    few = {"pretrain.max_steps": 4, "finetune.max_steps": 2, "compare.max_steps": 1, "compare.num_seeds": 1}
+    few |= {"compare.labels_per_class": "4", "compare.test_limit": 60, "self_training": 0, "output": str(tmp_path / "run")}
     command = [sys.executable, str(repository / "recipes" / "quickstart.py")]
     command += [part for name, value in few.items() for part in (f"--{name}", str(value))]
     done = subprocess.run(command, capture_output=True, text=True, timeout=280, cwd=tmp_path, check=False)

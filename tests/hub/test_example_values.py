@@ -282,7 +282,7 @@ def test_a_run_is_staged_and_answers_the_same(
     start = tiny.write_checkpoint(arch, tmp_path / "start", "AutoModel", **fields)
     recipe = write(tmp_path / "data")
     recipe["pretrain"] |= {"max_steps": 1, "monitor_points": 1}
-    few = {"max_steps": 1, "patience": 0, "peft": "lora", "rank": 2, "self_training": 0}
+    few = {"max_steps": 1, "early_stopping_patience": 0, "peft": "lora", "lora_r": 2, "self_training": 0}
     common = {"data": str(tmp_path / "data"), "output": str(tmp_path / "run"), "near_duplicates": False}
     common |= {name: recipe[name] for name in ("label_column", "label_kind") if name in recipe}
     run_recipe({**common, **recipe, "model": str(start), "finetune": few})

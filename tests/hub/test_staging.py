@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from hf_ssl.core.errors import HubError
+from hf_ssl.core.run import RunDir, StageRecord
 from hf_ssl.evaluation.figures import label_efficiency as plot
 from hf_ssl.hub import card, staging, usage
 from hf_ssl.hub.artifacts import check_repo_id, is_hub_id
@@ -105,11 +106,11 @@ def test_a_license_the_hub_does_not_list_is_named() -> None:
 
 
 def test_a_card_for_a_run_that_measured_nothing(tmp_path: Path) -> None:
-    text = card.write_card(tmp_path, tmp_path, {"stages": {}}, facts(title="a: {b", datasets=["me/data"]))
+    text = card.write_card(tmp_path, RunDir(tmp_path / "run"), facts(title="a: {b", datasets=["me/data"]))
     fields = yaml.safe_load(text.split("---")[1])
     assert fields["datasets"] == ["me/data"] and fields["base_model"] == "acme/base"
     assert "How good it is" not in text and "a: {b" in text
-    assert text == card.write_card(tmp_path, tmp_path, {"stages": {}}, facts(title="a: {b", datasets=["me/data"])), (
+    assert text == card.write_card(tmp_path, RunDir(tmp_path / "run"), facts(title="a: {b", datasets=["me/data"])), (
         "no dates"
     )
 
@@ -118,16 +119,16 @@ def test_the_lead_claims_nothing_that_did_not_happen() -> None:
     """Without pre-training, with one that kept the start, with one that moved it, from random weights."""
 
     def lead(**pretrain: object) -> str:
-        entry = {"status": "done", "metrics": {"kept_step": pretrain.get("kept")}}
-        options = {"options": {"options": {"from_config": pretrain.get("scratch", False)}}}
-        return card._lead(facts(), {"pretrain": {**entry, **options}} if pretrain else {})
+        options, metrics = {"from_config": pretrain.get("scratch", False)}, {"kept_step": pretrain.get("kept")}
+        record = StageRecord("done", options=options, metrics=metrics)
+        return card._lead(facts(), {"pretrain": record} if pretrain else {})
 
     assert "unlabeled" not in lead() and "fine-tuned for classification" in lead()
     assert "nothing was better than the start" in lead(kept=0) and "adapted" not in lead(kept=0)
     assert "adapted to a domain by self-supervised training" in lead(kept=4)
     assert lead(kept=4, scratch=True).startswith("A model with random weights, trained on data of a domain")
     assert "unchanged" in card._lead(
-        facts(kind="backbone"), {"pretrain": {"status": "done", "metrics": {"kept_step": 0}}}
+        facts(kind="backbone"), {"pretrain": StageRecord("done", metrics={"kept_step": 0})}
     )
 
 

@@ -93,7 +93,7 @@ def more_classes_than_examples(folder: Path, checkpoint: Path) -> list[str]:
 
 
 def more_labels_wanted_than_there_are(folder: Path, checkpoint: Path) -> list[str]:
-    return ["finetune", f"--data={_labeled(folder / 'data')}", f"--model={checkpoint}", "--per_class=500"]
+    return ["finetune", f"--data={_labeled(folder / 'data')}", f"--model={checkpoint}", "--labels_per_class=500"]
 
 
 def unknown_option(folder: Path, checkpoint: Path) -> list[str]:
@@ -275,7 +275,7 @@ def test_documents_longer_than_the_window(checkpoint, tmp_path, said):
     data = _jsonl(tmp_path / "long.jsonl", rows)
     given = [f"--data={data}", f"--model={checkpoint}", "--near_duplicates=false", f"--output={tmp_path / 'run'}"]
     assert cli.main(["pretrain", *given, "--max_steps=1", "--monitor_points=1"]) == 0
-    assert cli.main(["finetune", *given, "--max_steps=1", "--patience=0"]) == 0
+    assert cli.main(["finetune", *given, "--max_steps=1", "--early_stopping_patience=0"]) == 0
     text = said.readouterr().err
     assert text.count("inputs fill the window of") == 1 and "--max_length" in text
 
