@@ -21,7 +21,7 @@ from hf_ssl.stages.build import build_objective, build_task, continuation, task_
 from hf_ssl.stages.fit import Fit, fit_task, open_pool
 from hf_ssl.stages.inputs import inputs_of, modality_of, pool_of, read_data
 from hf_ssl.stages.monitoring import build_monitor
-from hf_ssl.stages.plan import plan, resolve_stage
+from hf_ssl.stages.plan import plan, resolve_recipe
 from hf_ssl.stages.resolve import Resolved
 from hf_ssl.tasks.base import Task, TaskModule
 from hf_ssl.training.trainer import TrainResult, arguments, peak_memory, predict, train
@@ -77,7 +77,7 @@ def check(recipe: dict[str, Any]) -> dict[str, Any]:
         HfSslError: what the stage itself would raise.
     """
     planned = plan(recipe)
-    resolved = {stage: resolve_stage(stage, options) for stage, options in planned.items()}
+    resolved = resolve_recipe(recipe)
     sources: dict[str, DomainData] = {}
     found: dict[str, Any] = {}
     start: tuple[str, str | None] | None = None

@@ -27,7 +27,7 @@ import numpy as np
 import torch
 
 from hf_ssl import load_data, pretrain
-from hf_ssl.core.parsing import from_tokens
+from hf_ssl.core.commands import parser_of
 from hf_ssl.demo import images as demo_images
 from hf_ssl.evaluation.probes import probes
 from hf_ssl.modalities.image.image import Image
@@ -109,7 +109,8 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--network", type=json.loads, default={})
     parser.add_argument("--side", type=int, default=40)
     known, rest = parser.parse_known_args(arguments)
-    options, network = {**OPTIONS, **from_tokens(rest)}, {**NETWORK, **known.network}
+    given = parser_of("pretrain", ["--modality=image", "--objective=simclr", *rest]).read(rest)
+    options, network = {**OPTIONS, **given}, {**NETWORK, **known.network}
     settings = {"options": options, "network": network, "side": known.side, "dev": known.dev}
     results = Results(known.results, settings)
     image = Image()

@@ -171,7 +171,7 @@ def revision_of_a_folder(folder: Path, checkpoint: Path) -> list[str]:
 MISTAKES: dict[Callable[[Path, Path], list[str]], list[str]] = {
     empty_folder: ["No files found"],
     no_such_folder: ["nowhere"],
-    wrong_encoding: ["not utf-8", "encoding", "latin-1"],
+    wrong_encoding: ["not utf-8", "encoding", "cp1252"],
     column_missing: ["rating", "body", "stars"],
     one_class: ["same class (c0)", "two are needed", "unlabeled"],
     label_unseen_in_train: ["c7", "Move some to train"],
@@ -253,7 +253,7 @@ def test_output_folder_in_use_by_another_process(finished, checkpoint, tmp_path,
 def test_other_options_in_the_same_folder(finished, checkpoint, tmp_path, said):
     before = _state(finished)
     given = [f"--data={tmp_path / 'good'}", f"--model={checkpoint}", f"--output={finished}", "--near_duplicates=false"]
-    assert cli.main(["embed", *given, "--split=test", "--normalize=false"]) == 0, "seconds of work are simply redone"
+    assert cli.main(["embed", *given, "--split=test", "--normalize_embeddings=false"]) == 0, "seconds of work are simply redone"
     assert cli.main(["pretrain", *given, "--max_steps=1", "--monitor_points=1"]) == 0
     before = _state(finished)
     assert cli.main(["pretrain", *given, "--max_steps=2", "--monitor_points=1"]) == 1
