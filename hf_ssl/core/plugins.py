@@ -27,7 +27,13 @@ TASK_OF = {
 # Files of those folders that hold what plug-ins share, and no plug-in.
 SHARED = {"base", "losses", "encoder", "batching", "rng"}
 
-KINDS = {"objectives": "Objective", "tasks": "Task", "modalities": "Modality", "families": "Family", "vectors": "Store"}
+KINDS = {
+    "objectives": "Objective",
+    "tasks": "Task",
+    "modalities": "Modality",
+    "families": "Family",
+    "vectors": "Store",
+}
 # Packages of a kind that are not `hf_ssl.KIND`: families of TensorFlow models, for `import-tf`.
 PLACES = {"families": "models.tensorflow.families"}
 _SINGULAR = {"families": "family", "modalities": "modality", "vectors": "store"}

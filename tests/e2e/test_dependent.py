@@ -62,7 +62,7 @@ def test_all_three_by_dotted_path(installed: None, tmp_path: Path, tiny_checkpoi
     )  # fmt: skip
     assert set(results["evaluate"].metrics) == {"accuracy", "balanced_accuracy"}
     ledger = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert ledger["stages"]["pretrain"]["options"]["plugin"] == {"exchanged": 0.4}
+    assert ledger["stages"]["pretrain"]["plugin"] == {"exchanged": 0.4}
     assert ledger["data"]["modality"] == "genomics_ssl.dna:Dna"
     from transformers import AutoModelForSequenceClassification
 

@@ -95,7 +95,7 @@ def test_full_disk_is_said(shared, monkeypatch, said):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"finetune": {"ranc": 4}}, ConfigError, "rank"),
+        ({"finetune": {"ranc": 4}}, ConfigError, "lora_r"),
         ({"pretrain": {}, "finetune": {"labels_per_class": 400}}, DataError, "fewer than 400"),
         ({"embed": {"split": "tets"}}, ConfigError, "no split"),
         ({"finetune": {}, "model": "nowhere/at/all"}, CheckpointError, "nothing was fetched"),

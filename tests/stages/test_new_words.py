@@ -55,9 +55,9 @@ def test_run_with_new_words_and_the_stages_after_it(objective, checkpoint, tmp_p
         **shared, objective=objective, new_words=2, max_steps=4, monitor_points=1, keep_checkpoint="last", max_length=24
     )
     ledger = json.loads((output / "run.json").read_text(encoding="utf-8"))
-    words = ledger["stages"]["pretrain"]["vocabulary"]["new_words"]
+    words = ledger["stages"]["pretrain"]["outputs"]["vocabulary"]["new_words"]
     assert sorted(words) == sorted(WORDS[:2])
-    before, after = ledger["stages"]["pretrain"]["vocabulary"]["tokens_per_word"]
+    before, after = ledger["stages"]["pretrain"]["outputs"]["vocabulary"]["tokens_per_word"]
     assert after < before
     assert json.loads((result.path / "load_report.json").read_text(encoding="utf-8"))["new_words"] == words
     assert "2 new words: " in said.readouterr().err

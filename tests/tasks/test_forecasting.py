@@ -121,7 +121,7 @@ def test_a_forecast_that_is_no_difference_is_left_alone(tmp_path):
 @pytest.mark.parametrize("output", ["point", "normal"])
 def test_metrics_do_not_depend_on_the_batch_size(tmp_path, output):
     data = quiet_load(table(channels=2))
-    task, done = fit(data, checkpoint(tmp_path, "patchtst", data), tmp_path, output=output)
+    task, done = fit(data, checkpoint(tmp_path, "patchtst", data), tmp_path, forecast_type=output)
     rows = task.encode(done.processor, data["test"])
     found = []
     for size in (1, 7, 64):
