@@ -23,7 +23,7 @@ install: $(VENV)/.installed ## Make .venv and install hf_ssl in it (a few minute
 demo-data: $(VENV)/.data ## Install the real texts that the quickstart and the tests use
 
 quickstart: $(VENV)/.installed $(VENV)/.data ## Adapt a real model to real text, and compare (at most 10 minutes)
-	$(BIN)/python recipes/quickstart.py
+	$(BIN)/python recipes/text.py
 
 test: $(VENV)/.installed $(VENV)/.data ## Run the fast tests
 	$(TEST) -m "not slow"

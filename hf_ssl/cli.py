@@ -1,35 +1,27 @@
-"""`hf-ssl VERB`: parse, call one function, print the next command. No logic here."""
+"""`hf-ssl VERB`: parse, check every option, call one function, print the next command. No logic here."""
 
 from __future__ import annotations
 
-import dataclasses
+import errno
 import json
 import logging
 import os
+import shlex
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from hf_ssl.core.commands import VERBS, completing, gallery, parser_of, recipe_of
 from hf_ssl.core.errors import ConfigError, HfSslError, nearest
 from hf_ssl.core.log import set_verbosity
-from hf_ssl.core.options import COMMANDS
-from hf_ssl.core.parsing import from_tokens, from_yaml
+from hf_ssl.core.parsing import from_yaml
 
 logger = logging.getLogger(__name__)
 
-VERBS = {
-    "pretrain": "continue self-supervised pre-training in your domain",
-    "finetune": "fine-tune on a few labels, with adapters",
-    "evaluate": "open the test split once and measure",
-    "compare": "did adapting help? base against adapted",
-    "embed": "turn data into vectors: parquet, FAISS, Milvus",
-    "search": 'nearest neighbors of a text or a file: hf-ssl search "TEXT" --output RUN',
-    "push": "publish on the Hub: merged weights, processor, model card; reloaded and compared first",
-    "import-tf": "import a model of TensorFlow Hub: hf-ssl import-tf SOURCE --output FOLDER",
-    "run": "run a recipe: hf-ssl run RECIPE.yaml [--option value]",
-    "check": "read the data, take one real step, estimate time and memory",
-    "recipes": "hf-ssl recipes ls | show NAME | cp NAME [FOLDER]",
-}
+ISSUES = "https://github.com/hf-ssl/hf-ssl/issues"
 NEXT = {
     "pretrain": "hf-ssl compare --output {output} --data ...   (did it help?)   or   hf-ssl finetune --output {output} --data ...",
     "finetune": "hf-ssl evaluate --output {output} --data ...",
@@ -38,6 +30,21 @@ NEXT = {
     "embed": 'hf-ssl search "a text like those" --output {output}',
     "push": "open the address above",
     "import-tf": "hf-ssl pretrain --model {output} --data ...   (pictures: --modality image)",
+}
+# Options that may be given without their name, first of all.
+NAMED = {"search": "--query", "import-tf": "--source"}
+# What a user can mend about a file or a machine, for errors that name neither.
+REASONS = {
+    errno.ENOSPC: "The disk is full. Free some space, or name a folder on another disk with --output",
+    errno.EDQUOT: "Your quota of disk space is used up. Free some, or name a folder elsewhere with --output",
+    errno.EROFS: "The disk is read-only. Name another folder with --output",
+    errno.EACCES: "No permission. Name a folder you may write to with --output",
+    errno.EPERM: "Not permitted. Name a folder you may write to with --output",
+    errno.ENOTDIR: "A part of the path is a file, not a folder. Name another --output",
+    errno.ENAMETOOLONG: "The path is too long. Name a shorter --output",
+    errno.ENOENT: "A file or folder went missing while it was needed. Was --output or --data deleted meanwhile?",
+    errno.EMFILE: "Too many open files. Raise the limit with `ulimit -n 4096`",
+    errno.ENOMEM: "Not enough memory. Lower --per_device_train_batch_size or --max_length",
 }
 
 
@@ -48,28 +55,64 @@ def main(argv: list[str] | None = None) -> int:
         0, or 1 for an error the user can mend, or 130 when interrupted.
     """
     tokens = list(sys.argv[1:] if argv is None else argv)
+    if "_ARGCOMPLETE" in os.environ:
+        complete()
     if not tokens or tokens[0] in ("-h", "--help", "help"):
         print(overview())
         return 0
-    verb, rest = tokens[0], tokens[1:]
     # Read by torch when it makes its first tensor: on Linux, tensors of 2 MB and more then lie on huge pages. Training on
     # processors spends a sixth of its time on page faults without (masked words, MiniLM). This process is the command's own.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     set_verbosity("info")
     try:
-        if verb not in VERBS:
-            raise ConfigError(f"No command is called {verb!r}.{nearest(verb, VERBS)} Commands: {', '.join(VERBS)}.")
-        if "-h" in rest or "--help" in rest:
-            print(help_of(verb, rest))
-            return 0
-        _call(verb, rest)
+        with short_warnings():
+            return _answer(tokens[0], tokens[1:])
     except HfSslError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt as stop:
-        print(f"{stop or 'interrupted'}. Go on with: hf-ssl {' '.join(tokens)} --resume", file=sys.stderr)
+        print(f"{stop or 'interrupted'}. Go on with: {shlex.join(['hf-ssl', *tokens])} --resume", file=sys.stderr)
         return 130
-    return 0
+    except BrokenPipeError:  # `hf-ssl ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception as error:
+        line = everyday(error)
+        if line is None:
+            print(f"This should not have happened; please report it, with what follows, at {ISSUES}", file=sys.stderr)
+            raise
+        print(f"error: {line}", file=sys.stderr)
+    return 1
+
+
+def everyday(error: Exception) -> str | None:
+    """A fault of files or of the machine, in a line that says what to do; None for an error of this library.
+
+    Libraries wrap such errors (safetensors and tokenizers in their own), so causes and texts are looked at too.
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, MemoryError):
+            return f"{REASONS[errno.ENOMEM]}."
+        if isinstance(seen, OSError) and seen.errno in REASONS:
+            return f"{REASONS[seen.errno]}" + (f": {seen.filename}" if seen.filename else ".")
+        known = [reason for number, reason in REASONS.items() if f"os error {number}" in str(seen).lower()]
+        if known or os.strerror(errno.ENOSPC) in str(seen):
+            return f"{known[0] if known else REASONS[errno.ENOSPC]}."
+        if type(seen).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(seen):
+            return f"{REASONS[errno.ENOMEM]}. ({str(seen).splitlines()[0][:160]})"
+        seen = seen.__cause__ or seen.__context__
+    return None
+
+
+@contextmanager
+def short_warnings() -> Iterator[None]:
+    """Warnings as lines like the library's own, without the file and the line of code."""
+
+    def show(message: Warning | str, *where: Any, **more: Any) -> None:
+        logger.warning(str(message))
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
 
 
 def overview() -> str:
@@ -79,92 +122,82 @@ def overview() -> str:
     return f"{what}\n\n{lines}\n\nhf-ssl VERB --help lists the options of a command."
 
 
-def help_of(verb: str, rest: list[str] | None = None) -> str:
-    """Options of a command, from the same text as the docs; with `--objective X` and the like also those of X."""
-    lines = [f"hf-ssl {verb}: {VERBS[verb]}", ""]
-    if verb in COMMANDS:
-        lines += _options(COMMANDS[verb])
-        given = from_tokens([token for token in rest or [] if token not in ("-h", "--help")])
-        for kind, chosen in (("modalities", "modality"), ("objectives", "objective"), ("tasks", "task")):
-            if chosen in given:
-                from hf_ssl.core.plugins import find
-
-                shared = {item.name for item in dataclasses.fields(COMMANDS[verb])}
-                own = _options(find(kind, given[chosen]).Config, without=shared)
-                lines += ["", f"Options of {given[chosen]}:", *(own or ["  (none)"])]
-        plugin = {"pretrain": "objective", "finetune": "task", "compare": "task"}.get(verb)
-        if plugin:
-            from hf_ssl.core.plugins import names
-
-            lines.append(
-                f"\n--{plugin}: {', '.join(names(plugin + 's'))}. Its own options, and every transformers.TrainingArguments field, are options too."
-            )
-        lines.append("--config FILE.yaml reads options from a file; the command line wins.")
-    return "\n".join(lines)
-
-
-def _options(config: type, without: Any = ()) -> list[str]:
-    """One line per field: name, help, default."""
-    lines = []
-    for item in dataclasses.fields(config):
-        if item.name not in without:
-            factory = item.default_factory
-            default = item.default if factory is dataclasses.MISSING else factory()
-            lines.append(f"  --{item.name:20} {item.metadata.get('help', '')} [{default}]")
-    return lines
+def _answer(verb: str, rest: list[str]) -> int:
+    if verb not in VERBS:
+        raise ConfigError(f"No command is called {verb!r}.{nearest(verb, VERBS)} Commands: {', '.join(VERBS)}.")
+    helped = [token for token in rest if token not in ("-h", "--help")]
+    if helped != rest:
+        parser_of(verb, helped).print_help()
+        return 0
+    _call(verb, rest)
+    return 0
 
 
 def _call(verb: str, rest: list[str]) -> None:
     if verb == "recipes":
         _recipes(rest)
-        return
-    if verb in ("run", "check"):
-        if not rest or rest[0].startswith("--"):
-            raise ConfigError(
-                f"Name a recipe: hf-ssl {verb} RECIPE.yaml. `hf-ssl recipes ls` lists the ones that come along."
-            )
-        recipe = merge(from_yaml(_find_recipe(rest[0])), from_tokens(rest[1:]))
-        import hf_ssl
+    elif verb == "completion":
+        print(completion_of(rest[0] if rest else "bash"))
+    elif verb in ("run", "check"):
+        _run(verb, rest)
+    else:
+        _stage(verb, rest)
 
-        result = hf_ssl.run_recipe(recipe) if verb == "run" else hf_ssl.check(recipe)
-        if verb == "check":
-            print(json.dumps(result, indent=2))
-        return
-    if verb == "search" and rest and not rest[0].startswith("--"):
-        rest = ["--query", *rest]
-    if verb == "import-tf" and rest and not rest[0].startswith("--"):
-        rest = ["--source", *rest]
-    given = from_tokens(rest)
-    options = {**(from_yaml(given.pop("config")) if "config" in given else {}), **given}
+
+def _run(verb: str, rest: list[str]) -> None:
+    from hf_ssl.stages.plan import resolve_recipe
+
+    recipe = {**recipe_of(verb, rest), **parser_of(verb, rest).read(rest[1:])}
+    resolve_recipe(recipe)  # before the imports, which take seconds
+    import hf_ssl
+
+    if verb == "run":
+        hf_ssl.run_recipe(recipe)
+    else:
+        print(json.dumps(hf_ssl.check(recipe), indent=2))
+
+
+def _stage(verb: str, rest: list[str]) -> None:
+    from hf_ssl.stages.plan import resolve_stage
+
+    if verb in NAMED and rest and not rest[0].startswith("--"):
+        rest = [NAMED[verb], *rest]
+    given = parser_of(verb, rest).read(rest)
+    options = {**(from_yaml(str(given.pop("config"))) if "config" in given else {}), **given}
+    resolve_stage(verb, options)
     from hf_ssl.stages.recipe import VERBS as CALLED
 
     answer = CALLED[verb](**options)
     if verb == "search":
         for hit in answer.metrics["hits"]:
             print(json.dumps(hit, ensure_ascii=False))
-        return
-    if "commit" in answer.metrics or verb != "push":  # a dry run leads nowhere
+    elif "commit" in answer.metrics or verb != "push":  # a dry run leads nowhere
         logger.info(f"next: {NEXT[verb].format(output=options.get('output', 'runs/default'))}")
 
 
-def merge(recipe: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """Command-line options over a recipe's: `--seed 1` wins over the top level, `--pretrain.max_steps 5` over a section."""
-    return {**recipe, **given}
+def complete() -> None:
+    """Answer the shell, which asks in environment variables what may come next, and end."""
+    import argcomplete
+
+    argcomplete.autocomplete(completing(shlex.split(os.environ.get("COMP_LINE", ""))[1:]))
 
 
-def _gallery() -> Path:
-    shipped = Path(__file__).parent / "_recipes"
-    return shipped if shipped.is_dir() else Path(__file__).parent.parent / "recipes"
+def completion_of(shell: str) -> str:
+    """Lines for the shell's start file that make it complete `hf-ssl`.
 
+    Raises:
+        ConfigError: no such shell.
+    """
+    import argcomplete
 
-def _find_recipe(name: str) -> Path:
-    path = Path(name)
-    shipped = _gallery() / f"{path.stem}.yaml"
-    return path if path.exists() or not shipped.exists() else shipped
+    shells = ("bash", "zsh", "fish", "tcsh", "powershell")
+    if shell not in shells:
+        raise ConfigError(f"There is no completion for {shell!r}.{nearest(shell, shells)} Known: {', '.join(shells)}.")
+    return str(argcomplete.shellcode(["hf-ssl"], shell=shell))
 
 
 def _recipes(rest: list[str]) -> None:
-    files = {path.stem: path for path in sorted(_gallery().glob("*.yaml"))}
+    files = {path.stem: path for path in sorted(gallery().glob("*.yaml"))}
     action, names = (rest[0] if rest else "ls"), rest[1:]
     if action == "ls":
         for name, path in files.items():
@@ -179,14 +212,12 @@ def _recipes(rest: list[str]) -> None:
     if action == "show":
         print(files[names[0]].read_text(encoding="utf-8"), end="")
         return
-    folder = Path(names[1] if len(names) > 1 else ".")
-    for source in files[names[0]].parent.glob(f"{names[0]}.*"):
-        target = folder / source.name
-        if target.exists():
-            raise ConfigError(f"{target} exists already; name another folder.")
-        folder.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(source.read_bytes())
-        print(target)
+    target = Path(names[1] if len(names) > 1 else ".") / files[names[0]].name
+    if target.exists():
+        raise ConfigError(f"{target} exists already; name another folder.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(files[names[0]].read_bytes())
+    print(target)
 
 
 if __name__ == "__main__":

@@ -114,7 +114,7 @@ plt.show()
 # all. The interval is over test syllables, the spread over draws of the labels.
 
 # %%
-answer = compare(**options, budgets=[2, 4, 8], draws=3, finetune_arms=False, self_training=0)
+answer = compare(**options, labels_per_class=[2, 4, 8], num_seeds=3, finetune_arms=False, self_training=0)
 print(answer.metrics["verdict"])
 
 # %%
@@ -127,7 +127,7 @@ display(Markdown((answer.path / "table.md").read_text()))
 # LoRA on all of the few labels, then the test split, once.
 
 # %%
-finetune(data=syllables, output="run", max_steps=20, patience=0, self_training=0, **hear)
+finetune(data=syllables, output="run", max_steps=20, early_stopping_patience=0, self_training=0, **hear)
 metrics = evaluate(data=syllables, output="run", **hear).metrics
 print({name: round(value, 3) for name, value in metrics.items() if isinstance(value, float)})
 

@@ -96,7 +96,7 @@ plt.show()
 # test pictures, the spread over draws of the labels.
 
 # %%
-answer = compare(**options, budgets=[1, 2, 4], draws=3, finetune_arms=False, self_training=0)
+answer = compare(**options, labels_per_class=[1, 2, 4], num_seeds=3, finetune_arms=False, self_training=0)
 print(answer.metrics["verdict"])
 
 # %%
@@ -109,7 +109,7 @@ display(Markdown((answer.path / "table.md").read_text()))
 # LoRA inside the convolutions on eight labels per class, then the test split, once.
 
 # %%
-finetune(data=clothes, output="run", max_steps=20, patience=0, self_training=0, **look)
+finetune(data=clothes, output="run", max_steps=20, early_stopping_patience=0, self_training=0, **look)
 metrics = evaluate(data=clothes, output="run", **look).metrics
 print({name: round(value, 3) for name, value in metrics.items() if isinstance(value, float)})
 

@@ -71,15 +71,16 @@ adapted = pretrain(
     model="patchtst",
     from_config=True,
     objective="ts-contrastive",
+    spectrum=1.0,
     num_train_epochs=14,
     per_device_train_batch_size=64,
     logging_steps=8,
     monitor_points=4,
     monitor_examples=128,
-    keep="last",
+    keep_checkpoint="last",
     layer_decay=1.0,
     head_warmup=0.0,
-    decay="cosine",
+    lr_schedule="cosine",
     **shape,
 )
 print("kept step:", adapted.metrics["kept_step"], "-", adapted.metrics["outcome"])
@@ -109,8 +110,8 @@ plt.show()
 answer = compare(
     data=engines,
     output="run",
-    budgets=[2, 4, 8, 16],
-    draws=5,
+    labels_per_class=[2, 4, 8, 16],
+    num_seeds=5,
     test_limit=300,
     finetune_arms=False,
     self_training=0,
@@ -129,7 +130,7 @@ display(Markdown((answer.path / "table.md").read_text()))
 # for the model that has seen no label: two directions out of many, so distances are only part of the truth.
 
 # %%
-finetune(data=engines, output="run", peft="full", max_steps=40, patience=0, self_training=0, **shape)
+finetune(data=engines, output="run", peft="full", max_steps=40, early_stopping_patience=0, self_training=0, **shape)
 metrics = evaluate(data=engines, output="run", **shape).metrics
 print({name: round(value, 3) for name, value in metrics.items() if isinstance(value, float)})
 

@@ -73,7 +73,7 @@ plt.show()
 # posts, the spread over draws of the labels.
 
 # %%
-answer = compare(**options, budgets=[1, 2, 4], draws=3, finetune_arms=False, test_limit=50, self_training=0)
+answer = compare(**options, labels_per_class=[1, 2, 4], num_seeds=3, finetune_arms=False, test_limit=50, self_training=0)
 print(answer.metrics["verdict"])
 
 # %%
@@ -87,7 +87,7 @@ display(Markdown((answer.path / "table.md").read_text()))
 # encoder: two directions out of 384, so distances are only part of the truth.
 
 # %%
-finetune(data=posts, output="run", per_class=4, max_steps=8, max_length=96, patience=0, self_training=0)
+finetune(data=posts, output="run", labels_per_class=4, max_steps=8, max_length=96, early_stopping_patience=0, self_training=0)
 metrics = evaluate(data=posts, output="run").metrics
 print({name: round(value, 3) for name, value in metrics.items()})
 

@@ -1,1 +1,1 @@
-"""Recipes: one runnable script and one YAML file per use; installed as `hf_ssl._recipes`, never as `recipes`."""
+"""Recipes (YAML) and scripts that show the Python API; installed as `hf_ssl._recipes`, never as `recipes`."""

@@ -2,27 +2,60 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
+from hf_ssl.core.fields import Options, field_name, not_among, option
 
-def option(default: Any, help: str) -> Any:
-    """A dataclass field whose help text serves the command line and the docs."""
-    if isinstance(default, (list, dict)):
-        return field(default_factory=lambda: type(default)(default), metadata={"help": help})
-    return field(default=default, metadata={"help": help})
+PeftMethod = Literal["full", "lora", "rslora", "dora", "ia3", "oft", "linear-probe"]
+
+# Old names of options, for one release: they work, with a warning. Plug-ins have theirs in `Config.renamed`.
+RENAMED = {
+    "rank": "lora_r", "alpha": "lora_alpha", "adapter_dropout": "lora_dropout", "ramp": "backbone_warmup_ratio",
+    "decay": "lr_schedule", "keep": "keep_checkpoint", "patience": "early_stopping_patience", "licence": "license",
+    "labels": "labels_file", "budgets": "labels_per_class", "per_class": "labels_per_class", "draws": "num_seeds",
+}  # fmt: skip
+
+
+def modern_names(
+    given: Mapping[str, Any], known: Iterable[str], kinds: Iterable[type | None] = ()
+) -> tuple[dict[str, Any], list[str]]:
+    """Options under the names of today: old ones work for one release, with a `FutureWarning`.
+
+    Returns:
+        the options, and what is wrong with their names.
+    """
+    table = dict(RENAMED)
+    for kind in kinds:
+        table |= getattr(kind, "renamed", {})
+    names, values, problems = set(known), {}, []
+    for raw, value in given.items():
+        name = field_name(raw)
+        new = table.get(name)
+        if name not in names and new in names:
+            warnings.warn(f"The option {name} is called {new} now; the old name will go.", FutureWarning, stacklevel=3)
+            name = str(new)
+        if name in values:
+            problems.append(f"{name}: given twice (once as {raw}).")
+        values[name] = value
+    return values, problems
+
+
+SHARE = {"ge": 0, "le": 1}
 
 
 @dataclass
-class DataOptions:
+class DataOptions(Options):
     """Where the data are and how to read them."""
 
     data: Any = option(None, "Folder, file, glob, Hub id, datasets object, DataFrame or iterable.")
     modality: str = option("text", "Kind of data: text, image, audio, timeseries (or package.module:Class).")
     unlabeled: Any = option(None, "Unlabeled pool, when it is not part of `data`.")
-    validation: Any = option(None, "Validation data, when it is not part of `data`.")
-    test: Any = option(None, "Test data, when it is not part of `data`.")
-    labels: Any = option(None, "Spreadsheet that gives files their labels (a path or name column and a label).")
+    validation: Any = option(None, "Validation data, when they are not part of `data`.")
+    test: Any = option(None, "Test data, when they are not part of `data`.")
+    labels_file: Any = option(None, "Spreadsheet that gives files their labels (a path or name column and a label).")
     input_column: str | None = option(None, "Column with the text (default: text, sentence, content ...).")
     text_pair_column: str | None = option(None, "Second text of a pair.")
     label_column: str | None = option(None, "Column with the label (default: label, labels, class ...).")
@@ -37,7 +70,8 @@ class DataOptions:
     label_columns: list[str] = option([], "Columns of 0 and 1, one per label, for several labels per row.")
     label_separator: str | None = option(None, "Between several labels in one text (default: |).")
     fold_labels: bool | None = option(
-        None, "Labels that differ in case, blanks or the spelling of a number are one class (asked for when there are any)."
+        None,
+        "Labels that differ in case, blanks or the spelling of a number are one class (asked for when there are any).",
     )
     na_values: list[str] = option([], "Words that mean a missing value, such as NA (default: nan and its like).")
     id_column: str | None = option(None, "Column with your own row ids (default: made from the content).")
@@ -45,25 +79,30 @@ class DataOptions:
     keep_columns: list[str] = option([], "Further columns to keep under their names.")
     ignore_columns: list[str] = option([], "Columns that look like labels or groups and are not to be used.")
     max_left_out: float = option(
-        0.1, "Largest share of rows or of files that may be left out, whatever the reason; more is an error."
+        0.1,
+        "Largest fraction of rows or of files that may be left out, whatever the reason; more is an error.",
+        **SHARE,
     )
     label_kind: Literal["class", "multilabel", "regression", "tags", "mask", "identity", "transcript"] | None = option(
-        None, "Kind of label; asked for when the data leave it open."
+        None, "Kind of label (default: inferred; set it if it is ambiguous)."
     )
-    validation_fraction: float = option(0.1, "Part of the labeled data kept for validation when there is none.")
-    test_fraction: float = option(0.2, "Part of the labeled data kept for test when there is none.")
+    validation_fraction: float = option(
+        0.1, "Fraction of the labeled data kept for validation when there is none.", ge=0, lt=1
+    )
+    test_fraction: float = option(0.2, "Fraction of the labeled data kept for test when there is none.", ge=0, lt=1)
     leakage: Literal["strip", "fail", "allow"] = option(
         "strip", "What to do with pool or train rows that are also in validation or test."
     )
     near_duplicates: bool = option(True, "Look for near-duplicates too, not only exact copies.")
-    near_threshold: float = option(0.85, "Likeness (Jaccard) from which two inputs are near-duplicates.")
+    near_threshold: float = option(0.85, "Jaccard similarity from which two inputs are near-duplicates.", gt=0, le=1)
     dedup: bool = option(True, "Remove repeated rows from the pool and from train.")
-    max_examples: int | None = option(None, "At most this many rows of the source; needed for a stream.")
+    max_examples: int | None = option(None, "At most this many rows of the source; needed for a stream.", ge=1)
     encoding: str = option("utf-8-sig", "Text encoding of the files.")
     txt: Literal["file", "lines"] = option("file", "A .txt file is one document, or one per line.")
     folder_labels: bool | None = option(None, "Folder names are classes (default: when they look like it).")
     split_names: list[str] | None = option(
-        None, "Words in names of folders and files that say the split (default: train, valid, test, unlabeled, pool ...)."
+        None,
+        "Words in names of folders and files that say the split (default: train, valid, test, unlabeled, pool ...).",
     )
     follow_links: bool = option(False, "Follow links that lead out of the data folder.")
     csv_options: dict[str, Any] | None = option(None, 'For pandas.read_csv, such as {"sep": ";"}.')
@@ -73,21 +112,31 @@ class DataOptions:
     data_config: str | None = option(None, "Configuration of a Hub dataset.")
     data_revision: str | None = option(None, "Commit, tag or branch of a Hub dataset.")
     streaming: bool = option(False, "Stream a Hub dataset: take its first `max_examples` rows, download no more.")
-    seed: int = option(0, "Seed of splits, masks, order and initialization.")
+    seed: int = option(0, "Seed of splits, masks, order and initialization.", ge=0)
     modality_options: dict[str, Any] = option({}, "The modality's own options; they may also be given by their names.")
+
+    def problems(self) -> list[str]:
+        found = super().problems()
+        if self.conll_columns is not None and len(self.conll_columns) != 2:
+            found.append(
+                f"conll_columns: two columns are named, the word's and the tag's; found {self.conll_columns}."
+            )
+        if self.validation_fraction + self.test_fraction >= 1:
+            found.append("validation_fraction: with test_fraction it leaves nothing to train on.")
+        return found
 
 
 @dataclass
-class ModelOptions:
+class ModelOptions(Options):
     """Which checkpoint to start from."""
 
     model: str | None = option(None, "Checkpoint to start from: Hub id or local folder.")
     revision: str | None = option(None, "Commit, tag or branch of a Hub checkpoint.")
-    dtype: str = option("float32", "Precision of the master weights.")
+    dtype: Literal["float32", "bfloat16", "float16"] = option("float32", "Precision of the master weights.")
 
 
 @dataclass
-class RunOptions:
+class RunOptions(Options):
     """Where results go, and whether to go on from an interrupted run."""
 
     output: str = option("runs/default", "Run folder.")
@@ -96,13 +145,13 @@ class RunOptions:
 
 
 @dataclass
-class AdapterOptions:
+class AdapterOptions(Options):
     """Parameter-efficient fine-tuning."""
 
-    peft: str = option("full", "lora, rslora, dora, ia3, oft, linear-probe or full.")
-    rank: int = option(16, "Rank of the adapter.")
-    alpha: int | None = option(None, "Scale of the adapter (default: twice the rank).")
-    adapter_dropout: float = option(0.0, "Dropout in the adapter.")
+    peft: PeftMethod = option("full", "Which parameters are trained: adapters, the head alone, or all.")
+    lora_r: int = option(16, "Rank of the adapter.", ge=1)
+    lora_alpha: int | None = option(None, "Scale of the adapter (default: twice the rank).", ge=1)
+    lora_dropout: float = option(0.0, "Dropout in the adapter.", ge=0, lt=1)
     target_modules: list[str] | None = option(None, "Modules to adapt (default: found by inspecting the model).")
 
 
@@ -110,23 +159,30 @@ class AdapterOptions:
 class PretrainConfig(RunOptions, AdapterOptions, ModelOptions, DataOptions):
     """Continue self-supervised pre-training in your domain."""
 
-    objective: str | None = option(
-        None, "What to predict; `hf-ssl pretrain --help` lists them. Default: the modality's."
-    )
+    objective: str | None = option(None, "What to predict (default: the modality's).")
     from_config: bool = option(False, "Start from random weights of the checkpoint's configuration.")
     head_warmup: float = option(
-        0.1, "Share of the steps in which only a new head learns (0 when the head is in the checkpoint)."
+        0.1,
+        "Fraction of the steps in which only a new head learns (0 when the head is in the checkpoint).",
+        ge=0,
+        lt=1,
     )
-    ramp: float = option(0.1, "Share of the steps over which the backbone's learning rate rises afterwards.")
-    decay: Literal["constant", "linear", "cosine"] = option("linear", "Learning rate after the ramp.")
-    layer_decay: float = option(0.9, "Each layer further from the top learns this much slower.")
-    monitor_points: int = option(5, "How often health, drift and the probe are measured after step 0.")
-    monitor_examples: int = option(512, "Examples used for health and drift.")
-    keep: Literal["best", "last"] = option("best", "Which point is kept; best includes the start itself.")
-    patience: int = option(2, "Stop after so many measurements clearly worse than the start.")
-    new_words: int = option(0, "Add at most this many domain words to the vocabulary.")
+    backbone_warmup_ratio: float = option(
+        0.1, "Fraction of the steps over which the backbone's learning rate rises afterwards.", **SHARE
+    )
+    lr_schedule: Literal["constant", "linear", "cosine"] = option("linear", "Learning rate after the warm-up.")
+    layer_decay: float = option(0.9, "Factor on the learning rate of each layer further from the top.", gt=0, le=1)
+    monitor_points: int = option(5, "Number of evaluations after step 0 (health, drift and the probe).", ge=1)
+    monitor_examples: int = option(512, "Examples used for health and drift.", ge=2)
+    keep_checkpoint: Literal["best", "last"] = option(
+        "best", "Which point is kept; best includes the starting checkpoint itself."
+    )
+    early_stopping_patience: int = option(
+        2, "Stop after so many evaluations clearly worse than the starting checkpoint (0: never).", ge=0
+    )
+    new_words: int = option(0, "Add at most this many domain words to the vocabulary.", ge=0)
     eval_fraction: float = option(
-        0.05, "Share of the pool (at most 1,000 examples) held out to measure the objective."
+        0.05, "Fraction of the pool (at most 1,000 examples) held out to measure the objective.", gt=0, lt=1
     )
 
 
@@ -134,16 +190,20 @@ class PretrainConfig(RunOptions, AdapterOptions, ModelOptions, DataOptions):
 class FinetuneConfig(RunOptions, AdapterOptions, ModelOptions, DataOptions):
     """Fine-tune on the labels."""
 
-    task: str | None = option(None, "Downstream task; `hf-ssl finetune --help` lists them. Default: from the labels.")
-    peft: str = option("lora", "lora, rslora, dora, ia3, oft, linear-probe or full.")
-    per_class: int | None = option(
-        None, "Use only this many labels per class (examples in all where labels are no classes)."
+    task: str | None = option(None, "Downstream task (default: from the labels).")
+    peft: PeftMethod = option("lora", "Which parameters are trained: adapters, the head alone, or all.")
+    labels_per_class: int | None = option(
+        None, "Use only this many labels per class (examples in all where labels are no classes).", ge=1
     )
     warm_start: bool = option(True, "Start the new head from a closed-form probe on frozen features.")
-    patience: int = option(3, "Stop after so many evaluations without a better validation score (0: never).")
+    early_stopping_patience: int = option(
+        3, "Stop after so many evaluations without a better validation score (0: never).", ge=0
+    )
     balanced_sampling: bool = option(False, "Draw classes equally often.")
     self_training: int = option(
-        1000, "Learn from so many pool examples too, with soft labels that two views of the data agree on (0: none)."
+        1000,
+        "Learn from so many pool examples too, with soft labels that two views of the data agree on (0: none).",
+        ge=0,
     )
 
 
@@ -161,35 +221,56 @@ class CompareConfig(RunOptions, AdapterOptions, ModelOptions, DataOptions):
     """Did adapting help? Base against adapted on the same labeled subsets and seeds."""
 
     adapted: str | None = option(None, "Adapted backbone (default: the run's pre-training result).")
-    task: str | None = option(None, "Downstream task; default: from the labels.")
-    peft: str = option("lora", "How both arms are fine-tuned.")
-    budgets: list[int] = option([4, 16, 64], "Labels per class, or examples in all where labels are no classes.")
-    draws: int = option(3, "Labeled subsets drawn per budget.")
+    task: str | None = option(None, "Downstream task (default: from the labels).")
+    peft: PeftMethod = option("lora", "How both arms are fine-tuned.")
+    labels_per_class: list[int] = option(
+        [4, 16, 64], "Labels per class, or examples in all where labels are no classes.", ge=1
+    )
+    num_seeds: int = option(3, "Labeled subsets drawn for each number of labels.", ge=1)
     warm_start: bool = option(True, "Start the new head from a closed-form probe on frozen features.")
     finetune_arms: bool = option(True, "Fine-tune both arms; False compares frozen probes only.")
     self_training: int = option(
-        1000, "Learn from so many pool examples too, with soft labels that two views of the data agree on (0: none)."
+        1000,
+        "Learn from so many pool examples too, with soft labels that two views of the data agree on (0: none).",
+        ge=0,
     )
-    test_limit: int | None = option(None, "Evaluator on at most this many test examples (a fixed stratified part).")
+    test_limit: int | None = option(
+        None, "Evaluate on at most this many test examples (a fixed stratified part).", ge=1
+    )
+
+    def problems(self) -> list[str]:
+        empty = (
+            [] if self.labels_per_class else ["labels_per_class: name at least one number of labels, such as 4,16."]
+        )
+        return [*super().problems(), *empty]
+
+
+POOLINGS = ("mean", "max", "cls", "mean-std", "last", "layers", "grid")
 
 
 @dataclass
 class EmbedConfig(RunOptions, ModelOptions, DataOptions):
     """Turn data into vectors."""
 
+    renamed = {"normalize": "normalize_embeddings"}
+
     split: str | None = option(None, "Split to embed (default: all).")
     pooling: str | None = option(
         None, "mean, max, cls (text, images), mean-std (audio, series), layers (audio); default: the model's own."
     )
-    normalize: bool = option(True, "Scale every vector to length 1.")
-    max_length: int | None = option(None, "Longest input in tokens.")
+    normalize_embeddings: bool = option(True, "Scale every vector to length 1.")
+    max_length: int | None = option(None, "Longest input in tokens.", ge=1)
     store: str = option(
         "parquet",
         "Also put them into: faiss, milvus (a file in the run), a .db file, or a Milvus URI (its token: MILVUS_TOKEN).",
     )
     collection: str | None = option(None, "Collection of Milvus (default: hf_ssl).")
     index: str = option("FLAT", "Index of a new Milvus collection; FLAT finds every neighbor.")
-    part_size: int = option(2048, "Rows per part: an interrupted embedding goes on with the next part.")
+    part_size: int = option(2048, "Rows per part: an interrupted embedding goes on with the next part.", ge=1)
+
+    def problems(self) -> list[str]:
+        mode = (self.pooling or "mean").partition("@")[0]
+        return [*super().problems(), *([] if mode in POOLINGS else [f"pooling: {not_among(mode, POOLINGS)}"])]
 
 
 @dataclass
@@ -198,26 +279,34 @@ class SearchConfig(RunOptions, ModelOptions):
 
     query: str | None = option(None, "What to look for: a text.")
     file: str | None = option(None, "What to look for: a file of the run's kind of data.")
-    k: int = option(10, "How many neighbors.")
+    k: int = option(10, "How many neighbors.", ge=1)
     store: str = option("parquet", "Where to look: parquet, faiss, milvus, a .db file, or a Milvus URI.")
     collection: str | None = option(None, "Collection of Milvus (default: hf_ssl).")
+
+    def problems(self) -> list[str]:
+        one = (self.query is None) != (self.file is None)
+        what = 'query: say what to look for, one thing: hf-ssl search "TEXT", or --file PATH.'
+        return [*super().problems(), *([] if one else [what])]
 
 
 @dataclass
 class PushConfig(RunOptions):
     """Publish a run's result on the Hub. The token is read from HF_TOKEN or `hf auth login`, never from an option."""
 
+    renamed = {"revision": "branch"}
+
     repo: str | None = option(None, "Where to: OWNER/NAME.")
     what: Literal["auto", "model", "backbone", "adapter", "embeddings"] = option(
         "auto", "The fine-tuned model, the adapted backbone, an adapter alone, or embed's vectors (as a dataset)."
     )
     adapter: bool = option(False, "Put the adapter beside the merged model, in the folder adapter/.")
-    license: str | None = option(None, "License (default: that of the start checkpoint, when its card names one).")
+    license: str | None = option(None, "License (default: that of the starting checkpoint, when its card names one).")
     base_model: str | None = option(
-        None, "Hub id of the start checkpoint, when the run started from a local copy; `unpublished`: there is none."
+        None,
+        "Hub id of the starting checkpoint, when the run started from a local copy; `unpublished`: there is none.",
     )
     private: bool = option(False, "Make the repository private.")
-    revision: str | None = option(None, "Branch to push to; made when it does not exist.")
+    branch: str | None = option(None, "Branch to push to; made when it does not exist.")
     create_pr: bool = option(False, "Open a pull request instead of changing the branch.")
     dry_run: bool = option(False, "Stage and check everything, upload nothing; needs no network and no token.")
     message: str = option("Upload with hf_ssl", "Commit message.")
@@ -231,7 +320,7 @@ class PushConfig(RunOptions):
 
 
 @dataclass
-class ImportTfConfig:
+class ImportTfConfig(Options):
     """Import a self-supervised model of TensorFlow Hub as a plain transformers or timm folder."""
 
     source: str | None = option(
@@ -248,15 +337,22 @@ class ImportTfConfig:
     )
     tf_python: str | None = option(None, "Python that has TensorFlow, for --check tf (default: this one).")
     license: str | None = option(None, "License of the model, as its page says; goes to the card.")
-    num_heads: int | None = option(None, "Attention heads, where no file says how many.")
-    num_layers: int | None = option(None, "How often ALBERT applies its layer, where no file says.")
+    num_heads: int | None = option(None, "Attention heads, where no file says how many.", ge=1)
+    num_layers: int | None = option(None, "How often ALBERT applies its layer, where no file says.", ge=1)
     hidden_act: str | None = option(None, "Activation, over what the graph or the configuration says.")
     do_lower_case: bool | None = option(None, "Whether text is lower-cased, over what the files say.")
     ignore_twin: bool = option(False, "Import although the same weights are at the Hugging Face Hub.")
     overwrite: bool = option(False, "Replace an imported model in the output folder.")
 
+    def problems(self) -> list[str]:
+        source = (
+            "source: what is to be imported? A SavedModel's folder, a checkpoint's prefix, a .tar.gz, or a handle."
+        )
+        output = "output: where to? Give --output FOLDER."
+        return [*super().problems(), *([] if self.source else [source]), *([] if self.output else [output])]
 
-STAGES: dict[str, type] = {
+
+STAGES: dict[str, type[Options]] = {
     "pretrain": PretrainConfig,
     "finetune": FinetuneConfig,
     "evaluate": EvaluateConfig,
@@ -266,5 +362,5 @@ STAGES: dict[str, type] = {
     "push": PushConfig,
 }
 
-COMMANDS: dict[str, type] = {**STAGES, "import-tf": ImportTfConfig}
+COMMANDS: dict[str, type[Options]] = {**STAGES, "import-tf": ImportTfConfig}
 """Options by command: the stages of a recipe, and what is done before one."""

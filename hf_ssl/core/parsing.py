@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from hf_ssl.core.errors import ConfigError
+from hf_ssl.core.fields import OptionsError, choices_of, hints_of, not_among
 
-MAX_YAML = 1 << 20
+MAX_YAML = 1_000_000  # bytes; a recipe has one or two thousand
 
 
 def coerce(hint: Any, value: Any) -> Any:
-    """Convert a value to a field's type the way users mean it (`"2e-1"` is a number, `"4,16"` a list).
+    """Convert a value to a field's type the way users mean it.
+
+    `"2e-1"` is a number; `"4,16"`, `"[4, 16]"`, `["4,", "16"]` and `[4, 16]` are the same list; a choice is found whatever its case
+    and its hyphens.
 
     Raises:
         ConfigError: the value does not fit the type.
@@ -21,17 +25,20 @@ def coerce(hint: Any, value: Any) -> Any:
 
     if hint is Any:
         return value
-    if isinstance(value, str):
-        if value.lower() in ("none", "null") and type(None) in typing.get_args(hint):
-            return None
-        if holds(hint, dict):
-            value = mapping(value)
-        elif holds(hint, list):
-            value = [part.strip() for part in value.split(",") if part.strip()]
     if isinstance(value, Path):
         value = str(value)
-    if isinstance(value, tuple) and holds(hint, list):
-        value = list(value)
+    if isinstance(value, str) and value.lower() in ("none", "null") and type(None) in typing.get_args(hint):
+        return None
+    choices = choices_of(hint)
+    if choices and isinstance(value, str):
+        folded = {str(choice).replace("_", "-").lower(): choice for choice in choices}
+        if value.replace("_", "-").lower() not in folded:
+            raise ConfigError(not_among(value, choices))
+        return folded[value.replace("_", "-").lower()]
+    if isinstance(value, str) and holds(hint, dict):
+        value = mapping(value)
+    elif holds(hint, list):
+        value = _listed(value)
     try:
         return TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True)).validate_python(value)
     except ValidationError as error:
@@ -39,21 +46,32 @@ def coerce(hint: Any, value: Any) -> Any:
         raise ConfigError(f"{value!r} is not right: {first['msg'].lower()}.") from None
 
 
+def _listed(value: Any) -> Any:
+    """A list, from any way to write one: `4,16`, `[4,16]`, `4 16` as separate words, or a single value."""
+    if isinstance(value, (list, tuple)):
+        if not all(isinstance(part, str) for part in value):
+            return list(value)
+        value = ",".join(value)
+    if isinstance(value, str):
+        inner = value.strip().removeprefix("[").removesuffix("]")
+        return [part for part in (part.strip().strip("'\"") for part in inner.split(",")) if part]
+    return [value] if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+
+
 def coerce_fields(config: type, values: dict[str, Any]) -> dict[str, Any]:
     """Values for a dataclass, each converted to its field's type.
 
     Raises:
-        ConfigError: all values that do not fit, at once.
+        OptionsError: all values that do not fit, at once.
     """
-    hints = typing.get_type_hints(config)
     made, problems = {}, []
     for name, value in values.items():
         try:
-            made[name] = coerce(hints[name], value)
+            made[name] = coerce(hints_of(config)[name], value)
         except ConfigError as error:
             problems.append(f"{name}: {error}")
     if problems:
-        raise ConfigError("; ".join(problems))
+        raise OptionsError(problems)
     return made
 
 
@@ -61,7 +79,7 @@ def from_yaml(path: str | Path) -> dict[str, Any]:
     """Read a YAML mapping of options.
 
     Raises:
-        ConfigError: the file is missing, is not YAML, or is not a mapping.
+        ConfigError: the file is missing, is too large, is not YAML in UTF-8, or is not a mapping of names to values.
     """
     import yaml
 
@@ -69,56 +87,25 @@ def from_yaml(path: str | Path) -> dict[str, Any]:
     if not path.is_file():
         raise ConfigError(f"No configuration file at {path}. `hf-ssl recipes ls` lists the ones that come along.")
     if path.stat().st_size > MAX_YAML:
-        raise ConfigError(f"{path} is larger than {MAX_YAML >> 20} MB; that is no file of options.")
+        raise ConfigError(
+            f"{path} has {path.stat().st_size:,} bytes; that is no file of options. Give data with --data."
+        )
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8.") from error
-    except RecursionError as error:
-        raise ConfigError(f"{path} is nested too deeply.") from error
-    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError(f"{path} is not UTF-8 ({error.reason} at byte {error.start}). Save it as UTF-8.") from error
+    except yaml.YAMLError as error:
         raise ConfigError(f"{path} is not valid YAML: {error}") from error
+    except (RecursionError, ValueError) as error:  # thousands of brackets; dates and numbers that cannot be
+        raise ConfigError(f"{path} cannot be read as YAML: {str(error)[:200]}") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{path} must hold `name: value` lines, found {type(content).__name__}.")
-    odd = next((name for name in content if not isinstance(name, str)), None)
-    if odd is not None:
-        raise ConfigError(f"{path}: {odd!r} is no name of an option.")
+    strange = [key for key in content if not isinstance(key, str)]
+    if strange:
+        raise ConfigError(
+            f"{path}: the names of options are words, found {strange[0]!r} ({type(strange[0]).__name__})."
+        )
     return content
-
-
-def from_tokens(tokens: list[str]) -> dict[str, Any]:
-    """Read `--name value`, `--name=value`, `--flag` and `--no-flag` into a mapping of strings and booleans.
-
-    Raises:
-        ConfigError: a token is neither an option nor an option's value.
-    """
-    given: dict[str, Any] = {}
-    position = 0
-    while position < len(tokens):
-        token = tokens[position]
-        if not token.startswith("--") or token == "--":
-            raise ConfigError(f"Expected an option that starts with --, found {token!r}.")
-        name, equals, value = token[2:].partition("=")
-        position += 1
-        if equals:
-            given[field_name(name)] = value
-            continue
-        values = []
-        while position < len(tokens) and not tokens[position].startswith("--"):
-            values.append(tokens[position])
-            position += 1
-        if values:
-            given[field_name(name)] = values[0] if len(values) == 1 else values
-        elif name.startswith("no-"):
-            given[field_name(name[3:])] = False
-        else:
-            given[field_name(name)] = True
-    return given
-
-
-def field_name(name: str) -> str:
-    """Field name of an option, however it is spelt."""
-    return name.replace("-", "_")
 
 
 def holds(hint: Any, kind: type) -> bool:
@@ -132,5 +119,5 @@ def mapping(text: str) -> Any:
 
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, RecursionError, ValueError):
         return text

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from hf_ssl.core.errors import ConfigError, nearest
+from hf_ssl.core.source import config_in
 
 # The task that a kind of label asks for, when none is named.
 TASK_OF = {
@@ -25,11 +28,14 @@ TASK_OF = {
 SHARED = {"base", "losses", "encoder", "batching", "rng"}
 
 KINDS = {
-    "objectives": "Objective", "tasks": "Task", "modalities": "Modality", "families": "Family", "vectors": "Store",
-    "pipelines": "ServedPipeline",
-}  # fmt: skip
-# Packages of a kind that are not `hf_ssl.KIND`: families of TensorFlow models, for `import-tf`; transformers' pipelines, for `push`.
-PLACES = {"families": "models.tensorflow.families", "pipelines": "hub.pipelines"}
+    "objectives": "Objective",
+    "tasks": "Task",
+    "modalities": "Modality",
+    "families": "Family",
+    "vectors": "Store",
+}
+# Packages of a kind that are not `hf_ssl.KIND`: families of TensorFlow models, for `import-tf`.
+PLACES = {"families": "models.tensorflow.families"}
 _SINGULAR = {"families": "family", "modalities": "modality", "vectors": "store"}
 
 
@@ -45,16 +51,15 @@ def find(kind: str, name: str) -> type[Any]:
     """The class behind a name.
 
     Args:
-        kind: `"objectives"`, `"tasks"`, `"modalities"`, `"families"`, `"vectors"` (stores) or `"pipelines"`.
+        kind: `"objectives"`, `"tasks"`, `"modalities"`, `"families"` or `"vectors"` (stores).
         name: a file name of that folder (`"mlm"`, `"masked-patch"`), or `"package.module:Class"` for one's own.
 
     Raises:
         ConfigError: nothing has that name, the module does not import, or the class is not of that kind.
     """
     package = f"hf_ssl.{PLACES.get(kind, kind)}"
-    base = getattr(importlib.import_module(f"{package}.base"), KINDS[kind])
     if ":" in name:
-        return _from_dotted_path(kind, name, base)
+        return _from_dotted_path(kind, name, _base(kind))
     if name.replace("_", "-") not in names(kind):
         known = ", ".join(names(kind))
         raise ConfigError(
@@ -64,7 +69,25 @@ def find(kind: str, name: str) -> type[Any]:
     module = importlib.import_module(f"{package}.{name.replace('-', '_')}")
     if hasattr(module, "__path__"):  # a folder: the class is in the file of its name
         module = importlib.import_module(f"{module.__name__}.{name.replace('-', '_')}")
-    return _only_subclass(module, base)
+    return _only_subclass(module, _base(kind))
+
+
+@lru_cache
+def config_of(kind: str, name: str) -> type[Any]:
+    """The options of a plug-in, `find(kind, name).Config`, without importing torch where that can be done.
+
+    Raises:
+        ConfigError: as `find`.
+    """
+    if name.replace("_", "-") in names(kind):
+        # Any error: the file needs its imports for its options too, which is slower and otherwise fine.
+        with contextlib.suppress(Exception):
+            return config_in(Path(__file__).parent.parent / kind / f"{name.replace('-', '_')}.py")
+    return find(kind, name).Config
+
+
+def _base(kind: str) -> type[Any]:
+    return getattr(importlib.import_module(f"hf_ssl.{PLACES.get(kind, kind)}.base"), KINDS[kind])
 
 
 def _from_dotted_path(kind: str, path: str, base: type) -> type[Any]:

@@ -11,15 +11,99 @@ import platform
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from hf_ssl.core import distributed
 from hf_ssl.core.errors import RunFolderError
+from hf_ssl.core.options import RENAMED
 
 LEDGER = "run.json"
+FORMAT = 2
+STATES = ("absent", "running", "done", "interrupted", "failed")
 PACKAGES = ("hf-ssl", "torch", "transformers", "datasets", "accelerate", "peft", "evaluate", "huggingface_hub")
+
+
+@dataclass
+class StageRecord:
+    """What `run.json` says of one stage: the hand-over from each stage to those after it.
+
+    Args:
+        status: `"absent"` (it has not run), `"running"`, `"done"`, `"interrupted"` or `"failed"`.
+        inputs: hash of all that the result depends on.
+        options, plugin, training: the stage's own options, those of its objective or task, and `TrainingArguments`.
+        metrics: its numbers.
+        outputs: what later stages take from it: the model's folder, the task and its labels, new words.
+        started: time and date with zone; `seconds`: how long it took.
+    """
+
+    status: str = "absent"
+    inputs: str = ""
+    options: dict[str, Any] = field(default_factory=dict)
+    plugin: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    outputs: dict[str, Any] = field(default_factory=dict)
+    started: str = ""
+    seconds: float = 0.0
+    pid: int | None = None
+    host: str = ""
+    processes: int = 1
+    error: str = ""
+
+    @property
+    def done(self) -> bool:
+        """Whether it ran to its end."""
+        return self.status == "done"
+
+
+@dataclass
+class BaseModel:
+    """The released checkpoint that a run descends from.
+
+    Args:
+        id: as its maker calls it: a Hub id, or a folder of this machine.
+        source: what the run was started with.
+    """
+
+    id: str
+    revision: str | None = None
+    license: str | None = None
+    weights_sha: str | None = None
+    source: str = ""
+
+
+def _read_stage(name: str, entry: Any, where: Path) -> StageRecord:
+    """A stage of a run.json, also of one that was written before there were types (format 1)."""
+    entry = dict(_mapping(entry, f"stages.{name}", where))
+    if isinstance(given := entry.get("options"), dict) and {"options", "plugin", "training"} >= given.keys() > set():
+        entry |= {"options": given.get("options"), "plugin": given.get("plugin"), "training": given.get("training")}
+    if "vocabulary" in entry:
+        entry["outputs"] = {**entry.get("outputs", {}), "vocabulary": entry.pop("vocabulary")}
+    for part in ("options", "plugin", "training", "metrics", "outputs"):
+        entry[part] = dict(_mapping(entry.get(part) or {}, f"stages.{name}.{part}", where))
+    entry["options"] = {RENAMED.get(key, key): value for key, value in entry["options"].items()}
+    record = StageRecord(**{item.name: entry[item.name] for item in fields(StageRecord) if item.name in entry})
+    if record.status not in STATES or not isinstance(record.inputs, str):
+        raise RunFolderError(f"{where}: stages.{name} has the status {record.status!r}. Use another --output.")
+    return record
+
+
+def read_base(entry: Mapping[str, Any]) -> BaseModel:
+    """From what a run.json or a saved model's hf_ssl.json says."""
+    known = {item.name for item in fields(BaseModel)}
+    old = {"license": entry["licence"]} if "licence" in entry else {}
+    return BaseModel(**{"id": "", **old, **{key: value for key, value in entry.items() if key in known}})
+
+
+def _mapping(value: Any, what: str, where: Path) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise RunFolderError(
+            f"{where}: {what} should be a mapping, found {type(value).__name__}. Use another --output."
+        )
+    return value
 
 
 class RunDir:
@@ -42,20 +126,38 @@ class RunDir:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.ledger: dict[str, Any] = distributed.broadcast(self._read() if distributed.is_main() else None)
+        content = dict(distributed.broadcast(self._read() if distributed.is_main() else None))
+        where = self.path / LEDGER
+        stages = _mapping(content.pop("stages", None), "stages", where)
+        self.stages = {name: _read_stage(name, entry, where) for name, entry in stages.items()}
+        base = content.pop("base", None)
+        self.base = read_base(_mapping(base, "base", where)) if base is not None else None
+        self.facts: dict[str, Any] = content
 
     def _read(self) -> dict[str, Any]:
         ledger = self.path / LEDGER
-        if self.path.is_file():
-            raise RunFolderError(f"{self.path} is a file. Name a folder with --output.")
-        if self.path.is_dir() and not ledger.exists() and any(self.path.iterdir()):
-            raise RunFolderError(f"{self.path} holds files that are not from a run. Name a new folder with --output.")
-        if not ledger.exists():
-            return {"format": 1, "stages": {}}
         try:
-            return dict(json.loads(ledger.read_text(encoding="utf-8")))
-        except (json.JSONDecodeError, UnicodeDecodeError, TypeError, ValueError) as error:
+            if self.path.is_file():
+                raise RunFolderError(f"{self.path} is a file. Name a folder with --output.")
+            if self.path.is_dir() and not ledger.exists() and any(self.path.iterdir()):
+                raise RunFolderError(
+                    f"{self.path} holds files that are not from a run. Name a new folder with --output."
+                )
+            if not ledger.exists():
+                return {"format": FORMAT, "stages": {}}
+            content = json.loads(ledger.read_text(encoding="utf-8"))
+        except (ValueError, RecursionError) as error:
             raise RunFolderError(f"{ledger} is not readable JSON ({error}). Use another --output.") from error
+        except OSError as error:
+            raise RunFolderError(
+                f"{self.path} cannot be the run folder: {error.strerror}. Name another --output."
+            ) from error
+        known = _mapping(content, "it", ledger).get("format", 1)
+        if known not in (1, FORMAT):
+            raise RunFolderError(
+                f"{ledger} has format {known!r}; this hf_ssl reads 1 to {FORMAT}. Update hf_ssl, or use another --output."
+            )
+        return {**content, "format": FORMAT}
 
     def folder(self, *parts: str) -> Path:
         """A folder inside the run folder, made when needed."""
@@ -63,91 +165,101 @@ class RunDir:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    def stage(self, name: str) -> dict[str, Any]:
-        """The ledger's entry of a stage (`{}` when it has not run)."""
-        return self.ledger["stages"].get(name, {})
+    def stage(self, name: str) -> StageRecord:
+        """What is known of a stage (status `"absent"` when it has not run)."""
+        return self.stages.get(name, StageRecord())
 
     def finished(self, name: str, inputs: str) -> bool:
         """Whether a stage has already run to its end with the same inputs."""
-        entry = self.stage(name)
-        return entry.get("status") == "done" and entry.get("inputs") == inputs
+        return self.stage(name).done and self.stage(name).inputs == inputs
 
-    def need(self, name: str, hint: str) -> dict[str, Any]:
-        """The entry of a stage that must have finished.
+    def need(self, name: str, hint: str) -> StageRecord:
+        """The record of a stage that must have finished.
 
         Raises:
             RunFolderError: it has not; the message has `hint`, what to do instead.
         """
-        entry = self.stage(name)
-        if entry.get("status") != "done":
+        if not self.stage(name).done:
             raise RunFolderError(f"{self.path} has no finished {name}. {hint}")
-        return entry
+        return self.stage(name)
+
+    def output(self, name: str) -> str | None:
+        """Model folder that a finished stage left, or None."""
+        return str(self.stage(name).outputs["model"]) if self.stage(name).done else None
 
     def record(self, **facts: Any) -> None:
-        """Merge facts (data fingerprint, checkpoint lineage …) into the ledger and write it."""
+        """Merge facts (data fingerprint, what is on the Hub …) into the ledger and write it."""
         for key, value in facts.items():
-            current = self.ledger.get(key)
-            self.ledger[key] = {**current, **value} if isinstance(current, dict) and isinstance(value, dict) else value
+            current = self.facts.get(key)
+            self.facts[key] = {**current, **value} if isinstance(current, dict) and isinstance(value, dict) else value
         self.save()
+
+    def descends_from(self, base: BaseModel) -> None:
+        """Remember the released checkpoint that everything descends from; the first one counts."""
+        if self.base is None:
+            self.base = base
+            self.save()
 
     def save(self) -> None:
         """Write the ledger atomically: a reader sees the old one or the new one, never half of it."""
-        write_json(self.path / LEDGER, self.ledger)
+        base = {"base": asdict(self.base)} if self.base is not None else {}
+        stages = {name: asdict(record) for name, record in self.stages.items()}
+        write_json(self.path / LEDGER, {**self.facts, **base, "stages": stages})
 
     @contextlib.contextmanager
     def running(
-        self, name: str, inputs: str, options: dict[str, Any], *, resume: bool, overwrite: bool
-    ) -> Iterator[dict[str, Any]]:
+        self, name: str, inputs: str, options: dict[str, dict[str, Any]], *, resume: bool, overwrite: bool
+    ) -> Iterator[StageRecord]:
         """Bracket a stage: note that it runs, then that it is done, was interrupted, or failed.
 
+        Args:
+            options: `{"options", "plugin", "training"}`, as `Resolved.to_dict` gives them.
+
         Yields:
-            the stage's ledger entry; what the stage puts into it (`metrics`, `outputs`) is kept.
+            the stage's record; what the stage puts into it (`metrics`, `outputs`) is kept.
 
         Raises:
             RunFolderError: another process is at it, or the folder holds this stage with other inputs.
         """
         if distributed.is_main():
             self._refuse_to_run(name, inputs, resume=resume, overwrite=overwrite)
-        entry = {
-            "status": "running", "inputs": inputs, "options": options, "pid": os.getpid(), "host": platform.node(),
-            "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        }  # fmt: skip
-        if distributed.world_size() > 1:
-            entry["processes"] = distributed.world_size()
-        self.ledger["stages"][name] = entry
-        self.ledger["versions"] = versions()
+        record = StageRecord(
+            "running", inputs, **options, pid=os.getpid(), host=platform.node(), processes=distributed.world_size(),
+            started=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        )  # fmt: skip
+        self.stages[name] = record
+        self.facts["versions"] = versions()
         self.save()
         began = time.monotonic()
         try:
-            yield entry
+            yield record
         except KeyboardInterrupt:
-            entry["status"] = "interrupted"
+            record.status = "interrupted"
             raise
         except BaseException as error:
-            entry.update(status="failed", error=f"{type(error).__name__}: {error}"[:500])
+            record.status, record.error = "failed", f"{type(error).__name__}: {error}"[:500]
             raise
         else:
-            entry["status"] = "done"
+            record.status = "done"
         finally:
-            entry["seconds"] = round(time.monotonic() - began, 1)
-            self.save()
+            record.seconds = round(time.monotonic() - began, 1)
+            # A disk that is full must not hide the error that says so.
+            with contextlib.suppress(*(() if record.done else (OSError,))):
+                self.save()
         distributed.barrier()  # nobody reads this stage's files before they are written
 
     def _refuse_to_run(self, name: str, inputs: str, *, resume: bool, overwrite: bool) -> None:
-        entry = self.stage(name)
-        if entry.get("status") == "running" and entry.get("host") == platform.node() and _alive(entry.get("pid")):
-            raise RunFolderError(f"{self.path}: {name} is being run by process {entry['pid']}. Use another --output.")
-        if entry and entry.get("inputs") != inputs and not overwrite and not self._left_nothing(name):
-            state = entry.get("status")
+        record = self.stage(name)
+        if record.status == "running" and record.host == platform.node() and _alive(record.pid):
+            raise RunFolderError(f"{self.path}: {name} is being run by process {record.pid}. Use another --output.")
+        if record.status == "absent":
+            return
+        if record.inputs != inputs and not overwrite and not self._left_nothing(name):
             raise RunFolderError(
-                f"{self.path} holds a {name} ({state}) made with other options or data. "
+                f"{self.path} holds a {name} ({record.status}) made with other options or data. "
                 f"Name a new folder with --output, or redo it with --overwrite."
             )
-        if (
-            entry.get("status") in ("interrupted", "running", "failed")
-            and not (resume or overwrite)
-            and self._has_checkpoint(name)
-        ):
+        if not (record.done or resume or overwrite) and self._has_checkpoint(name):
             raise RunFolderError(
                 f"{self.path}: {name} was interrupted. Go on with --resume, or start anew with --overwrite."
             )
@@ -155,7 +267,7 @@ class RunDir:
     def _left_nothing(self, name: str) -> bool:
         """Whether a stage failed before it wrote anything, as with a misspelt checkpoint."""
         files = (path for path in (self.path / name).rglob("*") if path.is_file())
-        return self.stage(name).get("status") == "failed" and next(files, None) is None
+        return self.stage(name).status == "failed" and next(files, None) is None
 
     def _has_checkpoint(self, name: str) -> bool:
         return any((self.path / name / "checkpoints").glob("checkpoint-*"))

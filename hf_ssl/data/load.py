@@ -9,8 +9,8 @@ from typing import Any
 import datasets
 
 from hf_ssl.core import plugins
-from hf_ssl.core.errors import ConfigError, DataError, nearest
-from hf_ssl.core.options import DataOptions
+from hf_ssl.core.errors import DataError, nearest
+from hf_ssl.core.options import DataOptions, modern_names
 from hf_ssl.core.parsing import coerce_fields
 from hf_ssl.data.assemble import (
     Fractions,
@@ -116,7 +116,7 @@ def _load(source: Any, given: DataOptions, modality: Any, cache_dir: str | None)
         "multilabel" if spec.labels else given.label_kind, given.label_separator, given.fold_labels, given.tag_scheme
     )
     extra = {"unlabeled": given.unlabeled, "validation": given.validation, "test": given.test}
-    parts = _read_all(source, extra, given.labels, how)
+    parts = _read_all(source, extra, given.labels_file, how)
     parts = how.modality.prepare(parts, spec, report)
     facts = {"source": describe_source(source), "leakage": given.leakage}
     cut = how.modality.split(parts, spec, fractions, report)
@@ -153,7 +153,9 @@ def _options(options: Any, keywords: dict[str, Any]) -> tuple[DataOptions, Any]:
         if "modality" in keywords:
             raise DataError("modality is given twice.")
         base = {"modality": options}
-    keywords = dict(keywords)
+    keywords, twice = modern_names(keywords, known)
+    if twice:
+        raise DataError("; ".join(twice))
     for alias, name in ALIASES.items():
         if alias in keywords:
             value = keywords.pop(alias)
@@ -166,11 +168,7 @@ def _options(options: Any, keywords: dict[str, Any]) -> tuple[DataOptions, Any]:
     values = {**base, **shared}
     modality = values.pop("modality", "text")
     own = {**(values.get("modality_options") or {}), **own}
-    # What these may be is checked where they are used, with the nearest name.
-    words = {name: values.pop(name) for name in ("leakage", "label_kind", "txt") if isinstance(values.get(name), str)}
-    given = DataOptions(**coerce_fields(DataOptions, values), **words)
-    if given.txt not in ("file", "lines"):
-        raise DataError(f"txt={given.txt!r} must be 'file' (one document) or 'lines' (one per line).")
+    given = DataOptions(**coerce_fields(DataOptions, values))
     return given, _modality(modality, own, given)
 
 
@@ -196,10 +194,8 @@ def _modality(modality: Any, own: dict[str, Any], given: DataOptions) -> Any:
 
 def _read_options(given: DataOptions, modality: Any, report: DataReport, cache_dir: str | None) -> ReadOptions:
     columns = given.conll_columns
-    if columns is not None and len(columns) != 2:
-        raise ConfigError(f"conll_columns names two columns, the word's and the tag's; found {columns}.")
     return ReadOptions(
-        modality, report, cache_dir=cache_dir, sheet=given.labels is not None,
+        modality, report, cache_dir=cache_dir, sheet=given.labels_file is not None,
         conll_columns=None if columns is None else (columns[0], columns[1]),
         **{name: getattr(given, name) for name in (
             "label_kind", "txt", "encoding", "folder_labels", "csv_options", "max_examples", "seed", "data_config", "data_revision",
@@ -247,9 +243,9 @@ def _join_labels(parts: list[SourcePart], labels: Any, how: ReadOptions) -> list
     own = DataReport(how.report.max_left_out)  # the sheet's rows are no examples
     sheets = read_source(labels, replace(how, report=own, sheet=False, max_examples=None, streaming=False, as_is=True))
     for text in own.warnings:
-        how.report.warn(f"labels=...: {text}")
+        how.report.warn(f"labels_file=...: {text}")
     if len(sheets) != 1:
-        raise DataError(f"labels=... must be one table, found {len(sheets)}.")
+        raise DataError(f"labels_file=... must be one table, found {len(sheets)}.")
     # Joined as one, so that an entry may name a file of any split.
     sizes = [len(part.dataset) for part in parts]
     joined = join_sheet(datasets.concatenate_datasets([part.dataset for part in parts]), sheets[0].dataset, how.report)

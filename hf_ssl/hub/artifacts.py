@@ -11,7 +11,7 @@ from huggingface_hub.utils import validate_repo_id
 from hf_ssl.core import plugins
 from hf_ssl.core.errors import HubError, RunFolderError
 from hf_ssl.core.options import PushConfig
-from hf_ssl.core.run import RunDir
+from hf_ssl.core.run import BaseModel, RunDir
 from hf_ssl.hub import staging
 from hf_ssl.hub.staging import Artifact
 from hf_ssl.models.checkpoint import read_json
@@ -49,7 +49,7 @@ def is_hub_id(name: str) -> bool:
 
 def choose(run: RunDir, config: PushConfig) -> Artifact:
     """What of the run is to be published."""
-    done = {name for name in ("pretrain", "finetune", "embed") if run.stage(name).get("status") == "done"}
+    done = {name for name in ("pretrain", "finetune", "embed") if run.stage(name).done}
     if not done:
         raise RunFolderError(
             f"{run.path} has nothing to publish: no finished pretrain, finetune or embed. See --output."
@@ -76,35 +76,36 @@ def _served(run: RunDir, stage: str) -> tuple[str, str | None]:
     settings = read_json(run.path / stage / "model" / "config.json")
     model_type = str(settings.get("model_type"))
     if stage == "finetune":
-        outputs = run.stage(stage)["outputs"]
+        outputs = run.stage(stage).outputs
         kind = plugins.find("tasks", outputs["task"])
         task = kind(kind.Config(**outputs["task_options"]), modality)
         return plain_class(task.auto_class, model_type), task.pipeline_tag
-    name = run.stage(stage)["options"]["options"].get("objective") or modality.default_objective
+    name = run.stage(stage).options.get("objective") or modality.default_objective
     objective = plugins.find("objectives", name)
     auto_class = plain_class(objective.export_class or objective.auto_class, model_type)
     if auto_class == "AutoModelForMaskedLM":
         return auto_class, "fill-mask"
-    return auto_class, modality.feature_pipeline if auto_class == "AutoModel" else None
+    tags = {"text": "feature-extraction", "image": "image-feature-extraction"}
+    return auto_class, tags.get(str(modality.processor)) if auto_class == "AutoModel" else None
 
 
 def locate_adapter(run: RunDir, artifact: Artifact, stage: str) -> None:
     """Fill in where the adapter's base lies, here and on the Hub."""
     folder = artifact.source.parent / staging.ADAPTER
     if not (folder / "adapter_config.json").is_file():
-        method = run.stage(stage)["options"]["options"].get("peft")
+        method = run.stage(stage).options.get("peft")
         raise HubError(
             f"The {stage} of {run.path} made no adapter (--peft {method}). Publish the whole model instead."
         )
     base = str(read_json(folder / "adapter_config.json")["base_model_name_or_path"])
-    recorded = run.stage("pretrain").get("outputs", {}).get("model")
+    recorded = run.stage("pretrain").outputs.get("model")
     artifact.options = {}
     if stage == "finetune":
         artifact.options = {"num_labels": _number_of_labels(artifact.source)}
         artifact.options = {key: value for key, value in artifact.options.items() if value}
     if recorded is not None and Path(base) == Path(recorded):
         own = str(run.path / "pretrain" / "model")
-        published = run.ledger.get("hub", {}).get("backbone", {})
+        published = run.facts.get("hub", {}).get("backbone", {})
         artifact.base_source, artifact.base_id, artifact.base_revision = (
             own,
             published.get("repo"),
@@ -116,7 +117,7 @@ def locate_adapter(run: RunDir, artifact: Artifact, stage: str) -> None:
                 f"hf-ssl push --what backbone --output {run.path} --repo OWNER/NAME"
             )
     else:
-        artifact.base_source = run.ledger.get("base", {}).get("source", base)
+        artifact.base_source = run.base.source if run.base else base
 
 
 def _number_of_labels(folder: Path) -> int | None:
@@ -126,15 +127,15 @@ def _number_of_labels(folder: Path) -> int | None:
 
 def modality_of(run: RunDir) -> Any:
     """The run's kind of data, with the options it was read with."""
-    kind = plugins.find("modalities", run.ledger.get("data", {}).get("modality", "text"))
+    kind = plugins.find("modalities", run.facts.get("data", {}).get("modality", "text"))
     given: dict[str, Any] = {}
     for stage in ("pretrain", "finetune", "embed"):
-        given = given or run.stage(stage).get("options", {}).get("options", {}).get("modality_options") or {}
+        given = given or run.stage(stage).options.get("modality_options") or {}
     return kind(kind.Config(**given))
 
 
 def license_of(run: RunDir, config: PushConfig) -> str:
-    license = config.license or run.ledger.get("base", {}).get("license")
+    license = config.license or (run.base.license if run.base else None)
     if not license or not str(license).strip():
         raise HubError(
             "The start checkpoint names no license, so it has to be said: --license apache-2.0, mit, cc-by-4.0 … (whatever its "
@@ -145,14 +146,14 @@ def license_of(run: RunDir, config: PushConfig) -> str:
 
 def base_of(run: RunDir, config: PushConfig) -> tuple[str | None, str | None]:
     """Hub id and revision of the start checkpoint; never a folder of this machine."""
-    base = run.ledger.get("base", {})
+    base = run.base or BaseModel("")
     if config.base_model is not None:
         if config.base_model.lower() == "unpublished":
             return None, None
         if not is_hub_id(config.base_model):
             raise HubError(f"--base_model {config.base_model!r} is not a Hub id (OWNER/NAME).")
-        return config.base_model, base.get("revision") if config.base_model == base.get("id") else None
-    known = str(base.get("id", ""))
+        return config.base_model, base.revision if config.base_model == base.id else None
+    known = base.id
     if known.startswith(TENSORFLOW):  # imported: its start is at no place that the Hub can link to
         return None, None
     if not is_hub_id(known):
@@ -160,4 +161,4 @@ def base_of(run: RunDir, config: PushConfig) -> tuple[str | None, str | None]:
             f"The run started from {known!r}, a folder of this machine. Name the checkpoint as the Hub knows it, --base_model "
             "OWNER/NAME (its weights are compared), or say `--base_model unpublished` if it was never there."
         )
-    return known, base.get("revision")
+    return known, base.revision

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import numpy as np
 
 from hf_ssl.core.errors import ConfigError
+from hf_ssl.core.fields import Options
 from hf_ssl.modalities.batching import batches_by_size
 
 if TYPE_CHECKING:
@@ -57,7 +58,6 @@ class Modality(ABC):
             processor, as for time series).
         labeled_class: transformers class for one answer per example, such as `AutoModelForImageClassification`.
         pipeline_tag: the transformers pipeline that serves such a model, if there is one.
-        feature_pipeline: the one that serves a backbone without a head.
         learning_rate: that of full fine-tuning; adapters take a multiple of it.
         baseline: name of the cheap baseline in a comparison (`baseline_features`), or None.
         containers: suffixes among `suffixes` whose files hold many examples, so that their own name may say the split.
@@ -79,7 +79,6 @@ class Modality(ABC):
     processor: ClassVar[str | None] = None
     labeled_class: ClassVar[str | None] = None
     pipeline_tag: ClassVar[str | None] = None
-    feature_pipeline: ClassVar[str | None] = None
     baseline: ClassVar[str | None] = None
     learning_rate: ClassVar[float] = 2e-5
     containers: ClassVar[tuple[str, ...]] = ()
@@ -88,7 +87,7 @@ class Modality(ABC):
     tables_name_files: ClassVar[bool] = False
 
     @dataclass
-    class Config:
+    class Config(Options):
         """This kind of data has no options of its own."""
 
     @classmethod

@@ -124,12 +124,3 @@ def padded_masks(masks: list[np.ndarray]) -> np.ndarray:
     for row, mask in enumerate(masks):
         together[row, : len(mask)] = mask
     return together
-
-
-def check_masking(ratio: float, span: int) -> None:
-    """Refuse options that hide nothing or everything."""
-    if not 0 < ratio < 3 or span < 1:
-        raise ConfigError(
-            f"mask_ratio must lie between 0 and 3 (0.65 hides about half) and mask_span be 1 or more, "
-            f"found {ratio} and {span}."
-        )

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
+from hf_ssl.core.fields import Options
 from hf_ssl.modalities.rng import example_rng
 from hf_ssl.models import structure
 from hf_ssl.training.module import TrainingModule
@@ -108,7 +109,7 @@ class Objective(TrainingModule, ABC):
     training_defaults: ClassVar[dict[str, Any]] = {}
 
     @dataclass
-    class Config:
+    class Config(Options):
         """This objective has no options of its own."""
 
     def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:

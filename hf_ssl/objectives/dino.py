@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 from hf_ssl.core.errors import ConfigError
+from hf_ssl.core.fields import Options, option
 from hf_ssl.modalities.image.backbones import add_mask_token, drop_mask_token, patch_size, special_tokens, takes_masks
 from hf_ssl.models import structure
 from hf_ssl.objectives import losses
@@ -71,21 +72,21 @@ class DINO(Objective):
     input_scale: torch.Tensor
 
     @dataclass
-    class Config:
+    class Config(Options):
         """Options of `dino`."""
 
-        prototypes: int = field(default=4096, metadata={"help": "Outputs of the head; 65536 for millions of images."})
-        head_hidden: int = field(default=2048, metadata={"help": "Width of the head's hidden layers."})
-        head_out: int = field(default=256, metadata={"help": "Width of the normalized vector before the prototypes."})
-        student_temperature: float = field(default=0.1, metadata={"help": "Of the student's softmax."})
-        teacher_temperature: float = field(default=0.07, metadata={"help": "Of the teacher's softmax, in the end."})
-        warmup_temperature: float = field(default=0.04, metadata={"help": "Of the teacher's softmax, at first."})
-        warmup: float = field(default=0.3, metadata={"help": "Share of the steps until the final temperature."})
-        momentum: float = field(default=0.996, metadata={"help": "Of the teacher at first; it rises to 1."})
-        center_momentum: float = field(default=0.9, metadata={"help": "Of the running mean of teacher outputs."})
-        freeze_last: float = field(default=0.05, metadata={"help": "Share of the steps with prototypes held still."})
-        ibot: float = field(default=0.0, metadata={"help": "Weight of the masked-patch term; 0 switches it off."})
-        pooling: str | None = field(default=None, metadata={"help": "How the backbone's output is pooled."})
+        prototypes: int = option(4096, "Outputs of the head; 65536 for millions of images.", ge=1)
+        head_hidden: int = option(2048, "Width of the head's hidden layers.", ge=1)
+        head_out: int = option(256, "Width of the normalized vector before the prototypes.", ge=1)
+        student_temperature: float = option(0.1, "Of the student's softmax.", gt=0)
+        teacher_temperature: float = option(0.07, "Of the teacher's softmax, in the end.", gt=0)
+        warmup_temperature: float = option(0.04, "Of the teacher's softmax, at first.", gt=0)
+        warmup: float = option(0.3, "Share of the steps until the final temperature.", ge=0, le=1)
+        momentum: float = option(0.996, "Of the teacher at first; it rises to 1.", ge=0, le=1)
+        center_momentum: float = option(0.9, "Of the running mean of teacher outputs.", ge=0, lt=1)
+        freeze_last: float = option(0.05, "Share of the steps with prototypes held still.", ge=0, le=1)
+        ibot: float = option(0.0, "Weight of the masked-patch term; 0 switches it off.", ge=0)
+        pooling: str | None = option(None, "How the backbone's output is pooled.")
 
     def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
         super().__init__(model, processor, modality, config)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from hf_ssl.core.errors import ConfigError
+from hf_ssl.core.fields import Options, option
 from hf_ssl.modalities.image import views as random_views
 from hf_ssl.objectives.base import Objective, ViewRows, probe_width
 from hf_ssl.training.module import LossOutput, normalize_loss
@@ -51,17 +51,19 @@ class Distill(Objective):
     }  # fmt: skip
 
     @dataclass
-    class Config:
+    class Config(Options):
         """Options of `distill`."""
 
-        teacher: str | None = field(default=None, metadata={"help": "Checkpoint whose features are learned."})
-        patches: float = field(default=0.0, metadata={"help": "Weight of the map's features beside the pooled ones."})
-        pooling: str | None = field(default=None, metadata={"help": "How the student's output is pooled."})
+        teacher: str | None = option(None, "Checkpoint whose features are learned.")
+        patches: float = option(0.0, "Weight of the map's features beside the pooled ones.", ge=0)
+        pooling: str | None = option(None, "How the student's output is pooled.")
+
+        def problems(self) -> list[str]:
+            absent = ["teacher: distill needs one, a folder or Hub id."] if self.teacher is None else []
+            return [*super().problems(), *absent]
 
     def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
         super().__init__(model, processor, modality, config)
-        if config.teacher is None:
-            raise ConfigError("distill needs a teacher: give --teacher, a folder or Hub id.")
         teacher, self.teacher_report = modality.load_model(config.teacher)
         self.teacher = teacher.requires_grad_(False).eval()
         self.teacher_processor = modality.load_processor(config.teacher)

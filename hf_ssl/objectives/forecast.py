@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import torch
 
-from hf_ssl.core.errors import ConfigError, DataError
+from hf_ssl.core.errors import DataError
+from hf_ssl.core.fields import Options, option
 from hf_ssl.evaluation.metrics.forecast import seasonal_naive, steady
 from hf_ssl.modalities.rng import example_rng
 from hf_ssl.modalities.timeseries.windows import Windows, fill
@@ -59,26 +60,19 @@ class Forecast(Objective):
     }  # fmt: skip
 
     @dataclass
-    class Config:
+    class Config(Options):
         """Options of `forecast`."""
 
-        shorten: float = field(default=0.1, metadata={"help": "Share of the windows whose history is cut short."})
-        clip: float = field(default=10.0, metadata={"help": "Largest value to predict, in spreads of the window."})
-        loss: Literal["mse", "mae"] = field(
-            default="mse",
-            metadata={"help": "Squared error (the mean) or absolute error (the median; less ruled by peaks)."},
+        shorten: float = option(0.1, "Share of the windows whose history is cut short.", ge=0, le=1)
+        clip: float = option(10.0, "Largest value to predict, in spreads of the window.", gt=0)
+        loss: Literal["mse", "mae"] = option(
+            "mse", "Squared error (the mean) or absolute error (the median; less ruled by peaks)."
         )
-        residual: bool = field(
-            default=False, metadata={"help": "Predict the difference from the seasonal-naive forecast."}
-        )
-        window_stride: int | None = field(
-            default=None, metadata={"help": "Distance between windows (default: the data's stride)."}
-        )
+        residual: bool = option(False, "Predict the difference from the seasonal-naive forecast.")
+        window_stride: int | None = option(None, "Distance between windows (default: the data's stride).", ge=1)
 
     def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
         super().__init__(model, processor, modality, config)
-        if config.loss not in ("mse", "mae"):
-            raise ConfigError(f"loss is mse or mae, found {config.loss!r}.")
         self.season = 1
         inner: Any = structure.unwrap_peft(model)
         inner.config.seasonal_residual = config.residual  # what a forecast of this model has to be added to

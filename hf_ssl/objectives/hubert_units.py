@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -12,11 +12,12 @@ from torch import nn
 from torch.nn import functional
 
 from hf_ssl.core.errors import ConfigError, DataError
+from hf_ssl.core.fields import Options, option
 from hf_ssl.modalities.audio import backbones
 from hf_ssl.modalities.audio.spectrogram import log_mel, standardized
 from hf_ssl.modalities.batching import batches_by_size
 from hf_ssl.models.structure import evaluating
-from hf_ssl.objectives._audio_spans import TRAINING, Clips, check_masking, needs_waveform, padded_masks, span_mask
+from hf_ssl.objectives._audio_spans import TRAINING, Clips, needs_waveform, padded_masks, span_mask
 from hf_ssl.objectives.base import Objective
 from hf_ssl.training.dropout import set_dropout
 from hf_ssl.training.module import LossOutput, normalize_loss
@@ -64,30 +65,30 @@ class HubertUnits(Objective):
     centers: torch.Tensor
 
     @dataclass
-    class Config:
+    class Config(Options):
         """Options of `hubert-units`."""
 
-        layer: int | None = field(
-            default=None,
-            metadata={"help": "Layer whose states are clustered (default: the middle one; -1: log-mel energies)."},
+        renamed = {"mask_ratio": "mask_time_prob"}
+
+        layer: int | None = option(
+            None, "Layer whose states are clustered (default: the middle one; -1: log-mel energies).", ge=-1
         )
-        clusters: int = field(default=100, metadata={"help": "Number of units."})
-        mask_ratio: float = field(
-            default=0.8, metadata={"help": "Spans times their length over all frames (0.8 hides about 55 %)."}
+        clusters: int = option(100, "Number of units.", ge=2)
+        mask_time_prob: float = option(
+            0.8, "Spans times their length over all frames (0.8 hides about 55 %).", gt=0, le=1
         )
-        mask_span: int = field(default=10, metadata={"help": "Frames that are hidden together (10: 0.2 s)."})
-        max_seconds: float = field(default=15.6, metadata={"help": "Longest part of a clip in a batch."})
-        dropout: float = field(default=0.0, metadata={"help": "Dropout while pre-training."})
+        mask_span: int = option(10, "Frames that are hidden together (10: 0.2 s).", ge=1)
+        crop_seconds: float = option(15.6, "Longest part of a clip in a batch.", gt=0)
+        dropout: float = option(0.0, "Dropout while pre-training.", ge=0, lt=1)
 
     def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
         super().__init__(model, processor, modality, config)
-        check_masking(config.mask_ratio, config.mask_span)
         own: Any = self.backbone.config
         needs_waveform("hubert-units", own)
         deepest = own.num_hidden_layers
         self.layer = (deepest + 1) // 2 if config.layer is None else config.layer
-        if not -1 <= self.layer <= deepest or config.clusters < 2:
-            raise ConfigError(f"layer lies between -1 and {deepest} and clusters is 2 or more.")
+        if self.layer > deepest:
+            raise ConfigError(f"layer lies between -1 and {deepest} in this model.")
         set_dropout(model, config.dropout)
         width = min(256, own.hidden_size)
         self.project = nn.Linear(own.hidden_size, width)
@@ -102,9 +103,9 @@ class HubertUnits(Objective):
 
         def draw(wave: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
             frames = backbones.frame_count(self.backbone.config, len(wave))
-            return {"hidden": span_mask(frames, own.mask_ratio, own.mask_span, rng)}
+            return {"hidden": span_mask(frames, own.mask_time_prob, own.mask_span, rng)}
 
-        clips = UnitClips(dataset, self, draw, max_seconds=own.max_seconds, seed=seed, training=training)
+        clips = UnitClips(dataset, self, draw, max_seconds=own.crop_seconds, seed=seed, training=training)
         if bool(self.centers.isnan().any()):
             self._fit(clips, seed)
         clips.units = self._assign(clips)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 from torch.nn import functional
 
-from hf_ssl.core.errors import ConfigError
+from hf_ssl.core.fields import Options, option
 from hf_ssl.models import structure
 from hf_ssl.objectives.base import Objective, ViewRows
 from hf_ssl.training.module import LossOutput, normalize_loss
@@ -56,19 +56,17 @@ class MAE(Objective):
     }  # fmt: skip
 
     @dataclass
-    class Config:
+    class Config(Options):
         """Options of `mae`."""
 
-        mask_ratio: float | None = field(default=None, metadata={"help": "Share hidden (default: the checkpoint's)."})
-        norm_pixels: bool = field(default=True, metadata={"help": "Scale each patch to mean 0 and spread 1 first."})
+        mask_ratio: float | None = option(None, "Share hidden (default: the checkpoint's).", gt=0, lt=1)
+        norm_pixels: bool = option(True, "Scale each patch to mean 0 and spread 1 first.")
 
     def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
         super().__init__(model, processor, modality, config)
         inner: Any = structure.unwrap_peft(model)
         self.inner = inner
         ratio = inner.config.mask_ratio if config.mask_ratio is None else config.mask_ratio
-        if not 0 < ratio < 1:
-            raise ConfigError(f"mask_ratio is a share between 0 and 1, not {ratio}.")
         self.ratio = float(ratio)
         module: Any
         for module in inner.modules():  # the embeddings read it from the configuration at every call

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 
-from hf_ssl.core.errors import ConfigError
+from hf_ssl.core.fields import Options, option
 from hf_ssl.modalities.rng import example_rng
 from hf_ssl.modalities.timeseries.backbones import shown
 from hf_ssl.modalities.timeseries.windows import Windows, fill
@@ -60,20 +60,16 @@ class MaskedPatch(Objective):
     }  # fmt: skip
 
     @dataclass
-    class Config:
+    class Config(Options):
         """Options of `masked-patch`."""
 
-        mask_ratio: float = field(default=0.4, metadata={"help": "Share of the patches that is hidden."})
-        span: int = field(default=1, metadata={"help": "Hidden patches come in runs of so many."})
-        clip: float = field(default=10.0, metadata={"help": "Largest value to predict, in spreads of the window."})
-        window_stride: int | None = field(
-            default=None, metadata={"help": "Distance between windows (default: the data's stride)."}
-        )
+        mask_ratio: float = option(0.4, "Share of the patches that is hidden.", gt=0, lt=1)
+        span: int = option(1, "Hidden patches come in runs of so many.", ge=1)
+        clip: float = option(10.0, "Largest value to predict, in spreads of the window.", gt=0)
+        window_stride: int | None = option(None, "Distance between windows (default: the data's stride).", ge=1)
 
     def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
         super().__init__(model, processor, modality, config)
-        if not 0 < config.mask_ratio < 1:
-            raise ConfigError(f"mask_ratio is a share between 0 and 1, found {config.mask_ratio}.")
 
     def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> HiddenRows:
         windows = self.modality.windows(dataset, self.processor.context_length, stride=self.config.window_stride)  # type: ignore[attr-defined]

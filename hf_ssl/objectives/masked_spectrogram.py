@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -11,9 +11,10 @@ import torch
 from torch import nn
 
 from hf_ssl.core.errors import ConfigError
+from hf_ssl.core.fields import Options, option
 from hf_ssl.modalities.audio import backbones
 from hf_ssl.modalities.audio.spectrogram import log_mel, standardized
-from hf_ssl.objectives._audio_spans import TRAINING, Clips, check_masking, padded_masks, span_mask
+from hf_ssl.objectives._audio_spans import TRAINING, Clips, padded_masks, span_mask
 from hf_ssl.objectives.base import Objective
 from hf_ssl.training.dropout import set_dropout
 from hf_ssl.training.module import LossOutput, normalize_loss
@@ -56,20 +57,21 @@ class MaskedSpectrogram(Objective):
     training_defaults: ClassVar = TRAINING
 
     @dataclass
-    class Config:
+    class Config(Options):
         """Options of `masked-spectrogram`."""
 
-        mask_ratio: float = field(
-            default=0.65, metadata={"help": "Spans times their length over all frames (0.65 hides about half)."}
+        renamed = {"mask_ratio": "mask_time_prob"}
+
+        mask_time_prob: float = option(
+            0.65, "Spans times their length over all frames (0.65 hides about half).", gt=0, le=1
         )
-        mask_span: int = field(default=10, metadata={"help": "Frames (AST: neighboring patches) hidden together."})
-        max_seconds: float = field(default=15.6, metadata={"help": "Longest part of a clip in a batch."})
-        mels: int = field(default=80, metadata={"help": "Bands that are predicted (waveform encoders)."})
-        dropout: float = field(default=0.0, metadata={"help": "Dropout while pre-training."})
+        mask_span: int = option(10, "Frames (AST: neighboring patches) hidden together.", ge=1)
+        crop_seconds: float = option(15.6, "Longest part of a clip in a batch.", gt=0)
+        mels: int = option(80, "Bands that are predicted (waveform encoders).", ge=1)
+        dropout: float = option(0.0, "Dropout while pre-training.", ge=0, lt=1)
 
     def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
         super().__init__(model, processor, modality, config)
-        check_masking(config.mask_ratio, config.mask_span)
         set_dropout(model, config.dropout)
         own: Any = self.backbone.config
         bands = config.mels
@@ -84,16 +86,18 @@ class MaskedSpectrogram(Objective):
             self.fill = nn.Parameter(torch.zeros(own.num_mel_bins))
 
     def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> Clips:
-        return Clips(dataset, self, self._draw, max_seconds=self.config.max_seconds, seed=seed, training=training)
+        return Clips(dataset, self, self._draw, max_seconds=self.config.crop_seconds, seed=seed, training=training)
 
     def _draw(self, wave: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
         config: Any = self.backbone.config
         own = self.config
         if backbones.is_waveform(config):
-            return {"hidden": span_mask(backbones.frame_count(config, len(wave)), own.mask_ratio, own.mask_span, rng)}
+            return {
+                "hidden": span_mask(backbones.frame_count(config, len(wave)), own.mask_time_prob, own.mask_span, rng)
+            }
         if backbones.is_whisper(config):
             frames = min(config.max_source_positions, -(-len(wave) // (2 * int(self.processor.hop_length))))
-            return {"hidden": span_mask(frames, own.mask_ratio, own.mask_span, rng)}
+            return {"hidden": span_mask(frames, own.mask_time_prob, own.mask_span, rng)}
         return {"hidden": self._draw_patches(len(wave), rng)}
 
     def _draw_patches(self, samples: int, rng: np.random.Generator) -> np.ndarray:
@@ -104,7 +108,7 @@ class MaskedSpectrogram(Objective):
         frames = min(config.max_length, 1 + (samples - round(0.025 * rate)) // round(0.010 * rate))
         begun = min(wide, max(1, -(-frames // config.time_stride)))
         grid = np.zeros((high, wide), dtype=bool)
-        columns = span_mask(begun, self.config.mask_ratio, self.config.mask_span, rng)
+        columns = span_mask(begun, self.config.mask_time_prob, self.config.mask_span, rng)
         lower, upper = sorted(rng.choice(high + 1, size=2, replace=False).tolist())
         grid[lower if upper - lower >= high // 2 else 0 : upper if upper - lower >= high // 2 else high, :begun] = (
             columns

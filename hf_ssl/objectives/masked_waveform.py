@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 from torch import nn
 
+from hf_ssl.core.fields import Options, option
 from hf_ssl.modalities.audio import backbones
-from hf_ssl.objectives._audio_spans import TRAINING, Clips, check_masking, needs_waveform, padded_masks, span_mask
+from hf_ssl.objectives._audio_spans import TRAINING, Clips, needs_waveform, padded_masks, span_mask
 from hf_ssl.objectives.base import Objective
 from hf_ssl.training.dropout import set_dropout
 from hf_ssl.training.module import LossOutput, normalize_loss
@@ -57,20 +58,21 @@ class MaskedWaveform(Objective):
     training_defaults: ClassVar = TRAINING
 
     @dataclass
-    class Config:
+    class Config(Options):
         """Options of `masked-waveform`."""
 
-        mask_ratio: float = field(
-            default=0.4, metadata={"help": "Spans times their length over all frames (0.4 hides about a third)."}
+        renamed = {"mask_ratio": "mask_time_prob"}
+
+        mask_time_prob: float = option(
+            0.4, "Spans times their length over all frames (0.4 hides about a third).", gt=0, le=1
         )
-        mask_span: int = field(default=5, metadata={"help": "Frames that are hidden together (5: 0.1 s)."})
-        max_seconds: float = field(default=15.6, metadata={"help": "Longest part of a clip in a batch."})
-        spectral: float = field(default=1.0, metadata={"help": "Weight of the spectra beside the samples."})
-        dropout: float = field(default=0.0, metadata={"help": "Dropout while pre-training."})
+        mask_span: int = option(5, "Frames that are hidden together (5: 0.1 s).", ge=1)
+        crop_seconds: float = option(15.6, "Longest part of a clip in a batch.", gt=0)
+        spectral: float = option(1.0, "Weight of the spectra beside the samples.", ge=0)
+        dropout: float = option(0.0, "Dropout while pre-training.", ge=0, lt=1)
 
     def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
         super().__init__(model, processor, modality, config)
-        check_masking(config.mask_ratio, config.mask_span)
         own: Any = self.backbone.config
         needs_waveform("masked-waveform", own)
         set_dropout(model, config.dropout)
@@ -82,9 +84,9 @@ class MaskedWaveform(Objective):
 
         def draw(wave: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
             frames = backbones.frame_count(self.backbone.config, len(wave))
-            return {"hidden": span_mask(frames, own.mask_ratio, own.mask_span, rng)}
+            return {"hidden": span_mask(frames, own.mask_time_prob, own.mask_span, rng)}
 
-        return Clips(dataset, self, draw, max_seconds=own.max_seconds, seed=seed, training=training)
+        return Clips(dataset, self, draw, max_seconds=own.crop_seconds, seed=seed, training=training)
 
     def collate(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
         hidden = padded_masks([row["hidden"] for row in rows])

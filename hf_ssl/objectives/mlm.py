@@ -6,7 +6,7 @@ import logging
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -14,6 +14,7 @@ import torch
 from torch.nn import functional
 
 from hf_ssl.core.errors import ConfigError
+from hf_ssl.core.fields import Options, option
 from hf_ssl.modalities.rng import example_rng
 from hf_ssl.modalities.text.last_block import LastBlock
 from hf_ssl.modalities.text.packing import Pieces, best_fit, collate_rows, cut, isolation_masks, position_offset
@@ -66,19 +67,18 @@ class MaskedLanguageModeling(Objective):
     }  # fmt: skip
 
     @dataclass
-    class Config:
+    class Config(Options):
         """Options of `mlm`."""
 
-        mask: Literal["token", "word", "span"] = field(default="word", metadata={"help": "What is hidden together."})
-        mask_ratio: float = field(default=0.15, metadata={"help": "Share of the tokens that is predicted."})
-        max_length: int | None = field(
-            default=None,
-            metadata={"help": "Longest piece of a document, in tokens (default: the model's window, at most 256)."},
+        mask: Literal["token", "word", "span"] = option("word", "What is hidden together.")
+        mask_ratio: float = option(0.15, "Share of the tokens that is predicted.", gt=0, lt=1)
+        max_length: int | None = option(
+            None, "Longest piece of a document, in tokens (default: the model's window, at most 256).", ge=1
         )
-        dropout: float = field(
-            default=0.0, metadata={"help": "Dropout while pre-training; one pass over a corpus does not overfit."}
+        dropout: float = option(
+            0.0, "Dropout while pre-training; one pass over a corpus does not overfit.", ge=0, lt=1
         )
-        packed: bool = field(default=True, metadata={"help": "Several documents in one row, isolated, no padding."})
+        packed: bool = option(True, "Several documents in one row, isolated, no padding.")
 
     def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
         super().__init__(model, processor, modality, config)
@@ -87,8 +87,6 @@ class MaskedLanguageModeling(Objective):
                 "This tokenizer has no mask token, so there is nothing to hide words with. "
                 "Take a BERT-like checkpoint, or --objective simcse or tsdae."
             )
-        if not 0 < config.mask_ratio < 1:
-            raise ConfigError(f"mask_ratio must lie between 0 and 1, found {config.mask_ratio}.")
         self.max_length = config.max_length or window(processor, 256)
         set_dropout(model, config.dropout)
         self.isolates = self._try_isolation()

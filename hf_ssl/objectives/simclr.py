@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
+from hf_ssl.core.fields import Options, option
 from hf_ssl.objectives import losses
 from hf_ssl.objectives.base import PAIR_TRAINING, Objective, ViewRows, probe_width
 from hf_ssl.training.module import LossOutput, normalize_loss
@@ -44,13 +45,13 @@ class SimCLR(Objective):
     training_defaults: ClassVar = PAIR_TRAINING
 
     @dataclass
-    class Config:
+    class Config(Options):
         """Options of `simclr`."""
 
-        temperature: float = field(default=0.2, metadata={"help": "Of the softmax over cosines."})
-        projector_hidden: int = field(default=2048, metadata={"help": "Width of the projector's hidden layer."})
-        projector_out: int = field(default=128, metadata={"help": "Width of the vectors that are compared."})
-        pooling: str | None = field(default=None, metadata={"help": "How the backbone's output is pooled."})
+        temperature: float = option(0.2, "Of the softmax over cosines.", gt=0)
+        projector_hidden: int = option(2048, "Width of the projector's hidden layer.", ge=1)
+        projector_out: int = option(128, "Width of the vectors that are compared.", ge=1)
+        pooling: str | None = option(None, "How the backbone's output is pooled.")
 
     def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
         super().__init__(model, processor, modality, config)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import torch
 
 from hf_ssl.core.errors import ConfigError
+from hf_ssl.core.fields import Options, option
 from hf_ssl.modalities.rng import example_rng
 from hf_ssl.modalities.text.text import affixes, window
 from hf_ssl.objectives import losses
@@ -55,21 +56,17 @@ class SimCSE(Objective):
     }  # fmt: skip
 
     @dataclass
-    class Config:
+    class Config(Options):
         """Options of `simcse`."""
 
-        view: Literal["dropout", "crop"] = field(
-            default="crop", metadata={"help": "Two dropout masks of the same text, or two crops of a document."}
+        view: Literal["dropout", "crop"] = option(
+            "crop", "Two dropout masks of the same text, or two crops of a document."
         )
-        temperature: float = field(default=0.05, metadata={"help": "Temperature of the softmax over cosines."})
-        pooling: str | None = field(
-            default=None, metadata={"help": "mean, cls or max (default: the checkpoint's own)."}
-        )
-        max_length: int | None = field(
-            default=None, metadata={"help": "Longest view in tokens (default: at most 128)."}
-        )
-        shortest: float = field(
-            default=0.2, metadata={"help": "Shortest crop, as a share of the text; the longest is half of it."}
+        temperature: float = option(0.05, "Temperature of the softmax over cosines.", gt=0)
+        pooling: str | None = option(None, "mean, cls or max (default: the checkpoint's own).")
+        max_length: int | None = option(None, "Longest view in tokens (default: at most 128).", ge=1)
+        shortest: float = option(
+            0.2, "Shortest crop, as a share of the text; the longest is half of it.", gt=0, le=0.5
         )
 
     def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:

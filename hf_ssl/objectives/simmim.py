@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from hf_ssl.core.errors import ConfigError
+from hf_ssl.core.fields import Options, option
 from hf_ssl.modalities.image.backbones import add_mask_token, drop_mask_token, patch_size, takes_masks
 from hf_ssl.objectives.base import Objective, ViewRows, map_stride
 from hf_ssl.training.module import LossOutput, normalize_loss
@@ -52,18 +52,16 @@ class SimMIM(Objective):
     }  # fmt: skip
 
     @dataclass
-    class Config:
+    class Config(Options):
         """Options of `simmim`."""
 
-        mask_ratio: float = field(default=0.6, metadata={"help": "Share of the squares that is hidden."})
-        mask_unit: int | None = field(
-            default=None, metadata={"help": "Side of a square in pixels (default: 32, or an eighth of the picture)."}
+        mask_ratio: float = option(0.6, "Share of the squares that is hidden.", gt=0, lt=1)
+        mask_unit: int | None = option(
+            None, "Side of a square in pixels (default: 32, or an eighth of the picture).", ge=1
         )
 
     def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
         super().__init__(model, processor, modality, config)
-        if not 0 < config.mask_ratio < 1:
-            raise ConfigError(f"mask_ratio is a share between 0 and 1, not {config.mask_ratio}.")
         self.tokens = takes_masks(self.backbone)
         self.added = add_mask_token(self.backbone) if self.tokens else None
         self.patch = patch_size(model) if self.tokens else 1

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
-from hf_ssl.core.errors import ConfigError
+from hf_ssl.core.fields import Options, option
 from hf_ssl.modalities.rng import example_rng
 from hf_ssl.modalities.timeseries.random_kernels import RandomKernels
 from hf_ssl.modalities.timeseries.windows import Windows
@@ -69,35 +69,25 @@ class SeriesContrastive(Objective):
     }  # fmt: skip
 
     @dataclass
-    class Config:
+    class Config(Options):
         """Options of `ts-contrastive`."""
 
-        temperature: float = field(default=0.1, metadata={"help": "Temperature of the softmax over cosines."})
-        crop: float = field(default=0.4, metadata={"help": "Shortest crop, as a share of the series."})
-        stretch: float = field(
-            default=0.0, metadata={"help": "Chance that a crop is stretched to full length, not reflected."}
-        )
-        hide: float = field(default=0.3, metadata={"help": "Largest share of the steps that is hidden, in spans."})
-        noise: float = field(
-            default=0.2, metadata={"help": "Largest spread of added noise, in spreads of the series."}
-        )
-        warp: float = field(default=0.0, metadata={"help": "Spread of a smooth random gain over time."})
-        flip: bool = field(default=True, metadata={"help": "Turn half of the views upside down."})
-        spectrum: float = field(
-            default=1.0, metadata={"help": "Weight of predicting the spectrum of the whole series."}
-        )
-        kernels: float = field(
-            default=0.0, metadata={"help": "Weight of predicting random kernels' responses to the whole series."}
-        )
-        pooling: str = field(
-            default="mean", metadata={"help": "How patches become one vector: mean, mean-std, max, last."}
-        )
-        projection: int = field(default=64, metadata={"help": "Width of the space in which views are compared."})
+        renamed = {"hide": "mask_ratio", "flip": "sign_flip", "kernels": "kernel_weight"}
+
+        temperature: float = option(0.1, "Temperature of the softmax over cosines.", gt=0)
+        crop: float = option(0.4, "Shortest crop, as a share of the series.", gt=0, le=1)
+        stretch: float = option(0.0, "Chance that a crop is stretched to full length, not reflected.", ge=0, le=1)
+        mask_ratio: float = option(0.3, "Largest share of the steps that is hidden, in spans.", ge=0, lt=1)
+        noise: float = option(0.2, "Largest spread of added noise, in spreads of the series.", ge=0)
+        warp: float = option(0.0, "Spread of a smooth random gain over time.", ge=0)
+        sign_flip: bool = option(True, "Turn half of the views upside down.")
+        spectrum: float = option(0.0, "Weight of predicting the spectrum of the whole series.", ge=0)
+        kernel_weight: float = option(0.0, "Weight of predicting random kernels' responses to the whole series.", ge=0)
+        pooling: Literal["mean", "mean-std", "max", "last"] = option("mean", "How patches become one vector.")
+        projection: int = option(64, "Width of the space in which views are compared.", ge=1)
 
     def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
         super().__init__(model, processor, modality, config)
-        if not 0 < config.crop <= 1:
-            raise ConfigError(f"crop is a share in (0, 1], found {config.crop}.")
         backbone: Any = self.backbone
         channels = processor.channels or 1
         if processor.channels is not None:
@@ -110,8 +100,8 @@ class SeriesContrastive(Objective):
         self.frame = max(4, min(64, processor.context_length // 2))
         bins = channels * (self.frame // 2 + 1)
         self.spectrum = nn.Linear(width, bins) if config.spectrum else None
-        self.kernels = RandomKernels(channels, processor.context_length, KERNELS) if config.kernels else None
-        self.response = nn.Linear(width, 2 * KERNELS) if config.kernels else None
+        self.kernels = RandomKernels(channels, processor.context_length, KERNELS) if config.kernel_weight else None
+        self.response = nn.Linear(width, 2 * KERNELS) if config.kernel_weight else None
 
     def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> ViewRows:
         windows = self.modality.windows(dataset, self.processor.context_length)  # type: ignore[attr-defined]
@@ -141,7 +131,7 @@ class SeriesContrastive(Objective):
         scalars, loss = {"contrast": contrast.detach()}, contrast
         for name, layer, target, weight in (
             ("spectrum", self.spectrum, spectra, self.config.spectrum),
-            ("kernels", self.response, responses, self.config.kernels),
+            ("kernels", self.response, responses, self.config.kernel_weight),
         ):
             if layer is None or target is None:
                 continue
@@ -208,13 +198,13 @@ def view(values: np.ndarray, config: Any, rng: np.random.Generator) -> np.ndarra
     if config.warp:
         gain = np.interp(np.linspace(0, 5, context), np.arange(6), rng.normal(1.0, config.warp, 6))
         seen = seen * gain[:, None]
-    if config.flip and rng.random() < 0.5:
+    if config.sign_flip and rng.random() < 0.5:
         seen = -seen
     if config.noise:
         seen = seen + rng.uniform(0, config.noise) * rng.standard_normal(seen.shape)
-    if config.hide:
+    if config.mask_ratio:
         span = max(1, context // 20)
-        hidden = rng.random(-(-context // span)) < rng.uniform(0, config.hide)
+        hidden = rng.random(-(-context // span)) < rng.uniform(0, config.mask_ratio)
         if hidden.any() and not hidden.all():
             seen = np.where(np.repeat(hidden, span)[:context, None], np.nan, seen)
     return seen.astype(np.float32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from hf_ssl.core.fields import Options, option
 from hf_ssl.modalities.rng import example_rng
 from hf_ssl.modalities.text.text import affixes, window
 from hf_ssl.objectives.base import Objective, Rows
@@ -53,23 +54,17 @@ class TSDAE(Objective):
     }  # fmt: skip
 
     @dataclass
-    class Config:
+    class Config(Options):
         """Options of `tsdae`."""
 
-        deletion: float = field(
-            default=0.6, metadata={"help": "Share of the tokens deleted from the encoder's input."}
-        )
-        pooling: str | None = field(
-            default=None, metadata={"help": "mean, cls or max (default: the checkpoint's own)."}
-        )
-        max_length: int | None = field(
-            default=None, metadata={"help": "Longest text in tokens (default: at most 128)."}
-        )
-        predicted: float = field(
-            default=0.25,
-            metadata={
-                "help": "Share of the positions whose loss is computed; 1 is the paper's, a part is an unbiased estimate."
-            },
+        deletion: float = option(0.6, "Share of the tokens deleted from the encoder's input.", gt=0, lt=1)
+        pooling: str | None = option(None, "mean, cls or max (default: the checkpoint's own).")
+        max_length: int | None = option(None, "Longest text in tokens (default: at most 128).", ge=1)
+        predicted: float = option(
+            0.25,
+            "Share of the positions whose loss is computed; 1 is the paper's, a part is an unbiased estimate.",
+            gt=0,
+            le=1,
         )
 
     def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:

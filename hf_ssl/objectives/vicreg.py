@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
+from hf_ssl.core.fields import Options, option
 from hf_ssl.objectives import losses
 from hf_ssl.objectives.base import PAIR_TRAINING, Objective, ViewRows, probe_width
 from hf_ssl.training.module import LossOutput, normalize_loss
@@ -44,14 +45,14 @@ class VICReg(Objective):
     training_defaults: ClassVar = PAIR_TRAINING
 
     @dataclass
-    class Config:
+    class Config(Options):
         """Options of `vicreg`."""
 
-        invariance: float = field(default=25.0, metadata={"help": "Weight of the distance between the two views."})
-        variance: float = field(default=25.0, metadata={"help": "Weight of keeping every dimension's spread at 1."})
-        covariance: float = field(default=1.0, metadata={"help": "Weight of dimensions being uncorrelated."})
-        expander: int = field(default=2048, metadata={"help": "Width of the three-layer expander."})
-        pooling: str | None = field(default=None, metadata={"help": "How the backbone's output is pooled."})
+        invariance: float = option(25.0, "Weight of the distance between the two views.", ge=0)
+        variance: float = option(25.0, "Weight of keeping every dimension's spread at 1.", ge=0)
+        covariance: float = option(1.0, "Weight of dimensions being uncorrelated.", ge=0)
+        expander: int = option(2048, "Width of the three-layer expander.", ge=1)
+        pooling: str | None = option(None, "How the backbone's output is pooled.")
 
     def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
         super().__init__(model, processor, modality, config)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -11,9 +11,10 @@ import torch
 from torch.nn import functional
 
 from hf_ssl.core.errors import ConfigError
+from hf_ssl.core.fields import Options, option
 from hf_ssl.modalities.audio import backbones
 from hf_ssl.models.structure import unwrap_peft
-from hf_ssl.objectives._audio_spans import TRAINING, Clips, check_masking, padded_masks, span_mask
+from hf_ssl.objectives._audio_spans import TRAINING, Clips, padded_masks, span_mask
 from hf_ssl.objectives.base import Objective
 from hf_ssl.training.dropout import set_dropout
 from hf_ssl.training.module import LossOutput, normalize_loss
@@ -66,28 +67,32 @@ class Wav2Vec2(Objective):
     use: torch.Tensor
 
     @dataclass
-    class Config:
+    class Config(Options):
         """Options of `wav2vec2`."""
 
-        mask_ratio: float = field(
-            default=0.65, metadata={"help": "Spans times their length over all frames; 0.65 hides about half."}
+        renamed = {"mask_ratio": "mask_time_prob"}
+
+        mask_time_prob: float = option(
+            0.65, "Spans times their length over all frames; 0.65 hides about half.", gt=0, le=1
         )
-        mask_span: int = field(default=10, metadata={"help": "Frames that are hidden together (10: 0.2 s)."})
-        max_seconds: float = field(default=15.6, metadata={"help": "Longest part of a clip in a batch."})
-        negatives: int = field(default=100, metadata={"help": "Wrong answers per hidden frame."})
-        temperature: float = field(default=0.1, metadata={"help": "Temperature of the softmax over cosines."})
-        diversity: float = field(default=0.1, metadata={"help": "Weight of the even use of the codebook."})
-        gumbel_start: float = field(
-            default=0.5,
-            metadata={"help": "Gumbel temperature at step 0; 2 from scratch: it would blur a trained codebook."},
+        mask_span: int = option(10, "Frames that are hidden together (10: 0.2 s).", ge=1)
+        crop_seconds: float = option(15.6, "Longest part of a clip in a batch.", gt=0)
+        negatives: int = option(100, "Wrong answers per hidden frame.", ge=1)
+        temperature: float = option(0.1, "Temperature of the softmax over cosines.", gt=0)
+        diversity: float = option(0.1, "Weight of the even use of the codebook.", ge=0)
+        gumbel_start: float = option(
+            0.5, "Gumbel temperature at step 0; 2 from scratch: it would blur a trained codebook.", gt=0
         )
-        gumbel_end: float = field(default=0.5, metadata={"help": "Lowest Gumbel temperature."})
-        gumbel_decay: float = field(default=0.999995, metadata={"help": "Factor on it per optimizer step."})
-        dropout: float = field(default=0.0, metadata={"help": "Dropout while pre-training."})
+        gumbel_end: float = option(0.5, "Lowest Gumbel temperature.", gt=0)
+        gumbel_decay: float = option(0.999995, "Factor on it per optimizer step.", gt=0, le=1)
+        dropout: float = option(0.0, "Dropout while pre-training.", ge=0, lt=1)
+
+        def problems(self) -> list[str]:
+            rises = self.gumbel_end > self.gumbel_start
+            return [*super().problems(), *(["gumbel_end: it must be at most gumbel_start."] if rises else [])]
 
     def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
         super().__init__(model, processor, modality, config)
-        check_masking(config.mask_ratio, config.mask_span)
         inner: Any = unwrap_peft(model)
         head = getattr(inner, "project_hid", None)  # UniSpeech has one too, the other way round
         fits = head is not None and head.in_features == inner.config.hidden_size
@@ -96,8 +101,6 @@ class Wav2Vec2(Objective):
                 f"{type(inner).__name__} has no quantizer, so there is nothing to contrast with. Take a Wav2Vec2 "
                 "checkpoint, or --objective masked-spectrogram or hubert-units, which any speech encoder can do."
             )
-        if not 0 < config.gumbel_end <= config.gumbel_start or not 0 < config.gumbel_decay <= 1:
-            raise ConfigError("gumbel_start must be at least gumbel_end, both above 0, and gumbel_decay in (0, 1].")
         set_dropout(model, config.dropout)
         groups, entries = inner.quantizer.num_groups, inner.quantizer.num_vars
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
@@ -113,7 +116,7 @@ class Wav2Vec2(Objective):
 
     def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> Clips:
         return Clips(
-            dataset, self, self._drawer(training), max_seconds=self.config.max_seconds, seed=seed, training=training
+            dataset, self, self._drawer(training), max_seconds=self.config.crop_seconds, seed=seed, training=training
         )
 
     def _drawer(self, training: bool) -> Any:
@@ -122,7 +125,7 @@ class Wav2Vec2(Objective):
         shape = tuple(self.use.shape)
 
         def draw(wave: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
-            hidden = span_mask(backbones.frame_count(config, len(wave)), own.mask_ratio, own.mask_span, rng)
+            hidden = span_mask(backbones.frame_count(config, len(wave)), own.mask_time_prob, own.mask_span, rng)
             count = int(hidden.sum())
             row: dict[str, Any] = {"hidden": hidden, "negatives": others(count, own.negatives, rng)}
             if training:

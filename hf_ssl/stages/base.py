@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import logging
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_ssl.core import distributed, plugins
 from hf_ssl.core.errors import ConfigError
-from hf_ssl.core.run import RunDir, inputs_hash, write_json
+from hf_ssl.core.run import BaseModel, RunDir, StageRecord, inputs_hash, read_base, write_json
 from hf_ssl.data import DomainData
 from hf_ssl.models.checkpoint import Tensors, find_weights
 from hf_ssl.models.loading import LoadReport, quiet
@@ -33,42 +33,30 @@ LINEAGE = "hf_ssl.json"
 def start_of(config: Any, run: RunDir, default: str | None = None) -> tuple[str, str | None]:
     """Checkpoint a stage starts from: the one named, or the result of the run's earlier stage (said aloud)."""
     if config.model is not None:
-        if config.revision and Path(str(config.model)).expanduser().is_dir():
-            raise ConfigError(
-                f"{config.model} is a folder, and a folder has no revisions. Take --revision away, or give the Hub id."
-            )
         if default is not None and str(config.model) != default:
             logger.info(
-                f"  model: {config.model}, as asked; what this run has pre-trained is left aside. Leave --model away to use it"
+                f"  model: {config.model}, as asked; what this run has pre-trained is left aside. Omit --model to use it"
             )
         return str(config.model), config.revision
     if default is not None:
         logger.info(f"  model: {default} (from this run)")
         return default, None
-    base = run.ledger.get("base")
-    if base:
-        logger.info(f"  model: {base['source']} (the one this run started from)")
-        return base["source"], base.get("revision")
+    if run.base is not None:
+        logger.info(f"  model: {run.base.source} (the one this run started from)")
+        return run.base.source, run.base.revision
     raise ConfigError("No checkpoint was named. Give --model: a Hub id or a local folder.")
 
 
 def note_lineage(run: RunDir, model_id: str, report: LoadReport) -> None:
     """Remember which released checkpoint everything descends from, through local folders too."""
-    parent = lineage(model_id)
-    base = parent or {
-        "id": report.model_id,
-        "revision": report.revision,
-        "license": report.license,
-        "weights_sha": report.weights_sha,
-    }
-    if "base" not in run.ledger:
-        run.record(base={**base, "source": str(model_id)})
+    own = BaseModel(report.model_id, report.revision, report.license, report.weights_sha)
+    run.descends_from(replace(lineage(model_id) or own, source=str(model_id)))
 
 
-def lineage(model_id: str) -> dict[str, Any] | None:
+def lineage(model_id: str) -> BaseModel | None:
     """What a folder saved by hf_ssl says it descends from."""
     file = Path(model_id) / LINEAGE
-    return json.loads(file.read_text(encoding="utf-8"))["base"] if file.is_file() else None
+    return read_base(json.loads(file.read_text(encoding="utf-8"))["base"]) if file.is_file() else None
 
 
 def pooler_of(model: PreTrainedModel, model_id: str, revision: str | None, report: LoadReport) -> dict[str, Any]:
@@ -99,12 +87,13 @@ def save_model(
         model.save_pretrained(folder, state_dict={**model.state_dict(), **carried} if carried else None)
     if processor is not None:
         processor.save_pretrained(folder)
-    base = {key: value for key, value in run.ledger.get("base", {}).items() if key != "source"}
+    base = asdict(run.base) if run.base is not None else {}
+    base.pop("source", None)  # a place of this machine
     write_json(folder / LINEAGE, {"base": base, **facts})
     return folder
 
 
-@dataclasses.dataclass
+@dataclass
 class StageResult:
     """What a stage leaves behind.
 
@@ -119,7 +108,7 @@ class StageResult:
     skipped: bool = False
 
 
-@dataclasses.dataclass
+@dataclass
 class StageContext:
     """What every stage starts with: checked options, the run folder, the data, and whether anything is left to do.
 
@@ -137,21 +126,21 @@ class StageContext:
     done: StageResult | None
 
     @contextlib.contextmanager
-    def running(self) -> Iterator[tuple[dict[str, Any], Path]]:
+    def running(self) -> Iterator[tuple[StageRecord, Path]]:
         """Bracket the stage's work; nothing is written into the run folder before.
 
         Yields:
-            the stage's ledger entry, and its folder.
+            the stage's record, and its folder.
         """
         resume, overwrite = getattr(self.config, "resume", False), self.config.overwrite
         if self.stage in ("evaluate", "embed"):  # seconds of work: done anew, never resumed
             resume, overwrite = False, True
         with self.run.running(
             self.stage, self.inputs, self.resolved.to_dict(), resume=resume, overwrite=overwrite
-        ) as entry:
+        ) as record:
             self.run.record(data={"fingerprint": self.data.fingerprint, "modality": self.config.modality})
             self.save_data_report()
-            yield entry, self.run.folder(self.stage)
+            yield record, self.run.folder(self.stage)
 
     def save_data_report(self) -> None:
         """Write the data report (again, when the test split has been opened since)."""
@@ -170,23 +159,21 @@ def prepare_stage(stage: str, options: dict[str, Any], *, after: str | None = No
     """
     resolved = resolve_stage(stage, options)
     config, run = resolved.config, RunDir(resolved.config.output)
+    if str(config.model or "").startswith("tf:"):
+        from hf_ssl.stages.import_tf import model_from_tensorflow  # which imports this module
+
+        config.model = model_from_tensorflow(config.model)
     data = read_data(config)
     described = resolved.to_dict()
     for name in ("output", "resume", "overwrite", "data"):
         described["options"].pop(name, None)
-    before = () if after is None or getattr(config, unless, None) else (run.stage(after).get("inputs"),)
+    before = () if after is None or getattr(config, unless, None) else (run.stage(after).inputs,)
     inputs, done = inputs_hash(stage, described, data.fingerprint, *before), None
     if run.finished(stage, inputs) and not config.overwrite:
         logger.info(f"{stage}: already done with these inputs, skipped")
-        done = StageResult(run.path / stage, run.stage(stage).get("metrics", {}), skipped=True)
+        done = StageResult(run.path / stage, run.stage(stage).metrics, skipped=True)
     return StageContext(stage, resolved, config, run, data, modality_of(config), inputs, done)
 
 
 def task_name(config: Any, data: Any) -> str:
     return config.task or plugins.TASK_OF[data.label_kind]
-
-
-def output_of(run: RunDir, stage: str) -> str | None:
-    """Model folder that a finished stage left, or None."""
-    entry = run.stage(stage)
-    return entry["outputs"]["model"] if entry.get("status") == "done" else None

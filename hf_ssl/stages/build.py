@@ -72,7 +72,7 @@ def build_objective(
     """Load the checkpoint for an objective, prove it, add new words and wrap it with adapters when asked."""
     kind = plugins.find("objectives", config.objective or modality.default_objective)
     if not kind.fits(modality):
-        works = ", ".join(sorted(kind.modalities)) if kind.modalities else "kinds of data with random views"
+        works = ", ".join(sorted(kind.modalities)) if kind.modalities else "modalities with random views"
         raise ConfigError(f"{config.objective} works on {works}, not on {modality.name}.")
     loaded, report = modality.load_model(
         model_id, kind.auto_class, dataset=pool, revision=revision, dtype=config.dtype
@@ -94,10 +94,22 @@ def build_objective(
             f"  {len(added.words)} new words: {shortened(added.words, 12)}; tokens per word {before:.3f} -> {after:.3f}"
         )
     model = modality.prepare_model(model, processor, from_config=config.from_config)
-    model = adapters.apply(model, config.peft, missing=report.missing, rank=config.rank, alpha=config.alpha,
-                       dropout=config.adapter_dropout, target_modules=config.target_modules,
+    model = adapters.apply(model, config.peft, missing=report.missing, rank=config.lora_r, alpha=config.lora_alpha,
+                       dropout=config.lora_dropout, target_modules=config.target_modules,
                        train_embeddings=added is not None, train_bare=("*masked_spec_embed",))  # fmt: skip
-    return kind(model, processor, modality, plugin), report, added
+    return kind(model, processor, modality, kind.Config(**dataclasses.asdict(plugin))), report, added
+
+
+def learning_rate(method: str, plugin: Objective | Task, modality: Modality, training: dict[str, Any]) -> float:
+    """One rule for every stage: the user's rate, else that of the objective or task, else the modality's, times the adapter's multiple."""
+    if training.get("learning_rate") is not None:
+        logger.info(f"  learning rate {training['learning_rate']:g} (as given)")
+        return float(training["learning_rate"])
+    default = float(plugin.training_defaults.get("learning_rate", modality.learning_rate))
+    rate = adapters.learning_rate(method, default)
+    multiple = "" if rate == default else f" x {rate / default:g} ({method})"
+    logger.info(f"  learning rate {default:g}{multiple}")
+    return rate
 
 
 def continuation(
@@ -117,8 +129,8 @@ def continuation(
     rows = new_rows(objective.model, added.ids) if added is not None else {}
     has_head = bool(rows) or any(layer is None for layer in depth.values())
     return Schedule(
-        depth=depth, layers=top, head_warmup=config.head_warmup if has_head else 0.0, ramp=config.ramp,
-        decay=config.decay, layer_decay=config.layer_decay, head_learning_rate=max(5e-4, learning_rate),
+        depth=depth, layers=top, head_warmup=config.head_warmup if has_head else 0.0, ramp=config.backbone_warmup_ratio,
+        decay=config.lr_schedule, layer_decay=config.layer_decay, head_learning_rate=max(5e-4, learning_rate),
         rows={f"model.{name}": ids for name, ids in rows.items()},
     )  # fmt: skip
 

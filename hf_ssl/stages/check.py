@@ -16,12 +16,12 @@ from hf_ssl.core.errors import ConfigError
 from hf_ssl.core.run import RunDir
 from hf_ssl.data import DomainData, labeled_subset
 from hf_ssl.modalities.base import Modality
-from hf_ssl.stages.base import output_of, start_of
+from hf_ssl.stages.base import start_of
 from hf_ssl.stages.build import build_objective, build_task, continuation, task_rows
 from hf_ssl.stages.fit import Fit, fit_task, open_pool
 from hf_ssl.stages.inputs import inputs_of, modality_of, pool_of, read_data
 from hf_ssl.stages.monitoring import build_monitor
-from hf_ssl.stages.plan import plan, resolve_stage
+from hf_ssl.stages.plan import plan, resolve_recipe
 from hf_ssl.stages.resolve import Resolved
 from hf_ssl.tasks.base import Task, TaskModule
 from hf_ssl.training.trainer import TrainResult, arguments, peak_memory, predict, train
@@ -77,7 +77,7 @@ def check(recipe: dict[str, Any]) -> dict[str, Any]:
         HfSslError: what the stage itself would raise.
     """
     planned = plan(recipe)
-    resolved = {stage: resolve_stage(stage, options) for stage, options in planned.items()}
+    resolved = resolve_recipe(recipe)
     sources: dict[str, DomainData] = {}
     found: dict[str, Any] = {}
     start: tuple[str, str | None] | None = None
@@ -87,7 +87,7 @@ def check(recipe: dict[str, Any]) -> dict[str, Any]:
             sources[source] = read_data(one.config)
         data = sources[source]
         run = RunDir(one.config.output)
-        before = output_of(run, "finetune" if stage == "evaluate" else "pretrain")
+        before = run.output("finetune" if stage == "evaluate" else "pretrain")
         named = start if one.config.model is None and start else start_of(one.config, run, before)
         start = start or named
         logger.info(f"check: {stage}")
@@ -124,8 +124,8 @@ def _try_pretrain(look: Look) -> dict[str, Any]:
 
 def _try_finetune(look: Look) -> dict[str, Any]:
     split, config = look.data["train"], look.config
-    if config.per_class:
-        split = split.select(labeled_subset(split, config.per_class, config.seed))
+    if config.labels_per_class:
+        split = split.select(labeled_subset(split, config.labels_per_class, config.seed))
     fit, steps, before = _fit(look, look.task(), split)
     found = _trained(fit.module, fit.result, steps)
     found["estimated_minutes"] = round(found["estimated_minutes"] + before / 60, 1)
@@ -150,13 +150,13 @@ def _try_compare(look: Look) -> dict[str, Any]:
         raise ConfigError("compare needs a test split. Give --test, or --test_fraction above 0.")
     tests = min(len(look.data["test"]), config.test_limit or len(look.data["test"]))
     found: dict[str, Any] = {"test_examples": tests, "fits": 0, "estimated_minutes": 0.0}
-    for budget in config.budgets:
+    for budget in config.labels_per_class:
         split = look.data["train"].select(labeled_subset(look.data["train"], budget, config.seed))
         if config.finetune_arms:
             fit, steps, before = _fit(look, task, split)
             seconds = before + steps * _per_step(fit.result) + tests * _seconds_to_predict(fit.module, look, fit.args)
-            found["fits"] += 2 * config.draws
-            found["estimated_minutes"] += round(2 * config.draws * seconds / 60, 2)
+            found["fits"] += 2 * config.num_seeds
+            found["estimated_minutes"] += round(2 * config.num_seeds * seconds / 60, 2)
     if task.label_kind != "tags":  # those have no frozen probe
         embedding = _try_embed(look, ["train", "test"])
         found["estimated_minutes"] += 2 * embedding["estimated_minutes"]

@@ -17,7 +17,7 @@ from hf_ssl.data import DomainData, labeled_subset, open_test
 from hf_ssl.evaluation.comparison import table as comparison
 from hf_ssl.evaluation.figures import label_efficiency as plot
 from hf_ssl.evaluation.probes import probes
-from hf_ssl.stages.base import StageResult, output_of, prepare_stage, start_of
+from hf_ssl.stages.base import StageResult, prepare_stage, start_of
 from hf_ssl.stages.build import build_task, task_rows
 from hf_ssl.stages.fit import fit_task, open_pool
 from hf_ssl.training.trainer import predict
@@ -48,19 +48,19 @@ def compare(**options: Any) -> StageResult:
     if opening.done is not None:
         return opening.done
     config, run, data, modality = opening.config, opening.run, opening.data, opening.modality
-    adapted = config.adapted or output_of(run, "pretrain")
+    adapted = config.adapted or run.output("pretrain")
     if adapted is None:
         raise ConfigError(
             "There is nothing adapted to compare. Run `hf-ssl pretrain` with this --output, or give --adapted."
         )
-    with opening.running() as (entry, folder):
+    with opening.running() as (record, folder):
         arms: Arms = {"base": start_of(config, run), "adapted": (str(adapted), None)}
         task = build_task(config.task, dataclasses.asdict(opening.resolved.plugin), modality, data)
         test = _limited(open_test(data, f"compare {config.output}"), config.test_limit, config.seed)
         subsets = {
             (budget, draw): labeled_subset(data["train"], budget, config.seed + draw)
-            for budget in config.budgets
-            for draw in range(config.draws)
+            for budget in config.labels_per_class
+            for draw in range(config.num_seeds)
         }
         twins = distributed.broadcast(one_model(arms, task, data["train"]) if distributed.is_main() else None)
         if twins:
@@ -81,10 +81,10 @@ def compare(**options: Any) -> StageResult:
             raise ConfigError(
                 "Nothing is left to compare: this task has no frozen probe. Leave finetune_arms switched on."
             )
-        entry["metrics"] = _report(folder, tuned, frozen, task, test)
+        record.metrics = _report(folder, tuned, frozen, task, test)
         opening.save_data_report()
         logger.info(f"{(folder / 'table.md').read_text(encoding='utf-8')}\ncompare: table in {folder / 'table.md'}")
-    return StageResult(folder, entry["metrics"])
+    return StageResult(folder, record.metrics)
 
 
 def one_model(arms: Arms, task: Task, train: datasets.Dataset) -> bool:
@@ -127,7 +127,7 @@ def _fine_tuned(
     for arm, (source, revision) in arms.items():
         pool = open_pool(task, source, revision, opening.data, config)
         for (budget, draw), subset in subsets.items():
-            logger.info(f"compare: {arm}, {_budget(budget, task)}, draw {draw + 1} of {config.draws}")
+            logger.info(f"compare: {arm}, {_budget(budget, task)}, draw {draw + 1} of {config.num_seeds}")
             fit = fit_task(
                 task, source, revision, train.select(subset), None, config, opening.resolved.training,
                 opening.run.folder("compare", "work"), seed=config.seed + draw, pool=pool,

@@ -17,7 +17,7 @@ from hf_ssl.core.errors import ConfigError, DataError
 from hf_ssl.core.run import inputs_hash
 from hf_ssl.evaluation.figures.series import embedding_map
 from hf_ssl.models.embedding import EmbeddingSpec
-from hf_ssl.stages.base import StageResult, note_lineage, output_of, prepare_stage, start_of
+from hf_ssl.stages.base import StageResult, note_lineage, prepare_stage, start_of
 from hf_ssl.stages.inputs import inputs_of
 from hf_ssl.vectors import EmbeddingShards, StoreAddress
 from hf_ssl.vectors.base import unit
@@ -56,7 +56,7 @@ def embed(**options: Any) -> StageResult:
     # A typing error shows before the work, not after it.
     further, address = StoreAddress.of(config.store, run.path / "embed", config.collection, config.index)
     columns, values, previews = _rows(data, [config.split] if config.split else list(data), modality)
-    model_id, revision = start_of(config, run, output_of(run, "pretrain"))
+    model_id, revision = start_of(config, run, run.output("pretrain"))
     some = next(iter(data.values()))
     model, report = modality.load_model(model_id, dataset=some, revision=revision, dtype=config.dtype)
     processor = modality.load_processor(model_id, revision)
@@ -65,29 +65,29 @@ def embed(**options: Any) -> StageResult:
     made = inputs_hash(
         report.weights_sha,
         pooling,
-        config.normalize,
+        config.normalize_embeddings,
         config.max_length,
         config.dtype,
         columns["id"],
         columns["content"],
     )
-    before = run.stage("embed").get("outputs", {}).get("made")
+    before = run.stage("embed").outputs.get("made")
     replaced = _replaced(run.path / "embed" / FILE, made, before, config.overwrite)
-    with opening.running() as (entry, folder):
+    with opening.running() as (record, folder):
         began = time.monotonic()
         note_lineage(run, model_id, report)
         parts = EmbeddingShards(folder / "parts" / f"{made}-{config.part_size}", len(values), config.part_size)
 
         def encode(chunk: Sequence[Any]) -> np.ndarray:
             found = modality.embed(model, processor, chunk, pooling=pooling, max_length=config.max_length)
-            return unit(found) if config.normalize else found
+            return unit(found) if config.normalize_embeddings else found
 
         _fill(parts, values, columns["id"], encode)
         if not distributed.is_main():
             return StageResult(folder, {})
         _wait_for(parts)
         dimensions = next(parts.load()).shape[1]
-        spec = EmbeddingSpec(model_id, report.revision, report.weights_sha, modality.name, pooling, config.normalize,
+        spec = EmbeddingSpec(model_id, report.revision, report.weights_sha, modality.name, pooling, config.normalize_embeddings,
                              config.max_length, dimensions)  # fmt: skip
         if replaced:  # an index of the old vectors would answer with what is no longer there
             _empty(folder)
@@ -101,11 +101,11 @@ def embed(**options: Any) -> StageResult:
         _draw(folder / "map.svg", parts, columns.get("label"))
         shutil.rmtree(folder / "parts")
         seconds = time.monotonic() - began
-        entry["outputs"] = {"made": made}
-        entry["metrics"] = {"vectors": len(values), "dimensions": dimensions, "store": config.store, "new": new, "model": model_id,
-                            "weights_sha": report.weights_sha, "pooling": pooling, "normalized": str(config.normalize)}  # fmt: skip
+        record.outputs = {"made": made}
+        record.metrics = {"vectors": len(values), "dimensions": dimensions, "store": config.store, "new": new, "model": model_id,
+                            "weights_sha": report.weights_sha, "pooling": pooling, "normalized": str(config.normalize_embeddings)}  # fmt: skip
         logger.info(f"embed: {len(values):,} vectors of {dimensions} numbers in {folder / FILE} ({seconds:.0f} s)")
-    return StageResult(folder, entry["metrics"])
+    return StageResult(folder, record.metrics)
 
 
 def _replaced(file: Path, made: str, before: str | None, overwrite: bool) -> bool:
@@ -183,9 +183,8 @@ def _rows(
         labels = data[split]["label"] if names else []
         ids = data[split]["id"]
         values += [content[row] for row in keep]
-        places = data[split]["path"] if "path" in data[split].column_names else content
-        previews["path"] += [None if places is content and isinstance(place, str) else _path_of(place)
-                             for place in (places[row] for row in keep)]  # fmt: skip
+        paths = data[split]["path"] if "path" in data[split].column_names else None
+        previews["path"] += [paths[row] if paths is not None else None for row in keep]
         texts = (content[row] if isinstance(content[row], str) else None for row in keep)
         previews["text"] += [None if text is None else text[:HEAD] for text in texts]
         columns["id"] += [ids[row] for row in keep]
@@ -199,17 +198,6 @@ def _rows(
         raise DataError(f"There is nothing to embed in {', '.join(splits)}.")
     shown = {name: column for name, column in previews.items() if any(cell is not None for cell in column)}
     return columns, values, shown
-
-
-def _path_of(place: Any) -> str | None:
-    """Where a file lies: a path, or a value that holds one (`{"bytes", "path"}`)."""
-    return (
-        str(place["path"])
-        if isinstance(place, dict) and place.get("path")
-        else place
-        if isinstance(place, str)
-        else None
-    )
 
 
 def _fill(parts: EmbeddingShards, values: list[Any], ids: list[str], encode: Any) -> None:

@@ -13,7 +13,6 @@ from hf_ssl.models import adapters
 from hf_ssl.stages.base import (
     StageResult,
     note_lineage,
-    output_of,
     prepare_stage,
     save_model,
     start_of,
@@ -41,27 +40,26 @@ def finetune(**options: Any) -> StageResult:
         return opening.done
     config, run, data = opening.config, opening.run, opening.data
     plugin = dataclasses.asdict(opening.resolved.plugin)
-    with opening.running() as (entry, folder):
-        model_id, revision = start_of(config, run, output_of(run, "pretrain"))
+    with opening.running() as (record, folder):
+        model_id, revision = start_of(config, run, run.output("pretrain"))
         task = build_task(config.task, plugin, opening.modality, data)
         split = data["train"]
-        if config.per_class:
-            split = split.select(labeled_subset(split, config.per_class, config.seed))
+        if config.labels_per_class:
+            split = split.select(labeled_subset(split, config.labels_per_class, config.seed))
         logger.info(f"finetune: {config.peft} on {len(split):,} labeled examples, from {model_id}")
         fit = fit_task(
             task, model_id, revision, split, data.get("validation"), config, opening.resolved.training, folder, seed=config.seed,
-            patience=config.patience, balanced=config.balanced_sampling, resume=config.resume,
+            patience=config.early_stopping_patience, balanced=config.balanced_sampling, resume=config.resume,
             pool=open_pool(task, model_id, revision, data, config),
         )  # fmt: skip
         note_lineage(run, model_id, fit.report)
         write_json(folder / "load_report.json", fit.report.to_dict())
-        entry["metrics"] = {**fit.result.to_dict(), "trainable": str(adapters.trainable_report(fit.module.model))}
+        record.metrics = {**fit.result.to_dict(), "trainable": str(adapters.trainable_report(fit.module.model))}
         if "validation" in data:
             logits, labels = predict(fit.module, task_rows(task, fit.processor, data["validation"]), fit.args)
-            entry["metrics"]["validation"] = task.metrics(logits, labels)
+            record.metrics["validation"] = task.metrics(logits, labels)
         if hasattr(fit.module.model, "peft_config"):
-            base = run.ledger["base"]
-            adapter_base = model_id if output_of(run, "pretrain") == model_id else base["id"]
+            adapter_base = model_id if run.output("pretrain") == model_id else run.base.id
             if distributed.is_main():
                 adapters.save_adapter(fit.module.model, folder / "adapter", adapter_base, revision)
         save_model(
@@ -73,14 +71,14 @@ def finetune(**options: Any) -> StageResult:
             task=task_name(config, data),
         )
         remove(folder / "checkpoints")
-        entry["outputs"] = {
+        record.outputs = {
             "model": str(folder / "model"),
             "task": task_name(config, data),
             "task_options": dataclasses.asdict(task.config),
             "labels": [str(name) for name in task.label_names or ()],
         }
-        logger.info(f"finetune: {_numbers(entry['metrics'].get('validation', {}))}. Model: {folder / 'model'}")
-    return StageResult(folder, entry["metrics"])
+        logger.info(f"finetune: {_numbers(record.metrics.get('validation', {}))}. Model: {folder / 'model'}")
+    return StageResult(folder, record.metrics)
 
 
 def _numbers(metrics: dict[str, float]) -> str:

@@ -16,6 +16,7 @@ from hf_ssl.models import adapters, structure
 from hf_ssl.models.checkpoint import find_weights
 from hf_ssl.models.load_report import shortened
 from hf_ssl.models.loading import LoadReport, load_config
+from hf_ssl.stages.build import learning_rate
 from hf_ssl.tasks.base import Task, TaskModule, TaskRows
 from hf_ssl.training.self_training import POOL_WEIGHT, Pool, soft_labels
 from hf_ssl.training.trainer import TrainResult, arguments, bf16_is_fast, predict, train
@@ -66,15 +67,15 @@ def fit_task(
     note = task.warm_start(module, rows) if config.warm_start else None
     if note:
         logger.info(f"  {note}")
-    module.model = adapters.apply(model, config.peft, missing=report.missing, rank=config.rank, alpha=config.alpha,
-                              dropout=config.adapter_dropout, target_modules=config.target_modules, train_head=True,
+    module.model = adapters.apply(model, config.peft, missing=report.missing, rank=config.lora_r, alpha=config.lora_alpha,
+                              dropout=config.lora_dropout, target_modules=config.target_modules, train_head=True,
                               train_bare=("*layer_weights",), frozen_ok=("*masked_spec_embed",))  # fmt: skip
     module.freeze_batchnorm_stats(
         structure.find_backbone(module.model)[1]
     )  # PEFT trains copies of what it saves whole
     epochs = int(np.clip(math.ceil(1600 / max(1, len(rows))), 3, 20))
-    rate = adapters.learning_rate(config.peft, task.modality.learning_rate)
-    defaults = {"learning_rate": rate, "num_train_epochs": epochs, **task.training_defaults}
+    rate = learning_rate(config.peft, task, task.modality, training)
+    defaults = {"num_train_epochs": epochs, **task.training_defaults, "learning_rate": rate}
     grouped = "input_ids" in features[0] and not balanced and "train_sampling_strategy" not in training
     if grouped:
         defaults["train_sampling_strategy"] = "sequential"  # the rows shuffle themselves

@@ -51,16 +51,8 @@ def import_tf(**options: Any) -> StageResult:
     Example:
         >>> import_tf(source="bert_en_cased_L-12/", output="models/bert")
     """
-    resolved = resolve("import-tf", options)
-    if resolved.training:
-        raise ConfigError(f"import-tf trains nothing; it has no option {', '.join(resolved.training)}.")
-    config: ImportTfConfig = resolved.config
-    if not config.source:
-        raise ConfigError("What is to be imported? hf-ssl import-tf SOURCE --output FOLDER; SOURCE is a SavedModel's folder, "
-                          "a checkpoint's prefix, a .tar.gz, or a handle such as kaggle:google/experts-bert/tensorFlow2/pubmed/2.")  # fmt: skip
-    if not config.output:
-        raise ConfigError("Where to? Give --output FOLDER.")
-    target = Path(config.output)
+    config: ImportTfConfig = resolve("import-tf", options).config
+    target = Path(str(config.output))
     if target.is_file() or (target.is_dir() and any(target.iterdir()) and not config.overwrite):
         raise ConfigError(f"{target} exists and is not empty. Name another --output, or redo it with --overwrite.")
     if target.is_dir() and any(target.iterdir()) and not (target / REPORT).is_file():

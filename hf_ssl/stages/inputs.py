@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hf_ssl.core import distributed, plugins
-from hf_ssl.core.errors import ConfigError, DataError
+from hf_ssl.core.errors import DataError
 from hf_ssl.core.options import DataOptions
 from hf_ssl.data import DomainData, load_data
 
@@ -36,8 +36,6 @@ def read_data(config: DataOptions) -> DomainData:
     Raises:
         DataError: they cannot be used, or several processes read different ones.
     """
-    if config.data is None:
-        raise ConfigError("No data were named. Give --data: a folder, a file, or a Hub id.")
     if isinstance(config.data, DomainData):
         data = config.data
     else:

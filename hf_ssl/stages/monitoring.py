@@ -37,7 +37,7 @@ def build_monitor(
         embed_labeled=(lambda: features(labeled)) if labeled is not None else None, targets=targets,
         problem_type=problem_type,
         embed_views=two_views if isinstance(held_rows, ViewRows) else None,
-        points=config.monitor_points, keep=config.keep, patience=config.patience, seed=config.seed, resume=config.resume,
+        points=config.monitor_points, keep=config.keep_checkpoint, patience=config.early_stopping_patience, seed=config.seed, resume=config.resume,
     )  # fmt: skip
 
 

@@ -1,33 +1,40 @@
-"""A recipe's options, stage by stage."""
+"""A recipe's options, stage by stage, all of them checked before anything heavy is imported or read."""
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from hf_ssl.core import plugins
 from hf_ssl.core.errors import ConfigError
-from hf_ssl.core.options import STAGES
+from hf_ssl.core.fields import OptionsError, hints_of
+from hf_ssl.core.options import RENAMED, STAGES, modern_names
+from hf_ssl.core.run import RunDir
 from hf_ssl.stages.resolve import Resolved, modality_fields, resolve, split_sections
 
 
-def plan(recipe: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def plan(recipe: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Options of every stage of a recipe, in the order the stages run.
 
     Args:
         recipe: shared options at the top, one mapping per stage (`pretrain:`, `finetune:` …), as in a recipe's YAML.
 
     Raises:
-        ConfigError: no stage, or an option at the top that no stage has.
+        ConfigError: no stage, or an option that is given twice.
     """
     shared, sections = split_sections(recipe)
     if not sections:
         raise ConfigError(f"The recipe names no stage. Add sections such as `pretrain:`; stages: {', '.join(STAGES)}.")
-    of_data = modality_fields(shared)
-    known = {stage: {*of_data, *(item.name for item in dataclasses.fields(STAGES[stage]))} for stage in sections}
-    stray = {key: value for key, value in shared.items() if not any(key in names for names in known.values())}
-    if stray:
-        resolve(next(iter(sections)), stray)  # raises, naming each one and its nearest
+    of_data = modality_fields(plugins.find("modalities", str(shared.get("modality") or "text")))
+    known = {stage: {*of_data, *hints_of(STAGES[stage])} for stage in sections}
+    stray = {
+        key: value for key, value in shared.items()
+        if not any(key in names or RENAMED.get(key) in names for names in known.values())
+    }  # fmt: skip
+    shared, problems = modern_names(shared, set().union(*known.values()))
+    if problems:
+        raise OptionsError(problems, "options of the recipe")
     planned = {}
     for stage, given in sections.items():
         # After an earlier stage in the same recipe, its result is the model, not the checkpoint it started from.
@@ -35,27 +42,73 @@ def plan(recipe: dict[str, Any]) -> dict[str, dict[str, Any]]:
         later |= "finetune" in sections and stage == "evaluate"
         passed = {"model", "revision"} if later else set()
         planned[stage] = {**{key: value for key, value in shared.items() if key in known[stage] - passed}, **given}
+    first = next(iter(planned))
+    planned[first] = {**stray, **planned[first]}  # where they are refused, with everything else that is wrong
     return planned
 
 
-def resolve_stage(stage: str, options: dict[str, Any]) -> Resolved:
-    """A stage's options, checked together with those of its objective or task; `--model tf:SOURCE` is imported."""
-    resolved = resolve(stage, options, plugin_config(stage, options))
-    model = getattr(resolved.config, "model", None)
-    if isinstance(model, str) and model.startswith("tf:"):
-        from hf_ssl.stages.import_tf import model_from_tensorflow
+def resolve_recipe(recipe: Mapping[str, Any]) -> dict[str, Resolved]:
+    """Check every option of every stage of a recipe.
 
-        resolved.config.model = model_from_tensorflow(model)
+    Raises:
+        OptionsError: all problems of all stages.
+    """
+    planned, found, problems = plan(recipe), {}, []
+    for number, (stage, options) in enumerate(planned.items()):
+        try:
+            found[stage] = resolve_stage(stage, options, earlier=tuple(planned)[:number])
+        except OptionsError as error:
+            problems += [f"{stage}: {problem}" for problem in error.problems]
+        except ConfigError as error:
+            problems.append(f"{stage}: {error}")
+    if problems:
+        raise OptionsError(list(dict.fromkeys(problems)), "options of the recipe")
+    return found
+
+
+def resolve_stage(stage: str, options: Mapping[str, Any], earlier: tuple[str, ...] = ()) -> Resolved:
+    """A stage's options, checked together with those of its objective or task, and with what the run folder holds.
+
+    Args:
+        earlier: stages that will have run by then.
+
+    Raises:
+        OptionsError: something is wrong with them, or what the stage works on is named nowhere.
+    """
+    resolved = resolve(stage, options, plugin_config(stage, options))
+    if absent := _absent(resolved, earlier):
+        raise OptionsError(absent, f"options of {stage}")
     return resolved
 
 
-def plugin_config(stage: str, options: dict[str, Any]) -> type | None:
+def plugin_config(stage: str, options: Mapping[str, Any]) -> type | None:
     """Options class of the objective (default: the modality's) or task (default: what the kind of label, or the modality, asks for)."""
+    if stage not in ("pretrain", "finetune", "compare"):
+        return None
+    kind = plugins.find("modalities", str(options.get("modality") or "text"))
     if stage == "pretrain":
-        modality = plugins.find("modalities", options.get("modality") or "text")
-        return plugins.find("objectives", options.get("objective") or modality.default_objective).Config
-    if stage in ("finetune", "compare"):
-        kind = plugins.find("modalities", options.get("modality") or "text")
-        fitting = plugins.TASK_OF.get(str(options.get("label_kind"))) or kind.default_task(options)
-        return plugins.find("tasks", options.get("task") or fitting).Config
-    return None
+        return plugins.config_of("objectives", str(options.get("objective") or kind.default_objective))
+    fitting = plugins.TASK_OF.get(str(options.get("label_kind"))) or kind.default_task(dict(options))
+    return plugins.config_of("tasks", str(options.get("task") or fitting))
+
+
+def _absent(resolved: Resolved, earlier: tuple[str, ...]) -> list[str]:
+    """What the stage cannot do without, and is neither given nor in the run folder."""
+    config, stage, found = resolved.config, resolved.stage, []
+    if hasattr(config, "data") and config.data is None:
+        found.append("data: no data were named. Give --data: a folder, a file, or a Hub id.")
+    if getattr(config, "revision", None) and config.model and Path(str(config.model)).expanduser().is_dir():
+        found.append(
+            f"revision: {config.model} is a folder, and a folder has no revisions. Omit --revision, or give the Hub id."
+        )
+    if stage not in ("pretrain", "finetune", "compare", "embed", "evaluate"):
+        return found
+    run = RunDir(config.output)
+    if stage == "evaluate":
+        if "finetune" not in earlier and not run.stage("finetune").done:
+            found.append(
+                f"output: {config.output} has no finished finetune. Run `hf-ssl finetune` with the same --output first."
+            )
+    elif not (config.model or run.base or earlier or run.stage("pretrain").done):
+        found.append("model: no checkpoint was named. Give --model: a Hub id or a local folder.")
+    return found

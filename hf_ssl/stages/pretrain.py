@@ -17,7 +17,7 @@ from hf_ssl.stages.base import (
     save_model,
     start_of,
 )
-from hf_ssl.stages.build import build_objective, continuation, init_from_config
+from hf_ssl.stages.build import build_objective, continuation, init_from_config, learning_rate
 from hf_ssl.stages.inputs import pool_of
 from hf_ssl.stages.monitoring import build_monitor
 from hf_ssl.training.trainer import arguments, train
@@ -42,7 +42,7 @@ def pretrain(**options: Any) -> StageResult:
         return opening.done
     config, run, data, modality = opening.config, opening.run, opening.data, opening.modality
     name = config.objective or modality.default_objective
-    with opening.running() as (entry, folder):
+    with opening.running() as (record, folder):
         if config.from_config:
             model_id, revision = init_from_config(config, modality, data, run), None
         else:
@@ -53,21 +53,21 @@ def pretrain(**options: Any) -> StageResult:
         note_lineage(run, model_id, report)
         write_json(folder / "load_report.json", report.to_dict())
         if added is not None:
-            entry["vocabulary"] = {"new_words": list(added.words), "tokens_per_word": added.tokens_per_word}
+            record.outputs["vocabulary"] = {"new_words": list(added.words), "tokens_per_word": added.tokens_per_word}
         rows = objective.rows(pool, seed=config.seed, training=True)
         held_rows = objective.rows(held, seed=config.seed, training=False)
         defaults = {**objective.training_defaults, "save_strategy": "steps", "save_steps": 0.2}
         if isinstance(rows, ViewRows):
             defaults["dataloader_num_workers"] = distributed.loader_workers()
-        if config.peft != "full":
-            defaults["learning_rate"] = adapters.learning_rate(config.peft)
-        args = arguments(folder, seed=config.seed, defaults=defaults, overrides=opening.resolved.training)
+        training = opening.resolved.training
+        defaults["learning_rate"] = learning_rate(config.peft, objective, modality, training)
+        args = arguments(folder, seed=config.seed, defaults=defaults, overrides=training)
         monitor = build_monitor(objective, modality, data, held, held_rows, args, folder, config)
         schedule = continuation(objective, report.missing, config, args.learning_rate, added)
         result = train(objective, rows, args, folder, schedule=schedule, measure=monitor, resume=config.resume)
         summary = distributed.broadcast(monitor.finish() if distributed.is_main() else None)
         if hasattr(objective.model, "peft_config") and distributed.is_main():
-            adapters.save_adapter(objective.model, folder / "adapter", run.ledger["base"]["id"], report.revision)
+            adapters.save_adapter(objective.model, folder / "adapter", run.base.id, report.revision)
         model = objective.export()
         carried = pooler_of(model, model_id, revision, report)
         save_model(
@@ -81,7 +81,7 @@ def pretrain(**options: Any) -> StageResult:
             kept_step=summary["kept_step"],
         )
         remove(folder / "checkpoints")
-        entry["metrics"] = {**result.to_dict(), **summary}
-        entry["outputs"] = {"model": str(folder / "model")}
+        record.metrics = {**result.to_dict(), **summary}
+        record.outputs["model"] = str(folder / "model")
         logger.info(f"pretrain: kept step {summary['kept_step']}, {summary['outcome']}. Model: {folder / 'model'}")
-    return StageResult(folder, entry["metrics"])
+    return StageResult(folder, record.metrics)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import re
 import shutil
 import tempfile
 from dataclasses import replace
@@ -17,9 +16,9 @@ from huggingface_hub import get_token
 
 from hf_ssl import __version__
 from hf_ssl.core import distributed, plugins
-from hf_ssl.core.errors import ConfigError, HubError
+from hf_ssl.core.errors import HubError
 from hf_ssl.core.options import PushConfig
-from hf_ssl.core.run import RunDir, inputs_hash, write_json
+from hf_ssl.core.run import BaseModel, RunDir, inputs_hash, write_json
 from hf_ssl.hub import api as hub
 from hf_ssl.hub import card, reload_check, space, staging, usage
 from hf_ssl.hub.artifacts import (
@@ -32,7 +31,6 @@ from hf_ssl.hub.artifacts import (
     locate_adapter,
     modality_of,
 )
-from hf_ssl.hub.pipelines.base import find_pipeline
 from hf_ssl.hub.staging import Artifact
 from hf_ssl.models.checkpoint import read_json
 from hf_ssl.stages.base import StageResult
@@ -60,13 +58,11 @@ def push(*, token: str | None = None, **options: Any) -> StageResult:
         >>> push(output="runs/topics", repo="me/news-topics", base_model="sentence-transformers/all-MiniLM-L6-v2")
     """
     resolved = resolve("push", options)
-    if resolved.training:
-        raise ConfigError(f"push trains nothing; it has no option {', '.join(resolved.training)}.")
     config, run = resolved.config, RunDir(resolved.config.output)
     if not distributed.is_main():
         return StageResult(run.path / "hub", {})  # of several processes, one publishes
     target = hub.Target(
-        check_repo_id(config.repo), private=config.private, revision=config.revision, create_pr=config.create_pr
+        check_repo_id(config.repo), private=config.private, revision=config.branch, create_pr=config.create_pr
     )
     for name in (*config.datasets, *([config.eval_dataset] if config.eval_dataset else [])):
         if not is_hub_id(name):
@@ -79,13 +75,13 @@ def push(*, token: str | None = None, **options: Any) -> StageResult:
     base_id, revision = base_of(run, config)
     with run.running(
         "push", inputs_hash(resolved.to_dict()), resolved.to_dict(), resume=True, overwrite=True
-    ) as entry:
+    ) as record:
         api, remote = None, hub.Remote()
         if not config.dry_run:
             api = hub.connect(target, token)
             remote = hub.look(api, target)
             if base_id is not None:
-                revision = hub.confirm_base(api, base_id, revision, run.ledger.get("base", {}).get("weights_sha"))
+                revision = hub.confirm_base(api, base_id, revision, run.base.weights_sha if run.base else None)
             for name in filter(None, [*config.datasets, config.eval_dataset]):
                 hub.dataset_revision(api, name)
         if artifact.kind == "adapter" and artifact.base_id is None:
@@ -96,23 +92,23 @@ def push(*, token: str | None = None, **options: Any) -> StageResult:
         _extras(run, config, folder, facts, api)
         places = _places(run)
         staging.refuse_leaks(folder, _secret(token, api), places)
-        entry["metrics"] = {
+        record.metrics = {
             "files": _listing(folder),
             "compared": compared["compared"],
             "difference": compared["difference"],
         }
         logger.info(
-            f"push: {len(entry['metrics']['files'])} files staged in {folder}; reloaded in a fresh process, answers agree"
+            f"push: {len(record.metrics['files'])} files staged in {folder}; reloaded in a fresh process, answers agree"
         )
         if api is None:
-            for name, size in entry["metrics"]["files"].items():
+            for name, size in record.metrics["files"].items():
                 logger.info(f"  {size:>12,}  {name}")
             logger.info(f"push: dry run, nothing was uploaded to {target.repo}")
-            return StageResult(folder, entry["metrics"])
-        entry["metrics"] |= _upload(run, api, target, folder, config, remote)
+            return StageResult(folder, record.metrics)
+        record.metrics |= _upload(run, api, target, folder, config, remote)
     if config.space:
         _space(run, api, config, facts, token)
-    return StageResult(folder, run.stage("push")["metrics"])
+    return StageResult(folder, run.stage("push").metrics)
 
 
 def _fresh(run: RunDir, target: hub.Target) -> Path:
@@ -126,17 +122,16 @@ def _facts(
     run: RunDir, config: PushConfig, artifact: Artifact, license: str, base_id: str | None, revision: str | None
 ) -> card.CardFields:
     modality, task = modality_of(run), None
-    if artifact.kind in ("model", "adapter") and run.stage("finetune").get("status") == "done":
-        task = run.stage("finetune")["outputs"]["task"]
+    if artifact.kind in ("model", "adapter") and run.stage("finetune").done:
+        task = run.stage("finetune").outputs["task"]
     facts = card.CardFields(
-        repo=str(config.repo), kind=artifact.kind, auto_class=artifact.auto_class, pipeline_tag=_tag_of(artifact),
+        repo=str(config.repo), kind=artifact.kind, auto_class=artifact.auto_class, pipeline_tag=artifact.pipeline_tag,
         modality=modality.name, task=task, license=license, base_id=base_id, base_revision=revision, usage="",
         datasets=config.datasets, language=config.language, title=config.title, description=config.description,
         purpose=config.purpose, origin=_origin(run) if base_id is None else None,
     )  # fmt: skip
-    entry = run.stage("pretrain")
-    if entry.get("status") == "done":
-        facts.objective = entry["options"]["options"].get("objective") or modality.default_objective
+    if run.stage("pretrain").done:
+        facts.objective = run.stage("pretrain").options.get("objective") or modality.default_objective
         objective = plugins.find("objectives", facts.objective)
         facts.objective_text, facts.paper = (objective.__doc__ or "").strip().partition("\n")[0], objective.paper
     if artifact.kind == "adapter" and artifact.base_id:
@@ -144,14 +139,9 @@ def _facts(
     return facts
 
 
-def _tag_of(artifact: Artifact) -> str | None:
-    served = find_pipeline(artifact.pipeline_tag)
-    return None if served is None else served.tag
-
-
 def _origin(run: RunDir) -> str | None:
     """Name of the TensorFlow model that the start checkpoint was imported from."""
-    known = str(run.ledger.get("base", {}).get("id", ""))
+    known = str(run.base.id if run.base else "")
     return known.removeprefix(TENSORFLOW) if known.startswith(TENSORFLOW) else None
 
 
@@ -183,19 +173,16 @@ def stage(
         else:
             for name in staging.stage_model(artifact, processor, folder):
                 logger.info(f"  left behind: {name}")
-            served = find_pipeline(artifact.pipeline_tag)
-            if served is not None and processor is not None:
+            if artifact.pipeline_tag and processor is not None:
                 values = staging.published_values(artifact, modality, processor)
             if artifact.pipeline_tag and not values:
                 facts.pipeline_tag = None
                 logger.info(
                     f"  the card names no pipeline: {artifact.pipeline_tag} does not take what this model takes"
                 )
-            facts.labels, facts.inputs = _outputs(artifact, folder), _inputs(folder, modality)
-            facts.usage = (
-                served.usage(facts.repo, getattr(modality.config, "sampling_rate", None))
-                if served is not None and values
-                else usage.of_class(facts.repo, artifact.auto_class, folder)
+            settings = read_json(folder / "config.json")
+            facts.usage = usage.of_model(
+                facts.repo, artifact.auto_class, artifact.pipeline_tag if values else None, modality, settings
             )
             if config.adapter:
                 _beside(run, artifact, folder, facts)
@@ -205,7 +192,7 @@ def stage(
         "auto_class": artifact.auto_class,
         "pipeline_tag": artifact.pipeline_tag if values else None,
         "usage": facts.usage,
-        "labels": run.stage("finetune").get("outputs", {}).get("labels") if artifact.kind == "model" else None,
+        "labels": run.stage("finetune").outputs.get("labels") if artifact.kind == "model" else None,
         "rate": getattr(modality.config, "sampling_rate", None),
     }
     with tempfile.TemporaryDirectory() as place:
@@ -214,42 +201,8 @@ def stage(
             job["vectors"] = str(Path(place) / "vectors.npy")
         answer = reload_check.check_reload(job, tensors, values)
     facts.printed = "" if str(folder) in answer["printed"] else answer["printed"]
-    card.write_card(folder, run.path, run.ledger, facts, existing)
+    card.write_card(folder, run, facts, existing)
     return answer
-
-
-def _outputs(artifact: Artifact, folder: Path) -> list[str]:
-    """Names of what a fine-tuned model answers with; transformers' own `LABEL_0` are no names."""
-    names = read_json(folder / "config.json").get("id2label") or {}
-    labels = [str(names[number]) for number in sorted(names, key=int)]
-    return [] if artifact.kind != "model" or all(re.fullmatch(r"LABEL_\d+", name) for name in labels) else labels
-
-
-def _inputs(folder: Path, modality: Any) -> str:
-    """What the model takes, by its configuration, its processor's, and the modality's options."""
-    config = read_json(folder / "config.json")
-    processors = (folder / name for name in ("preprocessor_config.json", "processor_config.json"))
-    processor = next((read_json(file) for file in processors if file.is_file()), {})
-    size = processor.get("crop_size") or processor.get("size") or config.get("image_size")
-    if isinstance(size, dict):
-        size = [size[name] for name in ("height", "width") if name in size] or size.get("shortest_edge")
-    sides = (
-        size if isinstance(size, list | tuple) else [size, size] if size and "sampling_rate" not in processor else []
-    )
-    window = getattr(modality.config, "window", None)
-    told = {
-        "{} pixels": " × ".join(map(str, sides)),
-        "{} channels": config.get("num_channels") or config.get("num_input_channels"),
-        "at most {} tokens": config.get("max_position_embeddings")
-        if modality.pipeline_tag == "text-classification"
-        else None,
-        "{:,} samples a second": processor.get("sampling_rate"),
-        "windows of {} s": window if "sampling_rate" in processor else None,
-        "{} steps of history": config.get("context_length"),
-        "patches of {}": config.get("patch_size") or config.get("patch_length"),
-        "{} steps ahead": config.get("prediction_length"),
-    }
-    return ", ".join(text.format(value) for text, value in told.items() if value)
 
 
 def _beside(run: RunDir, artifact: Artifact, folder: Path, facts: card.CardFields) -> None:
@@ -289,7 +242,7 @@ def _stage_vectors(run: RunDir, folder: Path, base_id: str | None) -> np.ndarray
 
 def _extras(run: RunDir, config: PushConfig, folder: Path, facts: card.CardFields, api: Any) -> None:
     """Results in the Hub's format, and the manifest: lineage and the files this library looks after."""
-    metrics = run.stage("evaluate").get("metrics", {})
+    metrics = run.stage("evaluate").metrics
     if config.eval_dataset and facts.kind == "model":
         import yaml
         from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
@@ -307,13 +260,13 @@ def _extras(run: RunDir, config: PushConfig, folder: Path, facts: card.CardField
         (folder / ".eval_results").mkdir()
         text = yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False)
         (folder / ".eval_results" / "hf_ssl.yaml").write_text(text, encoding="utf-8")
-    base = run.ledger.get("base", {})
+    base = run.base or BaseModel("")
     write_json(
         folder / "hf_ssl.json",
         {
-            "base": {"id": facts.base_id, "revision": facts.base_revision, "license": base.get("license"), "weights_sha": base.get("weights_sha")},
+            "base": {"id": facts.base_id, "revision": facts.base_revision, "license": base.license, "weights_sha": base.weights_sha},
             "kind": facts.kind, "task": facts.task, "modality": facts.modality, "hf_ssl": __version__,
-            "data_fingerprint": run.ledger.get("data", {}).get("fingerprint"), "files": [*_listing(folder), "hf_ssl.json"],
+            "data_fingerprint": run.facts.get("data", {}).get("fingerprint"), "files": [*_listing(folder), "hf_ssl.json"],
         },
     )  # fmt: skip
 
@@ -325,14 +278,13 @@ def _listing(folder: Path) -> dict[str, int]:
 
 def _places(run: RunDir) -> list[str]:
     """Names of folders of this machine, the longest first; short ones such as `/` are in every file."""
-    base = run.ledger.get("base", {})
     named = [
         str(run.path.resolve()),
         str(run.path),
         str(Path.home()),
         str(Path.cwd()),
         tempfile.gettempdir(),
-        str(base.get("source", "")),
+        run.base.source if run.base else "",
     ]
     return sorted({f"{place}/" for place in named if place.startswith("/") and len(place) > 3}, key=len, reverse=True)
 
@@ -347,7 +299,7 @@ def _upload(
     run: RunDir, api: Any, target: hub.Target, folder: Path, config: PushConfig, remote: hub.Remote
 ) -> dict[str, Any]:
     key = f"{target.repo_type}:{target.repo}"
-    begun = run.ledger.get("hub_begun", {})
+    begun = run.facts.get("hub_begun", {})
 
     def note(pending: bool) -> None:
         run.record(hub_begun={key: pending})
@@ -373,7 +325,7 @@ def _space(run: RunDir, api: Any, config: PushConfig, facts: card.CardFields, to
     def note(pending: bool) -> None:
         run.record(hub_begun={key: pending})
 
-    pending = bool(run.ledger.get("hub_begun", {}).get(key))
+    pending = bool(run.facts.get("hub_begun", {}).get(key))
     result = hub.publish(
         api, target, folder, config.message, hub.look(api, target), pending=pending, note=note, space_sdk="gradio"
     )

@@ -11,7 +11,7 @@ from hf_ssl.stages.evaluate import evaluate
 from hf_ssl.stages.finetune import finetune
 from hf_ssl.stages.import_tf import import_tf
 from hf_ssl.stages.inputs import read_data
-from hf_ssl.stages.plan import plan, resolve_stage
+from hf_ssl.stages.plan import plan, resolve_recipe, resolve_stage
 from hf_ssl.stages.pretrain import pretrain
 from hf_ssl.stages.push import push
 from hf_ssl.stages.resolve import split_sections
@@ -28,7 +28,11 @@ def run_recipe(recipe: dict[str, Any]) -> dict[str, StageResult]:
 
     Args:
         recipe: shared options at the top, one mapping per stage (`pretrain:`, `finetune:` …), as in a recipe's YAML.
+
+    Raises:
+        OptionsError: every problem of every stage's options, before the first one starts.
     """
+    resolve_recipe(recipe)  # every problem of every stage, before the first one starts
     results: dict[str, StageResult] = {}
     loaded: Any = None
     for stage, options in plan(recipe).items():

@@ -1,15 +1,23 @@
-"""From options as given to checked configurations of a stage, of its plug-in, of its data, of the Trainer."""
+"""From options as given to checked configurations of a stage, of its plug-in, of its data, of the Trainer.
+
+Nothing here imports torch or transformers: every problem of an option is reported, all at once, within a second.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-import typing
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hf_ssl.core import plugins
 from hf_ssl.core.errors import ConfigError, nearest
-from hf_ssl.core.options import COMMANDS, STAGES, DataOptions
-from hf_ssl.core.parsing import coerce, field_name
+from hf_ssl.core.fields import OptionsError, field_name, hints_of
+from hf_ssl.core.options import COMMANDS, RENAMED, STAGES, DataOptions, modern_names
+from hf_ssl.core.parsing import coerce
+from hf_ssl.core.source import training_arguments
+
+TRAINS = ("pretrain", "finetune", "compare")
 
 
 @dataclass
@@ -21,14 +29,14 @@ class Resolved:
     plugin: Any
     training: dict[str, Any]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, dict[str, Any]]:
         """Plain values, for run.json; data given as objects are named by their type."""
         values = {key: _plain(value) for key, value in dataclasses.asdict(_without_objects(self.config)).items()}
         plugin = dataclasses.asdict(self.plugin) if self.plugin is not None else {}
         return {"options": values, "plugin": plugin, "training": {k: _plain(v) for k, v in self.training.items()}}
 
 
-def resolve(stage: str, given: dict[str, Any], plugin_config: type | None = None) -> Resolved:
+def resolve(stage: str, given: Mapping[str, Any], plugin_config: type | None = None) -> Resolved:
     """Check and convert the options of one stage.
 
     Args:
@@ -37,63 +45,93 @@ def resolve(stage: str, given: dict[str, Any], plugin_config: type | None = None
         plugin_config: the dataclass of the objective's or task's own options.
 
     Raises:
-        ConfigError: lists every unknown name (with the nearest known one) and every value of a wrong type, at once.
+        OptionsError: every unknown name (with the nearest known one), every value of a wrong type or out of range, at once.
     """
     config_class = COMMANDS[stage]
-    own, extra = _fields(config_class), _fields(plugin_config)
-    of_data = modality_fields(given) if "modality_options" in own else {}
-    needs_training = any(field_name(name) not in {*own, *extra, *of_data} for name in given)
-    training = training_fields() if needs_training else {}
-    options = dict(given.get("modality_options") or {})
-    taken: tuple[dict, ...] = ({}, {}, options, {})
-    problems = [
-        f"  modality_options: no such option {name!r}.{nearest(name, of_data)}"
-        for name in options
+    own, extra = hints_of(config_class), hints_of(plugin_config) if plugin_config else {}
+    modality = plugins.find("modalities", str(given.get("modality") or "text")) if "modality_options" in own else None
+    of_data = modality_fields(modality) if modality else {}
+    training = training_fields() if stage in TRAINS else {}
+    known = {**training, **of_data, **extra, **own}
+    kinds = (config_class, plugin_config, modality.Config if modality else None)
+    values, problems = modern_names(given, known, kinds)
+    nested = values.pop("modality_options", None) or {}
+    if not isinstance(nested, Mapping):
+        problems.append(f"modality_options: a mapping of names to values, found {nested!r}.")
+        nested = {}
+    problems += [
+        f"modality_options: no such option {name!r}.{nearest(str(name), of_data)}"
+        for name in nested
         if name not in of_data
     ]
-    for raw, value in given.items():
-        name = field_name(raw)
-        for known, target in zip((own, extra, of_data, training), taken, strict=True):
-            if name in known:
+    values |= {name: value for name, value in nested.items() if name in of_data}
+    taken: dict[str, dict[str, Any]] = {"own": {}, "plugin": {}, "data": {}, "training": {}}
+    for name, value in values.items():
+        for target, fields in (("own", own), ("plugin", extra), ("data", of_data), ("training", training)):
+            if name in fields:
                 try:
-                    target[name] = coerce(known[name], value)
+                    taken[target][name] = coerce(fields[name], value)
                 except ConfigError as error:
-                    problems.append(f"  {raw}: {error}")
+                    problems.append(f"{name}: {error}")
                 break
         else:
-            problems.append(f"  {raw}: no such option of {stage}.{nearest(name, [*own, *extra, *of_data, *training])}")
+            problems.append(f"{name}: no such option of {stage}.{_hint(stage, name, known)}")
+    if modality is not None:
+        _made(modality.Config, taken["data"], problems)
+        taken["own"]["modality_options"] = taken["data"]
+    config = _made(config_class, taken["own"], problems)
+    plugin = _made(plugin_config, taken["plugin"], problems) if plugin_config else None
     if problems:
-        raise ConfigError(f"These options of {stage} are not right:\n" + "\n".join(problems))
-    config = config_class(**{**taken[0], **({"modality_options": options} if "modality_options" in own else {})})
-    return Resolved(stage, config, plugin_config(**taken[1]) if plugin_config else None, taken[3])
+        raise OptionsError(problems, f"options of {stage}")
+    return Resolved(stage, config, plugin, taken["training"])
 
 
-def modality_fields(given: dict[str, Any]) -> dict[str, Any]:
-    """Names and types of the options of the modality that `given` names, without those every modality shares."""
-    from hf_ssl.core import plugins
+def _made(kind: Any, values: dict[str, Any], problems: list[str]) -> Any:
+    """The configuration; what it refuses goes to the problems."""
+    try:
+        return kind(**values)
+    except OptionsError as error:
+        problems += error.problems
+    except ConfigError as error:
+        problems.append(str(error))
+    except TypeError as error:  # a field without a default, in a user's own plug-in
+        problems.append(f"{kind.__qualname__}: {error}")
+    return None
 
-    kind = plugins.find("modalities", given.get("modality") or "text")
-    return {name: hint for name, hint in _fields(kind.Config).items() if name not in _fields(DataOptions)}
+
+def _hint(stage: str, name: str, known: Iterable[str]) -> str:
+    if name in RESERVED:
+        return f" hf_ssl sets it itself; see {RESERVED[name]}." if RESERVED[name] else " hf_ssl sets it itself."
+    if stage not in TRAINS and name in training_arguments():
+        return " It is an option of training, and nothing is trained here."
+    names = [*known]
+    old = {old: new for old, new in RENAMED.items() if new in names}
+    close = nearest(name, [*names, *old])
+    for word, new in old.items():  # whoever misspells an old name learns the new one
+        close = close.replace(repr(word), repr(new))
+    return close
+
+
+def modality_fields(kind: Any) -> dict[str, Any]:
+    """Names and types of the options of a modality, without those every modality shares."""
+    shared = hints_of(DataOptions)
+    return {name: hint for name, hint in hints_of(kind.Config).items() if name not in shared}
 
 
 # TrainingArguments fields that a stage sets itself: two names for one thing would contradict each other.
 RESERVED = {
-    "output_dir": "output", "resume_from_checkpoint": "resume", "do_train": None, "do_eval": None, "do_predict": None,
-    "push_to_hub": None, "hub_token": None, "hub_model_id": None, "remove_unused_columns": None, "label_names": None,
+    "output_dir": "--output", "resume_from_checkpoint": "--resume", "do_train": None, "do_eval": None, "do_predict": None,
+    "push_to_hub": "hf-ssl push", "hub_token": None, "hub_model_id": None, "remove_unused_columns": None, "label_names": None,
     "load_best_model_at_end": None, "metric_for_best_model": None, "greater_is_better": None,
 }  # fmt: skip
 
 
 def training_fields() -> dict[str, Any]:
     """Names and types of the `transformers.TrainingArguments` that may be given to a training stage."""
-    from transformers import TrainingArguments
-
-    hints = typing.get_type_hints(TrainingArguments)
-    fields = {item.name for item in dataclasses.fields(TrainingArguments) if item.init}
-    return {name: hints[name] for name in sorted(fields - RESERVED.keys())}
+    return {name: field.hint for name, field in sorted(training_arguments().items()) if name not in RESERVED}
 
 
-def split_sections(given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+def split_sections(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     """Separate a recipe's shared options from its stage sections (`pretrain:` or `--pretrain.max_steps 10`).
 
     Returns:
@@ -104,26 +142,20 @@ def split_sections(given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, dic
     """
     shared: dict[str, Any] = {}
     sections: dict[str, dict[str, Any]] = {}
-    for name, value in given.items():
+    for raw, value in given.items():
+        name = field_name(raw)
         stage, dot, key = name.partition(".")
         if dot and stage not in STAGES:
             raise ConfigError(f"{name!r}: no stage is called {stage!r}.{nearest(stage, STAGES)}")
         if dot:
-            sections.setdefault(stage, {})[field_name(key)] = value
+            sections.setdefault(stage, {})[key] = value
         elif name in STAGES:
             if not isinstance(value, dict | None):
                 raise ConfigError(f"`{name}:` must hold the options of that stage, found {value!r}.")
             sections[name] = {**{field_name(k): v for k, v in (value or {}).items()}, **sections.get(name, {})}
         else:
-            shared[field_name(name)] = value
+            shared[name] = value
     return shared, {stage: sections[stage] for stage in STAGES if stage in sections}
-
-
-def _fields(config_class: type | None) -> dict[str, Any]:
-    if config_class is None:
-        return {}
-    hints = typing.get_type_hints(config_class)
-    return {item.name: hints[item.name] for item in dataclasses.fields(config_class)}
 
 
 def _plain(value: Any) -> Any:
@@ -132,7 +164,7 @@ def _plain(value: Any) -> Any:
 
 def _without_objects(config: Any) -> Any:
     """Data given as Python objects cannot be deep-copied into run.json, their type's name can."""
-    objects = ("data", "unlabeled", "validation", "test", "labels")
+    objects = ("data", "unlabeled", "validation", "test", "labels_file")
     given = {name: getattr(config, name) for name in objects if hasattr(config, name)}
     named = {name: value if isinstance(value, str | None) else type(value).__name__ for name, value in given.items()}
     return dataclasses.replace(config, **named)

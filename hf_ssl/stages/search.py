@@ -12,7 +12,7 @@ from hf_ssl.core import plugins
 from hf_ssl.core.errors import ConfigError
 from hf_ssl.core.run import RunDir
 from hf_ssl.models.embedding import EmbeddingSpec
-from hf_ssl.stages.base import StageResult, output_of
+from hf_ssl.stages.base import StageResult
 from hf_ssl.stages.embed import PREVIEWS
 from hf_ssl.stages.plan import resolve_stage
 from hf_ssl.vectors import StoreAddress, check_k
@@ -35,17 +35,15 @@ def search(**options: Any) -> StageResult:
     """
     resolved = resolve_stage("search", options)
     config, run = resolved.config, RunDir(resolved.config.output)
-    entry = run.need("embed", "Run `hf-ssl embed` with this --output first.")
-    if (config.query is None) == (config.file is None):
-        raise ConfigError('Say what to look for, one thing: hf-ssl search "TEXT", or --file PATH.')
+    embedded = run.need("embed", "Run `hf-ssl embed` with this --output first.")
     check_k(config.k)
     kind_of_store, address = StoreAddress.of(config.store, run.path / "embed", config.collection)
-    given = entry["options"]["options"]
-    kind = plugins.find("modalities", run.ledger["data"]["modality"])
+    given = embedded.options
+    kind = plugins.find("modalities", run.facts["data"]["modality"])
     modality = kind(kind.Config(**(given.get("modality_options") or {})))
     with kind_of_store.open(address) as store:
         stamp = store.spec
-        model_id = config.model or output_of(run, "pretrain") or entry["metrics"]["model"]
+        model_id = config.model or run.output("pretrain") or embedded.metrics["model"]
         model, report = modality.load_model(
             model_id, revision=config.revision or stamp.revision, dtype=given.get("dtype", "float32")
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from hf_ssl.core.errors import ConfigError, DataError, nearest
+from hf_ssl.core.fields import option
 from hf_ssl.evaluation.metrics import metrics
 from hf_ssl.modalities.timeseries.backbones import MASK_NAMES, shown
 from hf_ssl.models import structure
@@ -42,16 +43,12 @@ class Anomaly(Task):
     class Config(Task.Config):
         """Options of `anomaly`."""
 
-        normal: str | None = field(
-            default=None, metadata={"help": "Name of the normal class (default: the most frequent)."}
-        )
-        groups: int = field(default=4, metadata={"help": "Turns in which all patches are hidden."})
-        worst: float = field(default=0.1, metadata={"help": "Share of the patches whose error is the score."})
+        normal: str | None = option(None, "Name of the normal class (default: the most frequent).")
+        groups: int = option(4, "Turns in which all patches are hidden.", ge=2)
+        worst: float = option(0.1, "Share of the patches whose error is the score.", gt=0, le=1)
 
     def __init__(self, config: Any, modality: Any) -> None:
         super().__init__(config, modality)
-        if config.groups < 2 or not 0 < config.worst <= 1:
-            raise ConfigError("groups must be at least 2 (something must be seen), worst a share in (0, 1].")
         self.normal = 0
 
     @property

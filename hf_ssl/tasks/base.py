@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -14,6 +14,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from hf_ssl.core.errors import ConfigError, DataError
+from hf_ssl.core.fields import Options, option
 from hf_ssl.modalities.batching import by_length
 from hf_ssl.modalities.rng import example_rng
 from hf_ssl.models.structure import find_backbone, in_backbone, unwrap_peft
@@ -64,18 +65,20 @@ class Task(ABC):
     }  # fmt: skip
 
     @dataclass
-    class Config:
+    class Config(Options):
         """Options of a task."""
 
-        max_length: int | None = field(
-            default=None, metadata={"help": "Longest input (tokens for text); default: the model's, at most 256."}
+        max_length: int | None = option(
+            None, "Longest input (tokens for text); default: the model's, at most 256.", ge=1
         )
-        attention_dropout: float = field(
-            default=0.0,
-            metadata={
-                "help": "Dropout inside attention while fine-tuning (that of hidden states stays the model's). Above 0 "
+        attention_dropout: float = option(
+            0.0,
+            (
+                "Dropout inside attention while fine-tuning (that of hidden states stays the model's). Above 0 "
                 "torch leaves its fused kernel, and a step takes about 1.3 times as long."
-            },
+            ),
+            ge=0,
+            lt=1,
         )
 
     def __init__(self, config: Any, modality: Modality) -> None:

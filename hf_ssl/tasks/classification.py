@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from hf_ssl.core.errors import ConfigError, DataError
+from hf_ssl.core.fields import option
 from hf_ssl.evaluation.metrics import metrics
 from hf_ssl.tasks._heads import set_head, softmax
 from hf_ssl.tasks.base import Task, TaskModule, TaskRows
@@ -41,18 +42,13 @@ class Classification(Task):
     class Config(Task.Config):
         """Options of `classification`."""
 
-        class_weight: Literal["none", "balanced"] = field(
-            default="none", metadata={"help": "Weight classes by their rarity."}
-        )
-        focal_gamma: float = field(default=0.0, metadata={"help": "Focus on hard examples (0: plain cross-entropy)."})
-        label_smoothing: float = field(default=0.0, metadata={"help": "Share of the target spread over all classes."})
-        mixup: float = field(
-            default=0.0, metadata={"help": "Pictures: mix pairs; parameter of the Beta draw, 0: off."}
-        )
-        cutmix: float = field(default=0.0, metadata={"help": "Pictures: paste a part of another, likewise."})
-        tta: Literal["none", "flip", "crops"] = field(
-            default="none",
-            metadata={"help": "Pictures, at evaluation: average over mirror images; or over five crops too."},
+        class_weight: Literal["none", "balanced"] = option("none", "Weight classes by their rarity.")
+        focal_gamma: float = option(0.0, "Focus on hard examples (0: plain cross-entropy).", ge=0)
+        label_smoothing: float = option(0.0, "Share of the target spread over all classes.", ge=0, lt=1)
+        mixup: float = option(0.0, "Pictures: mix pairs; parameter of the Beta draw, 0: off.", ge=0)
+        cutmix: float = option(0.0, "Pictures: paste a part of another, likewise.", ge=0)
+        tta: Literal["none", "flip", "crops"] = option(
+            "none", "Pictures, at evaluation: average over mirror images; or over five crops too."
         )
 
     def __init__(self, config: Any, modality: Any) -> None:

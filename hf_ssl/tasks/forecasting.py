@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from hf_ssl.core.errors import ConfigError, DataError
+from hf_ssl.core.fields import option
 from hf_ssl.evaluation.figures.series import error_by_step_figure, forecast_fan
 from hf_ssl.evaluation.metrics.forecast import (
     Scales,
@@ -40,7 +41,7 @@ class Forecasting(Task):
     """Point and quantile forecasts of every target channel.
 
     Loss: absolute (or squared) error of values standardized by the training span's mean and spread, so that no series
-    outweighs the others; with `output="normal"` the negative log likelihood of a normal distribution; TimesFM, whose head has
+    outweighs the others; with `forecast_type="normal"` the negative log likelihood of a normal distribution; TimesFM, whose head has
     quantiles, adds their pinball loss. Missing values and covariates are not counted.
 
     Metrics: see `hf_ssl.evaluation.metrics.forecast`; the seasonal-naive forecast of the same windows is always beside them, and DLinear's
@@ -73,26 +74,22 @@ class Forecasting(Task):
     class Config(Task.Config):
         """Options of `forecasting`."""
 
-        output: Literal["point", "normal"] = field(
-            default="point", metadata={"help": "A number per step, or a normal distribution with quantiles."}
+        forecast_type: Literal["point", "normal"] = option(
+            "point", "A number per step, or a normal distribution with quantiles."
         )
-        loss: Literal["mae", "mse"] = field(
-            default="mae",
-            metadata={"help": "Absolute error (the median; what MASE measures) or squared error (the mean)."},
+        loss: Literal["mae", "mse"] = option(
+            "mae", "Absolute error (the median; what MASE measures) or squared error (the mean)."
         )
-        residual: bool = field(
-            default=False, metadata={"help": "The model gives the difference from the seasonal-naive forecast."}
-        )
-        quantiles: list[float] = field(
-            default_factory=lambda: [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9],
-            metadata={"help": "Levels to report."},
-        )
-        eval_stride: int = field(default=1, metadata={"help": "Distance between evaluation windows."})
+        residual: bool = option(False, "The model gives the difference from the seasonal-naive forecast.")
+        quantiles: list[float] = option([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9], "Levels to report.", gt=0, lt=1)
+        eval_stride: int = option(1, "Distance between evaluation windows.", ge=1)
+
+        def problems(self) -> list[str]:
+            falls = sorted(self.quantiles) != list(self.quantiles)
+            return [*super().problems(), *([f"quantiles: they must rise, found {self.quantiles}."] if falls else [])]
 
     def __init__(self, config: Any, modality: Any) -> None:
         super().__init__(config, modality)
-        if sorted(config.quantiles) != list(config.quantiles) or not all(0 < q < 1 for q in config.quantiles):
-            raise ConfigError(f"quantiles must rise and lie between 0 and 1, found {config.quantiles}.")
         self.numbers: dict[str, int] = {}
         self.scales: Scales | None = None
         self.season, self.targets, self.horizon = 1, 1, int(modality.config.horizon or 0)
@@ -104,7 +101,7 @@ class Forecasting(Task):
     @property
     def levels(self) -> np.ndarray:
         """Quantile levels of the answer; none for point forecasts."""
-        return np.array(self.config.quantiles if self.config.output == "normal" else [])
+        return np.array(self.config.quantiles if self.config.forecast_type == "normal" else [])
 
     def fit_labels(self, train: datasets.Dataset, label_names: Sequence[str] | None = None) -> None:
         """Remember every series' number and scales."""
@@ -117,14 +114,14 @@ class Forecasting(Task):
         self.season, self.targets = int(train["season"][0]), int(train["targets"][0])
 
     def model_options(self) -> dict[str, Any]:
-        if self.config.output == "normal":
+        if self.config.forecast_type == "normal":
             return {"loss": "nll", "distribution_output": "normal"}
         return {}
 
     def encode(self, processor: Any, dataset: datasets.Dataset) -> WindowFeatures:  # type: ignore[override]
         """Windows of a split, made when asked for."""
-        if processor.family.startswith("timesfm") and (self.config.output != "point" or self.config.residual):
-            raise ConfigError("TimesFM has a quantile head of its own; leave output=point and residual=false.")
+        if processor.family.startswith("timesfm") and (self.config.forecast_type != "point" or self.config.residual):
+            raise ConfigError("TimesFM has a quantile head of its own; leave forecast_type=point and residual=false.")
         modality: Any = self.modality
         training = max(dataset["history"], default=0) == 0
         context = processor.context_length
@@ -149,7 +146,7 @@ class Forecasting(Task):
             batch["past_observed_mask"] = torch.from_numpy(~np.isnan(past))
         naive = seasonal_naive(past, self.horizon, self.season).astype(np.float32)
         batch |= {"naive": torch.from_numpy(naive), "series": torch.tensor([f["series"] for f in features])}
-        if self.config.residual and self.config.output == "point":  # a distribution must not shrink to a point
+        if self.config.residual and self.config.forecast_type == "point":  # a distribution must not shrink to a point
             batch["steady"] = torch.from_numpy(steady(past, self.horizon, self.season))
         return batch
 
@@ -177,7 +174,7 @@ class Forecasting(Task):
         self._agree(config)
         output = model(**inputs)
         level = output.loc if self.config.residual else torch.zeros_like(output.loc)
-        if self.config.output == "point":
+        if self.config.forecast_type == "point":
             return (output.prediction_outputs - level).unsqueeze(-1)
         mean, spread = output.prediction_outputs
         mean, spread = mean * output.scale + output.loc - level, spread * output.scale
@@ -202,7 +199,7 @@ class Forecasting(Task):
     def loss(self, logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         counted = labels != MISSING
         answer, truth = logits[:, : self.horizon], torch.where(counted, labels, torch.zeros_like(labels))
-        if self.config.output == "normal":
+        if self.config.forecast_type == "normal":
             last = NormalDist().inv_cdf(self.config.quantiles[-1])
             spread = ((answer[..., -1] - answer[..., 0]) / last).clamp(min=1e-4)
             terms = 0.5 * ((truth - answer[..., 0]) / spread) ** 2 + torch.log(spread) + 0.9189385  # half log 2 pi
@@ -246,7 +243,7 @@ class Forecasting(Task):
         owners = np.concatenate([owner for _, owner in parts])
         series = np.array([self.numbers[name] for name in data[split]["id"]])[owners]
         found = forecast_metrics(guess[:, :, : self.targets], truth, series, self._target_scales())
-        return {"mase_dlinear": found["mase"], "mae_dlinear": found["mae"]}
+        return {"mase_linear": found["mase"], "mae_linear": found["mae"]}
 
     def _target_scales(self) -> Scales:
         """Scales of what is forecast; covariates come after the targets."""
@@ -298,7 +295,7 @@ class Forecasting(Task):
     def warm_start(self, module: TaskModule, rows: TaskRows) -> str | None:
         """Ridge regression from frozen features to the future, as weights of the new head."""
         layer = last_linear(module.model)
-        if layer is None or layer.bias is None or self.config.output != "point" or not self._new_head(module):
+        if layer is None or layer.bias is None or self.config.forecast_type != "point" or not self._new_head(module):
             return None
         inputs, targets = self._head_pairs(module, layer, rows, 4096)
         held = self._head_pairs(module, layer, module.held, 1024) if module.held is not None else None
@@ -315,7 +312,7 @@ class Forecasting(Task):
     def calibrate(self, module: TaskModule, answers: Callable[[], tuple[np.ndarray, np.ndarray]]) -> str | None:
         """Shrink the difference from the last season to the share that errs least on the validation span."""
         inner: Any = structure.unwrap_peft(module.model)
-        shrinkable = inner.config.model_type in ("patchtst", "patchtsmixer") and self.config.output == "point"
+        shrinkable = inner.config.model_type in ("patchtst", "patchtsmixer") and self.config.forecast_type == "point"
         if not self.config.residual or not shrinkable:
             return None
         logits, labels = answers()

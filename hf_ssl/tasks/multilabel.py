@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from torch.nn import functional
 
 from hf_ssl.core.errors import DataError
+from hf_ssl.core.fields import option
 from hf_ssl.evaluation.metrics import metrics
 from hf_ssl.tasks.base import Task
 
@@ -40,10 +41,8 @@ class MultiLabel(Task):
     class Config(Task.Config):
         """Options of `multilabel`."""
 
-        positive_weight: bool = field(
-            default=False, metadata={"help": "Weight positives by (negatives / positives), at most 100."}
-        )
-        threshold: float = field(default=0.5, metadata={"help": "Probability from which a label is given."})
+        positive_weight: bool = option(False, "Weight positives by (negatives / positives), at most 100.")
+        threshold: float = option(0.5, "Probability from which a label is given.", gt=0, lt=1)
 
     def __init__(self, config: Any, modality: Any) -> None:
         super().__init__(config, modality)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 
 from hf_ssl.core.errors import DataError, nearest
+from hf_ssl.core.fields import option
 from hf_ssl.evaluation.metrics import metrics
 from hf_ssl.tasks._heads import set_head, softmax
 from hf_ssl.tasks.base import Task, TaskModule, TaskRows
@@ -41,7 +42,7 @@ class Ordinal(Task):
     class Config(Task.Config):
         """Options of `ordinal`."""
 
-        order: list[str] | None = field(default=None, metadata={"help": "Grades from least to most: low,medium,high."})
+        order: list[str] | None = option(None, "Grades from least to most: low,medium,high.")
 
     def __init__(self, config: Any, modality: Any) -> None:
         super().__init__(config, modality)

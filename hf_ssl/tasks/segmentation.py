@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from torch.nn import functional
 
 from hf_ssl.core.errors import ConfigError, DataError
+from hf_ssl.core.fields import option
 from hf_ssl.modalities.image.files import DecodeOptions, Unreadable, pixels
 from hf_ssl.modalities.image.geometry import resized
 from hf_ssl.tasks.base import Task
@@ -40,8 +41,8 @@ class Segmentation(Task):
     class Config(Task.Config):
         """Options of `segmentation`."""
 
-        ignore: int = field(default=255, metadata={"help": "Class number that is not counted."})
-        classes: list[str] | None = field(default=None, metadata={"help": "Names of classes 0, 1, 2 …"})
+        ignore: int = option(255, "Class number that is not counted.")
+        classes: list[str] | None = option(None, "Names of classes 0, 1, 2 …")
 
     def __init__(self, config: Any, modality: Any) -> None:
         super().__init__(config, modality)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from hf_ssl.core.errors import DataError
+from hf_ssl.core.fields import option
 from hf_ssl.evaluation.metrics import metrics
 from hf_ssl.tasks.base import Task, as_float_labels
 from hf_ssl.training.gather import gathered
@@ -37,10 +38,8 @@ class Similarity(Task):
     class Config(Task.Config):
         """Options of `similarity`."""
 
-        pooling: str | None = field(
-            default=None, metadata={"help": "mean, cls or max (default: the checkpoint's own)."}
-        )
-        scale: float = field(default=20.0, metadata={"help": "Inverse temperature of the CoSENT loss."})
+        pooling: str | None = option(None, "mean, cls or max (default: the checkpoint's own).")
+        scale: float = option(20.0, "Inverse temperature of the CoSENT loss.", gt=0)
 
     @property
     def auto_class(self) -> str:

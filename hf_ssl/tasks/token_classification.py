@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -12,6 +12,7 @@ import torch
 from torch.nn import functional
 
 from hf_ssl.core.errors import ConfigError, DataError
+from hf_ssl.core.fields import option
 from hf_ssl.evaluation.metrics import metrics
 from hf_ssl.modalities.text.text import affixes
 from hf_ssl.tasks.base import Task
@@ -38,9 +39,7 @@ class TokenClassification(Task):
     class Config(Task.Config):
         """Options of `token-classification`."""
 
-        subwords: Literal["first", "all"] = field(
-            default="first", metadata={"help": "Which subwords of a word carry its tag."}
-        )
+        subwords: Literal["first", "all"] = option("first", "Which subwords of a word carry its tag.")
 
     @property
     def auto_class(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from hf_ssl.core.errors import DataError
+from hf_ssl.core.fields import option
 from hf_ssl.evaluation.metrics import metrics, speech
 from hf_ssl.modalities.audio import backbones
 from hf_ssl.models.structure import unwrap_peft
@@ -43,10 +44,8 @@ class Verification(Task):
     class Config(Task.Config):
         """Options of `verification`."""
 
-        margin: float = field(
-            default=0.2, metadata={"help": "How much closer than others the right identity must be."}
-        )
-        scale: float = field(default=30.0, metadata={"help": "Inverse temperature of the softmax over cosines."})
+        margin: float = option(0.2, "How much closer than others the right identity must be.", ge=0)
+        scale: float = option(30.0, "Inverse temperature of the softmax over cosines.", gt=0)
 
     def __init__(self, config: Any, modality: Any) -> None:
         super().__init__(config, modality)

@@ -48,7 +48,7 @@ def lite0(given: argparse.Namespace, root: Path) -> None:
         "color": 0.5, "crop_scale": [0.3, 1.0], "validation_fraction": 0.0, "near_duplicates": False,
         "pretrain": {"objective": "simclr", "max_steps": given.steps, "per_device_train_batch_size": 64,
                      "monitor_points": 2, "learning_rate": given.rate},
-        "compare": {"budgets": given.budgets, "draws": 3, "finetune_arms": not given.probe_only, "overwrite": True},
+        "compare": {"labels_per_class": given.budgets, "num_seeds": 3, "finetune_arms": not given.probe_only, "overwrite": True},
     })  # fmt: skip
     print(
         f"pre-training: {results['pretrain'].metrics['outcome']}, kept step {results['pretrain'].metrics['kept_step']}"
@@ -74,9 +74,9 @@ def vit(given: argparse.Namespace, root: Path) -> None:
     image = Image()
     common: dict[str, Any] = {
         "modality": "image",
-        "keep": "last",
+        "keep_checkpoint": "last",
         "monitor_points": 1,
-        "patience": 0,
+        "early_stopping_patience": 0,
         "save_strategy": "no",
     }
     small = [file for file in sorted(demo_images.clipart_folder().rglob("*.png")) if file.stat().st_size < 20_000]
@@ -105,7 +105,7 @@ def vit(given: argparse.Namespace, root: Path) -> None:
     for name, options in {
         "frozen (as it is)": None,
         "DINO, all weights": {"learning_rate": 1e-4},
-        "DINO with LoRA": {"peft": "lora", "rank": 8, "learning_rate": 1e-3},
+        "DINO with LoRA": {"peft": "lora", "lora_r": 8, "learning_rate": 1e-3},
     }.items():
         model, cost, drift = start, 0, 0.0
         if options is not None:

@@ -158,9 +158,9 @@ def tuned(
     kind = plugins.find("tasks", "classification")
     config = SimpleNamespace(
         peft=asked.peft,
-        rank=16,
-        alpha=None,
-        adapter_dropout=0.0,
+        lora_r=16,
+        lora_alpha=None,
+        lora_dropout=0.0,
         target_modules=None,
         warm_start=True,
         self_training=size,

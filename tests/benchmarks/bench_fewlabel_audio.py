@@ -74,7 +74,7 @@ def last_layer(found: np.ndarray, width: int) -> np.ndarray:
 def trained(objective: str, start: Path, options: dict[str, Any], work: Path, seed: int, scratch: bool) -> Path:
     pool = demo_audio.write_gcin(work / "pool") / "unlabeled.csv"  # a table without labels: none can be looked at
     chosen: dict[str, Any] = {
-        "keep": "last", "patience": 0, "monitor_points": 2, "logging_steps": 100, "window": 1.0, "min_seconds": 0.05,
+        "keep_checkpoint": "last", "early_stopping_patience": 0, "monitor_points": 2, "logging_steps": 100, "window": 1.0, "min_seconds": 0.05,
         "save_strategy": "no", **({"head_warmup": 0.0, "layer_decay": 1.0} if scratch else {}), **options,
     }  # fmt: skip
     result = pretrain(

@@ -27,7 +27,7 @@ import numpy as np
 import torch
 
 from hf_ssl import load_data, pretrain
-from hf_ssl.core.parsing import from_tokens
+from hf_ssl.core.commands import parser_of
 from hf_ssl.demo import images as demo_images
 from hf_ssl.evaluation.probes import probes
 from hf_ssl.modalities.image.image import Image
@@ -39,8 +39,8 @@ REFERENCE = {"SimCLR (reference)": (0.651, 0.755, 0.819), "random net (reference
 NETWORK: dict[str, Any] = {"hidden_sizes": [32, 64, 128], "depths": [1, 1, 1], "embedding_size": 32}
 OPTIONS: dict[str, Any] = {
     "objective": "simclr", "modality": "image", "per_device_train_batch_size": 128, "learning_rate": 2e-3, "temperature": 0.1,
-    "weight_decay": 1e-4, "decay": "cosine", "ramp": 0.05, "head_warmup": 0.0, "layer_decay": 1.0, "keep": "last",
-    "monitor_points": 1, "patience": 0, "num_train_epochs": 3, "crop_scale": [0.25, 1.0], "save_strategy": "no",
+    "weight_decay": 1e-4, "lr_schedule": "cosine", "backbone_warmup_ratio": 0.05, "head_warmup": 0.0, "layer_decay": 1.0, "keep_checkpoint": "last",
+    "monitor_points": 1, "early_stopping_patience": 0, "num_train_epochs": 3, "crop_scale": [0.25, 1.0], "save_strategy": "no",
     "eval_fraction": 0.01, "leakage": "allow", "near_duplicates": False,
 }  # fmt: skip
 
@@ -109,7 +109,8 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--network", type=json.loads, default={})
     parser.add_argument("--side", type=int, default=40)
     known, rest = parser.parse_known_args(arguments)
-    options, network = {**OPTIONS, **from_tokens(rest)}, {**NETWORK, **known.network}
+    given = parser_of("pretrain", ["--modality=image", "--objective=simclr", *rest]).read(rest)
+    options, network = {**OPTIONS, **given}, {**NETWORK, **known.network}
     settings = {"options": options, "network": network, "side": known.side, "dev": known.dev}
     results = Results(known.results, settings)
     image = Image()

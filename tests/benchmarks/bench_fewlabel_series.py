@@ -44,7 +44,7 @@ SETTINGS = {
 # Options of the objective where its defaults do not suit; chosen on validation data.
 VIEWS: dict[str, dict[str, Any]] = {
     # Load curves: turned upside down they are something else, and their vectors should know what random kernels know.
-    "ElectricDevices": {"flip": False, "crop": 0.7, "noise": 0.1, "kernels": 3.0},
+    "ElectricDevices": {"sign_flip": False, "crop": 0.7, "noise": 0.1, "kernel_weight": 3.0},
 }
 # Inverse penalty of the probe times the width of the features, where the default (5, `fixed_c`) does not suit: households of
 # the test part are foreign to the labels. Chosen for the pre-trained network on held-out blocks of households; the
@@ -100,8 +100,8 @@ def run(name: str, seed: int, args: argparse.Namespace, extra: list[str]) -> dic
     began, cpu, fresh = time.monotonic(), time.process_time(), not (folder / "pretrain").exists()
     result = pretrain(
         data={"unlabeled": Dataset.from_dict({"series": [row[None].tolist() for row in pool]})}, modality="timeseries", model="patchtst",
-        from_config=True, objective="ts-contrastive", output=str(folder), seed=seed, resume=True, keep="last",
-        monitor_points=1, layer_decay=1.0, decay="cosine", head_warmup=0.0, num_train_epochs=args.epochs, logging_steps=200,
+        from_config=True, objective="ts-contrastive", spectrum=1.0, output=str(folder), seed=seed, resume=True, keep_checkpoint="last",
+        monitor_points=1, layer_decay=1.0, lr_schedule="cosine", head_warmup=0.0, num_train_epochs=args.epochs, logging_steps=200,
         modality_options=options, near_duplicates=False, **given,
     )  # fmt: skip
     seconds = {"seconds": [time.monotonic() - began], "cpu_seconds": [time.process_time() - cpu]}

@@ -81,7 +81,7 @@ def pre_trained(folder: Path, seed: int, args: argparse.Namespace) -> float:
     own = {"residual": True, "loss": "mae"} if args.objective == "forecast" else {}
     quietly(
         pretrain, data=data(list(demo_series.HOURLY)), model="patchtst", from_config=True, objective=args.objective,
-        output=str(folder), seed=seed, layer_decay=1.0, head_warmup=0.0, monitor_points=2, decay="cosine", num_train_epochs=args.epochs,
+        output=str(folder), seed=seed, layer_decay=1.0, head_warmup=0.0, monitor_points=2, lr_schedule="cosine", num_train_epochs=args.epochs,
         overwrite=False, resume=True, **own, **{**TRAINING, "per_device_train_batch_size": 128},
     )  # fmt: skip
     return time.process_time() - began if fresh else float("nan")

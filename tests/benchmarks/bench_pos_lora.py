@@ -25,8 +25,8 @@ SEEDS = (0, 1)
 RATES = {"lora": (1e-3, 2e-3), "full": (1e-4, 3e-4)}
 SIZES = {"train": 2000, "validation": 500, "test": 1000}
 COMMON = {
-    "task": "token-classification", "num_train_epochs": 2, "per_device_train_batch_size": 16, "patience": 0,
-    "near_duplicates": False, "rank": 16, "train_sampling_strategy": "group_by_length",
+    "task": "token-classification", "num_train_epochs": 2, "per_device_train_batch_size": 16, "early_stopping_patience": 0,
+    "near_duplicates": False, "lora_r": 16, "train_sampling_strategy": "group_by_length",
 }  # fmt: skip
 
 

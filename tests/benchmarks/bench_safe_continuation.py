@@ -32,7 +32,8 @@ def masked_start(folder: Path, steps: int) -> Path:
         words = [*demo.reuters_r8("train"), *demo.brown_genre("train")]
         pretrain(
             data=[row["text"] for row in words], model=str(demo.minilm_path()), output=str(folder), objective="mlm",
-            max_steps=steps, learning_rate=2e-4, decay="constant", layer_decay=1.0, keep="last", patience=0, monitor_points=1,
+            max_steps=steps, learning_rate=2e-4, lr_schedule="constant", layer_decay=1.0, keep_checkpoint="last",
+            early_stopping_patience=0, monitor_points=1,
             per_device_train_batch_size=16, max_length=128, **QUIET,
         )  # fmt: skip
     return folder / "pretrain" / "model"

@@ -84,7 +84,7 @@ def ours(objective: str, start: Path, files: Path, out: Path, given: argparse.Na
     result = pretrain(
         data=data, modality="image", image_size=given.side, model=str(start), output=str(out), objective=objective,
         num_train_epochs=given.mae_epochs if objective == "mae" else given.epochs, per_device_train_batch_size=given.batch,
-        monitor_points=1, keep="last", eval_fraction=max(0.02, 16 / given.pictures), logging_steps=2, save_strategy="no", bf16=given.bf16,
+        monitor_points=1, keep_checkpoint="last", eval_fraction=max(0.02, 16 / given.pictures), logging_steps=2, save_strategy="no", bf16=given.bf16,
     )  # fmt: skip
     seconds = time.monotonic() - began
     curve = [json.loads(line) for line in (result.path / "curve.jsonl").read_text().splitlines()]

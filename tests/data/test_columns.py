@@ -53,7 +53,7 @@ def test_label_sheet(tmp_path: Path, key: str) -> None:
         sheet["file"] = [*entries, "ghost"]
         sheet.to_csv(tmp_path / "sheet.csv", index=False)
     data = load(
-        tmp_path / "files", labels=tmp_path / "sheet.csv", label_column="stars", group_column="who", test_fraction=0.3
+        tmp_path / "files", labels_file=tmp_path / "sheet.csv", label_column="stars", group_column="who", test_fraction=0.3
     )
     assert sum(data.num_rows[split] for split in LABELLED) == 18
     expected = dict(zip(sentences(18), ["good", "bad"] * 9, strict=True))
@@ -69,13 +69,13 @@ def test_label_sheet_that_fits_nothing_or_two_files(tmp_path: Path) -> None:
         (tmp_path / "files" / folder).mkdir(parents=True)
         (tmp_path / "files" / folder / "a.txt").write_text(f"text {folder}", encoding="utf-8")
     with pytest.raises(DataError, match="No file is named in column 'file'"):
-        load(tmp_path / "files", labels=pd.DataFrame({"file": ["q"], "label": ["z"]}))
+        load(tmp_path / "files", labels_file=pd.DataFrame({"file": ["q"], "label": ["z"]}))
     with pytest.raises(DataError, match="fits 2 files"):
-        load(tmp_path / "files", labels=pd.DataFrame({"file": ["a.txt"], "label": ["z"]}))
+        load(tmp_path / "files", labels_file=pd.DataFrame({"file": ["a.txt"], "label": ["z"]}))
     with pytest.raises(DataError, match="needs a column that names the files"):
-        load(tmp_path / "files", labels=pd.DataFrame({"label": ["z"]}))
+        load(tmp_path / "files", labels_file=pd.DataFrame({"label": ["z"]}))
     with pytest.raises(DataError, match="source is a table"):
-        load(rows(10), labels=pd.DataFrame({"file": ["a.txt"], "label": ["z"]}))
+        load(rows(10), labels_file=pd.DataFrame({"file": ["a.txt"], "label": ["z"]}))
 
 
 def test_rows_without_label_are_the_pool() -> None:

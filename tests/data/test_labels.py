@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hf_ssl.core.errors import DataError
+from hf_ssl.core.errors import ConfigError, DataError
 from hf_ssl.data import DomainData, load_data
 from hf_ssl.data.labels import sort_names
 
@@ -118,7 +118,7 @@ def test_multi_hot_input_is_understood() -> None:
 
 
 def test_kind_errors() -> None:
-    with pytest.raises(DataError, match="Did you mean 'regression'"):
+    with pytest.raises(ConfigError, match="Did you mean 'regression'"):
         load(["a", "b"] * 20, label_kind="regresion")
     with pytest.raises(DataError, match="'many' .row 1., not numbers"):
         load(["1", "many"] * 20, label_kind="regression")

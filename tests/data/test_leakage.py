@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hf_ssl.core.errors import DataError
+from hf_ssl.core.errors import ConfigError, DataError
 from hf_ssl.data import DomainData, load_data, open_test
 from hf_ssl.data.leakage.near_text import NearIndex, hash_pieces, jaccard, search_all
 from hf_ssl.modalities.text.text import Text
@@ -74,9 +74,9 @@ def test_fail_and_allow() -> None:
     assert "WARNING      TRANSDUCTIVE" in data.report_text() and "KEPT in train" in data.report_text()
     clean = {"train": rows(range(20)), "test": rows(range(100, 110))}
     assert load(clean, leakage="fail").report["leaks"] == []
-    with pytest.raises(DataError, match="Did you mean 'strip'"):
+    with pytest.raises(ConfigError, match="Did you mean 'strip'"):
         load(clean, leakage="stripe")
-    with pytest.raises(DataError, match="near_threshold"):
+    with pytest.raises(ConfigError, match="near_threshold"):
         load(clean, near_threshold=0)
 
 

@@ -9,16 +9,17 @@ import datasets
 import pytest
 
 from hf_ssl.core import distributed
+from hf_ssl.core.commands import parser_of
 from hf_ssl.core.errors import ConfigError, DataError
 from hf_ssl.core.options import DataOptions
-from hf_ssl.core.parsing import coerce, from_tokens
+from hf_ssl.core.parsing import coerce
 from hf_ssl.data import load_data
 from hf_ssl.stages.inputs import read_data
 from hf_ssl.stages.resolve import resolve
 
 
 def _read(*tokens: str) -> Any:
-    return read_data(resolve("embed", from_tokens(list(tokens))).config)
+    return read_data(resolve("embed", parser_of("embed", list(tokens)).read(list(tokens))).config)
 
 
 def test_keywords_are_the_fields_of_the_options():

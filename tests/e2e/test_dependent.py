@@ -56,13 +56,13 @@ def test_all_three_by_dotted_path(installed: None, tmp_path: Path, tiny_checkpoi
         {
             "data": str(data), "modality": "genomics_ssl.dna:Dna", "model": str(tiny_checkpoint("bert")), "output": str(tmp_path / "run"),
             "pretrain": {"objective": "genomics_ssl.order:WindowOrder", "exchanged": 0.4, "max_steps": 3, "monitor_points": 1},
-            "finetune": {"task": "genomics_ssl.rare:RareClass", "max_steps": 3, "patience": 0},
+            "finetune": {"task": "genomics_ssl.rare:RareClass", "max_steps": 3, "early_stopping_patience": 0},
             "evaluate": {"task": "genomics_ssl.rare:RareClass"},
         }
     )  # fmt: skip
     assert set(results["evaluate"].metrics) == {"accuracy", "balanced_accuracy"}
     ledger = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert ledger["stages"]["pretrain"]["options"]["plugin"] == {"exchanged": 0.4}
+    assert ledger["stages"]["pretrain"]["plugin"] == {"exchanged": 0.4}
     assert ledger["data"]["modality"] == "genomics_ssl.dna:Dna"
     from transformers import AutoModelForSequenceClassification
 

@@ -1,8 +1,7 @@
-"""Every image recipe runs as a script, on made-up pictures and tiny weights."""
+"""Every image recipe runs, on made-up pictures and tiny weights."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 from places import RECIPES as RECIPES_FOLDER
 
 import tiny
-from hf_ssl import load_data
+from hf_ssl import cli, load_data
 from hf_ssl.core.errors import MissingExtraError
 from hf_ssl.core.parsing import from_yaml
 from hf_ssl.data import few_label_subset
@@ -23,9 +22,9 @@ from contract_image import pictures  # noqa: E402
 RECIPES = sorted(path.stem for path in RECIPES_FOLDER.glob("image_*.yaml"))
 SMALL = {
     "pretrain": {"max_steps": 2, "monitor_points": 1, "per_device_train_batch_size": 4, "eval_fraction": 0.5},
-    "finetune": {"max_steps": 2, "patience": 0, "rank": 2},
+    "finetune": {"max_steps": 2, "early_stopping_patience": 0, "lora_r": 2},
     "evaluate": {},
-    "compare": {"budgets": "2", "draws": 2, "max_steps": 1},
+    "compare": {"labels_per_class": "2", "num_seeds": 2, "max_steps": 1},
 }
 # What makes heads and views small; options of one objective only.
 OWN = {"dino": {"prototypes": 16, "head_hidden": 32, "head_out": 16, "local_views": 2}}
@@ -43,7 +42,7 @@ def data(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_recipe_runs_as_a_script(recipe: str, repository: Path, tmp_path: Path) -> None:
+def test_recipe_runs(recipe: str, repository: Path, tmp_path: Path) -> None:
     file = repository / "recipes" / f"{recipe}.yaml"
     content = from_yaml(file)
     objective = content["pretrain"]["objective"]
@@ -52,11 +51,7 @@ def test_recipe_runs_as_a_script(recipe: str, repository: Path, tmp_path: Path) 
     stages = [stage for stage in content if stage in SMALL]
     given |= {f"{stage}.{name}": value for stage in stages for name, value in SMALL[stage].items()}
     given |= {f"pretrain.{name}": value for name, value in OWN.get(objective, {}).items()}
-    spec = importlib.util.spec_from_file_location(recipe, file.with_suffix(".py"))
-    assert spec is not None and spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    script.main([f"--{name}={value}" for name, value in given.items()])
+    assert cli.main(["run", recipe, *[f"--{name}={value}" for name, value in given.items()]]) == 0
     ledger = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
     assert {stage: entry["status"] for stage, entry in ledger["stages"].items()} == dict.fromkeys(stages, "done")
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import tomllib
+import warnings
 from pathlib import Path
 
 import pytest
 from places import RECIPES
 
 from hf_ssl.core import plugins
+from hf_ssl.core.fields import hints_of
 from hf_ssl.core.options import STAGES
 from hf_ssl.core.parsing import from_yaml
+from hf_ssl.stages.plan import plugin_config
 from hf_ssl.stages.resolve import modality_fields, resolve, split_sections
 
 SCRIPTS = sorted(path for path in RECIPES.glob("*.py") if path.name != "__init__.py")
@@ -46,26 +48,18 @@ def test_options_exist(file: Path) -> None:
     shared, sections = split_sections(from_yaml(file))
     assert sections, "a recipe names its stages"
     for stage, given in sections.items():
-        known = {item.name for item in dataclasses.fields(STAGES[stage])} | set(modality_fields(shared))
+        kind = plugins.find("modalities", shared.get("modality", "text"))
+        known = {*hints_of(STAGES[stage]), *modality_fields(kind)}
         options = {**{name: value for name, value in shared.items() if name in known}, **given}
-        kind, chosen = (
-            ("objectives", options.get("objective")) if stage == "pretrain" else ("tasks", options.get("task"))
-        )
-        if stage == "pretrain":
-            chosen = chosen or plugins.find("modalities", options.get("modality", "text")).default_objective
-        config = (
-            plugins.find(kind, chosen or "classification").Config
-            if stage in ("pretrain", "finetune", "compare")
-            else None
-        )
-        resolve(stage, options, config)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", FutureWarning)  # old names
+            resolve(stage, options, plugin_config(stage, options))
 
 
 @files
-def test_head_and_partner(file: Path) -> None:
+def test_first_line_is_the_title(file: Path) -> None:
     first = file.read_text(encoding="utf-8").splitlines()[0]
     assert re.match(r"# \S", first), "the first line is the title that `hf-ssl recipes ls` shows"
-    assert file.with_suffix(".py").is_file(), "a script of the same name runs it"
 
 
 def test_the_table_names_every_recipe() -> None:
@@ -73,7 +67,7 @@ def test_the_table_names_every_recipe() -> None:
     if not table.is_file():
         pytest.skip("no table in this checkout")
     rows = set(re.findall(r"^\| \[(\w+)\]", table.read_text(encoding="utf-8"), flags=re.MULTILINE))
-    assert rows == {path.stem for path in SCRIPTS}
+    assert rows == {path.stem for path in FILES}
 
 
 def test_the_table_is_the_test_matrix() -> None:
@@ -84,7 +78,7 @@ def test_the_table_is_the_test_matrix() -> None:
     rows = re.findall(
         r"^\| \[(\w+)\].*\| `tests/(e2e/test_\w+\.py)` \|$", table.read_text(encoding="utf-8"), flags=re.MULTILINE
     )
-    assert {name for name, _ in rows} == {path.stem for path in SCRIPTS}
+    assert {name for name, _ in rows} == {path.stem for path in FILES}
     for name, file in rows:
         text = (RECIPES.parent / "tests" / file).read_text(encoding="utf-8")
         kind, _, rest = name.partition("_")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import json
 import os
 import re
@@ -28,11 +27,15 @@ TEXTS = list(dict.fromkeys(tiny.corpus(200)))
 # What makes a recipe small enough for a test; every other option is the recipe's own.
 SMALL = {
     "pretrain": {"max_steps": 2, "monitor_points": 1, "max_length": 24, "per_device_train_batch_size": 4},
-    "finetune": {"max_steps": 2, "max_length": 24, "per_class": 12, "patience": 0},
+    "finetune": {"max_steps": 2, "max_length": 24, "labels_per_class": 12, "early_stopping_patience": 0},
     "evaluate": {},
-    "compare": {"budgets": "4", "draws": 2, "max_steps": 1, "max_length": 24},
+    "compare": {"labels_per_class": "4", "num_seeds": 2, "max_steps": 1, "max_length": 24},
     "embed": {"max_length": 24},
 }
+
+
+# How each stage ends what it says.
+SAYS = {"pretrain": "pretrain: kept", "finetune": "finetune: f1", "evaluate": "evaluate: ", "compare": "compare: table"}
 
 
 def _conll(path: Path, texts: list[str]) -> None:
@@ -77,20 +80,12 @@ def tokens(tmp_path: Path, tiny_checkpoint: Callable[..., Path], repository: Pat
     return make
 
 
-def _script(repository: Path, recipe: str) -> Any:
-    spec = importlib.util.spec_from_file_location(recipe, repository / "recipes" / f"{recipe}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_script_and_command_line_are_the_same_run(recipe, tokens, repository, tmp_path, capsys):
+def test_recipe_is_checked_run_and_skipped_when_done(recipe, tokens, repository, tmp_path, capsys):
     given = tokens(recipe)
     assert cli.main(["check", str(repository / "recipes" / f"{recipe}.yaml"), *given]) == 0
     assert "every stage ran" in capsys.readouterr().err and not (tmp_path / "run").exists()
-    _script(repository, recipe).main(given)
+    assert cli.main(["run", str(repository / "recipes" / f"{recipe}.yaml"), *given]) == 0
     ledger = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
     sections = [name for name in from_yaml(repository / "recipes" / f"{recipe}.yaml") if name in SMALL]
     assert {stage: entry["status"] for stage, entry in ledger["stages"].items()} == dict.fromkeys(sections, "done")
@@ -102,9 +97,8 @@ def test_script_and_command_line_are_the_same_run(recipe, tokens, repository, tm
 
 @pytest.mark.parametrize("recipe", EVERY)
 def test_recipe_is_short_and_its_head_says_what_to_expect(recipe, repository):
-    for suffix in (".py", ".yaml"):
-        lines = (repository / "recipes" / f"{recipe}{suffix}").read_text(encoding="utf-8").splitlines()
-        assert len(lines) <= 80
+    lines = (repository / "recipes" / f"{recipe}.yaml").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 80
     assert lines[0].startswith("# ")
     head = " ".join(line.lstrip("# ") for line in lines if line.startswith("#"))
     for part in ("Needs:", "Run:", "Override:", "Expect:"):
@@ -113,7 +107,7 @@ def test_recipe_is_short_and_its_head_says_what_to_expect(recipe, repository):
     assert re.search(r"\d (minutes|seconds)|Not measured", expected), "how long it takes, or why that is not known"
 
 
-def launch(script: Path, given: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
+def launch(program: list[str], given: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
     """Two processes on this machine's processors (`--multi_gpu` is what accelerate calls it; without a GPU it is gloo)."""
     command = [
         sys.executable,
@@ -123,20 +117,20 @@ def launch(script: Path, given: list[str], cwd: Path) -> subprocess.CompletedPro
         "--num_processes=2",
         "--num_machines=1",
     ]
-    command += ["--mixed_precision=no", "--dynamo_backend=no", "--main_process_port=0", str(script), *given]
+    command += ["--mixed_precision=no", "--dynamo_backend=no", "--main_process_port=0", *program, *given]
     environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parent.parent), "CUDA_VISIBLE_DEVICES": ""}
     return subprocess.run(command, capture_output=True, text=True, timeout=280, cwd=cwd, env=environment, check=False)
 
 
 def test_recipe_on_two_processes_writes_one_run_folder(tokens, repository, tmp_path):
-    more = ["--finetune.patience=1", "--finetune.max_steps=4", "--pretrain.save_steps=1"]
-    done = launch(repository / "recipes" / "text_tagging.py", [*tokens("text_tagging"), *more], tmp_path)
+    more = ["--finetune.early_stopping_patience=1", "--finetune.max_steps=4", "--pretrain.save_steps=1"]
+    done = launch(["-m", "hf_ssl", "run", "text_tagging"], [*tokens("text_tagging"), *more], tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     run = tmp_path / "run"
     ledger = json.loads((run / "run.json").read_text(encoding="utf-8"))
     for stage, entry in ledger["stages"].items():
         assert (entry["status"], entry["processes"]) == ("done", 2), stage
-        assert done.stderr.count(f"\n{stage}: {run / stage}") == 1, "one process speaks"
+        assert done.stderr.count(f"\n{SAYS[stage]}") == 1, "one process speaks"
     records = [json.loads(line) for line in (run / "pretrain" / "monitor.jsonl").read_text().splitlines()]
     assert [record["step"] for record in records] == [0, 2]
     lines = [json.loads(line) for line in (run / "finetune" / "curve.jsonl").read_text().splitlines()]
@@ -203,7 +197,7 @@ def test_two_processes_train_as_one(tiny_checkpoint, tmp_path):
         folder = tmp_path / str(world)
         given = [str(tiny_checkpoint("bert", "AutoModelForMaskedLM")), str(texts), str(folder)]
         if world == 2:
-            done = launch(script, given, tmp_path)
+            done = launch([str(script)], given, tmp_path)
         else:
             command, environment = [sys.executable, str(script), *given], {**os.environ}
             environment["PYTHONPATH"] = str(Path(cli.__file__).parent.parent)
@@ -220,20 +214,3 @@ def test_two_processes_train_as_one(tiny_checkpoint, tmp_path):
         assert weight.allclose(found[2][1][name], atol=2e-5), name
     moved = start["bert.encoder.layer.0.attention.self.query.weight"]
     assert not moved.allclose(found[1][1]["model.bert.encoder.layer.0.attention.self.query.weight"], atol=1e-4)
-
-
-@pytest.mark.slow
-def test_quickstart_in_few_steps(repository, tmp_path):
-    """The real weights and texts, every stage, what is printed at the end; only the steps are fewer."""
-    few = {"pretrain.max_steps": 4, "finetune.max_steps": 2, "compare.max_steps": 1, "compare.draws": 1}
-    few |= {"compare.budgets": "4", "compare.test_limit": 60, "self_training": 0, "output": str(tmp_path / "run")}
-    command = [sys.executable, str(repository / "recipes" / "quickstart.py")]
-    command += [part for name, value in few.items() for part in (f"--{name}", str(value))]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=280, cwd=tmp_path, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert "### Fine-tuned" in done.stdout and "### Frozen probe" in done.stdout
-    assert f"fine-tuned model: {tmp_path}/run/finetune/model" in done.stdout
-    ledger = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
-    assert {stage: entry["status"] for stage, entry in ledger["stages"].items()} == dict.fromkeys(
-        ("pretrain", "finetune", "compare"), "done"
-    )

@@ -155,7 +155,7 @@ def test_anomalies_score_higher(tmp_path):
             task="anomaly",
             peft="full",
             max_steps=200,
-            patience=0,
+            early_stopping_patience=0,
             learning_rate=3e-3,
         )
         result = evaluate(**shared)
@@ -190,7 +190,7 @@ def test_instance_scaling_comes_back_for_constant_and_empty_channels(tmp_path, f
 def test_kernels_can_be_targets_and_levels_can_be_kept(tmp_path):
     data, modality = quiet_load(table()), TimeSeries(TimeSeries.Config(**OPTIONS))
     folder = checkpoint(tmp_path, "patchtst", data, rescale=False)
-    module = objective(SeriesContrastive, folder, modality, kernels=2.0, spectrum=0.0)
+    module = objective(SeriesContrastive, folder, modality, kernel_weight=2.0)
     rows = module.rows(data["unlabeled"], seed=0, training=True)
     chosen = [rows[i] for i in range(0, len(rows), 40)]
     batch = module.collate(chosen)

@@ -62,7 +62,7 @@ def test_clips_of_a_tenth_of_a_second_one_and_twenty_train_together(build, name,
     batch = batch_of(module, values)
     config = module.backbone.config
     lengths = backbones.frame_count(config, batch["attention_mask"].sum(1))
-    longest = int(module.config.max_seconds * 16_000)
+    longest = int(module.config.crop_seconds * 16_000)
     assert batch["input_values"].shape == (3, longest)
     frames = torch.arange(batch["hidden"].shape[1]) < lengths[:, None]
     assert not (batch["hidden"] & ~frames).any(), "padding is never hidden"
@@ -263,8 +263,8 @@ def test_a_checkpoint_without_quantizer_is_refused(build, tiny_checkpoint):
     cls = plugins.find("objectives", "wav2vec2")
     with pytest.raises(ConfigError, match="has no quantizer.*masked-spectrogram"):
         cls(model, AUDIO.load_processor(folder), AUDIO, cls.Config())
-    with pytest.raises(ConfigError, match="mask_ratio"):
-        build("masked-spectrogram", mask_ratio=0.0)
+    with pytest.raises(ConfigError, match="mask_time_prob"):
+        build("masked-spectrogram", mask_time_prob=0.0)
 
 
 def test_targets_lie_where_the_encoder_looks(build):

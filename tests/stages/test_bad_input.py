@@ -93,7 +93,7 @@ def more_classes_than_examples(folder: Path, checkpoint: Path) -> list[str]:
 
 
 def more_labels_wanted_than_there_are(folder: Path, checkpoint: Path) -> list[str]:
-    return ["finetune", f"--data={_labeled(folder / 'data')}", f"--model={checkpoint}", "--per_class=500"]
+    return ["finetune", f"--data={_labeled(folder / 'data')}", f"--model={checkpoint}", "--labels_per_class=500"]
 
 
 def unknown_option(folder: Path, checkpoint: Path) -> list[str]:
@@ -171,7 +171,7 @@ def revision_of_a_folder(folder: Path, checkpoint: Path) -> list[str]:
 MISTAKES: dict[Callable[[Path, Path], list[str]], list[str]] = {
     empty_folder: ["No files found"],
     no_such_folder: ["nowhere"],
-    wrong_encoding: ["not utf-8", "encoding", "latin-1"],
+    wrong_encoding: ["not utf-8", "encoding", "cp1252"],
     column_missing: ["rating", "body", "stars"],
     one_class: ["same class (c0)", "two are needed", "unlabeled"],
     label_unseen_in_train: ["c7", "Move some to train"],
@@ -253,7 +253,7 @@ def test_output_folder_in_use_by_another_process(finished, checkpoint, tmp_path,
 def test_other_options_in_the_same_folder(finished, checkpoint, tmp_path, said):
     before = _state(finished)
     given = [f"--data={tmp_path / 'good'}", f"--model={checkpoint}", f"--output={finished}", "--near_duplicates=false"]
-    assert cli.main(["embed", *given, "--split=test", "--normalize=false"]) == 0, "seconds of work are simply redone"
+    assert cli.main(["embed", *given, "--split=test", "--normalize_embeddings=false"]) == 0, "seconds of work are simply redone"
     assert cli.main(["pretrain", *given, "--max_steps=1", "--monitor_points=1"]) == 0
     before = _state(finished)
     assert cli.main(["pretrain", *given, "--max_steps=2", "--monitor_points=1"]) == 1
@@ -275,7 +275,7 @@ def test_documents_longer_than_the_window(checkpoint, tmp_path, said):
     data = _jsonl(tmp_path / "long.jsonl", rows)
     given = [f"--data={data}", f"--model={checkpoint}", "--near_duplicates=false", f"--output={tmp_path / 'run'}"]
     assert cli.main(["pretrain", *given, "--max_steps=1", "--monitor_points=1"]) == 0
-    assert cli.main(["finetune", *given, "--max_steps=1", "--patience=0"]) == 0
+    assert cli.main(["finetune", *given, "--max_steps=1", "--early_stopping_patience=0"]) == 0
     text = said.readouterr().err
     assert text.count("inputs fill the window of") == 1 and "--max_length" in text
 

@@ -25,7 +25,7 @@ ALL = {
     "pretrain": {"objective": "mlm", "max_length": 32, "num_train_epochs": 2},
     "finetune": {"num_train_epochs": 4, "self_training": 0},
     "evaluate": {},
-    "compare": {"budgets": [2, 4], "draws": 2},
+    "compare": {"labels_per_class": [2, 4], "num_seeds": 2},
     "embed": {},
 }
 
@@ -95,8 +95,8 @@ def test_full_disk_is_said(shared, monkeypatch, said):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"finetune": {"ranc": 4}}, ConfigError, "rank"),
-        ({"pretrain": {}, "finetune": {"per_class": 400}}, DataError, "fewer than 400"),
+        ({"finetune": {"ranc": 4}}, ConfigError, "lora_r"),
+        ({"pretrain": {}, "finetune": {"labels_per_class": 400}}, DataError, "fewer than 400"),
         ({"embed": {"split": "tets"}}, ConfigError, "no split"),
         ({"finetune": {}, "model": "nowhere/at/all"}, CheckpointError, "nothing was fetched"),
         ({}, ConfigError, "names no stage"),

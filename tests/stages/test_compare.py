@@ -75,7 +75,7 @@ def options(tiny_checkpoint, tmp_path):
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_same_model_on_both_sides_ties(kind, options, monkeypatch):
     monkeypatch.setattr(comparing, "one_model", lambda *_: False)  # train both sides all the same
-    result = hf_ssl.compare(**options(kind), budgets=[12, 24], draws=2, max_steps=2, bf16=False, max_length=32)
+    result = hf_ssl.compare(**options(kind), labels_per_class=[12, 24], num_seeds=2, max_steps=2, bf16=False, max_length=32)
     tables = json.loads((result.path / "table.json").read_text(encoding="utf-8"))
     assert list(tables) == KINDS[kind]["tables"] and result.metrics["metric"] == KINDS[kind]["metric"]
     for title, table in tables.items():
@@ -110,7 +110,7 @@ def test_a_worse_adapted_model_is_seen(options, monkeypatch):
 
     monkeypatch.setattr(task, "comparison_predictions", worse)
     monkeypatch.setattr(comparing, "one_model", lambda *_: False)
-    result = hf_ssl.compare(**options("tags"), budgets=[12], draws=3, max_steps=1, bf16=False, max_length=32)
+    result = hf_ssl.compare(**options("tags"), labels_per_class=[12], num_seeds=3, max_steps=1, bf16=False, max_length=32)
     assert result.metrics["verdict"] == {"Fine-tuned": "hurt"}
 
 
@@ -120,7 +120,7 @@ def test_one_model_is_trained_once_and_the_table_is_that_of_two(kind, options, m
     monkeypatch.setattr(comparing, "fit_task", lambda *given, **named: fits.append(1) or whole(*given, **named))
     found = {}
     for name in ("once", "twice"):
-        shared = {**options(kind), "budgets": [12], "draws": 2, "max_steps": 2, "bf16": False, "max_length": 32}
+        shared = {**options(kind), "labels_per_class": [12], "num_seeds": 2, "max_steps": 2, "bf16": False, "max_length": 32}
         if name == "twice":
             monkeypatch.setattr(comparing, "one_model", lambda *_: False)
             shared["output"] = shared["output"] + "-twice"
@@ -158,17 +158,17 @@ def test_two_models_are_not_taken_for_one(options, tmp_path, tiny_checkpoint):
 
 def test_tags_have_no_frozen_probe(options):
     with pytest.raises(ConfigError, match="finetune_arms"):
-        hf_ssl.compare(**options("tags"), budgets=[12], draws=1, finetune_arms=False)
+        hf_ssl.compare(**options("tags"), labels_per_class=[12], num_seeds=1, finetune_arms=False)
 
 
 def test_budget_larger_than_the_labeled_data(options):
     with pytest.raises(DataError, match="500 labeled examples were asked for; there are"):
-        hf_ssl.compare(**options("regression"), budgets=[500], draws=1)
+        hf_ssl.compare(**options("regression"), labels_per_class=[500], num_seeds=1)
 
 
 def test_finetune_takes_so_many_examples_where_there_are_no_classes(options):
     given = {name: value for name, value in options("regression").items() if name != "adapted"}
-    result = hf_ssl.finetune(**given, per_class=10, num_train_epochs=1, patience=0, per_device_train_batch_size=5)
+    result = hf_ssl.finetune(**given, labels_per_class=10, num_train_epochs=1, early_stopping_patience=0, per_device_train_batch_size=5)
     assert result.metrics["steps"] == 2
 
 

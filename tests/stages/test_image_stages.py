@@ -46,11 +46,11 @@ def run(tmp_path_factory, fashion, network):
     recipe = {
         "data": str(fashion), "modality": "image", "model": str(network), "output": str(output),
         "pretrain": {"objective": "simclr", "max_steps": 4, "per_device_train_batch_size": 32, "monitor_points": 1,
-                     "keep": "last", "learning_rate": 1e-3},
-        "finetune": {"max_steps": 3, "patience": 0, "mixup": 0.2},
+                     "keep_checkpoint": "last", "learning_rate": 1e-3},
+        "finetune": {"max_steps": 3, "early_stopping_patience": 0, "mixup": 0.2},
         "evaluate": {},
         "embed": {"split": "test"},
-        "compare": {"budgets": [2], "draws": 2, "finetune_arms": False},
+        "compare": {"labels_per_class": [2], "num_seeds": 2, "finetune_arms": False},
     }  # fmt: skip
     return output, recipe, hf_ssl.run_recipe(recipe)
 
@@ -97,8 +97,8 @@ def test_masked_autoencoder_ends_as_a_classifier(tmp_path, fashion):
     start = tiny.write_checkpoint("vit_mae", tmp_path / "mae")
     recipe = {
         "data": str(fashion), "modality": "image", "model": str(start), "output": str(tmp_path / "run"),
-        "pretrain": {"objective": "mae", "max_steps": 2, "per_device_train_batch_size": 16, "keep": "last", "monitor_points": 1},
-        "finetune": {"max_steps": 2, "patience": 0},
+        "pretrain": {"objective": "mae", "max_steps": 2, "per_device_train_batch_size": 16, "keep_checkpoint": "last", "monitor_points": 1},
+        "finetune": {"max_steps": 2, "early_stopping_patience": 0},
     }  # fmt: skip
     hf_ssl.run_recipe(recipe)
     config = json.loads((tmp_path / "run" / "pretrain" / "model" / "config.json").read_text())
@@ -111,8 +111,8 @@ def test_dino_with_adapters_through_the_stage(tmp_path, fashion):
     start = tiny.write_checkpoint("dinov2", tmp_path / "dinov2")
     result = hf_ssl.pretrain(
         data=str(fashion), modality="image", model=str(start), output=str(tmp_path / "run"), objective="dino", peft="lora",
-        rank=4, domain="satellite", local_views=2, prototypes=64, head_hidden=32, head_out=16, max_steps=2,
-        per_device_train_batch_size=8, monitor_points=1, keep="last",
+        lora_r=4, domain="satellite", local_views=2, prototypes=64, head_hidden=32, head_out=16, max_steps=2,
+        per_device_train_batch_size=8, monitor_points=1, keep_checkpoint="last",
     )  # fmt: skip
     assert {"teacher_entropy", "prototypes_used"} <= result.metrics["kept"].keys()
     _, info = transformers.AutoModel.from_pretrained(result.path / "model", output_loading_info=True)
@@ -125,9 +125,9 @@ def test_timm_network_through_the_stages(tmp_path, fashion):
     start = timm_folder(tmp_path / "timm")
     recipe = {
         "data": str(fashion), "modality": "image", "model": str(start), "output": str(tmp_path / "run"), "image_size": 32,
-        "pretrain": {"objective": "simclr", "max_steps": 2, "per_device_train_batch_size": 8, "keep": "last", "monitor_points": 1,
+        "pretrain": {"objective": "simclr", "max_steps": 2, "per_device_train_batch_size": 8, "keep_checkpoint": "last", "monitor_points": 1,
                      "eval_fraction": 0.4},
-        "finetune": {"max_steps": 2, "patience": 0, "per_class": 2},
+        "finetune": {"max_steps": 2, "early_stopping_patience": 0, "labels_per_class": 2},
     }  # fmt: skip
     results = hf_ssl.run_recipe(recipe)
     assert results["finetune"].metrics["steps"] == 2
@@ -149,9 +149,9 @@ def test_segmentation_learns_masks(tmp_path):
     start = tiny.write_checkpoint("segformer", tmp_path / "start")
     recipe = {
         "data": str(tmp_path / "train.csv"), "modality": "image", "model": str(start), "output": str(tmp_path / "run"),
-        "label_column": "mask", "finetune": {"peft": "full", "max_steps": 60, "patience": 0, "learning_rate": 3e-3},
+        "label_column": "mask", "finetune": {"peft": "full", "max_steps": 60, "early_stopping_patience": 0, "learning_rate": 3e-3},
         "evaluate": {},
-        "compare": {"adapted": str(tmp_path / "run" / "finetune" / "model"), "budgets": [6], "draws": 2, "max_steps": 2},
+        "compare": {"adapted": str(tmp_path / "run" / "finetune" / "model"), "labels_per_class": [6], "num_seeds": 2, "max_steps": 2},
     }  # fmt: skip
     results = hf_ssl.run_recipe(recipe)
     table = json.loads((tmp_path / "run" / "compare" / "table.json").read_text())["Fine-tuned"]

@@ -26,9 +26,9 @@ def test_a_tensorflow_model_goes_through_every_stage_and_is_published(tmp_path: 
         {
             "data": runs.rows(60, 0, labeled=True), "unlabeled": runs.rows(60, 1000, labeled=False), "near_duplicates": False,
             "model": f"tf:{archive('bert_tf2')}", "output": str(run),
-            "pretrain": {"objective": "mlm", "max_steps": 2, "monitor_points": 1, "keep": "last"},
-            "finetune": {"per_class": 8, "max_steps": 2, "patience": 0, "rank": 2, "self_training": 0},
-            "evaluate": {}, "compare": {"budgets": [2], "draws": 2, "finetune_arms": False}, "embed": {"split": "test"},
+            "pretrain": {"objective": "mlm", "max_steps": 2, "monitor_points": 1, "keep_checkpoint": "last"},
+            "finetune": {"labels_per_class": 8, "max_steps": 2, "early_stopping_patience": 0, "lora_r": 2, "self_training": 0},
+            "evaluate": {}, "compare": {"labels_per_class": [2], "num_seeds": 2, "finetune_arms": False}, "embed": {"split": "test"},
         }
     )  # fmt: skip
     assert list(results) == ["pretrain", "finetune", "evaluate", "compare", "embed"]
@@ -92,7 +92,7 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert main(["import-tf", str(archive("bert_tf2")), "--output", str(tmp_path / "out")]) == 1
     assert "--overwrite" in capsys.readouterr().err
     assert main(["import-tf", str(archive("bert_tf2")), "--output", "x", "--max_steps", "3"]) == 1
-    assert "trains nothing" in capsys.readouterr().err
+    assert "nothing is trained" in capsys.readouterr().err
 
 
 def test_python_and_yaml_take_the_same_options(tmp_path: Path) -> None:

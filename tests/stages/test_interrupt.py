@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 from pathlib import Path
 
@@ -55,7 +56,7 @@ def _curve(folder: Path) -> list[tuple[int, float]]:
 
 @pytest.mark.parametrize("keep", ["last", "best"])
 def test_interrupted_pretraining_goes_on_to_the_same_model(keep, command, tmp_path, monkeypatch, capsys):
-    given = ["--objective=mlm", "--max_steps=8", "--monitor_points=4", f"--keep={keep}", "--patience=0"]
+    given = ["--objective=mlm", "--max_steps=8", "--monitor_points=4", f"--keep_checkpoint={keep}", "--early_stopping_patience=0"]
     given += ["--learning_rate=3e-3", "--dropout=0.1", f"--data={tmp_path}/unlabeled.jsonl"]
     assert cli.main(command("pretrain", "whole", *given)) == 0
     before = signal.getsignal(signal.SIGINT)
@@ -91,7 +92,7 @@ def test_interrupted_pretraining_goes_on_to_the_same_model(keep, command, tmp_pa
 
 
 def test_interrupted_finetuning_goes_on_to_the_same_model(command, tmp_path, monkeypatch):
-    given = ["--num_train_epochs=3", "--patience=0", "--per_class=4"]
+    given = ["--num_train_epochs=3", "--early_stopping_patience=0", "--labels_per_class=4"]
     assert cli.main(command("finetune", "whole", *given)) == 0
     with monkeypatch.context() as patched:
         _interrupt_at(patched, TaskModule, 5)
@@ -119,14 +120,14 @@ def test_second_ctrl_c_stops_at_once(command, tmp_path, monkeypatch, capsys):
 def test_interrupted_recipe_goes_on_where_it_stopped(command, tmp_path, monkeypatch, capsys):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(
-        "pretrain: {objective: mlm, max_steps: 4, monitor_points: 1}\nfinetune: {max_steps: 2, patience: 0}\n"
+        "pretrain: {objective: mlm, max_steps: 4, monitor_points: 1}\nfinetune: {max_steps: 2, early_stopping_patience: 0}\n"
     )
     shared = [token for token in command("run", "out") if token.split("=")[0] in ("--data", "--model", "--output")]
     given = ["run", str(recipe), *shared, "--near_duplicates=false"]
     with monkeypatch.context() as patched:
         _interrupt_at(patched, TaskModule, 1)
         assert cli.main(given) == 130
-    assert f"Go on with: hf-ssl {' '.join(given)} --resume" in capsys.readouterr().err
+    assert f"Go on with: hf-ssl {shlex.join(given)} --resume" in capsys.readouterr().err
     assert cli.main([*given, "--resume"]) == 0
     said = capsys.readouterr().err
     assert "pretrain: already done with these inputs, skipped" in said and "resuming from" in said

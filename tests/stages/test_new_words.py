@@ -52,12 +52,12 @@ def test_run_with_new_words_and_the_stages_after_it(objective, checkpoint, tmp_p
     output = tmp_path / "run"
     shared = {"data": DATA, "model": checkpoint, "output": str(output), "near_duplicates": False}
     result = hf_ssl.pretrain(
-        **shared, objective=objective, new_words=2, max_steps=4, monitor_points=1, keep="last", max_length=24
+        **shared, objective=objective, new_words=2, max_steps=4, monitor_points=1, keep_checkpoint="last", max_length=24
     )
     ledger = json.loads((output / "run.json").read_text(encoding="utf-8"))
-    words = ledger["stages"]["pretrain"]["vocabulary"]["new_words"]
+    words = ledger["stages"]["pretrain"]["outputs"]["vocabulary"]["new_words"]
     assert sorted(words) == sorted(WORDS[:2])
-    before, after = ledger["stages"]["pretrain"]["vocabulary"]["tokens_per_word"]
+    before, after = ledger["stages"]["pretrain"]["outputs"]["vocabulary"]["tokens_per_word"]
     assert after < before
     assert json.loads((result.path / "load_report.json").read_text(encoding="utf-8"))["new_words"] == words
     assert "2 new words: " in said.readouterr().err
@@ -75,9 +75,9 @@ def test_run_with_new_words_and_the_stages_after_it(objective, checkpoint, tmp_p
     mean = old[start(words[0], add_special_tokens=False)["input_ids"]].mean(0)
     assert not torch.allclose(table[new], mean, atol=1e-5), "the new vectors have learned"
 
-    compared = hf_ssl.compare(**shared, budgets=[4], draws=1, max_steps=1)
+    compared = hf_ssl.compare(**shared, labels_per_class=[4], num_seeds=1, max_steps=1)
     assert compared.metrics["test_examples"] == 16
-    tuned = hf_ssl.finetune(**{**shared, "model": None}, max_steps=1, patience=0)
+    tuned = hf_ssl.finetune(**{**shared, "model": None}, max_steps=1, early_stopping_patience=0)
     assert len(AutoTokenizer.from_pretrained(tuned.path / "model")) == len(tokenizer)
     assert AutoModel.from_pretrained(tuned.path / "model").config.vocab_size == len(table)
 

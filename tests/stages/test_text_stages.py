@@ -36,8 +36,8 @@ def run(tmp_path_factory, minilm, newsgroups_folder):
         "data": str(newsgroups_folder),
         "model": str(minilm),
         "output": str(output),
-        "pretrain": {"objective": "mlm", "max_steps": 2, "max_length": 64, "monitor_points": 1, "keep": "last"},
-        "finetune": {"max_steps": 2, "max_length": 48, "patience": 0},
+        "pretrain": {"objective": "mlm", "max_steps": 2, "max_length": 64, "monitor_points": 1, "keep_checkpoint": "last"},
+        "finetune": {"max_steps": 2, "max_length": 48, "early_stopping_patience": 0},
         "evaluate": {},
         "embed": {"split": "test", "max_length": 48},
     }
@@ -153,8 +153,8 @@ def test_embeddings_are_normalized_and_stamped(run):
 
 def test_compare_tables(tmp_path, minilm, newsgroups_folder):
     result = hf_ssl.compare(
-        data=str(newsgroups_folder), model=str(minilm), adapted=str(minilm), output=str(tmp_path / "r"), budgets=[2],
-        draws=2, finetune_arms=False, test_limit=40,
+        data=str(newsgroups_folder), model=str(minilm), adapted=str(minilm), output=str(tmp_path / "r"), labels_per_class=[2],
+        num_seeds=2, finetune_arms=False, test_limit=40,
     )  # fmt: skip
     table = json.loads((result.path / "table.json").read_text())["Frozen probe"]
     line = table["lines"][0]

@@ -38,9 +38,9 @@ def finished_run(folder: Path, base: Path, **more: Any) -> Path:
         {
             "data": rows(60, 0, labeled=True), "unlabeled": rows(60, 1000, labeled=False), "model": str(base), "output": str(folder),
             "near_duplicates": False,
-            "pretrain": {"objective": "mlm", "max_steps": 2, "monitor_points": 1, "peft": "lora", "rank": 2, **more},
-            "finetune": {"per_class": 8, "max_steps": 2, "patience": 0, "rank": 2},
-            "evaluate": {}, "compare": {"budgets": [2, 4], "draws": 2, "finetune_arms": False}, "embed": {"split": "test"},
+            "pretrain": {"objective": "mlm", "max_steps": 2, "monitor_points": 1, "peft": "lora", "lora_r": 2, **more},
+            "finetune": {"labels_per_class": 8, "max_steps": 2, "early_stopping_patience": 0, "lora_r": 2},
+            "evaluate": {}, "compare": {"labels_per_class": [2, 4], "num_seeds": 2, "finetune_arms": False}, "embed": {"split": "test"},
         }
     )  # fmt: skip
     return folder

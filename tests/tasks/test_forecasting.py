@@ -30,7 +30,7 @@ def fit(data, folder: str, tmp_path, method: str = "full", **task_options: objec
     modality = TimeSeries(TimeSeries.Config(**OPTIONS))
     task = Forecasting(Forecasting.Config(**task_options), modality)
     task.fit_labels(data["train"])
-    config = FinetuneConfig(peft=method, rank=4)
+    config = FinetuneConfig(peft=method, lora_r=4)
     with contextlib.redirect_stdout(io.StringIO()):
         done = fit_task(
             task,
@@ -121,7 +121,7 @@ def test_a_forecast_that_is_no_difference_is_left_alone(tmp_path):
 @pytest.mark.parametrize("output", ["point", "normal"])
 def test_metrics_do_not_depend_on_the_batch_size(tmp_path, output):
     data = quiet_load(table(channels=2))
-    task, done = fit(data, checkpoint(tmp_path, "patchtst", data), tmp_path, output=output)
+    task, done = fit(data, checkpoint(tmp_path, "patchtst", data), tmp_path, forecast_type=output)
     rows = task.encode(done.processor, data["test"])
     found = []
     for size in (1, 7, 64):
@@ -228,7 +228,7 @@ def test_stages_from_scratch_to_forecast(tmp_path):
         finetune(**shared, peft="full", max_steps=6)
         result = evaluate(**shared)
     assert {"mase", "mase_ratio", "mse"} <= result.metrics.keys()
-    assert result.metrics["mase_dlinear"] < 2 * result.metrics["mase_naive"]
+    assert result.metrics["mase_linear"] < 2 * result.metrics["mase_naive"]
     for name in ("forecast", "error_by_step"):
         assert (result.path / f"{name}.svg").read_text().startswith("<svg")
     predictions = pd.read_parquet(result.path / "predictions.parquet")

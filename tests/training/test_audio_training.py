@@ -128,7 +128,7 @@ def test_stages_run_from_pool_to_measured_model(objective, norm, extra, tmp_path
     config = transformers.AutoConfig.from_pretrained(adapted.path / "model")
     assert config.layerdrop == 0.1 and config.mask_time_prob == 0.05, "what was switched off for training is back"
     load_model(str(adapted.path / "model"))
-    tuned = finetune(**options, max_steps=6, per_device_train_batch_size=8, patience=0)
+    tuned = finetune(**options, max_steps=6, per_device_train_batch_size=8, early_stopping_patience=0)
     assert (tuned.path / "model" / "preprocessor_config.json").is_file()
     measured = evaluate(**options)
     assert measured.metrics["accuracy"] >= 0.9, "two tones are told apart"
@@ -146,7 +146,7 @@ def test_regression_and_layer_mixture_through_a_stage(tmp_path):
         for path in sorted(root.rglob("*.wav")):
             writer.writerow([str(path), 250.0 if path.parent.name == "low" else 1800.0])
     options = {"data": str(tmp_path / "t.csv"), "modality": "audio", "label_kind": "regression", "layer_sum": True}
-    tuned = finetune(**options, model=base(tmp_path), output=str(tmp_path / "run"), max_steps=4, patience=0)
+    tuned = finetune(**options, model=base(tmp_path), output=str(tmp_path / "run"), max_steps=4, early_stopping_patience=0)
     model = transformers.AutoModelForAudioClassification.from_pretrained(tuned.path / "model")
     weights = model.layer_weights.detach()
     assert model.config.use_weighted_layer_sum and not torch.allclose(weights, weights.mean())
@@ -177,7 +177,7 @@ def test_patches_of_a_spectrogram_and_several_labels_a_clip_through_stages(tmp_p
         "data": {split: str(tmp_path / f"{split}.csv") for split in ("train", "test")},
         "label_kind": "multilabel",
     }
-    finetune(**options, max_steps=30, learning_rate=3e-3, per_device_train_batch_size=8, patience=0, peft="full")
+    finetune(**options, max_steps=30, learning_rate=3e-3, per_device_train_batch_size=8, early_stopping_patience=0, peft="full")
     measured = evaluate(**options)
     assert measured.metrics["average_precision"] > 0.6, "low and high are told apart; even and odd are chance"
 
@@ -188,7 +188,7 @@ def test_two_views_of_clips_through_a_stage_with_adapters(tmp_path):
     result = pretrain(
         data=str(root), modality="audio", model=str(base), objective="simclr", output=str(tmp_path / "run"), max_steps=8,
         per_device_train_batch_size=16, learning_rate=3e-3, peft="lora", temperature=0.5, view_share=0.9, view_noise=20.0,
-        keep="last", monitor_points=1, eval_fraction=0.3,
+        keep_checkpoint="last", monitor_points=1, eval_fraction=0.3,
     )  # fmt: skip
     start, end = result.metrics["start"], result.metrics["kept"]
     assert end["eval_loss"] < 0.95 * start["eval_loss"] and end["effective_rank"] > 2 and end["cosine_drift"] > 1e-4
@@ -218,7 +218,7 @@ def test_transcripts_through_a_stage_and_the_pipeline(tmp_path):
         "label_kind": "transcript",
         "output": str(tmp_path / "run"),
     }
-    tuned = finetune(**options, model=base(tmp_path), max_steps=30, patience=0, peft="lora", learning_rate=3e-3)
+    tuned = finetune(**options, model=base(tmp_path), max_steps=30, early_stopping_patience=0, peft="lora", learning_rate=3e-3)
     measured = evaluate(**options)
     assert set(measured.metrics) >= {"wer", "cer"} and 0 <= measured.metrics["cer"] <= 1.5
     reader = transformers.pipeline("automatic-speech-recognition", str(tuned.path / "model"))
@@ -244,7 +244,7 @@ def test_verification_measures_identities_that_training_never_heard(tmp_path):
         "label_kind": "identity",
     }
     options["output"] = str(tmp_path / "run")
-    finetune(**options, model=base(tmp_path), max_steps=6, patience=0)
+    finetune(**options, model=base(tmp_path), max_steps=6, early_stopping_patience=0)
     measured = evaluate(**options)
     assert 0 <= measured.metrics["eer"] < 0.5
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hf_ssl.core.errors import ConfigError, DataError, nearest
+from hf_ssl.core.fields import Options, option
 from hf_ssl.modalities.audio import recordings, store
 from hf_ssl.modalities.base import Modality
 
@@ -54,43 +55,31 @@ class Audio(Modality):
     tables_name_files = True
 
     @dataclass
-    class Config:
+    class Config(Options):
         """How recordings are read and cut."""
 
-        sampling_rate: int = field(default=16_000, metadata={"help": "Samples per second of the decoded copy."})
-        max_seconds: float = field(
-            default=20.0, metadata={"help": "Longer recordings are cut into equal pieces, which stay in one split."}
+        sampling_rate: int = option(16_000, "Samples per second of the decoded copy.", ge=1)
+        max_seconds: float = option(
+            20.0, "Longer recordings are cut into equal pieces, which stay in one split.", gt=0
         )
-        min_seconds: float = field(default=0.1, metadata={"help": "Shorter recordings are quarantined."})
-        silence_db: float = field(
-            default=-70.0, metadata={"help": "Below this level (of full scale) it is silence and quarantined."}
+        min_seconds: float = option(0.1, "Shorter recordings are quarantined.", ge=0)
+        silence_db: float = option(-70.0, "Below this level (of full scale) it is silence and quarantined.", le=0)
+        max_clipped: float = option(0.05, "Largest share of samples at the limit; more is quarantined.", ge=0, le=1)
+        audio_root: str | None = option(
+            None, "Folder of the paths in tables (default: the table's, then the current)."
         )
-        max_clipped: float = field(
-            default=0.05, metadata={"help": "Largest share of samples at the limit; more is quarantined."}
+        window: float | None = option(
+            None, "Seconds that a fixed-window encoder (Whisper: 30) is cut down to; the shorter, the faster.", gt=0
         )
-        audio_root: str | None = field(
-            default=None, metadata={"help": "Folder of the paths in tables (default: the table's, then the current)."}
+        view_share: float = option(
+            0.6, "Smallest share of a clip that a random view may be (simclr, vicreg).", gt=0, le=1
         )
-        window: float | None = field(
-            default=None,
-            metadata={
-                "help": "Seconds that a fixed-window encoder (Whisper: 30) is cut down to; the shorter, the faster."
-            },
+        view_speed: float = option(
+            0.1, "Largest change of speed and pitch in a view (0.1: 10 % up or down).", ge=0, lt=1
         )
-        view_share: float = field(
-            default=0.6, metadata={"help": "Smallest share of a clip that a random view may be (simclr, vicreg)."}
-        )
-        view_speed: float = field(
-            default=0.1, metadata={"help": "Largest change of speed and pitch in a view (0.1: 10 % up or down)."}
-        )
-        view_noise: float = field(
-            default=5.0, metadata={"help": "Decibels that the strongest noise in a view lies below the clip."}
-        )
-        view_gap: float = field(default=0.2, metadata={"help": "Largest share of a view that is silenced."})
-        layer_sum: bool = field(
-            default=False,
-            metadata={"help": "The task's head reads a learned mixture of all layers, not the last one."},
-        )
+        view_noise: float = option(5.0, "Decibels that the strongest noise in a view lies below the clip.")
+        view_gap: float = option(0.2, "Largest share of a view that is silenced.", ge=0, lt=1)
+        layer_sum: bool = option(False, "The task's head reads a learned mixture of all layers, not the last one.")
 
     # -- data side --------------------------------------------------------------------------------------------------
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from hf_ssl.core.errors import ConfigError, nearest
+from hf_ssl.core.fields import Options, option
 from hf_ssl.modalities.base import Modality
 from hf_ssl.modalities.image import geometry as geo
 from hf_ssl.modalities.image import views as random_views
@@ -73,44 +74,41 @@ class Image(Modality):
     processor = "image"
     labeled_class = "AutoModelForImageClassification"
     pipeline_tag = "image-classification"
-    feature_pipeline = "image-feature-extraction"
     baseline = "pixels"
     near_bits = 16
     learning_rate = 1e-4
 
     @dataclass
-    class Config:
+    class Config(Options):
         """How images are read and varied."""
 
-        image_size: int | None = field(
-            default=None, metadata={"help": "Side of the model's input in pixels (default: the checkpoint's own)."}
+        image_size: int | None = option(
+            None, "Side of the model's input in pixels (default: the checkpoint's own).", ge=1
         )
-        channels: int | None = field(
-            default=None, metadata={"help": "Channels of the images; the model's first layer is adapted to them."}
+        channels: int | None = option(
+            None, "Channels of the images; the model's first layer is adapted to them.", ge=1
         )
-        domain: Literal["natural", "medical", "satellite"] = field(
-            default="natural", metadata={"help": "Which random changes keep a picture's meaning."}
+        domain: Literal["natural", "medical", "satellite"] = option(
+            "natural", "Which random changes keep a picture's meaning."
         )
-        crop_scale: list[float] | None = field(
-            default=None, metadata={"help": "Least and greatest area share of random crops, such as 0.2,1."}
+        crop_scale: list[float] | None = option(None, "Least and greatest area share of random crops, such as 0.2,1.")
+        color: float | None = option(None, "Multiplies the method's color changes; 0 switches them off.", ge=0)
+        blur: bool | None = option(None, "False switches blur off in random views.")
+        local_views: int | None = option(None, "Small crops per picture (dino).", ge=0)
+        background: int = option(255, "Gray value put behind transparent pixels.", ge=0, le=255)
+        intensity: Literal["range", "full"] = option(
+            "range", "16-bit pixels: stretch each picture's own range, or divide by the type's."
         )
-        color: float | None = field(
-            default=None, metadata={"help": "Multiplies the method's color changes; 0 switches them off."}
-        )
-        blur: bool | None = field(default=None, metadata={"help": "False switches blur off in random views."})
-        local_views: int | None = field(default=None, metadata={"help": "Small crops per picture (dino)."})
-        background: int = field(default=255, metadata={"help": "Gray value put behind transparent pixels."})
-        intensity: Literal["range", "full"] = field(
-            default="range",
-            metadata={"help": "16-bit pixels: stretch each picture's own range, or divide by the type's."},
-        )
-        max_megapixels: float = field(default=100.0, metadata={"help": "Larger pictures are refused unopened."})
+        max_megapixels: float = option(100.0, "Larger pictures are refused unopened.", gt=0)
+
+        def problems(self) -> list[str]:
+            scale = self.crop_scale
+            fits = scale is None or (len(scale) == 2 and 0 < scale[0] <= scale[1] <= 1)
+            return [*super().problems(), *([] if fits else [f"crop_scale: two fractions such as 0.2,1, not {scale}."])]
 
     def __init__(self, config: Any = None) -> None:
         super().__init__(config)
         c = self.config
-        if c.crop_scale is not None and not (len(c.crop_scale) == 2 and 0 < c.crop_scale[0] <= c.crop_scale[1] <= 1):
-            raise ConfigError(f"crop_scale is two shares such as 0.2,1, not {c.crop_scale}.")
         self.reading = DecodeOptions(c.background, c.intensity, c.max_megapixels)
         self._infos: dict[str, ImageInfo] = {}
 

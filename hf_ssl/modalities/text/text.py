@@ -6,7 +6,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from hf_ssl.core.errors import ConfigError, nearest
+from hf_ssl.core.fields import Options, option
 from hf_ssl.core.textfiles import UnusableFile, encoding_of_file, read_text
 from hf_ssl.modalities.base import Modality
 
@@ -86,21 +87,18 @@ class Text(Modality):
     processor = "text"
     labeled_class = "AutoModelForSequenceClassification"
     pipeline_tag = "text-classification"
-    feature_pipeline = "feature-extraction"
     baseline = "TF-IDF"
 
     @dataclass
-    class Config:
+    class Config(Options):
         """How text files are read, and what counts as the same text."""
 
-        encoding: str = field(default="utf-8-sig", metadata={"help": "Text encoding of the files."})
-        txt: str = field(default="file", metadata={"help": "A .txt file is one document, or one per line (lines)."})
-        normalize: Literal["exact", "light", "words"] = field(
-            default="light",
-            metadata={
-                "help": "What counts as the same text: exact (every character), light (blanks and accent composition aside), "
-                "words (case and symbols aside too)."
-            },
+        encoding: str = option("utf-8-sig", "Text encoding of the files.")
+        txt: Literal["file", "lines"] = option("file", "A .txt file is one document, or one per line.")
+        normalize: Literal["exact", "light", "words"] = option(
+            "light",
+            "What counts as the same text: exact (every character), light (blanks and accent composition aside), words (case "
+            "and symbols aside too).",
         )
 
     config: Config

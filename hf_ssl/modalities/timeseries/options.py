@@ -2,62 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
+
+from hf_ssl.core.fields import Options, option
 
 
 @dataclass
-class SeriesOptions:
+class SeriesOptions(Options):
     """How series are read, cut and shown to a model."""
 
-    horizon: int | None = field(default=None, metadata={"help": "Steps to forecast; cuts the series in time."})
-    context_length: int | None = field(
-        default=None, metadata={"help": "Steps of history (default: four horizons, at most 512)."}
-    )
-    frequency: str | None = field(default=None, metadata={"help": "Step, such as h, 15min, D, MS (default: found)."})
-    season: int | None = field(default=None, metadata={"help": "Steps in a season (default: by frequency, 24 for h)."})
-    timestamp_column: str | None = field(default=None, metadata={"help": "Column with the time."})
-    item_column: str | None = field(default=None, metadata={"help": "Column that tells series apart."})
-    target_columns: list[str] = field(
-        default_factory=list, metadata={"help": "Columns to forecast (default: all numbers)."}
-    )
-    past_covariates: list[str] = field(
-        default_factory=list, metadata={"help": "Columns known up to now, not forecast."}
-    )
-    known_covariates: list[str] = field(
-        default_factory=list, metadata={"help": "Columns known in advance, not forecast."}
-    )
-    static_columns: list[str] = field(default_factory=list, metadata={"help": "Columns that are constant per series."})
-    duplicates: Literal["last", "first", "mean", "fail"] = field(
-        default="last", metadata={"help": "Which of rows with one stamp."}
-    )
-    train_fraction: float = field(
-        default=1.0, metadata={"help": "Train on the latest part of the training span only."}
-    )
-    cut: Literal["shared", "each"] = field(
-        default="shared", metadata={"help": "One moment cuts all series, or each is cut by its own length."}
-    )
-    stride: int = field(
-        default=1, metadata={"help": "Distance between training windows; best without a factor of the season."}
-    )
-    normalize: Literal["series", "none"] = field(
-        default="series", metadata={"help": "Scale each example to mean 0, spread 1."}
-    )
-    rescale: bool = field(
-        default=True,
-        metadata={"help": "A model made from scratch scales whatever it is shown by its own mean and spread."},
-    )
-    patch_length: int | None = field(default=None, metadata={"help": "Patch of a model made from scratch."})
-    patch_stride: int | None = field(
-        default=None, metadata={"help": "Step between patches of a model made from scratch."}
-    )
-    width: int = field(default=64, metadata={"help": "Width of a model made from scratch."})
-    layers: int = field(default=3, metadata={"help": "Layers of a model made from scratch."})
-    mix_channels: bool | None = field(
-        default=None,
-        metadata={
-            "help": "A model made from scratch lets channels see each other (default: where there are covariates)."
-        },
+    horizon: int | None = option(None, "Steps to forecast; cuts the series in time.", ge=1)
+    context_length: int | None = option(None, "Steps of history (default: four horizons, at most 512).", ge=1)
+    frequency: str | None = option(None, "Step, such as h, 15min, D, MS (default: found).")
+    season: int | None = option(None, "Steps in a season (default: by frequency, 24 for h).", ge=1)
+    timestamp_column: str | None = option(None, "Column with the time.")
+    item_column: str | None = option(None, "Column that tells series apart.")
+    target_columns: list[str] = option([], "Columns to forecast (default: all numbers).")
+    past_covariates: list[str] = option([], "Columns known up to now, not forecast.")
+    known_covariates: list[str] = option([], "Columns known in advance, not forecast.")
+    static_columns: list[str] = option([], "Columns that are constant per series.")
+    duplicates: Literal["last", "first", "mean", "fail"] = option("last", "Which of rows with one stamp.")
+    train_fraction: float = option(1.0, "Train on the latest part of the training span only.", gt=0, le=1)
+    cut: Literal["shared", "each"] = option("shared", "One moment cuts all series, or each is cut by its own length.")
+    stride: int = option(1, "Distance between training windows; best without a factor of the season.", ge=1)
+    normalize: Literal["series", "none"] = option("series", "Scale each example to mean 0, spread 1.")
+    rescale: bool = option(True, "A model made from scratch scales whatever it is shown by its own mean and spread.")
+    patch_length: int | None = option(None, "Patch of a model made from scratch.", ge=1)
+    patch_stride: int | None = option(None, "Step between patches of a model made from scratch.", ge=1)
+    width: int = option(64, "Width of a model made from scratch.", ge=1)
+    layers: int = option(3, "Layers of a model made from scratch.", ge=1)
+    mix_channels: bool | None = option(
+        None, "A model made from scratch lets channels see each other (default: where there are covariates)."
     )
 
     @property
