@@ -19,6 +19,7 @@ _HOME = {
     "HfSslError": "core.errors", "LossOutput": "training.module", "normalize_loss": "training.module",
     "set_verbosity": "core.log", "example_rng": "modalities.rng", "StageResult": "stages.base",
     "Store": "vectors.base", "StoreAddress": "vectors.base", "EmbeddingSpec": "models.embedding",
+    "ServedPipeline": "hub.pipelines.base",
 }  # fmt: skip
 __all__ = sorted(_HOME)
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:  # `as`: re-exported, so that type checkers of other packages 
     from hf_ssl.data import few_label_subset as few_label_subset
     from hf_ssl.data import load_data as load_data
     from hf_ssl.data import open_test as open_test
+    from hf_ssl.hub.pipelines.base import ServedPipeline as ServedPipeline
     from hf_ssl.modalities.base import Modality as Modality
     from hf_ssl.modalities.rng import example_rng as example_rng
     from hf_ssl.models.embedding import EmbeddingSpec as EmbeddingSpec

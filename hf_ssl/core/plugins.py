@@ -33,9 +33,10 @@ KINDS = {
     "modalities": "Modality",
     "families": "Family",
     "vectors": "Store",
+    "pipelines": "ServedPipeline",
 }
-# Packages of a kind that are not `hf_ssl.KIND`: families of TensorFlow models, for `import-tf`.
-PLACES = {"families": "models.tensorflow.families"}
+# Packages of a kind that are not `hf_ssl.KIND`: families of TensorFlow models, for `import-tf`; transformers' pipelines, for `push`.
+PLACES = {"families": "models.tensorflow.families", "pipelines": "hub.pipelines"}
 _SINGULAR = {"families": "family", "modalities": "modality", "vectors": "store"}
 
 
@@ -51,7 +52,7 @@ def find(kind: str, name: str) -> type[Any]:
     """The class behind a name.
 
     Args:
-        kind: `"objectives"`, `"tasks"`, `"modalities"`, `"families"` or `"vectors"` (stores).
+        kind: `"objectives"`, `"tasks"`, `"modalities"`, `"families"`, `"vectors"` (stores) or `"pipelines"`.
         name: a file name of that folder (`"mlm"`, `"masked-patch"`), or `"package.module:Class"` for one's own.
 
     Raises:

@@ -85,8 +85,7 @@ def _served(run: RunDir, stage: str) -> tuple[str, str | None]:
     auto_class = plain_class(objective.export_class or objective.auto_class, model_type)
     if auto_class == "AutoModelForMaskedLM":
         return auto_class, "fill-mask"
-    tags = {"text": "feature-extraction", "image": "image-feature-extraction"}
-    return auto_class, tags.get(str(modality.processor)) if auto_class == "AutoModel" else None
+    return auto_class, modality.feature_pipeline if auto_class == "AutoModel" else None
 
 
 def locate_adapter(run: RunDir, artifact: Artifact, stage: str) -> None:

@@ -10,27 +10,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
+from huggingface_hub import ModelCardData
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from hf_ssl.core.errors import HubError
 from hf_ssl.core.options import STAGES, DataOptions, RunOptions
 from hf_ssl.core.run import RunDir, StageRecord
 from hf_ssl.evaluation.figures.label_efficiency import figure_name
+from hf_ssl.hub.metadata import BEGIN, END, kept_text, merge_metadata, split_license
 
-BEGIN, END = "<!-- hf_ssl: your own text -->", "<!-- hf_ssl: end of your own text -->"
-INVITATION = "*Between these two comments you may write what you like: it is kept when the model is pushed again.*"
 LONGEST = 200_000  # characters; the Hub refuses far larger ones, readers far smaller ones
-FRONT = re.compile(r"\s*---[ \t]*\n(?P<fields>.*?)\n---[ \t]*(\n|$)", re.DOTALL)
-# Identifiers of the Hub's license list that occur with encoders; any other name is written as `other` with its name.
-LICENCES = set(
-    """apache-2.0 mit openrail bigscience-openrail-m creativeml-openrail-m bsd bsd-2-clause bsd-3-clause bsd-3-clause-clear
-    c-uda cc cc0-1.0 cc-by-2.0 cc-by-2.5 cc-by-3.0 cc-by-4.0 cc-by-sa-3.0 cc-by-sa-4.0 cc-by-nc-2.0 cc-by-nc-3.0
-    cc-by-nc-4.0 cc-by-nd-4.0 cc-by-nc-nd-3.0 cc-by-nc-nd-4.0 cc-by-nc-sa-2.0 cc-by-nc-sa-3.0 cc-by-nc-sa-4.0 cdla-sharing-1.0
-    cdla-permissive-1.0 cdla-permissive-2.0 wtfpl ecl-2.0 epl-1.0 epl-2.0 etalab-2.0 eupl-1.1 eupl-1.2 agpl-3.0 gfdl gpl
-    gpl-2.0 gpl-3.0 lgpl lgpl-2.1 lgpl-3.0 isc lppl-1.3c ms-pl mpl-2.0 odc-by odbl openrail++ osl-3.0 postgresql ofl-1.1
-    ncsa unlicense zlib pddl unknown other llama2 llama3 gemma""".split()
-)  # fmt: skip
+SHOWN_LABELS, SHOWN_MODULES = 40, 6
 
 
 @dataclass
@@ -45,6 +35,8 @@ class CardFields:
         usage: lines of code, already executed; `printed` is what they printed.
         datasets: Hub ids the user named.
         origin: the TensorFlow model that the start checkpoint was imported from.
+        labels: names of the classes or symbols, in the order of the outputs.
+        inputs: what the model takes, such as `224 × 224 pixels, 3 channels`.
         description, purpose: the user's words.
     """
 
@@ -69,6 +61,8 @@ class CardFields:
     objective_text: str = ""
     paper: str | None = None
     origin: str | None = None
+    labels: list[str] = field(default_factory=list)
+    inputs: str = ""
 
 
 def write_card(folder: Path, run: RunDir, facts: CardFields, existing: str | None = None) -> str:
@@ -95,53 +89,23 @@ def write_card(folder: Path, run: RunDir, facts: CardFields, existing: str | Non
         keep_trailing_newline=True,
     )
     body = environment.get_template("card.md.j2").render(
-        title=facts.title or facts.repo.partition("/")[2].replace("-", " ").replace("_", " "),
+        title=facts.title or _title(facts),
         lead=_lead(facts, stages), description=facts.description, usage=facts.usage, printed=facts.printed, adapter=facts.adapter,
-        purpose=facts.purpose or _purpose(facts), limits=_limits(facts, tables), kept=f"{BEGIN}\n{own}\n{END}",
+        purpose=facts.purpose or _purpose(facts), limits=_limits(facts, tables, stages), shape=_shape(facts), kept=f"{BEGIN}\n{own}\n{END}",
         metrics=_metrics(stages, report) if facts.kind == "model" else None, tables=tables, stages=_stages(stages, facts),
         data=_data(report, run, facts), cost=_cost(stages, facts),
         versions=", ".join(f"{name} {version}" for name, version in sorted(run.facts.get("versions", {}).items())),
         citations=[facts.paper] if facts.paper and facts.kind != "embeddings" else [],
     )  # fmt: skip
-    text = f"---\n{yaml.safe_dump(merge_metadata(existing, fields), sort_keys=True, allow_unicode=True)}---\n\n{_tidy(body)}"
+    fields = merge_metadata(existing, fields)
+    head = ModelCardData(ignore_metadata_errors=True, **fields).to_yaml(original_order=sorted(fields))
+    text = f"---\n{head}\n---\n\n{_tidy(body)}"
     if len(text) > LONGEST:
         raise HubError(
             f"The card has {len(text):,} characters; at most {LONGEST:,} are published. Shorten your own text in it."
         )
     (folder / "README.md").write_text(text, encoding="utf-8")
     return text
-
-
-def kept_text(existing: str | None) -> str:
-    """What the user wrote between the markers; the whole body of a card that is not ours."""
-    if existing is None:
-        return INVITATION
-    body = existing[match.end() :] if (match := FRONT.match(existing)) else existing
-    if BEGIN in body and END in body:
-        return body.partition(BEGIN)[2].rpartition(END)[0].strip() or INVITATION
-    return body.strip() or INVITATION
-
-
-def merge_metadata(existing: str | None, fields: dict[str, Any]) -> dict[str, Any]:
-    """Our fields over those of the card that is there; its other fields, and its further tags, stay."""
-    match = FRONT.match(existing or "")
-    try:
-        before = yaml.safe_load(match["fields"]) if match else {}
-    except yaml.YAMLError as error:
-        raise HubError(
-            f"The card on the Hub has metadata that are not YAML ({error}). Repair or delete it there."
-        ) from error
-    before = before if isinstance(before, dict) else {}
-    tags = list(dict.fromkeys([*fields["tags"], *(before.get("tags") or [])]))
-    return {**before, **fields, "tags": tags}
-
-
-def split_license(license: str) -> dict[str, str]:
-    """The Hub's fields for a license: an identifier of its list, else `other` and the name."""
-    known = license.strip().lower()
-    return (
-        {"license": known} if known in LICENCES else {"license": "other", "license_name": re.sub(r"\s+", "-", known)}
-    )
 
 
 def _metadata(facts: CardFields) -> dict[str, Any]:
@@ -161,17 +125,30 @@ def _metadata(facts: CardFields) -> dict[str, Any]:
     return fields
 
 
+def _title(facts: CardFields) -> str:
+    """What it is, after the repository's name: that alone may say nothing."""
+    name = facts.repo.partition("/")[2]
+    start = (facts.base_id or facts.origin or "").rpartition("/")[2]
+    what = {
+        "model": f"{facts.task} of {facts.modality}",
+        "backbone": f"{facts.modality} backbone",
+        "adapter": f"adapter for {facts.task or facts.modality}",
+        "embeddings": f"{facts.modality} embeddings",
+    }[facts.kind]
+    return f"{name}: {what}{f', from {start}' if start else ''}"
+
+
 def _lead(facts: CardFields, stages: dict[str, StageRecord]) -> str:
     """What was done to what; nothing that did not happen, and nothing that was tried and not kept."""
     entry = stages.get("pretrain", StageRecord())
     tried = entry.done
-    scratch = tried and entry.options.get("from_config", False)
+    scratch = _from_scratch(stages)
     base = (
         f"[{facts.base_id}](https://huggingface.co/{facts.base_id})"
         if facts.base_id
         else f"The TensorFlow model `{facts.origin}` (imported, every tensor compared)"
         if facts.origin
-        else "A checkpoint of its own maker"
+        else "A checkpoint that is not on the Hub"
     )
     if facts.base_id and facts.base_revision:
         base += f" (revision `{facts.base_revision}`)"
@@ -202,18 +179,34 @@ def _purpose(facts: CardFields) -> str:
     }[facts.kind]
 
 
-def _limits(facts: CardFields, tables: list[dict[str, Any]]) -> list[str]:
+def _limits(facts: CardFields, tables: list[dict[str, Any]], stages: dict[str, StageRecord]) -> list[str]:
     limits = [
         f"License: {facts.license}"
         + (", that of the start checkpoint unless its authors say otherwise." if facts.base_id else ".")
     ]
     if facts.kind != "embeddings":
-        limits.append(
-            "Nothing is known of data from elsewhere than the domain described below; errors and biases of the start checkpoint remain."
-        )
+        inherited = "" if _from_scratch(stages) else "; errors and biases of the start checkpoint remain"
+        limits.append(f"Nothing is known of data from elsewhere than the domain described below{inherited}.")
     if tables and not any("helped" in table["verdict"] for table in tables):
         limits.append("Adapting the checkpoint to the domain was not shown to help here (table below).")
-    return limits
+    return limits + [table["rivals"] for table in tables if table["rivals"]]
+
+
+def _from_scratch(stages: dict[str, StageRecord]) -> bool:
+    entry = stages.get("pretrain", StageRecord())
+    return entry.done and bool(entry.options.get("from_config", False))
+
+
+def _shape(facts: CardFields) -> list[str]:
+    """What goes in and what comes out."""
+    lines = [f"Input: {facts.inputs}."] if facts.inputs else []
+    if facts.labels:
+        shown = ", ".join(f"`{name}`" for name in facts.labels[:SHOWN_LABELS])
+        rest = len(facts.labels) - SHOWN_LABELS
+        lines.append(
+            f"Labels ({len(facts.labels)}): {shown}{f', and {rest} more in config.json' if rest > 0 else ''}."
+        )
+    return lines
 
 
 def _tables(path: Path, folder: Path) -> list[dict[str, Any]]:
@@ -228,11 +221,33 @@ def _tables(path: Path, folder: Path) -> list[dict[str, Any]]:
             (folder / "figures").mkdir(exist_ok=True)
             shutil.copyfile(drawn, folder / "figures" / drawn.name)
             figure = f"figures/{drawn.name}"
+        overall = table["overall"]
         found.append(
-            {"title": title, "verdict": table["overall"]["word"], "sentence": table["overall"]["sentence"], "figure": figure,
-             "markdown": markdown.get(title, ""), "alt": f"{table['metric']} of base and adapted over the number of labels"}
-        )  # fmt: skip
+            {
+                "title": title,
+                "verdict": overall["word"],
+                "sentence": overall["sentence"],
+                "figure": figure,
+                "alt": f"{table['metric']} of base and adapted over the number of labels",
+                "markdown": markdown.get(title, ""),
+                "rivals": _rivals(title, table),
+            }
+        )
     return found
+
+
+def _rivals(title: str, table: dict[str, Any]) -> str:
+    """What was better than the adapted model where the most labels were given: a verdict against the start leaves it out."""
+    line = table["lines"][-1]
+    sign = 1 if line.get("difference", {}).get("higher_is_better", True) else -1
+    own = line["adapted"]["mean"]
+    better = [name for name, arm in line["others"].items() if sign * (arm["mean"] - own) > 0]
+    if not better:
+        return ""
+    told = ", ".join(f"{name} ({line['others'][name]['mean']:.3f})" for name in better)
+    return (
+        f"{title}, {line['budget']} labels: {told} did better than the adapted model ({own:.3f}) in {table['metric']}."
+    )
 
 
 def _markdown_tables(text: str) -> dict[str, str]:
@@ -259,11 +274,20 @@ def _metrics(stages: dict[str, StageRecord], report: dict[str, Any]) -> dict[str
                 )
             return {
                 "split": split,
+                "interval": _interval(entry),
                 "examples": report.get("rows", {}).get(split, "the"),
                 "values": numbers,
                 "said": said,
             }
     return None
+
+
+def _interval(entry: StageRecord) -> str:
+    """Of the metric that models are compared by, over the examples that were measured."""
+    found = entry.outputs.get("interval")
+    if not found:
+        return ""
+    return f"{found['confidence']:.0%} interval of {found['metric']} over {found['units']}: {found['low']:.4f} to {found['high']:.4f}."
 
 
 def _stages(stages: dict[str, StageRecord], facts: CardFields) -> list[dict[str, str]]:
@@ -279,9 +303,18 @@ def _stages(stages: dict[str, StageRecord], facts: CardFields) -> list[dict[str,
             objective = entry.options.get("objective") or facts.objective
             text = f"Objective `{objective}`. {facts.objective_text} {text} Outcome: {metrics.get('outcome', 'not measured')}."
         else:
-            text = f"Method `{entry.options.get('peft')}`: {metrics.get('trainable', '')}. {text}"
+            text = f"Method `{entry.options.get('peft')}`: {_shortened(str(metrics.get('trainable', '')))}. {text}"
         found.append({"title": title, "text": text, "settings": _settings(stage, entry)})
     return found
+
+
+def _shortened(trainable: str) -> str:
+    """The count of what is trained, and its whole modules where they are few enough to be read."""
+    count, found, modules = trainable.partition("; whole modules: ")
+    names = modules.split(", ")
+    if not found or len(names) <= SHOWN_MODULES:
+        return trainable
+    return f"{count}; {len(names)} modules as a whole"
 
 
 def _settings(stage: str, entry: StageRecord) -> str:
@@ -326,7 +359,8 @@ def _data(report: dict[str, Any], run: RunDir, facts: CardFields) -> str:
             if leaks
             else "no overlap was found"
         )
-        parts.append(f"Pool and training data were compared with validation and test, exactly and nearly: {found}.")
+        how = "for equal and for similar content" if report.get("near_checked") else "for equal content only"
+        parts.append(f"Pool and training data were compared with validation and test, {how}: {found}.")
     if facts.kind == "embeddings":
         parts.append("`id` is a hash; whoever has the data can make it again, nobody can read the data out of it.")
     return " ".join(parts)

@@ -16,7 +16,6 @@ import runpy
 import subprocess
 import sys
 import tempfile
-import wave
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from hf_ssl.core.errors import HubError
+from hf_ssl.hub.pipelines.base import ANSWERS, difference, find_pipeline
 
 TOLERANCE = 1e-4  # of the largest output: other batch shapes round differently, other weights differ by far more
 SECONDS = 900
@@ -49,7 +49,7 @@ def check_reload(job: dict[str, Any], tensors: dict[str, Any], values: list[Any]
     with tempfile.TemporaryDirectory(prefix="hf_ssl_reload_") as place:
         work = Path(place)
         save_file(tensors, work / "reference.safetensors")
-        job = {**job, "values": [_keep(value, work / f"value{number}") for number, value in enumerate(values)]}
+        job = {**job, "values": [keep_value(value, work / f"value{number}") for number, value in enumerate(values)]}
         (work / "job.json").write_text(json.dumps(job), encoding="utf-8")
         environment = {name: value for name, value in os.environ.items() if "TOKEN" not in name}
         package = str(Path(__file__).resolve().parents[2])
@@ -75,7 +75,7 @@ def check_reload(job: dict[str, Any], tensors: dict[str, Any], values: list[Any]
     return answer
 
 
-def _keep(value: Any, stem: Path) -> Any:
+def keep_value(value: Any, stem: Path) -> Any:
     """A value that JSON can carry: text as it is, arrays and images as a file."""
     if isinstance(value, str):
         return value
@@ -89,27 +89,28 @@ def main(path: str) -> None:
 
     job = json.loads(Path(path).read_text(encoding="utf-8"))
     with contextlib.redirect_stdout(sys.stderr):
-        differences: dict[str, float] = {}
         if job["kind"] == "embeddings":
-            differences = _check_vectors(job)
+            found = _check_vectors(job)
         else:
-            expected = {
-                name: tensor.numpy() for name, tensor in load_file(Path(path).parent / "reference.safetensors").items()
-            }
-            differences |= dict(_check_tensors(job, expected)) | dict(_check_timm(job, expected))
-            if job.get("pipeline_tag") and job["kind"] != "adapter":
-                differences |= dict(_check_pipeline(job, expected))
+            file = Path(path).parent / "reference.safetensors"
+            found = differences(job, {name: tensor.numpy() for name, tensor in load_file(file).items()})
         printed = _run_usage(job)
-    worst = max(differences, key=lambda name: differences[name])
-    answer = {"compared": sorted(differences), "worst": worst, "difference": differences[worst], "printed": printed}
+    worst = max(found, key=lambda name: found[name])
+    answer = {"compared": sorted(found), "worst": worst, "difference": found[worst], "printed": printed}
     print(json.dumps(answer))
 
 
-def relative(got: np.ndarray, wanted: np.ndarray) -> float:
-    """Largest difference, relative to the largest value; infinite where shapes differ or a number is not finite."""
-    if got.shape != wanted.shape or not np.isfinite(got).all():
-        return float("inf")
-    return float(np.abs(got - wanted).max() / max(float(np.abs(wanted).max()), 1e-12))
+def differences(job: dict[str, Any], expected: dict[str, np.ndarray]) -> dict[str, float]:
+    """What was compared → its largest relative difference: tensors, timm's own loader, and the pipeline where one serves it.
+
+    Args:
+        job: as in `check_reload`, with values as `keep_value` leaves them.
+        expected: from `hf_ssl.hub.staging.reference`.
+    """
+    found = dict(_check_tensors(job, expected)) | dict(_check_timm(job, expected))
+    if job.get("pipeline_tag") and job["kind"] != "adapter":
+        found |= dict(_check_pipeline(job, expected))
+    return found
 
 
 def _load(job: dict[str, Any]) -> Any:
@@ -143,7 +144,7 @@ def _check_tensors(job: dict[str, Any], expected: dict[str, np.ndarray]) -> Iter
             if f"out.{batch}.{number}" not in expected:  # of random tensors
                 continue
             name = f"output {number}" + (f" on value {int(batch) - 1}" if batch != "0" else "")
-            yield name, relative(got, expected[f"out.{batch}.{number}"])
+            yield name, difference(got, expected[f"out.{batch}.{number}"])
 
 
 def _check_timm(job: dict[str, Any], expected: dict[str, np.ndarray]) -> Iterator[tuple[str, float]]:
@@ -158,70 +159,23 @@ def _check_timm(job: dict[str, Any], expected: dict[str, np.ndarray]) -> Iterato
     pixels = torch.from_numpy(expected["in.0.pixel_values"])
     with torch.no_grad():
         got = network(pixels) if network.num_classes else network.forward_features(pixels)
-    yield "timm.create_model", relative(got.numpy(), expected["out.0.0"])
+    yield "timm.create_model", difference(got.numpy(), expected["out.0.0"])
 
 
 def _check_pipeline(job: dict[str, Any], expected: dict[str, np.ndarray]) -> Iterator[tuple[str, float]]:
     from transformers import pipeline
 
-    tag = job["pipeline_tag"]
-    serve = pipeline(tag, model=job["folder"])
-    values = [_value(value) for value in job["values"]]
-    if job.get("labels") and tag.endswith("-classification"):
-        there = [serve.model.config.id2label[index] for index in range(serve.model.config.num_labels)]
-        yield "names of the classes", 0.0 if there == job["labels"] else float("inf")
-    for number, value in enumerate(values):
-        wanted = expected[f"value.{number}"][0]
-        if tag.endswith("-classification") and tag != "token-classification":
-            answer = serve(value, function_to_apply="none", top_k=serve.model.config.num_labels)
-            names = serve.model.config.id2label  # of ImageNet's, two are `crane`
-            pairs = sorted((names[index], float(score)) for index, score in enumerate(wanted))
-            rows = sorted((row["label"], row["score"]) for row in answer)
-            same = [name for name, _ in pairs] == [name for name, _ in rows]
-            wanted, got = (np.array([score for _, score in found]) for found in (pairs, rows if same else []))
-        elif tag == "token-classification":
-            chances, names = _softmax(wanted), serve.model.config.label2id
-            rows = serve(value, ignore_labels=[])
-            wanted = np.array([chances[row["index"]].max() for row in rows])
-            got = np.array([row["score"] * (names[row["entity"]] == chances[row["index"]].argmax()) for row in rows])
-        elif tag == "fill-mask":
-            rows = serve(value, top_k=3)
-            ids = serve.tokenizer(value)["input_ids"]
-            chances = _softmax(wanted[ids.index(serve.tokenizer.mask_token_id)])
-            wanted, got = chances[[row["token"] for row in rows]], np.array([row["score"] for row in rows])
-        elif tag == "automatic-speech-recognition":
-            got = _logits(
-                serve.model, serve.feature_extractor(value, sampling_rate=serve.feature_extractor.sampling_rate)
-            )
-            said = serve.tokenizer.decode(wanted.argmax(-1))
-            yield f"words of value {number}", 0.0 if serve(value)["text"] == said else float("inf")
-        elif tag == "image-segmentation":
-            got = _logits(serve.model, serve.image_processor(value))
-            areas = {row["label"]: np.asarray(row["mask"]) > 0 for row in serve(value, subtask="semantic")}
-            yield f"areas of value {number}", _unlike(areas, wanted, serve.model.config.id2label)
-        else:
-            got = np.asarray(serve(value)[0], dtype=np.float32)
-        yield f"pipeline({tag!r}) on value {number}", relative(got, wanted)
-
-
-def _logits(model: Any, inputs: Any) -> np.ndarray:
-    """What the pipeline's own model says to what its own processor made of a value."""
-    import torch
-
-    with torch.no_grad():
-        return model(**inputs.convert_to_tensors("pt")).logits[0].float().numpy()
-
-
-def _unlike(areas: dict[str, np.ndarray], scores: np.ndarray, names: dict[int, str]) -> float:
-    """Share of a picture's pixels that a segmentation gives to another class than `scores` `(classes, rows, columns)`."""
-    import torch
-
-    size = next(iter(areas.values())).shape
-    fine = torch.nn.functional.interpolate(torch.from_numpy(scores)[None], size, mode="bilinear", align_corners=False)
-    best = fine[0].argmax(0).numpy()
-    none = np.zeros(size, dtype=bool)
-    right = sum(int((areas.get(names[number], none) & (best == number)).sum()) for number in range(len(scores)))
-    return 1 - right / best.size
+    served = find_pipeline(job["pipeline_tag"])
+    if served is None:
+        raise HubError(f"Nothing is known of the pipeline {job['pipeline_tag']!r}.")
+    serve = pipeline(served.tag, model=job["folder"])
+    names = served.class_names(serve) if job.get("labels") else None
+    if names is not None:
+        yield "names of the classes", 0.0 if names == job["labels"] else float("inf")
+    for number, value in enumerate(job["values"]):
+        for what, unlike in served.compare(serve, _value(value), expected[f"value.{number}"][0]).items():
+            told = f"pipeline({served.tag!r}) on value {number}" if what == ANSWERS else f"{what} of value {number}"
+            yield told, unlike
 
 
 def _value(value: Any) -> Any:
@@ -235,18 +189,13 @@ def _value(value: Any) -> Any:
     return Image.fromarray(array)
 
 
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    shifted = np.exp(logits - logits.max(-1, keepdims=True))
-    return shifted / shifted.sum(-1, keepdims=True)
-
-
 def _check_vectors(job: dict[str, Any]) -> dict[str, float]:
     from datasets import load_dataset
 
     rows = load_dataset(job["folder"], split="train")
     vectors = np.asarray(rows.with_format("numpy")["vector"])
     stored = np.load(job["vectors"], allow_pickle=False)
-    return {"vectors": relative(vectors, stored)}
+    return {"vectors": difference(vectors, stored)}
 
 
 def _run_usage(job: dict[str, Any]) -> str:
@@ -254,23 +203,14 @@ def _run_usage(job: dict[str, Any]) -> str:
     code = job["usage"].replace(job["as_named"], job["folder"])
     if job.get("base"):
         code = code.replace(job["base_named"], job["base"])
-    _media(job)
+    served = find_pipeline(job.get("pipeline_tag"))
+    if served is not None and job.get("values"):
+        served.write_example(_value(job["values"][0]), job.get("rate"))
     Path("usage.py").write_text(code, encoding="utf-8")
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
         runpy.run_path("usage.py")
     return out.getvalue().strip()[:2000]
-
-
-def _media(job: dict[str, Any]) -> None:
-    """The files that usage lines of images and sound speak of."""
-    values = [_value(value) for value in job.get("values", ())]
-    if "photo.png" in job["usage"] and values:
-        values[0].save("photo.png")
-    if "clip.wav" in job["usage"] and values:
-        with wave.open("clip.wav", "wb") as file:
-            file.setparams((1, 2, job["rate"], 0, "NONE", ""))
-            file.writeframes((np.clip(values[0], -1, 1) * 32767).astype("<i2").tobytes())
 
 
 if __name__ == "__main__":

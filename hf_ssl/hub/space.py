@@ -6,8 +6,11 @@ from pathlib import Path
 
 import yaml
 
+from hf_ssl.core import plugins
 from hf_ssl.core.errors import HubError
-from hf_ssl.hub.card import CardFields, split_license
+from hf_ssl.hub.card import CardFields
+from hf_ssl.hub.metadata import split_license
+from hf_ssl.hub.pipelines.base import find_pipeline
 
 APP = '''"""A demo of {repo}."""
 
@@ -27,11 +30,6 @@ demo = gr.Interface(answer, {component}, gr.Label(num_top_classes=5), title="{ti
 if __name__ == "__main__":
     demo.launch()
 '''
-COMPONENTS = {
-    "text-classification": 'gr.Textbox(lines=4, label="Text")',
-    "image-classification": 'gr.Image(type="pil", label="Image")',
-    "audio-classification": 'gr.Audio(type="filepath", label="Sound")',
-}
 
 
 def stage_space(folder: Path, facts: CardFields) -> None:
@@ -40,16 +38,18 @@ def stage_space(folder: Path, facts: CardFields) -> None:
     Raises:
         HubError: there is no demo for this kind of model.
     """
-    if facts.pipeline_tag not in COMPONENTS or facts.kind != "model":
-        raise HubError(
-            f"There is a demo for {', '.join(COMPONENTS)}; this is {facts.pipeline_tag or facts.kind}. Leave --space away."
-        )
+    served = find_pipeline(facts.pipeline_tag)
+    if served is None or served.component is None or facts.kind != "model":
+        kinds = ((tag, find_pipeline(tag)) for tag in plugins.names("pipelines"))
+        known = ", ".join(tag for tag, kind in kinds if kind is not None and kind.component is not None)
+        raise HubError(f"There is a demo for {known}; this is {facts.pipeline_tag or facts.kind}. Omit --space.")
     title = (facts.title or facts.repo.partition("/")[2]).replace('"', "'").replace("\\", "/")
-    code = APP.format(repo=facts.repo, tag=facts.pipeline_tag, component=COMPONENTS[facts.pipeline_tag], title=title)
+    code = APP.format(repo=facts.repo, tag=served.tag, component=served.component, title=title)
     compile(code, "app.py", "exec")  # a title must not have broken it
-    extra = {"image-classification": "pillow\n", "audio-classification": "librosa\n"}.get(facts.pipeline_tag, "")
     (folder / "app.py").write_text(code, encoding="utf-8")
-    (folder / "requirements.txt").write_text(f"torch\ntransformers>=5\n{extra}", encoding="utf-8")
+    (folder / "requirements.txt").write_text(
+        "\n".join(["torch", "transformers>=5", *served.requirements, ""]), encoding="utf-8"
+    )
     fields = {
         "title": title,
         "sdk": "gradio",

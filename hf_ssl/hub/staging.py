@@ -17,6 +17,7 @@ from transformers import AutoProcessor
 
 from hf_ssl.core.errors import HubError
 from hf_ssl.core.run import write_json
+from hf_ssl.hub.pipelines.base import find_pipeline
 from hf_ssl.models import structure
 from hf_ssl.models.checkpoint import Tensors, find_weights, read_json
 from hf_ssl.models.loading import check_vocabulary, load_model, quiet
@@ -293,10 +294,8 @@ def _accepted(model: Any, batch: dict[str, torch.Tensor]) -> dict[str, torch.Ten
 
 def published_values(artifact: Artifact, modality: Any, processor: Any) -> list[Any]:
     """The made-up values, with a gap in them for a model that fills gaps."""
-    values = modality.example_values(processor)
-    if artifact.pipeline_tag == "fill-mask":
-        return [f"{value} {processor.mask_token}" for value in values]
-    return values
+    values, served = modality.example_values(processor), find_pipeline(artifact.pipeline_tag)
+    return values if served is None else [served.ask(value, processor) for value in values]
 
 
 def whole_processor(source: Path, processor: Any) -> Any:

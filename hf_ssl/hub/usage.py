@@ -1,25 +1,13 @@
-"""The three lines of a card that load and use what was published. `reloading` runs them as they stand."""
+"""The lines of a card that load what was published, where no pipeline serves it. `reload_check` runs them as they stand."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-TEXT = "The bridge was closed after the storm."
-FILL = """from transformers import pipeline
-fill = pipeline("fill-mask", model="{repo}")
-print(fill("Good " + fill.tokenizer.mask_token + ".", top_k=2))"""
-CLASSIFY = """from transformers import pipeline
-classify = pipeline("{tag}", model="{repo}")
-print(classify("{example}"))"""
-LISTEN = """import soundfile, transformers
-{verb} = transformers.pipeline("{tag}", model="{repo}")
-print({verb}(soundfile.read("clip.wav", dtype="float32")[0]))  # mono, {rate:,} samples a second"""
-SEGMENT = """from transformers import pipeline
-segment = pipeline("{tag}", model="{repo}")
-print([area["label"] for area in segment("photo.png")])"""
-SERVE = """from transformers import pipeline
-serve = pipeline("{tag}", model="{repo}")
-print(len(serve("{example}")[0]))"""
+from hf_ssl.hub.pipelines.base import TEXT
+from hf_ssl.models.checkpoint import read_json
+
 ENCODE = """from transformers import AutoTokenizer, {kind}
 tokenizer, model = AutoTokenizer.from_pretrained("{repo}"), {kind}.from_pretrained("{repo}")
 print(model(**tokenizer("{example}", return_tensors="pt"))[0].shape)"""
@@ -37,28 +25,15 @@ rows = load_dataset("{repo}", split="train")
 print(rows)"""
 
 
-def of_model(repo: str, auto_class: str, tag: str | None, modality: Any, config: dict[str, Any]) -> str:
-    """Lines for a model or a backbone.
+def of_class(repo: str, auto_class: str, folder: Path) -> str:
+    """Lines for a model that no pipeline serves, by what lies beside its weights.
 
     Args:
-        tag: its pipeline, when there is one and it can be tried.
-        config: its config.json.
+        folder: staged, with config.json and the processor.
     """
-    kind = str(modality.processor)
-    example = "photo.png" if kind == "image" else TEXT
-    if tag == "fill-mask":
-        return FILL.format(repo=repo)
-    if tag is not None and kind == "audio":  # a file's name would need ffmpeg
-        verb = "classify" if tag.endswith("classification") else "transcribe"
-        return LISTEN.format(repo=repo, tag=tag, verb=verb, rate=modality.config.sampling_rate)
-    if tag == "image-segmentation":
-        return SEGMENT.format(repo=repo, tag=tag)
-    if tag is not None and tag.endswith("classification"):
-        return CLASSIFY.format(repo=repo, tag=tag, example=example)
-    if kind == "text":
-        return ENCODE.format(repo=repo, kind=auto_class, example=example)
-    if tag is not None:
-        return SERVE.format(repo=repo, tag=tag, example=example)
+    config = read_json(folder / "config.json")
+    if (folder / "tokenizer_config.json").is_file() and not (folder / "preprocessor_config.json").is_file():
+        return ENCODE.format(repo=repo, kind=auto_class, example=TEXT)
     if "context_length" in config and "num_input_channels" in config:
         shape = f"1, {config['context_length']}, {config['num_input_channels']}"
         return SERIES.format(repo=repo, kind=auto_class, shape=shape)

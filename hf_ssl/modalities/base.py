@@ -58,6 +58,7 @@ class Modality(ABC):
             processor, as for time series).
         labeled_class: transformers class for one answer per example, such as `AutoModelForImageClassification`.
         pipeline_tag: the transformers pipeline that serves such a model, if there is one.
+        feature_pipeline: the one that serves a backbone without a head.
         learning_rate: that of full fine-tuning; adapters take a multiple of it.
         baseline: name of the cheap baseline in a comparison (`baseline_features`), or None.
         containers: suffixes among `suffixes` whose files hold many examples, so that their own name may say the split.
@@ -79,6 +80,7 @@ class Modality(ABC):
     processor: ClassVar[str | None] = None
     labeled_class: ClassVar[str | None] = None
     pipeline_tag: ClassVar[str | None] = None
+    feature_pipeline: ClassVar[str | None] = None
     baseline: ClassVar[str | None] = None
     learning_rate: ClassVar[float] = 2e-5
     containers: ClassVar[tuple[str, ...]] = ()

@@ -270,18 +270,15 @@ def weights_sha(files: tuple[Path, ...]) -> str:
 def license(readme: Path | None) -> str | None:
     """The `license` field in the front matter of a model card, or None."""
     import yaml
+    from huggingface_hub import metadata_load
 
     if readme is None:
         return None
-    text = readme.read_text(encoding="utf-8", errors="replace")
-    front = re.match(r"\s*---\s*\n(.*?)\n---\s*(\n|$)", text, re.DOTALL)
-    if front is None:
-        return None
     try:
-        fields = yaml.safe_load(front.group(1))
-    except yaml.YAMLError:
+        fields = metadata_load(readme) or {}
+    except (yaml.YAMLError, ValueError):
         return None  # an unreadable card is no reason to refuse a model; the report then says: license unknown
-    value = fields.get("license") if isinstance(fields, dict) else None
+    value = fields.get("license")
     if value == "other" and fields.get("license_name"):
         value = fields["license_name"]
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value) if value else None

@@ -183,8 +183,9 @@ def _rows(
         labels = data[split]["label"] if names else []
         ids = data[split]["id"]
         values += [content[row] for row in keep]
-        paths = data[split]["path"] if "path" in data[split].column_names else None
-        previews["path"] += [paths[row] if paths is not None else None for row in keep]
+        places = data[split]["path"] if "path" in data[split].column_names else content
+        previews["path"] += [None if places is content and isinstance(place, str) else _path_of(place)
+                             for place in (places[row] for row in keep)]  # fmt: skip
         texts = (content[row] if isinstance(content[row], str) else None for row in keep)
         previews["text"] += [None if text is None else text[:HEAD] for text in texts]
         columns["id"] += [ids[row] for row in keep]
@@ -198,6 +199,17 @@ def _rows(
         raise DataError(f"There is nothing to embed in {', '.join(splits)}.")
     shown = {name: column for name, column in previews.items() if any(cell is not None for cell in column)}
     return columns, values, shown
+
+
+def _path_of(place: Any) -> str | None:
+    """Where a file lies: a path, or a value that holds one (`{"bytes", "path"}`)."""
+    return (
+        str(place["path"])
+        if isinstance(place, dict) and place.get("path")
+        else place
+        if isinstance(place, str)
+        else None
+    )
 
 
 def _fill(parts: EmbeddingShards, values: list[Any], ids: list[str], encode: Any) -> None:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hf_ssl.core import distributed
+from hf_ssl.core.errors import DataError
 from hf_ssl.core.run import write_json
 from hf_ssl.data import open_test
+from hf_ssl.evaluation.comparison.paired import bootstrap_interval
+from hf_ssl.evaluation.metrics.decomposable import DECOMPOSABLE
+from hf_ssl.evaluation.metrics.ranking import SCORES
 from hf_ssl.stages.base import (
     StageResult,
     prepare_stage,
@@ -18,6 +22,9 @@ from hf_ssl.stages.build import build_task, task_rows
 from hf_ssl.stages.finetune import _numbers
 from hf_ssl.stages.fit import finished_model
 from hf_ssl.training.trainer import arguments, predict
+
+if TYPE_CHECKING:
+    from hf_ssl.tasks.base import Task
 
 logger = logging.getLogger(__name__)
 
@@ -45,14 +52,44 @@ def evaluate(**options: Any) -> StageResult:
         args = arguments(folder, seed=config.seed, defaults=dict(task.training_defaults), overrides={})
         logits, labels = predict(module, task_rows(task, processor, split), args)
         record.metrics = task.metrics(logits, labels) | task.baseline_metrics(data, config.split)
+        interval = _interval(task, logits, split, processor, record.metrics)
+        record.outputs = {"interval": interval} if interval else {}
         _write_predictions(folder / "predictions.parquet", split, task.predictions(logits, split, processor))
         if distributed.is_main():
             for name, svg in task.figures(logits, labels, split, processor).items():
                 (folder / f"{name}.svg").write_text(svg, encoding="utf-8")
-        write_json(folder / "metrics.json", {"split": config.split, "examples": len(split), **record.metrics})
+        measured = {"split": config.split, "examples": len(split), **record.metrics, **record.outputs}
+        write_json(folder / "metrics.json", measured)
         opening.save_data_report()
         logger.info(f"evaluate: {_numbers(record.metrics)} on {len(split):,} {config.split} examples")
+        if interval:
+            told = "{metric} {low:.3f} to {high:.3f}, 95% interval over {units}".format(**interval)
+            logger.info(f"  {told}")
     return StageResult(folder, record.metrics)
+
+
+def _interval(
+    task: Task, logits: Any, split: Any, processor: Any, reported: dict[str, float]
+) -> dict[str, Any] | None:
+    """Of the metric that models are compared by, over the examples or their groups.
+
+    None where it is not one of the numbers reported (windows of series, pairs of recordings), or where examples are too few.
+    """
+    metric, known = task.comparison_metric, {**DECOMPOSABLE, **SCORES}
+    if metric not in known or task.label_kind in ("future", "identity"):
+        return None
+    predictions, references = task.comparison_predictions(logits, split, processor), task.comparison_references(split)
+    groups = list(split["group"]) if "group" in split.column_names else None
+    count = 2000 if metric in DECOMPOSABLE else 300  # resamples are one matrix product, or one call each
+    try:
+        score = known[metric](predictions, references)
+        if not any(abs(score - value) < 1e-6 for value in reported.values()):
+            return None
+        low, high = bootstrap_interval(metric, predictions, references, groups, n_resamples=count)
+    except DataError:
+        return None
+    units = f"{len(set(groups)):,} groups" if groups is not None else f"{len(split):,} examples"
+    return {"metric": metric, "low": low, "high": high, "confidence": 0.95, "units": units}
 
 
 def _write_predictions(path: Path, split: Any, predictions: list[dict[str, Any]]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 import shutil
 import tempfile
 from dataclasses import replace
@@ -31,6 +32,7 @@ from hf_ssl.hub.artifacts import (
     locate_adapter,
     modality_of,
 )
+from hf_ssl.hub.pipelines.base import find_pipeline
 from hf_ssl.hub.staging import Artifact
 from hf_ssl.models.checkpoint import read_json
 from hf_ssl.stages.base import StageResult
@@ -125,7 +127,7 @@ def _facts(
     if artifact.kind in ("model", "adapter") and run.stage("finetune").done:
         task = run.stage("finetune").outputs["task"]
     facts = card.CardFields(
-        repo=str(config.repo), kind=artifact.kind, auto_class=artifact.auto_class, pipeline_tag=artifact.pipeline_tag,
+        repo=str(config.repo), kind=artifact.kind, auto_class=artifact.auto_class, pipeline_tag=_tag_of(artifact),
         modality=modality.name, task=task, license=license, base_id=base_id, base_revision=revision, usage="",
         datasets=config.datasets, language=config.language, title=config.title, description=config.description,
         purpose=config.purpose, origin=_origin(run) if base_id is None else None,
@@ -137,6 +139,11 @@ def _facts(
     if artifact.kind == "adapter" and artifact.base_id:
         facts.base_id, facts.base_revision = artifact.base_id, artifact.base_revision
     return facts
+
+
+def _tag_of(artifact: Artifact) -> str | None:
+    served = find_pipeline(artifact.pipeline_tag)
+    return None if served is None else served.tag
 
 
 def _origin(run: RunDir) -> str | None:
@@ -173,16 +180,19 @@ def stage(
         else:
             for name in staging.stage_model(artifact, processor, folder):
                 logger.info(f"  left behind: {name}")
-            if artifact.pipeline_tag and processor is not None:
+            served = find_pipeline(artifact.pipeline_tag)
+            if served is not None and processor is not None:
                 values = staging.published_values(artifact, modality, processor)
             if artifact.pipeline_tag and not values:
                 facts.pipeline_tag = None
                 logger.info(
                     f"  the card names no pipeline: {artifact.pipeline_tag} does not take what this model takes"
                 )
-            settings = read_json(folder / "config.json")
-            facts.usage = usage.of_model(
-                facts.repo, artifact.auto_class, artifact.pipeline_tag if values else None, modality, settings
+            facts.labels, facts.inputs = _outputs(artifact, folder), _inputs(folder, modality)
+            facts.usage = (
+                served.usage(facts.repo, getattr(modality.config, "sampling_rate", None))
+                if served is not None and values
+                else usage.of_class(facts.repo, artifact.auto_class, folder)
             )
             if config.adapter:
                 _beside(run, artifact, folder, facts)
@@ -203,6 +213,40 @@ def stage(
     facts.printed = "" if str(folder) in answer["printed"] else answer["printed"]
     card.write_card(folder, run, facts, existing)
     return answer
+
+
+def _outputs(artifact: Artifact, folder: Path) -> list[str]:
+    """Names of what a fine-tuned model answers with; transformers' own `LABEL_0` are no names."""
+    names = read_json(folder / "config.json").get("id2label") or {}
+    labels = [str(names[number]) for number in sorted(names, key=int)]
+    return [] if artifact.kind != "model" or all(re.fullmatch(r"LABEL_\d+", name) for name in labels) else labels
+
+
+def _inputs(folder: Path, modality: Any) -> str:
+    """What the model takes, by its configuration, its processor's, and the modality's options."""
+    config = read_json(folder / "config.json")
+    processors = (folder / name for name in ("preprocessor_config.json", "processor_config.json"))
+    processor = next((read_json(file) for file in processors if file.is_file()), {})
+    size = processor.get("crop_size") or processor.get("size") or config.get("image_size")
+    if isinstance(size, dict):
+        size = [size[name] for name in ("height", "width") if name in size] or size.get("shortest_edge")
+    sides = (
+        size if isinstance(size, list | tuple) else [size, size] if size and "sampling_rate" not in processor else []
+    )
+    window = getattr(modality.config, "window", None)
+    told = {
+        "{} pixels": " × ".join(map(str, sides)),
+        "{} channels": config.get("num_channels") or config.get("num_input_channels"),
+        "at most {} tokens": config.get("max_position_embeddings")
+        if modality.pipeline_tag == "text-classification"
+        else None,
+        "{:,} samples a second": processor.get("sampling_rate"),
+        "windows of {} s": window if "sampling_rate" in processor else None,
+        "{} steps of history": config.get("context_length"),
+        "patches of {}": config.get("patch_size") or config.get("patch_length"),
+        "{} steps ahead": config.get("prediction_length"),
+    }
+    return ", ".join(text.format(value) for text, value in told.items() if value)
 
 
 def _beside(run: RunDir, artifact: Artifact, folder: Path, facts: card.CardFields) -> None:

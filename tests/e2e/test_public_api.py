@@ -25,7 +25,7 @@ FUNCTIONS = {
 }
 MORE = {"few_label_subset", "load_data", "load_model", "load_processor", "open_test"}
 CLASSES = {
-    "Modality": "baseline_features collate content_key describe embed encode features load_processor example_values default_pooling problem "
+    "Modality": "baseline_features collate content_key describe embed encode features load_processor example_values default_pooling validate "
     "read_files shingles size",
     "Objective": "collate describe export is_head metrics rows",
     "Rows": "set_epoch",
@@ -34,6 +34,7 @@ CLASSES = {
     "Store": "add all_vectors close discard open search",
     "StoreAddress": "of",
     "EmbeddingSpec": "from_json require_same to_json",
+    "ServedPipeline": "ask class_names compare usage write_example",
     "HfSslError": "",
     "LossOutput": "",
     "StageResult": "",

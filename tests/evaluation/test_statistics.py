@@ -12,11 +12,11 @@ from sklearn import metrics as sk
 
 from hf_ssl.core.errors import ConfigError, DataError
 from hf_ssl.evaluation.comparison.paired import (
+    bootstrap_interval,
     holm,
     mcnemar_exact,
     paired_bootstrap,
     paired_bootstrap_draws,
-    paired_permutation_test,
     spread,
 )
 from hf_ssl.evaluation.comparison.resampling import (
@@ -127,18 +127,20 @@ def test_permutation_agrees_with_mcnemar_and_is_valid(three_classes):
     a, b = np.zeros((2, 60), int)
     a[:12], b[12:16] = 1, 1
     by_hand = mcnemar_exact(a, b, references)
-    found = paired_permutation_test("accuracy", a, b, references, n_resamples=20_000)
+    found = paired_bootstrap(
+        "f1_micro", a, b, references, n_resamples=20_000
+    ).p_value  # of one label each, it is accuracy
     assert found == pytest.approx(by_hand, rel=0.15)
     rejected = 0
     for seed in range(200):  # two equally good models
         rng = np.random.default_rng(seed)
         truth = rng.integers(0, 3, 120)
         p, q = (classifier(rng, truth, 0.5, 3) for _ in range(2))
-        rejected += paired_permutation_test("f1_macro", p, q, truth, n_resamples=200, seed=seed) <= 0.05
+        rejected += paired_bootstrap("f1_macro", p, q, truth, n_resamples=200, seed=seed).p_value <= 0.05
     assert 2 <= rejected <= 20
     references, a, b = three_classes
-    assert paired_permutation_test("f1_macro", a, a, references) == 1.0
-    assert 1 / 2001 <= paired_permutation_test("f1_macro", a, b, references) < 0.01
+    assert paired_bootstrap("f1_macro", a, a, references).p_value == 1.0
+    assert 1 / 2001 <= paired_bootstrap("f1_macro", a, b, references).p_value < 0.01
 
 
 def test_holm():
@@ -354,3 +356,24 @@ def test_correlation_with_a_constant_side_is_undefined():
     ranks = weighted_ranks(np.array([1.0, 1, 1, 5]), weights)
     found = weighted_correlation(ranks, weighted_ranks(np.arange(4.0), weights), weights)
     assert np.isnan(found[0]) and found[1] == pytest.approx(1.0)
+
+
+def test_interval_of_one_score() -> None:
+    """As wide as the binomial's, for a sum; by resampling the items, for a score that needs them; wider over groups."""
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 2, 400)
+    guesses = np.where(rng.random(400) < 0.8, truth, 1 - truth)
+    share = (guesses == truth).mean()
+    low, high = bootstrap_interval("accuracy", guesses, truth)
+    assert low < share < high
+    assert high - low == pytest.approx(2 * 1.96 * np.sqrt(share * (1 - share) / 400), rel=0.15)
+    looped = bootstrap_interval(lambda a, b: float((a == b).mean()), guesses, truth, n_resamples=1000)
+    assert looped == pytest.approx((low, high), abs=0.02)
+    whole = np.repeat(guesses[:40] == truth[:40], 10)  # ten equal items in each of 40 groups
+    one, other = (
+        bootstrap_interval("accuracy", whole, np.ones(400, bool), groups)
+        for groups in (None, np.repeat(np.arange(40), 10))
+    )
+    assert other[1] - other[0] > 2 * (one[1] - one[0])
+    with pytest.raises(DataError):
+        bootstrap_interval("accuracy", guesses[:1], truth[:1])

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import yaml
+from places import TESTS
 
+from hf_ssl.core import plugins
 from hf_ssl.core.errors import HubError
 from hf_ssl.core.run import RunDir, StageRecord
 from hf_ssl.evaluation.figures import label_efficiency as plot
-from hf_ssl.hub import card, staging, usage
+from hf_ssl.hub import card, metadata, staging, usage
 from hf_ssl.hub.artifacts import check_repo_id, is_hub_id
+from hf_ssl.hub.pipelines.base import find_pipeline
 from hf_ssl.hub.staging import Artifact
 from hf_ssl.modalities.text.text import Text
 
@@ -85,24 +87,24 @@ def test_the_token_in_use_is_found_even_in_weights(tmp_path: Path) -> None:
 
 
 def test_text_of_the_user_is_kept() -> None:
-    ours = f"---\nlicense: mit\n---\n# t\n{card.BEGIN}\n## Mine\n\n--- dashes ---\n{card.END}\nrest"
-    assert card.kept_text(ours) == "## Mine\n\n--- dashes ---"
-    assert card.kept_text("---\nlicense: mit\n---\nMy whole card.") == "My whole card."
-    assert card.kept_text(None) == card.INVITATION
-    assert card.kept_text(f"{card.BEGIN}\n{card.END}") == card.INVITATION
+    ours = f"---\nlicense: mit\n---\n# t\n{metadata.BEGIN}\n## Mine\n\n--- dashes ---\n{metadata.END}\nrest"
+    assert metadata.kept_text(ours) == "## Mine\n\n--- dashes ---"
+    assert metadata.kept_text("---\nlicense: mit\n---\nMy whole card.") == "My whole card."
+    assert metadata.kept_text(None) == metadata.INVITATION
+    assert metadata.kept_text(f"{metadata.BEGIN}\n{metadata.END}") == metadata.INVITATION
 
 
 def test_metadata_of_the_user_are_kept() -> None:
     fields = {"license": "mit", "tags": ["hf_ssl"]}
-    merged = card.merge_metadata("---\nlicense: gpl\nthumbnail: x\ntags: [mine, hf_ssl]\n---\n", fields)
+    merged = metadata.merge_metadata("---\nlicense: gpl\nthumbnail: x\ntags: [mine, hf_ssl]\n---\n", fields)
     assert merged == {"license": "mit", "thumbnail": "x", "tags": ["hf_ssl", "mine"]}
     with pytest.raises(HubError, match="not YAML"):
-        card.merge_metadata("---\na: [\n---\n", fields)
+        metadata.merge_metadata("---\na: [\n---\n", fields)
 
 
 def test_a_license_the_hub_does_not_list_is_named() -> None:
-    assert card.split_license("Apache-2.0") == {"license": "apache-2.0"}
-    assert card.split_license("My Own 3") == {"license": "other", "license_name": "my-own-3"}
+    assert metadata.split_license("Apache-2.0") == {"license": "apache-2.0"}
+    assert metadata.split_license("My Own 3") == {"license": "other", "license_name": "my-own-3"}
 
 
 def test_a_card_for_a_run_that_measured_nothing(tmp_path: Path) -> None:
@@ -115,35 +117,97 @@ def test_a_card_for_a_run_that_measured_nothing(tmp_path: Path) -> None:
     )
 
 
-def test_the_lead_claims_nothing_that_did_not_happen() -> None:
+def body(stages: dict[str, StageRecord], folder: Path, **more: object) -> str:
+    run = RunDir(folder / "run")
+    run.path, run.stages = folder, stages
+    return card.write_card(folder, run, facts(**more))
+
+
+def test_the_card_claims_nothing_that_did_not_happen(tmp_path: Path) -> None:
     """Without pre-training, with one that kept the start, with one that moved it, from random weights."""
 
-    def lead(**pretrain: object) -> str:
+    def told(kind: str = "model", **pretrain: object) -> str:
         options, metrics = {"from_config": pretrain.get("scratch", False)}, {"kept_step": pretrain.get("kept")}
         record = StageRecord("done", options=options, metrics=metrics)
-        return card._lead(facts(), {"pretrain": record} if pretrain else {})
+        return body({"pretrain": record} if pretrain else {}, tmp_path, kind=kind)
 
-    assert "unlabeled" not in lead() and "fine-tuned for classification" in lead()
-    assert "nothing was better than the start" in lead(kept=0) and "adapted" not in lead(kept=0)
-    assert "adapted to a domain by self-supervised training" in lead(kept=4)
-    assert lead(kept=4, scratch=True).startswith("A model with random weights, trained on data of a domain")
-    assert "unchanged" in card._lead(
-        facts(kind="backbone"), {"pretrain": StageRecord("done", metrics={"kept_step": 0})}
+    kept, moved, scratch = (
+        "nothing was better than the start",
+        "adapted to a domain by self-supervised",
+        "random weights",
     )
+    seen = {case: [part in text for part in (kept, moved, scratch)] for case, text in {
+        "none": told(), "kept": told(kept=0), "moved": told(kept=4), "scratch": told(kept=4, scratch=True),
+    }.items()}  # fmt: skip
+    assert seen == {
+        "none": [False, False, False], "kept": [True, False, False], "moved": [False, True, False], "scratch": [False, False, True],
+    }  # fmt: skip
+    inherited = "biases of the start checkpoint remain"
+    assert inherited in told(kept=4) and inherited not in told(kept=4, scratch=True)
+    assert "unchanged" in told("backbone", kept=0)
 
 
-def test_usage_lines_are_three_and_compile() -> None:
-    own = {"config": SimpleNamespace(sampling_rate=16_000)}
-    kinds = {kind: SimpleNamespace(processor=kind, **own) for kind in ("text", "image", "audio", None)}
-    settings = {"context_length": 64, "num_input_channels": 2}
-    for kind, modality in kinds.items():
-        for tag in ("fill-mask", "text-classification", "image-classification", "feature-extraction", None):
-            lines = usage.of_model("me/it", "AutoModel", tag, modality, settings if kind is None else {})
-            compile(lines, "usage.py", "exec")
-            assert len(lines.splitlines()) == 3 and "me/it" in lines
+@pytest.mark.parametrize("near", [True, False])
+def test_the_card_names_the_comparison_that_was_made(near: bool, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    report = {"rows": {"train": 3}, "leaks": [], "leakage": "strip", "near_checked": near}
+    (tmp_path / "data" / "report.json").write_text(json.dumps(report))
+    assert ("similar" in body({}, tmp_path)) == near
+
+
+def test_the_card_shows_labels_inputs_and_the_interval(tmp_path: Path) -> None:
+    modules = ", ".join(f"block.{number}.norm" for number in range(50))
+    interval = {"metric": "accuracy", "low": 0.6, "high": 0.875, "confidence": 0.95, "units": "40 examples"}
+    trained = f"9 of 10 parameters are trained (90%); whole modules: {modules}"
+    stages = {
+        "finetune": StageRecord("done", metrics={"trainable": trained}),
+        "evaluate": StageRecord("done", metrics={"accuracy": 0.75}, outputs={"interval": interval}),
+    }
+    text = body(stages, tmp_path, labels=["crane", "ship"], inputs="224 × 224 pixels", repo="me/x")
+    for part in ("`crane`, `ship`", "224 × 224 pixels", "0.6000 to 0.8750", "50 modules"):
+        assert part in text, part
+    assert "block.7.norm" not in text
+    title = next(line for line in text.splitlines() if line.startswith("# "))
+    assert "classification" in title and "base" in title
+
+
+def test_the_card_tells_what_was_better_than_the_adapted_model(tmp_path: Path) -> None:
+    arm = {"mean": 0.7, "sd": None, "n": 1}
+    line = {"budget": 16, "base": arm, "adapted": {**arm, "mean": 0.8}, "others": {"TF-IDF": {**arm, "mean": 0.9}},
+            "difference": {"higher_is_better": True}}  # fmt: skip
+    table = {"metric": "f1_macro", "lines": [line], "overall": {"word": "helped", "sentence": "Yes."}}
+    (tmp_path / "compare").mkdir()
+    (tmp_path / "compare" / "table.md").write_text("### Frozen probe\n\n| a |\n")
+    for wins in (True, False):
+        line["difference"]["higher_is_better"] = wins
+        (tmp_path / "compare" / "table.json").write_text(json.dumps({"Frozen probe": table}))
+        assert ("TF-IDF (0.900)" in body({}, tmp_path)) == wins
+
+
+def test_usage_lines_are_three_and_compile(tmp_path: Path) -> None:
+    for tag in plugins.names("pipelines"):
+        served = find_pipeline(tag)
+        assert served is not None and served.tag == tag
+        lines = served.usage("me/it", 16_000)
+        compile(lines, "usage.py", "exec")
+        assert len(lines.splitlines()) == 3 and "me/it" in lines
+    (tmp_path / "config.json").write_text(json.dumps({"context_length": 64, "num_input_channels": 2}))
+    bare = usage.of_class("me/it", "AutoModel", tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text("{}")
+    text = usage.of_class("me/it", "AutoModel", tmp_path)
+    assert "zeros(1, 64, 2)" in bare and "AutoTokenizer" in text
+    for lines in (bare, text):
+        compile(lines, "usage.py", "exec")
     lines = usage.of_adapter("me/it", "AutoModel", "acme/base", "a" * 40, {"num_labels": 3})
     compile(lines, "usage.py", "exec")
     assert f'"acme/base", revision="{"a" * 40}", num_labels=3' in lines
+
+
+def test_a_pipeline_of_ones_own_goes_by_dotted_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(TESTS / "dependent" / "src"))
+    served = find_pipeline("genomics_ssl.served:SequenceClassification")
+    assert served is not None and served.tag == "text-classification"
+    assert find_pipeline("text-ranking") is None, "one that nothing is known of is not named on a card"
 
 
 def test_figures_are_svg_with_a_text_beside_them() -> None:

@@ -103,8 +103,8 @@ def remove_leakage(
         DataError: a leak with `mode="fail"`, or nothing is left of a split.
     """
     found = _exact(splits)
-    if check.near:
-        _add_near(found, splits, values, modality, check.threshold, report)
+    similar = check.near and _add_near(found, splits, values, modality, check.threshold, report)
+    report.facts["near_checked"] = similar
     report.facts["leaks"] = [
         _describe(split, against, splits[split], hits)
         for (split, against), hits in found.items()
@@ -166,7 +166,8 @@ def _add_near(
     modality: Any,
     threshold: float,
     report: DataReport,
-) -> None:
+) -> bool:
+    """Add similar rows to what was found; returns whether this kind of data can be looked through for them."""
     indexes: dict[str, Any] = {}
     bits = getattr(modality, "near_bits", None)
     for held_out in sorted({against for _, against in found}):
@@ -176,7 +177,7 @@ def _add_near(
             continue
         if targets and all(pieces is None for pieces in targets):
             report.decide(f"{modality.name} has no near-duplicate check: only exact copies were looked for")
-            return
+            return False
         indexes[held_out] = NearIndex([NOTHING if pieces is None else pieces for pieces in targets], threshold)
     for split in CHECKS:
         searched = {held_out: index for held_out, index in indexes.items() if (split, held_out) in found}
@@ -196,6 +197,7 @@ def _add_near(
                     "tell its label"
                 )
             found[split, held_out]["near"] = [row for row, _ in near if row not in set(other)]
+    return True
 
 
 def _pieces(rows: Rows, values: Values, modality: Any) -> Iterator[np.ndarray | None]:

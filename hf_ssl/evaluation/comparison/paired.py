@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from hf_ssl.core.errors import DataError
-from hf_ssl.evaluation.comparison.resampling import Metric, make_resampler
+from hf_ssl.evaluation.comparison.resampling import Metric, bootstrap_scores, make_resampler
 from hf_ssl.evaluation.metrics.decomposable import DECOMPOSABLE
 
 
@@ -170,6 +170,28 @@ def paired_bootstrap_draws(
     )
 
 
+def bootstrap_interval(
+    metric: Metric,
+    predictions: Any,
+    references: Any,
+    groups: Sequence[Any] | None = None,
+    *,
+    n_resamples: int = 2000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of one model's score over test items (or whole groups of them).
+
+    Raises:
+        DataError: fewer than two units, or the score is not finite on the resamples.
+    """
+    boot = bootstrap_scores(metric, predictions, references, groups, np.random.default_rng(seed), n_resamples)
+    if not np.isfinite(boot).mean() > 0.95:
+        raise DataError("The metric is undefined on too many resamples to give an interval over test items.")
+    low, high = np.quantile(boot[np.isfinite(boot)], [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)
+
+
 def _higher_is_better(metric: Metric) -> bool:
     if isinstance(metric, str) and metric in DECOMPOSABLE:
         return DECOMPOSABLE[metric].higher_is_better
@@ -180,22 +202,3 @@ def _permutation_p(difference: float, permuted: np.ndarray) -> float:
     # Where a swap leaves the metric undefined it counts as extreme, which errs on the cautious side.
     extreme = ~(np.abs(permuted) < abs(difference) - 1e-12)
     return float((extreme.sum() + 1) / (len(permuted) + 1))
-
-
-def paired_permutation_test(
-    metric: Metric,
-    predictions_a: Any,
-    predictions_b: Any,
-    references: Any,
-    groups: Sequence[Any] | None = None,
-    *,
-    n_resamples: int = 2000,
-    seed: int = 0,
-) -> float:
-    """Two-sided p value: how often is the difference as large when the arms are swapped at random, unit by unit?
-
-    (count + 1) / (permutations + 1), so never 0.
-    """
-    sampler = make_resampler(metric, [predictions_a], [predictions_b], references, groups)
-    score_a, score_b = sampler.scores()
-    return _permutation_p(float(score_b[0] - score_a[0]), sampler.permute(np.random.default_rng(seed), n_resamples))

@@ -90,6 +90,31 @@ def _chunks(n: int, width: int) -> Iterator[int]:
     return (min(size, n - start) for start in range(0, n, size))
 
 
+def _weights(rng: np.random.Generator, n: int, units: int) -> np.ndarray:
+    """How often each unit is drawn in each of `n` resamples with replacement, `(n, units)`."""
+    drawn = rng.integers(0, units, (n, units)) + np.arange(n)[:, None] * units
+    return np.bincount(drawn.ravel(), minlength=n * units).reshape(n, units).astype(np.float64)
+
+
+def bootstrap_scores(
+    metric: Metric, predictions: Any, references: Any, groups: Sequence[Any] | None, rng: np.random.Generator, n: int
+) -> np.ndarray:
+    """`n` scores of one model, each on units drawn with replacement.
+
+    Raises:
+        DataError: as `make_resampler`.
+    """
+    sampler = make_resampler(metric, [predictions], [predictions], references, groups)
+    if isinstance(sampler, AdditiveResampler):
+        sizes = _chunks(n, sampler.units)
+        return np.concatenate([sampler.finish(_weights(rng, size, sampler.units) @ sampler.a[0]) for size in sizes])
+    unit_of = np.arange(len(references)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
+    members = np.split(np.argsort(unit_of, kind="stable"), np.cumsum(np.bincount(unit_of))[:-1])
+    score, guesses, truth = metric_function(metric), _rows(predictions), _rows(references)
+    drawn = (np.concatenate([members[unit] for unit in rng.integers(0, len(members), len(members))]) for _ in range(n))
+    return np.array([score(guesses[items], truth[items]) for items in drawn], np.float64)
+
+
 class AdditiveResampler:
     """Sums the rows of each unit once; replicates are weights times these sums."""
 
@@ -122,9 +147,7 @@ class AdditiveResampler:
     def bootstrap(self, rng: np.random.Generator, n: int) -> np.ndarray:
         replicates = []
         for size in _chunks(n, self.units):
-            drawn = rng.integers(0, self.units, (size, self.units)) + np.arange(size)[:, None] * self.units
-            weights = np.bincount(drawn.ravel(), minlength=size * self.units).reshape(size, self.units)
-            weights = weights.astype(np.float64)
+            weights = _weights(rng, size, self.units)
             each = [self.finish(weights @ b) - self.finish(weights @ a) for a, b in zip(self.a, self.b, strict=True)]
             replicates.append(np.mean(each, axis=0))
         return np.concatenate(replicates)
@@ -166,9 +189,7 @@ class CorrelationResampler:
     def bootstrap(self, rng: np.random.Generator, n: int) -> np.ndarray:
         replicates = []
         for size in _chunks(n, len(self.references)):
-            drawn = rng.integers(0, self.units, (size, self.units)) + np.arange(size)[:, None] * self.units
-            counts = np.bincount(drawn.ravel(), minlength=size * self.units).reshape(size, self.units)
-            weights = counts[:, self.unit_of].astype(np.float64)
+            weights = _weights(rng, size, self.units)[:, self.unit_of]
             truth = self._place(self.references, weights)
             each = [
                 weighted_correlation(self._place(b, weights), truth, weights)

@@ -74,6 +74,7 @@ class Image(Modality):
     processor = "image"
     labeled_class = "AutoModelForImageClassification"
     pipeline_tag = "image-classification"
+    feature_pipeline = "image-feature-extraction"
     baseline = "pixels"
     near_bits = 16
     learning_rate = 1e-4

@@ -87,6 +87,7 @@ class Text(Modality):
     processor = "text"
     labeled_class = "AutoModelForSequenceClassification"
     pipeline_tag = "text-classification"
+    feature_pipeline = "feature-extraction"
     baseline = "TF-IDF"
 
     @dataclass
