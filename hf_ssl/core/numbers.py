@@ -69,8 +69,7 @@ def read_numbers(values: Sequence[str | None], what: str) -> tuple[list[float], 
         except ValueError:
             break
     else:
-        refuse_dot_thousands(stripped, what)
-        return made, None
+        return made, refuse_dot_thousands(stripped, what)
     rewritten, note = _rewritten([value for value in stripped if value is not None], what)
     if rewritten is None:
         raise NotNumbers(f"Column {what!r} holds text such as {stripped[row]!r} (row {row}), not numbers", row)
@@ -115,8 +114,11 @@ def _rewritten(present: list[str], what: str) -> tuple[list[str] | None, str]:
     )
 
 
-def refuse_dot_thousands(values: Iterable[str | None], what: str) -> None:
+def refuse_dot_thousands(values: Iterable[str | None], what: str) -> str | None:
     """`1.234` beside `987`: three digits after every dot, and whole numbers without one, are thousands as a rule.
+
+    Returns:
+        what to tell where all have three digits after the dot, which may be decimals.
 
     Args:
         values: text of numbers; the first 5,000 are looked at.
@@ -127,15 +129,19 @@ def refuse_dot_thousands(values: Iterable[str | None], what: str) -> None:
     """
     known = [value for value in itertools.islice(values, 5000) if value is not None]
     dots = [value for value in known if "." in value]
-    if len(dots) < 5 or len(dots) == len(known):
-        return
-    whole = [value for value in known if "." not in value]
+    if len(dots) < 5:
+        return None
     shaped = all(re.fullmatch(r"[-+]?[1-9]\d{0,2}(\.\d{3})+", value) for value in dots)
+    if len(dots) == len(known):
+        told = f"column {what!r}: all values have three digits after the dot, such as {dots[0]}, and are read as decimals; "
+        return f"{told}csv_options={{'thousands': '.'}} if the dot separates thousands" if shaped else None
+    whole = [value for value in known if "." not in value]
     if shaped and all(re.fullmatch(r"[-+]?\d{1,3}", value) for value in whole):
         raise DataError(
             f"Column {what!r} holds values such as {dots[0]!r} beside {whole[0]!r}: {dots[0].replace('.', '')} or {dots[0]}? Say which: "
             "csv_options={'thousands': '.'} or csv_options={'decimal': '.'}."
         )
+    return None
 
 
 def respelled(values: Sequence[str | None], decimal: str | None, thousands: str | None) -> list[str | None] | None:

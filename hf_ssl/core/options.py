@@ -104,7 +104,9 @@ class DataOptions(Options):
         None,
         "Words in names of folders and files that say the split (default: train, valid, test, unlabeled, pool ...).",
     )
-    follow_links: bool = option(False, "Follow links that lead out of the data folder.")
+    follow_links: bool | None = option(
+        None, "Follow links that lead out of the data folder (asked for where they lead to folders)."
+    )
     csv_options: dict[str, Any] | None = option(None, 'For pandas.read_csv, such as {"sep": ";"}.')
     conll_columns: list[int] | None = option(
         None, "Columns of word and tag in CoNLL files, from 0 or from the end (-1)."

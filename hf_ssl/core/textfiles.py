@@ -28,6 +28,8 @@ DEFAULT_ENCODING = "utf-8-sig"
 LEGACY = ("cp1252", "cp1250", "cp1254", "cp1257", "cp1251", "cp1253", "cp1255", "cp1256", "koi8_r", "cp850", "mac_roman", "shift_jis",
           "gb18030", "big5", "euc_kr")  # fmt: skip
 """Encodings of text that is older than UTF-8, by how common they are."""
+WIDE = {codecs.lookup(name).name for name in ("shift_jis", "cp932", "gb18030", "gbk", "gb2312", "big5", "cp950", "big5hkscs", "euc_kr",
+        "cp949", "johab", "euc_jp", "euc_jis_2004", "shift_jis_2004", "shift_jisx0213")}  # fmt: skip
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -167,7 +169,10 @@ def _legacy(path: Path, problem: str) -> Encoding:
     best = from_bytes(content).best()
     likely = [*LEGACY, *([best.encoding] if best is not None else [])]
     readings: dict[str, str] = {}
+    western = sum(byte > 127 for byte in content) < 0.2 * len(content)  # of bytes that take two, half would be
     for name in likely:
+        if western and codecs.lookup(name).name in WIDE:
+            continue
         try:
             text = content.decode(name)
         except (UnicodeDecodeError, LookupError):

@@ -68,6 +68,8 @@ def encode_and_sort(
         spelled = one_spelling([part.rows.labels for part in parts], kind, rules.fold, report)
         for part, labels in zip(parts, spelled, strict=True):
             part.rows.labels = labels
+        if kind == "mask":
+            _class_masks(parts, canonicalizer)
         if kind == "tags":
             _one_tag_scheme(parts, rules.tag_scheme, report)
         labeled = [part for part in parts if any(label is not None for label in part.rows.labels)]
@@ -80,6 +82,15 @@ def encode_and_sort(
         for split, rows in _sorted_rows(part, encoding, report).items():
             pieces.setdefault(split, []).append(rows)
     return {split: _joined(found) for split, found in pieces.items()}, encoding
+
+
+def _class_masks(parts: list[CanonicalPart], canonicalizer: Canonicalizer) -> None:
+    """One meaning of the values of masks for all parts."""
+    modality = canonicalizer.modality
+    if hasattr(modality, "class_masks"):
+        made = iter(modality.class_masks([mask for part in parts for mask in part.rows.labels], canonicalizer.report))
+        for part in parts:
+            part.rows.labels = [next(made) for _ in part.rows.labels]
 
 
 def _one_tag_scheme(parts: list[CanonicalPart], given: str | None, report: DataReport) -> None:

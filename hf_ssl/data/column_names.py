@@ -56,18 +56,18 @@ def doubt_labels(ignored: list[str], part: SourcePart) -> None:
         DataError: one looks like the label, and none was found.
     """
     size = len(part.dataset)
-    for name in ignored:
-        if plain_name(name) in LIKE_LABELS and 2 <= _distinct(part.dataset, name) <= max(2, min(200, size // 2)):
-            raise DataError(
-                f"No column of {part.origin} is called label, but {name!r} looks like one ({_distinct(part.dataset, name)} values in "
-                f"{size:,} rows). Give label_column={name!r}, or ignore_columns=[{name!r}] if it is none."
-            )
     bits = [name for name in ignored if _is_bits(part.dataset, name)]
     if len(bits) >= 2:
         raise DataError(
             f"{part.origin} has no label column, but {len(bits)} columns of 0 and 1 ({', '.join(bits[:5])}). If each is a label: "
             f"label_columns={bits}; if none is: ignore_columns={bits}."
         )
+    for name in ignored:
+        if plain_name(name) in LIKE_LABELS and 2 <= _distinct(part.dataset, name) <= max(2, min(200, size // 2)):
+            raise DataError(
+                f"No column of {part.origin} is called label, but {name!r} looks like one ({_distinct(part.dataset, name)} values in "
+                f"{size:,} rows). Give label_column={name!r}, or ignore_columns=[{name!r}] if it is none."
+            )
 
 
 def like_groups(ignored: list[str], part: SourcePart) -> list[str]:

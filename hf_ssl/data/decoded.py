@@ -27,7 +27,8 @@ def decoded(parts: list[SourcePart], spec: ColumnSpec, how: ReadOptions) -> tupl
     """
     modality = how.modality
     if not modality.decodes:
-        return parts, spec
+        made_here = all(part.origin == f"{modality.name} files" for part in parts)
+        return _grouped(parts, spec, how) if made_here else (parts, spec)
     cache = Path(how.cache_dir or datasets.config.HF_DATASETS_CACHE) / f"hf_ssl_{modality.name}"
     done = []
     for part in parts:
@@ -48,7 +49,7 @@ def decoded(parts: list[SourcePart], spec: ColumnSpec, how: ReadOptions) -> tupl
             how.report.warn(note)
         how.report.account("pieces").found += len(rows)
         done.append(replace(part, dataset=rows))
-    how.unit = "pieces"
+    how.report.unit = "pieces"
     return _grouped(done, replace(spec, input=modality.column), how)
 
 

@@ -22,6 +22,7 @@ KINDS = ("class", "multilabel", "regression", "tags", "mask", "identity", "trans
 """`mask`: a picture of class numbers. `identity`: who it is; validation and test hold identities that training never saw.
 `transcript`: what is said."""
 
+
 @dataclass(frozen=True)
 class Encoding:
     """How labels are stored.

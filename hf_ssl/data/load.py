@@ -322,7 +322,7 @@ def _canonicalizer(parts: list[SourcePart], spec: ColumnSpec, how: ReadOptions) 
         if len(documents) >= MIN_DOCUMENTS:
             how.report.decide(f"sentences of one document stay together ({len(documents):,} documents)")
             spec = replace(spec, group="document")
-    return Canonicalizer(how.modality, spec, how.report, tagged, how.unit)
+    return Canonicalizer(how.modality, spec, how.report, tagged, how.report.unit)
 
 
 def _has_words_and_tags(part: SourcePart, column: str) -> bool:

@@ -44,12 +44,14 @@ class DataReport:
         quarantined: unusable files, `{"path", "reason"}`.
         accounts: unit → found, used, left out.
         max_left_out: share of rows or files above which leaving them out is an error.
+        unit: what the examples are called in the accounts: rows, pieces of recordings, series.
     """
 
     def __init__(self, max_left_out: float = MAX_LEFT_OUT) -> None:
         if not 0 <= max_left_out <= 1:
             raise DataError(f"max_left_out is a share from 0 to 1, got {max_left_out}.")
         self.max_left_out = max_left_out
+        self.unit = "rows"
         self.accounts: dict[str, Account] = {}
         self.facts: dict[str, Any] = {}
         self.decisions: list[str] = []

@@ -30,6 +30,8 @@ class Notes(Protocol):
 
     facts: dict[str, Any]
     dropped: Counter[str]
+    max_left_out: float
+    unit: str
 
     def decide(self, text: str) -> None: ...
 

@@ -126,7 +126,7 @@ def test_long_table_unsorted_with_gaps_and_duplicates():
     frame = frame.drop(frame.index[50:60]).sample(frac=1, random_state=0)
     again = frame.iloc[:3].assign(target=99.0)
     data = load(pd.concat([frame, again]), horizon=24)
-    decided = " ".join(data.report["decisions"])
+    decided = " ".join([*data.report["decisions"], *data.report["warnings"]])
     assert "sorted" in decided and "repeat a time stamp: took their last" in decided and "missing values" in decided
     assert "step of h" in decided and data.label_kind == "future"
     first = arrays_of(data["train"])[0]

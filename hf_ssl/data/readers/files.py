@@ -46,7 +46,7 @@ class Listing:
     links: list[Path] = field(default_factory=list)
 
 
-def find_files(source: str | Path, follow_links: bool = False) -> Listing:
+def find_files(source: str | Path, follow_links: bool | None = None) -> Listing:
     """Files of a folder (nested), a pattern such as `data/**/*.csv`, or one file, sorted, without hidden ones.
 
     Links are followed where they stay inside the folder; one that leads out is followed only when that is asked for
@@ -60,7 +60,13 @@ def find_files(source: str | Path, follow_links: bool = False) -> Listing:
         return Listing(path.parent, [path])
     links: list[Path] = []
     if path.is_dir():
-        root, found = path, list(_walk(path, follow_links, links))
+        root, found = path, list(_walk(path, bool(follow_links), links))
+        folders = [link for link in links if link.is_dir()]
+        if folders and follow_links is None:
+            raise DataError(
+                f"{len(folders)} links lead to folders outside the data folder, such as {folders[0].relative_to(root)}. Say whether they belong to "
+                "the data: follow_links=True or follow_links=False."
+            )
     else:
         root = _fixed_part(path)
         found = [Path(item) for item in glob.glob(str(path), recursive=True) if Path(item).is_file()]

@@ -37,8 +37,8 @@ class ReadOptions:
     """How to read, and where to write down what was found.
 
     See `load_data` for the options; `modality` is an object with the data side of `hf_ssl.modalities.base.Modality`.
-    `as_is`: columns are not made the modality's (a sheet of labels names files, and holds no pictures). `unit` is what the rows
-    are called in the accounts. `unnamed` counts raw files beside tables that do not name them, while one source is read.
+    `as_is`: columns are not made the modality's (a sheet of labels names files, and holds no pictures). `unnamed` counts raw
+    files beside tables that do not name them, while one source is read.
     """
 
     modality: Any
@@ -57,9 +57,8 @@ class ReadOptions:
     streaming: bool = False
     cache_dir: str | None = None
     split_names: list[str] | None = None
-    follow_links: bool = False
+    follow_links: bool | None = None
     as_is: bool = False
-    unit: str = "rows"
     files: Counter[str] = field(default_factory=Counter)
     unnamed: int = 0
 

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hf_ssl.core.errors import ConfigError, DataError, nearest
-from hf_ssl.core.fields import Options, option
 from hf_ssl.modalities.audio import recordings, store
+from hf_ssl.modalities.audio.lists import ByName, is_kaldi, locate, read_kaldi
+from hf_ssl.modalities.audio.options import AudioOptions
+from hf_ssl.modalities.audio.segments import Spans, find_spans
 from hf_ssl.modalities.base import Modality
 
 if TYPE_CHECKING:
@@ -22,7 +24,41 @@ if TYPE_CHECKING:
 
 POOLINGS = ("mean", "mean-std", "max", "layers")
 RECORDING = "recording"
-_START, _END = ("start", "start_time", "begin", "onset"), ("end", "end_time", "stop", "offset")
+TABLES = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json", ".parquet", ".gz")
+SUFFIXES = (
+    ".wav",
+    ".wave",
+    ".flac",
+    ".mp3",
+    ".ogg",
+    ".oga",
+    ".opus",
+    ".aiff",
+    ".aif",
+    ".aifc",
+    ".au",
+    ".w64",
+    ".caf",
+    ".rf64",
+)
+UNREAD = (
+    ".m4a",
+    ".aac",
+    ".wma",
+    ".amr",
+    ".webm",
+    ".mp4",
+    ".m4b",
+    ".mka",
+    ".3gp",
+    ".mov",
+    ".mkv",
+    ".avi",
+    ".ape",
+    ".wv",
+)
+"""Recordings that libsndfile does not read: met as unusable files, with the command that converts them, and not passed over."""
+_MAGIC = (b"fLaC", b"OggS", b"ID3", b".snd", b"caff", b"RF64")
 
 
 class Audio(Modality):
@@ -34,6 +70,13 @@ class Audio(Modality):
     column = "audio"
     aliases = (
         "audio",
+        "audio_filepath",
+        "audio_path",
+        "audio_file",
+        "wav_path",
+        "wav_file",
+        "wav_filename",
+        "clip_path",
         "path",
         "file",
         "file_path",
@@ -45,7 +88,7 @@ class Audio(Modality):
         "speech",
         "sound",
     )
-    suffixes = (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aiff", ".aif", ".aifc", ".au")
+    suffixes = (*SUFFIXES, *UNREAD)
     default_objective = "masked-spectrogram"
     processor = "audio"
     labeled_class = "AutoModelForAudioClassification"
@@ -55,44 +98,27 @@ class Audio(Modality):
     tables_name_files = True
 
     @dataclass
-    class Config(Options):
+    class Config(AudioOptions):
         """How recordings are read and cut."""
-
-        sampling_rate: int = option(16_000, "Samples per second of the decoded copy.", ge=1)
-        max_seconds: float = option(
-            20.0, "Longer recordings are cut into equal pieces, which stay in one split.", gt=0
-        )
-        min_seconds: float = option(0.1, "Shorter recordings are quarantined.", ge=0)
-        silence_db: float = option(-70.0, "Below this level (of full scale) it is silence and quarantined.", le=0)
-        max_clipped: float = option(0.05, "Largest share of samples at the limit; more is quarantined.", ge=0, le=1)
-        audio_root: str | None = option(
-            None, "Folder of the paths in tables (default: the table's, then the current)."
-        )
-        window: float | None = option(
-            None, "Seconds that a fixed-window encoder (Whisper: 30) is cut down to; the shorter, the faster.", gt=0
-        )
-        view_share: float = option(
-            0.6, "Smallest share of a clip that a random view may be (simclr, vicreg).", gt=0, le=1
-        )
-        view_speed: float = option(
-            0.1, "Largest change of speed and pitch in a view (0.1: 10 % up or down).", ge=0, lt=1
-        )
-        view_noise: float = option(5.0, "Decibels that the strongest noise in a view lies below the clip.")
-        view_gap: float = option(0.2, "Largest share of a view that is silenced.", ge=0, lt=1)
-        layer_sum: bool = option(False, "The task's head reads a learned mixture of all layers, not the last one.")
 
     # -- data side --------------------------------------------------------------------------------------------------
 
     def read_files(self, files: list[Path], root: Path, quarantine: list[dict[str, str]]) -> datasets.Dataset:
-        """Names only; `decode` reads them, whichever way the recordings came in."""
+        """Names only; `decode` reads them, whichever way the recordings came in. Lists of Kaldi say what their rows are."""
         import datasets
 
-        rows = {
-            self.column: [str(file) for file in files],
-            "path": [str(file.relative_to(root)) if file.is_relative_to(root) else file.name for file in files],
+        lists = [file for file in files if is_kaldi(file)]
+        if any(file.name == "wav.scp" for file in lists):
+            rows, notes = read_kaldi([file for file in lists if file.name == "wav.scp"], root, quarantine)
+            self._pending += notes
+            return datasets.Dataset.from_dict(rows)
+        plain = [file for file in files if file not in lists]
+        columns = {
+            self.column: [str(file) for file in plain],
+            "path": [str(file.relative_to(root)) if file.is_relative_to(root) else file.name for file in plain],
         }
         return datasets.Dataset.from_dict(
-            rows, features=datasets.Features({name: datasets.Value("string") for name in rows})
+            columns, features=datasets.Features({name: datasets.Value("string") for name in columns})
         )
 
     def canonicalize(self, dataset: Any, folders: Sequence[Path] = ()) -> Any:
@@ -122,10 +148,41 @@ class Audio(Modality):
         Columns called start and end (or start_time, end_time …), in seconds, say which part of the file a row means.
         Where a recording gives several rows, a column `recording` says which belong together.
         """
-        sources = store.Sources(lambda: self._sources(dataset, column, root))
+        import datasets
+
+        own = self.config
+        spans = find_spans(dataset.column_names, own.start_column, own.end_column, own.duration_column, own.time_unit)
+        by_name = ByName(root)
+        sources = store.Sources(lambda: self._sources(dataset, column, root, spans, by_name))
         path, index = store.build(sources, self._recipe(whole), cache)
         quarantine += index.faults
-        return self._pieces(dataset, column, path, index), self._notes(index)
+        if not len(index):  # whoever asked says what is wrong with all of them
+            return datasets.Dataset.from_dict({self.column: []}), []
+        told = [*by_name.notes(), *([spans.note] if spans.note else [])]
+        return self._pieces(dataset, column, path, index), [*told, *self._notes(index)]
+
+    def hint(self, reason: str) -> str:
+        """The option that keeps recordings left out for this reason."""
+        return recordings.hint(reason, self.config)
+
+    def recognizes(self, file: Path) -> bool:
+        """Recordings whose name does not say so, and lists of Kaldi."""
+        if file.suffix.lower() in TABLES:
+            return False
+        if is_kaldi(file):
+            return True
+        try:
+            with file.open("rb") as stream:
+                head = stream.read(12)
+        except OSError:
+            return False
+        return (
+            head.startswith(_MAGIC)
+            or head[:4] == b"RIFF"
+            and head[8:] == b"WAVE"
+            or head[:4] == b"FORM"
+            and head[8:11] == b"AIF"
+        )
 
     def _recipe(self, whole: bool) -> store.Recipe:
         own = self.config
@@ -135,38 +192,25 @@ class Audio(Modality):
                 f"({own.sampling_rate}) be {recordings.RATES[0]} or more."
             )
         limits = (own.min_seconds, own.silence_db, own.max_clipped)
-        return store.Recipe(own.sampling_rate, own.max_seconds, *limits, whole)
+        if own.full_scale <= 0:
+            raise ConfigError(f"full_scale is the value of the loudest sample, above 0; found {own.full_scale}.")
+        return store.Recipe(own.sampling_rate, own.max_seconds, *limits, whole, own.full_scale)
 
-    def _sources(self, dataset: datasets.Dataset, column: str, root: Path | None) -> Iterator[store.Source]:
-        lower = {name.lower(): name for name in dataset.column_names}
-        spans = [next((lower[name] for name in names if name in lower), None) for names in (_START, _END)]
+    def _sources(
+        self, dataset: datasets.Dataset, column: str, root: Path | None, spans: Spans, by_name: ByName
+    ) -> Iterator[store.Source]:
         row = -1
-        for batch in dataset.select_columns([column, *filter(None, spans)]).iter(batch_size=store.AHEAD):
+        for batch in dataset.select_columns(list(dict.fromkeys([column, *spans.columns]))).iter(
+            batch_size=store.AHEAD
+        ):
             for place, value in enumerate(batch[column]):
                 row += 1
-                start, end = (_seconds(batch[name][place], row) if name else None for name in spans)
-                if value is not None:
-                    located = self._located(value, root)
-                    name = _named(value, row)
-                    if root is not None and Path(name).is_relative_to(root):
-                        name = Path(name).relative_to(root).as_posix()
-                    yield store.Source(row, located, name, start, end)
-
-    def _located(self, value: Any, root: Path | None) -> Any:
-        """A path in a table is relative to `audio_root`, else to the table's folder, else to the current one."""
-        if isinstance(value, dict) and value.get("bytes") is None and isinstance(value.get("path"), str):
-            value = value["path"]
-        if isinstance(value, list):
-            raise DataError(
-                "The audio column holds bare lists of numbers, whose rate is not known. Give paths, a datasets.Audio "
-                'column, or {"array": samples, "sampling_rate": 16000} per row.'
-            )
-        if not isinstance(value, str) or Path(value).is_absolute():
-            return value
-        for folder in (self.config.audio_root, root):
-            if folder is not None and (Path(folder).expanduser() / value).is_file():
-                return str(Path(folder).expanduser() / value)
-        return value
+                start, end, unit = spans.seconds({name: batch[name][place] for name in spans.columns}, row)
+                located = locate(value, root, self.config.audio_root, by_name)
+                name = _named(value, row)
+                if root is not None and Path(name).is_relative_to(root):
+                    name = Path(name).relative_to(root).as_posix()
+                yield store.Source(row, located, name, start, end, unit)
 
     def _pieces(self, dataset: datasets.Dataset, column: str, path: Path, index: store.Index) -> datasets.Dataset:
         import datasets
@@ -375,15 +419,3 @@ def _named(value: Any, row: int) -> str:
     """What a report calls a recording: its path, never its content."""
     path = value.get("path") if isinstance(value, dict) else value
     return path if isinstance(path, str) and path else f"row {row}"
-
-
-def _seconds(value: Any, row: int) -> float | None:
-    if value is None or value == "":
-        return None
-    try:
-        seconds = float(value)
-    except (TypeError, ValueError):
-        seconds = float("nan")
-    if not seconds >= 0:
-        raise DataError(f"Row {row}: start and end are seconds from the beginning of the file, not {value!r}.")
-    return seconds

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,10 @@ BLOCK_SECONDS = 30.0
 # Power of the channels' mean over the mean of their powers: 1 for equal channels, 1/2 for one channel alone or for
 # independent ones, 0 for channels in opposite phase. Below this the mean would take speech away.
 CANCELLING = 0.25
+HEAD = 1 << 16  # bytes in which a WAV file's samples begin
+UNKNOWN = {0, 0xFFFFFFFF, 0xFFFFFFFE, 0x7FFFFFFF, 0x80000000, 0x7FFFF000, 0xFFFFFF00, 0x7FFFFFFE}
+"""Sizes that programs write when they do not know them."""
+BEYOND = 0.5  # seconds that a part may end after its recording, by rounding
 
 
 class Unusable(ValueError):
@@ -25,7 +30,13 @@ class Unusable(ValueError):
 
 
 def read(
-    source: Any, rate: int, start: float | None = None, end: float | None = None, max_clipped: float = 1.0
+    source: Any,
+    rate: int,
+    start: float | None = None,
+    end: float | None = None,
+    max_clipped: float = 1.0,
+    unit: str = "s",
+    full_scale: float = 1.0,
 ) -> np.ndarray:
     """Decode, mix down, cut, resample.
 
@@ -33,7 +44,9 @@ def read(
         source: path, `{"path", "bytes"}` (an undecoded `datasets.Audio` value), `{"array", "sampling_rate"}`, or an array
             that already is mono at `rate`.
         rate: wanted samples per second.
-        start, end: part of the recording, in seconds.
+        start, end: part of the recording.
+        unit: of `start` and `end`: `"s"`, or `"samples"` at the recording's own rate.
+        full_scale: value of the loudest sample that a file of floating-point numbers can hold.
         max_clipped: largest share of samples on plateaus at the limit; looked for before resampling rounds them off.
 
     Returns:
@@ -43,13 +56,14 @@ def read(
         Unusable: the file is missing, empty, damaged, clipped, or has an impossible rate.
     """
     if isinstance(source, np.ndarray):
-        return _not_clipped(_cut(_mono(source), rate, start, end), max_clipped)
+        return _not_clipped(_cut(_mono(source) / full_scale, rate, start, end), max_clipped)
     if isinstance(source, Mapping) and source.get("array") is not None:
         return _from_array(source, rate, start, end, max_clipped)
+    part = _Part(start, end, unit)
     if isinstance(source, Mapping):
         content, name = source.get("bytes"), source.get("path")
         if content is not None:
-            return _from_file(io.BytesIO(content), rate, start, end, max_clipped)
+            return _from_file(_mended(content), rate, part, max_clipped, full_scale)
         source = name
     if not isinstance(source, (str, Path)):
         raise Unusable(f"no audio but {type(source).__name__}")
@@ -58,7 +72,75 @@ def read(
         raise Unusable("no such file")
     if path.stat().st_size == 0:
         raise Unusable("empty file")
-    return _from_file(path, rate, start, end, max_clipped)
+    with path.open("rb") as stream:
+        head = stream.read(HEAD)
+    mended = _mended(path.read_bytes()) if _needs_mending(head, path.stat().st_size) else path
+    return _from_file(mended, rate, part, max_clipped, full_scale)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Part of a recording: `start` and `end` in `unit`."""
+
+    start: float | None
+    end: float | None
+    unit: str
+
+    def samples(self, rate: int, frames: int) -> tuple[int, int]:
+        """First and last + 1 sample.
+
+        Raises:
+            Unusable: nothing is there, or the part ends after the recording.
+        """
+        scale = 1 if self.unit == "samples" else rate
+        first = round((self.start or 0.0) * scale)
+        last = frames if self.end is None else round(self.end * scale)
+        if last > frames + BEYOND * rate or first > frames:
+            raise Unusable(
+                f"part beyond the end: to {last / rate:g} s of {frames / rate:g} s, by its start, end or duration"
+            )
+        last = min(frames, last)
+        if frames == 0 or last <= first:
+            raise Unusable(
+                "no samples" if frames == 0 else f"nothing between {first / rate:g} s and {last / rate:g} s"
+            )
+        return first, last
+
+
+def _chunks(head: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Name, declared size and place of the content of each chunk of a RIFF file, as far as `head` goes."""
+    place = 12
+    while place + 8 <= len(head):
+        size = int.from_bytes(head[place + 4 : place + 8], "little")
+        yield head[place : place + 4], size, place + 8
+        place += 8 + size + size % 2
+
+
+def _needs_mending(head: bytes, size: int) -> bool:
+    """Whether this is a WAV file that was written through a pipe, so that its sizes were not known yet."""
+    if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
+        return False
+    for name, declared, place in _chunks(head):
+        if name == b"data":
+            if declared in UNKNOWN and size > place:
+                return True
+            if declared > size - place + 1:
+                raise Unusable(f"cut short: {size - place:,} of {declared:,} bytes are there")
+            return False
+    return False
+
+
+def _mended(content: bytes) -> io.BytesIO:
+    """The file with the sizes that it has."""
+    if not _needs_mending(content[:HEAD], len(content)):
+        return io.BytesIO(content)
+    fixed = bytearray(content)
+    for name, _, place in _chunks(content[:HEAD]):
+        if name == b"data":
+            fixed[place - 4 : place] = (len(content) - place).to_bytes(4, "little")
+            break
+    fixed[4:8] = (len(content) - 8).to_bytes(4, "little")
+    return io.BytesIO(bytes(fixed))
 
 
 def _from_array(
@@ -71,28 +153,41 @@ def _from_array(
     return resample(_not_clipped(samples, max_clipped), int(own_rate), rate)
 
 
-def _from_file(file: Any, rate: int, start: float | None, end: float | None, max_clipped: float) -> np.ndarray:
+def _from_file(file: Any, rate: int, part: _Part, max_clipped: float, full_scale: float) -> np.ndarray:
     soundfile = require("soundfile", "audio")
     try:
         with soundfile.SoundFile(file) as stream:
             own_rate = _checked_rate(stream.samplerate)
-            first = round((start or 0.0) * own_rate)
-            last = stream.frames if end is None else min(stream.frames, round(end * own_rate))
-            if stream.frames == 0 or last <= first:
-                raise Unusable("no samples" if stream.frames == 0 else f"nothing between {start} s and {end} s")
+            first, last = part.samples(own_rate, stream.frames)
+            floating = stream.subtype in ("FLOAT", "DOUBLE")
             channel = _loudest_if_cancelling(stream, first, last)
             resampler, clipped, parts = Resampler(own_rate, rate), 0.0, []
             for block in _blocks(stream, first, last):
+                if floating:
+                    block = _in_range(block, full_scale)
                 mono = block.mean(axis=1) if channel is None else block[:, channel]
                 clipped += clipped_share(mono) * len(mono)
                 parts.append(resampler(mono))
             parts.append(resampler.rest())
     except soundfile.LibsndfileError as error:
-        raise Unusable(f"not readable as audio: {_first_line(error)}") from error
+        why = (
+            f"{_first_line(error)}; convert it: ffmpeg -i FILE FILE.wav"
+            if "ormat not" in str(error)
+            else _first_line(error)
+        )
+        raise Unusable(f"not readable as audio: {why}") from error
     except (OSError, RuntimeError, EOFError) as error:
         raise Unusable(f"not readable: {_first_line(error)}") from error
     _check_clipped(clipped / (last - first), max_clipped)
     return np.concatenate(parts).astype(np.float32, copy=False)
+
+
+def _in_range(block: np.ndarray, full_scale: float) -> np.ndarray:
+    """Samples of a file of floating-point numbers, whose scale is the writer's affair."""
+    peak = float(np.nanmax(np.abs(block), initial=0.0)) if np.isfinite(block).any() else 0.0
+    if peak > 2 * full_scale:
+        raise Unusable(f"out of range: samples reach {peak:,.0f} where full scale is {full_scale:g}")
+    return block / np.float32(full_scale) if full_scale != 1.0 else block
 
 
 def _not_clipped(samples: np.ndarray, max_clipped: float) -> np.ndarray:
@@ -202,6 +297,26 @@ def resample(samples: np.ndarray, rate_in: int, rate_out: int) -> np.ndarray:
     """A whole signal at another rate, float32 `(samples,)`."""
     resampler = Resampler(rate_in, rate_out)
     return np.concatenate([resampler(samples), resampler.rest()])
+
+
+def hint(reason: str, options: Any) -> str:
+    """The option that keeps recordings which are unusable for this reason; empty where there is none.
+
+    Args:
+        reason: message of an `Unusable`, or of `fault`.
+        options: `hf_ssl.modalities.audio.options.AudioOptions`.
+    """
+    parts = "time_unit='ms' or 'samples' if start and end are no seconds"
+    hints = {
+        "shorter than": f"min_seconds (now {options.min_seconds:g}) keeps shorter ones",
+        "silence": f"silence_db (now {options.silence_db:g}) keeps more silent ones",
+        "clipped": f"max_clipped (now {options.max_clipped:g}) keeps clipped ones",
+        "nothing between": parts,
+        "part beyond": f"{parts}; duration_column if it is no end",
+        "out of range": "full_scale=32768 if samples are those of 16 bits",
+        "no such file": "audio_root says where relative paths begin",
+    }
+    return next((text for start, text in hints.items() if reason.startswith(start)), "")
 
 
 def fault(samples: np.ndarray, rate: int, *, min_seconds: float, silence_db: float) -> str | None:

@@ -18,7 +18,7 @@ import numpy as np
 from hf_ssl.modalities.audio import recordings
 from hf_ssl.modalities.audio.recordings import Unusable
 
-VERSION = 2  # of what is written; another number makes another store
+VERSION = 3  # of what is written; another number makes another store
 AHEAD = 64  # recordings decoded at the same time by the threads
 
 
@@ -31,6 +31,7 @@ class Recipe:
         max_seconds: longer recordings are cut into equal pieces.
         min_seconds, silence_db, max_clipped: see `_recordings`.
         whole: a recording is never cut (its label is about the whole).
+        full_scale: see `recordings.read`.
     """
 
     sampling_rate: int
@@ -39,6 +40,7 @@ class Recipe:
     silence_db: float
     max_clipped: float
     whole: bool = False
+    full_scale: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class Source:
     name: str
     start: float | None = None
     end: float | None = None
+    unit: str = "s"
 
     def identity(self) -> str:
         """Changes when the content may have: path, size and time of a file, the bytes of anything else."""
@@ -67,7 +70,7 @@ class Source:
             what = f"{Path(value).resolve()} {state.st_size} {state.st_mtime_ns}"
         else:
             what = repr(value)
-        return f"{what} {self.start} {self.end}"
+        return f"{what} {self.start} {self.end} {self.unit}"
 
 
 @dataclass
@@ -155,7 +158,15 @@ def _decoded(sources: Iterable[Source], recipe: Recipe) -> Iterator[tuple[Source
 
     def one(source: Source) -> tuple[Source, np.ndarray, str | None]:
         try:
-            samples = recordings.read(source.value, recipe.sampling_rate, source.start, source.end, recipe.max_clipped)
+            samples = recordings.read(
+                source.value,
+                recipe.sampling_rate,
+                source.start,
+                source.end,
+                recipe.max_clipped,
+                source.unit,
+                recipe.full_scale,
+            )
         except Unusable as error:
             return source, np.zeros(0, dtype=np.float32), str(error)
         return source, samples, recordings.fault(samples, recipe.sampling_rate, **_limits(recipe))

@@ -20,6 +20,9 @@ def table_of(rows: list[dict[str, Any]]) -> datasets.Dataset:
     import datasets
 
     features: dict[str, Any] = {"image": datasets.Image(decode=False), "path": datasets.Value("string")}
+    if any(row.get("recording") for row in rows):  # pictures of one file stay together
+        rows = [{**row, "recording": row.get("recording") or row["path"]} for row in rows]
+        features["recording"] = datasets.Value("string")
     columns = {name: [row.get(name) for row in rows] for name in features}
     if any(row.get("label") is not None for row in rows):
         features["label"], columns["label"] = datasets.Value("string"), [row.get("label") for row in rows]
@@ -37,18 +40,43 @@ def paths_resolved(dataset: Any, column: str, new_name: str | None, folders: Seq
     """References in place of paths; the input column gets its canonical name, and the paths stay as `path`."""
     import datasets
 
-    first = next((name for name in dataset[:100][column] if name), None)
-    if first is None or Path(first).suffix.lower() not in (*PICTURES, *ARRAYS, *DICOM):
+    head = [plain_path(name) for name in dataset[:100][column] if name]
+    if not head or not all(Path(name).suffix.lower() in (*PICTURES, *ARRAYS, *DICOM) for name in head[:5]):
         return dataset
-    base = next((folder for folder in (Path(), *folders) if (folder / first).is_file()), None)
-    if base is None:
-        return dataset
+    bases = [Path(), *folders]
+    hits = [sum((folder / name).is_file() for name in head) for folder in bases]
     names = list(dataset[column])
-    resolved: list[Any] = [None if not name else {"bytes": None, "path": str(base / name)} for name in names]
+    resolved: list[Any]
+    if max(hits):
+        base = bases[hits.index(max(hits))]
+        resolved = [None if not name else {"bytes": None, "path": str(base / plain_path(name))} for name in names]
+    else:
+        by_name = _only_files(folders)
+        found = [by_name.get(plain_path(name).rsplit("/", 1)[-1]) if name else None for name in names]
+        if not any(found):
+            return dataset
+        resolved = [
+            None if not name else {"bytes": None, "path": str(file or name)}
+            for name, file in zip(names, found, strict=True)
+        ]
     dataset = _replaced(dataset, column, new_name or column, resolved)
     if new_name is not None and "path" not in dataset.column_names:
         dataset = dataset.add_column("path", [str(name) for name in names], feature=datasets.Value("string"))
     return dataset
+
+
+def plain_path(name: str) -> str:
+    """A path as it is written here: tables made on Windows have backslashes."""
+    return name.strip().replace("\\", "/")
+
+
+def _only_files(folders: Sequence[Path]) -> dict[str, Path]:
+    """Files below the first folder by their name, without names that occur twice."""
+    found: dict[str, Path | None] = {}
+    for file in folders[0].rglob("*") if folders else ():
+        if file.is_file():
+            found[file.name] = None if file.name in found else file
+    return {name: file for name, file in found.items() if file is not None}
 
 
 def _replaced(dataset: Any, column: str, name: str, references: list[Any]) -> Any:

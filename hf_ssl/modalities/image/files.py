@@ -25,13 +25,14 @@ from hf_ssl.core.errors import require
 if TYPE_CHECKING:
     from PIL.Image import Image as PilImage
 
-PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm")
+PICTURES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm", ".pbm",
+            ".pnm", ".jp2", ".tga", ".avif", ".heic", ".heif")  # fmt: skip
 ARRAYS = (".npy",)
 DICOM = (".dcm", ".dicom")
 TAR = (".tar",)
 SIGNATURE_SIDE = 16
 FLAT = 4  # gray values: smaller steps are noise of compression in flat areas
-_NPY, _DICOM_MARK = b"\x93NUMPY", b"DICM"
+NPY, DICOM_MARK = b"\x93NUMPY", b"DICM"
 _DEEP_MODES = {"I;16", "I;16B", "I;16L", "I;16N", "I", "F"}
 
 
@@ -49,11 +50,13 @@ class DecodeOptions:
             12 bits of a scanner fill a fraction of 16), `"full"` divides by the type's range and keeps values
             comparable between images.
         max_megapixels: larger images are refused before they are decompressed.
+        frames: which pictures of a file with several are used: `"first"`, `"all"`, or None: such files are refused.
     """
 
     background: int = 255
     intensity: str = "range"
     max_megapixels: float = 100.0
+    frames: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ class ImageInfo:
         problem: why it is unusable, or None.
         key: hash of its pixels.
         signature: perceptual hash and thumbnail, or None for an image without structure.
+        frames: how many pictures the file holds.
     """
 
     problem: str | None
@@ -72,6 +76,7 @@ class ImageInfo:
     height: int = 0
     channels: int = 0
     signature: np.ndarray | None = None
+    frames: int = 1
 
 
 def as_reference(value: Any) -> dict[str, Any]:
@@ -130,19 +135,19 @@ def pixels(value: Any, reading: DecodeOptions, at_least: int | None = None) -> n
     if content is None and path is None:
         raise Unreadable("empty image reference")
     try:
-        head = content[:132] if content is not None else _head(str(path))
+        head = content[:132] if content is not None else head_of(str(path))
         stream = io.BytesIO(content) if content is not None else open(str(path), "rb")  # noqa: SIM115
     except OSError as error:
         raise Unreadable(f"not readable: {error}") from error
     with stream:
-        if head[:6] == _NPY:
+        if head[:6] == NPY:
             return _from_array(_load_array(stream), reading)
-        if head[128:132] == _DICOM_MARK:
+        if head[128:132] == DICOM_MARK:
             return _from_dicom(stream, reading)
         return _from_picture(stream, reading, at_least)
 
 
-def _head(path: str) -> bytes:
+def head_of(path: str) -> bytes:
     with open(path, "rb") as file:
         return file.read(132)
 
@@ -162,7 +167,7 @@ def _from_array(array: np.ndarray, reading: DecodeOptions) -> np.ndarray:
         raise Unreadable(f"an array of shape {array.shape} is no image (height, width, channels)")
     if array.shape[0] < min(array.shape[1:]) and array.shape[0] <= 32:
         array = np.moveaxis(array, 0, -1)
-    _refuse_bomb(array.shape[1], array.shape[0], reading)
+    refuse_bomb(array.shape[1], array.shape[0], reading)
     return _to_8_bits(array, reading)
 
 
@@ -173,7 +178,7 @@ def _from_picture(stream: Any, reading: DecodeOptions, at_least: int | None) -> 
         with warnings.catch_warnings() if threading.current_thread() is threading.main_thread() else _nothing():
             warnings.simplefilter("ignore", pil.DecompressionBombWarning)  # our own limit is stricter and reported
             with pil.open(stream) as image:
-                _refuse_bomb(image.width, image.height, reading)
+                refuse_bomb(image.width, image.height, reading)
                 if at_least is not None and image.format == "JPEG":
                     image.draft(image.mode, (at_least, at_least))
                 image.load()
@@ -196,7 +201,7 @@ class _nothing:
         """Nothing to restore."""
 
 
-def _refuse_bomb(width: int, height: int, reading: DecodeOptions) -> None:
+def refuse_bomb(width: int, height: int, reading: DecodeOptions) -> None:
     if width * height > reading.max_megapixels * 1e6:
         raise Unreadable(f"{width} x {height} pixels, more than max_megapixels={reading.max_megapixels:g}")
 
@@ -247,10 +252,9 @@ def _from_dicom(stream: Any, reading: DecodeOptions) -> np.ndarray:
     treatment = require("pydicom.pixels", "dicom")
     try:
         found = pydicom.dcmread(stream)
-        _refuse_bomb(int(found.Columns), int(found.Rows), reading)
-        if int(getattr(found, "NumberOfFrames", 1) or 1) > 1:
-            raise Unreadable(f"{found.NumberOfFrames} frames in one DICOM file; write each frame as an image")
-        array = found.pixel_array
+        refuse_bomb(int(found.Columns), int(found.Rows), reading)
+        several = int(getattr(found, "NumberOfFrames", 1) or 1) > 1
+        array = found.pixel_array[0] if several else found.pixel_array
         if array.ndim == 2:
             array = treatment.apply_voi_lut(treatment.apply_modality_lut(array, found), found)
             if found.get("PhotometricInterpretation") == "MONOCHROME1":
@@ -280,20 +284,28 @@ def dimensions(value: Any, reading: DecodeOptions) -> tuple[int, int]:
         return width, height
 
 
-def inspect(value: Any, reading: DecodeOptions) -> ImageInfo:
-    """Decode once and keep what the data checks need."""
+def inspect(value: Any, reading: DecodeOptions, frames: int = 1) -> ImageInfo:
+    """Decode once and keep what the data checks need.
+
+    Args:
+        value: what `as_reference` takes.
+        reading: how.
+        frames: how many pictures it holds (`hf_ssl.modalities.image.frames.frame_count`).
+    """
+    if frames > 1 and reading.frames is None:
+        return ImageInfo(f"{frames} pictures in one file (frames='first' or frames='all')", frames=frames)
     try:
         array = pixels(value, reading)
     except Unreadable as error:
         return ImageInfo(str(error))
     height, width, channels = array.shape
-    grey = channels == 1 or (channels == 3 and _is_grey(array))
+    grey = channels == 1 or (channels == 3 and _is_gray(array))
     digest = hashlib.blake2b(f"{height} {width} {1 if grey else channels}".encode(), digest_size=16)
     digest.update(np.ascontiguousarray(array[..., :1] if grey else array).tobytes())
-    return ImageInfo(None, digest.hexdigest(), width, height, channels, signature(array))
+    return ImageInfo(None, digest.hexdigest(), width, height, channels, signature(array), frames)
 
 
-def _is_grey(array: np.ndarray) -> bool:
+def _is_gray(array: np.ndarray) -> bool:
     return bool((array[..., 0] == array[..., 1]).all() and (array[..., 0] == array[..., 2]).all())
 
 

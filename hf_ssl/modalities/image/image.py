@@ -13,7 +13,7 @@ import numpy as np
 
 from hf_ssl.core.errors import ConfigError, nearest
 from hf_ssl.core.fields import Options, option
-from hf_ssl.modalities.base import Modality
+from hf_ssl.modalities.base import Modality, Notes
 from hf_ssl.modalities.image import geometry as geo
 from hf_ssl.modalities.image import views as random_views
 from hf_ssl.modalities.image.columns import array_features, arrays_stored, paths_resolved, table_of
@@ -31,6 +31,8 @@ from hf_ssl.modalities.image.files import (
     inspect,
     read_tar,
 )
+from hf_ssl.modalities.image.frames import frame_count, frames_of, looks_like_picture
+from hf_ssl.modalities.image.masks import class_masks
 
 if TYPE_CHECKING:
     import datasets
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 
     from hf_ssl.models.loading import LoadReport
 
+TABLES = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json", ".parquet", ".gz")
 POOLINGS = ("mean", "cls", "max", "native", "grid")
 GRID_NUMBERS = 4096  # that `grid` pooling gives at most, but for 2 x 2 cells
 PATH_COLUMNS = (
@@ -100,6 +103,12 @@ class Image(Modality):
         intensity: Literal["range", "full"] = option(
             "range", "16-bit pixels: stretch each picture's own range, or divide by the type's."
         )
+        frames: Literal["first", "all"] | None = option(
+            None, "Pictures of a file with several (TIFF pages, animations, DICOM): first or all (asked for)."
+        )
+        mask_values: list[str] = option(
+            [], "Values of masks (or colors such as #ff0000) that are classes 0, 1, 2 ..., in this order."
+        )
         max_megapixels: float = option(100.0, "Larger pictures are refused unopened.", gt=0)
 
         def problems(self) -> list[str]:
@@ -110,7 +119,7 @@ class Image(Modality):
     def __init__(self, config: Any = None) -> None:
         super().__init__(config)
         c = self.config
-        self.reading = DecodeOptions(c.background, c.intensity, c.max_megapixels)
+        self.reading = DecodeOptions(c.background, c.intensity, c.max_megapixels, c.frames)
         self._infos: dict[str, ImageInfo] = {}
 
     # -- data side --------------------------------------------------------------------------------------------------
@@ -127,11 +136,31 @@ class Image(Modality):
             rows += read_tar(file, quarantine)
         kept = []
         for row, seen in zip(rows, self._inspect_all([row["image"] for row in rows]), strict=True):
-            if seen.problem is None:
+            if seen.problem is None and seen.frames > 1 and self.config.frames == "all":
+                kept += [
+                    {**row, "image": frame, "path": f"{row['path']}#{number}", "recording": row["path"]}
+                    for number, frame in enumerate(frames_of(row["image"], self.reading))
+                ]
+            elif seen.problem is None:
                 kept.append(row)
             else:
                 quarantine.append({"path": row["image"]["path"] or row["path"], "reason": seen.problem})
+        several = [row for row in kept if row.get("recording")]
+        if several:
+            count = len({row["recording"] for row in several})
+            self._pending.append(f"{count:,} files hold several pictures: {len(several):,} rows, as frames='all' says")
         return table_of(kept)
+
+    def recognizes(self, file: Path) -> bool:
+        """Pictures whose name does not say so."""
+        return file.suffix.lower() not in TABLES and looks_like_picture(file)
+
+    def hint(self, reason: str) -> str:
+        return "frames='first' or frames='all' says which are used" if "in one file" in reason else ""
+
+    def class_masks(self, masks: Sequence[Any], report: Notes) -> list[Any]:
+        """Masks of class numbers, whatever values or colors they were drawn in; see `hf_ssl.modalities.image.masks`."""
+        return class_masks(masks, list(self.config.mask_values), report)
 
     def canonicalize(self, dataset: Any, folders: Sequence[Path] = ()) -> Any:
         """Undecoded references from image features, from columns of paths, and from arrays.
@@ -147,7 +176,12 @@ class Image(Modality):
             return dataset
         lower = {name.lower(): name for name in reversed(dataset.column_names)}
         column = next((lower[alias] for alias in self.aliases if alias in lower), None)
+        read = isinstance(
+            dataset.features.get(self.column), datasets.Image
+        )  # then `path` says where pictures are from
         for name, feature in dataset.features.items():
+            if name == "path" and read:
+                continue
             if feature in (datasets.Value("string"), datasets.Value("large_string")):
                 dataset = paths_resolved(dataset, name, self.column if name == column else None, folders)
             elif isinstance(feature, dict) and {"bytes", "path"} <= feature.keys():
@@ -190,7 +224,7 @@ class Image(Modality):
             return ImageInfo(str(error))
         name = identity(reference)
         if name not in self._infos:
-            self._infos[name] = inspect(reference, self.reading)
+            self._infos[name] = inspect(reference, self.reading, frame_count(reference))
         return self._infos[name]
 
     def _inspect_all(self, values: Sequence[Any]) -> list[ImageInfo]:

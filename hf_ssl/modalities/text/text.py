@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 POOLINGS = ("mean", "cls", "max")
 _BLANKS = re.compile(r"(?<=\S)[^\S\n]+")
-_ASCII_TOKEN = re.compile(r"\w+|[^\w\s]")
+_ASCII_TOKEN = re.compile(r"\n[ \t]+|\w+|[^\w\s]")
 
 
 def same_text(text: str, how: str = "light") -> str:
@@ -57,11 +57,13 @@ def _tokens() -> Any:
     import regex
 
     unsegmented = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}]\p{M}*"
-    return regex.compile(rf"{unsegmented}|(?:(?!{unsegmented})[\p{{L}}\p{{M}}\p{{N}}_])+|[^\s\p{{L}}\p{{M}}\p{{N}}_]")
+    return regex.compile(
+        rf"\n[ \t]+|{unsegmented}|(?:(?!{unsegmented})[\p{{L}}\p{{M}}\p{{N}}_])+|[^\s\p{{L}}\p{{M}}\p{{N}}_]"
+    )
 
 
 def tokens_of(text: str) -> list[str]:
-    """Words, single symbols, and single letters (with their marks) of scripts that are written without blanks."""
+    """Words, single symbols, indents, and single letters (with their marks) of scripts that are written without blanks."""
     return (_ASCII_TOKEN if text.isascii() else _tokens()).findall(text)
 
 

@@ -16,13 +16,28 @@ class SeriesOptions(Options):
     context_length: int | None = option(None, "Steps of history (default: four horizons, at most 512).", ge=1)
     frequency: str | None = option(None, "Step, such as h, 15min, D, MS (default: found).")
     season: int | None = option(None, "Steps in a season (default: by frequency, 24 for h).", ge=1)
+    day_first: bool | None = option(
+        None, "Dates such as 05/01/2023 have the day first (asked for where both are possible)."
+    )
+    timestamp_format: str | None = option(
+        None, "How time stamps are written, such as %d.%m.%Y %H:%M or %Y%m%d."
+    )
+    timestamp_unit: Literal["s", "ms", "us", "ns", "days", "excel"] | None = option(
+        None, "Unit of numeric time stamps since 1970 (excel: days as Excel counts them)."
+    )
+    time_column: str | None = option(None, "Column with the time of day, beside the day.")
+    max_missing: float = option(
+        0.3, "Largest share of steps without a row; more means that stamps are misread.", ge=0, le=1
+    )
     timestamp_column: str | None = option(None, "Column with the time.")
     item_column: str | None = option(None, "Column that tells series apart.")
     target_columns: list[str] = option([], "Columns to forecast (default: all numbers).")
     past_covariates: list[str] = option([], "Columns known up to now, not forecast.")
     known_covariates: list[str] = option([], "Columns known in advance, not forecast.")
     static_columns: list[str] = option([], "Columns that are constant per series.")
-    duplicates: Literal["last", "first", "mean", "fail"] = option("last", "Which of rows with one stamp.")
+    duplicates: Literal["last", "first", "mean", "fail"] | None = option(
+        None, "Which of rows with one stamp (default: the last, while they are few)."
+    )
     train_fraction: float = option(1.0, "Train on the latest part of the training span only.", gt=0, le=1)
     cut: Literal["shared", "each"] = option("shared", "One moment cuts all series, or each is cut by its own length.")
     stride: int = option(1, "Distance between training windows; best without a factor of the season.", ge=1)

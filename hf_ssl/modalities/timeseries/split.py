@@ -98,8 +98,12 @@ def cut_in_time(
                 named[split].append(
                     {**facts, "series": item.values[:, start:high], "history": low - start, "offset": start}
                 )
+    report.account("series").found += len(series)
+    report.account("series").used += len(named["unlabeled"])
     for problem, count in unusable.items():
         report.dropped[problem] += count
+        if named["train"]:
+            report.leave_out("series", problem, count, len(series))
     if not named["train"]:
         raise DataError("No series can be used: " + "; ".join(f"{count:,} {why}" for why, count in unusable.items()))
     made = {split: spans(rows) for split, rows in named.items() if rows and split != "train"}

@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import datasets
 import numpy as np
 
-from hf_ssl.core.errors import DataError, nearest
+from hf_ssl.core.errors import DataError
 from hf_ssl.modalities.base import Notes
-from hf_ssl.modalities.timeseries.grid import Series, fixed_step, to_grid
+from hf_ssl.modalities.timeseries.grid import MAX_MISSING, MONTHS, Series, canonical_frequency, fixed_step, to_grid
 from hf_ssl.modalities.timeseries.split import arrays_of
+from hf_ssl.modalities.timeseries.stamps import StampOptions, read_stamps
 
-STAMPS = ("timestamp", "timestamps", "datetime", "date_time", "date", "time", "ds", "ts", "start")
+STAMPS = (
+    "timestamp",
+    "timestamps",
+    "datetime",
+    "date_time",
+    "date",
+    "time",
+    "ds",
+    "ts",
+    "day",
+    "month",
+    "week",
+    "period",
+    "start",
+)
 NAMES = ("item_id", "unique_id", "series_id", "series_name", "id", "item", "series")
 VALUES = ("target", "value", "values", "y")
 SERIES_ALIASES = ("series", "target", "past_values", "values", "signal", "x")
 FREQUENCIES = ("freq", "frequency")
-LEFT_OUT = ("label", "labels", "class", "category", "split", "path")
+LEFT_OUT = ("label", "labels", "class", "category", "split", "path", "recording")
 
 
 @dataclass(frozen=True)
@@ -33,6 +47,17 @@ class Columns:
     known: tuple[str, ...] = ()
     static: tuple[str, ...] = ()
     label: str | None = None
+    time: str | None = None
+
+
+@dataclass(frozen=True)
+class GridOptions:
+    """How stamps become a grid; see `hf_ssl.modalities.timeseries.options`."""
+
+    frequency: str | None = None
+    duplicates: str | None = None
+    max_missing: float = MAX_MISSING
+    stamps: StampOptions = StampOptions()
 
 
 @dataclass
@@ -56,7 +81,7 @@ def series_column(dataset: datasets.Dataset, given: str | None = None) -> str | 
 
 
 def read_rows(
-    dataset: datasets.Dataset, column: str, columns: Columns, frequency: str | None, report: Notes, origin: str
+    dataset: datasets.Dataset, column: str, columns: Columns, grid: GridOptions, report: Notes, origin: str
 ) -> Table:
     """Rows that are whole series: GluonTS (`start`, `target`, `feat_*`) and fev (`timestamp`, `target`) schemas too."""
     values = arrays_of(dataset, column)
@@ -85,9 +110,11 @@ def read_rows(
             channels.append(covariate)
     listed = _listed_stamps(dataset, there, columns)
     if listed is not None:
-        series, frequency = _on_grid(names, list(dataset[listed]), values, frequency, report, origin)
+        report.account("rows").used += len(dataset)
+        series, frequency = _on_grid(names, list(dataset[listed]), values, grid, report, origin)
         return Table(_with_static(series, dataset, columns), frequency, channels, targets)
-    starts, frequency = _starts(dataset, there, columns, frequency)
+    report.account("rows").used += len(dataset)
+    starts, frequency = _starts(dataset, there, columns, grid.frequency)
     series = [Series(name, value) for name, value in zip(names, values, strict=True)]
     if starts is not None:
         ticks = np.array(starts, dtype="datetime64[ns]").astype(np.int64)
@@ -114,26 +141,25 @@ def _on_grid(
     names: list[str],
     stamps: list[list[Any]],
     values: list[np.ndarray],
-    frequency: str | None,
+    grid: GridOptions,
     report: Notes,
     origin: str,
 ) -> tuple[list[Series], str]:
-    import pandas as pd
+    import pyarrow as pa
 
     for name, own, value in zip(names, stamps, values, strict=True):
         if len(own) != value.shape[1]:
             raise DataError(f"Series {name!r} of {origin} has {value.shape[1]} values and {len(own)} time stamps.")
-    flat = pd.to_datetime(np.concatenate([np.asarray(own, dtype="datetime64[ns]") for own in stamps])).to_numpy(
-        "datetime64[ns]"
-    )
     owner = np.repeat(np.arange(len(names)), [value.shape[1] for value in values])
+    flat = read_stamps(pa.array([stamp for own in stamps for stamp in own]), "timestamp", grid.stamps, owner, report)
     series, frequency = to_grid(
         owner,
         flat,
         np.concatenate([value.T for value in values]),
-        frequency=frequency,
-        duplicates="last",
+        frequency=grid.frequency,
+        duplicates=grid.duplicates or "last",
         report=report,
+        max_missing=grid.max_missing,
     )
     for item in series:
         item.name = names[int(item.name)]
@@ -158,7 +184,7 @@ def _starts(
     named = next((there[alias] for alias in FREQUENCIES if alias in there), None)
     if frequency is None and named is not None and len(dataset):
         frequency = str(dataset[0][named])
-        frequency = {"H": "h", "T": "min", "M": "MS", "Q": "QS", "Y": "YS", "A": "YS"}.get(frequency, frequency)
+    frequency = canonical_frequency(frequency) if frequency is not None else None
     column = columns.stamp or next((there[alias] for alias in STAMPS if alias in there), None)
     if column is None:
         return None, frequency
@@ -170,159 +196,11 @@ def _utc(stamp: Any) -> Any:
 
 
 def _approximate_step(frequency: str | None) -> int:
-    days = {"W": 7.0, "MS": 30.436875, "QS": 91.310625, "YS": 365.2425}
-    if frequency in days:
-        return int(days[frequency] * 86400 * 10**9)
+    if frequency in MONTHS:
+        return int(30.436875 * MONTHS[frequency] * 86400 * 10**9)
+    if frequency == "B":
+        frequency = "D"
     return fixed_step(frequency) if frequency else 86400 * 10**9
-
-
-def read_moments(
-    dataset: datasets.Dataset, columns: Columns, frequency: str | None, duplicates: str, report: Notes, origin: str
-) -> Table:
-    """Rows that are single moments: long (a column says which series) or wide (every column is a channel).
-
-    Raises:
-        DataError: no time stamps, values that are no numbers, or stamps without a common step.
-    """
-    dataset = _with_stamp(dataset, columns, report)
-    there = dataset.column_names
-    lower = {name.lower(): name for name in reversed(there)}
-    stamp = _given(columns.stamp, there, "timestamp_column", origin) or next(
-        (lower[a] for a in STAMPS if a in lower), None
-    )
-    if stamp is None:
-        raise DataError(
-            f"No column of {origin} is known to hold time stamps; its columns: {', '.join(there[:30])}. Say which one: "
-            f"timestamp_column={there[0]!r}."
-        )
-    name = _given(columns.name, there, "item_column", origin) or next((lower[a] for a in NAMES if a in lower), None)
-    covariates = [*columns.past, *columns.known]
-    for option, given in (
-        ("past_covariates", columns.past),
-        ("known_covariates", columns.known),
-        ("static_columns", columns.static),
-    ):
-        for column in given:
-            _given(column, there, option, origin)
-    not_values = {stamp, name, columns.label, *covariates, *columns.static}
-    targets = [_given(column, there, "target_columns", origin) or column for column in columns.targets]
-    if not targets:
-        usual = [lower[alias] for alias in VALUES if alias in lower and lower[alias] not in not_values]
-        rest = [c for c in there if c not in not_values and c.lower() not in LEFT_OUT and not c.startswith("Unnamed")]
-        targets = usual[:1] or rest
-        report.decide(
-            f"values: {', '.join(targets[:8])}{' ...' if len(targets) > 8 else ''} (target_columns chooses others)"
-        )
-    frame = dataset.with_format("arrow")[:]
-    values = np.stack([_numbers(frame.column(c), c, origin) for c in [*targets, *covariates]], axis=1)
-    names = _strings(frame.column(name)) if name is not None else np.zeros(len(frame), np.int8)
-    stamps = _stamps(frame.column(stamp), stamp, report)
-    usable = ~_missing(stamps)
-    if not usable.all():
-        report.dropped["no time stamp"] += int((~usable).sum())
-    series, step = to_grid(
-        names[usable], stamps[usable], values[usable], frequency=frequency, duplicates=duplicates, report=report
-    )
-    if name is None:
-        series[0].name = "series"
-    if columns.static:
-        _add_static(series, frame, names, columns.static)
-    report.decide(f"{len(series):,} series with a step of {step}")
-    return Table(series, step, [*targets, *covariates], len(targets))
-
-
-def _with_stamp(dataset: datasets.Dataset, columns: Columns, report: Notes) -> datasets.Dataset:
-    """Year, month, day (and hour, minute) columns joined to one time stamp, where there is no other."""
-    import pandas as pd
-
-    there = set(dataset.column_names)
-    parts = [part for part in ("year", "month", "day", "hour", "minute", "second") if part in there]
-    named = columns.stamp or any(name.lower() in STAMPS for name in there)
-    if named or not {"year", "month", "day"} <= set(parts):
-        return dataset
-    report.decide(f"time stamps are made of the columns {', '.join(parts)}")
-    frame = dataset.select_columns(parts).with_format("pandas")[:].apply(pd.to_numeric)
-    kept = dataset.remove_columns(parts)
-    return kept.add_column("timestamp", pd.to_datetime(frame).dt.strftime("%Y-%m-%d %H:%M:%S").to_numpy())
-
-
-def _given(column: str | None, there: Sequence[str], option: str, origin: str) -> str | None:
-    if column is None or column in there:
-        return column
-    raise DataError(
-        f"{option}={column!r}, but the columns of {origin} are {', '.join(there[:30])}.{nearest(column, there)}"
-    )
-
-
-def _strings(column: Any) -> np.ndarray:
-    return column.to_pandas().astype(str).to_numpy()
-
-
-def _numbers(column: Any, name: str, origin: str) -> np.ndarray:
-    """A column as float32; `?`, `NA` and empty fields are missing values.
-
-    Raises:
-        DataError: other text, with its row.
-    """
-    import pandas as pd
-    import pyarrow as pa
-
-    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
-        if not (
-            pa.types.is_floating(column.type) or pa.types.is_integer(column.type) or pa.types.is_boolean(column.type)
-        ):
-            raise DataError(
-                f"Column {name!r} of {origin} holds {column.type}, not numbers. Choose with target_columns=[...]."
-            )
-        return column.to_numpy().astype(np.float32)
-    text = column.to_pandas()
-    numbers = pd.to_numeric(text, errors="coerce")
-    wrong = numbers.isna() & text.notna() & ~text.isin(["?", "", "NA", "NaN", "nan", "N/A", "null", "None"])
-    if wrong.any():
-        row = int(np.flatnonzero(wrong.to_numpy())[0])
-        raise DataError(
-            f"Column {name!r} of {origin} holds text such as {text.iloc[row]!r} (row {row}), not numbers. Choose the columns "
-            "with target_columns=[...], or name what tells series apart with item_column."
-        )
-    return numbers.to_numpy(np.float32)
-
-
-def _stamps(column: Any, name: str, report: Notes) -> np.ndarray:
-    """datetime64[ns] in UTC, or whole numbers."""
-    import pandas as pd
-
-    values = column.to_pandas()
-    if pd.api.types.is_integer_dtype(values):
-        return values.to_numpy(np.int64)
-    if not pd.api.types.is_datetime64_any_dtype(values):
-        text = values.dropna().astype(str)
-        if len(text) and text.str.fullmatch(r"-?\d{1,9}").all():
-            return values.astype(np.int64).to_numpy()
-        zoned = len(text) and text.str.contains(r"(?:Z|[+-]\d\d:?\d\d)$", regex=True).iloc[0] and ":" in text.iloc[0]
-        try:
-            values = pd.to_datetime(values, utc=bool(zoned))
-        except (ValueError, TypeError) as error:
-            raise DataError(
-                f"Column {name!r} holds time stamps such as {text.iloc[0]!r} that cannot be read: {error}. Write them as "
-                "2024-03-31 01:00, or name another column with timestamp_column."
-            ) from error
-    if getattr(values.dt, "tz", None) is not None:
-        # A zone with summer time repeats an hour and skips one; UTC does neither.
-        report.decide("time stamps with a zone are put on the UTC time line")
-        values = values.dt.tz_convert("UTC").dt.tz_localize(None)
-    return values.to_numpy("datetime64[ns]")
-
-
-def _missing(stamps: np.ndarray) -> np.ndarray:
-    return np.isnat(stamps) if np.issubdtype(stamps.dtype, np.datetime64) else np.zeros(len(stamps), bool)
-
-
-def _add_static(series: list[Series], frame: Any, names: np.ndarray, static: Sequence[str]) -> None:
-    first = {str(name): row for row, name in reversed(list(enumerate(names)))}
-    columns = {column: frame.column(column).to_pandas() for column in static}
-    for item in series:
-        row = first.get(item.name, 0)
-        item.static = {column: str(values.iloc[row]) for column, values in columns.items()}
 
 
 def shift_known(table: Table, known: int, horizon: int) -> None:

@@ -16,9 +16,11 @@ from hf_ssl.modalities.base import Modality
 from hf_ssl.modalities.timeseries.backbones import SeriesProcessor, default_config, pool_patches, read_processor
 from hf_ssl.modalities.timeseries.files import SUFFIXES, is_ucr_table, read_series_file
 from hf_ssl.modalities.timeseries.grid import DUPLICATES, season_of
+from hf_ssl.modalities.timeseries.moments import read_moments
 from hf_ssl.modalities.timeseries.options import SeriesOptions
 from hf_ssl.modalities.timeseries.split import TimeSplit, arrays_of, cut_in_time, spans, standardize
-from hf_ssl.modalities.timeseries.table import Columns, Table, read_moments, read_rows, series_column, shift_known
+from hf_ssl.modalities.timeseries.stamps import StampOptions
+from hf_ssl.modalities.timeseries.table import Columns, GridOptions, Table, read_rows, series_column, shift_known
 from hf_ssl.modalities.timeseries.values import as_array, beside, labels_of, season_and_walk, series_rows, standard
 from hf_ssl.modalities.timeseries.windows import Windows, fill, fit
 
@@ -107,6 +109,8 @@ class TimeSeries(Modality):
                 if label:
                     names = self._columns(part.dataset, spec).name
                     dataset = dataset.add_column(label, labels_of(part.dataset, names, label, table))
+                report.unit = "series"
+                report.account("series").found += len(dataset)
             else:
                 dataset = part.dataset
                 values = arrays_of(dataset, column)
@@ -178,18 +182,25 @@ class TimeSeries(Modality):
     def _table(self, part: Any, spec: Any, report: Any) -> Table:
         column = series_column(part.dataset, spec.input)
         columns, config = self._columns(part.dataset, spec), self.config
-        if config.duplicates not in DUPLICATES:
+        if config.duplicates is not None and config.duplicates not in DUPLICATES:
             raise ConfigError(f"duplicates is one of {', '.join(DUPLICATES)}.{nearest(config.duplicates, DUPLICATES)}")
         if column is not None:
-            return read_rows(part.dataset, column, columns, config.frequency, report, part.origin)
-        return read_moments(part.dataset, columns, config.frequency, config.duplicates, report, part.origin)
+            return read_rows(part.dataset, column, columns, self._grid(), report, part.origin)
+        return read_moments(part.dataset, columns, self._grid(), report, part.origin)
+
+    def _grid(self) -> GridOptions:
+        own = self.config
+        if not 0 <= own.max_missing <= 1:
+            raise ConfigError(f"max_missing is a share from 0 to 1, not {own.max_missing}.")
+        stamps = StampOptions(own.day_first, own.timestamp_format, own.timestamp_unit)
+        return GridOptions(own.frequency, own.duplicates, own.max_missing, stamps)
 
     def _columns(self, dataset: datasets.Dataset, spec: Any) -> Columns:
         config = self.config
         targets = tuple(config.target_columns) or ((spec.input,) if spec.input else ())
         return Columns(
             config.timestamp_column, config.item_column or spec.id, targets, tuple(config.past_covariates),
-            tuple(config.known_covariates), tuple(config.static_columns), spec.label,
+            tuple(config.known_covariates), tuple(config.static_columns), spec.label, config.time_column,
         )  # fmt: skip
 
     def hold_out(

@@ -1,0 +1,139 @@
+"""Which part of a recording a row means: columns of start, end and duration, in seconds, milliseconds or samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hf_ssl.core.errors import DataError, nearest
+
+STARTS = ("start", "start_time", "begin", "begin_time", "onset", "segment_start", "start_s", "start_sec", "start_seconds", "t_start", "tmin",
+          "start_ms", "begin_ms", "onset_ms", "start_sample", "start_samples", "start_frame", "begin_sample")  # fmt: skip
+ENDS = ("end", "end_time", "stop", "stop_time", "segment_end", "end_s", "end_sec", "end_seconds", "t_end", "tmax", "end_ms", "stop_ms",
+        "end_sample", "end_samples", "end_frame", "stop_sample")  # fmt: skip
+LENGTHS = ("duration", "dur", "length", "segment_duration", "duration_s", "duration_sec", "duration_seconds", "length_s", "duration_ms",
+           "length_ms", "num_samples")  # fmt: skip
+OFFSETS = ("offset", "offset_s", "offset_sec", "offset_ms")
+UNITS = ("s", "ms", "samples")
+
+
+@dataclass(frozen=True)
+class Spans:
+    """Columns that say where a row's part begins, ends, and how long it is (None: no such column), and their unit."""
+
+    start: str | None = None
+    end: str | None = None
+    length: str | None = None
+    unit: str | None = None
+    note: str | None = None
+    """What the user should be told about how they were read."""
+
+    @property
+    def columns(self) -> list[str]:
+        return [name for name in (self.start, self.end, self.length) if name is not None]
+
+    def seconds(self, values: dict[str, Any], row: int) -> tuple[float | None, float | None, str]:
+        """Start and end of one row, and their unit, which is samples where the file's rate has to tell.
+
+        Raises:
+            DataError: a value is no time.
+        """
+        start, end, length = (
+            _number(values[name], name, row) if name else None for name in (self.start, self.end, self.length)
+        )
+        units = {self.unit or unit_of(name) for name in self.columns}
+        if len(units) > 1:
+            scale = {name: 0.001 if (self.unit or unit_of(name)) == "ms" else 1.0 for name in self.columns}
+            start = start * scale[self.start] if start is not None and self.start else start
+            end = end * scale[self.end] if end is not None and self.end else end
+            length = length * scale[self.length] if length is not None and self.length else length
+            unit = "s"
+        else:
+            unit = next(iter(units), "s")
+            if unit == "ms":
+                start, end, length = (None if value is None else value / 1000 for value in (start, end, length))
+                unit = "s"
+        if end is None and length is not None:
+            end = (start or 0.0) + length
+        return start, end, unit
+
+
+def find_spans(
+    names: Sequence[str], start: str | None, end: str | None, length: str | None, unit: str | None
+) -> Spans:
+    """Find the columns, by what the user says or by their names.
+
+    `offset` beside `duration` is where a part begins (NeMo), beside `onset` where it ends (sound event lists).
+
+    Args:
+        names: columns of the table.
+        start, end, length: the user's `start_column`, `end_column`, `duration_column`.
+        unit: the user's `time_unit`; else by the names (`_ms`, `_samples`), else seconds.
+
+    Raises:
+        DataError: a column is missing, or `offset` can mean both.
+    """
+    if unit is not None and unit not in UNITS:
+        raise DataError(f"time_unit={unit!r} does not exist.{nearest(unit, UNITS)} Known: {', '.join(UNITS)}.")
+    lower = {name.strip().lower(): name for name in reversed(names)}
+    given = {"start_column": start, "end_column": end, "duration_column": length}
+    for option, name in given.items():
+        if name is not None and name not in names:
+            raise DataError(f"{option}={name!r}, but the columns are {', '.join(names)}.{nearest(name, names)}")
+    if any(given.values()):
+        return Spans(start, end, length, unit)
+    found = [
+        next((lower[alias] for alias in aliases if alias in lower), None)
+        for aliases in (STARTS, ENDS, LENGTHS, OFFSETS)
+    ]
+    first, last, long, offset = found
+    if offset is not None:
+        if last is not None or (first is not None and first.strip().lower().startswith("onset")):
+            if last is None:
+                return Spans(first, offset, None, unit)
+            if first is None:
+                return Spans(offset, last, None, unit)
+        elif long is not None and first is None:
+            note = f"columns {offset!r} (where a part begins) and {long!r} (how long it is) say which part of a recording a row is"
+            return Spans(offset, None, long, unit, note)
+        elif first is None:
+            raise DataError(
+                f"Column {offset!r} may say where a part of a recording begins or ends. Say which: start_column={offset!r} or "
+                f"end_column={offset!r}."
+            )
+        else:
+            raise DataError(
+                f"Columns {first!r} and {offset!r}: does {offset!r} say where a part ends? Then end_column={offset!r} and "
+                f"start_column={first!r}; else start_column={first!r} alone."
+            )
+    if first is None and last is None:
+        note = None
+        if long is not None:
+            note = f"column {long!r} without a start is taken for the length of whole files, and not used (duration_column={long!r} cuts)"
+        return Spans(note=note)
+    if last is not None:
+        return Spans(first, last, None, unit)
+    return Spans(first, None, long, unit)
+
+
+def unit_of(name: str | None) -> str:
+    """Unit that a column's name says."""
+    text = (name or "").strip().lower()
+    if text.endswith("_ms"):
+        return "ms"
+    return "samples" if "sample" in text or text.endswith("_frame") else "s"
+
+
+def _number(value: Any, name: str, row: int) -> float | None:
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise DataError(f"Row {row}: {name}={value!r} is no time in seconds.") from None
+    if number != number:
+        return None
+    if number < 0:
+        raise DataError(f"Row {row}: {name}={value!r} is before the recording begins.")
+    return number

@@ -1,0 +1,93 @@
+"""Files that hold several pictures, and pictures whose names do not say that they are any."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hf_ssl.core.errors import require
+from hf_ssl.modalities.image.files import (
+    DICOM_MARK,
+    NPY,
+    DecodeOptions,
+    Unreadable,
+    as_reference,
+    head_of,
+    refuse_bomb,
+)
+
+FRAMED = {"TIFF", "GIF", "WEBP", "PNG", "AVIF"}
+"""Formats that hold several pictures; a camera's MPO holds a preview beside its picture."""
+_MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*", b"\x93NUMPY")
+_DAMAGED = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    ArithmeticError,
+    IndexError,
+    TypeError,
+    KeyError,
+    AttributeError,
+)
+
+
+def frame_count(value: Any) -> int:
+    """How many pictures a file holds: pages of a TIFF, frames of an animation or of a DICOM file; 1 for anything else.
+
+    Whatever else is wrong with a file is said when it is decoded.
+    """
+    reference = as_reference(value)
+    content, path = reference["bytes"], reference["path"]
+    if content is None and path is None:
+        return 1
+    try:
+        head = content[:132] if content is not None else head_of(str(path))
+        if head[:3] == b"\xff\xd8\xff" or head[:2] == b"BM" or head[:6] == NPY:  # most pictures, and never several
+            return 1
+        source = io.BytesIO(content) if content is not None else str(path)
+        if head[128:132] == DICOM_MARK:
+            found = require("pydicom", "dicom").dcmread(source, stop_before_pixels=True)
+            return int(getattr(found, "NumberOfFrames", 1) or 1)
+        with require("PIL.Image", "image").open(source) as image:
+            return int(getattr(image, "n_frames", 1)) if image.format in FRAMED else 1
+    except _DAMAGED:
+        return 1
+
+
+def frames_of(value: Any, reading: DecodeOptions) -> Iterator[dict[str, Any]]:
+    """Every picture of a file with several, as references of their own.
+
+    Raises:
+        Unreadable: with the reason.
+    """
+    reference = as_reference(value)
+    content, path = reference["bytes"], reference["path"]
+    source = io.BytesIO(content) if content is not None else str(path)
+    try:
+        if (content[:132] if content is not None else head_of(str(path)))[128:132] == DICOM_MARK:
+            for frame in require("pydicom", "dicom").dcmread(source).pixel_array:
+                yield as_reference(np.asarray(frame))
+            return
+        with require("PIL.Image", "image").open(source) as image:
+            for number in range(image.n_frames):
+                image.seek(number)
+                refuse_bomb(image.width, image.height, reading)
+                yield as_reference(image.copy())
+    except _DAMAGED as error:
+        raise Unreadable(f"not a readable image: {error}") from error
+
+
+def looks_like_picture(file: Path) -> bool:
+    """Whether the first bytes are those of a picture, whatever the file is called."""
+    try:
+        head = head_of(str(file))
+    except OSError:
+        return False
+    heif = head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"mif1", b"avif", b"hevc")
+    webp = head[:4] == b"RIFF" and head[8:12] == b"WEBP"
+    return head.startswith(_MAGIC) or heif or webp or head[128:132] == DICOM_MARK

@@ -1,0 +1,223 @@
+"""Masks as people draw them (0 and 255, gray steps, colors, palettes, JPEG) → pictures of class numbers."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from hf_ssl.core.errors import DataError
+from hf_ssl.modalities.base import Notes
+
+IGNORED = 255
+SHOWN = 12
+MOST = 256
+
+
+def class_masks(masks: Sequence[Any], given: list[str], report: Notes) -> list[Any]:
+    """References to masks of class numbers; those that already are stay what they are.
+
+    Args:
+        masks: `{"bytes", "path"}` each, None where a row has none.
+        given: the user's `mask_values`: value or color of classes 0, 1, 2 …
+        report: told which values there are, and what they were taken for.
+
+    Raises:
+        DataError: a mask cannot be read, or its values may be class numbers or not (all of them are listed, with the option).
+    """
+    with ThreadPoolExecutor(8) as pool:
+        read = list(pool.map(_read, masks))
+    known = [item for item in read if item is not None]
+    if not known:
+        return list(masks)
+    lossy = sum(item.lossy for item in known)
+    colored = any(item.colored for item in known)
+    values: Counter[int] = Counter()
+    for item in known:
+        found, counts = np.unique(item.codes(colored), return_counts=True)
+        values.update(dict(zip(found.tolist(), counts.tolist(), strict=True)))
+    if given:
+        return _mapped(masks, read, [_code(text, colored) for text in given], colored, lossy, values, report)
+    _refuse_unclear(values, colored, lossy)
+    numbers = sorted(value for value in values if value != IGNORED)
+    if numbers == [0] and IGNORED in values:
+        report.warn("masks hold 0 and 255: taken for classes 0 and 1; mask_values=['0', '255'] says so")
+        return _mapped(masks, read, [0, IGNORED], False, 0, values, report)
+    missing = sorted(set(range(numbers[-1] + 1)) - set(numbers)) if numbers else []
+    if missing:
+        shown = ", ".join(map(str, missing[:8]))
+        report.warn(
+            f"masks hold classes 0 to {numbers[-1]}, but no pixel of {shown}; mask_values={[str(n) for n in numbers]} numbers them anew"
+        )
+    if IGNORED in values:
+        share = values[IGNORED] / sum(values.values())
+        report.warn(
+            f"{share:.1%} of the pixels of masks are 255: not counted, as the option `ignore` says; mask_values=[...] makes it a class"
+        )
+    report.decide(f"masks hold class numbers: {_listed(values, colored)}")
+    return [
+        mask if item is None or item.plain else {"bytes": _png(item.codes(False).astype(np.uint8)), "path": None}
+        for mask, item in zip(masks, read, strict=True)
+    ]
+
+
+def _refuse_unclear(values: Counter[int], colored: bool, lossy: int) -> None:
+    """Values that may be class numbers or not.
+
+    Raises:
+        DataError: lists them, with the option.
+    """
+    often = sorted(value for value, _ in values.most_common(SHOWN))
+    ready = f"mask_values={[_name(value, colored) for value in often]}"
+    if lossy:
+        total = sum(values.values())
+        likely = [_name(value, colored) for value in often if values[value] > 0.01 * total]
+        raise DataError(
+            f"{lossy:,} masks are JPEG pictures, which blur class numbers ({len(values):,} different values: {_listed(values, colored)}). "
+            f"Save them as PNG, or say which values are meant, and the nearest is taken: mask_values={likely}."
+        )
+    if colored:
+        raise DataError(
+            f"Masks are drawn in {len(values):,} colors: {_listed(values, colored)}. Say which is class 0, 1, 2 ...: {ready}."
+        )
+    numbers = sorted(value for value in values if value != IGNORED)
+    if not numbers:
+        raise DataError("Masks hold nothing but 255, which is not counted. Say what it means: mask_values=['255'].")
+    highest = numbers[-1]
+    if highest >= MOST or highest > 4 * len(numbers) or (highest > 2 * len(numbers) + 10 and len(numbers) < 20):
+        raise DataError(
+            f"Masks hold the values {_listed(values, colored)}: steps of gray rather than class numbers. Say which is class 0, 1, 2 ...: "
+            f"{ready}."
+        )
+
+
+class _Mask:
+    """Pixels of one mask: `(height, width)` integers, or `(height, width, 3)` colors.
+
+    Args:
+        pixels: as they are in the file.
+        lossy: from a JPEG file.
+        plain: the file holds one byte per pixel, and can stay what it is.
+    """
+
+    def __init__(self, pixels: np.ndarray, lossy: bool, plain: bool = False) -> None:
+        self.plain = plain
+        self.colored = pixels.ndim == 3 and not (pixels == pixels[..., :1]).all()
+        self.pixels = pixels if self.colored or pixels.ndim == 2 else pixels[..., 0]
+        self.lossy = lossy
+
+    def codes(self, colored: bool) -> np.ndarray:
+        """One whole number per pixel: the value, or `0xRRGGBB`."""
+        if not colored:
+            return self.pixels.astype(np.int64)
+        wide = (self.pixels if self.pixels.ndim == 3 else np.stack([self.pixels] * 3, axis=-1)).astype(np.int64)
+        return wide[..., 0] * 65536 + wide[..., 1] * 256 + wide[..., 2]
+
+
+def _read(value: Any) -> _Mask | None:
+    from PIL import Image as pil
+
+    if value is None:
+        return None
+    reference = value if isinstance(value, Mapping) else {"bytes": value, "path": None}
+    content, path = reference.get("bytes"), reference.get("path")
+    try:
+        if content is None:
+            with open(str(path), "rb") as stream:
+                content = stream.read()
+        if content[:6] == b"\x93NUMPY":
+            array = np.load(io.BytesIO(content), allow_pickle=False)
+            if array.ndim != 2 or not np.issubdtype(array.dtype, np.integer):
+                raise DataError(
+                    f"A mask is an array of {array.dtype} and shape {array.shape}; it needs whole numbers (height, width): {path}."
+                )
+            return _Mask(array.astype(np.int64), False)
+        with pil.open(io.BytesIO(content)) as picture:
+            lossy = picture.format in ("JPEG", "MPO")
+            if picture.mode in ("1", "P", "L", "I", "I;16", "I;16B", "I;16L"):
+                plain = picture.mode == "L" or (picture.format == "PNG" and picture.mode in ("1", "P"))
+                return _Mask(np.asarray(picture).astype(np.int64), lossy, plain)
+            if picture.mode in ("LA", "La"):
+                return _Mask(np.asarray(picture.getchannel(0)).astype(np.int64), lossy)
+            return _Mask(np.asarray(picture.convert("RGB")), lossy)
+    except (OSError, ValueError, SyntaxError, EOFError) as error:
+        raise DataError(f"A mask cannot be read: {path or 'bytes'}: {error}.") from error
+
+
+def _code(text: str, colored: bool) -> int:
+    plain = str(text).strip()
+    try:
+        if plain.startswith("#"):
+            code = int(plain[1:], 16)
+            return code if colored else code & 255
+        number = int(plain)
+        return number * 65536 + number * 256 + number if colored else number
+    except ValueError:
+        raise DataError(f"mask_values: {text!r} is neither a value (0 to 255) nor a color such as #ff0000.") from None
+
+
+def _name(value: int, colored: bool) -> str:
+    return f"#{value:06x}" if colored else str(value)
+
+
+def _listed(values: Counter[int], colored: bool) -> str:
+    shown = sorted(value for value, _ in values.most_common(SHOWN))
+    return ", ".join(_name(value, colored) for value in shown) + (" ..." if len(values) > SHOWN else "")
+
+
+def _mapped(
+    masks: Sequence[Any],
+    read: Sequence[_Mask | None],
+    codes: list[int],
+    colored: bool,
+    lossy: int,
+    values: Counter[int],
+    report: Notes,
+) -> list[Any]:
+    """Masks drawn anew with class numbers; values that are no class are not counted (255), near ones of JPEG are the class."""
+    table = np.array(codes, dtype=np.int64)
+    if len(set(codes)) < len(codes) or len(codes) > IGNORED:
+        names = ", ".join(_name(code, colored) for code in codes[:SHOWN])
+        raise DataError(f"mask_values names {len(codes)} values, some twice or more than {IGNORED}: {names}.")
+    other = {} if lossy else {value: count for value, count in values.items() if value not in set(codes)}
+    if other:
+        share = sum(other.values()) / sum(values.values())
+        shown = ", ".join(_name(value, colored) for value in sorted(other)[:SHOWN])
+        text = f"{share:.1%} of the pixels of masks have values that mask_values does not name ({shown}): not counted"
+        if share > report.max_left_out:
+            raise DataError(f"{text}. That is more than max_left_out={report.max_left_out:g}; name them, or raise it.")
+        report.warn(text)
+    order = np.argsort(table)
+    made: list[Any] = []
+    for mask, item in zip(masks, read, strict=True):
+        if item is None:
+            made.append(mask)
+            continue
+        pixels = item.codes(colored)
+        if lossy:
+            classes = _nearest(pixels, table, colored)
+        else:
+            place = np.clip(np.searchsorted(table[order], pixels), 0, len(table) - 1)
+            classes = np.where(table[order][place] == pixels, order[place], IGNORED)
+        made.append({"bytes": _png(classes.astype(np.uint8)), "path": None})
+    return made
+
+
+def _nearest(pixels: np.ndarray, table: np.ndarray, colored: bool) -> np.ndarray:
+    def spread(codes: np.ndarray) -> np.ndarray:
+        return np.stack([codes // 65536, codes // 256 % 256, codes % 256], axis=-1) if colored else codes[..., None]
+
+    distance = ((spread(pixels)[..., None, :] - spread(table)) ** 2).sum(axis=-1)
+    return distance.argmin(axis=-1)
+
+
+def _png(classes: np.ndarray) -> bytes:
+    from PIL import Image as pil
+
+    stream = io.BytesIO()
+    pil.fromarray(classes).save(stream, format="PNG")
+    return stream.getvalue()

@@ -1,0 +1,62 @@
+"""Times of day as people write them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hf_ssl.core.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def clock_of(column: pd.Series, known: np.ndarray, name: str) -> np.ndarray:
+    """Times of day as timedelta64[ns]; 12-hour clocks have AM or PM behind them."""
+    made = np.zeros(len(column), "timedelta64[ns]")
+    there = column.notna().to_numpy() & known
+    if there.any():
+        made[there] = read_clock(column[there], name)
+    return made
+
+
+def read_clock(values: pd.Series, name: str) -> np.ndarray:
+    """`13:05`, `1:05 PM`, `13:05:00.5`, `1305`, hours as numbers → timedelta64[ns].
+
+    Raises:
+        DataError: something else.
+    """
+    import pandas as pd
+
+    if pd.api.types.is_numeric_dtype(values):
+        numbers = values.to_numpy(np.float64)
+    else:
+        text = values.astype(str).str.strip().str.lower()
+        parts = text.str.extract(r"^(\d{1,2}):(\d{2})(?::(\d{2}(?:\.\d+)?))?\s*([ap])?\.?m?\.?$")
+        if parts[0].notna().all():
+            hour = pd.to_numeric(parts[0]).to_numpy(np.int64)
+            half = parts[3].fillna("").to_numpy()
+            hour = np.where((half == "p") & (hour < 12), hour + 12, np.where((half == "a") & (hour == 12), 0, hour))
+            seconds = pd.to_numeric(parts[2].fillna("0")).to_numpy(np.float64)
+            minutes = pd.to_numeric(parts[1]).to_numpy(np.int64)
+            ticks = (hour * 3600 + minutes * 60) * 10**9 + np.rint(seconds * 1e9).astype(np.int64)
+            return ticks.astype("timedelta64[ns]")
+        only = text.str.extract(r"^(\d{1,2})\s*([ap])\.?m\.?$")
+        if only[0].notna().all():
+            hour = pd.to_numeric(only[0]).to_numpy(np.int64) % 12 + np.where(only[1] == "p", 12, 0)
+            return (hour * 3600 * 10**9).astype("timedelta64[ns]")
+        numbers = pd.to_numeric(text, errors="coerce").to_numpy(np.float64)
+        if np.isnan(numbers).any():
+            wrong = text[np.isnan(numbers)].iloc[0]
+            raise DataError(
+                f"Column {name!r} holds times of day such as {wrong!r} that cannot be read. Write them as 13:05."
+            )
+    if not (numbers % 1 == 0).all() or numbers.min() < 0 or numbers.max() > 2400:
+        raise DataError(
+            f"Column {name!r} holds {numbers[0]:g}, which is no time of day. Name another: time_column=..."
+        )
+    whole = numbers.astype(np.int64)
+    if whole.max() <= 24:
+        return (whole * 3600 * 10**9).astype("timedelta64[ns]")
+    return (((whole // 100) * 60 + whole % 100) * 60 * 10**9).astype("timedelta64[ns]")

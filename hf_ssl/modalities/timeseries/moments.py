@@ -1,0 +1,376 @@
+"""Tables whose rows are moments: long (a column says which series) or wide (every column is a channel) → `Series`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import datasets
+import numpy as np
+import pyarrow as pa
+
+from hf_ssl.core.errors import DataError, nearest
+from hf_ssl.core.numbers import MISSING, NotNumbers, read_numbers, refuse_dot_thousands
+from hf_ssl.modalities.base import Notes
+from hf_ssl.modalities.timeseries.clock import read_clock
+from hf_ssl.modalities.timeseries.grid import Series, to_grid
+from hf_ssl.modalities.timeseries.stamps import read_stamps
+from hf_ssl.modalities.timeseries.table import LEFT_OUT, NAMES, STAMPS, VALUES, Columns, GridOptions, Table
+
+CLOCKS = ("time", "hour", "time_of_day", "clock", "hh:mm", "hr", "timeofday")
+DAYS = ("date", "day", "datum", "ds")
+ROW_NUMBERS = ("index", "", "row", "row_number", "rownum", "no", "nr", "#", "level_0")
+LIKE_NAMES = re.compile(r"(.*[_ ])?(id|ids|code|name|store|shop|sku|sensor|meter|station|device|machine|symbol|ticker|product|region|site|"
+                        r"country|item|series|customer|household|building|room|channel|location)", re.IGNORECASE)  # fmt: skip
+
+
+def read_moments(dataset: datasets.Dataset, columns: Columns, grid: GridOptions, report: Notes, origin: str) -> Table:
+    """Read a table of moments.
+
+    Raises:
+        DataError: no time stamps, values that are no numbers, stamps that can be read in two ways, or a grid that does not fit.
+    """
+    dataset = _melted(dataset, columns, report)
+    dataset = _with_stamp(dataset, columns, report)
+    there = dataset.column_names
+    lower = {name.strip().lower(): name for name in reversed(there)}
+    stamp = _given(columns.stamp, there, "timestamp_column", origin) or next(
+        (lower[a] for a in STAMPS if a in lower), None
+    )
+    if stamp is None:
+        raise DataError(
+            f"No column of {origin} is known to hold time stamps; its columns: {', '.join(there[:30])}. Say which one: "
+            f"timestamp_column={_likely_stamp(dataset)!r}." + _no_header(there)
+        )
+    name = _given(columns.name, there, "item_column", origin) or next((lower[a] for a in NAMES if a in lower), None)
+    covariates = [*columns.past, *columns.known]
+    for option, given in (
+        ("past_covariates", columns.past),
+        ("known_covariates", columns.known),
+        ("static_columns", columns.static),
+    ):
+        for column in given:
+            _given(column, there, option, origin)
+    clock = _clock_column(dataset, columns, stamp, name, origin)
+    not_values = {stamp, name, columns.label, clock, *covariates, *columns.static}
+    frame = dataset.with_format("arrow")[:]
+    names = _strings(frame.column(name)) if name is not None else np.zeros(len(frame), np.int8)
+    owner = _codes(names)
+    stamps = read_stamps(frame.column(stamp), stamp, grid.stamps, owner, report)
+    if clock is not None:
+        stamps = _with_clock(stamps, frame.column(clock).to_pandas(), stamp, clock, report)
+    targets = [_given(column, there, "target_columns", origin) or column for column in columns.targets]
+    if not targets:
+        targets = _values(frame, lower, not_values, name, report)
+    if not targets:
+        raise DataError(f"{origin} has no column of values beside {stamp!r}. Say which: target_columns=[...].")
+    usable = ~_missing(stamps)
+    report.leave_out(
+        "rows", "no time stamp", int((~usable).sum()), len(usable), example=f"row {int(np.argmin(usable))}"
+    )
+    if not usable.any():
+        raise DataError(f"No row of {origin} has a time stamp in column {stamp!r}.")
+    apart = _tell_apart(frame, stamps, not_values | ({name} if name else set()), usable) if name is None else ""
+    values = np.stack([_numbers(frame.column(c), c, origin, apart, report) for c in [*targets, *covariates]], axis=1)
+    before = report.account("rows").left_out.total()
+    series, step = to_grid(
+        names[usable], stamps[usable], values[usable], frequency=grid.frequency, duplicates=grid.duplicates, report=report,
+        max_missing=grid.max_missing, hint=apart,
+    )  # fmt: skip
+    joined = report.account("rows").left_out.total() - before
+    report.account("rows").used += int(usable.sum()) - joined
+    if name is None:
+        series[0].name = "series"
+    if columns.static:
+        _add_static(series, frame, names, columns.static)
+    report.decide(
+        f"values: {', '.join(targets[:8])}{' ...' if len(targets) > 8 else ''} (target_columns chooses others)"
+    )
+    report.decide(f"{len(series):,} series with a step of {step}")
+    return Table(series, step, [*targets, *covariates], len(targets))
+
+
+def _codes(names: np.ndarray) -> np.ndarray:
+    import pandas as pd
+
+    return pd.factorize(names, use_na_sentinel=False)[0].astype(np.int64)
+
+
+def _values(
+    frame: pa.Table, lower: dict[str, str], not_values: set[str | None], name: str | None, report: Notes
+) -> list[str]:
+    """The column called as values are, else every other one that is no row number and no name."""
+    usual = [lower[alias] for alias in VALUES if alias in lower and lower[alias] not in not_values]
+    if usual:
+        others = [
+            c
+            for c in frame.column_names
+            if c not in not_values and c != usual[0] and pa.types.is_floating(frame.column(c).type)
+        ]
+        if others:
+            report.warn(
+                f"values are {usual[0]!r} alone; {', '.join(map(repr, others[:5]))} are not used (target_columns=[...] names several)"
+            )
+        return usual[:1]
+    rest = [c for c in frame.column_names if c not in not_values and c.strip().lower() not in LEFT_OUT]
+    kept = []
+    for column in rest:
+        if column.startswith("Unnamed") or column.strip().lower() in ROW_NUMBERS or _counts_rows(frame.column(column)):
+            report.warn(f"column {column!r} counts rows: no values (target_columns=[...] takes it all the same)")
+        elif LIKE_NAMES.fullmatch(column.strip()) and _few_whole_numbers(frame.column(column)):
+            report.warn(
+                f"column {column!r} holds numbers that look like names: no values (target_columns=[...] takes it, "
+                f"item_column={column!r} tells series apart by it)"
+            )
+        else:
+            kept.append(column)
+    return kept
+
+
+def _counts_rows(column: pa.ChunkedArray) -> bool:
+    """Whether a column is 0, 1, 2 … or 1, 2, 3 … in the order of the rows."""
+    if not pa.types.is_integer(column.type):
+        head = column.slice(0, 50).to_pylist()
+        if not all(isinstance(value, str) and value.isdigit() for value in head):
+            return False
+    import pandas as pd
+
+    numbers = pd.to_numeric(column.to_pandas(), errors="coerce").to_numpy(np.float64)
+    return len(numbers) > 2 and numbers[0] in (0, 1) and bool((np.diff(numbers) == 1).all())
+
+
+def _few_whole_numbers(column: pa.ChunkedArray) -> bool:
+    import pandas as pd
+
+    numbers = pd.to_numeric(column.to_pandas(), errors="coerce").to_numpy(np.float64)
+    known = numbers[~np.isnan(numbers)]
+    return (
+        len(known) > 0 and bool((known % 1 == 0).all()) and len(np.unique(known)) <= max(1, min(1000, len(known) // 5))
+    )
+
+
+def _tell_apart(frame: pa.Table, stamps: np.ndarray, known: set[str | None], usable: np.ndarray) -> str:
+    """What to say when stamps repeat: the column (or two) with which none does."""
+    import pandas as pd
+
+    ticks = stamps.astype(np.int64)[usable]
+    if len(np.unique(ticks)) > 0.9 * len(ticks):
+        return ""
+    found = []
+    for column in frame.column_names:
+        kind = frame.column(column).type
+        if column in known or pa.types.is_floating(kind) or pa.types.is_nested(kind):
+            continue
+        codes = pd.factorize(frame.column(column).to_pandas()[usable])[0]
+        several = len(np.unique(codes))
+        if 2 <= several <= len(ticks) // 2:
+            pairs = pd.DataFrame({"a": codes, "b": ticks})
+            if pairs.duplicated().mean() < 0.02:
+                found.append((several, column))
+    if not found:
+        return ""
+    several, column = min(found)
+    return f"Column {column!r} ({several:,} values) tells them apart: item_column={column!r}."
+
+
+def _likely_stamp(dataset: datasets.Dataset) -> str:
+    for name, feature in dataset.features.items():
+        if getattr(feature, "dtype", "").startswith(("timestamp", "date")):
+            return name
+    head = dataset[:5]
+    for name in dataset.column_names:
+        if all(isinstance(value, str) and re.search(r"\d{1,4}[-/.:]\d{1,2}", value) for value in head[name]):
+            return name
+    return dataset.column_names[0]
+
+
+def _no_header(names: Sequence[str]) -> str:
+    """What to add where the names of columns are values themselves."""
+    if sum(
+        bool(re.fullmatch(r"-?\d+([.,]\d+)?|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}.*", name.strip())) for name in names
+    ) * 2 < len(names):
+        return ""
+    made = ["timestamp", *(["value"] if len(names) == 2 else [f"value_{n}" for n in range(1, len(names))])]
+    return f" If the file has no header: csv_options={{'names': {made}}}."
+
+
+def _melted(dataset: datasets.Dataset, columns: Columns, report: Notes) -> datasets.Dataset:
+    """A table with one series per row and one column per date becomes a long one."""
+    there = dataset.column_names
+    dated = [
+        name
+        for name in there
+        if re.fullmatch(
+            r"\d{4}([-/.]?\d{2}([-/.]?\d{2})?)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}|\d{4}-?Q[1-4]", name.strip()
+        )
+    ]
+    named = columns.stamp or any(name.strip().lower() in STAMPS for name in there)
+    if named or len(dated) < 4 or len(dated) < 0.5 * len(there):
+        return dataset
+    rest = [name for name in there if name not in dated]
+    keys = (
+        [" ".join(str(value) for value in row) for row in zip(*(dataset[name] for name in rest), strict=True)]
+        if rest
+        else None
+    )
+    keys = keys or [f"row {row}" for row in range(len(dataset))]
+    report.warn(
+        f"{len(dated):,} columns are called as dates ({dated[0]} ...): every row is taken for a series, named by "
+        f"{', '.join(rest) or 'its number'}"
+    )
+    report.account("rows").found += len(dataset) * (len(dated) - 1)
+    long: dict[str, list[Any]] = {"item_id": [], "timestamp": [], "value": []}
+    for name in dated:
+        long["item_id"] += keys
+        long["timestamp"] += [name.strip()] * len(keys)
+        long["value"] += list(dataset[name])
+    return datasets.Dataset.from_dict(long)
+
+
+def _clock_column(
+    dataset: datasets.Dataset, columns: Columns, stamp: str, name: str | None, origin: str
+) -> str | None:
+    """The column with the time of day, beside one that holds days only."""
+    there = dataset.column_names
+    if columns.time is not None:
+        return _given(columns.time, there, "time_column", origin)
+    if columns.stamp is not None and stamp.strip().lower() not in DAYS or stamp.strip().lower() not in DAYS:
+        return None
+    lower = {
+        column.strip().lower(): column
+        for column in there
+        if column not in (stamp, name, *columns.targets, *columns.past, *columns.known)
+    }
+    found = next((lower[alias] for alias in CLOCKS if alias in lower), None)
+    if found is None:
+        return None
+    days = [value for value in dataset[:200][stamp] if value is not None]
+    only_days = all(not re.search(r"\d:\d", str(value)) or str(value).endswith("00:00:00") for value in days)
+    return found if only_days else None
+
+
+def _with_clock(stamps: np.ndarray, clock: Any, stamp: str, name: str, report: Notes) -> np.ndarray:
+    if stamps.dtype.kind != "M":
+        raise DataError(
+            f"Columns {stamp!r} and {name!r} look like a day and a time, but the days are counters. Say timestamp_format=... for them."
+        )
+    known = clock.notna().to_numpy()
+    made = stamps.copy()
+    made[known] = stamps[known] + read_clock(clock[known], name)
+    made[~known] = np.datetime64("NaT")
+    report.warn(
+        f"time stamps are made of the columns {stamp!r} (day) and {name!r} (time of day); timestamp_column names another"
+    )
+    return made
+
+
+def _with_stamp(dataset: datasets.Dataset, columns: Columns, report: Notes) -> datasets.Dataset:
+    """Year, month, day (and hour, minute) columns joined to one time stamp, where there is no other."""
+    import pandas as pd
+
+    lower = {name.strip().lower(): name for name in reversed(dataset.column_names)}
+    units = ("year", "month", "day", "hour", "minute", "second")
+    parts = [unit for unit in units if unit in lower]
+    others = [name for name in lower if name in STAMPS and name not in units]
+    if columns.stamp or others or not {"year", "month"} <= set(parts):
+        return dataset
+    report.warn(f"time stamps are made of the columns {', '.join(lower[part] for part in parts)}")
+    frame = dataset.select_columns([lower[part] for part in parts]).with_format("pandas")[:].apply(pd.to_numeric)
+    frame.columns = parts
+    if "day" not in parts:
+        frame["day"] = 1
+    try:
+        stamps = pd.to_datetime(frame).dt.strftime("%Y-%m-%d %H:%M:%S")
+    except (ValueError, TypeError) as error:
+        raise DataError(
+            f"The columns {', '.join(parts)} make no dates: {str(error).splitlines()[0]}. Say timestamp_column=..."
+        ) from error
+    kept = dataset.remove_columns([lower[part] for part in parts])
+    if not kept.column_names:
+        raise DataError(f"The table has no column beside {', '.join(parts)}.")
+    return kept.add_column("timestamp", stamps.to_numpy())
+
+
+def _given(column: str | None, there: Sequence[str], option: str, origin: str) -> str | None:
+    if column is None or column in there:
+        return column
+    same = [name for name in there if name.strip().lower() == column.strip().lower()]
+    if len(same) == 1:
+        return same[0]
+    raise DataError(
+        f"{option}={column!r}, but the columns of {origin} are {', '.join(there[:30])}.{nearest(column, there)}"
+    )
+
+
+def _strings(column: Any) -> np.ndarray:
+    values = column.to_pandas()
+    if values.isna().any():
+        row = int(np.flatnonzero(values.isna().to_numpy())[0])
+        raise DataError(
+            f"{int(values.isna().sum()):,} rows have no name of a series (item_column), the first is row {row}. Name them, or leave them out."
+        )
+    if values.dtype.kind == "f" and (values % 1 == 0).all():
+        values = values.astype(np.int64)
+    return values.astype(str).to_numpy()
+
+
+def _numbers(column: Any, name: str, origin: str, apart: str, report: Notes) -> np.ndarray:
+    """A column as float32; `?`, `NA` and empty fields are missing values, a decimal comma and thousands are understood.
+
+    Raises:
+        DataError: other text, with its row.
+    """
+    import pandas as pd
+
+    kind = column.type
+    if pa.types.is_decimal(kind):
+        column, kind = column.cast(pa.float64()), pa.float64()
+    if pa.types.is_null(kind):
+        return np.full(len(column), np.nan, np.float32)
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        if not (pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
+            raise DataError(
+                f"Column {name!r} of {origin} holds {column.type}, not numbers. Choose with target_columns=[...]."
+            )
+        values = column.to_pandas()
+        return _finite((values.astype("float64") if pa.types.is_boolean(kind) else values).to_numpy(np.float64), name)
+    text = column.to_pandas()
+    numbers = pd.to_numeric(text, errors="coerce")
+    wrong = numbers.isna() & text.notna() & ~text.str.strip().isin(MISSING) if numbers.isna().any() else None
+    if wrong is None or not wrong.any():
+        if told := refuse_dot_thousands(text.iloc[:5000], name):
+            report.warn(told)
+        return _finite(numbers.to_numpy(np.float64), name)
+    try:
+        values, note = read_numbers([None if value is None or value != value else value for value in text], name)
+    except NotNumbers as error:
+        second = error.row == 0 and int(wrong.sum()) == 1
+        units = " If that row is a second header or holds units: csv_options={'skiprows': [1]}." if second else ""
+        other = "Choose the columns with target_columns=[...], or name what tells series apart with item_column."
+        raise DataError(f"{error} in {origin}.{units} {apart or other}") from error
+    if note:
+        report.warn(note)
+    return _finite(np.array(values), name)
+
+
+def _finite(values: np.ndarray, name: str) -> np.ndarray:
+    """float32; numbers that are infinite are refused, because nobody measures them."""
+    if np.isinf(values).any():
+        row = int(np.flatnonzero(np.isinf(values))[0])
+        raise DataError(
+            f"Column {name!r} holds an infinite number (row {row}). Leave the field empty if the value is missing."
+        )
+    return values.astype(np.float32)
+
+
+def _missing(stamps: np.ndarray) -> np.ndarray:
+    return np.isnat(stamps) if np.issubdtype(stamps.dtype, np.datetime64) else np.zeros(len(stamps), bool)
+
+
+def _add_static(series: list[Series], frame: Any, names: np.ndarray, static: Sequence[str]) -> None:
+    first = {str(name): row for row, name in reversed(list(enumerate(names)))}
+    columns = {column: frame.column(column).to_pandas() for column in static}
+    for item in series:
+        row = first.get(item.name, 0)
+        item.static = {column: str(values.iloc[row]) for column, values in columns.items()}
