@@ -800,9 +800,16 @@ add(
     frame(lambda: stores("store", [7])[["date", "load"]].reset_index(), expect(900, 24, "h", 1)),
     error=False,
 )
+
+
+def two_columns(clock: str) -> Callable[[Path], Made]:
+    days, times = HOURS.strftime("%Y-%m-%d"), HOURS.strftime(clock)
+    made = pd.DataFrame({"date": days, "time": times, "load": wave(900, 24)})
+    return frame(lambda: made, expect(900, 24, "h", 1))
+
+
 for clock in ("%H:%M", "%H:%M:%S", "%I:%M %p", "%H", "%H%M"):
-    add(S, f"day and time {clock} in two columns", frame(
-        lambda clock=clock: pd.DataFrame({"date": HOURS.strftime("%Y-%m-%d"), "time": HOURS.strftime(clock), "load": wave(900, 24)}), expect(900, 24, "h", 1)))  # fmt: skip
+    add(S, f"day and time {clock} in two columns", two_columns(clock))
 add(
     S,
     "day and hour in two columns",

@@ -12,7 +12,7 @@ import numpy as np
 
 from hf_ssl.core.errors import ConfigError, DataError, nearest
 from hf_ssl.modalities.audio import recordings, store
-from hf_ssl.modalities.audio.lists import ByName, is_kaldi, locate, read_kaldi
+from hf_ssl.modalities.audio.lists import ByName, is_kaldi, locate, name_of, read_kaldi
 from hf_ssl.modalities.audio.options import AudioOptions
 from hf_ssl.modalities.audio.segments import Spans, find_spans
 from hf_ssl.modalities.base import Modality
@@ -68,26 +68,8 @@ class Audio(Modality):
 
     name = "audio"
     column = "audio"
-    aliases = (
-        "audio",
-        "audio_filepath",
-        "audio_path",
-        "audio_file",
-        "wav_path",
-        "wav_file",
-        "wav_filename",
-        "clip_path",
-        "path",
-        "file",
-        "file_path",
-        "filepath",
-        "file_name",
-        "filename",
-        "wav",
-        "clip",
-        "speech",
-        "sound",
-    )
+    aliases = ("audio", "audio_filepath", "audio_path", "audio_file", "wav_path", "wav_file", "wav_filename", "clip_path", "path",
+               "file", "file_path", "filepath", "file_name", "filename", "wav", "clip", "speech", "sound")  # fmt: skip
     suffixes = (*SUFFIXES, *UNREAD)
     default_objective = "masked-spectrogram"
     processor = "audio"
@@ -207,7 +189,7 @@ class Audio(Modality):
                 row += 1
                 start, end, unit = spans.seconds({name: batch[name][place] for name in spans.columns}, row)
                 located = locate(value, root, self.config.audio_root, by_name)
-                name = _named(value, row)
+                name = name_of(value, row)
                 if root is not None and Path(name).is_relative_to(root):
                     name = Path(name).relative_to(root).as_posix()
                 yield store.Source(row, located, name, start, end, unit)
@@ -274,7 +256,7 @@ class Audio(Modality):
         try:
             return recordings.read(value, self.config.sampling_rate)
         except recordings.Unusable as error:
-            raise DataError(f"{_named(value, 0)}: {error}.") from error
+            raise DataError(f"{name_of(value, 0)}: {error}.") from error
 
     def length(self, value: Any) -> int:
         """Number of samples, without reading them where they are prepared."""
@@ -413,9 +395,3 @@ class Audio(Modality):
     def default_pooling(self, model_id: str) -> str:
         """Mean and spread over time: what changes within a clip is lost in the mean alone."""
         return "mean-std"
-
-
-def _named(value: Any, row: int) -> str:
-    """What a report calls a recording: its path, never its content."""
-    path = value.get("path") if isinstance(value, dict) else value
-    return path if isinstance(path, str) and path else f"row {row}"

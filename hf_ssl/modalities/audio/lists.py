@@ -133,3 +133,9 @@ def locate(value: Any, root: Path | None, audio_root: str | None, by_name: ByNam
         if folder is not None and (Path(folder).expanduser() / plain).is_file():
             return str(Path(folder).expanduser() / plain)
     return value if Path(value).is_file() else by_name.find(plain) or value
+
+
+def name_of(value: Any, row: int) -> str:
+    """What a report calls a recording: its path, never its content."""
+    path = value.get("path") if isinstance(value, dict) else value
+    return path if isinstance(path, str) and path else f"row {row}"
