@@ -30,7 +30,11 @@ class Account:
         return self.found - self.used - sum(self.left_out.values())
 
     def to_dict(self) -> dict[str, Any]:
-        return {"found": self.found, "used": self.used, "left_out": dict(sorted(self.left_out.items()))}
+        return {
+            "found": self.found,
+            "used": self.used,
+            "left_out": {reason: count for reason, count in sorted(self.left_out.items()) if count},
+        }
 
 
 class DataReport:

@@ -67,7 +67,7 @@ def no_such_folder(folder: Path, checkpoint: Path) -> list[str]:
 def wrong_encoding(folder: Path, checkpoint: Path) -> list[str]:
     (folder / "data").mkdir()
     for number in range(6):
-        (folder / "data" / f"{number}.txt").write_bytes(f"Größe {number} des Flusses".encode("latin-1"))
+        (folder / "data" / f"{number}.txt").write_bytes(f"Le père {number} de la rivière".encode("latin-1"))
     return ["pretrain", f"--data={folder / 'data'}", f"--model={checkpoint}"]
 
 
@@ -171,7 +171,7 @@ def revision_of_a_folder(folder: Path, checkpoint: Path) -> list[str]:
 MISTAKES: dict[Callable[[Path, Path], list[str]], list[str]] = {
     empty_folder: ["No files found"],
     no_such_folder: ["nowhere"],
-    wrong_encoding: ["not utf-8", "encoding", "cp1252"],
+    wrong_encoding: ["not utf-8", "encoding=", "cp1252"],
     column_missing: ["rating", "body", "stars"],
     one_class: ["same class (c0)", "two are needed", "unlabeled"],
     label_unseen_in_train: ["c7", "Move some to train"],

@@ -25,6 +25,9 @@ TABLES = {".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json", ".parquet"}
 CONLL = {".conll", ".conllu", ".iob", ".iob2", ".bio"}
 DOCUMENTS = {".md", ".rst", ".pdf", ".html", ".htm", ".py", ".ipynb", ".sh", ".yaml", ".yml", ".toml", ".cfg", ".ini", ".log",
              ".lock", ".bib", ".docx", ".doc", ".css", ".js"}  # fmt: skip
+DATA_LIKE = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst", ".xlsx", ".xls", ".ods", ".h5", ".hdf5", ".mat", ".sqlite", ".db",
+             ".feather", ".arrow", ".pkl", ".pickle", ".rdata", ".rds", ".sav", ".dta"}  # fmt: skip
+"""Files that hold data as a rule: a single one that is not read may be the data."""
 SYSTEM = {"__macosx", "__pycache__", "thumbs.db", "desktop.ini", "$recycle.bin", "lost+found"}
 _GLOB = re.compile(r"[*?\[]")
 

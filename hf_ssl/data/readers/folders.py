@@ -130,7 +130,15 @@ def _leave_out_others(files: list[Path], total: int, how: ReadOptions) -> None:
         what = "documents about the data" if not warn else "of a kind that is not read"
         how.report.decide(f"skipped files: {shown}") if not warn else None
         how.report.leave_out(
-            "files", f"{what} ({', '.join(sorted(kinds))})", len(group), total, example=group[0].name, warn=warn
+            "files",
+            f"{what} ({', '.join(sorted(kinds))})",
+            len(group),
+            total,
+            example=group[0].name,
+            warn=warn,
+            floor=1
+            if any(suffix(file) in on_disk.DATA_LIKE or file.suffix.lower() in on_disk.DATA_LIKE for file in group)
+            else 5,
         )
 
 
