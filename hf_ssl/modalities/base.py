@@ -37,9 +37,7 @@ class Notes(Protocol):
 
     def warn(self, text: str) -> None: ...
 
-    def leave_out(
-        self, unit: str, reason: str, count: int, total: int, *, example: str = "", hint: str = "", warn: bool = True
-    ) -> None: ...
+    def leave_out(self, unit: str, reason: str, count: int, total: int, **more: Any) -> None: ...
 
     def account(self, unit: str) -> Any: ...
 
@@ -120,8 +118,8 @@ class Modality(ABC):
         return False
 
     def take_notes(self) -> list[str]:
-        """What `read_files` and `canonicalize` have to tell the user since the last call (each becomes a warning)."""
-        notes, self._pending = self._pending, []
+        """What `read_files` has to tell the user since the last call (each becomes a warning)."""
+        self._pending, notes = [], self._pending
         return notes
 
     def hint(self, reason: str) -> str:

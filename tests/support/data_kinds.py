@@ -1739,7 +1739,7 @@ def sheet(columns: Callable[[int], dict[str, Any]], labels_option: bool) -> Call
             picture(number, number % 2).save(at / "d" / "pics" / f"{number}.png")
         pd.DataFrame([columns(n) for n in range(24)]).to_csv(at / "d" / "labels.csv", index=False)
         if labels_option:
-            return at / "d" / "pics", {"modality": "image", "labels": str(at / "d" / "labels.csv")}, count_pictures(24)
+            return at / "d" / "pics", {"modality": "image", "labels_file": str(at / "d" / "labels.csv")}, count_pictures(24)
         return at / "d", {"modality": "image"}, count_pictures(24)
 
     return make

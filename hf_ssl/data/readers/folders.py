@@ -98,7 +98,7 @@ def read_files(listing: on_disk.Listing, how: ReadOptions) -> list[SourcePart]:
     tables = [] if how.sheet else _table_parts(root, by_kind["table"], how)
     if how.sheet and raw:
         report.leave_out(
-            "files", "tables beside files that labels=... labels", len(by_kind["table"]), len(used), warn=False
+            "files", "tables beside files that labels_file=... labels", len(by_kind["table"]), len(used), warn=False
         )
     elif tables and raw:
         raw = _beside_tables(tables, raw, root, how)
@@ -177,7 +177,7 @@ def _beside_tables(tables: list[SourcePart], raw: list[Path], root: Path, how: R
     raise DataError(
         f"There are tables ({table} ...) and {len(raw)} {how.modality.name} files ({file.name} ...), and the tables do not name the files. "
         f"Which are the data? Give a pattern: the tables 'FOLDER/**/*{suffix(Path(table)) or '.csv'}', the files "
-        f"'FOLDER/**/*{suffix(file)}'; a table that labels the files goes into labels=..."
+        f"'FOLDER/**/*{suffix(file)}'; a table that labels the files goes into labels_file=..."
     )
 
 
