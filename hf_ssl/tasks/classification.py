@@ -34,7 +34,7 @@ class Classification(Task):
     label_kind: ClassVar = "class"
     problem_type: ClassVar = "single_label_classification"
     primary_metric: ClassVar = "f1_macro"
-    metric_names: ClassVar = ("accuracy", "f1_macro", "f1_micro", "matthews_correlation", "calibration_error")
+    metric_names: ClassVar = ("accuracy", "f1_macro", "f1_macro_present", "f1_micro", "matthews_correlation", "calibration_error")
 
     learns_from_pool: ClassVar = True
 

@@ -39,9 +39,9 @@ class SpeechRecognition(Task):
 
     modalities: ClassVar = frozenset({"audio"})
     label_kind: ClassVar = "transcript"
-    primary_metric: ClassVar = "cer"
+    primary_metric: ClassVar = "cer_plain"
     greater_is_better: ClassVar = False
-    metric_names: ClassVar = ("wer", "cer")
+    metric_names: ClassVar = ("wer_plain", "cer_plain", "wer", "cer")
 
     @dataclass
     class Config(Task.Config):
@@ -61,7 +61,7 @@ class SpeechRecognition(Task):
 
     @property
     def comparison_metric(self) -> str:
-        return "cer"
+        return "cer_plain"
 
     def fit_labels(self, train: datasets.Dataset, label_names: Sequence[str] | None = None) -> None:
         super().fit_labels(train)

@@ -27,13 +27,13 @@ from typing import Any
 import datasets
 import numpy as np
 import transformers
+from pool_scaled import pool_scaled_probe
 from sklearn import linear_model
 
 from hf_ssl import pretrain
 from hf_ssl.data import few_label_subset
 from hf_ssl.demo import audio as demo_audio
 from hf_ssl.evaluation.metrics import decomposable
-from hf_ssl.evaluation.probes import probes
 from hf_ssl.modalities.audio.audio import Audio
 from hf_ssl.models.loading import load_model
 
@@ -119,7 +119,7 @@ def labeled(rows: list[dict], target: str) -> np.ndarray:
 def probe(pool: np.ndarray, x: np.ndarray, y: np.ndarray, test: np.ndarray) -> np.ndarray:
     """Classes of `test` by a linear model on features that have mean 0 and spread 1 over the pool."""
     if x.shape[1] == 160:  # log-mel
-        return probes.pool_scaled_probe(pool, x, y, test, c=LOGISTIC / x.shape[1]).predictions
+        return pool_scaled_probe(pool, x, y, test, c=LOGISTIC / x.shape[1])
     mean, spread = pool.mean(0), pool.std(0) + 1e-6
     model = linear_model.RidgeClassifier(alpha=RIDGE * x.shape[1]).fit((x - mean) / spread, y)
     return model.predict((test - mean) / spread)

@@ -25,6 +25,7 @@ from typing import Any
 import datasets
 import numpy as np
 import torch
+from pool_scaled import pool_scaled_probe
 
 from hf_ssl import load_data, pretrain
 from hf_ssl.core.commands import parser_of
@@ -55,10 +56,10 @@ def probe(
             rng = np.random.default_rng(draw)
             rows = np.concatenate([rng.permutation(np.flatnonzero(labels == c))[:budget] for c in range(10)])
             if choose:
-                found = probes.linear_probe(have[rows], labels[rows], ask, seed=draw)
+                found = probes.linear_probe(have[rows], labels[rows], ask, seed=draw).predictions
             else:
-                found = probes.pool_scaled_probe(pool, have[rows], labels[rows], ask)
-            scores.setdefault(budget, []).append(float((found.predictions == truth).mean()))
+                found = pool_scaled_probe(pool, have[rows], labels[rows], ask)
+            scores.setdefault(budget, []).append(float((found == truth).mean()))
     return scores
 
 

@@ -24,11 +24,11 @@ import numpy as np
 import torch
 import yaml
 from datasets import Dataset
+from pool_scaled import pool_scaled_probe
 from sklearn.metrics import f1_score
 
 from hf_ssl import pretrain
 from hf_ssl.demo import series as demo
-from hf_ssl.evaluation.probes.probes import pool_scaled_probe
 from hf_ssl.modalities.timeseries.timeseries import TimeSeries
 from hf_ssl.models.loading import load_model
 from hf_ssl.objectives.ts_contrastive import log_spectrum
@@ -77,7 +77,7 @@ def scores(
             rng = np.random.default_rng(1000 + draw)
             rows = np.concatenate([rng.permutation(np.flatnonzero(labels == c))[:budget] for c in np.unique(labels)])
             c = strength / pool.shape[1]
-            guess = pool_scaled_probe(pool, pool[rows], labels[rows], test, c=c).predictions
+            guess = pool_scaled_probe(pool, pool[rows], labels[rows], test, c=c)
             found.setdefault(f"accuracy@{budget}", []).append(float((guess == truth).mean()))
             found.setdefault(f"f1@{budget}", []).append(float(f1_score(truth, guess, average="macro")))
     return found

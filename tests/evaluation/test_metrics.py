@@ -221,7 +221,9 @@ def test_every_name_has_a_formula_and_a_direction():
     for name in METRICS:
         made = metric(name)
         assert made.key == name
-        assert made.higher_is_better == (name not in ("mae", "rmse", "calibration_error", "wer", "cer", "eer"))
+        assert made.higher_is_better == (
+            name not in ("mae", "rmse", "calibration_error", "eer") and name[:3] not in ("wer", "cer")
+        )
         if name in DECOMPOSABLE:
             assert DECOMPOSABLE[name].higher_is_better == made.higher_is_better
 
@@ -277,3 +279,14 @@ def test_ten_thousand_items_take_well_under_a_second():
     names = ["accuracy", "f1_macro", "matthews_correlation", "roc_auc", "calibration_error"]
     metrics.compute(names, predictions=scores.argmax(1), scores=scores, references=references)
     assert time.perf_counter() - start < 3
+
+
+def test_macro_f1_over_the_classes_that_the_references_hold() -> None:
+    """A class that is only predicted counts as 0 in `f1_macro` (scikit-learn's default) and not at all in the other."""
+    predictions, references = np.array([0, 0, 1, 2, 1]), np.array([0, 0, 1, 1, 1])
+    found = metrics.compute(("f1_macro", "f1_macro_present"), predictions=predictions, references=references)
+    assert found["f1_macro"] == pytest.approx(sk.f1_score(references, predictions, average="macro"))
+    assert found["f1_macro_present"] == pytest.approx(
+        sk.f1_score(references, predictions, average="macro", labels=[0, 1])
+    )
+    assert found["f1_macro_present"] > found["f1_macro"]

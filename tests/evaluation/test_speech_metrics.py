@@ -2,43 +2,43 @@
 
 from __future__ import annotations
 
-import functools
 import random
 
 import numpy as np
 import pytest
 
-from hf_ssl.core.errors import DataError
+from hf_ssl.core.errors import ConfigError, DataError
 from hf_ssl.evaluation.comparison.resampling import make_resampler
 from hf_ssl.evaluation.metrics import metrics, speech
 
 
-@functools.cache
-def recursive_distance(a: str, b: str) -> int:
-    if not a or not b:
-        return len(a) + len(b)
-    return min(
-        recursive_distance(a[1:], b[1:]) + (a[0] != b[0]),
-        recursive_distance(a[1:], b) + 1,
-        recursive_distance(a, b[1:]) + 1,
-    )
-
-
-def test_edit_distance_equals_the_recursive_definition():
-    rng = random.Random(0)
-    for _ in range(300):
-        a, b = ("".join(rng.choices("abc", k=rng.randrange(8))) for _ in range(2))
-        assert speech.edit_distance(a, b) == recursive_distance(a, b)
-    assert speech.edit_distance("kitten", "sitting") == 3
-
-
 def test_error_rates_are_those_of_the_corpus_not_the_mean_of_sentences():
     found, wanted = ["the cat sat", "hello"], ["The cat sat down.", "Hullo!"]
-    scores = metrics.compute(("wer", "cer"), predictions=found, references=wanted)
-    assert scores["wer"] == pytest.approx((1 + 1) / (4 + 1))
-    assert scores["cer"] == pytest.approx((5 + 1) / (len("the cat sat down") + 5))
+    scores = metrics.compute(("wer_plain", "cer_plain", "wer"), predictions=found, references=wanted)
+    assert scores["wer_plain"] == pytest.approx((1 + 1) / (4 + 1))
+    assert scores["cer_plain"] == pytest.approx((5 + 1) / (len("the cat sat down") + 5))
+    assert scores["wer"] == pytest.approx((2 + 1) / (4 + 1)), "The and the, down. and nothing, Hullo! and hello"
     assert metrics.compute(("wer",), predictions=wanted, references=wanted)["wer"] == 0
     assert metrics.compute(("wer",), predictions=["a b c d"], references=["x"])["wer"] == 4, "more than 1 is possible"
+    assert metrics.compute(("cer",), predictions=["sitting"], references=["kitten"])["cer"] == pytest.approx(3 / 6)
+
+
+@pytest.mark.parametrize(
+    ("name", "found", "wanted", "same"),
+    [
+        ("wer", "the cat", "The cat.", False),
+        ("wer", " the  cat", "the cat", True),
+        ("wer_plain", "the cat", "The cat.", True),
+        ("wer_plain", "don't", "dont", False),
+        ("wer_plain", "cafe\u0301", "caf\u00e9", True),
+        ("wer_plain", "\u0915\u093f", "\u0915", False),
+        ("wer_basic", "the cat [laughs]", "The cat.", True),
+    ],
+)
+def test_a_name_says_what_is_not_counted(name: str, found: str, wanted: str, same: bool) -> None:
+    assert (metrics.compute((name,), predictions=[found], references=[wanted])[name] == 0) == same
+    with pytest.raises(ConfigError, match="wer_plain"):
+        metrics.metric("wer_plane")
 
 
 def test_text_is_compared_without_case_punctuation_and_composition():
@@ -89,7 +89,7 @@ def test_undefined_and_wrong_inputs_are_said():
     with pytest.raises(DataError, match="0 .different. or 1"):
         speech.equal_error_rate([0.1, 0.2], [0, 2])
     with pytest.raises(DataError, match="must be strings"):
-        speech.word_error_rows([1], [2])
+        speech.error_rows([1], [2], words=True)
     assert np.isnan(speech.rate(np.array([3.0, 0.0])))
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -218,6 +219,14 @@ def _macro(sums: np.ndarray) -> np.ndarray:
     return np.where(count > 0, np.where(occurs, f1, 0.0).sum(axis=-1) / np.maximum(count, 1), 0.0)
 
 
+def _macro_present(sums: np.ndarray) -> np.ndarray:
+    """Mean over the classes that the references hold: a class that is only predicted costs the precision of the others, no more."""
+    correct, predicted, true = _thirds(sums)
+    there = true > 0
+    f1 = np.where(there, 2 * correct / np.maximum(predicted + true, 1), 0.0)
+    return f1.sum(axis=-1) / np.maximum(there.sum(axis=-1), 1)
+
+
 def _micro(sums: np.ndarray) -> np.ndarray:
     """Pooled over classes; 0 when nothing is predicted and nothing is true."""
     correct, predicted, true = (part.sum(axis=-1) for part in _thirds(sums))
@@ -259,6 +268,7 @@ def _quadratic_kappa(sums: np.ndarray) -> np.ndarray:
 DECOMPOSABLE: dict[str, Additive] = {
     "accuracy": Additive(_correct_rows, _mean, "class"),
     "f1_macro": Additive(_class_rows, _macro, "class"),
+    "f1_macro_present": Additive(_class_rows, _macro_present, "class"),
     "f1_micro": Additive(_class_rows, _micro, "class"),
     "f1_weighted": Additive(_class_rows, _weighted, "class"),
     "matthews_correlation": Additive(_class_rows, _matthews, "class"),
@@ -273,8 +283,16 @@ DECOMPOSABLE: dict[str, Additive] = {
     "word_accuracy": Additive(_correct_word_rows, _mean, "words"),
     "word_f1_macro": Additive(_word_rows, _macro, "words"),
     "span_f1": Additive(_span_rows, _micro, "tags"),
-    "wer": Additive(speech.word_error_rows, speech.rate, "text", higher_is_better=False),
-    "cer": Additive(speech.character_error_rows, speech.rate, "text", higher_is_better=False),
+    **{
+        f"{name}{end}": Additive(
+            partial(speech.error_rows, words=name == "wer", normalize=normalize),
+            speech.rate,
+            "text",
+            higher_is_better=False,
+        )
+        for name in ("wer", "cer")
+        for end, normalize in speech.NORMALIZERS.items()
+    },
 }
 
 

@@ -20,6 +20,7 @@ lengths and empty inputs are a `DataError`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import evaluate
@@ -31,8 +32,10 @@ from hf_ssl.evaluation.comparison.resampling import metric_function
 from hf_ssl.evaluation.metrics.decomposable import precision_recall_f1
 from hf_ssl.evaluation.metrics.ranking import calibration_error
 from hf_ssl.evaluation.metrics.spans import span_counts
+from hf_ssl.evaluation.metrics.speech import NORMALIZERS
 
-AVERAGES = ("macro", "micro", "weighted")
+AVERAGES = ("macro", "macro_present", "micro", "weighted")
+TEXT_NORMALIZERS = tuple(end.lstrip("_") for end in NORMALIZERS)
 
 
 class InMemoryMetric(evaluate.Metric):
@@ -105,19 +108,20 @@ class MultilabelAccuracy(InMemoryMetric):
 
 
 class F1(InMemoryMetric):
-    """F1 over classes; `average` is `"macro"`, `"micro"` or `"weighted"`. Key: `f1_<average>`.
+    """F1 over classes; `average` is one of `averages`. Key: `f1_<average>`.
 
-    Macro averages the classes that occur among predictions or references.
+    `"macro"` averages the classes that occur among predictions or references, as scikit-learn does: a class that the test
+    data do not hold counts as 0 once it is predicted. `"macro_present"` averages the classes that the references hold.
     """
 
     features_ = _CLASSES
     prefix: ClassVar[str] = "f1"
+    averages: ClassVar[tuple[str, ...]] = AVERAGES
 
     def __init__(self, average: str = "macro"):
-        if average not in AVERAGES:
-            raise ConfigError(
-                f"Unknown average {average!r}; known: {', '.join(AVERAGES)}.{nearest(average, AVERAGES)}"
-            )
+        if average not in self.averages:
+            known = ", ".join(self.averages)
+            raise ConfigError(f"Unknown average {average!r}; known: {known}.{nearest(average, self.averages)}")
         self.key = f"{self.prefix}_{average}"
         super().__init__(config_name=average)
 
@@ -127,6 +131,7 @@ class MultilabelF1(F1):
 
     features_ = _LABELS
     prefix = "multilabel_f1"
+    averages = ("macro", "micro", "weighted")
 
 
 class MatthewsCorrelation(InMemoryMetric):
@@ -205,20 +210,25 @@ class RootMeanSquaredError(InMemoryMetric):
     higher_is_better = False
 
 
-class WordErrorRate(InMemoryMetric):
-    """Word errors over words of the references, after `speech.plain` (case, punctuation). Key: `wer`."""
+class ErrorRate(InMemoryMetric):
+    """Errors over length of the references; texts go through a normalizer first. Key: `wer`, or `wer_<normalizer>`.
 
-    key = "wer"
+    Args:
+        unit: `"wer"` counts words, `"cer"` characters.
+        normalizer: `""` changes nothing, `"plain"` is `speech.plain` (case and punctuation), `"basic"` is Whisper's.
+    """
+
     features_ = _TEXTS
     higher_is_better = False
 
-
-class CharacterErrorRate(InMemoryMetric):
-    """Character errors over characters of the references, after `speech.plain`. Key: `cer`."""
-
-    key = "cer"
-    features_ = _TEXTS
-    higher_is_better = False
+    def __init__(self, unit: str = "wer", normalizer: str = ""):
+        if normalizer not in TEXT_NORMALIZERS:
+            raise ConfigError(
+                f"Unknown normalizer {normalizer!r}; known: {', '.join(filter(None, TEXT_NORMALIZERS))}."
+                f"{nearest(normalizer, TEXT_NORMALIZERS)}"
+            )
+        self.key = f"{unit}_{normalizer}" if normalizer else unit
+        super().__init__(config_name=self.key)
 
 
 class EqualErrorRate(InMemoryMetric):
@@ -260,6 +270,7 @@ class SpanF1(InMemoryMetric):
 METRICS: dict[str, Callable[[], InMemoryMetric]] = {
     "accuracy": Accuracy,
     "f1_macro": lambda: F1("macro"),
+    "f1_macro_present": lambda: F1("macro_present"),
     "f1_micro": lambda: F1("micro"),
     "f1_weighted": lambda: F1("weighted"),
     "matthews_correlation": MatthewsCorrelation,
@@ -276,8 +287,11 @@ METRICS: dict[str, Callable[[], InMemoryMetric]] = {
     "rmse": RootMeanSquaredError,
     "quadratic_kappa": QuadraticKappa,
     "span_f1": SpanF1,
-    "wer": WordErrorRate,
-    "cer": CharacterErrorRate,
+    **{
+        f"{unit}_{normalizer}".rstrip("_"): partial(ErrorRate, unit, normalizer)
+        for unit in ("wer", "cer")
+        for normalizer in TEXT_NORMALIZERS
+    },
     "eer": EqualErrorRate,
 }
 

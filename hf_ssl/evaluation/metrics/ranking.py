@@ -17,7 +17,7 @@ from hf_ssl.evaluation.metrics.speech import equal_error_rate
 
 
 def _undefined(message: str) -> float:
-    warnings.warn(f"{message} The metric is reported as NaN.", stacklevel=3)
+    warnings.warn(f"{message} The metric is reported as NaN.", stacklevel=4)
     return float("nan")
 
 
@@ -49,7 +49,9 @@ def _scores_and_targets(scores: Any, references: Any) -> tuple[np.ndarray, np.nd
     return scores, references[:, None] == np.arange(columns)
 
 
-def _mean_over_columns(scores: Any, references: Any, score: Callable, needs_negatives: bool, name: str) -> float:
+def _mean_over_columns(
+    scores: Any, references: Any, score: Callable[[np.ndarray, np.ndarray], float], needs_negatives: bool, name: str
+) -> float:
     scores, targets = _scores_and_targets(scores, references)
     defined = np.asarray(targets.any(axis=0))
     if needs_negatives:
@@ -64,24 +66,6 @@ def _mean_over_columns(scores: Any, references: Any, score: Callable, needs_nega
     return float(np.mean([score(scores[:, column], targets[:, column]) for column in np.flatnonzero(defined)]))
 
 
-def _binary_auc(scores: np.ndarray, positive: np.ndarray) -> float:
-    """Chance that a positive scores above a negative, ties counting half (Mann-Whitney U / (n1 n0))."""
-    from scipy.stats import rankdata
-
-    n_positive = int(positive.sum())
-    above = rankdata(scores)[positive].sum() - n_positive * (n_positive + 1) / 2
-    return float(above / (n_positive * (len(positive) - n_positive)))
-
-
-def _binary_average_precision(scores: np.ndarray, positive: np.ndarray) -> float:
-    """Sum of precision times recall step over the distinct thresholds, without interpolation."""
-    order = np.argsort(-scores, kind="stable")
-    last_of_tie = np.append(np.diff(scores[order]) != 0, True)
-    hits = np.cumsum(positive[order])[last_of_tie]
-    precision = hits / (np.flatnonzero(last_of_tie) + 1)
-    return float((np.diff(hits, prepend=0) * precision).sum() / positive.sum())
-
-
 def roc_auc(scores: Any, references: Any) -> float:
     """Area under the ROC curve: binary, multi-class (mean of one-vs-rest) or multi-label (mean over labels).
 
@@ -93,7 +77,12 @@ def roc_auc(scores: Any, references: Any) -> float:
     Returns:
         Classes without positives, or without negatives, are left out with a warning; NaN when none is left.
     """
-    return _mean_over_columns(scores, references, _binary_auc, True, "roc_auc")
+    from sklearn.metrics import roc_auc_score
+
+    def area(scores: np.ndarray, positive: np.ndarray) -> float:
+        return float(roc_auc_score(positive, scores))
+
+    return _mean_over_columns(scores, references, area, True, "roc_auc")
 
 
 def average_precision(scores: Any, references: Any) -> float:
@@ -101,7 +90,12 @@ def average_precision(scores: Any, references: Any) -> float:
 
     Classes without positives are left out of the mean with a warning; NaN when none is left.
     """
-    return _mean_over_columns(scores, references, _binary_average_precision, False, "average_precision")
+    from sklearn.metrics import average_precision_score
+
+    def precision(scores: np.ndarray, positive: np.ndarray) -> float:
+        return float(average_precision_score(positive, scores))
+
+    return _mean_over_columns(scores, references, precision, False, "average_precision")
 
 
 def _pair_of_columns(predictions: Any, references: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -115,20 +109,23 @@ def _pair_of_columns(predictions: Any, references: Any) -> tuple[np.ndarray, np.
 
 def pearson(predictions: Any, references: Any) -> float:
     """Pearson correlation of two `(n,)` columns; NaN with a warning when one is constant or n < 2."""
-    predictions, references = _pair_of_columns(predictions, references)
-    if len(references) < 2 or np.ptp(predictions) == 0 or np.ptp(references) == 0:
-        return _undefined("Correlation needs two columns that both vary; one of them is constant.")
-    a, b = predictions - predictions.mean(), references - references.mean()
-    # Each side is normalized first: products of tiny or huge columns would under- or overflow.
-    return float(np.clip((a / np.linalg.norm(a)) @ (b / np.linalg.norm(b)), -1.0, 1.0))
+    from scipy.stats import pearsonr
+
+    return _correlation(pearsonr, predictions, references)
 
 
 def spearman(predictions: Any, references: Any) -> float:
     """Spearman rank correlation (ties get their mean rank); NaN as in `pearson`."""
-    from scipy.stats import rankdata
+    from scipy.stats import spearmanr
 
+    return _correlation(spearmanr, predictions, references)
+
+
+def _correlation(of: Callable[..., Any], predictions: Any, references: Any) -> float:
     predictions, references = _pair_of_columns(predictions, references)
-    return pearson(rankdata(predictions), rankdata(references))
+    if len(references) < 2 or np.ptp(predictions) == 0 or np.ptp(references) == 0:
+        return _undefined("Correlation needs two columns that both vary; one of them is constant.")
+    return float(of(predictions, references).statistic)
 
 
 def calibration_error(scores: Any, references: Any, bins: int = 15) -> float:

@@ -1,64 +1,65 @@
-"""Formulas for speech: edit distance, word and character error rate, equal error rate of verification."""
+"""Formulas for speech: word and character error rate under a named normalizer, equal error rate of verification."""
 
 from __future__ import annotations
 
+import functools
 import unicodedata
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from hf_ssl.core.errors import DataError
-
-
-def edit_distance(found: Sequence[Any], wanted: Sequence[Any]) -> int:
-    """Fewest insertions, deletions and substitutions that turn one sequence into the other (Levenshtein 1966).
-
-    One row of the table at a time: deletions and substitutions are element-wise, and the insertions along the row are
-    a running minimum.
-    """
-    numbers = {item: place for place, item in enumerate(dict.fromkeys([*found, *wanted]))}
-    a = np.array([numbers[item] for item in found], dtype=np.int64)
-    b = np.array([numbers[item] for item in wanted], dtype=np.int64)
-    steps = np.arange(len(b) + 1)
-    row = steps.copy()
-    for place, item in enumerate(a, start=1):
-        best = np.empty_like(row)
-        best[0] = place
-        best[1:] = np.minimum(row[:-1] + (b != item), row[1:] + 1)
-        row = np.minimum.accumulate(best - steps) + steps
-    return int(row[-1])
+from hf_ssl.core.errors import DataError, require
 
 
 def plain(text: str) -> str:
-    """Lower case, composed letters, single spaces, no punctuation: what error rates are usually counted on."""
+    """Lower case, composed letters, single spaces, no punctuation but apostrophes: works for every script."""
     text = unicodedata.normalize("NFC", text).lower()
     kept = (c if unicodedata.category(c)[0] in "LNM" or c == "'" else " " for c in text)
     return " ".join("".join(kept).split())
 
 
-def _error_rows(predictions: Any, references: Any, words: bool) -> np.ndarray:
-    """`(items, 2)`: errors, and length of the reference; summed, their quotient is the corpus error rate."""
+def unchanged(text: str) -> str:
+    """The text as it is, but for space at its ends and doubled spaces."""
+    return " ".join(text.split())
+
+
+def basic(text: str) -> str:
+    """Whisper's normalizer for every language, transformers' `BasicTextNormalizer`: no brackets, no symbols, lower case."""
+    return unchanged(_basic_normalizer()(text))
+
+
+@functools.cache
+def _basic_normalizer() -> Callable[[str], str]:
+    from transformers.models.whisper.english_normalizer import BasicTextNormalizer
+
+    normalizer: Callable[[str], str] = BasicTextNormalizer()
+    return normalizer
+
+
+NORMALIZERS: dict[str, Callable[[str], str]] = {"": unchanged, "_plain": plain, "_basic": basic}
+"""What a text goes through before errors are counted, by the end of the metric's name: `wer` changes nothing."""
+
+
+def error_rows(
+    predictions: Any, references: Any, classes: Any = None, *, words: bool, normalize: Callable[[str], str] = unchanged
+) -> np.ndarray:
+    """Errors, and length of the reference, `(items, 2)`; summed, their quotient is the error rate of the corpus.
+
+    An error is an insertion, a deletion or a substitution (Levenshtein 1966) of a word, or of a character (spaces between
+    words count).
+    """
+    Levenshtein = require("rapidfuzz.distance", "audio").Levenshtein
     if len(predictions) != len(references):
         raise DataError(f"Found {len(predictions)} transcripts for {len(references)} references.")
     rows = np.zeros((len(references), 2))
     for place, (found, wanted) in enumerate(zip(predictions, references, strict=True)):
         if not isinstance(found, str) or not isinstance(wanted, str):
             raise DataError("Error rates compare texts; predictions and references must be strings.")
-        a, b = (text.split() if words else list(text) for text in (plain(found), plain(wanted)))
-        rows[place] = edit_distance(a, b), len(b)
+        a, b = (text.split() if words else list(text) for text in (normalize(found), normalize(wanted)))
+        rows[place] = Levenshtein.distance(a, b), len(b)
     return rows
-
-
-def word_error_rows(predictions: Any, references: Any, classes: Any = None) -> np.ndarray:
-    """Word errors and words, `(items, 2)`."""
-    return _error_rows(predictions, references, words=True)
-
-
-def character_error_rows(predictions: Any, references: Any, classes: Any = None) -> np.ndarray:
-    """Character errors and characters (spaces between words count), `(items, 2)`."""
-    return _error_rows(predictions, references, words=False)
 
 
 def rate(sums: np.ndarray) -> np.ndarray:
@@ -108,8 +109,9 @@ def trials(vectors: np.ndarray, identities: Any, limit: int = 200_000) -> tuple[
     Returns:
         `(trials,)` scores and `(trials,)` zeros and ones.
     """
-    unit = np.asarray(vectors, np.float64)
-    unit = unit / np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-12)
+    from sklearn.preprocessing import normalize
+
+    unit = normalize(np.asarray(vectors, np.float64))
     names = np.unique(np.asarray(identities), return_inverse=True)[1]
     left, right = np.triu_indices(len(unit), 1)
     if len(left) > limit:

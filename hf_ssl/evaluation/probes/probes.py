@@ -88,8 +88,10 @@ def linear_model(scaling: str, c: float, problem_type: str) -> Any:
 
 
 def _unit_rows(x: np.ndarray) -> np.ndarray:
-    norms = np.linalg.norm(x, axis=1, keepdims=True)
-    return x / np.maximum(norms, 1e-12) * np.sqrt(x.shape[1])
+    """Rows of length sqrt(d)."""
+    from sklearn.preprocessing import normalize
+
+    return normalize(x) * np.sqrt(x.shape[1])
 
 
 def smallest_class(y: np.ndarray, problem_type: str) -> int:
@@ -206,32 +208,6 @@ def linear_probe(
     return _prediction(model, test_x, problem_type, chosen)
 
 
-def pool_scaled_probe(
-    pool_x: np.ndarray, train_x: np.ndarray, train_y: np.ndarray, test_x: np.ndarray, *, c: float | None = None
-) -> ProbePrediction:
-    """Logistic regression on features standardized by the unlabeled pool, with a fixed penalty.
-
-    For a handful of labels: their own mean and spread are mostly noise, and so is a penalty cross-validated on them, while
-    the pool's features cost no label.
-
-    Args:
-        pool_x: `(n, d)` features of unlabeled examples.
-        train_x, train_y, test_x: as in `linear_probe`.
-        c: inverse penalty; default `fixed_c`, for test examples like the labeled ones. Where they come from other
-            households, patients or machines a stronger penalty was better (ElectricDevices: a fiftieth of it).
-    """
-    from sklearn.linear_model import LogisticRegression
-
-    pool_x, train_x, test_x = clean_features(pool_x, train_x, test_x)
-    check_problem(PROBLEM_TYPES[0], np.asarray(train_y), len(train_x))
-    mean, spread = pool_x.mean(0), pool_x.std(0)
-    spread = np.where(spread > 1e-6 * (np.abs(mean) + 1), spread, 1.0)
-    c = c or fixed_c(train_x.shape[1])
-    model = LogisticRegression(C=c, max_iter=1000, tol=1e-3).fit((train_x - mean) / spread, train_y)
-    chosen = {"probe": "linear", "scaling": "pool", "C": c, "selected_by": "fixed"}
-    return _prediction(model, (test_x - mean) / spread, PROBLEM_TYPES[0], chosen)
-
-
 def _prediction(model: Any, test_x: Any, problem_type: str, chosen: dict[str, Any]) -> ProbePrediction:
     single = problem_type == "single_label_classification"
     scores = None if problem_type == "regression" else model.predict_proba(test_x)
@@ -252,7 +228,9 @@ def knn_probe(
     `k=20` and `T=0.07` are those of DINO's evaluation; k is cut to the number of training items. Nothing is fitted.
     Regression and multi-label take the weighted mean of the neighbors' targets.
     """
-    train_x, test_x = (_unit_rows(x) / np.sqrt(x.shape[1]) for x in clean_features(train_x, test_x))
+    from sklearn.neighbors import KNeighborsRegressor
+
+    train_x, test_x = clean_features(train_x, test_x)
     train_y = np.asarray(train_y)
     check_problem(problem_type, train_y, len(train_x))
     k = min(k, len(train_x))
@@ -262,26 +240,19 @@ def knn_probe(
         targets = np.eye(len(classes))[codes]
     else:
         targets = train_y.astype(np.float64)
-    votes = np.concatenate([_vote(rows, train_x, targets, k, temperature) for rows in _chunks(test_x)])
+
+    def weights(distances: np.ndarray) -> np.ndarray:
+        nearer = distances.min(axis=1, keepdims=True).astype(np.float64) - distances  # of votes that sum to 1
+        return np.exp(nearer / temperature)
+
+    # The weighted mean of the neighbors' one-hot rows is their vote.
+    votes = KNeighborsRegressor(k, metric="cosine", weights=weights).fit(train_x, targets).predict(test_x)
     chosen = {"probe": "knn", "k": k, "temperature": temperature}
     if classes is not None:
         return ProbePrediction(classes[votes.argmax(axis=1)], votes, classes, chosen)
     if problem_type == "regression":
         return ProbePrediction(votes, None, None, chosen)
     return ProbePrediction((votes > 0.5).astype(int), votes, None, chosen)
-
-
-def _chunks(x: np.ndarray, size: int = 1024) -> Iterator[np.ndarray]:
-    return (x[start : start + size] for start in range(0, max(len(x), 1), size))
-
-
-def _vote(rows: np.ndarray, train_x: np.ndarray, targets: np.ndarray, k: int, temperature: float) -> np.ndarray:
-    similarity = rows @ train_x.T
-    near = np.argpartition(-similarity, k - 1, axis=1)[:, :k]
-    closest = np.take_along_axis(similarity, near, axis=1).astype(np.float64)
-    weights = np.exp((closest - closest.max(axis=1, keepdims=True)) / temperature)
-    weights /= weights.sum(axis=1, keepdims=True)
-    return np.einsum("nk,nk...->n...", weights, targets[near])
 
 
 def tfidf_probe(
