@@ -147,6 +147,15 @@ class RunOptions(Options):
 
 
 @dataclass
+class TrainingOptions(RunOptions):
+    """How a run that trains goes on after a fault."""
+
+    elastic: bool = option(
+        False, "Resume with another number of processes too: batches are accumulated so that a step stays as large."
+    )
+
+
+@dataclass
 class AdapterOptions(Options):
     """Parameter-efficient fine-tuning."""
 
@@ -158,7 +167,7 @@ class AdapterOptions(Options):
 
 
 @dataclass
-class PretrainConfig(RunOptions, AdapterOptions, ModelOptions, DataOptions):
+class PretrainConfig(TrainingOptions, AdapterOptions, ModelOptions, DataOptions):
     """Continue self-supervised pre-training in your domain."""
 
     objective: str | None = option(None, "What to predict (default: the modality's).")
@@ -189,7 +198,7 @@ class PretrainConfig(RunOptions, AdapterOptions, ModelOptions, DataOptions):
 
 
 @dataclass
-class FinetuneConfig(RunOptions, AdapterOptions, ModelOptions, DataOptions):
+class FinetuneConfig(TrainingOptions, AdapterOptions, ModelOptions, DataOptions):
     """Fine-tune on the labels."""
 
     task: str | None = option(None, "Downstream task (default: from the labels).")

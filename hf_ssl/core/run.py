@@ -283,12 +283,21 @@ def write_json(path: Path, content: Any) -> None:
     """Write JSON atomically (temporary file in the same folder, then rename), in the first process only."""
     if not distributed.is_main():
         return
+    _write(path, json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+def write_lines(path: Path, lines: list[str]) -> None:
+    """Write a text file atomically, in the first process only."""
+    if distributed.is_main():
+        _write(path, "".join(f"{line}\n" for line in lines))
+
+
+def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(content, file, indent=2, ensure_ascii=False, default=str)
-            file.write("\n")
+            file.write(text)
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except BaseException:

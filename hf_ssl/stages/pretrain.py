@@ -64,7 +64,16 @@ def pretrain(**options: Any) -> StageResult:
         args = arguments(folder, seed=config.seed, defaults=defaults, overrides=training)
         monitor = build_monitor(objective, modality, data, held, held_rows, args, folder, config)
         schedule = continuation(objective, report.missing, config, args.learning_rate, added)
-        result = train(objective, rows, args, folder, schedule=schedule, measure=monitor, resume=config.resume)
+        result = train(
+            objective,
+            rows,
+            args,
+            folder,
+            schedule=schedule,
+            measure=monitor,
+            resume=config.resume,
+            elastic=config.elastic,
+        )
         summary = distributed.broadcast(monitor.finish() if distributed.is_main() else None)
         if hasattr(objective.model, "peft_config") and distributed.is_main():
             adapters.save_adapter(objective.model, folder / "adapter", run.base.id, report.revision)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,8 @@ from transformers.trainer_callback import ProgressCallback
 
 from hf_ssl.core import distributed
 from hf_ssl.core.errors import TrainingError
-from hf_ssl.core.run import append_jsonl
+from hf_ssl.core.run import append_jsonl, write_lines
+from hf_ssl.training.checkpoints import Progress
 from hf_ssl.training.module import TrainingModule
 
 if TYPE_CHECKING:
@@ -34,6 +36,9 @@ class Evaluator(Protocol):
 
     def at(self, step: int, total: int) -> bool:
         """Measure; True stops the run."""
+
+    def resumed(self, step: int, total: int) -> bool:
+        """A run goes on after this step: measure what was still to be measured; True when it had stopped there."""
 
     def saved(self, checkpoint: Path) -> None:
         """A checkpoint was written: keep what is needed to go on from it."""
@@ -68,15 +73,17 @@ class MonitorCallback(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if state.global_step == 0:
-            self._stops(state)
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if self.measure.due(state.global_step, state.max_steps) and self._stops(state):
+            self._stops(state, self.measure.at)
+        elif self._stops(state, self.measure.resumed):
             control.should_training_stop = True
 
-    def _stops(self, state: Any) -> bool:
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self.measure.due(state.global_step, state.max_steps) and self._stops(state, self.measure.at):
+            control.should_training_stop = True
+
+    def _stops(self, state: Any, look: Callable[[int, int], bool]) -> bool:
         began = time.monotonic()
-        own = self.measure.at(state.global_step, state.max_steps) if distributed.is_main() else None
+        own = look(state.global_step, state.max_steps) if distributed.is_main() else None
         stops = bool(distributed.broadcast(own))
         self.watch.leave_out(time.monotonic() - began)
         return stops
@@ -127,24 +134,37 @@ class HeadWarmupCallback(TrainerCallback):
 class ThroughputCallback(TrainerCallback):
     """Loss curve, throughput, data wait, time left; calls the module's `on_optimizer_step`; honours Ctrl-C."""
 
-    def __init__(self, module: TrainingModule, curve: Path, resume: bool) -> None:
+    def __init__(self, module: TrainingModule, curve: Path, before: Progress | None) -> None:
         self.module, self.curve = module, curve
-        self.world = 1
-        self.seconds = self.waited = 0.0
+        self.world, self.examples_a_step = 1, 0
+        self.before = before or Progress(0, 1, 0)
+        self.seconds, self.waited = self.before.seconds, self.before.waited
+        self.owes_evaluation = False
         self.last_loss: float | None = None
         self.interrupted = self.agreed = False
         self._mark = self._began = time.monotonic()
         module.units_seen = 0
-        if not resume and distributed.is_main():
-            curve.unlink(missing_ok=True)
+        if distributed.is_main():
+            _cut(curve, self.before.step)
 
     @property
     def units(self) -> int:
         """Units of work so far, over all processes (each is taken to have done as much as this one)."""
-        return int(self.module.units_seen) * self.world
+        return self.before.units + int(self.module.units_seen) * self.world
+
+    def all_units(self) -> int:
+        """Units of work so far, over all processes. All of them must call it."""
+        return self.before.units + sum(distributed.gather(int(self.module.units_seen)))
+
+    def progress(self, step: int) -> Progress:
+        """What the run has done, to be noted in a checkpoint. All processes must call it."""
+        return Progress(
+            step, self.world, self.examples_a_step, self.all_units(), self.seconds, self.waited, self.owes_evaluation
+        )
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.world = max(1, args.world_size)
+        self.examples_a_step = args.train_batch_size * args.gradient_accumulation_steps * self.world
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._mark = time.monotonic()
@@ -199,6 +219,21 @@ class ThroughputCallback(TrainerCallback):
             raise TrainingError(
                 f"The loss became {logs['loss']} at step {state.global_step}. Lower --learning_rate, or switch --bf16 off."
             )
+
+
+def _cut(curve: Path, step: int) -> None:
+    """Leave of a curve what was written up to a step: the steps after it will be taken, and written, again."""
+    if step == 0:
+        curve.unlink(missing_ok=True)
+        return
+    kept = []
+    for line in curve.read_text(encoding="utf-8").splitlines() if curve.is_file() else ():
+        try:
+            if json.loads(line)["step"] <= step:
+                kept.append(line)
+        except (ValueError, KeyError, TypeError):  # the line that was being written when the run was killed
+            continue
+    write_lines(curve, kept)
 
 
 def _line(state: Any, logs: dict[str, Any], watch: ThroughputCallback) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import resource
+import shutil
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from torch.utils.data import Dataset, Subset
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.integrations import get_reporting_integration_callbacks
 from transformers.trainer_callback import EarlyStoppingCallback, PrinterCallback, ProgressCallback
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, IntervalStrategy, SaveStrategy, get_last_checkpoint
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, IntervalStrategy, SaveStrategy, rotate_checkpoints
 
 from hf_ssl.core import distributed
 from hf_ssl.core.errors import ConfigError, MissingExtraError, TrainingError
@@ -34,6 +35,7 @@ from hf_ssl.training.callbacks import (
     TrackerAdapter,
     interruptible,
 )
+from hf_ssl.training.checkpoints import MANIFEST, Progress, newest, seal
 from hf_ssl.training.cpu import cpu_convolutions, freed_at_once
 from hf_ssl.training.module import TrainingModule
 from hf_ssl.training.schedule import Schedule, parameter_groups
@@ -130,6 +132,7 @@ def train(
     measure: Evaluator | None = None,
     patience: int = 0,
     resume: bool = False,
+    elastic: bool = False,
 ) -> TrainResult:
     """Train a module with the stock `Trainer`.
 
@@ -140,15 +143,24 @@ def train(
         schedule: learning rates by part of the model (default: the Trainer's own scheduler).
         eval_rows, compute_metrics, patience: early stopping and best checkpoint on validation data.
         measure: called at step 0 and along the way (health, drift, probe); may stop the run.
-        resume: go on from the last checkpoint in the folder.
+        resume: go on from the newest complete checkpoint in the folder.
+        elastic: also with another number of processes than made the checkpoint; the batch of a step stays the same.
 
     Raises:
-        TrainingError: the loss is not finite.
+        TrainingError: the loss is not finite; no checkpoint is whole; it was made by another number of processes or
+            with another batch.
         KeyboardInterrupt: Ctrl-C; a checkpoint has been saved by then.
     """
     if len(rows) == 0:  # type: ignore[arg-type]
         raise TrainingError("There is nothing to train on: no rows are left after reading and filtering.")
-    watch = ThroughputCallback(module, folder / "curve.jsonl", resume)
+    last = newest(Path(str(args.output_dir))) if resume else None
+    if resume:
+        logger.info(f"resuming from {last.path}" if last else "nothing to resume from, starting at step 0")
+    if last is not None:
+        _same_batch(last.progress, args, elastic)
+        if getattr(rows, "batch", 0):  # rows grouped by length, as many as a step sees
+            rows.group(last.progress.examples_a_step)  # type: ignore[attr-defined]
+    watch = ThroughputCallback(module, folder / "curve.jsonl", last.progress if last else None)
     callbacks: list[TrainerCallback] = [watch]
     if hasattr(rows, "set_epoch"):
         callbacks.append(SetEpochCallback(rows))
@@ -157,12 +169,15 @@ def train(
     if measure is not None:
         callbacks.append(MonitorCallback(measure, watch))
     if eval_rows is not None and patience:
-        callbacks.append(EarlyStoppingCallback(early_stopping_patience=patience))
+        stopper = EarlyStoppingCallback(early_stopping_patience=patience)
+        stopper.early_stopping_patience_counter = last.patience_used() if last else 0
+        callbacks.append(stopper)
     trainer = _Trainer(
         model=module, args=args, train_dataset=rows, eval_dataset=eval_rows, data_collator=module.collate,
         compute_metrics=compute_metrics, callbacks=callbacks,
     )  # fmt: skip
-    trainer.schedule = schedule
+    trainer.schedule, trainer.watch = schedule, watch
+    trainer.owes_evaluation = last is not None and last.progress.owes_evaluation
     trackers = tuple(get_reporting_integration_callbacks(args.report_to or []))
     handler = trainer.callback_handler
     handler.callbacks = [
@@ -171,17 +186,13 @@ def train(
     trainer.remove_callback(PrinterCallback)
     if trainer.pop_callback(ProgressCallback):
         trainer.add_callback(LossProgressBar)
-    checkpoints = str(args.output_dir)
-    last = get_last_checkpoint(checkpoints) if resume and Path(checkpoints).is_dir() else None
-    if resume:
-        logger.info(f"resuming from {last}" if last else "nothing to resume from, starting at step 0")
     distributed.settle_at_exit()
     with interruptible(watch), freed_at_once(module.frees_at_once), cpu_convolutions(module):
-        trainer.train(resume_from_checkpoint=last)
+        trainer.train(resume_from_checkpoint=str(last.path) if last else None)
     if watch.interrupted:
         raise KeyboardInterrupt(f"interrupted at step {trainer.state.global_step}")
     result = TrainResult(
-        steps=trainer.state.global_step, seconds=watch.seconds, units=watch.units, unit=module.unit,
+        steps=trainer.state.global_step, seconds=watch.seconds, units=watch.all_units(), unit=module.unit,
         loss=watch.last_loss, best_metric=trainer.state.best_metric, peak_memory=peak_memory(),
     )  # fmt: skip
     return result
@@ -218,10 +229,81 @@ def _unsorted(values: Any, order: np.ndarray) -> Any:
     return values[np.argsort(order)]
 
 
+def _same_batch(made: Progress, args: TrainingArguments, elastic: bool) -> None:
+    """Refuse to go on with another number of processes or another batch than a checkpoint was made with.
+
+    With `elastic` the number may differ, and batches are accumulated so that a step sees as many examples as before.
+    """
+    share = args.train_batch_size * args.world_size
+    now = share * args.gradient_accumulation_steps
+    if (made.processes, made.examples_a_step) == (args.world_size, now):
+        return
+    told = (
+        f"The checkpoint of step {made.step} was made by {_processes(made.processes)} with {made.examples_a_step} "
+        f"examples a step; now {_processes(args.world_size)} would go on with {now}."
+    )
+    if not elastic:
+        raise TrainingError(
+            f"{told} Start {_processes(made.processes)} as before, or give --elastic: it keeps {made.examples_a_step} "
+            "examples a step by accumulating batches, but dropout and random views are not those of an unbroken run."
+        )
+    if made.examples_a_step % share:
+        raise TrainingError(
+            f"{told} {made.examples_a_step} cannot be made of batches of {share}: start a number of processes that "
+            f"divides {made.examples_a_step // args.train_batch_size}."
+        )
+    args.gradient_accumulation_steps = made.examples_a_step // share
+    logger.warning(
+        f"{told} As --elastic says, it goes on: {args.gradient_accumulation_steps} batches of "
+        f"{args.train_batch_size} on each make a step of {made.examples_a_step}."
+    )
+
+
+def _processes(number: int) -> str:
+    return "1 process" if number == 1 else f"{number} processes"
+
+
 class _Trainer(Trainer):
-    """Stock but for one thing Trainer has no option for: learning rates by part of the model (transformers#9035)."""
+    """Stock but for what Trainer has no option for.
+
+    Learning rates by part of the model (transformers#9035), checkpoints that are known to be complete, and no step more
+    when a run is resumed that had taken its last one.
+    """
 
     schedule: Schedule | None = None
+    watch: ThroughputCallback | None = None
+    owes_evaluation = False
+
+    def _run_epoch(self, **given: Any) -> None:  # type: ignore[override]
+        if self.owes_evaluation:
+            # The checkpoint's random state is put back after this, and has the evaluation in it.
+            self.owes_evaluation, self.control.should_evaluate = False, True
+            names = ("model", "trial", "epoch", "ignore_keys_for_eval", "start_time")
+            self._maybe_log_save_evaluate(self._tr_loss, None, **{name: given[name] for name in names})
+        if self.state.global_step >= self.state.max_steps or self.control.should_training_stop:
+            self.control.should_training_stop = True
+            return
+        super()._run_epoch(**given)
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        """Older checkpoints are deleted when the new one is known to be complete, not before."""
+        folder = Path(self._get_output_dir(trial)) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
+        if self.is_world_process_zero():
+            (folder / MANIFEST).unlink(missing_ok=True)  # of an earlier try at this step
+        limit, self.args.save_total_limit = self.args.save_total_limit, None
+        try:
+            super()._save_checkpoint(model, trial)
+        except BaseException:
+            if self.is_world_process_zero():
+                shutil.rmtree(folder, ignore_errors=True)  # where the disk is full, the ledger needs the room
+            raise
+        finally:
+            self.args.save_total_limit = limit
+        assert self.watch is not None  # `train` set it
+        progress = self.watch.progress(self.state.global_step)  # all processes meet here: their files are written
+        if self.args.should_save:
+            seal(folder, progress)
+            rotate_checkpoints(str(folder.parent), limit, self.state.best_model_checkpoint, use_mtime=True)
 
     def _evaluate(self, trial: Any, ignore_keys_for_eval: Any, skip_scheduler: bool = False) -> dict[str, float]:
         """`eval_on_start` measures the start; here it also becomes a checkpoint that can be the best one."""

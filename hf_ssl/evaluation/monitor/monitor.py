@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from hf_ssl.core.errors import TrainingError
-from hf_ssl.core.run import append_jsonl
+from hf_ssl.core.run import append_jsonl, write_lines
 from hf_ssl.evaluation.monitor.health import alignment, collapsed, health
 from hf_ssl.evaluation.probes.cross_validated import ProbeScore, cross_validated_probe, paired_difference
 from hf_ssl.models.structure import evaluating
@@ -71,7 +71,6 @@ class Monitor:
         self.points, self.keep, self.patience, self.seed = points, keep, patience, seed
         self.history: list[dict[str, Any]] = []
         self.best_step = 0
-        self.worse_in_a_row = 0
         self._start_features: np.ndarray | None = None
         self._start_health: dict[str, Any] = {}
         self._start_probe: ProbeScore | None = None
@@ -121,23 +120,48 @@ class Monitor:
             self._start_features, self._start_probe = features, probe
             self._best_file.parent.mkdir(parents=True, exist_ok=True)
             np.savez(self._start_file, features=features, **(asdict(probe) if probe else {}))
-        self.history.append(record)
-        append_jsonl(self._log, record)
         reason = collapsed(numbers, self._start_health if step else None)
         reason = reason or self.module.detect_collapse(record, self.history[0] if step else None)
         if step == 0:
             self._start_health = numbers
         self._keep_if_best(record)
+        self._note(record)  # after the weights it speaks of: a run killed in between measures again
         logger.info(self._line(record))
         if reason and step:
             raise TrainingError(
                 f"Collapse at step {step}: {reason} The start checkpoint is unharmed. Lower --learning_rate."
             )
-        self.worse_in_a_row = self.worse_in_a_row + 1 if record.get("against_start") == WORSE else 0
-        if self.patience and self.worse_in_a_row >= self.patience:
-            logger.info(f"  stopping: {self.worse_in_a_row} measurements in a row were worse than the start")
+        return self._stops(step)
+
+    def resumed(self, step: int, total: int) -> bool:
+        """Measure at the step a run goes on from, where it was killed before that was done.
+
+        Returns:
+            True when the run had stopped there.
+        """
+        if self.due(step, total) and step not in [record["step"] for record in self.history]:
+            return self.at(step, total)
+        return self._stops(step)
+
+    def _stops(self, step: int) -> bool:
+        """Whether the last measurements up to a step were all worse than the start."""
+        past = [record.get("against_start") == WORSE for record in self.history if record["step"] <= step]
+        worse = len(past) if all(past) else past[::-1].index(False)
+        if self.patience and worse >= self.patience:
+            logger.info(f"  stopping: {worse} measurements in a row were worse than the start")
             return True
         return False
+
+    def _note(self, record: dict[str, Any]) -> None:
+        """Add a record, in place of one of the same step that was made before the run was resumed."""
+        before = len(self.history)
+        self.history = [one for one in self.history if one["step"] != record["step"]]
+        self.history.append(record)
+        if len(self.history) > before:
+            append_jsonl(self._log, record)
+        else:
+            self.history.sort(key=lambda one: int(one["step"]))
+            write_lines(self._log, [json.dumps(one, default=str) for one in self.history])
 
     def finish(self) -> dict[str, Any]:
         """Put the kept point back into the module and sum up.
@@ -180,10 +204,12 @@ class Monitor:
         wins = quality > self._best_probe and record.get("against_start", BETTER) == BETTER
         if record["step"] == 0 or wins:
             self._best_probe, self.best_step = quality, record["step"]
+            unfinished = self._best_file.with_suffix(".partial")
             save_file(
                 {name: tensor.detach().cpu().contiguous() for name, tensor in self.module.state_dict().items()},
-                self._best_file,
+                unfinished,
             )
+            unfinished.replace(self._best_file)
 
     def _line(self, record: dict[str, Any]) -> str:
         parts = [f"  measured at {record['step']}/{record['of']}:  loss {record['eval_loss']:.4f}"]
@@ -195,7 +221,9 @@ class Monitor:
 
     def _recall(self) -> None:
         """Go on from what an interrupted run had measured."""
-        self.history = [json.loads(line) for line in self._log.read_text(encoding="utf-8").splitlines()]
+        self.history = list(_records(self._log))
+        if not self.history:  # killed before the start was measured
+            return
         stored = np.load(self._start_file)
         self._start_features = stored["features"]
         self._start_health = self.history[0]
@@ -208,6 +236,14 @@ class Monitor:
             quality = record["probe"] if "probe" in record else -record["eval_loss"]
             if record["step"] == 0 or (quality > self._best_probe and record.get("against_start", BETTER) == BETTER):
                 self._best_probe, self.best_step = quality, record["step"]
+
+
+def _records(log: Path) -> Iterator[dict[str, Any]]:
+    for line in log.read_text(encoding="utf-8").splitlines():
+        try:
+            yield json.loads(line)
+        except ValueError:  # the line that was being written when the run was killed
+            return
 
 
 def mean_loss(module: TrainingModule, rows: Any, batch_size: int, bf16: bool) -> dict[str, float]:
