@@ -171,7 +171,7 @@ class PretrainConfig(TrainingOptions, AdapterOptions, ModelOptions, DataOptions)
     """Continue self-supervised pre-training in your domain."""
 
     objective: str | None = option(None, "What to predict (default: the modality's).")
-    from_config: bool = option(False, "Start from random weights of the checkpoint's configuration.")
+    from_config: bool = option(False, "Start from random weights of the checkpoint's configuration, or of a family.")
     head_warmup: float = option(
         0.1,
         "Fraction of the steps in which only a new head learns (0 when the head is in the checkpoint).",
@@ -201,6 +201,7 @@ class PretrainConfig(TrainingOptions, AdapterOptions, ModelOptions, DataOptions)
 class FinetuneConfig(TrainingOptions, AdapterOptions, ModelOptions, DataOptions):
     """Fine-tune on the labels."""
 
+    from_config: bool = option(False, "Start from random weights of the checkpoint's configuration, or of a family.")
     task: str | None = option(None, "Downstream task (default: from the labels).")
     peft: PeftMethod = option("lora", "Which parameters are trained: adapters, the head alone, or all.")
     labels_per_class: int | None = option(

@@ -39,8 +39,6 @@ def init_from_config(config: Any, modality: Modality, data: DomainData, run: Run
     folder = run.folder("start")
     if (folder / "model.safetensors").is_file() and not config.overwrite:
         return str(folder)
-    if config.model is None:
-        raise ConfigError("from_config needs --model: a checkpoint's configuration, or a model family.")
     named = Path(config.model).is_dir() or "/" in config.model
     if named:
         try:

@@ -19,6 +19,7 @@ from hf_ssl.evaluation.figures.series import embedding_map
 from hf_ssl.models.embedding import EmbeddingSpec
 from hf_ssl.stages.base import StageResult, note_lineage, prepare_stage, start_of
 from hf_ssl.stages.inputs import inputs_of
+from hf_ssl.training import limit
 from hf_ssl.vectors import EmbeddingShards, StoreAddress
 from hf_ssl.vectors.base import unit
 from hf_ssl.vectors.parquet import FILE, ParquetStore
@@ -79,7 +80,8 @@ def embed(**options: Any) -> StageResult:
         parts = EmbeddingShards(folder / "parts" / f"{made}-{config.part_size}", len(values), config.part_size)
 
         def encode(chunk: Sequence[Any]) -> np.ndarray:
-            found = modality.embed(model, processor, chunk, pooling=pooling, max_length=config.max_length)
+            with limit.timed(len(chunk)):
+                found = modality.embed(model, processor, chunk, pooling=pooling, max_length=config.max_length)
             return unit(found) if config.normalize_embeddings else found
 
         _fill(parts, values, columns["id"], encode)

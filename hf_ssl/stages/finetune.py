@@ -18,7 +18,7 @@ from hf_ssl.stages.base import (
     start_of,
     task_name,
 )
-from hf_ssl.stages.build import build_task, task_rows
+from hf_ssl.stages.build import build_task, init_from_config, task_rows
 from hf_ssl.stages.fit import fit_task, open_pool
 from hf_ssl.training.trainer import predict
 
@@ -41,7 +41,10 @@ def finetune(**options: Any) -> StageResult:
     config, run, data = opening.config, opening.run, opening.data
     plugin = dataclasses.asdict(opening.resolved.plugin)
     with opening.running() as (record, folder):
-        model_id, revision = start_of(config, run, run.output("pretrain"))
+        if config.from_config:
+            model_id, revision = init_from_config(config, opening.modality, data, run), None
+        else:
+            model_id, revision = start_of(config, run, run.output("pretrain"))
         task = build_task(config.task, plugin, opening.modality, data)
         split = data["train"]
         if config.labels_per_class:

@@ -40,7 +40,7 @@ def plan(recipe: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         # After an earlier stage in the same recipe, its result is the model, not the checkpoint it started from.
         later = "pretrain" in sections and stage in ("finetune", "evaluate", "embed")
         later |= "finetune" in sections and stage == "evaluate"
-        passed = {"model", "revision"} if later else set()
+        passed = {"model", "revision", "from_config"} if later else set()
         planned[stage] = {**{key: value for key, value in shared.items() if key in known[stage] - passed}, **given}
     first = next(iter(planned))
     planned[first] = {**stray, **planned[first]}  # where they are refused, with everything else that is wrong
@@ -109,6 +109,8 @@ def _absent(resolved: Resolved, earlier: tuple[str, ...]) -> list[str]:
             found.append(
                 f"output: {config.output} has no finished finetune. Run `hf-ssl finetune` with the same --output first."
             )
+    elif getattr(config, "from_config", False) and not config.model:
+        found.append("model: from_config needs one: a checkpoint's configuration, or a family such as patchtst.")
     elif not (config.model or run.base or earlier or run.stage("pretrain").done):
         found.append("model: no checkpoint was named. Give --model: a Hub id or a local folder.")
     return found

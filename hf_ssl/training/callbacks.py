@@ -139,6 +139,7 @@ class ThroughputCallback(TrainerCallback):
         self.world, self.examples_a_step = 1, 0
         self.before = before or Progress(0, 1, 0)
         self.seconds, self.waited = self.before.seconds, self.before.waited
+        self.measured = 0.0  # seconds of the last measurement
         self.owes_evaluation = False
         self.last_loss: float | None = None
         self.interrupted = self.agreed = False
@@ -186,8 +187,9 @@ class ThroughputCallback(TrainerCallback):
             control.should_save = control.should_training_stop = True
 
     def leave_out(self, seconds: float) -> None:
-        """Seconds just spent on something else than training."""
+        """Seconds just spent on a measurement, which is no training."""
         self._mark += seconds
+        self.measured = seconds
 
     def _all_stop(self, step: int) -> bool:
         """Ctrl-C reaches every process, but not at the same step: now and then they agree on where to stop."""

@@ -25,6 +25,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, IntervalStrategy, 
 from hf_ssl.core import distributed
 from hf_ssl.core.errors import ConfigError, MissingExtraError, TrainingError
 from hf_ssl.core.log import shows_progress
+from hf_ssl.training import limit
 from hf_ssl.training.callbacks import (
     Evaluator,
     HeadWarmupCallback,
@@ -172,6 +173,9 @@ def train(
         stopper = EarlyStoppingCallback(early_stopping_patience=patience)
         stopper.early_stopping_patience_counter = last.patience_used() if last else 0
         callbacks.append(stopper)
+    if (trial := limit.current()) is not None:
+        limiter = limit.LimitCallback(trial)
+        callbacks.append(limiter)
     trainer = _Trainer(
         model=module, args=args, train_dataset=rows, eval_dataset=eval_rows, data_collator=module.collate,
         compute_metrics=compute_metrics, callbacks=callbacks,
@@ -195,6 +199,8 @@ def train(
         steps=trainer.state.global_step, seconds=watch.seconds, units=watch.all_units(), unit=module.unit,
         loss=watch.last_loss, best_metric=trainer.state.best_metric, peak_memory=peak_memory(),
     )  # fmt: skip
+    if trial is not None:
+        limiter.note(module, rows, trainer.state.max_steps, watch.seconds, watch.measured, args.train_batch_size)
     return result
 
 
@@ -209,10 +215,10 @@ def predict(module: TrainingModule, rows: Dataset, args: TrainingArguments) -> t
     trainer = _Trainer(model=module, args=args, data_collator=module.collate)
     trainer.remove_callback(PrinterCallback)
     order = _longest_first(rows)
+    with limit.timed(len(rows)):  # type: ignore[arg-type]
+        output = trainer.predict(rows if order is None else Subset(rows, order.tolist()))
     if order is None:
-        output = trainer.predict(rows)
         return output.predictions, output.label_ids
-    output = trainer.predict(Subset(rows, order.tolist()))
     return _unsorted(output.predictions, order), _unsorted(output.label_ids, order)
 
 

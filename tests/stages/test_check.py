@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import datasets
 import pytest
+import runs
 
 import hf_ssl
 import tiny
@@ -65,12 +67,44 @@ def test_every_stage_is_tried_and_added_up(shared, tmp_path, monkeypatch, said):
     assert "check: every stage ran. About " in said and "GB of memory at the most" in said
 
 
-def test_what_the_pool_adds_is_counted(shared):
+def test_only_rows_that_are_used_are_counted(shared):
+    """Labels drawn at random say nothing of the pool, which then takes no part."""
     steps = [
         hf_ssl.check({**shared, "finetune": {"num_train_epochs": 4, "self_training": pool}})["finetune"]["steps"]
         for pool in (0, 30)
     ]
-    assert steps[1] == steps[0] + 4 * 2, "30 more rows are two more batches an epoch"
+    assert steps[0] == steps[1]
+
+
+def test_a_large_pool_is_tried_on_a_part_and_counted_whole(shared, monkeypatch):
+    texts = [f"{text} in ward {number}" for number in range(20) for text in TEXTS[:100]]
+    given = {**shared, "data": {**DATA, "unlabeled": datasets.Dataset.from_dict({"text": texts})}}
+    whole = hf_ssl.check({**given, "pretrain": ALL["pretrain"]})["pretrain"]
+    monkeypatch.setattr(checking, "POOL", 200)
+    part = hf_ssl.check({**given, "pretrain": ALL["pretrain"]})["pretrain"]
+    assert part["steps"] == pytest.approx(whole["steps"], rel=0.15) and part["steps"] > 200
+
+
+def test_from_scratch(tmp_path):
+    """A family has a configuration and no weights; the head that `finetune` trains is what `evaluate` measures."""
+    series = [[math.sin(step * (0.2 + 0.2 * (row % 2)) + row) for step in range(100)] for row in range(60)]
+    rows = [{"series": values, "label": "ab"[row % 2]} for row, values in enumerate(series)]
+    data = {"train": rows[:40], "test": rows[40:], "unlabeled": [{"series": values} for values in series[:40]]}
+    shared = {"data": data, "modality": "timeseries", "model": "patchtst", "output": str(tmp_path / "run")}
+    recipe = {"pretrain": {"from_config": True}, "finetune": {"peft": "full"}, "evaluate": {}}
+    found = hf_ssl.check({**shared, **recipe, "patch_length": 16, "patch_stride": 16, "near_duplicates": False})
+    assert list(found) == [*recipe, "total"] and found["evaluate"]["rows"] == 20
+    alone = hf_ssl.check({**shared, "finetune": {"from_config": True, "peft": "full"}, "near_duplicates": False})
+    assert alone["finetune"]["trained_parameters"] == alone["finetune"]["parameters"]
+
+
+def test_a_later_stage_starts_from_what_the_run_holds(tmp_path):
+    run = runs.finished_run(tmp_path / "run", runs.base_checkpoint(tmp_path / "base"))
+    before = (run / "run.json").read_text(encoding="utf-8")
+    rows = runs.rows(60, 0, labeled=True)
+    found = hf_ssl.check({"data": rows, "output": str(run), "near_duplicates": False, "evaluate": {}, "embed": {}})
+    assert found["evaluate"]["rows"] and found["embed"]["rows"]
+    assert (run / "run.json").read_text(encoding="utf-8") == before, "nothing is written"
 
 
 def test_a_stage_alone_and_from_the_command_line(shared, tmp_path, said):
