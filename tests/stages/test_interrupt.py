@@ -91,6 +91,34 @@ def test_interrupted_pretraining_goes_on_to_the_same_model(keep, command, tmp_pa
     ]
 
 
+def test_killed_pretraining_goes_on_with_every_step_once(command, tmp_path, monkeypatch):
+    """What was logged after the last checkpoint is done again, and counted once."""
+    given = ["--objective=mlm", "--max_steps=6", "--monitor_points=1", "--keep_checkpoint=last", "--logging_steps=1"]
+    given += ["--save_steps=2", "--early_stopping_patience=0", f"--data={tmp_path}/unlabeled.jsonl"]
+    assert cli.main(command("pretrain", "whole", *given)) == 0
+
+    def killed(self: object, step: int, total: int) -> None:
+        if step == 6:
+            raise SystemExit  # as abrupt as a signal, for this process: no checkpoint, no last word
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MaskedLanguageModeling, "on_optimizer_step", killed)
+        with pytest.raises(SystemExit):
+            cli.main(command("pretrain", "part", *given))
+    curve = tmp_path / "part" / "pretrain" / "curve.jsonl"
+    with curve.open("a") as file:
+        file.write('{"step": 5, "loss": 1')  # the line that was being written
+    assert cli.main(command("pretrain", "part", *given, "--resume")) == 0
+    whole, part = tmp_path / "whole", tmp_path / "part"
+    assert [step for step, _ in _curve(part / "pretrain")] == [1, 2, 3, 4, 5, 6]
+    assert _curve(whole / "pretrain") == _curve(part / "pretrain")
+    seen = [
+        json.loads((run / "run.json").read_text(encoding="utf-8"))["stages"]["pretrain"]["metrics"]["tokens_seen"]
+        for run in (whole, part)
+    ]
+    assert seen[0] == seen[1] > 0
+
+
 def test_interrupted_finetuning_goes_on_to_the_same_model(command, tmp_path, monkeypatch):
     given = ["--num_train_epochs=3", "--early_stopping_patience=0", "--labels_per_class=4"]
     assert cli.main(command("finetune", "whole", *given)) == 0
