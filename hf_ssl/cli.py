@@ -21,7 +21,6 @@ from hf_ssl.core.parsing import from_yaml
 
 logger = logging.getLogger(__name__)
 
-ISSUES = "https://github.com/hf-ssl/hf-ssl/issues"
 NEXT = {
     "pretrain": "hf-ssl compare --output {output} --data ...   (did it help?)   or   hf-ssl finetune --output {output} --data ...",
     "finetune": "hf-ssl evaluate --output {output} --data ...",
@@ -77,7 +76,8 @@ def main(argv: list[str] | None = None) -> int:
     except Exception as error:
         line = everyday(error)
         if line is None:
-            print(f"This should not have happened; please report it, with what follows, at {ISSUES}", file=sys.stderr)
+            where = "Please report it to the maintainers of hf_ssl (an issue at its repository)"
+            print(f"This is a fault of hf_ssl, not yours. {where}, with the command and what follows.", file=sys.stderr)
             raise
         print(f"error: {line}", file=sys.stderr)
     return 1
