@@ -34,14 +34,14 @@ def told(command: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 
 def test_the_disk_is_full(given, tmp_path, monkeypatch, capsys):
     """Also the ledger cannot be written then, which must not hide why."""
-    write = ledger.replace_text
+    write = ledger.write_json
 
-    def full(path: Path, text: str) -> None:
+    def full(path: Path, content: object) -> None:
         if (tmp_path / "run" / "run.json").is_file():
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-        write(path, text)
+        write(path, content)
 
-    monkeypatch.setattr(ledger, "replace_text", full)
+    monkeypatch.setattr(ledger, "write_json", full)
     line = told([*given, f"--output={tmp_path / 'run'}"], capsys)
     assert "disk is full" in line and "--output" in line
 
