@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from hf_ssl.core.errors import HubError
 from hf_ssl.core.options import STAGES, DataOptions, RunOptions
 from hf_ssl.core.run import RunDir, StageRecord
-from hf_ssl.evaluation.figures.label_efficiency import figure_name
+from hf_ssl.evaluation.figures import figure_name
 from hf_ssl.hub.metadata import BEGIN, END, kept_text, merge_metadata, split_license
 
 LONGEST = 200_000  # characters; the Hub refuses far larger ones, readers far smaller ones

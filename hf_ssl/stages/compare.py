@@ -14,8 +14,8 @@ from hf_ssl.core import distributed
 from hf_ssl.core.errors import ConfigError
 from hf_ssl.core.run import remove, write_json
 from hf_ssl.data import DomainData, labeled_subset, open_test
+from hf_ssl.evaluation import figures
 from hf_ssl.evaluation.comparison import table as comparison
-from hf_ssl.evaluation.figures import label_efficiency as plot
 from hf_ssl.evaluation.probes import probes
 from hf_ssl.stages.base import StageResult, prepare_stage, start_of
 from hf_ssl.stages.build import build_task, task_rows
@@ -237,8 +237,8 @@ def _report(
         (folder / "table.md").write_text(text, encoding="utf-8")
         counted = "labels per class" if task.label_kind == "class" else "labeled examples"
         for title, table in tables.items():
-            if svg := plot.label_efficiency(title, table.to_dict(), counted):
-                (folder / plot.figure_name(title)).write_text(svg, encoding="utf-8")
+            if svg := figures.label_efficiency(title, table.to_dict(), counted):
+                (folder / figures.figure_name(title)).write_text(svg, encoding="utf-8")
     write_json(folder / "table.json", {title: table.to_dict() for title, table in tables.items()})
     distributed.barrier()
     return {

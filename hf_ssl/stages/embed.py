@@ -15,7 +15,7 @@ from hf_ssl import vectors
 from hf_ssl.core import distributed
 from hf_ssl.core.errors import ConfigError, DataError
 from hf_ssl.core.run import inputs_hash
-from hf_ssl.evaluation.figures.series import embedding_map
+from hf_ssl.evaluation.figures import embedding_map
 from hf_ssl.models.embedding import EmbeddingSpec
 from hf_ssl.stages.base import StageResult, note_lineage, prepare_stage, start_of
 from hf_ssl.stages.inputs import inputs_of

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from hf_ssl.core.errors import ConfigError, DataError
 from hf_ssl.core.fields import option
+from hf_ssl.evaluation.figures import confusion_matrix
 from hf_ssl.evaluation.metrics import metrics
 from hf_ssl.tasks._heads import set_head, softmax
 from hf_ssl.tasks.base import Task, TaskModule, TaskRows
@@ -34,7 +35,14 @@ class Classification(Task):
     label_kind: ClassVar = "class"
     problem_type: ClassVar = "single_label_classification"
     primary_metric: ClassVar = "f1_macro"
-    metric_names: ClassVar = ("accuracy", "f1_macro", "f1_macro_present", "f1_micro", "matthews_correlation", "calibration_error")
+    metric_names: ClassVar = (
+        "accuracy",
+        "f1_macro",
+        "f1_macro_present",
+        "f1_micro",
+        "matthews_correlation",
+        "calibration_error",
+    )
 
     learns_from_pool: ClassVar = True
 
@@ -120,6 +128,12 @@ class Classification(Task):
         return [
             {"prediction": self.label_names[int(row.argmax())], "probability": float(row.max())} for row in chances
         ]
+
+    def figures(
+        self, logits: np.ndarray, labels: np.ndarray, dataset: datasets.Dataset, processor: Any
+    ) -> dict[str, str]:
+        """Which classes are taken for which."""
+        return {"confusion_matrix": confusion_matrix(logits.argmax(-1), labels, self.label_names)}
 
     def probe_targets(self, dataset: datasets.Dataset) -> np.ndarray:
         return np.asarray(dataset[self.label_column])

@@ -14,7 +14,7 @@ from torch import nn
 
 from hf_ssl.core.errors import ConfigError, DataError
 from hf_ssl.core.fields import option
-from hf_ssl.evaluation.figures.series import error_by_step_figure, forecast_fan
+from hf_ssl.evaluation.figures import error_by_step_figure, forecast_fan
 from hf_ssl.evaluation.metrics.forecast import (
     Scales,
     error_by_step,
@@ -24,6 +24,7 @@ from hf_ssl.evaluation.metrics.forecast import (
     steady,
 )
 from hf_ssl.evaluation.probes.linear_forecast import linear_forecast, ridge
+from hf_ssl.modalities.timeseries.grid import times_from
 from hf_ssl.modalities.timeseries.timesfm import timesfm_forecast
 from hf_ssl.modalities.timeseries.windows import Windows
 from hf_ssl.models import structure
@@ -282,15 +283,27 @@ class Forecasting(Task):
         answer, naive, _ = self._parts(logits)
         truth = np.where(labels == MISSING, np.nan, labels)[:, :, : self.targets]
         errors = {"model": error_by_step(answer[..., 0], truth), "seasonal naive": error_by_step(naive, truth)}
-        middle = len(truth) // 2
-        past = self.encode(processor, dataset).windows.batch([middle])[0][0, -4 * self.horizon :, 0]
-        fan = answer[middle, :, 0, 1:] if answer.shape[3] > 1 else None
         return {
             "error_by_step": error_by_step_figure(errors),
-            "forecast": forecast_fan(
-                past, truth[middle, :, 0], answer[middle, :, 0, 0], fan, "Forecast, standardized"
-            ),
+            "forecast": self._middle_forecast(answer, truth, self.encode(processor, dataset), dataset),
         }
+
+    def _middle_forecast(
+        self, answer: np.ndarray, truth: np.ndarray, features: WindowFeatures, dataset: datasets.Dataset
+    ) -> str:
+        """The forecast of the middle window, in the data's own units and with its dates where it has some."""
+        assert self.scales is not None, "fit_labels comes first"
+        middle = len(truth) // 2
+        owner, step = features.windows.place(middle)
+        loc, scale = (float(values[features.numbers[owner], 0]) for values in (self.scales.loc, self.scales.scale))
+        past = features.windows.batch([middle])[0][0, -4 * self.horizon :, 0]
+        row, first = dataset[owner], features.offsets[owner] + step - len(past)
+        fan = answer[middle, :, 0, 1:] if answer.shape[3] > 1 else None
+        return forecast_fan(
+            past * scale + loc, truth[middle, :, 0] * scale + loc, answer[middle, :, 0, 0] * scale + loc,
+            None if fan is None else fan * scale + loc, f"Forecast of {features.names[owner]}",
+            times=times_from(row.get("start", ""), row.get("frequency", ""), first, len(past) + self.horizon),
+        )  # fmt: skip
 
     def warm_start(self, module: TaskModule, rows: TaskRows) -> str | None:
         """Ridge regression from frozen features to the future, as weights of the new head."""
@@ -374,13 +387,8 @@ class WindowFeatures:
     def __init__(
         self, windows: Windows, numbers: list[int], names: list[str], offsets: list[int], task: Forecasting
     ) -> None:
-        self.windows, self.numbers, self.names, self.offsets, self.targets = (
-            windows,
-            numbers,
-            names,
-            offsets,
-            task.targets,
-        )
+        self.windows, self.numbers, self.names = windows, numbers, names
+        self.offsets, self.targets = offsets, task.targets
 
     def __len__(self) -> int:
         return len(self.windows)

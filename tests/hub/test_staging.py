@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,6 @@ from places import TESTS
 from hf_ssl.core import plugins
 from hf_ssl.core.errors import HubError
 from hf_ssl.core.run import RunDir, StageRecord
-from hf_ssl.evaluation.figures import label_efficiency as plot
 from hf_ssl.hub import card, metadata, staging, usage
 from hf_ssl.hub.artifacts import check_repo_id, is_hub_id
 from hf_ssl.hub.pipelines.base import find_pipeline
@@ -210,34 +208,8 @@ def test_a_pipeline_of_ones_own_goes_by_dotted_path(monkeypatch: pytest.MonkeyPa
     assert find_pipeline("text-ranking") is None, "one that nothing is known of is not named on a card"
 
 
-def test_figures_are_svg_with_a_text_beside_them() -> None:
-    curves = [
-        plot.Curve("base", [2, 8], [0.5, 0.6], [0.1, 0.0]),
-        plot.Curve("a < b", [2, 8], [0.55, 0.7], [0.02, 0.01]),
-    ]
-    svg = plot.curves_svg("Labels & scores", "labels", "f1", curves)
-    root = ElementTree.fromstring(svg)
-    assert root.find("{*}title").text == "Labels & scores"
-    assert root.find("{*}desc").text == "base: 2 → 0.500, 8 → 0.600; a < b: 2 → 0.550, 8 → 0.700"
-    assert len(root.findall("{*}polyline")) == 2 and svg == plot.curves_svg("Labels & scores", "labels", "f1", curves)
-    assert "nan" not in plot.curves_svg("one point", "x", "y", [plot.Curve("c", [4], [0.5], [0.0])])
-
-
 def test_names_of_repositories() -> None:
     assert check_repo_id("me/it") == "me/it" and is_hub_id("a/b") and not is_hub_id("./b") and not is_hub_id("/a/b")
     for name in (None, "", "alone", "a/b/c", "a/..", "a/b c"):
         with pytest.raises(HubError):
             check_repo_id(name)
-
-
-def test_a_table_of_one_budget_has_no_curve() -> None:
-    def line(budget: object, mean: float) -> dict:
-        arm = {"mean": mean, "sd": None, "n": 1}
-        return {"budget": budget, "base": arm, "adapted": arm, "others": {"TF-IDF": arm}}
-
-    table = {"metric": "spearman", "lines": [line("no", 0.5)]}  # cosines of pairs: no labels at all
-    assert plot.label_efficiency("Frozen, without labels", table, "labels") is None
-    table["lines"] = [line(10, 0.5), line(50, 0.6)]
-    svg = plot.label_efficiency("Fine-tuned", table, "labeled examples")
-    assert svg is not None and "labeled examples" in svg and svg.count("<polyline") == 3
-    assert plot.figure_name("Frozen, without labels") == "label_efficiency_frozen_without_labels.svg"

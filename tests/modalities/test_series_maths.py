@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from hf_ssl.core.errors import DataError
-from hf_ssl.evaluation.figures.series import embedding_map, error_by_step_figure, forecast_fan
 from hf_ssl.evaluation.metrics.forecast import (
     Scales,
     error_by_step,
@@ -19,6 +18,7 @@ from hf_ssl.evaluation.metrics.forecast import (
 )
 from hf_ssl.evaluation.probes.linear_forecast import least_absolute, linear_forecast, ridge
 from hf_ssl.modalities.timeseries.backbones import pool
+from hf_ssl.modalities.timeseries.grid import times_from
 from hf_ssl.modalities.timeseries.random_kernels import random_kernel_features
 from hf_ssl.modalities.timeseries.windows import Windows
 from hf_ssl.objectives import losses
@@ -118,20 +118,17 @@ def test_random_kernels_tell_frequencies_apart():
     assert RidgeClassifier().fit(features[:20], labels[:20]).score(features[20:], labels[20:]) == 1.0
 
 
-def test_figures_are_wellformed_and_break_at_missing_values():
-    from xml.etree import ElementTree
+def test_times_follow_the_grid():
+    def days(start, frequency, first, count):
+        found = times_from(start, frequency, first, count)
+        return None if found is None else [str(day)[:10] for day in found]
 
-    rng = np.random.default_rng(0)
-    truth = np.r_[1.0, np.nan, 2.0, 3.0]
-    fan = forecast_fan(rng.normal(size=9), truth, truth * 0, np.sort(rng.normal(size=(4, 9)), axis=1))
-    assert fan.count("<polygon") == 4 and "history" in fan
-    truth_line = next(line for line in fan.splitlines() if 'stroke="#0072B2"' in line)
-    assert truth_line.count("M") == 2
-    steps = error_by_step_figure({"model": np.array([1.0, 2.0]), "seasonal naive": np.array([2.0, 3.0])})
-    dots = embedding_map(rng.normal(size=(20, 5)), ["a", "b"] * 10)
-    assert dots.count("<circle") == 20
-    for svg in (fan, steps, dots, embedding_map(rng.normal(size=(4, 3)))):
-        ElementTree.fromstring(svg)
+    assert days("2024-01-31T00:00:00", "D", 1, 2) == ["2024-02-01", "2024-02-02"]
+    assert days("2024-01-01T00:00:00", "MS", 11, 2) == ["2024-12-01", "2025-01-01"]
+    assert days("2024-01-05T00:00:00", "B", 0, 2) == ["2024-01-05", "2024-01-08"]
+    assert days("2024-01-03T00:00:00", "W", 1, 1) == ["2024-01-10"]
+    assert str(times_from("2024-01-01T00:00:00", "15min", 5, 1)[0])[:16] == "2024-01-01T01:15"
+    assert days("", "D", 0, 1) is None and days("7", "1", 0, 1) is None
 
 
 def test_steps_that_were_the_same_in_every_season_are_found():

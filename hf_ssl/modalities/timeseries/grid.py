@@ -352,3 +352,22 @@ def unevenness(stamps: np.ndarray, owner: np.ndarray) -> float:
     repeated = int(((places[1:] == places[:-1]) & ~first[1:]).sum())
     seen = len(places) - repeated
     return (steps - seen + repeated) / max(1, steps + repeated)
+
+
+def times_from(start: str, frequency: str, first: int, count: int) -> np.ndarray | None:
+    """Times of `count` steps of a series, datetime64, from the step number `first`; None: it is counted, not dated."""
+    import pandas as pd
+
+    if not start or not frequency or frequency.isdigit():
+        return None
+    steps, begin = range(first, first + count), pd.Timestamp(start)
+    if begin.tzinfo is not None:
+        begin = begin.tz_convert(None)
+    if frequency in MONTHS:
+        found = [begin + pd.DateOffset(months=MONTHS[frequency] * step) for step in steps]
+    elif frequency == "B":
+        found = [begin + pd.offsets.BusinessDay(step) for step in steps]
+    else:
+        length = pd.Timedelta(7 * _NANO["D"] if frequency == "W" else fixed_step(frequency), unit="ns")
+        found = [begin + step * length for step in steps]
+    return np.array(found, dtype="datetime64[ns]")
