@@ -31,7 +31,7 @@ NEXT = {
     "import-tf": "hf-ssl pretrain --model {output} --data ...   (pictures: --modality image)",
 }
 # Options that may be given without their name, first of all.
-NAMED = {"search": "--query", "import-tf": "--source"}
+NAMED = {"data": "--data", "search": "--query", "import-tf": "--source"}
 # What a user can mend about a file or a machine, for errors that name neither.
 REASONS = {
     errno.ENOSPC: "The disk is full. Free some space, or name a folder on another disk with --output",
@@ -171,7 +171,7 @@ def _stage(verb: str, rest: list[str]) -> None:
     if verb == "search":
         for hit in answer.metrics["hits"]:
             print(json.dumps(hit, ensure_ascii=False))
-    elif "commit" in answer.metrics or verb != "push":  # a dry run leads nowhere
+    elif verb in NEXT and ("commit" in answer.metrics or verb != "push"):  # a dry run leads nowhere
         logger.info(f"next: {NEXT[verb].format(output=options.get('output', 'runs/default'))}")
 
 

@@ -15,6 +15,7 @@ from hf_ssl.core.parsing import from_yaml
 from hf_ssl.core.source import training_arguments
 
 VERBS = {
+    "data": "read data and report what was found, with examples: hf-ssl data SOURCE",
     "pretrain": "continue self-supervised pre-training in your domain",
     "finetune": "fine-tune on a few labels, with adapters",
     "evaluate": "open the test split once and measure",
@@ -29,6 +30,11 @@ VERBS = {
     "completion": "let the shell complete options: hf-ssl completion bash | zsh | fish",
 }
 EXAMPLES = {
+    "data": (
+        "hf-ssl data reviews/",
+        "hf-ssl data sales.csv --modality timeseries --horizon 12 --day_first true",
+        "hf-ssl data scans/ --modality image --group_column patient --save report/",
+    ),
     "pretrain": (
         "hf-ssl pretrain --data reviews/ --model answerdotai/ModernBERT-base --output runs/reviews",
         "hf-ssl pretrain --data scans/ --modality image --model timm/resnet50.a1_in1k --objective simclr --peft lora",

@@ -332,6 +332,14 @@ class PushConfig(RunOptions):
 
 
 @dataclass
+class DataConfig(DataOptions):
+    """Read data and report what was found; train nothing."""
+
+    examples: int = option(3, "Examples shown of every split and class.", ge=0)
+    save: str | None = option(None, "Folder for the report (data.json, data.txt) and the examples (data.html).")
+
+
+@dataclass
 class ImportTfConfig(Options):
     """Import a self-supervised model of TensorFlow Hub as a plain transformers or timm folder."""
 
@@ -374,5 +382,5 @@ STAGES: dict[str, type[Options]] = {
     "push": PushConfig,
 }
 
-COMMANDS: dict[str, type[Options]] = {**STAGES, "import-tf": ImportTfConfig}
+COMMANDS: dict[str, type[Options]] = {**STAGES, "data": DataConfig, "import-tf": ImportTfConfig}
 """Options by command: the stages of a recipe, and what is done before one."""

@@ -83,22 +83,28 @@ class _Bounded(io.RawIOBase):
         super().close()
 
 
-def open_bytes(path: Path, max_line: int | None = MAX_LINE) -> io.BufferedReader:
-    """The bytes of a file, unpacked where its name ends in `.gz`; see `_Bounded` for what is refused."""
+def open_bytes(path: Path, whole: bool = False) -> io.BufferedReader:
+    """The bytes of a file, unpacked where its name ends in `.gz`; see `_Bounded` for what is refused.
+
+    Args:
+        path: the file.
+        whole: it is not read by lines, so that these may be of any length.
+    """
+    max_line = None if whole else MAX_LINE
     packed = path.suffix.lower() == ".gz"
     stream = gzip.open(path, "rb") if packed else path.open("rb")
     return io.BufferedReader(_Bounded(stream, path.stat().st_size if packed else None, max_line), 1 << 18)  # type: ignore[arg-type]
 
 
 @contextmanager
-def open_text(path: Path, encoding: str, max_line: int | None = MAX_LINE) -> Iterator[TextIO]:
+def open_text(path: Path, encoding: str, whole: bool = False) -> Iterator[TextIO]:
     """Text of a file, line ends as they are.
 
     Raises:
         UnusableFile: it cannot be read, or is not text in this encoding (with the byte).
     """
     try:
-        with io.TextIOWrapper(open_bytes(path, max_line), encoding=encoding, newline="") as stream:
+        with io.TextIOWrapper(open_bytes(path, whole), encoding=encoding, newline="") as stream:
             yield stream
     except UnicodeDecodeError as error:
         raise UnusableFile(undecodable(path, encoding) or f"not {encoding}: {error.reason}") from error
@@ -110,7 +116,7 @@ def read_text(path: Path, encoding: str) -> str:
     """All of a file's text. Raises as `open_text`, and for files too large to be read whole."""
     if path.stat().st_size > MAX_WHOLE:
         raise UnusableFile(f"is larger than {MAX_WHOLE >> 30} GB; split it into several files")
-    with open_text(path, encoding, max_line=None) as stream:
+    with open_text(path, encoding, whole=True) as stream:
         return stream.read()
 
 
@@ -132,7 +138,7 @@ def encoding_of_file(path: Path, given: str) -> Encoding:
             raise UnusableFile(f"there is no encoding {given!r}; common ones: utf-8, cp1252, utf-16") from error
         return Encoding(given)
     try:
-        with open_bytes(path) as stream:
+        with open_bytes(path, whole=True) as stream:
             head = stream.read(4096)
     except (OSError, EOFError, zlib.error) as error:
         raise UnusableFile(f"not readable: {error}") from error
@@ -161,7 +167,7 @@ def _legacy(path: Path, problem: str) -> Encoding:
     """Windows or DOS text of old: read where the likely encodings agree on the letters, refused where they do not."""
     from charset_normalizer import from_bytes
 
-    with open_bytes(path) as stream:
+    with open_bytes(path, whole=True) as stream:
         lines = [line for line in stream.read(8 * SAMPLE).split(b"\n") if any(byte > 127 for byte in line)][:2000]
     content = b"\n".join(lines)
     if not content or content.count(b"\0") > len(content) // 100:
@@ -227,7 +233,7 @@ def undecodable(path: Path, encoding: str) -> str | None:
     decoder = codecs.getincrementaldecoder(encoding)()
     before, pending = 0, 0
     try:
-        with open_bytes(path) as stream:
+        with open_bytes(path, whole=True) as stream:
             while piece := stream.read(SAMPLE):
                 pending = len(decoder.getstate()[0])
                 try:

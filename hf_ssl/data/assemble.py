@@ -278,7 +278,9 @@ def finish(
         **report.facts,
         "fingerprint": fingerprint(splits, names),
     }
-    return DomainData({name: rows.dataset for name, rows in splits.items()}, report.to_dict(), how.modality.name)
+    return DomainData(
+        {name: rows.dataset for name, rows in splits.items()}, report.to_dict(), how.modality.name, how.modality
+    )
 
 
 def finish_cut(splits: dict[str, datasets.Dataset], how: ReadOptions, facts: dict[str, Any]) -> DomainData:
@@ -293,7 +295,7 @@ def finish_cut(splits: dict[str, datasets.Dataset], how: ReadOptions, facts: dic
         "describe": {name: dict(modality.describe(dataset)) for name, dataset in splits.items()},
         **report.facts, "fingerprint": modality.fingerprint(splits),
     }  # fmt: skip
-    return DomainData(splits, report.to_dict(), modality.name)
+    return DomainData(splits, report.to_dict(), modality.name, modality)
 
 
 def _tell_what_is_missing(report: DataReport) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import datasets
 
 from hf_ssl.core.errors import DataError
+from hf_ssl.data.examples import SHOWN, Example, as_page, examples_of
 from hf_ssl.data.report import render
 
 
@@ -26,10 +27,13 @@ class DomainData(datasets.DatasetDict):
         modality_name: kind of data, such as `"text"`.
     """
 
-    def __init__(self, splits: Mapping[str, datasets.Dataset], report: dict[str, Any], modality_name: str) -> None:
+    def __init__(
+        self, splits: Mapping[str, datasets.Dataset], report: dict[str, Any], modality_name: str, modality: Any = None
+    ) -> None:
         super().__init__(splits)
         self.report = report
         self.modality_name = modality_name
+        self._modality = modality
 
     @property
     def fingerprint(self) -> str:
@@ -50,8 +54,19 @@ class DomainData(datasets.DatasetDict):
         """The report as a table for a terminal."""
         return render(self.report)
 
-    def save_report(self, path: str | Path) -> Path:
+    def examples(self, count: int = SHOWN) -> list[Example]:
+        """A few rows of every split and class, as a person sees them; empty where nobody knows how to show them."""
+        return [] if self._modality is None else list(examples_of(self, self._modality, count))
+
+    def save_report(self, path: str | Path, examples: int = SHOWN) -> Path:
         """Write the report as `PATH.json` and `PATH.txt`; a folder gets `data.json` and `data.txt`.
+
+        Examples of every split and class go into a page of their own, `PATH.html`, because they hold content: the report may
+        be published, that page never is.
+
+        Args:
+            path: name without suffix, or a folder.
+            examples: so many of every split and class; 0: no page.
 
         Returns:
             The JSON file.
@@ -62,6 +77,10 @@ class DomainData(datasets.DatasetDict):
         written = stem.with_name(stem.name + ".json")
         written.write_text(json.dumps(self.report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         stem.with_name(stem.name + ".txt").write_text(self.report_text() + "\n", encoding="utf-8")
+        shown = self.examples(examples) if examples else []
+        if shown:
+            page = as_page(shown, f"Data: {self.report['source']}")
+            stem.with_name(stem.name + ".html").write_text(page, encoding="utf-8")
         return written
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from hf_ssl.stages.base import StageResult
 from hf_ssl.stages.compare import compare
+from hf_ssl.stages.data import data
 from hf_ssl.stages.embed import embed
 from hf_ssl.stages.evaluate import evaluate
 from hf_ssl.stages.finetune import finetune
@@ -19,7 +20,7 @@ from hf_ssl.stages.search import search
 
 VERBS = {
     "pretrain": pretrain, "finetune": finetune, "evaluate": evaluate, "compare": compare, "embed": embed, "search": search,
-    "push": push, "import-tf": import_tf,
+    "push": push, "import-tf": import_tf, "data": data,
 }  # fmt: skip
 
 

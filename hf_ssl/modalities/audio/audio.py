@@ -249,6 +249,9 @@ class Audio(Modality):
         described = {f"seconds_{name}": round(float(value), 2) for name, value in numbers.items()}
         return {**described, "hours": round(float(seconds.sum()) / 3600, 3)}
 
+    def preview(self, value: Any) -> tuple[str, bytes | None]:
+        return recordings.preview(self.samples(value), self.config.sampling_rate), None
+
     def samples(self, value: Any) -> np.ndarray:
         """Mono float32 samples at `sampling_rate` of a prepared value, a path, or an array; `(samples,)`."""
         if isinstance(value, dict) and "store" in value:

@@ -351,3 +351,12 @@ def clipped_share(samples: np.ndarray) -> float:
         return 0.0
     at_limit = (samples >= top - 1e-3 * limit) | (samples <= bottom + 1e-3 * limit)
     return float((at_limit[1:-1] & at_limit[:-2] & at_limit[2:]).mean())
+
+
+def preview(samples: np.ndarray, rate: int, bars: int = 24) -> str:
+    """`0.52 s, -12 dB ▁▃▇█`: length, root mean square of full scale, and loudness over time."""
+    level = 10 * math.log10(max(float(np.square(samples, dtype=np.float64).mean()), 1e-20))
+    parts = [float(np.abs(part).max(initial=0.0)) for part in np.array_split(samples, bars)]
+    top = max(max(parts), 1e-9)
+    shown = "".join("▁▂▃▄▅▆▇█"[min(7, int(8 * part / top))] for part in parts)
+    return f"{len(samples) / rate:.2f} s, {level:.0f} dB {shown}"

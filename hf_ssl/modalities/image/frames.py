@@ -17,6 +17,7 @@ from hf_ssl.modalities.image.files import (
     Unreadable,
     as_reference,
     head_of,
+    pixels,
     refuse_bomb,
 )
 
@@ -91,3 +92,14 @@ def looks_like_picture(file: Path) -> bool:
     heif = head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"mif1", b"avif", b"hevc")
     webp = head[:4] == b"RIFF" and head[8:12] == b"WEBP"
     return head.startswith(_MAGIC) or heif or webp or head[128:132] == DICOM_MARK
+
+
+def thumbnail(value: Any, reading: DecodeOptions, side: int = 96) -> bytes:
+    """A picture of at most `side` pixels as PNG; of many channels the first three."""
+    pil = require("PIL.Image", "image")
+    array = pixels(value, reading)
+    small = pil.fromarray(np.ascontiguousarray(array[..., :3] if array.shape[2] >= 3 else array[..., 0]))
+    small.thumbnail((side, side))
+    stream = io.BytesIO()
+    small.save(stream, format="PNG")
+    return stream.getvalue()

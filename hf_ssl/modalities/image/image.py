@@ -31,7 +31,7 @@ from hf_ssl.modalities.image.files import (
     inspect,
     read_tar,
 )
-from hf_ssl.modalities.image.frames import frame_count, frames_of, looks_like_picture
+from hf_ssl.modalities.image.frames import frame_count, frames_of, looks_like_picture, thumbnail
 from hf_ssl.modalities.image.masks import class_masks
 
 if TYPE_CHECKING:
@@ -157,6 +157,13 @@ class Image(Modality):
 
     def hint(self, reason: str) -> str:
         return "frames='first' or frames='all' says which are used" if "in one file" in reason else ""
+
+    def preview(self, value: Any) -> tuple[str, bytes | None]:
+        """Size, and a thumbnail of at most 96 pixels."""
+        seen = self._inspect(value)
+        if seen.problem is not None:
+            return seen.problem, None
+        return f"{seen.width} x {seen.height}, {seen.channels} channels", thumbnail(value, self.reading)
 
     def class_masks(self, masks: Sequence[Any], report: Notes) -> list[Any]:
         """Masks of class numbers, whatever values or colors they were drawn in; see `hf_ssl.modalities.image.masks`."""

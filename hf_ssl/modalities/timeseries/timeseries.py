@@ -21,7 +21,15 @@ from hf_ssl.modalities.timeseries.options import SeriesOptions
 from hf_ssl.modalities.timeseries.split import TimeSplit, arrays_of, cut_in_time, spans, standardize
 from hf_ssl.modalities.timeseries.stamps import StampOptions
 from hf_ssl.modalities.timeseries.table import Columns, GridOptions, Table, read_rows, series_column, shift_known
-from hf_ssl.modalities.timeseries.values import as_array, beside, labels_of, season_and_walk, series_rows, standard
+from hf_ssl.modalities.timeseries.values import (
+    as_array,
+    beside,
+    labels_of,
+    season_and_walk,
+    series_rows,
+    sparklines,
+    standard,
+)
 from hf_ssl.modalities.timeseries.windows import Windows, fill, fit
 
 if TYPE_CHECKING:
@@ -174,6 +182,10 @@ class TimeSeries(Modality):
             targets=table.targets or len(table.channels),
             report=report,
         )
+
+    def preview(self, value: Any) -> tuple[str, bytes | None]:
+        """Length, range and course of each channel."""
+        return sparklines(as_array(value)), None
 
     def context(self) -> int:
         """Steps of history of a window."""

@@ -78,3 +78,18 @@ def season_and_walk(processor: Any) -> list[np.ndarray]:
     walk = np.cumsum(np.cos(step * 1.7))
     walk[length // 3 : length // 2] = np.nan
     return [np.stack([(1 + c) * one for c in range(channels)]).astype(np.float32) for one in (season, walk)]
+
+
+def sparklines(series: np.ndarray, width: int = 40, channels: int = 3) -> str:
+    """`500 steps, 89.9 to 110 ▁▃▇█▃▁`, one line of bars per channel (the first few); a blank where nothing was observed."""
+    lines = []
+    for channel in series[:channels]:
+        parts = [part[~np.isnan(part)] for part in np.array_split(channel, min(width, max(1, len(channel))))]
+        means = [float(part.mean()) if len(part) else None for part in parts]
+        known = [mean for mean in means if mean is not None]
+        low, high = (min(known), max(known)) if known else (0.0, 0.0)
+        spread = (high - low) or 1.0
+        bars = "".join(" " if mean is None else "▁▂▃▄▅▆▇█"[min(7, int(8 * (mean - low) / spread))] for mean in means)
+        lines.append(f"{low:.4g} to {high:.4g} {bars}")
+    more = f" and {len(series) - channels} channels more" if len(series) > channels else ""
+    return f"{series.shape[1]:,} steps, " + " | ".join(lines) + more
