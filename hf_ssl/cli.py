@@ -18,6 +18,7 @@ from hf_ssl.core.commands import VERBS, completing, gallery, parser_of, recipe_o
 from hf_ssl.core.errors import ConfigError, HfSslError, nearest
 from hf_ssl.core.log import set_verbosity
 from hf_ssl.core.parsing import from_yaml
+from hf_ssl.core.stopping import terminable
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
     """Entry point.
 
     Returns:
-        0, or 1 for an error the user can mend, or 130 when interrupted.
+        0, or 1 for an error the user can mend, or 130 when interrupted (143 by the system: SIGTERM, SIGUSR1).
     """
     tokens = list(sys.argv[1:] if argv is None else argv)
     if "_ARGCOMPLETE" in os.environ:
@@ -64,13 +65,13 @@ def main(argv: list[str] | None = None) -> int:
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     set_verbosity("info")
     try:
-        with short_warnings():
+        with terminable(), short_warnings():
             return _answer(tokens[0], tokens[1:])
     except HfSslError as error:
         print(f"error: {error}", file=sys.stderr)
     except KeyboardInterrupt as stop:
         print(f"{stop or 'interrupted'}. Go on with: {shlex.join(['hf-ssl', *tokens])} --resume", file=sys.stderr)
-        return 130
+        return getattr(stop, "exit_code", 130)
     except BrokenPipeError:  # `hf-ssl ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:

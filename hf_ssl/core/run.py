@@ -13,15 +13,18 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from hf_ssl.core import distributed
 from hf_ssl.core.errors import RunFolderError
+from hf_ssl.core.lock import LOCK, alive, locked
 from hf_ssl.core.options import RENAMED
 
 LEDGER = "run.json"
 FORMAT = 2
+DATE = "%Y-%m-%dT%H:%M:%S%z"
 STATES = ("absent", "running", "done", "interrupted", "failed")
 PACKAGES = ("hf-ssl", "torch", "transformers", "datasets", "accelerate", "peft", "evaluate", "huggingface_hub")
 
@@ -126,7 +129,10 @@ class RunDir:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        content = dict(distributed.broadcast(self._read() if distributed.is_main() else None))
+        self._load()
+
+    def _load(self, known: dict[str, Any] | None = None) -> None:
+        content = dict(known or distributed.broadcast(self._read() if distributed.is_main() else None))
         where = self.path / LEDGER
         stages = _mapping(content.pop("stages", None), "stages", where)
         self.stages = {name: _read_stage(name, entry, where) for name, entry in stages.items()}
@@ -139,7 +145,7 @@ class RunDir:
         try:
             if self.path.is_file():
                 raise RunFolderError(f"{self.path} is a file. Name a folder with --output.")
-            if self.path.is_dir() and not ledger.exists() and any(self.path.iterdir()):
+            if self.path.is_dir() and not ledger.exists() and any(path.name != LOCK for path in self.path.iterdir()):
                 raise RunFolderError(
                     f"{self.path} holds files that are not from a run. Name a new folder with --output."
                 )
@@ -208,12 +214,13 @@ class RunDir:
 
     @contextlib.contextmanager
     def running(
-        self, name: str, inputs: str, options: dict[str, dict[str, Any]], *, resume: bool, overwrite: bool
-    ) -> Iterator[StageRecord]:
+        self, name: str, inputs: str, options: dict[str, dict[str, Any]], *, resume: bool, overwrite: bool, alone: bool = False,
+    ) -> Iterator[StageRecord]:  # fmt: skip
         """Bracket a stage: note that it runs, then that it is done, was interrupted, or failed.
 
         Args:
             options: `{"options", "plugin", "training"}`, as `Resolved.to_dict` gives them.
+            alone: only the first of several processes comes here, and must not wait for the others.
 
         Yields:
             the stage's record; what the stage puts into it (`metrics`, `outputs`) is kept.
@@ -221,11 +228,22 @@ class RunDir:
         Raises:
             RunFolderError: another process is at it, or the folder holds this stage with other inputs.
         """
-        if distributed.is_main():
-            self._refuse_to_run(name, inputs, resume=resume, overwrite=overwrite)
+        with contextlib.ExitStack() as held:
+            if distributed.is_main():
+                held.enter_context(locked(self.path, name))
+            self._load(self._read() if alone else None)  # another process may have been at it since
+            if distributed.is_main():
+                self._refuse_to_run(name, inputs, resume=resume, overwrite=overwrite)
+            with self._bracketed(name, inputs, options) as record:
+                yield record
+            if not alone:
+                distributed.barrier()  # nobody reads this stage's files before they are written
+
+    @contextlib.contextmanager
+    def _bracketed(self, name: str, inputs: str, options: dict[str, dict[str, Any]]) -> Iterator[StageRecord]:
         record = StageRecord(
             "running", inputs, **options, pid=os.getpid(), host=platform.node(), processes=distributed.world_size(),
-            started=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            started=time.strftime(DATE),
         )  # fmt: skip
         self.stages[name] = record
         self.facts["versions"] = versions()
@@ -246,11 +264,10 @@ class RunDir:
             # A disk that is full must not hide the error that says so.
             with contextlib.suppress(*(() if record.done else (OSError,))):
                 self.save()
-        distributed.barrier()  # nobody reads this stage's files before they are written
 
     def _refuse_to_run(self, name: str, inputs: str, *, resume: bool, overwrite: bool) -> None:
         record = self.stage(name)
-        if record.status == "running" and record.host == platform.node() and _alive(record.pid):
+        if record.status == "running" and alive(record.pid, record.host, _seconds(record.started)):
             raise RunFolderError(f"{self.path}: {name} is being run by process {record.pid}. Use another --output.")
         if record.status == "absent":
             return
@@ -330,13 +347,9 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _alive(pid: Any) -> bool:
-    if not isinstance(pid, int) or pid == os.getpid():
-        return False
+def _seconds(date: str) -> float:
+    """A date of the ledger in seconds since 1970; 0 for one that cannot be read."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+        return datetime.strptime(date, DATE).timestamp()
+    except ValueError:
+        return 0.0

@@ -76,7 +76,7 @@ def push(*, token: str | None = None, **options: Any) -> StageResult:
     license = license_of(run, config)
     base_id, revision = base_of(run, config)
     with run.running(
-        "push", inputs_hash(resolved.to_dict()), resolved.to_dict(), resume=True, overwrite=True
+        "push", inputs_hash(resolved.to_dict()), resolved.to_dict(), resume=True, overwrite=True, alone=True
     ) as record:
         api, remote = None, hub.Remote()
         if not config.dry_run:

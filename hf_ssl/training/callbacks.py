@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import random
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -13,12 +14,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+import torch
 from transformers import TrainerCallback
 from transformers.trainer_callback import ProgressCallback
 
 from hf_ssl.core import distributed
 from hf_ssl.core.errors import TrainingError
 from hf_ssl.core.run import append_jsonl, write_lines
+from hf_ssl.core.stopping import listening
 from hf_ssl.training.checkpoints import Progress
 from hf_ssl.training.module import TrainingModule
 
@@ -76,17 +80,34 @@ class MonitorCallback(TrainerCallback):
             self._stops(state, self.measure.at)
         elif self._stops(state, self.measure.resumed):
             control.should_training_stop = True
+        if self.watch.stopping:  # in the middle of it, with nothing new to save
+            raise StopRequested
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self.watch.stopping:
+            return  # the resumed run will measure
         if self.measure.due(state.global_step, state.max_steps) and self._stops(state, self.measure.at):
             control.should_training_stop = True
 
     def _stops(self, state: Any, look: Callable[[int, int], bool]) -> bool:
         began = time.monotonic()
-        own = look(state.global_step, state.max_steps) if distributed.is_main() else None
-        stops = bool(distributed.broadcast(own))
+        own, number = False, 0
+        if distributed.is_main():
+            try:
+                with same_randomness():
+                    self.watch.measuring = True
+                    if self.watch.signal:  # it came just before
+                        raise StopRequested
+                    own = look(state.global_step, state.max_steps)
+            except StopRequested:
+                number = self.watch.signal
+            finally:
+                self.watch.measuring = False
+        stops, number = distributed.broadcast((own, number))
+        if number:
+            self.watch.stop(number)
         self.watch.leave_out(time.monotonic() - began)
-        return stops
+        return bool(stops)
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if distributed.is_main():
@@ -142,7 +163,12 @@ class ThroughputCallback(TrainerCallback):
         self.measured = 0.0  # seconds of the last measurement
         self.owes_evaluation = False
         self.last_loss: float | None = None
-        self.interrupted = self.agreed = False
+        self.signal = 0  # that this process was sent
+        self.agreed = 0  # that all processes know of
+        self.measuring = False
+        self.predicting = False  # evaluating within training
+        self._polls = self._last_poll = self._next_poll = 0
+        self._polled = time.monotonic()
         self._mark = self._began = time.monotonic()
         module.units_seen = 0
         if distributed.is_main():
@@ -183,22 +209,46 @@ class ThroughputCallback(TrainerCallback):
         self._mark = now
         if state.global_step >= state.max_steps:
             control.should_log = True  # else a run shorter than `logging_steps` would leave no curve
-        if self._all_stop(state.global_step):
-            control.should_save = control.should_training_stop = True
+        if self.asked():
+            control.should_training_stop = True  # the Trainer saves, see `_Trainer`
 
     def leave_out(self, seconds: float) -> None:
         """Seconds just spent on a measurement, which is no training."""
         self._mark += seconds
         self.measured = seconds
 
-    def _all_stop(self, step: int) -> bool:
-        """Ctrl-C reaches every process, but not at the same step: now and then they agree on where to stop."""
+    @property
+    def stopping(self) -> bool:
+        """Whether all processes know that the run is to save and stop."""
+        return self.agreed != 0
+
+    def stop(self, number: int) -> None:
+        """All processes know of a signal."""
+        self.signal = self.agreed = number
+
+    def asked(self) -> bool:
+        """Whether to stop here. All processes must call it, at the same places.
+
+        A signal reaches one process, or all at different steps: about every other second they agree.
+        """
+        self._polls += 1
+        if self.stopping:
+            return True
         if distributed.world_size() == 1:
-            return self.interrupted
-        if step % 10 == 0:
-            self.agreed = any(distributed.gather(self.interrupted))
-            self.interrupted = self.interrupted or self.agreed
-        return self.agreed
+            self.agreed = self.signal
+        elif self._polls >= self._next_poll:
+            since = (time.monotonic() - self._polled) / max(1, self._polls - self._last_poll)
+            told = distributed.gather((self.signal, since))
+            slowest = max(1e-3, *(seconds for _, seconds in told))
+            self._last_poll, self._polled = self._polls, time.monotonic()
+            self._next_poll = self._polls + max(1, min(100, int(2 / slowest)))
+            if number := max(number for number, _ in told):
+                self.stop(number)
+        return self.stopping
+
+    def on_prediction_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self.predicting and self.asked():
+            raise StopRequested
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._mark = time.monotonic()
@@ -262,22 +312,40 @@ class LossProgressBar(ProgressCallback):
             bar.set_postfix(loss=f"{logs['loss']:.4f}")
 
 
+class StopRequested(Exception):
+    """Raised in the middle of an evaluation that is not worth finishing: the run is to save and stop."""
+
+
 @contextmanager
 def interruptible(watch: ThroughputCallback) -> Iterator[None]:
-    """The first Ctrl-C lets the step finish and saves; the second stops at once."""
+    """The first Ctrl-C (or SIGTERM, SIGUSR1) lets the step finish and saves; a second Ctrl-C stops at once."""
 
-    def stop(number: int, frame: Any) -> None:
-        if watch.interrupted:
-            raise KeyboardInterrupt
-        watch.interrupted = True
-        logger.info("stopping after this step and saving; press Ctrl-C again to stop at once")
+    def stop(number: int) -> None:
+        if watch.signal:
+            if number == signal.SIGINT:
+                raise KeyboardInterrupt
+            return  # Slurm warns and then terminates: the first was enough
+        watch.signal = number
+        again = "; press Ctrl-C again to stop at once" if number == signal.SIGINT else ""
+        logger.info(f"{signal.Signals(number).name}: stopping after this step and saving{again}")
+        if watch.measuring:
+            raise StopRequested
 
-    try:
-        before = signal.signal(signal.SIGINT, stop)
-    except ValueError:  # not the main thread: whoever runs us handles Ctrl-C
+    with listening(stop):
         yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def same_randomness() -> Iterator[None]:
+    """What is drawn inside (by an evaluation) is not missing outside.
+
+    So a run that is resumed in the middle of an evaluation trains on as one that was not stopped.
+    """
+    python, arrays = random.getstate(), np.random.get_state()
+    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices):
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(arrays)

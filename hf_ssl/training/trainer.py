@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import logging
 import resource
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,6 +27,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, IntervalStrategy, 
 from hf_ssl.core import distributed
 from hf_ssl.core.errors import ConfigError, MissingExtraError, TrainingError
 from hf_ssl.core.log import shows_progress
+from hf_ssl.core.stopping import Terminated
 from hf_ssl.training import limit
 from hf_ssl.training.callbacks import (
     Evaluator,
@@ -32,9 +35,11 @@ from hf_ssl.training.callbacks import (
     LossProgressBar,
     MonitorCallback,
     SetEpochCallback,
+    StopRequested,
     ThroughputCallback,
     TrackerAdapter,
     interruptible,
+    same_randomness,
 )
 from hf_ssl.training.checkpoints import MANIFEST, Progress, newest, seal
 from hf_ssl.training.cpu import cpu_convolutions, freed_at_once
@@ -150,7 +155,7 @@ def train(
     Raises:
         TrainingError: the loss is not finite; no checkpoint is whole; it was made by another number of processes or
             with another batch.
-        KeyboardInterrupt: Ctrl-C; a checkpoint has been saved by then.
+        KeyboardInterrupt: Ctrl-C (`Terminated`: SIGTERM, SIGUSR1); a checkpoint has been saved by then.
     """
     if len(rows) == 0:  # type: ignore[arg-type]
         raise TrainingError("There is nothing to train on: no rows are left after reading and filtering.")
@@ -192,9 +197,12 @@ def train(
         trainer.add_callback(LossProgressBar)
     distributed.settle_at_exit()
     with interruptible(watch), freed_at_once(module.frees_at_once), cpu_convolutions(module):
-        trainer.train(resume_from_checkpoint=str(last.path) if last else None)
-    if watch.interrupted:
-        raise KeyboardInterrupt(f"interrupted at step {trainer.state.global_step}")
+        with contextlib.suppress(StopRequested):  # before the first step
+            trainer.train(resume_from_checkpoint=str(last.path) if last else None)
+    if watch.stopping:
+        name = signal.Signals(watch.signal).name
+        kind = KeyboardInterrupt if watch.signal == signal.SIGINT else Terminated
+        raise kind(f"interrupted by {name} at step {trainer.state.global_step}")
     result = TrainResult(
         steps=trainer.state.global_step, seconds=watch.seconds, units=watch.all_units(), unit=module.unit,
         loss=watch.last_loss, best_metric=trainer.state.best_metric, peak_memory=peak_memory(),
@@ -279,17 +287,53 @@ class _Trainer(Trainer):
     schedule: Schedule | None = None
     watch: ThroughputCallback | None = None
     owes_evaluation = False
+    stopped = False
 
     def _run_epoch(self, **given: Any) -> None:  # type: ignore[override]
         if self.owes_evaluation:
-            # The checkpoint's random state is put back after this, and has the evaluation in it.
+            self._load_rng_state(given["resume_from_checkpoint"])  # the best point may be saved, in the same place
             self.owes_evaluation, self.control.should_evaluate = False, True
             names = ("model", "trial", "epoch", "ignore_keys_for_eval", "start_time")
             self._maybe_log_save_evaluate(self._tr_loss, None, **{name: given[name] for name in names})
+            self.control.should_evaluate = False
         if self.state.global_step >= self.state.max_steps or self.control.should_training_stop:
             self.control.should_training_stop = True
             return
         super()._run_epoch(**given)
+
+    def _maybe_log_save_evaluate(self, *given: Any, **named: Any) -> None:
+        """Save and stop when a signal asks for it; an evaluation is then left to the run that is resumed."""
+        if self.stopped:
+            return
+        assert self.watch is not None  # `train` set it
+        if not self.watch.stopping:
+            try:
+                super()._maybe_log_save_evaluate(*given, **named)
+            except StopRequested:
+                self._stop_here(owes=True)
+            return
+        owes = self.control.should_evaluate or (
+            self.args.eval_strategy == IntervalStrategy.EPOCH
+            and (float(self.state.epoch or 0).is_integer() or self.state.global_step >= self.state.max_steps)
+        )
+        self.control.should_evaluate = self.control.should_save = False
+        super()._maybe_log_save_evaluate(*given, **named)
+        self._stop_here(owes)
+
+    def _finalize_training(self, trial: Any, num_train_samples: int, start_time: float) -> Any:
+        if self.owes_evaluation:  # no epoch is left in which it would be made
+            self.owes_evaluation, self.control.should_evaluate = False, True
+            self._maybe_log_save_evaluate(
+                self._tr_loss, None, self.model, trial, int(self.state.epoch or 0), None, start_time
+            )
+        return super()._finalize_training(trial, num_train_samples, start_time)
+
+    def _stop_here(self, owes: bool) -> None:
+        assert self.watch is not None and self.model is not None
+        self.stopped, self.watch.owes_evaluation = True, owes
+        self._save_checkpoint(self.model, None)
+        self.control = self.callback_handler.on_save(self.args, self.state, self.control)
+        self.control.should_training_stop = True
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         """Older checkpoints are deleted when the new one is known to be complete, not before."""
@@ -313,7 +357,13 @@ class _Trainer(Trainer):
 
     def _evaluate(self, trial: Any, ignore_keys_for_eval: Any, skip_scheduler: bool = False) -> dict[str, float]:
         """`eval_on_start` measures the start; here it also becomes a checkpoint that can be the best one."""
-        metrics = super()._evaluate(trial, ignore_keys_for_eval, skip_scheduler)
+        assert self.watch is not None  # `train` set it
+        self.watch.predicting = True
+        try:
+            with same_randomness():
+                metrics = super()._evaluate(trial, ignore_keys_for_eval, skip_scheduler)
+        finally:
+            self.watch.predicting = False
         start = self.state.global_step == 0 and self.args.save_strategy == SaveStrategy.BEST
         assert self.model is not None  # it was given to the constructor
         if start and self._determine_best_metric(metrics=metrics, trial=trial):

@@ -36,14 +36,16 @@ def command(tiny_checkpoint, tmp_path):
     return make
 
 
-def _interrupt_at(monkeypatch: pytest.MonkeyPatch, kind: type, when: int) -> list[int]:
+def _interrupt_at(
+    monkeypatch: pytest.MonkeyPatch, kind: type, when: int, sent: signal.Signals = signal.SIGINT
+) -> list[int]:
     """A real signal, as the terminal sends it, in the middle of a step."""
     steps: list[int] = []
 
     def signalled(self: object, step: int, total: int) -> None:
         steps.append(step)
         if step == when:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), sent)
 
     monkeypatch.setattr(kind, "on_optimizer_step", signalled)
     return steps
@@ -129,6 +131,18 @@ def test_interrupted_finetuning_goes_on_to_the_same_model(command, tmp_path, mon
     one, other = (load_file(tmp_path / run / "finetune" / "model" / "model.safetensors") for run in ("whole", "part"))
     assert all(one[name].equal(other[name]) for name in one)
     assert _curve(tmp_path / "whole" / "finetune") == _curve(tmp_path / "part" / "finetune")
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGUSR1])
+def test_what_the_system_sends_saves_too(sent, command, tmp_path, monkeypatch, capsys):
+    given = command("finetune", "run", "--max_steps=4", "--early_stopping_patience=0", "--labels_per_class=4")
+    with monkeypatch.context() as patched:
+        _interrupt_at(patched, TaskModule, 2, sent)
+        assert cli.main(given) == 143
+    assert capsys.readouterr().err.rstrip().endswith("--resume")
+    ledger = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
+    assert ledger["stages"]["finetune"]["status"] == "interrupted"
+    assert (tmp_path / "run" / "finetune" / "checkpoints" / "checkpoint-2").is_dir()
 
 
 def test_second_ctrl_c_stops_at_once(command, tmp_path, monkeypatch, capsys):

@@ -146,7 +146,9 @@ def test_regression_and_layer_mixture_through_a_stage(tmp_path):
         for path in sorted(root.rglob("*.wav")):
             writer.writerow([str(path), 250.0 if path.parent.name == "low" else 1800.0])
     options = {"data": str(tmp_path / "t.csv"), "modality": "audio", "label_kind": "regression", "layer_sum": True}
-    tuned = finetune(**options, model=base(tmp_path), output=str(tmp_path / "run"), max_steps=4, early_stopping_patience=0)
+    tuned = finetune(
+        **options, model=base(tmp_path), output=str(tmp_path / "run"), max_steps=4, early_stopping_patience=0
+    )
     model = transformers.AutoModelForAudioClassification.from_pretrained(tuned.path / "model")
     weights = model.layer_weights.detach()
     assert model.config.use_weighted_layer_sum and not torch.allclose(weights, weights.mean())
@@ -177,7 +179,14 @@ def test_patches_of_a_spectrogram_and_several_labels_a_clip_through_stages(tmp_p
         "data": {split: str(tmp_path / f"{split}.csv") for split in ("train", "test")},
         "label_kind": "multilabel",
     }
-    finetune(**options, max_steps=30, learning_rate=3e-3, per_device_train_batch_size=8, early_stopping_patience=0, peft="full")
+    finetune(
+        **options,
+        max_steps=30,
+        learning_rate=3e-3,
+        per_device_train_batch_size=8,
+        early_stopping_patience=0,
+        peft="full",
+    )
     measured = evaluate(**options)
     assert measured.metrics["average_precision"] > 0.6, "low and high are told apart; even and odd are chance"
 
@@ -218,9 +227,13 @@ def test_transcripts_through_a_stage_and_the_pipeline(tmp_path):
         "label_kind": "transcript",
         "output": str(tmp_path / "run"),
     }
-    tuned = finetune(**options, model=base(tmp_path), max_steps=30, early_stopping_patience=0, peft="lora", learning_rate=3e-3)
+    tuned = finetune(
+        **options, model=base(tmp_path), max_steps=30, early_stopping_patience=0, peft="lora", learning_rate=3e-3
+    )
     measured = evaluate(**options)
-    assert set(measured.metrics) >= {"wer", "cer", "wer_plain", "cer_plain"} and 0 <= measured.metrics["cer_plain"] <= 1.5
+    assert (
+        set(measured.metrics) >= {"wer", "cer", "wer_plain", "cer_plain"} and 0 <= measured.metrics["cer_plain"] <= 1.5
+    )
     reader = transformers.pipeline("automatic-speech-recognition", str(tuned.path / "model"))
     assert isinstance(reader(sounds.tone(300, 0.3))["text"], str)
     names = reader.tokenizer.get_vocab()
