@@ -340,7 +340,7 @@ class _Trainer(Trainer):
         folder = Path(self._get_output_dir(trial)) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
         if self.is_world_process_zero():
             (folder / MANIFEST).unlink(missing_ok=True)  # of an earlier try at this step
-        limit, self.args.save_total_limit = self.args.save_total_limit, None
+        most, self.args.save_total_limit = self.args.save_total_limit, None
         try:
             super()._save_checkpoint(model, trial)
         except BaseException:
@@ -348,12 +348,12 @@ class _Trainer(Trainer):
                 shutil.rmtree(folder, ignore_errors=True)  # where the disk is full, the ledger needs the room
             raise
         finally:
-            self.args.save_total_limit = limit
+            self.args.save_total_limit = most
         assert self.watch is not None  # `train` set it
         progress = self.watch.progress(self.state.global_step)  # all processes meet here: their files are written
         if self.args.should_save:
             seal(folder, progress)
-            rotate_checkpoints(str(folder.parent), limit, self.state.best_model_checkpoint, use_mtime=True)
+            rotate_checkpoints(str(folder.parent), most, self.state.best_model_checkpoint, use_mtime=True)
 
     def _evaluate(self, trial: Any, ignore_keys_for_eval: Any, skip_scheduler: bool = False) -> dict[str, float]:
         """`eval_on_start` measures the start; here it also becomes a checkpoint that can be the best one."""
