@@ -3,7 +3,7 @@
 # ///
 """Classes of sounds, step by step: load → pretrain → finetune → compare → push.
 
-    python -m hf_ssl.demo.audio fetch gcin && python recipes/audio.py       (syllables, a small encoder from random weights)
+    python -m hf_ssl.demo fetch gcin && python recipes/audio.py       (syllables, a small encoder from random weights)
     python recipes/audio.py --data recordings --model openai/whisper-tiny --output runs/sounds
 
 `recordings` holds a folder per class, or tables with `path` and `label`. The numbers are kept small so that it ends soon.

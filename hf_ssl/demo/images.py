@@ -1,4 +1,4 @@
-"""Real pictures and one real image checkpoint that come as ordinary packages; reached through `hf_ssl.demo` too.
+"""Real pictures and one real image checkpoint that come as ordinary packages.
 
     python -m hf_ssl.demo fetch fashion-mnist clipart        get the data that live in Debian packages
     python -m hf_ssl.demo write fashion-mnist my-data        a folder such as a user would have
@@ -20,12 +20,13 @@ import random
 import shutil
 import subprocess
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hf_ssl.core.errors import DataError, MissingExtraError, nearest, require
+from hf_ssl.core.errors import DataError, MissingExtraError, require
 from hf_ssl.demo.cache import cache_folder, package_folder
 
 FASHION_CLASSES = (
@@ -57,8 +58,6 @@ def fetch_debian(name: str) -> Path:
         MissingExtraError: there is no apt-get or dpkg-deb here.
         DataError: the download fails, or the archive is not the one that was checked.
     """
-    if name not in DEBIAN_DATA:
-        raise DataError(f"{name!r} cannot be fetched; {', '.join(DEBIAN_DATA)} can.{nearest(name, DEBIAN_DATA)}")
     package, place, sha256 = DEBIAN_DATA[name]
     target = cache_folder() / name
     if target.is_dir():
@@ -250,3 +249,10 @@ def write_small_mae(folder: str | Path, side: int = 32, seed: int = 0, **fields:
     size = {"height": side, "width": side}
     ViTImageProcessor(size=size, image_mean=[0.5] * 3, image_std=[0.5] * 3).save_pretrained(folder)
     return Path(folder)
+
+
+ASSETS = {name: partial(debian_folder, name) for name in DEBIAN_DATA}
+FETCHERS = dict.fromkeys(DEBIAN_DATA, fetch_debian)
+WRITERS = {
+    "fashion-mnist": write_fashion_mnist, "efficientnet-lite0": write_efficientnet_lite0, "small-mae": write_small_mae,
+}  # fmt: skip

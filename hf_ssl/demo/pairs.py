@@ -64,3 +64,6 @@ def write_newsgroup_pairs(
         rows = newsgroup_pairs(split, limit, seed)
         demo.write_csv(folder / f"{split}.csv", rows, ("text", "text_pair", "score"))
     return folder
+
+
+WRITERS = {"newsgroup-pairs": write_newsgroup_pairs}

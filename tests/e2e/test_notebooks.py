@@ -18,8 +18,6 @@ from notebook_cells import cells_of_script
 from places import NOTEBOOKS
 
 from hf_ssl import demo
-from hf_ssl.demo import audio as demo_audio
-from hf_ssl.demo import series as demo_series
 
 SCRIPTS = sorted(NOTEBOOKS.glob("*.py"))
 SECONDS = 600  # a minute on two quiet cores; the tests share theirs, maybe with much else
@@ -65,7 +63,7 @@ def test_outputs_are_there_and_clean(script: Path) -> None:
 def test_notebook_runs(script: Path, tmp_path: Path) -> None:
     """In a minute on two cores that do nothing else: what is measured is the processor time, of both cores together."""
     pytest.importorskip("matplotlib")
-    for located in (*demo.where().items(), *demo_audio.where().items(), *demo_series.where().items()):
+    for located in demo.where().items():
         if located[0] in NEEDS[script.stem] and not Path(located[1]).exists():
             pytest.skip(located[1])
     environment = os.environ | {"MPLBACKEND": "agg", "PYTHONPATH": str(NOTEBOOKS.parent), "TMPDIR": str(tmp_path)}

@@ -89,5 +89,3 @@ def test_demo_folders_are_what_the_recipes_need(tmp_path):
     except MissingExtraError as error:
         pytest.skip(str(error))
     assert len((folder / "train" / "few.tsv").read_text().splitlines()) == 10
-    assert demo_series.main(["where"]) == 0
-    assert demo_series.main(["write", "NoSuchSet", str(tmp_path / "none")]) == 1
