@@ -131,23 +131,23 @@ def write_fashion_mnist(
     test = sorted(rng.sample(range(len(test_labels)), min(test_limit or len(test_labels), len(test_labels))))
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    write = _write_parquet if files == "parquet" else _write_pngs
+    write = write_parquet if files == "parquet" else _write_pngs
     write(folder, "unlabeled", pictures[pool], None)
     write(folder, "train", pictures[drawn], labels[drawn])
     write(folder, "test", test_pictures[test], test_labels[test])
     return folder
 
 
-def _png(picture: np.ndarray) -> bytes:
+def png_bytes(picture: np.ndarray) -> bytes:
     stream = io.BytesIO()
     require("PIL.Image", "image").fromarray(picture).save(stream, format="PNG")
     return stream.getvalue()
 
 
-def _write_parquet(folder: Path, split: str, pictures: np.ndarray, labels: np.ndarray | None) -> None:
+def write_parquet(folder: Path, split: str, pictures: np.ndarray, labels: np.ndarray | None) -> None:
     import datasets
 
-    columns: dict[str, Any] = {"image": [{"bytes": _png(picture), "path": None} for picture in pictures]}
+    columns: dict[str, Any] = {"image": [{"bytes": png_bytes(picture), "path": None} for picture in pictures]}
     features: dict[str, Any] = {"image": datasets.Image(decode=False)}
     if labels is not None:
         columns["label"], features["label"] = labels.tolist(), datasets.ClassLabel(names=list(FASHION_CLASSES))
@@ -159,7 +159,7 @@ def _write_pngs(folder: Path, split: str, pictures: np.ndarray, labels: np.ndarr
         name = "" if labels is None else FASHION_CLASSES[labels[number]].replace("/", "-")
         place = folder / split / name
         place.mkdir(parents=True, exist_ok=True)
-        (place / f"{number:05d}.png").write_bytes(_png(picture))
+        (place / f"{number:05d}.png").write_bytes(png_bytes(picture))
 
 
 def write_efficientnet_lite0(folder: str | Path, seed: int = 0) -> Path:

@@ -33,7 +33,8 @@ def evaluate(**options: Any) -> StageResult:
     """Open the test split once and measure the fine-tuned model.
 
     Returns:
-        metrics, and `path/predictions.parquet` with one row per example (ids, no content).
+        metrics, and `path/predictions.parquet` with one row per example: its id, path and true class where there are some, and
+        what the model says; no content.
     """
     opening = prepare_stage("evaluate", options, after="finetune")
     config, run, data, modality = opening.config, opening.run, opening.data, opening.modality
@@ -100,5 +101,9 @@ def _write_predictions(path: Path, split: Any, predictions: list[dict[str, Any]]
 
     own = "id" in predictions[0]  # several predictions may belong to one row
     columns: dict[str, Any] = {"id": list(split["id"])} if "id" in split.column_names and not own else {}
+    if columns and "path" in split.column_names:
+        columns["path"] = [place.get("path") if isinstance(place, dict) else place for place in split["path"]]
+    if columns and (names := getattr(split.features.get("label"), "names", None)):
+        columns["truth"] = [None if label is None else names[label] for label in split["label"]]
     columns.update({name: [row[name] for row in predictions] for name in predictions[0]})
     pq.write_table(pa.table(json.loads(json.dumps(columns))), path)

@@ -64,8 +64,8 @@ def held_out(data: Path, count: int) -> None:
         table = datasets.Dataset.from_parquet(str(data / f"{name}.parquet"))
         used |= {reference["bytes"] for reference in table.cast_column("image", datasets.Image(decode=False))["image"]}
     order = np.random.default_rng(0).permutation(len(labels)).tolist()
-    rows = list(itertools.islice((row for row in order if demo_images._png(pictures[row]) not in used), count))
-    demo_images._write_parquet(data, "test", pictures[rows], labels[rows])
+    rows = list(itertools.islice((row for row in order if demo_images.png_bytes(pictures[row]) not in used), count))
+    demo_images.write_parquet(data, "test", pictures[rows], labels[rows])
 
 
 def vit(given: argparse.Namespace, root: Path) -> None:
@@ -93,7 +93,7 @@ def vit(given: argparse.Namespace, root: Path) -> None:
     features = datasets.Features({"image": datasets.Image(decode=False)})
 
     def references(rows: np.ndarray) -> list[dict[str, Any]]:
-        return [{"bytes": demo_images._png(pictures[row]), "path": None} for row in rows]
+        return [{"bytes": demo_images.png_bytes(pictures[row]), "path": None} for row in rows]
 
     ask, have, pool = order[:2000], order[2000:5000], order[5000:11000]
     data = load_data(datasets.Dataset.from_dict({"image": references(pool)}, features=features), image, verbose=False)
@@ -187,7 +187,7 @@ def training_bytes(start: str, options: dict[str, Any]) -> int:
     pool = datasets.Dataset.from_dict(
         {
             "image": [
-                {"bytes": demo_images._png(one), "path": None} for one in demo_images.fashion_mnist("train")[0][:8]
+                {"bytes": demo_images.png_bytes(one), "path": None} for one in demo_images.fashion_mnist("train")[0][:8]
             ]
         },
         features=datasets.Features({"image": datasets.Image(decode=False)}),

@@ -99,7 +99,7 @@ class Results:
 
 
 def references(pictures: np.ndarray) -> list[dict[str, Any]]:
-    return [{"bytes": demo_images._png(one), "path": None} for one in pictures]
+    return [{"bytes": demo_images.png_bytes(one), "path": None} for one in pictures]
 
 
 def main(arguments: list[str]) -> None:

@@ -25,7 +25,7 @@ def rows(count: int, seed: int, labeled: bool) -> list[dict[str, Any]]:
     found = []
     for number in range(count):
         label = ("clinic", "works")[number % 2]
-        text = f"{draw.choice(subjects[label])} {draw.choice(tiny._VERBS)} {draw.choice(tiny._OBJECTS)} {draw.choice(tiny._PLACES)} {number + seed}"
+        text = f"{draw.choice(subjects[label])} {draw.choice(tiny.VERBS)} {draw.choice(tiny.OBJECTS)} {draw.choice(tiny.PLACES)} {number + seed}"
         found.append({"text": text, "label": label} if labeled else {"text": text})
     return found
 

@@ -33,15 +33,15 @@ ROBERTA_SPECIALS = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
 UNIGRAM_SPECIALS = ["<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]"]
 
 _SUBJECTS = ("the nurse", "a patient", "our engineer", "the striker", "every lawyer", "the river", "this compiler")
-_VERBS = ("measured", "ignored", "described", "repaired", "questioned", "followed", "remembered")
-_OBJECTS = ("the blood pressure", "an unusual fever", "the failing bridge", "a late goal", "the unsigned contract")
-_PLACES = ("in the clinic", "near the harbour", "after midnight", "before the hearing", "during the last quarter")
+VERBS = ("measured", "ignored", "described", "repaired", "questioned", "followed", "remembered")
+OBJECTS = ("the blood pressure", "an unusual fever", "the failing bridge", "a late goal", "the unsigned contract")
+PLACES = ("in the clinic", "near the harbour", "after midnight", "before the hearing", "during the last quarter")
 
 
 def corpus(size: int = 400, seed: int = 0) -> list[str]:
     """Deterministic English-like sentences with a few hundred distinct words and some non-ASCII text."""
     rng = random.Random(seed)
-    parts = list(itertools.product(_SUBJECTS, _VERBS, _OBJECTS, _PLACES))
+    parts = list(itertools.product(_SUBJECTS, VERBS, OBJECTS, PLACES))
     sentences = [" ".join(part).capitalize() + "." for part in rng.sample(parts, min(size, len(parts)))]
     return sentences + ["Naïve façade, 42 % of users said: déjà-vu!", "機器學習 在 臨床 資料 上", "Größe über alles?"]
 

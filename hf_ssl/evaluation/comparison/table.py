@@ -131,7 +131,7 @@ class ComparisonLine:
 
 @dataclass(frozen=True)
 class ComparisonTable:
-    """All budgets and the overall verdict. `to_markdown`, `to_text` and `to_dict` render it."""
+    """All budgets and the overall verdict. `to_markdown` and `to_dict` render it."""
 
     metric: str
     base: str
@@ -176,12 +176,6 @@ class ComparisonTable:
         ruler = ["---"] + ["---:"] * (len(header) - 2) + ["---"]
         table = "\n".join(f"| {' | '.join(row)} |" for row in [header, ruler, *rows])
         return f"{table}\n\n{self._footer()}\n"
-
-    def to_text(self) -> str:
-        cells = self._cells()
-        widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
-        lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in cells]
-        return "\n".join([*lines, "", self._footer(), ""])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and strings, for JSON (an undefined sd is `None`)."""
