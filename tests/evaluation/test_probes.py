@@ -197,7 +197,7 @@ def test_tfidf_probe_reads_words():
 
     y, test_y = np.arange(30) % 3, np.arange(60) % 3
     train_texts, test_texts = texts(y), texts(test_y)
-    probe = tfidf_probe(train_texts, y, test_texts)
+    probe = tfidf_probe(train_texts, y, test_texts, ngrams=("words",))
     assert (probe.predictions == test_y).mean() > 0.9 and probe.scores.shape == (60, 3)
     assert "cross-validation" in probe.chosen["selected_by"]
     single = tfidf_probe(train_texts[:3], y[:3], test_texts)
@@ -210,7 +210,7 @@ def test_tfidf_probe_reads_words():
     direct = LogisticRegression(C=probe.chosen["C"], max_iter=10_000, tol=1e-8).fit(
         words.fit_transform(train_texts), y
     )
-    one = tfidf_probe(train_texts, y, test_texts, c_grid=(probe.chosen["C"],))
+    one = tfidf_probe(train_texts, y, test_texts, c_grid=(probe.chosen["C"],), ngrams=("words",))
     np.testing.assert_allclose(one.scores, direct.predict_proba(words.transform(test_texts)), atol=1e-2)
     np.testing.assert_array_equal(one.predictions, direct.predict(words.transform(test_texts)))
 
@@ -244,3 +244,20 @@ def test_speed_at_step_zero():
     start = time.perf_counter()
     assert cross_validated_probe(x, y).mean > 0.9
     assert time.perf_counter() - start < 5
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("C[C@H](N)C", "C[C@@H](N)C"), ("see you {0} \U0001f600", "see you {0} \U0001f621"), ("if x{0} == 1:", "if x{0} != 1:")],
+)
+def test_the_baseline_sees_symbols_where_words_do_not_tell(first: str, second: str) -> None:
+    texts = [kind.format(n) + " " + "C" * (n % 7) for n in range(40) for kind in (first, second)]
+    y = np.tile([0, 1], 40)
+    found = tfidf_probe(texts[:40], y[:40], texts[40:])
+    assert (found.predictions == y[40:]).mean() == 1.0
+
+
+def test_the_baseline_keeps_to_words_where_they_tell() -> None:
+    texts = [f"{'good' if n % 2 else 'bad'} thing number {n}" for n in range(40)]
+    found = tfidf_probe(texts[:20], np.arange(20) % 2, texts[20:])
+    assert found.chosen["ngrams"] == "words" and (found.predictions == np.arange(20) % 2).all()

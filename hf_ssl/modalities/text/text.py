@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 POOLINGS = ("mean", "cls", "max")
 _BLANKS = re.compile(r"(?<=\S)[^\S\n]+")
+_ASCII_WORD = re.compile(r"\w+")
 _ASCII_TOKEN = re.compile(r"\n[ \t]+|\w+|[^\w\s]")
 
 
@@ -65,6 +66,18 @@ def _tokens() -> Any:
 def tokens_of(text: str) -> list[str]:
     """Words, single symbols, indents, and single letters (with their marks) of scripts that are written without blanks."""
     return (_ASCII_TOKEN if text.isascii() else _tokens()).findall(text)
+
+
+def words_of(text: str) -> list[str]:
+    """Words with the marks that belong to them, and emoji; other symbols separate."""
+    return _ASCII_WORD.findall(text) if text.isascii() else _words_and_emoji().findall(text)
+
+
+@lru_cache(maxsize=1)
+def _words_and_emoji() -> Any:
+    import regex
+
+    return regex.compile(r"[\p{L}\p{M}\p{N}_]+|\p{So}[\p{M}\u200d\p{So}\p{Sk}]*")
 
 
 class Text(Modality):
@@ -169,7 +182,7 @@ class Text(Modality):
         """TF-IDF of words."""
         from sklearn.feature_extraction.text import TfidfVectorizer
 
-        return TfidfVectorizer(sublinear_tf=True, token_pattern=r"(?u)\b\w+\b").fit_transform(list(values))
+        return TfidfVectorizer(sublinear_tf=True, token_pattern=None, tokenizer=words_of).fit_transform(list(values))
 
     def encode(self, processor: Any, values: Sequence[Any], max_length: int | None = None) -> list[dict[str, Any]]:
         """Token ids of each text (or pair), truncated to the model's window, not padded."""
