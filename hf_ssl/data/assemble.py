@@ -10,7 +10,7 @@ from typing import Any
 import datasets
 
 from hf_ssl.core.errors import DataError
-from hf_ssl.data.columns import Canonicalizer, CanonicalPart, Rows
+from hf_ssl.data.columns import Canonicalizer, CanonicalPart, Rows, added
 from hf_ssl.data.domain import DomainData
 from hf_ssl.data.fingerprint import fingerprint
 from hf_ssl.data.label_words import one_spelling, tell_na_words
@@ -118,7 +118,7 @@ def _sorted_rows(part: CanonicalPart, encoding: Encoding | None, report: DataRep
         labeled = rows.take(with_label)
         column = "tags" if encoding.kind == "tags" else "label"
         with quiet():
-            dataset = labeled.dataset.add_column(column, encoding.encode(labeled.labels), feature=encoding.feature)
+            dataset = added(labeled.dataset, column, encoding.encode(labeled.labels), encoding.feature)
         # Rows that came without a split are train; what train lacks is split off later.
         found[part.split or "train"] = Rows(dataset, labeled.keys, labeled.labels, labeled.groups)
     if without and held_out:
@@ -246,7 +246,7 @@ def _without_labels(rows: Rows, canonicalizer: Canonicalizer) -> Rows:
         canonicalizer.report.decide("the pool's words are joined by spaces to text")
         with quiet():
             plain = dataset.remove_columns([name for name in ("tokens", column) if name in there])
-            dataset = plain.add_column(column, texts, feature=datasets.Value("string"))
+            dataset = added(plain, column, texts, datasets.Value("string"))
     return Rows(dataset, rows.keys, [None] * len(rows), rows.groups)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import datasets
+import numpy as np
 
 from hf_ssl.core.errors import DataError
 from hf_ssl.data.column_names import doubt_labels, existing, like_groups, looks_like_data, made_up_names, named, shown
@@ -66,10 +67,27 @@ class Rows:
             return self
         groups = None if self.groups is None else [self.groups[row] for row in rows]
         keys, labels = [self.keys[row] for row in rows], [self.labels[row] for row in rows]
-        return Rows(self.dataset.select(rows), keys, labels, groups)
+        return Rows(selected(self.dataset, rows), keys, labels, groups)
 
     def ids(self, rows: Sequence[int]) -> list[str]:
-        return list(self.dataset.select(rows)["id"]) if len(rows) else []
+        return list(selected(self.dataset, rows)["id"]) if len(rows) else []
+
+
+def selected(dataset: datasets.Dataset, rows: Sequence[int]) -> datasets.Dataset:
+    """`Dataset.select`, without pickling the rows for a name in the cache, which takes longer than all the rest."""
+    return dataset.select(rows, new_fingerprint=_name(dataset, np.asarray(rows, dtype=np.int64).tobytes()))
+
+
+def added(dataset: datasets.Dataset, name: str, values: Sequence[Any], feature: Any) -> datasets.Dataset:
+    """`Dataset.add_column`, without pickling the values."""
+    content = f"{name} {feature} ".encode() + "\0".join(map(str, values)).encode("utf-8", "surrogatepass")
+    return dataset.add_column(name, list(values), feature=feature, new_fingerprint=_name(dataset, content))
+
+
+def _name(dataset: datasets.Dataset, content: bytes) -> str:
+    digest = hashlib.blake2b(dataset._fingerprint.encode(), digest_size=8)
+    digest.update(content)
+    return digest.hexdigest()
 
 
 @dataclass
@@ -114,9 +132,9 @@ class Canonicalizer:
         content = {new: old for new, old in names.items() if new not in {"label", "group", "id", "tags"}}
         canonical = _renamed(source, content, self.spec.keep)
         with quiet():
-            canonical = canonical.add_column("id", ids, feature=datasets.Value("string"))
+            canonical = added(canonical, "id", ids, datasets.Value("string"))
             if groups is not None:
-                canonical = canonical.add_column("group", groups, feature=datasets.Value("string"))
+                canonical = added(canonical, "group", groups, datasets.Value("string"))
         rows = Rows(canonical, [key or "" for key in keys], labels, groups).take(usable)
         return CanonicalPart(part.split, rows, label_names, "label" in names or "tags" in names)
 
@@ -227,10 +245,14 @@ class Canonicalizer:
         columns = [names[new] for new in ("tokens", self.modality.column, "text_pair") if new in names]
         keys: list[str | None] = []
         reasons: Counter[str] = Counter()
+        words: Counter[str] = Counter()
         for values in zip(*(_iterate(source, column) for column in columns), strict=True):
             if "tokens" in names:
                 values = (None if values[0] is None else " ".join(map(str, values[0])),)
             reason = next((why for why in map(self._problem, values) if why is not None), None)
+            words.update(
+                value for value in values if isinstance(value, str) and len(value) < 5 and value in NA_PERHAPS
+            )
             keys.append(None if reason is not None else self._key(values))
             if reason is not None:
                 reasons[reason] += 1
@@ -250,23 +272,17 @@ class Canonicalizer:
                 example=f"row {first} of {part.origin}",
                 hint=self.modality.hint(reason),
             )
-        self._tell_na_words(source, columns)
+        self._tell_na_words(words, columns)
         return keys
 
-    def _tell_na_words(self, source: datasets.Dataset, columns: list[str]) -> None:
+    def _tell_na_words(self, words: Counter[str], columns: list[str]) -> None:
         """Texts that are nothing but `NA` or `null` are kept, because a text may be that; the user is told."""
-        if self.modality.column not in source.column_names and "tokens" in source.column_names or self.spec.na:
-            return
-        for column in columns:
-            if source.features[column] == datasets.Value("string"):
-                found = Counter(
-                    value for value in _iterate(source, column) if value in NA_PERHAPS and value not in ("-", ".", "?")
-                )
-                if found:
-                    word, count = found.most_common(1)[0]
-                    self.report.warn(
-                        f"{count:,} values of {column!r} are {word!r}: kept as text; na_values=[{word!r}] leaves them out"
-                    )
+        found = [(word, count) for word, count in words.most_common() if word not in ("-", ".", "?")]
+        if found and not self.spec.na:
+            word, count = found[0]
+            self.report.warn(
+                f"{count:,} values of {columns[0]!r} are {word!r}: kept as text; na_values=[{word!r}] leaves them out"
+            )
 
     def _problem(self, value: Any) -> str | None:
         if value is None or isinstance(value, str) and (value in NA_SURELY or value in self.spec.na):

@@ -50,6 +50,8 @@ def frame_count(value: Any) -> int:
         head = content[:132] if content is not None else head_of(str(path))
         if head[:3] == b"\xff\xd8\xff" or head[:2] == b"BM" or head[:6] == NPY:  # most pictures, and never several
             return 1
+        if head[:4] == b"\x89PNG" and not _is_animated(content, path):
+            return 1
         source = io.BytesIO(content) if content is not None else str(path)
         if head[128:132] == DICOM_MARK:
             found = require("pydicom", "dicom").dcmread(source, stop_before_pixels=True)
@@ -58,6 +60,14 @@ def frame_count(value: Any) -> int:
             return int(getattr(image, "n_frames", 1)) if image.format in FRAMED else 1
     except _DAMAGED:
         return 1
+
+
+def _is_animated(content: bytes | None, path: str | None) -> bool:
+    """Whether a PNG file says before its pixels that it holds several pictures."""
+    if content is None:
+        with open(str(path), "rb") as stream:
+            content = stream.read(1 << 16)
+    return b"acTL" in content[: max(content.find(b"IDAT"), 0) or len(content)]
 
 
 def frames_of(value: Any, reading: DecodeOptions) -> Iterator[dict[str, Any]]:
