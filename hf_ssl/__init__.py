@@ -15,7 +15,8 @@ _HOME = {
     "embed": "stages.embed", "search": "stages.search", "push": "stages.push",
     "import_tf": "stages.import_tf",
     "run_recipe": "stages.recipe", "check": "stages.check",
-    "Objective": "objectives.base", "Task": "tasks.base", "Modality": "modalities.base", "Rows": "objectives.base",
+    "Objective": "objectives.base", "Task": "tasks.base", "Modality": "modalities.base",
+    "Encoder": "modalities.encoder", "CheckpointRef": "models.reference", "Rows": "objectives.base",
     "HfSslError": "core.errors", "LossOutput": "training.module", "normalize_loss": "training.module",
     "set_verbosity": "core.log", "example_rng": "modalities.rng", "StageResult": "stages.base",
     "Store": "vectors.base", "StoreAddress": "vectors.base", "EmbeddingSpec": "models.embedding",
@@ -34,10 +35,12 @@ if TYPE_CHECKING:  # `as`: re-exported, so that type checkers of other packages 
     from hf_ssl.data import open_test as open_test
     from hf_ssl.hub.pipelines.base import ServedPipeline as ServedPipeline
     from hf_ssl.modalities.base import Modality as Modality
+    from hf_ssl.modalities.encoder import Encoder as Encoder
     from hf_ssl.modalities.rng import example_rng as example_rng
     from hf_ssl.models.embedding import EmbeddingSpec as EmbeddingSpec
     from hf_ssl.models.loading import load_model as load_model
     from hf_ssl.models.loading import load_processor as load_processor
+    from hf_ssl.models.reference import CheckpointRef as CheckpointRef
     from hf_ssl.objectives.base import Objective as Objective
     from hf_ssl.objectives.base import Rows as Rows
     from hf_ssl.stages.base import StageResult as StageResult

@@ -78,7 +78,9 @@ def main(argv: list[str] | None = None) -> int:
         line = everyday(error)
         if line is None:
             where = "Please report it to the maintainers of hf_ssl (an issue at its repository)"
-            print(f"This is a fault of hf_ssl, not yours. {where}, with the command and what follows.", file=sys.stderr)
+            print(
+                f"This is a fault of hf_ssl, not yours. {where}, with the command and what follows.", file=sys.stderr
+            )
             raise
         print(f"error: {line}", file=sys.stderr)
     return 1

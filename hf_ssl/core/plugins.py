@@ -25,7 +25,7 @@ TASK_OF = {
 }
 
 # Files of those folders that hold what plug-ins share, and no plug-in.
-SHARED = {"base", "losses", "encoder", "batching", "rng"}
+SHARED = {"base", "losses", "encoder", "batching", "rng", "views"}
 
 KINDS = {
     "objectives": "Objective",

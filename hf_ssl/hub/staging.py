@@ -13,11 +13,12 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from transformers import AutoProcessor
+from transformers import AutoProcessor, PreTrainedTokenizerBase
 
 from hf_ssl.core.errors import HubError
 from hf_ssl.core.run import write_json
 from hf_ssl.hub.pipelines.base import find_pipeline
+from hf_ssl.modalities.encoder import Encoder, Processor
 from hf_ssl.models import structure
 from hf_ssl.models.checkpoint import Tensors, find_weights, read_json
 from hf_ssl.models.loading import check_vocabulary, load_model, quiet
@@ -71,6 +72,7 @@ class Artifact:
         pipeline_tag: transformers pipeline that serves it, if there is one.
         base_source: where an adapter's base lies on this machine.
         base_id, base_revision: the same as others find it.
+        pooling: how the model's output becomes one vector, for who loads it with this library.
     """
 
     kind: str
@@ -81,13 +83,14 @@ class Artifact:
     base_id: str | None = None
     base_revision: str | None = None
     options: dict[str, Any] | None = None
+    pooling: str | None = None
 
     @property
     def repo_type(self) -> str:
         return "dataset" if self.kind == "embeddings" else "model"
 
 
-def stage_model(artifact: Artifact, processor: Any, folder: Path) -> list[str]:
+def stage_model(artifact: Artifact, encoder: Encoder, folder: Path) -> list[str]:
     """A plain transformers folder, written anew: safetensors only, no facts about this machine.
 
     Returns:
@@ -106,7 +109,7 @@ def stage_model(artifact: Artifact, processor: Any, folder: Path) -> list[str]:
     own = {name: tensor for name, tensor in model.state_dict().items() if name not in report.missing}
     with quiet():
         model.save_pretrained(folder, state_dict={**own, **carried} if carried or report.missing else None)
-        written = {path.name for path in folder.iterdir()}
+        written, processor = {path.name for path in folder.iterdir()}, encoder.processor
         if processor is not None:
             whole_processor(artifact.source, processor).save_pretrained(folder)
     absent = sorted(
@@ -118,8 +121,9 @@ def stage_model(artifact: Artifact, processor: Any, folder: Path) -> list[str]:
             f"{artifact.source} has no {', '.join(absent)}: the processor beside the weights is lost. Save the right one there "
             "with processor.save_pretrained(folder), or run the stage again with --overwrite."
         )
-    if processor is not None and hasattr(processor, "get_vocab"):
+    if isinstance(processor, PreTrainedTokenizerBase):
         check_vocabulary(model, processor)
+    encoder.write_pooling(folder)
     clean(folder)
     _for_timm(folder)
     refuse_nonfinite(folder)
@@ -254,8 +258,8 @@ def _strings(value: Any, where: str = "") -> Iterator[tuple[str, str]]:
             yield from _strings(part, f"{where}[{number}]")
 
 
-def reference(artifact: Artifact, modality: Any, processor: Any) -> dict[str, torch.Tensor]:
-    """What the model in the run answers: to tensors made from its configuration, and to the modality's made-up values.
+def reference(artifact: Artifact, encoder: Encoder | None) -> dict[str, torch.Tensor]:
+    """What the model in the run answers: to tensors made from its configuration, and to the encoder's made-up values.
 
     Returns:
         `in.0.*` inputs, `out.0.0` … their outputs; `value.0` … the first output for each made-up value that a pipeline
@@ -265,11 +269,13 @@ def reference(artifact: Artifact, modality: Any, processor: Any) -> dict[str, to
     model, report = load_model(str(artifact.source), artifact.auto_class)
     found: dict[str, torch.Tensor] = {}
     batches = [structure.example_inputs(model)]
-    values = [] if processor is None else published_values(artifact, modality, processor)
-    encoded = [_accepted(model, modality.collate(processor, modality.encode(processor, [value]))) for value in values]
+    encoded = []
+    if encoder is not None:
+        values = published_values(artifact, encoder)
+        encoded = [_accepted(model, encoder.collate(encoder.preprocess([value]))) for value in values]
     if artifact.pipeline_tag is not None:
         found |= {f"value.{number}": structure.outputs(model, batch)[0] for number, batch in enumerate(encoded)}
-    elif modality.pipeline_tag is None:
+    elif encoder is not None and encoder.modality.pipeline_tag is None:
         batches += encoded
     for number, batch in enumerate(batches):
         found |= {f"in.{number}.{name}": tensor for name, tensor in batch.items()}
@@ -292,15 +298,15 @@ def _accepted(model: Any, batch: dict[str, torch.Tensor]) -> dict[str, torch.Ten
     return {name: tensor for name, tensor in batch.items() if name in names}
 
 
-def published_values(artifact: Artifact, modality: Any, processor: Any) -> list[Any]:
-    """The made-up values, with a gap in them for a model that fills gaps."""
-    values, served = modality.example_values(processor), find_pipeline(artifact.pipeline_tag)
-    return values if served is None else [served.ask(value, processor) for value in values]
+def published_values(artifact: Artifact, encoder: Encoder) -> list[Any]:
+    """The encoder's made-up values, with a gap in them for a model that fills gaps."""
+    values, served = encoder.example_values(), find_pipeline(artifact.pipeline_tag)
+    return values if served is None else [served.ask(value, encoder.processor) for value in values]
 
 
-def whole_processor(source: Path, processor: Any) -> Any:
+def whole_processor(source: Path, processor: Processor) -> Processor:
     """What a stage saved beside the weights: for transcripts a tokenizer too, which the modality does not read with."""
-    if processor is None or hasattr(processor, "get_vocab") or not (source / "tokenizer_config.json").is_file():
+    if hasattr(processor, "get_vocab") or not (source / "tokenizer_config.json").is_file():
         return processor
     with quiet():
         return AutoProcessor.from_pretrained(str(source), trust_remote_code=False)

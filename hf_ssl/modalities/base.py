@@ -1,11 +1,11 @@
-"""What a kind of data must know: how to read it, how to batch it, how to pool a backbone's output into a vector."""
+"""What a kind of data must know: how to read it, what makes two values the same, and which encoder loads its models."""
 
 from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -14,15 +14,14 @@ import numpy as np
 
 from hf_ssl.core.errors import ConfigError
 from hf_ssl.core.fields import Options
-from hf_ssl.modalities.batching import batches_by_size
 
 if TYPE_CHECKING:
     import datasets
-    import torch
-    from torch import nn
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedConfig
 
-    from hf_ssl.models.loading import LoadReport
+    from hf_ssl.modalities.encoder import Encoder, Processor
+    from hf_ssl.models.pooling import Pooling
+    from hf_ssl.models.reference import CheckpointRef
 
 
 class Notes(Protocol):
@@ -45,8 +44,8 @@ class Notes(Protocol):
 class Modality(ABC):
     """Base class of `text`, `image`, `audio`, `timeseries` and of your own kind of data.
 
-    A subclass is one file in this folder. The first half is used by `hf_ssl.data` and needs no torch; the second half
-    meets the model.
+    A subclass is one folder beside this file. It is used by `hf_ssl.data` and needs no torch: what meets the model is its
+    encoder (`encoder_class`, `hf_ssl.modalities.encoder`).
 
     Attributes:
         name: what users type.
@@ -97,11 +96,13 @@ class Modality(ABC):
         """The task whose options are meant when none is named (the labels decide which one it is)."""
         return "classification"
 
-    def __init__(self, config: Any = None) -> None:
-        self.config: Any = config if config is not None else self.Config()
+    config: Any
+
+    def __init__(self, config: object | None = None) -> None:
+        self.config = config if config is not None else self.Config()
         self._pending: list[str] = []
 
-    def _lacks(self, method: str, purpose: str) -> ConfigError:
+    def lacks(self, method: str, purpose: str) -> ConfigError:
         return ConfigError(f"{type(self).__name__} has no {method}, which it needs for {purpose}.")
 
     # -- data side --------------------------------------------------------------------------------------------------
@@ -111,7 +112,7 @@ class Modality(ABC):
 
         A file that cannot be read is appended to `quarantine` as `{"path", "reason"}`, never silently dropped.
         """
-        raise self._lacks("read_files", "its own kind of raw files (suffixes)")
+        raise self.lacks("read_files", "its own kind of raw files (suffixes)")
 
     def recognizes(self, file: Path) -> bool:
         """Whether a file that looks like a table, or like nothing known, is a raw file of this kind all the same."""
@@ -195,7 +196,7 @@ class Modality(ABC):
             The dataset with the canonical column, and notes for the report. A column `recording` that it adds is taken
             for groups when the user names none.
         """
-        raise self._lacks("decode", "values made from files (decodes = True)")
+        raise self.lacks("decode", "values made from files (decodes = True)")
 
     def validate(self, value: Any) -> str | None:
         """Why a value is unusable, or None when it is fine."""
@@ -211,7 +212,7 @@ class Modality(ABC):
 
     def signature(self, value: Any) -> np.ndarray | None:
         """256 hash bits and a thumbnail, `(words,)` uint64 (`hf_ssl.data.leakage.near_image.LookIndex`); None: looks like nothing."""
-        raise self._lacks("signature", "near-duplicates by look (near_bits)")
+        raise self.lacks("signature", "near-duplicates by look (near_bits)")
 
     def describe(self, dataset: datasets.Dataset) -> dict[str, Any]:
         """Numbers for the data report."""
@@ -223,7 +224,7 @@ class Modality(ABC):
         Returns:
             float32 array `(len(values), dimensions)`; the same for a value whatever the others are.
         """
-        raise self._lacks("baseline_features", "a cheap baseline (baseline)")
+        raise self.lacks("baseline_features", "a cheap baseline (baseline)")
 
     def self_training_features(self, values: Sequence[Any]) -> Any:
         """Features that err differently from a checkpoint's, for `hf_ssl.training.self_training`; the baseline's by default.
@@ -234,40 +235,61 @@ class Modality(ABC):
         """
         return None if self.baseline is None else self.baseline_features(values)
 
-    # -- model side -------------------------------------------------------------------------------------------------
+    # -- models of this kind ----------------------------------------------------------------------------------------
 
-    def load_model(
-        self, model_id: str, auto_class: str = "AutoModel", *, dataset: Any = None, **options: Any
-    ) -> tuple[PreTrainedModel, LoadReport]:
-        """`hf_ssl.models.loading.load_model`, with what the data ask of the model (number of channels …) put into it.
+    @classmethod
+    @abstractmethod
+    def encoder_class(cls) -> type[Encoder]:
+        """The `hf_ssl.Encoder` of this kind of data. Imported inside, so that reading data needs no torch."""
+
+    def load(
+        self,
+        checkpoint: CheckpointRef | str,
+        head: str = "AutoModel",
+        *,
+        dataset: datasets.Dataset | None = None,
+        pooling: Pooling | str | None = None,
+        from_config: bool = False,
+        **options: Any,
+    ) -> Encoder:
+        """Load a checkpoint with all that belongs to it, proved and ready to be trained or asked.
 
         Args:
-            model_id: Hub id or local folder.
-            auto_class: transformers class.
-            dataset: a split that the model is for.
-            options: of `hf_ssl.models.loading.load_model`.
+            checkpoint: Hub id or folder; a `CheckpointRef` where revision or token matter.
+            head: transformers class, such as `"AutoModelForMaskedLM"`.
+            dataset: a split that the model is for: what of the model must follow the data (channels …) does.
+            pooling: instead of the checkpoint's own.
+            from_config: the weights are random, not a checkpoint's.
+            options: of `hf_ssl.load_model`.
+
+        Example:
+            >>> Text().load("BAAI/bge-small-en-v1.5").embed(["a sentence"])
         """
-        from hf_ssl.models import loading
+        from hf_ssl.models.reference import CheckpointRef
 
-        own = {} if dataset is None else self.model_options(model_id, dataset, auto_class)
-        return loading.load_model(model_id, auto_class, **{**options, **own})
+        ref = CheckpointRef(checkpoint) if isinstance(checkpoint, str) else checkpoint
+        return self.encoder_class().load(
+            self, ref, head, dataset=dataset, pooling=pooling, from_config=from_config, **options
+        )
 
-    def load_processor(self, model_id: str, revision: str | None = None) -> Any:
+    def pooling(self, ref: CheckpointRef) -> Pooling:
+        """How a checkpoint wants to be pooled: what `load` takes where nobody says otherwise."""
+        return self.encoder_class().pooling_of(ref)
+
+    def load_processor(self, ref: CheckpointRef) -> Processor | None:
         """The tokenizer, image processor or feature extractor that belongs to a checkpoint (None when there is none)."""
         from hf_ssl.models import loading
 
-        return None if self.processor is None else loading.load_processor(model_id, self.processor, revision)
+        return (
+            None if self.processor is None else loading.load_processor(ref.id, self.processor, ref.revision, ref.token)
+        )
 
-    def default_config(self, family: str, data: Any) -> Any:
+    def default_config(self, family: str, data: Mapping[str, datasets.Dataset]) -> PreTrainedConfig:
         """Configuration of a model of a family (`model_type`) that is to be trained from scratch on these data."""
         raise ConfigError(
             f"{self.name} has no configuration of its own for {family!r}. Give --model the folder or Hub id of a "
             "checkpoint whose configuration and processor are to be used."
         )
-
-    def model_options(self, model_id: str, dataset: datasets.Dataset, auto_class: str) -> dict[str, Any]:
-        """Fields of a checkpoint's configuration that must follow the data, such as the number of channels."""
-        return {}
 
     def head_class(self, problem_type: str | None) -> str | None:
         """The transformers class that answers such a problem with one head on the whole example."""
@@ -276,124 +298,3 @@ class Modality(ABC):
     def head_options(self, labels: int) -> dict[str, Any]:
         """Fields of the configuration that a head of so many outputs needs besides `num_labels`."""
         return {}
-
-    def logits(self, output: Any) -> torch.Tensor:
-        """The head's answer in a model's output."""
-        return output.logits
-
-    def prepare_model(self, model: Any, processor: Any, *, from_config: bool = False) -> Any:
-        """Make a freshly loaded model ready to be trained or asked; may change it and the processor in place.
-
-        Args:
-            model: as loaded.
-            processor: the checkpoint's processor.
-            from_config: the weights are random, not a checkpoint's.
-        """
-        return model
-
-    def finish_model(self, model: Any) -> Any:
-        """Undo what `prepare_model` did only for training; the result is what is saved."""
-        return model
-
-    @abstractmethod
-    def encode(self, processor: Any, values: Sequence[Any], max_length: int | None = None) -> list[dict[str, Any]]:
-        """Turn raw values into model features, one dict per value, not yet padded."""
-
-    def size(self, feature: dict[str, Any]) -> int:
-        """Cost of one encoded value (tokens, samples, patches): batches are made of equal total size."""
-        return 1
-
-    @abstractmethod
-    def collate(self, processor: Any, features: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        """Pad encoded values into one batch."""
-
-    @abstractmethod
-    def features(self, backbone: nn.Module, batch: dict[str, torch.Tensor], pooling: str) -> torch.Tensor:
-        """One vector per example, shape `(batch, hidden)`."""
-
-    def forward(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-        """Logits of a model of `labeled_class`, `(batch, labels)`."""
-        return self.logits(model(**inputs))
-
-    def default_pooling(self, model_id: str) -> str:
-        """How a checkpoint wants its output pooled."""
-        return "mean"
-
-    def example_values(self, processor: Any = None) -> list[Any]:
-        """A few made-up raw values (nobody's data), always the same: what a published model is tried on.
-
-        Args:
-            processor: the checkpoint's; values may follow its size, rate or number of channels.
-
-        Returns:
-            Strings, PIL images, or float arrays, as the modality's transformers pipeline takes them, or the class where
-            there is no pipeline. Empty where neither takes such values: the model is then tried on tensors alone.
-        """
-        return []
-
-    # -- random views, for objectives that compare them -------------------------------------------------------------
-
-    @property
-    def has_views(self) -> bool:
-        """Whether `views` is there."""
-        return type(self).views is not Modality.views
-
-    def view_store(self, processor: Any, values: Sequence[Any], recipe: str) -> Sequence[Any]:
-        """Content of every value, read once, in the form that views are cut from."""
-        raise self._lacks("view_store", "random views")
-
-    def views(
-        self, processor: Any, items: Sequence[Any], rngs: Sequence[np.random.Generator], recipe: str, multiple: int = 1
-    ) -> list[dict[str, torch.Tensor]]:
-        """Random views of items of `view_store`.
-
-        Args:
-            processor: the checkpoint's.
-            items: of `view_store`.
-            rngs: one generator per item: all random choices about an item come from its own.
-            recipe: name of the objective, whose habits the views follow.
-            multiple: lengths (sides) of views are multiples of it, such as a patch size.
-
-        Returns:
-            One batch of model inputs per group of views that have one shape, each `(views * items, ...)`: all first
-            views, then all second ones. Contrastive objectives use the first group.
-        """
-        raise self._lacks("views", "random views")
-
-    def embed(
-        self,
-        backbone: nn.Module,
-        processor: Any,
-        values: Sequence[Any],
-        *,
-        pooling: str = "mean",
-        max_length: int | None = None,
-        batch_size: int = 16_384,
-        bf16: bool = False,
-    ) -> np.ndarray:
-        """Vectors of a frozen backbone, in the order of `values`.
-
-        Values are sorted by size and batched to about `batch_size` of it, so that almost nothing is padding.
-
-        Returns:
-            float32 array `(len(values), hidden)`.
-        """
-        import torch
-
-        from hf_ssl.models.structure import evaluating
-
-        encoded = self.encode(processor, values, max_length)
-        device = next(backbone.parameters()).device
-        vectors: np.ndarray | None = None
-        precision = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
-        with evaluating(backbone), torch.inference_mode(), precision:
-            for rows in batches_by_size([self.size(feature) for feature in encoded], batch_size):
-                batch = self.collate(processor, [encoded[row] for row in rows])
-                batch = {name: tensor.to(device) for name, tensor in batch.items()}
-                pooled = self.features(backbone, batch, pooling).float().cpu().numpy()
-                if vectors is None:
-                    vectors = np.empty((len(values), pooled.shape[1]), dtype=np.float32)
-                vectors[rows] = pooled
-        if vectors is None:
-            raise ValueError("nothing to embed")
-        return vectors

@@ -46,7 +46,12 @@ class CheckpointRef:
         if self.folder is not None:
             return self.folder / name if (self.folder / name).is_file() else None
         from huggingface_hub import _CACHED_NO_EXIST, hf_hub_download, try_to_load_from_cache
-        from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
+        from huggingface_hub.errors import (
+            EntryNotFoundError,
+            HfHubHTTPError,
+            HFValidationError,
+            LocalEntryNotFoundError,
+        )
 
         try:
             return Path(hf_hub_download(self.id, name, revision=self.revision, token=self.token))
@@ -54,7 +59,7 @@ class CheckpointRef:
             if try_to_load_from_cache(self.id, name, revision=self.revision) is not _CACHED_NO_EXIST:
                 _say_unknown(self.id, self.revision)
             return None
-        except EntryNotFoundError:
+        except (EntryNotFoundError, HFValidationError):  # what is wrong with a name, `find_weights` says better
             return None
         except (HfHubHTTPError, OSError) as error:
             raise CheckpointError(f"Reading {name} of {self.id} failed: {error}") from error

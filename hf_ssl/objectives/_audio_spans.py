@@ -9,9 +9,10 @@ import numpy as np
 
 from hf_ssl.core.errors import ConfigError
 from hf_ssl.modalities.audio import backbones
+from hf_ssl.modalities.audio.encoder import AudioEncoder
 from hf_ssl.modalities.batching import by_length
 from hf_ssl.modalities.rng import example_rng
-from hf_ssl.objectives.base import Rows
+from hf_ssl.objectives.base import Rows, row_keys
 
 if TYPE_CHECKING:
     import datasets
@@ -46,7 +47,7 @@ class Clips(Rows):
 
     Args:
         dataset: the pool.
-        objective: gives modality and processor.
+        encoder: gives modality and processor.
         draw: `(wave, rng) -> further entries of the row`; the wave is the processor's, float32 `(samples,)`.
         max_seconds: longer clips give a random part in training, the middle in evaluation.
     """
@@ -54,7 +55,7 @@ class Clips(Rows):
     def __init__(
         self,
         dataset: datasets.Dataset,
-        objective: Any,
+        encoder: AudioEncoder,
         draw: Callable[[np.ndarray, np.random.Generator], dict[str, Any]],
         *,
         max_seconds: float,
@@ -62,12 +63,12 @@ class Clips(Rows):
         training: bool,
     ) -> None:
         super().__init__(seed, training)
-        self.modality, self.processor, self.draw = objective.modality, objective.processor, draw
-        self.values = list(dataset[self.modality.column])
-        keys = dataset["id"] if "id" in dataset.column_names else range(len(dataset))
-        self.keys = [str(key) for key in keys]
-        self.longest = int(max_seconds * self.modality.config.sampling_rate)
-        lengths = np.array([self.modality.length(value) for value in self.values], dtype=np.int64)
+        self.encoder, self.draw = encoder, draw
+        modality = encoder.modality
+        self.values = list(dataset[modality.column])
+        self.keys = row_keys(dataset)
+        self.longest = int(max_seconds * modality.config.sampling_rate)
+        lengths = np.array([modality.length(value) for value in self.values], dtype=np.int64)
         self.lengths = np.minimum(lengths, self.longest)
         self.order = np.arange(len(self.values))
         self.set_epoch(0)
@@ -84,15 +85,19 @@ class Clips(Rows):
         """Random numbers of a row in this epoch."""
         return example_rng(self.seed, self.key, self.keys[row])
 
+    def ready(self, wave: np.ndarray) -> np.ndarray:
+        """Samples of the decoded copy as the processor has them."""
+        return backbones.wave_for(self.encoder.processor, wave, self.encoder.modality.config.sampling_rate)
+
     def __getitem__(self, index: int) -> dict[str, Any]:
         row = int(self.order[index])
         rng = self.random(row)
-        wave = self.modality.samples(self.values[row])
+        wave = self.encoder.modality.samples(self.values[row])
         spare = len(wave) - self.longest
         if spare > 0:
             first = int(rng.integers(spare + 1)) if self.training else spare // 2
             wave = wave[first : first + self.longest]
-        wave = backbones.wave_for(self.processor, wave, self.modality.config.sampling_rate)
+        wave = self.ready(wave)
         return {"wave": wave, **self.draw(wave, rng)}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,7 +13,9 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from hf_ssl.core.fields import Options
+from hf_ssl.modalities.encoder import Batch, Encoder, Indexed
 from hf_ssl.modalities.rng import example_rng
+from hf_ssl.modalities.views import ViewPlan
 from hf_ssl.models import structure
 from hf_ssl.training.module import TrainingModule
 
@@ -63,32 +65,37 @@ PAIR_TRAINING: dict[str, Any] = {
 
 
 class ViewRows(Rows):
-    """Content of every example, kept as views are cut from it, and a generator for each."""
+    """Content of every example, kept as views are cut from it, and a generator for each.
 
-    def __init__(
-        self, objective: Objective, dataset: datasets.Dataset, recipe: str, *, seed: int, training: bool
-    ) -> None:
+    Args:
+        store: what views are cut from, one entry per example.
+        keys: a stable name of every example, which its random choices depend on.
+    """
+
+    def __init__(self, store: Indexed, keys: Sequence[str], *, seed: int, training: bool) -> None:
         super().__init__(seed, training)
-        modality = objective.modality
-        keys = dataset["id"] if "id" in dataset.column_names else range(len(dataset))
-        self.keys = [str(key) for key in keys]
-        self.recipe = recipe
-        self.store = modality.view_store(objective.processor, dataset[modality.column], recipe)
+        self.store, self.keys = store, keys
 
     def __len__(self) -> int:
-        return len(self.keys)
+        return len(self.store)
 
     def __getitem__(self, index: int) -> tuple[Any, np.random.Generator]:
         return self.store[index], example_rng(self.seed, self.key, self.keys[index])
 
 
+def row_keys(dataset: datasets.Dataset) -> list[str]:
+    """A name of every row: its id, else its place."""
+    return [str(key) for key in (dataset["id"] if "id" in dataset.column_names else range(len(dataset)))]
+
+
 class Objective(TrainingModule, ABC):
     """Base class of `mlm`, `simcse`, `tsdae` … and of your own objective.
 
-    A subclass is one file in this folder (or any class, given as `package.module:Class`).
+    A subclass is one file in this folder (or any class, given as `package.module:Class`). Nothing about it is written
+    anywhere else.
 
     Attributes:
-        modalities: names of the modalities it works on; None: every one that has `views`.
+        needs: kind of encoder that it works on.
         paper: where it comes from, for the model card.
         auto_class: the transformers class its model is loaded with.
         export_class: the transformers class its result is loaded with (None: `auto_class`).
@@ -96,43 +103,48 @@ class Objective(TrainingModule, ABC):
         training_defaults: `TrainingArguments` that suit it, used where the user says nothing.
 
     Args:
-        model: loaded with `auto_class`; may be wrapped by PEFT.
-        processor: tokenizer, image processor or feature extractor.
-        modality: the kind of data.
+        encoder: loaded with `auto_class`; its model may be wrapped by PEFT.
         config: an instance of `Config`.
     """
 
-    modalities: ClassVar[frozenset[str] | None] = None
+    needs: ClassVar[type[Encoder]] = Encoder  # type: ignore[type-abstract]  # it is asked for, not made
     paper: ClassVar[str]
     auto_class: ClassVar[str] = "AutoModel"
     export_class: ClassVar[str | None] = None
     training_defaults: ClassVar[dict[str, Any]] = {}
 
+    encoder: Encoder
+    config: Any
+
     @dataclass
     class Config(Options):
         """This objective has no options of its own."""
 
-    def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
+    def __init__(self, encoder: Encoder, config: object) -> None:
         super().__init__()
-        self.model = model
-        self.processor = processor
-        self.modality = modality
+        self.encoder = encoder
+        self.model = encoder.model
         self.config = config
-        self.freeze_batchnorm_stats(structure.find_backbone(model)[1])
+        self.freeze_batchnorm_stats(encoder.backbone)
 
     @classmethod
-    def fits(cls, modality: Modality) -> bool:
-        """Whether it works on a kind of data."""
-        return modality.has_views if cls.modalities is None else modality.name in cls.modalities
+    def fits(cls, modality: Modality | type[Modality]) -> bool:
+        """Whether the encoders of a kind of data offer what it needs."""
+        return issubclass(modality.encoder_class(), cls.needs)
 
     @abstractmethod
     def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> Rows:
         """The examples of the pool as rows to draw batches from."""
 
     @property
+    def adapted(self) -> Encoder:
+        """The encoder that is measured, kept and saved (a teacher, where that is the better one)."""
+        return self.encoder
+
+    @property
     def backbone(self) -> nn.Module:
-        """The encoder that is being adapted, without head (adapters stay in)."""
-        return structure.find_backbone(self.model)[1]
+        """The network that is being adapted, without head (adapters stay in)."""
+        return self.adapted.backbone
 
     def is_head(self, name: str, missing: frozenset[str]) -> bool:
         """Whether a parameter (name as in `named_parameters`) is part of a new head: warmed up before the rest moves.
@@ -148,10 +160,14 @@ class Objective(TrainingModule, ABC):
 
     def export(self) -> PreTrainedModel:
         """The adapted model as a plain `PreTrainedModel`, adapters merged."""
-        from hf_ssl.models import adapters
+        return self.adapted.plain_model()
 
-        merged = adapters.merge(self.model) if hasattr(self.model, "peft_config") else self.model
-        return self.modality.finish_model(merged)
+    def random_view(self, items: Sequence[Any], rngs: Sequence[np.random.Generator]) -> Batch | None:
+        """One view of each item of its `ViewRows`, as the encoder's inputs, for the measure of how alike two are.
+
+        None: it has no views, or views that only training tells apart (dropout).
+        """
+        return None
 
     def measures(self, sums: Mapping[str, torch.Tensor]) -> dict[str, float]:
         """Numbers for the monitor, from `LossOutput.scalars` summed over the held-out data (codebook perplexity …)."""
@@ -163,6 +179,35 @@ class Objective(TrainingModule, ABC):
         return f"{int(self.count_units(batch)):,} {self.unit} in a batch: {shapes}"
 
 
+class ViewObjective(Objective):
+    """An objective that draws random views; it owns the plan of them.
+
+    Attributes:
+        views: what is drawn.
+    """
+
+    views: ClassVar[ViewPlan]
+
+    @classmethod
+    def fits(cls, modality: Modality | type[Modality]) -> bool:
+        return super().fits(modality) and modality.encoder_class().has_views
+
+    def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> ViewRows:
+        store = self.encoder.view_store(dataset[self.encoder.modality.column])
+        return ViewRows(store, row_keys(dataset), seed=seed, training=training)
+
+    def drawn(self, rows: Sequence[tuple[Any, np.random.Generator]], multiple: int = 1) -> list[Batch]:
+        """The views of some rows, one batch per group of the plan; see `Encoder.views`."""
+        return self.encoder.views([item for item, _ in rows], [rng for _, rng in rows], self.views, multiple)
+
+    def random_view(self, items: Sequence[Any], rngs: Sequence[np.random.Generator]) -> Batch:
+        first = self.encoder.views(items, rngs, self.views)[0]
+        return {name: tensor[: len(items)] for name, tensor in first.items()}
+
+    def count_units(self, batch: Mapping[str, torch.Tensor]) -> int:
+        return len(batch["labels"])
+
+
 def bare_name(name: str) -> str:
     """A parameter's name as the checkpoint knows it (without our and PEFT's prefixes)."""
     for prefix in ("model.", "base_model.model."):
@@ -170,39 +215,19 @@ def bare_name(name: str) -> str:
     return name.replace(".base_layer.", ".").replace(".modules_to_save.default.", ".")
 
 
-@torch.no_grad()
-def probe_width(objective: Objective, pooling: str) -> int:
-    """Width of the backbone's pooled vector, found by running it once on an example made from its configuration."""
-    inputs = structure.example_inputs(objective.model, batch_size=1)
-    with structure.evaluating(objective.model):
-        vectors = objective.modality.features(objective.backbone, inputs, pooling)
-    return int(vectors.shape[-1])
-
-
-@torch.no_grad()
-def map_stride(objective: Objective) -> tuple[torch.Size, int, int]:
-    """Shape of an example picture `(1, channels, height, width)`, the map's width in features, and pixels per cell of it."""
-    pixels = structure.example_inputs(objective.model, batch_size=1)["pixel_values"]
-    with structure.evaluating(objective.model):
-        grid = objective.modality.patch_features(objective.backbone, {"pixel_values": pixels})  # type: ignore[attr-defined]
-    return pixels.shape, grid.shape[1], max(1, pixels.shape[-1] // grid.shape[-1])
-
-
 @torch.inference_mode()
-def view_pairs(
-    objective: Objective, rows: ViewRows, pooling: str, limit: int, bf16: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """Features of two random views of the first rows, `(rows, hidden)` each, from the backbone as it is now."""
-    device = next(objective.parameters()).device
-    backbone = objective.backbone
+def view_pairs(objective: Objective, rows: ViewRows, limit: int, bf16: bool) -> tuple[np.ndarray, np.ndarray] | None:
+    """Vectors of two random views of the first rows, `(rows, width)` each, from the encoder as it is now; None: no views."""
+    device, encoder = next(objective.parameters()).device, objective.adapted
     pairs: list[list[torch.Tensor]] = [[], []]
-    with structure.evaluating(backbone), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+    with structure.evaluating(encoder.backbone), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
         for start in range(0, min(limit, len(rows)), 64):
             chosen = [rows[index] for index in range(start, min(start + 64, limit, len(rows)))]
             items, rngs = [item for item, _ in chosen], [rng for _, rng in chosen]
             for side in pairs:  # the same generators go on, so the second view is another one
-                views = objective.modality.views(objective.processor, items, rngs, rows.recipe)[0]
-                first = {name: tensor[: len(chosen)].to(device) for name, tensor in views.items()}
-                side.append(objective.modality.features(backbone, first, pooling).float().cpu())
+                view = objective.random_view(items, rngs)
+                if view is None:
+                    return None
+                side.append(encoder.features({name: part.to(device) for name, part in view.items()}).float().cpu())
     one, other = (torch.cat(side).numpy() for side in pairs)
     return one, other

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -16,10 +16,12 @@ from torch.nn import functional
 
 from hf_ssl.core.errors import ConfigError
 from hf_ssl.core.fields import Options, option
+from hf_ssl.modalities.encoder import VisionEncoder
 from hf_ssl.modalities.image.backbones import add_mask_token, drop_mask_token, patch_size, special_tokens, takes_masks
+from hf_ssl.modalities.views import View, ViewPlan
 from hf_ssl.models import structure
 from hf_ssl.objectives import losses
-from hf_ssl.objectives.base import Objective, ViewRows, map_stride, probe_width
+from hf_ssl.objectives.base import ViewObjective, ViewRows
 from hf_ssl.training.gather import world
 from hf_ssl.training.module import LossOutput, normalize_loss
 
@@ -27,10 +29,13 @@ if TYPE_CHECKING:
     import datasets
     from transformers import PreTrainedModel
 
-    from hf_ssl.modalities.base import Modality
+
+# Appendix of the paper, after BYOL: two large crops and some small ones.
+_LARGE = View(scale=(0.4, 1.0), color=(0.4, 0.4, 0.2, 0.1), gray=0.2, blur=1.0, cubic=True)
+_SMALL = View(size=96 / 224, scale=(0.05, 0.4), color=(0.4, 0.4, 0.2, 0.1), gray=0.2, blur=0.5, cubic=True)
 
 
-class DINO(Objective):
+class DINO(ViewObjective):
     """Self-distillation without labels, with multi-crop and an optional masked-patch term (iBOT).
 
     Predicts: the teacher's soft assignment of a large crop to prototypes, from another crop of the same picture.
@@ -55,12 +60,13 @@ class DINO(Objective):
 
     Example:
 
-        objective = DINO(model, processor, Image(), DINO.Config(prototypes=4096))
+        objective = DINO(Image().load("facebook/dinov2-small"), DINO.Config(prototypes=4096))
     """
 
     unit: ClassVar = "images"
-    modalities: ClassVar = frozenset({"image"})
+    needs: ClassVar = VisionEncoder
     paper: ClassVar = "Caron et al. 2021, DINO (arXiv:2104.14294)"
+    views: ClassVar = ViewPlan((_LARGE, replace(_LARGE, blur=0.1, solarize=0.2)), (_SMALL,) * 6)
     training_defaults: ClassVar = {
         "learning_rate": 5e-5, "num_train_epochs": 10, "per_device_train_batch_size": 32, "weight_decay": 0.04,
         "max_grad_norm": 3.0, "dataloader_drop_last": True,
@@ -88,10 +94,13 @@ class DINO(Objective):
         ibot: float = option(0.0, "Weight of the masked-patch term; 0 switches it off.", ge=0)
         pooling: str | None = option(None, "How the backbone's output is pooled.")
 
-    def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
-        super().__init__(model, processor, modality, config)
+    encoder: VisionEncoder
+    config: Config
+
+    def __init__(self, encoder: VisionEncoder, config: Config) -> None:
+        super().__init__(encoder.replace(pooling=config.pooling), config)
         self.teacher: nn.Module | None = None
-        self.pooling = config.pooling or modality.default_pooling(model.config._name_or_path)
+        model = self.model
         self.patch = patch_size(model)
         if config.ibot and not takes_masks(self.student):
             raise ConfigError(
@@ -100,13 +109,14 @@ class DINO(Objective):
         if config.ibot:
             add_mask_token(self.student)
         # What is hidden and compared is a cell of the last map: a patch of a ViT, several patches of a Swin.
-        self.cell = map_stride(self)[2] if config.ibot else self.patch
+        self.cell = self.encoder.map_stride()[2] if config.ibot else self.patch
         self._try_small_crops()
-        width = probe_width(self, self.pooling)
+        width = self.encoder.width
         self.head = Head(width, config.head_hidden, config.head_out, config.prototypes)
         # Frozen weights (under LoRA) are shared, not copied: the teacher costs only what is trained.
         shared = {id(p): p for p in model.parameters() if not p.requires_grad}
         self.teacher = copy.deepcopy(model, shared).requires_grad_(False).eval()
+        self.teacher_encoder = encoder.replace(model=self.teacher, pooling=self.encoder.pooling)
         self.teacher_head = copy.deepcopy(self.head).requires_grad_(False).eval()
         self.register_buffer("input_mean", torch.zeros(width))
         self.register_buffer("input_scale", torch.ones(width))
@@ -119,14 +129,14 @@ class DINO(Objective):
 
     @torch.no_grad()
     def _try_small_crops(self) -> None:
-        groups = self.modality.view_groups(self.processor, "dino")  # type: ignore[attr-defined]
+        groups = self.encoder.view_groups(self.views)
         if len(groups) < 2:
             return
         pixels = structure.example_inputs(self.model, batch_size=1)["pixel_values"]
         side = max(1, round(min(pixels.shape[-2:]) * groups[1][0].size / self.cell)) * self.cell
         try:
             with structure.evaluating(self.model):
-                self.modality.features(self.student, {"pixel_values": pixels[..., :side, :side]}, self.pooling)
+                self.encoder.features({"pixel_values": pixels[..., :side, :side]})
         except (AssertionError, RuntimeError, ValueError) as error:
             raise ConfigError(
                 f"This network cannot take DINO's small crops, {side} pixels wide ({error}). "
@@ -135,13 +145,13 @@ class DINO(Objective):
 
     @property
     def student(self) -> nn.Module:
-        """The encoder that gets the gradient."""
-        return structure.find_backbone(self.model)[1]
+        """The network that gets the gradient."""
+        return self.encoder.backbone
 
     @property
-    def backbone(self) -> nn.Module:
-        """The teacher's encoder: the slow average is the better model."""
-        return self.student if self.teacher is None else structure.find_backbone(self.teacher)[1]
+    def adapted(self) -> VisionEncoder:
+        """The teacher: the slow average is the better model."""
+        return self.encoder if self.teacher is None else self.teacher_encoder
 
     def train(self, mode: bool = True) -> Self:
         super().train(mode)
@@ -174,12 +184,11 @@ class DINO(Objective):
     def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> ViewRows:
         if not self.standardized:
             self._standardize(dataset, seed)
-        return ViewRows(self, dataset, "dino", seed=seed, training=training)
+        return super().rows(dataset, seed=seed, training=training)
 
     def _standardize(self, dataset: datasets.Dataset, seed: int) -> None:
         some = np.sort(np.random.default_rng(seed).permutation(len(dataset))[:256])
-        values = dataset.select(some)[self.modality.column]
-        found = self.modality.embed(self.backbone, self.processor, values, pooling=self.pooling)
+        found = self.adapted.embed(dataset.select(some)[self.encoder.modality.column])
         self.input_mean.copy_(torch.from_numpy(found.mean(axis=0)))
         spread = found.std(axis=0)
         # A dimension that does not move on these pictures may move later, and must not drown the others then.
@@ -190,8 +199,7 @@ class DINO(Objective):
         return head((vectors.float() - self.input_mean) / self.input_scale, frozen).float()
 
     def collate(self, rows: Sequence[Any]) -> dict[str, torch.Tensor]:
-        items, rngs = [row[0] for row in rows], [row[1] for row in rows]
-        groups = self.modality.views(self.processor, items, rngs, "dino", self.cell)
+        rngs, groups = [rng for _, rng in rows], self.drawn(rows, self.cell)
         batch = {f"{group}_{name}": tensor for group, views in zip(("global", "local"), groups, strict=False)
                  for name, tensor in views.items()}  # fmt: skip
         if self.config.ibot:
@@ -199,9 +207,6 @@ class DINO(Objective):
             masks = [block_mask(rng, height // self.cell, width // self.cell) for _ in range(2) for rng in rngs]
             batch["mask"] = torch.from_numpy(np.stack(masks))
         return {**batch, "labels": torch.arange(len(rows))}
-
-    def count_units(self, batch: Any) -> int:
-        return len(batch["labels"])
 
     # -- loss -------------------------------------------------------------------------------------------------------
 
@@ -215,7 +220,7 @@ class DINO(Objective):
         sharpness = c.warmup_temperature + warm * (c.teacher_temperature - c.warmup_temperature)
         frozen = self.progress.item() < c.freeze_last
         with torch.no_grad():
-            target = self._scores(self.teacher_head, self.modality.features(self.backbone, large, self.pooling))
+            target = self._scores(self.teacher_head, self.teacher_encoder.features(large))
             self._note("center", target)
         masks: dict[str, Any] = {}
         if mask is not None:
@@ -225,7 +230,7 @@ class DINO(Objective):
         seen, patches = self._look(large, masks)
         scores = [self._scores(self.head, seen, frozen)]
         if small:
-            scores.append(self._scores(self.head, self.modality.features(self.student, small, self.pooling), frozen))
+            scores.append(self._scores(self.head, self.encoder.features(small), frozen))
         student = torch.cat(scores).unflatten(0, (-1, count))  # (views, pictures, prototypes)
         teacher = (target - self.center).unflatten(0, (2, count))
         terms, pairs = student.new_zeros(()), 0
@@ -246,10 +251,12 @@ class DINO(Objective):
 
     def _look(self, views: dict[str, Any], masks: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor | None]:
         if not masks:
-            return self.modality.features(self.student, views, self.pooling), None
-        tokens, grid = self.modality.tokens_and_map(self.student, views, **masks)  # type: ignore[attr-defined]
-        first = self.pooling == "cls" and tokens is not None and special_tokens(self.student) > 0
-        return (tokens[:, 0] if first else grid.flatten(2).mean(dim=2)), grid.flatten(2).transpose(1, 2)
+            return self.encoder.features(views), None
+        tokens, grid = self.encoder.tokens_and_map(views, **masks)
+        first = self.encoder.pooling.mode == "cls" and special_tokens(self.student) > 0
+        return (tokens[:, 0] if first and tokens is not None else grid.flatten(2).mean(dim=2)), grid.flatten(
+            2
+        ).transpose(1, 2)
 
     def _masked_patches(
         self, views: dict[str, Any], patches: torch.Tensor | None, mask: torch.Tensor, sharpness: float, frozen: bool
@@ -257,7 +264,7 @@ class DINO(Objective):
         """Sum over pictures of the mean over their masked patches (both large views)."""
         assert patches is not None
         with torch.no_grad():
-            grid = self.modality.patch_features(self.backbone, views)  # type: ignore[attr-defined]
+            grid = self.teacher_encoder.patch_features(views)
             target = self._scores(self.teacher_head, grid.flatten(2).transpose(1, 2)[mask])
             self._note("patch_center", target)
         student = self._scores(self.head, patches[mask], frozen)
@@ -315,11 +322,7 @@ class DINO(Objective):
 
     def export(self) -> PreTrainedModel:
         """The teacher, adapters merged."""
-        from hf_ssl.models import adapters
-
-        assert self.teacher is not None
-        model: Any = self.teacher
-        model = adapters.merge(model) if hasattr(model, "peft_config") else model
+        model = super().export()
         drop_mask_token(model)
         return model.requires_grad_(True)
 

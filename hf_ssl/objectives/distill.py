@@ -11,18 +11,17 @@ from torch import nn
 from torch.nn import functional
 
 from hf_ssl.core.fields import Options, option
+from hf_ssl.modalities.encoder import VisionEncoder
 from hf_ssl.modalities.image import views as random_views
-from hf_ssl.objectives.base import Objective, ViewRows, probe_width
+from hf_ssl.modalities.views import View, ViewPlan
+from hf_ssl.objectives.base import ViewObjective
 from hf_ssl.training.module import LossOutput, normalize_loss
 
 if TYPE_CHECKING:
-    import datasets
-    from transformers import PreTrainedModel
-
-    from hf_ssl.modalities.base import Modality
+    pass
 
 
-class Distill(Objective):
+class Distill(ViewObjective):
     """Feature distillation from a frozen teacher, of the pooled vector and, where wanted, of the map of patches.
 
     Predicts: the teacher's features of the same view, through one linear layer.
@@ -39,12 +38,14 @@ class Distill(Objective):
 
     Example:
 
-        objective = Distill(model, processor, Image(), Distill.Config(teacher="facebook/dinov2-base"))
+        objective = Distill(Image().load("timm/resnet18.a1_in1k"), Distill.Config(teacher="facebook/dinov2-base"))
     """
 
     unit: ClassVar = "images"
-    modalities: ClassVar = frozenset({"image"})
+    needs: ClassVar = VisionEncoder
     paper: ClassVar = "Wei et al. 2022, Feature distillation (arXiv:2205.14141)"
+    # Weak crops: the teacher must know what it sees.
+    views: ClassVar = ViewPlan((View(scale=(0.2, 1.0), color=(0.4, 0.4, 0.2, 0.1), blur=0.1),))
     training_defaults: ClassVar = {
         "learning_rate": 1e-4, "num_train_epochs": 10, "per_device_train_batch_size": 64, "weight_decay": 0.05,
         "max_grad_norm": 1.0,
@@ -62,21 +63,20 @@ class Distill(Objective):
             absent = ["teacher: distill needs one, a folder or Hub id."] if self.teacher is None else []
             return [*super().problems(), *absent]
 
-    def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
-        super().__init__(model, processor, modality, config)
-        teacher, self.teacher_report = modality.load_model(config.teacher)
-        self.teacher = teacher.requires_grad_(False).eval()
-        self.teacher_processor = modality.load_processor(config.teacher)
-        self.pooling = config.pooling or modality.default_pooling(model.config._name_or_path)
-        self.teacher_pooling = modality.default_pooling(config.teacher)
-        width = probe_width(self, self.pooling)
-        target = int(self._teach(*self._example())[0].shape[-1])
+    encoder: VisionEncoder
+    config: Config
+
+    def __init__(self, encoder: VisionEncoder, config: Config) -> None:
+        super().__init__(encoder.replace(pooling=config.pooling), config)
+        loaded = encoder.modality.load(config.teacher)
+        assert isinstance(loaded, VisionEncoder), "of the same kind of data as the student"
+        self.teacher_encoder = loaded
+        self.teacher = loaded.model.requires_grad_(False).eval()
+        width = self.encoder.width
+        example = torch.zeros(1, encoder.channels, encoder.shape.height, encoder.shape.width)
+        target = int(self._teach(example)[0].shape[-1])
         self.projection = nn.Linear(width, target)
         self.patch_projection = nn.Linear(width, target) if config.patches else None
-
-    def _example(self) -> tuple[torch.Tensor]:
-        shape: Any = self.modality.shape(self.processor)  # type: ignore[attr-defined]
-        return (torch.zeros(1, self.modality.channels(self.processor), shape.height, shape.width),)  # type: ignore[attr-defined]
 
     def train(self, mode: bool = True) -> Self:
         super().train(mode)
@@ -87,36 +87,28 @@ class Distill(Objective):
     def is_head(self, name: str, missing: frozenset[str]) -> bool:
         return not name.startswith("teacher.") and super().is_head(name, missing)
 
-    def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> ViewRows:
-        return ViewRows(self, dataset, "distill", seed=seed, training=training)
-
     def collate(self, rows: Sequence[Any]) -> dict[str, torch.Tensor]:
-        items, rngs = [row[0] for row in rows], [row[1] for row in rows]
-        views = self.modality.views(self.processor, items, rngs, "distill")[0]
-        return {**views, "labels": torch.arange(len(rows))}
-
-    def count_units(self, batch: Any) -> int:
-        return len(batch["labels"])
+        return {**self.drawn(rows)[0], "labels": torch.arange(len(rows))}
 
     @torch.no_grad()
     def _teach(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The teacher's vector and map of the student's view, brought to the teacher's size, mean and spread."""
-        mine, theirs = (self.modality.shape(p) for p in (self.processor, self.teacher_processor))  # type: ignore[attr-defined]
+        mine, theirs = self.encoder.shape, self.teacher_encoder.shape
         seen = random_views.normalized(random_views.denormalized(pixels, mine), theirs)
         if seen.shape[-2:] != (theirs.height, theirs.width):
             seen = functional.interpolate(seen, (theirs.height, theirs.width), mode="bilinear", antialias=True)
         inputs = {"pixel_values": seen}
-        vector = self.modality.features(self.teacher, inputs, self.teacher_pooling)
+        vector = self.teacher_encoder.features(inputs)
         if not self.config.patches:
             return vector, vector
-        return vector, self.modality.patch_features(self.teacher, inputs)  # type: ignore[attr-defined]
+        return vector, self.teacher_encoder.patch_features(inputs)
 
     def forward(self, labels: torch.Tensor, num_items_in_batch: Any = None, **inputs: torch.Tensor) -> LossOutput:
         vector, grid = self._teach(inputs["pixel_values"])
-        student = self.projection(self.modality.features(self.backbone, inputs, self.pooling))
+        student = self.projection(self.encoder.features(inputs))
         total = (1 - functional.cosine_similarity(student.float(), vector.float(), dim=-1)).sum()
         if self.patch_projection is not None:
-            mine = self.modality.patch_features(self.backbone, inputs)  # type: ignore[attr-defined]
+            mine = self.encoder.patch_features(inputs)
             mine = functional.interpolate(mine, grid.shape[-2:], mode="bilinear").flatten(2).transpose(1, 2)
             wanted = grid.flatten(2).transpose(1, 2)
             apart = 1 - functional.cosine_similarity(self.patch_projection(mine).float(), wanted.float(), dim=-1)

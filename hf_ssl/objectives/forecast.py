@@ -9,20 +9,18 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 import torch
 
-from hf_ssl.core.errors import DataError
+from hf_ssl.core.errors import ConfigError, DataError
 from hf_ssl.core.fields import Options, option
 from hf_ssl.evaluation.metrics.forecast import seasonal_naive, steady
 from hf_ssl.modalities.rng import example_rng
+from hf_ssl.modalities.timeseries.encoder import TimeSeriesEncoder
 from hf_ssl.modalities.timeseries.windows import Windows, fill
 from hf_ssl.models import structure
-from hf_ssl.objectives.base import Objective, Rows
+from hf_ssl.objectives.base import Objective, Rows, row_keys
 from hf_ssl.training.module import LossOutput, normalize_loss
 
 if TYPE_CHECKING:
     import datasets
-    from transformers import PreTrainedModel
-
-    from hf_ssl.modalities.base import Modality
 
 
 class Forecast(Objective):
@@ -46,10 +44,11 @@ class Forecast(Objective):
 
     Example:
 
-        objective = Forecast(model, processor, TimeSeries(), Forecast.Config())
+        encoder = TimeSeries().load("ibm-granite/granite-timeseries-patchtst", Forecast.auto_class)
+        objective = Forecast(encoder, Forecast.Config())
     """
 
-    modalities: ClassVar = frozenset({"timeseries"})
+    needs: ClassVar = TimeSeriesEncoder
     paper: ClassVar = "Ekambaram et al. 2023, PatchTSMixer (arXiv:2306.09364)"
     auto_class: ClassVar = "AutoModelForTimeSeriesPrediction"
     unit: ClassVar = "windows"
@@ -71,10 +70,16 @@ class Forecast(Objective):
         residual: bool = option(False, "Predict the difference from the seasonal-naive forecast.")
         window_stride: int | None = option(None, "Distance between windows (default: the data's stride).", ge=1)
 
-    def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
-        super().__init__(model, processor, modality, config)
+    encoder: TimeSeriesEncoder
+    config: Config
+
+    def __init__(self, encoder: TimeSeriesEncoder, config: Config) -> None:
+        super().__init__(encoder, config)
+        if encoder.processor.mask_name is None:
+            raise ConfigError(f"forecast needs PatchTST or PatchTSMixer, not {encoder.processor.family}.")
+        self.mask_name = encoder.processor.mask_name
         self.season = 1
-        inner: Any = structure.unwrap_peft(model)
+        inner: Any = structure.unwrap_peft(self.model)
         inner.config.seasonal_residual = config.residual  # what a forecast of this model has to be added to
 
     @property
@@ -84,15 +89,12 @@ class Forecast(Objective):
         return int(inner.config.prediction_length)
 
     def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> FutureRows:
-        windows = self.modality.windows(  # type: ignore[attr-defined]
-            dataset, self.processor.context_length, self.horizon, stride=self.config.window_stride
-        )
+        windows = self.encoder.windows(dataset, horizon=self.horizon, stride=self.config.window_stride)
         if self.config.residual:
             if "season" not in dataset.column_names:
                 raise DataError("residual needs to know the season: load the data with horizon=..., which finds it.")
             self.season = int(dataset["season"][0])
-        ids = dataset["id"] if "id" in dataset.column_names else range(len(dataset))
-        return FutureRows(windows, [str(key) for key in ids], self.config.shorten, seed=seed, training=training)
+        return FutureRows(windows, row_keys(dataset), self.config.shorten, seed=seed, training=training)
 
     def collate(self, rows: Sequence[tuple[np.ndarray, np.ndarray]]) -> dict[str, torch.Tensor]:
         shown = np.stack([past for past, _ in rows])
@@ -100,7 +102,7 @@ class Forecast(Objective):
         future = np.stack([future for _, future in rows])
         observed = ~np.isnan(future) & seen.any(axis=1, keepdims=True)
         batch = {
-            "past_values": torch.from_numpy(past), self.processor.mask_name: torch.from_numpy(seen),
+            "past_values": torch.from_numpy(past), self.mask_name: torch.from_numpy(seen),
             "future_values": torch.from_numpy(np.nan_to_num(future)),
             "labels": torch.from_numpy(np.where(observed, 0, -100).astype(np.int8)),
         }  # fmt: skip

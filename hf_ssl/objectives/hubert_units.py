@@ -14,6 +14,7 @@ from torch.nn import functional
 from hf_ssl.core.errors import ConfigError, DataError
 from hf_ssl.core.fields import Options, option
 from hf_ssl.modalities.audio import backbones
+from hf_ssl.modalities.audio.encoder import AudioEncoder
 from hf_ssl.modalities.audio.spectrogram import log_mel, standardized
 from hf_ssl.modalities.batching import batches_by_size
 from hf_ssl.models.structure import evaluating
@@ -24,9 +25,6 @@ from hf_ssl.training.module import LossOutput, normalize_loss
 
 if TYPE_CHECKING:
     import datasets
-    from transformers import PreTrainedModel
-
-    from hf_ssl.modalities.base import Modality
 
 MAX_FRAMES = 200_000
 """Frames that k-means is fitted on: an hour of sound, a few hundred per unit and more."""
@@ -53,11 +51,10 @@ class HubertUnits(Objective):
 
     Example:
 
-        model, report = load_model("facebook/hubert-base-ls960", "AutoModel")
-        objective = HubertUnits(model, extractor, Audio(), HubertUnits.Config(layer=9, clusters=500))
+        objective = HubertUnits(Audio().load("facebook/hubert-base-ls960"), HubertUnits.Config(layer=9, clusters=500))
     """
 
-    modalities: ClassVar = frozenset({"audio"})
+    needs: ClassVar = AudioEncoder
     paper: ClassVar = "Hsu et al. 2021, HuBERT (arXiv:2106.07447)"
     unit: ClassVar = "audio_seconds"
     training_defaults: ClassVar = TRAINING
@@ -81,15 +78,18 @@ class HubertUnits(Objective):
         crop_seconds: float = option(15.6, "Longest part of a clip in a batch.", gt=0)
         dropout: float = option(0.0, "Dropout while pre-training.", ge=0, lt=1)
 
-    def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
-        super().__init__(model, processor, modality, config)
+    encoder: AudioEncoder
+    config: Config
+
+    def __init__(self, encoder: AudioEncoder, config: Config) -> None:
+        super().__init__(encoder, config)
         own: Any = self.backbone.config
         needs_waveform("hubert-units", own)
         deepest = own.num_hidden_layers
         self.layer = (deepest + 1) // 2 if config.layer is None else config.layer
         if self.layer > deepest:
             raise ConfigError(f"layer lies between -1 and {deepest} in this model.")
-        set_dropout(model, config.dropout)
+        set_dropout(self.model, config.dropout)
         width = min(256, own.hidden_size)
         self.project = nn.Linear(own.hidden_size, width)
         self.units = nn.Parameter(torch.randn(config.clusters, width))
@@ -105,7 +105,7 @@ class HubertUnits(Objective):
             frames = backbones.frame_count(self.backbone.config, len(wave))
             return {"hidden": span_mask(frames, own.mask_time_prob, own.mask_span, rng)}
 
-        clips = UnitClips(dataset, self, draw, max_seconds=own.crop_seconds, seed=seed, training=training)
+        clips = UnitClips(dataset, self.encoder, draw, max_seconds=own.crop_seconds, seed=seed, training=training)
         if bool(self.centers.isnan().any()):
             self._fit(clips, seed)
         clips.units = self._assign(clips)
@@ -121,7 +121,7 @@ class HubertUnits(Objective):
         return {**batch, "hidden": torch.from_numpy(hidden), "labels": torch.from_numpy(labels)}
 
     def count_units(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        return batch["attention_mask"].sum() / self.processor.sampling_rate
+        return batch["attention_mask"].sum() / self.encoder.processor.sampling_rate
 
     def forward(
         self,
@@ -157,7 +157,9 @@ class HubertUnits(Objective):
             states, valid = backbones.frames(self.backbone, batch, layer=self.layer)
         else:
             stride, seen = backbones.stride_and_field(self.backbone.config)
-            states = log_mel(batch["input_values"], self.processor.sampling_rate, field=seen, stride=stride, mels=80)
+            states = log_mel(
+                batch["input_values"], self.encoder.processor.sampling_rate, field=seen, stride=stride, mels=80
+            )
             lengths = backbones.frame_count(self.backbone.config, batch["attention_mask"].sum(1))
             valid = torch.arange(states.shape[1], device=device) < lengths[:, None]
             states = standardized(states, valid)
@@ -167,7 +169,7 @@ class HubertUnits(Objective):
         """Rows with their features, batched by length, the model as it is in evaluation."""
         with evaluating(self):
             sizes = [int(clips.lengths[row]) for row in rows]
-            for places in batches_by_size(sizes, 60 * self.processor.sampling_rate):
+            for places in batches_by_size(sizes, 60 * self.encoder.processor.sampling_rate):
                 chosen = [rows[place] for place in places]
                 yield from zip(chosen, self._features([clips.whole(row) for row in chosen]), strict=True)
 
@@ -223,11 +225,9 @@ class UnitClips(Clips):
 
     def whole(self, row: int) -> np.ndarray:
         """The middle part of a clip, as the processor has it; the same in every epoch."""
-        wave = self.modality.samples(self.values[row])
+        wave = self.encoder.modality.samples(self.values[row])
         spare = max(0, len(wave) - self.longest)
-        return backbones.wave_for(
-            self.processor, wave[spare // 2 :][: self.longest], self.modality.config.sampling_rate
-        )
+        return self.ready(wave[spare // 2 :][: self.longest])
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         row = int(self.order[index])

@@ -57,7 +57,8 @@ def info_nce(left: torch.Tensor, right: torch.Tensor, temperature: float) -> tor
     lefts, rights = everything.unflatten(1, (2, -1)).unbind(1)
     place = torch.arange(start, start + len(left), device=left.device)
     there, back = views[:, 0] @ rights.T / temperature, views[:, 1] @ lefts.T / temperature
-    return sum(functional.cross_entropy(cosines, place, reduction="sum") for cosines in (there, back)) / 2
+    total = functional.cross_entropy(there, place, reduction="sum")
+    return (total + functional.cross_entropy(back, place, reduction="sum")) / 2
 
 
 def vicreg(

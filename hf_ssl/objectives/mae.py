@@ -12,18 +12,17 @@ import torch
 from torch.nn import functional
 
 from hf_ssl.core.fields import Options, option
+from hf_ssl.modalities.encoder import VisionEncoder
+from hf_ssl.modalities.views import View, ViewPlan
 from hf_ssl.models import structure
-from hf_ssl.objectives.base import Objective, ViewRows
+from hf_ssl.objectives.base import ViewObjective
 from hf_ssl.training.module import LossOutput, normalize_loss
 
 if TYPE_CHECKING:
-    import datasets
     from transformers import PreTrainedModel
 
-    from hf_ssl.modalities.base import Modality
 
-
-class MAE(Objective):
+class MAE(ViewObjective):
     """Masked autoencoder (ViTMAE): reconstruct the pixels of hidden patches from a quarter of the picture.
 
     Predicts: the pixels of every hidden patch, each patch scaled to mean 0 and spread 1 when `norm_pixels`.
@@ -42,12 +41,13 @@ class MAE(Objective):
 
     Example:
 
-        objective = MAE(model, processor, Image(), MAE.Config(mask_ratio=0.75))
+        objective = MAE(Image().load("facebook/vit-mae-base", MAE.auto_class), MAE.Config(mask_ratio=0.75))
     """
 
     unit: ClassVar = "images"
-    modalities: ClassVar = frozenset({"image"})
+    needs: ClassVar = VisionEncoder
     paper: ClassVar = "He et al. 2022, Masked autoencoders (arXiv:2111.06377)"
+    views: ClassVar = ViewPlan((View(scale=(0.2, 1.0), cubic=True),))  # table 8 of the paper
     auto_class: ClassVar = "ViTMAEForPreTraining"
     export_class: ClassVar = "AutoModel"
     training_defaults: ClassVar = {
@@ -62,9 +62,12 @@ class MAE(Objective):
         mask_ratio: float | None = option(None, "Share hidden (default: the checkpoint's).", gt=0, lt=1)
         norm_pixels: bool = option(True, "Scale each patch to mean 0 and spread 1 first.")
 
-    def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
-        super().__init__(model, processor, modality, config)
-        inner: Any = structure.unwrap_peft(model)
+    encoder: VisionEncoder
+    config: Config
+
+    def __init__(self, encoder: VisionEncoder, config: Config) -> None:
+        super().__init__(encoder, config)
+        inner: Any = structure.unwrap_peft(self.model)
         self.inner = inner
         ratio = inner.config.mask_ratio if config.mask_ratio is None else config.mask_ratio
         self.ratio = float(ratio)
@@ -78,20 +81,14 @@ class MAE(Objective):
                 with torch.no_grad():
                     table.copy_(sine_positions(table.shape[1], table.shape[2]))
 
-    def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> ViewRows:
-        return ViewRows(self, dataset, "mae", seed=seed, training=training)
-
     def collate(self, rows: Sequence[Any]) -> dict[str, torch.Tensor]:
-        items, rngs = [row[0] for row in rows], [row[1] for row in rows]
-        pixels = self.modality.views(self.processor, items, rngs, "mae", self.patch)[0]["pixel_values"]
+        rngs = [rng for _, rng in rows]
+        pixels = self.drawn(rows, self.patch)[0]["pixel_values"]
         count = (pixels.shape[-2] // self.patch) * (pixels.shape[-1] // self.patch)
         noise = torch.from_numpy(np.stack([rng.random(count, dtype=np.float32) for rng in rngs]))
         order = noise.argsort(dim=1).argsort(dim=1)  # rank of every patch
         hidden = order >= int(count * (1 - self.ratio))
         return {"pixel_values": pixels, "noise": noise, "labels": torch.where(hidden, 1, -100)}
-
-    def count_units(self, batch: Any) -> int:
-        return len(batch["labels"])
 
     def forward(
         self, pixel_values: torch.Tensor, noise: torch.Tensor, labels: torch.Tensor, num_items_in_batch: Any = None

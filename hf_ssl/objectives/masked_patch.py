@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import torch
 
+from hf_ssl.core.errors import ConfigError
 from hf_ssl.core.fields import Options, option
 from hf_ssl.modalities.rng import example_rng
 from hf_ssl.modalities.timeseries.backbones import shown
+from hf_ssl.modalities.timeseries.encoder import TimeSeriesEncoder
 from hf_ssl.modalities.timeseries.windows import Windows, fill
 from hf_ssl.models import structure
-from hf_ssl.objectives.base import Objective, Rows
+from hf_ssl.objectives.base import Objective, Rows, row_keys
 from hf_ssl.training.module import LossOutput, normalize_loss
 
 if TYPE_CHECKING:
     import datasets
     from transformers import PreTrainedModel
-
-    from hf_ssl.modalities.base import Modality
 
 
 class MaskedPatch(Objective):
@@ -46,10 +46,11 @@ class MaskedPatch(Objective):
 
     Example:
 
-        objective = MaskedPatch(model, processor, TimeSeries(), MaskedPatch.Config(mask_ratio=0.4))
+        encoder = TimeSeries().load("ibm-granite/granite-timeseries-patchtst", MaskedPatch.auto_class)
+        objective = MaskedPatch(encoder, MaskedPatch.Config(mask_ratio=0.4))
     """
 
-    modalities: ClassVar = frozenset({"timeseries"})
+    needs: ClassVar = TimeSeriesEncoder
     paper: ClassVar = "Nie et al. 2023, PatchTST (arXiv:2211.14730)"
     auto_class: ClassVar = "AutoModelForTimeSeriesPretraining"
     unit: ClassVar = "windows"
@@ -68,18 +69,27 @@ class MaskedPatch(Objective):
         clip: float = option(10.0, "Largest value to predict, in spreads of the window.", gt=0)
         window_stride: int | None = option(None, "Distance between windows (default: the data's stride).", ge=1)
 
-    def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
-        super().__init__(model, processor, modality, config)
+    encoder: TimeSeriesEncoder
+    config: Config
+
+    def __init__(self, encoder: TimeSeriesEncoder, config: Config) -> None:
+        super().__init__(encoder, config)
+        if encoder.processor.mask_name is None:
+            raise ConfigError(f"masked-patch needs PatchTST or PatchTSMixer, not {encoder.processor.family}.")
+        self.mask_name = encoder.processor.mask_name
 
     def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> HiddenRows:
-        windows = self.modality.windows(dataset, self.processor.context_length, stride=self.config.window_stride)  # type: ignore[attr-defined]
-        ids = dataset["id"] if "id" in dataset.column_names else range(len(dataset))
-        return HiddenRows(windows, [str(key) for key in ids], self, seed=seed, training=training)
+        windows = self.encoder.windows(dataset, stride=self.config.window_stride)
+        return HiddenRows(windows, row_keys(dataset), self, seed=seed, training=training)
 
     def collate(self, rows: Sequence[tuple[np.ndarray, np.ndarray]]) -> dict[str, torch.Tensor]:
         truth = np.stack([past for past, _ in rows])  # (batch, context, channels), NaN where missing
         masks = np.stack([mask for _, mask in rows])  # (batch, channels, patches)
-        length, step, patches = self.processor.patch_length, self.processor.patch_stride, masks.shape[2]
+        length, step, patches = (
+            self.encoder.processor.patch_length,
+            self.encoder.processor.patch_stride,
+            masks.shape[2],
+        )
         start = truth.shape[1] - (length + step * (patches - 1))
         index = start + step * np.arange(patches)[:, None] + np.arange(length)  # (patches, patch)
         hidden = np.zeros((len(truth), truth.shape[2], truth.shape[1]), bool)  # (batch, channels, context)
@@ -89,7 +99,7 @@ class MaskedPatch(Objective):
         observed = ~np.isnan(truth).transpose(0, 2, 1)[:, :, index]  # (batch, channels, patches, patch)
         counted = observed & masks[..., None]
         batch = {"past_values": torch.from_numpy(shown), "truth": torch.from_numpy(np.nan_to_num(truth))}
-        batch[self.processor.mask_name] = torch.from_numpy(seen)
+        batch[self.mask_name] = torch.from_numpy(seen)
         batch["labels"] = torch.from_numpy(np.where(counted, 0, -100).astype(np.int8))
         return batch
 
@@ -105,9 +115,15 @@ class MaskedPatch(Objective):
             output = inner.model(past_values=past_values, **mask)
         predicted = inner.head(output.last_hidden_state)
         patches = labels.shape[2]
-        start = truth.shape[1] - (self.processor.patch_length + self.processor.patch_stride * (patches - 1))
+        start = truth.shape[1] - (
+            self.encoder.processor.patch_length + self.encoder.processor.patch_stride * (patches - 1)
+        )
         scaled = (truth - output.loc) / output.scale
-        wanted = scaled[:, start:].unfold(1, self.processor.patch_length, self.processor.patch_stride).transpose(1, 2)
+        wanted = (
+            scaled[:, start:]
+            .unfold(1, self.encoder.processor.patch_length, self.encoder.processor.patch_stride)
+            .transpose(1, 2)
+        )
         counted = labels != -100
         error = (predicted - wanted.clamp(-self.config.clip, self.config.clip)).float() ** 2
         total = torch.where(counted, error, torch.zeros_like(error)).sum()
@@ -127,7 +143,7 @@ class HiddenRows(Rows):
     def __init__(self, windows: Windows, ids: list[str], objective: MaskedPatch, *, seed: int, training: bool) -> None:
         super().__init__(seed, training)
         self.windows, self.ids, self.config = windows, ids, objective.config
-        processor = objective.processor
+        processor = objective.encoder.processor
         self.length, self.step = processor.patch_length, processor.patch_stride
         self.patches = (processor.context_length - self.length) // self.step + 1
 

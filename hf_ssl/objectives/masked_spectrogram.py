@@ -13,6 +13,7 @@ from torch import nn
 from hf_ssl.core.errors import ConfigError
 from hf_ssl.core.fields import Options, option
 from hf_ssl.modalities.audio import backbones
+from hf_ssl.modalities.audio.encoder import AudioEncoder
 from hf_ssl.modalities.audio.spectrogram import log_mel, standardized
 from hf_ssl.objectives._audio_spans import TRAINING, Clips, padded_masks, span_mask
 from hf_ssl.objectives.base import Objective
@@ -21,9 +22,6 @@ from hf_ssl.training.module import LossOutput, normalize_loss
 
 if TYPE_CHECKING:
     import datasets
-    from transformers import PreTrainedModel
-
-    from hf_ssl.modalities.base import Modality
 
 MIN_TARGET_VARIANCE = 1e-3
 """Below this share of its usual variance (1) what is to be predicted is constant, and predicting it teaches nothing."""
@@ -47,11 +45,10 @@ class MaskedSpectrogram(Objective):
 
     Example:
 
-        model, report = load_model("microsoft/wavlm-base", "AutoModel")
-        objective = MaskedSpectrogram(model, extractor, Audio(), MaskedSpectrogram.Config())
+        objective = MaskedSpectrogram(Audio().load("microsoft/wavlm-base"), MaskedSpectrogram.Config())
     """
 
-    modalities: ClassVar = frozenset({"audio"})
+    needs: ClassVar = AudioEncoder
     paper: ClassVar = "Liu et al. 2021, TERA (arXiv:2007.06028)"
     unit: ClassVar = "audio_seconds"
     training_defaults: ClassVar = TRAINING
@@ -70,9 +67,12 @@ class MaskedSpectrogram(Objective):
         mels: int = option(80, "Bands that are predicted (waveform encoders).", ge=1)
         dropout: float = option(0.0, "Dropout while pre-training.", ge=0, lt=1)
 
-    def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
-        super().__init__(model, processor, modality, config)
-        set_dropout(model, config.dropout)
+    encoder: AudioEncoder
+    config: Config
+
+    def __init__(self, encoder: AudioEncoder, config: Config) -> None:
+        super().__init__(encoder, config)
+        set_dropout(self.model, config.dropout)
         own: Any = self.backbone.config
         bands = config.mels
         if backbones.is_whisper(own):
@@ -86,7 +86,9 @@ class MaskedSpectrogram(Objective):
             self.fill = nn.Parameter(torch.zeros(own.num_mel_bins))
 
     def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> Clips:
-        return Clips(dataset, self, self._draw, max_seconds=self.config.crop_seconds, seed=seed, training=training)
+        return Clips(
+            dataset, self.encoder, self._draw, max_seconds=self.config.crop_seconds, seed=seed, training=training
+        )
 
     def _draw(self, wave: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
         config: Any = self.backbone.config
@@ -96,14 +98,15 @@ class MaskedSpectrogram(Objective):
                 "hidden": span_mask(backbones.frame_count(config, len(wave)), own.mask_time_prob, own.mask_span, rng)
             }
         if backbones.is_whisper(config):
-            frames = min(config.max_source_positions, -(-len(wave) // (2 * int(self.processor.hop_length))))
+            extractor: Any = self.encoder.processor  # Whisper's own
+            frames = min(config.max_source_positions, -(-len(wave) // (2 * int(extractor.hop_length))))
             return {"hidden": span_mask(frames, own.mask_time_prob, own.mask_span, rng)}
         return {"hidden": self._draw_patches(len(wave), rng)}
 
     def _draw_patches(self, samples: int, rng: np.random.Generator) -> np.ndarray:
         """Columns (in time) of a patch grid, hidden in spans, each over a random half of the frequencies or all."""
         config: Any = self.backbone.config
-        rate = int(self.processor.sampling_rate)
+        rate = int(self.encoder.processor.sampling_rate)
         high, wide = backbones.patch_grid(config)
         frames = min(config.max_length, 1 + (samples - round(0.025 * rate)) // round(0.010 * rate))
         begun = min(wide, max(1, -(-frames // config.time_stride)))
@@ -116,7 +119,9 @@ class MaskedSpectrogram(Objective):
         return grid.reshape(-1)
 
     def collate(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        batch = backbones.inputs(self.processor, [row["wave"] for row in rows], int(self.processor.sampling_rate))
+        batch = backbones.inputs(
+            self.encoder.processor, [row["wave"] for row in rows], int(self.encoder.processor.sampling_rate)
+        )
         hidden = padded_masks([row["hidden"] for row in rows])
         if backbones.is_whisper(self.backbone.config):
             config: Any = self.backbone.config
@@ -127,7 +132,7 @@ class MaskedSpectrogram(Objective):
         return {**batch, "hidden": torch.from_numpy(hidden), "labels": labels}
 
     def count_units(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        per_second = self.processor.sampling_rate
+        per_second = self.encoder.processor.sampling_rate
         if not backbones.is_waveform(self.backbone.config):
             per_second = 100  # spectrograms have a frame every 10 ms
         return batch["attention_mask"].sum() / per_second
@@ -178,7 +183,7 @@ class MaskedSpectrogram(Objective):
         config: Any = self.backbone.config
         if backbones.is_waveform(config):
             stride, seen = backbones.stride_and_field(config)
-            rate = int(self.processor.sampling_rate)
+            rate = int(self.encoder.processor.sampling_rate)
             energies = log_mel(batch["input_values"], rate, field=seen, stride=stride, mels=self.config.mels)
             return standardized(energies, valid)
         if backbones.is_whisper(config):

@@ -12,6 +12,7 @@ from torch import nn
 
 from hf_ssl.core.fields import Options, option
 from hf_ssl.modalities.audio import backbones
+from hf_ssl.modalities.audio.encoder import AudioEncoder
 from hf_ssl.objectives._audio_spans import TRAINING, Clips, needs_waveform, padded_masks, span_mask
 from hf_ssl.objectives.base import Objective
 from hf_ssl.training.dropout import set_dropout
@@ -19,9 +20,6 @@ from hf_ssl.training.module import LossOutput, normalize_loss
 
 if TYPE_CHECKING:
     import datasets
-    from transformers import PreTrainedModel
-
-    from hf_ssl.modalities.base import Modality
 
 WINDOWS = (128, 256, 512)
 """Samples of the short-time spectra that predicted and true waveform are compared in: 8, 16 and 32 ms at 16 kHz."""
@@ -48,11 +46,10 @@ class MaskedWaveform(Objective):
 
     Example:
 
-        model, report = load_model("facebook/hubert-base-ls960", "AutoModel")
-        objective = MaskedWaveform(model, extractor, Audio(), MaskedWaveform.Config())
+        objective = MaskedWaveform(Audio().load("facebook/hubert-base-ls960"), MaskedWaveform.Config())
     """
 
-    modalities: ClassVar = frozenset({"audio"})
+    needs: ClassVar = AudioEncoder
     paper: ClassVar = "spectral loss: Yamamoto et al. 2020, Parallel WaveGAN (arXiv:1910.11480)"
     unit: ClassVar = "audio_seconds"
     training_defaults: ClassVar = TRAINING
@@ -71,11 +68,14 @@ class MaskedWaveform(Objective):
         spectral: float = option(1.0, "Weight of the spectra beside the samples.", ge=0)
         dropout: float = option(0.0, "Dropout while pre-training.", ge=0, lt=1)
 
-    def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
-        super().__init__(model, processor, modality, config)
+    encoder: AudioEncoder
+    config: Config
+
+    def __init__(self, encoder: AudioEncoder, config: Config) -> None:
+        super().__init__(encoder, config)
         own: Any = self.backbone.config
         needs_waveform("masked-waveform", own)
-        set_dropout(model, config.dropout)
+        set_dropout(self.model, config.dropout)
         self.stride, self.seen = backbones.stride_and_field(own)
         self.head = nn.Linear(own.hidden_size, self.stride)
 
@@ -86,7 +86,7 @@ class MaskedWaveform(Objective):
             frames = backbones.frame_count(self.backbone.config, len(wave))
             return {"hidden": span_mask(frames, own.mask_time_prob, own.mask_span, rng)}
 
-        return Clips(dataset, self, draw, max_seconds=own.crop_seconds, seed=seed, training=training)
+        return Clips(dataset, self.encoder, draw, max_seconds=own.crop_seconds, seed=seed, training=training)
 
     def collate(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
         hidden = padded_masks([row["hidden"] for row in rows])
@@ -94,7 +94,7 @@ class MaskedWaveform(Objective):
         return {**batch, "hidden": torch.from_numpy(hidden), "labels": torch.from_numpy(np.where(hidden, 0, -100))}
 
     def count_units(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        return batch["attention_mask"].sum() / self.processor.sampling_rate
+        return batch["attention_mask"].sum() / self.encoder.processor.sampling_rate
 
     def forward(
         self,
@@ -112,6 +112,8 @@ class MaskedWaveform(Objective):
         first = (self.seen - self.stride) // 2
         length = hidden.shape[1] * self.stride
         truth = input_values[:, first : first + length].float()
+        # What follows a clip's last frame is not there in a batch where it is the longest: then it is not there in any.
+        truth = truth.masked_fill(~valid.repeat_interleave(self.stride, dim=1), 0.0)
         filled = torch.where(hidden.repeat_interleave(self.stride, dim=1), guess.flatten(1), truth)
         samples = (filled - truth).abs().view(*hidden.shape, self.stride).mean(-1)
         spectra = self._spectral_distance(filled, truth, hidden) if self.config.spectral else 0.0

@@ -16,19 +16,17 @@ from torch.nn import functional
 from hf_ssl.core.errors import ConfigError
 from hf_ssl.core.fields import Options, option
 from hf_ssl.modalities.rng import example_rng
+from hf_ssl.modalities.text.encoder import TextEncoder, window
 from hf_ssl.modalities.text.last_block import LastBlock
 from hf_ssl.modalities.text.packing import Pieces, best_fit, collate_rows, cut, isolation_masks, position_offset
-from hf_ssl.modalities.text.text import window
 from hf_ssl.models.structure import evaluating
-from hf_ssl.objectives.base import Objective, Rows
+from hf_ssl.objectives.base import Objective, Rows, row_keys
 from hf_ssl.training.dropout import set_dropout
 from hf_ssl.training.module import LossOutput, normalize_loss
 
 if TYPE_CHECKING:
     import datasets
-    from transformers import PreTrainedModel
-
-    from hf_ssl.modalities.base import Modality
+    from transformers import PreTrainedTokenizerBase
 
 logger = logging.getLogger(__name__)
 
@@ -53,11 +51,11 @@ class MaskedLanguageModeling(Objective):
 
     Example:
 
-        model, report = load_model("answerdotai/ModernBERT-base", "AutoModelForMaskedLM")
-        objective = MaskedLanguageModeling(model, tokenizer, Text(), MaskedLanguageModeling.Config(mask="word"))
+        encoder = Text().load("answerdotai/ModernBERT-base", "AutoModelForMaskedLM")
+        objective = MaskedLanguageModeling(encoder, MaskedLanguageModeling.Config(mask="word"))
     """
 
-    modalities: ClassVar = frozenset({"text"})
+    needs: ClassVar = TextEncoder
     paper: ClassVar = "Devlin et al. 2019, BERT (arXiv:1810.04805)"
     auto_class: ClassVar = "AutoModelForMaskedLM"
     frees_at_once: ClassVar = True
@@ -80,15 +78,18 @@ class MaskedLanguageModeling(Objective):
         )
         packed: bool = option(True, "Several documents in one row, isolated, no padding.")
 
-    def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
-        super().__init__(model, processor, modality, config)
-        if processor.mask_token_id is None:
+    encoder: TextEncoder
+    config: Config
+
+    def __init__(self, encoder: TextEncoder, config: Config) -> None:
+        super().__init__(encoder, config)
+        if encoder.processor.mask_token_id is None:
             raise ConfigError(
                 "This tokenizer has no mask token, so there is nothing to hide words with. "
                 "Take a BERT-like checkpoint, or --objective simcse or tsdae."
             )
-        self.max_length = config.max_length or window(processor, 256)
-        set_dropout(model, config.dropout)
+        self.max_length = config.max_length or window(encoder.processor, 256)
+        set_dropout(self.model, config.dropout)
         self.isolates = self._try_isolation()
         self.packed = config.packed and self.isolates
         if config.packed and not self.isolates:
@@ -100,12 +101,12 @@ class MaskedLanguageModeling(Objective):
         self.backbone.register_forward_hook(self._keep_predicted, with_kwargs=False)
 
     def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> MaskedRows:
-        keys = dataset["id"] if "id" in dataset.column_names else range(len(dataset))
-        pieces = cut(self.processor, dataset[self.modality.column], [str(key) for key in keys], self.max_length)
+        texts = dataset[self.encoder.modality.column]
+        pieces = cut(self.encoder.processor, texts, row_keys(dataset), self.max_length)
         return MaskedRows(pieces, self, seed=seed, training=training)
 
     def collate(self, rows: Sequence[dict[str, np.ndarray]]) -> dict[str, torch.Tensor]:
-        return collate_rows(rows, self.processor.pad_token_id)
+        return collate_rows(rows, self.encoder.processor.pad_token_id)
 
     def count_units(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
         return (batch["document"] >= 0).sum()
@@ -147,7 +148,7 @@ class MaskedLanguageModeling(Objective):
     @torch.no_grad()
     def _try_isolation(self) -> bool:
         """Whether a document has the same states behind another one as alone (DeBERTa takes no mask of pairs, for one)."""
-        some = torch.from_numpy(np.resize(ordinary_ids(self.processor), 9)).unsqueeze(0)
+        some = torch.from_numpy(np.resize(ordinary_ids(self.encoder.processor), 9)).unsqueeze(0)
         document, places = torch.tensor([[0] * 5 + [1] * 4]), torch.tensor([[*range(5), *range(4)]])
         self.isolates = True
         device = next(self.model.parameters()).device
@@ -181,7 +182,7 @@ class MaskedRows(Rows):
     def __init__(self, pieces: Pieces, objective: MaskedLanguageModeling, *, seed: int, training: bool) -> None:
         super().__init__(seed, training)
         self.pieces = pieces
-        self.masker = Masker(objective.processor, objective.config.mask, objective.config.mask_ratio)
+        self.masker = Masker(objective.encoder.processor, objective.config.mask, objective.config.mask_ratio)
         lengths = pieces.lengths
         self.layout = (
             best_fit(lengths, objective.max_length) if objective.packed else [[i] for i in range(len(pieces))]
@@ -211,7 +212,7 @@ class Masker:
             right on average for short texts too.
     """
 
-    def __init__(self, tokenizer: Any, mask: str, ratio: float) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, mask: str, ratio: float) -> None:
         self.mask = mask
         self.ratio = ratio
         self.mask_id = tokenizer.mask_token_id
@@ -270,7 +271,7 @@ class Masker:
         return np.array(order)
 
 
-def ordinary_ids(tokenizer: Any) -> np.ndarray:
+def ordinary_ids(tokenizer: PreTrainedTokenizerBase) -> np.ndarray:
     """Ids that may replace a token at random: no special ones, no `[unused…]` places."""
     special = set(tokenizer.all_special_ids)
     unused = re.compile(r"^\[unused\d+\]$|^madeupword\d+$")

@@ -9,18 +9,21 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 
 from hf_ssl.core.fields import Options, option
+from hf_ssl.modalities.encoder import Encoder
+from hf_ssl.modalities.views import View, ViewPlan
 from hf_ssl.objectives import losses
-from hf_ssl.objectives.base import PAIR_TRAINING, Objective, ViewRows, probe_width
+from hf_ssl.objectives.base import PAIR_TRAINING, ViewObjective
 from hf_ssl.training.module import LossOutput, normalize_loss
 
 if TYPE_CHECKING:
-    import datasets
-    from transformers import PreTrainedModel
-
-    from hf_ssl.modalities.base import Modality
+    pass
 
 
-class SimCLR(Objective):
+# Appendix A of the paper.
+_VIEW = View(color=(0.8, 0.8, 0.8, 0.2), gray=0.2, blur=0.5)
+
+
+class SimCLR(ViewObjective):
     """Contrastive learning: two views of an example are closer to each other than to any other view of the batch.
 
     Predicts: which vector of the batch is the other view of the same example.
@@ -37,12 +40,13 @@ class SimCLR(Objective):
 
     Example:
 
-        objective = SimCLR(model, processor, Image(), SimCLR.Config(temperature=0.2))
+        objective = SimCLR(Image().load("facebook/dinov2-small"), SimCLR.Config(temperature=0.2))
     """
 
     unit: ClassVar = "examples"
     paper: ClassVar = "Chen et al. 2020, SimCLR (arXiv:2002.05709)"
     training_defaults: ClassVar = PAIR_TRAINING
+    views: ClassVar = ViewPlan((_VIEW, _VIEW))
 
     @dataclass
     class Config(Options):
@@ -53,26 +57,19 @@ class SimCLR(Objective):
         projector_out: int = option(128, "Width of the vectors that are compared.", ge=1)
         pooling: str | None = option(None, "How the backbone's output is pooled.")
 
-    def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
-        super().__init__(model, processor, modality, config)
-        self.pooling = config.pooling or modality.default_pooling(model.config._name_or_path)
-        width = probe_width(self, self.pooling)
+    config: Config
+
+    def __init__(self, encoder: Encoder, config: Config) -> None:
+        super().__init__(encoder.replace(pooling=config.pooling), config)
+        width = self.encoder.width
         hidden = min(config.projector_hidden, 4 * width)
         self.projector = losses.Projector(width, hidden, config.projector_out)
 
-    def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> ViewRows:
-        return ViewRows(self, dataset, "simclr", seed=seed, training=training)
-
     def collate(self, rows: Sequence[Any]) -> dict[str, torch.Tensor]:
-        items, rngs = [row[0] for row in rows], [row[1] for row in rows]
-        views = self.modality.views(self.processor, items, rngs, "simclr")[0]
-        return {**views, "labels": torch.arange(len(rows))}
-
-    def count_units(self, batch: Any) -> int:
-        return len(batch["labels"])
+        return {**self.drawn(rows)[0], "labels": torch.arange(len(rows))}
 
     def forward(self, labels: torch.Tensor, num_items_in_batch: Any = None, **inputs: torch.Tensor) -> LossOutput:
-        vectors = self.projector(self.modality.features(self.backbone, inputs, self.pooling))
+        vectors = self.projector(self.encoder.features(inputs))
         first, second = vectors.float().chunk(2)
         total = losses.nt_xent(first, second, self.config.temperature)
         return LossOutput(loss=normalize_loss(total, len(labels), num_items_in_batch))

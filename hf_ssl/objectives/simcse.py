@@ -4,25 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import torch
 
 from hf_ssl.core.errors import ConfigError
 from hf_ssl.core.fields import Options, option
-from hf_ssl.modalities.rng import example_rng
-from hf_ssl.modalities.text.text import affixes, window
+from hf_ssl.modalities.encoder import Batch, Features
+from hf_ssl.modalities.text.encoder import TextEncoder, affixes, window
 from hf_ssl.objectives import losses
-from hf_ssl.objectives.base import Objective, Rows
+from hf_ssl.objectives.base import Objective, ViewRows, row_keys
 from hf_ssl.training.dropout import set_dropout
 from hf_ssl.training.module import LossOutput, normalize_loss
 
 if TYPE_CHECKING:
     import datasets
-    from transformers import PreTrainedModel
-
-    from hf_ssl.modalities.base import Modality
 
 
 class SimCSE(Objective):
@@ -45,10 +42,10 @@ class SimCSE(Objective):
 
     Example:
 
-        objective = SimCSE(model, tokenizer, Text(), SimCSE.Config(view="crop"))
+        objective = SimCSE(Text().load("sentence-transformers/all-MiniLM-L6-v2"), SimCSE.Config(view="crop"))
     """
 
-    modalities: ClassVar = frozenset({"text"})
+    needs: ClassVar = TextEncoder
     paper: ClassVar = "Gao et al. 2021, SimCSE (arXiv:2104.08821)"
     training_defaults: ClassVar = {
         "learning_rate": 2e-5, "num_train_epochs": 1, "per_device_train_batch_size": 64, "weight_decay": 0.01,
@@ -69,23 +66,44 @@ class SimCSE(Objective):
             0.2, "Shortest crop, as a share of the text; the longest is half of it.", gt=0, le=0.5
         )
 
-    def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
-        super().__init__(model, processor, modality, config)
-        self.max_length = config.max_length or window(processor, 128)
-        self.pooling = config.pooling or modality.default_pooling(model.config._name_or_path)
+    encoder: TextEncoder
+    config: Config
+
+    def __init__(self, encoder: TextEncoder, config: Config) -> None:
+        super().__init__(encoder.replace(pooling=config.pooling), config)
+        self.before, self.after = affixes(encoder.processor)
+        longest = config.max_length or window(encoder.processor, 128)
+        self.room = longest - len(self.before) - len(self.after)
         if config.view == "crop":
-            set_dropout(model, 0.0)
-        elif not any(isinstance(m, torch.nn.Dropout) and m.p > 0 for m in model.modules()):
+            set_dropout(self.model, 0.0)
+        elif not any(isinstance(m, torch.nn.Dropout) and m.p > 0 for m in self.model.modules()):
             raise ConfigError("view=dropout needs a model with dropout; this one has none. Use --view crop.")
 
     def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> ViewRows:
-        keys = dataset["id"] if "id" in dataset.column_names else range(len(dataset))
-        return ViewRows(
-            list(dataset[self.modality.column]), [str(key) for key in keys], self, seed=seed, training=training
-        )
+        texts, tokenize = list(dataset[self.encoder.modality.column]), self.encoder.processor
+        encoded = tokenize(texts, add_special_tokens=False, return_attention_mask=False, verbose=False)
+        tokens = [np.asarray(ids, dtype=np.int32) for ids in encoded["input_ids"]]
+        return ViewRows(tokens, row_keys(dataset), seed=seed, training=training)
 
-    def collate(self, rows: Sequence[tuple[np.ndarray, np.ndarray]]) -> dict[str, torch.Tensor]:
-        batch = self.modality.collate(self.processor, [{"input_ids": view} for pair in rows for view in pair])
+    def _view(self, tokens: np.ndarray, rng: np.random.Generator) -> Features:
+        """A random crop, or the beginning of the text."""
+        start, length = 0, min(self.room, len(tokens))
+        if self.config.view == "crop":
+            longest = max(1, min(self.room, len(tokens) // 2))
+            shortest = max(1, min(longest, int(self.config.shortest * len(tokens))))
+            length = int(rng.integers(shortest, longest + 1))
+            start = int(rng.integers(0, len(tokens) - length + 1))
+        return {
+            "input_ids": np.concatenate([self.before, tokens[start : start + length], self.after]).astype(np.int64)
+        }
+
+    def random_view(self, items: Sequence[np.ndarray], rngs: Sequence[np.random.Generator]) -> Batch | None:
+        if self.config.view == "dropout":
+            return None
+        return self.encoder.collate([self._view(tokens, rng) for tokens, rng in zip(items, rngs, strict=True)])
+
+    def collate(self, rows: Sequence[tuple[np.ndarray, np.random.Generator]]) -> Batch:
+        batch = self.encoder.collate([self._view(tokens, rng) for tokens, rng in rows for _ in range(2)])
         return {**batch, "labels": torch.arange(len(rows))}
 
     def count_units(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
@@ -101,45 +119,7 @@ class SimCSE(Objective):
         was_training = self.model.training
         if self.config.view == "dropout":
             self.model.train()  # the views differ by dropout alone, in evaluation too
-        vectors = self.modality.features(
-            self.model, {"input_ids": input_ids, "attention_mask": attention_mask}, self.pooling
-        )
+        vectors = self.encoder.features({"input_ids": input_ids, "attention_mask": attention_mask})
         self.model.train(was_training)
         total = losses.info_nce(vectors[0::2], vectors[1::2], self.config.temperature)
         return LossOutput(loss=normalize_loss(total, len(labels), num_items_in_batch))
-
-
-class ViewRows(Rows):
-    """Two views of every text, drawn anew each epoch."""
-
-    def __init__(self, texts: list[str], keys: list[str], objective: SimCSE, *, seed: int, training: bool) -> None:
-        super().__init__(seed, training)
-        self.keys = keys
-        self.config = objective.config
-        self.before, self.after = affixes(objective.processor)
-        self.room = objective.max_length - len(self.before) - len(self.after)
-        encoded = objective.processor(texts, add_special_tokens=False, return_attention_mask=False, verbose=False)[
-            "input_ids"
-        ]
-        self.tokens = [np.asarray(ids, dtype=np.int32) for ids in encoded]
-
-    def __len__(self) -> int:
-        return len(self.tokens)
-
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        tokens = self.tokens[index]
-        if self.config.view == "dropout":
-            view = self._whole(tokens[: self.room])
-            return view, view
-        rng = example_rng(self.seed, self.key, self.keys[index])
-        return self._crop(tokens, rng), self._crop(tokens, rng)
-
-    def _crop(self, tokens: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        longest = max(1, min(self.room, len(tokens) // 2))
-        shortest = max(1, min(longest, int(self.config.shortest * len(tokens))))
-        length = int(rng.integers(shortest, longest + 1))
-        start = int(rng.integers(0, len(tokens) - length + 1))
-        return self._whole(tokens[start : start + length])
-
-    def _whole(self, tokens: np.ndarray) -> np.ndarray:
-        return np.concatenate([self.before, tokens, self.after]).astype(np.int64)

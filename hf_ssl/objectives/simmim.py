@@ -12,18 +12,17 @@ from torch import nn
 from torch.nn import functional
 
 from hf_ssl.core.fields import Options, option
+from hf_ssl.modalities.encoder import VisionEncoder
 from hf_ssl.modalities.image.backbones import add_mask_token, drop_mask_token, patch_size, takes_masks
-from hf_ssl.objectives.base import Objective, ViewRows, map_stride
+from hf_ssl.modalities.views import View, ViewPlan
+from hf_ssl.objectives.base import ViewObjective
 from hf_ssl.training.module import LossOutput, normalize_loss
 
 if TYPE_CHECKING:
-    import datasets
     from transformers import PreTrainedModel
 
-    from hf_ssl.modalities.base import Modality
 
-
-class SimMIM(Objective):
+class SimMIM(ViewObjective):
     """Masked image modeling with raw pixels as the target and one linear layer as the decoder.
 
     Predicts: the pixels of hidden squares.
@@ -40,12 +39,13 @@ class SimMIM(Objective):
 
     Example:
 
-        objective = SimMIM(model, processor, Image(), SimMIM.Config(mask_ratio=0.6))
+        objective = SimMIM(Image().load("google/vit-base-patch16-224-in21k"), SimMIM.Config(mask_ratio=0.6))
     """
 
     unit: ClassVar = "images"
-    modalities: ClassVar = frozenset({"image"})
+    needs: ClassVar = VisionEncoder
     paper: ClassVar = "Xie et al. 2022, SimMIM (arXiv:2111.09886)"
+    views: ClassVar = ViewPlan((View(scale=(0.67, 1.0)),))  # section 4.1 of the paper
     training_defaults: ClassVar = {
         "learning_rate": 5e-5, "num_train_epochs": 10, "per_device_train_batch_size": 64, "weight_decay": 0.05,
         "max_grad_norm": 5.0,
@@ -60,12 +60,15 @@ class SimMIM(Objective):
             None, "Side of a square in pixels (default: 32, or an eighth of the picture).", ge=1
         )
 
-    def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
-        super().__init__(model, processor, modality, config)
+    encoder: VisionEncoder
+    config: Config
+
+    def __init__(self, encoder: VisionEncoder, config: Config) -> None:
+        super().__init__(encoder, config)
         self.tokens = takes_masks(self.backbone)
         self.added = add_mask_token(self.backbone) if self.tokens else None
-        self.patch = patch_size(model) if self.tokens else 1
-        (_, channels, _, side), width, stride = map_stride(self)
+        self.patch = patch_size(self.model) if self.tokens else 1
+        (_, channels, _, side), width, stride = self.encoder.map_stride()
         wanted = config.mask_unit or min(32, max(stride, side // 8))
         self.square = max(self.patch, wanted // self.patch * self.patch)
         self.stride = stride
@@ -73,21 +76,15 @@ class SimMIM(Objective):
         if not self.tokens:
             self.hidden_color = nn.Parameter(torch.zeros(1, channels, 1, 1))
 
-    def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> ViewRows:
-        return ViewRows(self, dataset, "simmim", seed=seed, training=training)
-
     def collate(self, rows: Sequence[Any]) -> dict[str, torch.Tensor]:
-        items, rngs = [row[0] for row in rows], [row[1] for row in rows]
-        pixels = self.modality.views(self.processor, items, rngs, "simmim", self.square)[0]["pixel_values"]
+        rngs = [rng for _, rng in rows]
+        pixels = self.drawn(rows, self.square)[0]["pixel_values"]
         count = (pixels.shape[-2] // self.square) * (pixels.shape[-1] // self.square)
         share = min(count - 1, max(1, round(self.config.mask_ratio * count))) if count > 1 else 1
         labels = np.full((len(rows), count), -100, dtype=np.int64)
         for row, rng in enumerate(rngs):
             labels[row, rng.permutation(count)[:share]] = 1
         return {"pixel_values": pixels, "labels": torch.from_numpy(labels)}
-
-    def count_units(self, batch: Any) -> int:
-        return len(batch["labels"])
 
     def forward(self, pixel_values: torch.Tensor, labels: torch.Tensor, num_items_in_batch: Any = None) -> LossOutput:
         rows, columns = (length // self.square for length in pixel_values.shape[-2:])
@@ -100,7 +97,7 @@ class SimMIM(Objective):
         else:
             over = hidden.repeat_interleave(self.square, 2).repeat_interleave(self.square, 3)
             inputs["pixel_values"] = torch.where(over, self.hidden_color.to(pixel_values.dtype), pixel_values)
-        grid = self.modality.patch_features(self.backbone, inputs, **extra)  # type: ignore[attr-defined]
+        grid = self.encoder.patch_features(inputs, **extra)
         painted = functional.pixel_shuffle(self.decoder(grid), self.stride).float()
         if painted.shape[-2:] != pixel_values.shape[-2:]:  # a stride that does not divide the picture
             painted = functional.interpolate(painted, pixel_values.shape[-2:], mode="bilinear")

@@ -12,19 +12,18 @@ from torch import nn
 from torch.nn import functional
 
 from hf_ssl.core.fields import Options, option
+from hf_ssl.modalities.encoder import Batch
 from hf_ssl.modalities.rng import example_rng
+from hf_ssl.modalities.timeseries.encoder import TimeSeriesEncoder
 from hf_ssl.modalities.timeseries.random_kernels import RandomKernels
 from hf_ssl.modalities.timeseries.windows import Windows
 from hf_ssl.objectives import losses
-from hf_ssl.objectives.base import Objective, Rows
+from hf_ssl.objectives.base import Objective, ViewRows, row_keys
 from hf_ssl.training.gather import gathered
 from hf_ssl.training.module import LossOutput, normalize_loss
 
 if TYPE_CHECKING:
     import datasets
-    from transformers import PreTrainedModel
-
-    from hf_ssl.modalities.base import Modality
 
 
 KERNELS = 256
@@ -56,10 +55,10 @@ class SeriesContrastive(Objective):
 
     Example:
 
-        objective = SeriesContrastive(model, processor, TimeSeries(), SeriesContrastive.Config())
+        objective = SeriesContrastive(TimeSeries().load("ibm-granite/granite-timeseries-patchtst"), SeriesContrastive.Config())
     """
 
-    modalities: ClassVar = frozenset({"timeseries"})
+    needs: ClassVar = TimeSeriesEncoder
     paper: ClassVar = "Chen et al. 2020, SimCLR (arXiv:2002.05709); Yue et al. 2022, TS2Vec (arXiv:2106.10466)"
     unit: ClassVar = "series"
     # In bfloat16 a step of so narrow a network takes longer, not shorter: 0.30 s for 0.18 s (256 series, width 64, one core).
@@ -86,32 +85,37 @@ class SeriesContrastive(Objective):
         pooling: Literal["mean", "mean-std", "max", "last"] = option("mean", "How patches become one vector.")
         projection: int = option(64, "Width of the space in which views are compared.", ge=1)
 
-    def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
-        super().__init__(model, processor, modality, config)
-        backbone: Any = self.backbone
-        channels = processor.channels or 1
-        if processor.channels is not None:
-            channels = int(backbone.config.num_input_channels)
-        width = int(backbone.config.hidden_size) * channels * (2 if config.pooling == "mean-std" else 1)
+    encoder: TimeSeriesEncoder
+    config: Config
+
+    def __init__(self, encoder: TimeSeriesEncoder, config: Config) -> None:
+        super().__init__(encoder, config)
+        # Compared are the views pooled as the objective says; what is kept stays pooled as the checkpoint is.
+        self.compared = encoder.replace(pooling=config.pooling)
+        own: Any = encoder.backbone.config
+        channels = 1 if encoder.processor.channels is None else int(own.num_input_channels)
+        width = int(own.hidden_size) * channels * (2 if config.pooling == "mean-std" else 1)
         self.projector = nn.Sequential(
             nn.Linear(width, 2 * config.projection, bias=False), nn.BatchNorm1d(2 * config.projection), nn.ReLU(),
             nn.Linear(2 * config.projection, config.projection),
         )  # fmt: skip
-        self.frame = max(4, min(64, processor.context_length // 2))
+        self.frame = max(4, min(64, encoder.context_length // 2))
         bins = channels * (self.frame // 2 + 1)
         self.spectrum = nn.Linear(width, bins) if config.spectrum else None
-        self.kernels = RandomKernels(channels, processor.context_length, KERNELS) if config.kernel_weight else None
+        self.kernels = RandomKernels(channels, encoder.context_length, KERNELS) if config.kernel_weight else None
         self.response = nn.Linear(width, 2 * KERNELS) if config.kernel_weight else None
 
     def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> ViewRows:
-        windows = self.modality.windows(dataset, self.processor.context_length)  # type: ignore[attr-defined]
-        ids = dataset["id"] if "id" in dataset.column_names else range(len(dataset))
-        return ViewRows(windows, [str(key) for key in ids], self.config, seed=seed, training=training)
+        return WindowRows(self.encoder.windows(dataset), row_keys(dataset), seed=seed, training=training)
 
-    def collate(self, rows: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> dict[str, torch.Tensor]:
-        views = [{"past_values": row[view]} for view in (1, 2) for row in rows]
-        batch = self.modality.collate(self.processor, views)
-        whole = torch.from_numpy(np.stack([np.nan_to_num(row[0]).T for row in rows]))
+    def random_view(self, items: Sequence[np.ndarray], rngs: Sequence[np.random.Generator]) -> Batch:
+        views = [view(values, self.config, rng) for values, rng in zip(items, rngs, strict=True)]
+        return self.encoder.collate([{"past_values": values} for values in views])
+
+    def collate(self, rows: Sequence[tuple[np.ndarray, np.random.Generator]]) -> Batch:
+        pairs = [[view(values, self.config, rng) for _ in range(2)] for values, rng in rows]
+        batch = self.encoder.collate([{"past_values": pair[side]} for side in range(2) for pair in pairs])
+        whole = torch.from_numpy(np.stack([np.nan_to_num(values).T for values, _ in rows]))
         if self.spectrum is not None:
             batch["spectra"] = log_spectrum(whole, self.frame).flatten(1)
         if self.kernels is not None:
@@ -125,7 +129,7 @@ class SeriesContrastive(Objective):
         self, past_values: torch.Tensor, labels: torch.Tensor, spectra: torch.Tensor | None = None,
         responses: torch.Tensor | None = None, num_items_in_batch: torch.Tensor | int | None = None, **mask: torch.Tensor,
     ) -> LossOutput:  # fmt: skip
-        vectors = self.modality.features(self.backbone, {"past_values": past_values, **mask}, self.config.pooling)
+        vectors = self.compared.features({"past_values": past_values, **mask})
         first, second = self.projector(vectors).float().chunk(2)
         contrast = losses.nt_xent(first, second, self.config.temperature) / len(labels)
         scalars, loss = {"contrast": contrast.detach()}, contrast
@@ -157,25 +161,20 @@ def log_spectrum(values: torch.Tensor, frame: int) -> torch.Tensor:
     return torch.log((torch.fft.rfft(pieces).abs() ** 2).mean(dim=2) + 1e-2)
 
 
-class ViewRows(Rows):
-    """A series and two views of it, drawn anew each epoch."""
+class WindowRows(ViewRows):
+    """Windows of series; a window's random choices depend on its series and its place in it."""
 
-    def __init__(self, windows: Windows, ids: list[str], config: Any, *, seed: int, training: bool) -> None:
-        super().__init__(seed, training)
-        self.windows, self.ids, self.config = windows, ids, config
+    def __init__(self, windows: Windows, keys: Sequence[str], *, seed: int, training: bool) -> None:
+        super().__init__(range(len(windows)), keys, seed=seed, training=training)
+        self.windows = windows
 
-    def __len__(self) -> int:
-        return len(self.windows)
-
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.random.Generator]:
         past, _, _ = self.windows.batch([index])
         row, step = self.windows.place(index)
-        rng = example_rng(self.seed, self.key, f"{self.ids[row]}/{step}")
-        first, second = (view(past[0], self.config, rng) for _ in range(2))
-        return past[0], first, second
+        return past[0], example_rng(self.seed, self.key, f"{self.keys[row]}/{step}")
 
 
-def view(values: np.ndarray, config: Any, rng: np.random.Generator) -> np.ndarray:
+def view(values: np.ndarray, config: SeriesContrastive.Config, rng: np.random.Generator) -> np.ndarray:
     """One distorted crop of a series.
 
     Args:

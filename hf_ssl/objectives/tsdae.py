@@ -13,16 +13,13 @@ from torch.nn import functional
 
 from hf_ssl.core.fields import Options, option
 from hf_ssl.modalities.rng import example_rng
-from hf_ssl.modalities.text.text import affixes, window
-from hf_ssl.objectives.base import Objective, Rows
+from hf_ssl.modalities.text.encoder import TextEncoder, affixes, window
+from hf_ssl.objectives.base import Objective, Rows, row_keys
 from hf_ssl.training.dropout import set_dropout
 from hf_ssl.training.module import LossOutput, normalize_loss
 
 if TYPE_CHECKING:
     import datasets
-    from transformers import PreTrainedModel
-
-    from hf_ssl.modalities.base import Modality
 
 
 class TSDAE(Objective):
@@ -43,10 +40,10 @@ class TSDAE(Objective):
 
     Example:
 
-        objective = TSDAE(model, tokenizer, Text(), TSDAE.Config(deletion=0.6))
+        objective = TSDAE(Text().load("google-bert/bert-base-uncased"), TSDAE.Config(deletion=0.6))
     """
 
-    modalities: ClassVar = frozenset({"text"})
+    needs: ClassVar = TextEncoder
     paper: ClassVar = "Wang et al. 2021, TSDAE (arXiv:2104.06979)"
     training_defaults: ClassVar = {
         "learning_rate": 3e-5, "num_train_epochs": 1, "per_device_train_batch_size": 16, "weight_decay": 0.0,
@@ -67,15 +64,18 @@ class TSDAE(Objective):
             le=1,
         )
 
-    def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
-        super().__init__(model, processor, modality, config)
+    encoder: TextEncoder
+    config: Config
+
+    def __init__(self, encoder: TextEncoder, config: Config) -> None:
+        super().__init__(encoder.replace(pooling=config.pooling), config)
+        model = self.model
         set_dropout(model, 0.0)
-        self.max_length = config.max_length or window(processor, 128)
-        self.pooling = config.pooling or modality.default_pooling(model.config._name_or_path)
+        self.max_length = config.max_length or window(encoder.processor, 128)
         embedding: Any = model.get_input_embeddings()
-        width, memory = embedding.embedding_dim, model.config.hidden_size
+        width = embedding.embedding_dim
         heads = max(head for head in (1, 2, 4, 6, 8, 12, 16) if width % head == 0)
-        self.memory = nn.Linear(memory, width)
+        self.memory = nn.Linear(self.encoder.width, width)
         self.position = nn.Embedding(self.max_length, width)
         self.decoder = nn.TransformerDecoderLayer(
             width, heads, 4 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
@@ -87,15 +87,13 @@ class TSDAE(Objective):
         nn.init.normal_(self.position.weight, std=0.02)
 
     def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> DamagedRows:
-        keys = dataset["id"] if "id" in dataset.column_names else range(len(dataset))
-        return DamagedRows(
-            list(dataset[self.modality.column]), [str(key) for key in keys], self, seed=seed, training=training
-        )
+        texts = list(dataset[self.encoder.modality.column])
+        return DamagedRows(texts, row_keys(dataset), self, seed=seed, training=training)
 
     def collate(self, rows: Sequence[dict[str, np.ndarray]]) -> dict[str, torch.Tensor]:
-        batch = self.modality.collate(self.processor, [{"input_ids": row["damaged"]} for row in rows])
+        batch = self.encoder.collate([{"input_ids": row["damaged"]} for row in rows])
         longest = max(len(row["target"]) for row in rows)
-        target = np.full((len(rows), longest), self.processor.pad_token_id, dtype=np.int64)
+        target = np.full((len(rows), longest), self.encoder.processor.pad_token_id, dtype=np.int64)
         labels = np.full((len(rows), longest - 1), -100, dtype=np.int64)
         for number, row in enumerate(rows):
             target[number, : len(row["target"])] = row["target"]
@@ -103,7 +101,7 @@ class TSDAE(Objective):
         return {**batch, "target_ids": torch.from_numpy(target), "labels": torch.from_numpy(labels)}
 
     def count_units(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        return (batch["target_ids"] != self.processor.pad_token_id).sum()
+        return (batch["target_ids"] != self.encoder.processor.pad_token_id).sum()
 
     def forward(
         self,
@@ -113,9 +111,7 @@ class TSDAE(Objective):
         labels: torch.Tensor,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> LossOutput:
-        vector = self.modality.features(
-            self.model, {"input_ids": input_ids, "attention_mask": attention_mask}, self.pooling
-        )
+        vector = self.encoder.features({"input_ids": input_ids, "attention_mask": attention_mask})
         embedding: Any = self.model.get_input_embeddings()
         shown = target_ids[:, :-1]
         length = shown.shape[1]
@@ -135,12 +131,11 @@ class DamagedRows(Rows):
         super().__init__(seed, training)
         self.keys = keys
         self.config = objective.config
-        self.before, self.after = affixes(objective.processor)
+        self.before, self.after = affixes(objective.encoder.processor)
         room = objective.max_length - len(self.before) - len(self.after)
-        encoded = objective.processor(texts, add_special_tokens=False, return_attention_mask=False, verbose=False)[
-            "input_ids"
-        ]
-        self.tokens = [np.asarray(ids[:room], dtype=np.int64) for ids in encoded]
+        tokenize = objective.encoder.processor
+        encoded = tokenize(texts, add_special_tokens=False, return_attention_mask=False, verbose=False)
+        self.tokens = [np.asarray(ids[:room], dtype=np.int64) for ids in encoded["input_ids"]]
 
     def __len__(self) -> int:
         return len(self.tokens)

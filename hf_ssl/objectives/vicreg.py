@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
 from hf_ssl.core.fields import Options, option
+from hf_ssl.modalities.encoder import Encoder
+from hf_ssl.modalities.views import View, ViewPlan
 from hf_ssl.objectives import losses
-from hf_ssl.objectives.base import PAIR_TRAINING, Objective, ViewRows, probe_width
+from hf_ssl.objectives.base import PAIR_TRAINING, ViewObjective
 from hf_ssl.training.module import LossOutput, normalize_loss
 
 if TYPE_CHECKING:
-    import datasets
-    from transformers import PreTrainedModel
-
-    from hf_ssl.modalities.base import Modality
+    pass
 
 
-class VICReg(Objective):
+# Those of BYOL (Grill et al. 2020, arXiv:2006.07733, table 6), which the paper takes over (C.1).
+_VIEW = View(color=(0.4, 0.4, 0.2, 0.1), gray=0.2, blur=1.0)
+
+
+class VICReg(ViewObjective):
     """Variance-invariance-covariance regularization of the vectors of two views.
 
     Predicts: the vector of one view from that of the other, under the condition that vectors fill their space.
@@ -37,12 +40,13 @@ class VICReg(Objective):
 
     Example:
 
-        objective = VICReg(model, processor, Image(), VICReg.Config())
+        objective = VICReg(Image().load("facebook/dinov2-small"), VICReg.Config())
     """
 
     unit: ClassVar = "examples"
     paper: ClassVar = "Bardes et al. 2022, VICReg (arXiv:2105.04906)"
     training_defaults: ClassVar = PAIR_TRAINING
+    views: ClassVar = ViewPlan((_VIEW, replace(_VIEW, blur=0.1, solarize=0.2)))
 
     @dataclass
     class Config(Options):
@@ -54,26 +58,19 @@ class VICReg(Objective):
         expander: int = option(2048, "Width of the three-layer expander.", ge=1)
         pooling: str | None = option(None, "How the backbone's output is pooled.")
 
-    def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
-        super().__init__(model, processor, modality, config)
-        self.pooling = config.pooling or modality.default_pooling(model.config._name_or_path)
-        width = probe_width(self, self.pooling)
+    config: Config
+
+    def __init__(self, encoder: Encoder, config: Config) -> None:
+        super().__init__(encoder.replace(pooling=config.pooling), config)
+        width = self.encoder.width
         size = min(config.expander, 4 * width)
         self.expander = losses.Projector(width, size, size, layers=3)
 
-    def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> ViewRows:
-        return ViewRows(self, dataset, "vicreg", seed=seed, training=training)
-
     def collate(self, rows: Sequence[Any]) -> dict[str, torch.Tensor]:
-        items, rngs = [row[0] for row in rows], [row[1] for row in rows]
-        views = self.modality.views(self.processor, items, rngs, "vicreg")[0]
-        return {**views, "labels": torch.arange(len(rows))}
-
-    def count_units(self, batch: Any) -> int:
-        return len(batch["labels"])
+        return {**self.drawn(rows)[0], "labels": torch.arange(len(rows))}
 
     def forward(self, labels: torch.Tensor, num_items_in_batch: Any = None, **inputs: torch.Tensor) -> LossOutput:
-        vectors = self.expander(self.modality.features(self.backbone, inputs, self.pooling))
+        vectors = self.expander(self.encoder.features(inputs))
         first, second = vectors.float().chunk(2)
         c = self.config
         total, scalars = losses.vicreg(first, second, c.invariance, c.variance, c.covariance)

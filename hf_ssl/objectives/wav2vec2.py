@@ -13,6 +13,7 @@ from torch.nn import functional
 from hf_ssl.core.errors import ConfigError
 from hf_ssl.core.fields import Options, option
 from hf_ssl.modalities.audio import backbones
+from hf_ssl.modalities.audio.encoder import AudioEncoder
 from hf_ssl.models.structure import unwrap_peft
 from hf_ssl.objectives._audio_spans import TRAINING, Clips, padded_masks, span_mask
 from hf_ssl.objectives.base import Objective
@@ -21,9 +22,6 @@ from hf_ssl.training.module import LossOutput, normalize_loss
 
 if TYPE_CHECKING:
     import datasets
-    from transformers import PreTrainedModel
-
-    from hf_ssl.modalities.base import Modality
 
 MIN_PERPLEXITY_SHARE = 0.01
 """The codebook collapsed when it is used as evenly as 1 % of its entries would be (transformers#14387, fairseq#4530)."""
@@ -53,11 +51,10 @@ class Wav2Vec2(Objective):
 
     Example:
 
-        model, report = load_model("facebook/wav2vec2-base", "AutoModelForPreTraining")
-        objective = Wav2Vec2(model, extractor, Audio(), Wav2Vec2.Config())
+        objective = Wav2Vec2(Audio().load("facebook/wav2vec2-base", Wav2Vec2.auto_class), Wav2Vec2.Config())
     """
 
-    modalities: ClassVar = frozenset({"audio"})
+    needs: ClassVar = AudioEncoder
     paper: ClassVar = "Baevski et al. 2020, wav2vec 2.0 (arXiv:2006.11477)"
     auto_class: ClassVar = "AutoModelForPreTraining"
     unit: ClassVar = "audio_seconds"
@@ -91,9 +88,12 @@ class Wav2Vec2(Objective):
             rises = self.gumbel_end > self.gumbel_start
             return [*super().problems(), *(["gumbel_end: it must be at most gumbel_start."] if rises else [])]
 
-    def __init__(self, model: PreTrainedModel, processor: Any, modality: Modality, config: Any) -> None:
-        super().__init__(model, processor, modality, config)
-        inner: Any = unwrap_peft(model)
+    encoder: AudioEncoder
+    config: Config
+
+    def __init__(self, encoder: AudioEncoder, config: Config) -> None:
+        super().__init__(encoder, config)
+        inner: Any = unwrap_peft(self.model)
         head = getattr(inner, "project_hid", None)  # UniSpeech has one too, the other way round
         fits = head is not None and head.in_features == inner.config.hidden_size
         if not fits or not all(hasattr(inner, name) for name in ("quantizer", "project_q")):
@@ -101,7 +101,7 @@ class Wav2Vec2(Objective):
                 f"{type(inner).__name__} has no quantizer, so there is nothing to contrast with. Take a Wav2Vec2 "
                 "checkpoint, or --objective masked-spectrogram or hubert-units, which any speech encoder can do."
             )
-        set_dropout(model, config.dropout)
+        set_dropout(self.model, config.dropout)
         groups, entries = inner.quantizer.num_groups, inner.quantizer.num_vars
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
         self.register_buffer("use", torch.full((groups, entries), 1.0 / entries))
@@ -116,7 +116,12 @@ class Wav2Vec2(Objective):
 
     def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> Clips:
         return Clips(
-            dataset, self, self._drawer(training), max_seconds=self.config.crop_seconds, seed=seed, training=training
+            dataset,
+            self.encoder,
+            self._drawer(training),
+            max_seconds=self.config.crop_seconds,
+            seed=seed,
+            training=training,
         )
 
     def _drawer(self, training: bool) -> Any:
@@ -148,7 +153,7 @@ class Wav2Vec2(Objective):
         return batch
 
     def count_units(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        return batch["attention_mask"].sum() / self.modality.config.sampling_rate
+        return batch["attention_mask"].sum() / self.encoder.modality.config.sampling_rate
 
     def forward(
         self,

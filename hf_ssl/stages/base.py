@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -12,85 +11,84 @@ from typing import TYPE_CHECKING, Any
 
 from hf_ssl.core import distributed, plugins
 from hf_ssl.core.errors import ConfigError
-from hf_ssl.core.run import BaseModel, RunDir, StageRecord, inputs_hash, read_base, write_json
+from hf_ssl.core.run import BaseModel, RunDir, StageRecord, inputs_hash, read_base
 from hf_ssl.data import DomainData
-from hf_ssl.models.checkpoint import Tensors, find_weights
-from hf_ssl.models.loading import LoadReport, quiet
+from hf_ssl.models.checkpoint import Tensors, read_json
+from hf_ssl.models.loading import LoadReport
+from hf_ssl.models.pooling import LINEAGE
+from hf_ssl.models.reference import CheckpointRef
 from hf_ssl.stages.plan import resolve_stage
 from hf_ssl.stages.resolve import Resolved
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel
 
     from hf_ssl.modalities.base import Modality
+    from hf_ssl.modalities.encoder import Encoder, Processor
 from hf_ssl.stages.inputs import modality_of, read_data
 
 logger = logging.getLogger(__name__)
 
-LINEAGE = "hf_ssl.json"
 
-
-def start_of(config: Any, run: RunDir, default: str | None = None) -> tuple[str, str | None]:
+def start_of(config: Any, run: RunDir, default: str | None = None) -> CheckpointRef:
     """Checkpoint a stage starts from: the one named, or the result of the run's earlier stage (said aloud)."""
     if config.model is not None:
         if default is not None and str(config.model) != default:
             logger.info(
                 f"  model: {config.model}, as asked; what this run has pre-trained is left aside. Omit --model to use it"
             )
-        return str(config.model), config.revision
+        return CheckpointRef(str(config.model), config.revision)
     if default is not None:
         logger.info(f"  model: {default} (from this run)")
-        return default, None
+        return CheckpointRef(default)
     if run.base is not None:
         logger.info(f"  model: {run.base.source} (the one this run started from)")
-        return run.base.source, run.base.revision
+        return CheckpointRef(run.base.source, run.base.revision)
     raise ConfigError("No checkpoint was named. Give --model: a Hub id or a local folder.")
 
 
-def note_lineage(run: RunDir, model_id: str, report: LoadReport) -> None:
+def note_lineage(run: RunDir, ref: CheckpointRef, report: LoadReport) -> None:
     """Remember which released checkpoint everything descends from, through local folders too."""
     own = BaseModel(report.model_id, report.revision, report.license, report.weights_sha)
-    run.descends_from(replace(lineage(model_id) or own, source=str(model_id)))
+    run.descends_from(replace(lineage(ref) or own, source=ref.id))
 
 
-def lineage(model_id: str) -> BaseModel | None:
+def lineage(ref: CheckpointRef) -> BaseModel | None:
     """What a folder saved by hf_ssl says it descends from."""
-    file = Path(model_id) / LINEAGE
-    return read_base(json.loads(file.read_text(encoding="utf-8"))["base"]) if file.is_file() else None
+    file = ref.folder / LINEAGE if ref.folder is not None else None
+    base = read_json(file).get("base") if file is not None and file.is_file() else None
+    return read_base(base) if base else None
 
 
-def pooler_of(model: PreTrainedModel, model_id: str, revision: str | None, report: LoadReport) -> dict[str, Any]:
+def pooler_of(model: PreTrainedModel, encoder: Encoder) -> dict[str, torch.Tensor]:
     """The start checkpoint's pooler, when the objective's class has none: `BertForMaskedLM` drops it (transformers#8793).
 
     Without it a classifier made from the adapted model would start from a random pooler where one made from the start
     has a trained one, and comparing the two would not be fair.
     """
-    names = [name for name in report.unexpected if "pooler." in name]
+    names = [name for name in encoder.report.unexpected if "pooler." in name]
     if not names:
         return {}
-    tensors, prefix = Tensors.open(find_weights(model_id, revision)), f"{model.base_model_prefix}."
+    tensors, prefix = Tensors.open(encoder.ref.weights()), f"{model.base_model_prefix}."
     return {prefix + name.removeprefix(prefix): tensors[name].float().clone() for name in names}
 
 
 def save_model(
-    model: PreTrainedModel,
-    processor: Any,
+    encoder: Encoder,
     folder: Path,
     run: RunDir,
-    carried: dict[str, Any] | None = None,
+    *,
+    model: PreTrainedModel | None = None,
+    processor: Processor | None = None,
+    carried: dict[str, torch.Tensor] | None = None,
     **facts: Any,
-) -> Path:
-    """A plain transformers folder (safetensors, config, processor), tensors carried over, and where it comes from."""
-    if not distributed.is_main():
-        return folder
-    with quiet():
-        model.save_pretrained(folder, state_dict={**model.state_dict(), **carried} if carried else None)
-    if processor is not None:
-        processor.save_pretrained(folder)
-    base = asdict(run.base) if run.base is not None else {}
-    base.pop("source", None)  # a place of this machine
-    write_json(folder / LINEAGE, {"base": base, **facts})
-    return folder
+) -> None:
+    """What `Encoder.save` writes, and where it comes from; by one process of several."""
+    if distributed.is_main():
+        base = asdict(run.base) if run.base is not None else {}
+        base.pop("source", None)  # a place of this machine
+        encoder.save(folder, model=model, processor=processor, carried=carried, base=base, **facts)
 
 
 @dataclass

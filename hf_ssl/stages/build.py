@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from hf_ssl.core import distributed, plugins
 from hf_ssl.core.errors import CheckpointError, ConfigError, DataError
+from hf_ssl.core.options import PretrainConfig
 from hf_ssl.core.run import RunDir
 from hf_ssl.data import DomainData
+from hf_ssl.modalities.text.encoder import TextEncoder
 from hf_ssl.models import adapters
 from hf_ssl.models.load_report import shortened
-from hf_ssl.models.loading import LoadReport, check_vocabulary, quiet
+from hf_ssl.models.loading import check_vocabulary, quiet
+from hf_ssl.models.reference import CheckpointRef
 from hf_ssl.models.structure import layer_index, num_layers
 from hf_ssl.models.vocabulary import Extension, adopt, new_rows
 from hf_ssl.tasks.base import Task, TaskRows
@@ -23,12 +26,13 @@ if TYPE_CHECKING:
     import datasets
 
     from hf_ssl.modalities.base import Modality
+    from hf_ssl.modalities.encoder import Encoder
     from hf_ssl.objectives.base import Objective
 
 logger = logging.getLogger(__name__)
 
 
-def init_from_config(config: Any, modality: Modality, data: DomainData, run: RunDir) -> str:
+def init_from_config(config: PretrainConfig, modality: Modality, data: DomainData, run: RunDir) -> CheckpointRef:
     """Random weights to start from, saved like any checkpoint, so that what follows cannot tell the difference.
 
     `--model` names a folder (or Hub id) whose configuration is taken, or a model family such as `patchtst`, for which the
@@ -38,7 +42,7 @@ def init_from_config(config: Any, modality: Modality, data: DomainData, run: Run
 
     folder = run.folder("start")
     if (folder / "model.safetensors").is_file() and not config.overwrite:
-        return str(folder)
+        return CheckpointRef(str(folder))
     named = Path(config.model).is_dir() or "/" in config.model
     if named:
         try:
@@ -47,7 +51,7 @@ def init_from_config(config: Any, modality: Modality, data: DomainData, run: Run
             )
         except (OSError, ValueError, KeyError) as error:
             raise CheckpointError(f"The configuration of {config.model} cannot be used: {error}") from error
-        processor = modality.load_processor(config.model, config.revision)
+        processor = modality.load_processor(CheckpointRef(config.model, config.revision))
     else:
         chosen, processor = modality.default_config(config.model, data), None
     set_seed(config.seed)
@@ -61,41 +65,39 @@ def init_from_config(config: Any, modality: Modality, data: DomainData, run: Run
     logger.info(
         f"  random weights: {config.model}, {sum(p.numel() for p in model.parameters()):,} parameters, in {folder}"
     )
-    return str(folder)
+    return CheckpointRef(str(folder))
 
 
 def build_objective(
-    config: Any, plugin: Any, modality: Modality, model_id: str, revision: str | None, pool: datasets.Dataset
-) -> tuple[Objective, LoadReport, Extension | None]:
+    config: PretrainConfig, plugin: object, modality: Modality, ref: CheckpointRef, pool: datasets.Dataset
+) -> tuple[Objective, Extension | None]:
     """Load the checkpoint for an objective, prove it, add new words and wrap it with adapters when asked."""
     kind = plugins.find("objectives", config.objective or modality.default_objective)
     if not kind.fits(modality):
-        works = ", ".join(sorted(kind.modalities)) if kind.modalities else "modalities with random views"
-        raise ConfigError(f"{config.objective} works on {works}, not on {modality.name}.")
-    loaded, report = modality.load_model(
-        model_id, kind.auto_class, dataset=pool, revision=revision, dtype=config.dtype
+        raise ConfigError(f"{config.objective} works on {_fitting(kind)}, not on {modality.name}.")
+    encoder = modality.load(
+        ref, kind.auto_class, dataset=pool, from_config=config.from_config, dtype=config.dtype
     )  # fmt: skip
-    model: Any = loaded
-    processor = modality.load_processor(model_id, revision)
-    if modality.processor == "text":
-        for note in check_vocabulary(model, processor):
+    if isinstance(encoder, TextEncoder):
+        for note in check_vocabulary(encoder.model, encoder.processor):
             logger.info(f"  {note}")
-    logger.info(report.summary())
+    logger.info(encoder.report.summary())
     added = None
     if config.new_words:
-        if modality.processor != "text":
+        if not isinstance(encoder, TextEncoder):
             raise ConfigError(f"new_words are for text; {modality.name} has no vocabulary.")
-        added = adopt(model, processor, list(pool[modality.column]), config.new_words)
-        report.new_words = list(added.words)
+        added = adopt(encoder.model, encoder.processor, list(pool[modality.column]), config.new_words)
+        encoder.report.new_words = list(added.words)
         before, after = added.tokens_per_word or (0.0, 0.0)
         logger.info(
             f"  {len(added.words)} new words: {shortened(added.words, 12)}; tokens per word {before:.3f} -> {after:.3f}"
         )
-    model = modality.prepare_model(model, processor, from_config=config.from_config)
-    model = adapters.apply(model, config.peft, missing=report.missing, rank=config.lora_r, alpha=config.lora_alpha,
-                       dropout=config.lora_dropout, target_modules=config.target_modules,
-                       train_embeddings=added is not None, train_bare=("*masked_spec_embed",))  # fmt: skip
-    return kind(model, processor, modality, kind.Config(**dataclasses.asdict(plugin))), report, added
+    encoder = encoder.replace(
+        model=adapters.apply(encoder.model, config.peft, missing=encoder.report.missing, rank=config.lora_r, alpha=config.lora_alpha,
+                             dropout=config.lora_dropout, target_modules=config.target_modules,
+                             train_embeddings=added is not None, train_bare=("*masked_spec_embed",))
+    )  # fmt: skip
+    return kind(encoder, kind.Config(**dataclasses.asdict(plugin))), added
 
 
 def learning_rate(method: str, plugin: Objective | Task, modality: Modality, training: dict[str, Any]) -> float:
@@ -111,7 +113,11 @@ def learning_rate(method: str, plugin: Objective | Task, modality: Modality, tra
 
 
 def continuation(
-    objective: Objective, missing: list[str], config: Any, learning_rate: float, added: Extension | None = None
+    objective: Objective,
+    missing: list[str],
+    config: PretrainConfig,
+    learning_rate: float,
+    added: Extension | None = None,
 ) -> Schedule:
     """Safe continuation: which parameter belongs to which layer or to the new head, and when each moves.
 
@@ -133,7 +139,7 @@ def continuation(
     )  # fmt: skip
 
 
-def build_task(name: str | None, plugin: dict[str, Any], modality: Modality, data: DomainData) -> Task:
+def build_task(name: str | None, plugin: dict[str, Any], modality: Modality, data: DomainData) -> Task[Any]:
     """The task that fits the labels, its labels learned from the training split.
 
     Raises:
@@ -143,11 +149,8 @@ def build_task(name: str | None, plugin: dict[str, Any], modality: Modality, dat
     if name is None or "train" not in data:
         raise DataError(f"There are no labels to learn from; the splits are {', '.join(data)}. Give --label_column.")
     kind = plugins.find("tasks", name)
-    fits = modality.labeled_class is not None if kind.modalities is None else modality.name in kind.modalities
-    if not fits:
-        raise ConfigError(
-            f"{name} works on {', '.join(sorted(kind.modalities or ())) or 'other kinds of data'}, not on {modality.name}."
-        )
+    if not kind.fits(modality):
+        raise ConfigError(f"{name} works on {_fitting(kind)}, not on {modality.name}.")
     if data.label_kind != kind.label_kind:
         raise DataError(
             f"{name} needs labels of kind {kind.label_kind!r}, the data have {data.label_kind!r}. See --label_kind."
@@ -163,6 +166,12 @@ def build_task(name: str | None, plugin: dict[str, Any], modality: Modality, dat
     return task
 
 
-def task_rows(task: Any, processor: Any, split: Any) -> Any:
+def _fitting(kind: type[Objective | Task[Any]]) -> str:
+    """Kinds of data that come along and that an objective or a task works on."""
+    found = [name for name in plugins.names("modalities") if kind.fits(plugins.find("modalities", name))]
+    return ", ".join(found) or "other kinds of data"
+
+
+def task_rows(task: Task[Any], encoder: Encoder, split: datasets.Dataset) -> TaskRows:
     """Encoded rows of a split."""
-    return TaskRows(task.encode(processor, split))
+    return TaskRows(task.encode(encoder, split))

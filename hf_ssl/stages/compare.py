@@ -17,7 +17,9 @@ from hf_ssl.data import DomainData, labeled_subset, open_test
 from hf_ssl.evaluation import figures
 from hf_ssl.evaluation.comparison import table as comparison
 from hf_ssl.evaluation.probes import probes
-from hf_ssl.stages.base import StageResult, prepare_stage, start_of
+from hf_ssl.models.pooling import Pooling
+from hf_ssl.models.reference import CheckpointRef
+from hf_ssl.stages.base import StageContext, StageResult, prepare_stage, start_of
 from hf_ssl.stages.build import build_task, task_rows
 from hf_ssl.stages.fit import fit_task, open_pool
 from hf_ssl.training.trainer import predict
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-Arms = dict[str, tuple[str, str | None]]
+Arms = dict[str, CheckpointRef]
 Subsets = dict[tuple[int, int], list[int]]
 POOL = 3000  # unlabeled texts that the TF-IDF baseline takes the frequencies of words from
 
@@ -54,7 +56,7 @@ def compare(**options: Any) -> StageResult:
             "There is nothing adapted to compare. Run `hf-ssl pretrain` with this --output, or give --adapted."
         )
     with opening.running() as (record, folder):
-        arms: Arms = {"base": start_of(config, run), "adapted": (str(adapted), None)}
+        arms: Arms = {"base": start_of(config, run), "adapted": CheckpointRef(str(adapted))}
         task = build_task(config.task, dataclasses.asdict(opening.resolved.plugin), modality, data)
         test = _limited(open_test(data, f"compare {config.output}"), config.test_limit, config.seed)
         subsets = {
@@ -62,14 +64,18 @@ def compare(**options: Any) -> StageResult:
             for budget in config.labels_per_class
             for draw in range(config.num_seeds)
         }
+        # Both arms are pooled as the start is: they differ in one thing only.
+        pooling = modality.pooling(arms["base"])
         twins = distributed.broadcast(one_model(arms, task, data["train"]) if distributed.is_main() else None)
         if twins:
             logger.info("  pre-training kept its start: both arms are one model, which is measured once")
             del arms["adapted"]
-        frozen = distributed.broadcast(_frozen(arms, task, data, test, subsets) if distributed.is_main() else None)
+        frozen = distributed.broadcast(
+            _frozen(arms, pooling, task, data, test, subsets) if distributed.is_main() else None
+        )
         tuned = []
         if config.finetune_arms:
-            tuned = list(_fine_tuned(arms, task, data["train"], test, subsets, opening))
+            tuned = list(_fine_tuned(arms, pooling, task, data["train"], test, subsets, opening))
         if twins:
             frozen, tuned = ([*rows, *_again(rows)] for rows in (frozen, tuned))
         for row in tuned:
@@ -87,19 +93,18 @@ def compare(**options: Any) -> StageResult:
     return StageResult(folder, record.metrics)
 
 
-def one_model(arms: Arms, task: Task, train: datasets.Dataset) -> bool:
+def one_model(arms: Arms, task: Task[Any], train: datasets.Dataset) -> bool:
     """Whether both arms load as the same weights and processor: then the same training gives the same answers."""
     from transformers import set_seed
 
-    processors = [_settings(task.modality.load_processor(*arm)) for arm in arms.values()]
+    processors = [_settings(task.modality.load_processor(arm)) for arm in arms.values()]
     if processors[0] != processors[1]:
         return False
     for auto_class, options in ((task.auto_class, {"new_head": True, **task.model_options()}), ("AutoModel", {})):
         states = []
-        for source, revision in arms.values():
+        for ref in arms.values():
             set_seed(0)  # what neither has must start alike
-            model, _ = task.modality.load_model(source, auto_class, dataset=train, revision=revision, **options)
-            states.append(model.state_dict())
+            states.append(task.modality.load(ref, auto_class, dataset=train, **options).model.state_dict())
         first, second = states
         if first.keys() != second.keys() or any(
             first[name].shape != second[name].shape or bool((first[name] != second[name]).any()) for name in first
@@ -108,7 +113,7 @@ def one_model(arms: Arms, task: Task, train: datasets.Dataset) -> bool:
     return True
 
 
-def _settings(processor: Any) -> Any:
+def _settings(processor: Any) -> object:
     """What two processors must agree on to do the same."""
     if hasattr(processor, "get_vocab"):
         return processor.get_vocab(), processor.model_max_length
@@ -120,24 +125,25 @@ def _again(rows: list[comparison.ResultRow]) -> list[comparison.ResultRow]:
 
 
 def _fine_tuned(
-    arms: Arms, task: Task, train: datasets.Dataset, test: datasets.Dataset, subsets: Subsets, opening: Any
+    arms: Arms, pooling: Pooling, task: Task[Any], train: datasets.Dataset, test: datasets.Dataset, subsets: Subsets,
+    opening: StageContext,
 ) -> Iterator[comparison.ResultRow]:  # fmt: skip
     """Fine-tune every arm on every subset; both arms start from the same seed and take the same steps."""
     config = opening.config
-    for arm, (source, revision) in arms.items():
-        pool = open_pool(task, source, revision, opening.data, config)
+    for arm, ref in arms.items():
+        pool = open_pool(task, ref, opening.data, config, pooling)
         for (budget, draw), subset in subsets.items():
             logger.info(f"compare: {arm}, {_budget(budget, task)}, draw {draw + 1} of {config.num_seeds}")
             fit = fit_task(
-                task, source, revision, train.select(subset), None, config, opening.resolved.training,
-                opening.run.folder("compare", "work"), seed=config.seed + draw, pool=pool,
+                task, ref, train.select(subset), None, config, opening.resolved.training,
+                opening.run.folder("compare", "work"), seed=config.seed + draw, pool=pool, pooling=pooling,
             )  # fmt: skip
-            logits, _ = predict(fit.module, task_rows(task, fit.processor, test), fit.args)
-            yield comparison.ResultRow(arm, budget, draw, task.comparison_predictions(logits, test, fit.processor))
+            logits, _ = predict(fit.module, task_rows(task, fit.encoder, test), fit.args)
+            yield comparison.ResultRow(arm, budget, draw, task.comparison_predictions(logits, test, fit.encoder))
 
 
 def _frozen(
-    arms: Arms, task: Task, data: DomainData, test: datasets.Dataset, subsets: Subsets
+    arms: Arms, pooling: Pooling, task: Task[Any], data: DomainData, test: datasets.Dataset, subsets: Subsets
 ) -> list[comparison.ResultRow]:
     """Both arms with nothing trained but a linear probe, or nothing at all, and a baseline beside them.
 
@@ -150,20 +156,14 @@ def _frozen(
     place = {row: number for number, row in enumerate(needed)}
     given = train.select(needed)[modality.column] if targets is not None else []
     rows = []
-    for arm, (source, revision) in arms.items():
-        backbone, _ = modality.load_model(source, "AutoModel", dataset=train, revision=revision)
-        processor = modality.load_processor(source, revision)
-        backbone = modality.prepare_model(backbone, processor)
-        answers = task.zero_shot(backbone, processor, test)
+    for arm, ref in arms.items():
+        encoder = modality.load(ref, dataset=train, pooling=pooling)
+        answers = task.zero_shot(encoder, test)
         if answers is not None:
             rows.append(comparison.ResultRow(arm, "no", 0, answers))
         if targets is None:
             continue
-        pooling = modality.default_pooling(arms["base"][0])
-        have, ask = (
-            modality.embed(backbone, processor, values, pooling=pooling, max_length=256)
-            for values in (given, test[modality.column])
-        )
+        have, ask = (encoder.embed(values, max_length=256) for values in (given, test[modality.column]))
         for (budget, draw), subset in subsets.items():
             known = have[[place[int(row)] for row in subset]]
             guess = probes.linear_probe(
@@ -181,7 +181,7 @@ def _frozen(
 
 
 def _usual(
-    task: Task, train: datasets.Dataset, test: datasets.Dataset, subsets: Subsets
+    task: Task[Any], train: datasets.Dataset, test: datasets.Dataset, subsets: Subsets
 ) -> list[comparison.ResultRow]:
     """The task's own baseline on every subset."""
     found = {key: task.baseline_predictions(train.select(subset), test) for key, subset in subsets.items()}
@@ -189,7 +189,7 @@ def _usual(
 
 
 def _baseline(
-    modality: Modality, task: Task, given: list, targets: np.ndarray, ask: list, subsets: Subsets, place: dict[int, int],
+    modality: Modality, task: Task[Any], given: list, targets: np.ndarray, ask: list, subsets: Subsets, place: dict[int, int],
     pool: list, train: datasets.Dataset,
 ) -> list[comparison.ResultRow]:  # fmt: skip
     """What needs no pretrained model: TF-IDF for text, the modality's own features (pixels …) for others."""
@@ -216,7 +216,7 @@ def _groups(train: datasets.Dataset, subset: Any) -> list | None:
 
 
 def _report(
-    folder: Path, tuned: list[comparison.ResultRow], frozen: list[comparison.ResultRow], task: Task, test: Any
+    folder: Path, tuned: list[comparison.ResultRow], frozen: list[comparison.ResultRow], task: Task[Any], test: Any
 ) -> dict[str, Any]:
     """Write the tables; the verdict of each, in a word."""
     truth, metric = task.comparison_references(test), task.comparison_metric
@@ -248,11 +248,11 @@ def _report(
     }
 
 
-def _problem(task: Task) -> str:
+def _problem(task: Task[Any]) -> str:
     return task.problem_type or "single_label_classification"
 
 
-def _budget(budget: int, task: Task) -> str:
+def _budget(budget: int, task: Task[Any]) -> str:
     return f"{budget} labels per class" if task.label_kind == "class" else f"{budget} labeled examples"
 
 

@@ -57,12 +57,9 @@ def embed(**options: Any) -> StageResult:
     # A typing error shows before the work, not after it.
     further, address = StoreAddress.of(config.store, run.path / "embed", config.collection, config.index)
     columns, values, previews = _rows(data, [config.split] if config.split else list(data), modality)
-    model_id, revision = start_of(config, run, run.output("pretrain"))
-    some = next(iter(data.values()))
-    model, report = modality.load_model(model_id, dataset=some, revision=revision, dtype=config.dtype)
-    processor = modality.load_processor(model_id, revision)
-    model = modality.prepare_model(model, processor)
-    pooling = config.pooling or modality.default_pooling(model_id)
+    ref, some = start_of(config, run, run.output("pretrain")), next(iter(data.values()))
+    encoder = modality.load(ref, dataset=some, pooling=config.pooling, dtype=config.dtype)
+    report, pooling = encoder.report, str(encoder.pooling)
     made = inputs_hash(
         report.weights_sha,
         pooling,
@@ -76,12 +73,12 @@ def embed(**options: Any) -> StageResult:
     replaced = _replaced(run.path / "embed" / FILE, made, before, config.overwrite)
     with opening.running() as (record, folder):
         began = time.monotonic()
-        note_lineage(run, model_id, report)
+        note_lineage(run, ref, report)
         parts = EmbeddingShards(folder / "parts" / f"{made}-{config.part_size}", len(values), config.part_size)
 
         def encode(chunk: Sequence[Any]) -> np.ndarray:
             with limit.timed(len(chunk)):
-                found = modality.embed(model, processor, chunk, pooling=pooling, max_length=config.max_length)
+                found = encoder.embed(chunk, max_length=config.max_length)
             return unit(found) if config.normalize_embeddings else found
 
         _fill(parts, values, columns["id"], encode)
@@ -89,8 +86,9 @@ def embed(**options: Any) -> StageResult:
             return StageResult(folder, {})
         _wait_for(parts)
         dimensions = next(parts.load()).shape[1]
-        spec = EmbeddingSpec(model_id, report.revision, report.weights_sha, modality.name, pooling, config.normalize_embeddings,
-                             config.max_length, dimensions)  # fmt: skip
+        spec = encoder.spec(
+            normalized=config.normalize_embeddings, max_length=config.max_length, dimensions=dimensions
+        )
         if replaced:  # an index of the old vectors would answer with what is no longer there
             _empty(folder)
         with ParquetStore.open(StoreAddress("parquet", folder), spec) as store:
@@ -104,7 +102,7 @@ def embed(**options: Any) -> StageResult:
         shutil.rmtree(folder / "parts")
         seconds = time.monotonic() - began
         record.outputs = {"made": made}
-        record.metrics = {"vectors": len(values), "dimensions": dimensions, "store": config.store, "new": new, "model": model_id,
+        record.metrics = {"vectors": len(values), "dimensions": dimensions, "store": config.store, "new": new, "model": ref.id,
                             "weights_sha": report.weights_sha, "pooling": pooling, "normalized": str(config.normalize_embeddings)}  # fmt: skip
         logger.info(f"embed: {len(values):,} vectors of {dimensions} numbers in {folder / FILE} ({seconds:.0f} s)")
     return StageResult(folder, record.metrics)

@@ -14,6 +14,7 @@ from hf_ssl.data import open_test
 from hf_ssl.evaluation.comparison.paired import bootstrap_interval
 from hf_ssl.evaluation.metrics.decomposable import DECOMPOSABLE
 from hf_ssl.evaluation.metrics.ranking import SCORES
+from hf_ssl.models.reference import CheckpointRef
 from hf_ssl.stages.base import (
     StageResult,
     prepare_stage,
@@ -43,21 +44,20 @@ def evaluate(**options: Any) -> StageResult:
         return opening.done
     with opening.running() as (record, folder):
         task = build_task(config.task or tuned["task"], tuned["task_options"], modality, data)
-        model_id, revision = (config.model, config.revision) if config.model else (tuned["model"], None)
-        model, processor = finished_model(task, model_id, revision), modality.load_processor(model_id, revision)
-        model = modality.prepare_model(model, processor)
+        ref = CheckpointRef(config.model, config.revision) if config.model else CheckpointRef(tuned["model"])
+        encoder = finished_model(task, ref)
         split = open_test(data, f"evaluate {config.output}") if config.split == "test" else data[config.split]
         from hf_ssl.tasks.base import TaskModule
 
-        module = TaskModule(model, task, processor)
+        module = TaskModule(encoder, task)
         args = arguments(folder, seed=config.seed, defaults=dict(task.training_defaults), overrides={})
-        logits, labels = predict(module, task_rows(task, processor, split), args)
+        logits, labels = predict(module, task_rows(task, encoder, split), args)
         record.metrics = task.metrics(logits, labels) | task.baseline_metrics(data, config.split)
-        interval = _interval(task, logits, split, processor, record.metrics)
+        interval = _interval(task, logits, split, encoder, record.metrics)
         record.outputs = {"interval": interval} if interval else {}
-        _write_predictions(folder / "predictions.parquet", split, task.predictions(logits, split, processor))
+        _write_predictions(folder / "predictions.parquet", split, task.predictions(logits, split, encoder))
         if distributed.is_main():
-            for name, svg in task.figures(logits, labels, split, processor).items():
+            for name, svg in task.figures(logits, labels, split, encoder).items():
                 (folder / f"{name}.svg").write_text(svg, encoding="utf-8")
         measured = {"split": config.split, "examples": len(split), **record.metrics, **record.outputs}
         write_json(folder / "metrics.json", measured)

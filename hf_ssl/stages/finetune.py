@@ -42,34 +42,34 @@ def finetune(**options: Any) -> StageResult:
     plugin = dataclasses.asdict(opening.resolved.plugin)
     with opening.running() as (record, folder):
         if config.from_config:
-            model_id, revision = init_from_config(config, opening.modality, data, run), None
+            ref = init_from_config(config, opening.modality, data, run)
         else:
-            model_id, revision = start_of(config, run, run.output("pretrain"))
+            ref = start_of(config, run, run.output("pretrain"))
         task = build_task(config.task, plugin, opening.modality, data)
         split = data["train"]
         if config.labels_per_class:
             split = split.select(labeled_subset(split, config.labels_per_class, config.seed))
-        logger.info(f"finetune: {config.peft} on {len(split):,} labeled examples, from {model_id}")
+        logger.info(f"finetune: {config.peft} on {len(split):,} labeled examples, from {ref.id}")
         fit = fit_task(
-            task, model_id, revision, split, data.get("validation"), config, opening.resolved.training, folder, seed=config.seed,
-            patience=config.early_stopping_patience, balanced=config.balanced_sampling, resume=config.resume,
-            pool=open_pool(task, model_id, revision, data, config),
+            task, ref, split, data.get("validation"), config, opening.resolved.training, folder, seed=config.seed,
+            patience=config.early_stopping_patience, balanced=config.balanced_sampling, resume=config.resume, resumable=True,
+            pool=open_pool(task, ref, data, config),
         )  # fmt: skip
-        note_lineage(run, model_id, fit.report)
-        write_json(folder / "load_report.json", fit.report.to_dict())
+        note_lineage(run, ref, fit.encoder.report)
+        write_json(folder / "load_report.json", fit.encoder.report.to_dict())
         record.metrics = {**fit.result.to_dict(), "trainable": str(adapters.trainable_report(fit.module.model))}
         if "validation" in data:
-            logits, labels = predict(fit.module, task_rows(task, fit.processor, data["validation"]), fit.args)
+            logits, labels = predict(fit.module, task_rows(task, fit.encoder, data["validation"]), fit.args)
             record.metrics["validation"] = task.metrics(logits, labels)
         if hasattr(fit.module.model, "peft_config"):
-            adapter_base = model_id if run.output("pretrain") == model_id else run.base.id
+            adapter_base = ref.id if run.output("pretrain") == ref.id else run.base.id
             if distributed.is_main():
-                adapters.save_adapter(fit.module.model, folder / "adapter", adapter_base, revision)
+                adapters.save_adapter(fit.module.model, folder / "adapter", adapter_base, ref.revision)
         save_model(
-            opening.modality.finish_model(adapters.merge(fit.module.model)),
-            task.saved_processor(fit.processor),
+            fit.encoder,
             folder / "model",
             run,
+            processor=task.saved_processor(fit.encoder),
             stage="finetune",
             task=task_name(config, data),
         )

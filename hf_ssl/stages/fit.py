@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
 import math
 from pathlib import Path
@@ -12,10 +13,12 @@ import numpy as np
 
 from hf_ssl.core import distributed
 from hf_ssl.core.errors import CheckpointError, ConfigError
+from hf_ssl.core.options import CompareConfig, FinetuneConfig
 from hf_ssl.models import adapters, structure
-from hf_ssl.models.checkpoint import find_weights
 from hf_ssl.models.load_report import shortened
-from hf_ssl.models.loading import LoadReport, load_config
+from hf_ssl.models.loading import load_config
+from hf_ssl.models.pooling import Pooling
+from hf_ssl.models.reference import CheckpointRef
 from hf_ssl.stages.build import learning_rate
 from hf_ssl.tasks.base import Task, TaskModule, TaskRows
 from hf_ssl.training.self_training import POOL_WEIGHT, Pool, soft_labels
@@ -23,9 +26,10 @@ from hf_ssl.training.trainer import TrainResult, arguments, bf16_is_fast, predic
 
 if TYPE_CHECKING:
     import datasets
-    from transformers import PreTrainedModel
+    from transformers import TrainingArguments
 
     from hf_ssl.data import DomainData
+    from hf_ssl.modalities.encoder import Encoder, Features
 
 logger = logging.getLogger(__name__)
 
@@ -35,44 +39,47 @@ class Fit:
     """A fine-tuned module with what its training said."""
 
     module: TaskModule
-    processor: Any
-    report: LoadReport
     result: TrainResult
-    args: Any
+    args: TrainingArguments
+
+    @property
+    def encoder(self) -> Encoder:
+        """The checkpoint as it is now, adapters in it."""
+        return self.module.encoder
 
 
 def fit_task(
-    task: Task, model_id: str, revision: str | None, train_split: datasets.Dataset, validation: datasets.Dataset | None,
-    config: Any, training: dict[str, Any], folder: Path, *, seed: int, patience: int = 0, balanced: bool = False,
-    resume: bool = False, pool: Pool | None = None,
+    task: Task[Any], ref: CheckpointRef, train_split: datasets.Dataset, validation: datasets.Dataset | None,
+    config: FinetuneConfig | CompareConfig, training: dict[str, Any], folder: Path, *, seed: int, patience: int = 0,
+    balanced: bool = False, resume: bool = False, resumable: bool = False, pool: Pool | None = None,
+    pooling: Pooling | None = None,
 ) -> Fit:  # fmt: skip
-    """Fine-tune a checkpoint on labeled rows. Used by `finetune` and, for each arm and draw, by `compare`."""
+    """Fine-tune a checkpoint on labeled rows. Used by `finetune` and, for each arm and draw, by `compare`.
+
+    Args:
+        resumable: save checkpoints where nothing else asks for them.
+        pooling: instead of the checkpoint's own.
+    """
     from transformers import set_seed
 
     set_seed(seed)  # the new head and the adapters start from this, so two arms start alike
-    model, report = task.modality.load_model(
-        model_id, task.auto_class, dataset=train_split, revision=revision, dtype=getattr(config, "dtype", "float32"),
-        new_head=True, **task.model_options(),
+    encoder = task.modality.load(
+        ref, task.auto_class, dataset=train_split, pooling=task.pooling or pooling, dtype=config.dtype, new_head=True,
+        **task.model_options(),
     )  # fmt: skip
-    processor = task.modality.load_processor(model_id, revision)
-    model = task.modality.prepare_model(model, processor)
-    module = TaskModule(model, task, processor)
-    module.missing = frozenset(report.missing)
-    features = task.encode(processor, train_split)
+    module = TaskModule(encoder, task)
+    features = task.encode(encoder, train_split)
     if pool is not None:
-        features = with_pool(task, processor, train_split, features, pool, seed)
+        features = with_pool(task, encoder, train_split, features, pool, seed)
     rows = TaskRows(features, seed=seed, balanced=balanced)
     if validation is not None and len(validation) and patience:
-        module.held = TaskRows(task.encode(processor, validation))
+        module.held = TaskRows(task.encode(encoder, validation))
     note = task.warm_start(module, rows) if config.warm_start else None
     if note:
         logger.info(f"  {note}")
-    module.model = adapters.apply(model, config.peft, missing=report.missing, rank=config.lora_r, alpha=config.lora_alpha,
-                              dropout=config.lora_dropout, target_modules=config.target_modules, train_head=True,
-                              train_bare=("*layer_weights",), frozen_ok=("*masked_spec_embed",))  # fmt: skip
-    module.freeze_batchnorm_stats(
-        structure.find_backbone(module.model)[1]
-    )  # PEFT trains copies of what it saves whole
+    module.wrap(adapters.apply(encoder.model, config.peft, missing=encoder.report.missing, rank=config.lora_r, alpha=config.lora_alpha,
+                               dropout=config.lora_dropout, target_modules=config.target_modules, train_head=True,
+                               train_bare=("*layer_weights",), frozen_ok=("*masked_spec_embed",)))  # fmt: skip
     epochs = int(np.clip(math.ceil(1600 / max(1, len(rows))), 3, 20))
     rate = learning_rate(config.peft, task, task.modality, training)
     defaults = {"num_train_epochs": epochs, **task.training_defaults, "learning_rate": rate}
@@ -85,7 +92,7 @@ def fit_task(
                         metric_for_best_model=task.primary_metric, greater_is_better=task.greater_is_better,
                         eval_on_start=task.keeps_start)  # fmt: skip
     else:
-        defaults["save_strategy"] = "epoch" if hasattr(config, "resume") and folder.name == "finetune" else "no"
+        defaults["save_strategy"] = "epoch" if resumable else "no"
     args = arguments(folder, seed=seed, defaults=defaults, overrides=training)
     if grouped:
         rows.group(args.train_batch_size * args.gradient_accumulation_steps * args.world_size)
@@ -97,10 +104,10 @@ def fit_task(
     note = task.calibrate(module, lambda: predict(module, eval_rows, args)) if eval_rows is not None else None
     if note:
         logger.info(f"  {note}")
-    return Fit(module, processor, report, result, args)
+    return Fit(module, result, args)
 
 
-def finished_model(task: Task, model_id: str, revision: str | None = None) -> PreTrainedModel:
+def finished_model(task: Task[Any], ref: CheckpointRef) -> Encoder:
     """Load a model whose head has been trained for the task's labels.
 
     Raises:
@@ -108,54 +115,50 @@ def finished_model(task: Task, model_id: str, revision: str | None = None) -> Pr
         ConfigError: it was trained for other labels, or for these in another order.
     """
     options = task.model_options()
-    model, report = task.modality.load_model(model_id, task.auto_class, revision=revision, **options)
-    inside = structure.in_backbone(model)
-    absent = [name for name in report.missing if not inside(name)]
+    encoder = task.modality.load(ref, task.auto_class, pooling=task.pooling, **options)
+    inside = structure.in_backbone(encoder.model)
+    absent = [name for name in encoder.report.missing if not inside(name)]
     if absent:
         raise CheckpointError(
-            f"{model_id} is no fine-tuned model: {shortened(absent)} are not in the checkpoint and would be random. Leave "
+            f"{ref.id} is no fine-tuned model: {shortened(absent)} are not in the checkpoint and would be random. Leave "
             "--model away to measure what finetune made."
         )
-    known = load_config(find_weights(model_id, revision)).id2label
+    known = load_config(ref.weights(), token=ref.token).id2label
     theirs, ours = ([*names.values()] if names else [] for names in (known, options.get("id2label")))
     named = not all(str(name).startswith("LABEL_") for name in theirs)
     if ours and named and theirs != ours:
         raise ConfigError(
-            f"{model_id} was trained for the labels {_listed(theirs)}; those of the data are {_listed(ours)}. They must be the "
+            f"{ref.id} was trained for the labels {_listed(theirs)}; those of the data are {_listed(ours)}. They must be the "
             "same, in the same order."
         )
-    return model
+    return encoder
 
 
 def _listed(names: list[str]) -> str:
     return ", ".join(map(str, names[:8])) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 
-def open_pool(task: Task, model_id: str, revision: str | None, data: DomainData, config: Any) -> Pool | None:
-    """The part of the unlabeled pool that fine-tuning learns from too, or None."""
+def open_pool(
+    task: Task[Any], ref: CheckpointRef, data: DomainData, config: FinetuneConfig | CompareConfig, pooling: Pooling | None = None
+) -> Pool | None:  # fmt: skip
+    """The part of the unlabeled pool that fine-tuning learns from too, or None; `pooling` instead of the checkpoint's own."""
     if not (config.self_training and task.learns_from_pool and "unlabeled" in data):
         return None
     order = np.random.default_rng(config.seed).permutation(len(data["unlabeled"]))[: config.self_training]
-    modality = task.modality
-    loaded: dict[str, Any] = {}
+
+    @functools.cache
+    def frozen() -> Encoder:
+        return task.modality.load(ref, dataset=data["unlabeled"], pooling=pooling)
 
     def embed(values: list[Any]) -> np.ndarray:
-        if not loaded:
-            processor = modality.load_processor(model_id, revision)
-            model, _ = modality.load_model(model_id, dataset=data["unlabeled"], revision=revision)
-            loaded.update(model=modality.prepare_model(model, processor), processor=processor)
-        length = task.max_length(loaded["processor"])
-        pooling = modality.default_pooling(model_id)
-        return modality.embed(
-            loaded["model"], loaded["processor"], values, pooling=pooling, max_length=length, bf16=bf16_is_fast()
-        )
+        return frozen().embed(values, max_length=task.max_length(frozen()), bf16=bf16_is_fast())
 
-    return Pool(data["unlabeled"].select(np.sort(order)), modality.column, embed)
+    return Pool(data["unlabeled"].select(np.sort(order)), task.modality.column, embed)
 
 
 def with_pool(
-    task: Task, processor: Any, split: datasets.Dataset, features: list[dict[str, Any]], pool: Pool, seed: int
-) -> list[dict[str, Any]]:
+    task: Task[Any], encoder: Encoder, split: datasets.Dataset, features: list[Features], pool: Pool, seed: int
+) -> list[Features]:
     """Labeled features and those of the pool, all with soft labels; the labeled ones alone when they advise so."""
     classes = len(task.label_names)
     labels = np.asarray(split[task.label_column])
@@ -167,7 +170,7 @@ def with_pool(
         return features
     known = np.eye(classes, dtype=np.float32)[labels]
     believed = (POOL_WEIGHT * taught.probabilities).astype(np.float32)
-    more = task.encode(processor, taught.examples)
+    more = task.encode(encoder, taught.examples)
     for feature, belief in zip(more, believed, strict=True):
         feature["labels"] = int(belief.argmax())
     together = [*features, *more]

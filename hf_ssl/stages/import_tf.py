@@ -15,6 +15,7 @@ from hf_ssl.core import distributed
 from hf_ssl.core.errors import CheckpointError, ConfigError
 from hf_ssl.core.options import ImportTfConfig
 from hf_ssl.core.run import write_json
+from hf_ssl.models.pooling import LINEAGE
 from hf_ssl.models.tensorflow import twins
 from hf_ssl.models.tensorflow.card import write_card
 from hf_ssl.models.tensorflow.families.base import Family, Options
@@ -28,7 +29,7 @@ from hf_ssl.models.tensorflow.importing import (
     import_checkpoint,
 )
 from hf_ssl.models.tensorflow.sources import Source, opened
-from hf_ssl.stages.base import LINEAGE, StageResult
+from hf_ssl.stages.base import StageResult
 from hf_ssl.stages.resolve import resolve
 
 logger = logging.getLogger(__name__)

@@ -3,32 +3,44 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hf_ssl.evaluation.monitor.monitor import Monitor, mean_loss
-from hf_ssl.objectives.base import ViewRows, view_pairs
+from hf_ssl.objectives.base import Objective, Rows, ViewRows, view_pairs
+
+if TYPE_CHECKING:
+    import datasets
+    from transformers import TrainingArguments
+
+    from hf_ssl.core.options import PretrainConfig
+    from hf_ssl.data import DomainData
+    from hf_ssl.modalities.base import Modality
 
 logger = logging.getLogger(__name__)
 
 
 def build_monitor(
-    objective: Any, modality: Any, data: Any, held: Any, held_rows: Any, args: Any, folder: Path, config: Any
-) -> Monitor:
-    pooling = modality.default_pooling(str(config.model or ""))
+    objective: Objective, data: DomainData, held: datasets.Dataset, held_rows: Rows, args: TrainingArguments, folder: Path,
+    config: PretrainConfig,
+) -> Monitor:  # fmt: skip
+    """What is measured of an objective's encoder: health and drift on held-out examples, a probe on the labeled ones."""
+    modality = objective.encoder.modality
     sample = modality.examples(held, config.monitor_examples)
 
-    longest = min(128, int(getattr(objective.processor, "model_max_length", 128)))  # some models have few positions
+    # Some models have few positions.
+    longest = min(128, int(getattr(objective.encoder.processor, "model_max_length", 128)))
 
-    def features(values: Any) -> np.ndarray:
-        return modality.embed(
-            objective.backbone, objective.processor, values, pooling=pooling, max_length=longest, bf16=args.bf16
-        )
+    def features(values: Sequence[Any]) -> np.ndarray:
+        return objective.adapted.embed(values, max_length=longest, bf16=args.bf16)
 
-    def two_views() -> tuple[np.ndarray, np.ndarray]:
-        return view_pairs(objective, held_rows, pooling, config.monitor_examples, args.bf16)
+    def two_views() -> tuple[np.ndarray, np.ndarray] | None:
+        if not isinstance(held_rows, ViewRows):
+            return None
+        return view_pairs(objective, held_rows, config.monitor_examples, args.bf16)
 
     labeled, targets, problem_type = _probed(data, modality)
     return Monitor(
@@ -36,12 +48,12 @@ def build_monitor(
         evaluate=lambda: mean_loss(objective, held_rows, args.per_device_train_batch_size, args.bf16),
         embed_labeled=(lambda: features(labeled)) if labeled is not None else None, targets=targets,
         problem_type=problem_type,
-        embed_views=two_views if isinstance(held_rows, ViewRows) else None,
+        embed_views=two_views,
         points=config.monitor_points, keep=config.keep_checkpoint, patience=config.early_stopping_patience, seed=config.seed, resume=config.resume,
     )  # fmt: skip
 
 
-def _probed(data: Any, modality: Any) -> tuple[Any, np.ndarray | None, str]:
+def _probed(data: DomainData, modality: Modality) -> tuple[Sequence[Any] | None, np.ndarray | None, str]:
     """What the probes along the way are fitted on: at most 2,000 labeled training examples and their targets."""
     kinds = {"class": "single_label_classification", "multilabel": "multi_label_classification"}
     problem_type = kinds.get(str(data.label_kind), "regression")

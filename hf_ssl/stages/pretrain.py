@@ -44,13 +44,14 @@ def pretrain(**options: Any) -> StageResult:
     name = config.objective or modality.default_objective
     with opening.running() as (record, folder):
         if config.from_config:
-            model_id, revision = init_from_config(config, modality, data, run), None
+            ref = init_from_config(config, modality, data, run)
         else:
-            model_id, revision = start_of(config, run)
-        logger.info(f"pretrain: {name} on {len(data.get('unlabeled', ())):,} examples, from {model_id}")
+            ref = start_of(config, run)
+        logger.info(f"pretrain: {name} on {len(data.get('unlabeled', ())):,} examples, from {ref.id}")
         pool, held = pool_of(data, config.eval_fraction, config.seed, modality)
-        objective, report, added = build_objective(config, opening.resolved.plugin, modality, model_id, revision, pool)
-        note_lineage(run, model_id, report)
+        objective, added = build_objective(config, opening.resolved.plugin, modality, ref, pool)
+        report = objective.encoder.report
+        note_lineage(run, ref, report)
         write_json(folder / "load_report.json", report.to_dict())
         if added is not None:
             record.outputs["vocabulary"] = {"new_words": list(added.words), "tokens_per_word": added.tokens_per_word}
@@ -62,7 +63,7 @@ def pretrain(**options: Any) -> StageResult:
         training = opening.resolved.training
         defaults["learning_rate"] = learning_rate(config.peft, objective, modality, training)
         args = arguments(folder, seed=config.seed, defaults=defaults, overrides=training)
-        monitor = build_monitor(objective, modality, data, held, held_rows, args, folder, config)
+        monitor = build_monitor(objective, data, held, held_rows, args, folder, config)
         schedule = continuation(objective, report.missing, config, args.learning_rate, added)
         result = train(
             objective,
@@ -78,13 +79,12 @@ def pretrain(**options: Any) -> StageResult:
         if hasattr(objective.model, "peft_config") and distributed.is_main():
             adapters.save_adapter(objective.model, folder / "adapter", run.base.id, report.revision)
         model = objective.export()
-        carried = pooler_of(model, model_id, revision, report)
         save_model(
-            model,
-            objective.processor,
+            objective.adapted,
             folder / "model",
             run,
-            carried,
+            model=model,
+            carried=pooler_of(model, objective.encoder),
             stage="pretrain",
             objective=name,
             kept_step=summary["kept_step"],

@@ -91,7 +91,7 @@ def push(*, token: str | None = None, **options: Any) -> StageResult:
         folder = _fresh(run, target)
         facts = _facts(run, config, artifact, license, base_id, revision)
         compared = stage(run, artifact, folder, facts, config, remote.readme)
-        _extras(run, config, folder, facts, api)
+        _extras(run, config, folder, artifact, facts, api)
         places = _places(run)
         staging.refuse_leaks(folder, _secret(token, api), places)
         record.metrics = {
@@ -164,7 +164,7 @@ def stage(
         facts.usage = usage.ROWS.format(repo=facts.repo)
         vectors = _stage_vectors(run, folder, facts.base_id)
     else:
-        processor = modality.load_processor(str(artifact.source))
+        encoder = modality.load(str(artifact.source), artifact.auto_class)
         if artifact.kind == "adapter":
             adapter = replace(artifact, source=artifact.source.parent / staging.ADAPTER)
             staging.stage_adapter(adapter, folder)
@@ -178,11 +178,12 @@ def stage(
                 "options": artifact.options or {},
             }
         else:
-            for name in staging.stage_model(artifact, processor, folder):
+            for name in staging.stage_model(artifact, encoder, folder):
                 logger.info(f"  left behind: {name}")
+            artifact.pooling = str(encoder.pooling)
             served = find_pipeline(artifact.pipeline_tag)
-            if served is not None and processor is not None:
-                values = staging.published_values(artifact, modality, processor)
+            if served is not None:
+                values = staging.published_values(artifact, encoder)
             if artifact.pipeline_tag and not values:
                 facts.pipeline_tag = None
                 logger.info(
@@ -197,7 +198,7 @@ def stage(
             if config.adapter:
                 _beside(run, artifact, folder, facts)
         served_as = artifact.pipeline_tag if values else None
-        tensors = staging.reference(replace(artifact, pipeline_tag=served_as), modality, processor)
+        tensors = staging.reference(replace(artifact, pipeline_tag=served_as), encoder)
     job |= {
         "auto_class": artifact.auto_class,
         "pipeline_tag": artifact.pipeline_tag if values else None,
@@ -258,7 +259,7 @@ def _beside(run: RunDir, artifact: Artifact, folder: Path, facts: card.CardField
     inner = folder / staging.ADAPTER
     staging.stage_adapter(replace(adapter, source=artifact.source.parent / staging.ADAPTER), inner)
     facts.adapter = {"folder": staging.ADAPTER, "base": adapter.base_id, "revision": adapter.base_revision}
-    tensors = staging.reference(Artifact("model", artifact.source, artifact.auto_class), modality_of(run), None)
+    tensors = staging.reference(Artifact("model", artifact.source, artifact.auto_class), None)
     job = {
         "kind": "adapter", "folder": str(inner.resolve()), "as_named": "no usage of its own", "usage": "", "base": adapter.base_source,
         "base_named": "-", "auto_class": artifact.auto_class, "options": adapter.options or {},
@@ -284,7 +285,9 @@ def _stage_vectors(run: RunDir, folder: Path, base_id: str | None) -> np.ndarray
     return found
 
 
-def _extras(run: RunDir, config: PushConfig, folder: Path, facts: card.CardFields, api: Any) -> None:
+def _extras(
+    run: RunDir, config: PushConfig, folder: Path, artifact: Artifact, facts: card.CardFields, api: Any
+) -> None:
     """Results in the Hub's format, and the manifest: lineage and the files this library looks after."""
     metrics = run.stage("evaluate").metrics
     if config.eval_dataset and facts.kind == "model":
@@ -309,7 +312,7 @@ def _extras(run: RunDir, config: PushConfig, folder: Path, facts: card.CardField
         folder / "hf_ssl.json",
         {
             "base": {"id": facts.base_id, "revision": facts.base_revision, "license": base.license, "weights_sha": base.weights_sha},
-            "kind": facts.kind, "task": facts.task, "modality": facts.modality, "hf_ssl": __version__,
+            "kind": facts.kind, "task": facts.task, "modality": facts.modality, "pooling": artifact.pooling, "hf_ssl": __version__,
             "data_fingerprint": run.facts.get("data", {}).get("fingerprint"), "files": [*_listing(folder), "hf_ssl.json"],
         },
     )  # fmt: skip

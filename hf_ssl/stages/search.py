@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 from hf_ssl.core import plugins
 from hf_ssl.core.errors import ConfigError
 from hf_ssl.core.run import RunDir
-from hf_ssl.models.embedding import EmbeddingSpec
+from hf_ssl.modalities.base import Modality
+from hf_ssl.models.reference import CheckpointRef
 from hf_ssl.stages.base import StageResult
 from hf_ssl.stages.embed import PREVIEWS
 from hf_ssl.stages.plan import resolve_stage
@@ -44,15 +45,11 @@ def search(**options: Any) -> StageResult:
     with kind_of_store.open(address) as store:
         stamp = store.spec
         model_id = config.model or run.output("pretrain") or embedded.metrics["model"]
-        model, report = modality.load_model(
-            model_id, revision=config.revision or stamp.revision, dtype=given.get("dtype", "float32")
-        )
-        processor, pooling = modality.load_processor(model_id, config.revision), stamp.pooling
-        model = modality.prepare_model(model, processor)
+        ref = CheckpointRef(model_id, config.revision or stamp.revision)
+        encoder = modality.load(ref, pooling=stamp.pooling, dtype=given.get("dtype", "float32"))
         value = config.query if config.query is not None else _read(modality, Path(config.file))
-        query = modality.embed(model, processor, [value], pooling=pooling, max_length=stamp.max_length)
-        own = EmbeddingSpec(model_id, report.revision, report.weights_sha, modality.name, pooling, stamp.normalized,
-                    stamp.max_length, query.shape[1])  # fmt: skip
+        query = encoder.embed([value], max_length=stamp.max_length)
+        own = encoder.spec(normalized=stamp.normalized, max_length=stamp.max_length, dimensions=query.shape[1])
         stamp.require_same(own, f"The store ({config.store})")
         hits = [
             {name: value for name, value in hit.items() if value is not None}
@@ -77,7 +74,7 @@ def _recognizable(hits: list[Hit], previews: Path) -> list[Hit]:
     return [{**known.get((hit["id"], hit["content"]), {}), **hit} for hit in hits]
 
 
-def _read(modality: Any, path: Path) -> Any:
+def _read(modality: Modality, path: Path) -> Any:
     """The one value in a file.
 
     Raises:

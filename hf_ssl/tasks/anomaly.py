@@ -14,14 +14,17 @@ from hf_ssl.core.errors import ConfigError, DataError, nearest
 from hf_ssl.core.fields import option
 from hf_ssl.evaluation.metrics import metrics
 from hf_ssl.modalities.timeseries.backbones import MASK_NAMES, shown
+from hf_ssl.modalities.timeseries.encoder import TimeSeriesEncoder
 from hf_ssl.models import structure
 from hf_ssl.tasks.base import Task
 
 if TYPE_CHECKING:
     import datasets
 
+    from hf_ssl.modalities.base import Modality
 
-class Anomaly(Task):
+
+class Anomaly(Task[TimeSeriesEncoder]):
     """Anomaly scoring by what a model cannot fill in.
 
     Every patch of a series is hidden once, in `groups` turns of evenly spread patches, and predicted from the rest. The
@@ -33,7 +36,7 @@ class Anomaly(Task):
     Reference: reconstruction of hidden parts as anomaly score: Goswami et al. 2024 (MOMENT, arXiv:2402.03885, section 4.3).
     """
 
-    modalities: ClassVar = frozenset({"timeseries"})
+    needs: ClassVar = TimeSeriesEncoder
     label_kind: ClassVar = "class"
     primary_metric: ClassVar = "roc_auc"
     metric_names: ClassVar = ("roc_auc", "average_precision")
@@ -47,7 +50,9 @@ class Anomaly(Task):
         groups: int = option(4, "Turns in which all patches are hidden.", ge=2)
         worst: float = option(0.1, "Share of the patches whose error is the score.", gt=0, le=1)
 
-    def __init__(self, config: Any, modality: Any) -> None:
+    config: Config
+
+    def __init__(self, config: Config, modality: Modality) -> None:
         super().__init__(config, modality)
         self.normal = 0
 
@@ -77,9 +82,9 @@ class Anomaly(Task):
     def model_options(self) -> dict[str, Any]:
         return {}
 
-    def forward(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+    def forward(self, encoder: TimeSeriesEncoder, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         """`(batch, 2)`: mean error, and score."""
-        inner: Any = structure.unwrap_peft(model)
+        inner: Any = structure.unwrap_peft(encoder.model)
         name = MASK_NAMES[inner.config.model_type]
         errors = patch_errors(inner, inputs["past_values"], inputs[name], name, self.config.groups)
         counted = torch.isfinite(errors).flatten(1)
@@ -93,7 +98,7 @@ class Anomaly(Task):
     def metrics(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
         return metrics.compute(self.metric_names, scores=logits[:, 1], references=(labels != self.normal).astype(int))
 
-    def predictions(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> list[Any]:
+    def predictions(self, logits: np.ndarray, dataset: datasets.Dataset, encoder: TimeSeriesEncoder) -> list[Any]:
         """The score of every series; where to draw the line is for its user to say."""
         return [{"prediction": float(score)} for score in logits[:, 1]]
 

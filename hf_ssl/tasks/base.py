@@ -6,7 +6,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 from hf_ssl.core.errors import ConfigError, DataError
 from hf_ssl.core.fields import Options, option
 from hf_ssl.modalities.batching import by_length
+from hf_ssl.modalities.encoder import Batch, Encoder, Features, Processor
 from hf_ssl.modalities.rng import example_rng
 from hf_ssl.models.structure import find_backbone, in_backbone, unwrap_peft
 from hf_ssl.training.dropout import set_dropout
@@ -23,18 +24,21 @@ from hf_ssl.training.module import LossOutput, TrainingModule, normalize_loss
 
 if TYPE_CHECKING:
     import datasets
+    from peft import PeftModel
     from transformers import PreTrainedModel
 
     from hf_ssl.modalities.base import Modality
 
 logger = logging.getLogger(__name__)
 
+EncoderT = TypeVar("EncoderT", bound=Encoder)
 
-class Task(ABC):
+
+class Task(ABC, Generic[EncoderT]):
     """Base class of `classification`, `regression`, `token-classification` … and of your own task.
 
     Attributes:
-        modalities: names of the modalities it works on; None: every one that has a `labeled_class`.
+        needs: kind of encoder that it works on; where that is any, the kind of data must have a `labeled_class`.
         label_kind: what `load_data` must find: `"class"`, `"multilabel"`, `"regression"`, `"tags"`, `"mask"`, `"identity"`
             or `"transcript"`.
         label_column: canonical column of the labels.
@@ -51,7 +55,7 @@ class Task(ABC):
         modality: the kind of data.
     """
 
-    modalities: ClassVar[frozenset[str] | None] = None
+    needs: ClassVar[type[Encoder]] = Encoder  # type: ignore[type-abstract]  # it is asked for, not made
     label_kind: ClassVar[str]
     label_column: ClassVar[str] = "label"
     problem_type: ClassVar[str | None] = None
@@ -81,11 +85,23 @@ class Task(ABC):
             lt=1,
         )
 
-    def __init__(self, config: Any, modality: Modality) -> None:
-        self.config = config
-        self.modality = modality
+    config: Any
+
+    def __init__(self, config: Config, modality: Modality) -> None:
+        self.config, self.modality = config, modality
         self.label_names: list[str] = []
         self._said_cut = False
+
+    @classmethod
+    def fits(cls, modality: Modality | type[Modality]) -> bool:
+        """Whether the encoders of a kind of data offer what it needs."""
+        offered = issubclass(modality.encoder_class(), cls.needs)
+        return offered and (cls.needs is not Encoder or modality.labeled_class is not None)
+
+    @property
+    def pooling(self) -> str | None:
+        """How it wants the encoder pooled; None: as the checkpoint says."""
+        return None
 
     @property
     def auto_class(self) -> str:
@@ -130,35 +146,35 @@ class Task(ABC):
         """Raw inputs of every row."""
         return list(dataset[self.modality.column])
 
-    def encode(self, processor: Any, dataset: datasets.Dataset) -> list[dict[str, Any]]:
+    def encode(self, encoder: EncoderT, dataset: datasets.Dataset) -> list[Features]:
         """Model features with `labels` (when the dataset has them), one dict per row, not padded."""
-        limit = self.max_length(processor)
-        features = self.modality.encode(processor, self.inputs(dataset), limit)
-        self._note_cut(features, limit)
+        limit = self.max_length(encoder)
+        features = encoder.preprocess(self.inputs(dataset), limit)
+        self._note_cut(encoder, features, limit)
         if self.label_column in dataset.column_names:
             for feature, label in zip(features, dataset[self.label_column], strict=True):
                 feature["labels"] = label
         return features
 
-    def _note_cut(self, features: list[dict[str, Any]], limit: int | None) -> None:
+    def _note_cut(self, encoder: EncoderT, features: list[Features], limit: int | None) -> None:
         """Say once that inputs fill the window: what lies beyond it is not read."""
-        full = 0 if limit is None else sum(self.modality.size(feature) >= limit for feature in features)
+        full = 0 if limit is None else sum(encoder.size(feature) >= limit for feature in features)
         if full and not self._said_cut:
             self._said_cut = True
             logger.info(
                 f"  {full:,} of {len(features):,} inputs fill the window of {limit}; what lies beyond is not read. --max_length"
             )
 
-    def max_length(self, processor: Any) -> int | None:
+    def max_length(self, encoder: EncoderT) -> int | None:
         """Longest input."""
-        limit = getattr(processor, "model_max_length", None)
+        limit = getattr(encoder.processor, "model_max_length", None)
         return self.config.max_length or (int(min(limit, 256)) if limit else None)
 
-    def collate_inputs(self, processor: Any, features: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+    def collate_inputs(self, encoder: EncoderT, features: Sequence[Features]) -> Batch:
         """Pad and stack the inputs of a batch."""
-        return self.modality.collate(processor, features)
+        return encoder.collate(features)
 
-    def collate_labels(self, features: Sequence[dict[str, Any]], batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    def collate_labels(self, features: Sequence[Features], batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Labels of a batch as a tensor; -100 marks what is not counted."""
         return torch.tensor([feature["labels"] for feature in features])
 
@@ -172,16 +188,16 @@ class Task(ABC):
             f"{type(self).__name__} has no soft_loss, so it cannot learn from the pool (learns_from_pool = False)."
         )
 
-    def forward(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+    def forward(self, encoder: EncoderT, inputs: Batch) -> torch.Tensor:
         """Logits of a batch."""
-        return self.modality.forward(model, inputs)
+        return encoder.logits(inputs)
 
     @abstractmethod
     def metrics(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
         """Every number in `metric_names`, from logits and labels of a whole split."""
 
     @abstractmethod
-    def predictions(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> list[Any]:
+    def predictions(self, logits: np.ndarray, dataset: datasets.Dataset, encoder: EncoderT) -> list[Any]:
         """What is written to predictions.parquet, one entry per row."""
 
     @property
@@ -189,7 +205,7 @@ class Task(ABC):
         """Metric of a paired comparison: a name of `evaluation.additive` or `evaluation.scores`."""
         return self.primary_metric
 
-    def comparison_predictions(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> Any:
+    def comparison_predictions(self, logits: np.ndarray, dataset: datasets.Dataset, encoder: EncoderT) -> Any:
         """What that metric reads as predictions, one entry per row of the dataset."""
         return logits.argmax(-1)
 
@@ -197,7 +213,7 @@ class Task(ABC):
         """What that metric reads as the truth, one entry per row of the dataset."""
         return np.asarray(dataset[self.label_column])
 
-    def zero_shot(self, backbone: nn.Module, processor: Any, dataset: datasets.Dataset) -> Any:
+    def zero_shot(self, encoder: EncoderT, dataset: datasets.Dataset) -> Any:
         """Answers of a frozen backbone where none has to be learned (how alike two texts are), else None."""
         return None
 
@@ -210,14 +226,14 @@ class Task(ABC):
         return {}
 
     def figures(
-        self, logits: np.ndarray, labels: np.ndarray, dataset: datasets.Dataset, processor: Any
+        self, logits: np.ndarray, labels: np.ndarray, dataset: datasets.Dataset, encoder: EncoderT
     ) -> dict[str, str]:
         """Names and SVG text of the figures that show the result."""
         return {}
 
-    def saved_processor(self, processor: Any) -> Any:
+    def saved_processor(self, encoder: EncoderT) -> Processor | None:
         """What is saved beside the model, so that the transformers pipeline of the task finds what it needs."""
-        return processor
+        return encoder.processor
 
     def probe_targets(self, dataset: datasets.Dataset) -> np.ndarray | None:
         """Targets for a frozen probe on one vector per example, or None where that makes no sense."""
@@ -295,24 +311,28 @@ class TaskModule(TrainingModule):
 
     unit = "examples"
 
-    def __init__(self, model: PreTrainedModel, task: Task, processor: Any) -> None:
+    def __init__(self, encoder: Encoder, task: Task[Any]) -> None:
         super().__init__()
-        self.model = model
-        self.task = task
-        self.processor = processor
-        self.missing: frozenset[str] = frozenset()  # tensors that were not in the checkpoint
+        self.encoder, self.task, self.model = encoder, task, encoder.model
+        self.missing = frozenset(encoder.report.missing)  # tensors that were not in the checkpoint
         self.held: TaskRows | None = None  # the validation rows, where there are any
-        self.freeze_batchnorm_stats(find_backbone(model)[1])
-        set_dropout(model, task.config.attention_dropout, attention_only=True)
+        self.freeze_batchnorm_stats(encoder.backbone)
+        set_dropout(self.model, task.config.attention_dropout, attention_only=True)
+
+    def wrap(self, model: PreTrainedModel | PeftModel) -> None:
+        """Go on with the model inside adapters."""
+        self.model = model
+        self.encoder = self.encoder.replace(model=model)
+        self.freeze_batchnorm_stats(self.encoder.backbone)  # PEFT trains copies of what it saves whole
 
     def count_units(self, batch: Mapping[str, torch.Tensor]) -> int:
         return len(next(iter(batch.values())))
 
-    def collate(self, features: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+    def collate(self, features: Sequence[Features]) -> Batch:
         """Pad and stack; `labels` only when the rows have them."""
         targets = ("labels", "soft_labels")
         bare = [{name: value for name, value in feature.items() if name not in targets} for feature in features]
-        batch = self.task.collate_inputs(self.processor, bare)
+        batch = self.task.collate_inputs(self.encoder, bare)
         if "labels" in features[0]:
             batch["labels"] = self.task.collate_labels(features, batch)
         if "soft_labels" in features[0]:
@@ -323,7 +343,7 @@ class TaskModule(TrainingModule):
         self, labels: torch.Tensor | None = None, num_items_in_batch: Any = None, **inputs: torch.Tensor
     ) -> LossOutput:
         soft = inputs.pop("soft_labels", None)
-        logits = self.task.forward(self.model, inputs)
+        logits = self.task.forward(self.encoder, inputs)
         if labels is None:
             return LossOutput(logits=logits)
         if soft is None:

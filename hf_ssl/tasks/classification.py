@@ -9,21 +9,24 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from torch import nn
 from torch.nn import functional
 
 from hf_ssl.core.errors import ConfigError, DataError
 from hf_ssl.core.fields import option
 from hf_ssl.evaluation.figures import confusion_matrix
 from hf_ssl.evaluation.metrics import metrics
+from hf_ssl.modalities.encoder import Encoder
 from hf_ssl.tasks._heads import set_head, softmax
 from hf_ssl.tasks.base import Task, TaskModule, TaskRows
 
 if TYPE_CHECKING:
     import datasets
 
+    from hf_ssl.modalities.base import Modality
+    from hf_ssl.modalities.encoder import Encoder
 
-class Classification(Task):
+
+class Classification(Task[Encoder]):
     """Single-label classification of texts, images, clips.
 
     Loss: cross-entropy, optionally weighted by class and focal: `-w_y (1 - p_y)^gamma log p_y` (Lin et al. 2017).
@@ -59,7 +62,9 @@ class Classification(Task):
             "none", "Pictures, at evaluation: average over mirror images; or over five crops too."
         )
 
-    def __init__(self, config: Any, modality: Any) -> None:
+    config: Config
+
+    def __init__(self, config: Config, modality: Modality) -> None:
         super().__init__(config, modality)
         self.weights: torch.Tensor | None = None
         self._mixture: tuple[torch.Tensor, float] | None = None
@@ -78,15 +83,15 @@ class Classification(Task):
             inverse = np.where(counts > 0, counts.sum() / np.maximum(counts, 1) / (counts > 0).sum(), 0.0)
             self.weights = torch.tensor(inverse, dtype=torch.float32)
 
-    def forward(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+    def forward(self, encoder: Encoder, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         self._mixture = None
-        if model.training and (self.config.mixup or self.config.cutmix):
+        if encoder.model.training and (self.config.mixup or self.config.cutmix):
             inputs, self._mixture = mixed(inputs, self.config.mixup, self.config.cutmix)
-        logits = super().forward(model, inputs)
-        if model.training or self.config.tta == "none":
+        logits = super().forward(encoder, inputs)
+        if encoder.model.training or self.config.tta == "none":
             return logits
         views = other_views(inputs, self.config.tta)
-        answers = [logits, *(super(Classification, self).forward(model, view) for view in views)]
+        answers = [logits, *(super(Classification, self).forward(encoder, view) for view in views)]
         chances = torch.stack([torch.log_softmax(answer.float(), dim=-1) for answer in answers])
         return chances.logsumexp(dim=0) - math.log(len(chances))  # the logarithm of the mean probability
 
@@ -123,7 +128,7 @@ class Classification(Task):
             self.metric_names, predictions=logits.argmax(-1), scores=softmax(logits), references=labels
         )
 
-    def predictions(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> list[Any]:
+    def predictions(self, logits: np.ndarray, dataset: datasets.Dataset, encoder: Encoder) -> list[Any]:
         chances = softmax(logits)
         return [
             {"prediction": self.label_names[int(row.argmax())], "probability": float(row.max())} for row in chances

@@ -24,6 +24,8 @@ from hf_ssl.evaluation.metrics.forecast import (
     steady,
 )
 from hf_ssl.evaluation.probes.linear_forecast import linear_forecast, ridge
+from hf_ssl.modalities.encoder import Batch, Features
+from hf_ssl.modalities.timeseries.encoder import TimeSeriesEncoder
 from hf_ssl.modalities.timeseries.grid import times_from
 from hf_ssl.modalities.timeseries.timesfm import timesfm_forecast
 from hf_ssl.modalities.timeseries.windows import Windows
@@ -33,12 +35,14 @@ from hf_ssl.tasks.base import Task, TaskModule, TaskRows, last_linear
 if TYPE_CHECKING:
     import datasets
 
+    from hf_ssl.modalities.timeseries.timeseries import TimeSeries
+
 logger = logging.getLogger(__name__)
 
 MISSING = -100.0  # a label that is not counted; standardized values never get there
 
 
-class Forecasting(Task):
+class Forecasting(Task[TimeSeriesEncoder]):
     """Point and quantile forecasts of every target channel.
 
     Loss: absolute (or squared) error of values standardized by the training span's mean and spread, so that no series
@@ -59,7 +63,7 @@ class Forecasting(Task):
     the number of the series. The Trainer hands nothing else through from a batch to the metrics.
     """
 
-    modalities: ClassVar = frozenset({"timeseries"})
+    needs: ClassVar = TimeSeriesEncoder
     label_kind: ClassVar = "future"
     label_column: ClassVar = "series"
     primary_metric: ClassVar = "mae"
@@ -89,7 +93,10 @@ class Forecasting(Task):
             falls = sorted(self.quantiles) != list(self.quantiles)
             return [*super().problems(), *([f"quantiles: they must rise, found {self.quantiles}."] if falls else [])]
 
-    def __init__(self, config: Any, modality: Any) -> None:
+    config: Config
+    modality: TimeSeries
+
+    def __init__(self, config: Config, modality: TimeSeries) -> None:
         super().__init__(config, modality)
         self.numbers: dict[str, int] = {}
         self.scales: Scales | None = None
@@ -119,18 +126,19 @@ class Forecasting(Task):
             return {"loss": "nll", "distribution_output": "normal"}
         return {}
 
-    def encode(self, processor: Any, dataset: datasets.Dataset) -> WindowFeatures:  # type: ignore[override]
+    def encode(self, encoder: TimeSeriesEncoder, dataset: datasets.Dataset) -> WindowFeatures:  # type: ignore[override]
         """Windows of a split, made when asked for."""
-        if processor.family.startswith("timesfm") and (self.config.forecast_type != "point" or self.config.residual):
+        if encoder.processor.family.startswith("timesfm") and (
+            self.config.forecast_type != "point" or self.config.residual
+        ):
             raise ConfigError("TimesFM has a quantile head of its own; leave forecast_type=point and residual=false.")
-        modality: Any = self.modality
         training = max(dataset["history"], default=0) == 0
-        context = processor.context_length
-        if processor.family.startswith("timesfm"):  # its context is a limit, not a length
-            patch = processor.patch_length
-            context = max(patch, min(context, modality.context()) // patch * patch)
-        stride = modality.config.stride if training else self.config.eval_stride
-        windows = modality.windows(dataset, context, self.horizon, stride=stride)
+        context = encoder.context_length
+        if encoder.processor.family.startswith("timesfm"):  # its context is a limit, not a length
+            patch = encoder.processor.patch_length
+            context = max(patch, min(context, self.modality.context()) // patch * patch)
+        stride = self.modality.config.stride if training else self.config.eval_stride
+        windows = self.modality.windows(dataset, context, self.horizon, stride=stride)
         if not len(windows):
             raise DataError(
                 f"No window of history and {self.horizon} steps of future fits into {len(dataset)} series of at most "
@@ -140,10 +148,10 @@ class Forecasting(Task):
             windows, [self.numbers[name] for name in dataset["id"]], list(dataset["id"]), list(dataset["offset"]), self
         )
 
-    def collate_inputs(self, processor: Any, features: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+    def collate_inputs(self, encoder: TimeSeriesEncoder, features: Sequence[Features]) -> Batch:
         past = np.stack([feature["past_values"] for feature in features])
-        batch = self.modality.collate(processor, features)
-        if processor.family.startswith("timesfm"):
+        batch = encoder.collate(features)
+        if encoder.processor.family.startswith("timesfm"):
             batch["past_observed_mask"] = torch.from_numpy(~np.isnan(past))
         naive = seasonal_naive(past, self.horizon, self.season).astype(np.float32)
         batch |= {"naive": torch.from_numpy(naive), "series": torch.tensor([f["series"] for f in features])}
@@ -154,10 +162,10 @@ class Forecasting(Task):
     def collate_labels(self, features: Sequence[dict[str, Any]], batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
         return torch.from_numpy(np.stack([feature["labels"] for feature in features]))
 
-    def forward(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+    def forward(self, encoder: TimeSeriesEncoder, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         inputs = dict(inputs)
         naive, series, same = inputs.pop("naive"), inputs.pop("series"), inputs.pop("steady", None)
-        answer = self._answer(model, inputs)[:, : self.horizon]
+        answer = self._answer(encoder.model, inputs)[:, : self.horizon]
         if same is not None:
             answer = answer.masked_fill(same.unsqueeze(-1), 0.0)
         if self.config.residual:
@@ -227,13 +235,16 @@ class Forecasting(Task):
     def baseline_metrics(self, data: Mapping[str, datasets.Dataset], split: str) -> dict[str, float]:
         """MASE and standardized MAE of DLinear, fitted to the same training windows in closed form."""
         assert self.scales is not None, "fit_labels comes first"
-        modality: Any = self.modality
-        context, own = modality.context(), self.config.eval_stride
+        context, own = self.modality.context(), self.config.eval_stride
         if "train" not in data:
             return {}
-        train = modality.windows(data["train"], context, self.horizon, stride=1)
-        held = modality.windows(data["validation"], context, self.horizon, stride=1) if "validation" in data else None
-        asked = modality.windows(data[split], context, self.horizon, stride=own)
+        train = self.modality.windows(data["train"], context, self.horizon, stride=1)
+        held = (
+            self.modality.windows(data["validation"], context, self.horizon, stride=1)
+            if "validation" in data
+            else None
+        )
+        asked = self.modality.windows(data[split], context, self.horizon, stride=own)
         try:
             guess = linear_forecast(train, asked, 8000, held=held)
         except DataError as error:
@@ -256,10 +267,10 @@ class Forecasting(Task):
         h, targets = self.horizon, self.targets
         return logits[:, :h, :targets], logits[:, h : 2 * h, :targets, 0], logits[:, 2 * h, 0, 0].round().astype(int)
 
-    def predictions(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> list[Any]:
+    def predictions(self, logits: np.ndarray, dataset: datasets.Dataset, encoder: TimeSeriesEncoder) -> list[Any]:
         """Forecasts in the data's own units, with the step (counted from the series' first) at which they begin."""
         assert self.scales is not None, "fit_labels comes first"
-        windows = self.encode(processor, dataset)
+        windows = self.encode(encoder, dataset)
         answer, _, series = self._parts(logits)
         loc, scale = (values[series][:, None, : self.targets, None] for values in (self.scales.loc, self.scales.scale))
         raw = answer * scale + loc
@@ -277,7 +288,7 @@ class Forecasting(Task):
         return found
 
     def figures(
-        self, logits: np.ndarray, labels: np.ndarray, dataset: datasets.Dataset, processor: Any
+        self, logits: np.ndarray, labels: np.ndarray, dataset: datasets.Dataset, encoder: TimeSeriesEncoder
     ) -> dict[str, str]:
         """The error of every step ahead beside seasonal naive's, and the forecast of the middle window."""
         answer, naive, _ = self._parts(logits)

@@ -13,13 +13,17 @@ from torch.nn import functional
 from hf_ssl.core.errors import DataError
 from hf_ssl.core.fields import option
 from hf_ssl.evaluation.metrics import metrics
+from hf_ssl.modalities.encoder import Encoder
 from hf_ssl.tasks.base import Task
 
 if TYPE_CHECKING:
     import datasets
 
+    from hf_ssl.modalities.base import Modality
+    from hf_ssl.modalities.encoder import Encoder
 
-class MultiLabel(Task):
+
+class MultiLabel(Task[Encoder]):
     """Multi-label classification: an independent yes or no for every label.
 
     Loss: binary cross-entropy with logits, mean over examples and labels, optionally with positives weighted by their
@@ -44,7 +48,9 @@ class MultiLabel(Task):
         positive_weight: bool = option(False, "Weight positives by (negatives / positives), at most 100.")
         threshold: float = option(0.5, "Probability from which a label is given.", gt=0, lt=1)
 
-    def __init__(self, config: Any, modality: Any) -> None:
+    config: Config
+
+    def __init__(self, config: Config, modality: Modality) -> None:
         super().__init__(config, modality)
         self.weights: torch.Tensor | None = None
 
@@ -77,7 +83,7 @@ class MultiLabel(Task):
         chosen = (chances >= self.config.threshold).astype(int)
         return metrics.compute(self.metric_names, predictions=chosen, scores=chances, references=labels.astype(int))
 
-    def predictions(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> list[Any]:
+    def predictions(self, logits: np.ndarray, dataset: datasets.Dataset, encoder: Encoder) -> list[Any]:
         chances = 1 / (1 + np.exp(-logits.astype(np.float64)))
         names = np.array(self.label_names)
         return [
@@ -85,7 +91,7 @@ class MultiLabel(Task):
             for row in chances
         ]
 
-    def comparison_predictions(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> np.ndarray:
+    def comparison_predictions(self, logits: np.ndarray, dataset: datasets.Dataset, encoder: Encoder) -> np.ndarray:
         return (1 / (1 + np.exp(-logits.astype(np.float64))) >= self.config.threshold).astype(int)
 
     def comparison_references(self, dataset: datasets.Dataset) -> np.ndarray:

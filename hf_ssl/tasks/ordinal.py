@@ -12,14 +12,18 @@ import torch
 from hf_ssl.core.errors import DataError, nearest
 from hf_ssl.core.fields import option
 from hf_ssl.evaluation.metrics import metrics
+from hf_ssl.modalities.encoder import Encoder
 from hf_ssl.tasks._heads import set_head, softmax
 from hf_ssl.tasks.base import Task, TaskModule, TaskRows
 
 if TYPE_CHECKING:
     import datasets
 
+    from hf_ssl.modalities.base import Modality
+    from hf_ssl.modalities.encoder import Encoder
 
-class Ordinal(Task):
+
+class Ordinal(Task[Encoder]):
     """Ordinal classification: grades 0 to K - 1 of a disease, stars, age groups. Chosen with `--task ordinal`.
 
     Loss: binary cross-entropy over the K - 1 questions "is the grade above k?" (CORAL, Cao et al. 2020,
@@ -44,7 +48,9 @@ class Ordinal(Task):
 
         order: list[str] | None = option(None, "Grades from least to most: low,medium,high.")
 
-    def __init__(self, config: Any, modality: Any) -> None:
+    config: Config
+
+    def __init__(self, config: Config, modality: Modality) -> None:
         super().__init__(config, modality)
         self._grade = np.zeros(0, dtype=np.int64)  # of every class number of the data
 
@@ -79,14 +85,14 @@ class Ordinal(Task):
     def metrics(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
         return metrics.compute(self.metric_names, predictions=median_grade(logits), references=labels)
 
-    def predictions(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> list[Any]:
+    def predictions(self, logits: np.ndarray, dataset: datasets.Dataset, encoder: Encoder) -> list[Any]:
         chances, grades = softmax(logits), median_grade(logits)
         return [
             {"prediction": self.label_names[grade], "probability": float(row[grade])}
             for row, grade in zip(chances, grades, strict=True)
         ]
 
-    def comparison_predictions(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> np.ndarray:
+    def comparison_predictions(self, logits: np.ndarray, dataset: datasets.Dataset, encoder: Encoder) -> np.ndarray:
         return median_grade(logits)
 
     def comparison_references(self, dataset: datasets.Dataset) -> np.ndarray:

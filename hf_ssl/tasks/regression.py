@@ -10,13 +10,17 @@ import torch
 
 from hf_ssl.core.errors import DataError
 from hf_ssl.evaluation.metrics import metrics
+from hf_ssl.modalities.encoder import Encoder
 from hf_ssl.tasks.base import Task, TaskModule, TaskRows, as_float_labels, head_inputs, last_linear
 
 if TYPE_CHECKING:
     import datasets
 
+    from hf_ssl.modalities.base import Modality
+    from hf_ssl.modalities.encoder import Encoder
 
-class Regression(Task):
+
+class Regression(Task[Encoder]):
     """Regression: one real number per example.
 
     Loss: squared error in units of the training targets' variance, so that learning rates do not depend on whether the
@@ -29,7 +33,7 @@ class Regression(Task):
     primary_metric: ClassVar = "spearman"
     metric_names: ClassVar = ("mae", "rmse", "pearson", "spearman")
 
-    def __init__(self, config: Any, modality: Any) -> None:
+    def __init__(self, config: Task.Config, modality: Modality) -> None:
         super().__init__(config, modality)
         self.mean, self.spread = 0.0, 1.0
 
@@ -52,10 +56,10 @@ class Regression(Task):
     def metrics(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
         return metrics.compute(self.metric_names, predictions=logits.reshape(-1), references=labels)
 
-    def predictions(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> list[Any]:
+    def predictions(self, logits: np.ndarray, dataset: datasets.Dataset, encoder: Encoder) -> list[Any]:
         return [{"prediction": float(value)} for value in logits.reshape(-1)]
 
-    def comparison_predictions(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> np.ndarray:
+    def comparison_predictions(self, logits: np.ndarray, dataset: datasets.Dataset, encoder: Encoder) -> np.ndarray:
         return logits.reshape(-1)
 
     def probe_targets(self, dataset: datasets.Dataset) -> np.ndarray:

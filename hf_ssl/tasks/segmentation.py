@@ -12,17 +12,20 @@ from torch.nn import functional
 
 from hf_ssl.core.errors import ConfigError, DataError
 from hf_ssl.core.fields import option
+from hf_ssl.modalities.encoder import VisionEncoder
 from hf_ssl.modalities.image.files import DecodeOptions, Unreadable, pixels
-from hf_ssl.modalities.image.geometry import resized
+from hf_ssl.modalities.image.geometry import Geometry, resized
 from hf_ssl.tasks.base import Task
 
 if TYPE_CHECKING:
     import datasets
 
+    from hf_ssl.modalities.base import Modality
+
 NEAREST = 0  # Pillow's number of the filter: a mean of two class numbers is no class
 
 
-class Segmentation(Task):
+class Segmentation(Task[VisionEncoder]):
     """Semantic segmentation: a class for every pixel, labels as pictures of class numbers.
 
     Loss: cross-entropy over pixels, with the model's coarse logits interpolated to the labels' size; pixels of class
@@ -32,7 +35,7 @@ class Segmentation(Task):
     to; both are resized together, labels without mixing. Metrics are measured at the model's input size.
     """
 
-    modalities: ClassVar = frozenset({"image"})
+    needs: ClassVar = VisionEncoder
     label_kind: ClassVar = "mask"
     primary_metric: ClassVar = "mean_iou"
     metric_names: ClassVar = ("mean_iou", "pixel_accuracy")
@@ -44,9 +47,13 @@ class Segmentation(Task):
         ignore: int = option(255, "Class number that is not counted.")
         classes: list[str] | None = option(None, "Names of classes 0, 1, 2 …")
 
-    def __init__(self, config: Any, modality: Any) -> None:
+    config: Config
+
+    def __init__(self, config: Config, modality: Modality) -> None:
         super().__init__(config, modality)
-        self._shape: Any = None  # what the processor does to pictures, and so to masks; known once they are encoded
+        self._shape: Geometry | None = (
+            None  # what the processor does to pictures, and so to masks; known once they are encoded
+        )
 
     @property
     def auto_class(self) -> str:
@@ -69,11 +76,11 @@ class Segmentation(Task):
             raise DataError("The masks of the training split hold class 0 only; two classes are needed to learn.")
         self.label_names = names or [f"class {number}" for number in range(highest + 1)]
 
-    def encode(self, processor: Any, dataset: datasets.Dataset) -> list[dict[str, Any]]:
-        features = self.modality.encode(processor, self.inputs(dataset), None)
+    def encode(self, encoder: VisionEncoder, dataset: datasets.Dataset) -> list[dict[str, Any]]:
+        features = encoder.preprocess(self.inputs(dataset))
         if self.label_column not in dataset.column_names:
             return features
-        self._shape = self.modality.shape(processor)  # type: ignore[attr-defined]
+        self._shape = encoder.shape
         for feature, value in zip(features, dataset[self.label_column], strict=True):
             feature["labels"] = self._labels(value)
         return features
@@ -116,9 +123,11 @@ class Segmentation(Task):
         )
         return fine[0].argmax(0).numpy()
 
-    def comparison_predictions(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> np.ndarray:
+    def comparison_predictions(
+        self, logits: np.ndarray, dataset: datasets.Dataset, encoder: VisionEncoder
+    ) -> np.ndarray:
         """Class numbers at the model's input size, int16 `(pictures, height, width)`."""
-        shape = self.modality.shape(processor)  # type: ignore[attr-defined]
+        shape = encoder.shape
         return np.stack([self._classes(scores, (shape.height, shape.width)) for scores in logits]).astype(np.int16)
 
     def comparison_references(self, dataset: datasets.Dataset) -> np.ndarray:
@@ -130,7 +139,7 @@ class Segmentation(Task):
         counted = np.concatenate([labels[labels != -100] for labels in map(self._labels, train[self.label_column])])
         return "commonest class", np.full_like(self.comparison_references(test), np.bincount(counted).argmax())
 
-    def predictions(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> list[Any]:
+    def predictions(self, logits: np.ndarray, dataset: datasets.Dataset, encoder: VisionEncoder) -> list[Any]:
         """Per picture, the share of its pixels given to each class that occurs, as text such as `road 0.61`."""
         rows = []
         for scores in logits:

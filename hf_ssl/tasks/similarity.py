@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
-from torch import nn
 
 from hf_ssl.core.errors import DataError
 from hf_ssl.core.fields import option
 from hf_ssl.evaluation.metrics import metrics
+from hf_ssl.modalities.text.encoder import TextEncoder
 from hf_ssl.tasks.base import Task, as_float_labels
 from hf_ssl.training.gather import gathered
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import datasets
 
 
-class Similarity(Task):
+class Similarity(Task[TextEncoder]):
     """Sentence similarity with one encoder: cosine of two pooled vectors against a gold score.
 
     Loss: CoSENT (Su 2022), `log(1 + sum over pairs i, j with gold_i < gold_j of exp(20 (cos_i - cos_j)))`: only the
@@ -29,7 +29,7 @@ class Similarity(Task):
     Needs: columns `text`, `text_pair` and a numeric `label`.
     """
 
-    modalities: ClassVar = frozenset({"text"})
+    needs: ClassVar = TextEncoder
     label_kind: ClassVar = "regression"
     primary_metric: ClassVar = "spearman"
     metric_names: ClassVar = ("pearson", "spearman")
@@ -40,6 +40,12 @@ class Similarity(Task):
 
         pooling: str | None = option(None, "mean, cls or max (default: the checkpoint's own).")
         scale: float = option(20.0, "Inverse temperature of the CoSENT loss.", gt=0)
+
+    config: Config
+
+    @property
+    def pooling(self) -> str | None:
+        return self.config.pooling
 
     @property
     def auto_class(self) -> str:
@@ -59,28 +65,26 @@ class Similarity(Task):
     def model_options(self) -> dict[str, Any]:
         return {}
 
-    def encode(self, processor: Any, dataset: datasets.Dataset) -> list[dict[str, Any]]:
-        limit = self.max_length(processor)
-        first = self.modality.encode(processor, list(dataset["text"]), limit)
-        second = self.modality.encode(processor, list(dataset["text_pair"]), limit)
+    def encode(self, encoder: TextEncoder, dataset: datasets.Dataset) -> list[dict[str, Any]]:
+        limit = self.max_length(encoder)
+        first = encoder.preprocess(list(dataset["text"]), limit)
+        second = encoder.preprocess(list(dataset["text_pair"]), limit)
         rows: list[dict[str, Any]] = [{"first": a, "second": b} for a, b in zip(first, second, strict=True)]
         if self.label_column in dataset.column_names:
             for row, label in zip(rows, dataset[self.label_column], strict=True):
                 row["labels"] = float(label)
         return rows
 
-    def collate_inputs(self, processor: Any, features: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+    def collate_inputs(self, encoder: TextEncoder, features: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
         """Both texts of a pair follow each other: rows 0 and 1 are the first pair."""
-        return self.modality.collate(
-            processor, [side for pair in features for side in (pair["first"], pair["second"])]
-        )
+        return encoder.collate([side for pair in features for side in (pair["first"], pair["second"])])
 
     def collate_labels(self, features: Sequence[dict[str, Any]], batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
         return as_float_labels([feature["labels"] for feature in features])
 
-    def forward(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+    def forward(self, encoder: TextEncoder, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         """Cosine of every pair, `(pairs, 1)`; both sides go through the encoder in one batch."""
-        vectors = self.modality.features(model, inputs, self.config.pooling or "mean")
+        vectors = encoder.features(inputs)
         left, right = vectors[0::2], vectors[1::2]
         return torch.cosine_similarity(left.float(), right.float()).unsqueeze(1)
 
@@ -92,20 +96,19 @@ class Similarity(Task):
     def metrics(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
         return metrics.compute(self.metric_names, predictions=logits.reshape(-1), references=labels)
 
-    def predictions(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> list[Any]:
+    def predictions(self, logits: np.ndarray, dataset: datasets.Dataset, encoder: TextEncoder) -> list[Any]:
         return [{"prediction": float(value)} for value in logits.reshape(-1)]
 
-    def comparison_predictions(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> np.ndarray:
+    def comparison_predictions(
+        self, logits: np.ndarray, dataset: datasets.Dataset, encoder: TextEncoder
+    ) -> np.ndarray:
         return logits.reshape(-1)
 
-    def zero_shot(self, backbone: nn.Module, processor: Any, dataset: datasets.Dataset) -> np.ndarray:
+    def zero_shot(self, encoder: TextEncoder, dataset: datasets.Dataset) -> np.ndarray:
         """Cosine of the two frozen vectors: nothing has to be learned to answer."""
-        pooling = self.config.pooling or self.modality.default_pooling(_origin(backbone))
+        encoder = encoder.replace(pooling=self.pooling)
         first, second = (
-            self.modality.embed(
-                backbone, processor, dataset[column], pooling=pooling, max_length=self.max_length(processor)
-            )
-            for column in ("text", "text_pair")
+            encoder.embed(dataset[column], max_length=self.max_length(encoder)) for column in ("text", "text_pair")
         )
         norms = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
         return (first * second).sum(1) / np.maximum(norms, 1e-12)
@@ -117,11 +120,6 @@ class Similarity(Task):
         vectorizer = TfidfVectorizer(sublinear_tf=True).fit([*train["text"], *train["text_pair"]])
         first, second = (vectorizer.transform(test[column]) for column in ("text", "text_pair"))
         return "TF-IDF cosine", np.asarray(first.multiply(second).sum(axis=1)).ravel()
-
-
-def _origin(backbone: Any) -> str:
-    """Where a model was loaded from: its folder says how it wants to be pooled."""
-    return str(backbone.config._name_or_path)
 
 
 def cosent(cosines: torch.Tensor, gold: torch.Tensor, scale: float) -> torch.Tensor:

@@ -11,23 +11,26 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
-from torch import nn
 from torch.nn import functional
 
 from hf_ssl.core.errors import ConfigError, DataError
 from hf_ssl.evaluation.metrics import metrics
 from hf_ssl.evaluation.metrics.speech import plain
 from hf_ssl.modalities.audio import backbones
+from hf_ssl.modalities.audio.encoder import AudioEncoder
+from hf_ssl.modalities.encoder import Processor
 from hf_ssl.models.structure import unwrap_peft
 from hf_ssl.tasks.base import Task
 
 if TYPE_CHECKING:
     import datasets
 
+    from hf_ssl.modalities.base import Modality
+
 BLANK, UNKNOWN, SPACE = "<pad>", "<unk>", "|"
 
 
-class SpeechRecognition(Task):
+class SpeechRecognition(Task[AudioEncoder]):
     """Speech recognition with a character head.
 
     Loss: CTC (Graves et al. 2006), `-log p(transcript)` summed over all alignments, per character of the transcripts. A
@@ -37,7 +40,7 @@ class SpeechRecognition(Task):
     are word and character error rate over the whole split, on the same form of both texts.
     """
 
-    modalities: ClassVar = frozenset({"audio"})
+    needs: ClassVar = AudioEncoder
     label_kind: ClassVar = "transcript"
     primary_metric: ClassVar = "cer_plain"
     greater_is_better: ClassVar = False
@@ -47,7 +50,9 @@ class SpeechRecognition(Task):
     class Config(Task.Config):
         """Options of `speech-recognition`."""
 
-    def __init__(self, config: Any, modality: Any) -> None:
+    config: Config
+
+    def __init__(self, config: Config, modality: Modality) -> None:
         super().__init__(config, modality)
         self.numbers: dict[str, int] = {}
 
@@ -74,11 +79,11 @@ class SpeechRecognition(Task):
     def model_options(self) -> dict[str, Any]:
         return {"vocab_size": len(self.numbers), "pad_token_id": self.numbers[BLANK]}
 
-    def max_length(self, processor: Any) -> int | None:
+    def max_length(self, encoder: AudioEncoder) -> int | None:
         return self.config.max_length
 
-    def encode(self, processor: Any, dataset: datasets.Dataset) -> list[dict[str, Any]]:
-        features = super().encode(processor, dataset)
+    def encode(self, encoder: AudioEncoder, dataset: datasets.Dataset) -> list[dict[str, Any]]:
+        features = super().encode(encoder, dataset)
         for feature in features:
             if "labels" in feature:
                 feature["labels"] = self.ids(feature["labels"])
@@ -100,15 +105,15 @@ class SpeechRecognition(Task):
             labels[row, : len(feature["labels"])] = torch.tensor(feature["labels"], dtype=torch.long)
         return labels
 
-    def forward(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+    def forward(self, encoder: AudioEncoder, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         """`(clips, frames, symbols)`. Frames of padding say blank for certain: to CTC they are not there."""
-        config: Any = unwrap_peft(model).config
+        config: Any = unwrap_peft(encoder.model).config
         sound = inputs["attention_mask"]
         if not backbones.is_waveform(config):
             raise ConfigError(
                 f"speech-recognition needs an encoder of waveforms; this is a {config.model_type} model."
             )
-        logits = model(inputs["input_values"], attention_mask=backbones._needed(config, sound)).logits
+        logits = encoder.model(inputs["input_values"], attention_mask=backbones._needed(config, sound)).logits
         frames = backbones.frame_count(config, sound.sum(1))
         padding = torch.arange(logits.shape[1], device=logits.device) >= frames[:, None]
         silent = torch.full_like(logits[0, 0], -1e4)
@@ -137,10 +142,12 @@ class SpeechRecognition(Task):
         wanted = [self.text(row[row != -100].tolist()) for row in labels]
         return metrics.compute(self.metric_names, predictions=self.transcripts(logits), references=wanted)
 
-    def predictions(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> list[Any]:
+    def predictions(self, logits: np.ndarray, dataset: datasets.Dataset, encoder: AudioEncoder) -> list[Any]:
         return [{"prediction": text} for text in self.transcripts(logits)]
 
-    def comparison_predictions(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> list[str]:
+    def comparison_predictions(
+        self, logits: np.ndarray, dataset: datasets.Dataset, encoder: AudioEncoder
+    ) -> list[str]:
         """What the error rates read as predictions."""
         return self.transcripts(logits)
 
@@ -148,7 +155,7 @@ class SpeechRecognition(Task):
         """What the error rates read as the truth."""
         return list(dataset[self.label_column])
 
-    def saved_processor(self, processor: Any) -> Any:
+    def saved_processor(self, encoder: AudioEncoder) -> Processor | None:
         """Feature extractor and character tokenizer as one, as the pipeline wants them."""
         from transformers import Wav2Vec2CTCTokenizer, Wav2Vec2Processor
 
@@ -163,4 +170,4 @@ class SpeechRecognition(Task):
                 unk_token=UNKNOWN,
                 word_delimiter_token=SPACE,
             )
-        return Wav2Vec2Processor(feature_extractor=processor, tokenizer=tokenizer)
+        return Wav2Vec2Processor(feature_extractor=encoder.processor, tokenizer=tokenizer)

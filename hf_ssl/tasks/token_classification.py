@@ -14,14 +14,14 @@ from torch.nn import functional
 from hf_ssl.core.errors import ConfigError, DataError
 from hf_ssl.core.fields import option
 from hf_ssl.evaluation.metrics import metrics
-from hf_ssl.modalities.text.text import affixes
+from hf_ssl.modalities.text.encoder import TextEncoder, affixes
 from hf_ssl.tasks.base import Task
 
 if TYPE_CHECKING:
     import datasets
 
 
-class TokenClassification(Task):
+class TokenClassification(Task[TextEncoder]):
     """Tagging words: NER (span tags such as `B-PER`) or one tag per word (parts of speech).
 
     Labels are aligned by `word_ids()`: the first subword carries the word's tag (or all of them do). Sentences longer
@@ -29,7 +29,7 @@ class TokenClassification(Task):
     Spans are scored strictly (IOB2): `seqeval`'s default mode would accept `I-PER I-PER` for `B-PER I-PER`.
     """
 
-    modalities: ClassVar = frozenset({"text"})
+    needs: ClassVar = TextEncoder
     label_kind: ClassVar = "tags"
     label_column: ClassVar = "tags"
     primary_metric: ClassVar = "f1"
@@ -40,6 +40,8 @@ class TokenClassification(Task):
         """Options of `token-classification`."""
 
         subwords: Literal["first", "all"] = option("first", "Which subwords of a word carry its tag.")
+
+    config: Config
 
     @property
     def auto_class(self) -> str:
@@ -60,15 +62,15 @@ class TokenClassification(Task):
         if len(self.label_names) < 2:
             raise DataError(f"The training tags are all {self.label_names}; two are needed to learn.")
 
-    def encode(self, processor: Any, dataset: datasets.Dataset) -> list[dict[str, Any]]:
-        if not getattr(processor, "is_fast", False):
+    def encode(self, encoder: TextEncoder, dataset: datasets.Dataset) -> list[dict[str, Any]]:
+        if not getattr(encoder.processor, "is_fast", False):
             raise ConfigError("Tagging words needs a fast tokenizer (with word_ids); this checkpoint has none.")
         tags = dataset[self.label_column] if self.label_column in dataset.column_names else [None] * len(dataset)
-        before, after = affixes(processor)
-        room = (self.max_length(processor) or 256) - len(before) - len(after)
+        before, after = affixes(encoder.processor)
+        room = (self.max_length(encoder) or 256) - len(before) - len(after)
         features = []
         for row, (words, labels) in enumerate(zip(dataset["tokens"], tags, strict=True)):
-            encoded = processor(
+            encoded = encoder.processor(
                 list(words),
                 is_split_into_words=True,
                 add_special_tokens=False,
@@ -130,13 +132,13 @@ class TokenClassification(Task):
         spans = metrics.compute(["span_f1"], predictions=said, references=true)
         return {**flat, **spans, "f1": spans["span_f1"]}
 
-    def predictions(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> list[Any]:
+    def predictions(self, logits: np.ndarray, dataset: datasets.Dataset, encoder: TextEncoder) -> list[Any]:
         """One list of tags per row, one tag per word."""
         tags: list[list[str]] = [
             ["O" if "O" in self.label_names else self.label_names[0]] * len(words) for words in dataset["tokens"]
         ]
-        for feature, row in zip(self.encode(processor, dataset), logits.argmax(-1), strict=True):
-            offset = row.shape[0] - len(feature["words"]) if processor.padding_side == "left" else 0
+        for feature, row in zip(self.encode(encoder, dataset), logits.argmax(-1), strict=True):
+            offset = row.shape[0] - len(feature["words"]) if encoder.processor.padding_side == "left" else 0
             seen: set[int] = set()
             for position, word in enumerate(feature["words"]):
                 if word is not None and word not in seen:
@@ -148,8 +150,10 @@ class TokenClassification(Task):
     def comparison_metric(self) -> str:
         return "span_f1" if self.spans else "word_f1_macro"
 
-    def comparison_predictions(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> list[list[str]]:
-        return [row["prediction"] for row in self.predictions(logits, dataset, processor)]
+    def comparison_predictions(
+        self, logits: np.ndarray, dataset: datasets.Dataset, encoder: TextEncoder
+    ) -> list[list[str]]:
+        return [row["prediction"] for row in self.predictions(logits, dataset, encoder)]
 
     def comparison_references(self, dataset: datasets.Dataset) -> list[list[str]]:
         return [[self.label_names[tag] for tag in row] for row in dataset[self.label_column]]

@@ -8,21 +8,23 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
-from torch import nn
 from torch.nn import functional
 
 from hf_ssl.core.errors import DataError
 from hf_ssl.core.fields import option
 from hf_ssl.evaluation.metrics import metrics, speech
 from hf_ssl.modalities.audio import backbones
+from hf_ssl.modalities.audio.encoder import AudioEncoder
 from hf_ssl.models.structure import unwrap_peft
 from hf_ssl.tasks.base import Task
 
 if TYPE_CHECKING:
     import datasets
 
+    from hf_ssl.modalities.base import Modality
 
-class Verification(Task):
+
+class Verification(Task[AudioEncoder]):
     """Verification of identity (speaker, bird, machine): pairs of clips are the same or not.
 
     Training is a classification of the training identities on the unit sphere, with the score of the right one lowered
@@ -33,7 +35,7 @@ class Verification(Task):
     The saved model is an ordinary classifier; a vector is the projection's mean over time, `hf-ssl embed` aside.
     """
 
-    modalities: ClassVar = frozenset({"audio"})
+    needs: ClassVar = AudioEncoder
     label_kind: ClassVar = "identity"
     problem_type: ClassVar = "single_label_classification"
     primary_metric: ClassVar = "eer"
@@ -47,7 +49,9 @@ class Verification(Task):
         margin: float = option(0.2, "How much closer than others the right identity must be.", ge=0)
         scale: float = option(30.0, "Inverse temperature of the softmax over cosines.", gt=0)
 
-    def __init__(self, config: Any, modality: Any) -> None:
+    config: Config
+
+    def __init__(self, config: Config, modality: Modality) -> None:
         super().__init__(config, modality)
         self.places: torch.Tensor = torch.zeros(0, dtype=torch.long)
 
@@ -61,9 +65,9 @@ class Verification(Task):
         self.places = torch.full((len(names),), -100, dtype=torch.long)
         self.places[known] = torch.arange(len(known))
 
-    def forward(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+    def forward(self, encoder: AudioEncoder, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         """`(clips, width + identities)`: the unit vector, and its cosine with every training identity (plus its bias)."""
-        head, vector = _trained(unwrap_peft(model).classifier), backbones.pooled(model, inputs)
+        head, vector = _trained(unwrap_peft(encoder.model).classifier), backbones.pooled(encoder.model, inputs)
         if hasattr(head, "layernorm"):  # the audio spectrogram transformer's head
             head, vector = head.dense, head.layernorm(vector)
         vector = functional.normalize(vector.float(), dim=-1)
@@ -83,7 +87,7 @@ class Verification(Task):
         scores, same = speech.trials(logits[:, : -len(self.label_names)], labels)
         return metrics.compute(self.metric_names, scores=scores, references=same)
 
-    def predictions(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> list[Any]:
+    def predictions(self, logits: np.ndarray, dataset: datasets.Dataset, encoder: AudioEncoder) -> list[Any]:
         """The training identity that is closest, and how close."""
         cosines = logits[:, -len(self.label_names) :]
         return [{"prediction": self.label_names[int(row.argmax())], "cosine": float(row.max())} for row in cosines]

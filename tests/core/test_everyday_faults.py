@@ -19,7 +19,13 @@ from hf_ssl.stages.recipe import VERBS
 def given(tmp_path: Path) -> list[str]:
     data = tmp_path / "pool.txt"
     data.write_text("\n".join(row["text"] for row in runs.rows(40, 0, labeled=False)), encoding="utf-8")
-    return ["pretrain", f"--data={data}", "--txt=lines", "--max_steps=1", f"--model={runs.base_checkpoint(tmp_path / 'base')}"]
+    return [
+        "pretrain",
+        f"--data={data}",
+        "--txt=lines",
+        "--max_steps=1",
+        f"--model={runs.base_checkpoint(tmp_path / 'base')}",
+    ]
 
 
 def told(command: list[str], capsys: pytest.CaptureFixture[str]) -> str:

@@ -39,10 +39,18 @@ def test_a_run_of_the_release_before_is_read(tmp_path: Path) -> None:
     run = RunDir(written(tmp_path / "run", OLD))
     record = run.need("pretrain", "")
     assert record.done and record.seconds == 3.5 and run.output("pretrain") == "run/pretrain/model"
-    assert record.options == {"lora_r": 4, "lora_alpha": None, "backbone_warmup_ratio": 0.2, "peft": "lora", "modality_options": {}}
+    assert record.options == {
+        "lora_r": 4,
+        "lora_alpha": None,
+        "backbone_warmup_ratio": 0.2,
+        "peft": "lora",
+        "modality_options": {},
+    }
     assert record.plugin == {"mask_ratio": 0.3} and record.training == {"max_steps": 2}
     assert record.outputs["vocabulary"]["new_words"] == ["a"]
-    assert run.base == BaseModel("me/bert", "abc", "mit", "12", "/here/bert") and run.facts["data"]["fingerprint"] == "ff"
+    assert (
+        run.base == BaseModel("me/bert", "abc", "mit", "12", "/here/bert") and run.facts["data"]["fingerprint"] == "ff"
+    )
     run.save()
     again = RunDir(run.path)
     assert again.stages == run.stages and again.base == run.base and again.facts == run.facts
@@ -61,7 +69,10 @@ def test_a_stage_leaves_its_record(tmp_path: Path) -> None:
     assert found.stage("embed").options == {"k": 1} and found.stage("embed").metrics == {"vectors": 3}
     with pytest.raises(ValueError, match="odd"), found.running("embed", "bb", options, resume=False, overwrite=True):
         raise ValueError("odd")
-    assert (RunDir(run.path).stage("embed").status, RunDir(run.path).stage("embed").error) == ("failed", "ValueError: odd")
+    assert (RunDir(run.path).stage("embed").status, RunDir(run.path).stage("embed").error) == (
+        "failed",
+        "ValueError: odd",
+    )
     with pytest.raises(RunFolderError, match="no finished embed. Do it."):
         found.need("embed", "Do it.")
 

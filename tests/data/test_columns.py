@@ -53,7 +53,11 @@ def test_label_sheet(tmp_path: Path, key: str) -> None:
         sheet["file"] = [*entries, "ghost"]
         sheet.to_csv(tmp_path / "sheet.csv", index=False)
     data = load(
-        tmp_path / "files", labels_file=tmp_path / "sheet.csv", label_column="stars", group_column="who", test_fraction=0.3
+        tmp_path / "files",
+        labels_file=tmp_path / "sheet.csv",
+        label_column="stars",
+        group_column="who",
+        test_fraction=0.3,
     )
     assert sum(data.num_rows[split] for split in LABELLED) == 18
     expected = dict(zip(sentences(18), ["good", "bad"] * 9, strict=True))

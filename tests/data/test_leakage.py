@@ -168,7 +168,15 @@ def test_report_text_names_what_was_found(caplog: pytest.LogCaptureFixture) -> N
     with caplog.at_level("INFO", "hf_ssl"):
         data = load_data(leaky())
     assert caplog.messages == [data.report_text()]
-    for part in ("unlabeled", "words median", "label_kind=class", "fingerprint", "decided", "text <- text", "left out"):
+    for part in (
+        "unlabeled",
+        "words median",
+        "label_kind=class",
+        "fingerprint",
+        "decided",
+        "text <- text",
+        "left out",
+    ):
         assert part in caplog.text
     caplog.clear()
     with caplog.at_level("WARNING", "hf_ssl"):

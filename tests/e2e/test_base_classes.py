@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+import tiny
 from hf_ssl.core import plugins
 from hf_ssl.core.errors import ConfigError
 from hf_ssl.modalities.base import Modality
+from hf_ssl.modalities.encoder import Encoder
 from hf_ssl.objectives.base import Objective, Rows
+from hf_ssl.objectives.simclr import SimCLR
 from hf_ssl.tasks.base import Task
 from hf_ssl.tasks.classification import Classification
 
@@ -23,7 +26,8 @@ def test_all_that_ship_are_complete(group):
 @pytest.mark.parametrize(
     ("base", "missing"),
     [
-        (Modality, "collate, content_key, encode, features"),
+        (Modality, "content_key, encoder_class"),
+        (Encoder, "collate, features, preprocess"),
         (Objective, "collate, rows"),
         (Task, "loss, metrics, predictions"),
         (Rows, "__getitem__, __len__"),
@@ -39,14 +43,16 @@ def test_what_is_missing_is_named_when_the_object_is_made(base, missing):
 def test_what_is_optional_says_what_it_is_needed_for():
     kind = type("Smells", (Modality,), {name: lambda *_: None for name in Modality.__abstractmethods__})
     mine = kind()
-    assert not mine.has_views and mine.self_training_features(["rose"]) is None
+    assert not Encoder.has_views and mine.self_training_features(["rose"]) is None
+    own = {name: lambda *_: None for name in Encoder.__abstractmethods__}
+    encoder = type("Nose", (Encoder,), own)(mine, tiny.tiny_model("bert"), None)
     for call in (
         lambda: mine.read_files([], None, []),
         lambda: mine.decode(None, "smell", root=None, cache=None, quarantine=[]),
         lambda: mine.signature("rose"),
         lambda: mine.baseline_features(["rose"]),
-        lambda: mine.view_store(None, ["rose"], "simclr"),
-        lambda: mine.views(None, [], [], "simclr"),
+        lambda: encoder.view_store(["rose"]),
+        lambda: encoder.views([], [], SimCLR.views),
     ):
         with pytest.raises(ConfigError, match="^Smells has no .*, which it needs for "):
             call()

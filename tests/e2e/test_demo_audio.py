@@ -122,22 +122,16 @@ def test_sound_enters_the_small_encoder_as_large_as_the_positions_that_are_added
     import torch
 
     folder = demo_audio.write_small(tmp_path)
-    modality = Audio()
-    processor = modality.load_processor(str(folder))
-    encoder = modality.prepare_model(load_model(str(folder))[0], processor).eval()
-    batch = modality.collate(processor, modality.encode(processor, [sounds.voice(0, 1.0)]))
-    positions = encoder.embed_positions.weight
+    encoder = Audio().load(str(folder))
+    batch = encoder.collate(encoder.preprocess([sounds.voice(0, 1.0)]))
+    positions = encoder.model.embed_positions.weight
     with torch.inference_mode():
-        entered = encoder(batch["input_features"], output_hidden_states=True).hidden_states[0][0] - positions
+        entered = encoder.model(batch["input_features"], output_hidden_states=True).hidden_states[0][0] - positions
     assert entered.std() > 0.3 * positions.std()
 
 
 def test_small_encoder_is_an_ordinary_checkpoint(tmp_path):
     folder = demo_audio.write_small(tmp_path, seed=3)
-    modality = Audio()
-    processor = modality.load_processor(str(folder))
-    model = modality.prepare_model(load_model(str(folder))[0], processor)
-    assert processor.n_samples == 16_000 and model.config.max_source_positions == 50
-    assert np.isfinite(
-        modality.embed(model, processor, [np.random.default_rng(0).normal(size=8_000).astype(np.float32)])
-    ).all()
+    encoder = Audio().load(str(folder))
+    assert encoder.processor.n_samples == 16_000 and encoder.model.config.max_source_positions == 50
+    assert np.isfinite(encoder.embed([np.random.default_rng(0).normal(size=8_000).astype(np.float32)])).all()

@@ -70,6 +70,30 @@ def test_all_three_by_dotted_path(installed: None, tmp_path: Path, tiny_checkpoi
     assert set(model.config.label2id) == {"plasmid", "chromosome"}
 
 
+def test_they_keep_the_promises(installed: None, tiny_checkpoint) -> None:
+    """The contract suite, as another package runs it on its own classes."""
+    import datasets
+    from genomics_ssl.dna import Dna
+    from genomics_ssl.order import WindowOrder
+    from genomics_ssl.rare import RareClass
+
+    from hf_ssl.testing import check_modality, check_objective, check_task
+
+    draw, folder = random.Random(1), str(tiny_checkpoint("bert"))
+    values = ["".join(draw.choice("ACGT") for _ in range(10 + 3 * number)) for number in range(12)]
+    pool = datasets.Dataset.from_dict({"sequence": values})
+    labels = datasets.ClassLabel(names=["plasmid", "chromosome"])
+
+    def load(head: str, **options: object) -> hf_ssl.Encoder:
+        return Dna().load(folder, head, **options)
+
+    bare = ("pooler", "key.bias")  # the vector is a mean; a key bias shifts all scores of a softmax alike
+    check_modality(Dna(), folder, values)
+    check_objective(WindowOrder, load, pool, without_gradient=bare)
+    labeled = pool.add_column("label", [number % 2 for number in range(12)], feature=labels)
+    check_task(RareClass, load, labeled, without_gradient=bare)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_it_type_checks_against_ours(tmp_path: Path) -> None:

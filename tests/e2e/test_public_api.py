@@ -25,11 +25,12 @@ FUNCTIONS = {
 }
 MORE = {"few_label_subset", "load_data", "load_model", "load_processor", "open_test"}
 CLASSES = {
-    "Modality": "baseline_features collate content_key describe embed encode features load_processor example_values default_pooling validate "
-    "read_files shingles size",
-    "Objective": "collate describe export is_head metrics rows",
+    "Modality": "baseline_features content_key describe encoder_class load load_processor pooling read_files shingles",
+    "Encoder": "collate embed example_values features load logits plain_model preprocess replace save size spec view_store views",
+    "CheckpointRef": "file weights",
+    "Objective": "fits collate describe export is_head metrics rows",
     "Rows": "set_epoch",
-    "Task": "collate_inputs collate_labels encode fit_labels forward inputs loss max_length metrics model_options predictions probe_targets "
+    "Task": "fits collate_inputs collate_labels encode fit_labels forward inputs loss max_length metrics model_options predictions probe_targets "
     "warm_start",
     "Store": "add all_vectors close discard open search",
     "StoreAddress": "of",

@@ -149,14 +149,12 @@ import datasets
 from safetensors.torch import save_file
 from hf_ssl.core import distributed
 from hf_ssl.modalities.text.text import Text
-from hf_ssl.models.loading import load_model, load_processor
 from hf_ssl.objectives.mlm import MaskedLanguageModeling
 from hf_ssl.training.schedule import Schedule
 from hf_ssl.training.trainer import arguments, train
 
 checkpoint, texts, folder = sys.argv[1], Path(sys.argv[2]).read_text().split("\\n"), Path(sys.argv[3])
-model, _ = load_model(checkpoint, "AutoModelForMaskedLM")
-module = MaskedLanguageModeling(model, load_processor(checkpoint, "text"), Text(), MaskedLanguageModeling.Config(max_length=16))
+module = MaskedLanguageModeling(Text().load(checkpoint, "AutoModelForMaskedLM"), MaskedLanguageModeling.Config(max_length=16))
 rows = module.rows(datasets.Dataset.from_dict({"text": texts}), seed=0, training=True)
 options = {"max_steps": 3, "per_device_train_batch_size": 8 // distributed.world_size(), "learning_rate": 1e-3, "bf16": False,
            "logging_steps": 1, "save_strategy": "no", "max_grad_norm": 1.0}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,12 @@ from hf_ssl.hub import card, metadata, staging, usage
 from hf_ssl.hub.artifacts import check_repo_id, is_hub_id
 from hf_ssl.hub.pipelines.base import find_pipeline
 from hf_ssl.hub.staging import Artifact
+from hf_ssl.modalities.base import Modality
+from hf_ssl.modalities.image.image import Image
 from hf_ssl.modalities.text.text import Text
+from hf_ssl.modalities.timeseries.timeseries import TimeSeries
+from hf_ssl.models.pooling import Pooling, saved_pooling
+from hf_ssl.models.reference import CheckpointRef
 
 TOKEN = "hf_" + "aB3" * 11 + "x"
 
@@ -29,23 +35,27 @@ def facts(**more: object) -> card.CardFields:
     return card.CardFields(**{**given, **more})
 
 
-@pytest.mark.parametrize("arch", ["bert", "vit", "patchtst"])
-def test_a_staged_folder_is_plain_and_says_nothing_of_this_machine(arch: str, tiny_checkpoint, tmp_path: Path) -> None:
-    import tiny
-
-    source = tiny_checkpoint(arch, "AutoModel")
+@pytest.mark.parametrize(("arch", "modality"), [("bert", Text()), ("vit", Image()), ("patchtst", TimeSeries())])
+def test_a_staged_folder_is_plain_and_says_nothing_of_this_machine(
+    arch: str, modality: Modality, tiny_checkpoint, tmp_path: Path
+) -> None:
+    source = Path(shutil.copytree(tiny_checkpoint(arch, "AutoModel"), tmp_path / "source"))
+    encoder = modality.load(str(source))
+    encoder.processor.save_pretrained(source)
     (source / "training_args.bin").write_bytes(b"\x80")
     folder = tmp_path / "staged"
     folder.mkdir()
-    left = staging.stage_model(Artifact("backbone", source), tiny.tiny_processor(arch), folder)
-    (source / "training_args.bin").unlink()
+    left = staging.stage_model(Artifact("backbone", source), encoder, folder)
     assert left == ["training_args.bin"]
-    assert {path.suffix for path in folder.iterdir()} == {".json", ".safetensors"}
+    assert {path.suffix for path in folder.rglob("*") if path.is_file()} == {".json", ".safetensors"}
+    assert saved_pooling(CheckpointRef(str(folder))) == (Pooling("mean") if arch == "bert" else None)
     for path in folder.glob("*.json"):
         content = json.loads(path.read_text())
-        assert not staging.LOCAL_KEYS & content.keys() and str(source) not in path.read_text()
+        assert (isinstance(content, list) or not staging.LOCAL_KEYS & content.keys()) and str(
+            source
+        ) not in path.read_text()
     staging.refuse_leaks(folder, TOKEN, [str(tmp_path)])
-    tensors = staging.reference(Artifact("backbone", source), Text(), None)
+    tensors = staging.reference(Artifact("backbone", source), None)
     assert any(name.startswith("in.") for name in tensors) and any(name.startswith("out.") for name in tensors)
 
 

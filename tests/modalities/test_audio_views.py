@@ -12,6 +12,8 @@ import tiny
 from hf_ssl.core.errors import ConfigError
 from hf_ssl.modalities.audio import views as sound_views
 from hf_ssl.modalities.audio.audio import Audio
+from hf_ssl.modalities.audio.encoder import AudioEncoder
+from hf_ssl.objectives.simclr import SimCLR
 
 RATE = 16_000
 STILL = sound_views.Views(share=1.0, speed=0.0, noise=200.0, gap=0.0)  # leaves the equalizer alone
@@ -70,7 +72,8 @@ def test_options_reach_the_views_and_a_view_depends_on_its_generator_alone():
     def batch(**options: float):
         modality = Audio(Audio.Config(**options))
         rngs = [np.random.default_rng(seed) for seed in (1, 2)]
-        return modality.views(processor, [wave, wave], rngs, "simclr")[0]["input_values"].numpy()
+        encoder = AudioEncoder(modality, tiny.tiny_model("wav2vec2"), processor)
+        return encoder.views([wave, wave], rngs, SimCLR.views)[0]["input_values"].numpy()
 
     whole = {"view_share": 1.0, "view_speed": 0.0}
     assert batch(**whole).shape == (4, len(wave))

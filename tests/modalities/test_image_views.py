@@ -16,9 +16,16 @@ import tiny  # noqa: E402
 from hf_ssl.core.errors import ConfigError, DataError  # noqa: E402
 from hf_ssl.modalities.image import geometry as geo  # noqa: E402
 from hf_ssl.modalities.image import views  # noqa: E402
+from hf_ssl.modalities.image.encoder import ImageEncoder  # noqa: E402
 from hf_ssl.modalities.image.files import as_reference  # noqa: E402
 from hf_ssl.modalities.image.image import Image  # noqa: E402
 from hf_ssl.modalities.rng import example_rng  # noqa: E402
+from hf_ssl.models.reference import CheckpointRef  # noqa: E402
+from hf_ssl.objectives.dino import DINO  # noqa: E402
+from hf_ssl.objectives.mae import MAE  # noqa: E402
+from hf_ssl.objectives.simclr import SimCLR  # noqa: E402
+from hf_ssl.objectives.simmim import SimMIM  # noqa: E402
+from hf_ssl.objectives.vicreg import VICReg  # noqa: E402
 
 PLAIN = geo.Geometry(32, 32, None, 2, (0.0,) * 3, (1.0,) * 3)
 
@@ -32,39 +39,40 @@ def store(count=6, side=40, channels=3):
 
 
 def test_the_published_recipes():
-    simclr = views.RECIPES["simclr"][0][0]
+    simclr = SimCLR.views[0][0]
     assert simclr.scale == (0.08, 1.0) and simclr.color == (0.8, 0.8, 0.8, 0.2) and simclr.color_chance == 0.8
     assert (simclr.gray, simclr.blur, simclr.solarize, simclr.flip) == (0.2, 0.5, 0.0, 0.5)
-    first, second = views.RECIPES["vicreg"][0]
+    first, second = VICReg.views[0]
     assert (first.blur, first.solarize, second.blur, second.solarize) == (1.0, 0.0, 0.1, 0.2), "asymmetric, as in BYOL"
     assert first.color == (0.4, 0.4, 0.2, 0.1)
-    large, small = views.RECIPES["dino"]
+    large, small = DINO.views
     assert [view.scale for view in large] == [(0.4, 1.0)] * 2 and [v.scale for v in small] == [(0.05, 0.4)] * 6
     assert [(v.blur, v.solarize) for v in large] == [(1.0, 0.0), (0.1, 0.2)] and {v.blur for v in small} == {0.5}
     assert round(224 * small[0].size) == 96
-    mae, simmim = views.RECIPES["mae"][0][0], views.RECIPES["simmim"][0][0]
+    mae, simmim = MAE.views[0][0], SimMIM.views[0][0]
     assert mae.scale == (0.2, 1.0) and mae.cubic and simmim.scale == (0.67, 1.0)
     assert not any(mae.color) and not any(simmim.color) and not mae.blur, "masked models change no colors"
 
 
 def test_domains():
-    for group in views.plan("simclr", "medical", 3) + views.plan("dino", "medical", 3):
+    for group in views.fitted(SimCLR.views, "medical", 3) + views.fitted(DINO.views, "medical", 3):
         for view in group:
             assert not any(view.color) and view.gray == view.solarize == 0
-    assert views.plan("simclr", "satellite", 3)[0][0].flip_vertical == 0.5
-    assert views.plan("simclr", "satellite", 3)[0][0].turn == 0.75
-    assert views.plan("simclr", "natural", 1)[0][0].color == (0.8, 0.8, 0.0, 0.0), "gray has brightness and contrast"
-    assert len(views.plan("dino", "natural", 3, local_views=2)[1]) == 2
-    assert len(views.plan("dino", "natural", 3, local_views=0)) == 1
+    assert views.fitted(SimCLR.views, "satellite", 3)[0][0].flip_vertical == 0.5
+    assert views.fitted(SimCLR.views, "satellite", 3)[0][0].turn == 0.75
+    assert views.fitted(SimCLR.views, "natural", 1)[0][0].color == (0.8, 0.8, 0.0, 0.0), (
+        "gray has brightness and contrast"
+    )
+    assert len(views.fitted(DINO.views, "natural", 3, local_views=2)[1]) == 2
+    assert len(views.fitted(DINO.views, "natural", 3, local_views=0)) == 1
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: views.plan("simclr", "medical", 3, color=1.0), "medical"),
-        (lambda: views.plan("simclr", "natural", 6, color=1.0), "6 channels"),
-        (lambda: views.plan("simclr", "space", 3), "satellite"),
-        (lambda: views.plan("symclr", "natural", 3), "Did you mean 'simclr'"),
+        (lambda: views.fitted(SimCLR.views, "medical", 3, color=1.0), "medical"),
+        (lambda: views.fitted(SimCLR.views, "natural", 6, color=1.0), "6 channels"),
+        (lambda: views.fitted(SimCLR.views, "space", 3), "satellite"),
     ],
 )
 def test_refusals(call, message):
@@ -75,17 +83,18 @@ def test_refusals(call, message):
 def test_views_depend_on_seed_epoch_and_picture_alone():
     image, processor = Image(Image.Config(image_size=64)), tiny.tiny_processor("vit")
     processor.size = {"height": 64, "width": 64}
+    encoder = ImageEncoder(image, tiny.tiny_model("vit"), processor)
     items = store(side=72)
-    whole = image.views(processor, items, rngs(6), "dino")
-    part = image.views(processor, items[2:4], rngs(6)[2:4], "dino")
+    whole = encoder.views(items, rngs(6), DINO.views)
+    part = encoder.views(items[2:4], rngs(6)[2:4], DINO.views)
     for together, apart in zip(whole, part, strict=True):
         count = len(together["pixel_values"]) // 6
         picked = together["pixel_values"].unflatten(0, (count, 6))[:, 2:4].flatten(0, 1)
         torch.testing.assert_close(apart["pixel_values"], picked, atol=1e-6, rtol=1e-5)
-    other = image.views(processor, items, rngs(6, epoch=1), "dino")
+    other = encoder.views(items, rngs(6, epoch=1), DINO.views)
     assert not torch.equal(other[0]["pixel_values"], whole[0]["pixel_values"])
     with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(image.views(processor, items, rngs(6), "dino")[0]["pixel_values"], whole[0]["pixel_values"])
+        assert torch.equal(encoder.views(items, rngs(6), DINO.views)[0]["pixel_values"], whole[0]["pixel_values"])
     first, second = whole[0]["pixel_values"].chunk(2)
     assert not torch.allclose(first, second)
 
@@ -183,8 +192,8 @@ def test_pixels_are_those_of_the_processor(kind):
     processor = getattr(transformers, kind)(size=size, **options)
     picture = pictures(1, side=64)[0][:48]
     wanted = processor(picture, return_tensors="pt")["pixel_values"]
-    image = Image()
-    made = image.collate(processor, image.encode(processor, [as_reference(picture)]))["pixel_values"]
+    encoder = ImageEncoder(Image(), tiny.tiny_model("vit"), processor)
+    made = encoder.collate(encoder.preprocess([as_reference(picture)]))["pixel_values"]
     assert made.shape == wanted.shape
     assert (made - wanted).abs().mean() < 0.02 and (made - wanted).abs().max() < 0.15
 
@@ -193,7 +202,7 @@ def test_timm_processors(tmp_path):
     pytest.importorskip("timm")
     from timm_models import timm_folder
 
-    processor = Image(Image.Config(image_size=48)).load_processor(str(timm_folder(tmp_path)))
+    processor = Image(Image.Config(image_size=48)).load_processor(CheckpointRef(str(timm_folder(tmp_path))))
     shape = geo.geometry(processor)
     assert (shape.height, shape.width) == (48, 48) and shape.shorter == int(48 / processor.data_config["crop_pct"])
 

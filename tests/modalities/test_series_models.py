@@ -20,6 +20,7 @@ from hf_ssl.modalities.timeseries.random_kernels import RandomKernels
 from hf_ssl.modalities.timeseries.timeseries import TimeSeries
 from hf_ssl.modalities.timeseries.windows import fill
 from hf_ssl.models.loading import load_model
+from hf_ssl.models.reference import CheckpointRef
 from hf_ssl.objectives.forecast import Forecast
 from hf_ssl.objectives.masked_patch import MaskedPatch
 from hf_ssl.objectives.ts_contrastive import SeriesContrastive
@@ -79,17 +80,17 @@ def test_an_encoder_never_masks(tmp_path):
     data, modality = quiet_load(table()), TimeSeries(TimeSeries.Config(**OPTIONS))
     module = objective(MaskedPatch, checkpoint(tmp_path, "patchtst", data), modality)
     values = [np.random.default_rng(i).normal(size=(1, 48)) for i in range(3)]
-    first, second = (modality.embed(module.backbone, module.processor, values) for _ in range(2))
+    first, second = (module.adapted.embed(values) for _ in range(2))
     np.testing.assert_array_equal(first, second)
     exported = module.export()
     exported.save_pretrained(tmp_path / "out")
     encoder = transformers.AutoModel.from_pretrained(tmp_path / "out")
     assert encoder.config.do_mask_input is False
-    np.testing.assert_allclose(modality.embed(encoder, module.processor, values), first, atol=1e-5)
+    np.testing.assert_allclose(module.adapted.replace(model=encoder).embed(values), first, atol=1e-5)
     masking = transformers.PatchTSTModel(
         transformers.PatchTSTConfig(**{**encoder.config.to_dict(), "do_mask_input": True})
     ).eval()
-    a, b = (modality.embed(masking, module.processor, values) for _ in range(2))
+    a, b = (module.adapted.replace(model=masking).embed(values) for _ in range(2))
     np.testing.assert_array_equal(a, b)
 
 
@@ -106,18 +107,18 @@ def test_channels_are_alike(tmp_path):
         changed = past.clone()
         changed[..., 0] += torch.randn(4, 48)
         torch.testing.assert_close(model(past_values=changed).prediction_outputs[..., 1:], answer[..., 1:])
-    assert modality.load_processor(folder).flexible
+    assert modality.load_processor(CheckpointRef(folder)).flexible
 
 
 def test_released_channel_count_follows_the_data_or_is_refused(tmp_path):
     wide, narrow = quiet_load(table(channels=3, names="a")), quiet_load(table(names="a"))
     modality = TimeSeries(TimeSeries.Config(**OPTIONS))
     folder = checkpoint(tmp_path, "patchtst", wide)
-    assert modality.model_options(folder, narrow["train"], "AutoModel") == {"num_input_channels": 1}
+    assert modality.load(folder, dataset=narrow["train"]).model.config.num_input_channels == 1
     config = transformers.AutoConfig.from_pretrained(folder, channel_attention=True)
     transformers.AutoModel.from_config(config).save_pretrained(tmp_path / "mixed")
     with pytest.raises(DataError, match="mixes 3 channels, the data have 1"):
-        modality.model_options(str(tmp_path / "mixed"), narrow["train"], "AutoModel")
+        modality.load(str(tmp_path / "mixed"), dataset=narrow["train"])
 
 
 def test_context_shorter_than_a_patch_is_refused():

@@ -13,6 +13,7 @@ import sounds
 import tiny
 from hf_ssl.core.errors import ConfigError
 from hf_ssl.modalities.audio.audio import Audio
+from hf_ssl.modalities.audio.encoder import AudioEncoder
 from hf_ssl.models import adapters, structure
 from hf_ssl.models.loading import load_model
 
@@ -44,7 +45,12 @@ def speech_model(arch: str, **fields):
 
 def batch(processor, seconds=(0.3, 0.5, 0.8)):
     values = [sounds.voice(seed, length) for seed, length in enumerate(seconds)]
-    return AUDIO.collate(processor, AUDIO.encode(processor, values))
+    encoder = AudioEncoder(AUDIO, tiny.tiny_model("wav2vec2"), processor)
+    return encoder.collate(encoder.preprocess(values))
+
+
+def logits(model, inputs):
+    return AudioEncoder(AUDIO, model, None).logits(inputs)
 
 
 @pytest.mark.parametrize("method", ["lora", "rslora", "dora", "ia3", "oft", "full", "linear-probe"])
@@ -55,27 +61,28 @@ def test_every_trained_parameter_gets_a_gradient_and_what_is_saved_is_what_was_t
     else:
         model, processor = speech_model(arch), tiny.tiny_processor("wav2vec2")
     missing = [name for name, _ in model.named_parameters() if name.startswith(("projector.", "classifier."))]
-    model = AUDIO.prepare_model(model, processor)
-    model = adapters.apply(model, method, missing=missing, rank=4, train_head=True)
+    encoder = AudioEncoder(AUDIO, model, processor)
+    encoder.prepare(from_config=False)
+    encoder.model = model = adapters.apply(encoder.model, method, missing=missing, rank=4, train_head=True)
     inputs = batch(processor, (0.3, 0.5, 0.8) if arch not in SPECTROGRAMS else (1.0, 1.5, 2.0))
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
     reached: set[str] = set()
     optimizer = torch.optim.SGD(trained.values(), lr=0.05)
     for _ in range(2):  # LoRA's second factor starts at 0, so the first one has its gradient from the second step on
         optimizer.zero_grad()
-        logits = AUDIO.forward(model.train(), inputs)
-        torch.nn.functional.cross_entropy(logits, torch.tensor([0, 1, 0])).backward()
+        answers = logits(model.train(), inputs)
+        torch.nn.functional.cross_entropy(answers, torch.tensor([0, 1, 0])).backward()
         reached |= {name for name, p in trained.items() if p.grad is not None and p.grad.abs().sum() > 0}
         optimizer.step()
     # A key bias shifts all scores of a softmax alike.
     assert {name for name in trained if name not in reached and "k_proj" not in name} == set()
     with torch.no_grad():
-        wanted = AUDIO.forward(model.eval(), inputs)
-    plain = AUDIO.finish_model(adapters.merge(model))
+        wanted = logits(model.eval(), inputs)
+    plain = encoder.plain_model()
     plain.save_pretrained(tmp_path)
     loaded = transformers.AutoModelForAudioClassification.from_pretrained(tmp_path).eval()
     with torch.no_grad():
-        torch.testing.assert_close(AUDIO.forward(loaded, inputs), wanted, atol=2e-5, rtol=1e-4)
+        torch.testing.assert_close(logits(loaded, inputs), wanted, atol=2e-5, rtol=1e-4)
 
 
 def test_lora_on_wavlm_goes_where_it_does_something():
@@ -104,20 +111,19 @@ def test_mixture_of_layers_is_trained_and_saved_with_the_adapter(tmp_path):
     model, report, source = layer_mixture(tmp_path)
     fresh = model.layer_weights.detach()
     torch.testing.assert_close(fresh, torch.full_like(fresh, 1 / len(fresh)))  # not what the memory happened to hold
-    processor = AUDIO.load_processor(str(source))
+    encoder = AudioEncoder(AUDIO, model, tiny.tiny_processor("wav2vec2"))
+    encoder.prepare(from_config=False)
     with pytest.raises(ConfigError, match="layer_weights is new.*bare parameter"):
         adapters.apply(model, "lora", missing=report.missing)
-    model = adapters.apply(
-        AUDIO.prepare_model(model, processor), "lora", missing=report.missing, train_bare=("*layer_weights",)
-    )
+    model = adapters.apply(encoder.model, "lora", missing=report.missing, train_bare=("*layer_weights",))
     weights = model.get_base_model().layer_weights
-    before, inputs = weights.detach().clone(), batch(processor)
+    before, inputs = weights.detach().clone(), batch(encoder.processor)
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.5)
-    torch.nn.functional.cross_entropy(AUDIO.forward(model.train(), inputs), torch.tensor([0, 1, 2])).backward()
+    torch.nn.functional.cross_entropy(logits(model.train(), inputs), torch.tensor([0, 1, 2])).backward()
     optimizer.step()
     assert not torch.equal(weights, before)
     with torch.no_grad():
-        wanted = AUDIO.forward(model.eval(), inputs)
+        wanted = logits(model.eval(), inputs)
     adapters.save_adapter(model, tmp_path / "adapter", "someone/base")
     torch.manual_seed(9)  # other random heads: all that is not the checkpoint's must come from the adapter
     for load in (
@@ -129,7 +135,7 @@ def test_mixture_of_layers_is_trained_and_saved_with_the_adapter(tmp_path):
         )
         loaded = load(again, tmp_path / "adapter").eval()
         with torch.no_grad():
-            torch.testing.assert_close(AUDIO.forward(loaded, inputs), wanted, atol=1e-6, rtol=1e-5)
+            torch.testing.assert_close(logits(loaded, inputs), wanted, atol=1e-6, rtol=1e-5)
 
 
 def test_a_head_that_the_checkpoint_has_is_trained_on(tmp_path):
@@ -168,4 +174,4 @@ def test_own_pooling_equals_the_class_on_clips_without_padding():
         processor = tiny.tiny_processor("wav2vec2")
         one = batch(processor, (0.4,))
         with torch.no_grad():
-            np.testing.assert_allclose(AUDIO.forward(model, one), model(one["input_values"]).logits, atol=1e-6)
+            np.testing.assert_allclose(logits(model, one), model(one["input_values"]).logits, atol=1e-6)

@@ -20,7 +20,6 @@ import tiny
 from hf_ssl.core import plugins
 from hf_ssl.core.errors import ConfigError
 from hf_ssl.models import adapters
-from hf_ssl.models.structure import find_backbone
 from hf_ssl.tasks.base import TaskModule, TaskRows
 from hf_ssl.training.dropout import set_dropout
 
@@ -31,25 +30,22 @@ ON_WAVES = ("masked-waveform", "hubert-units")
 
 def _continue(kind: Any, folder: Path, name: str, output: Path) -> None:
     cls = plugins.find("objectives", name)
-    model, _ = kind.modality.load_model(str(folder), cls.auto_class, expect_new=("*",))
-    processor = kind.modality.load_processor(str(folder))
-    model = kind.modality.prepare_model(model, processor)
+    encoder = kind.modality.load(str(folder), cls.auto_class, expect_new=("*",))
     torch.manual_seed(0)
     config = cls.Config(**kind.fixed.get(f"objectives/{name}", {}))
-    objective = cls(model, processor, kind.modality, config).train()
+    objective = cls(encoder, config).train()
     rows = objective.rows(kind.unlabeled(), seed=0, training=True)
     batch = objective.collate([rows[i] for i in range(6)])
     values = list(kind.unlabeled()[kind.modality.column])[:4]
-    before = kind.modality.embed(find_backbone(model)[1].eval(), processor, values)
+    before = objective.adapted.embed(values)
     objective.train()
     take_steps(objective, batch, 3)
-    exported = objective.export().eval()
-    exported.save_pretrained(output)
-    again, report = kind.modality.load_model(str(output))
-    assert report.backbone_complete
-    after = kind.modality.embed(find_backbone(exported)[1], processor, values)
+    after, exported = objective.adapted.embed(values), objective.export().eval()
+    objective.adapted.save(output, model=exported)
+    again = kind.modality.load(str(output))
+    assert again.report.backbone_complete and again.pooling == encoder.pooling
     assert np.abs(after - before).max() > 1e-5
-    np.testing.assert_allclose(kind.modality.embed(again.eval(), processor, values), after, atol=1e-5)
+    np.testing.assert_allclose(again.embed(values), after, atol=1e-5)
 
 
 def _sound_encoder(arch: str, folder: Path) -> Path:
@@ -88,18 +84,14 @@ def test_sounds(tiny_checkpoint, tmp_path, arch, name):
 def test_adapters_on_every_encoder_of_sounds(tiny_checkpoint, tmp_path, arch, name):
     folder = tiny_checkpoint(arch) if arch in tiny.AUDIO else _sound_encoder(arch, tmp_path / "start")
     kind, cls = Sounds(), plugins.find("tasks", name)
-    processor, task, data = (
-        kind.modality.load_processor(str(folder)),
-        cls(cls.Config(), kind.modality),
-        kind.labeled(name),
-    )
+    task, data = cls(cls.Config(), kind.modality), kind.labeled(name)
     task.fit_labels(data)
     torch.manual_seed(0)
-    model, report = kind.modality.load_model(str(folder), task.auto_class, new_head=True, **task.model_options())
-    model = adapters.apply(kind.modality.prepare_model(model, processor), "lora", missing=report.missing)
-    set_dropout(model, 0.0)
-    module = TaskModule(model, task, processor).train()
-    rows = TaskRows(task.encode(processor, data))
+    encoder = kind.modality.load(str(folder), task.auto_class, new_head=True, **task.model_options())
+    encoder = encoder.replace(model=adapters.apply(encoder.model, "lora", missing=encoder.report.missing))
+    set_dropout(encoder.model, 0.0)
+    module = TaskModule(encoder, task).train()
+    rows = TaskRows(task.encode(encoder, data))
     batch = module.collate([rows[i] for i in range(6)])
     trained = {name for name, p in module.named_parameters() if p.requires_grad}
     assert trained - take_steps(module, batch, 2, rate=1e-2) == set()

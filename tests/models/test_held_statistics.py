@@ -25,7 +25,14 @@ def test_statistics_of_a_network_that_has_some_stay(method: str, tmp_path: Path)
             network(torch.randn(8, 3, 32, 32) + 0.3)
     network.save_pretrained(start)
     data = Kind().labeled("classification")
-    options = {"labels_per_class": 3, "max_steps": 3, "early_stopping_patience": 0, "learning_rate": 1e-2, "lora_r": 2, "self_training": 0}
+    options = {
+        "labels_per_class": 3,
+        "max_steps": 3,
+        "early_stopping_patience": 0,
+        "learning_rate": 1e-2,
+        "lora_r": 2,
+        "self_training": 0,
+    }
     finetune(
         data=data, modality="image", model=str(start), output=str(tmp_path / "run"), peft=method, near_duplicates=False,
         **options,

@@ -16,6 +16,7 @@ from hf_ssl.core.errors import ConfigError
 from hf_ssl.evaluation.monitor.monitor import mean_loss
 from hf_ssl.modalities.audio import backbones, spectrogram
 from hf_ssl.modalities.audio.audio import Audio
+from hf_ssl.modalities.audio.encoder import AudioEncoder
 from hf_ssl.modalities.batching import by_length
 from hf_ssl.modalities.rng import example_rng
 from hf_ssl.models.loading import load_model
@@ -40,11 +41,9 @@ def build(tiny_checkpoint):
         cls = plugins.find("objectives", name)
         fields = {"layerdrop": 0.1, "feat_extract_norm": norm} if arch == "wav2vec2" else {}
         folder = str(tiny_checkpoint(arch, cls.auto_class, **fields))
-        model, _ = load_model(folder, cls.auto_class, expect_new=("*",))
-        processor = modality.load_processor(folder)
-        model = modality.prepare_model(model, processor)
+        encoder = modality.load(folder, cls.auto_class, expect_new=("*",))
         torch.manual_seed(0)
-        return cls(model, processor, modality, cls.Config(**{**KIND.fixed.get(f"objectives/{name}", {}), **options}))
+        return cls(encoder, cls.Config(**{**KIND.fixed.get(f"objectives/{name}", {}), **options}))
 
     return make
 
@@ -259,10 +258,9 @@ def test_constant_targets_are_reported(build):
 
 def test_a_checkpoint_without_quantizer_is_refused(build, tiny_checkpoint):
     folder = str(tiny_checkpoint("wav2vec2", "AutoModel"))
-    model, _ = load_model(folder)
     cls = plugins.find("objectives", "wav2vec2")
     with pytest.raises(ConfigError, match="has no quantizer.*masked-spectrogram"):
-        cls(model, AUDIO.load_processor(folder), AUDIO, cls.Config())
+        cls(AUDIO.load(folder), cls.Config())
     with pytest.raises(ConfigError, match="mask_time_prob"):
         build("masked-spectrogram", mask_time_prob=0.0)
 
@@ -342,10 +340,9 @@ def test_spectrogram_encoders_learn_hidden_stretches(arch, tmp_path):
         transformers.ASTFeatureExtractor(num_mel_bins=32, max_length=102).save_pretrained(tmp_path)
         folder = tmp_path
     cls = plugins.find("objectives", "masked-spectrogram")
-    processor = AUDIO.load_processor(str(folder))
-    model = AUDIO.prepare_model(load_model(str(folder))[0], processor)
+    encoder = AUDIO.load(str(folder))
     torch.manual_seed(0)
-    module = cls(model, processor, AUDIO, cls.Config(mask_span=3)).train()
+    module = cls(encoder, cls.Config(mask_span=3)).train()
     batch = batch_of(module, [sounds.voice(seed, 0.3 + 0.2 * seed) for seed in range(4)])
     optimizer = torch.optim.AdamW([p for p in module.parameters() if p.requires_grad], lr=3e-3)
     losses = []
@@ -382,25 +379,25 @@ def test_a_clips_vector_does_not_depend_on_its_neighbours(arch, norm):
     config = transformers.AutoConfig.for_model(arch, **{name: own[name] for name in names})
     torch.manual_seed(0)
     model = transformers.AutoModel.from_config(config).eval()
-    processor = tiny.tiny_processor("wav2vec2")
+    plain = AudioEncoder(AUDIO, model, tiny.tiny_processor("wav2vec2"), "mean")
     harmless = norm == "layer" and arch != "data2vec-audio"
     assert backbones.padding_is_harmless(model.config) == harmless
     for pooling in ("mean", "mean-std", "max", "layers"):
-        alone = np.concatenate([AUDIO.embed(model, processor, [value], pooling=pooling) for value in values])
-        np.testing.assert_allclose(AUDIO.embed(model, processor, values, pooling=pooling), alone, atol=2e-5)
+        encoder = plain.replace(pooling=pooling)
+        alone = np.concatenate([encoder.embed([value]) for value in values])
+        np.testing.assert_allclose(encoder.embed(values), alone, atol=2e-5)
     # In one padded batch it holds just where it is said to hold.
-    padded = AUDIO.features(model, AUDIO.collate(processor, AUDIO.encode(processor, values)), "mean").detach().numpy()
-    alone = np.concatenate([AUDIO.embed(model, processor, [value]) for value in values])
+    padded = plain.features(plain.collate(plain.preprocess(values))).detach().numpy()
+    alone = np.concatenate([plain.embed([value]) for value in values])
     assert np.allclose(padded, alone, atol=2e-5) == harmless
 
 
 @pytest.mark.parametrize("arch", ["whisper", "wav2vec2"])
 def test_vectors_of_all_layers_hold_that_of_the_last_one(arch, tiny_checkpoint):
     folder = str(tiny_checkpoint(arch))
-    processor = AUDIO.load_processor(folder)
-    model = AUDIO.prepare_model(load_model(folder)[0], processor).eval()
+    encoder = AUDIO.load(folder)
     values = [sounds.voice(0, 0.4), sounds.voice(1, 0.9)]
-    last, layers = (AUDIO.embed(model, processor, values, pooling=how) for how in ("mean-std", "layers"))
+    last, layers = (encoder.replace(pooling=how).embed(values) for how in ("mean-std", "layers"))
     width = last.shape[1] // 2
     half = layers.shape[1] // 2
     assert half == 3 * width, "two layers, and what enters the first"
@@ -411,7 +408,8 @@ def test_vectors_of_all_layers_hold_that_of_the_last_one(arch, tiny_checkpoint):
 
 def test_normalizing_comes_before_padding():
     short, long = sounds.voice(0, 0.2) + 0.3, sounds.voice(1, 1.0)
-    batch = AUDIO.collate(tiny.tiny_processor("wav2vec2"), AUDIO.encode(None, [short, long]))
+    encoder = AudioEncoder(AUDIO, tiny.tiny_model("wav2vec2"), tiny.tiny_processor("wav2vec2"))
+    batch = encoder.collate(encoder.preprocess([short, long]))
     sound = batch["input_values"][0, : len(short)]
     assert abs(float(sound.mean())) < 1e-5 and float(sound.std(correction=0)) == pytest.approx(1, abs=1e-4)
     assert not batch["input_values"][0, len(short) :].any()
@@ -422,22 +420,16 @@ def test_normalizing_comes_before_padding():
 def test_a_shorter_window_is_the_same_encoder_on_less(tmp_path):
     folder = tiny.write_checkpoint("whisper", tmp_path)  # 2 s
     short = Audio(Audio.Config(window=1.0))
-    processor = short.load_processor(str(folder))
-    model = short.prepare_model(load_model(str(folder))[0], processor)
-    assert model.embed_positions.num_embeddings == 50 and processor.n_samples == 16_000
-    vectors = short.embed(model, processor, [sounds.voice(0, 0.5)])
+    encoder = short.load(str(folder))
+    assert encoder.model.embed_positions.num_embeddings == 50 and encoder.processor.n_samples == 16_000
+    vectors = encoder.embed([sounds.voice(0, 0.5)])
     assert np.isfinite(vectors).all()
-    short.finish_model(model).save_pretrained(tmp_path / "short")
-    processor.save_pretrained(tmp_path / "short")
-    plain = Audio()
-    again = plain.prepare_model(load_model(str(tmp_path / "short"))[0], plain.load_processor(str(tmp_path / "short")))
-    np.testing.assert_allclose(
-        plain.embed(again, plain.load_processor(str(tmp_path / "short")), [sounds.voice(0, 0.5)]), vectors, atol=1e-6
-    )
+    encoder.save(tmp_path / "short")
+    again = Audio().load(str(tmp_path / "short"))
+    np.testing.assert_allclose(again.embed([sounds.voice(0, 0.5)]), vectors, atol=1e-6)
     for wrong in (5.0,):
         with pytest.raises(ConfigError, match="longer than this model's 2 s"):
-            other = Audio(Audio.Config(window=wrong))
-            other.prepare_model(load_model(str(folder))[0], other.load_processor(str(folder)))
+            Audio(Audio.Config(window=wrong)).load(str(folder))
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
@@ -469,12 +461,10 @@ def other_family(arch: str, folder):
 def test_conformers_train_and_keep_the_statistics_of_their_batch_norms(tmp_path):
     folder = other_family("wav2vec2-conformer", tmp_path)
     cls = plugins.find("objectives", "wav2vec2")
-    model, _ = load_model(folder, cls.auto_class)
-    processor = AUDIO.load_processor(folder)
-    model = AUDIO.prepare_model(model, processor)
-    norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm1d)]
+    encoder = AUDIO.load(folder, cls.auto_class)
+    norms = [module for module in encoder.model.modules() if isinstance(module, torch.nn.BatchNorm1d)]
     before = [module.running_mean.clone() for module in norms]
-    module = cls(model, processor, AUDIO, cls.Config(negatives=10)).train()
+    module = cls(encoder, cls.Config(negatives=10)).train()
     loss = module(**batch_of(module, [sounds.voice(seed, 0.3 + 0.2 * seed) for seed in range(4)])).loss
     loss.backward()
     assert torch.isfinite(loss) and norms
@@ -484,6 +474,5 @@ def test_conformers_train_and_keep_the_statistics_of_their_batch_norms(tmp_path)
 def test_a_head_of_another_shape_is_refused(tmp_path):
     cls = plugins.find("objectives", "wav2vec2")
     folder = other_family("unispeech", tmp_path)
-    model, _ = load_model(folder, cls.auto_class)
     with pytest.raises(ConfigError, match="UniSpeechForPreTraining has no quantizer"):
-        cls(model, AUDIO.load_processor(folder), AUDIO, cls.Config())
+        cls(AUDIO.load(folder, cls.auto_class), cls.Config())

@@ -45,10 +45,11 @@ SMALL_DINO = {"prototypes": 32, "head_hidden": 48, "head_out": 16}
 
 def make(cls, folder, method=None, image=None, **options):
     image = image or Image()
-    model, report = image.load_model(str(folder), cls.auto_class)
+    encoder = image.load(str(folder), cls.auto_class)
     torch.manual_seed(0)
-    model = adapters.apply(model, method, missing=report.missing, rank=4) if method else model
-    return cls(model, image.load_processor(str(folder)), image, cls.Config(**options))
+    if method:
+        encoder = encoder.replace(model=adapters.apply(encoder.model, method, missing=encoder.report.missing, rank=4))
+    return cls(encoder, cls.Config(**options))
 
 
 def batch_of(objective, start=0, end=8, training=True):
@@ -163,7 +164,7 @@ def test_average_and_centre_are_their_formulas(tiny_checkpoint):
     batch = batch_of(objective)
     with torch.no_grad():
         large = {"pixel_values": batch["global_pixel_values"]}
-        seen = objective.modality.features(objective.backbone, large, objective.pooling)
+        seen = objective.adapted.features(large)
         scores = objective.teacher_head((seen - objective.input_mean) / objective.input_scale)
         for _, student, _ in objective._averaged():
             student.add_(0.1)
@@ -181,8 +182,8 @@ def test_student_and_teacher_never_compare_a_view_with_itself(tiny_checkpoint):
     batch = batch_of(objective)
     large = {"pixel_values": batch["global_pixel_values"]}
     scores, target = (
-        head((objective.modality.features(body, large, "cls") - objective.input_mean) / objective.input_scale)
-        for head, body in ((objective.head, objective.student), (objective.teacher_head, objective.backbone))
+        head((side.features(large) - objective.input_mean) / objective.input_scale)
+        for head, side in ((objective.head, objective.encoder), (objective.teacher_head, objective.adapted))
     )
     (s0, s1), (t0, t1) = scores.chunk(2), target.chunk(2)
     wanted = sum(losses.self_distillation(s, t, 0.1, 0.04).sum() for s, t in ((s1, t0), (s0, t1))) / 2 / 8
@@ -240,7 +241,7 @@ def test_statistics_of_a_trained_network_are_kept_and_those_of_a_fresh_one_learn
     fresh(**batch_of(fresh))
     norm = next(m for m in fresh.model.modules() if isinstance(m, torch.nn.BatchNorm2d))
     assert norm.training and norm.running_mean.any()
-    trained = SimCLR(fresh.model, fresh.processor, fresh.modality, fresh.config).train()
+    trained = SimCLR(fresh.encoder, fresh.config).train()
     before = norm.running_mean.clone()
     trained(**batch_of(trained)).loss.backward()
     assert torch.equal(norm.running_mean, before) and not norm.training and norm.weight.grad.abs().sum() > 0
@@ -286,7 +287,7 @@ def test_masked_autoencoder_on_another_size_and_with_an_adapter_on_the_first_lay
     wanted = objective.model(pixel_values=pixels, noise=noise, interpolate_pos_encoding=True).loss
     torch.testing.assert_close(objective(pixels, noise, torch.ones(2, 36)).loss, wanted, atol=1e-5, rtol=1e-4)
     model = adapters.apply(objective.model, "lora", target_modules=["projection"], rank=2)
-    first = MAE(model, objective.processor, objective.modality, objective.config).eval()
+    first = MAE(objective.encoder.replace(model=model), objective.config).eval()
     for name, parameter in first.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter)
@@ -296,7 +297,7 @@ def test_masked_autoencoder_on_another_size_and_with_an_adapter_on_the_first_lay
 
 
 def test_the_decoder_attends_as_the_encoder_does(tiny_checkpoint, tmp_path):
-    model, _ = Image().load_model(str(tiny_checkpoint("vit_mae")), "ViTMAEForPreTraining")
+    model = Image().load(str(tiny_checkpoint("vit_mae")), "ViTMAEForPreTraining").model
     kinds = {module.config._attn_implementation for module in model.modules() if hasattr(module, "config")}
     assert kinds == {model.config._attn_implementation}
     model.save_pretrained(tmp_path)
@@ -312,7 +313,7 @@ def test_simmim_hides_the_same_share_and_looks_at_hidden_pixels_only(tiny_checkp
             loss = objective(**batch).loss
             visible = (batch["labels"] == -100).view(-1, 1, 4, 4)
             visible = visible.repeat_interleave(8, 2).repeat_interleave(8, 3)
-            grid = objective.modality.patch_features(objective.backbone, {"pixel_values": batch["pixel_values"]})
+            grid = objective.encoder.patch_features({"pixel_values": batch["pixel_values"]})
             assert grid.shape[-1] * objective.stride == 32
             other = torch.where(visible, batch["pixel_values"], batch["pixel_values"] + 1)
             assert not torch.equal(objective(pixel_values=other, labels=batch["labels"]).loss, loss), arch
@@ -345,16 +346,16 @@ def test_every_objective_continues_every_family(tiny_checkpoint, tmp_path, cls, 
     objective = make(cls, folder, **options.get(cls, {})).train()
     take_steps(objective, batch_of(objective, 0, count), 3)
     exported = objective.export().eval()
-    exported.save_pretrained(tmp_path / "exported")
-    again, report = Image().load_model(str(tmp_path / "exported"))
-    assert report.backbone_complete and not report.missing
+    objective.adapted.save(tmp_path / "exported", model=exported)
+    encoder = Image().load(str(folder))
+    again = Image().load(str(tmp_path / "exported"))
+    assert again.pooling == encoder.pooling
+    assert again.report.backbone_complete and not again.report.missing
     pixels = {"pixel_values": torch.randn(2, 3, side, side)}
-    pooling = Image().default_pooling(str(folder))
     with torch.inference_mode():
-        start, _ = Image().load_model(str(folder))
-        before, after = (Image().features(m.eval(), pixels, pooling) for m in (start, exported))
+        before, after = (side.features(pixels) for side in (encoder, encoder.replace(model=exported)))
         assert not torch.allclose(before, after, atol=1e-6)
-        torch.testing.assert_close(Image().features(again.eval(), pixels, pooling), after, atol=1e-6, rtol=1e-5)
+        torch.testing.assert_close(again.features(pixels), after, atol=1e-6, rtol=1e-5)
 
 
 def test_a_network_that_cannot_take_small_crops_is_told_what_to_do(tmp_path):
@@ -373,14 +374,14 @@ def test_timm_networks_at_another_size_are_saved_so(tmp_path, arch):
     name, options = TIMM[arch]
     folder = timm_folder(tmp_path / "timm", name, **options)
     image = Image(Image.Config(image_size=112))
-    model, _ = image.load_model(str(folder))
-    model.eval().save_pretrained(tmp_path / "saved")
+    encoder = image.load(str(folder), pooling="native")
+    encoder.model.save_pretrained(tmp_path / "saved")
     pixels = torch.randn(2, 3, 112, 112)
     plain = AutoModel.from_pretrained(tmp_path / "saved").eval()
     with torch.inference_mode():
-        found = image.features(model, {"pixel_values": pixels}, "native")
+        found = encoder.features({"pixel_values": pixels})
         torch.testing.assert_close(plain(pixels).pooler_output, found, atol=1e-6, rtol=1e-5)
-        trained = Image().load_model(str(folder))[0].eval()
+        trained = Image().load(str(folder)).model
         whole = torch.randn(2, 3, 224, 224)
         plain = timm.create_model(name, checkpoint_path=str(folder / "model.safetensors"), **options).eval()
         wanted = plain.forward_features(whole)
@@ -391,14 +392,15 @@ def test_a_small_picture_leaves_swin_as_it_was(tiny_checkpoint):
     from transformers import AutoModel
 
     folder = str(tiny_checkpoint("swin"))
-    model, plain = Image().load_model(folder)[0].eval(), AutoModel.from_pretrained(folder).eval()
+    encoder, plain = Image().load(folder, pooling="mean"), AutoModel.from_pretrained(folder).eval()
+    model = encoder.model
     large, small = ({"pixel_values": torch.randn(2, 3, side, side)} for side in (32, 12))
     with torch.inference_mode():
         wanted = plain(**large).last_hidden_state
         torch.testing.assert_close(model(**large).last_hidden_state, wanted)
         for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
-            assert torch.isfinite(Image().features(twin, small, "mean")).all()
-        assert torch.isfinite(Image().features(model, small, "mean")).all()
+            assert torch.isfinite(encoder.replace(model=twin).features(small)).all()
+        assert torch.isfinite(encoder.features(small)).all()
         torch.testing.assert_close(model(**large).last_hidden_state, wanted)
         with pytest.raises(RuntimeError, match="must match"):  # when transformers mends it, this can go
             plain(**small)
@@ -476,7 +478,7 @@ class _SimSiamWithoutStop(SimCLR):
     """Two views are pulled together and nothing keeps vectors apart: everything becomes one point."""
 
     def forward(self, labels, num_items_in_batch=None, **inputs):
-        vectors = self.modality.features(self.backbone, inputs, self.pooling)
+        vectors = self.encoder.features(inputs)
         first, second = vectors.float().chunk(2)
         return LossOutput(loss=(1 - functional.cosine_similarity(first, second)).mean())
 
@@ -490,9 +492,9 @@ def _drill(cls, folder, tmp_path, steps=60, rate=3e-2, **options):
     values = [as_reference(picture) for picture in pictures(32, seed=7)]
     monitor = Monitor(
         objective, tmp_path, points=4, patience=0,
-        embed=lambda: objective.modality.embed(objective.backbone, objective.processor, values),
+        embed=lambda: objective.adapted.embed(values),
         evaluate=lambda: mean_loss(objective, held, 16, False),
-        embed_views=lambda: view_pairs(objective, held, objective.pooling, 16, False),
+        embed_views=lambda: view_pairs(objective, held, 16, False),
     )  # fmt: skip
     train(objective, rows, args, tmp_path, measure=monitor)
     return monitor

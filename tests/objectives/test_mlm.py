@@ -18,7 +18,6 @@ from hf_ssl.evaluation.monitor.monitor import mean_loss
 from hf_ssl.modalities.rng import example_rng
 from hf_ssl.modalities.text.packing import cut, isolation_masks, position_offset
 from hf_ssl.modalities.text.text import Text
-from hf_ssl.models.loading import load_model, load_processor
 from hf_ssl.objectives.mlm import MaskedLanguageModeling, Masker, ordinary_ids
 
 TEXTS = tiny.corpus(80)
@@ -28,9 +27,8 @@ TEXTS = tiny.corpus(80)
 def make(tiny_checkpoint):
     def build(family: str = "bert", **options: Any) -> MaskedLanguageModeling:
         folder = str(tiny_checkpoint(family, "AutoModelForMaskedLM"))
-        model, _ = load_model(folder, "AutoModelForMaskedLM")
         config = MaskedLanguageModeling.Config(**{"max_length": 64, **options})
-        return MaskedLanguageModeling(model, load_processor(folder, "text"), Text(), config)
+        return MaskedLanguageModeling(Text().load(folder, "AutoModelForMaskedLM"), config)
 
     return build
 

@@ -14,7 +14,7 @@ import hf_ssl
 import tiny
 from hf_ssl import cli
 from hf_ssl.core.errors import CheckpointError, ConfigError, DataError
-from hf_ssl.modalities.text.text import Text
+from hf_ssl.modalities.text.encoder import TextEncoder
 from hf_ssl.stages import check as checking
 
 TEXTS = list(dict.fromkeys(tiny.corpus(200)))
@@ -40,9 +40,11 @@ def shared(tiny_checkpoint, tmp_path) -> dict[str, Any]:
 
 def test_every_stage_is_tried_and_added_up(shared, tmp_path, monkeypatch, said):
     read: set[str] = set()
-    encode = Text.encode
+    preprocess = TextEncoder.preprocess
     monkeypatch.setattr(
-        Text, "encode", lambda self, p, values, *rest: (read.update(values), encode(self, p, values, *rest))[1]
+        TextEncoder,
+        "preprocess",
+        lambda self, values, *rest: (read.update(values), preprocess(self, values, *rest))[1],
     )
     found = hf_ssl.check({**shared, **ALL})
     assert list(found) == [*ALL, "total"]

@@ -20,6 +20,7 @@ from hf_ssl.data import labeled_subset
 from hf_ssl.evaluation.comparison.paired import paired_bootstrap
 from hf_ssl.evaluation.metrics.decomposable import DECOMPOSABLE
 from hf_ssl.modalities.text.text import Text
+from hf_ssl.models.reference import CheckpointRef
 from hf_ssl.stages import compare as comparing
 
 TEXTS = list(dict.fromkeys(tiny.corpus(300)))[:120]
@@ -75,7 +76,9 @@ def options(tiny_checkpoint, tmp_path):
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_same_model_on_both_sides_ties(kind, options, monkeypatch):
     monkeypatch.setattr(comparing, "one_model", lambda *_: False)  # train both sides all the same
-    result = hf_ssl.compare(**options(kind), labels_per_class=[12, 24], num_seeds=2, max_steps=2, bf16=False, max_length=32)
+    result = hf_ssl.compare(
+        **options(kind), labels_per_class=[12, 24], num_seeds=2, max_steps=2, bf16=False, max_length=32
+    )
     tables = json.loads((result.path / "table.json").read_text(encoding="utf-8"))
     assert list(tables) == KINDS[kind]["tables"] and result.metrics["metric"] == KINDS[kind]["metric"]
     for title, table in tables.items():
@@ -110,7 +113,9 @@ def test_a_worse_adapted_model_is_seen(options, monkeypatch):
 
     monkeypatch.setattr(task, "comparison_predictions", worse)
     monkeypatch.setattr(comparing, "one_model", lambda *_: False)
-    result = hf_ssl.compare(**options("tags"), labels_per_class=[12], num_seeds=3, max_steps=1, bf16=False, max_length=32)
+    result = hf_ssl.compare(
+        **options("tags"), labels_per_class=[12], num_seeds=3, max_steps=1, bf16=False, max_length=32
+    )
     assert result.metrics["verdict"] == {"Fine-tuned": "hurt"}
 
 
@@ -120,7 +125,14 @@ def test_one_model_is_trained_once_and_the_table_is_that_of_two(kind, options, m
     monkeypatch.setattr(comparing, "fit_task", lambda *given, **named: fits.append(1) or whole(*given, **named))
     found = {}
     for name in ("once", "twice"):
-        shared = {**options(kind), "labels_per_class": [12], "num_seeds": 2, "max_steps": 2, "bf16": False, "max_length": 32}
+        shared = {
+            **options(kind),
+            "labels_per_class": [12],
+            "num_seeds": 2,
+            "max_steps": 2,
+            "bf16": False,
+            "max_length": 32,
+        }
         if name == "twice":
             monkeypatch.setattr(comparing, "one_model", lambda *_: False)
             shared["output"] = shared["output"] + "-twice"
@@ -151,7 +163,7 @@ def test_two_models_are_not_taken_for_one(options, tmp_path, tiny_checkpoint):
     made.fit_labels(train)
 
     def same(adapted: str) -> bool:
-        return comparing.one_model({"base": (folder, None), "adapted": (adapted, None)}, made, train)
+        return comparing.one_model({"base": CheckpointRef(folder), "adapted": CheckpointRef(adapted)}, made, train)
 
     assert same(folder) and not same(str(changed)) and not same(str(other))
 
@@ -168,7 +180,9 @@ def test_budget_larger_than_the_labeled_data(options):
 
 def test_finetune_takes_so_many_examples_where_there_are_no_classes(options):
     given = {name: value for name, value in options("regression").items() if name != "adapted"}
-    result = hf_ssl.finetune(**given, labels_per_class=10, num_train_epochs=1, early_stopping_patience=0, per_device_train_batch_size=5)
+    result = hf_ssl.finetune(
+        **given, labels_per_class=10, num_train_epochs=1, early_stopping_patience=0, per_device_train_batch_size=5
+    )
     assert result.metrics["steps"] == 2
 
 

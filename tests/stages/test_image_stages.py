@@ -175,10 +175,9 @@ def classifier(tiny_checkpoint):
         task.fit_labels(data)
         folder = str(tiny_checkpoint("vit"))
         torch.manual_seed(0)
-        model, _ = kind.modality.load_model(folder, task.auto_class, **task.model_options())
-        processor = kind.modality.load_processor(folder)
-        rows = TaskRows(task.encode(processor, data))
-        module = TaskModule(model, task, processor).eval()
+        encoder = kind.modality.load(folder, task.auto_class, **task.model_options())
+        rows = TaskRows(task.encode(encoder, data))
+        module = TaskModule(encoder, task).eval()
         return module, rows, module.collate([rows[number] for number in range(6)])
 
     return make

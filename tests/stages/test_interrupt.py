@@ -58,7 +58,13 @@ def _curve(folder: Path) -> list[tuple[int, float]]:
 
 @pytest.mark.parametrize("keep", ["last", "best"])
 def test_interrupted_pretraining_goes_on_to_the_same_model(keep, command, tmp_path, monkeypatch, capsys):
-    given = ["--objective=mlm", "--max_steps=8", "--monitor_points=4", f"--keep_checkpoint={keep}", "--early_stopping_patience=0"]
+    given = [
+        "--objective=mlm",
+        "--max_steps=8",
+        "--monitor_points=4",
+        f"--keep_checkpoint={keep}",
+        "--early_stopping_patience=0",
+    ]
     given += ["--learning_rate=3e-3", "--dropout=0.1", f"--data={tmp_path}/unlabeled.jsonl"]
     assert cli.main(command("pretrain", "whole", *given)) == 0
     before = signal.getsignal(signal.SIGINT)

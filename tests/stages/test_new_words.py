@@ -18,6 +18,7 @@ from hf_ssl.core.errors import ConfigError
 from hf_ssl.core.plugins import find
 from hf_ssl.core.run import RunDir
 from hf_ssl.modalities.text.text import Text
+from hf_ssl.models.reference import CheckpointRef
 from hf_ssl.objectives.mlm import MaskedLanguageModeling
 from hf_ssl.stages.base import save_model
 from hf_ssl.stages.build import build_objective, continuation
@@ -38,7 +39,7 @@ def _build(folder: str, objective: str, **options: Any) -> Any:
     given = {"data": "x", "model": folder, "objective": objective, "new_words": 2, **options}
     resolved = resolve("pretrain", given, find("objectives", objective).Config)
     pool = datasets.Dataset.from_dict({"text": TEXTS, "id": [f"i{n}" for n in range(len(TEXTS))]})
-    built = build_objective(resolved.config, resolved.plugin, Text(), folder, None, pool)
+    built = build_objective(resolved.config, resolved.plugin, Text(), CheckpointRef(folder), pool)
     return resolved.config, pool, *built
 
 
@@ -52,7 +53,13 @@ def test_run_with_new_words_and_the_stages_after_it(objective, checkpoint, tmp_p
     output = tmp_path / "run"
     shared = {"data": DATA, "model": checkpoint, "output": str(output), "near_duplicates": False}
     result = hf_ssl.pretrain(
-        **shared, objective=objective, new_words=2, max_steps=4, monitor_points=1, keep_checkpoint="last", max_length=24
+        **shared,
+        objective=objective,
+        new_words=2,
+        max_steps=4,
+        monitor_points=1,
+        keep_checkpoint="last",
+        max_length=24,
     )
     ledger = json.loads((output / "run.json").read_text(encoding="utf-8"))
     words = ledger["stages"]["pretrain"]["outputs"]["vocabulary"]["new_words"]
@@ -85,13 +92,13 @@ def test_run_with_new_words_and_the_stages_after_it(objective, checkpoint, tmp_p
 @pytest.mark.parametrize("peft", ["full", "lora"])
 @pytest.mark.parametrize("objective", ["mlm", "simcse"])
 def test_new_rows_warm_up_while_the_old_ones_stand_still(objective, peft, checkpoint, tmp_path):
-    config, pool, module, report, added = _build(checkpoint, objective, peft=peft, max_length=24, head_warmup=0.5)
+    config, pool, module, added = _build(checkpoint, objective, peft=peft, max_length=24, head_warmup=0.5)
     rows = module.rows(pool, seed=0, training=True)
     args = arguments(
         tmp_path, seed=0, defaults={},
         overrides={"max_steps": 8, "per_device_train_batch_size": 4, "bf16": False, "save_strategy": "no", "weight_decay": 0.1},
     )  # fmt: skip
-    schedule = continuation(module, report.missing, config, args.learning_rate, added)
+    schedule = continuation(module, module.encoder.report.missing, config, args.learning_rate, added)
     (name,) = schedule.rows
     assert schedule.rows[name] == list(added.ids)
     before = {n: p.detach().clone() for n, p in module.named_parameters()}
@@ -122,19 +129,20 @@ def test_new_rows_warm_up_while_the_old_ones_stand_still(objective, peft, checkp
 
 
 def test_saved_model_and_tokenizer_are_what_was_trained(checkpoint, tmp_path):
-    _, pool, module, _, _ = _build(checkpoint, "mlm", peft="lora", max_length=24)
+    _, pool, module, _ = _build(checkpoint, "mlm", peft="lora", max_length=24)
     with torch.no_grad():
         for parameter in module.parameters():
             if parameter.requires_grad:
                 parameter.add_(0.02 * torch.randn_like(parameter))
-    batch = module.processor(TEXTS[:3], padding=True, return_tensors="pt")
+    batch = module.encoder.processor(TEXTS[:3], padding=True, return_tensors="pt")
     wanted = module.eval().model(**batch).logits
-    save_model(module.export(), module.processor, tmp_path / "model", RunDir(tmp_path / "run"))
+    save_model(module.encoder, tmp_path / "model", RunDir(tmp_path / "run"))
     config = dataclasses.replace(resolve("pretrain", {"new_words": 0}, MaskedLanguageModeling.Config).config)
     own = MaskedLanguageModeling.Config()
-    again, report, added = build_objective(config, own, Text(), str(tmp_path / "model"), None, pool)
+    again, added = build_objective(config, own, Text(), CheckpointRef(str(tmp_path / "model")), pool)
+    report = again.encoder.report
     assert added is None and report.backbone_complete and not report.missing
-    assert again.processor(TEXTS[:3], padding=True, return_tensors="pt")["input_ids"].equal(batch["input_ids"])
+    assert again.encoder.processor(TEXTS[:3], padding=True, return_tensors="pt")["input_ids"].equal(batch["input_ids"])
     torch.testing.assert_close(again.eval().model(**batch).logits, wanted, atol=1e-4, rtol=1e-4)
 
 
@@ -142,4 +150,4 @@ def test_no_word_is_worth_adding(checkpoint):
     pool = datasets.Dataset.from_dict({"text": tiny.corpus(30)})
     config = resolve("pretrain", {"new_words": 5}, MaskedLanguageModeling.Config).config
     with pytest.raises(ConfigError, match="Leave new_words out"):
-        build_objective(config, MaskedLanguageModeling.Config(), Text(), checkpoint, None, pool)
+        build_objective(config, MaskedLanguageModeling.Config(), Text(), CheckpointRef(checkpoint), pool)

@@ -13,7 +13,6 @@ import sounds
 import tiny
 from hf_ssl.core import plugins
 from hf_ssl.modalities.audio.audio import Audio
-from hf_ssl.models.loading import load_model
 from hf_ssl.training.trainer import arguments, train
 
 
@@ -21,11 +20,10 @@ def build(name: str, folder: Path):
     """The objective from a fixed random checkpoint, and rows of unequal lengths."""
     cls, modality = plugins.find("objectives", name), Audio()
     source = tiny.write_checkpoint("wav2vec2", folder, cls.auto_class, feat_extract_norm="layer")
-    model, _ = load_model(str(source), cls.auto_class, expect_new=("*",))
-    model = modality.prepare_model(model, modality.load_processor(str(source)))
+    encoder = modality.load(str(source), cls.auto_class, expect_new=("*",))
     torch.manual_seed(0)
     options = Kind.fixed.get(f"objectives/{name}", {})
-    module = cls(model, modality.load_processor(str(source)), modality, cls.Config(**options))
+    module = cls(encoder, cls.Config(**options))
     values = [sounds.voice(seed, 0.12 + 0.09 * (seed % 7)) for seed in range(24)]
     stored = [{"array": value.tolist(), "sampling_rate": 16_000} for value in values]
     data = datasets.Dataset.from_dict({"audio": stored, "id": [f"c{i}" for i in range(len(values))]})

@@ -139,7 +139,9 @@ add(
 add(
     T,
     "three trailing tabs",
-    table("a.tsv", "text\tlabel\n" + "".join(f"{t}\t{v}\t\t\t\n" for t, v in zip(texts(40), labels(40), strict=False))),
+    table(
+        "a.tsv", "text\tlabel\n" + "".join(f"{t}\t{v}\t\t\t\n" for t, v in zip(texts(40), labels(40), strict=False))
+    ),
     error=False,
 )
 add(
@@ -202,7 +204,9 @@ add(
     T,
     "texts of several lines",
     table(
-        "a.csv", "text,label\n" + "".join(f'"{t}",{v}\n' for t, v in zip(several, labels(40), strict=False)), reviews(wanted=several)
+        "a.csv",
+        "text,label\n" + "".join(f'"{t}",{v}\n' for t, v in zip(several, labels(40), strict=False)),
+        reviews(wanted=several),
     ),
 )
 letters = [f"Dear all,\n{text}, as I said.\n\nBest, B." for text in texts(40)]
@@ -210,7 +214,9 @@ add(
     T,
     "letters",
     table(
-        "a.csv", "text,label\n" + "".join(f'"{t}",{v}\n' for t, v in zip(letters, labels(40), strict=False)), reviews(wanted=letters)
+        "a.csv",
+        "text,label\n" + "".join(f'"{t}",{v}\n' for t, v in zip(letters, labels(40), strict=False)),
+        reviews(wanted=letters),
     ),
 )
 doubled = [f'{text} "they said"' for text in texts(40)]
@@ -219,7 +225,8 @@ add(
     "doubled quotes",
     table(
         "a.csv",
-        "text,label\n" + "".join('"' + t.replace('"', '""') + f'",{v}\n' for t, v in zip(doubled, labels(40), strict=False)),
+        "text,label\n"
+        + "".join('"' + t.replace('"', '""') + f'",{v}\n' for t, v in zip(doubled, labels(40), strict=False)),
         reviews(wanted=doubled),
     ),
     error=False,
@@ -242,16 +249,25 @@ inches = [f'{text} 15" wide' for text in texts(40)]
 add(
     T,
     "inch marks",
-    table("a.csv", "text,label\n" + "".join(f"{t},{v}\n" for t, v in zip(inches, labels(40), strict=False)), reviews(wanted=inches)),
+    table(
+        "a.csv",
+        "text,label\n" + "".join(f"{t},{v}\n" for t, v in zip(inches, labels(40), strict=False)),
+        reviews(wanted=inches),
+    ),
 )
 began = [f'"{t.split()[1]}" {t}' for t in texts(40)]
 add(
     T,
     "texts that begin with a quoted word",
-    table("a.csv", "text,label\n" + "".join(f"{t},{v}\n" for t, v in zip(began, labels(40), strict=False)), reviews(wanted=began)),
+    table(
+        "a.csv",
+        "text,label\n" + "".join(f"{t},{v}\n" for t, v in zip(began, labels(40), strict=False)),
+        reviews(wanted=began),
+    ),
 )
 mixed = "text,label\n" + "".join(
-    (f'"{t}, yes",{v}\n' if n != 12 else f'"{t},{v}\n') for n, (t, v) in enumerate(zip(texts(40), labels(40), strict=False))
+    (f'"{t}, yes",{v}\n' if n != 12 else f'"{t},{v}\n')
+    for n, (t, v) in enumerate(zip(texts(40), labels(40), strict=False))
 )
 add(T, "one quote never closed", table("a.csv", mixed, lambda data: False))
 add(
@@ -284,7 +300,9 @@ add(
     T,
     "row numbers without a name",
     table(
-        "a.csv", "text,label\n" + "".join(f"{n + 1},{t},{v}\n" for n, (t, v) in enumerate(zip(texts(40), labels(40), strict=False)))
+        "a.csv",
+        "text,label\n"
+        + "".join(f"{n + 1},{t},{v}\n" for n, (t, v) in enumerate(zip(texts(40), labels(40), strict=False))),
     ),
     error=False,
 )
@@ -292,7 +310,9 @@ add(
     T,
     "row names without a name",
     table(
-        "a.csv", "text,label\n" + "".join(f"r{n}x,{t},{v}\n" for n, (t, v) in enumerate(zip(texts(40), labels(40), strict=False)))
+        "a.csv",
+        "text,label\n"
+        + "".join(f"r{n}x,{t},{v}\n" for n, (t, v) in enumerate(zip(texts(40), labels(40), strict=False))),
     ),
 )
 add(T, "pandas index", table("a.csv", pd.DataFrame({"text": texts(40), "label": labels(40)}).to_csv()), error=False)
@@ -323,7 +343,8 @@ add(
     "two columns called text",
     table(
         "a.csv",
-        "text,text,label\n" + "".join(f"{t},title {n},{v}\n" for n, (t, v) in enumerate(zip(texts(40), labels(40), strict=False))),
+        "text,text,label\n"
+        + "".join(f"{t},title {n},{v}\n" for n, (t, v) in enumerate(zip(texts(40), labels(40), strict=False))),
     ),
 )
 add(
@@ -331,7 +352,8 @@ add(
     "Text and text",
     table(
         "a.csv",
-        "Text,text,label\n" + "".join(f"title {n},{t},{v}\n" for n, (t, v) in enumerate(zip(texts(40), labels(40), strict=False))),
+        "Text,text,label\n"
+        + "".join(f"title {n},{t},{v}\n" for n, (t, v) in enumerate(zip(texts(40), labels(40), strict=False))),
     ),
     error=False,
 )
@@ -456,7 +478,8 @@ def jsonl(rows: list[Any], check: Check | None = None, raw: list[str] = [], **op
 
 plain = [{"text": t, "label": v} for t, v in zip(texts(40), labels(40), strict=False)]
 surrogates = [
-    {"text": t + ("\ud83d" if n in (3, 17) else ""), "label": v} for n, (t, v) in enumerate(zip(texts(80), labels(80), strict=False))
+    {"text": t + ("\ud83d" if n in (3, 17) else ""), "label": v}
+    for n, (t, v) in enumerate(zip(texts(80), labels(80), strict=False))
 ]
 add(
     T,
@@ -478,7 +501,12 @@ add(
     error=False,
 )
 add(T, "a list among the texts", jsonl([*plain, {"text": ["a", "b"], "label": "good"}]), error=False)
-add(T, "keys in other case", jsonl([{"Text": t, "Label": v} for t, v in zip(texts(40), labels(40), strict=False)]), error=False)
+add(
+    T,
+    "keys in other case",
+    jsonl([{"Text": t, "Label": v} for t, v in zip(texts(40), labels(40), strict=False)]),
+    error=False,
+)
 add(T, "json of columns", table("a.json", json.dumps({"text": texts(40), "label": labels(40)})), error=False)
 add(
     T, "json of pandas", table("a.json", pd.DataFrame({"text": texts(40), "label": labels(40)}).to_json()), error=False
@@ -525,7 +553,9 @@ def series(
 ) -> Callable[[Path], Made]:
     def make(at: Path) -> Made:
         numbers = wave(len(stamps)) if values is None else values
-        content = header + "\n" + "".join(f"{stamp}{sep}{value}\n" for stamp, value in zip(stamps, numbers, strict=False))
+        content = (
+            header + "\n" + "".join(f"{stamp}{sep}{value}\n" for stamp, value in zip(stamps, numbers, strict=False))
+        )
         return (
             write(at / "sales.csv", content),
             {"modality": "timeseries", "horizon": 12, "context_length": 32, **options},
@@ -849,7 +879,10 @@ add(
     "one column per month",
     frame(
         lambda: pd.DataFrame(
-            {"product": ["x", "y"], **{m.strftime("%Y-%m"): [v, v + 1] for m, v in zip(MONTHS, wave(120), strict=False)}}
+            {
+                "product": ["x", "y"],
+                **{m.strftime("%Y-%m"): [v, v + 1] for m, v in zip(MONTHS, wave(120), strict=False)},
+            }
         ),
         expect(120, 12, "MS", 2),
     ),
@@ -1273,7 +1306,9 @@ def tagged(scheme: str, kind: str = "conll") -> Callable[[Path], Made]:
             wanted.append((words, [*true, "O", "B-LOC", *["I-LOC"] * (len(place) - 1), "O", "O"]))
             rows.append((words, tags))
         if kind == "conll":
-            write(at / "a.conll", "\n\n".join("\n".join(f"{w} {t}" for w, t in zip(*row, strict=False)) for row in rows))
+            write(
+                at / "a.conll", "\n\n".join("\n".join(f"{w} {t}" for w, t in zip(*row, strict=False)) for row in rows)
+            )
         elif kind == "words":
             write(
                 at / "a.csv",
@@ -1739,7 +1774,11 @@ def sheet(columns: Callable[[int], dict[str, Any]], labels_option: bool) -> Call
             picture(number, number % 2).save(at / "d" / "pics" / f"{number}.png")
         pd.DataFrame([columns(n) for n in range(24)]).to_csv(at / "d" / "labels.csv", index=False)
         if labels_option:
-            return at / "d" / "pics", {"modality": "image", "labels_file": str(at / "d" / "labels.csv")}, count_pictures(24)
+            return (
+                at / "d" / "pics",
+                {"modality": "image", "labels_file": str(at / "d" / "labels.csv")},
+                count_pictures(24),
+            )
         return at / "d", {"modality": "image"}, count_pictures(24)
 
     return make

@@ -9,7 +9,6 @@ import transformers
 
 from hf_ssl.data import load_data
 from hf_ssl.modalities.timeseries.timeseries import TimeSeries
-from hf_ssl.models.loading import load_model
 
 OPTIONS = {"horizon": 12, "context_length": 48, "width": 32, "layers": 2, "frequency": "h"}
 
@@ -41,9 +40,7 @@ def checkpoint(tmp_path, family: str, data, **options: object) -> str:
 
 
 def objective(kind, folder: str, modality: TimeSeries, **config: object):
-    processor = modality.load_processor(folder)
-    model, _ = load_model(folder, kind.auto_class, expect_new=("*",))
-    return kind(model, processor, modality, kind.Config(**config))
+    return kind(modality.load(folder, kind.auto_class, expect_new=("*",)), kind.Config(**config))
 
 
 def tiny_timesfm(tmp_path, horizon: int = 16, layers: int = 2) -> str:

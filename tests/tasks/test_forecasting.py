@@ -19,6 +19,7 @@ from hf_ssl.modalities.timeseries.timeseries import TimeSeries
 from hf_ssl.modalities.timeseries.timesfm import timesfm_forecast
 from hf_ssl.models import adapters
 from hf_ssl.models.loading import load_model
+from hf_ssl.models.reference import CheckpointRef
 from hf_ssl.objectives.forecast import Forecast
 from hf_ssl.stages.fit import fit_task
 from hf_ssl.tasks.base import TaskRows
@@ -34,8 +35,7 @@ def fit(data, folder: str, tmp_path, method: str = "full", **task_options: objec
     with contextlib.redirect_stdout(io.StringIO()):
         done = fit_task(
             task,
-            folder,
-            None,
+            CheckpointRef(folder),
             data["train"],
             None,
             config,
@@ -89,7 +89,7 @@ def test_a_residual_head_that_gives_nothing_forecasts_the_last_season(tmp_path):
     with torch.no_grad():
         for parameter in done.module.model.head.parameters():
             parameter.zero_()
-    batch = done.module.collate([task.encode(done.processor, data["test"])[i] for i in range(5)])
+    batch = done.module.collate([task.encode(done.encoder, data["test"])[i] for i in range(5)])
     with torch.inference_mode():
         answer = done.module.eval()(**batch).logits
     torch.testing.assert_close(answer[:, :12], answer[:, 12:24], atol=1e-5, rtol=1e-5)
@@ -100,7 +100,7 @@ def test_a_residual_head_that_gives_nothing_forecasts_the_last_season(tmp_path):
 def test_the_difference_is_shrunk_to_what_helps_on_validation(tmp_path, family, method):
     data = quiet_load(table())
     task, done = fit(data, checkpoint(tmp_path, family, data), tmp_path, method, residual=True)
-    rows = TaskRows(task.encode(done.processor, data["validation"]))
+    rows = TaskRows(task.encode(done.encoder, data["validation"]))
     answer, labels = predict(done.module, rows, done.args)
     steps, last = task.horizon, slice(task.horizon, 2 * task.horizon)
     labels = answer[:, last, :, 0] + 0.4 * (answer[:, :steps, :, 0] - answer[:, last, :, 0])
@@ -122,7 +122,7 @@ def test_a_forecast_that_is_no_difference_is_left_alone(tmp_path):
 def test_metrics_do_not_depend_on_the_batch_size(tmp_path, output):
     data = quiet_load(table(channels=2))
     task, done = fit(data, checkpoint(tmp_path, "patchtst", data), tmp_path, forecast_type=output)
-    rows = task.encode(done.processor, data["test"])
+    rows = task.encode(done.encoder, data["test"])
     found = []
     for size in (1, 7, 64):
         logits, labels = [], []
@@ -137,7 +137,7 @@ def test_metrics_do_not_depend_on_the_batch_size(tmp_path, output):
             name
         )
     assert ("wql" in found[0]) == (output == "normal")
-    first = task.predictions(np.concatenate(logits), data["test"], done.processor)[0]
+    first = task.predictions(np.concatenate(logits), data["test"], done.encoder)[0]
     assert first["step"] == data["test"][0]["offset"] + 48 and np.shape(first["prediction"]) == (2, 12)
 
 
@@ -145,7 +145,7 @@ def test_covariates_are_seen_but_not_forecast(tmp_path):
     frame = table(names="a", channels=2)
     data = quiet_load(frame, target_columns=["y0"], past_covariates=["y1"])
     task, done = fit(data, checkpoint(tmp_path, "patchtst", data), tmp_path)
-    batch = done.module.collate([task.encode(done.processor, data["train"])[0]])
+    batch = done.module.collate([task.encode(done.encoder, data["train"])[0]])
     assert (batch["labels"][..., 1] == -100).all() and (batch["labels"][..., 0] != -100).all()
     assert batch["past_values"].shape[2] == 2
 
@@ -171,7 +171,7 @@ def test_lora_with_batch_norm_reloads_to_the_same_forecast(tmp_path):
     data = quiet_load(table())
     task, done = fit(data, checkpoint(tmp_path, "patchtst", data), tmp_path, method="lora")
     assert any("norm" in name for name in adapters.trainable_report(done.module.model).modules)
-    batch = done.module.collate([task.encode(done.processor, data["test"])[i] for i in range(4)])
+    batch = done.module.collate([task.encode(done.encoder, data["test"])[i] for i in range(4)])
     with torch.inference_mode():
         wanted = done.module.eval()(**batch).logits
     merged = adapters.merge(done.module.model)
@@ -179,16 +179,18 @@ def test_lora_with_batch_norm_reloads_to_the_same_forecast(tmp_path):
     loaded = transformers.PatchTSTForPrediction.from_pretrained(tmp_path / "merged").eval()
     del batch["labels"]
     with torch.inference_mode():
-        torch.testing.assert_close(task.forward(loaded, batch), wanted, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(
+            task.forward(done.encoder.replace(model=loaded), batch), wanted, atol=1e-4, rtol=1e-4
+        )
 
 
 def test_timesfm_learns_with_lora_and_comes_back(tmp_path):
     data, folder = quiet_load(table()), tiny_timesfm(tmp_path)
     task, done = fit(data, folder, tmp_path, method="lora")
-    assert done.report.missing == [] and "lora" in " ".join(
+    assert done.encoder.report.missing == [] and "lora" in " ".join(
         n for n, p in done.module.named_parameters() if p.requires_grad
     )
-    rows = task.encode(done.processor, data["test"])
+    rows = task.encode(done.encoder, data["test"])
     batch = done.module.collate([rows[i] for i in range(6)])
     with torch.inference_mode():
         wanted = done.module.eval()(**batch).logits
@@ -200,7 +202,9 @@ def test_timesfm_learns_with_lora_and_comes_back(tmp_path):
     loaded = transformers.AutoModelForTimeSeriesPrediction.from_pretrained(tmp_path / "merged").eval()
     del batch["labels"]
     with torch.inference_mode():
-        torch.testing.assert_close(task.forward(loaded, batch), wanted, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(
+            task.forward(done.encoder.replace(model=loaded), batch), wanted, atol=1e-4, rtol=1e-4
+        )
 
 
 def test_timesfm_forecasts_do_not_depend_on_padding(tmp_path):

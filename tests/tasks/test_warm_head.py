@@ -57,12 +57,10 @@ def test_two_heads_whose_answers_are_averaged_start_as_they_are(tiny_checkpoint)
     task, data = Classification(Classification.Config(), kind.modality), kind.labeled("classification")
     task.fit_labels(data)
     folder = str(tiny_checkpoint("deit"))
-    processor = kind.modality.load_processor(folder)
     for name, note in (
         ("DeiTForImageClassificationWithTeacher", None),
         ("DeiTForImageClassification", "head starts from"),
     ):
-        model, _ = kind.modality.load_model(folder, name, **task.model_options())
-        module = TaskModule(model, task, processor)
-        said = task.warm_start(module, TaskRows(task.encode(processor, data)))
+        module = TaskModule(kind.modality.load(folder, name, **task.model_options()), task)
+        said = task.warm_start(module, TaskRows(task.encode(module.encoder, data)))
         assert said is None if note is None else note in str(said)

@@ -20,7 +20,6 @@ import tiny
 from hf_ssl.core.errors import ConfigError, MissingExtraError, TrainingError
 from hf_ssl.evaluation.monitor.monitor import Monitor
 from hf_ssl.modalities.text.text import Text
-from hf_ssl.models.loading import load_model, load_processor
 from hf_ssl.objectives.mlm import MaskedLanguageModeling
 from hf_ssl.objectives.simclr import SimCLR
 from hf_ssl.tasks.base import TaskModule, TaskRows
@@ -37,9 +36,8 @@ TEXTS = tiny.corpus(60)
 def mlm(tiny_checkpoint):
     def make(dropout: float = 0.1) -> tuple[MaskedLanguageModeling, Any]:
         folder = str(tiny_checkpoint("bert", "AutoModelForMaskedLM"))
-        model, _ = load_model(folder, "AutoModelForMaskedLM")
         config = MaskedLanguageModeling.Config(max_length=32, dropout=dropout)
-        module = MaskedLanguageModeling(model, load_processor(folder, "text"), Text(), config)
+        module = MaskedLanguageModeling(Text().load(folder, "AutoModelForMaskedLM"), config)
         data = datasets.Dataset.from_dict({"text": TEXTS, "id": [f"id{i}" for i in range(len(TEXTS))]})
         return module, module.rows(data, seed=0, training=True)
 
@@ -58,8 +56,8 @@ def classifier(tiny_checkpoint):
             ),
         )
         task.fit_labels(data)
-        model, _ = load_model(folder, task.auto_class, expect_new=("classifier", "*pooler*"), **task.model_options())
-        return TaskModule(model, task, load_processor(folder, "text")), data
+        new = ("classifier", "*pooler*")
+        return TaskModule(Text().load(folder, task.auto_class, expect_new=new, **task.model_options()), task), data
 
     return make
 
@@ -308,7 +306,7 @@ def test_predictions_come_in_the_order_of_the_rows(classifier, tmp_path):
     module, data = classifier()
     texts = [f"{' '.join(['pump'] * (1 + 7 * i % 23))} {i}" for i in range(20)]
     data = data.select(range(20)).remove_columns("text").add_column("text", texts)
-    rows = TaskRows(module.task.encode(module.processor, data))
+    rows = TaskRows(module.task.encode(module.encoder, data))
     seen: list[int] = []
     whole = module.collate
     module.collate = lambda batch: seen.extend(len(row["input_ids"]) for row in batch) or whole(batch)
@@ -325,10 +323,10 @@ def test_fine_tuning_drops_hidden_states_but_no_attention_unless_asked(tiny_chec
     for asked, expected in (({}, 0.0), ({"attention_dropout": 0.3}, 0.3)):
         task = Classification(Classification.Config(**asked), Text())
         task.label_names = ["a", "b"]
-        model, _ = load_model(
+        encoder = Text().load(
             folder, task.auto_class, new_head=True, hidden_dropout_prob=0.2, attention_probs_dropout_prob=0.1
         )
-        TaskModule(model, task, None)
+        model = TaskModule(encoder, task).model
         layer = model.bert.encoder.layer[0]
         assert layer.attention.self.dropout.p == expected
         assert {layer.attention.output.dropout.p, layer.output.dropout.p, model.bert.embeddings.dropout.p} == {0.2}
@@ -338,8 +336,8 @@ def test_fine_tuning_drops_hidden_states_but_no_attention_unless_asked(tiny_chec
 def test_early_stopping_puts_the_best_checkpoint_back(classifier, tmp_path):
     module, data = classifier()
     task = module.task
-    rows = TaskRows(task.encode(module.processor, data), seed=0, balanced=True)
-    held_out = TaskRows(task.encode(module.processor, data.select(range(20))))
+    rows = TaskRows(task.encode(module.encoder, data), seed=0, balanced=True)
+    held_out = TaskRows(task.encode(module.encoder, data.select(range(20))))
     scores = iter([0.5, 0.9, 0.4, 0.3, 0.2, 0.1])
     kept: list[np.ndarray] = []
 
@@ -395,7 +393,7 @@ def test_accumulated_steps_give_the_weights_of_one_big_batch(which, mlm, classif
             torch.manual_seed(0)  # of the new head
             module, data = classifier()
             _still(module)
-            rows = TaskRows(module.task.encode(module.processor, data))
+            rows = TaskRows(module.task.encode(module.encoder, data))
         options = {"per_device_train_batch_size": size, "gradient_accumulation_steps": accumulation, "max_steps": 4}
         folder = tmp_path / str(size)
         train(module, rows, _args(folder, **options, save_strategy="no", max_grad_norm=1.0), folder)
@@ -440,10 +438,9 @@ def test_a_regression_target_of_minus_100_is_counted(tiny_checkpoint, tmp_path):
         data = datasets.Dataset.from_dict({"text": TEXTS[:8], "label": [target] * 6 + [5.0, 7.0]})
         task.fit_labels(data)
         torch.manual_seed(0)
-        model, _ = load_model(folder, task.auto_class, **task.model_options())
-        module = TaskModule(model, task, load_processor(folder, "text"))
+        module = TaskModule(Text().load(folder, task.auto_class, **task.model_options()), task)
         _still(module)
-        rows = TaskRows(task.encode(module.processor, data))
+        rows = TaskRows(task.encode(module.encoder, data))
         batch = module.collate([rows[i] for i in range(8)])
         assert int((batch["labels"] != -100).sum()) == 8
         np.testing.assert_allclose(batch["labels"][:6], target, rtol=1e-6)

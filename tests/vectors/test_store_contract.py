@@ -16,9 +16,9 @@ from places import REPOSITORY, SUPPORT, TESTS
 from vectors_on_disk import STAMP, embedded, opened, points
 
 import hf_ssl
-from hf_ssl import StoreAddress, search
+from hf_ssl import StoreAddress, search, testing
 from hf_ssl.core import plugins
-from hf_ssl.core.errors import ConfigError, HfSslError
+from hf_ssl.core.errors import ConfigError
 
 SOURCES = TESTS / "dependent" / "src"
 SHELF = "genomics_ssl.shelf:Shelf"
@@ -33,69 +33,9 @@ def store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> st
     return request.param
 
 
-def test_what_goes_in_is_found_and_comes_out(store: str, tmp_path: Path) -> None:
-    """In pieces, through the same object, and through another one later."""
-    found, rows = points(300)
-    found *= np.linspace(1, 3, 300, dtype=np.float32)[:, None]  # lengths are part of a vector
-    with opened(store, STAMP, tmp_path) as made:
-        assert [made.add(found[start : start + 128], rows[start : start + 128]) for start in (0, 128, 256)] == [
-            128,
-            128,
-            44,
-        ]
-        assert made.search(found[:1], 1)[0][0]["id"] == "row 0" and len(made) == 300
-    with opened(store, None, tmp_path) as again:
-        assert again.spec == STAMP
-        back, told = again.all_vectors()
-        order = np.argsort([row["content"] for row in told])
-        assert np.allclose(back[order], found, atol=1e-6)
-        assert [told[place] for place in order] == rows
-        hits = again.search(2 * found[:20], 5)
-        unit = found / np.linalg.norm(found, axis=1, keepdims=True)
-        exact = np.sort(unit[:20] @ unit.T, axis=1)[:, ::-1][:, :5]
-        assert np.allclose([[hit["score"] for hit in of] for of in hits], exact, atol=1e-5)
-        assert [of[0]["id"] for of in hits] == [row["id"] for row in rows[:20]]
-        assert len(again.search(found[:1], 1000)[0]) == 300, "more than there are: all of them"
-
-
-def test_two_ids_with_the_same_content_are_two_rows(store: str, tmp_path: Path) -> None:
-    found, rows = points(10)
-    found[1], rows[1]["content"] = found[0], rows[0]["content"]
-    with opened(store, STAMP, tmp_path) as made:
-        assert made.add(found, rows) == 10
-        assert made.add(found, rows) == 0, "the same again is not new"
-        assert {hit["id"] for hit in made.search(found[:1], 2)[0]} == {"row 0", "row 1"}
-
-
-def test_the_same_row_is_updated(store: str, tmp_path: Path) -> None:
-    found, rows = points(10)
-    with opened(store, STAMP, tmp_path) as made:
-        made.add(found, rows)
-    more, others = points(12, seed=1)
-    with opened(store, STAMP, tmp_path) as again:
-        assert again.add(found[7:8], [{**rows[7], "label": "changed"}]) == 0
-        assert again.add(more[10:], others[10:]) == 2
-    with opened(store, None, tmp_path) as last:
-        assert len(last) == 12
-        back, told = last.all_vectors()
-        of = {row["id"]: place for place, row in enumerate(told)}
-        assert told[of["row 7"]]["label"] == "changed" and told[of["row 6"]]["label"] == rows[6]["label"]
-        assert np.allclose(back[of["row 6"]], found[6], atol=1e-6)
-
-
-def test_strangers_and_impossible_questions_are_refused(store: str, tmp_path: Path) -> None:
-    found, rows = points(5)
-    with pytest.raises(HfSslError):
-        opened(store, None, tmp_path)
-    with opened(store, STAMP, tmp_path) as made:
-        made.add(found, rows)
-        for k in (0, -1):
-            with pytest.raises(HfSslError, match="at least 1"):
-                made.search(found[:1], k)
-    with pytest.raises(ConfigError, match="must not be mixed"):
-        opened(store, replace(STAMP, weights_sha="b" * 64), tmp_path)
-    with opened(store, None, tmp_path) as still:
-        assert len(still) == 5
+@pytest.mark.parametrize("check", testing.STORE_CHECKS, ids=lambda check: check.__name__)
+def test_store(store: str, tmp_path: Path, check) -> None:
+    check(lambda place, spec: opened(store, spec, place), tmp_path)
 
 
 def test_after_an_error_the_old_vectors_are_there(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ class Monitor:
         embed: gives the features of the health examples.
         evaluate: gives the objective's mean loss on held-out data, and its metrics.
         embed_labeled, targets, problem_type: features and targets of the labeled training split, when there is one.
-        embed_views: gives the features of two random views of the health examples, for their alignment.
+        embed_views: gives the features of two random views of the health examples, for their alignment; None: there are none.
         points: number of measurements after step 0.
         keep: `"best"` or `"last"`.
         patience: stop after so many measurements in a row that are clearly worse than the start.
@@ -57,7 +57,7 @@ class Monitor:
         embed_labeled: Callable[[], np.ndarray] | None = None,
         targets: np.ndarray | None = None,
         problem_type: str = "single_label_classification",
-        embed_views: Callable[[], tuple[np.ndarray, np.ndarray]] | None = None,
+        embed_views: Callable[[], tuple[np.ndarray, np.ndarray] | None] | None = None,
         points: int = 5,
         keep: str = "best",
         patience: int = 2,
@@ -112,8 +112,9 @@ class Monitor:
         features = self.embed()
         numbers = health(features, self._start_features if step else features)
         record: dict[str, Any] = {"step": step, "of": total, **self.evaluate(), **numbers}
-        if self.embed_views is not None:
-            record["alignment"] = alignment(*self.embed_views())
+        views = self.embed_views() if self.embed_views is not None else None
+        if views is not None:
+            record["alignment"] = alignment(*views)
         broken = step > 0 and numbers["nonfinite"] > 0  # said below; a probe of such features could only fail
         probe = None if broken else self._probe(record, first=step == 0)
         if step == 0:

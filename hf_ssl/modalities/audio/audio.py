@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hf_ssl.core.errors import ConfigError, DataError, nearest
+from hf_ssl.core.errors import ConfigError, DataError
 from hf_ssl.modalities.audio import recordings, store
 from hf_ssl.modalities.audio.lists import ByName, is_kaldi, locate, name_of, read_kaldi
 from hf_ssl.modalities.audio.options import AudioOptions
@@ -19,10 +19,9 @@ from hf_ssl.modalities.base import Modality
 
 if TYPE_CHECKING:
     import datasets
-    import torch
-    from torch import nn
 
-POOLINGS = ("mean", "mean-std", "max", "layers")
+    from hf_ssl.modalities.audio.encoder import AudioEncoder
+
 RECORDING = "recording"
 TABLES = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json", ".parquet", ".gz")
 SUFFIXES = (
@@ -82,6 +81,8 @@ class Audio(Modality):
     @dataclass
     class Config(AudioOptions):
         """How recordings are read and cut."""
+
+    config: Config
 
     # -- data side --------------------------------------------------------------------------------------------------
 
@@ -271,130 +272,13 @@ class Audio(Modality):
 
         return np.stack([log_mel_statistics(self.samples(value), self.config.sampling_rate) for value in values])
 
-    # -- model side -------------------------------------------------------------------------------------------------
+    # -- models of this kind ----------------------------------------------------------------------------------------
+
+    @classmethod
+    def encoder_class(cls) -> type[AudioEncoder]:
+        from hf_ssl.modalities.audio.encoder import AudioEncoder
+
+        return AudioEncoder
 
     def head_options(self, labels: int) -> dict[str, Any]:
         return {"use_weighted_layer_sum": True} if self.config.layer_sum else {}
-
-    def prepare_model(self, model: Any, processor: Any, *, from_config: bool = False) -> Any:
-        from hf_ssl.modalities.audio import backbones
-
-        return backbones.prepare(model, processor, window=self.config.window, from_config=from_config)
-
-    def finish_model(self, model: Any) -> Any:
-        from hf_ssl.modalities.audio import backbones
-
-        return backbones.finish(model)
-
-    def encode(self, processor: Any, values: Sequence[Any], max_length: int | None = None) -> list[dict[str, Any]]:
-        """What to read later: values and lengths. Samples stay in the mapped file until `collate`.
-
-        Args:
-            max_length: in seconds; longer values lose their end.
-        """
-        rate = self.config.sampling_rate
-        limit = int(max_length * rate) if max_length else None
-        lengths = [self.length(value) for value in values]
-        return [
-            {"audio": value, "length": min(length, limit) if limit else length}
-            for value, length in zip(values, lengths, strict=True)
-        ]
-
-    def size(self, feature: dict[str, Any]) -> int:
-        """In units of 5 ms, so that a budget meant for tokens is a sensible one for an encoder of sound."""
-        return max(1, feature["length"] * 200 // self.config.sampling_rate)
-
-    def collate(self, processor: Any, features: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        """Waveforms, normalized one by one and then padded with zeros, or the processor's spectrograms.
-
-        Returns:
-            `input_values` `(batch, samples)` or `input_features` `(batch, mels, frames)` (or as the processor has it),
-            and `attention_mask`, 1 where there is sound.
-        """
-        from hf_ssl.modalities.audio import backbones
-
-        waves = [self.samples(feature["audio"])[: feature["length"]] for feature in features]
-        return backbones.inputs(processor, waves, self.config.sampling_rate)
-
-    def embed(
-        self,
-        backbone: nn.Module,
-        processor: Any,
-        values: Sequence[Any],
-        *,
-        pooling: str = "mean",
-        max_length: int | None = None,
-        batch_size: int = 16_384,
-        bf16: bool = False,
-    ) -> np.ndarray:
-        """As in the base class; an encoder that padding would disturb gets batches of one length only."""
-        from hf_ssl.modalities.audio import backbones
-
-        def together(part: Sequence[Any]) -> np.ndarray:
-            return super(Audio, self).embed(
-                backbone, processor, part, pooling=pooling, max_length=max_length, batch_size=batch_size, bf16=bf16
-            )
-
-        values = list(values)
-        if not values or backbones.padding_is_harmless(backbone.config):
-            return together(values)
-        rows_of: dict[int, list[int]] = {}
-        for row, feature in enumerate(self.encode(processor, values, max_length)):
-            rows_of.setdefault(feature["length"], []).append(row)
-        vectors = [together([values[row] for row in rows]) for rows in rows_of.values()]
-        return np.concatenate(vectors)[np.argsort(np.concatenate(list(rows_of.values())))]
-
-    def features(self, backbone: nn.Module, batch: dict[str, torch.Tensor], pooling: str) -> torch.Tensor:
-        """`mean`, `max`, `mean-std` of the last layer over the frames that are sound; `layers`: `mean-std` of every layer.
-
-        What a frozen encoder knows of a sound's details lies in its lower layers; the last one suits what it was trained on.
-        """
-        from hf_ssl.modalities.audio import backbones
-
-        if pooling not in POOLINGS:
-            raise ConfigError(f"pooling is one of {', '.join(POOLINGS)}, not {pooling!r}.{nearest(pooling, POOLINGS)}")
-        hidden, valid = backbones.frames(backbone, batch, layer="all" if pooling == "layers" else None)
-        return backbones.pool(hidden, valid, "mean-std" if pooling == "layers" else pooling)
-
-    def view_store(self, processor: Any, values: Sequence[Any], recipe: str) -> Sequence[Any]:
-        """The values themselves: they lie in a mapped file already."""
-        return list(values)
-
-    def views(
-        self, processor: Any, items: Sequence[Any], rngs: Sequence[np.random.Generator], recipe: str, multiple: int = 1
-    ) -> list[dict[str, torch.Tensor]]:
-        """Two random views of every clip, all first ones before all second ones, as one batch.
-
-        Args:
-            processor: the checkpoint's.
-            items: of `view_store`.
-            rngs: one generator per item.
-            recipe: name of the objective; all get the same kind of views here.
-            multiple: not used: clips of any length go.
-        """
-        from hf_ssl.modalities.audio import backbones
-        from hf_ssl.modalities.audio import views as sound_views
-
-        own, rate = self.config, self.config.sampling_rate
-        how = sound_views.Views(own.view_share, own.view_speed, own.view_noise, own.view_gap)
-        pairs = [
-            [sound_views.view(self.samples(item), rate, rng, how) for _ in range(2)]
-            for item, rng in zip(items, rngs, strict=True)
-        ]
-        return [backbones.inputs(processor, [pair[side] for side in range(2) for pair in pairs], rate)]
-
-    def forward(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-        from hf_ssl.modalities.audio import backbones
-
-        return backbones.logits(model, inputs)
-
-    def example_values(self, processor: Any = None) -> list[Any]:
-        """None for a processor of another rate than these samples: a pipeline would resample with another library."""
-        from hf_ssl.modalities.audio import views as sound_views
-
-        rate = self.config.sampling_rate
-        return sound_views.example_values(rate) if int(getattr(processor, "sampling_rate", rate)) == rate else []
-
-    def default_pooling(self, model_id: str) -> str:
-        """Mean and spread over time: what changes within a clip is lost in the mean alone."""
-        return "mean-std"

@@ -266,7 +266,7 @@ def _mixed(inner: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
 
 
 def prepare(model: Any, processor: Any, *, window: float | None, from_config: bool) -> Any:
-    """See `Modality.prepare_model`. A Whisper model without head comes back as its encoder; the rest waits in it."""
+    """See `Encoder.prepare`. A Whisper model without head comes back as its encoder; the rest waits in it."""
     if window is not None:
         shorten(model, processor, window)
     if is_whisper(model.config) and hasattr(model, "decoder"):
@@ -314,7 +314,7 @@ def _in_evaluation(module: nn.Module, args: Any) -> None:
 
 
 def finish(model: Any) -> Any:
-    """See `Modality.finish_model`."""
+    """See `Encoder.plain_model`."""
     for name, value in getattr(model, "hf_ssl_kept", {}).items():
         setattr(model.config, name, value)
     whole = getattr(model, "hf_ssl_whole", None)

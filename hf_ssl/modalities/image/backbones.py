@@ -14,43 +14,45 @@ from torch import nn
 
 from hf_ssl.core.errors import CheckpointError, ConfigError
 from hf_ssl.models import loading, structure
-from hf_ssl.models.checkpoint import Tensors, find_weights
+from hf_ssl.models.checkpoint import Tensors
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from hf_ssl.models.loading import LoadReport
+    from hf_ssl.models.reference import CheckpointRef
 
 
 def load_fitted(
-    model_id: str, auto_class: str, channels: int | None, size: int | None, **options: Any
+    ref: CheckpointRef, auto_class: str, channels: int | None, size: int | None, **options: Any
 ) -> tuple[PreTrainedModel, LoadReport]:
     """`loading.load_model`, with the first layer adapted to `channels` and timm's recorded input size set to `size`.
 
     The weights of a three-channel first layer are averaged over colors, copied to every channel, and scaled by
     3 / channels, so that the layer answers a gray picture as it did before (as timm does for input channels).
     """
-    config = _config(model_id)
+    config = _config(ref)
+    options |= {"revision": ref.revision, "token": ref.token}
     timm = "architecture" in config and config.get("model_type", "timm_wrapper") == "timm_wrapper"
     if config.get("model_type") == "dinov3_vit" and auto_class == "AutoModelForImageClassification":
         raise CheckpointError(
-            f"transformers has no classifier on {model_id} (dinov3_vit). Pre-training, probes and embeddings work on it; to "
+            f"transformers has no classifier on {ref.id} (dinov3_vit). Pre-training, probes and embeddings work on it; to "
             "fine-tune, start from the same weights as timm has them, such as timm/vit_small_patch16_dinov3.lvd1689m."
         )
     known = _channels_of(config, timm)
     expect_new = tuple(options.pop("expect_new", ()))
     if channels is None or channels == known:
-        model, report = loading.load_model(model_id, auto_class, expect_new=expect_new, **options)
+        model, report = loading.load_model(ref.id, auto_class, expect_new=expect_new, **options)
     else:
-        first = _first_layer(model_id, known, options.get("revision"))
+        first = _first_layer(ref, known)
         override: dict[str, Any] = {"num_channels": channels}
         if timm:
             override = {"model_args": {**_model_args(config), "in_chans": channels}}
         pattern = f"*{first.rpartition('.')[0].removeprefix('timm_model.')}"
         model, report = loading.load_model(
-            model_id, auto_class, expect_new=(*expect_new, pattern, f"{pattern}.weight"), **override, **options
+            ref.id, auto_class, expect_new=(*expect_new, pattern, f"{pattern}.weight"), **override, **options
         )
-        _adapt_first_layer(model, report, model_id, first, channels, options.get("revision"))
+        _adapt_first_layer(model, report, ref, first, channels)
     if timm:  # its wrapper saves these two, and would go on saving those of the start checkpoint
         model.config.label_names = list((model.config.id2label or {}).values())
         model.config.num_classes = model.config.num_labels
@@ -120,8 +122,8 @@ def _built_window(layer: Any, resolution: tuple[int, int]) -> None:
     layer.shift_size = 0 if min(resolution) <= window else shift
 
 
-def _config(model_id: str) -> dict[str, Any]:
-    weights = find_weights(str(model_id))
+def _config(ref: CheckpointRef) -> dict[str, Any]:
+    weights = ref.weights()
     folder = Path(weights.source)
     if not folder.is_dir():
         folder = weights.files[0].parent
@@ -133,15 +135,6 @@ def _model_args(config: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in (config.get("model_args") or {}).items() if name != "num_classes"}
 
 
-def family(model_id: str) -> str:
-    """`model_type` of a checkpoint, `"timm_wrapper"` for timm's own folders, `""` when it cannot be told."""
-    try:
-        config = _config(model_id)
-    except CheckpointError:
-        return ""
-    return str(config.get("model_type") or ("timm_wrapper" if "architecture" in config else ""))
-
-
 def _channels_of(config: dict[str, Any], timm: bool) -> int:
     if timm:
         recorded = (config.get("pretrained_cfg") or {}).get("input_size", (3,))
@@ -149,24 +142,24 @@ def _channels_of(config: dict[str, Any], timm: bool) -> int:
     return int(config.get("num_channels", 3))
 
 
-def _first_layer(model_id: str, channels: int, revision: str | None) -> str:
+def _first_layer(ref: CheckpointRef, channels: int) -> str:
     """Name in the file of the convolution that takes the picture: the first 4-D weight with so many input channels."""
-    tensors = Tensors.open(find_weights(str(model_id), revision))
+    tensors = Tensors.open(ref.weights())
     found = [
         name
         for name, shape in tensors.shapes.items()
         if len(shape) == 4 and shape[1] == channels and name.endswith("weight") and "decoder" not in name
     ]
     if not found:
-        raise ConfigError(f"{model_id} has no convolution over {channels} channels that could be adapted.")
+        raise ConfigError(f"{ref.id} has no convolution over {channels} channels that could be adapted.")
     stems = [name for name in found if any(word in name for word in ("embed", "stem", "conv1", "patch"))]
     return (stems or found)[0]
 
 
 def _adapt_first_layer(
-    model: PreTrainedModel, report: LoadReport, model_id: str, first: str, channels: int, revision: str | None
+    model: PreTrainedModel, report: LoadReport, ref: CheckpointRef, first: str, channels: int
 ) -> None:
-    stored = Tensors.open(find_weights(str(model_id), revision))[first].float()
+    stored = Tensors.open(ref.weights())[first].float()
     leaf = first.rpartition(".")[0].split(".")[-1]
     shape = (stored.shape[0], channels, *stored.shape[2:])
     target = next(
@@ -174,7 +167,7 @@ def _adapt_first_layer(
          if isinstance(m, nn.Conv2d) and tuple(m.weight.shape) == shape and n.split(".")[-1] == leaf), None,
     )  # fmt: skip
     if target is None:
-        raise CheckpointError(f"{first} of {model_id} has no counterpart in {type(model).__name__} to adapt.")
+        raise CheckpointError(f"{first} of {ref.id} has no counterpart in {type(model).__name__} to adapt.")
     with torch.no_grad():
         spread = stored.mean(dim=1, keepdim=True) * (stored.shape[1] / channels)
         target.weight.copy_(spread.expand(shape))
@@ -266,9 +259,9 @@ def layer_map(backbone: nn.Module, pictures: torch.Tensor, special: int, layer: 
     base: Any = structure.unwrap_peft(backbone)
     pictures = laid_out(base, pictures)
     try:
-        if getattr(base.config, "model_type", "") == "timm_wrapper":
-            maps = base.timm_model.forward_intermediates(pictures, intermediates_only=True)
-            return maps[layer]
+        network = getattr(base, "timm_model", base)
+        if hasattr(network, "forward_intermediates"):  # timm itself
+            return network.forward_intermediates(pictures, intermediates_only=True)[layer]
         with _whole_picture(base):
             output = base(pictures, output_hidden_states=True, **_call_options(base, pictures))
         found = getattr(output, "reshaped_hidden_states", None) or output.hidden_states

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,11 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from hf_ssl.core.errors import ConfigError, nearest
 from hf_ssl.core.fields import Options, option
 from hf_ssl.modalities.base import Modality, Notes
 from hf_ssl.modalities.image import geometry as geo
-from hf_ssl.modalities.image import views as random_views
 from hf_ssl.modalities.image.columns import array_features, arrays_stored, paths_resolved, table_of
 from hf_ssl.modalities.image.files import (
     ARRAYS,
@@ -26,7 +23,6 @@ from hf_ssl.modalities.image.files import (
     ImageInfo,
     Unreadable,
     as_reference,
-    dimensions,
     identity,
     inspect,
     read_tar,
@@ -36,15 +32,12 @@ from hf_ssl.modalities.image.masks import class_masks
 
 if TYPE_CHECKING:
     import datasets
-    import torch
-    from torch import nn
-    from transformers import PreTrainedModel
 
-    from hf_ssl.models.loading import LoadReport
+    from hf_ssl.modalities.encoder import Processor
+    from hf_ssl.modalities.image.encoder import ImageEncoder
+    from hf_ssl.models.reference import CheckpointRef
 
 TABLES = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json", ".parquet", ".gz")
-POOLINGS = ("mean", "cls", "max", "native", "grid")
-GRID_NUMBERS = 4096  # that `grid` pooling gives at most, but for 2 x 2 cells
 PATH_COLUMNS = (
     "image",
     "img",
@@ -57,9 +50,6 @@ PATH_COLUMNS = (
     "file",
     "path",
 )
-# Families whose released checkpoints were trained through the first token.
-_CLS_FAMILIES = {"vit", "deit", "dinov2", "dinov2_with_registers", "dinov3_vit", "vit_msn"}
-CHUNK = 2048  # images decoded at a time when embedding
 
 
 class Image(Modality):
@@ -116,7 +106,9 @@ class Image(Modality):
             fits = scale is None or (len(scale) == 2 and 0 < scale[0] <= scale[1] <= 1)
             return [*super().problems(), *([] if fits else [f"crop_scale: two fractions such as 0.2,1, not {scale}."])]
 
-    def __init__(self, config: Any = None) -> None:
+    config: Config
+
+    def __init__(self, config: Config | None = None) -> None:
         super().__init__(config)
         c = self.config
         self.reading = DecodeOptions(c.background, c.intensity, c.max_megapixels, c.frames)
@@ -238,151 +230,16 @@ class Image(Modality):
         with ThreadPoolExecutor(8) as pool:
             return list(pool.map(self._inspect, values))
 
-    # -- model side -------------------------------------------------------------------------------------------------
+    # -- models of this kind ----------------------------------------------------------------------------------------
 
-    def load_model(
-        self, model_id: str, auto_class: str = "AutoModel", *, dataset: Any = None, **options: Any
-    ) -> tuple[PreTrainedModel, LoadReport]:
-        """Load, and fit the first layer to `channels` and the recorded input size to `image_size`."""
-        from hf_ssl.modalities.image.backbones import load_fitted
+    @classmethod
+    def encoder_class(cls) -> type[ImageEncoder]:
+        from hf_ssl.modalities.image.encoder import ImageEncoder
 
-        return load_fitted(model_id, auto_class, self.config.channels, self.config.image_size, **options)
+        return ImageEncoder
 
-    def load_processor(self, model_id: str, revision: str | None = None) -> Any:
+    def load_processor(self, ref: CheckpointRef) -> Processor | None:
         """The checkpoint's processor, with `image_size` and `channels` written into it, so that they travel."""
         from hf_ssl.modalities.image.backbones import fit_processor
 
-        found = super().load_processor(model_id, revision)
-        return fit_processor(found, self.config.channels, self.config.image_size)
-
-    def shape(self, processor: Any) -> geo.Geometry:
-        """What the processor does."""
-        return geo.geometry(processor)
-
-    def channels(self, processor: Any) -> int:
-        """Channels of the model that this processor feeds."""
-        return self.config.channels or len(self.shape(processor).mean)
-
-    def encode(self, processor: Any, values: Sequence[Any], max_length: int | None = None) -> list[dict[str, Any]]:
-        """uint8 pixels at the model's size, `(channels, height, width)`; normalized only when a batch is made."""
-        shape = self.shape(processor)
-        return [{"pixel_values": one} for one in geo.store(values, self.reading, shape, self.channels(processor))]
-
-    def size(self, feature: dict[str, Any]) -> int:
-        """Patches of 16 x 16 pixels."""
-        _, height, width = feature["pixel_values"].shape
-        return max(1, math.ceil(height / 16) * math.ceil(width / 16))
-
-    def collate(self, processor: Any, features: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        """`pixel_values`, float32 `(batch, channels, height, width)`, normalized."""
-        import torch
-
-        stacked = torch.from_numpy(np.stack([feature["pixel_values"] for feature in features]))
-        scaled = stacked.to(torch.float32).mul_(1 / 255)
-        return {"pixel_values": random_views.normalized(scaled, self.shape(processor))}
-
-    def embed(self, backbone: nn.Module, processor: Any, values: Sequence[Any], **options: Any) -> np.ndarray:
-        """As in every modality, but decoded a few thousand at a time."""
-        if len(values) <= CHUNK:
-            return super().embed(backbone, processor, values, **options)
-        starts = range(0, len(values), CHUNK)
-        return np.concatenate(
-            [super(Image, self).embed(backbone, processor, values[s : s + CHUNK], **options) for s in starts]
-        )
-
-    def features(self, backbone: nn.Module, batch: dict[str, torch.Tensor], pooling: str) -> torch.Tensor:
-        """One vector per picture.
-
-        `mean` and `max` of the backbone's map; `cls`, its first token; `native`, what the network itself gives; `grid`, the
-        means of cells of the map one after the other, as many as give 4,096 numbers, for pictures that are aligned
-        (products, faces, scans), where it matters at which place something is. With `@-2` behind, the map is that of the
-        layer (or stage) before the last, and so on: the last one follows the objective it was trained with.
-        """
-        from torch.nn import functional
-
-        from hf_ssl.modalities.image.backbones import layer_map, run, special_tokens
-
-        how, _, layer = pooling.partition("@")
-        if how not in POOLINGS or (layer and (how in ("cls", "native") or not _is_layer(layer))):
-            raise ConfigError(
-                f"No pooling is called {pooling!r}.{nearest(how, POOLINGS)} Known: {', '.join(POOLINGS)}; mean, max and grid "
-                "also of an earlier layer, such as mean@-2."
-            )
-        special = special_tokens(backbone)
-        if layer:
-            tokens, grid, own = None, layer_map(backbone, batch["pixel_values"], special, int(layer)), None
-        else:
-            tokens, grid, own = run(backbone, batch["pixel_values"], special)
-        if how == "native" and own is not None:
-            return own
-        if how == "cls" and special and tokens is not None:
-            return tokens[:, 0]
-        if how == "max":
-            return grid.flatten(2).amax(dim=2)
-        if how == "grid":
-            cells = max(2, math.isqrt(GRID_NUMBERS // grid.shape[1]))
-            return functional.adaptive_avg_pool2d(
-                grid, (min(cells, grid.shape[2]), min(cells, grid.shape[3]))
-            ).flatten(1)
-        return grid.flatten(2).mean(dim=2)
-
-    def forward(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-        from hf_ssl.modalities.image.backbones import laid_out
-
-        return super().forward(model, {**inputs, "pixel_values": laid_out(model, inputs["pixel_values"])})
-
-    def patch_features(self, backbone: nn.Module, batch: dict[str, torch.Tensor], **inputs: Any) -> torch.Tensor:
-        """The backbone's last map, `(batch, hidden, rows, columns)`, special tokens taken away."""
-        return self.tokens_and_map(backbone, batch, **inputs)[1]
-
-    def tokens_and_map(
-        self, backbone: nn.Module, batch: dict[str, torch.Tensor], **inputs: Any
-    ) -> tuple[torch.Tensor | None, torch.Tensor]:
-        """All tokens `(batch, tokens, hidden)`, None for a network without; and the map, as in `patch_features`."""
-        from hf_ssl.modalities.image.backbones import run, special_tokens
-
-        return run(backbone, batch["pixel_values"], special_tokens(backbone), **inputs)[:2]
-
-    def default_pooling(self, model_id: str) -> str:
-        """`cls` where the family was trained through its first token, `native` for timm, else the mean of the map."""
-        from hf_ssl.modalities.image.backbones import family
-
-        kind = family(model_id)
-        return "cls" if kind in _CLS_FAMILIES else "native" if kind == "timm_wrapper" else "mean"
-
-    def example_values(self, processor: Any = None) -> list[Any]:
-        """As large as the processor resizes to: two libraries' resizing differs here and there. Pipelines take three channels."""
-        return geo.ramp_and_rings(processor) if processor is None or self.channels(processor) == 3 else []
-
-    # -- views ------------------------------------------------------------------------------------------------------
-
-    def view_store(self, processor: Any, values: Sequence[Any], recipe: str) -> Any:
-        """Pictures decoded once, uint8, an eighth larger than the model's input, which random crops are cut from."""
-        shape = self.shape(processor)
-        side = min(shape.height, shape.width)
-        largest = max((min(dimensions(value, self.reading)) for value in values[:256]), default=side)
-        working = side if largest <= side else round(side * 1.125)
-        return geo.store(values, self.reading, shape, self.channels(processor), working)
-
-    def view_groups(self, processor: Any, recipe: str) -> tuple[tuple[Any, ...], ...]:
-        """The views of a method, fitted to the domain: groups of views that have one shape."""
-        c = self.config
-        return random_views.plan(
-            recipe, c.domain, self.channels(processor), crop_scale=c.crop_scale, color=c.color, blur=c.blur,
-            local_views=c.local_views,
-        )  # fmt: skip
-
-    def views(
-        self, processor: Any, items: Sequence[Any], rngs: Sequence[np.random.Generator], recipe: str, multiple: int = 1
-    ) -> list[dict[str, torch.Tensor]]:
-        """Random views: one batch per group, `(views * images, ...)`, all first views before all second ones."""
-        shape = self.shape(processor)
-        batches = []
-        for group in self.view_groups(processor, recipe):
-            side = max(1, round(min(shape.height, shape.width) * group[0].size / multiple)) * multiple
-            batches.append({"pixel_values": random_views.make(items, rngs, group, shape, side)})
-        return batches
-
-
-def _is_layer(text: str) -> bool:
-    return text.removeprefix("-").isdigit() and int(text) < 0
+        return fit_processor(super().load_processor(ref), self.config.channels, self.config.image_size)

@@ -1,4 +1,4 @@
-"""Random views of images: which operations each method wants (pinned by tests), and how a batch of them is made.
+"""Random views of images: an objective's plan fitted to the kind of picture, and how a batch of views is made.
 
 Every parameter is drawn per image from a generator that depends on (seed, epoch, image), and applied to the whole batch
 at once: crops through the uint8 resize kernel behind `torchvision.transforms.v2`, all color changes of an image as one
@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hf_ssl.core.errors import ConfigError, nearest
+from hf_ssl.modalities.views import View, ViewPlan
 
 if TYPE_CHECKING:
     import torch
@@ -24,61 +25,8 @@ if TYPE_CHECKING:
 DOMAINS = ("natural", "medical", "satellite")
 
 
-@dataclass(frozen=True)
-class View:
-    """How one view of an image is drawn.
-
-    Args:
-        size: side as a share of the model's input (local crops of multi-crop are smaller).
-        scale, ratio: area share and aspect ratio of the random crop.
-        flip, flip_vertical, turn: probabilities of a mirror image, an upside-down one, a random quarter turn.
-        color: strength of brightness, contrast, saturation, hue.
-        color_chance, gray, blur, solarize: probabilities.
-        sigma: of the blur in pixels at side 224, scaled with the side.
-        cubic: bicubic instead of bilinear resampling.
-    """
-
-    size: float = 1.0
-    scale: tuple[float, float] = (0.08, 1.0)
-    ratio: tuple[float, float] = (3 / 4, 4 / 3)
-    flip: float = 0.5
-    flip_vertical: float = 0.0
-    turn: float = 0.0
-    color: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
-    color_chance: float = 0.8
-    gray: float = 0.0
-    blur: float = 0.0
-    sigma: tuple[float, float] = (0.1, 2.0)
-    solarize: float = 0.0
-    cubic: bool = False
-
-    @property
-    def mixes(self) -> bool:
-        """Whether colors change."""
-        return any(self.color) or bool(self.gray)
-
-
-_STRONG, _MILD = (0.8, 0.8, 0.8, 0.2), (0.4, 0.4, 0.2, 0.1)
-_SIMCLR = View(color=_STRONG, gray=0.2, blur=0.5)
-_BYOL = View(color=_MILD, gray=0.2, blur=1.0)
-_GLOBAL = View(scale=(0.4, 1.0), color=_MILD, gray=0.2, blur=1.0, cubic=True)
-_LOCAL = View(size=96 / 224, scale=(0.05, 0.4), color=_MILD, gray=0.2, blur=0.5, cubic=True)
-
-# Groups of views that have one shape. The numbers are those of the papers' own recipes: SimCLR (arXiv:2002.05709,
-# appendix A), BYOL (2006.07733, table 6; VICReg, 2105.04906, C.1, takes them over), DINO (2104.14294, appendix),
-# MAE (2111.06377, table 8), SimMIM (2111.09886, 4.1). Distillation: weak crops, as the teacher must know what it sees.
-RECIPES: dict[str, tuple[tuple[View, ...], ...]] = {
-    "simclr": ((_SIMCLR, _SIMCLR),),
-    "vicreg": ((_BYOL, replace(_BYOL, blur=0.1, solarize=0.2)),),
-    "dino": ((_GLOBAL, replace(_GLOBAL, blur=0.1, solarize=0.2)), (_LOCAL,) * 6),
-    "mae": ((View(scale=(0.2, 1.0), cubic=True),),),
-    "simmim": ((View(scale=(0.67, 1.0)),),),
-    "distill": ((View(scale=(0.2, 1.0), color=_MILD, blur=0.1),),),
-}
-
-
-def plan(
-    recipe: str,
+def fitted(
+    plan: ViewPlan,
     domain: str,
     channels: int,
     *,
@@ -87,7 +35,7 @@ def plan(
     blur: bool | None = None,
     local_views: int | None = None,
 ) -> tuple[tuple[View, ...], ...]:
-    """The views of a method, fitted to the kind of picture.
+    """The views of an objective, fitted to the kind of picture.
 
     - `medical`: no color, gray, solarize (intensity means something), and crops no smaller than a fifth.
     - `satellite`: no up or down: vertical mirror images and quarter turns too.
@@ -95,7 +43,7 @@ def plan(
       stay.
 
     Args:
-        recipe: name of a method in `RECIPES`.
+        plan: of the objective.
         domain: one of `DOMAINS`.
         channels: of the model's input.
         crop_scale: area share of the (global) crops instead of the method's.
@@ -106,15 +54,13 @@ def plan(
     Raises:
         ConfigError: an unknown name, or color asked for where it has no meaning.
     """
-    if recipe not in RECIPES:
-        raise ConfigError(f"No views are known for {recipe!r}.{nearest(recipe, RECIPES)} Known: {', '.join(RECIPES)}.")
     if domain not in DOMAINS:
         raise ConfigError(f"domain is one of {', '.join(DOMAINS)}, not {domain!r}.{nearest(domain, DOMAINS)}")
     if color and domain == "medical":
         raise ConfigError("domain=medical switches color changes off; take --color away, or another domain.")
     if color and channels not in (1, 3):
         raise ConfigError(f"Color changes are defined for RGB and gray; the model takes {channels} channels.")
-    groups = RECIPES[recipe]
+    groups: tuple[tuple[View, ...], ...] = plan
     if local_views is not None:
         groups = (groups[0], groups[1][:1] * local_views) if len(groups) > 1 and local_views else groups[:1]
     return tuple(tuple(_fitted(view, domain, channels, crop_scale, color, blur) for view in group) for group in groups)

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from hf_ssl.modalities.text.text import affixes
+from hf_ssl.modalities.text.encoder import affixes
 from hf_ssl.models.loading import FLOAT32_ATTENTION
 
 

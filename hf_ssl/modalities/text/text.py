@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -13,17 +12,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from hf_ssl.core.errors import ConfigError, nearest
 from hf_ssl.core.fields import Options, option
 from hf_ssl.core.textfiles import UnusableFile, encoding_of_file, read_text
 from hf_ssl.modalities.base import Modality
 
 if TYPE_CHECKING:
     import datasets
-    import torch
-    from torch import nn
 
-POOLINGS = ("mean", "cls", "max")
+    from hf_ssl.modalities.text.encoder import TextEncoder
+
 _BLANKS = re.compile(r"(?<=\S)[^\S\n]+")
 _ASCII_WORD = re.compile(r"\w+")
 _ASCII_TOKEN = re.compile(r"\n[ \t]+|\w+|[^\w\s,.;:!?]|[,.;:!?](?!\s|$)")
@@ -181,100 +178,14 @@ class Text(Modality):
             "words_max": int(counts.max()), "words_total": int(counts.sum()),
         }  # fmt: skip
 
-    def example_values(self, processor: Any = None) -> list[Any]:
-        return ["The bridge was closed after the storm.", "A quiet week, they said; then the numbers came in."]
-
     def self_training_features(self, values: Sequence[Any]) -> Any:
         """TF-IDF of words."""
         from sklearn.feature_extraction.text import TfidfVectorizer
 
         return TfidfVectorizer(sublinear_tf=True, token_pattern=None, tokenizer=words_of).fit_transform(list(values))
 
-    def encode(self, processor: Any, values: Sequence[Any], max_length: int | None = None) -> list[dict[str, Any]]:
-        """Token ids of each text (or pair), truncated to the model's window, not padded."""
-        limit = max_length or window(processor)
-        pairs = [value[1] for value in values] if values and isinstance(values[0], (tuple, list)) else None
-        texts = [value[0] for value in values] if pairs is not None else list(values)
-        encoded = processor(
-            texts, pairs, truncation=True, max_length=limit, padding=False, return_attention_mask=False
-        )
-        return [{name: encoded[name][row] for name in encoded} for row in range(len(texts))]
+    @classmethod
+    def encoder_class(cls) -> type[TextEncoder]:
+        from hf_ssl.modalities.text.encoder import TextEncoder
 
-    def size(self, feature: dict[str, Any]) -> int:
-        return len(feature["input_ids"])
-
-    def collate(self, processor: Any, features: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        """Pad to the longest of the batch: `input_ids`, `attention_mask` (and `token_type_ids`), `(batch, length)`."""
-        import torch
-
-        names = [str(name) for name in ("input_ids", "token_type_ids") if name in features[0]]
-        longest = max(len(feature["input_ids"]) for feature in features)
-        fill = {"input_ids": processor.pad_token_id, "token_type_ids": getattr(processor, "pad_token_type_id", 0)}
-        left = processor.padding_side == "left"
-        shape = (len(features), longest)
-        batch: dict[str, np.ndarray] = {name: np.full(shape, fill[name], dtype=np.int64) for name in names}
-        batch["attention_mask"] = np.zeros(shape, dtype=np.int64)
-        for row, feature in enumerate(features):
-            length = len(feature["input_ids"])
-            place = slice(longest - length, longest) if left else slice(0, length)
-            for name in names:
-                batch[name][row, place] = feature[name]
-            batch["attention_mask"][row, place] = 1
-        return {name: torch.from_numpy(array) for name, array in batch.items()}
-
-    def features(self, backbone: nn.Module, batch: dict[str, torch.Tensor], pooling: str) -> torch.Tensor:
-        hidden = backbone(**batch).last_hidden_state
-        return pool(hidden, batch["attention_mask"], pooling)
-
-    def default_pooling(self, model_id: str) -> str:
-        """Read from a sentence-transformers folder (`1_Pooling/config.json`) when the checkpoint is one, else mean."""
-        config = Path(model_id) / "1_Pooling" / "config.json"
-        if config.is_file():
-            modes = json.loads(config.read_text(encoding="utf-8"))
-            if modes.get("pooling_mode_cls_token"):
-                return "cls"
-            if modes.get("pooling_mode_max_tokens"):
-                return "max"
-        return "mean"
-
-
-def pool(hidden: torch.Tensor, mask: torch.Tensor, how: str) -> torch.Tensor:
-    """Pool token states into one vector per text.
-
-    Args:
-        hidden: `(batch, length, width)`.
-        mask: `(batch, length)`, 1 for real tokens.
-        how: `"mean"`, `"cls"` (the first real token) or `"max"`.
-
-    Returns:
-        `(batch, width)`.
-    """
-    import torch
-
-    if how == "cls":
-        first = mask.to(torch.int64).argmax(dim=1)  # not 0 when padding is on the left
-        return hidden[torch.arange(len(hidden), device=hidden.device), first]
-    if how == "max":
-        return hidden.masked_fill(mask.unsqueeze(-1) == 0, torch.finfo(hidden.dtype).min).max(dim=1).values
-    if how == "mean":
-        weights = mask.unsqueeze(-1).to(hidden.dtype)
-        return (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
-    raise ConfigError(f"No pooling is called {how!r}.{nearest(how, POOLINGS)} Known: {', '.join(POOLINGS)}.")
-
-
-def window(processor: Any, limit: int = 512) -> int:
-    """The tokenizer's longest input, at most `limit` (tokenizers without a limit report 10^30)."""
-    return int(min(processor.model_max_length, limit))
-
-
-@lru_cache(maxsize=8)
-def affixes(processor: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Special ids that the tokenizer puts before and after one text, such as `([CLS],)` and `([SEP],)`."""
-    with_special = processor("a")["input_ids"]
-    plain = processor("a", add_special_tokens=False)["input_ids"]
-    for start in range(len(with_special) - len(plain) + 1):
-        if with_special[start : start + len(plain)] == plain:
-            return tuple(with_special[:start]), tuple(with_special[start + len(plain) :])
-    raise ConfigError(
-        f"{type(processor).__name__} changes a text's ids when it adds special tokens; packing needs them kept."
-    )
+        return TextEncoder

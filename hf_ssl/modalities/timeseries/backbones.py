@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from hf_ssl.models.reference import CheckpointRef
+
 FAMILIES = ("patchtst", "patchtsmixer")
 MASK_NAMES = {"patchtst": "past_observed_mask", "patchtsmixer": "observed_mask"}
 
@@ -85,7 +87,7 @@ class SeriesProcessor:
         return options
 
 
-def read_processor(model_id: str, revision: str | None = None) -> SeriesProcessor:
+def read_processor(ref: CheckpointRef) -> SeriesProcessor:
     """Read a checkpoint's configuration.
 
     Raises:
@@ -93,7 +95,9 @@ def read_processor(model_id: str, revision: str | None = None) -> SeriesProcesso
     """
     from transformers import AutoConfig
 
-    config = AutoConfig.from_pretrained(model_id, revision=revision or "main", trust_remote_code=False)
+    config = AutoConfig.from_pretrained(
+        ref.id, revision=ref.revision or "main", token=ref.token, trust_remote_code=False
+    )
     family = str(config.model_type)
     if family in ("timesfm", "timesfm2_5"):
         patch = int(config.patch_length)
@@ -111,7 +115,7 @@ def read_processor(model_id: str, revision: str | None = None) -> SeriesProcesso
     if family not in FAMILIES:
         known = (*FAMILIES, "timesfm2_5")
         raise ConfigError(
-            f"{model_id} is a {family!r} model; for time series {', '.join(known)} are known.{nearest(family, known)}"
+            f"{ref.id} is a {family!r} model; for time series {', '.join(known)} are known.{nearest(family, known)}"
         )
     saved_from = str((config.architectures or [""])[0])
     tied = getattr(config, "channel_attention", False) or not getattr(config, "share_embedding", True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import gcd
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 
 from hf_ssl.core.errors import ConfigError, DataError, nearest
 from hf_ssl.modalities.base import Modality
-from hf_ssl.modalities.timeseries.backbones import SeriesProcessor, default_config, pool_patches, read_processor
+from hf_ssl.modalities.timeseries.backbones import SeriesProcessor, default_config, read_processor
 from hf_ssl.modalities.timeseries.files import SUFFIXES, is_ucr_table, read_series_file
 from hf_ssl.modalities.timeseries.grid import DUPLICATES, season_of
 from hf_ssl.modalities.timeseries.moments import read_moments
@@ -21,23 +21,15 @@ from hf_ssl.modalities.timeseries.options import SeriesOptions
 from hf_ssl.modalities.timeseries.split import TimeSplit, arrays_of, cut_in_time, spans, standardize
 from hf_ssl.modalities.timeseries.stamps import StampOptions
 from hf_ssl.modalities.timeseries.table import Columns, GridOptions, Table, read_rows, series_column, shift_known
-from hf_ssl.modalities.timeseries.values import (
-    as_array,
-    beside,
-    labels_of,
-    season_and_walk,
-    series_rows,
-    sparklines,
-    standard,
-)
-from hf_ssl.modalities.timeseries.windows import Windows, fill, fit
+from hf_ssl.modalities.timeseries.values import as_array, beside, labels_of, series_rows, sparklines, standard
+from hf_ssl.modalities.timeseries.windows import Windows, fit
 
 if TYPE_CHECKING:
     import datasets
-    import torch
-    from torch import nn
+    from transformers import PreTrainedConfig
 
-POOLINGS = ("mean", "mean-std", "max", "last")
+    from hf_ssl.modalities.timeseries.encoder import TimeSeriesEncoder
+    from hf_ssl.models.reference import CheckpointRef
 
 
 class TimeSeries(Modality):
@@ -53,15 +45,16 @@ class TimeSeries(Modality):
     aliases = ("series", "target", "past_values", "values", "signal", "x")
     suffixes = SUFFIXES
     default_objective = "masked-patch"
-    labeled_class = "AutoModelForTimeSeriesClassification"
     regression_class = "AutoModelForTimeSeriesRegression"
     baseline = "random kernels"
     learning_rate = 2e-4
-    config: Any
+    labeled_class = "AutoModelForTimeSeriesClassification"
 
     @dataclass
     class Config(SeriesOptions):
         """How series are read, cut and shown to a model."""
+
+    config: Config
 
     @classmethod
     def default_task(cls, options: dict[str, Any]) -> str:
@@ -288,13 +281,19 @@ class TimeSeries(Modality):
 
         return random_kernel_features([as_array(value) for value in values])
 
-    # -- model side -------------------------------------------------------------------------------------------------
+    # -- models of this kind ----------------------------------------------------------------------------------------
 
-    def load_processor(self, model_id: str, revision: str | None = None) -> SeriesProcessor:
+    @classmethod
+    def encoder_class(cls) -> type[TimeSeriesEncoder]:
+        from hf_ssl.modalities.timeseries.encoder import TimeSeriesEncoder
+
+        return TimeSeriesEncoder
+
+    def load_processor(self, ref: CheckpointRef) -> SeriesProcessor:
         """What the checkpoint's configuration says about its input."""
-        return read_processor(model_id, revision)
+        return read_processor(ref)
 
-    def default_config(self, family: str, data: Any) -> Any:
+    def default_config(self, family: str, data: Mapping[str, datasets.Dataset]) -> PreTrainedConfig:
         """Configuration for a model that is trained from scratch on these data."""
         split = data["unlabeled"] if "unlabeled" in data else data["train"]
         arrays = arrays_of(split)
@@ -302,36 +301,12 @@ class TimeSeries(Modality):
         context = self.context() if self.config.horizon else self.config.context_length or min(longest, 1024)
         return default_config(family, context, arrays[0].shape[0], self.config)
 
-    def model_options(self, model_id: str, dataset: Any, auto_class: str) -> dict[str, Any]:
-        """The number of channels follows the data, the length of a new forecast the horizon, pooling the kind of head.
-
-        Raises:
-            DataError: the checkpoint cannot follow.
-        """
-        first = arrays_of(dataset.select(range(1)))[0]
-        return read_processor(model_id).options_for(first.shape[0], self.config.horizon, auto_class)
-
-    def default_pooling(self, model_id: str) -> str:
-        """Mean and spread over the patches: windows have mean 0, so the mean alone says little before training."""
-        return "mean-std"
-
     def head_class(self, problem_type: str | None) -> str:
         return self.regression_class if problem_type == "regression" else self.labeled_class
 
     def head_options(self, labels: int) -> dict[str, Any]:
         """Time-series heads count their outputs under a name of their own."""
         return {"num_targets": labels, "loss": "mse"}
-
-    def logits(self, output: Any) -> torch.Tensor:
-        """Each of these models calls its answer something else."""
-        for name in ("logits", "prediction_logits", "regression_outputs", "prediction_outputs"):
-            if name in output and output[name] is not None:
-                return output[name]
-        raise ConfigError(f"{type(output).__name__} has no answer among {', '.join(output)}.")
-
-    def encode(self, processor: Any, values: Sequence[Any], max_length: int | None = None) -> list[dict[str, Any]]:
-        """`past_values` `(context, channels)` with NaN where nothing was observed; the last steps of a longer series."""
-        return [{"past_values": self.window(as_array(value), processor.context_length)} for value in values]
 
     def windows(
         self, dataset: datasets.Dataset, context: int, horizon: int = 0, *, stride: int | None = None
@@ -343,8 +318,8 @@ class TimeSeries(Modality):
         """
         arrays = arrays_of(dataset)
         history, shortest = None, min(context, 8)
-        loc: Any = None
-        scale: Any = None
+        loc: np.ndarray | None = None
+        scale: np.ndarray | None = None
         if "loc" in dataset.column_names:
             loc, scale = (np.array(dataset[name], np.float32) for name in ("loc", "scale"))
             history = list(dataset["history"])
@@ -361,26 +336,3 @@ class TimeSeries(Modality):
         if self.config.normalize == "series":
             value = standard(value)
         return fit(value, context)
-
-    def collate(self, processor: Any, features: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        """`past_values` and its mask, both `(batch, context, channels)`."""
-        import torch
-
-        past = np.stack([feature["past_values"] for feature in features])
-        if processor.channels is not None and past.shape[2] != processor.channels and not processor.flexible:
-            raise DataError(f"The model takes {processor.channels} channels, the series have {past.shape[2]}.")
-        filled, seen = fill(past)
-        batch = {"past_values": torch.from_numpy(filled)}
-        if processor.mask_name is not None:
-            batch[processor.mask_name] = torch.from_numpy(seen)
-        return batch
-
-    def features(self, backbone: nn.Module, batch: dict[str, torch.Tensor], pooling: str) -> torch.Tensor:
-        """Pool over the patches with anything observed in them, channels side by side."""
-        if pooling not in POOLINGS:
-            raise ConfigError(f"No pooling {pooling!r}.{nearest(pooling, POOLINGS)} Known: {', '.join(POOLINGS)}.")
-        return pool_patches(backbone, batch, pooling)
-
-    def example_values(self, processor: Any = None) -> list[Any]:
-        """For the class itself: there is no pipeline. None for TimesFM, whose class takes lists of single series."""
-        return season_and_walk(processor) if processor is not None and processor.channels is not None else []

@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 
 import datasets
 import torch
-from torch import nn
+from transformers import PreTrainedTokenizerBase
 
-from hf_ssl import Modality
+from hf_ssl import Encoder, Modality
 
 LETTERS = set("ACGTN")
 
@@ -50,19 +50,29 @@ class Dna(Modality):
     def content_key(self, value: Any) -> str:
         return str(value)
 
-    def encode(self, processor: Any, values: Sequence[Any], max_length: int | None = None) -> list[dict[str, Any]]:
+    @classmethod
+    def encoder_class(cls) -> type[DnaEncoder]:
+        return DnaEncoder
+
+
+class DnaEncoder(Encoder):
+    """Any encoder of text, with a blank between two letters."""
+
+    processor: PreTrainedTokenizerBase
+
+    def preprocess(self, values: Sequence[Any], max_length: int | None = None) -> list[dict[str, Any]]:
         spaced = [" ".join(value) for value in values]
-        encoded = processor(spaced, truncation=True, max_length=max_length or 128, return_attention_mask=False)
+        encoded = self.processor(spaced, truncation=True, max_length=max_length or 128, return_attention_mask=False)
         return [{"input_ids": ids} for ids in encoded["input_ids"]]
 
     def size(self, feature: dict[str, Any]) -> int:
         return len(feature["input_ids"])
 
-    def collate(self, processor: Any, features: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        padded = processor.pad([{"input_ids": feature["input_ids"]} for feature in features], return_tensors="pt")
+    def collate(self, features: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        padded = self.processor.pad([{"input_ids": feature["input_ids"]} for feature in features], return_tensors="pt")
         return {"input_ids": padded["input_ids"], "attention_mask": padded["attention_mask"]}
 
-    def features(self, backbone: nn.Module, batch: dict[str, torch.Tensor], pooling: str) -> torch.Tensor:
-        hidden: torch.Tensor = backbone(**batch).last_hidden_state
+    def features(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        hidden: torch.Tensor = self.backbone(**batch).last_hidden_state
         weights = batch["attention_mask"].unsqueeze(-1).to(hidden.dtype)
         return (hidden * weights).sum(1) / weights.sum(1)

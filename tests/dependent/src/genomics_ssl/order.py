@@ -11,7 +11,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from hf_ssl import LossOutput, Modality, Objective, Rows, example_rng, normalize_loss
+from genomics_ssl.dna import DnaEncoder
+from hf_ssl import Encoder, LossOutput, Objective, Rows, example_rng, normalize_loss
 
 
 class WindowOrder(Objective):
@@ -20,7 +21,7 @@ class WindowOrder(Objective):
     Formula: `-log p(exchanged | vector)`, a linear layer on the pooled vector.
     """
 
-    modalities: ClassVar[frozenset[str]] = frozenset({"dna"})
+    needs: ClassVar[type[Encoder]] = DnaEncoder
     paper: ClassVar[str] = "none: an example"
     training_defaults: ClassVar[dict[str, Any]] = {"learning_rate": 1e-3, "per_device_train_batch_size": 8}
 
@@ -30,16 +31,18 @@ class WindowOrder(Objective):
 
         exchanged: float = field(default=0.5, metadata={"help": "Share of the sequences whose halves are exchanged."})
 
-    def __init__(self, model: Any, processor: Any, modality: Modality, config: Any) -> None:
-        super().__init__(model, processor, modality, config)
-        self.head = nn.Linear(int(model.config.hidden_size), 2)
+    config: Config
+
+    def __init__(self, encoder: Encoder, config: Config) -> None:
+        super().__init__(encoder, config)
+        self.head = nn.Linear(encoder.width, 2)
 
     def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> Rows:
-        return HalfRows(list(dataset[self.modality.column]), self.config.exchanged, seed, training)
+        return HalfRows(list(dataset[self.encoder.modality.column]), self.config.exchanged, seed, training)
 
     def collate(self, rows: Sequence[Any]) -> dict[str, torch.Tensor]:
-        encoded = self.modality.encode(self.processor, [sequence for sequence, _ in rows])
-        return {**self.modality.collate(self.processor, encoded), "labels": torch.tensor([label for _, label in rows])}
+        features = self.encoder.preprocess([sequence for sequence, _ in rows])
+        return {**self.encoder.collate(features), "labels": torch.tensor([label for _, label in rows])}
 
     def count_units(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor | int:
         return batch["attention_mask"].sum()
@@ -52,7 +55,7 @@ class WindowOrder(Objective):
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> LossOutput:
         batch = {"input_ids": input_ids, "attention_mask": attention_mask}
-        logits = self.head(self.modality.features(self.backbone, batch, "mean"))
+        logits = self.head(self.encoder.features(batch))
         return LossOutput(
             loss=normalize_loss(
                 functional.cross_entropy(logits, labels, reduction="sum"), len(labels), num_items_in_batch

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from hf_ssl import Task
+from hf_ssl import Encoder, Task
 
 
-class RareClass(Task):
+class RareClass(Task[Encoder]):
     """One class per example; a class with a quarter of the examples counts twice."""
 
     label_kind: ClassVar[str] = "class"
@@ -39,5 +39,5 @@ class RareClass(Task):
             "balanced_accuracy": float(np.mean([right[labels == label].mean() for label in np.unique(labels)])),
         }
 
-    def predictions(self, logits: np.ndarray, dataset: datasets.Dataset, processor: Any) -> list[Any]:
+    def predictions(self, logits: np.ndarray, dataset: datasets.Dataset, encoder: Encoder) -> list[Any]:
         return [{"prediction": self.label_names[int(row.argmax())]} for row in logits]

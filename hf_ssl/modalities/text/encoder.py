@@ -1,0 +1,127 @@
+"""Encoders of text: token ids in, one vector per text out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import PreTrainedConfig, PreTrainedTokenizerBase
+
+from hf_ssl.core.errors import ConfigError, nearest
+from hf_ssl.modalities.encoder import Batch, Encoder, Features
+from hf_ssl.models.pooling import Pooling, write_sentence_transformers
+
+POOLINGS = ("mean", "cls", "max", "lasttoken", "weightedmean", "mean_sqrt_len_tokens")
+"""The modes of sentence-transformers, under its names."""
+
+
+class TextEncoder(Encoder):
+    """A checkpoint and its tokenizer."""
+
+    poolings = POOLINGS
+    joins = True
+    processor: PreTrainedTokenizerBase
+
+    @classmethod
+    def head_pooling(cls, config: PreTrainedConfig, pooling: Pooling) -> dict[str, Any]:
+        """ModernBERT's head can pool by the first token or by the mean."""
+        fits = hasattr(config, "classifier_pooling") and pooling.mode in ("cls", "mean") and pooling.layer is None
+        return {"classifier_pooling": pooling.mode} if fits else {}
+
+    def preprocess(self, values: Sequence[Any], max_length: int | None = None) -> list[Features]:
+        """Token ids of each text (or pair), truncated to the model's window, not padded."""
+        limit = max_length or window(self.processor)
+        pairs = [value[1] for value in values] if len(values) and isinstance(values[0], (tuple, list)) else None
+        texts = [value[0] for value in values] if pairs is not None else list(values)
+        encoded = self.processor(
+            texts, pairs, truncation=True, max_length=limit, padding=False, return_attention_mask=False
+        )
+        return [{name: encoded[name][row] for name in encoded} for row in range(len(texts))]
+
+    def size(self, feature: Features) -> int:
+        return len(feature["input_ids"])
+
+    def collate(self, features: Sequence[Features]) -> Batch:
+        """Pad to the longest of the batch: `input_ids`, `attention_mask` (and `token_type_ids`), `(batch, length)`."""
+        names = [str(name) for name in ("input_ids", "token_type_ids") if name in features[0]]
+        longest = max(len(feature["input_ids"]) for feature in features)
+        padding = {
+            "input_ids": self.processor.pad_token_id,
+            "token_type_ids": getattr(self.processor, "pad_token_type_id", 0),
+        }
+        left = self.processor.padding_side == "left"
+        shape = (len(features), longest)
+        batch: dict[str, np.ndarray] = {name: np.full(shape, padding[name], dtype=np.int64) for name in names}
+        batch["attention_mask"] = np.zeros(shape, dtype=np.int64)
+        for row, feature in enumerate(features):
+            length = len(feature["input_ids"])
+            place = slice(longest - length, longest) if left else slice(0, length)
+            for name in names:
+                batch[name][row, place] = feature[name]
+            batch["attention_mask"][row, place] = 1
+        return {name: torch.from_numpy(array) for name, array in batch.items()}
+
+    def features(self, batch: Batch) -> torch.Tensor:
+        hidden = self.backbone(**batch).last_hidden_state
+        vectors = [pool(hidden, batch["attention_mask"], mode) for mode in self.pooling.modes]
+        return vectors[0] if len(vectors) == 1 else torch.cat(vectors, dim=-1)
+
+    def example_values(self) -> list[Any]:
+        return ["The bridge was closed after the storm.", "A quiet week, they said; then the numbers came in."]
+
+    def write_pooling(self, folder: Path) -> None:
+        """As sentence-transformers has it, so that `SentenceTransformer(folder)` gives the same vectors."""
+        write_sentence_transformers(folder, self.pooling, self.width // len(self.pooling.modes))
+
+
+def pool(hidden: torch.Tensor, mask: torch.Tensor, how: str) -> torch.Tensor:
+    """Pool token states into one vector per text.
+
+    Args:
+        hidden: `(batch, length, width)`.
+        mask: `(batch, length)`, 1 for real tokens.
+        how: one of `POOLINGS`: `"cls"` is the first real token, `"lasttoken"` the last, `"weightedmean"` counts the
+            first token once, the second twice and so on (Muennighoff 2022, SGPT, arXiv:2202.08904), and
+            `"mean_sqrt_len_tokens"` divides the sum by the square root of the number of tokens.
+
+    Returns:
+        `(batch, width)`.
+    """
+    rows = torch.arange(len(hidden), device=hidden.device)
+    if how == "cls":
+        return hidden[rows, mask.to(torch.int64).argmax(dim=1)]  # not 0 when padding is on the left
+    if how == "lasttoken":
+        return hidden[rows, mask.shape[1] - 1 - mask.to(torch.int64).flip(1).argmax(dim=1)]
+    if how == "max":
+        return hidden.masked_fill(mask.unsqueeze(-1) == 0, torch.finfo(hidden.dtype).min).max(dim=1).values
+    weights = mask.unsqueeze(-1).to(hidden.dtype)
+    if how == "weightedmean":
+        weights = weights * weights.cumsum(dim=1)
+    total, count = (hidden * weights).sum(dim=1), weights.sum(dim=1).clamp(min=1)
+    if how in ("mean", "weightedmean"):
+        return total / count
+    if how == "mean_sqrt_len_tokens":
+        return total / count.sqrt()
+    raise ConfigError(f"No pooling is called {how!r}.{nearest(how, POOLINGS)} Known: {', '.join(POOLINGS)}.")
+
+
+def window(tokenizer: PreTrainedTokenizerBase, limit: int = 512) -> int:
+    """The tokenizer's longest input, at most `limit` (tokenizers without a limit report 10^30)."""
+    return int(min(tokenizer.model_max_length, limit))
+
+
+@lru_cache(maxsize=8)
+def affixes(tokenizer: PreTrainedTokenizerBase) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Special ids that the tokenizer puts before and after one text, such as `([CLS],)` and `([SEP],)`."""
+    with_special = tokenizer("a")["input_ids"]
+    plain = tokenizer("a", add_special_tokens=False)["input_ids"]
+    for start in range(len(with_special) - len(plain) + 1):
+        if with_special[start : start + len(plain)] == plain:
+            return tuple(with_special[:start]), tuple(with_special[start + len(plain) :])
+    raise ConfigError(
+        f"{type(tokenizer).__name__} changes a text's ids when it adds special tokens; packing needs them kept."
+    )
