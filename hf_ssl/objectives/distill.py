@@ -68,6 +68,7 @@ class Distill(ViewObjective):
 
     def __init__(self, encoder: VisionEncoder, config: Config) -> None:
         super().__init__(encoder.replace(pooling=config.pooling), config)
+        assert config.teacher is not None, "Config.problems has asked for one"
         loaded = encoder.modality.load(config.teacher)
         assert isinstance(loaded, VisionEncoder), "of the same kind of data as the student"
         self.teacher_encoder = loaded

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_ssl.core import distributed, plugins
 from hf_ssl.core.errors import CheckpointError, ConfigError, DataError
+from hf_ssl.core.fields import Options
 from hf_ssl.core.options import PretrainConfig
 from hf_ssl.core.run import RunDir
 from hf_ssl.data import DomainData
@@ -69,7 +70,7 @@ def init_from_config(config: PretrainConfig, modality: Modality, data: DomainDat
 
 
 def build_objective(
-    config: PretrainConfig, plugin: object, modality: Modality, ref: CheckpointRef, pool: datasets.Dataset
+    config: PretrainConfig, plugin: Options, modality: Modality, ref: CheckpointRef, pool: datasets.Dataset
 ) -> tuple[Objective, Extension | None]:
     """Load the checkpoint for an objective, prove it, add new words and wrap it with adapters when asked."""
     kind = plugins.find("objectives", config.objective or modality.default_objective)

@@ -14,6 +14,7 @@ from hf_ssl.data import open_test
 from hf_ssl.evaluation.comparison.paired import bootstrap_interval
 from hf_ssl.evaluation.metrics.decomposable import DECOMPOSABLE
 from hf_ssl.evaluation.metrics.ranking import SCORES
+from hf_ssl.modalities.encoder import Encoder
 from hf_ssl.models.reference import CheckpointRef
 from hf_ssl.stages.base import (
     StageResult,
@@ -70,7 +71,7 @@ def evaluate(**options: Any) -> StageResult:
 
 
 def _interval(
-    task: Task, logits: Any, split: Any, processor: Any, reported: dict[str, float]
+    task: Task[Any], logits: Any, split: Any, encoder: Encoder, reported: dict[str, float]
 ) -> dict[str, Any] | None:
     """Of the metric that models are compared by, over the examples or their groups.
 
@@ -79,7 +80,7 @@ def _interval(
     metric, known = task.comparison_metric, {**DECOMPOSABLE, **SCORES}
     if metric not in known or task.label_kind in ("future", "identity"):
         return None
-    predictions, references = task.comparison_predictions(logits, split, processor), task.comparison_references(split)
+    predictions, references = task.comparison_predictions(logits, split, encoder), task.comparison_references(split)
     groups = list(split["group"]) if "group" in split.column_names else None
     count = 2000 if metric in DECOMPOSABLE else 300  # resamples are one matrix product, or one call each
     try:

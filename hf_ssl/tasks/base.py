@@ -106,9 +106,7 @@ class Task(ABC, Generic[EncoderT]):
     @property
     def auto_class(self) -> str:
         """The transformers class that plain users load the result with."""
-        found = self.modality.head_class(self.problem_type)
-        assert found is not None, "build_task has checked it"
-        return found
+        return str(self.modality.head_class(self.problem_type))  # None is refused by `fits`
 
     @property
     def pipeline_tag(self) -> str | None:
@@ -126,9 +124,8 @@ class Task(ABC, Generic[EncoderT]):
             DataError: the labels cannot be learned from.
         """
         if self.label_column not in train.column_names:
-            raise DataError(
-                f"The training data have no {self.label_column!r} column; columns: {', '.join(train.column_names)}."
-            )
+            there = ", ".join(train.column_names)
+            raise DataError(f"The training data have no {self.label_column!r} column; columns: {there}.")
 
     def model_options(self) -> dict[str, Any]:
         """Options for `from_pretrained`: number and names of labels, problem type."""
