@@ -48,12 +48,12 @@ def shared(start: Path, output: Path) -> dict:
 def test_pretraining_keeps_the_pooling_and_all_stages_use_it(pooled_by_cls, tmp_path, objective):
     given = shared(pooled_by_cls, tmp_path / "run")
     few = {"max_steps": 2, "monitor_points": 1, "max_length": 16}
-    adapted = hf_ssl.pretrain(**given, objective=objective, keep="last", **few).path / "model"
+    adapted = hf_ssl.pretrain(**given, objective=objective, keep_checkpoint="last", **few).path / "model"
     assert saved_pooling(CheckpointRef(str(adapted))) == Pooling("cls")
     given.pop("model")
     embedded = hf_ssl.embed(**given, split="test")
     assert embedded.metrics["pooling"] == "cls"
-    tuned = hf_ssl.finetune(**given, max_steps=2, patience=0, self_training=0).path / "model"
+    tuned = hf_ssl.finetune(**given, max_steps=2, early_stopping_patience=0, self_training=0).path / "model"
     assert saved_pooling(CheckpointRef(str(tuned))) == Pooling("cls")
     hit = hf_ssl.search(output=given["output"], query=ROWS[40]["text"], k=1).metrics["hits"][0]
     assert hit["score"] == pytest.approx(1, abs=1e-3)

@@ -17,6 +17,7 @@ import hf_ssl
 from hf_ssl import demo
 from hf_ssl.core.errors import CheckpointError, ConfigError, DataError, MissingExtraError, RunFolderError
 from hf_ssl.core.run import RunDir
+from hf_ssl.models.reference import CheckpointRef
 from hf_ssl.stages.base import start_of
 
 
@@ -76,9 +77,9 @@ def test_another_fine_tuned_model_is_measured_but_no_start_and_none_with_other_l
 
 def test_a_named_start_beside_the_pretrained_one_is_said_aloud(said):
     named = SimpleNamespace(model="some/bert", revision="abc")
-    assert start_of(named, None, "runs/mine/pretrain/model") == ("some/bert", "abc")
+    assert start_of(named, None, "runs/mine/pretrain/model") == CheckpointRef("some/bert", "abc")
     assert "left aside" in "".join(said.readouterr())
-    assert start_of(named, None) == ("some/bert", "abc") and not any(said.readouterr())
+    assert start_of(named, None) == CheckpointRef("some/bert", "abc") and not any(said.readouterr())
 
 
 def test_second_run_skips_everything(run):
