@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hf_ssl.core import distributed, plugins
 from hf_ssl.core.errors import CheckpointError, ConfigError, DataError
 from hf_ssl.core.fields import Options
-from hf_ssl.core.options import PretrainConfig
+from hf_ssl.core.options import FinetuneConfig, PretrainConfig
 from hf_ssl.core.run import RunDir
 from hf_ssl.data import DomainData
 from hf_ssl.modalities.text.encoder import TextEncoder
@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def init_from_config(config: PretrainConfig, modality: Modality, data: DomainData, run: RunDir) -> CheckpointRef:
+def init_from_config(
+    config: PretrainConfig | FinetuneConfig, modality: Modality, data: DomainData, run: RunDir
+) -> CheckpointRef:
     """Random weights to start from, saved like any checkpoint, so that what follows cannot tell the difference.
 
     `--model` names a folder (or Hub id) whose configuration is taken, or a model family such as `patchtst`, for which the
@@ -44,6 +46,7 @@ def init_from_config(config: PretrainConfig, modality: Modality, data: DomainDat
     folder = run.folder("start")
     if (folder / "model.safetensors").is_file() and not config.overwrite:
         return CheckpointRef(str(folder))
+    assert config.model is not None, "from_config without model is refused with the options"
     named = Path(config.model).is_dir() or "/" in config.model
     if named:
         try:

@@ -135,7 +135,7 @@ class Classification(Task[Encoder]):
         ]
 
     def figures(
-        self, logits: np.ndarray, labels: np.ndarray, dataset: datasets.Dataset, processor: Any
+        self, logits: np.ndarray, labels: np.ndarray, dataset: datasets.Dataset, encoder: Encoder
     ) -> dict[str, str]:
         """Which classes are taken for which."""
         return {"confusion_matrix": confusion_matrix(logits.argmax(-1), labels, self.label_names)}

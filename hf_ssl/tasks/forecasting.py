@@ -296,7 +296,7 @@ class Forecasting(Task[TimeSeriesEncoder]):
         errors = {"model": error_by_step(answer[..., 0], truth), "seasonal naive": error_by_step(naive, truth)}
         return {
             "error_by_step": error_by_step_figure(errors),
-            "forecast": self._middle_forecast(answer, truth, self.encode(processor, dataset), dataset),
+            "forecast": self._middle_forecast(answer, truth, self.encode(encoder, dataset), dataset),
         }
 
     def _middle_forecast(
