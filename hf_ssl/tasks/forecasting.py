@@ -28,7 +28,7 @@ from hf_ssl.modalities.encoder import Batch, Features
 from hf_ssl.modalities.timeseries.encoder import TimeSeriesEncoder
 from hf_ssl.modalities.timeseries.grid import times_from
 from hf_ssl.modalities.timeseries.timesfm import timesfm_forecast
-from hf_ssl.modalities.timeseries.windows import Windows
+from hf_ssl.modalities.timeseries.windows import MISSING, WindowFeatures
 from hf_ssl.models import structure
 from hf_ssl.tasks.base import Task, TaskModule, TaskRows, last_linear
 
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from hf_ssl.modalities.timeseries.timeseries import TimeSeries
 
 logger = logging.getLogger(__name__)
-
-MISSING = -100.0  # a label that is not counted; standardized values never get there
 
 
 class Forecasting(Task[TimeSeriesEncoder]):
@@ -145,7 +143,11 @@ class Forecasting(Task[TimeSeriesEncoder]):
                 f"{max(item.shape[1] for item in windows.series)} steps. Give a smaller horizon."
             )
         return WindowFeatures(
-            windows, [self.numbers[name] for name in dataset["id"]], list(dataset["id"]), list(dataset["offset"]), self
+            windows,
+            [self.numbers[name] for name in dataset["id"]],
+            list(dataset["id"]),
+            list(dataset["offset"]),
+            self.targets,
         )
 
     def collate_inputs(self, encoder: TimeSeriesEncoder, features: Sequence[Features]) -> Batch:
@@ -390,22 +392,3 @@ class Forecasting(Task[TimeSeriesEncoder]):
             handle.remove()
             module.train(was_training)
         return np.concatenate(inputs), np.concatenate(targets)
-
-
-class WindowFeatures:
-    """Encoded windows as a sequence: nothing is made before it is asked for."""
-
-    def __init__(
-        self, windows: Windows, numbers: list[int], names: list[str], offsets: list[int], task: Forecasting
-    ) -> None:
-        self.windows, self.numbers, self.names = windows, numbers, names
-        self.offsets, self.targets = offsets, task.targets
-
-    def __len__(self) -> int:
-        return len(self.windows)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        past, future, owner = self.windows.batch([index])
-        labels = np.where(np.isnan(future[0]), MISSING, future[0]).astype(np.float32)
-        labels[:, self.targets :] = MISSING  # covariates are not forecast
-        return {"past_values": past[0], "series": self.numbers[int(owner[0])], "labels": labels}

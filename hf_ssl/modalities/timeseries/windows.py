@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+MISSING = -100.0  # a label that is not counted; standardized values never get there
+
 
 class Windows:
     """Every place where `context` steps of history and `horizon` steps of future lie in a series.
@@ -132,3 +134,27 @@ def fill(past: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     filled = past.copy()
     filled[gaps] = np.where(there, part, mean)
     return filled, seen
+
+
+class WindowFeatures:
+    """Windows with their futures as labels, one by one: nothing is made before it is asked for.
+
+    Args:
+        numbers, names, offsets: of every series: its number among the known ones, its name, the step it begins at.
+        targets: leading channels that are forecast; the labels of the others (covariates) are `MISSING`.
+    """
+
+    def __init__(
+        self, windows: Windows, numbers: list[int], names: list[str], offsets: list[int], targets: int
+    ) -> None:
+        self.windows, self.numbers, self.names = windows, numbers, names
+        self.offsets, self.targets = offsets, targets
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray | int]:
+        past, future, owner = self.windows.batch([index])
+        labels = np.where(np.isnan(future[0]), MISSING, future[0]).astype(np.float32)
+        labels[:, self.targets :] = MISSING
+        return {"past_values": past[0], "series": self.numbers[int(owner[0])], "labels": labels}
