@@ -37,6 +37,36 @@ def forced_to_cpu() -> bool:
     return os.environ.get("ACCELERATE_USE_CPU", "false").lower() in ("1", "true", "yes")
 
 
+def lone_launch(command: list[str] | None = None) -> str | None:
+    """What to say where `accelerate launch` was asked for several processes and started one; None: there is nothing to say.
+
+    Without `--multi_gpu` (or with `--cpu` alone) it starts one, whatever `--num_processes` says, and half the batch is trained on.
+
+    Args:
+        command: the words of the launching program (default: read from the system, where it tells).
+    """
+    if world_size() > 1 or "ACCELERATE_MIXED_PRECISION" not in os.environ:
+        return None
+    words = _parent_command() if command is None else command
+    joined = [word for given in words for word in given.split("=", 1)]
+    place = next((n for n, word in enumerate(joined[:-1]) if word in ("--num_processes", "--num-processes")), None)
+    if place is None or not joined[place + 1].isdigit() or int(joined[place + 1]) < 2:
+        return None
+    return (
+        f"accelerate was asked for {joined[place + 1]} processes and started one: the batch of a step is that of one process. Add --multi_gpu, or "
+        f"on processors use: torchrun --nproc_per_node {joined[place + 1]} -m hf_ssl ... --use_cpu true"
+    )
+
+
+def _parent_command() -> list[str]:
+    """Words of the command line that started this process; empty where the system does not tell."""
+    try:
+        with open(f"/proc/{os.getppid()}/cmdline", encoding="utf-8", errors="replace") as stream:
+            return stream.read().split("\0")
+    except OSError:
+        return []
+
+
 def loader_workers() -> int:
     """Processes that prepare batches beside this one: none where the processor itself trains, and needs its cores.
 

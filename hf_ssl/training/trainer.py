@@ -159,6 +159,8 @@ def train(
     """
     if len(rows) == 0:  # type: ignore[arg-type]
         raise TrainingError("There is nothing to train on: no rows are left after reading and filtering.")
+    if lone := distributed.lone_launch():
+        logger.warning(lone)
     last = newest(Path(str(args.output_dir))) if resume else None
     if resume:
         logger.info(f"resuming from {last.path}" if last else "nothing to resume from, starting at step 0")

@@ -1,0 +1,35 @@
+"""Several processes: a launch that starts fewer than were asked for is said aloud."""
+
+from __future__ import annotations
+
+import pytest
+
+from hf_ssl.core import distributed
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["accelerate", "launch", "--cpu", "--num_processes", "2", "-m", "hf_ssl"], True),
+        (["accelerate", "launch", "--num_processes=4", "-m", "hf_ssl"], True),
+        (["accelerate", "launch", "--num_processes", "1", "-m", "hf_ssl"], False),
+        (["accelerate", "launch", "-m", "hf_ssl"], False),
+        ([], False),
+    ],
+)
+def test_a_lone_process_of_several_is_said_aloud(
+    command: list[str], said: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    note = distributed.lone_launch(command)
+    assert (note is not None) == said
+    if said:
+        assert "torchrun --nproc_per_node" in str(note)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert distributed.lone_launch(command) is None
+
+
+def test_a_start_without_accelerate_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ACCELERATE_MIXED_PRECISION", raising=False)
+    assert distributed.lone_launch(["python", "--num_processes", "8"]) is None
