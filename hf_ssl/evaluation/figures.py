@@ -24,7 +24,7 @@ DASHES = ("-", (0, (6, 3)), (0, (2, 2)), (0, (6, 2, 2, 2)), (0, (1, 1)), (0, (9,
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 SHOWN_CLASSES = 20
 """Most classes with a row of their own in a legend or a confusion matrix; the commonest are shown."""
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "axes.edgecolor": "#666666", "axes.grid": True, "axes.spines.right": False, "axes.spines.top": False,
     "axes.titlelocation": "left", "axes.titlesize": 12, "axes.titleweight": "bold", "figure.facecolor": "white",
     "font.family": "sans-serif", "font.size": 10, "grid.color": "#dddddd", "grid.linewidth": 0.8, "legend.frameon": False,
@@ -111,7 +111,7 @@ def curves_figure(title: str, x_label: str, y_label: str, curves: Sequence[Curve
     with _Page(title, told) as page:
         axes, xs = page.axes, sorted({x for curve in curves for x in curve.x})
         for number, curve in enumerate(curves):
-            look = {
+            look: dict[str, Any] = {
                 "color": COLORS[number % len(COLORS)],
                 "marker": MARKERS[number % len(MARKERS)],
                 "label": curve.name,
@@ -177,14 +177,18 @@ def forecast_fan(
 
 def error_by_step_figure(errors: Mapping[str, np.ndarray], y_label: str = "absolute error, standardized") -> str:
     """Mean absolute error of every step ahead, one line per forecaster, `(horizon,)` each."""
+    from matplotlib.ticker import MaxNLocator
+
     told = "; ".join(f"{name}: {np.nanmean(values):.3g} on average" for name, values in errors.items())
     with _Page("Error by step ahead", told, height=3.4) as page:
         for place, (name, values) in enumerate(errors.items()):
-            look = {"color": COLORS[place % len(COLORS)], "linestyle": DASHES[place % len(DASHES)]}
-            few = {"marker": MARKERS[place % len(MARKERS)], "markersize": 4} if len(values) <= 30 else {}
+            look: dict[str, Any] = {"color": COLORS[place % len(COLORS)], "linestyle": DASHES[place % len(DASHES)]}
+            few: dict[str, Any] = (
+                {"marker": MARKERS[place % len(MARKERS)], "markersize": 4} if len(values) <= 30 else {}
+            )
             page.axes.plot(np.arange(1, len(values) + 1), values, label=name, **look, **few)
         page.axes.set_ylim(bottom=0)
-        page.axes.xaxis.get_major_locator().set_params(integer=True)
+        page.axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         page.axes.set(xlabel="steps ahead", ylabel=y_label)
         _legend(page.axes)
     return page.svg
@@ -207,7 +211,7 @@ def embedding_map(vectors: np.ndarray, labels: Sequence[Any] | None = None, titl
     told = f"{len(vectors)} examples, {max(1, len(names))} classes, {share.sum():.0%} of the variance shown"
     beside = min(len(names), SHOWN_CLASSES) + (len(names) > SHOWN_CLASSES)
     with _Page(title, told, height=max(4.4, 0.5 + 0.22 * beside)) as page:
-        look = {"s": 12, "alpha": 0.6, "linewidths": 0}
+        look: dict[str, Any] = {"s": 12, "alpha": 0.6, "linewidths": 0}
         if labels is None:
             page.axes.scatter(*points.T, color=COLORS[0], **look)
         else:

@@ -168,7 +168,8 @@ def _check_pipeline(job: dict[str, Any], expected: dict[str, np.ndarray]) -> Ite
     served = find_pipeline(job["pipeline_tag"])
     if served is None:
         raise HubError(f"Nothing is known of the pipeline {job['pipeline_tag']!r}.")
-    serve = pipeline(served.tag, model=job["folder"])
+    tag: Any = served.tag  # transformers types a pipeline by the literal of its tag
+    serve = pipeline(tag, model=job["folder"])
     names = served.class_names(serve) if job.get("labels") else None
     if names is not None:
         yield "names of the classes", 0.0 if names == job["labels"] else float("inf")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +78,8 @@ def _interval(
 
     None where it is not one of the numbers reported (windows of series, pairs of recordings), or where examples are too few.
     """
-    metric, known = task.comparison_metric, {**DECOMPOSABLE, **SCORES}
+    metric = task.comparison_metric
+    known: dict[str, Callable[[Any, Any], float]] = {**DECOMPOSABLE, **SCORES}
     if metric not in known or task.label_kind in ("future", "identity"):
         return None
     predictions, references = task.comparison_predictions(logits, split, encoder), task.comparison_references(split)
