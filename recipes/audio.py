@@ -23,6 +23,7 @@ parser.add_argument("--data", help="folder with your recordings (default: spoken
 parser.add_argument("--model", help="checkpoint to start from (default: a small encoder with random weights)")
 parser.add_argument("--output", default="runs/sounds", help="run folder")
 parser.add_argument("--steps", type=int, default=120, help="optimizer steps of each training")
+parser.add_argument("--labels", type=int, nargs="+", default=[4, 8], help="labels per class that are compared")
 
 
 def main() -> None:
@@ -47,15 +48,20 @@ def run(given: argparse.Namespace, folder: Path) -> None:
         max_steps=given.steps, per_device_train_batch_size=32, monitor_points=2, **scratch,
     )  # fmt: skip
 
-    # 3. Fine-tune on 8 labels per class.
+    # 3. Fine-tune on a few labels per class.
     tuned = hf_ssl.finetune(
-        data=sounds, modality="audio", output=given.output, labels_per_class=8, peft="full" if scratch else "lora",
+        data=sounds, modality="audio", output=given.output, labels_per_class=max(given.labels), peft="full" if scratch else "lora",
         max_steps=given.steps,
     )  # fmt: skip
 
     # 4. Did adapting help? Frozen probes of both, and a classifier on log-mel statistics beside them.
     answer = hf_ssl.compare(
-        data=sounds, modality="audio", output=given.output, labels_per_class=[4, 8], num_seeds=2, finetune_arms=False
+        data=sounds,
+        modality="audio",
+        output=given.output,
+        labels_per_class=given.labels,
+        num_seeds=2,
+        finetune_arms=False,
     )
 
     # 5. Share it. Without dry_run the staged repository is uploaded.

@@ -23,6 +23,7 @@ parser.add_argument("--data", help="folder with your pictures (default: Fashion-
 parser.add_argument("--model", help="checkpoint to start from (default: EfficientNet-Lite0)")
 parser.add_argument("--output", default="runs/pictures", help="run folder")
 parser.add_argument("--steps", type=int, default=60, help="optimizer steps of each training")
+parser.add_argument("--labels", type=int, nargs="+", default=[4, 16], help="labels per class that are compared")
 
 
 def main() -> None:
@@ -45,12 +46,14 @@ def run(given: argparse.Namespace, folder: Path) -> None:
         max_steps=given.steps, monitor_points=2, **size,
     )  # fmt: skip
 
-    # 3. Fine-tune with LoRA on 16 labels per class; scans would also want `group_column`, so that no patient is on two sides.
-    tuned = hf_ssl.finetune(data=pictures, output=given.output, labels_per_class=16, max_steps=given.steps, **size)
+    # 3. Fine-tune with LoRA on a few labels per class; scans would also want `group_column`, so that no patient is on two sides.
+    tuned = hf_ssl.finetune(
+        data=pictures, output=given.output, labels_per_class=max(given.labels), max_steps=given.steps, **size
+    )
 
     # 4. Did adapting help? Frozen probes of both, and a classifier on pixels beside them.
     answer = hf_ssl.compare(
-        data=pictures, output=given.output, labels_per_class=[4, 16], num_seeds=2, finetune_arms=False, **size
+        data=pictures, output=given.output, labels_per_class=given.labels, num_seeds=2, finetune_arms=False, **size
     )
 
     # 5. Share it. Without dry_run the staged repository is uploaded.

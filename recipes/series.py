@@ -23,6 +23,7 @@ parser.add_argument("--data", help="folder with your series (default: FordA)")
 parser.add_argument("--model", default="patchtst", help="family, or a checkpoint to start from")
 parser.add_argument("--output", default="runs/series", help="run folder")
 parser.add_argument("--steps", type=int, default=500, help="optimizer steps of each training")
+parser.add_argument("--labels", type=int, nargs="+", default=[4], help="labels per class that are compared")
 
 
 def main() -> None:
@@ -47,7 +48,7 @@ def main() -> None:
 
     # 4. Did it help? The same encoder with random weights against the trained one, random convolutions beside them.
     answer = hf_ssl.compare(
-        data=engines, output=given.output, labels_per_class=[4], num_seeds=3, finetune_arms=False, **shape
+        data=engines, output=given.output, labels_per_class=given.labels, num_seeds=3, finetune_arms=False, **shape
     )
 
     # 5. Share it. Without dry_run the staged repository is uploaded.

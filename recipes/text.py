@@ -23,6 +23,7 @@ parser.add_argument("--data", help="folder with your data (default: 20 Newsgroup
 parser.add_argument("--model", help="checkpoint to start from (default: MiniLM)")
 parser.add_argument("--output", default="runs/quickstart", help="run folder")
 parser.add_argument("--steps", type=int, default=60, help="optimizer steps of each training")
+parser.add_argument("--labels", type=int, nargs="+", default=[4, 16], help="labels per class that are compared")
 
 
 def main() -> None:
@@ -40,13 +41,15 @@ def main() -> None:
         data=posts, model=model, output=given.output, objective="mlm", max_steps=given.steps, monitor_points=2
     )
 
-    # 3. Fine-tune on 16 labels per topic, with LoRA. Rate and steps were chosen on held-out training posts.
+    # 3. Fine-tune on a few labels per topic, with LoRA. Rate and steps were chosen on held-out training posts.
     tuning = {"max_steps": given.steps, "learning_rate": 1.5e-3, "max_length": 128, "self_training": 800}
-    tuned = hf_ssl.finetune(data=posts, output=given.output, labels_per_class=16, early_stopping_patience=0, **tuning)
+    tuned = hf_ssl.finetune(
+        data=posts, output=given.output, labels_per_class=max(given.labels), early_stopping_patience=0, **tuning
+    )
 
     # 4. Did adapting help? Base against adapted on the same subsets and seeds, a cheap baseline beside them.
     answer = hf_ssl.compare(
-        data=posts, output=given.output, labels_per_class=[4, 16], num_seeds=2, test_limit=400, **tuning
+        data=posts, output=given.output, labels_per_class=given.labels, num_seeds=2, test_limit=400, **tuning
     )
 
     # 5. Share it. A dry run stages the repository and tries it in a fresh process; without dry_run it is uploaded.

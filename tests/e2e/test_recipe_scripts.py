@@ -18,15 +18,15 @@ from hf_ssl.demo import audio, images, series
 
 
 def newsgroups(folder: Path) -> list[str]:
-    return [f"--data={demo.write_newsgroups(folder, per_class=20, pool_limit=60, test_limit=60)}"]
+    return [f"--data={demo.write_newsgroups(folder, per_class=4, pool_limit=40, test_limit=40)}"]
 
 
 def fashion(folder: Path) -> list[str]:
-    return [f"--data={images.write_fashion_mnist(folder, per_class=20, pool_limit=60, test_limit=60)}"]
+    return [f"--data={images.write_fashion_mnist(folder, per_class=4, pool_limit=40, test_limit=40)}"]
 
 
 def syllables(folder: Path) -> list[str]:
-    return [f"--data={audio.write_gcin(folder)}", f"--model={audio.write_small(folder / 'model')}"]
+    return [f"--data={audio.write_gcin(folder)}", f"--model={audio.write_small(folder.parent / 'model')}"]
 
 
 def engines(folder: Path) -> list[str]:
@@ -43,7 +43,15 @@ def test_script_runs(script: str, write: Callable[[Path], list[str]], tmp_path: 
         given = write(tmp_path / "data")
     except MissingExtraError as error:
         pytest.skip(str(error))
-    command = [sys.executable, str(RECIPES / f"{script}.py"), *given, "--steps=2", f"--output={tmp_path / 'run'}"]
+    command = [
+        sys.executable,
+        str(RECIPES / f"{script}.py"),
+        *given,
+        "--steps=1",
+        "--labels",
+        "2",
+        f"--output={tmp_path / 'run'}",
+    ]
     environment = {"PYTHONPATH": str(REPOSITORY)}
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=280, check=False, cwd=tmp_path, env={**os.environ, **environment}
