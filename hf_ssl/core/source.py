@@ -30,7 +30,8 @@ def config_in(file: Path) -> type[Any]:
     nested = [(owner, node) for owner in owners for node in owner.body if isinstance(node, ast.ClassDef)]
     found = [(owner, node) for owner, node in nested if node.name == "Config"]
     if not found:  # it has its base's
-        return _config_of(ast.unparse(owners[0].bases[0]), imports)
+        base = owners[0].bases[0]
+        return _config_of(ast.unparse(base.value if isinstance(base, ast.Subscript) else base), imports)  # Task[Encoder]
     owner, config = found[0]
     light = [node for node in imports if (node.module or "").startswith(LIGHT)]
     loader = _Part(file, [*light, config])
