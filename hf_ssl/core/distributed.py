@@ -11,10 +11,13 @@ from __future__ import annotations
 
 import atexit
 import functools
+import logging
 import os
 import time
 from datetime import timedelta
 from typing import Any
+
+from hf_ssl.core.errors import ConfigError
 
 
 def rank() -> int:
@@ -30,6 +33,23 @@ def world_size() -> int:
 def is_main() -> bool:
     """Whether this process is the one that writes and speaks."""
     return rank() == 0
+
+
+def check_launch() -> None:
+    """Refuse to be the only process where more were asked for: each step would see a part of its batch.
+
+    Raises:
+        ConfigError: that is what happened. Where it only looks like it, a warning is logged.
+    """
+    if lone := lone_launch():
+        raise ConfigError(f"{lone}. For one process say --num_processes 1.")
+    known = ("RANK", "WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
+    # Where the number is in accelerate's own configuration, only the address at which others should meet tells of them.
+    if {"ACCELERATE_MIXED_PRECISION", "MASTER_PORT"} <= os.environ.keys() and not any(n in os.environ for n in known):
+        logging.getLogger(__name__).warning(
+            "This is one process. If accelerate was configured for several, it has not started them: add --multi_gpu to "
+            "`accelerate launch`, or use torchrun."
+        )
 
 
 def forced_to_cpu() -> bool:

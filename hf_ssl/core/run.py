@@ -128,6 +128,7 @@ class RunDir:
     """
 
     def __init__(self, path: str | Path) -> None:
+        distributed.check_launch()
         self.path = Path(path)
         self._load()
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from transformers import set_seed
+
 from hf_ssl.core import distributed
 from hf_ssl.core.run import remove, write_json
 from hf_ssl.models import adapters
@@ -48,6 +50,7 @@ def pretrain(**options: Any) -> StageResult:
         else:
             ref = start_of(config, run)
         logger.info(f"pretrain: {name} on {len(data.get('unlabeled', ())):,} examples, from {ref.id}")
+        set_seed(config.seed)  # new heads and adapters start from this, in every process alike
         pool, held = pool_of(data, config.eval_fraction, config.seed, modality)
         objective, added = build_objective(config, opening.resolved.plugin, modality, ref, pool)
         report = objective.encoder.report

@@ -28,7 +28,7 @@ from hf_ssl.core import distributed
 from hf_ssl.core.errors import ConfigError, MissingExtraError, TrainingError
 from hf_ssl.core.log import shows_progress
 from hf_ssl.core.stopping import Terminated
-from hf_ssl.training import limit
+from hf_ssl.training import limit, sharding
 from hf_ssl.training.callbacks import (
     Evaluator,
     HeadWarmupCallback,
@@ -159,8 +159,7 @@ def train(
     """
     if len(rows) == 0:  # type: ignore[arg-type]
         raise TrainingError("There is nothing to train on: no rows are left after reading and filtering.")
-    if lone := distributed.lone_launch():
-        logger.warning(lone)
+    _fill_a_batch(args, len(rows))  # type: ignore[arg-type]
     last = newest(Path(str(args.output_dir))) if resume else None
     if resume:
         logger.info(f"resuming from {last.path}" if last else "nothing to resume from, starting at step 0")
@@ -183,8 +182,10 @@ def train(
     if (trial := limit.current()) is not None:
         limiter = limit.LimitCallback(trial)
         callbacks.append(limiter)
+    divided = args.world_size > 1 and not args.dataloader_drop_last
     trainer = _Trainer(
-        model=module, args=args, train_dataset=rows, eval_dataset=eval_rows, data_collator=module.collate,
+        model=module, args=args, train_dataset=sharding.WithSpares(rows) if divided else rows, eval_dataset=eval_rows,
+        data_collator=sharding.collating(module.collate) if divided else module.collate,
         compute_metrics=compute_metrics, callbacks=callbacks,
     )  # fmt: skip
     trainer.schedule, trainer.watch = schedule, watch
@@ -243,6 +244,23 @@ def _unsorted(values: Any, order: np.ndarray) -> Any:
     if isinstance(values, tuple):
         return tuple(_unsorted(part, order) for part in values)
     return values[np.argsort(order)]
+
+
+def _fill_a_batch(args: TrainingArguments, rows: int) -> None:
+    """Make batches smaller where only full ones are used and the rows do not fill one."""
+    share = rows // args.world_size
+    if not args.dataloader_drop_last or args.train_batch_size <= share:
+        return
+    if share < 2:
+        raise TrainingError(
+            f"{rows} examples are too few: this objective compares examples within a batch, so each process needs two or "
+            "more. Add unlabeled data, or choose an objective that looks at each example alone."
+        )
+    logger.warning(
+        f"{rows} examples do not fill a batch of {args.train_batch_size} on each of {_processes(args.world_size)}; the batch "
+        f"is {share}. Say so with --per_device_train_batch_size {share}."
+    )
+    args.per_device_train_batch_size = share
 
 
 def _same_batch(made: Progress, args: TrainingArguments, elastic: bool) -> None:
@@ -373,6 +391,23 @@ class _Trainer(Trainer):
             self.state.best_model_checkpoint = str(Path(str(self.args.output_dir)) / f"{PREFIX_CHECKPOINT_DIR}-0")
             self._save_checkpoint(self.model, trial)
         return metrics
+
+    def get_train_dataloader(self) -> Any:
+        loader = super().get_train_dataloader()
+        if isinstance(self.train_dataset, sharding.WithSpares):
+            sharding.divide(loader)
+        return loader
+
+    def compute_loss(self, model: nn.Module, inputs: Any, *given: Any, **named: Any) -> Any:
+        """A batch that only keeps the other processes company has the loss 0, and is no work done."""
+        if sharding.IDLE not in inputs:
+            return super().compute_loss(model, inputs, *given, **named)
+        module: Any = self.model
+        before = module.units_seen
+        inputs["labels"] = inputs.pop(sharding.IDLE)
+        loss = super().compute_loss(model, inputs, *given, **named)
+        module.units_seen = before
+        return loss * 0
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         if self.schedule is None or self.optimizer is not None:
