@@ -207,6 +207,11 @@ class FinetuneConfig(TrainingOptions, AdapterOptions, ModelOptions, DataOptions)
     labels_per_class: int | None = option(
         None, "Use only this many labels per class (examples in all where labels are no classes).", ge=1
     )
+    head_pooling: Literal["encoder", "stock"] = option(
+        "encoder",
+        "What a new head on text reads: the encoder's pooled states, written into the model as one more layer where its family "
+        "allows that; or what the stock class reads (the first token), which an adapter published alone needs.",
+    )
     warm_start: bool = option(True, "Start the new head from a closed-form probe on frozen features.")
     early_stopping_patience: int = option(
         3, "Stop after so many evaluations without a better validation score (0: never).", ge=0
@@ -239,6 +244,11 @@ class CompareConfig(RunOptions, AdapterOptions, ModelOptions, DataOptions):
         [4, 16, 64], "Labels per class, or examples in all where labels are no classes.", ge=1
     )
     num_seeds: int = option(3, "Labeled subsets drawn for each number of labels.", ge=1)
+    head_pooling: Literal["encoder", "stock"] = option(
+        "encoder",
+        "What a new head on text reads: the encoder's pooled states, written into the model as one more layer where its family "
+        "allows that; or what the stock class reads (the first token), which an adapter published alone needs.",
+    )
     warm_start: bool = option(True, "Start the new head from a closed-form probe on frozen features.")
     finetune_arms: bool = option(True, "Fine-tune both arms; False compares frozen probes only.")
     self_training: int = option(

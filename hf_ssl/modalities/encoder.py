@@ -147,6 +147,14 @@ class Encoder(ABC):
             from_config: the weights are random, not a checkpoint's.
         """
 
+    def adapt_head(self) -> None:  # noqa: B027  # most heads pool as the encoder does, or cannot
+        """Let a new head read what the encoder's pooling gives, where the class's own reads something else."""
+
+    @property
+    def stands_on_its_start(self) -> bool:
+        """Whether an adapter alone, put on the checkpoint that it was trained on, gives this encoder's answers."""
+        return True
+
     def replace(self, *, model: nn.Module | None = None, pooling: Pooling | str | None = None) -> Self:
         """The same encoder around another model, or pooled in another way (None: as it is)."""
         other = copy.copy(self)

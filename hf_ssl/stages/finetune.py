@@ -61,7 +61,11 @@ def finetune(**options: Any) -> StageResult:
         if "validation" in data:
             logits, labels = predict(fit.module, task_rows(task, fit.encoder, data["validation"]), fit.args)
             record.metrics["validation"] = task.metrics(logits, labels)
-        if hasattr(fit.module.model, "peft_config"):
+        if hasattr(fit.module.model, "peft_config") and not fit.encoder.stands_on_its_start:
+            logger.info(
+                "  the model is saved merged; an adapter alone needs --head_pooling stock, which reads the first token"
+            )
+        elif hasattr(fit.module.model, "peft_config"):
             adapter_base = ref.id if run.output("pretrain") == ref.id else run.base.id
             if distributed.is_main():
                 adapters.save_adapter(fit.module.model, folder / "adapter", adapter_base, ref.revision)

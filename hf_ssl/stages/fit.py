@@ -20,8 +20,9 @@ from hf_ssl.models.loading import load_config
 from hf_ssl.models.pooling import Pooling
 from hf_ssl.models.reference import CheckpointRef
 from hf_ssl.stages.build import learning_rate
+from hf_ssl.stages.teacher import soft_labels
 from hf_ssl.tasks.base import Task, TaskModule, TaskRows
-from hf_ssl.training.self_training import POOL_WEIGHT, Pool, soft_labels
+from hf_ssl.training.self_training import POOL_WEIGHT, Pool
 from hf_ssl.training.trainer import TrainResult, arguments, bf16_is_fast, predict, train
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ def fit_task(
         ref, task.auto_class, dataset=train_split, pooling=task.pooling or pooling, dtype=config.dtype, new_head=True,
         **task.model_options(),
     )  # fmt: skip
+    if config.head_pooling == "encoder":
+        encoder.adapt_head()
     module = TaskModule(encoder, task)
     features = task.encode(encoder, train_split)
     if pool is not None:

@@ -6,14 +6,12 @@ pixels, bands), each give a kernel ridge classifier. What both believe of the po
 round (co-training, Blum & Mitchell 1998; soft targets as in self-training with noisy students, Xie et al. 2020,
 arXiv:1911.04252). The model is then fine-tuned on the labels and on the pool's soft labels together.
 
-Whether that may help is asked of the labeled budget alone, by cross-validation; where it does not, the pool is left out
-and the log says so.
+Whether that may help is asked of the labels before (`hf_ssl.stages.teacher`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,10 +19,8 @@ import numpy as np
 if TYPE_CHECKING:
     import datasets
 
-    from hf_ssl.modalities.base import Modality
 
 ROUNDS = 4
-FOLDS = 5
 PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0)  # of the first fit, for rows of length 1; chosen by leaving one label out
 ROUND_PENALTY = 0.3
 POOL_WEIGHT = 0.3  # of a pool example against a labeled one
@@ -59,57 +55,6 @@ class Pool:
         return np.stack([self._known[name] for name in split["id"]])
 
 
-@dataclass
-class SoftLabels:
-    """What the teacher believes of the pool.
-
-    Args:
-        examples: of the pool; None when the labels speak against using it.
-        probabilities: `(len(examples), classes)`, rows sum to 1.
-        note: what was done and why, for the log.
-    """
-
-    examples: datasets.Dataset | None
-    probabilities: np.ndarray | None
-    note: str
-
-
-def soft_labels(
-    modality: Modality, pool: Pool, split: datasets.Dataset, labels: np.ndarray, classes: int, seed: int
-) -> SoftLabels:
-    """Teach two views on the labels and the pool.
-
-    Args:
-        modality: gives the second view (`Modality.self_training_features`); without one, the first teaches itself.
-        pool: unlabeled examples.
-        split, labels: labeled examples and their classes `(n,)`.
-        classes: number of classes.
-        seed: of the cross-validation folds.
-    """
-    rest = pool.without(split["id"])
-    if not len(rest):
-        return SoftLabels(None, None, "no pool to learn from: it holds nothing but the labeled examples")
-    kernels = [_kernel(np.concatenate([pool.vectors(split), pool.vectors(rest)]))]
-    second = modality.self_training_features([*split[pool.column], *rest[pool.column]])
-    if second is not None:
-        kernels.append(_kernel(second))
-    known = np.arange(len(labels))
-    pooled = np.arange(len(labels), len(labels) + len(rest))
-    views = "two views" if second is not None else "one view"
-    plain, taught = _cross_validated(kernels, known, pooled, labels, classes, seed)
-    if plain is not None and taught is not None and taught < plain:
-        note = f"pool left out: with it {taught:.1%} of the labels are right in cross-validation, without {plain:.1%}"
-        return SoftLabels(None, None, note)
-    measured = (
-        f"right in cross-validation {plain:.1%} → {taught:.1%}"
-        if plain is not None and taught is not None
-        else "too few labels to cross-validate"
-    )
-    _, scores = co_train(kernels, known, pooled, np.eye(classes)[labels], pooled)
-    note = f"{len(rest):,} pool examples get soft labels from {views} ({measured})"
-    return SoftLabels(rest, _softmax(scores), note)
-
-
 def co_train(
     kernels: Sequence[np.ndarray], known: np.ndarray, pooled: np.ndarray, targets: np.ndarray, asked: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -134,7 +79,7 @@ def co_train(
     across = [kernel[np.ix_(both, train)] for kernel in kernels]
     center = 1 / targets.shape[1]
     for _ in range(ROUNDS):
-        taught = np.concatenate([targets, _softmax(scores[: len(pooled)])]) - center
+        taught = np.concatenate([targets, softmax(scores[: len(pooled)])]) - center
         views = [rows @ cho_solve(factor, taught) for rows, factor in zip(across, factors, strict=True)]
         scores = np.mean(views, axis=0)
     return first[0][len(pooled) :], scores[len(pooled) :]
@@ -151,27 +96,7 @@ def _penalty(kernel: np.ndarray, known: np.ndarray, targets: np.ndarray) -> np.n
     return np.full(len(known), max(right, key=lambda penalty: right[penalty]))
 
 
-def _cross_validated(
-    kernels: Sequence[np.ndarray], known: np.ndarray, pooled: np.ndarray, labels: np.ndarray, classes: int, seed: int
-) -> tuple[float | None, float | None]:
-    """Share of labeled items that the first view alone, and the taught views, get right when held out."""
-    from sklearn.model_selection import StratifiedKFold
-
-    folds = min(FOLDS, int(np.unique(labels, return_counts=True)[1].min()))
-    if folds < 2:
-        return None, None
-    right: list[tuple[float, float]] = []
-    for train, held in StratifiedKFold(folds, shuffle=True, random_state=seed).split(known, labels):
-        plain, taught = co_train(kernels, known[train], pooled, np.eye(classes)[labels[train]], known[held])
-        right += [
-            (float(a == truth), float(b == truth))
-            for a, b, truth in zip(plain.argmax(1), taught.argmax(1), labels[held], strict=True)
-        ]
-    plain_share, taught_share = np.mean(right, axis=0)
-    return float(plain_share), float(taught_share)
-
-
-def _kernel(rows: Any) -> np.ndarray:
+def similarities(rows: Any) -> np.ndarray:
     """Cosine similarities of dense or sparse rows."""
     from sklearn.preprocessing import normalize
 
@@ -189,6 +114,7 @@ def _ridge(
     return kernel[np.ix_(asked, train)] @ np.linalg.solve(system, targets - center)
 
 
-def _softmax(scores: np.ndarray) -> np.ndarray:
+def softmax(scores: np.ndarray) -> np.ndarray:
+    """What scores of `co_train` say as probabilities `(n, classes)`."""
     shifted = np.exp(SHARPNESS * (scores - scores.max(axis=1, keepdims=True)))
     return shifted / shifted.sum(axis=1, keepdims=True)

@@ -107,7 +107,7 @@ def splitter(problem_type: str, folds: int, seed: int) -> Any:
     return kind(folds, shuffle=True, random_state=seed)
 
 
-def _grouped_folds(
+def grouped_folds(
     y: np.ndarray, groups: Sequence[Any] | None, problem_type: str, folds: int, seed: int
 ) -> list[tuple[np.ndarray, np.ndarray]] | None:
     """Folds that keep groups together; None without groups, or where a fold would ask for a class it never saw."""
@@ -154,7 +154,7 @@ def _select(
         "multi_label_classification": _log_likelihood_per_label,  # F1 at .5 is 0 for most labels when they are rare
         "regression": "neg_mean_squared_error",
     }[problem_type]
-    grouped = _grouped_folds(y, groups, problem_type, folds, seed)
+    grouped = grouped_folds(y, groups, problem_type, folds, seed)
     chosen_folds = grouped or splitter(problem_type, folds, seed)
     with _constant_labels():
         scores = {

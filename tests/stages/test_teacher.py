@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from hf_ssl.modalities.base import Modality
+from hf_ssl.stages.teacher import soft_labels
 from hf_ssl.tasks.classification import Classification
 from hf_ssl.training import self_training
-from hf_ssl.training.self_training import Pool, co_train, soft_labels
+from hf_ssl.training.self_training import Pool, co_train
 
 CLASSES = 4
 
@@ -59,7 +60,7 @@ def test_two_views_teach_each_other_more_than_the_labels_did():
     first, second, labels = planted(noise=1.5)
     known = np.concatenate([np.flatnonzero(labels == c)[:3] for c in range(CLASSES)])
     rest = np.setdiff1d(np.arange(len(labels)), known)
-    kernels = [self_training._kernel(first), self_training._kernel(second)]
+    kernels = [self_training.similarities(first), self_training.similarities(second)]
     plain, taught = co_train(kernels, known, rest, np.eye(CLASSES)[labels[known]], rest)
     right = [(scores.argmax(1) == labels[rest]).mean() for scores in (plain, taught)]
     assert right[1] > right[0] + 0.1
@@ -96,7 +97,7 @@ def test_one_label_per_class_cannot_be_cross_validated_and_says_so():
 
 def test_leaving_one_out_in_closed_form_is_leaving_one_out():
     first, _, labels = planted(noise=2.0, count=40)
-    kernel, targets, known = self_training._kernel(first), np.eye(CLASSES)[labels], np.arange(40)
+    kernel, targets, known = self_training.similarities(first), np.eye(CLASSES)[labels], np.arange(40)
     right = {}
     for penalty in self_training.PENALTIES:
         held = [
