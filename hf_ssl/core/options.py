@@ -153,6 +153,9 @@ class TrainingOptions(RunOptions):
     elastic: bool = option(
         False, "Resume with another number of processes too: batches are accumulated so that a step stays as large."
     )
+    auto_batch_size: bool = option(
+        False, "Where memory runs out, go on with smaller batches, more of them to a step: the same training."
+    )
 
 
 @dataclass

@@ -163,7 +163,7 @@ def prepare_stage(stage: str, options: dict[str, Any], *, after: str | None = No
         config.model = model_from_tensorflow(config.model)
     data = read_data(config)
     described = resolved.to_dict()
-    for name in ("output", "resume", "overwrite", "elastic", "data"):
+    for name in ("output", "resume", "overwrite", "elastic", "auto_batch_size", "data"):
         described["options"].pop(name, None)
     before = () if after is None or getattr(config, unless, None) else (run.stage(after).inputs,)
     inputs, done = inputs_hash(stage, described, data.fingerprint, *before), None

@@ -101,7 +101,7 @@ def fit_task(
         rows.group(args.train_batch_size * args.gradient_accumulation_steps * args.world_size)
     result = train(
         module, rows, args, folder, eval_rows=eval_rows, patience=patience if eval_rows is not None else 0, resume=resume,
-        elastic=getattr(config, "elastic", False),
+        elastic=getattr(config, "elastic", False), auto_batch_size=getattr(config, "auto_batch_size", False),
         compute_metrics=lambda output: task.metrics(output.predictions, output.label_ids),
     )  # fmt: skip
     note = task.calibrate(module, lambda: predict(module, eval_rows, args)) if eval_rows is not None else None

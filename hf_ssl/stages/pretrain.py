@@ -77,6 +77,7 @@ def pretrain(**options: Any) -> StageResult:
             measure=monitor,
             resume=config.resume,
             elastic=config.elastic,
+            auto_batch_size=config.auto_batch_size,
         )
         summary = distributed.broadcast(monitor.finish() if distributed.is_main() else None)
         if hasattr(objective.model, "peft_config") and distributed.is_main():

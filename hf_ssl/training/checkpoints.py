@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -78,6 +79,14 @@ def seal(folder: Path, progress: Progress) -> None:
     """Note that a checkpoint is complete; the last thing to be written, by the first process."""
     files = {str(path.relative_to(folder)): [path.stat().st_size, _checksum(path)] for path in _files(folder)}
     write_json(folder / MANIFEST, {**asdict(progress), "files": files})
+
+
+def clear(folder: Path) -> None:
+    """Delete the checkpoints of a run that is begun anew: resumed later, it must not go on from those of the one before."""
+    if distributed.is_main():
+        for path in [*_checkpoints(folder), *folder.glob(f"{ASIDE}*")]:
+            shutil.rmtree(path)
+    distributed.barrier()
 
 
 def newest(folder: Path) -> Checkpoint | None:

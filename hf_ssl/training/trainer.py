@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate.utils import release_memory
+from accelerate.utils.memory import should_reduce_batch_size
 from torch import nn
 from torch.utils.data import Dataset, Subset
 from transformers import Trainer, TrainerCallback, TrainingArguments
@@ -41,7 +43,7 @@ from hf_ssl.training.callbacks import (
     interruptible,
     same_randomness,
 )
-from hf_ssl.training.checkpoints import MANIFEST, Progress, newest, seal
+from hf_ssl.training.checkpoints import MANIFEST, Progress, clear, newest, seal
 from hf_ssl.training.cpu import cpu_convolutions, freed_at_once
 from hf_ssl.training.module import TrainingModule
 from hf_ssl.training.schedule import Schedule, parameter_groups
@@ -139,6 +141,7 @@ def train(
     patience: int = 0,
     resume: bool = False,
     elastic: bool = False,
+    auto_batch_size: bool = False,
 ) -> TrainResult:
     """Train a module with the stock `Trainer`.
 
@@ -151,15 +154,89 @@ def train(
         measure: called at step 0 and along the way (health, drift, probe); may stop the run.
         resume: go on from the newest complete checkpoint in the folder.
         elastic: also with another number of processes than made the checkpoint; the batch of a step stays the same.
+        auto_batch_size: where memory runs out, go on with smaller batches, more of them to a step (one process only).
 
     Raises:
-        TrainingError: the loss is not finite; no checkpoint is whole; it was made by another number of processes or
+        TrainingError: the loss is not finite; memory runs out; a loader's worker was killed;
+            no checkpoint is whole; it was made by another number of processes or
             with another batch.
         KeyboardInterrupt: Ctrl-C (`Terminated`: SIGTERM, SIGUSR1); a checkpoint has been saved by then.
     """
     if len(rows) == 0:  # type: ignore[arg-type]
         raise TrainingError("There is nothing to train on: no rows are left after reading and filtering.")
+    options: dict[str, Any] = {
+        "schedule": schedule, "eval_rows": eval_rows, "compute_metrics": compute_metrics, "measure": measure,
+        "patience": patience, "elastic": elastic,
+    }  # fmt: skip
+    start = {name: tensor.cpu().clone() for name, tensor in module.state_dict().items()} if auto_batch_size else {}
+    while True:
+        try:
+            return _train(module, rows, args, folder, resume=resume, **options)
+        except (RuntimeError, MemoryError) as error:
+            if "DataLoader worker" in str(error):
+                raise TrainingError(
+                    "A process that prepares batches was killed, most often because memory ran short. Lower "
+                    "--dataloader_num_workers (0: none), and go on with --resume."
+                ) from error
+            if not (isinstance(error, MemoryError) or should_reduce_batch_size(error)):
+                raise
+            smaller = _smaller_batch(args, error, auto_batch_size)
+        # Out of the handler, so that nothing holds the tensors of the failed step any more.
+        release_memory()
+        args.gradient_accumulation_steps *= args.per_device_train_batch_size // smaller
+        args.per_device_train_batch_size = smaller
+        logger.warning(
+            f"out of memory: going on with batches of {smaller}, {args.gradient_accumulation_steps} of them to a step, which "
+            "sees as many examples as before"
+        )
+        module.load_state_dict(start)
+        resume = True
+
+
+def _smaller_batch(args: TrainingArguments, error: BaseException, wanted: bool) -> int:
+    """The next smaller batch that divides the present one.
+
+    Raises:
+        TrainingError: it was not asked for, or would not be the same training.
+    """
+    batch, told = args.per_device_train_batch_size, str(error).partition("\n")[0][:160]
+    smaller = next((size for size in range(batch // 2, 0, -1) if batch % size == 0), 0)
+    if not smaller:
+        raise TrainingError(
+            f"Out of memory with a batch of one example ({told}). Lower the length or size of examples."
+        )
+    accumulated = args.gradient_accumulation_steps * (batch // smaller)
+    if args.dataloader_drop_last:
+        raise TrainingError(
+            f"Out of memory with batches of {batch} ({told}). This objective compares the examples of a batch: try "
+            f"--per_device_train_batch_size {smaller}, or --gradient_checkpointing true to keep {batch}."
+        ) from error
+    if not wanted or args.world_size > 1:
+        also = " or --auto_batch_size" if args.world_size == 1 else ""
+        raise TrainingError(
+            f"Out of memory with batches of {batch} ({told}). Try --per_device_train_batch_size {smaller} "
+            f"--gradient_accumulation_steps {accumulated}, which trains the same{also}."
+        ) from error
+    return smaller
+
+
+def _train(
+    module: TrainingModule,
+    rows: Dataset,
+    args: TrainingArguments,
+    folder: Path,
+    *,
+    schedule: Schedule | None,
+    eval_rows: Dataset | None,
+    compute_metrics: Callable[[Any], dict[str, float]] | None,
+    measure: Evaluator | None,
+    patience: int,
+    resume: bool,
+    elastic: bool,
+) -> TrainResult:
     _fill_a_batch(args, len(rows))  # type: ignore[arg-type]
+    if not resume:
+        clear(Path(str(args.output_dir)))
     last = newest(Path(str(args.output_dir))) if resume else None
     if resume:
         logger.info(f"resuming from {last.path}" if last else "nothing to resume from, starting at step 0")
@@ -356,7 +433,12 @@ class _Trainer(Trainer):
         self.control.should_training_stop = True
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        """Older checkpoints are deleted when the new one is known to be complete, not before."""
+        """Older checkpoints are deleted when the new one is known to be complete, not before; one of NaN is none."""
+        if not all(bool(tensor.isfinite().all()) for tensor in self.model.state_dict().values()):  # type: ignore[union-attr]
+            raise TrainingError(
+                f"Weights are not finite after step {self.state.global_step}; the checkpoints before are kept. Lower "
+                "--learning_rate, or switch --bf16 off."
+            )
         folder = Path(self._get_output_dir(trial)) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
         if self.is_world_process_zero():
             (folder / MANIFEST).unlink(missing_ok=True)  # of an earlier try at this step

@@ -181,3 +181,9 @@ def test_a_full_disk_keeps_the_older_checkpoint_and_no_half_one(tmp_path, monkey
     with pytest.raises(OSError, match="No space left"):
         _train(tmp_path)
     assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["checkpoint-2", "checkpoint-4"]
+
+
+def test_a_run_begun_anew_leaves_no_checkpoint_of_the_one_before(whole, tmp_path):
+    shutil.copytree(whole[0], tmp_path / "run")
+    _train(tmp_path / "run", max_steps=2)
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["checkpoint-2"]
