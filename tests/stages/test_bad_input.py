@@ -206,7 +206,7 @@ def test_mistake_is_explained_and_loses_nothing(mistake, checkpoint, finished, t
     after, ledger = _state(finished), json.loads((finished / "run.json").read_text())
     assert ledger["stages"]["embed"] == stages_before["embed"], "the finished stage stays finished"
     changed = {name for name in before if after.get(name) != before[name]}
-    assert changed <= {"run.json", "data/report.json", "data/report.txt"}
+    assert changed <= {"run.json", "data/report.html", "data/report.json", "data/report.txt"}
     assert "embed/embeddings.parquet" in before and not (tmp_path / "bomb-went-off").exists()
     assert cli.main(["embed", f"--data={tmp_path / 'good'}", f"--output={finished}", f"--model={checkpoint}",
                      "--split=test", "--near_duplicates=false"]) == 0  # fmt: skip
