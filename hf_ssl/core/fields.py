@@ -66,9 +66,13 @@ class Options:
         return []
 
 
-@lru_cache
 def hints_of(config: type) -> dict[str, Any]:
     """Types of a dataclass's fields."""
+    return _hints(config)
+
+
+@lru_cache
+def _hints(config: Any) -> dict[str, Any]:
     hints = typing.get_type_hints(config)
     return {item.name: hints[item.name] for item in dataclasses.fields(config)}
 

@@ -241,7 +241,7 @@ class RunDir:
                 distributed.barrier()  # nobody reads this stage's files before they are written
 
     @contextlib.contextmanager
-    def _bracketed(self, name: str, inputs: str, options: dict[str, dict[str, Any]]) -> Iterator[StageRecord]:
+    def _bracketed(self, name: str, inputs: str, options: Mapping[str, Any]) -> Iterator[StageRecord]:
         record = StageRecord(
             "running", inputs, **options, pid=os.getpid(), host=platform.node(), processes=distributed.world_size(),
             started=time.strftime(DATE),

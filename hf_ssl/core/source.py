@@ -31,7 +31,9 @@ def config_in(file: Path) -> type[Any]:
     found = [(owner, node) for owner, node in nested if node.name == "Config"]
     if not found:  # it has its base's
         base = owners[0].bases[0]
-        return _config_of(ast.unparse(base.value if isinstance(base, ast.Subscript) else base), imports)  # Task[Encoder]
+        return _config_of(
+            ast.unparse(base.value if isinstance(base, ast.Subscript) else base), imports
+        )  # Task[Encoder]
     owner, config = found[0]
     light = [node for node in imports if (node.module or "").startswith(LIGHT)]
     loader = _Part(file, [*light, config])

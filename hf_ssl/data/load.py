@@ -188,7 +188,7 @@ def _modality(modality: Any, own: dict[str, Any], given: DataOptions) -> Any:
     if unknown:
         options = [*known, *(item.name for item in fields(DataOptions))]
         raise DataError("; ".join(f"load_data has no option {name!r}.{nearest(name, options)}" for name in unknown))
-    shared = {name: getattr(given, name) for name in ("encoding", "txt") if name in known}
+    shared: dict[str, Any] = {name: getattr(given, name) for name in ("encoding", "txt") if name in known}
     return found(found.Config(**coerce_fields(found.Config, {**shared, **own})))
 
 

@@ -19,6 +19,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -86,7 +87,7 @@ class PooledHead:
 
     def logits(self, model: nn.Module, states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """The answer while training: the last layer directly on the pooled states, `(batch, classes)`."""
-        linear = model.get_submodule(self.linear)
+        linear = _linear(model, self.linear)
         return linear(self.pool(states, mask).to(linear.weight.dtype))
 
     def write(self, model: nn.Module) -> None:
@@ -99,21 +100,22 @@ class PooledHead:
             assert isinstance(layers, nn.ModuleList)
             layers.append(_mean_layer(layers[-1]))
             _count_layers(model, len(layers))
-            dense, linear = model.get_submodule(self.dense), model.get_submodule(self.linear)
+            dense, linear = _linear(model, self.dense), _linear(model, self.linear)
             nn.init.eye_(dense.weight).mul_(self.scale)
             dense.bias.fill_(self.shift)
-            linear.bias -= linear.weight.sum(1) * (self.shift / self.scale)
-            linear.weight /= self.scale
+            linear.bias.sub_(linear.weight.sum(1) * (self.shift / self.scale))
+            linear.weight.div_(self.scale)
 
     @torch.no_grad()
     def _works(self, model: nn.Module) -> bool:
         """Write it, compare on made-up tokens, and take the layer away again."""
-        layers = model.get_submodule(self.stack)
-        linear = model.get_submodule(self.linear)
+        layers, linear = model.get_submodule(self.stack), _linear(model, self.linear)
+        assert isinstance(layers, nn.ModuleList)
         generator = torch.Generator().manual_seed(0)
         linear.weight.copy_(torch.randn(linear.weight.shape, generator=generator) / math.sqrt(linear.weight.shape[1]))
         linear.bias.copy_(torch.randn(linear.bias.shape, generator=generator))
-        size = int(model.config.vocab_size)
+        config: Any = model.config
+        size = int(config.vocab_size)
         ids = torch.randint(min(5, size - 1), size, (4, 9), generator=generator).to(linear.weight.device)
         mask = torch.ones_like(ids)
         mask[1, 5:], mask[2, 1:] = 0, 0
@@ -133,11 +135,11 @@ class PooledHead:
 def _names(model: nn.Module) -> tuple[str, str, str] | None:
     """Stack of layers, the square layer of the head, the last layer; None where that is not what the model has."""
     stacks = block_stacks(model)
-    config = getattr(model, "config", None)
+    config: Any = getattr(model, "config", None)
     if len(stacks) != 1 or not isinstance(stacks[0][1], nn.ModuleList) or not hasattr(config, "vocab_size"):
         return None
-    stack, layers = stacks[0]
-    inside, width = in_backbone(model), int(getattr(config, "hidden_size", None) or getattr(config, "dim", 0))
+    stack = stacks[0][0]
+    inside, width = in_backbone(model), int(getattr(config, "hidden_size", 0) or getattr(config, "dim", 0))
     linears = [(name, m) for name, m in model.named_modules() if isinstance(m, nn.Linear) and m.bias is not None]
     last = [name for name, m in linears if not inside(name) and m.in_features == width]
     square = [
@@ -145,9 +147,15 @@ def _names(model: nn.Module) -> tuple[str, str, str] | None:
         for name, m in linears
         if m.in_features == m.out_features == width and not name.startswith(f"{stack}.") and "embed" not in name
     ]
-    if not last or last[-1] == (square[0] if square else "") or len(square) != 1 or len(layers) < 1:
+    if not last or last[-1] == (square[0] if square else "") or len(square) != 1:
         return None
     return stack, square[0], last[-1]
+
+
+def _linear(model: nn.Module, name: str) -> nn.Linear:
+    """A layer by name; that of a head that PEFT trains a copy of is the copy."""
+    found: Any = model.get_submodule(name)
+    return found
 
 
 def _mean_layer(last: nn.Module) -> nn.Module:

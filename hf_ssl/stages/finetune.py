@@ -66,7 +66,8 @@ def finetune(**options: Any) -> StageResult:
                 "  the model is saved merged; an adapter alone needs --head_pooling stock, which reads the first token"
             )
         elif hasattr(fit.module.model, "peft_config"):
-            adapter_base = ref.id if run.output("pretrain") == ref.id else run.base.id
+            released = ref.id if run.base is None else run.base.id
+            adapter_base = ref.id if run.output("pretrain") == ref.id else released
             if distributed.is_main():
                 adapters.save_adapter(fit.module.model, folder / "adapter", adapter_base, ref.revision)
         save_model(

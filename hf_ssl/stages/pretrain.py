@@ -81,7 +81,8 @@ def pretrain(**options: Any) -> StageResult:
         )
         summary = distributed.broadcast(monitor.finish() if distributed.is_main() else None)
         if hasattr(objective.model, "peft_config") and distributed.is_main():
-            adapters.save_adapter(objective.model, folder / "adapter", run.base.id, report.revision)
+            released = ref.id if run.base is None else run.base.id
+            adapters.save_adapter(objective.model, folder / "adapter", released, report.revision)
         model = objective.export()
         save_model(
             objective.adapted,

@@ -187,7 +187,8 @@ def training_bytes(start: str, options: dict[str, Any]) -> int:
     pool = datasets.Dataset.from_dict(
         {
             "image": [
-                {"bytes": demo_images.png_bytes(one), "path": None} for one in demo_images.fashion_mnist("train")[0][:8]
+                {"bytes": demo_images.png_bytes(one), "path": None}
+                for one in demo_images.fashion_mnist("train")[0][:8]
             ]
         },
         features=datasets.Features({"image": datasets.Image(decode=False)}),

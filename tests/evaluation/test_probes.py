@@ -248,7 +248,11 @@ def test_speed_at_step_zero():
 
 @pytest.mark.parametrize(
     ("first", "second"),
-    [("C[C@H](N)C", "C[C@@H](N)C"), ("see you {0} \U0001f600", "see you {0} \U0001f621"), ("if x{0} == 1:", "if x{0} != 1:")],
+    [
+        ("C[C@H](N)C", "C[C@@H](N)C"),
+        ("see you {0} \U0001f600", "see you {0} \U0001f621"),
+        ("if x{0} == 1:", "if x{0} != 1:"),
+    ],
 )
 def test_the_baseline_sees_symbols_where_words_do_not_tell(first: str, second: str) -> None:
     texts = [kind.format(n) + " " + "C" * (n % 7) for n in range(40) for kind in (first, second)]

@@ -253,7 +253,13 @@ def test_table_tells_the_planted_effect(effects, words, overall):
     assert first.draws.n == 4 and first.adjusted_p >= first.difference.p_value
     markdown = table.to_markdown().splitlines()
     assert markdown[0].count("|") == markdown[2].count("|") == 10
-    assert [cell.strip() for cell in markdown[0].split("|")[1:6]] == ["labels", "tf-idf", "base", "adapted", "difference"]
+    assert [cell.strip() for cell in markdown[0].split("|")[1:6]] == [
+        "labels",
+        "tf-idf",
+        "base",
+        "adapted",
+        "difference",
+    ]
     assert overall in markdown[-1] and "500" in markdown[-1]
     json.dumps(table.to_dict(), allow_nan=False)
 

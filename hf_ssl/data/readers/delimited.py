@@ -81,7 +81,7 @@ def _read_at_once(path: Path, encoding: str, shape: Shape, made: Table) -> bool:
     if not plain or shape.names or not shape.header or shape.extra or path.stat().st_size < SAMPLE:
         return False
     with open_bytes(path) as stream:
-        names = next(shape.reader([stream.readline().decode("utf-8-sig")]), [])
+        names: list[str] = next(shape.reader([stream.readline().decode("utf-8-sig")]), [])
         while piece := stream.read(SAMPLE):
             if b'"' in piece:
                 return False

@@ -40,7 +40,7 @@ class View:
         from scipy import sparse
 
         self.rows: Any = rows.tocsr().astype(np.float64) if sparse.issparse(rows) else np.asarray(rows, np.float64)
-        squares = self.rows.multiply(self.rows).sum() if sparse.issparse(rows) else np.square(self.rows).sum()
+        squares = np.square(self.rows.data if sparse.issparse(rows) else self.rows).sum()
         length = float(squares) / max(1, self.rows.shape[0])
         self.scale = np.sqrt(10.0 / length) if length > 0 else 1.0
 
@@ -146,7 +146,7 @@ def folds_of(
     number = min(folds, int(counts[counts >= 2].min()))
     found = []
     for repeat in range(repeats):
-        inner = None if groups is None else [groups[row] for row in often]
+        inner = None if groups is None else [groups[int(row)] for row in often]
         apart = number if inner is None else min(number, len(set(inner)))
         grouped = grouped_folds(y[often], inner, PROBLEM_TYPES[0], apart, seed + repeat) if apart > 1 else None
         splits = grouped or splitter(PROBLEM_TYPES[0], number, seed + repeat).split(often, y[often])

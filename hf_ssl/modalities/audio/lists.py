@@ -81,7 +81,7 @@ def read_kaldi(
             for name, listed in (("transcript", "text"), ("speaker", "utt2spk"), ("label", "utt2label"))
         }
         segments = _pairs(folder / "segments")
-        parts = [(utterance, *line.split()) for utterance, line in segments.items()] or [
+        parts: list[tuple[str | None, ...]] = [(utterance, *line.split()) for utterance, line in segments.items()] or [
             (name, name, None, None) for name in wavs
         ]
         for utterance, recording, start, end in (part for part in parts if len(part) == 4):

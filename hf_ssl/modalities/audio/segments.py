@@ -108,10 +108,10 @@ def find_spans(
                 f"start_column={first!r}; else start_column={first!r} alone."
             )
     if first is None and last is None:
-        note = None
+        note = ""
         if long is not None:
             note = f"column {long!r} without a start is taken for the length of whole files, and not used (duration_column={long!r} cuts)"
-        return Spans(note=note)
+        return Spans(note=note or None)
     if last is not None:
         return Spans(first, last, None, unit)
     return Spans(first, None, long, unit)

@@ -111,8 +111,8 @@ def read_rows(
     listed = _listed_stamps(dataset, there, columns)
     if listed is not None:
         report.account("rows").used += len(dataset)
-        series, frequency = _on_grid(names, list(dataset[listed]), values, grid, report, origin)
-        return Table(_with_static(series, dataset, columns), frequency, channels, targets)
+        series, step_name = _on_grid(names, list(dataset[listed]), values, grid, report, origin)
+        return Table(_with_static(series, dataset, columns), step_name, channels, targets)
     report.account("rows").used += len(dataset)
     starts, frequency = _starts(dataset, there, columns, grid.frequency)
     series = [Series(name, value) for name, value in zip(names, values, strict=True)]
