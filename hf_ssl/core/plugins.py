@@ -10,19 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_ssl.core.errors import ConfigError, nearest
-from hf_ssl.core.source import config_in
-
-# The task that a kind of label asks for, when none is named.
-TASK_OF = {
-    "class": "classification",
-    "multilabel": "multilabel",
-    "regression": "regression",
-    "tags": "token-classification",
-    "identity": "verification",
-    "transcript": "speech-recognition",
-    "mask": "segmentation",
-    "future": "forecasting",
-}
+from hf_ssl.core.source import config_in, constants_in
 
 # Files of those folders that hold what plug-ins share, and no plug-in.
 SHARED = {"base", "losses", "encoder", "batching", "rng", "views"}
@@ -40,12 +28,26 @@ PLACES = {"families": "models.tensorflow.families", "pipelines": "hub.pipelines"
 _SINGULAR = {"families": "family", "modalities": "modality", "vectors": "store"}
 
 
+def _folder_of(kind: str) -> Path:
+    return Path(__file__).parent.parent / PLACES.get(kind, kind).replace(".", "/")
+
+
 def names(kind: str) -> list[str]:
     """Names of everything of one kind that ships with hf_ssl, in the spelling users type (`masked-patch`)."""
-    folder = Path(__file__).parent.parent / PLACES.get(kind, kind).replace(".", "/")
+    folder = _folder_of(kind)
     modules = {path.stem for path in folder.glob("*.py")} - SHARED
     packages = {path.parent.name for path in folder.glob("*/__init__.py")}
     return [name.replace("_", "-") for name in sorted(modules | packages) if not name.startswith("_")]
+
+
+@lru_cache
+def task_for(label_kind: str | None) -> str | None:
+    """The task that a kind of label asks for when none is named: the one that says so of itself. Imports no task."""
+    for name in names("tasks"):
+        said = constants_in(_folder_of("tasks") / f"{name.replace('-', '_')}.py")
+        if said.get("is_default") is True and said.get("label_kind") == label_kind:
+            return name
+    return None
 
 
 def find(kind: str, name: str) -> type[Any]:

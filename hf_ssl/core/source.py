@@ -49,6 +49,23 @@ def config_in(file: Path) -> type[Any]:
     return module.Config
 
 
+def constants_in(file: Path) -> dict[str, Any]:
+    """Plain values that the plug-in's class in a file of hf_ssl says of itself (`name: ClassVar = "value"`)."""
+    owners = (node for node in ast.parse(file.read_text(encoding="utf-8")).body if isinstance(node, ast.ClassDef))
+    found: dict[str, Any] = {}
+    for owner in owners:
+        if owner.name.startswith("_"):
+            continue
+        for node in owner.body:
+            if (
+                isinstance(node, ast.AnnAssign)
+                and isinstance(node.target, ast.Name)
+                and isinstance(node.value, ast.Constant)
+            ):
+                found.setdefault(node.target.id, node.value.value)
+    return found
+
+
 class _Part(InspectLoader):
     """Loads some statements of a file."""
 

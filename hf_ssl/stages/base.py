@@ -174,4 +174,4 @@ def prepare_stage(stage: str, options: dict[str, Any], *, after: str | None = No
 
 
 def task_name(config: Any, data: Any) -> str:
-    return config.task or plugins.TASK_OF[data.label_kind]
+    return config.task or str(plugins.task_for(data.label_kind))

@@ -149,7 +149,7 @@ def build_task(name: str | None, plugin: dict[str, Any], modality: Modality, dat
     Raises:
         DataError: there are no labels, or they are not what the task needs.
     """
-    given, name = name, name or plugins.TASK_OF.get(str(data.label_kind))
+    given, name = name, name or plugins.task_for(data.label_kind)
     if name is None or "train" not in data:
         raise DataError(f"There are no labels to learn from; the splits are {', '.join(data)}. Give --label_column.")
     kind = plugins.find("tasks", name)

@@ -88,7 +88,7 @@ def plugin_config(stage: str, options: Mapping[str, Any]) -> type | None:
     kind = plugins.find("modalities", str(options.get("modality") or "text"))
     if stage == "pretrain":
         return plugins.config_of("objectives", str(options.get("objective") or kind.default_objective))
-    fitting = plugins.TASK_OF.get(str(options.get("label_kind"))) or kind.default_task(dict(options))
+    fitting = plugins.task_for(options.get("label_kind")) or kind.default_task(dict(options))
     return plugins.config_of("tasks", str(options.get("task") or fitting))
 
 

@@ -41,6 +41,7 @@ class Task(ABC, Generic[EncoderT]):
         needs: kind of encoder that it works on; where that is any, the kind of data must have a `labeled_class`.
         label_kind: what `load_data` must find: `"class"`, `"multilabel"`, `"regression"`, `"tags"`, `"mask"`, `"identity"`
             or `"transcript"`.
+        is_default: whether it is the task of that kind of label when none is named.
         label_column: canonical column of the labels.
         problem_type: what transformers is told; never guessed from a dtype.
         primary_metric: the number that early stopping and the comparison look at.
@@ -57,6 +58,7 @@ class Task(ABC, Generic[EncoderT]):
 
     needs: ClassVar[type[Encoder]] = Encoder  # type: ignore[type-abstract]  # it is asked for, not made
     label_kind: ClassVar[str]
+    is_default: ClassVar[bool] = False
     label_column: ClassVar[str] = "label"
     problem_type: ClassVar[str | None] = None
     primary_metric: ClassVar[str]

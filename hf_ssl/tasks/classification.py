@@ -36,6 +36,7 @@ class Classification(Task[Encoder]):
     """
 
     label_kind: ClassVar = "class"
+    is_default: ClassVar = True
     problem_type: ClassVar = "single_label_classification"
     primary_metric: ClassVar = "f1_macro"
     metric_names: ClassVar = (

@@ -63,6 +63,7 @@ class Forecasting(Task[TimeSeriesEncoder]):
 
     needs: ClassVar = TimeSeriesEncoder
     label_kind: ClassVar = "future"
+    is_default: ClassVar = True
     label_column: ClassVar = "series"
     primary_metric: ClassVar = "mae"
     greater_is_better: ClassVar = False

@@ -31,6 +31,7 @@ class MultiLabel(Task[Encoder]):
     """
 
     label_kind: ClassVar = "multilabel"
+    is_default: ClassVar = True
     problem_type: ClassVar = "multi_label_classification"
     primary_metric: ClassVar = "multilabel_f1_macro"
     metric_names: ClassVar = (

@@ -29,6 +29,7 @@ class Regression(Task[Encoder]):
     """
 
     label_kind: ClassVar = "regression"
+    is_default: ClassVar = True
     problem_type: ClassVar = "regression"
     primary_metric: ClassVar = "spearman"
     metric_names: ClassVar = ("mae", "rmse", "pearson", "spearman")

@@ -37,6 +37,7 @@ class Segmentation(Task[VisionEncoder]):
 
     needs: ClassVar = VisionEncoder
     label_kind: ClassVar = "mask"
+    is_default: ClassVar = True
     primary_metric: ClassVar = "mean_iou"
     metric_names: ClassVar = ("mean_iou", "pixel_accuracy")
 

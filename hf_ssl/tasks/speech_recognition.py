@@ -42,6 +42,7 @@ class SpeechRecognition(Task[AudioEncoder]):
 
     needs: ClassVar = AudioEncoder
     label_kind: ClassVar = "transcript"
+    is_default: ClassVar = True
     primary_metric: ClassVar = "cer_plain"
     greater_is_better: ClassVar = False
     metric_names: ClassVar = ("wer_plain", "cer_plain", "wer", "cer")

@@ -31,6 +31,7 @@ class TokenClassification(Task[TextEncoder]):
 
     needs: ClassVar = TextEncoder
     label_kind: ClassVar = "tags"
+    is_default: ClassVar = True
     label_column: ClassVar = "tags"
     primary_metric: ClassVar = "f1"
     metric_names: ClassVar = ("accuracy", "f1_macro")
