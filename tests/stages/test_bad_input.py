@@ -253,9 +253,9 @@ def test_output_folder_in_use_by_another_process(finished, checkpoint, tmp_path,
 def test_other_options_in_the_same_folder(finished, checkpoint, tmp_path, said):
     before = _state(finished)
     given = [f"--data={tmp_path / 'good'}", f"--model={checkpoint}", f"--output={finished}", "--near_duplicates=false"]
-    assert cli.main(["embed", *given, "--split=test", "--normalize_embeddings=false"]) == 0, (
-        "seconds of work are simply redone"
-    )
+    other = ["embed", *given, "--split=test", "--normalize_embeddings=false"]
+    assert cli.main(other) == 1, "vectors of other options are not replaced without a word"
+    assert _state(finished) == before and cli.main([*other, "--overwrite"]) == 0
     assert cli.main(["pretrain", *given, "--max_steps=1", "--monitor_points=1"]) == 0
     before = _state(finished)
     assert cli.main(["pretrain", *given, "--max_steps=2", "--monitor_points=1"]) == 1

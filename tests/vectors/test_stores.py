@@ -216,20 +216,20 @@ def test_part_files_are_complete_or_absent(tmp_path: Path) -> None:
 
 def test_interrupted_embedding_goes_on(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second call embeds the parts that are missing, not those that are there; the result is that of one call."""
-    from hf_ssl.modalities.text.text import Text
+    from hf_ssl.modalities.text.encoder import TextEncoder
 
     whole = opened("parquet", folder=embedded(tmp_path / "whole", base) / "embed").all_vectors()[0]
     assert (tmp_path / "whole" / "embed" / "map.svg").read_text().startswith("<svg")
     calls: list[int] = []
-    real = Text.embed
+    real = TextEncoder.embed
 
-    def counting(self, model, processor, values, **options):
+    def counting(self, values, **options):
         calls.append(len(values))
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return real(self, model, processor, values, **options)
+        return real(self, values, **options)
 
-    monkeypatch.setattr(Text, "embed", counting)
+    monkeypatch.setattr(TextEncoder, "embed", counting)
     with pytest.raises(KeyboardInterrupt):
         embedded(tmp_path / "run", base, part_size=8)
     assert calls == [8, 8, 8]

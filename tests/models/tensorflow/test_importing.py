@@ -202,7 +202,7 @@ def test_another_models_vocabulary_is_refused(content: str, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({}, "What is to be imported"),
+        ({}, "(?i)what is to be imported"),
         ({"source": "nowhere"}, "--output"),
         ({"source": "nowhere", "output": "OUT"}, "nowhere"),
         ({"source": "x", "output": "OUT", "famly": "bert"}, "Did you mean 'family'"),
