@@ -115,9 +115,8 @@ def vit(given: argparse.Namespace, root: Path) -> None:
             )  # fmt: skip
             model, drift = done.path / "model", done.metrics["kept"]["cosine_drift"]
             cost = training_bytes(str(start), options)
-        backbone, _ = image.load_model(str(model))
-        processor = image.load_processor(str(model))
-        known, unknown = (image.embed(backbone, processor, references(rows)) for rows in (have, ask))
+        encoder = image.load(str(model))
+        known, unknown = (encoder.embed(references(rows)) for rows in (have, ask))
         scores = []
         for draw in range(5):
             rows = few_label_subset(labeled, 16, draw)
@@ -134,15 +133,15 @@ def statistics(given: argparse.Namespace, root: Path) -> None:
 
     image = Image(Image.Config(image_size=given.side))
     folder = str(demo_images.write_efficientnet_lite0(root / "start"))
-    model, _ = image.load_model(folder)
-    processor = image.load_processor(folder)
+    encoder = image.load(folder, pooling="native")
+    model = encoder.model
     pictures, labels = demo_images.fashion_mnist("train")
     order = np.random.default_rng(1).permutation(len(labels))
     ask, have, pool = order[: given.test], order[10_000:12_500], order[20_000:21_024]
     asked, known = ([as_reference(pictures[row]) for row in rows] for rows in (ask, have))
 
     def accuracies() -> list[float]:
-        vectors, unknown = (image.embed(model, processor, values, pooling="native") for values in (known, asked))
+        vectors, unknown = (encoder.embed(values) for values in (known, asked))
         means = []
         for budget in (4, 16, 64):
             hits = []
@@ -162,10 +161,10 @@ def statistics(given: argparse.Namespace, root: Path) -> None:
             norm.reset_running_stats()
             norm.momentum = None  # a plain mean over all batches
     model.train()
-    encoded = image.encode(processor, [as_reference(pictures[row]) for row in pool])
+    encoded = encoder.preprocess([as_reference(pictures[row]) for row in pool])
     with torch.no_grad():
         for begin in range(0, len(encoded), 128):
-            model(**image.collate(processor, encoded[begin : begin + 128]))
+            model(**encoder.collate(encoded[begin : begin + 128]))
     model.eval()
     print("| statistics re-estimated | " + " | ".join(f"{value:.3f}" for value in accuracies()) + " |")
 
@@ -178,12 +177,9 @@ def training_bytes(start: str, options: dict[str, Any]) -> int:
     from hf_ssl.objectives.dino import DINO
 
     image = Image(Image.Config(local_views=0))
-    model, report = image.load_model(start)
-    method = options.get("peft", "full")
-    model = adapters.apply(model, method, missing=report.missing, rank=options.get("rank", 8))
-    objective = DINO(
-        model, image.load_processor(start), image, DINO.Config(prototypes=64, head_hidden=64, head_out=16)
-    ).train()
+    encoder, method = image.load(start), options.get("peft", "full")
+    model = adapters.apply(encoder.model, method, missing=encoder.report.missing, rank=options.get("lora_r", 8))
+    objective = DINO(encoder.replace(model=model), DINO.Config(prototypes=64, head_hidden=64, head_out=16)).train()
     pool = datasets.Dataset.from_dict(
         {
             "image": [

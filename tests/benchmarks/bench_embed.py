@@ -41,11 +41,10 @@ def throughput() -> dict[str, float]:
 
     from hf_ssl import demo
     from hf_ssl.modalities.text.text import Text
-    from hf_ssl.models.loading import load_model, load_processor
 
     path, texts = str(demo.minilm_path()), mixed_texts()
-    model, _ = load_model(path)
-    tokenizer, text = load_processor(path, "text"), Text()
+    encoder = Text().load(path, pooling="mean")
+    tokenizer = encoder.processor
     serve = pipeline("feature-extraction", model=path, tokenizer=path, device=-1)
     lengths = [min(len(ids), 512) for ids in tokenizer(texts, truncation=True, max_length=512)["input_ids"]]
 
@@ -60,7 +59,7 @@ def throughput() -> dict[str, float]:
         )
 
     def ours() -> np.ndarray:
-        return text.embed(model, tokenizer, texts, pooling="mean", max_length=512)
+        return encoder.embed(texts, max_length=512)
 
     seconds: dict[str, list[float]] = {"plain": [], "ours": []}
     vectors = {}

@@ -13,7 +13,6 @@ import json
 import tempfile
 import time
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,11 +20,12 @@ from sklearn.metrics import f1_score
 
 from hf_ssl import demo, load_data
 from hf_ssl.core import plugins
+from hf_ssl.core.options import CompareConfig
 from hf_ssl.data import few_label_subset, open_test
 from hf_ssl.evaluation.probes import probes
-from hf_ssl.models.loading import load_model
-from hf_ssl.stages.build import task_rows
+from hf_ssl.models.reference import CheckpointRef
 from hf_ssl.stages.fit import fit_task, open_pool
+from hf_ssl.tasks.base import TaskRows
 from hf_ssl.training.trainer import bf16_is_fast, predict
 
 
@@ -137,10 +137,10 @@ def frozen(
     method = f"{arm}: frozen probe"
     if all(results.has(method=method, budget=budget, draw=draw) for budget, draw in subsets):
         return
-    model, processor = load_model(model_id, "AutoModel")[0], modality.load_processor(model_id)
+    encoder = modality.load(model_id)
 
     def embed(rows: Any) -> np.ndarray:
-        return modality.embed(model, processor, list(rows["text"]), max_length=256, bf16=bf16_is_fast())
+        return encoder.embed(list(rows["text"]), max_length=256, bf16=bf16_is_fast())
 
     needed = np.unique(np.concatenate(list(subsets.values())))
     known, asked = dict(zip(needed, embed(train.select(needed)), strict=True)), embed(test)
@@ -156,16 +156,7 @@ def tuned(
 ) -> None:  # fmt: skip
     method = f"{arm}: {asked.peft}, {'labels and ' + format(size, ',') + ' of the pool' if size else 'labels only'}"
     kind = plugins.find("tasks", "classification")
-    config = SimpleNamespace(
-        peft=asked.peft,
-        lora_r=16,
-        lora_alpha=None,
-        lora_dropout=0.0,
-        target_modules=None,
-        warm_start=True,
-        self_training=size,
-        seed=0,
-    )
+    config = CompareConfig(peft=asked.peft, self_training=size)
     training = {
         **({"num_train_epochs": asked.epochs} if asked.epochs else {}),
         **({"max_steps": asked.max_steps} if asked.max_steps else {}),
@@ -173,17 +164,17 @@ def tuned(
     }
     task = kind(kind.Config(max_length=asked.max_length), modality)
     task.fit_labels(data["train"], data.label_names)
-    pool = open_pool(task, model_id, None, data, config)
+    pool = open_pool(task, CheckpointRef(model_id), data, config)
     for (budget, draw), subset in subsets.items():
         if results.has(method=method, budget=budget, draw=draw):
             continue
         began = time.monotonic()
         with tempfile.TemporaryDirectory() as work:
             fit = fit_task(
-                task, model_id, None, data["train"].select(subset), None, config, training, Path(work), seed=draw, pool=pool
+                task, CheckpointRef(model_id), data["train"].select(subset), None, config, training, Path(work), seed=draw, pool=pool
             )  # fmt: skip
             seconds = time.monotonic() - began
-            logits, _ = predict(fit.module, task_rows(task, fit.processor, test), fit.args)
+            logits, _ = predict(fit.module, TaskRows(task.encode(fit.encoder, test)), fit.args)
         results.add(
             method=method, budget=budget, draw=draw, f1=score(truth, logits.argmax(-1)), seconds=round(seconds)
         )

@@ -35,7 +35,6 @@ from hf_ssl.data import few_label_subset
 from hf_ssl.demo import audio as demo_audio
 from hf_ssl.evaluation.metrics import decomposable
 from hf_ssl.modalities.audio.audio import Audio
-from hf_ssl.models.loading import load_model
 
 BUDGETS, DRAWS = (4, 16), 5
 UNTRAINED = ("log-mel", "whisper")  # one file serves for all seeds, which then differ in the labels alone
@@ -60,9 +59,7 @@ def audio() -> Audio:
 
 
 def encoder_features(folder: Path, rows: list[dict], modality: Audio) -> np.ndarray:
-    processor = modality.load_processor(str(folder))
-    model = modality.prepare_model(load_model(str(folder), "AutoModel")[0], processor)
-    return modality.embed(model, processor, [row["path"] for row in rows], pooling="layers")
+    return modality.load(str(folder), pooling="layers").embed([row["path"] for row in rows])
 
 
 def last_layer(found: np.ndarray, width: int) -> np.ndarray:

@@ -128,10 +128,9 @@ def main(arguments: list[str]) -> None:
             results.add(arm, seed, probe(pool, have, have_labels, ask, truth))
             results.add(f"{arm}, penalty chosen", seed, probe(pool, have, have_labels, ask, truth, choose=True))
             return
-        model, _ = image.load_model(str(folder))
-        processor = image.load_processor(str(folder))
+        encoder = image.load(str(folder))
         for pooling in POOLINGS:
-            pool, have, ask = (image.embed(model, processor, part, pooling=pooling, bf16=False) for part in parts)
+            pool, have, ask = (encoder.replace(pooling=pooling).embed(part) for part in parts)
             results.add(f"{arm}, {pooling}", seed, probe(pool, have, have_labels, ask, truth), minutes)
 
     name = str(options["objective"])

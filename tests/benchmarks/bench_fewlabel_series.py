@@ -30,7 +30,6 @@ from sklearn.metrics import f1_score
 from hf_ssl import pretrain
 from hf_ssl.demo import series as demo
 from hf_ssl.modalities.timeseries.timeseries import TimeSeries
-from hf_ssl.models.loading import load_model
 from hf_ssl.objectives.ts_contrastive import log_spectrum
 
 BUDGETS, DRAWS = (4, 16, 64), 5
@@ -84,8 +83,7 @@ def scores(
 
 
 def embed(folder: str, values: np.ndarray, modality: TimeSeries, pooling: str) -> np.ndarray:
-    model, _ = load_model(folder, "AutoModel")  # plain PatchTSTModel; nothing of ours is left in it
-    return modality.embed(model, modality.load_processor(folder), list(values[:, None]), pooling=pooling)
+    return modality.load(folder, pooling=pooling).embed(list(values[:, None]))
 
 
 def run(name: str, seed: int, args: argparse.Namespace, extra: list[str]) -> dict[str, dict[str, list[float]]]:

@@ -28,6 +28,7 @@ from transformers import (
 
 from hf_ssl import demo
 from hf_ssl.evaluation.monitor.monitor import mean_loss
+from hf_ssl.modalities.text.encoder import TextEncoder
 from hf_ssl.modalities.text.text import Text
 from hf_ssl.objectives.mlm import MaskedLanguageModeling
 
@@ -35,7 +36,9 @@ LENGTH, BATCH = 128, 8
 
 
 def objective(model: Any, tokenizer: Any) -> MaskedLanguageModeling:
-    return MaskedLanguageModeling(model, tokenizer, Text(), MaskedLanguageModeling.Config(max_length=LENGTH))
+    return MaskedLanguageModeling(
+        TextEncoder(Text(), model, tokenizer), MaskedLanguageModeling.Config(max_length=LENGTH)
+    )
 
 
 def train(arm: str, seed: int, texts: datasets.Dataset, held: datasets.Dataset, tokens: int) -> float:

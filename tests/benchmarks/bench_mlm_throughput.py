@@ -73,10 +73,12 @@ def measure(arm: str) -> dict[str, float]:
             real = sum(map(sum, rows["attention_mask"])) / len(rows)
             args = TrainingArguments(**common)
         else:
+            from hf_ssl.modalities.text.encoder import TextEncoder
             from hf_ssl.modalities.text.text import Text
             from hf_ssl.objectives.mlm import MaskedLanguageModeling
 
-            trained = MaskedLanguageModeling(model, tokenizer, Text(), MaskedLanguageModeling.Config(max_length=128))
+            encoder = TextEncoder(Text(), model, tokenizer)
+            trained = MaskedLanguageModeling(encoder, MaskedLanguageModeling.Config(max_length=128))
             rows, collate = trained.rows(texts, seed=0, training=True), trained.collate
             real = len(rows.pieces.ids) / len(rows)
             args = TrainingArguments(

@@ -53,13 +53,15 @@ class Ours:
         from hf_ssl.core import plugins
         from hf_ssl.data import load_data
         from hf_ssl.modalities.audio.audio import Audio
+        from hf_ssl.modalities.audio.encoder import AudioEncoder
 
         began = time.monotonic()
         data = load_data([{"path": path} for path in paths], "audio", cache_dir=cache, max_seconds=15.0, verbose=False)
         self.preparation = time.monotonic() - began
         model, extractor = model_and_processor()
-        modality, kind = Audio(), plugins.find("objectives", "wav2vec2")
-        self.module = kind(modality.prepare_model(model, extractor), extractor, modality, kind.Config()).train()
+        encoder, kind = AudioEncoder(Audio(), model, extractor), plugins.find("objectives", "wav2vec2")
+        encoder.prepare(from_config=False)
+        self.module = kind(encoder, kind.Config()).train()
         self.rows = self.module.rows(data["unlabeled"], seed=0, training=True)
         self.place, self.step = 0, 0
 
