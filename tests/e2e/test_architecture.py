@@ -30,7 +30,7 @@ LIGHT = tuple(
         ".demo",
     )
 )
-MAX_LINES = 400
+MAX_FUNCTION, MAX_NAMES = 70, 20  # lines of a function without its docstring; public names of a module
 
 
 def name_of(path: Path) -> str:
@@ -74,9 +74,18 @@ def test_import_is_light(module: str, tmp_path: Path) -> None:
 
 
 @every_module
-def test_module_is_short(path: Path) -> None:
-    lines = len(path.read_text(encoding="utf-8").splitlines())
-    assert lines <= MAX_LINES, f"{name_of(path)} has {lines} lines: give the part that can be named a file of its own"
+def test_functions_fit_on_a_screen_and_a_module_holds_one_idea(path: Path) -> None:
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            first = node.body[0]
+            documented = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+            lines = (node.end_lineno or 0) - node.lineno + 1
+            if documented:
+                lines -= (first.end_lineno or 0) - first.lineno + 1
+            assert lines <= MAX_FUNCTION, f"{name_of(path)}: {node.name} has {lines} lines; name its parts"
+    kinds = (ast.FunctionDef, ast.ClassDef)
+    public = [node.name for node in parsed(path).body if isinstance(node, kinds) and not node.name.startswith("_")]
+    assert len(public) <= MAX_NAMES, f"{name_of(path)} has {len(public)} public names: what belongs together?"
 
 
 @every_module
