@@ -102,14 +102,16 @@ def test_quadratic_kappa_equals_scikit_learn():
 
 def test_grades_through_the_stages(tmp_path):
     """How many stars a text has is written in it: learned, measured by kappa, compared, and served by a pipeline."""
+    data = tmp_path / "data"
+    data.mkdir()
     words = {"0": "the river measured a late goal", "1": "a patient ignored the unsigned contract",
              "2": "every lawyer repaired the failing bridge"}  # fmt: skip
     rows = [{"text": f"{words[str(n % 3)]} {n}", "label": str(n % 3)} for n in range(60)]
     for split, part in {"train": rows[:42], "test": rows[42:]}.items():
-        datasets.Dataset.from_list(part).to_csv(tmp_path / f"{split}.csv")
+        datasets.Dataset.from_list(part).to_csv(data / f"{split}.csv")
     start = tiny.write_checkpoint("bert", tmp_path / "start", initializer_range=0.2)
     recipe = {
-        "data": str(tmp_path), "model": str(start), "output": str(tmp_path / "run"), "task": "ordinal", "label_kind": "class",
+        "data": str(data), "model": str(start), "output": str(tmp_path / "run"), "task": "ordinal", "label_kind": "class",
         "near_duplicates": False, "validation_fraction": 0.0,
         "finetune": {"peft": "full", "max_steps": 30, "learning_rate": 1e-3, "early_stopping_patience": 0},
         "evaluate": {},
