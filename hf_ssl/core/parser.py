@@ -13,7 +13,7 @@ from typing import Any
 
 from hf_ssl.core.errors import ConfigError
 from hf_ssl.core.fields import choices_of, field_name, hints_of
-from hf_ssl.core.options import RENAMED, AdapterOptions, DataOptions, ModelOptions, RunOptions
+from hf_ssl.core.option_groups import RENAMED, AdapterOptions, DataOptions, ModelOptions, RunOptions
 from hf_ssl.core.parsing import holds
 
 # In the order of the help; what a stage adds itself comes before them.

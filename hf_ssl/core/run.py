@@ -20,7 +20,7 @@ from typing import Any
 from hf_ssl.core import distributed
 from hf_ssl.core.errors import RunFolderError
 from hf_ssl.core.lock import LOCK, alive, locked
-from hf_ssl.core.options import RENAMED
+from hf_ssl.core.option_groups import RENAMED
 
 LEDGER = "run.json"
 FORMAT = 2

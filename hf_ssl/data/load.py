@@ -10,7 +10,7 @@ import datasets
 
 from hf_ssl.core import plugins
 from hf_ssl.core.errors import DataError, nearest
-from hf_ssl.core.options import DataOptions, modern_names
+from hf_ssl.core.option_groups import DataOptions, modern_names
 from hf_ssl.core.parsing import coerce_fields
 from hf_ssl.data.assemble import (
     Fractions,
@@ -64,7 +64,7 @@ def load_data(
             the network), a `datasets` object, a `pandas.DataFrame`, a dict of columns or of splits, an iterable of
             dicts or strings. Of a stream (iterable or `IterableDataset`) the first `max_examples` rows are taken,
             100,000 when that is not given.
-        options: a `hf_ssl.core.options.DataOptions` (or a stage's configuration, which is one), or what its `modality` says:
+        options: a `hf_ssl.core.option_groups.DataOptions` (or a stage's configuration, which is one), or what its `modality` says:
             a name, `"package.module:Class"`, or a modality object.
         verbose: False: neither the report nor its warnings are logged; they are in the result all the same.
         cache_dir: where `datasets` keeps its Arrow files.

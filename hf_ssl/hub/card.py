@@ -14,7 +14,8 @@ from huggingface_hub import ModelCardData
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from hf_ssl.core.errors import HubError
-from hf_ssl.core.options import STAGES, DataOptions, RunOptions
+from hf_ssl.core.option_groups import DataOptions, RunOptions
+from hf_ssl.core.options import STAGES
 from hf_ssl.core.run import RunDir, StageRecord
 from hf_ssl.evaluation.figures import figure_name
 from hf_ssl.hub.metadata import BEGIN, END, kept_text, merge_metadata, split_license

@@ -10,7 +10,7 @@ import numpy as np
 
 from hf_ssl.core import distributed, plugins
 from hf_ssl.core.errors import DataError
-from hf_ssl.core.options import DataOptions
+from hf_ssl.core.option_groups import DataOptions
 from hf_ssl.data import DomainData, load_data
 
 if TYPE_CHECKING:

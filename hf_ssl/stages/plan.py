@@ -9,7 +9,8 @@ from typing import Any
 from hf_ssl.core import plugins
 from hf_ssl.core.errors import ConfigError
 from hf_ssl.core.fields import OptionsError, hints_of
-from hf_ssl.core.options import RENAMED, STAGES, modern_names
+from hf_ssl.core.option_groups import RENAMED, modern_names
+from hf_ssl.core.options import STAGES
 from hf_ssl.core.run import RunDir
 from hf_ssl.stages.resolve import Resolved, modality_fields, resolve, split_sections
 

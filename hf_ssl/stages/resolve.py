@@ -13,7 +13,8 @@ from typing import Any
 from hf_ssl.core import plugins
 from hf_ssl.core.errors import ConfigError, nearest
 from hf_ssl.core.fields import OptionsError, field_name, hints_of
-from hf_ssl.core.options import COMMANDS, RENAMED, STAGES, DataOptions, modern_names
+from hf_ssl.core.option_groups import RENAMED, DataOptions, modern_names
+from hf_ssl.core.options import COMMANDS, STAGES
 from hf_ssl.core.parsing import coerce
 from hf_ssl.core.source import training_arguments
 

@@ -11,7 +11,7 @@ import pytest
 from hf_ssl.core import distributed
 from hf_ssl.core.commands import parser_of
 from hf_ssl.core.errors import ConfigError, DataError
-from hf_ssl.core.options import DataOptions
+from hf_ssl.core.option_groups import DataOptions
 from hf_ssl.core.parsing import coerce
 from hf_ssl.data import load_data
 from hf_ssl.stages.inputs import read_data
