@@ -154,6 +154,8 @@ def _add_stage(parser: Parser, stage: str, given: Mapping[str, Any], prefix: str
     fields = fields_of(config, prefix)
     if "modality" in hints_of(config):
         fields[f"{prefix}modality"] = _named(fields[f"{prefix}modality"], "modalities")
+    if "domain_method" in hints_of(config):
+        fields[f"{prefix}domain_method"] = _named(fields[f"{prefix}domain_method"], "domain_methods")
     chosen = {}
     for kind, name in (("modalities", "modality"), (PLUGIN.get(stage, ""), PLUGIN.get(stage, "").rstrip("s"))):
         if name in hints_of(config):

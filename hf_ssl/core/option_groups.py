@@ -76,6 +76,7 @@ class DataOptions(Options):
     na_values: list[str] = option([], "Words that mean a missing value, such as NA (default: nan and its like).")
     id_column: str | None = option(None, "Column with your own row ids (default: made from the content).")
     group_column: str | None = option(None, "Patient, author, site ...: a group never straddles two splits.")
+    domain_column: str | None = option(None, "Column that says which domain a row is of: site, device, source ...")
     keep_columns: list[str] = option([], "Further columns to keep under their names.")
     ignore_columns: list[str] = option([], "Columns that look like labels or groups and are not to be used.")
     max_left_out: float = option(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from hf_ssl.core.domain_options import DomainOptions
 from hf_ssl.core.fields import Options, not_among, option
 from hf_ssl.core.option_groups import (
     SHARE,
@@ -49,7 +50,7 @@ class PretrainConfig(TrainingOptions, AdapterOptions, ModelOptions, DataOptions)
 
 
 @dataclass
-class FinetuneConfig(TrainingOptions, AdapterOptions, ModelOptions, DataOptions):
+class FinetuneConfig(TrainingOptions, AdapterOptions, ModelOptions, DataOptions, DomainOptions):
     """Fine-tune on the labels."""
 
     from_config: bool = option(False, "Start from random weights of the checkpoint's configuration, or of a family.")

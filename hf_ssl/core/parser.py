@@ -11,13 +11,20 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from hf_ssl.core.domain_options import DomainOptions
 from hf_ssl.core.errors import ConfigError
 from hf_ssl.core.fields import choices_of, field_name, hints_of
 from hf_ssl.core.option_groups import RENAMED, AdapterOptions, DataOptions, ModelOptions, RunOptions
 from hf_ssl.core.parsing import holds
 
 # In the order of the help; what a stage adds itself comes before them.
-GROUPS = {"data": DataOptions, "model": ModelOptions, "adapters": AdapterOptions, "run": RunOptions}
+GROUPS = {
+    "data": DataOptions,
+    "model": ModelOptions,
+    "adapters": AdapterOptions,
+    "domains": DomainOptions,
+    "run": RunOptions,
+}
 # Of the more than a hundred fields of TrainingArguments, those that help shows.
 COMMON = (
     "learning_rate", "num_train_epochs", "max_steps", "per_device_train_batch_size", "per_device_eval_batch_size",

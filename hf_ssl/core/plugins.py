@@ -22,10 +22,14 @@ KINDS = {
     "families": "Family",
     "vectors": "Store",
     "pipelines": "ServedPipeline",
+    "domain_methods": "DomainMethod",
 }
-# Packages of a kind that are not `hf_ssl.KIND`: families of TensorFlow models, for `import-tf`; transformers' pipelines, for `push`.
-PLACES = {"families": "models.tensorflow.families", "pipelines": "hub.pipelines"}
-_SINGULAR = {"families": "family", "modalities": "modality", "vectors": "store"}
+# Packages of a kind that are not `hf_ssl.KIND`: families of TensorFlow models, for `import-tf`; transformers' pipelines, for `push`;
+# what makes domains alike, for `finetune`.
+PLACES = {
+    "families": "models.tensorflow.families", "pipelines": "hub.pipelines", "domain_methods": "training.domain.methods",
+}  # fmt: skip
+_SINGULAR = {"families": "family", "modalities": "modality", "vectors": "store", "domain_methods": "domain method"}
 
 
 def _folder_of(kind: str) -> Path:
@@ -54,7 +58,8 @@ def find(kind: str, name: str) -> type[Any]:
     """The class behind a name.
 
     Args:
-        kind: `"objectives"`, `"tasks"`, `"modalities"`, `"families"`, `"vectors"` (stores) or `"pipelines"`.
+        kind: `"objectives"`, `"tasks"`, `"modalities"`, `"families"`, `"vectors"` (stores), `"pipelines"` or
+            `"domain_methods"`.
         name: a file name of that folder (`"mlm"`, `"masked-patch"`), or `"package.module:Class"` for one's own.
 
     Raises:

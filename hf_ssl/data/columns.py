@@ -40,6 +40,7 @@ class ColumnSpec:
     labels: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     na: tuple[str, ...] = ()
+    domain: str | None = None
 
 
 @dataclass
@@ -171,7 +172,7 @@ class Canonicalizer:
         if "path" in there and "path" not in names.values():
             names["path"] = "path"
         for name in self.spec.keep:
-            existing(name, there, "keep_columns", part)
+            existing(name, there, "domain_column" if name == self.spec.domain else "keep_columns", part)
             if name in names and names[name] != name or name in {"id", "group", "label", "tags"}:
                 raise DataError(f"keep_columns: {name!r} is the name of a canonical column; rename yours first.")
         self.mapping |= {new: old for new, old in names.items() if new not in self.mapping}

@@ -100,11 +100,12 @@ def _tell(data: DomainData) -> None:
 
 def _load(source: Any, given: DataOptions, modality: Any, cache_dir: str | None) -> DomainData:
     report = DataReport(given.max_left_out)
+    kept = [*given.keep_columns, *([given.domain_column] if given.domain_column else [])]
     how = _read_options(given, modality, report, cache_dir)
     spec = ColumnSpec(
         given.input_column, given.text_pair_column, given.label_column, given.group_column, given.id_column,
-        given.tokens_column, given.tags_column, tuple(given.keep_columns), tuple(given.label_columns),
-        tuple(given.ignore_columns), tuple(given.na_values),
+        given.tokens_column, given.tags_column, tuple(dict.fromkeys(kept)), tuple(given.label_columns),
+        (*given.ignore_columns, *kept[len(given.keep_columns):]), tuple(given.na_values), given.domain_column,
     )  # fmt: skip
     if spec.labels and given.label_kind not in (None, "multilabel"):
         raise DataError(

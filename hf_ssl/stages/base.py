@@ -13,6 +13,7 @@ from hf_ssl.core import distributed, plugins
 from hf_ssl.core.errors import ConfigError
 from hf_ssl.core.run import BaseModel, RunDir, StageRecord, inputs_hash, read_base
 from hf_ssl.data import DomainData
+from hf_ssl.data.target import target_data
 from hf_ssl.models.checkpoint import Tensors, read_json
 from hf_ssl.models.loading import LoadReport
 from hf_ssl.models.pooling import LINEAGE
@@ -21,6 +22,7 @@ from hf_ssl.stages.plan import resolve_stage
 from hf_ssl.stages.resolve import Resolved
 
 if TYPE_CHECKING:
+    import datasets
     import torch
     from transformers import PreTrainedModel
 
@@ -112,6 +114,7 @@ class StageContext:
 
     Args:
         done: the stage's earlier result, when it has already run with the same inputs.
+        target: unlabeled data of another domain, where the option `target` names some.
     """
 
     stage: str
@@ -122,6 +125,7 @@ class StageContext:
     modality: Modality
     inputs: str
     done: StageResult | None
+    target: datasets.Dataset | None = None
 
     @contextlib.contextmanager
     def running(self) -> Iterator[tuple[StageRecord, Path]]:
@@ -162,15 +166,19 @@ def prepare_stage(stage: str, options: dict[str, Any], *, after: str | None = No
 
         config.model = model_from_tensorflow(config.model)
     data = read_data(config)
+    modality = modality_of(config)
+    target, seen = (
+        (None, "") if getattr(config, "target", None) is None else target_data(config.target, data, config, modality)
+    )
     described = resolved.to_dict()
     for name in ("output", "resume", "overwrite", "elastic", "auto_batch_size", "data"):
         described["options"].pop(name, None)
     before = () if after is None or getattr(config, unless, None) else (run.stage(after).inputs,)
-    inputs, done = inputs_hash(stage, described, data.fingerprint, *before), None
+    inputs, done = inputs_hash(stage, described, data.fingerprint, *before, *([seen] if seen else [])), None
     if run.finished(stage, inputs) and not config.overwrite:
         logger.info(f"{stage}: already done with these inputs, skipped")
         done = StageResult(run.path / stage, run.stage(stage).metrics, skipped=True)
-    return StageContext(stage, resolved, config, run, data, modality_of(config), inputs, done)
+    return StageContext(stage, resolved, config, run, data, modality, inputs, done, target)
 
 
 def task_name(config: Any, data: Any) -> str:

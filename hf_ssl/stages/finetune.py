@@ -19,6 +19,7 @@ from hf_ssl.stages.base import (
     task_name,
 )
 from hf_ssl.stages.build import build_task, init_from_config, task_rows
+from hf_ssl.stages.domains import open_domains
 from hf_ssl.stages.fit import fit_task, open_pool
 from hf_ssl.training.trainer import predict
 
@@ -39,6 +40,8 @@ def finetune(**options: Any) -> StageResult:
     if opening.done is not None:
         return opening.done
     config, run, data = opening.config, opening.run, opening.data
+    domains = open_domains(config, data, opening.target, opening.modality)
+    data = data if domains is None else domains.data
     plugin = dataclasses.asdict(opening.resolved.plugin)
     with opening.running() as (record, folder):
         if config.from_config:
@@ -53,11 +56,13 @@ def finetune(**options: Any) -> StageResult:
         fit = fit_task(
             task, ref, split, data.get("validation"), config, opening.resolved.training, folder, seed=config.seed,
             patience=config.early_stopping_patience, balanced=config.balanced_sampling, resume=config.resume, resumable=True,
-            pool=open_pool(task, ref, data, config),
+            pool=open_pool(task, ref, data, config) if domains is None else None, domains=domains,
         )  # fmt: skip
         note_lineage(run, ref, fit.encoder.report)
         write_json(folder / "load_report.json", fit.encoder.report.to_dict())
         record.metrics = {**fit.result.to_dict(), "trainable": str(adapters.trainable_report(fit.module.model))}
+        if fit.domains is not None:
+            record.metrics["domains"] = fit.domains
         if "validation" in data:
             logits, labels = predict(fit.module, task_rows(task, fit.encoder, data["validation"]), fit.args)
             record.metrics["validation"] = task.metrics(logits, labels)

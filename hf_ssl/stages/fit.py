@@ -31,17 +31,19 @@ if TYPE_CHECKING:
 
     from hf_ssl.data import DomainData
     from hf_ssl.modalities.encoder import Encoder, Features
+    from hf_ssl.stages.domains import Domains
 
 logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass
 class Fit:
-    """A fine-tuned module with what its training said."""
+    """A fine-tuned module with what its training said, of the domains too where it adapted to one."""
 
     module: TaskModule
     result: TrainResult
     args: TrainingArguments
+    domains: dict[str, Any] | None = None
 
     @property
     def encoder(self) -> Encoder:
@@ -53,13 +55,14 @@ def fit_task(
     task: Task[Any], ref: CheckpointRef, train_split: datasets.Dataset, validation: datasets.Dataset | None,
     config: FinetuneConfig | CompareConfig, training: dict[str, Any], folder: Path, *, seed: int, patience: int = 0,
     balanced: bool = False, resume: bool = False, resumable: bool = False, pool: Pool | None = None,
-    pooling: Pooling | None = None,
+    pooling: Pooling | None = None, domains: Domains | None = None,
 ) -> Fit:  # fmt: skip
     """Fine-tune a checkpoint on labeled rows. Used by `finetune` and, for each arm and draw, by `compare`.
 
     Args:
         resumable: save checkpoints where nothing else asks for them.
         pooling: instead of the checkpoint's own.
+        domains: make their features alike on the way, and pick the best point by a rule that sees no target labels.
     """
     from transformers import set_seed
 
@@ -83,6 +86,7 @@ def fit_task(
     module.wrap(adapters.apply(encoder.model, config.peft, missing=encoder.report.missing, rank=config.lora_r, alpha=config.lora_alpha,
                                dropout=config.lora_dropout, target_modules=config.target_modules, train_head=True,
                                train_bare=("*layer_weights",), frozen_ok=("*masked_spec_embed",)))  # fmt: skip
+    adapting = domains.adapt(task, module, rows, train_split, folder, seed, resume) if domains is not None else None
     epochs = int(np.clip(math.ceil(1600 / max(1, len(rows))), 3, 20))
     rate = learning_rate(config.peft, task, task.modality, training)
     defaults = {"num_train_epochs": epochs, **task.training_defaults, "learning_rate": rate}
@@ -94,20 +98,27 @@ def fit_task(
         defaults.update(eval_strategy="epoch", save_strategy="best", load_best_model_at_end=True,
                         metric_for_best_model=task.primary_metric, greater_is_better=task.greater_is_better,
                         eval_on_start=task.keeps_start)  # fmt: skip
+        defaults.update(adapting.defaults if adapting is not None else {})
     else:
         defaults["save_strategy"] = "epoch" if resumable else "no"
     args = arguments(folder, seed=seed, defaults=defaults, overrides=training)
     if grouped:
         rows.group(args.train_batch_size * args.gradient_accumulation_steps * args.world_size)
+    measured = functools.partial(_metrics_of, task)
+    trained, drawn = (module, rows) if adapting is None else (adapting.module, adapting.rows)
     result = train(
-        module, rows, args, folder, eval_rows=eval_rows, patience=patience if eval_rows is not None else 0, resume=resume,
+        trained, drawn, args, folder, eval_rows=eval_rows, patience=patience if eval_rows is not None else 0, resume=resume,
         elastic=getattr(config, "elastic", False), auto_batch_size=getattr(config, "auto_batch_size", False),
-        compute_metrics=lambda output: task.metrics(output.predictions, output.label_ids),
+        compute_metrics=measured if adapting is None else adapting.scored(measured, args),
     )  # fmt: skip
     note = task.calibrate(module, lambda: predict(module, eval_rows, args)) if eval_rows is not None else None
     if note:
         logger.info(f"  {note}")
-    return Fit(module, result, args)
+    return Fit(module, result, args, adapting.report(args) if adapting is not None else None)
+
+
+def _metrics_of(task: Task[Any], output: Any) -> dict[str, float]:
+    return task.metrics(output.predictions, output.label_ids)
 
 
 def finished_model(task: Task[Any], ref: CheckpointRef) -> Encoder:

@@ -165,7 +165,7 @@ def _plain(value: Any) -> Any:
 
 def _without_objects(config: Any) -> Any:
     """Data given as Python objects cannot be deep-copied into run.json, their type's name can."""
-    objects = ("data", "unlabeled", "validation", "test", "labels_file")
+    objects = ("data", "unlabeled", "validation", "test", "labels_file", "target")
     given = {name: getattr(config, name) for name in objects if hasattr(config, name)}
     named = {name: value if isinstance(value, str | None) else type(value).__name__ for name, value in given.items()}
     return dataclasses.replace(config, **named)

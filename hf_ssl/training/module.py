@@ -50,6 +50,7 @@ class TrainingModule(nn.Module, ABC):
     def __init__(self) -> None:
         super().__init__()
         self.units_seen: torch.Tensor | int = 0
+        self.idle = False  # the batch counts for nothing: it keeps other processes company (`training.sharding`)
         self._held: list[nn.Module] = []
         self.register_forward_pre_hook(_count, with_kwargs=True)
 

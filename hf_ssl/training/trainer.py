@@ -485,10 +485,10 @@ class _Trainer(Trainer):
         if sharding.IDLE not in inputs:
             return super().compute_loss(model, inputs, *given, **named)
         module: Any = self.model
-        before = module.units_seen
+        before, module.idle = module.units_seen, True
         inputs["labels"] = inputs.pop(sharding.IDLE)
         loss = super().compute_loss(model, inputs, *given, **named)
-        module.units_seen = before
+        module.units_seen, module.idle = before, False
         return loss * 0
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
