@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOME = {
-    "load_data": "data", "open_test": "data", "few_label_subset": "data",
+    "load_data": "data", "load_rows": "data", "open_test": "data", "few_label_subset": "data",
     "load_model": "models.loading", "load_processor": "models.loading",
     "pretrain": "stages.pretrain", "finetune": "stages.finetune", "evaluate": "stages.evaluate", "compare": "stages.compare",
+    "predict": "stages.predict",
     "embed": "stages.embed", "search": "stages.search", "push": "stages.push",
     "import_tf": "stages.import_tf",
     "run_recipe": "stages.recipe", "check": "stages.check",
@@ -32,6 +33,7 @@ if TYPE_CHECKING:  # `as`: re-exported, so that type checkers of other packages 
     from hf_ssl.core.log import set_verbosity as set_verbosity
     from hf_ssl.data import few_label_subset as few_label_subset
     from hf_ssl.data import load_data as load_data
+    from hf_ssl.data import load_rows as load_rows
     from hf_ssl.data import open_test as open_test
     from hf_ssl.hub.pipelines.base import ServedPipeline as ServedPipeline
     from hf_ssl.modalities.base import Modality as Modality
@@ -50,6 +52,7 @@ if TYPE_CHECKING:  # `as`: re-exported, so that type checkers of other packages 
     from hf_ssl.stages.evaluate import evaluate as evaluate
     from hf_ssl.stages.finetune import finetune as finetune
     from hf_ssl.stages.import_tf import import_tf as import_tf
+    from hf_ssl.stages.predict import predict as predict
     from hf_ssl.stages.pretrain import pretrain as pretrain
     from hf_ssl.stages.push import push as push
     from hf_ssl.stages.recipe import run_recipe as run_recipe

@@ -19,6 +19,7 @@ VERBS = {
     "pretrain": "continue self-supervised pre-training in your domain",
     "finetune": "fine-tune on a few labels, with adapters",
     "evaluate": "open the test split once and measure",
+    "predict": "label new data, or forecast what comes next: hf-ssl predict DATA --output RUN",
     "compare": "did adapting help? base against adapted",
     "embed": "turn data into vectors: parquet, FAISS, Milvus",
     "search": 'nearest neighbors of a text or a file: hf-ssl search "TEXT" --output RUN',
@@ -49,6 +50,12 @@ EXAMPLES = {
         "hf-ssl evaluate --data reviews/ --output runs/reviews",
         "hf-ssl evaluate --data reviews/ --output runs/reviews --split validation",
         "hf-ssl evaluate --data reviews/ --output runs/reviews --test other.csv",
+    ),
+    "predict": (
+        "hf-ssl predict new-reviews.csv --output runs/reviews",
+        "hf-ssl predict new-scans/ --output runs/scans --save findings.csv --all_classes",
+        "hf-ssl predict sales.csv --output runs/sales --confidence 0.8          (the steps after the last known ones)",
+        "hf-ssl predict new-reviews.csv --model me/reviews --save labels.csv   (a published model, without a run)",
     ),
     "compare": (
         "hf-ssl compare --data reviews/ --output runs/reviews",

@@ -119,6 +119,33 @@ class CompareConfig(RunOptions, AdapterOptions, ModelOptions, DataOptions):
         return [*super().problems(), *empty]
 
 
+@dataclass
+class PredictConfig(RunOptions, ModelOptions, DataOptions):
+    """Answer new data with a fine-tuned model: label a folder or a table, or forecast what comes next."""
+
+    model: str | None = option(None, "Fine-tuned model: Hub id or local folder (default: the one of this run).")
+    task: str | None = option(None, "Downstream task (default: the one the model was made for).")
+    save: str | None = option(
+        None, "File for the answers: .parquet, .csv or .jsonl (default: in the run's folder predict/)."
+    )
+    confidence: float = option(
+        0.9, "Intervals and sets of plausible classes hold the truth so often (by validation errors).", gt=0, lt=1
+    )
+    all_classes: bool = option(False, "One more column for every class, with its probability.")
+    part_size: int = option(
+        4096, "Rows that are answered and saved together: an interrupted call goes on behind them.", ge=1
+    )
+    eval_batch_size: int = option(64, "Rows of one forward pass.", ge=1)
+
+    def problems(self) -> list[str]:
+        known = (".parquet", ".csv", ".jsonl")
+        wrong = self.save is not None and not self.save.endswith(known)
+        return [
+            *super().problems(),
+            *([f"save: a file that ends in {', '.join(known)}; found {self.save!r}."] if wrong else []),
+        ]
+
+
 POOLINGS = ("mean", "max", "cls", "mean-std", "last", "layers", "grid")
 
 
@@ -244,5 +271,10 @@ STAGES: dict[str, type[Options]] = {
     "push": PushConfig,
 }
 
-COMMANDS: dict[str, type[Options]] = {**STAGES, "data": DataConfig, "import-tf": ImportTfConfig}
+COMMANDS: dict[str, type[Options]] = {
+    **STAGES,
+    "data": DataConfig,
+    "predict": PredictConfig,
+    "import-tf": ImportTfConfig,
+}
 """Options by command: the stages of a recipe, and what is done before one."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hf_ssl.data.domain import DomainData, open_test
-from hf_ssl.data.load import load_data
+from hf_ssl.data.load import load_data, load_rows
 from hf_ssl.data.splits import few_label_subset, labeled_subset
 
-__all__ = ["DomainData", "few_label_subset", "labeled_subset", "load_data", "open_test"]
+__all__ = ["DomainData", "few_label_subset", "labeled_subset", "load_data", "load_rows", "open_test"]

@@ -333,6 +333,18 @@ class Canonicalizer:
         return [f"row {row}" if group is None else group for group, row in zip(groups, ids, strict=True)]
 
 
+ROW = "source_row"
+"""Column with the number of a row in its table, from 0, for who answers rows and wants to find them again."""
+
+
+def numbered(dataset: datasets.Dataset) -> datasets.Dataset:
+    """The dataset with the column `ROW`; one that is there already is kept."""
+    if ROW in dataset.column_names:
+        return dataset
+    with quiet():
+        return added(dataset, ROW, range(len(dataset)), datasets.Value("int64"))
+
+
 def transcript_column(parts: Sequence[SourcePart], spec: ColumnSpec, label_kind: str | None) -> ColumnSpec:
     """With transcripts asked for, the column that holds them, found by its usual names."""
     if label_kind != "transcript" or spec.label is not None:

@@ -17,10 +17,15 @@ from hf_ssl.data.readers.tables import quiet
 RECORDING = "recording"  # a column that says which rows were cut from one file
 
 
-def decoded(parts: list[SourcePart], spec: ColumnSpec, how: ReadOptions) -> tuple[list[SourcePart], ColumnSpec]:
+def decoded(
+    parts: list[SourcePart], spec: ColumnSpec, how: ReadOptions, *, whole: bool = False
+) -> tuple[list[SourcePart], ColumnSpec]:
     """Let the modality decode, cut and check every part (text has nothing to do).
 
     Rows that were cut from one file form a group when the user names none, so that no file is on two sides of a split.
+
+    Args:
+        whole: rows of the pool stay whole, too.
 
     Raises:
         DataError: nothing usable is left, or more rows than `max_left_out` are unusable.
@@ -36,7 +41,7 @@ def decoded(parts: list[SourcePart], spec: ColumnSpec, how: ReadOptions) -> tupl
         with quiet():
             rows, notes = modality.decode(
                 part.dataset, input_column(modality, spec.input, part), root=part.root, cache=cache, quarantine=bad,
-                whole=how.label_kind == "transcript" and part.split != "unlabeled",
+                whole=whole or (how.label_kind == "transcript" and part.split != "unlabeled"),
             )  # fmt: skip
         bad = [{**item, "path": _short(item["path"], part.root)} for item in bad]
         how.report.quarantined += bad

@@ -23,7 +23,7 @@ from hf_ssl.data.assemble import (
     split_off,
 )
 from hf_ssl.data.column_names import existing, named
-from hf_ssl.data.columns import TAG_ALIASES, Canonicalizer, ColumnSpec, transcript_column
+from hf_ssl.data.columns import ROW, TAG_ALIASES, Canonicalizer, ColumnSpec, numbered, transcript_column
 from hf_ssl.data.decoded import decoded
 from hf_ssl.data.domain import DomainData
 from hf_ssl.data.leakage.guard import LeakCheck, drop_duplicates, remove_leakage, straddling_groups
@@ -98,15 +98,61 @@ def _tell(data: DomainData) -> None:
             logger.warning("data: %s", text)
 
 
+def load_rows(
+    source: Any,
+    options: DataOptions | str | Any = None,
+    *,
+    verbose: bool = True,
+    cache_dir: str | None = None,
+    **keywords: Any,
+) -> DomainData:
+    """Every usable row of a source in its own order, for a model to answer: nothing is split, compared or removed.
+
+    Labels are not looked at. What cannot be read is entered in the report, as in `load_data`.
+
+    Args:
+        source, options, verbose, cache_dir, keywords: as in `load_data`; those about splits, labels, groups and duplicates change
+            nothing.
+
+    Returns:
+        One split, `rows`, with `id`, the content, `path` where there are files, and `ROW`: the number of the row in its table,
+        from 0. With a `horizon` each row is a series with a future to be forecast.
+
+    Raises:
+        DataError, ConfigError: as `load_data`.
+    """
+    given, modality = _options(options, keywords)
+    report = DataReport(given.max_left_out)
+    how = _read_options(given, modality, report, cache_dir)
+    how.label_kind = given.label_kind if given.label_kind in ("tags", "transcript") else None
+    spec = replace(_spec(given), label=None, group=None, labels=(), tags=None)
+    parts = [replace(part, split="unlabeled") for part in _read_all(source, {}, None, how)]
+    facts: dict[str, Any] = {"source": describe_source(source), "leakage": "allow", "duplicates": {}, "leaks": []}
+    parts = how.modality.prepare(parts, spec, report)
+    future = how.modality.future(parts, spec, report)
+    if future is not None:
+        data = finish_cut({"unlabeled": future}, how, facts)
+    else:
+        for part in parts:
+            part.dataset = numbered(part.dataset)
+        spec = replace(spec, keep=(*spec.keep, ROW))
+        parts, spec = decoded(parts, spec, how, whole=how.label_kind == "transcript")
+        parts = _sentences(parts, spec, given.sentence_column, how)
+        for part in parts:  # words that became sentences have new numbers
+            part.dataset = numbered(part.dataset)
+        canonicalizer = _canonicalizer(parts, replace(spec, group=None), how)
+        splits, _ = encode_and_sort([canonicalizer(part) for part in parts], canonicalizer, LabelRules())
+        data = finish(splits, None, canonicalizer, how, facts)
+    answered = DomainData({"rows": data["unlabeled"]}, data.report, data.modality_name, modality)
+    if verbose:
+        _tell(answered)
+    return answered
+
+
 def _load(source: Any, given: DataOptions, modality: Any, cache_dir: str | None) -> DomainData:
     report = DataReport(given.max_left_out)
-    kept = [*given.keep_columns, *([given.domain_column] if given.domain_column else [])]
     how = _read_options(given, modality, report, cache_dir)
-    spec = ColumnSpec(
-        given.input_column, given.text_pair_column, given.label_column, given.group_column, given.id_column,
-        given.tokens_column, given.tags_column, tuple(dict.fromkeys(kept)), tuple(given.label_columns),
-        (*given.ignore_columns, *kept[len(given.keep_columns):]), tuple(given.na_values), given.domain_column,
-    )  # fmt: skip
+    spec = _spec(given)
     if spec.labels and given.label_kind not in (None, "multilabel"):
         raise DataError(
             f"label_columns are several labels per row; label_kind={given.label_kind!r} does not go with them."
@@ -137,6 +183,15 @@ def _load(source: Any, given: DataOptions, modality: Any, cache_dir: str | None)
     check_labels(encoded, splits, report)
     splits = add_pool(splits, canonicalizer, has_pool)
     return finish(splits, encoded, canonicalizer, how, facts)
+
+
+def _spec(given: DataOptions) -> ColumnSpec:
+    kept = [*given.keep_columns, *([given.domain_column] if given.domain_column else [])]
+    return ColumnSpec(
+        given.input_column, given.text_pair_column, given.label_column, given.group_column, given.id_column,
+        given.tokens_column, given.tags_column, tuple(dict.fromkeys(kept)), tuple(given.label_columns),
+        (*given.ignore_columns, *kept[len(given.keep_columns):]), tuple(given.na_values), given.domain_column,
+    )  # fmt: skip
 
 
 def _options(options: Any, keywords: dict[str, Any]) -> tuple[DataOptions, Any]:

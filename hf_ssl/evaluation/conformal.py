@@ -21,10 +21,10 @@ def limit_of(scores: np.ndarray, confidence: float) -> np.ndarray:
     Returns:
         `(...)`: the `ceil((n + 1) * confidence)`-th smallest of each column; infinity where n is too small for that.
     """
-    flat = np.sort(np.asarray(scores, np.float64).reshape(len(scores), -1), axis=0)  # NaN goes last
+    shape = np.shape(scores)
+    flat = np.sort(np.asarray(scores, np.float64).reshape(shape[0], int(np.prod(shape[1:]))), axis=0)  # NaN goes last
     count = (~np.isnan(flat)).sum(axis=0)
     place = np.ceil((count + 1) * confidence - 1e-9).astype(int)
-    enough = (place <= count) & (place > 0)
-    chosen = flat[np.clip(place, 1, max(1, len(flat))) - 1, np.arange(flat.shape[1])] if len(flat) else np.empty(0)
-    limits = np.where(enough, chosen, np.inf) if len(flat) else np.full(flat.shape[1], np.inf)
-    return limits.reshape(np.shape(scores)[1:])
+    padded = np.vstack([flat, np.full((1, flat.shape[1]), np.inf)])
+    chosen = padded[np.clip(place - 1, 0, len(flat)), np.arange(flat.shape[1])]
+    return np.where(place <= count, chosen, np.inf).reshape(shape[1:])

@@ -70,6 +70,9 @@ class Typical:
 def _cloud(rows: np.ndarray) -> Typical:
     from sklearn.covariance import LedoitWolf
 
-    fitted = LedoitWolf(store_precision=True).fit(rows)
+    spread = rows.std(axis=0)
+    spread = np.where(spread > 1e-6 * spread.max(), spread, 1.0)  # what is shrunk towards is: equal and unrelated
+    fitted = LedoitWolf(store_precision=True).fit(rows / spread)
     values, vectors = np.linalg.eigh(fitted.precision_)
-    return Typical(fitted.location_, vectors * np.sqrt(np.maximum(values, 0.0)), 1.0)
+    root = vectors * np.sqrt(np.maximum(values, 0.0))
+    return Typical(fitted.location_ * spread, root / spread[:, None], 1.0)

@@ -144,6 +144,13 @@ class Modality(ABC):
         """
         return None
 
+    def future(self, parts: list[Any], spec: Any, report: Any) -> datasets.Dataset | None:
+        """Rows whose future is not known yet and is to be forecast; None: rows are independent examples.
+
+        Arguments as for `prepare`.
+        """
+        return None
+
     def fingerprint(self, splits: dict[str, datasets.Dataset]) -> str:
         """Hash of the content of splits that `split` made."""
         digest = hashlib.sha256()

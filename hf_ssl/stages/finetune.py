@@ -21,6 +21,7 @@ from hf_ssl.stages.base import (
 from hf_ssl.stages.build import build_task, init_from_config, task_rows
 from hf_ssl.stages.domains import open_domains
 from hf_ssl.stages.fit import fit_task, open_pool
+from hf_ssl.stages.reference import keep_reference
 from hf_ssl.training.trainer import predict
 
 logger = logging.getLogger(__name__)
@@ -63,9 +64,10 @@ def finetune(**options: Any) -> StageResult:
         record.metrics = {**fit.result.to_dict(), "trainable": str(adapters.trainable_report(fit.module.model))}
         if fit.domains is not None:
             record.metrics["domains"] = fit.domains
+        held = None
         if "validation" in data:
-            logits, labels = predict(fit.module, task_rows(task, fit.encoder, data["validation"]), fit.args)
-            record.metrics["validation"] = task.metrics(logits, labels)
+            held = predict(fit.module, task_rows(task, fit.encoder, data["validation"]), fit.args)
+            record.metrics["validation"] = task.metrics(*held)
         if hasattr(fit.module.model, "peft_config") and not fit.encoder.stands_on_its_start:
             logger.info(
                 "  the model is saved merged; an adapter alone needs --head_pooling stock, which reads the first token"
@@ -83,6 +85,7 @@ def finetune(**options: Any) -> StageResult:
             stage="finetune",
             task=task_name(config, data),
         )
+        keep_reference(folder, task, fit.encoder, data, held, config.seed)
         remove(folder / "checkpoints")
         record.outputs = {
             "model": str(folder / "model"),

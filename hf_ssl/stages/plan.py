@@ -102,13 +102,16 @@ def _absent(resolved: Resolved, earlier: tuple[str, ...]) -> list[str]:
         found.append(
             f"revision: {config.model} is a folder, and a folder has no revisions. Omit --revision, or give the Hub id."
         )
-    if stage not in ("pretrain", "finetune", "compare", "embed", "evaluate"):
+    if stage not in ("pretrain", "finetune", "compare", "embed", "evaluate", "predict"):
+        return found
+    if stage == "predict" and config.model:  # which needs no run
         return found
     run = RunDir(config.output)
-    if stage == "evaluate":
+    if stage in ("evaluate", "predict"):
         if "finetune" not in earlier and not run.stage("finetune").done:
             found.append(
-                f"output: {config.output} has no finished finetune. Run `hf-ssl finetune` with the same --output first."
+                f"output: {config.output} has no finished finetune. Run `hf-ssl finetune` with the same --output first"
+                + (", or name a fine-tuned --model." if stage == "predict" else ".")
             )
     elif getattr(config, "from_config", False) and not config.model:
         found.append("model: from_config needs one: a checkpoint's configuration, or a family such as patchtst.")

@@ -13,6 +13,7 @@ from hf_ssl.stages.finetune import finetune
 from hf_ssl.stages.import_tf import import_tf
 from hf_ssl.stages.inputs import read_data
 from hf_ssl.stages.plan import plan, resolve_recipe, resolve_stage
+from hf_ssl.stages.predict import predict
 from hf_ssl.stages.pretrain import pretrain
 from hf_ssl.stages.push import push
 from hf_ssl.stages.resolve import split_sections
@@ -20,7 +21,7 @@ from hf_ssl.stages.search import search
 
 VERBS = {
     "pretrain": pretrain, "finetune": finetune, "evaluate": evaluate, "compare": compare, "embed": embed, "search": search,
-    "push": push, "import-tf": import_tf, "data": data,
+    "push": push, "import-tf": import_tf, "data": data, "predict": predict,
 }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""A new classification head that starts where logistic regression on frozen features ends."""
+"""New heads that start where a closed-form fit on frozen features ends."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from hf_ssl.evaluation.probes.probes import fixed_c
+from hf_ssl.modalities.timeseries.windows import MISSING
 from hf_ssl.models.structure import in_backbone, unwrap_peft
 from hf_ssl.tasks.base import TaskModule, TaskRows, head_inputs, last_linear
 
@@ -67,3 +68,42 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     """Probabilities over the last axis."""
     shifted = np.exp(logits - logits.max(-1, keepdims=True), dtype=np.float64)
     return shifted / shifted.sum(-1, keepdims=True)
+
+
+def forecast_pairs(
+    module: TaskModule, layer: nn.Module, rows: TaskRows, most: int, residual: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """What reaches the head of a forecasting model and what it should answer, for wholly observed futures.
+
+    Args:
+        most: windows that are looked at.
+        residual: the head gives the difference from the seasonal-naive forecast.
+
+    Returns:
+        `(windows x channels, width)` and `(windows x channels, horizon)`, in spreads of the window.
+    """
+    chosen = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), most)).astype(int))
+    features = [rows[int(row)] for row in chosen]
+    caught: list[torch.Tensor] = []
+    handle = layer.register_forward_hook(lambda m, args, out: caught.append(args[0].float().cpu()))
+    inputs, targets = [], []
+    was_training = module.training
+    module.eval()
+    device = next(module.parameters()).device
+    try:
+        for start in range(0, len(features), 256):
+            batch = {k: v.to(device) for k, v in module.collate(features[start : start + 256]).items()}
+            labels, naive, _ = batch.pop("labels"), batch.pop("naive"), batch.pop("series")
+            batch.pop("steady", None)
+            caught.clear()
+            with torch.inference_mode():
+                output = module.model(**batch)
+            level = naive if residual else output.loc
+            scaled = ((labels - level) / output.scale).clamp(-10, 10).transpose(1, 2).cpu()
+            whole = (labels != MISSING).all(dim=1).cpu()
+            inputs.append(caught[0].reshape(*whole.shape, -1)[whole].numpy())
+            targets.append(scaled[whole].numpy())
+    finally:
+        handle.remove()
+        module.train(was_training)
+    return np.concatenate(inputs), np.concatenate(targets)

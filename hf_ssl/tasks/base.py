@@ -15,10 +15,9 @@ from torch.utils.data import Dataset
 
 from hf_ssl.core.errors import ConfigError, DataError
 from hf_ssl.core.fields import Options, option
-from hf_ssl.modalities.batching import by_length
 from hf_ssl.modalities.encoder import Batch, Encoder, Features, Processor
-from hf_ssl.modalities.rng import example_rng
 from hf_ssl.models.structure import find_backbone, in_backbone, unwrap_peft
+from hf_ssl.tasks.rows import TaskRows
 from hf_ssl.training.dropout import set_dropout
 from hf_ssl.training.module import LossOutput, TrainingModule, normalize_loss
 
@@ -129,6 +128,14 @@ class Task(ABC, Generic[EncoderT]):
             there = ", ".join(train.column_names)
             raise DataError(f"The training data have no {self.label_column!r} column; columns: {there}.")
 
+    def take_labels(self, names: Sequence[str]) -> None:
+        """Know the labels that a fine-tuned model was made for, without its training data: all that answering needs.
+
+        Args:
+            names: in the order of the model's outputs.
+        """
+        self.label_names = list(names)
+
     def model_options(self) -> dict[str, Any]:
         """Options for `from_pretrained`: number and names of labels, problem type."""
         names = self.label_names
@@ -199,6 +206,20 @@ class Task(ABC, Generic[EncoderT]):
     def predictions(self, logits: np.ndarray, dataset: datasets.Dataset, encoder: EncoderT) -> list[Any]:
         """What is written to predictions.parquet, one entry per row."""
 
+    def answers(
+        self, logits: np.ndarray, dataset: datasets.Dataset, encoder: EncoderT, limits: np.ndarray | None = None
+    ) -> list[dict[str, Any]]:
+        """What `hf-ssl predict` writes, one entry per row (several, where a row is a series).
+
+        Args:
+            limits: of `calibration_scores` at the confidence that was asked for; None: nothing is known of errors.
+        """
+        return self.predictions(logits, dataset, encoder)
+
+    def calibration_scores(self, logits: np.ndarray, labels: np.ndarray) -> np.ndarray | None:
+        """How badly each answer on held-out examples fits its truth, `(examples, ...)`, for `evaluation.conformal`; None: no such thing."""
+        return None
+
     @property
     def comparison_metric(self) -> str:
         """Metric of a paired comparison: a name of `evaluation.additive` or `evaluation.scores`."""
@@ -253,52 +274,6 @@ class Task(ABC, Generic[EncoderT]):
             what was done, for the log; None where there was nothing to do.
         """
         return None
-
-
-class TaskRows(Dataset):
-    """Encoded rows of a labeled split; with `balanced`, each epoch draws every class equally often.
-
-    The draw, and the order of `group`, depend on (seed, epoch) only, so they are the same after a resume and on any
-    number of processes.
-    """
-
-    def __init__(self, features: list[dict[str, Any]], *, seed: int = 0, balanced: bool = False) -> None:
-        self.features = features
-        self.seed = seed
-        self.order: np.ndarray | None = None
-        self.balanced = balanced
-        self.batch = 0
-        self.set_epoch(0)
-
-    def group(self, batch: int) -> None:
-        """From now on bring rows of similar length together, `batch` of them: little is left to pad.
-
-        The order is shuffled here, so the loader has to take the rows as they come.
-        """
-        self.batch = batch
-        self.set_epoch(0)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Draw anew."""
-        if self.batch:
-            lengths = np.array([len(feature["input_ids"]) for feature in self.features])
-            self.order = by_length(lengths, self.batch, example_rng(self.seed, epoch, "length"), jitter=0.04)
-        if not self.balanced:
-            return
-        labels = np.array([feature["labels"] for feature in self.features])
-        if labels.ndim != 1:
-            raise ConfigError("balanced_sampling needs one class per example.")
-        rng = example_rng(self.seed, epoch, "balanced")
-        classes = np.unique(labels)
-        share = -(-len(labels) // len(classes))
-        drawn = [np.resize(rng.permutation(np.flatnonzero(labels == c)), share) for c in classes]
-        self.order = rng.permutation(np.concatenate(drawn))[: len(labels)]
-
-    def __len__(self) -> int:
-        return len(self.features)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        return self.features[index if self.order is None else int(self.order[index])]
 
 
 WARM_ROWS = 1500

@@ -135,6 +135,25 @@ class Classification(Task[Encoder]):
             {"prediction": self.label_names[int(row.argmax())], "probability": float(row.max())} for row in chances
         ]
 
+    def answers(
+        self, logits: np.ndarray, dataset: datasets.Dataset, encoder: Encoder, limits: np.ndarray | None = None
+    ) -> list[dict[str, Any]]:
+        """The class, its probability, those of all classes, and (with `limits`) the classes that cannot be excluded."""
+        rows = self.predictions(logits, dataset, encoder)
+        for row, chances in zip(rows, softmax(logits), strict=True):
+            row["probabilities"] = {
+                name: float(chance) for name, chance in zip(self.label_names, chances, strict=True)
+            }
+            if limits is not None:
+                likely = sorted(row["probabilities"], key=lambda name: -row["probabilities"][name])
+                kept = [name for name in likely if 1 - row["probabilities"][name] <= float(limits)]
+                row["plausible"] = kept or [row["prediction"]]
+        return rows
+
+    def calibration_scores(self, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """What the true class lacks of certainty (Sadinle et al. 2019, arXiv:1609.00451): least ambiguous sets of classes."""
+        return 1 - softmax(logits)[np.arange(len(labels)), labels.astype(int)]
+
     def figures(
         self, logits: np.ndarray, labels: np.ndarray, dataset: datasets.Dataset, encoder: Encoder
     ) -> dict[str, str]:

@@ -26,10 +26,12 @@ from hf_ssl.evaluation.metrics.forecast import (
 from hf_ssl.evaluation.probes.linear_forecast import linear_forecast, ridge
 from hf_ssl.modalities.encoder import Batch, Features
 from hf_ssl.modalities.timeseries.encoder import TimeSeriesEncoder
+from hf_ssl.modalities.timeseries.forecast_rows import forecast_rows
 from hf_ssl.modalities.timeseries.grid import times_from
 from hf_ssl.modalities.timeseries.timesfm import timesfm_forecast
 from hf_ssl.modalities.timeseries.windows import MISSING, WindowFeatures
 from hf_ssl.models import structure
+from hf_ssl.tasks._heads import forecast_pairs
 from hf_ssl.tasks.base import Task, TaskModule, TaskRows, last_linear
 
 if TYPE_CHECKING:
@@ -290,6 +292,26 @@ class Forecasting(Task[TimeSeriesEncoder]):
             found.append(entry)
         return found
 
+    def answers(
+        self,
+        logits: np.ndarray,
+        dataset: datasets.Dataset,
+        encoder: TimeSeriesEncoder,
+        limits: np.ndarray | None = None,
+    ) -> list[dict[str, Any]]:
+        """One entry per step and channel, with its date where the series has dates; `limits` are in spreads of the series."""
+        entries, spans = self.predictions(logits, dataset, encoder), dataset.remove_columns(["series"])
+        width = None
+        if limits is not None and self.scales is not None:
+            width = {name: limits * self.scales.scale[number, : self.targets] for name, number in self.numbers.items()}
+        return forecast_rows(entries, {row["id"]: row for row in spans}, width)
+
+    def calibration_scores(self, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Absolute errors of standardized values, `(windows, horizon, targets)`."""
+        answer, _, _ = self._parts(logits)
+        truth = np.where(labels == MISSING, np.nan, labels)[:, :, : self.targets]
+        return np.abs(answer[..., 0] - truth)
+
     def figures(
         self, logits: np.ndarray, labels: np.ndarray, dataset: datasets.Dataset, encoder: TimeSeriesEncoder
     ) -> dict[str, str]:
@@ -324,8 +346,10 @@ class Forecasting(Task[TimeSeriesEncoder]):
         layer = last_linear(module.model)
         if layer is None or layer.bias is None or self.config.forecast_type != "point" or not self._new_head(module):
             return None
-        inputs, targets = self._head_pairs(module, layer, rows, 4096)
-        held = self._head_pairs(module, layer, module.held, 1024) if module.held is not None else None
+        inputs, targets = forecast_pairs(module, layer, rows, 4096, self.config.residual)
+        held = (
+            forecast_pairs(module, layer, module.held, 1024, self.config.residual) if module.held is not None else None
+        )
         if len(inputs) < 8 or (held is not None and len(held[0]) < 8):
             return None
         weight, bias, penalty = ridge(inputs, targets, held=held, loss=self.config.loss, nothing=self.config.residual)
@@ -363,33 +387,3 @@ class Forecasting(Task[TimeSeriesEncoder]):
         config = module.model.config
         fits = config.model_type in ("patchtst", "patchtsmixer") and config.prediction_length == self.horizon
         return fits and any(name.startswith("head.") for name in module.missing)
-
-    def _head_pairs(
-        self, module: TaskModule, layer: nn.Module, rows: TaskRows, most: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """What reaches the head and what it should answer, in spreads of the window, for wholly observed futures."""
-        chosen = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), most)).astype(int))
-        features = [rows[int(row)] for row in chosen]
-        caught: list[torch.Tensor] = []
-        handle = layer.register_forward_hook(lambda m, args, out: caught.append(args[0].float().cpu()))
-        inputs, targets = [], []
-        was_training = module.training
-        module.eval()
-        device = next(module.parameters()).device
-        try:
-            for start in range(0, len(features), 256):
-                batch = {k: v.to(device) for k, v in module.collate(features[start : start + 256]).items()}
-                labels, naive, _ = batch.pop("labels"), batch.pop("naive"), batch.pop("series")
-                batch.pop("steady", None)
-                caught.clear()
-                with torch.inference_mode():
-                    output = module.model(**batch)
-                level = naive if self.config.residual else output.loc
-                scaled = ((labels - level) / output.scale).clamp(-10, 10).transpose(1, 2).cpu()
-                whole = (labels != MISSING).all(dim=1).cpu()
-                inputs.append(caught[0].reshape(*whole.shape, -1)[whole].numpy())
-                targets.append(scaled[whole].numpy())
-        finally:
-            handle.remove()
-            module.train(was_training)
-        return np.concatenate(inputs), np.concatenate(targets)

@@ -72,6 +72,10 @@ class Ordinal(Task[Encoder]):
         if len(np.unique(self.probe_targets(train))) < 2:
             raise DataError("The training labels are all one grade; two are needed to learn.")
 
+    def take_labels(self, names: Sequence[str]) -> None:
+        super().take_labels(names)
+        self._grade = np.arange(len(names))
+
     def collate_labels(self, features: Any, batch: Any) -> torch.Tensor:
         return torch.from_numpy(self._grade[[int(feature["labels"]) for feature in features]])
 

@@ -60,6 +60,20 @@ class Regression(Task[Encoder]):
     def predictions(self, logits: np.ndarray, dataset: datasets.Dataset, encoder: Encoder) -> list[Any]:
         return [{"prediction": float(value)} for value in logits.reshape(-1)]
 
+    def answers(
+        self, logits: np.ndarray, dataset: datasets.Dataset, encoder: Encoder, limits: np.ndarray | None = None
+    ) -> list[dict[str, Any]]:
+        """The value, and (with `limits`) the interval that holds the true one as often as was asked for."""
+        rows = self.predictions(logits, dataset, encoder)
+        if limits is not None:
+            for row in rows:
+                row |= {"low": row["prediction"] - float(limits), "high": row["prediction"] + float(limits)}
+        return rows
+
+    def calibration_scores(self, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Absolute errors."""
+        return np.abs(logits.reshape(-1) - labels)
+
     def comparison_predictions(self, logits: np.ndarray, dataset: datasets.Dataset, encoder: Encoder) -> np.ndarray:
         return logits.reshape(-1)
 

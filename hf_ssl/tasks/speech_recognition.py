@@ -77,6 +77,10 @@ class SpeechRecognition(Task[AudioEncoder]):
         self.numbers = {symbol: number for number, symbol in enumerate([BLANK, UNKNOWN, SPACE, *letters])}
         self.label_names = list(self.numbers)
 
+    def take_labels(self, names: Sequence[str]) -> None:
+        super().take_labels(names)
+        self.numbers = {symbol: number for number, symbol in enumerate(names)}
+
     def model_options(self) -> dict[str, Any]:
         return {"vocab_size": len(self.numbers), "pad_token_id": self.numbers[BLANK]}
 

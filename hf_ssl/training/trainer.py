@@ -296,7 +296,7 @@ def predict(module: TrainingModule, rows: Dataset, args: TrainingArguments) -> t
     """Logits and labels of every row, in order, gathered over all processes.
 
     Returns:
-        logits and labels as numpy arrays (padded with -100 where rows differ in length).
+        logits and labels as numpy arrays (padded with -100 where rows differ in length); no labels where rows have none.
     """
     args = copy.copy(args)  # training's evaluation and checkpoint settings ask for data that are not there now
     args.eval_strategy, args.save_strategy, args.load_best_model_at_end = IntervalStrategy.NO, SaveStrategy.NO, False
@@ -320,7 +320,7 @@ def _longest_first(rows: Any) -> np.ndarray | None:
 def _unsorted(values: Any, order: np.ndarray) -> Any:
     if isinstance(values, tuple):
         return tuple(_unsorted(part, order) for part in values)
-    return values[np.argsort(order)]
+    return None if values is None else values[np.argsort(order)]  # rows without labels
 
 
 def _fill_a_batch(args: TrainingArguments, rows: int) -> None:

@@ -32,7 +32,7 @@ LIGHT = tuple(
 )
 MAX_LINES = 400
 # What has grown over it and waits to be split; a number here may only fall.
-TOO_LONG = {"training/trainer.py": 517, "tasks/base.py": 402}
+TOO_LONG = {"training/trainer.py": 517}
 MAX_FUNCTION, MAX_NAMES = 70, 20  # lines of a function without its docstring; public names of a module
 
 

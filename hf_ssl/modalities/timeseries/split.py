@@ -112,6 +112,34 @@ def cut_in_time(
     return made
 
 
+def to_forecast(
+    series: Sequence[Series], horizon: int, *, frequency: str | None, season: int, targets: int, report: Notes
+) -> datasets.Dataset:
+    """Rows whose `history` is all that is known of a series, and which have `horizon` unknown steps behind it.
+
+    History ends with the last step at which a target was observed: rows that only say what is known of the future (covariates)
+    are no history. Scalers are those of the whole history.
+
+    Raises:
+        DataError: no series has any value.
+    """
+    rows = []
+    for item in series:
+        seen = np.flatnonzero(~np.isnan(item.values[:targets]).all(axis=0))
+        if not len(seen):
+            continue
+        past = item.values[:, : int(seen[-1]) + 1]
+        unknown = np.full((past.shape[0], horizon), np.nan, np.float32)
+        facts = _facts(item, past, frequency, season, targets)
+        rows.append({**facts, "series": np.hstack([past, unknown]), "history": past.shape[1], "offset": 0})
+    report.account("series").found += len(series)
+    report.account("series").used += len(rows)
+    if not rows:
+        raise DataError("No series has a value to forecast from.")
+    report.leave_out("series", "no observed value", len(series) - len(rows), len(series))
+    return spans(rows)
+
+
 def _problem(item: Series, past: np.ndarray, targets: int, cut: TimeSplit) -> str | None:
     if past.shape[1] < cut.horizon + 1:
         return f"series end or begin too near the cut to train on (fewer than {cut.horizon + 1} steps before it)"

@@ -18,7 +18,7 @@ from hf_ssl.modalities.timeseries.files import SUFFIXES, is_ucr_table, read_seri
 from hf_ssl.modalities.timeseries.grid import DUPLICATES, season_of
 from hf_ssl.modalities.timeseries.moments import read_moments
 from hf_ssl.modalities.timeseries.options import SeriesOptions
-from hf_ssl.modalities.timeseries.split import TimeSplit, arrays_of, cut_in_time, spans, standardize
+from hf_ssl.modalities.timeseries.split import TimeSplit, arrays_of, cut_in_time, spans, standardize, to_forecast
 from hf_ssl.modalities.timeseries.stamps import StampOptions
 from hf_ssl.modalities.timeseries.table import Columns, GridOptions, Table, read_rows, series_column, shift_known
 from hf_ssl.modalities.timeseries.values import as_array, beside, labels_of, series_rows, sparklines, standard
@@ -134,14 +134,7 @@ class TimeSeries(Modality):
                 f"With horizon={config.horizon} the splits are made in time, but {' and '.join(given)} data are given too. "
                 "Put them into one source (they are cut by validation_fraction and test_fraction), or leave horizon out."
             )
-        tables = [self._table(part, spec, report) for part in parts]
-        if len({(table.frequency, len(table.channels)) for table in tables}) > 1:
-            shown = ", ".join(f"{part.origin}: {table.frequency}" for part, table in zip(parts, tables, strict=True))
-            raise DataError(f"The parts of the data have different steps or channels ({shown}). Load them one by one.")
-        table = tables[0]
-        table.series = [item for other in tables for item in other.series]
-        if config.known_covariates:
-            shift_known(table, len(config.known_covariates), config.horizon)
+        table = self._one_table(parts, spec, report)
         season = config.season or season_of(table.frequency)
         context = self.context()
         cut = TimeSplit(
@@ -175,6 +168,33 @@ class TimeSeries(Modality):
             targets=table.targets or len(table.channels),
             report=report,
         )
+
+    def future(self, parts: list[Any], spec: Any, report: Any) -> datasets.Dataset | None:
+        """With a horizon: every series with the steps that follow its last observed target, to be forecast."""
+        if self.config.horizon is None:
+            return None
+        table = self._one_table(parts, spec, report)
+        report.facts["columns"] = {self.column: ", ".join(table.channels[:20])}
+        return to_forecast(
+            table.series,
+            self.config.horizon,
+            frequency=table.frequency,
+            season=self.config.season or season_of(table.frequency),
+            targets=table.targets or len(table.channels),
+            report=report,
+        )
+
+    def _one_table(self, parts: list[Any], spec: Any, report: Any) -> Table:
+        """All parts as one table of series, what is known of the future moved to where a window sees it."""
+        tables = [self._table(part, spec, report) for part in parts]
+        if len({(table.frequency, len(table.channels)) for table in tables}) > 1:
+            shown = ", ".join(f"{part.origin}: {table.frequency}" for part, table in zip(parts, tables, strict=True))
+            raise DataError(f"The parts of the data have different steps or channels ({shown}). Load them one by one.")
+        table = tables[0]
+        table.series = [item for other in tables for item in other.series]
+        if self.config.known_covariates:
+            shift_known(table, len(self.config.known_covariates), int(self.config.horizon or 0))
+        return table
 
     def preview(self, value: Any) -> tuple[str, bytes | None]:
         """Length, range and course of each channel."""
