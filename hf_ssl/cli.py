@@ -138,7 +138,7 @@ def _answer(verb: str, rest: list[str]) -> int:
 
 def _call(verb: str, rest: list[str]) -> None:
     if verb == "recipes":
-        _recipes(rest)
+        _show_recipes(rest)
     elif verb == "completion":
         print(completion_of(rest[0] if rest else "bash"))
     elif verb in ("run", "check"):
@@ -199,7 +199,7 @@ def completion_of(shell: str) -> str:
     return str(argcomplete.shellcode(["hf-ssl"], shell=shell))
 
 
-def _recipes(rest: list[str]) -> None:
+def _show_recipes(rest: list[str]) -> None:
     files = {path.stem: path for path in sorted(gallery().glob("*.yaml"))}
     action, names = (rest[0] if rest else "ls"), rest[1:]
     if action == "ls":

@@ -256,7 +256,6 @@ class Modality(ABC):
         *,
         dataset: datasets.Dataset | None = None,
         pooling: Pooling | str | None = None,
-        from_config: bool = False,
         **options: Any,
     ) -> Encoder:
         """Load a checkpoint with all that belongs to it, proved and ready to be trained or asked.
@@ -266,7 +265,6 @@ class Modality(ABC):
             head: transformers class, such as `"AutoModelForMaskedLM"`.
             dataset: a split that the model is for: what of the model must follow the data (channels …) does.
             pooling: instead of the checkpoint's own.
-            from_config: the weights are random, not a checkpoint's.
             options: of `hf_ssl.load_model`.
 
         Example:
@@ -275,9 +273,7 @@ class Modality(ABC):
         from hf_ssl.models.reference import CheckpointRef
 
         ref = CheckpointRef(checkpoint) if isinstance(checkpoint, str) else checkpoint
-        return self.encoder_class().load(
-            self, ref, head, dataset=dataset, pooling=pooling, from_config=from_config, **options
-        )
+        return self.encoder_class().load(self, ref, head, dataset=dataset, pooling=pooling, **options)
 
     def pooling(self, ref: CheckpointRef) -> Pooling:
         """How a checkpoint wants to be pooled: what `load` takes where nobody says otherwise."""

@@ -97,7 +97,7 @@ class Encoder(ABC):
     @classmethod
     def load(
         cls, modality: Modality, ref: CheckpointRef, head: str = "AutoModel", *, dataset: datasets.Dataset | None = None,
-        pooling: Pooling | str | None = None, from_config: bool = False, **options: Any,
+        pooling: Pooling | str | None = None, **options: Any,
     ) -> Self:  # fmt: skip
         """See `Modality.load`."""
         if dataset is not None:
@@ -107,7 +107,7 @@ class Encoder(ABC):
             options |= cls.head_pooling(loading.load_config(ref.weights(), token=ref.token), wanted)
         model, report = cls.load_model(modality, ref, head, **options)
         encoder = cls(modality, model, modality.load_processor(ref), wanted, ref, report)
-        encoder.prepare(from_config=from_config)
+        encoder.prepare()
         return encoder
 
     @classmethod
@@ -140,12 +140,8 @@ class Encoder(ABC):
         """Fields of the configuration that make the class's own head pool that way; empty where it cannot."""
         return {}
 
-    def prepare(self, *, from_config: bool) -> None:  # noqa: B027  # most have nothing to do
-        """Make a freshly loaded model ready to be trained or asked; may change it and the processor in place.
-
-        Args:
-            from_config: the weights are random, not a checkpoint's.
-        """
+    def prepare(self) -> None:  # noqa: B027  # most have nothing to do
+        """Make a freshly loaded model ready to be trained or asked; may change it and the processor in place."""
 
     def adapt_head(self) -> None:  # noqa: B027  # most heads pool as the encoder does, or cannot
         """Let a new head read what the encoder's pooling gives, where the class's own reads something else."""

@@ -160,7 +160,8 @@ class DINO(ViewObjective):
                 getattr(self, part).eval()
         return self
 
-    def _averaged(self) -> Iterator[tuple[str, nn.Parameter, nn.Parameter]]:
+    def averaged(self) -> Iterator[tuple[str, nn.Parameter, nn.Parameter]]:
+        """Name, the student's parameter, and the teacher's slow average of it."""
         assert self.teacher is not None
         for name, source, target in (
             ("teacher", self.model, self.teacher),
@@ -173,7 +174,7 @@ class DINO(ViewObjective):
     def saved_tensors(self) -> Iterator[tuple[str, torch.Tensor]]:
         """The teacher is frozen for the optimizer, and state all the same."""
         yield from super().saved_tensors()
-        for name, _, teacher in self._averaged():
+        for name, _, teacher in self.averaged():
             yield name, teacher.detach()
 
     def is_head(self, name: str, missing: frozenset[str]) -> bool:
@@ -286,7 +287,7 @@ class DINO(ViewObjective):
     def on_optimizer_step(self, step: int, total: int) -> None:
         done = step / max(1, total)
         momentum = 1 - (1 - self.config.momentum) * (1 + math.cos(math.pi * done)) / 2
-        for _, student, teacher in self._averaged():
+        for _, student, teacher in self.averaged():
             teacher.lerp_(student, 1 - momentum)
         assert self.teacher is not None
         for source, target in ((self.model, self.teacher), (self.head, self.teacher_head)):

@@ -15,8 +15,8 @@ from hf_ssl.core.fields import Options, option
 from hf_ssl.modalities.audio import backbones
 from hf_ssl.modalities.audio.encoder import AudioEncoder
 from hf_ssl.modalities.audio.spectrogram import log_mel, standardized
-from hf_ssl.objectives._audio_spans import TRAINING, Clips, padded_masks, span_mask
 from hf_ssl.objectives.base import Objective
+from hf_ssl.objectives.clips import TRAINING, Clips, padded_masks, span_mask
 from hf_ssl.training.dropout import set_dropout
 from hf_ssl.training.module import LossOutput, normalize_loss
 

@@ -13,8 +13,8 @@ from torch import nn
 from hf_ssl.core.fields import Options, option
 from hf_ssl.modalities.audio import backbones
 from hf_ssl.modalities.audio.encoder import AudioEncoder
-from hf_ssl.objectives._audio_spans import TRAINING, Clips, needs_waveform, padded_masks, span_mask
 from hf_ssl.objectives.base import Objective
+from hf_ssl.objectives.clips import TRAINING, Clips, needs_waveform, padded_masks, span_mask
 from hf_ssl.training.dropout import set_dropout
 from hf_ssl.training.module import LossOutput, normalize_loss
 

@@ -96,7 +96,7 @@ class MaskedLanguageModeling(Objective):
             logger.info(
                 f"{type(self.backbone).__name__} cannot keep documents of one row apart: every row holds one, with padding."
             )
-        self._last = LastBlock(self.backbone)
+        self.last_block = LastBlock(self.backbone)
         self._positions: torch.Tensor | None = None
         self.backbone.register_forward_hook(self._keep_predicted, with_kwargs=False)
 
@@ -121,8 +121,8 @@ class MaskedLanguageModeling(Objective):
     ) -> LossOutput:
         predicted = labels != -100
         inputs = self._inputs(input_ids, document, position_ids)
-        if self._last.block is not None:
-            with self._last.only(predicted):
+        if self.last_block.block is not None:
+            with self.last_block.only(predicted):
                 logits = self.model(**inputs).logits
         else:
             self._positions = predicted

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -183,3 +183,9 @@ def prepare_stage(stage: str, options: dict[str, Any], *, after: str | None = No
 
 def task_name(config: Any, data: Any) -> str:
     return config.task or str(plugins.task_for(data.label_kind))
+
+
+def metrics_line(metrics: Mapping[str, object]) -> str:
+    """Numbers of a split as the log shows them."""
+    shown = (f"{name} {value:.3f}" for name, value in metrics.items() if isinstance(value, float))
+    return ", ".join(shown) or "no validation data"

@@ -80,7 +80,7 @@ def build_objective(
     if not kind.fits(modality):
         raise ConfigError(f"{config.objective} works on {_fitting(kind)}, not on {modality.name}.")
     encoder = modality.load(
-        ref, kind.auto_class, dataset=pool, from_config=config.from_config, dtype=config.dtype
+        ref, kind.auto_class, dataset=pool, dtype=config.dtype
     )  # fmt: skip
     if isinstance(encoder, TextEncoder):
         for note in check_vocabulary(encoder.model, encoder.processor):

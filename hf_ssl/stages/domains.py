@@ -18,8 +18,8 @@ from hf_ssl.data import DomainData
 from hf_ssl.evaluation.gap import DomainGap, proxy_a_distance
 from hf_ssl.evaluation.monitor.health import collapsed, health
 from hf_ssl.stages.inputs import inputs_of
-from hf_ssl.tasks._heads import softmax
 from hf_ssl.tasks.base import Task, TaskModule, TaskRows, last_linear
+from hf_ssl.tasks.heads import softmax
 from hf_ssl.training.domain import selection
 from hf_ssl.training.domain.module import DomainModule
 from hf_ssl.training.domain.rows import DomainRows

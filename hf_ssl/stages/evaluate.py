@@ -17,12 +17,8 @@ from hf_ssl.evaluation.metrics.decomposable import DECOMPOSABLE
 from hf_ssl.evaluation.metrics.ranking import SCORES
 from hf_ssl.modalities.encoder import Encoder
 from hf_ssl.models.reference import CheckpointRef
-from hf_ssl.stages.base import (
-    StageResult,
-    prepare_stage,
-)
+from hf_ssl.stages.base import StageResult, metrics_line, prepare_stage
 from hf_ssl.stages.build import build_task, task_rows
-from hf_ssl.stages.finetune import _numbers
 from hf_ssl.stages.fit import finished_model
 from hf_ssl.training.trainer import arguments, predict
 
@@ -64,7 +60,7 @@ def evaluate(**options: Any) -> StageResult:
         measured = {"split": config.split, "examples": len(split), **record.metrics, **record.outputs}
         write_json(folder / "metrics.json", measured)
         opening.save_data_report()
-        logger.info(f"evaluate: {_numbers(record.metrics)} on {len(split):,} {config.split} examples")
+        logger.info(f"evaluate: {metrics_line(record.metrics)} on {len(split):,} {config.split} examples")
         if interval:
             told = "{metric} {low:.3f} to {high:.3f}, 95% interval over {units}".format(**interval)
             logger.info(f"  {told}")

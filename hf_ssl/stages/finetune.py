@@ -12,6 +12,7 @@ from hf_ssl.data import labeled_subset
 from hf_ssl.models import adapters
 from hf_ssl.stages.base import (
     StageResult,
+    metrics_line,
     note_lineage,
     prepare_stage,
     save_model,
@@ -93,12 +94,5 @@ def finetune(**options: Any) -> StageResult:
             "task_options": dataclasses.asdict(task.config),
             "labels": [str(name) for name in task.label_names or ()],
         }
-        logger.info(f"finetune: {_numbers(record.metrics.get('validation', {}))}. Model: {folder / 'model'}")
+        logger.info(f"finetune: {metrics_line(record.metrics.get('validation', {}))}. Model: {folder / 'model'}")
     return StageResult(folder, record.metrics)
-
-
-def _numbers(metrics: dict[str, float]) -> str:
-    return (
-        ", ".join(f"{name} {value:.3f}" for name, value in metrics.items() if isinstance(value, float))
-        or "no validation data"
-    )

@@ -42,7 +42,7 @@ def build_monitor(
             return None
         return view_pairs(objective, held_rows, config.monitor_examples, args.bf16)
 
-    labeled, targets, problem_type = _probed(data, modality)
+    labeled, targets, problem_type = probe_examples(data, modality)
     return Monitor(
         objective, folder, embed=lambda: features(sample),
         evaluate=lambda: mean_loss(objective, held_rows, args.per_device_train_batch_size, args.bf16),
@@ -53,7 +53,7 @@ def build_monitor(
     )  # fmt: skip
 
 
-def _probed(data: DomainData, modality: Modality) -> tuple[Sequence[Any] | None, np.ndarray | None, str]:
+def probe_examples(data: DomainData, modality: Modality) -> tuple[Sequence[Any] | None, np.ndarray | None, str]:
     """What the probes along the way are fitted on: at most 2,000 labeled training examples and their targets."""
     kinds = {"class": "single_label_classification", "multilabel": "multi_label_classification"}
     problem_type = kinds.get(str(data.label_kind), "regression")

@@ -31,8 +31,8 @@ from hf_ssl.modalities.timeseries.grid import times_from
 from hf_ssl.modalities.timeseries.timesfm import timesfm_forecast
 from hf_ssl.modalities.timeseries.windows import MISSING, WindowFeatures
 from hf_ssl.models import structure
-from hf_ssl.tasks._heads import forecast_pairs
 from hf_ssl.tasks.base import Task, TaskModule, TaskRows, last_linear
+from hf_ssl.tasks.heads import forecast_pairs
 
 if TYPE_CHECKING:
     import datasets

@@ -13,8 +13,8 @@ from hf_ssl.core.errors import DataError, nearest
 from hf_ssl.core.fields import option
 from hf_ssl.evaluation.metrics import metrics
 from hf_ssl.modalities.encoder import Encoder
-from hf_ssl.tasks._heads import set_head, softmax
 from hf_ssl.tasks.base import Task, TaskModule, TaskRows
+from hf_ssl.tasks.heads import set_head, softmax
 
 if TYPE_CHECKING:
     import datasets

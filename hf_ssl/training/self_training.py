@@ -71,7 +71,7 @@ def co_train(
     from scipy.linalg import cho_factor, cho_solve
 
     both = np.concatenate([pooled, asked])
-    first = [_ridge(kernel, known, targets, _penalty(kernel, known, targets), both) for kernel in kernels]
+    first = [kernel_ridge(kernel, known, targets, best_penalty(kernel, known, targets), both) for kernel in kernels]
     scores = np.mean(first, axis=0)
     train = np.concatenate([known, pooled])
     penalty = ROUND_PENALTY / np.concatenate([np.ones(len(known)), np.full(len(pooled), POOL_WEIGHT)])
@@ -85,7 +85,7 @@ def co_train(
     return first[0][len(pooled) :], scores[len(pooled) :]
 
 
-def _penalty(kernel: np.ndarray, known: np.ndarray, targets: np.ndarray) -> np.ndarray:
+def best_penalty(kernel: np.ndarray, known: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """The penalty under which most labeled items are right when left out (closed form: Rifkin & Lippert 2007)."""
     truth, centered = targets.argmax(axis=1), targets - 1 / targets.shape[1]
     right = {}
@@ -105,7 +105,7 @@ def similarities(rows: Any) -> np.ndarray:
     return np.asarray(product.toarray() if hasattr(product, "toarray") else product, dtype=np.float64)
 
 
-def _ridge(
+def kernel_ridge(
     kernel: np.ndarray, train: np.ndarray, targets: np.ndarray, penalty: np.ndarray, asked: np.ndarray
 ) -> np.ndarray:
     """Kernel ridge regression onto class indicators, each item with its own penalty (penalty / weight)."""

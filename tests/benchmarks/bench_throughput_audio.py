@@ -60,7 +60,7 @@ class Ours:
         self.preparation = time.monotonic() - began
         model, extractor = model_and_processor()
         encoder, kind = AudioEncoder(Audio(), model, extractor), plugins.find("objectives", "wav2vec2")
-        encoder.prepare(from_config=False)
+        encoder.prepare()
         self.module = kind(encoder, kind.Config()).train()
         self.rows = self.module.rows(data["unlabeled"], seed=0, training=True)
         self.place, self.step = 0, 0

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,8 @@ LIGHT = tuple(
 MAX_LINES = 400
 # What has grown over it and waits to be split; a number here may only fall.
 TOO_LONG = {"training/trainer.py": 517}
+# Names with an underscore that hf_ssl and its tests use of transformers and torch.
+PRIVATE_OF_OTHERS = {"_attn_implementation", "_save_rng_state", "_save_optimizer_and_scheduler"}
 MAX_FUNCTION, MAX_NAMES = 70, 20  # lines of a function without its docstring; public names of a module
 
 
@@ -137,6 +140,67 @@ def test_no_error_is_swallowed(path: Path) -> None:
             assert [type(statement) for statement in node.body] != [ast.Pass], f"{where}: swallows {node.type}"
 
 
+def is_private(name: str) -> bool:
+    return name.startswith("_") and name[1:2].isalpha()
+
+
+def private_imports(path: Path) -> list[str]:
+    """What a file imports from hf_ssl under a name with an underscore, be it a module or a name in one."""
+    found = []
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "hf_ssl":
+            names = [*str(node.module).split("."), *(alias.name for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            ours = (alias.name.split(".") for alias in node.names if alias.name.partition(".")[0] == "hf_ssl")
+            names = [name for parts in ours for name in parts]
+        else:
+            continue
+        found += [f"{path.name}:{node.lineno} {name}" for name in names if is_private(name)]
+    return found
+
+
+def private_names_defined() -> set[str]:
+    """Every function, class, method, attribute and constant of hf_ssl that has an underscore before its name."""
+    names: set[str] = set()
+    for path in MODULES:
+        for node in ast.walk(parsed(path)):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                names.add(node.name)
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                names.add(node.id)
+            elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+                names.add(node.attr)
+    return {name for name in names if is_private(name)}
+
+
+@every_module
+def test_nobody_imports_what_another_module_keeps_to_itself(path: Path) -> None:
+    assert not private_imports(path), "give it a public name, or another way in"
+
+
+def private_uses(path: Path, names: set[str]) -> list[str]:
+    """Where a test reaches past the public names: an import, an attribute, or a name in a string (`setattr`, a patch)."""
+    found = private_imports(path)
+    own = {node.name for node in ast.walk(parsed(path)) if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.Attribute):
+            used = {node.attr}
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and " " not in node.value:
+            used = {node.value.rpartition(".")[2]}
+        else:
+            continue
+        found += [f"{path.name}:{node.lineno} {name}" for name in used & names - own]
+    return found
+
+
+def test_no_test_reaches_into_private_names(repository: Path) -> None:
+    """They pin how a thing is done, and break whenever it is done better."""
+    names = private_names_defined() - PRIVATE_OF_OTHERS
+    found = [use for path in sorted((repository / "tests").rglob("*.py")) for use in private_uses(path, names)]
+    assert not found, "go through what the module offers: " + ", ".join(found)
+
+
+@cache
 def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 

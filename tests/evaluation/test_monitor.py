@@ -19,7 +19,7 @@ from hf_ssl.evaluation.probes.cross_validated import cross_validated_probe
 from hf_ssl.modalities.text.encoder import TextEncoder
 from hf_ssl.modalities.text.text import Text
 from hf_ssl.objectives.simcse import SimCSE
-from hf_ssl.stages.monitoring import _probed
+from hf_ssl.stages.monitoring import probe_examples
 from hf_ssl.training.trainer import arguments, train
 
 RNG = np.random.default_rng(0)
@@ -174,7 +174,7 @@ def test_what_the_probes_are_fitted_on(kind, label, problem_type):
     data = DomainData(
         {"train": datasets.Dataset.from_dict({"text": texts, "label": label})}, {"label_kind": kind}, "text"
     )
-    values, targets, found = _probed(data, Text())
+    values, targets, found = probe_examples(data, Text())
     if problem_type is None:
         assert values is None and targets is None
     else:

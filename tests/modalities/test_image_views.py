@@ -107,42 +107,56 @@ def test_nothing_changes_when_nothing_is_asked(channels):
     np.testing.assert_allclose(made.numpy(), np.stack(items) / 255, atol=1e-6)
 
 
+class Drawn:
+    """A generator that gives the numbers it is told to."""
+
+    def __init__(self, numbers: np.ndarray) -> None:
+        self.numbers = numbers
+
+    def random(self, count: int) -> np.ndarray:
+        assert count == len(self.numbers)
+        return self.numbers
+
+
+def seen(batch: torch.Tensor, draws: np.ndarray, **changes) -> torch.Tensor:
+    """What a view makes of whole pictures `(n, channels, side, side)` on the scale of 0 to 1, for given random numbers."""
+    view = views.View(scale=(1.0, 1.0), ratio=(1.0, 1.0), flip=0.0, **changes)
+    pictures = list((batch * 255).round().byte().numpy())
+    return views.make(pictures, [Drawn(row) for row in draws], [view], PLAIN, batch.shape[-1])
+
+
 def test_color_matrix_is_brightness_contrast_saturation_and_hue_in_turn():
-    batch = torch.rand(4, 3, 8, 8) * 0.4 + 0.3
+    batch = (torch.rand(4, 3, 8, 8) * 0.4 + 0.3).mul(255).round() / 255
     draws = np.full((4, 16), 0.5)
     draws[:, 8] = 0.0  # jittered
     draws[:, 14] = 0.9  # not made gray
-    view = views.View(color=(0.4, 0.4, 0.4, 0.1), gray=0.2)
-    torch.testing.assert_close(views._colored(batch, draws, view, torch.empty_like(batch)), batch, atol=1e-5, rtol=0)
-    brighter = draws.copy()
-    brighter[:, 9] = 1.0
-    torch.testing.assert_close(
-        views._colored(batch, brighter, view, torch.empty_like(batch)), (batch * 1.4).clamp(0, 1), atol=1e-5, rtol=0
-    )
-    softer = draws.copy()
-    softer[:, 10] = 0.0
-    luma = (batch * torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(1).mean((1, 2)).view(-1, 1, 1, 1)
-    torch.testing.assert_close(
-        views._colored(batch, softer, view, torch.empty_like(batch)), luma + 0.6 * (batch - luma), atol=1e-5, rtol=0
-    )
-    gray = draws.copy()
-    gray[:, 14] = 0.1
-    made = views._colored(batch, gray, view, torch.empty_like(batch))
-    torch.testing.assert_close(made[:, 0], made[:, 1], atol=2e-3, rtol=0)
-    hue = draws.copy()
-    hue[:, 12] = 1.0
-    turned = views._colored(batch, hue, view, torch.empty_like(batch))
     weights = torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)
-    torch.testing.assert_close((turned * weights).sum(1), (batch * weights).sum(1), atol=2e-3, rtol=0)
+
+    def colored(column: int, value: float) -> torch.Tensor:
+        changed = draws.copy()
+        changed[:, column] = value
+        return seen(batch, changed, color=(0.4, 0.4, 0.4, 0.1), gray=0.2)
+
+    def close(found: torch.Tensor, wanted: torch.Tensor, atol: float = 1e-5) -> None:
+        torch.testing.assert_close(found, wanted, atol=atol, rtol=0)
+
+    close(colored(9, 0.5), batch)
+    close(colored(9, 1.0), (batch * 1.4).clamp(0, 1))
+    luma = (batch * weights).sum(1).mean((1, 2)).view(-1, 1, 1, 1)
+    close(colored(10, 0.0), luma + 0.6 * (batch - luma))
+    gray = colored(14, 0.1)
+    close(gray[:, 0], gray[:, 1], atol=2e-3)
+    turned = colored(12, 1.0)
+    close((turned * weights).sum(1), (batch * weights).sum(1), atol=2e-3)
     assert (turned - batch).abs().max() > 0.01, "hue changes, luma stays"
 
 
 def test_blur_is_a_gaussian():
     functional = pytest.importorskip("torchvision.transforms.v2").functional
-    batch = torch.rand(3, 3, 64, 64)
+    batch = torch.rand(3, 3, 64, 64).mul(255).round() / 255
     draws = np.zeros((3, 16))
     draws[:, 15] = 0.49999
-    made = views._blurred(batch.clone(), draws, views.View(blur=0.5, sigma=(0.1, 7.0)), 64)
+    made = seen(batch, draws, blur=0.5, sigma=(0.1, 7.0))
     wanted = functional.gaussian_blur(batch, [31, 31], [2.0, 2.0])
     inner = (..., slice(16, -16), slice(16, -16))  # at the border torchvision mirrors, here weights are rescaled
     torch.testing.assert_close(made[inner], wanted[inner], atol=2e-3, rtol=0)
@@ -150,18 +164,17 @@ def test_blur_is_a_gaussian():
 
 @pytest.mark.parametrize("side", [5, 64])
 def test_blur_is_the_normalized_gaussian_inside_the_picture(side):
-    batch = torch.rand(4, 3, side, side, generator=torch.Generator().manual_seed(0))
+    batch = torch.rand(4, 3, side, side, generator=torch.Generator().manual_seed(0)).mul(255).round() / 255
     draws = np.zeros((4, 16))
     draws[:, 15] = [0.1, 0.3, 0.49, 0.9]
-    view = views.View(blur=0.5, sigma=(0.1, 2.0 * 224 / side))
-    made = views._blurred(batch.clone(), draws, view, side)
+    made = seen(batch, draws, blur=0.5, sigma=(0.1, 2.0 * 224 / side))
     place = np.arange(side)
     for row, draw in enumerate(draws[:3, 15]):
         sigma = 0.1 * side / 224 + (2.0 - 0.1 * side / 224) * draw / 0.5
         band = np.exp(-0.5 * ((place[:, None] - place) / sigma) ** 2)
         band /= band.sum(axis=1, keepdims=True)
         np.testing.assert_allclose(made[row], band @ batch[row].numpy() @ band.T, atol=1e-3)
-    assert torch.equal(made[3], batch[3]), "the draw chose three of four"
+    torch.testing.assert_close(made[3], batch[3]), "the draw chose three of four"
 
 
 def test_crops_stay_inside_and_cover_the_asked_share():

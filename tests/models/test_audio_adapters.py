@@ -62,7 +62,7 @@ def test_every_trained_parameter_gets_a_gradient_and_what_is_saved_is_what_was_t
         model, processor = speech_model(arch), tiny.tiny_processor("wav2vec2")
     missing = [name for name, _ in model.named_parameters() if name.startswith(("projector.", "classifier."))]
     encoder = AudioEncoder(AUDIO, model, processor)
-    encoder.prepare(from_config=False)
+    encoder.prepare()
     encoder.model = model = adapters.apply(encoder.model, method, missing=missing, rank=4, train_head=True)
     inputs = batch(processor, (0.3, 0.5, 0.8) if arch not in SPECTROGRAMS else (1.0, 1.5, 2.0))
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
@@ -112,7 +112,7 @@ def test_mixture_of_layers_is_trained_and_saved_with_the_adapter(tmp_path):
     fresh = model.layer_weights.detach()
     torch.testing.assert_close(fresh, torch.full_like(fresh, 1 / len(fresh)))  # not what the memory happened to hold
     encoder = AudioEncoder(AUDIO, model, tiny.tiny_processor("wav2vec2"))
-    encoder.prepare(from_config=False)
+    encoder.prepare()
     with pytest.raises(ConfigError, match="layer_weights is new.*bare parameter"):
         adapters.apply(model, "lora", missing=report.missing)
     model = adapters.apply(encoder.model, "lora", missing=report.missing, train_bare=("*layer_weights",))
@@ -145,27 +145,6 @@ def test_a_head_that_the_checkpoint_has_is_trained_on(tmp_path):
     trained = adapters.apply(model, "lora", train_head=True)
     names = [name for name, p in trained.named_parameters() if p.requires_grad]
     assert any("classifier" in name for name in names) and any("projector" in name for name in names)
-
-
-def test_batch_norms_keep_the_checkpoints_statistics():
-    class WithNorm(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.inner = speech_model("hubert")
-            self.norm = torch.nn.BatchNorm1d(4)
-
-    from hf_ssl.modalities.audio import backbones
-
-    module = WithNorm()
-    before = module.norm.running_mean.clone()
-    module.train()
-    module.norm(torch.randn(8, 4) + 5)
-    assert not torch.equal(module.norm.running_mean, before)
-    held = module.norm.running_mean.clone()
-    backbones._keep_batch_statistics(module)
-    module.train()
-    module.norm(torch.randn(8, 4) - 5)
-    assert torch.equal(module.norm.running_mean, held)
 
 
 def test_own_pooling_equals_the_class_on_clips_without_padding():

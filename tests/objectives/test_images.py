@@ -150,9 +150,9 @@ def test_teacher_moves_once_per_optimizer_step_whatever_the_accumulation(tiny_ch
         return objective
 
     whole, parts = run(8, 1), run(2, 4)
-    moved = [(t - s).abs().max().item() for _, s, t in whole._averaged()]
+    moved = [(t - s).abs().max().item() for _, s, t in whole.averaged()]
     assert max(moved) > 0
-    for (name, _, first), (_, _, second) in zip(whole._averaged(), parts._averaged(), strict=True):
+    for (name, _, first), (_, _, second) in zip(whole.averaged(), parts.averaged(), strict=True):
         torch.testing.assert_close(first, second, atol=2e-5, rtol=1e-3, msg=name)
     torch.testing.assert_close(whole.center, parts.center, atol=1e-6, rtol=1e-3)
     assert whole.progress == parts.progress == 1
@@ -160,18 +160,18 @@ def test_teacher_moves_once_per_optimizer_step_whatever_the_accumulation(tiny_ch
 
 def test_average_and_centre_are_their_formulas(tiny_checkpoint):
     objective = make(DINO, tiny_checkpoint("vit"), **SMALL_DINO, momentum=0.9).train()
-    before = [teacher.clone() for _, _, teacher in objective._averaged()]
+    before = [teacher.clone() for _, _, teacher in objective.averaged()]
     batch = batch_of(objective)
     with torch.no_grad():
         large = {"pixel_values": batch["global_pixel_values"]}
         seen = objective.adapted.features(large)
         scores = objective.teacher_head((seen - objective.input_mean) / objective.input_scale)
-        for _, student, _ in objective._averaged():
+        for _, student, _ in objective.averaged():
             student.add_(0.1)
     objective(**batch)
     objective.on_optimizer_step(5, 10)
     momentum = 1 - 0.1 * (1 + math.cos(math.pi * 0.5)) / 2
-    for old, (_, student, teacher) in zip(before, objective._averaged(), strict=True):
+    for old, (_, student, teacher) in zip(before, objective.averaged(), strict=True):
         torch.testing.assert_close(teacher, momentum * old + (1 - momentum) * student)
     torch.testing.assert_close(objective.center, 0.1 * scores.mean(0), atol=1e-6, rtol=1e-4)
 

@@ -56,12 +56,12 @@ def test_head_on_masked_positions_gives_the_loss_of_the_full_head(make, family):
 
 
 def _gradients(objective: MaskedLanguageModeling, batch: dict[str, torch.Tensor], everywhere: bool) -> dict[str, Any]:
-    last = objective._last
+    last = objective.last_block
     if everywhere:
-        objective._last = SimpleNamespace(block=None)
+        objective.last_block = SimpleNamespace(block=None)
     objective.zero_grad()
     objective(**batch).loss.backward()
-    objective._last = last
+    objective.last_block = last
     return {name: p.grad.clone() for name, p in objective.named_parameters() if p.grad is not None}
 
 
@@ -73,7 +73,7 @@ def test_last_block_at_masked_positions_has_the_gradient_of_the_whole_block(make
     rows = objective.rows(_dataset(), seed=0, training=True)
     batch = objective.collate([rows[i] for i in range(5)])
     found, expected = (_gradients(objective, batch, everywhere) for everywhere in (False, True))
-    assert objective._last.agrees
+    assert objective.last_block.agrees
     assert found.keys() == expected.keys()
     for name in expected:
         torch.testing.assert_close(
@@ -83,7 +83,7 @@ def test_last_block_at_masked_positions_has_the_gradient_of_the_whole_block(make
 
 def test_last_block_is_the_models_own_again_after_the_step(make):
     objective = make("bert").train()
-    block = objective._last.block
+    block = objective.last_block.block
     own = dict(block.__dict__)
     objective.model.activation_checkpointing_enable()
     rows = objective.rows(_dataset(), seed=0, training=True)
@@ -96,7 +96,7 @@ def test_last_block_is_the_models_own_again_after_the_step(make):
     assert block.__dict__.keys() - {"gradient_checkpointing", "_gradient_checkpointing_func"} == own.keys() - {
         "gradient_checkpointing"
     }
-    with pytest.raises(RuntimeError, match="expected"), objective._last.only(batch["labels"] != -100):
+    with pytest.raises(RuntimeError, match="expected"), objective.last_block.only(batch["labels"] != -100):
         raise RuntimeError("expected")
     assert "forward" not in block.__dict__
 
@@ -104,22 +104,22 @@ def test_last_block_is_the_models_own_again_after_the_step(make):
 def test_a_block_that_only_looks_like_berts_keeps_its_own_way(make):
     objective = make("bert").train()
 
-    class Scaled(type(objective._last.block)):  # the same parts, put together in another way
+    class Scaled(type(objective.last_block.block)):  # the same parts, put together in another way
         def feed_forward_chunk(self, attention_output: torch.Tensor) -> torch.Tensor:
             return 1.5 * super().feed_forward_chunk(attention_output)
 
-    objective._last.block.__class__ = Scaled
+    objective.last_block.block.__class__ = Scaled
     rows = objective.rows(_dataset(), seed=0, training=True)
     batch = objective.collate([rows[i] for i in range(3)])
     loss = objective(**batch).loss
-    assert objective._last.agrees is False
-    objective._last = SimpleNamespace(block=None)
+    assert objective.last_block.agrees is False
+    objective.last_block = SimpleNamespace(block=None)
     torch.testing.assert_close(loss, objective(**batch).loss)
 
 
 @pytest.mark.parametrize("family", ["distilbert", "modernbert", "albert", "mpnet", "deberta-v2"])
 def test_blocks_of_another_shape_are_left_alone(make, family):
-    assert make(family)._last.block is None
+    assert make(family).last_block.block is None
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta"])
@@ -269,7 +269,7 @@ def test_a_batch_with_nothing_to_predict_costs_nothing(make, after_another):
     batch = objective.collate([rows[0]])
     if after_another:  # then the last block has its short way
         objective(**batch)
-        assert objective._last.agrees
+        assert objective.last_block.agrees
     batch["labels"].fill_(-100)
     loss = objective(**batch).loss
     loss.backward()

@@ -219,7 +219,10 @@ def test_loss_of_mixed_pictures_is_mixed(classifier, option):
     module.train()
     torch.manual_seed(3)
     output = module(**batch)
-    other, share = module.task._mixture
+    torch.manual_seed(3)
+    _, (other, share) = mixed(
+        {"pixel_values": batch["pixel_values"]}, module.task.config.mixup, module.task.config.cutmix
+    )
     assert 0 < share < 1
     terms = [
         torch.nn.functional.cross_entropy(output.logits, labels)

@@ -101,13 +101,13 @@ def test_leaving_one_out_in_closed_form_is_leaving_one_out():
     right = {}
     for penalty in self_training.PENALTIES:
         held = [
-            self_training._ridge(
+            self_training.kernel_ridge(
                 kernel, np.delete(known, i), np.delete(targets, i, 0), np.full(39, penalty), np.array([i])
             ).argmax()
             for i in known
         ]
         right[penalty] = (np.array(held) == labels).mean()
-    chosen = self_training._penalty(kernel, known, targets)
+    chosen = self_training.best_penalty(kernel, known, targets)
     assert right[chosen[0]] == max(right.values()) and (chosen == chosen[0]).all()
 
 

@@ -9,9 +9,9 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
 from hf_ssl.evaluation.probes.probes import fixed_c
-from hf_ssl.tasks._heads import fit_head, softmax
 from hf_ssl.tasks.base import TaskModule, TaskRows
 from hf_ssl.tasks.classification import Classification
+from hf_ssl.tasks.heads import fit_head, softmax
 
 
 @pytest.mark.parametrize("classes", [2, 10])

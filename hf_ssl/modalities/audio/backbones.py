@@ -265,7 +265,7 @@ def _mixed(inner: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
     return (torch.stack(states, dim=1) * weights.view(-1, 1, 1)).sum(1)
 
 
-def prepare(model: Any, processor: Any, *, window: float | None, from_config: bool) -> Any:
+def prepare(model: Any, processor: Any, *, window: float | None) -> Any:
     """See `Encoder.prepare`. A Whisper model without head comes back as its encoder; the rest waits in it."""
     if window is not None:
         shorten(model, processor, window)
@@ -273,8 +273,6 @@ def prepare(model: Any, processor: Any, *, window: float | None, from_config: bo
         whole, model = model, model.encoder
         model.hf_ssl_whole = [whole]  # in a list: not a submodule, or it would be trained and saved twice
     _switch_for_training(model)
-    if not from_config:
-        _keep_batch_statistics(model)
     return model
 
 
@@ -297,20 +295,6 @@ def _switch_for_training(model: Any) -> None:
     if hasattr(base, "layerdrop"):  # Whisper copies it from its configuration
         base.layerdrop = 0.0
     model.hf_ssl_kept = kept
-
-
-def _keep_batch_statistics(model: nn.Module) -> None:
-    norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
-    for module in norms:
-        module.register_forward_pre_hook(_in_evaluation)
-    if norms:
-        logger.info(
-            f"  {len(norms)} batch norms keep the checkpoint's statistics: small padded batches would spoil them"
-        )
-
-
-def _in_evaluation(module: nn.Module, args: Any) -> None:
-    module.training = False
 
 
 def finish(model: Any) -> Any:

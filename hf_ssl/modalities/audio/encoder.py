@@ -27,10 +27,8 @@ class AudioEncoder(Encoder):
     modality: Audio
     processor: SequenceFeatureExtractor
 
-    def prepare(self, *, from_config: bool) -> None:
-        self.model = backbones.prepare(
-            self.model, self.processor, window=self.modality.config.window, from_config=from_config
-        )
+    def prepare(self) -> None:
+        self.model = backbones.prepare(self.model, self.processor, window=self.modality.config.window)
 
     def plain_model(self) -> PreTrainedModel:
         return backbones.finish(super().plain_model())
