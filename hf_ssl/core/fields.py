@@ -109,8 +109,9 @@ def _out_of_range(config: Options) -> list[str]:
         if value is None or value is item.default:
             continue
         choices = item.metadata.get("choices") or choices_of(hints[item.name])
-        if choices and not isinstance(value, list) and value not in choices:
-            found.append(f"{item.name}: {not_among(value, choices)}")
+        for one in value if isinstance(value, list) else [value]:
+            if choices and one not in choices:
+                found.append(f"{item.name}: {not_among(one, choices)}")
         bounds = {name: item.metadata[name] for name in _BOUNDS if name in item.metadata}
         numbers = [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, (int, float))]
         if any(not _BOUNDS[name][1](number, bound) for number in numbers for name, bound in bounds.items()):

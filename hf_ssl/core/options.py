@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from hf_ssl.core.compare_options import CompareConfig
 from hf_ssl.core.domain_options import DomainOptions
 from hf_ssl.core.fields import Options, not_among, option
 from hf_ssl.core.option_groups import (
@@ -83,40 +84,6 @@ class EvaluateConfig(RunOptions, ModelOptions, DataOptions):
     model: str | None = option(None, "Another fine-tuned model to measure (default: the one of this run).")
     split: Literal["test", "validation"] = option("test", "Split to measure.")
     task: str | None = option(None, "Downstream task (default: the one of the fine-tuned model).")
-
-
-@dataclass
-class CompareConfig(RunOptions, AdapterOptions, ModelOptions, DataOptions):
-    """Did adapting help? Base against adapted on the same labeled subsets and seeds."""
-
-    adapted: str | None = option(None, "Adapted backbone (default: the run's pre-training result).")
-    task: str | None = option(None, "Downstream task (default: from the labels).")
-    peft: PeftMethod = option("lora", "How both arms are fine-tuned.")
-    labels_per_class: list[int] = option(
-        [4, 16, 64], "Labels per class, or examples in all where labels are no classes.", ge=1
-    )
-    num_seeds: int = option(3, "Labeled subsets drawn for each number of labels.", ge=1)
-    head_pooling: Literal["encoder", "stock"] = option(
-        "encoder",
-        "What a new head on text reads: the encoder's pooled states, written into the model as one more layer where its family "
-        "allows that; or what the stock class reads (the first token), which an adapter published alone needs.",
-    )
-    warm_start: bool = option(True, "Start the new head from a closed-form probe on frozen features.")
-    finetune_arms: bool = option(True, "Fine-tune both arms; False compares frozen probes only.")
-    self_training: int = option(
-        1000,
-        "Learn from so many pool examples too, with soft labels that two views of the data agree on (0: none).",
-        ge=0,
-    )
-    test_limit: int | None = option(
-        None, "Evaluate on at most this many test examples (a fixed stratified part).", ge=1
-    )
-
-    def problems(self) -> list[str]:
-        empty = (
-            [] if self.labels_per_class else ["labels_per_class: name at least one number of labels, such as 4,16."]
-        )
-        return [*super().problems(), *empty]
 
 
 @dataclass

@@ -53,7 +53,7 @@ def _listed(value: Any) -> Any:
             return list(value)
         value = ",".join(value)
     if isinstance(value, str):
-        inner = value.strip().removeprefix("[").removesuffix("]")
+        inner = value.strip().strip("[]")  # one pair of brackets or two: what help prints may be copied
         return [part for part in (part.strip().strip("'\"") for part in inner.split(",")) if part]
     return [value] if isinstance(value, (int, float)) and not isinstance(value, bool) else value
 

@@ -23,11 +23,13 @@ KINDS = {
     "vectors": "Store",
     "pipelines": "ServedPipeline",
     "domain_methods": "DomainMethod",
+    "peers": "Peer",
 }
 # Packages of a kind that are not `hf_ssl.KIND`: families of TensorFlow models, for `import-tf`; transformers' pipelines, for `push`;
-# what makes domains alike, for `finetune`.
+# what makes domains alike, for `finetune`; other tools, for `compare`.
 PLACES = {
     "families": "models.tensorflow.families", "pipelines": "hub.pipelines", "domain_methods": "training.domain.methods",
+    "peers": "evaluation.peers",
 }  # fmt: skip
 _SINGULAR = {"families": "family", "modalities": "modality", "vectors": "store", "domain_methods": "domain method"}
 

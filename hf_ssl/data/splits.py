@@ -145,7 +145,7 @@ def few_label_subset(
         shown = ", ".join(f"{name} ({count})" for name, count in list(short.items())[:10])
         text = f"{len(short)} classes have fewer than {per_class} examples: {shown}"
         if incomplete == "raise":
-            raise DataError(f"{text}. Ask for fewer, or take what there is with incomplete='keep'.")
+            raise DataError(f"{text}. Ask for at most {min(short.values())}, the size of the smallest class.")
         warnings.warn(text, stacklevel=2)
     drawn = [
         sorted(by_class[number], key=lambda row: _draw(seed, ids[row]))[:per_class]

@@ -81,13 +81,16 @@ def figure_name(title: str) -> str:
     return f"label_efficiency_{re.sub('[^a-z]+', '_', title.lower()).strip('_')}.svg"
 
 
-def label_efficiency(title: str, table: Mapping[str, Any], x_label: str) -> str | None:
+def label_efficiency(
+    title: str, table: Mapping[str, Any], x_label: str, sizes: Mapping[Any, float] | None = None
+) -> str | None:
     """A table of `compare` as curves over the number of labels, with the spread over draws; None: no labels at all.
 
     Args:
         title: of the table.
         table: as in `table.json`.
         x_label: what the budgets count.
+        sizes: budget → labels, where budgets are no numbers (`10%`, `all`).
     """
     lines = [line for line in table["lines"] if line["budget"] != "no"]
     if not lines:
@@ -95,7 +98,7 @@ def label_efficiency(title: str, table: Mapping[str, Any], x_label: str) -> str 
     arms = {"base": [line["base"] for line in lines], "adapted": [line["adapted"] for line in lines]}
     for name in dict.fromkeys(name for line in lines for name in line["others"]):
         arms[name] = [line["others"][name] for line in lines if name in line["others"]]
-    budgets = [float(line["budget"]) for line in lines]
+    budgets = [float(line["budget"] if sizes is None else sizes[line["budget"]]) for line in lines]
     curves = [
         Curve(name, budgets[: len(spreads)], [s["mean"] for s in spreads], [s["sd"] or 0.0 for s in spreads])
         for name, spreads in arms.items()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -232,6 +232,10 @@ class Modality(ABC):
             float32 array `(len(values), dimensions)`; the same for a value whatever the others are.
         """
         raise self.lacks("baseline_features", "a cheap baseline (baseline)")
+
+    def baselines(self) -> dict[str, Callable[[Sequence[Any]], np.ndarray]]:
+        """The cheap baselines of a comparison by name; each gives features as `baseline_features` does."""
+        return {} if self.baseline is None else {self.baseline: self.baseline_features}
 
     def self_training_features(self, values: Sequence[Any]) -> Any:
         """Features that err differently from a checkpoint's, for `hf_ssl.training.self_training`; the baseline's by default.

@@ -135,7 +135,8 @@ class StageContext:
             the stage's record, and its folder.
         """
         resume, overwrite = getattr(self.config, "resume", False), self.config.overwrite
-        if self.stage in ("evaluate", "embed"):  # seconds of work: done anew, never resumed
+        # Seconds of work, done anew; or results that are kept one by one, by all that they depend on.
+        if self.stage in ("evaluate", "embed", "compare"):
             resume, overwrite = False, True
         with self.run.running(
             self.stage, self.inputs, self.resolved.to_dict(), resume=resume, overwrite=overwrite

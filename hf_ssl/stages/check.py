@@ -123,7 +123,11 @@ def _some(split: Any, count: int) -> Any:
 def _shortened(stage: str, config: Any) -> dict[str, Any]:
     """Of stages that do one thing many times: once, the largest."""
     if stage == "compare":
-        return {"labels_per_class": [max(config.labels_per_class)], "num_seeds": 1}
+        asked = [one for one in config.labels_per_class or () if str(one).isdigit()]
+        largest = (
+            {"labels_per_class": [max(asked, key=int)]} if asked and len(asked) == len(config.labels_per_class) else {}
+        )
+        return {**largest, "num_seeds": 1, "probe_draws": 1, "budget": None}
     return {"dry_run": True} if stage == "push" else {}
 
 
@@ -147,12 +151,13 @@ def _estimate(stage: str, one: Resolved, sample: Sample | None, trial: Trial, se
     if sample is None:
         return {"estimated_minutes": round(seconds / 60, 1), "disk_gb": 0.0}
     if stage == "compare":
-        repeats = len(config.labels_per_class) * config.num_seeds
+        repeats = config.num_seeds * (
+            len(config.labels_per_class) if _shortened(stage, config).get("labels_per_class") else 1
+        )
         tests = min(len(sample.whole["test"]), config.test_limit or len(sample.whole["test"]))
-        arms = 2 if fits else 0  # also where three steps have changed nothing, and one model stands for both
-        once = apart + arms * tests * each + arms * sum(fit.planned * fit.per_step for fit in fits) / max(1, len(fits))
+        once = apart + len(fits) * tests * each + sum(fit.planned * fit.per_step for fit in fits)
         minutes = round(repeats * once / 60, 1)
-        return {"test_examples": tests, "fits": repeats * arms, "estimated_minutes": minutes, "disk_gb": 0.01}
+        return {"test_examples": tests, "fits": repeats * len(fits), "estimated_minutes": minutes, "disk_gb": 0.01}
     if fits:
         split = "unlabeled" if stage == "pretrain" else "train"
         several = (

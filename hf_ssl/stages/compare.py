@@ -1,267 +1,270 @@
-"""The stage that answers: did adapting help?"""
+"""The stage that answers: what helped, and what to use?"""
 
 from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hf_ssl.core import distributed
+from hf_ssl.core.compare_options import CompareConfig, seconds_of
 from hf_ssl.core.errors import ConfigError
-from hf_ssl.core.run import remove, write_json
-from hf_ssl.data import DomainData, labeled_subset, open_test
-from hf_ssl.evaluation import figures
-from hf_ssl.evaluation.comparison import table as comparison
-from hf_ssl.evaluation.probes import probes
+from hf_ssl.core.run import remove
+from hf_ssl.data import open_test
+from hf_ssl.data.budgets import budget_rows, budgets_of, labels_in
+from hf_ssl.evaluation.comparison.results import ResultRow
 from hf_ssl.models.pooling import Pooling
-from hf_ssl.models.reference import CheckpointRef
+from hf_ssl.stages import arms as arms_of_run
+from hf_ssl.stages.answers import Answers, answers_of
+from hf_ssl.stages.arms import Arm
 from hf_ssl.stages.base import StageContext, StageResult, prepare_stage, start_of
 from hf_ssl.stages.build import build_task, task_rows
+from hf_ssl.stages.cells import Cell, CellStore, Clock, by_what_they_tell
+from hf_ssl.stages.comparison_files import write_comparison, write_predictions
 from hf_ssl.stages.fit import fit_task, open_pool
+from hf_ssl.stages.frozen import Frozen
 from hf_ssl.training.trainer import predict
 
 if TYPE_CHECKING:
     import datasets
 
-    from hf_ssl.modalities.base import Modality
     from hf_ssl.tasks.base import Task
 
 logger = logging.getLogger(__name__)
 
-Arms = dict[str, CheckpointRef]
-Subsets = dict[tuple[int, int], list[int]]
-POOL = 3000  # unlabeled texts that the TF-IDF baseline takes the frequencies of words from
+CHEAP_DRAWS, CHEAP_LABELS = 20, 4000
+"""Frozen probes are repeated on so many subsets, or on fewer when they would have more labels than that in all."""
 
 
 def compare(**options: Any) -> StageResult:
-    """Did adapting help? Base against adapted: same labeled subsets, seeds and steps, one test set.
+    """What helped, and what to use? Arms that differ in one thing: same labeled subsets, seeds and steps, one test set.
 
-    Works for every task: classes are drawn evenly, several labels, amounts, tags and pairs at random. What is resampled
-    for the interval is a test example (a whole sentence of tags), or a group of them where the data have groups.
+    Works for every task but verification: classes are drawn evenly, several labels, amounts, tags and pairs at random. What is
+    resampled for the interval is a test example (a whole sentence of tags, a block of a series), or a group of them where the
+    data have groups. What was computed once is kept in the run folder: a call with more arms, labels or seeds computes only those.
+
+    Args:
+        options: those of `hf_ssl.core.compare_options.CompareConfig`, of the task, and of `transformers.TrainingArguments`.
 
     Returns:
-        `path/table.md`, `table.json`, `label_efficiency_*.svg`, and the test predictions of every arm; `metrics["verdict"]` in words.
+        `path/table.md` (the verdict first), `table.json`, `contest.json`, `attribution.json`, `label_efficiency_*.svg`, and
+        `predictions/`, one parquet file per arm and protocol; `metrics["verdict"]` and `metrics["use"]` in words.
+
+    Example:
+        >>> compare(data="reviews/", output="runs/reviews", arms=["base", "adapted", "random"], protocols=["linear-probe", "full"])
     """
     opening = prepare_stage("compare", options, after="pretrain", unless="adapted")
     if opening.done is not None:
         return opening.done
-    config, run, data, modality = opening.config, opening.run, opening.data, opening.modality
-    adapted = config.adapted or run.output("pretrain")
-    if adapted is None:
-        raise ConfigError(
-            "There is nothing adapted to compare. Run `hf-ssl pretrain` with this --output, or give --adapted."
-        )
+    config: CompareConfig = opening.config
+    adapted = arms_of_run.from_run(config, opening.run)
     with opening.running() as (record, folder):
-        arms: Arms = {"base": start_of(config, run), "adapted": CheckpointRef(str(adapted))}
-        task = build_task(config.task, dataclasses.asdict(opening.resolved.plugin), modality, data)
-        test = _limited(open_test(data, f"compare {config.output}"), config.test_limit, config.seed)
-        subsets = {
-            (budget, draw): labeled_subset(data["train"], budget, config.seed + draw)
-            for budget in config.labels_per_class
-            for draw in range(config.num_seeds)
-        }
-        # Both arms are pooled as the start is: they differ in one thing only.
-        pooling = modality.pooling(arms["base"])
-        twins = distributed.broadcast(one_model(arms, task, data["train"]) if distributed.is_main() else None)
-        if twins:
-            logger.info("  pre-training kept its start: both arms are one model, which is measured once")
-            del arms["adapted"]
-        frozen = distributed.broadcast(
-            _frozen(arms, pooling, task, data, test, subsets) if distributed.is_main() else None
+        work = _Work(opening, folder, adapted)
+        rows = work.rows()
+        record.metrics = write_comparison(
+            folder, rows, work.answers, work.sizes, unfinished=work.unfinished, one_model=work.twins
         )
-        tuned = []
-        if config.finetune_arms:
-            tuned = list(_fine_tuned(arms, pooling, task, data["train"], test, subsets, opening))
-        if twins:
-            frozen, tuned = ([*rows, *_again(rows)] for rows in (frozen, tuned))
-        for row in tuned:
-            _keep(folder / f"finetuned-{row.arm}-{row.budget}-{row.seed}", row.predictions)
-        if config.finetune_arms:
-            tuned += _usual(task, data["train"], test, subsets)
-        remove(folder / "work")
-        if not tuned and not frozen:
-            raise ConfigError(
-                "Nothing is left to compare: this task has no frozen probe. Leave finetune_arms switched on."
-            )
-        record.metrics = _report(folder, tuned, frozen, task, test)
+        write_predictions(folder / "predictions", rows, work.answers)
+        work.maps()
+        record.outputs = {"unfinished": work.unfinished}
+        if work.unfinished:
+            record.inputs = ""  # the same command goes on: it is not taken for one that has been run
         opening.save_data_report()
         logger.info(f"{(folder / 'table.md').read_text(encoding='utf-8')}\ncompare: table in {folder / 'table.md'}")
+        if work.unfinished:
+            logger.info(f"compare: {work.unfinished} models are left; the same command goes on with them")
     return StageResult(folder, record.metrics)
 
 
-def one_model(arms: Arms, task: Task[Any], train: datasets.Dataset) -> bool:
-    """Whether both arms load as the same weights and processor: then the same training gives the same answers."""
-    from transformers import set_seed
+@dataclass
+class _Work:
+    """A comparison under way."""
 
-    processors = [_settings(task.modality.load_processor(arm)) for arm in arms.values()]
-    if processors[0] != processors[1]:
-        return False
-    for auto_class, options in ((task.auto_class, {"new_head": True, **task.model_options()}), ("AutoModel", {})):
-        states = []
-        for ref in arms.values():
-            set_seed(0)  # what neither has must start alike
-            states.append(task.modality.load(ref, auto_class, dataset=train, **options).model.state_dict())
-        first, second = states
-        if first.keys() != second.keys() or any(
-            first[name].shape != second[name].shape or bool((first[name] != second[name]).any()) for name in first
-        ):
-            return False
-    return True
+    opening: StageContext
+    folder: Path
+    adapted: str
 
-
-def _settings(processor: Any) -> object:
-    """What two processors must agree on to do the same."""
-    if hasattr(processor, "get_vocab"):
-        return processor.get_vocab(), processor.model_max_length
-    return processor.to_dict() if hasattr(processor, "to_dict") else processor
-
-
-def _again(rows: list[comparison.ResultRow]) -> list[comparison.ResultRow]:
-    return [dataclasses.replace(row, arm="adapted") for row in rows if row.arm == "base"]
-
-
-def _fine_tuned(
-    arms: Arms, pooling: Pooling, task: Task[Any], train: datasets.Dataset, test: datasets.Dataset, subsets: Subsets,
-    opening: StageContext,
-) -> Iterator[comparison.ResultRow]:  # fmt: skip
-    """Fine-tune every arm on every subset; both arms start from the same seed and take the same steps."""
-    config = opening.config
-    for arm, ref in arms.items():
-        pool = open_pool(task, ref, opening.data, config, pooling)
-        for (budget, draw), subset in subsets.items():
-            logger.info(f"compare: {arm}, {_budget(budget, task)}, draw {draw + 1} of {config.num_seeds}")
-            fit = fit_task(
-                task, ref, train.select(subset), None, config, opening.resolved.training,
-                opening.run.folder("compare", "work"), seed=config.seed + draw, pool=pool, pooling=pooling,
-            )  # fmt: skip
-            logits, _ = predict(fit.module, task_rows(task, fit.encoder, test), fit.args)
-            yield comparison.ResultRow(arm, budget, draw, task.comparison_predictions(logits, test, fit.encoder))
-
-
-def _frozen(
-    arms: Arms, pooling: Pooling, task: Task[Any], data: DomainData, test: datasets.Dataset, subsets: Subsets
-) -> list[comparison.ResultRow]:
-    """Both arms with nothing trained but a linear probe, or nothing at all, and a baseline beside them.
-
-    Returns:
-        an empty list where a task can do neither (tags of words).
-    """
-    train, modality = data["train"], task.modality
-    targets = task.probe_targets(train)
-    needed = sorted({int(row) for subset in subsets.values() for row in subset})
-    place = {row: number for number, row in enumerate(needed)}
-    given = train.select(needed)[modality.column] if targets is not None else []
-    rows = []
-    for arm, ref in arms.items():
-        encoder = modality.load(ref, dataset=train, pooling=pooling)
-        answers = task.zero_shot(encoder, test)
-        if answers is not None:
-            rows.append(comparison.ResultRow(arm, "no", 0, answers))
-        if targets is None:
-            continue
-        have, ask = (encoder.embed(values, max_length=256) for values in (given, test[modality.column]))
-        for (budget, draw), subset in subsets.items():
-            known = have[[place[int(row)] for row in subset]]
-            guess = probes.linear_probe(
-                known, targets[subset], ask, seed=draw, problem_type=_problem(task), groups=_groups(train, subset)
-            )
-            rows.append(comparison.ResultRow(arm, budget, draw, guess.predictions))
-    if targets is not None and modality.baseline is not None:
-        pool = list(data["unlabeled"][modality.column][:POOL]) if "unlabeled" in data else []
-        rows += _baseline(
-            modality, task, list(given), targets, list(test[modality.column]), subsets, place, pool, train
+    def __post_init__(self) -> None:
+        config: CompareConfig = self.opening.config
+        data, modality = self.opening.data, self.opening.modality
+        self.config, self.data, self.unfinished = config, data, 0
+        self.clock = Clock(None if config.budget is None else seconds_of(config.budget))
+        self.task: Task[Any] = build_task(
+            config.task, dataclasses.asdict(self.opening.resolved.plugin), modality, data
         )
-    elif rows and (cheap := task.baseline_predictions(train, test)) is not None:
-        rows.append(comparison.ResultRow(cheap[0], "no", 0, cheap[1]))
-    return rows
+        self.train = data["train"]
+        test = _limited(open_test(data, f"compare {config.output}"), config.test_limit, config.seed)
+        self.answers: Answers = answers_of(self.task, data, test)
+        self.budgets = budgets_of(self.train, config.labels_per_class, whole=self.answers.whole)
+        start = start_of(config, self.opening.run)
+        self.arms = arms_of_run.arms_of(config, start, self.adapted, self.task, data, self.folder / "starts")
+        # Every arm is pooled as the start is: they differ in one thing only.
+        self.pooling = modality.pooling(start)
+        self.frozen_pooling = Pooling.parse(config.frozen_pooling) if config.frozen_pooling else self.pooling
+        self.protocols = self._protocols()
+        self.store = CellStore(
+            self.folder / "cells", data.fingerprint, config.test_limit, config.seed, type(self.task).__name__,
+            dataclasses.asdict(self.task.config), dataclasses.asdict(modality.config), str(self.pooling),
+            str(self.frozen_pooling),
+        )  # fmt: skip
+        self.sizes = self._sizes()
 
+    @property
+    def twins(self) -> bool:
+        """Whether pre-training kept its start."""
+        identities = {arm.name: arm.identity for arm in self.arms}
+        return identities["base"] == identities["adapted"]
 
-def _usual(
-    task: Task[Any], train: datasets.Dataset, test: datasets.Dataset, subsets: Subsets
-) -> list[comparison.ResultRow]:
-    """The task's own baseline on every subset."""
-    found = {key: task.baseline_predictions(train.select(subset), test) for key, subset in subsets.items()}
-    return [comparison.ResultRow(cheap[0], *key, cheap[1]) for key, cheap in found.items() if cheap is not None]
+    def _protocols(self) -> list[str]:
+        """Those that were asked for; `peft` with --peft full is `full`."""
+        chosen = [
+            protocol
+            for protocol in self.config.protocols
+            if self.config.finetune_arms or protocol not in ("peft", "full")
+        ]
+        if self.config.peft == "full":
+            chosen = ["full" if protocol == "peft" else protocol for protocol in chosen]
+        return list(dict.fromkeys(chosen))
 
+    def _sizes(self) -> dict[Any, float]:
+        from hf_ssl.data.budgets import budget_size
 
-def _baseline(
-    modality: Modality, task: Task[Any], given: list, targets: np.ndarray, ask: list, subsets: Subsets, place: dict[int, int],
-    pool: list, train: datasets.Dataset,
-) -> list[comparison.ResultRow]:  # fmt: skip
-    """What needs no pretrained model: TF-IDF for text, the modality's own features (pixels …) for others."""
-    if modality.name != "text":
-        features, asked = modality.baseline_features(given), modality.baseline_features(ask)
-    rows = []
-    for (budget, draw), subset in subsets.items():
-        chosen = [place[int(row)] for row in subset]
-        options: dict[str, Any] = {"seed": draw, "problem_type": _problem(task), "groups": _groups(train, subset)}
-        if modality.name == "text":
-            texts = [given[row] for row in chosen]
-            guess = probes.tfidf_probe(texts, targets[subset], ask, unlabeled=pool, **options)
+        return {budget: budget_size(self.train, budget) for budget in self.budgets}
+
+    def _cells(self, draws: dict[Any, int]) -> list[Cell]:
+        """Labeled subsets: nested over the numbers of labels, the same for every arm and protocol."""
+        seed = self.config.seed
+        return [
+            Cell("", "", budget, draw, "", tuple(map(int, budget_rows(self.train, budget, seed + draw))))
+            for budget in self.budgets
+            for draw in range(draws[budget])
+        ]
+
+    def rows(self) -> list[ResultRow]:
+        """All results: cheap ones first, then fine-tuning, what tells most first."""
+        tuned = [protocol for protocol in self.protocols if protocol in ("peft", "full")]
+        cheap = distributed.broadcast(self._cheap() if distributed.is_main() else None)
+        self.unfinished += cheap[1]
+        found = [*cheap[0], *self._fine_tuned(tuned)]
+        if not found:
+            raise ConfigError(
+                "Nothing is left to compare: this task has no frozen probe. Leave finetune_arms switched on."
+            )
+        return found
+
+    def _cheap_draws(self) -> dict[Any, int]:
+        config = self.config
+        if config.probe_draws is not None:
+            return dict.fromkeys(self.budgets, config.probe_draws)
+        return {
+            budget: max(config.num_seeds, min(CHEAP_DRAWS, CHEAP_LABELS // max(1, labels_in(self.train, budget))))
+            if budget != "all"
+            else config.num_seeds
+            for budget in self.budgets
+        }
+
+    def _cheap(self) -> tuple[list[ResultRow], int]:
+        """Frozen probes, baselines and peers; how many could not be done in time."""
+        cells = self._cells(self._cheap_draws())
+        few = self._cells(dict.fromkeys(self.budgets, self.config.num_seeds))
+        self.frozen = Frozen(self.task, self.data, self.answers.test, cells, self.store, self.folder / "cells", self.clock,
+                             self.frozen_pooling)  # fmt: skip
+        probing = [protocol for protocol in self.protocols if protocol in ("knn", "linear-probe")]
+        found: list[ResultRow] = []
+        left = 0
+        for arm in self.arms:
+            if arm.pool:
+                continue
+            if not self.clock.has_time("frozen"):
+                left += 1
+                continue
+            began = time.monotonic()
+            found += self.frozen.probed(arm, probing)
+            self.clock.note("frozen", time.monotonic() - began)
+        if self.frozen.targets is not None:
+            found += self.frozen.baselines()
+            found += self.frozen.peers(self.config.peers, self.arms[0])
         else:
-            guess = probes.linear_probe(features[chosen], targets[subset], asked, **options)
-        rows.append(comparison.ResultRow(str(modality.baseline), budget, draw, guess.predictions))
-    return rows
+            learns = bool({"peft", "full"} & set(self.protocols)) and not any(
+                row.protocol == "zero-shot" for row in found
+            )
+            found += self.answers.baselines(few, without_labels=False) if learns or self.answers.whole else []
+            if any(row.protocol == "zero-shot" for row in found):
+                found += self.answers.baselines(few, without_labels=True)
+                found += (
+                    self.answers.baselines(few, without_labels=False) if {"peft", "full"} & set(self.protocols) else []
+                )
+            found += self.answers.peers(self.config.peers, few)
+        return found, left
 
+    def _fine_tuned(self, protocols: Sequence[str]) -> Iterator[ResultRow]:
+        """Fine-tune every arm on every subset; all arms start from the same seed and take the same steps."""
+        cells = [self._tuned(cell, arm, protocol) for protocol in protocols for arm in self.arms
+                 for cell in self._cells(dict.fromkeys(self.budgets, self.config.num_seeds))]  # fmt: skip
+        by_name = {arm.name: arm for arm in self.arms}
+        ordered = by_what_they_tell(cells, list(by_name))
+        stopped = False
+        for number, cell in enumerate(ordered):
+            row = distributed.broadcast(self.store.find(cell) if distributed.is_main() else None)
+            if row is None:
+                stopped = stopped or not self.clock.allows(cell.protocol)
+                if stopped:
+                    self.unfinished += 1
+                    continue
+                logger.info(f"compare: {cell.told} ({number + 1} of {len(ordered)})")
+                row = self.store.keep(cell, self._fit(cell, by_name[cell.arm]))
+                self.clock.note(cell.protocol, row.seconds)
+            yield dataclasses.replace(row, arm=cell.arm)
+        remove(self.folder / "work")
 
-def _groups(train: datasets.Dataset, subset: Any) -> list | None:
-    """Of the labeled rows, where the data have groups: the test rows come from others."""
-    if "group" not in train.column_names:
-        return None
-    return list(train.select_columns(["group"])[[int(row) for row in subset]]["group"])
+    def _tuned(self, cell: Cell, arm: Arm, protocol: str) -> Cell:
+        config = self.config
+        how = (protocol, *((config.peft, config.lora_r, config.lora_alpha, config.lora_dropout, config.target_modules)
+                           if protocol == "peft" else ()))  # fmt: skip
+        key = self.store.key(
+            "fit", arm.identity, config.self_training if arm.pool else 0, how, cell.budget, cell.seed, cell.rows,
+            self.opening.resolved.to_dict()["training"], config.dtype, config.head_pooling, config.warm_start,
+        )  # fmt: skip
+        return Cell(arm.name, protocol, cell.budget, cell.seed, key, cell.rows)
 
+    def _fit(self, cell: Cell, arm: Arm) -> ResultRow:
+        began = time.monotonic()
+        config = dataclasses.replace(self.config, peft="full") if cell.protocol == "full" else self.config
+        fit = fit_task(
+            self.task, arm.ref, self.train.select(list(cell.rows)), None, config, dict(self.opening.resolved.training),
+            self.opening.run.folder("compare", "work"), seed=config.seed + cell.seed, pool=self._pool(arm), pooling=self.pooling,
+        )  # fmt: skip
+        logits, _ = predict(fit.module, task_rows(self.task, fit.encoder, self.answers.test), fit.args)
+        trainable = sum(parameter.numel() for parameter in fit.module.model.parameters() if parameter.requires_grad)
+        return ResultRow(
+            cell.arm, cell.budget, cell.seed, self.answers.predictions(logits, fit.encoder), cell.protocol,
+            self.answers.probabilities(logits), time.monotonic() - began, trainable,
+        )  # fmt: skip
 
-def _report(
-    folder: Path, tuned: list[comparison.ResultRow], frozen: list[comparison.ResultRow], task: Task[Any], test: Any
-) -> dict[str, Any]:
-    """Write the tables; the verdict of each, in a word."""
-    truth, metric = task.comparison_references(test), task.comparison_metric
-    groups = list(test["group"]) if "group" in test.column_names else None
-    if groups is not None and len(set(groups)) < 2:
-        groups = None
-    kinds = {"Fine-tuned": tuned, "Frozen, without labels": [row for row in frozen if row.budget == "no"]}
-    kinds["Frozen probe"] = [row for row in frozen if row.budget != "no"]
-    if tuned:
-        kinds["Fine-tuned"] = [*tuned, *(row for row in kinds["Frozen probe"] if row.arm not in ("base", "adapted"))]
-    tables = {
-        title: comparison.compare_arms(rows, truth, metric=metric, groups=groups)
-        for title, rows in kinds.items()
-        if rows
-    }
-    if distributed.is_main():
-        text = "\n\n".join(f"### {title}\n\n{table.to_markdown()}" for title, table in tables.items())
-        (folder / "table.md").write_text(text, encoding="utf-8")
-        counted = "labels per class" if task.label_kind == "class" else "labeled examples"
-        for title, table in tables.items():
-            if svg := figures.label_efficiency(title, table.to_dict(), counted):
-                (folder / figures.figure_name(title)).write_text(svg, encoding="utf-8")
-    write_json(folder / "table.json", {title: table.to_dict() for title, table in tables.items()})
-    distributed.barrier()
-    return {
-        "verdict": {title: table.overall.word for title, table in tables.items()},
-        "metric": metric,
-        "test_examples": len(truth),
-    }
+    def _pool(self, arm: Arm) -> Any:
+        if not arm.pool:
+            return None
+        known = self.__dict__.setdefault("_pools", {})
+        if arm.name not in known:
+            known[arm.name] = open_pool(self.task, arm.ref, self.data, self.config, self.pooling)
+        return known[arm.name]
 
+    def maps(self) -> None:
+        """Test vectors of the start and of the adapted model as pictures, where they were made anyway."""
+        if not distributed.is_main() or self.frozen.targets is None:
+            return
+        from hf_ssl.stages.comparison_files import write_map
 
-def _problem(task: Task[Any]) -> str:
-    return task.problem_type or "single_label_classification"
-
-
-def _budget(budget: int, task: Task[Any]) -> str:
-    return f"{budget} labels per class" if task.label_kind == "class" else f"{budget} labeled examples"
-
-
-def _keep(path: Path, predictions: Any) -> None:
-    """Predictions of one arm: an array as `.npy`, tags of sentences as `.json`."""
-    if isinstance(predictions, np.ndarray) and distributed.is_main():
-        np.save(path.with_name(path.name + ".npy"), predictions)
-    elif not isinstance(predictions, np.ndarray):
-        write_json(path.with_name(path.name + ".json"), predictions)
+        names = self.answers.readable(self.answers.references) if self.task.label_kind == "class" else None
+        for arm in self.arms:
+            if arm.name in ("base", "adapted") and {"knn", "linear-probe"} & set(self.protocols):
+                write_map(self.folder / f"map_{arm.name}.svg", self.frozen.vectors(arm), names, arm.name)
 
 
 def _limited(split: datasets.Dataset, limit: int | None, seed: int) -> datasets.Dataset:

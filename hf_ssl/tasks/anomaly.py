@@ -102,8 +102,13 @@ class Anomaly(Task[TimeSeriesEncoder]):
         """The score of every series; where to draw the line is for its user to say."""
         return [{"prediction": float(score)} for score in logits[:, 1]]
 
-    def probe_targets(self, dataset: datasets.Dataset) -> np.ndarray:
-        return np.asarray(dataset[self.label_column])
+    def comparison_predictions(
+        self, logits: np.ndarray, dataset: datasets.Dataset, encoder: TimeSeriesEncoder
+    ) -> np.ndarray:
+        return logits[:, 1]
+
+    def comparison_references(self, dataset: datasets.Dataset) -> np.ndarray:
+        return (np.asarray(dataset[self.label_column]) != self.normal).astype(int)
 
 
 def patch_errors(

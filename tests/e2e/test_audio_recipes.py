@@ -18,7 +18,7 @@ SMALL = {
     "pretrain": {"max_steps": 2, "monitor_points": 1, "per_device_train_batch_size": 4, "eval_fraction": 0.5},
     "finetune": {"max_steps": 2, "early_stopping_patience": 0},
     "evaluate": {},
-    "compare": {"labels_per_class": "4", "num_seeds": 2, "max_steps": 1},
+    "compare": {"labels_per_class": "4", "num_seeds": 2, "probe_draws": 2, "max_steps": 1},
 }
 
 

@@ -24,7 +24,7 @@ SMALL = {
     "pretrain": {"max_steps": 2, "monitor_points": 1, "per_device_train_batch_size": 4, "eval_fraction": 0.5},
     "finetune": {"max_steps": 2, "early_stopping_patience": 0, "lora_r": 2},
     "evaluate": {},
-    "compare": {"labels_per_class": "2", "num_seeds": 2, "max_steps": 1},
+    "compare": {"labels_per_class": "2", "num_seeds": 2, "probe_draws": 2, "max_steps": 1},
 }
 # What makes heads and views small; options of one objective only.
 OWN = {"dino": {"prototypes": 16, "head_hidden": 32, "head_out": 16, "local_views": 2}}

@@ -31,7 +31,7 @@ SMALL = {
     "pretrain": {"max_steps": 2, "monitor_points": 1, "max_length": 24, "per_device_train_batch_size": 4},
     "finetune": {"max_steps": 2, "max_length": 24, "labels_per_class": 12, "early_stopping_patience": 0},
     "evaluate": {},
-    "compare": {"labels_per_class": "4", "num_seeds": 2, "max_steps": 1, "max_length": 24},
+    "compare": {"labels_per_class": "4", "num_seeds": 2, "probe_draws": 2, "max_steps": 1, "max_length": 24},
     "embed": {"max_length": 24},
 }
 

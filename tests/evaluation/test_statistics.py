@@ -27,7 +27,9 @@ from hf_ssl.evaluation.comparison.resampling import (
     weighted_correlation,
     weighted_ranks,
 )
-from hf_ssl.evaluation.comparison.table import ResultRow, compare_arms, draw_interval, minimum_detectable, verdict
+from hf_ssl.evaluation.comparison.results import ResultRow
+from hf_ssl.evaluation.comparison.table import compare_arms
+from hf_ssl.evaluation.comparison.verdict import draw_interval, minimum_detectable, verdict
 from hf_ssl.evaluation.metrics.decomposable import DECOMPOSABLE
 from hf_ssl.evaluation.metrics.ranking import SCORES
 
@@ -187,7 +189,7 @@ def test_draws_and_items_are_separate_uncertainties():
     assert (low, high) == pytest.approx(stats.t.interval(0.95, 3, np.mean(single), stats.sem(single)))
     assert found.low > 0 > low, "certain for other test items, not for other label draws"
     said = verdict(found)
-    assert said.word == "no difference shown" and "other label draws" in said.sentence
+    assert said.word == "cannot tell at this n" and "other label draws" in said.sentence
     assert "other test items" not in said.sentence
 
 
@@ -195,10 +197,10 @@ def test_verdict_words(three_classes):
     references, a, b = three_classes
     found = paired_bootstrap("f1_macro", a, b, references)
     assert verdict(found).word == "helped" and "1 draw " in verdict(found).sentence
-    assert verdict(paired_bootstrap("f1_macro", b, a, references)).word == "hurt"
-    assert verdict(found, adjusted_p=0.2).word == "no difference shown"
+    assert verdict(paired_bootstrap("f1_macro", b, a, references)).shown == -1
+    assert verdict(found, adjusted_p=0.2).word == "cannot tell at this n"
     same = verdict(paired_bootstrap("f1_macro", a, a, references))
-    assert same.word == "no difference shown" and "cannot be shown" in same.sentence
+    assert same.word == "cannot tell at this n" and "cannot be shown" in same.sentence
 
 
 def test_minimum_detectable_difference_has_the_power_it_says():
@@ -238,9 +240,9 @@ def rows_of(effects: dict[int, float], draws: int = 4) -> tuple[list[ResultRow],
     ("effects", "words", "overall"),
     [
         ({4: 0.2, 16: 0.2}, ["helped", "helped"], "helped"),
-        ({4: -0.2, 16: 0.0}, ["hurt", "no difference shown"], "hurt"),
-        ({4: 0.2, 16: -0.2}, ["helped", "hurt"], "mixed"),
-        ({4: 0.0, 16: 0.0}, ["no difference shown"] * 2, "no difference shown"),
+        ({4: -0.2, 16: 0.0}, ["did not help", "cannot tell at this n"], "did not help"),
+        ({4: 0.2, 16: -0.2}, ["helped", "did not help"], "mixed"),
+        ({4: 0.0, 16: 0.0}, ["cannot tell at this n"] * 2, "cannot tell at this n"),
     ],
 )
 def test_table_tells_the_planted_effect(effects, words, overall):
@@ -294,8 +296,9 @@ def test_two_arms_that_are_one_model_are_called_that():
     same = [row if row.arm != "adapted" else ResultRow("adapted", row.budget, row.seed, base.predictions)
             for row in rows for base in rows
             if (base.arm, base.budget, base.seed) == ("base", row.budget, row.seed)]  # fmt: skip
-    table = compare_arms(same, references)
-    assert table.overall.word == "no difference shown" and "they are one model" in table.to_markdown()
+    table = compare_arms(same, references, one_model=True)
+    assert table.overall.word == "did not help" and "one model" in table.to_markdown()
+    assert compare_arms(same, references).overall.word == "cannot tell at this n"
 
 
 def test_errors_teach(three_classes):

@@ -27,7 +27,7 @@ ALL = {
     "pretrain": {"objective": "mlm", "max_length": 32, "num_train_epochs": 2},
     "finetune": {"num_train_epochs": 4, "self_training": 0},
     "evaluate": {},
-    "compare": {"labels_per_class": [2, 4], "num_seeds": 2},
+    "compare": {"labels_per_class": [2, 4], "num_seeds": 2, "probe_draws": 2},
     "embed": {},
 }
 

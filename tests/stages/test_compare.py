@@ -8,6 +8,7 @@ from typing import Any
 
 import datasets
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 import transformers
@@ -21,6 +22,7 @@ from hf_ssl.evaluation.comparison.paired import paired_bootstrap
 from hf_ssl.evaluation.metrics.decomposable import DECOMPOSABLE
 from hf_ssl.modalities.text.text import Text
 from hf_ssl.models.reference import CheckpointRef
+from hf_ssl.stages import arms
 from hf_ssl.stages import compare as comparing
 
 TEXTS = list(dict.fromkeys(tiny.corpus(300)))[:120]
@@ -62,10 +64,13 @@ def options(tiny_checkpoint, tmp_path):
     def make(kind: str) -> dict[str, Any]:
         splits = {"train": TEXTS[:60], "validation": TEXTS[60:72], "test": TEXTS[72:]}
         checkpoint = str(tiny_checkpoint("bert", "AutoModelForMaskedLM"))
+        copy = tmp_path / "copy"
+        if not copy.exists():
+            shutil.copytree(checkpoint, copy)
         label_kind = {"similarity": "regression", "spans": "tags"}.get(kind, kind)
         return {
             "data": {split: _rows(kind, texts) for split, texts in splits.items()}, "model": checkpoint,
-            "adapted": checkpoint, "output": str(tmp_path / "run"), "near_duplicates": False, "label_kind": label_kind,
+            "adapted": str(copy), "output": str(tmp_path / "run"), "near_duplicates": False, "label_kind": label_kind,
             "group_column": "group", "task": KINDS[kind]["task"],
             **({"text_pair_column": "text_pair"} if kind == "similarity" else {}),
         }  # fmt: skip
@@ -75,26 +80,34 @@ def options(tiny_checkpoint, tmp_path):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_same_model_on_both_sides_ties(kind, options, monkeypatch):
-    monkeypatch.setattr(comparing, "one_model", lambda *_: False)  # train both sides all the same
+    monkeypatch.setattr(arms, "one_model", lambda *_: False)  # train both sides all the same
     result = hf_ssl.compare(
-        **options(kind), labels_per_class=[12, 24], num_seeds=2, max_steps=2, bf16=False, max_length=32
+        **options(kind), labels_per_class=[12, 24], num_seeds=2, probe_draws=2, max_steps=2, bf16=False, max_length=32
     )
     tables = json.loads((result.path / "table.json").read_text(encoding="utf-8"))
     assert list(tables) == KINDS[kind]["tables"] and result.metrics["metric"] == KINDS[kind]["metric"]
     for title, table in tables.items():
-        assert table["overall"]["word"] == "no difference shown"
+        assert table["overall"]["word"] == "cannot tell at this n"
         for line in table["lines"]:
             difference = line["difference"]
             assert line["base"]["mean"] == line["adapted"]["mean"] and difference["difference"] == 0
             assert (difference["items"], difference["units"]) == (48, 12), "whole groups are resampled"
+            assert line["verdict"]["word"] == "cannot tell at this n"
+            assert line["minimum_detectable"] >= 6 / 12 * min(1, line["base"]["mean"]), (
+                "no item differs here; some could"
+            )
         others = {name for line in table["lines"] for name in line["others"]}
         assert others == {
             {"similarity": "TF-IDF cosine", "tags": "usual tag", "spans": "usual tag"}.get(kind, "TF-IDF")
         }
         expected = ["no"] if title == "Frozen, without labels" else [12, 24]
         assert [line["budget"] for line in table["lines"]] == expected
-    kept = sorted(path.name for path in result.path.glob("finetuned-*"))
-    assert len(kept) == 2 * 2 * 2
+    saved = {path.stem: pq.read_table(path).to_pylist() for path in (result.path / "predictions").glob("*.parquet")}
+    assert {"peft-base", "peft-adapted"} < set(saved)
+    for rows in saved.values():
+        per_model = {(row["labels"], row["draw"]) for row in rows}
+        assert len(rows) == 48 * len(per_model) and {"id", "row", "truth", "prediction"} <= rows[0].keys()
+    assert len({(row["labels"], row["draw"]) for row in saved["peft-base"]}) == 2 * 2
 
 
 def test_a_worse_adapted_model_is_seen(options, monkeypatch):
@@ -104,7 +117,7 @@ def test_a_worse_adapted_model_is_seen(options, monkeypatch):
 
     def worse(self: Any, logits: np.ndarray, dataset: Any, processor: Any) -> Any:
         seen.append(1)
-        if len(seen) <= 3:  # base: the truth
+        if len(seen) % 2:  # base comes first in every pair: the truth
             return self.comparison_references(dataset)
         names = self.label_names
         return [
@@ -112,11 +125,13 @@ def test_a_worse_adapted_model_is_seen(options, monkeypatch):
         ]
 
     monkeypatch.setattr(task, "comparison_predictions", worse)
-    monkeypatch.setattr(comparing, "one_model", lambda *_: False)
+    monkeypatch.setattr(arms, "one_model", lambda *_: False)
     result = hf_ssl.compare(
         **options("tags"), labels_per_class=[12], num_seeds=3, max_steps=1, bf16=False, max_length=32
     )
-    assert result.metrics["verdict"] == {"Fine-tuned": "hurt"}
+    assert result.metrics["verdict"] == {"Fine-tuned": "did not help"}
+    table = json.loads((result.path / "table.json").read_text(encoding="utf-8"))["Fine-tuned"]
+    assert table["overall"]["shown"] == -1 and "worse" in table["lines"][0]["verdict"]["sentence"]
 
 
 @pytest.mark.parametrize("kind", ["regression", "tags"])
@@ -129,19 +144,24 @@ def test_one_model_is_trained_once_and_the_table_is_that_of_two(kind, options, m
             **options(kind),
             "labels_per_class": [12],
             "num_seeds": 2,
+            "probe_draws": 2,
             "max_steps": 2,
             "bf16": False,
             "max_length": 32,
         }
         if name == "twice":
-            monkeypatch.setattr(comparing, "one_model", lambda *_: False)
+            monkeypatch.setattr(arms, "one_model", lambda *_: False)
             shared["output"] = shared["output"] + "-twice"
         fits.clear()
         result = hf_ssl.compare(**shared)
         assert len(fits) == (2 if name == "once" else 4)
-        assert len(list(result.path.glob("finetuned-adapted-*"))) == 2
         found[name] = json.loads((result.path / "table.json").read_text(encoding="utf-8"))
-    assert found["once"] == found["twice"]
+    for title, table in found["once"].items():
+        assert table["lines"] == found["twice"][title]["lines"]
+        assert (table["overall"]["word"], found["twice"][title]["overall"]["word"]) == (
+            "did not help",
+            "cannot tell at this n",
+        )
     assert "both arms are one model" in said.readouterr().err
 
 
@@ -163,7 +183,7 @@ def test_two_models_are_not_taken_for_one(options, tmp_path, tiny_checkpoint):
     made.fit_labels(train)
 
     def same(adapted: str) -> bool:
-        return comparing.one_model({"base": CheckpointRef(folder), "adapted": CheckpointRef(adapted)}, made, train)
+        return arms.one_model({"base": CheckpointRef(folder), "adapted": CheckpointRef(adapted)}, made, train)
 
     assert same(folder) and not same(str(changed)) and not same(str(other))
 

@@ -50,7 +50,7 @@ def run(tmp_path_factory, fashion, network):
         "finetune": {"max_steps": 3, "early_stopping_patience": 0, "mixup": 0.2},
         "evaluate": {},
         "embed": {"split": "test"},
-        "compare": {"labels_per_class": [2], "num_seeds": 2, "finetune_arms": False},
+        "compare": {"labels_per_class": [2], "num_seeds": 2, "probe_draws": 2, "finetune_arms": False},
     }  # fmt: skip
     return output, recipe, hf_ssl.run_recipe(recipe)
 
@@ -151,7 +151,8 @@ def test_segmentation_learns_masks(tmp_path):
         "data": str(tmp_path / "train.csv"), "modality": "image", "model": str(start), "output": str(tmp_path / "run"),
         "label_column": "mask", "finetune": {"peft": "full", "max_steps": 60, "early_stopping_patience": 0, "learning_rate": 3e-3},
         "evaluate": {},
-        "compare": {"adapted": str(tmp_path / "run" / "finetune" / "model"), "labels_per_class": [6], "num_seeds": 2, "max_steps": 2},
+        "compare": {"adapted": str(tmp_path / "run" / "finetune" / "model"), "labels_per_class": [6],
+            "num_seeds": 2, "probe_draws": 2, "max_steps": 2},
     }  # fmt: skip
     results = hf_ssl.run_recipe(recipe)
     table = json.loads((tmp_path / "run" / "compare" / "table.json").read_text())["Fine-tuned"]

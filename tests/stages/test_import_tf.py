@@ -28,7 +28,8 @@ def test_a_tensorflow_model_goes_through_every_stage_and_is_published(tmp_path: 
             "model": f"tf:{archive('bert_tf2')}", "output": str(run),
             "pretrain": {"objective": "mlm", "max_steps": 2, "monitor_points": 1, "keep_checkpoint": "last"},
             "finetune": {"labels_per_class": 8, "max_steps": 2, "early_stopping_patience": 0, "lora_r": 2, "self_training": 0},
-            "evaluate": {}, "compare": {"labels_per_class": [2], "num_seeds": 2, "finetune_arms": False}, "embed": {"split": "test"},
+            "evaluate": {},
+            "compare": {"labels_per_class": [2], "num_seeds": 2, "probe_draws": 2, "finetune_arms": False}, "embed": {"split": "test"},
         }
     )  # fmt: skip
     assert list(results) == ["pretrain", "finetune", "evaluate", "compare", "embed"]

@@ -50,7 +50,9 @@ def test_pretraining_tells_and_uses_it(method, given, wanted, shared, said, used
 def test_finetuning_and_both_arms_of_a_comparison_use_it(shared, used) -> None:
     few = {"self_training": 0, "warm_start": False}
     hf_ssl.finetune(**shared, **few, peft="lora", early_stopping_patience=0)
-    hf_ssl.compare(**shared, **few, adapted=shared["model"], labels_per_class=[2], num_seeds=1, peft="ia3")
+    hf_ssl.compare(
+        **shared, **few, adapted=shared["model"], labels_per_class=[2], num_seeds=1, probe_draws=1, peft="ia3"
+    )
     lora, *arms = used
     assert lora == pytest.approx(10 * Text.learning_rate)
     assert arms and arms == [pytest.approx(100 * Text.learning_rate)] * len(arms)

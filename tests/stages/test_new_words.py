@@ -82,7 +82,7 @@ def test_run_with_new_words_and_the_stages_after_it(objective, checkpoint, tmp_p
     mean = old[start(words[0], add_special_tokens=False)["input_ids"]].mean(0)
     assert not torch.allclose(table[new], mean, atol=1e-5), "the new vectors have learned"
 
-    compared = hf_ssl.compare(**shared, labels_per_class=[4], num_seeds=1, max_steps=1)
+    compared = hf_ssl.compare(**shared, labels_per_class=[4], num_seeds=1, probe_draws=1, max_steps=1)
     assert compared.metrics["test_examples"] == 16
     tuned = hf_ssl.finetune(**{**shared, "model": None}, max_steps=1, early_stopping_patience=0)
     assert len(AutoTokenizer.from_pretrained(tuned.path / "model")) == len(tokenizer)

@@ -40,7 +40,8 @@ def finished_run(folder: Path, base: Path, **more: Any) -> Path:
             "near_duplicates": False,
             "pretrain": {"objective": "mlm", "max_steps": 2, "monitor_points": 1, "peft": "lora", "lora_r": 2, **more},
             "finetune": {"labels_per_class": 8, "max_steps": 2, "early_stopping_patience": 0, "lora_r": 2, "head_pooling": "stock"},
-            "evaluate": {}, "compare": {"labels_per_class": [2, 4], "num_seeds": 2, "finetune_arms": False}, "embed": {"split": "test"},
+            "evaluate": {},
+            "compare": {"labels_per_class": [2, 4], "num_seeds": 2, "probe_draws": 2, "finetune_arms": False}, "embed": {"split": "test"},
         }
     )  # fmt: skip
     return folder

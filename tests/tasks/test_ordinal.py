@@ -115,7 +115,8 @@ def test_grades_through_the_stages(tmp_path):
         "near_duplicates": False, "validation_fraction": 0.0,
         "finetune": {"peft": "full", "max_steps": 30, "learning_rate": 1e-3, "early_stopping_patience": 0},
         "evaluate": {},
-        "compare": {"adapted": str(tmp_path / "run" / "finetune" / "model"), "labels_per_class": [3], "num_seeds": 2, "finetune_arms": False},
+        "compare": {"adapted": str(tmp_path / "run" / "finetune" / "model"), "labels_per_class": [3],
+            "num_seeds": 2, "probe_draws": 2, "finetune_arms": False},
     }  # fmt: skip
     results = hf_ssl.run_recipe(recipe)
     found = results["evaluate"].metrics

@@ -154,6 +154,20 @@ def _absolute_rows(predictions: Any, references: Any, classes: np.ndarray | None
     return np.column_stack([np.abs(errors).sum(axis=1), np.full(len(errors), errors.shape[1], np.float64)])
 
 
+def _observed_rows(predictions: Any, references: Any, classes: np.ndarray | None) -> np.ndarray:
+    """Absolute error of what was observed (the truth is no NaN), and how much that is."""
+    predictions, references = np.asarray(predictions, np.float64), np.asarray(references, np.float64)
+    if predictions.shape != references.shape:
+        raise DataError(
+            f"Expected predictions and references of equal shape; found {predictions.shape} and {references.shape}."
+        )
+    there = ~np.isnan(references.reshape(len(references), -1))
+    errors = np.abs(predictions - references).reshape(len(references), -1)
+    if not np.isfinite(errors[there]).all():
+        raise DataError("Predictions hold NaN or infinity; an error of them would be meaningless.")
+    return np.column_stack([np.where(there, errors, 0.0).sum(axis=1), there.sum(axis=1)]).astype(np.float64)
+
+
 def _squared_rows(predictions: Any, references: Any, classes: np.ndarray | None) -> np.ndarray:
     errors = _errors(predictions, references)
     return np.column_stack([(errors**2).sum(axis=1), np.full(len(errors), errors.shape[1], np.float64)])
@@ -277,6 +291,7 @@ DECOMPOSABLE: dict[str, Additive] = {
     "multilabel_f1_micro": Additive(_label_rows, _micro, "labels"),
     "multilabel_f1_weighted": Additive(_label_rows, _weighted, "labels"),
     "mae": Additive(_absolute_rows, _mean, "number", higher_is_better=False),
+    "observed_mae": Additive(_observed_rows, _mean, "number", higher_is_better=False),
     "rmse": Additive(_squared_rows, _root_mean, "number", higher_is_better=False),
     "quadratic_kappa": Additive(_moment_rows, _quadratic_kappa, "number"),
     "mean_iou": Additive(_pixel_rows, _overlap, "pixels"),

@@ -143,6 +143,7 @@ def _select(
 
     Equal scores, common with few labels, go to the first candidate: list the stronger penalties first.
     """
+    import sklearn
     from sklearn.model_selection import cross_val_score
 
     folds = min(SELECTION_FOLDS, smallest_class(y, problem_type))
@@ -156,7 +157,7 @@ def _select(
     }[problem_type]
     grouped = grouped_folds(y, groups, problem_type, folds, seed)
     chosen_folds = grouped or splitter(problem_type, folds, seed)
-    with _constant_labels():
+    with _constant_labels(), sklearn.config_context(skip_parameter_validation=True, assume_finite=True):
         scores = {
             key: cross_val_score(model, x, y, cv=chosen_folds, scoring=scoring).mean()
             for key, model in candidates.items()

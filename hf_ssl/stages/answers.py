@@ -1,0 +1,222 @@
+"""What the models of a comparison are asked: truth, groups, cheap baselines, and the columns of saved predictions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hf_ssl.core import plugins
+from hf_ssl.core.errors import ConfigError, DataError
+from hf_ssl.evaluation.comparison.results import NO_LABELS, ResultRow
+from hf_ssl.evaluation.metrics.forecast import seasonal_naive
+from hf_ssl.evaluation.peers.base import Series
+from hf_ssl.evaluation.probes.linear_forecast import linear_forecast
+from hf_ssl.stages.cells import Cell
+
+if TYPE_CHECKING:
+    import datasets
+
+    from hf_ssl.data import DomainData
+    from hf_ssl.modalities.encoder import Encoder
+    from hf_ssl.modalities.timeseries.windows import Windows
+    from hf_ssl.tasks.base import Task
+    from hf_ssl.tasks.forecasting import Forecasting
+
+FEW_SERIES = 10
+"""With fewer series than that, blocks of time are resampled instead of whole series."""
+
+
+class Answers:
+    """Labels of independent examples.
+
+    Args:
+        task: labels learned.
+        data: all splits.
+        test: the examples that are asked.
+    """
+
+    whole = False  # whether a number of labels means anything for the rows
+
+    def __init__(self, task: Task[Any], data: DomainData, test: datasets.Dataset) -> None:
+        self.task, self.data, self.test = task, data, test
+
+    @property
+    def metric(self) -> str:
+        """Name of the metric that models are compared by."""
+        return self.task.comparison_metric
+
+    @cached_property
+    def references(self) -> Any:
+        """The truth, one entry per item."""
+        return self.task.comparison_references(self.test)
+
+    @cached_property
+    def groups(self) -> list[Any] | None:
+        """What is resampled together; None where items are independent, as far as is known."""
+        groups = list(self.test["group"]) if "group" in self.test.column_names else None
+        return groups if groups is not None and len(set(groups)) > 1 else None
+
+    def predictions(self, logits: Any, encoder: Encoder) -> Any:
+        """What the metric reads, one entry per item."""
+        return self.task.comparison_predictions(logits, self.test, encoder)
+
+    def probabilities(self, logits: Any) -> np.ndarray | None:
+        """`(items, classes)` where labels are classes, `(items, labels)` where they are several."""
+        if self.task.problem_type == "single_label_classification" and np.ndim(logits) == 2:
+            apart = np.exp(logits - logits.max(axis=-1, keepdims=True))
+            return apart / apart.sum(axis=-1, keepdims=True)
+        if self.task.problem_type == "multi_label_classification":
+            return 1 / (1 + np.exp(-np.asarray(logits, np.float64)))
+        return None
+
+    def baselines(self, cells: Sequence[Cell], *, without_labels: bool) -> list[ResultRow]:
+        """The task's own baseline on every subset, or once, where nothing has labels to learn from."""
+        train, found = self.data["train"], []
+        for cell in cells[:1] if without_labels else cells:
+            began = time.monotonic()
+            part = train if without_labels else train.select(list(cell.rows))
+            cheap = self.task.baseline_predictions(part, self.test)
+            if cheap is not None:
+                budget, seed = (NO_LABELS, 0) if without_labels else (cell.budget, cell.seed)
+                found.append(ResultRow(cheap[0], budget, seed, cheap[1], "baseline", None, time.monotonic() - began))
+        return found
+
+    def peers(self, names: Sequence[str], cells: Sequence[Cell]) -> list[ResultRow]:
+        """Peers that answer without vectors or labels; here none do."""
+        return []
+
+    def columns(self) -> dict[str, list[Any]]:
+        """What says which item a prediction belongs to: id, path (or row), truth."""
+        found: dict[str, list[Any]] = {}
+        if "id" in self.test.column_names:
+            found["id"] = list(self.test["id"])
+        if "path" in self.test.column_names:
+            found["path"] = [place.get("path") if isinstance(place, dict) else place for place in self.test["path"]]
+        else:
+            found["row"] = list(range(len(self.test)))
+        return {**found, "truth": self.readable(self.references)}
+
+    def readable(self, values: Any) -> list[Any]:
+        """Predictions or truth as a person reads them: names of classes, of labels, amounts, tags."""
+        names, kind = self.task.label_names, self.task.problem_type
+        if kind == "single_label_classification" and names and np.ndim(values) == 1:
+            return [names[int(value)] for value in values]
+        if kind == "multi_label_classification":
+            return [[name for name, there in zip(names, row, strict=True) if there] for row in np.asarray(values)]
+        if isinstance(values, np.ndarray) and values.ndim > 2:  # a class per pixel: which classes occur, and how often
+            return [np.bincount(row[row >= 0].ravel().astype(int), minlength=len(names)).tolist() for row in values]
+        return (
+            np.asarray(values).tolist()
+            if isinstance(values, np.ndarray)
+            else [list(row) if isinstance(row, tuple) else row for row in values]
+        )
+
+
+class ForecastAnswers(Answers):
+    """Windows of series: neighbors in time share most of their future, so blocks of them, or whole series, are resampled."""
+
+    whole = True
+    metric = "observed_mae"
+    task: Forecasting
+
+    @cached_property
+    def windows(self) -> Windows:
+        """Of the test split, as the models see them."""
+        task = self.task
+        context, stride = task.modality.context(), task.config.eval_stride
+        return task.modality.windows(self.test, context, task.horizon, stride=stride)
+
+    @cached_property
+    def _parts(self) -> tuple[np.ndarray, np.ndarray]:
+        """History `(windows, context, channels)` and future of the targets `(windows, horizon x targets)`."""
+        past, future, _ = self.windows.batch(range(len(self.windows)))
+        return past, future[:, :, : self.task.targets].reshape(len(future), -1)
+
+    @cached_property
+    def references(self) -> np.ndarray:
+        return self._parts[1]
+
+    @cached_property
+    def groups(self) -> list[Any]:
+        places = [self.windows.place(row) for row in range(len(self.windows))]
+        if len({owner for owner, _ in places}) >= FEW_SERIES:
+            return [owner for owner, _ in places]
+        span = max(self.task.horizon, self.task.season)
+        return [f"{owner} {step // span}" for owner, step in places]
+
+    def predictions(self, logits: Any, encoder: Encoder) -> np.ndarray:
+        found = np.asarray(logits)[:, : self.task.horizon, : self.task.targets, 0].reshape(len(logits), -1)
+        if len(found) != len(self.references):
+            raise DataError(
+                f"The model answers for {len(found)} windows, the baselines for {len(self.references)}: its history is shorter than "
+                "that of the data. Give --context_length the model's."
+            )
+        return found
+
+    def probabilities(self, logits: Any) -> None:
+        return None
+
+    def baselines(self, cells: Sequence[Cell], *, without_labels: bool) -> list[ResultRow]:
+        """The last season again, and a linear map of the history, fitted in closed form on the same series."""
+        task, found = self.task, []
+        past, _ = self._parts
+        for cell in cells:
+            began = time.monotonic()
+            naive = seasonal_naive(past, task.horizon, task.season)[:, :, : task.targets].reshape(len(past), -1)
+            found.append(self._baseline("seasonal naive", cell, naive, began))
+            began = time.monotonic()
+            known = task.modality.windows(
+                self.data["train"].select(list(cell.rows)), task.modality.context(), task.horizon, stride=1
+            )
+            try:
+                linear = linear_forecast(known, self.windows, 8000, "mae")[:, :, : task.targets].reshape(len(past), -1)
+            except DataError:  # too few windows: there is no such baseline
+                continue
+            found.append(self._baseline("DLinear", cell, linear, began))
+        return found
+
+    def peers(self, names: Sequence[str], cells: Sequence[Cell]) -> list[ResultRow]:
+        found = []
+        for name in names:
+            peer = plugins.find("peers", name)()
+            peer.check(self.task.modality.name, self.task.label_kind)
+            began, past = time.monotonic(), self._parts[0][:, :, : self.task.targets]
+            answer = peer.forecast(Series(past, self.task.horizon, self.task.season)).reshape(len(past), -1)
+            found += [
+                ResultRow(name, cell.budget, cell.seed, answer, "peer", None, time.monotonic() - began)
+                for cell in cells
+            ]
+        return found
+
+    @staticmethod
+    def _baseline(name: str, cell: Cell, answer: np.ndarray, began: float) -> ResultRow:
+        return ResultRow(name, cell.budget, cell.seed, answer, "baseline", None, time.monotonic() - began)
+
+    def columns(self) -> dict[str, list[Any]]:
+        places = [self.windows.place(row) for row in range(len(self.windows))]
+        ids, offsets = list(self.test["id"]), list(self.test["offset"])
+        return {
+            "id": [ids[owner] for owner, _ in places], "step": [offsets[owner] + step for owner, step in places],
+            "truth": self.references.tolist(),
+        }  # fmt: skip
+
+    def readable(self, values: Any) -> list[Any]:
+        return np.asarray(values).tolist()
+
+
+def answers_of(task: Task[Any], data: DomainData, test: datasets.Dataset) -> Answers:
+    """What is asked in a comparison for a task.
+
+    Raises:
+        ConfigError: its answers are about pairs of examples, which cannot be resampled one by one.
+    """
+    if task.label_kind == "identity":
+        raise ConfigError(
+            "compare resamples test examples, and verification is measured on pairs of them. Run `hf-ssl evaluate` for the start "
+            "and for the adapted model instead."
+        )
+    return ForecastAnswers(task, data, test) if task.label_kind == "future" else Answers(task, data, test)

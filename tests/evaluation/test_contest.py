@@ -1,0 +1,102 @@
+"""One table for everything: what to use, what helped, which classes the score is about."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hf_ssl.core.errors import DataError
+from hf_ssl.evaluation.comparison.attribution import as_markdown, attribute, labels_for
+from hf_ssl.evaluation.comparison.contest import contest, use_words
+from hf_ssl.evaluation.comparison.results import PairedResults, ResultRow
+from hf_ssl.evaluation.comparison.verdict import HELPED
+
+ITEMS, CLASSES = 900, 5
+
+
+def results(skill: dict[tuple[str, str], float], budgets: tuple[int, ...] = (4, 16), draws: int = 4) -> PairedResults:
+    """Contenders that are right on the first so many of a shared order of items, with some noise of their own."""
+    rng = np.random.default_rng(0)
+    references, order = rng.integers(0, CLASSES, ITEMS), rng.random(ITEMS)
+    rows = []
+    for (arm, protocol), share in skill.items():
+        for step, budget in enumerate(budgets):
+            for seed in range(draws):
+                own = np.random.default_rng([seed, budget, len(arm), len(protocol)])
+                right = order + own.normal(0, 0.03, ITEMS) < share + 0.05 * step
+                guess = np.where(right, references, (references + own.integers(1, CLASSES, ITEMS)) % CLASSES)
+                rows.append(ResultRow(arm, budget, seed, guess, protocol, None, 1.0, 100))
+    return PairedResults(rows, references, "f1_macro", n_resamples=300)
+
+
+BASELINE, PROBE, TUNED = ("TF-IDF", "baseline"), ("adapted", "linear-probe"), ("adapted", "peft")
+
+
+@pytest.mark.parametrize(
+    ("skill", "word", "chosen"),
+    [
+        ({BASELINE: 0.5, PROBE: 0.6, TUNED: 0.6}, "use the probe", PROBE),
+        ({BASELINE: 0.7, PROBE: 0.6, TUNED: 0.6}, "the simple baseline wins", BASELINE),
+        ({BASELINE: 0.5, PROBE: 0.6, TUNED: 0.7}, "fine-tune", TUNED),
+        ({BASELINE: 0.6, PROBE: 0.6, TUNED: 0.6}, "the simple baseline wins", BASELINE),
+        ({("random", "peft"): 0.9, PROBE: 0.6}, "use the probe", PROBE),
+    ],
+)
+def test_the_simplest_that_is_not_beaten_is_chosen(skill, word, chosen) -> None:
+    found = contest(results(skill))
+    assert [(one.arm, one.protocol) for one in found.choices] == [chosen] * 2
+    assert all(text.startswith(word) for text in use_words(found).values())
+    assert {line.word for line in found.lines if (line.arm, line.protocol) == chosen} == {"chosen"}
+
+
+def test_all_stand_in_one_table_with_intervals_and_cost() -> None:
+    found = contest(results({BASELINE: 0.5, PROBE: 0.6, TUNED: 0.7}))
+    assert [line.budget for line in found.lines] == [4] * 3 + [16] * 3
+    worst = next(line for line in found.lines if line.budget == 4 and line.arm == "TF-IDF")
+    assert worst.word == "shown to be worse" and worst.difference is not None
+    assert worst.difference.high < 0 < worst.minimum_detectable and (worst.seconds, worst.trainable) == (1.0, 100)
+    table = [line for line in found.to_markdown().splitlines() if line.startswith("|")]
+    assert len({line.count("|") for line in table}) == 1 and len(table) == 2 + 6
+
+
+def test_classes_that_are_only_predicted_are_named_and_left_out_beside() -> None:
+    references = np.array([0, 1] * 20)
+    stray = references.copy()
+    stray[:4] = 2
+    rows = [ResultRow("base", 4, 0, references, "peft"), ResultRow("adapted", 4, 0, stray, "peft")]
+    found = contest(PairedResults(rows, references, "f1_macro"), names=["ant", "bee", "cow"])
+    assert "cow" in found.classes and "bee" not in found.classes
+    line = next(line for line in found.lines if line.arm == "adapted")
+    assert line.present is not None and line.present > line.score.mean + 0.2
+
+
+def test_steps_are_attributed_to_what_differs() -> None:
+    skill = {
+        ("base", "peft"): 0.5, ("adapted", "peft"): 0.56, ("adapted+self-training", "peft"): 0.56, ("adapted", "linear-probe"): 0.5,
+    }  # fmt: skip
+    lines = attribute(results(skill, budgets=(4, 16, 64)), {4: 4.0, 16: 16.0, 64: 64.0})
+    by_step = {(line.step, line.budget): line for line in lines}
+    assert {step for step, _ in by_step} == {
+        "continued SSL", "pseudo-labels, after SSL", "fine-tuning instead of a frozen probe",
+    }  # fmt: skip
+    gained = by_step["continued SSL", 4]
+    assert gained.verdict.word == HELPED and gained.adjusted_p >= gained.difference.p_value
+    assert gained.labels_saved is not None and gained.labels_saved[0] is not None
+    assert 12 < gained.labels_saved[0] < 30, (
+        "16 labels of the start give .55, so .56 take a few more: 12 saved and more"
+    )
+    assert by_step["pseudo-labels, after SSL", 4].verdict.word != HELPED
+    assert as_markdown(lines).count("\n") == len(lines) + 1
+
+
+def test_labels_for_a_score_are_read_off_the_curve() -> None:
+    curve = {4.0: 0.4, 16.0: 0.5, 64.0: 0.7}
+    assert labels_for(curve, 0.5) == pytest.approx(16) and labels_for(curve, 0.45) == pytest.approx(8)
+    assert labels_for(curve, 0.39) is None and labels_for(curve, 0.71) is None
+    assert labels_for({4.0: 0.6, 16.0: 0.4}, 0.5, higher_is_better=False) == pytest.approx(8)
+
+
+def test_a_result_given_twice_is_refused() -> None:
+    row = ResultRow("base", 4, 0, np.zeros(3), "peft")
+    with pytest.raises(DataError, match="Two results for arm 'base' by peft"):
+        PairedResults([row, row], np.zeros(3), "accuracy")

@@ -1,0 +1,195 @@
+"""What a comparison keeps and goes on with: cells, features, the clock; further arms, peers, forecasts, and what it refuses."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import runs
+import tiny_series
+from safetensors.torch import load_file, save_file
+
+import hf_ssl
+from hf_ssl.core.errors import ConfigError, DataError, HfSslError, MissingExtraError
+from hf_ssl.evaluation.metrics.decomposable import DECOMPOSABLE
+from hf_ssl.modalities.encoder import Encoder
+from hf_ssl.stages import compare as comparing
+from hf_ssl.stages.cells import Cell, Clock, by_what_they_tell
+
+FAST: dict[str, Any] = {"max_steps": 1, "bf16": False, "max_length": 24, "lora_r": 2, "num_seeds": 2, "probe_draws": 3}
+
+
+@pytest.fixture
+def news(tmp_path: Path) -> dict[str, Any]:
+    base, adapted = (runs.base_checkpoint(tmp_path / name) for name in ("base", "adapted"))
+    weights = adapted / "model.safetensors"
+    state = load_file(weights)
+    first = next(name for name in state if name.endswith("word_embeddings.weight"))
+    state[first] = state[first] + 0.05
+    save_file(state, weights, metadata={"format": "pt"})
+    return {
+        "data": runs.rows(80, 0, labeled=True), "unlabeled": runs.rows(40, 500, labeled=False), "model": str(base),
+        "adapted": str(adapted), "output": str(tmp_path / "run"), "near_duplicates": False, "labels_per_class": [4, 8], **FAST,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """How many models were fine-tuned, and how many values embedded."""
+    seen = {"fits": 0, "embedded": 0}
+    fit, embed = comparing.fit_task, Encoder.embed
+
+    def fitting(*given: Any, **named: Any) -> Any:
+        seen["fits"] += 1
+        return fit(*given, **named)
+
+    def embedding(self: Encoder, values: Any, **named: Any) -> Any:
+        seen["embedded"] += len(values)
+        return embed(self, values, **named)
+
+    monkeypatch.setattr(comparing, "fit_task", fitting)
+    monkeypatch.setattr(Encoder, "embed", embedding)
+    return seen
+
+
+def test_what_was_computed_is_not_computed_again(news: dict[str, Any], counted: dict[str, int]) -> None:
+    first = hf_ssl.compare(**news, self_training=0)
+    assert counted["fits"] == 2 * 2 * 2, "arms, numbers of labels, draws"
+    before = dict(counted)
+    more = hf_ssl.compare(
+        **news, self_training=0, arms=["base", "adapted", "random"], protocols=["linear-probe", "peft", "knn"]
+    )
+    assert counted["fits"] == before["fits"] + 1 * 2 * 2, "the new arm alone"
+    test_rows = first.metrics["test_examples"]
+    new = counted["embedded"] - before["embedded"]
+    assert 0 < new <= test_rows + 64, (
+        "random weights see the test rows and the labeled ones; the others' vectors were kept"
+    )
+    contest = json.loads((more.path / "contest.json").read_text(encoding="utf-8"))
+    assert {(line["arm"], line["protocol"]) for line in contest["lines"]} == {
+        *((arm, protocol) for arm in ("base", "adapted", "random") for protocol in ("knn", "linear-probe", "peft")),
+        ("TF-IDF", "baseline"),
+    }  # fmt: skip
+    steps = {line["step"] for line in json.loads((more.path / "attribution.json").read_text(encoding="utf-8"))}
+    assert {"the start's own pre-training", "continued SSL", "fine-tuning instead of a frozen probe"} <= steps
+    assert {choice["arm"] for choice in contest["choices"]} <= {"base", "adapted", "TF-IDF"}, (
+        "random is shown, not chosen"
+    )
+    assert set(more.metrics["use"]) == {"4", "8"}
+
+
+def test_self_training_is_an_arm_of_its_own(news: dict[str, Any], counted: dict[str, int]) -> None:
+    result = hf_ssl.compare(**{**news, "labels_per_class": [4], "num_seeds": 1}, protocols=["peft"])
+    assert counted["fits"] == 3
+    steps = json.loads((result.path / "attribution.json").read_text(encoding="utf-8"))
+    assert [line["step"] for line in steps] == ["continued SSL", "pseudo-labels, after SSL"]
+    with pytest.raises(ConfigError, match="needs a pool"):
+        hf_ssl.compare(**{**news, "self_training": 0}, arms=["self-training"])
+
+
+def test_time_is_kept_and_the_same_command_goes_on(
+    news: dict[str, Any], counted: dict[str, int], monkeypatch, said
+) -> None:
+    monkeypatch.setattr(Clock, "has_time", lambda self, kind: kind == "frozen" or counted["fits"] < 3)
+    short = hf_ssl.compare(**news, self_training=0, budget="30m")
+    assert counted["fits"] == 3 and "5 models are left" in said.readouterr().err
+    tables = json.loads((short.path / "table.json").read_text(encoding="utf-8"))
+    assert len(tables["Fine-tuned"]["lines"]) == 1, "one number of labels has a pair of arms, and is told"
+    monkeypatch.undo()
+    whole = hf_ssl.compare(**news, self_training=0, budget="30m")
+    assert (
+        not whole.skipped
+        and len(json.loads((whole.path / "table.json").read_text(encoding="utf-8"))["Fine-tuned"]["lines"]) == 2
+    )
+    assert hf_ssl.compare(**news, self_training=0, budget="30m").skipped
+
+
+def test_pairs_come_first_and_the_middle_number_of_labels() -> None:
+    cells = [
+        Cell(arm, "peft", budget, seed, "") for arm in ("base", "adapted") for budget in (4, 16, 64) for seed in (0, 1)
+    ]
+    ordered = [(cell.seed, cell.budget, cell.arm) for cell in by_what_they_tell(cells, ["base", "adapted"])]
+    assert (
+        ordered[:4] == [(0, 16, "base"), (0, 16, "adapted"), (0, 4, "base"), (0, 4, "adapted")] and ordered[6][0] == 1
+    )
+
+
+def test_a_damaged_cell_is_computed_again(news: dict[str, Any], said) -> None:
+    shared = {**news, "labels_per_class": [4], "finetune_arms": False}
+    first = hf_ssl.compare(**shared)
+    for file in (first.path / "cells").glob("*.npz"):
+        file.write_bytes(file.read_bytes()[:100])
+    again = hf_ssl.compare(**shared, overwrite=True)
+    assert again.metrics == first.metrics and "computed again" in said.readouterr().err
+
+
+def test_peers_stand_beside(news: dict[str, Any]) -> None:
+    result = hf_ssl.compare(**{**news, "labels_per_class": [4]}, finetune_arms=False, peers=["svm"])
+    lines = json.loads((result.path / "contest.json").read_text(encoding="utf-8"))["lines"]
+    assert ("svm", "peer") in {(line["arm"], line["protocol"]) for line in lines}
+
+
+def test_a_peer_that_is_not_installed_or_does_not_fit_says_so(
+    news: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *more: None if name == "setfit" else find(name, *more)
+    )
+    with pytest.raises(MissingExtraError, match="pip install setfit"):
+        hf_ssl.compare(**news, finetune_arms=False, peers=["setfit"])
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: object())
+    with pytest.raises(ConfigError, match="for timeseries, not for text"):
+        hf_ssl.compare(**{**news, "overwrite": True}, finetune_arms=False, peers=["statsforecast"])
+    with pytest.raises(ConfigError, match="No peer is called 'svn'. Did you mean 'svm'"):
+        hf_ssl.compare(**{**news, "overwrite": True}, finetune_arms=False, peers=["svn"])
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"arms": "bsae"}, "Did you mean 'base'"), ({"protocols": "knm"}, "Did you mean 'knn'"),
+        ({"budget": "soon"}, "Write 90s, 30m or 2h"), ({"labels_per_class": "4,many"}, "'many' is no number of labels"),
+        ({"labels_per_class": "4,500"}, "Ask for at most"), ({"arms": "adapted-lora"}, "--adapted_lora"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_says_what_can(news: dict[str, Any], options: dict[str, str], words: str) -> None:
+    with pytest.raises(HfSslError, match=words):
+        hf_ssl.compare(**{**news, **options})
+
+
+def test_forecasts_are_compared_by_blocks_of_time(tmp_path: Path) -> None:
+    frame, shape = tiny_series.table(260, "abc"), tiny_series.OPTIONS
+    data = tiny_series.quiet_load(frame)
+    starts = []
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        starts.append(tiny_series.checkpoint(tmp_path / name, "patchtst", data))
+    changed = load_file(f"{starts[1]}/model.safetensors")
+    save_file(
+        {name: tensor + 0.01 for name, tensor in changed.items()},
+        f"{starts[1]}/model.safetensors",
+        metadata={"format": "pt"},
+    )
+    result = hf_ssl.compare(
+        data=frame, modality="timeseries", **shape, model=starts[0], adapted=starts[1], output=str(tmp_path / "run"), num_seeds=2,
+        max_steps=2, peft="full",
+    )  # fmt: skip
+    table = json.loads((result.path / "table.json").read_text(encoding="utf-8"))["Fine-tuned"]
+    assert table["metric"] == "observed_mae" and [line["budget"] for line in table["lines"]] == ["all"]
+    difference = table["lines"][0]["difference"]
+    assert 3 <= difference["units"] < difference["items"] and not difference["higher_is_better"]
+    contest = json.loads((result.path / "contest.json").read_text(encoding="utf-8"))
+    assert {line["arm"] for line in contest["lines"]} == {"base", "adapted", "seasonal naive", "DLinear"}
+    assert contest["choices"][0]["word"] == "the simple baseline wins", "after two steps nothing else could be"
+
+
+def test_errors_of_what_was_observed_alone() -> None:
+    truth = np.array([[1.0, np.nan], [2.0, 4.0]])
+    assert DECOMPOSABLE["observed_mae"](np.array([[2.0, 9.0], [2.0, 2.0]]), truth) == pytest.approx(1.0)
+    with pytest.raises(DataError, match="NaN or infinity"):
+        DECOMPOSABLE["observed_mae"](np.array([[np.inf, 0.0], [2.0, 2.0]]), truth)
