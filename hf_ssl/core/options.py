@@ -201,7 +201,7 @@ class ImportTfConfig(Options):
 
     source: str | None = option(
         None,
-        "SavedModel's folder, checkpoint's prefix, .tar.gz, or a handle (kaggle:OWNER/MODEL/FRAMEWORK/VARIATION).",
+        "SavedModel's folder, checkpoint's prefix, .tar.gz, .zip, or a handle (kaggle:OWNER/MODEL/FRAMEWORK/VARIATION).",
     )
     output: str | None = option(None, "Folder for the imported model.")
     family: str | None = option(
@@ -217,6 +217,9 @@ class ImportTfConfig(Options):
     num_layers: int | None = option(None, "How often ALBERT applies its layer, where no file says.", ge=1)
     hidden_act: str | None = option(None, "Activation, over what the graph or the configuration says.")
     do_lower_case: bool | None = option(None, "Whether text is lower-cased, over what the files say.")
+    leave_out: list[str] = option(
+        [], "Variables that are not wanted, * for any letters: a classifier of your own, 'classifier/*'."
+    )
     ignore_twin: bool = option(False, "Import although the same weights are at the Hugging Face Hub.")
     overwrite: bool = option(False, "Replace an imported model in the output folder.")
 

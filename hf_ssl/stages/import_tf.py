@@ -28,7 +28,7 @@ from hf_ssl.models.tensorflow.importing import (
     family_of,
     import_checkpoint,
 )
-from hf_ssl.models.tensorflow.sources import Source, opened
+from hf_ssl.models.tensorflow.sources import ARCHIVE, Source, opened
 from hf_ssl.stages.base import StageResult
 from hf_ssl.stages.resolve import resolve
 
@@ -74,7 +74,11 @@ def model_from_tensorflow(model: str) -> str:
         if (folder / REPORT).is_file():
             logger.info("  model: %s, imported from %s before", folder, source)
         else:
-            import_tf(source=source, output=str(folder))
+            try:
+                import_tf(source=source, output=str(folder))
+            except ConfigError:
+                if not (folder / REPORT).is_file():  # else another process has imported the same in the meantime
+                    raise
     return str(distributed.broadcast(str(folder)))
 
 
@@ -87,7 +91,9 @@ def _cache_name(source: str) -> str:
         files = (
             [path]
             if path.is_file()
-            else [*path.parent.glob(f"{path.name}.*"), *(path.rglob("*") if path.is_dir() else [])]
+            else [
+                *(path.rglob("*") if path.is_dir() else path.parent.glob("*"))
+            ]  # a prefix: vocabulary, settings beside it
         )
         parts = [
             str(path),
@@ -111,6 +117,7 @@ def _imported(config: ImportTfConfig, target: Path) -> ImportReport:
     with opened(source) as checkpoint, tempfile.TemporaryDirectory(dir=target.parent, prefix=".import-") as place:
         folder = Path(place) / "model"
         folder.mkdir()
+        checkpoint.without(config.leave_out)
         family = family_of(checkpoint, config.family, own)
         report, model = import_checkpoint(checkpoint, family, folder, config.license)
         _note_twin(checkpoint, report)
@@ -122,8 +129,16 @@ def _imported(config: ImportTfConfig, target: Path) -> ImportReport:
         base = {"id": f"tensorflow:{name}", "revision": None, "license": config.license,
                 "weights_sha": report.weights_sha}  # fmt: skip
         write_json(folder / LINEAGE, {"base": base, "stage": "import-tf"})
-        shutil.rmtree(target, ignore_errors=True)
-        folder.replace(target)
+        if config.overwrite:
+            shutil.rmtree(target, ignore_errors=True)
+        try:
+            folder.replace(target)
+        except OSError as error:
+            if not target.exists():
+                raise
+            raise ConfigError(
+                f"{target} was written by somebody else in the meantime, and was left as it is."
+            ) from error
     logger.info("%s", report.summary())
     logger.info("import-tf: %s", target)
     return report
@@ -132,7 +147,7 @@ def _imported(config: ImportTfConfig, target: Path) -> ImportReport:
 def _shown(source: str) -> str:
     """What a card calls a path: its own name, with that of its folder for a prefix such as `bert_model.ckpt`."""
     path = Path(source).expanduser().resolve()
-    name = re.sub(r"\.(tar\.gz|tgz|tar|index)$", "", path.name)
+    name = ARCHIVE.sub("", path.name).removesuffix(".index")
     return name if path.is_dir() or path.name != name else f"{path.parent.name}/{name}"
 
 

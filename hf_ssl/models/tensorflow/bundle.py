@@ -10,6 +10,7 @@ Format: tensorflow/core/util/tensor_bundle/tensor_bundle.h, tensorflow/core/prot
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,7 +32,7 @@ _DTYPES: dict[int, tuple[str, str]] = {
     22: ("uint32", "<u4"), 23: ("uint64", "<u8"), 24: ("float8_e5m2", "<u1"), 25: ("float8_e4m3fn", "<u1"),
 }  # fmt: skip
 _NOT_VALUES = {20: "resource", 21: "variant", 29: "int4", 30: "uint4"}
-_MOST_DIMENSIONS = 254
+_MOST_DIMENSIONS = 32  # NumPy's own limit; TensorFlow would write up to 254
 _LARGEST_INDEX = 256 * 2**20  # bytes; that of a model with ten thousand variables has one or two million
 
 
@@ -127,7 +128,37 @@ class Bundle:
         if absent:
             raise CheckpointError(f"{index.name} in {prefix.parent} names data files that are absent: {absent[0]}"
                                   f"{f' and {len(absent) - 1} more' if len(absent) > 1 else ''}.")  # fmt: skip
+        bundle._weigh()
         return bundle
+
+    def _weigh(self) -> None:
+        """Compare what the index promises of each data file with its size, before anything is read or allocated.
+
+        TensorFlow writes every byte for one variable. Entries that share theirs would make a small file as large in
+        memory as somebody likes.
+        """
+        promised: Counter[int] = Counter()
+        ends: dict[int, int] = {}
+        for entry in (*self.entries.values(), *self._pieces.values()):
+            if not entry.slices:
+                promised[entry.shard] += entry.size
+                ends[entry.shard] = max(ends.get(entry.shard, 0), entry.offset + entry.size)
+        for path, number in zip(self.shards, sorted(ends), strict=True):
+            length = path.stat().st_size
+            with path.open("rb") as file:
+                pointer = file.read(23) == b"version https://git-lfs"
+            if pointer:
+                raise CheckpointError(
+                    f"{path} is a Git LFS pointer. In the clone run: git lfs install && git lfs pull"
+                )
+            if ends[number] > length:
+                raise CheckpointError(
+                    f"{path} has {length:,} bytes, its index says {ends[number]:,}: it was cut off, or is of another checkpoint."
+                )
+            if promised[number] > length:
+                raise CheckpointError(
+                    f"{path} has {length:,} bytes, and the variables in its index take {promised[number]:,}: the index is damaged."
+                )
 
     def _read(self, content: bytes) -> None:
         shards = None

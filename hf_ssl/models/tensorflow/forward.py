@@ -6,6 +6,7 @@ import importlib.util
 import subprocess
 import sys
 import tempfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -57,14 +58,19 @@ def outputs_of_tensorflow(
         np.savez(given, **inputs)  # type: ignore[arg-type]
         command = [python or sys.executable, str(_PROGRAM), str(folder), str(given), str(found)]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=_LIMIT, check=False)
+            done = subprocess.run(
+                command, capture_output=True, text=True, errors="replace", timeout=_LIMIT, check=False
+            )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise CheckpointError(f"TensorFlow could not be run with {command[0]}: {error}") from error
         if done.returncode or not found.is_file():
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
             raise CheckpointError(f"TensorFlow could not run {folder}: {last}")
-        with np.load(found) as content:
-            return dict(content)
+        try:
+            with np.load(found) as content:
+                return dict(content)
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise CheckpointError(f"{command[0]} left no readable outputs: {error}") from error
 
 
 @torch.no_grad()

@@ -9,7 +9,6 @@ Three levels, each written to `import.json` and to the card:
 from __future__ import annotations
 
 import json
-import re
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,17 +16,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import safe_open
 from safetensors.torch import save_file
 from transformers import PreTrainedConfig
 
 from hf_ssl.core import plugins
-from hf_ssl.core.errors import CheckpointError
+from hf_ssl.core.errors import CheckpointError, HfSslError
 from hf_ssl.models.load_report import LoadReport, matches_any, shortened
 from hf_ssl.models.loading import load_model
 from hf_ssl.models.tensorflow import twins
 from hf_ssl.models.tensorflow.families.base import Family, Options, Placement, is_state
-from hf_ssl.models.tensorflow.sources import Source
+from hf_ssl.models.tensorflow.sources import ARCHIVE, Source
 
 REPORT = "import.json"
 LARGEST_DIFFERENCE = 1e-4
@@ -113,7 +113,7 @@ def family_of(source: Source, name: str | None, options: Options) -> Family:
     """
     if name is not None:
         return plugins.find("families", name)(source, options)  # what does not fit is told by `place` and `config`
-    shown = source.handle or re.sub(r"\.(tar\.gz|tgz|tar)$", "", Path(source.given).name)
+    shown = source.handle or ARCHIVE.sub("", Path(source.given).name)
     refused = twins.refusal_of(shown, source.names)
     if refused is not None:
         raise CheckpointError(f"{source.given} is {refused.name}, and {refused.reason}. Instead: {refused.instead}.")
@@ -124,7 +124,7 @@ def family_of(source: Source, name: str | None, options: Options) -> Family:
     if len(fitting) > 1:
         titles = ", ".join(known for known, kind in kinds.items() if kind in fitting)
         raise CheckpointError(f"{source.given} could be {titles}. Say which: --family NAME.")
-    head = ", ".join([name for name in source.names if not is_state(name)][:10])
+    head = ", ".join([name for name in source.names if not is_state(name, source.key(name), source.names)][:10])
     raise CheckpointError(
         f"{source.given} is of no known family. Known: {', '.join(kinds)}. Its {len(source.names)} variables begin with {head}. "
         "Your own family goes by dotted path: --family my_package.my_module:MyFamily (docs/coming-from-tensorflow-hub.md)."
@@ -145,8 +145,10 @@ def import_checkpoint(source: Source, family: Family, folder: Path, license: str
         CheckpointError: a level of proof does not hold; the message says where.
     """
     began = time.monotonic()
-    placement, config = family.place(), configuration(family)
-    write_weights(source, family, placement, folder)
+    placement, config = placed_and_configured(family)
+    rounded = write_weights(source, family, placement, folder)
+    if rounded:
+        family.notes.append(f"{len(rounded)} variables of float64 were rounded to float32: {shortened(rounded, 3)}")
     if isinstance(config, PreTrainedConfig):
         config.architectures = [family.architecture()]
         config.save_pretrained(folder)
@@ -155,7 +157,8 @@ def import_checkpoint(source: Source, family: Family, folder: Path, license: str
     family.save_processor(folder)
     report = ImportReport(
         source=source.given, handle=source.handle, family=family.title, architecture=family.architecture(), license=license,
-        variables=len(source.names), used=len(placement.placed), notes=list(dict.fromkeys(family.notes)),
+        variables=len(source.names) + len(source.left_out), used=len(placement.placed),
+        notes=list(dict.fromkeys((*source.notes, *family.notes))),
     )  # fmt: skip
     for name, reason in placement.left_out.items():
         report.left_out.setdefault(reason, []).append(name)
@@ -164,7 +167,14 @@ def import_checkpoint(source: Source, family: Family, folder: Path, license: str
         raise CheckpointError(
             f"{report.different} of {report.compared} tensors differ from TensorFlow's after they were written."
         )
-    model, loaded = load_model(str(folder), family.architecture())
+    try:
+        model, loaded = load_model(str(folder), family.architecture())
+    except (HfSslError, OSError):
+        raise
+    except Exception as error:  # of every kind, from the settings that were found: an activation that does not exist
+        raise CheckpointError(
+            f"{source.given} makes no {family.architecture()}: {type(error).__name__} {error}. Its settings are {_told(config)}."
+        ) from error
     refuse_gaps(source, loaded)
     report.filled = (loaded.matched, loaded.compared)
     report.parameters, report.weights_sha = loaded.parameters, loaded.weights_sha
@@ -172,31 +182,47 @@ def import_checkpoint(source: Source, family: Family, folder: Path, license: str
     return report, model
 
 
-def configuration(family: Family) -> PreTrainedConfig | dict[str, Any]:
-    """The family's configuration.
+def placed_and_configured(family: Family) -> tuple[Placement, PreTrainedConfig | dict[str, Any]]:
+    """Where the family puts every variable, and its configuration.
 
     Raises:
         CheckpointError: names, shapes and files do not make one.
     """
     try:
-        return family.config()
-    except (ValueError, TypeError, IndexError, KeyError, ZeroDivisionError, OverflowError) as error:
-        raise CheckpointError(f"{family.source.given} makes no configuration of {family.title}: {error}") from error
+        return family.place(), family.config()
+    except (ValueError, TypeError, LookupError, ArithmeticError, StrictDataclassError) as error:
+        said = " ".join(str(error).split())
+        raise CheckpointError(f"{family.source.given} makes no configuration of {family.title}: {said}") from error
 
 
-def write_weights(source: Source, family: Family, placement: Placement, folder: Path) -> None:
+def _told(config: PreTrainedConfig | dict[str, Any]) -> str:
+    """The settings an error is about."""
+    known = config if isinstance(config, dict) else config.to_dict()
+    shown = ("hidden_act", "hidden_size", "num_hidden_layers", "num_attention_heads", "architecture", "model_args")
+    return ", ".join(f"{name} {known[name]}" for name in shown if name in known)
+
+
+def write_weights(source: Source, family: Family, placement: Placement, folder: Path) -> list[str]:
     """Write `model.safetensors`, float32, under the names of the checkpoints at the Hugging Face Hub.
+
+    Returns:
+        Names of the variables that had more digits than float32 and were rounded.
 
     Raises:
         CheckpointError: a variable holds no floating-point numbers, or some that are not finite.
     """
     tensors: dict[str, torch.Tensor] = {}
+    rounded: list[str] = []
     for item in placement.placed:
         values = source.values(item.variable)
         if values.dtype.kind != "f":
             raise CheckpointError(
                 f"{source.given}: {item.variable} holds {values.dtype}, weights are floating-point numbers."
             )
+        if not values.size:
+            raise CheckpointError(f"{source.given}: {item.variable} has the shape {values.shape}: it holds nothing.")
+        if values.dtype == np.float64:
+            rounded.append(item.variable)
         if not np.isfinite(values).all():
             raise CheckpointError(f"{source.given}: {item.variable} holds NaN or infinity.")
         try:
@@ -209,6 +235,7 @@ def write_weights(source: Source, family: Family, placement: Placement, folder: 
     for key, array in family.added().items():
         tensors[key] = torch.from_numpy(array)
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    return rounded
 
 
 def compare_values(source: Source, placement: Placement, folder: Path) -> tuple[int, int]:

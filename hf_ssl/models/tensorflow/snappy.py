@@ -8,6 +8,7 @@ from __future__ import annotations
 from hf_ssl.core.errors import CheckpointError
 from hf_ssl.models.tensorflow.wire import varint
 
+_LARGEST = 64 * 2**20  # bytes of a block; TensorFlow's have a quarter of a million
 _DENSEST = 64  # a copy of 64 bytes takes 3 at least; whoever promises more than this many bytes for one is lying
 
 
@@ -18,7 +19,7 @@ def decompress(data: memoryview) -> bytes:
         CheckpointError: the block is damaged, or says to hold more than it can.
     """
     size, at = varint(data, 0)
-    if size > _DENSEST * len(data):
+    if size > min(_DENSEST * len(data), _LARGEST):
         raise CheckpointError(f"a compressed block of {len(data)} bytes says it holds {size}")
     out = bytearray()
     while at < len(data):

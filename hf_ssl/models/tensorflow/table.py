@@ -20,6 +20,10 @@ _MAGIC = bytes.fromhex("57fb808b247547db")
 _TRAILER = 5  # one byte of compression, four of checksum
 _PLAIN, _SNAPPY = 0, 1
 _LONGEST_KEY = 64 * 1024
+# Of all keys together. One may share all but a byte with the one before it, and take four bytes of the file and 64 kB of
+# memory; those of a model with ten thousand variables take one or two million bytes.
+_ALL_KEYS = 64 * 2**20
+_MOST_ENTRIES = 1_000_000
 
 
 def entries(table: bytes) -> Iterator[tuple[bytes, memoryview]]:
@@ -35,7 +39,7 @@ def entries(table: bytes) -> Iterator[tuple[bytes, memoryview]]:
     _, at = _handle(footer, 0)  # the index of filters, of which TensorFlow writes none
     place, _ = _handle(footer, at)
     before = b""
-    taken = 0
+    taken = letters = count = 0
     for _, value in _pairs(_block(data, place)):
         block = _block(data, _handle(value, 0)[0])
         taken += len(block)
@@ -45,6 +49,9 @@ def entries(table: bytes) -> Iterator[tuple[bytes, memoryview]]:
             if before and key <= before:
                 raise CheckpointError("the keys of the table are not in order")
             before = key
+            letters, count = letters + len(key), count + 1
+            if letters > _ALL_KEYS or count > _MOST_ENTRIES:
+                raise CheckpointError("it has more names than any model")
             yield key, content
 
 

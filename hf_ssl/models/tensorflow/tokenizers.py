@@ -25,10 +25,12 @@ class WordPieces:
     Attributes:
         ids: of every piece.
         lower: whether text is lower-cased, and accents are taken off, before it is cut.
+        notes: what the user should know.
     """
 
     ids: dict[str, int]
     lower: bool
+    notes: tuple[str, ...] = ()
 
     def id_of(self, piece: str) -> int:
         """Number of a piece."""
@@ -49,23 +51,24 @@ def word_pieces(source: Source, rows: int, lower: bool | None) -> WordPieces:
     Raises:
         CheckpointError: there is none, or it belongs to another model.
     """
-    path = source.file(r".*vocab.*\.txt")
+    path = source.file(r".*vocab.*\.txt", usual="vocab.txt")
     if path is None:
         raise CheckpointError(
             f"{source.given} has no vocabulary (vocab.txt): without it no text can be cut into the model's pieces. Put the one it "
             "was trained with beside the checkpoint."
         )
-    lines = _read(path).decode("utf-8", errors="replace").splitlines()
+    # A line ends with a line feed only: separators that Unicode knows are pieces of some vocabularies. Of a piece that stands
+    # there twice the later number counts, and what surrounds it does not, as in the program (load_vocab of
+    # google-research/bert, tokenization.py).
+    lines = [line.strip() for line in _read(path).decode("utf-8-sig", errors="replace").split("\n")]
     while lines and not lines[-1]:
         lines.pop()
-    ids: dict[str, int] = {}
-    for number, line in enumerate(lines):
-        ids.setdefault(line.strip("\n"), number)
-    _check(path, len(lines), rows, [piece for piece in _SPECIAL if piece not in ids])
+    ids = {line: number for number, line in enumerate(lines)}
+    notes = _check(path, len(lines), rows, [piece for piece in _SPECIAL if piece not in ids])
     if lower is None:
         ordinary = (piece for piece in ids if not (piece.startswith("[") and piece.endswith("]")))
         lower = not any(character.isupper() for piece in ordinary for character in piece)
-    return WordPieces(ids, lower)
+    return WordPieces(ids, lower, notes)
 
 
 @dataclass(frozen=True)
@@ -77,12 +80,14 @@ class Pieces:
         characters: the map that normalizes characters, as SentencePiece keeps it; empty for none.
         lower: whether text is lower-cased.
         file: the model it was read from.
+        notes: what the user should know.
     """
 
     scored: list[tuple[str, float]]
     characters: bytes
     lower: bool
     file: Path
+    notes: tuple[str, ...] = ()
 
     def id_of(self, piece: str) -> int:
         """Number of a piece."""
@@ -121,7 +126,7 @@ def pieces(source: Source, rows: int, lower: bool) -> Pieces:
     Raises:
         CheckpointError: there is none, it is damaged, of another kind, or belongs to another model.
     """
-    path = source.file(r".*\.model") or source.file(r".*spiece.*|.*sentencepiece.*")
+    path = source.file(r".*\.model", usual="30k-clean.model") or source.file(r".*spiece.*|.*sentencepiece.*")
     if path is None:
         raise CheckpointError(
             f"{source.given} has no SentencePiece vocabulary (30k-clean.model or spiece.model): without it no text can be cut "
@@ -142,7 +147,7 @@ def pieces(source: Source, rows: int, lower: bool) -> Pieces:
     if kind != 1:
         raise CheckpointError(f"{path} is a SentencePiece model of another kind than unigram, which ALBERT has.")
     texts = [text for text, _ in scored]
-    _check(
+    notes = _check(
         path,
         len(texts),
         rows,
@@ -150,7 +155,7 @@ def pieces(source: Source, rows: int, lower: bool) -> Pieces:
     )
     if texts[1] != "<unk>":
         raise CheckpointError(f"{path} has {texts[1]!r} where ALBERT has <unk>.")
-    return Pieces(scored, characters, lower, path)
+    return Pieces(scored, characters, lower, path, notes)
 
 
 def _piece(data: memoryview) -> tuple[str, float]:
@@ -159,6 +164,8 @@ def _piece(data: memoryview) -> tuple[str, float]:
         if item.number == 1:
             text = item.text
         elif item.number == 2:
+            if item.integer >> 32:
+                raise CheckpointError("the score of a piece is no number of 32 bits")
             score = struct.unpack("<f", item.integer.to_bytes(4, "little"))[0]
     return text, score
 
@@ -172,10 +179,16 @@ def _read(path: Path) -> bytes:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
 
 
-def _check(path: Path, size: int, rows: int, absent: list[str]) -> None:
+def _check(path: Path, size: int, rows: int, absent: list[str]) -> tuple[str, ...]:
+    """Raise when a vocabulary is another model's; say what is odd about one that may be right."""
     if size > rows:
         raise CheckpointError(
             f"{path} has {size:,} pieces, the model has {rows:,} rows: it is another model's vocabulary."
         )
     if absent:
         raise CheckpointError(f"{path} has no {', '.join(absent)}: it is no vocabulary of such a model.")
+    if size == rows:
+        return ()
+    return (
+        f"{path.name} has {size:,} pieces, the model {rows:,} rows: the last {rows - size:,} stand for none, or it was cut off",
+    )

@@ -16,7 +16,8 @@ from tf_models import PICTURES, TEXT, archive, expected, unpacked
 from hf_ssl import import_tf
 from hf_ssl.core.errors import CheckpointError, ConfigError
 from hf_ssl.models.loading import load_model
-from hf_ssl.models.tensorflow.bundle import Bundle
+from hf_ssl.models.tensorflow.bundle import Bundle, Entry
+from hf_ssl.models.tensorflow.sources import Source
 
 # google-research/electra keeps no configuration beside its checkpoints, nor did the first format of TensorFlow Hub.
 HEADS = {"electra_tf1": {"num_heads": 2}, "bert_hub1": {"num_heads": 2}}
@@ -311,10 +312,14 @@ def test_a_network_that_is_not_filled_stops_the_import(tmp_path: Path, monkeypat
     assert not (tmp_path / "out").exists()
 
 
+def of_shapes(shapes: dict[str, tuple[int, ...]]) -> Source:
+    """A checkpoint of float32 variables of which only names and shapes are known."""
+    bundle = Bundle(Path("x"), {name: Entry(dtype=1, shape=shape) for name, shape in shapes.items()})
+    return Source(given="x", folder=Path(), bundle=bundle, names={name: name for name in shapes})
+
+
 def test_simclr_of_tensorflow_2_is_told_by_the_order_of_its_layers() -> None:
     """Names of google-research/simclr/tf2, a synchronized normalization, and a head with a normalization of its own."""
-    from types import SimpleNamespace
-
     from hf_ssl.models.tensorflow.families.simclr import SimCLR
 
     widths = [
@@ -334,11 +339,8 @@ def test_simclr_of_tensorflow_2_is_told_by_the_order_of_its_layers() -> None:
             shapes[f"model/resnet/batch_norm_relu{suffix}/sync_batch_normalization{suffix}/{part}"] = (made,)
     shapes["model/projection_head/linear_layer/sync_batch_normalization_99/gamma"] = (8,)
     shapes["model/projection_head/linear_layer/dense/kernel"] = (64, 8)
-    source: Any = SimpleNamespace(
-        given="x", names=dict.fromkeys(sorted(shapes)), shape=shapes.__getitem__, settings={}
-    )
     assert SimCLR.fits(shapes)
-    family = SimCLR(source)
+    family = SimCLR(of_shapes(dict(sorted(shapes.items()))))
     placement = family.place()
     keys = {item.variable.split("/")[-2]: item.key for item in placement.placed if item.variable.endswith("kernel")}
     assert keys["conv2d"] == "stem.conv.weight" and keys["conv2d_1"] == "stages.0.blocks.0.downsample.conv.weight"
@@ -346,15 +348,12 @@ def test_simclr_of_tensorflow_2_is_told_by_the_order_of_its_layers() -> None:
 
 
 def test_simclr_with_selective_kernels_is_refused() -> None:
-    from types import SimpleNamespace
-
     from hf_ssl.models.tensorflow.families.simclr import SimCLR
 
     shapes = {"base_model/conv2d/kernel": (3, 3, 3, 32), "base_model/conv2d_1/kernel": (3, 3, 32, 32),
               "base_model/batch_normalization/gamma": (32,), "base_model/batch_normalization/moving_mean": (32,)}  # fmt: skip
-    source: Any = SimpleNamespace(given="x", names=dict.fromkeys(shapes), shape=shapes.__getitem__, settings={})
     with pytest.raises(CheckpointError, match="sk0"):
-        SimCLR(source).place()
+        SimCLR(of_shapes(shapes)).place()
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,9 @@ class Albert(Transformer):
     def pieces(self) -> tokenizers.Pieces:
         """The SentencePiece vocabulary beside the checkpoint."""
         lower = self.options.do_lower_case
-        return tokenizers.pieces(self.source, self.shape(self.words)[0], True if lower is None else lower)
+        made = tokenizers.pieces(self.source, self.shape(self.words)[0], True if lower is None else lower)
+        self.notes += made.notes
+        return made
 
     def save_processor(self, folder: Path) -> None:
         self.pieces().save(folder, self.shape(self.positions)[0])

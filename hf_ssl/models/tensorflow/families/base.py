@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -21,10 +21,10 @@ from hf_ssl.core.errors import CheckpointError, ConfigError
 from hf_ssl.models.tensorflow.sources import Source
 
 _SCHEDULE = r"(.*/)?(global_step|save_counter|beta[12]_power|do_lower_case|total|count)$"
-_OPTIMIZER = (
-    r"(.*/)?(adam_[mv]|Adam(_1)?|Adam/.*|AdamWeightDecay.*|Momentum|LAMB.*|LARSOptimizer|lamb_[mv]"
-    r"|\.OPTIMIZER_SLOT/.*|optimizer/.*|ExponentialMovingAverage)$"
-)
+_TRAINING = re.compile(r"(^|/)(optimizer|_optimizer|keras_api)/|/\.OPTIMIZER_SLOT/")
+# No network keeps its weights in these; a switch such as `do_lower_case` may hang anywhere under any name.
+_NO_WEIGHTS = ("bool", "string", "int64", "int32")
+_OPTIMIZER = r"(.*/)?(Adam/.*|AdamWeightDecay.*|LAMB.*|\.OPTIMIZER_SLOT/.*|optimizer/.*)$"
 
 
 @dataclass(frozen=True)
@@ -195,16 +195,16 @@ class Family(ABC):
         Raises:
             CheckpointError: a variable that no rule knows, or two for one tensor.
         """
-        result = Placement()
+        result = Placement(left_out=dict.fromkeys(self.source.left_out, "as asked, by --leave_out"))
         taken: dict[str, str] = {}
         unknown: list[str] = []
-        state = [LeftOut(_OPTIMIZER, "state of the optimizer"), LeftOut(_SCHEDULE, "a count or a setting")]
+        rules, leaves_out = self.rules(), self.leaves_out()
         for name in self.source.names:
-            reason = next((item.reason for item in (*state, *self.leaves_out()) if _ends(item.pattern, name)), None)
+            reason = self._state(name) or next((item.reason for item in leaves_out if _ends(item.pattern, name)), None)
             if reason is not None:
                 result.left_out[name] = reason
                 continue
-            for rule in self.rules():
+            for rule in rules:
                 match = _ends(rule.pattern, name)
                 if match:
                     key = match.expand(rule.key)
@@ -216,11 +216,21 @@ class Family(ABC):
             else:
                 unknown.append(name)
         if unknown:
+            scope = unknown[0].split("/")[0]
             raise CheckpointError(
                 f"{self.source.given} looks like {self.title}, but {len(unknown)} of its {len(self.source.names)} variables are "
-                f"unknown: {', '.join(unknown[:5])}. A family of your own takes them: --family my_package.my_module:MyFamily"
+                f"unknown: {', '.join(unknown[:5])}. A head of your own is left out by its name (--leave_out '{scope}/*'); a family "
+                "of your own takes what belongs to the network: --family my_package.my_module:MyFamily"
             )
         return result
+
+    def _state(self, name: str) -> str | None:
+        """Why a variable is none of the network, whatever the family; None when it may be one."""
+        if is_state(name, self.source.key(name), self.source.names):
+            return "state of the optimizer"
+        if _ends(_SCHEDULE, name) or self.source.kind(name) in _NO_WEIGHTS:
+            return "a count or a setting"
+        return None
 
     # What files, names and shapes tell, for the configurations of subclasses.
 
@@ -246,8 +256,17 @@ class Family(ABC):
         return any(_ends(pattern, name) for name in self.source.names)
 
     def count(self, pattern: str) -> int:
-        """One more than the largest number in the first group of a pattern; 0 when none matches."""
-        found = [int(match.group(1)) for name in self.source.names if (match := _ends(pattern, name))]
+        """One more than the largest number in the first group of a pattern; 0 when none matches.
+
+        Raises:
+            CheckpointError: a number between is absent, so something of the network is.
+        """
+        found = {int(match.group(1)) for name in self.source.names if (match := _ends(pattern, name))}
+        if found and len(found) != max(found) - min(found) + 1:
+            gap = next(number for number in sorted(found) if number + 1 not in found) + 1
+            raise CheckpointError(
+                f"{self.source.given} has parts of {self.title} numbered up to {max(found)}, and none numbered {gap}."
+            )
         return max(found, default=-1) + 1
 
     def setting(self, name: str) -> Any:
@@ -265,9 +284,21 @@ def norm(pattern: str, key: str, scale: str = "gamma", shift: str = "beta") -> l
     return [Rule(f"{pattern}/{scale}", f"{key}.weight"), Rule(f"{pattern}/{shift}", f"{key}.bias")]
 
 
-def is_state(name: str) -> bool:
-    """Whether a variable belongs to the training, not to the network."""
-    return bool(_ends(_OPTIMIZER, name) or _ends(_SCHEDULE, name)) or name.startswith(("Adam/", "keras_api/"))
+def is_state(name: str, key: str, names: Collection[str]) -> bool:
+    """Whether a variable belongs to the training, not to the network.
+
+    Optimizers and their users choose the names of what they keep (Adam, AdamW, LAMB, moving averages). Its place tells:
+    TensorFlow 1 puts it below the variable it is kept for, TensorFlow 2 below the optimizer's object.
+
+    Args:
+        key: of the variable in the checkpoint.
+        names: of all variables.
+    """
+    below = name.rpartition("/")[0]
+    while below and below not in names:
+        below = below.rpartition("/")[0]
+    kept_for = bool(below) or _TRAINING.search(key) is not None
+    return kept_for or bool(_ends(_OPTIMIZER, name)) or name.startswith(("Adam/", "keras_api/"))
 
 
 def _ends(pattern: str, name: str) -> re.Match[str] | None:

@@ -52,6 +52,7 @@ class Bert(Transformer):
         layers = (
             self.count(HUB_QUERY) if self.hub else self.count(r"bert/encoder/layer_(\d+)/attention/self/query/kernel")
         )
+        self.agree({"num_hidden_layers": layers})
         ends = r"layer_0/intermediate/kernel" if self.hub else r"layer_0/intermediate/dense/kernel"
         return BertConfig(
             num_hidden_layers=layers, pad_token_id=self.word_pieces().id_of("[PAD]"), **self.common(width, self.shape(ends)[1])

@@ -87,6 +87,8 @@ class Electra(Transformer):
             layers = self.count(rf"{self.scope}/encoder/layer_(\d+)/attention/self/query/kernel")
             wide = f"{self.scope}/encoder/layer_0/intermediate/dense/kernel"
         width, feed_forward = self.shape(wide)
+        if self.part == "discriminator":
+            self.agree({"num_hidden_layers": layers})
         return ElectraConfig(
             num_hidden_layers=layers, embedding_size=self.shape(self.words)[1], summary_activation="gelu",
             pad_token_id=self.word_pieces().id_of("[PAD]"), **self.common(width, feed_forward),

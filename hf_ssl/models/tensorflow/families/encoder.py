@@ -92,7 +92,7 @@ class Transformer(Family):
             return self.shape(r"self_attention/query/kernel")[1]
         else:
             told = self.setting("num_attention_heads") is not None
-            heads = int(self.setting("num_attention_heads") or max(width // 64, 1))
+            heads = int(self.setting("num_attention_heads")) if told else max(width // 64, 1)
         if heads < 1 or width % heads:
             raise CheckpointError(
                 f"{self.source.given}: {width} numbers do not divide into {heads} heads. Give --num_heads."
@@ -103,6 +103,20 @@ class Transformer(Family):
                 "(--num_heads says otherwise)"
             )
         return heads
+
+    def agree(self, sizes: dict[str, int]) -> None:
+        """Compare sizes of the variables with the configuration beside them.
+
+        Raises:
+            CheckpointError: it says others, so it is another model's, and what it alone says would be too.
+        """
+        for name, size in sizes.items():
+            said = self.setting(name)
+            if said is not None and said != size:
+                raise CheckpointError(
+                    f"{self.source.given}: its configuration says {name} {said}, its variables say {size}: it is another model's. "
+                    "Put the right one beside the checkpoint, or none."
+                )
 
     def activation(self) -> str:
         """The feed-forward activation in transformers' words."""
@@ -121,11 +135,14 @@ class Transformer(Family):
     def common(self, width: int, feed_forward: int) -> dict[str, Any]:
         """Fields that the configurations of the family share."""
         dropouts = ("hidden_dropout_prob", "attention_probs_dropout_prob", "initializer_range")
+        sizes = {
+            "hidden_size": width, "intermediate_size": feed_forward, "vocab_size": self.shape(self.words)[0],
+            "max_position_embeddings": self.shape(self.positions)[0], "type_vocab_size": self.shape(self.kinds)[0],
+        }  # fmt: skip
+        if self.part in (None, "discriminator"):  # a generator's configuration is a fraction of the one beside it
+            self.agree(sizes)
         return {
-            "hidden_size": width, "intermediate_size": feed_forward, "num_attention_heads": self.heads(width),
-            "hidden_act": self.activation(), "layer_norm_eps": self.epsilon(),
-            "vocab_size": self.shape(self.words)[0], "max_position_embeddings": self.shape(self.positions)[0],
-            "type_vocab_size": self.shape(self.kinds)[0],
+            **sizes, "num_attention_heads": self.heads(width), "hidden_act": self.activation(), "layer_norm_eps": self.epsilon(),
             **{name: self.setting(name) for name in dropouts if self.setting(name) is not None},
         }  # fmt: skip
 
@@ -148,7 +165,9 @@ class Transformer(Family):
             lower = bool(self.source.values(self.named("do_lower_case")))
         if lower is None:
             lower = self.setting("do_lower_case")
-        return tokenizers.word_pieces(self.source, self.shape(self.words)[0], lower)
+        made = tokenizers.word_pieces(self.source, self.shape(self.words)[0], lower)
+        self.notes += made.notes
+        return made
 
     def save_processor(self, folder: Path) -> None:
         self.word_pieces().save(folder, self.shape(self.positions)[0])
