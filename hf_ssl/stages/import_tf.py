@@ -101,7 +101,7 @@ def _cache_name(source: str) -> str:
         ]
     digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
     name = handle.name if handle is not None else Path(source).name
-    return f"{re.sub(r'[^A-Za-z0-9.]+', '-', name).strip('-')}-{digest}"
+    return f"{re.sub(r'[^A-Za-z0-9.]+', '-', name).strip('-')[-80:]}-{digest}"
 
 
 def _imported(config: ImportTfConfig, target: Path) -> ImportReport:

@@ -100,7 +100,8 @@ def compare_outputs(
                 found[best] = close[best]
     if not found:
         raise CheckpointError(
-            f"TensorFlow's outputs {', '.join(sorted(theirs))} are none that {family.title} is known to have."
+            f"TensorFlow's outputs {', '.join(sorted(theirs))} are none that {family.title} is known to have. "
+            "Without --check tf it is imported all the same, and its card says that it was not compared."
         )
     return found
 

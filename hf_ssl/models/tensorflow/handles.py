@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import http.client
 import os
 import re
 import shutil
@@ -48,7 +49,10 @@ def handle_of(given: str) -> Handle | None:
     Raises:
         CheckpointError: it begins as a handle and is none.
     """
-    address = re.sub(r"\?.*$", "", given).rstrip("/")
+    address = re.sub(r"[?#].*$", "", given.strip()).rstrip("/")
+    address = re.sub(
+        r"^(?:kaggle|tfhub|https?):|^https?://[^/]+", lambda found: found[0].lower(), address, flags=re.IGNORECASE
+    )
     kaggle = re.match(r"(?:kaggle:|https?://(?:www\.)?kaggle\.com/models/)(.*)", address)
     if kaggle:
         name = re.sub(r"/(?:frameworks|variations|versions)/", "/", kaggle[1])
@@ -60,8 +64,14 @@ def handle_of(given: str) -> Handle | None:
         return Handle(name)
     if address.startswith("tfhub:"):
         address = f"https://tfhub.dev/{address.removeprefix('tfhub:')}"
-    web = re.match(r"https?://[^/]+/(.+)", address)
-    return Handle(web[1], address) if web else None
+    web = re.match(r"https?://([^/]+)/(.+)", address)
+    if web and "@" in web[1]:
+        raise CheckpointError(
+            "An address with a password in it is not read: it would be written to the report. Download it by hand."
+        )
+    if web and web[1] in ("huggingface.co", "hf.co"):
+        raise CheckpointError(f"{address} is at the Hugging Face Hub: --model {web[2]}. Nothing has to be imported.")
+    return Handle(web[2], address) if web else None
 
 
 def cache_folder() -> Path:
@@ -101,16 +111,24 @@ def _from_server(handle: Handle) -> Path:
         folder = Path(known) / hashlib.sha1(handle.address.encode("utf8")).hexdigest()
         if folder.is_dir():
             return folder
-    target = cache_folder() / "archives" / f"{re.sub(r'[^A-Za-z0-9.]+', '-', handle.address)}.tar.gz"
+    # Released checkpoints lie as archives at plain addresses (storage.googleapis.com/bert_models/…/uncased_L-2_H-128_A-2.zip).
+    plain = re.search(r"\.(zip|tar\.gz|tgz)$", handle.address)
+    shown, digest = (
+        re.sub(r"[^A-Za-z0-9.]+", "-", handle.name)[-80:],
+        hashlib.sha256(handle.address.encode()).hexdigest(),
+    )
+    target = (
+        cache_folder() / "archives" / f"{shown}-{digest[:12]}{'.zip' if plain and plain[1] == 'zip' else '.tar.gz'}"
+    )
     if target.is_file():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=target.parent, suffix=".part", delete=False) as file:
         part = Path(file.name)
     try:
-        _download(f"{handle.address}?tf-hub-format=compressed", part)
+        _download(handle.address if plain else f"{handle.address}?tf-hub-format=compressed", part)
         part.replace(target)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         code = f" (HTTP {error.code})" if isinstance(error, urllib.error.HTTPError) else ""
         raise CheckpointError(
             f"Fetching {handle} failed{code}: {error}. Most models have moved to {_KAGGLE}; give their handle there, such as "
@@ -130,5 +148,5 @@ def _download(address: str, target: Path) -> None:
     if promised is not None and int(promised) != size:
         raise OSError(f"the server stopped after {size:,} of {int(promised):,} bytes")
     with target.open("rb") as file:
-        if file.read(2) != b"\x1f\x8b":
+        if file.read(2) not in (b"\x1f\x8b", b"PK"):
             raise OSError(f"{urllib.parse.urlsplit(address).netloc} answered with something else than an archive")

@@ -113,8 +113,7 @@ def family_of(source: Source, name: str | None, options: Options) -> Family:
     """
     if name is not None:
         return plugins.find("families", name)(source, options)  # what does not fit is told by `place` and `config`
-    shown = source.handle or ARCHIVE.sub("", Path(source.given).name)
-    refused = twins.refusal_of(shown, source.names)
+    refused = twins.refusal_of(source.handle or "", source.names)
     if refused is not None:
         raise CheckpointError(f"{source.given} is {refused.name}, and {refused.reason}. Instead: {refused.instead}.")
     kinds = {known: plugins.find("families", known) for known in plugins.names("families")}
@@ -124,9 +123,11 @@ def family_of(source: Source, name: str | None, options: Options) -> Family:
     if len(fitting) > 1:
         titles = ", ".join(known for known, kind in kinds.items() if kind in fitting)
         raise CheckpointError(f"{source.given} could be {titles}. Say which: --family NAME.")
+    refused = twins.refusal_of(ARCHIVE.sub("", Path(source.given).name))  # a folder may be called anything
+    by_name = f" By its name it is {refused.name}. Instead: {refused.instead}." if refused is not None else ""
     head = ", ".join([name for name in source.names if not is_state(name, source.key(name), source.names)][:10])
     raise CheckpointError(
-        f"{source.given} is of no known family. Known: {', '.join(kinds)}. Its {len(source.names)} variables begin with {head}. "
+        f"{source.given} is of no known family. Known: {', '.join(kinds)}. Its {len(source.names)} variables begin with {head}.{by_name} "
         "Your own family goes by dotted path: --family my_package.my_module:MyFamily (docs/coming-from-tensorflow-hub.md)."
     )
 
@@ -169,8 +170,10 @@ def import_checkpoint(source: Source, family: Family, folder: Path, license: str
         )
     try:
         model, loaded = load_model(str(folder), family.architecture())
-    except (HfSslError, OSError):
+    except OSError:
         raise
+    except HfSslError as error:  # it names the folder that is about to be deleted
+        raise CheckpointError(str(error).replace(str(folder), source.given)) from error
     except Exception as error:  # of every kind, from the settings that were found: an activation that does not exist
         raise CheckpointError(
             f"{source.given} makes no {family.architecture()}: {type(error).__name__} {error}. Its settings are {_told(config)}."

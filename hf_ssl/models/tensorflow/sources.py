@@ -202,6 +202,8 @@ def _locate(given: str, path: Path, notes: list[str]) -> tuple[Path, Path | None
             there = f" Of this checkpoint only the values are there; {path.name}.index, which says what they are, is absent."
         if "://" in given:
             there = " Addresses of this kind are not read: download it first (gsutil cp -r, for gs://)."
+        elif re.fullmatch(r"[\w.-]+(/[\w.-]+)+", given) and not path.parent.is_dir():
+            there = f" If it is a handle, say of what: tfhub:{given}, or kaggle:OWNER/MODEL/FRAMEWORK/VARIATION."
         raise CheckpointError(
             f"There is no {given!r} here.{there} Give a SavedModel's folder, a checkpoint's prefix, a .tar.gz, or a handle such as "
             "kaggle:google/experts-bert/tensorFlow2/pubmed/2."
@@ -215,9 +217,13 @@ def _locate(given: str, path: Path, notes: list[str]) -> tuple[Path, Path | None
             )
         return prefix, saved_model
     prefixes = sorted(item.with_name(item.name.removesuffix(".index")) for item in path.glob("*.index"))
-    if len(prefixes) == 1:
-        return prefixes[0], None
     newest = _newest(path)
+    if len(prefixes) == 1:
+        if newest is not None and newest != prefixes[0]:
+            notes.append(
+                f"{prefixes[0].name} was taken; the file `checkpoint` names {newest.name}, which is not there"
+            )
+        return prefixes[0], None
     if newest is not None and newest in prefixes:
         notes.append(
             f"of {len(prefixes)} checkpoints {newest.name} was taken, which the file `checkpoint` names as the newest"

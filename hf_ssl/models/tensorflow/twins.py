@@ -85,6 +85,10 @@ REFUSED = (
             "tuned with labels", "sentence-transformers/all-MiniLM-L6-v2 for vectors, google-bert/bert-base-uncased to continue from"),
     Refused(r"nnlm-.*|wiki-words-.*|gnews-swivel-.*|elmo", (r"embeddings/part_\d+",), "a table of word vectors",
             "it has no backbone to continue", "sentence-transformers/all-MiniLM-L6-v2"),
+    Refused(r"imagenet", (), "a classifier of ImageNet", "it was trained with labels, and its network is none of those that are read",
+            "the same architecture from timm (timm/mobilenetv2_100.ra_in1k, timm/efficientnet_b0.ra_in1k, timm/resnet50.a1_in1k)"),
+    Refused(r"t5(?:-.*)?", (r"encoder/block_\d+/layer_\d+/SelfAttention/q",), "T5", "it is no encoder alone",
+            "google-bert/bert-base-uncased to continue, sentence-transformers/sentence-t5-base for vectors of its encoder"),
 )  # fmt: skip
 
 

@@ -216,11 +216,10 @@ class Family(ABC):
             else:
                 unknown.append(name)
         if unknown:
-            scope = unknown[0].split("/")[0]
             raise CheckpointError(
                 f"{self.source.given} looks like {self.title}, but {len(unknown)} of its {len(self.source.names)} variables are "
-                f"unknown: {', '.join(unknown[:5])}. A head of your own is left out by its name (--leave_out '{scope}/*'); a family "
-                "of your own takes what belongs to the network: --family my_package.my_module:MyFamily"
+                f"unknown: {', '.join(unknown[:5])}. What is no part of it, such as a head of your own, is left out by name "
+                f"(--leave_out '{_common(unknown, taken.values())}'); a family of your own takes what belongs to the network: --family my_package.my_module:MyFamily"
             )
         return result
 
@@ -282,6 +281,13 @@ def dense(pattern: str, key: str) -> list[Rule]:
 def norm(pattern: str, key: str, scale: str = "gamma", shift: str = "beta") -> list[Rule]:
     """Rules of a normalization."""
     return [Rule(f"{pattern}/{scale}", f"{key}.weight"), Rule(f"{pattern}/{shift}", f"{key}.bias")]
+
+
+def _common(unknown: list[str], known: Iterable[str]) -> str:
+    """A pattern for the first of the unknown variables and its neighbors, if it means no known one."""
+    scope = unknown[0].rpartition("/")[0]
+    alone = scope and not any(name.startswith(f"{scope}/") for name in known)
+    return f"{scope}/*" if alone else unknown[0]
 
 
 def is_state(name: str, key: str, names: Collection[str]) -> bool:

@@ -38,9 +38,9 @@ class Bert(Transformer):
         return [*head, *body]
 
     def leaves_out(self) -> list[LeftOut]:
-        return [
-            LeftOut(r"output_(weights|bias)", "a classifier with labels of its own")
-        ] if not self.has("cls/.*") else []  # fmt: skip
+        # Fine-tuned by google-research/bert, run_classifier.py; the heads of pre-training end so, too, in a scope of theirs.
+        own = r"(?<!predictions/)(?<!seq_relationship/)output_(weights|bias)"
+        return [LeftOut(own, "a classifier with labels of its own")]
 
     def architecture(self) -> str:
         if self.has("cls/seq_relationship/output_weights"):
