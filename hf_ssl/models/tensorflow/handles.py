@@ -51,7 +51,7 @@ def handle_of(given: str) -> Handle | None:
     """
     address = re.sub(r"[?#].*$", "", given.strip()).rstrip("/")
     address = re.sub(
-        r"^(?:kaggle|tfhub|https?):|^https?://[^/]+", lambda found: found[0].lower(), address, flags=re.IGNORECASE
+        r"^(?:kaggle:|tfhub:|https?://[^/]*)", lambda found: found[0].lower(), address, flags=re.IGNORECASE
     )
     kaggle = re.match(r"(?:kaggle:|https?://(?:www\.)?kaggle\.com/models/)(.*)", address)
     if kaggle:

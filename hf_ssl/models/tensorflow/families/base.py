@@ -219,7 +219,8 @@ class Family(ABC):
             raise CheckpointError(
                 f"{self.source.given} looks like {self.title}, but {len(unknown)} of its {len(self.source.names)} variables are "
                 f"unknown: {', '.join(unknown[:5])}. What is no part of it, such as a head of your own, is left out by name "
-                f"(--leave_out '{_common(unknown, taken.values())}'); a family of your own takes what belongs to the network: --family my_package.my_module:MyFamily"
+                f"(--leave_out '{_common(unknown, taken.values())}'); a family of your own takes what belongs to the network: "
+                "--family my_package.my_module:MyFamily"
             )
         return result
 
