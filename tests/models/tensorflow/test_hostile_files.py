@@ -123,6 +123,7 @@ def import_once(source: str, output: str, told: multiprocessing.Queue[str]) -> N
         told.put(f"refused: {error}")
 
 
+@pytest.mark.slow
 def test_two_imports_at_once_leave_one_whole_model(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     told = context.Queue()
