@@ -192,22 +192,7 @@ def _locate(given: str, path: Path, notes: list[str]) -> tuple[Path, Path | None
             "(without .index or .data-00000-of-00001), a .tar.gz, a .zip, or a handle."
         )
     if not path.is_dir():
-        near = (
-            sorted(item.name.removesuffix(".index") for item in path.parent.glob("*.index"))
-            if path.parent.is_dir()
-            else []
-        )
-        there = f" In {path.parent} there is {', '.join(near[:3])}." if near else ""
-        if path.parent.is_dir() and any(path.parent.glob(f"{glob.escape(path.name)}.data-*")):
-            there = f" Of this checkpoint only the values are there; {path.name}.index, which says what they are, is absent."
-        if "://" in given:
-            there = " Addresses of this kind are not read: download it first (gsutil cp -r, for gs://)."
-        elif re.fullmatch(r"[\w.-]+(/[\w.-]+)+", given) and not path.parent.is_dir():
-            there = f" If it is a handle, say of what: tfhub:{given}, or kaggle:OWNER/MODEL/FRAMEWORK/VARIATION."
-        raise CheckpointError(
-            f"There is no {given!r} here.{there} Give a SavedModel's folder, a checkpoint's prefix, a .tar.gz, or a handle such as "
-            "kaggle:google/experts-bert/tensorFlow2/pubmed/2."
-        )
+        raise _nothing(given, path)
     saved_model = path / "saved_model.pb"
     if saved_model.is_file():
         prefix = path / "variables" / "variables"
@@ -250,6 +235,28 @@ def _locate(given: str, path: Path, notes: list[str]) -> tuple[Path, Path | None
     there += next((text for ending, text in _OTHER_FILES.items() if any(path.glob(f"*{ending}"))), "").rstrip(".")
     raise CheckpointError(
         f"{given} holds no TensorFlow model: neither saved_model.pb nor a checkpoint's .index; found {there}."
+    )
+
+
+def _nothing(given: str, path: Path) -> CheckpointError:
+    """What to say when there is nothing under the name that was given."""
+    near = (
+        sorted(item.name.removesuffix(".index") for item in path.parent.glob("*.index"))
+        if path.parent.is_dir()
+        else []
+    )
+    there = f" In {path.parent} there is {', '.join(near[:3])}." if near else ""
+    if path.parent.is_dir() and any(path.parent.glob(f"{glob.escape(path.name)}.data-*")):
+        there = (
+            f" Of this checkpoint only the values are there; {path.name}.index, which says what they are, is absent."
+        )
+    if "://" in given:
+        there = " Addresses of this kind are not read: download it first (gsutil cp -r, for gs://)."
+    elif re.fullmatch(r"[\w.-]+(/[\w.-]+)+", given) and not path.parent.is_dir():
+        there = f" If it is a handle, say of what: tfhub:{given}, or kaggle:OWNER/MODEL/FRAMEWORK/VARIATION."
+    return CheckpointError(
+        f"There is no {given!r} here.{there} Give a SavedModel's folder, a checkpoint's prefix, a .tar.gz, or a handle such as "
+        "kaggle:google/experts-bert/tensorFlow2/pubmed/2."
     )
 
 
