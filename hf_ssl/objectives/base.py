@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.data import Dataset
 
 from hf_ssl.core.fields import Options
 from hf_ssl.modalities.encoder import Batch, Encoder, Indexed
 from hf_ssl.modalities.rng import example_rng
 from hf_ssl.modalities.views import ViewPlan
 from hf_ssl.models import structure
-from hf_ssl.training.module import TrainingModule
+from hf_ssl.training.module import SizedDataset, TrainingModule
 
 if TYPE_CHECKING:
     import datasets
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from hf_ssl.modalities.base import Modality
 
 
-class Rows(Dataset, ABC):
+class Rows(SizedDataset, ABC):
     """What the data loader draws from: a map-style dataset whose random choices depend on (seed, epoch, example) only.
 
     Args:

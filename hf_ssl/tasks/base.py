@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.data import Dataset
 
 from hf_ssl.core.errors import ConfigError, DataError
 from hf_ssl.core.fields import Options, option
@@ -19,7 +18,7 @@ from hf_ssl.modalities.encoder import Batch, Encoder, Features, Processor
 from hf_ssl.models.structure import find_backbone, in_backbone, unwrap_peft
 from hf_ssl.tasks.rows import TaskRows
 from hf_ssl.training.dropout import set_dropout
-from hf_ssl.training.module import LossOutput, TrainingModule, normalize_loss
+from hf_ssl.training.module import LossOutput, SizedDataset, TrainingModule, normalize_loss
 
 if TYPE_CHECKING:
     import datasets
@@ -314,7 +313,10 @@ class TaskModule(TrainingModule):
         return batch
 
     def forward(
-        self, labels: torch.Tensor | None = None, num_items_in_batch: Any = None, **inputs: torch.Tensor
+        self,
+        labels: torch.Tensor | None = None,
+        num_items_in_batch: torch.Tensor | int | None = None,
+        **inputs: torch.Tensor,
     ) -> LossOutput:
         soft = inputs.pop("soft_labels", None)
         logits = self.task.forward(self.encoder, inputs)
@@ -349,7 +351,7 @@ def last_linear(model: nn.Module) -> nn.Linear | None:
 
 
 @torch.inference_mode()
-def head_inputs(module: TaskModule, rows: Dataset, batch_size: int = 32) -> tuple[np.ndarray, np.ndarray]:
+def head_inputs(module: TaskModule, rows: SizedDataset, batch_size: int = 32) -> tuple[np.ndarray, np.ndarray]:
     """What reaches the last linear layer, `(rows, width)`, and the labels, with everything frozen and no dropout.
 
     Of many rows a random `WARM_ROWS`: a linear head gains nothing from more, and this pass would take as long as an epoch.
@@ -363,7 +365,7 @@ def head_inputs(module: TaskModule, rows: Dataset, batch_size: int = 32) -> tupl
     module.eval()
     labels = []
     device = next(module.parameters()).device
-    drawn = np.random.default_rng(0).permutation(len(rows))[:WARM_ROWS].tolist()  # type: ignore[arg-type]
+    drawn = np.random.default_rng(0).permutation(len(rows))[:WARM_ROWS].tolist()
     taken = sorted((rows[i] for i in drawn), key=lambda row: len(row.get("input_ids", ())))  # little padding
     try:
         for start in range(0, len(taken), batch_size):

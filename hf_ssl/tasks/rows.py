@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from torch.utils.data import Dataset
 
 from hf_ssl.core.errors import ConfigError
 from hf_ssl.modalities.batching import by_length
 from hf_ssl.modalities.rng import example_rng
+from hf_ssl.training.module import SizedDataset
 
 
-class TaskRows(Dataset):
+class TaskRows(SizedDataset):
     """Encoded rows of a labeled split; with `balanced`, each epoch draws every class equally often.
 
     The draw, and the order of `group`, depend on (seed, epoch) only, so they are the same after a resume and on any

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
-from transformers import TrainerCallback
+from torch import nn
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import ProgressCallback
 
 from hf_ssl.core import distributed
@@ -24,7 +25,7 @@ from hf_ssl.core.errors import TrainingError
 from hf_ssl.core.run import append_jsonl, write_lines
 from hf_ssl.core.stopping import listening
 from hf_ssl.training.checkpoints import Progress
-from hf_ssl.training.module import TrainingModule
+from hf_ssl.training.module import EpochRows, TrainingModule
 
 if TYPE_CHECKING:
     from hf_ssl.training.schedule import Schedule
@@ -54,7 +55,7 @@ class TrackerAdapter:
     It writes down `model.config`, which on a `TrainingModule` are the options of the objective.
     """
 
-    def __init__(self, tracker: TrainerCallback, model: Any, folder: Path) -> None:
+    def __init__(self, tracker: TrainerCallback, model: nn.Module, folder: Path) -> None:
         self.tracker, self.model = tracker, model
         if (
             getattr(tracker, "logging_dir", "") is None
@@ -65,7 +66,7 @@ class TrackerAdapter:
         found = getattr(self.tracker, name)
         return partial(self._call, found) if name.startswith("on_") else found
 
-    def _call(self, event: Any, *given: Any, model: Any = None, **named: Any) -> Any:
+    def _call(self, event: Callable[..., object], *given: object, model: object = None, **named: object) -> object:
         return event(*given, model=self.model, **named)
 
 
@@ -75,7 +76,9 @@ class MonitorCallback(TrainerCallback):
     def __init__(self, measure: Evaluator, watch: ThroughputCallback) -> None:
         self.measure, self.watch = measure, watch
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         if state.global_step == 0:
             self._stops(state, self.measure.at)
         elif self._stops(state, self.measure.resumed):
@@ -83,13 +86,15 @@ class MonitorCallback(TrainerCallback):
         if self.watch.stopping:  # in the middle of it, with nothing new to save
             raise StopRequested
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         if self.watch.stopping:
             return  # the resumed run will measure
         if self.measure.due(state.global_step, state.max_steps) and self._stops(state, self.measure.at):
             control.should_training_stop = True
 
-    def _stops(self, state: Any, look: Callable[[int, int], bool]) -> bool:
+    def _stops(self, state: TrainerState, look: Callable[[int, int], bool]) -> bool:
         began = time.monotonic()
         own, number = False, 0
         if distributed.is_main():
@@ -109,21 +114,25 @@ class MonitorCallback(TrainerCallback):
         self.watch.leave_out(time.monotonic() - began)
         return bool(stops)
 
-    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object) -> None:
         if distributed.is_main():
-            self.measure.saved(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+            self.measure.saved(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}")
 
 
 class SetEpochCallback(TrainerCallback):
     """Tells the rows which epoch it is, before the loader's workers start."""
 
-    def __init__(self, rows: Any) -> None:
+    def __init__(self, rows: EpochRows) -> None:
         self.rows = rows
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         self.rows.set_epoch(int(state.epoch or 0))
 
-    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_epoch_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         self.rows.set_epoch(int(state.epoch or 0))
 
 
@@ -141,7 +150,9 @@ class HeadWarmupCallback(TrainerCallback):
             p for n, p in named.items() if schedule.depth.get(n, 0) is not None and n not in schedule.rows
         ]
 
-    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_pre_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         if self.schedule.held(state.global_step, state.max_steps):
             for parameter in self.backbone:
                 parameter.grad = None
@@ -189,28 +200,38 @@ class ThroughputCallback(TrainerCallback):
             step, self.world, self.examples_a_step, self.all_units(), self.seconds, self.waited, self.owes_evaluation
         )
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         self.world = max(1, args.world_size)
         self.examples_a_step = args.train_batch_size * args.gradient_accumulation_steps * self.world
 
-    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_epoch_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         self._mark = time.monotonic()
 
-    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         self._began = time.monotonic()
         self.waited += self._began - self._mark
 
-    def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         self.module.on_optimizer_step(state.global_step + 1, state.max_steps)
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         now = time.monotonic()
         self.seconds += now - self._mark
         self._mark = now
         if state.global_step >= state.max_steps:
             control.should_log = True  # else a run shorter than `logging_steps` would leave no curve
         if self.asked():
-            control.should_training_stop = True  # the Trainer saves, see `_Trainer`
+            control.should_training_stop = True  # the Trainer saves, see `ExactTrainer`
 
     def leave_out(self, seconds: float) -> None:
         """Seconds just spent on a measurement, which is no training."""
@@ -246,17 +267,28 @@ class ThroughputCallback(TrainerCallback):
                 self.stop(number)
         return self.stopping
 
-    def on_prediction_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_prediction_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         if self.predicting and self.asked():
             raise StopRequested
 
-    def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_evaluate(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         self._mark = time.monotonic()
 
-    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object) -> None:
         self._mark = time.monotonic()
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **kwargs: object,
+    ) -> None:
         logs = dict(logs or {})
         if "loss" in logs:
             self.last_loss = float(logs["loss"])
@@ -288,7 +320,7 @@ def _cut(curve: Path, step: int) -> None:
     write_lines(curve, kept)
 
 
-def _line(state: Any, logs: dict[str, Any], watch: ThroughputCallback) -> str:
+def _line(state: TrainerState, logs: dict[str, Any], watch: ThroughputCallback) -> str:
     done = state.global_step
     left = watch.seconds / max(1, done) * (state.max_steps - done)
     unit = watch.module.unit
@@ -306,7 +338,14 @@ def _clock(seconds: float) -> str:
 class LossProgressBar(ProgressCallback):
     """The stock bar, with the loss beside it instead of a dictionary between the lines."""
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **kwargs: object,
+    ) -> None:
         bar: Any = self.training_bar
         if state.is_world_process_zero and bar is not None and logs and "loss" in logs:
             bar.set_postfix(loss=f"{logs['loss']:.4f}")

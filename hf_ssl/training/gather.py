@@ -6,10 +6,9 @@ the sum over ranks has the gradient of one process holding everything.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.distributed as dist
+from torch.autograd.function import FunctionCtx
 from torch.nn import functional
 
 
@@ -25,13 +24,13 @@ class _Gather(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(context: Any, rows: torch.Tensor) -> torch.Tensor:
+    def forward(context: FunctionCtx, rows: torch.Tensor) -> torch.Tensor:
         pieces = [torch.empty_like(rows) for _ in range(dist.get_world_size())]
         dist.all_gather(pieces, rows)
         return torch.cat(pieces)
 
     @staticmethod
-    def backward(context: Any, *gradients: torch.Tensor) -> torch.Tensor:
+    def backward(context: FunctionCtx, *gradients: torch.Tensor) -> torch.Tensor:
         total = gradients[0].clone(memory_format=torch.contiguous_format)
         dist.all_reduce(total)
         return total.chunk(dist.get_world_size())[dist.get_rank()]

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 if TYPE_CHECKING:
-    from hf_ssl.training.module import TrainingModule
+    from hf_ssl.training.module import SizedDataset, TrainingModule
 
 
 @dataclass
@@ -95,16 +95,20 @@ class LimitCallback(TrainerCallback):
         self.steps: list[float] = []
         self._began = 0.0
 
-    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         self._began = time.monotonic()
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         self.steps.append(time.monotonic() - self._began)
         if state.global_step >= self.trial.steps:
             control.should_training_stop = True
 
     def note(
-        self, module: TrainingModule, rows: Any, planned: int, seconds: float, measured: float, batch: int
+        self, module: TrainingModule, rows: SizedDataset, planned: int, seconds: float, measured: float, batch: int
     ) -> None:
         """Add what was seen to the trial."""
         describe = getattr(module, "describe", None)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 import torch
 from torch import nn
+from torch.utils.data import Dataset
 from transformers.utils import ModelOutput
 
 
@@ -26,6 +27,29 @@ class LossOutput(ModelOutput):
     loss: torch.Tensor | None = None
     logits: torch.Tensor | None = None
     scalars: dict[str, torch.Tensor] | None = None
+
+
+class SizedDataset(Dataset[Any]):
+    """Rows that can be counted, as every training and every prediction here needs them."""
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+
+@runtime_checkable
+class EpochRows(Protocol):
+    """Rows that are drawn anew in every epoch."""
+
+    def set_epoch(self, epoch: int) -> None: ...
+
+
+@runtime_checkable
+class GroupedRows(Protocol):
+    """Rows that come in groups of similar length, `batch` of them (0: as they are)."""
+
+    batch: int
+
+    def group(self, batch: int) -> None: ...
 
 
 class TrainingModule(nn.Module, ABC):
@@ -124,14 +148,14 @@ class TrainingModule(nn.Module, ABC):
                 tensor.copy_(given[name])
         return nn.modules.module._IncompatibleKeys([], [])
 
-    def activation_checkpointing_enable(self, **kwargs: Any) -> None:
+    def activation_checkpointing_enable(self, **kwargs: object) -> None:
         """Trade compute for memory; the wrapped model does it."""
         self.model.activation_checkpointing_enable(**kwargs)
         if hasattr(self.model, "enable_input_require_grads"):
             self.model.enable_input_require_grads()  # else nothing reaches adapters below a frozen embedding
 
 
-def _count(module: TrainingModule, args: Any, kwargs: dict[str, Any]) -> None:
+def _count(module: TrainingModule, args: tuple[object, ...], kwargs: dict[str, Any]) -> None:
     if module.training:  # left a tensor: reading it here would make a GPU wait at every step
         module.units_seen = module.units_seen + module.count_units(kwargs)
 

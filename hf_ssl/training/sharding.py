@@ -13,7 +13,9 @@ from typing import Any
 
 import torch
 from accelerate.data_loader import BatchSamplerShard
-from torch.utils.data import BatchSampler, Dataset
+from torch.utils.data import BatchSampler, DataLoader
+
+from hf_ssl.training.module import SizedDataset
 
 IDLE = "idle_labels"
 """Where the labels of a batch that counts for nothing are; its `labels` are all -100, so that no loss term is counted."""
@@ -30,10 +32,10 @@ class SpareRow:
     row: Any
 
 
-class WithSpares(Dataset[Any]):
+class WithSpares(SizedDataset):
     """Rows that can tell a process's own examples from those that stand in."""
 
-    def __init__(self, rows: Any) -> None:
+    def __init__(self, rows: SizedDataset) -> None:
         self.rows = rows
 
     def __len__(self) -> int:
@@ -51,7 +53,7 @@ class Divided(BatchSampler):
         processes: how many there are.
     """
 
-    def __init__(self, batches: Any, processes: int) -> None:
+    def __init__(self, batches: BatchSampler, processes: int) -> None:
         self.batches, self.processes = batches, processes
         self.sampler, self.batch_size, self.drop_last = batches.sampler, batches.batch_size, False
 
@@ -76,7 +78,7 @@ class Divided(BatchSampler):
             begin = end
 
 
-def divide(loader: Any) -> None:
+def divide(loader: DataLoader[Any]) -> None:
     """Have a loader that accelerate has prepared for several processes divide its last batches (`WithSpares` in it)."""
     shard = loader.batch_sampler
     if isinstance(shard, BatchSamplerShard) and not shard.drop_last and not shard.split_batches:

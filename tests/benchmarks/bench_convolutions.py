@@ -1,9 +1,8 @@
-"""Training steps in bfloat16 on processors, with torch's convolutions and with those of hf_ssl/convolutions.py, in turns.
+"""Training steps in bfloat16 on processors, with torch's convolutions and with those of hf_ssl/training/cpu.py, in turns.
 
     python tests/benchmarks/bench_convolutions.py [--rounds 15] [--threads 2]
 
-First single convolutions (forwards and backwards, 128 pictures, channels last), computed by torch and as a matrix product
-whatever `SMALL_MAP` says; then whole steps of a timm resnet18 (96 pixels) and of an EfficientNet-Lite0 (64 pixels).
+Whole steps of a timm resnet18 (96 pixels), which has no depthwise layer, and of an EfficientNet-Lite0 (64 pixels).
 """
 
 from __future__ import annotations
@@ -20,7 +19,6 @@ from torch import nn
 from hf_ssl.training import cpu
 
 PICTURES = 128
-LAYERS = [(64, 64, 24), (128, 128, 12), (256, 256, 6), (256, 256, 5), (512, 512, 4), (512, 512, 3), (512, 512, 2)]
 NETWORKS = {"resnet18": 96, "tf_efficientnet_lite0": 64}
 
 
@@ -62,14 +60,6 @@ def main() -> None:
         f"median of {asked.rounds} rounds, {asked.threads} threads, {PICTURES} pictures\n| | torch, ms | here, ms | times |"
     )
     print("|---|---|---|---|")
-    chosen, cpu.SMALL_MAP = cpu.SMALL_MAP, 10**9
-    for channels, out, side in LAYERS:
-        pictures = torch.randn(PICTURES, channels, side, side).to(memory_format=torch.channels_last).requires_grad_()
-        plain, quick = (nn.Conv2d(channels, out, 3, padding=1, bias=False) for _ in range(2))
-        cpu.patch_cpu_convolutions(quick)
-        kinds = {"torch": lambda: step(plain, pictures), "quick": lambda: step(quick, pictures)}  # noqa: B023
-        print(row(f"{channels} → {out} channels, map {side} x {side}", in_turns(asked.rounds, kinds)), flush=True)
-    cpu.SMALL_MAP = chosen
     for name, side in NETWORKS.items():
         pictures = torch.rand(PICTURES, 3, side, side).to(memory_format=torch.channels_last)
         plain, quick = (timm.create_model(name).train() for _ in range(2))

@@ -18,7 +18,7 @@ from hf_ssl.core.run import append_jsonl, write_lines
 from hf_ssl.evaluation.monitor.health import alignment, collapsed, health
 from hf_ssl.evaluation.probes.cross_validated import ProbeScore, cross_validated_probe, paired_difference
 from hf_ssl.models.structure import evaluating
-from hf_ssl.training.module import TrainingModule
+from hf_ssl.training.module import SizedDataset, TrainingModule
 
 logger = logging.getLogger(__name__)
 
@@ -247,7 +247,7 @@ def _records(log: Path) -> Iterator[dict[str, Any]]:
             return
 
 
-def mean_loss(module: TrainingModule, rows: Any, batch_size: int, bf16: bool) -> dict[str, float]:
+def mean_loss(module: TrainingModule, rows: SizedDataset, batch_size: int, bf16: bool) -> dict[str, float]:
     """Loss per term over all rows: the sum of all terms over their number, whatever the batch size.
 
     Returns:

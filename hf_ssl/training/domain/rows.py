@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
-from torch.utils.data import Dataset
+
+from hf_ssl.training.module import SizedDataset
 
 
 class LabeledRows(Protocol):
@@ -23,7 +24,7 @@ class LabeledRows(Protocol):
     def __len__(self) -> int: ...
 
 
-class DomainRows(Dataset[dict[str, Any]]):
+class DomainRows(SizedDataset):
     """The labeled rows in their own order, as without domains, and beside each one row of every other domain.
 
     Who keeps company with whom depends on (seed, epoch, place in the epoch) only: the same on any number of processes and
