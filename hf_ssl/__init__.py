@@ -12,7 +12,7 @@ _HOME = {
     "load_data": "data", "load_rows": "data", "open_test": "data", "few_label_subset": "data",
     "load_model": "models.loading", "load_processor": "models.loading",
     "pretrain": "stages.pretrain", "finetune": "stages.finetune", "evaluate": "stages.evaluate", "compare": "stages.compare",
-    "predict": "stages.predict",
+    "predict": "stages.predict", "adapt": "stages.adapt",
     "embed": "stages.embed", "search": "stages.search", "push": "stages.push",
     "import_tf": "stages.import_tf",
     "run_recipe": "stages.recipe", "check": "stages.check",
@@ -45,6 +45,7 @@ if TYPE_CHECKING:  # `as`: re-exported, so that type checkers of other packages 
     from hf_ssl.models.reference import CheckpointRef as CheckpointRef
     from hf_ssl.objectives.base import Objective as Objective
     from hf_ssl.objectives.base import Rows as Rows
+    from hf_ssl.stages.adapt import adapt as adapt
     from hf_ssl.stages.base import StageResult as StageResult
     from hf_ssl.stages.check import check as check
     from hf_ssl.stages.compare import compare as compare

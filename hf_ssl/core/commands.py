@@ -15,6 +15,7 @@ from hf_ssl.core.parsing import from_yaml
 from hf_ssl.core.source import training_arguments
 
 VERBS = {
+    "adapt": "all in one: try what a time budget allows, keep the best, measure it: hf-ssl adapt DATA --model M --budget 30m",
     "data": "read data and report what was found, with examples: hf-ssl data SOURCE",
     "pretrain": "continue self-supervised pre-training in your domain",
     "finetune": "fine-tune on a few labels, with adapters",
@@ -31,6 +32,11 @@ VERBS = {
     "completion": "let the shell complete options: hf-ssl completion bash | zsh | fish",
 }
 EXAMPLES = {
+    "adapt": (
+        "hf-ssl adapt reviews/ --model answerdotai/ModernBERT-base --budget 30m --output runs/reviews",
+        "hf-ssl adapt scans/ --modality image --model timm/resnet50.a1_in1k --group_column patient --budget 2h",
+        "hf-ssl adapt reviews/ --output runs/reviews --model intfloat/e5-small --budget 1h --resume        (more time)",
+    ),
     "data": (
         "hf-ssl data reviews/",
         "hf-ssl data sales.csv --modality timeseries --horizon 12 --day_first true",

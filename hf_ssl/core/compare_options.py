@@ -7,10 +7,10 @@ from typing import Literal
 
 from hf_ssl.core.fields import option
 from hf_ssl.core.option_groups import AdapterOptions, DataOptions, ModelOptions, PeftMethod, RunOptions
+from hf_ssl.core.timing import wrong_length
 
 ARMS = ("base", "adapted", "random", "adapted-lora", "self-training", "adapted+self-training")
 PROTOCOLS = ("knn", "linear-probe", "peft", "full")
-DURATIONS = {"s": 1, "m": 60, "h": 3600}
 
 
 @dataclass
@@ -76,8 +76,8 @@ class CompareConfig(RunOptions, AdapterOptions, ModelOptions, DataOptions):
         for one in self.labels_per_class or ():
             if not _is_budget(one):
                 found.append(f"labels_per_class: {one!r} is no number of labels, no share such as 10%, and not all.")
-        if self.budget is not None and seconds_of(self.budget) is None:
-            found.append(f"budget: {self.budget!r} is no duration. Write 90s, 30m or 2h.")
+        if self.budget is not None:
+            found += wrong_length("budget", self.budget)
         if not self.protocols:
             found.append(f"protocols: name at least one of {', '.join(PROTOCOLS)}.")
         return found
@@ -93,13 +93,3 @@ def _is_budget(one: int | str) -> bool:
     except ValueError:
         return False
     return 0 < value <= 100 if text.endswith("%") else value >= 1 and value == int(value)
-
-
-def seconds_of(duration: str) -> float | None:
-    """Seconds of `90s`, `30m`, `2h`; None for anything else."""
-    unit = DURATIONS.get(duration.strip()[-1:].lower())
-    try:
-        value = float(duration.strip()[:-1])
-    except ValueError:
-        return None
-    return value * unit if unit is not None and value > 0 else None

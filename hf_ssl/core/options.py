@@ -17,6 +17,7 @@ from hf_ssl.core.option_groups import (
     RunOptions,
     TrainingOptions,
 )
+from hf_ssl.core.timing import wrong_length
 
 
 @dataclass
@@ -84,6 +85,21 @@ class EvaluateConfig(RunOptions, ModelOptions, DataOptions):
     model: str | None = option(None, "Another fine-tuned model to measure (default: the one of this run).")
     split: Literal["test", "validation"] = option("test", "Split to measure.")
     task: str | None = option(None, "Downstream task (default: the one of the fine-tuned model).")
+
+
+@dataclass
+class AdaptConfig(RunOptions, ModelOptions, DataOptions):
+    """One command: try what the time allows, keep the best, measure it once."""
+
+    budget: str = option("30m", "Time for everything: 90s, 30m, 2h.")
+    objective: str | None = option(
+        None, "How pre-training is continued (default: what suits the checkpoint, one after the other)."
+    )
+    task: str | None = option(None, "Downstream task (default: from the labels).")
+    peft: PeftMethod = option("lora", "How models are fine-tuned.")
+
+    def problems(self) -> list[str]:
+        return [*super().problems(), *wrong_length("budget", self.budget)]
 
 
 @dataclass
@@ -243,6 +259,7 @@ STAGES: dict[str, type[Options]] = {
 
 COMMANDS: dict[str, type[Options]] = {
     **STAGES,
+    "adapt": AdaptConfig,
     "data": DataConfig,
     "predict": PredictConfig,
     "import-tf": ImportTfConfig,

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hf_ssl.core import distributed
-from hf_ssl.core.compare_options import CompareConfig, seconds_of
+from hf_ssl.core.compare_options import CompareConfig
 from hf_ssl.core.errors import ConfigError
 from hf_ssl.core.run import remove
+from hf_ssl.core.timing import seconds_of
 from hf_ssl.data import open_test
 from hf_ssl.data.budgets import budget_rows, budgets_of, labels_in
 from hf_ssl.evaluation.comparison.results import ResultRow

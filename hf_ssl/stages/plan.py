@@ -102,6 +102,8 @@ def _absent(resolved: Resolved, earlier: tuple[str, ...]) -> list[str]:
         found.append(
             f"revision: {config.model} is a folder, and a folder has no revisions. Omit --revision, or give the Hub id."
         )
+    if stage == "adapt" and not config.model:
+        found.append("model: which checkpoint is to be adapted? Give --model: a Hub id or a local folder.")
     if stage not in ("pretrain", "finetune", "compare", "embed", "evaluate", "predict"):
         return found
     if stage == "predict" and config.model:  # which needs no run

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from hf_ssl.stages.adapt import adapt
 from hf_ssl.stages.base import StageResult
 from hf_ssl.stages.compare import compare
 from hf_ssl.stages.data import data
@@ -21,7 +22,7 @@ from hf_ssl.stages.search import search
 
 VERBS = {
     "pretrain": pretrain, "finetune": finetune, "evaluate": evaluate, "compare": compare, "embed": embed, "search": search,
-    "push": push, "import-tf": import_tf, "data": data, "predict": predict,
+    "push": push, "import-tf": import_tf, "data": data, "predict": predict, "adapt": adapt,
 }  # fmt: skip
 
 

@@ -27,7 +27,7 @@ from hf_ssl.core import distributed
 from hf_ssl.core.errors import ConfigError, MissingExtraError, TrainingError
 from hf_ssl.core.log import shows_progress
 from hf_ssl.core.stopping import Terminated
-from hf_ssl.training import limit, sharding
+from hf_ssl.training import deadline, limit, sharding
 from hf_ssl.training.batch_size import fill_a_batch, same_batch, smaller_batch
 from hf_ssl.training.callbacks import (
     Evaluator,
@@ -216,7 +216,7 @@ def _train(
         if isinstance(rows, GroupedRows) and rows.batch:  # rows grouped by length, as many as a step sees
             rows.group(last.progress.examples_a_step)
     watch = ThroughputCallback(module, folder / "curve.jsonl", last.progress if last else None)
-    callbacks: list[TrainerCallback] = [watch]
+    callbacks: list[TrainerCallback] = [watch, *deadline.callbacks()]
     if isinstance(rows, EpochRows):
         callbacks.append(SetEpochCallback(rows))
     if schedule is not None and schedule.head_warmup > 0:

@@ -1,0 +1,400 @@
+"""One command for the whole story: read, try what the time allows, keep the best, measure it once."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hf_ssl.core import distributed, plugins
+from hf_ssl.core.errors import HfSslError, TrainingError
+from hf_ssl.core.run import RunDir, StageRecord, write_json
+from hf_ssl.core.timing import seconds_of, told
+from hf_ssl.data.domain import DomainData
+from hf_ssl.models.loading import load_config
+from hf_ssl.models.reference import CheckpointRef
+from hf_ssl.stages.base import StageResult
+from hf_ssl.stages.embed import embed
+from hf_ssl.stages.evaluate import evaluate
+from hf_ssl.stages.finetune import finetune
+from hf_ssl.stages.inputs import modality_of, read_data
+from hf_ssl.stages.pace import Pace
+from hf_ssl.stages.plan import resolve_stage
+from hf_ssl.stages.pretrain import pretrain
+from hf_ssl.training.deadline import until
+from hf_ssl.training.limit import limited
+
+if TYPE_CHECKING:
+    from hf_ssl.core.options import AdaptConfig
+    from hf_ssl.modalities.base import Modality
+
+logger = logging.getLogger(__name__)
+
+RELEASED = "as-released"
+# Objectives that suit most checkpoints of a kind of data, the one to be tried first in front.
+TRIED = {
+    "text": ("mlm", "simcse"), "image": ("simclr", "dino"), "audio": ("masked-spectrogram", "simclr"),
+    "timeseries": ("masked-patch", "ts-contrastive"),
+}  # fmt: skip
+FIRST_SHARE = 0.6
+"""Of the budget, at most so much goes to the first fine-tuning; it is what there is if nothing else fits."""
+FEWEST_STEPS = 20
+"""A continued pre-training of fewer steps tells nothing."""
+ENOUGH_STEPS = 300
+"""Of a small pool, so many are taken although they are more epochs than the objective would take by itself."""
+TRIALS, LOOK = "trials", 3
+
+
+@dataclass
+class Attempt:
+    """One way that was tried, in a run folder of its own.
+
+    Args:
+        name: `as-released`, or the objective that the pre-training was continued with.
+        steps: of pre-training (0: none), decided when it was begun.
+        score: of its fine-tuned model on the labels, by cross-validation where there is one, else on validation data.
+        measured: what the score is.
+        seconds: that it took.
+        outcome: `done`, or why there is no score.
+        kept: what pre-training said of its result.
+        tuning: options of the fine-tuning that fits into the time.
+    """
+
+    name: str
+    steps: int = 0
+    score: float | None = None
+    measured: str = ""
+    seconds: float = 0.0
+    outcome: str = ""
+    kept: str = ""
+    tuning: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Journal:
+    """All attempts, written down as they end, so that a call that is stopped can go on."""
+
+    file: Path
+    attempts: dict[str, Attempt] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, file: Path, resume: bool) -> Journal:
+        there = file.is_file() and resume
+        entries = json.loads(file.read_text(encoding="utf-8")) if there else []
+        return cls(file, {entry["name"]: Attempt(**entry) for entry in entries})
+
+    def note(self, attempt: Attempt) -> None:
+        self.attempts[attempt.name] = attempt
+        write_json(self.file, [asdict(one) for one in self.attempts.values()])
+
+    @property
+    def best(self) -> Attempt | None:
+        """The start as it was released, or the best continued one that its own measurements and its score both speak for."""
+        scores = {one.name: one.score for one in self.attempts.values() if one.score is not None}
+        if not scores:
+            return None
+        bar = scores.get(RELEASED, float("-inf"))
+        ahead = [name for name in scores if scores[name] > bar and "no better" not in self.attempts[name].kept]
+        chosen = max(ahead, key=lambda name: scores[name]) if ahead else RELEASED
+        return self.attempts[chosen if chosen in scores else max(scores, key=lambda name: scores[name])]
+
+
+def adapt(**options: Any) -> StageResult:
+    """Adapt a model to your data within a time budget, and keep what is best.
+
+    In the order that tells most: the checkpoint as it was released is fine-tuned on the labels; then its pre-training is continued
+    on the pool, by as many steps as the time allows, and the result is fine-tuned likewise. What wins on the labels (continued
+    pre-training has to be better both by its own measurements and by the fine-tuned model's cross-validation) becomes the run's
+    model, and is measured on the test split, once. Without labels, pre-training and vectors are all there is.
+
+    Ctrl-C keeps the best so far; `resume` goes on with what was not tried, and `budget` counts anew.
+
+    Args:
+        options: those of `hf_ssl.core.options.AdaptConfig`.
+
+    Returns:
+        `path`: the run folder, where `predict`, `push`, `compare` and `embed` go on; `metrics`: the attempts, which one was kept, and
+        its numbers on test data.
+
+    Raises:
+        HfSslError: the data or the checkpoint cannot be used.
+    """
+    config: AdaptConfig = resolve_stage("adapt", options).config
+    end = time.monotonic() + seconds_of(config.budget)
+    run = RunDir(config.output)
+    data = read_data(config)
+    modality = modality_of(config)
+    journal = Journal.open(run.path / "adapt" / "attempts.json", config.resume)
+    pace = Pace.measured(CheckpointRef(str(config.model), config.revision), modality, data)
+    work = _Work(config, data, modality, run, journal, end, pace)
+    stopped: KeyboardInterrupt | None = None
+    try:
+        for attempt in work.planned():
+            work.make(attempt)
+    except KeyboardInterrupt as stop:
+        stopped = stop
+        if journal.best is None:
+            raise
+        logger.warning("stopped: the best so far becomes the run's model")
+    metrics = work.finish()
+    if stopped is not None:
+        raise stopped
+    return StageResult(run.path, metrics)
+
+
+@dataclass
+class _Work:
+    """What all attempts share."""
+
+    config: AdaptConfig
+    data: DomainData
+    modality: Modality
+    run: RunDir
+    journal: Journal
+    end: float
+    pace: Pace
+
+    @property
+    def labeled(self) -> bool:
+        return "train" in self.data
+
+    @property
+    def left(self) -> float:
+        """Seconds until the test split has to be measured (or vectors made); the same in all processes."""
+        last = (
+            self.pace.whole(self.data, "test")
+            if self.labeled
+            else sum(self.pace.whole(self.data, name) for name in self.data)
+        )
+        return float(distributed.broadcast(self.end - time.monotonic() - 1.2 * last))
+
+    def planned(self) -> Iterator[Attempt]:
+        """Attempts that are worth their time, each made before the next is asked for."""
+        done = self.journal.attempts
+        first = done.get(RELEASED)
+        if self.labeled and (first is None or not first.outcome):
+            yield Attempt(RELEASED)
+        if "unlabeled" not in self.data:
+            logger.info("adapt: no unlabeled data, so pre-training cannot be continued")
+            return
+        names = [self.config.objective] if self.config.objective else objectives_for(self.config, self.modality)
+        for place, name in enumerate(names):
+            if name in done and done[name].outcome:
+                continue
+            again = done[RELEASED].seconds if self.labeled else 0.0
+            share = (self.left - again * 1.1) / (len(names) - place)
+            begun = done.get(name)
+            steps = begun.steps if begun is not None else self._steps(name, share)
+            if steps < FEWEST_STEPS and begun is None:
+                self.journal.note(Attempt(name, outcome=f"not tried: {steps} steps fit into the time that is left"))
+                logger.info(
+                    f"adapt: {name} is not tried, as only {steps} steps fit into the {told(max(0, share))} that are left for it"
+                )
+                continue
+            yield Attempt(name, steps)
+
+    def make(self, attempt: Attempt) -> None:
+        """Carry it out in its own folder; one that cannot be made is noted, and the others go on."""
+        began = time.monotonic()
+        logger.info(
+            f"adapt: {attempt.name}"
+            + (f", {attempt.steps:,} steps" if attempt.steps else "")
+            + f", {told(self.left)} left"
+        )
+        self.journal.note(attempt)
+        share = FIRST_SHARE if attempt.name == RELEASED and "unlabeled" in self.data else 1.0
+        seconds = share * self.left
+        try:
+            with until(time.monotonic() + seconds):
+                self._made(attempt, seconds)
+        except HfSslError as error:
+            if attempt.name == RELEASED:  # nothing can be made of these data
+                raise
+            attempt.outcome = f"failed: {str(error).splitlines()[0]}"
+            logger.warning(f"{attempt.name} {attempt.outcome}")
+        attempt.seconds = round(time.monotonic() - began, 1)
+        self.journal.note(attempt)
+
+    def _made(self, attempt: Attempt, seconds: float) -> None:
+        folder = self.run.path / TRIALS / attempt.name
+        shared = self._shared(folder)
+        if attempt.steps:
+            there = RunDir(folder).stage("pretrain")
+            if not there.done:
+                resumed = {**shared, "resume": there.status != "absent"}
+                pretrain(**resumed, **self._start(), objective=attempt.name, max_steps=attempt.steps)
+            attempt.kept = str(RunDir(folder).stage("pretrain").metrics.get("outcome", ""))
+        start = {} if attempt.steps else self._start()
+        if self.labeled:
+            there = RunDir(folder).stage("finetune")
+            if not there.done:
+                if not attempt.tuning:
+                    # All attempts are tuned alike, so that they differ in one thing only: as the first one could be.
+                    first = self.journal.attempts.get(RELEASED)
+                    same = first is not None and first is not attempt and first.outcome == "done"
+                    attempt.tuning = first.tuning if same and first else self._tuning(seconds)
+                    self.journal.note(attempt)
+                finetune(**{**shared, **start, **attempt.tuning, "resume": there.status != "absent"})
+            attempt.score, attempt.measured = score_of(RunDir(folder).stage("finetune"))
+        else:
+            attempt.score, attempt.measured = 0.0, "no labels"
+        attempt.outcome = "done"
+
+    def _tuning(self, seconds: float) -> dict[str, Any]:
+        given = {"peft": self.config.peft, **({} if self.config.task is None else {"task": self.config.task})}
+        fitting = self.pace.tuning(self.data, seconds, self.config.peft)
+        if fitting:
+            shown = ", ".join(f"{name} {value}" for name, value in fitting.items())
+            logger.info(f"adapt: a whole fine-tuning does not fit into {told(seconds)}; this one has {shown}")
+        return {**given, **fitting}
+
+    def _shared(self, folder: Path) -> dict[str, Any]:
+        own = {item.name for item in dataclasses.fields(type(self.config))}
+        kept = {"modality", "modality_options", "seed", "dtype", "text_pair_column"} & own
+        return {**{name: getattr(self.config, name) for name in kept}, "data": self.data, "output": str(folder)}
+
+    def _start(self) -> dict[str, Any]:
+        return {"model": self.config.model, "revision": self.config.revision}
+
+    def _steps(self, objective: str, seconds: float) -> int:
+        """How many steps of pre-training fit, by trying a few; no more than the objective would take by itself, or `ENOUGH_STEPS`."""
+        if seconds <= 0:
+            return 0
+        began = time.monotonic()
+        folder = self.run.path / TRIALS / f"{objective}-look"
+        try:
+            with limited(LOOK) as trial, until(time.monotonic() + seconds):
+                pretrain(
+                    **self._shared(folder), **self._start(), objective=objective, monitor_points=1, overwrite=True
+                )
+        except HfSslError as error:
+            logger.info(f"adapt: {objective} cannot be tried ({str(error).splitlines()[0]})")
+            return 0
+        finally:
+            distributed.barrier()
+            if distributed.is_main():
+                shutil.rmtree(folder, ignore_errors=True)
+        took = time.monotonic() - began
+        fit = trial.fits[0]
+        opening = max(0.0, took - fit.seconds)  # loading, tokenizing, and the first measurements come again
+        free = seconds - took - opening - 5 * fit.measured
+        return int(
+            distributed.broadcast(min(max(fit.planned, ENOUGH_STEPS), int(max(0.0, free) / max(fit.per_step, 1e-6))))
+        )
+
+    def finish(self) -> dict[str, Any]:
+        """Make the best attempt the run's own, measure it, and say what was found."""
+        best = self.journal.best
+        if best is None:
+            reasons = "; ".join(f"{one.name}: {one.outcome}" for one in self.journal.attempts.values())
+            raise TrainingError(
+                f"Nothing could be made within {self.config.budget} ({reasons}). Give a larger --budget."
+            )
+        promote(self.run.path / TRIALS / best.name, self.run)
+        distributed.barrier()
+        metrics: dict[str, Any] = {
+            "kept": best.name,
+            "attempts": [asdict(one) for one in self.journal.attempts.values()],
+        }
+        shared = {**self._shared(self.run.path), "data": self.data}
+        if self.labeled and "test" in self.data:
+            metrics["test"] = evaluate(**shared).metrics
+        elif not self.labeled:
+            metrics["vectors"] = embed(**shared).metrics["vectors"]
+        write_json(self.run.path / "adapt" / "result.json", metrics)
+        self._tell(best)
+        return metrics
+
+    def _tell(self, best: Attempt) -> None:
+        rows = [(one.name, "-" if one.score is None else f"{one.score:.3f}", told(one.seconds), one.kept or one.outcome)
+                for one in self.journal.attempts.values()]  # fmt: skip
+        widths = [max(len(row[column]) for row in rows) for column in range(3)]
+        table = "\n".join(
+            "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True)).rstrip()
+            for row in rows
+        )
+        measured = f" ({best.measured})" if best.measured else ""
+        others = [one for one in self.journal.attempts.values() if one.name != RELEASED and one.outcome == "done"]
+        why = "no other way was tried"
+        if best.name != RELEASED:
+            why = (
+                "continued pre-training helped"
+                if RELEASED in self.journal.attempts
+                else "there are no labels to compare by"
+            )
+        elif others:
+            why = "continued pre-training was not shown to help"
+        logger.info(
+            f"adapt: what was tried{measured}\n{table}\nkept: {best.name}; {why}. Model: {self.run.output('finetune') or self.run.output('pretrain')}"
+        )
+
+
+def objectives_for(config: AdaptConfig, modality: Modality) -> list[str]:
+    """Objectives to try for a checkpoint: first the one whose head it brings, if there is one."""
+    import transformers
+
+    names = list(TRIED.get(modality.name, (modality.default_objective,)))
+    try:
+        heads = load_config(CheckpointRef(str(config.model), config.revision).weights()).architectures or []
+    except (HfSslError, OSError):
+        heads = []
+    own = []
+    for name in names:
+        auto = getattr(plugins.find("objectives", name), "auto_class", "AutoModel")
+        mapping = getattr(getattr(transformers, auto, None), "_model_mapping", None)
+        classes = {auto} if mapping is None else {str(one) for one in mapping._model_mapping.values()}
+        if auto != "AutoModel" and set(heads) & classes:
+            own.append(name)
+    return [*own, *reversed([name for name in names if name not in own])]
+
+
+def score_of(record: StageRecord) -> tuple[float | None, str]:
+    """How good a fine-tuned model is on its labels: cross-validated where that was done, else on validation data."""
+    found = record.outputs.get("candidates") or {}
+    way = (found.get("candidates") or {}).get(found.get("start"))
+    if way:
+        return (
+            float(way["accuracy"]) + float(way["macro_f1"])
+        ) / 2, "mean of accuracy and macro-F1, cross-validated on the labels"
+    held = record.metrics.get("validation") or {}
+    name = next((name for name in ("f1_macro", "accuracy", *held) if name in held), None)
+    if name is None:
+        return None, ""
+    kind = plugins.find("tasks", str(record.outputs["task"]))
+    name = kind.primary_metric if kind.primary_metric in held else name
+    return float(held[name]) * (1 if kind.greater_is_better else -1), f"{name} on validation data"
+
+
+def promote(trial: Path, run: RunDir) -> None:
+    """Make a trial's stages the run's own; files are linked, so that a model does not take its place twice."""
+    if not distributed.is_main():
+        return
+    own = RunDir(trial)
+    for name in ("pretrain", "finetune"):
+        shutil.rmtree(run.path / name, ignore_errors=True)
+        run.stages.pop(name, None)
+        if own.stage(name).done:
+            shutil.copytree(trial / name, run.path / name, copy_function=_linked)
+            moved = json.loads(
+                json.dumps(asdict(own.stages[name])).replace(
+                    json.dumps(str(trial))[1:-1], json.dumps(str(run.path))[1:-1]
+                )
+            )
+            run.stages[name] = StageRecord(**moved)
+    run.base = own.base
+    run.facts = {**own.facts, **run.facts}
+    run.save()
+
+
+def _linked(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another disk, or one that knows no links
+        shutil.copy2(source, target)

@@ -1,0 +1,138 @@
+"""One command tries what the time allows, keeps the best, and leaves a run that every other command goes on with."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import hf_ssl
+import tiny
+from hf_ssl.cli import main
+from hf_ssl.core.run import RunDir
+from hf_ssl.stages import adapt as stage
+
+WORDS = {"good": ["great", "fine", "lovely"], "bad": ["awful", "broken", "poor"]}
+
+
+def reviews(count: int, seed: int) -> tuple[list[str], list[str]]:
+    rng = np.random.default_rng(seed)
+    labels = ["good" if row % 2 else "bad" for row in range(count)]
+    return [f"{rng.choice(WORDS[label])} item {rng.integers(10**6)} of this shop" for label in labels], labels
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_steps():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stage, "ENOUGH_STEPS", 25)
+        yield
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("reviews")
+    for name, count, seed in (("labels", 60, 0), ("test", 40, 1)):
+        texts, labels = reviews(count, seed)
+        pd.DataFrame({"text": texts, "label": labels}).to_csv(folder / f"{name}.csv", index=False)
+    lines = "\n".join(json.dumps({"text": text}) for text in reviews(120, 2)[0])
+    (folder / "unlabeled.jsonl").write_text(lines, encoding="utf-8")
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory):
+    return str(tiny.write_checkpoint("bert", tmp_path_factory.mktemp("start") / "bert", "AutoModelForMaskedLM"))
+
+
+@pytest.fixture(scope="module")
+def adapted(data, start, tmp_path_factory):
+    output = tmp_path_factory.mktemp("runs") / "run"
+    return output, hf_ssl.adapt(data=data, model=start, output=str(output), budget="4m")
+
+
+def test_every_way_was_tried_in_the_order_that_tells_most(adapted):
+    _, result = adapted
+    tried = result.metrics["attempts"]
+    assert [attempt["name"] for attempt in tried] == [
+        "as-released",
+        "mlm",
+        "simcse",
+    ]  # the head of mlm is in the checkpoint
+    assert [attempt["outcome"] for attempt in tried] == ["done"] * 3
+    assert all(attempt["score"] is not None and attempt["seconds"] > 0 for attempt in tried)
+    assert [attempt["steps"] > 0 for attempt in tried] == [False, True, True]
+
+
+def test_what_is_kept_is_the_best_and_measured_once(adapted):
+    output, result = adapted
+    scores = {attempt["name"]: attempt["score"] for attempt in result.metrics["attempts"]}
+    kept = {attempt["name"]: attempt["kept"] for attempt in result.metrics["attempts"]}
+    chosen = result.metrics["kept"]
+    assert scores[chosen] >= scores["as-released"]
+    assert chosen == "as-released" or "no better" not in kept[chosen]
+    assert 0 <= result.metrics["test"]["accuracy"] <= 1
+    opened = json.loads((output / "data" / "report.json").read_text())["test_opened"]
+    assert len(opened) == 1
+
+
+def test_the_run_goes_on_like_any_other(adapted, data):
+    output, _ = adapted
+    assert RunDir(output).stage("finetune").done and (output / "finetune" / "model" / "model.safetensors").is_file()
+    assert str(output / "finetune") in RunDir(output).output("finetune")
+    assert hf_ssl.predict(data=["great item", "awful item"], output=str(output)).metrics["answers"] == 2
+    assert hf_ssl.push(
+        output=str(output), repo="me/reviews", license="mit", base_model="unpublished", dry_run=True
+    ).path.is_dir()
+
+
+def test_stopping_keeps_the_best_so_far_and_resuming_tries_the_rest(data, start, tmp_path, monkeypatch):
+    real, calls = stage.pretrain, []
+
+    def stopping(**options):
+        if options.get("objective") == "simcse" and "max_steps" in options and not calls:
+            calls.append(1)
+            raise KeyboardInterrupt
+        return real(**options)
+
+    monkeypatch.setattr(stage, "pretrain", stopping)
+    options = {"data": data, "model": start, "output": str(tmp_path / "run"), "budget": "4m"}
+    with pytest.raises(KeyboardInterrupt):
+        hf_ssl.adapt(**options)
+    assert hf_ssl.predict(data=["great item"], output=str(tmp_path / "run")).metrics["answers"] == 1
+    before = (tmp_path / "run" / "trials" / "mlm" / "run.json").read_bytes()
+    result = hf_ssl.adapt(**options, resume=True)
+    assert [attempt["outcome"] for attempt in result.metrics["attempts"]] == ["done"] * 3
+    assert (tmp_path / "run" / "trials" / "mlm" / "run.json").read_bytes() == before  # what was done is not done again
+
+
+def test_a_short_time_is_kept_to(data, start, tmp_path):
+    began = time.monotonic()
+    result = hf_ssl.adapt(data=data, model=start, output=str(tmp_path / "run"), budget="1s")
+    assert result.metrics["kept"] == "as-released" and result.metrics["test"]
+    assert [attempt["outcome"].partition(":")[0] for attempt in result.metrics["attempts"][1:]] == ["not tried"] * 2
+    assert time.monotonic() - began < 60
+
+
+def test_without_labels_there_are_a_model_and_vectors(start, tmp_path):
+    texts = reviews(120, 2)[0]
+    result = hf_ssl.adapt(data=texts, model=start, output=str(tmp_path / "run"), budget="3m", objective="mlm")
+    assert result.metrics["kept"] == "mlm" and result.metrics["vectors"] > 100
+    assert RunDir(tmp_path / "run").stage("pretrain").done
+
+
+def test_an_objective_that_does_not_fit_is_noted_and_the_rest_goes_on(data, start, tmp_path, monkeypatch):
+    monkeypatch.setattr(stage, "objectives_for", lambda config, modality: ["simclr", "mlm"])
+    result = hf_ssl.adapt(data=data, model=start, output=str(tmp_path / "run"), budget="4m")
+    outcomes = {attempt["name"]: attempt["outcome"] for attempt in result.metrics["attempts"]}
+    assert outcomes["mlm"] == "done" and outcomes["simclr"] != "done"
+
+
+def test_what_is_wrong_is_said_before_anything_is_read(tmp_path, capsys):
+    assert main(["adapt", "nowhere", "--output", str(tmp_path / "run"), "--budget", "soon"]) == 1
+    told = capsys.readouterr().err
+    assert "budget" in told and "30m" in told
+    assert main(["adapt", "nowhere", "--output", str(tmp_path / "run")]) == 1
+    assert "--model" in capsys.readouterr().err
