@@ -29,11 +29,6 @@ def until(end: float) -> Iterator[None]:
         _END.reset(token)
 
 
-def current() -> float | None:
-    """The time that holds here, as `time.monotonic()` counts it; None: there is no limit."""
-    return _END.get()
-
-
 class DeadlineCallback(TrainerCallback):
     """Stops a training in time; several processes stop at the same step, which the first one names."""
 
@@ -49,3 +44,9 @@ class DeadlineCallback(TrainerCallback):
                 f"  time is up after {state.global_step:,} of {state.max_steps:,} steps: this training ends here"
             )
             control.should_training_stop = True
+
+
+def callbacks() -> list[TrainerCallback]:
+    """What a training needs to keep to the deadline that holds here; nothing where there is none."""
+    end = _END.get()
+    return [] if end is None else [DeadlineCallback(end)]
