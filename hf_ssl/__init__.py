@@ -12,7 +12,7 @@ _HOME = {
     "load_data": "data", "load_rows": "data", "open_test": "data", "few_label_subset": "data",
     "load_model": "models.loading", "load_processor": "models.loading",
     "pretrain": "stages.pretrain", "finetune": "stages.finetune", "evaluate": "stages.evaluate", "compare": "stages.compare",
-    "predict": "stages.predict", "adapt": "stages.adapt",
+    "predict": "stages.predict", "adapt": "stages.adapt", "domain_gap": "stages.gap",
     "embed": "stages.embed", "search": "stages.search", "push": "stages.push",
     "import_tf": "stages.import_tf",
     "run_recipe": "stages.recipe", "check": "stages.check",
@@ -52,6 +52,7 @@ if TYPE_CHECKING:  # `as`: re-exported, so that type checkers of other packages 
     from hf_ssl.stages.embed import embed as embed
     from hf_ssl.stages.evaluate import evaluate as evaluate
     from hf_ssl.stages.finetune import finetune as finetune
+    from hf_ssl.stages.gap import domain_gap as domain_gap
     from hf_ssl.stages.import_tf import import_tf as import_tf
     from hf_ssl.stages.predict import predict as predict
     from hf_ssl.stages.pretrain import pretrain as pretrain

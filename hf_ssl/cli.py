@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 NEXT = {
     "adapt": "hf-ssl predict NEW-DATA --output {output}   or   hf-ssl push --output {output} --repo OWNER/NAME --dry_run",
+    "gap": "hf-ssl pretrain --output {output} --data ...   or what the advice says; then hf-ssl compare",
     "pretrain": "hf-ssl compare --output {output} --data ...   (did it help?)   or   hf-ssl finetune --output {output} --data ...",
     "finetune": "hf-ssl evaluate --output {output} --data ...",
     "evaluate": "AutoModel...from_pretrained('{output}/finetune/model')",
@@ -33,7 +34,7 @@ NEXT = {
     "import-tf": "hf-ssl pretrain --model {output} --data ...   (pictures: --modality image)",
 }
 # Options that may be given without their name, first of all.
-NAMED = {"data": "--data", "adapt": "--data", "predict": "--data", "search": "--query", "import-tf": "--source"}
+NAMED = {"data": "--data", "gap": "--data", "adapt": "--data", "predict": "--data", "search": "--query", "import-tf": "--source"}
 # What a user can mend about a file or a machine, for errors that name neither.
 REASONS = {
     errno.ENOSPC: "The disk is full. Free some space, or name a folder on another disk with --output",

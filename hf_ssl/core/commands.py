@@ -17,6 +17,7 @@ from hf_ssl.core.source import training_arguments
 VERBS = {
     "adapt": "all in one: try what a time budget allows, keep the best, measure it: hf-ssl adapt DATA --model M --budget 30m",
     "data": "read data and report what was found, with examples: hf-ssl data SOURCE",
+    "gap": "how far is the checkpoint from your data, and what is worth trying: hf-ssl gap DATA --model MODEL",
     "pretrain": "continue self-supervised pre-training in your domain",
     "finetune": "fine-tune on a few labels, with adapters",
     "evaluate": "open the test split once and measure",
@@ -41,6 +42,11 @@ EXAMPLES = {
         "hf-ssl data reviews/",
         "hf-ssl data sales.csv --modality timeseries --horizon 12 --day_first true",
         "hf-ssl data scans/ --modality image --group_column patient --save report/",
+    ),
+    "gap": (
+        "hf-ssl gap reviews/ --model answerdotai/ModernBERT-base          (the pool against the inputs of test)",
+        "hf-ssl gap scans/ --modality image --model timm/resnet50.a1_in1k --domain_column site",
+        "hf-ssl gap reviews/ --model intfloat/e5-small --target tickets.csv",
     ),
     "pretrain": (
         "hf-ssl pretrain --data reviews/ --model answerdotai/ModernBERT-base --output runs/reviews",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from hf_ssl.core.compare_options import CompareConfig
 from hf_ssl.core.domain_options import DomainOptions
@@ -204,6 +204,30 @@ class PushConfig(RunOptions):
 
 
 @dataclass
+class GapConfig(RunOptions, ModelOptions, DataOptions):
+    """How far are two domains apart for a checkpoint, and what is worth trying? Trains nothing."""
+
+    target: Any = option(
+        None, "Other data to compare yours with (default: the pool is compared with the inputs of test)."
+    )
+    target_domains: list[str] = option(
+        [], "Values of domain_column that are compared with the others (default: those without labels)."
+    )
+    objective: str | None = option(None, "Objective whose loss is compared (default: the modality's).")
+    sample: int = option(1000, "At most so many examples of each side.", ge=20)
+    permutations: int = option(200, "Shuffles of the domains that say what no gap looks like.", ge=19)
+    max_length: int | None = option(None, "Longest input in tokens (default: 256, or the model's).", ge=1)
+
+    def problems(self) -> list[str]:
+        found = super().problems()
+        if self.target is not None and self.domain_column is not None:
+            found.append("target: it is a domain of its own; domain_column names others. Give one of the two.")
+        if self.target_domains and self.domain_column is None:
+            found.append("target_domains: they are values of a column; which one? Give --domain_column.")
+        return found
+
+
+@dataclass
 class DataConfig(DataOptions):
     """Read data and report what was found; train nothing."""
 
@@ -261,6 +285,7 @@ COMMANDS: dict[str, type[Options]] = {
     **STAGES,
     "adapt": AdaptConfig,
     "data": DataConfig,
+    "gap": GapConfig,
     "predict": PredictConfig,
     "import-tf": ImportTfConfig,
 }

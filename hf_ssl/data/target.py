@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
@@ -74,6 +75,39 @@ def without_held_out(
     The report's fact `leaks` counts them, `exact` and `near`.
     """
     column, report = modality.column, DataReport(1.0)
+    held = [
+        data[name].select_columns([column, "id"]) for name in ("validation", "test") if column in _columns(data, name)
+    ]
+    if not held or column not in rows.column_names:
+        return rows, report
+    import datasets as library
+
+    return _compared(rows, library.concatenate_datasets(held), options.leakage, options, modality, report), report
+
+
+def shared_rows(
+    one: datasets.Dataset, other: datasets.Dataset, options: DataOptions, modality: Any
+) -> tuple[int, int]:
+    """Rows of the first that are in the second: exact copies, and near ones."""
+    report, column = DataReport(1.0), modality.column
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what is kept: nothing is, it is counted
+        _compared(
+            one.select_columns([column, "id"]),
+            other.select_columns([column, "id"]),
+            "allow",
+            options,
+            modality,
+            report,
+        )
+    leaks = report.facts["leaks"]
+    return sum(leak["exact"] for leak in leaks), sum(leak["near"] for leak in leaks)
+
+
+def _compared(
+    rows: datasets.Dataset, held: datasets.Dataset, mode: str, options: DataOptions, modality: Any, report: DataReport
+) -> datasets.Dataset:
+    column = modality.column
 
     def keyed(dataset: datasets.Dataset) -> Rows:
         return Rows(dataset, [modality.content_key(value) for value in dataset[column]], [None] * len(dataset))
@@ -81,15 +115,10 @@ def without_held_out(
     def values(dataset: datasets.Dataset) -> Iterable[tuple[Any, ...]]:
         return ((value,) for value in dataset[column])
 
-    held = [data[name].select_columns([column]) for name in ("validation", "test") if column in _columns(data, name)]
-    if not held or column not in rows.column_names:
-        return rows, report
-    import datasets as library
-
-    check = LeakCheck(options.leakage, options.near_duplicates, options.near_threshold)
-    splits = {"unlabeled": keyed(rows), "test": keyed(library.concatenate_datasets(held))}
-    kept = remove_leakage(splits, values, modality, check, report)
-    return kept["unlabeled"].dataset, report
+    check = LeakCheck(mode, options.near_duplicates, options.near_threshold)
+    return remove_leakage({"unlabeled": keyed(rows), "test": keyed(held)}, values, modality, check, report)[
+        "unlabeled"
+    ].dataset
 
 
 def _columns(data: Mapping[str, datasets.Dataset], name: str) -> list[str]:

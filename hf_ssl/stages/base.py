@@ -136,7 +136,7 @@ class StageContext:
         """
         resume, overwrite = getattr(self.config, "resume", False), self.config.overwrite
         # Seconds of work, done anew; or results that are kept one by one, by all that they depend on.
-        if self.stage in ("evaluate", "embed", "compare"):
+        if self.stage in ("evaluate", "embed", "compare", "gap"):
             resume, overwrite = False, True
         with self.run.running(
             self.stage, self.inputs, self.resolved.to_dict(), resume=resume, overwrite=overwrite

@@ -104,7 +104,7 @@ def _absent(resolved: Resolved, earlier: tuple[str, ...]) -> list[str]:
         )
     if stage == "adapt" and not config.model:
         found.append("model: which checkpoint is to be adapted? Give --model: a Hub id or a local folder.")
-    if stage not in ("pretrain", "finetune", "compare", "embed", "evaluate", "predict"):
+    if stage not in ("pretrain", "finetune", "compare", "embed", "evaluate", "predict", "gap"):
         return found
     if stage == "predict" and config.model:  # which needs no run
         return found

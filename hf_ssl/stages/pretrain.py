@@ -10,6 +10,7 @@ from transformers import set_seed
 from hf_ssl.core import distributed
 from hf_ssl.core.run import remove, write_json
 from hf_ssl.models import adapters
+from hf_ssl.models.tuned import ADVICE, tuned_with_labels
 from hf_ssl.objectives.base import ViewRows
 from hf_ssl.stages.base import (
     StageResult,
@@ -50,6 +51,9 @@ def pretrain(**options: Any) -> StageResult:
         else:
             ref = start_of(config, run)
         logger.info(f"pretrain: {name} on {len(data.get('unlabeled', ())):,} examples, from {ref.id}")
+        tuned = None if config.from_config else tuned_with_labels(ref)
+        if tuned is not None:
+            logger.warning(f"The start was tuned with labels: {tuned}. {ADVICE}")
         set_seed(config.seed)  # new heads and adapters start from this, in every process alike
         pool, held = pool_of(data, config.eval_fraction, config.seed, modality)
         objective, added = build_objective(config, opening.resolved.plugin, modality, ref, pool)
@@ -96,6 +100,6 @@ def pretrain(**options: Any) -> StageResult:
         )
         remove(folder / "checkpoints")
         record.metrics = {**result.to_dict(), **summary}
-        record.outputs["model"] = str(folder / "model")
+        record.outputs |= {"model": str(folder / "model"), "start_tuned_with_labels": tuned}
         logger.info(f"pretrain: kept step {summary['kept_step']}, {summary['outcome']}. Model: {folder / 'model'}")
     return StageResult(folder, record.metrics)

@@ -11,6 +11,7 @@ from hf_ssl.stages.data import data
 from hf_ssl.stages.embed import embed
 from hf_ssl.stages.evaluate import evaluate
 from hf_ssl.stages.finetune import finetune
+from hf_ssl.stages.gap import domain_gap
 from hf_ssl.stages.import_tf import import_tf
 from hf_ssl.stages.inputs import read_data
 from hf_ssl.stages.plan import plan, resolve_recipe, resolve_stage
@@ -22,7 +23,7 @@ from hf_ssl.stages.search import search
 
 VERBS = {
     "pretrain": pretrain, "finetune": finetune, "evaluate": evaluate, "compare": compare, "embed": embed, "search": search,
-    "push": push, "import-tf": import_tf, "data": data, "predict": predict, "adapt": adapt,
+    "push": push, "import-tf": import_tf, "data": data, "predict": predict, "adapt": adapt, "gap": domain_gap,
 }  # fmt: skip
 
 
