@@ -34,7 +34,14 @@ NEXT = {
     "import-tf": "hf-ssl pretrain --model {output} --data ...   (pictures: --modality image)",
 }
 # Options that may be given without their name, first of all.
-NAMED = {"data": "--data", "gap": "--data", "adapt": "--data", "predict": "--data", "search": "--query", "import-tf": "--source"}
+NAMED = {
+    "data": "--data",
+    "gap": "--data",
+    "adapt": "--data",
+    "predict": "--data",
+    "search": "--query",
+    "import-tf": "--source",
+}
 # What a user can mend about a file or a machine, for errors that name neither.
 REASONS = {
     errno.ENOSPC: "The disk is full. Free some space, or name a folder on another disk with --output",
