@@ -29,6 +29,17 @@ MISSING = frozenset(
         ".",
         "NaT",
         "NAN",
+        "#DIV/0!",
+        "#VALUE!",
+        "#REF!",
+        "#NUM!",
+        "\\N",
+        "...",
+        "…",
+        "***",
+        "missing",
+        "No data",
+        "no data",
     }
 )
 _PLAIN = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
@@ -60,7 +71,9 @@ def read_numbers(values: Sequence[str | None], what: str) -> tuple[list[float], 
         NotNumbers: a value is no number.
         DataError: `1,234` or `1.234` may be one thousand or one.
     """
-    stripped = [None if value is None or value.strip() in MISSING else value.strip() for value in values]
+    stripped = [
+        None if value is None or value.strip() in MISSING else value.strip().replace("\u2212", "-") for value in values
+    ]
     made: list[float] = []
     row = 0
     for row, value in enumerate(stripped):  # noqa: B007  # where it stops, is what the message names
@@ -72,7 +85,9 @@ def read_numbers(values: Sequence[str | None], what: str) -> tuple[list[float], 
         return made, refuse_dot_thousands(stripped, what)
     rewritten, note = _rewritten([value for value in stripped if value is not None], what)
     if rewritten is None:
-        raise NotNumbers(f"Column {what!r} holds text such as {stripped[row]!r} (row {row}), not numbers", row)
+        raise NotNumbers(
+            f"Column {what!r} holds text such as {str(stripped[row])[:60]!r} (row {row}), not numbers", row
+        )
     numbers = iter(rewritten)
     made = [math.nan if value is None else float(next(numbers)) for value in stripped]
     return made, f"column {what!r}: {note} ({stripped[row]!r} is {made[row]:g})"

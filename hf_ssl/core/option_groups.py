@@ -101,6 +101,7 @@ class DataOptions(Options):
     encoding: str = option("utf-8-sig", "Text encoding of the files.")
     txt: Literal["file", "lines"] = option("file", "A .txt file is one document, or one per line.")
     folder_labels: bool | None = option(None, "Folder names are classes (default: when they look like it).")
+    folder_level: Literal["first", "last"] | None = option(None, "Which folder is the class, of several above a file.")
     split_names: list[str] | None = option(
         None,
         "Words in names of folders and files that say the split (default: train, valid, test, unlabeled, pool ...).",

@@ -25,7 +25,7 @@ MAX_WHOLE = 2 << 30
 SAMPLE = 1 << 20
 DEFAULT_ENCODING = "utf-8-sig"
 
-LEGACY = ("cp1252", "cp1250", "cp1254", "cp1257", "cp1251", "cp1253", "cp1255", "cp1256", "koi8_r", "cp850", "mac_roman", "shift_jis",
+LEGACY = ("cp1252", "cp1250", "cp1254", "cp1257", "cp1251", "cp1253", "cp1255", "cp1256", "iso8859_15", "koi8_r", "cp850", "mac_roman", "shift_jis",
           "gb18030", "big5", "euc_kr")  # fmt: skip
 """Encodings of text that is older than UTF-8, by how common they are."""
 WIDE = {codecs.lookup(name).name for name in ("shift_jis", "cp932", "gb18030", "gbk", "gb2312", "big5", "cp950", "big5hkscs", "euc_kr",
@@ -38,6 +38,38 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+
+
+_NATURES = (
+    (b"\x1f\x8b", "is packed with gzip; let its name end in .gz"),
+    (b"PK\x03\x04", "is a ZIP archive or a spreadsheet (.xlsx); unpack it, or save the sheet as .csv"),
+    (b"BZh", "is packed with bzip2; unpack it"),
+    (b"\xfd7zXZ\0", "is packed with xz; unpack it"),
+    (b"(\xb5/\xfd", "is packed with zstd; unpack it"),
+    (b"\xd0\xcf\x11\xe0", "is a spreadsheet or document of old (.xls, .doc); save it as .csv or text"),
+    (b"%PDF", "is a PDF document"),
+    (b"PAR1", "is a parquet file; let its name end in .parquet"),
+    (b"SQLite format 3", "is an SQLite database; export its table as .csv"),
+    (b"\x89HDF", "is an HDF5 file; save what is in it as .csv, .parquet or .npy"),
+    (b"\x93NUMPY", "is an array of numpy; let its name end in .npy"),
+    (b"\x89PNG", "is a picture"),
+    (b"\xff\xd8\xff", "is a picture"),
+    (b"version https://git-lfs", "is a pointer of Git LFS, not the file itself; fetch it: git lfs pull"),
+)
+
+
+def nature(head: bytes) -> str | None:
+    """What a file is that is not what its name says, by its first bytes; None: nothing that is known here.
+
+    Args:
+        head: the first bytes, a hundred or more.
+    """
+    plain = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:200].lower()
+    if plain.startswith((b"<!doctype html", b"<html")):
+        return "is a web page; was the download refused?"
+    if head[4:8] == b"ftyp" and head[8:12].lower() not in (b"avif", b"avis", b"heic", b"heix", b"mif1"):
+        return "is a video or sound (MP4)"
+    return next((what for mark, what in _NATURES if head.startswith(mark)), None)
 
 
 class UnusableFile(ValueError):
@@ -142,6 +174,8 @@ def encoding_of_file(path: Path, given: str) -> Encoding:
             head = stream.read(4096)
     except (OSError, EOFError, zlib.error) as error:
         raise UnusableFile(f"not readable: {error}") from error
+    if what := nature(head):
+        raise UnusableFile(what)
     for mark, name in _MARKS:
         if head.startswith(mark):
             return Encoding(name, None if name == "utf-8-sig" else f"has the byte order mark of {name.upper()}")
@@ -176,30 +210,40 @@ def _legacy(path: Path, problem: str) -> Encoding:
     likely = [*LEGACY, *([best.encoding] if best is not None else [])]
     readings: dict[str, str] = {}
     western = sum(byte > 127 for byte in content) < 0.2 * len(content)  # of bytes that take two, half would be
-    for name in likely:
-        if western and codecs.lookup(name).name in WIDE:
-            continue
-        try:
-            text = content.decode(name)
-        except (UnicodeDecodeError, LookupError):
-            continue
-        if _plausible(text):
-            readings.setdefault(text, name)
-    if len(readings) != 1:
+    for wide in (False, True) if western else (True,):
+        for name in likely:
+            if not wide and codecs.lookup(name).name in WIDE:
+                continue
+            try:
+                text = content.decode(name)
+            except (UnicodeDecodeError, LookupError):
+                continue
+            if _plausible(text):
+                readings.setdefault(text, name)
+        if readings:
+            break
+    single = len(readings) == 1 and not _is_odd(next(iter(readings)))
+    if not single:
         first = str(best) if best is not None else ""
-        order = sorted(readings.items(), key=lambda item: item[0] != first)
+        order = sorted(readings.items(), key=lambda item: (_is_odd(item[0]), item[0] != first))
         shown = [f"{name}: {_example(text)!r}" for text, name in order]
-        tell = " or ".join(shown[:3]) or "no encoding fits"
+        if not shown:
+            raise UnusableFile(f"{problem}, and no other encoding fits it. Which one was it written in? encoding=...")
         raise UnusableFile(
-            f"{problem}. Which reads right: {tell}? Give it: encoding={order[0][1] if order else 'cp1252'!r}"
+            f"{problem}. Which reads right: {' or '.join(shown[:5])}? Give it: encoding={order[0][1]!r} or another"
         )
     (text, name) = next(iter(readings.items()))
     return Encoding(name, f"is not UTF-8; read as {name}, such as {_example(text)!r} (encoding=... chooses another)")
 
 
+def _is_odd(text: str) -> bool:
+    """Signs that text hardly ever holds and a wrong encoding makes: `¤` for `€`, or three different ones in a row."""
+    return "¤" in text or any(len(set(run)) > 2 for run in re.findall(r"[^\w\s\x00-\x7f]{3,}", text))
+
+
 def _plausible(text: str) -> bool:
     """Whether words are made of letters of one script: what a wrong encoding makes of accents hardly ever is."""
-    for word in set(re.findall(r"\S*[^\x00-\x7f]\S*", text)):
+    for word in set(re.findall(r'[^\s,;|"]*[^\x00-\x7f,;|"\s][^\s,;|"]*', text)):
         scripts = set()
         for letter in word:
             kind = unicodedata.category(letter)

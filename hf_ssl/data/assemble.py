@@ -88,7 +88,9 @@ def _class_masks(parts: list[CanonicalPart], canonicalizer: Canonicalizer) -> No
     """One meaning of the values of masks for all parts."""
     modality = canonicalizer.modality
     if hasattr(modality, "class_masks"):
-        made = iter(modality.class_masks([mask for part in parts for mask in part.rows.labels], canonicalizer.report))
+        masks = [mask for part in parts for mask in part.rows.labels]
+        pictures = [value for part in parts for value in part.rows.dataset[modality.column]]
+        made = iter(modality.class_masks(masks, canonicalizer.report, pictures))
         for part in parts:
             part.rows.labels = [next(made) for _ in part.rows.labels]
 

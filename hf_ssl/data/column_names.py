@@ -8,7 +8,9 @@ from collections.abc import Sequence
 import datasets
 
 from hf_ssl.core.errors import DataError, nearest
+from hf_ssl.data.label_words import NO, YES
 from hf_ssl.data.readers.folders import SourcePart
+from hf_ssl.data.report import DataReport
 
 LIKE_LABELS = {"sentiment", "stars", "rating", "y", "diagnosis", "dx", "emotion", "intent", "topic", "species", "outcome", "gold",
                "annotation", "score", "grade", "polarity", "genre", "toxic", "toxicity", "spam", "klass", "classes", "cls",
@@ -17,6 +19,80 @@ LIKE_GROUPS = {"group", "groups", "group_id", "patient", "patient_id", "patienti
                "author", "author_id", "user", "user_id", "userid", "username", "participant", "participant_id", "recording_id",
                "site", "hospital", "session", "session_id", "household", "customer", "customer_id", "client_id", "donor",
                "donor_id", "writer", "writer_id", "case_id", "study_id"}  # fmt: skip
+
+
+LABEL_WORDS = {"label", "labels", "class", "classes", "category", "sentiment", "target", "rating", "stars", "score", "spam", "toxic", "toxicity",
+               "gold", "emotion", "intent", "topic", "diagnosis", "polarity", "genre", "outcome", "grade", "annotation", "duplicate",
+               "entailment", "hate", "offensive", "sarcastic", "verdict", "stance"}  # fmt: skip
+GROUP_WORDS = {"patient", "subject", "subj", "speaker", "author", "user", "username", "participant", "reviewer", "customer", "client", "donor",
+               "writer", "mrn", "household", "hospital", "doc", "document", "video", "conversation", "dialogue", "thread", "article",
+               "family", "recording", "session", "case", "study", "group", "site", "movie", "book", "lesion", "slide", "scene",
+               "animal", "device", "annotator", "worker", "child", "person", "player", "student"}  # fmt: skip
+GROUP_REST = {
+    "id",
+    "ids",
+    "name",
+    "names",
+    "no",
+    "nr",
+    "num",
+    "number",
+    "key",
+    "code",
+    "uuid",
+    "identifier",
+    "index",
+    "hash",
+    "the",
+    "file",
+    "source",
+}
+HARMLESS = {"lang", "language", "source", "country", "date", "year", "month", "day", "time", "id", "split", "url", "locale", "license", "domain",
+            "version", "index", "length", "title", "path", "file", "fold", "region", "city", "platform", "device", "format", "type", "publisher",
+            "publication", "timestamp", "gender", "age"}  # fmt: skip
+"""Columns of few values that tell about a text and are no answer."""
+SECOND_TEXTS = {
+    "sentence2", "sentence_2", "text2", "text_2", "text_b", "hypothesis", "premise", "question2", "context", "answer", "aspect", "response",
+    "query", "passage", "claim", "evidence", "sentence_b", "s2", "target_text", "second_text", "reply",
+}  # fmt: skip
+PAIRS = (("premise", "hypothesis"), ("sentence1", "sentence2"), ("sentence_1", "sentence_2"), ("question1", "question2"), ("text_a", "text_b"),
+         ("text1", "text2"), ("text_1", "text_2"), ("question", "answer"), ("question", "context"), ("query", "passage"), ("claim", "evidence"),
+         ("sentence_a", "sentence_b"), ("sentence", "aspect"))  # fmt: skip
+"""Columns that belong together: reading one alone answers another question."""
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+
+
+def words_of_name(name: str) -> list[str]:
+    """`patientId`, `Speaker Name`, `label (final)` → their words in lower case."""
+    return [word.lower() for word in re.split(r"[\W_]+", _CAMEL.sub(" ", name)) if word]
+
+
+def called_as_label(name: str) -> bool:
+    words = words_of_name(name)
+    return plain_name(name) in LIKE_LABELS or len(words) <= 4 and not LABEL_WORDS.isdisjoint(words)
+
+
+def called_as_group(name: str) -> bool:
+    """Whether a name says a group: `patient`, `patientId`, `Speaker Name`, `doc_id`, `source_file`."""
+    words = words_of_name(name)
+    if plain_name(name) in LIKE_GROUPS or re.fullmatch(
+        r"(source|recording|orig(inal)?)_?(file|video|image|text)(_?name)?", plain_name(name)
+    ):
+        return True
+    first = [word[:-2] if word.endswith("id") and word[:-2] in GROUP_WORDS else word for word in words]
+    return (
+        not GROUP_WORDS.isdisjoint(first)
+        and set(first) <= GROUP_WORDS | GROUP_REST
+        and (len(words) > 1 or first[0] != "device")
+    )
+
+
+def pair_of(there: Sequence[str]) -> tuple[str, str] | None:
+    """Two columns that hold the two texts of a pair, when there are such."""
+    for one, two in PAIRS:
+        if (first := named(one, there)) and (second := named(two, there)):
+            return first, second
+    return None
 
 
 def named(name: str, there: Sequence[str]) -> str | None:
@@ -39,14 +115,12 @@ def _distinct(dataset: datasets.Dataset, column: str) -> int:
 
 
 def _is_bits(dataset: datasets.Dataset, column: str) -> bool:
-    """Whether a column holds nothing but 0 and 1, and both."""
+    """Whether a column holds nothing but yes and no, however they are written, and both (or marks, and nothing else)."""
     if not isinstance(dataset.features[column], datasets.Value):
         return False
-    return {str(value) for value in dataset[:20_000][column] if value is not None} in (
-        {"0", "1"},
-        {"False", "True"},
-        {"0.0", "1.0"},
-    )
+    found = {str(value).strip().lower() for value in dataset[:20_000][column] if value is not None}
+    found -= {"-1", "-1.0", ""}
+    return bool(found & YES) and len(found) <= 2 and (len(found - YES) == 1 and found - YES <= NO or found == {"x"})
 
 
 def doubt_labels(ignored: list[str], part: SourcePart) -> None:
@@ -63,21 +137,52 @@ def doubt_labels(ignored: list[str], part: SourcePart) -> None:
             f"label_columns={bits}; if none is: ignore_columns={bits}."
         )
     for name in ignored:
-        if plain_name(name) in LIKE_LABELS and 2 <= _distinct(part.dataset, name) <= max(2, min(200, size // 2)):
+        if called_as_label(name) and 2 <= _distinct(part.dataset, name) <= max(2, min(200, size // 2)):
             raise DataError(
                 f"No column of {part.origin} is called label, but {name!r} looks like one ({_distinct(part.dataset, name)} values in "
                 f"{size:,} rows). Give label_column={name!r}, or ignore_columns=[{name!r}] if it is none."
             )
 
 
+def tell_perhaps_labels(ignored: list[str], part: SourcePart, report: DataReport) -> None:
+    """Columns of a table without a label that hold a few words again and again, whatever they are called."""
+    size = len(part.dataset)
+    for name in ignored:
+        kind = getattr(part.dataset.features[name], "dtype", "")
+        if kind not in ("string", "large_string") or not HARMLESS.isdisjoint(words_of_name(name)):
+            continue
+        if 2 <= _distinct(part.dataset, name) <= min(20, size // 5):
+            values = sorted({str(value) for value in part.dataset[:2000][name] if value is not None})[:3]
+            report.warn(
+                f"{part.origin} has no label column; {name!r} holds the same few values again and again ({', '.join(values)} ...): "
+                f"label_column={name!r} if they are labels, ignore_columns=[{name!r}] if not"
+            )
+
+
+def tell_second_texts(ignored: list[str], used: str, report: DataReport) -> None:
+    """Columns that are not used and are called as the second text of a pair is."""
+    for name in ignored:
+        if plain_name(name) in SECOND_TEXTS and name != used:
+            report.warn(
+                f"column {name!r} is not used: only {used!r} is read. text_pair_column={name!r} reads both, "
+                f"ignore_columns=[{name!r}] says that one is meant"
+            )
+
+
+def tell_twins(ignored: list[str], used: dict[str, str | None], report: DataReport) -> None:
+    """Columns whose names differ from those that are used in case or blanks only; `used`: option → column."""
+    for option, column in used.items():
+        for name in ignored:
+            if column is not None and plain_name(name) == plain_name(column):
+                report.warn(
+                    f"columns {column!r} and {name!r} differ in case or blanks only: took {column!r}; {option}={name!r} takes the other"
+                )
+
+
 def like_groups(ignored: list[str], part: SourcePart) -> list[str]:
     """Columns that look like groups: called so, and with values that repeat."""
     size = len(part.dataset)
-    return [
-        name
-        for name in ignored
-        if plain_name(name) in LIKE_GROUPS and 2 <= _distinct(part.dataset, name) <= 0.9 * size
-    ]
+    return [name for name in ignored if called_as_group(name) and 2 <= _distinct(part.dataset, name) <= 0.9 * size]
 
 
 def looks_like_data(names: Sequence[str], part: SourcePart) -> bool:
@@ -98,8 +203,8 @@ def looks_like_data(names: Sequence[str], part: SourcePart) -> bool:
     return False
 
 
-def made_up_names(count: int) -> list[str]:
-    return ["text", "label", *(f"column_{place}" for place in range(2, count))][:count]
+def made_up_names(count: int, column: str = "text") -> list[str]:
+    return [column, "label", *(f"column_{place}" for place in range(2, count))][:count]
 
 
 def existing(name: str, there: Sequence[str], option: str, part: SourcePart) -> str:

@@ -12,7 +12,17 @@ import datasets
 import numpy as np
 
 from hf_ssl.core.errors import DataError
-from hf_ssl.data.column_names import doubt_labels, existing, like_groups, looks_like_data, made_up_names, named, shown
+from hf_ssl.data.column_names import (
+    doubt_labels,
+    existing,
+    like_groups,
+    named,
+    shown,
+    tell_perhaps_labels,
+    tell_second_texts,
+    tell_twins,
+)
+from hf_ssl.data.input_column import input_column
 from hf_ssl.data.label_words import NA_PERHAPS, NA_SURELY, labels_of_columns, without_na_words
 from hf_ssl.data.labels import raw_labels
 from hf_ssl.data.readers.folders import FOLDER_LABEL, SourcePart
@@ -183,6 +193,14 @@ class Canonicalizer:
         if part.split != "unlabeled":
             if not ({"label", "tags"} & names.keys() or self.spec.labels):
                 doubt_labels(doubtful, part)
+                tell_perhaps_labels(doubtful, part, self.report)
+            if self.modality.name == "text" and not {"text_pair", "tokens"} & names.keys():
+                tell_second_texts(doubtful, names[self.modality.column], self.report)
+            tell_twins(
+                doubtful,
+                {"input_column": names.get(self.modality.column), "label_column": names.get("label")},
+                self.report,
+            )
             if "group" not in names:
                 self.like_groups += [name for name in like_groups(doubtful, part) if name not in self.like_groups]
         return names
@@ -352,32 +370,6 @@ def transcript_column(parts: Sequence[SourcePart], spec: ColumnSpec, label_kind:
     there = {name for part in parts for name in part.dataset.column_names}
     found = next((name for name in TRANSCRIPT_ALIASES if name in there), None)
     return replace(spec, label=found) if found else spec
-
-
-def input_column(modality: Any, given: str | None, part: SourcePart) -> str:
-    """Name of the column that holds the content: the one given, else the first known name, else the pool's only column.
-
-    Raises:
-        DataError: there is none.
-    """
-    there = part.dataset.column_names
-    if given is not None:
-        return existing(given, there, "input_column", part)
-    found = [name for alias in (modality.column, *modality.aliases) if (name := named(alias, there))]
-    if not found and len(there) == 1 and part.split == "unlabeled" and not looks_like_data(there, part):
-        found = list(there)
-    if not found:
-        if looks_like_data(there, part):
-            raise DataError(
-                f"{part.origin} seems to have no header: its columns would be called {shown(there)}. Name them: "
-                f"csv_options={{'names': {made_up_names(len(there))}}}."
-            )
-        example = next((name for name in there if part.dataset.features[name] == datasets.Value("string")), there[0])
-        raise DataError(
-            f"No column of {part.origin} is known to hold the {modality.name}. "
-            f"Its columns: {shown(there)}. Say which one: input_column={example!r}."
-        )
-    return found[0]
 
 
 def _iterate(dataset: datasets.Dataset, column: str) -> Iterator[Any]:

@@ -11,10 +11,20 @@ from typing import Any
 from hf_ssl.core.errors import DataError
 from hf_ssl.data.report import DataReport
 
-NA_SURELY = frozenset({"nan", "NaN", "NAN", "<NA>", "#N/A", "#NA", "NaT", "-nan", "-NaN", "1.#QNAN", "#N/A N/A"})
+NA_SURELY = frozenset({"nan", "NaN", "NAN", "<NA>", "#N/A", "#NA", "NaT", "-nan", "-NaN", "1.#QNAN", "#N/A N/A", "\\N",
+                       "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!"})  # fmt: skip
 """What programs write for a value that is not there, and nobody means as a word."""
-NA_PERHAPS = frozenset({"NA", "N/A", "n/a", "null", "NULL", "Null", "None", "none", "-", "--", "?", "."})
+NA_PERHAPS = frozenset({"NA", "N/A", "n/a", "null", "NULL", "Null", "None", "none", "-", "--", "?", ".", "missing", "Missing",
+                         "not available", "no data"})  # fmt: skip
 """What may be a missing value or a word (Namibia, "none of these")."""
+
+
+YES, NO, UNSAID = (
+    frozenset({"1", "1.0", "true", "yes", "y", "x"}),
+    frozenset({"0", "0.0", "false", "no", "n"}),
+    frozenset({"", "-1", "-1.0"}),
+)
+"""What columns of one label each hold."""
 
 
 def without_na_words(labels: list[Any], column: str, given: Sequence[str], report: DataReport) -> list[Any]:
@@ -59,17 +69,18 @@ def labels_of_columns(columns: dict[str, list[Any]]) -> list[Any]:
     Raises:
         DataError: a value is no yes or no.
     """
-    yes, no = {"1", "1.0", "true", "yes", "y", "x"}, {"0", "0.0", "false", "no", "n"}
     rows: list[Any] = []
+    seen = {str(value).strip().lower() for values in columns.values() for value in values if value is not None}
+    marked = not seen & NO  # where nobody says no, an empty field does: `x` or nothing
     for values in zip(*columns.values(), strict=True):
         texts = ["" if value is None or value != value else str(value).strip().lower() for value in values]
-        if all(text in ("", "-1", "-1.0") for text in texts):
+        if not marked and all(text in ("", "-1", "-1.0") for text in texts):
             rows.append(None)
             continue
         for name, text in zip(columns, texts, strict=True):
-            if text not in yes and text not in no and text != "":
+            if text not in YES | NO | UNSAID:
                 raise DataError(f"label_columns: column {name!r} holds {text!r}; one column per label holds 0 or 1.")
-        rows.append([name for name, text in zip(columns, texts, strict=True) if text in yes])
+        rows.append([name for name, text in zip(columns, texts, strict=True) if text in YES])
     return rows
 
 
@@ -121,7 +132,7 @@ def _folded(name: str) -> str:
     number = as_float(name)
     if number is not None and math.isfinite(number):
         return repr(number)
-    return " ".join(unicodedata.normalize("NFC", name).casefold().split())
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def as_float(text: str) -> float | None:

@@ -6,6 +6,8 @@ import ast
 import datetime
 import decimal
 import math
+import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +23,10 @@ from hf_ssl.data.report import DataReport
 KINDS = ("class", "multilabel", "regression", "tags", "mask", "identity", "transcript")
 """`mask`: a picture of class numbers. `identity`: who it is; validation and test hold identities that training never saw.
 `transcript`: what is said."""
+
+
+_UNSEEN = re.compile("[\u200b\u200e\u200f\u2060\ufeff]")
+"""Marks that nobody sees, and that would make one class two."""
 
 
 @dataclass(frozen=True)
@@ -130,9 +136,28 @@ def resolve_kind(labels: Iterable[Any], given: str | None, report: DataReport) -
     report.decide("label_kind=class, because the labels are text or whole numbers")
     if any("|" in text for text in texts):
         report.warn("labels contain '|'; if that separates several labels of one row, say label_kind='multilabel'")
+    elif mark := _separator_of(texts):
+        example = next(text for text in sorted(texts) if mark in text)
+        report.warn(
+            f"labels such as {example!r} hold others with {mark!r} between them; if they are several labels of one row: "
+            f"label_kind='multilabel', label_separator={mark!r}"
+        )
     if texts and all(text.strip()[:1] == "[" and text.strip()[-1:] == "]" for text in texts):
         raise DataError(f"The labels are lists written as text, such as {min(texts)!r}: say label_kind='multilabel'.")
     return "class"
+
+
+def _separator_of(texts: set[str]) -> str | None:
+    """What separates several labels in one text: every part of those that hold it occurs in another label too."""
+    for mark in (";", ",", "/", "+", "&"):
+        several = [[part.strip() for part in text.split(mark)] for text in texts if mark in text]
+        if len(several) < 2:
+            continue
+        counts = Counter(part for parts in several for part in set(parts))
+        counts.update(text.strip() for text in texts if mark not in text)
+        if all(part and counts[part] > 1 for parts in several for part in parts) and len(counts) <= len(texts):
+            return mark
+    return None
 
 
 def named_labels(
@@ -205,7 +230,7 @@ def _name(label: Any, kind: str) -> str:
         label = int(label)
     if isinstance(label, decimal.Decimal) and label == label.to_integral_value():
         label = int(label)
-    return str(label).strip()
+    return _UNSEEN.sub("", str(label)).strip()
 
 
 def _amounts(labels: Sequence[Any], report: DataReport | None) -> list[float | None]:
@@ -229,12 +254,12 @@ def _read_lists(labels: Sequence[Any]) -> Sequence[Any]:
     """Lists that a csv file holds as text (`['a', 'b']`) as lists."""
     texts = [label for label in labels if label is not None]
     if not texts or not all(
-        isinstance(label, str) and label.strip()[:1] == "[" and label.strip()[-1:] == "]" for label in texts
+        isinstance(label, str) and label.strip()[:1] + label.strip()[-1:] in ("[]", "{}", "()") for label in texts
     ):
         return labels
     try:
-        return [None if label is None else list(ast.literal_eval(label.strip())) for label in labels]
-    except (ValueError, SyntaxError, MemoryError, RecursionError):  # [a, b] without quotes
+        return [None if label is None else sorted(ast.literal_eval(label.strip())) for label in labels]
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):  # [a, b] without quotes
         return [
             None if label is None else [part.strip() for part in label.strip()[1:-1].split(",") if part.strip()]
             for label in labels

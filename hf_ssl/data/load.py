@@ -31,6 +31,7 @@ from hf_ssl.data.readers.folders import ReadOptions, SourcePart
 from hf_ssl.data.readers.sheet import join_sheet
 from hf_ssl.data.readers.sources import describe_source, read_source
 from hf_ssl.data.report import DataReport
+from hf_ssl.data.split_column import by_split_column
 from hf_ssl.data.tags import find_word_table, words_to_sentences
 
 logger = logging.getLogger(__name__)
@@ -169,6 +170,8 @@ def _load(source: Any, given: DataOptions, modality: Any, cache_dir: str | None)
     cut = how.modality.split(parts, spec, fractions, report)
     if cut is not None:
         return finish_cut(cut, how, facts)
+    used = {spec.input, spec.label, spec.group, spec.id, spec.pair, *spec.labels, *spec.keep}
+    parts = by_split_column(parts, spec.ignore, used, how)
     parts, spec = decoded(parts, spec, how)
     spec = transcript_column(parts, spec, how.label_kind)
     parts = _sentences(parts, spec, given.sentence_column, how)
@@ -255,7 +258,7 @@ def _read_options(given: DataOptions, modality: Any, report: DataReport, cache_d
         conll_columns=None if columns is None else (columns[0], columns[1]),
         **{name: getattr(given, name) for name in (
             "label_kind", "txt", "encoding", "folder_labels", "csv_options", "max_examples", "seed", "data_config", "data_revision",
-            "streaming", "split_names", "follow_links",
+            "streaming", "split_names", "follow_links", "folder_level",
         )},
     )  # fmt: skip
 
@@ -344,7 +347,7 @@ def _sentences(parts: list[SourcePart], spec: ColumnSpec, sentence: str | None, 
             done.append(part)
             continue
         before = len(dataset)
-        made = words_to_sentences(dataset, *found)
+        made = words_to_sentences(dataset, *found, how.report)
         how.report.warn(
             f"{part.origin}: {before:,} rows of one word each are {len(made):,} sentences, by column {found[0]!r}"
         )

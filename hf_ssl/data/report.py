@@ -110,9 +110,14 @@ class DataReport:
         text = f"{count:,} of {total:,} {unit} left out: {reason}"
         text += (f" (such as {example})" if example else "") + (f". {hint}" if hint else "")
         if count >= floor and count > self.max_left_out * total:
+            rest = (
+                f" To go on without them: max_left_out={_rounded_up(count / total)}."
+                if count < total
+                else " None would be left."
+            )
             raise DataError(
                 f"{text}{'' if text.endswith('.') else '.'} That is {count / total:.0%}, more than max_left_out="
-                f"{self.max_left_out:g}. To go on without them: max_left_out={_rounded_up(count / total)}."
+                f"{self.max_left_out:g}.{rest}"
             )
         self.warn(text)
 

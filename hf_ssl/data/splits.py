@@ -92,7 +92,13 @@ def check_labels(kind: str, labels: dict[str, Sequence[Any]], report: DataReport
     if kind in ("class", "identity") and len(known) < 2:
         raise DataError(
             f"All {len(labels['train']):,} labeled rows have the same class ({', '.join(known)}); two are needed. "
-            "To pre-train on them, put them in a folder named unlabeled."
+            + _repeated(report)
+            + "To pre-train on them, put them in a folder named unlabeled."
+        )
+    if kind == "tags" and len(known) < 2:
+        raise DataError(
+            f"All words of train have the same tag ({', '.join(known)}); two are needed. Which column holds the tags? tags_column=..., or "
+            "conll_columns=... in CoNLL files."
         )
     for split in ("validation", "test"):
         unseen = sorted(names.get(split, set()) - known)
@@ -102,6 +108,14 @@ def check_labels(kind: str, labels: dict[str, Sequence[Any]], report: DataReport
             if kind == "class":
                 raise DataError(f"{text}. Move some to train, remove those rows, or check how the classes are spelt.")
             report.warn(text)
+
+
+def _repeated(report: DataReport) -> str:
+    """What else may be wrong where rows were removed before."""
+    gone = report.facts.get("duplicates", {}).get("train", {})
+    if not gone.get("removed"):
+        return ""
+    return f"({gone['rows']:,} rows that repeat another were removed, {gone['conflicts']:,} of them with another label; dedup=False keeps them.) "
 
 
 def few_label_subset(

@@ -26,6 +26,8 @@ SENTENCES = (
 )
 WORDS = ("token", "word", "tokens", "words", "form")
 TAGS = ("tag", "ner_tag", "ner", "tags", "ner_tags", "label", "entity", "pos")
+OUTSIDE = {"-", "0", "_", "o", "", "OUT", "None", "none"}
+"""What others write for O."""
 _SPAN = re.compile(r"(?:([BIESLUMW])[-_](.+)|([BIESLUMW])|O)")
 
 
@@ -99,6 +101,7 @@ def one_scheme(rows: list[list[str] | None], given: str | None, report: DataRepo
     """
     if given is not None and given not in SCHEMES:
         raise DataError(f"tag_scheme={given!r} does not exist.{nearest(given, SCHEMES)} Known: {', '.join(SCHEMES)}.")
+    rows = _usual_marks(rows, report) if given is None else rows
     present = [row for row in rows if row]
     scheme, seen = detect(present)
     if given is not None:
@@ -129,24 +132,73 @@ def one_scheme(rows: list[list[str] | None], given: str | None, report: DataRepo
     return made
 
 
-def words_to_sentences(dataset: datasets.Dataset, sentence: str, word: str, tag: str) -> datasets.Dataset:
+def _usual_marks(rows: list[list[str] | None], report: DataReport) -> list[list[str] | None]:
+    """Tags that nearly are those of spans: `PER-B`, and `-`, `0` or nothing for `O`; rewritten, and told."""
+    counts = Counter(tag for row in rows for tag in row or ())
+    usual = {tag for tag in counts if _SPAN.fullmatch(tag) and tag != "O"}
+    behind = {tag for tag in counts if re.fullmatch(r".+[-_][BIESLU]", tag)}
+    odd = set(counts) - usual - {"O"}
+    new: dict[str, str] = {}
+    if behind and len(behind) >= 2 and not usual and any(tag[-1] == "B" for tag in behind) and odd - behind <= OUTSIDE:
+        new |= {tag: f"{tag[-1]}-{tag[:-2]}" for tag in behind}
+        odd -= behind
+        usual = behind
+    if (
+        usual
+        and any(tag[0] == "B" or tag[-1] == "B" for tag in usual)
+        and len(odd) == 1
+        and odd <= OUTSIDE
+        and "O" not in counts
+    ):
+        new[next(iter(odd))] = "O"
+    elif usual and odd and sum(counts[tag] for tag in usual) > sum(counts[tag] for tag in odd):
+        report.warn(
+            f"tags such as {sorted(odd)[0]!r} ({sum(counts[tag] for tag in odd):,} words) are none of spans, the "
+            f"others are: no spans are counted. Write words "
+            "outside of spans as O"
+        )
+    if new:
+        shown = ", ".join(f"{old!r} as {tag!r}" for old, tag in sorted(new.items())[:4])
+        report.warn(f"tags were rewritten: {shown}; tag_scheme='none' leaves them as they are")
+    return [None if row is None else [new.get(tag, tag) for tag in row] for row in rows] if new else rows
+
+
+def words_to_sentences(
+    dataset: datasets.Dataset, sentence: str, word: str, tag: str, report: DataReport | None = None
+) -> datasets.Dataset:
     """A table with one word per row → one sentence per row: `tokens`, `tags`, and other columns from the first word.
 
-    An empty sentence number means the one above it (as spreadsheets write it).
+    An empty sentence number means the one above it (as spreadsheets write it). A number that comes again after another one is
+    another sentence (`report` is told): tables number sentences anew in every document.
+
+    Raises:
+        DataError: the rows of sentences lie scattered.
     """
     numbers, words, tags = list(dataset[sentence]), list(dataset[word]), list(dataset[tag])
-    order: dict[Any, int] = {}
     rows: list[tuple[list[str], list[str], int]] = []
     current: Any = None
+    begun: set[Any] = set()
+    anew = 0
     for row, (number, one, mark) in enumerate(zip(numbers, words, tags, strict=True)):
-        if number is not None and str(number).strip():
-            current = number
-        if current not in order:
-            order[current] = len(rows)
+        told = number is not None and str(number).strip()
+        if not rows or told and number != current:
+            current = number if told else current
+            anew += current in begun
+            begun.add(current)
             rows.append(([], [], row))
         if one is not None and mark is not None:
-            rows[order[current]][0].append(str(one))
-            rows[order[current]][1].append(str(mark))
+            rows[-1][0].append(str(one))
+            rows[-1][1].append(str(mark))
+    if len(rows) > 0.5 * len(numbers) and anew > 0.5 * len(rows):
+        raise DataError(
+            f"The rows of a sentence do not follow each other in column {sentence!r} ({len(rows):,} changes in {len(numbers):,} rows). Sort "
+            "the table, or name another column: sentence_column=..."
+        )
+    if anew and report is not None:
+        report.warn(
+            f"{anew:,} of {len(rows):,} sentence numbers in column {sentence!r} occur again further down (numbered anew in every document?): taken "
+            "for other sentences"
+        )
     rest = [name for name in dataset.column_names if name not in (sentence, word, tag, "tokens", "tags")]
     kept = dataset.select([row for _, _, row in rows]).select_columns(rest) if rest else None
     strings = datasets.List(datasets.Value("string"))

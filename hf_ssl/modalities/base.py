@@ -64,6 +64,7 @@ class Modality(ABC):
         near_bits: near-duplicates are found by `signature`, as those that differ in at most so many bits; None: by
             `shingles`.
         decodes: its values are made from files or bytes by `decode`; otherwise the input column is used as it is.
+        file_column: column that says which of several tables a row is of, where that may matter (None: it does not).
         tables_name_files: a table beside raw files lists them (path, label …), so the table is what is read.
         Config: dataclass of its own options; they are options of every stage and of `load_data`.
 
@@ -86,6 +87,7 @@ class Modality(ABC):
     near_bits: ClassVar[int | None] = None
     decodes: ClassVar[bool] = False
     tables_name_files: ClassVar[bool] = False
+    file_column: ClassVar[str | None] = None
 
     @dataclass
     class Config(Options):

@@ -59,7 +59,7 @@ def classify(one: Case, folder: Path) -> tuple[str, str]:
         data = load_data(source, **{"verbose": False, "cache_dir": str(folder / ".cache"), **options})
     except HfSslError as error:
         text = str(error)
-        clear = any(mark in text for mark in ("=", "line ", "row ", "Row ", "column", "file"))
+        clear = any(mark in text for mark in ("=", "line ", "row", "Row ", "column", "file", "abels", "Series"))
         return ("clear error" if one.error and clear else "wrong"), text
     except Exception as error:  # a raw traceback is the thing that must not be
         return "wrong", f"{type(error).__name__}: {error}"

@@ -78,6 +78,7 @@ def _read_at_once(path: Path, encoding: str, shape: Shape, made: Table) -> bool:
     plain = (
         path.suffix.lower() != ".gz" and encoding in ("utf-8-sig", "utf-8") and not shape.skip and not shape.skip_lines
     )
+    plain = plain and shape.literal is None
     if not plain or shape.names or not shape.header or shape.extra or path.stat().st_size < SAMPLE:
         return False
     with open_bytes(path) as stream:
@@ -101,7 +102,8 @@ def _read_at_once(path: Path, encoding: str, shape: Shape, made: Table) -> bool:
         return False
     if not len(data) or pc.any(pc.equal(data[names[0]], names[0])).as_py():
         return False
-    made.data, made.rows = data, len(data)
+    made.rows = len(data)
+    made.data = made.without_blank(data)
     return True
 
 
@@ -145,11 +147,36 @@ def _read(path: Path, encoding: str, shape: Shape, made: Table) -> None:
     except _BadQuotes as error:
         if shape.quotes_given or "field larger" in str(error):
             raise UnusableFile(f"line {error.line}: {error}") from error
+        if _by_backslashes(path, encoding, shape, made):
+            return
         swallowed = f"line {error.line}: a quote begins or ends inside a value ({error})"
         _as_plain(path, encoding, shape, made, swallowed, mended=False)
         return
     if swallowed and not shape.quotes_given:
         _as_plain(path, encoding, shape, made, swallowed, mended=True)
+
+
+def _by_backslashes(path: Path, encoding: str, shape: Shape, made: Table) -> bool:
+    r"""Quotes inside values may be written `\"` (MySQL and others): taken so where it makes every record even."""
+    if "escapechar" in shape.extra or "doublequote" in shape.extra:
+        return False
+    with open_text(path, encoding) as stream:
+        if not any('\\"' in line for line in stream):
+            return False
+    escaped = Shape(shape.separator, shape.quoting, True, {**shape.extra, "escapechar": "\\", "doublequote": False}, shape.skip,
+                    shape.skip_lines, shape.names, shape.header, shape.literal)  # fmt: skip
+    other = Table(pa.table({}), notes=list(made.notes), facts=list(made.facts))
+    try:
+        if _read_records(path, encoding, escaped, other) or other.bad:
+            return False
+    except (_BadQuotes, UnusableFile):
+        return False
+    made.data, made.rows, made.facts = other.data, other.rows, other.facts
+    made.notes = [
+        *other.notes,
+        "quotes inside values are written \\\": read so; csv_options={'doublequote': True} reads them otherwise",
+    ]
+    return True
 
 
 def _as_plain(path: Path, encoding: str, shape: Shape, made: Table, why: str, *, mended: bool) -> None:

@@ -21,6 +21,33 @@ SPLIT_NAMES = {
     "unlabeled": "unlabeled", "unlabelled": "unlabeled", "pool": "unlabeled",
     "unsup": "unlabeled", "unsupervised": "unlabeled",
 }  # fmt: skip
+FILLERS = {
+    "set",
+    "sets",
+    "data",
+    "dataset",
+    "images",
+    "image",
+    "imgs",
+    "img",
+    "seg",
+    "texts",
+    "text",
+    "files",
+    "audio",
+    "wavs",
+    "split",
+    "part",
+    "samples",
+    "folder",
+}
+"""Words that may stand beside the one that says a split."""
+HELD_OUT = {"holdout", "hold_out", "hold-out", "heldout", "held_out", "held-out", "eval", "evaluation", "unseen"}
+"""What sounds like data that were held out, and is no word for one of the splits here."""
+PICTURES_OF = {"images", "image", "img", "imgs", "jpegimages", "input", "inputs", "rgb", "photos", "pictures", "texts"}
+ANSWERS_OF = {"masks", "mask", "label", "labels", "segmentation", "segmentations", "segmentationclass", "segmentationobject", "gt", "groundtruth",
+              "ground_truth", "annotation", "annotations", "target", "targets", "output", "outputs", "depth", "seg", "labelids", "lbl"}  # fmt: skip
+"""Folders of pictures, and of what is to be predicted for each."""
 TABLES = {".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json", ".parquet"}
 CONLL = {".conll", ".conllu", ".iob", ".iob2", ".bio"}
 DOCUMENTS = {".md", ".rst", ".pdf", ".html", ".htm", ".py", ".ipynb", ".sh", ".yaml", ".yml", ".toml", ".cfg", ".ini", ".log",
@@ -41,12 +68,14 @@ class Listing:
         files: what may be read, sorted.
         hidden: how many hidden files and files of the operating system there are beside them.
         links: links that lead out of the folder and were not followed.
+        empty: folders without any file.
     """
 
     root: Path
     files: list[Path]
     hidden: int = 0
     links: list[Path] = field(default_factory=list)
+    empty: list[Path] = field(default_factory=list)
 
 
 def find_files(source: str | Path, follow_links: bool | None = None) -> Listing:
@@ -62,8 +91,9 @@ def find_files(source: str | Path, follow_links: bool | None = None) -> Listing:
     if path.is_file():
         return Listing(path.parent, [path])
     links: list[Path] = []
+    empty: list[Path] = []
     if path.is_dir():
-        root, found = path, list(_walk(path, bool(follow_links), links))
+        root, found = path, list(_walk(path, bool(follow_links), links, empty))
         folders = [link for link in links if link.is_dir()]
         if folders and follow_links is None:
             raise DataError(
@@ -83,13 +113,15 @@ def find_files(source: str | Path, follow_links: bool | None = None) -> Listing:
             else ""
         )
         raise DataError(f"No files found in {source}{left}{out}.")
-    return Listing(root, files, hidden, links)
+    return Listing(root, files, hidden, links, [folder for folder in empty if not _hidden(folder.relative_to(root))])
 
 
-def _walk(root: Path, follow_links: bool, outside: list[Path]) -> Iterator[Path]:
+def _walk(root: Path, follow_links: bool, outside: list[Path], empty: list[Path]) -> Iterator[Path]:
     """Files below a folder; `outside` gets the links that were not followed. A folder is never entered from itself."""
     inside = os.path.realpath(root)
     for folder, folders, names in os.walk(root, followlinks=True):
+        if not folders and not names:
+            empty.append(Path(folder))
         steps = [Path(folder), *Path(folder).parents]
         above = {os.path.realpath(step) for step in steps[: len(steps) - len(root.parents)]}
         for name in list(folders):
@@ -139,16 +171,28 @@ def split_named(name: str, words: Mapping[str, str] = SPLIT_NAMES) -> str | None
     return found.pop() if len(found) == 1 else None
 
 
+def split_folder(folder: str, words: Mapping[str, str] = SPLIT_NAMES) -> str | None:
+    """The word that a folder's name says a split with (`train`, `training_set`, `seg_test`); None: it says none."""
+    plain = folder.lower()
+    if plain in words:
+        return plain
+    if dict(words) != SPLIT_NAMES:  # the user has said which words do
+        return None
+    parts = [part for part in re.split(r"[^a-z]+|(?<=train)(?=set|data)|(?<=test)(?=set|data)", plain) if part]
+    found = [part for part in parts if part in words and part != "pool"]
+    return found[0] if len(found) == 1 and set(parts) - set(found) <= FILLERS else None
+
+
 def split_of(path: Path, root: Path, *, by_stem: bool, words: Mapping[str, str] = SPLIT_NAMES) -> str | None:
     """Split of a file: from the folders above it, else (`by_stem`) from its own name.
 
     The outermost folder decides, but for `train/unsup`, which is not train. The name of a raw document never decides
     (`test-drive.txt` is no test split), that of a table does.
     """
-    folders = [folder.lower() for folder in parts_of(path.relative_to(root))[:-1]]
-    splits = [words[folder] for folder in folders if folder in words]
+    folders = parts_of(path.relative_to(root))[:-1]
+    splits = [words[word] for folder in folders if (word := split_folder(folder, words))]
     if splits:
-        return "unlabeled" if any(words.get(folder) == "unlabeled" for folder in folders) else splits[0]
+        return "unlabeled" if "unlabeled" in splits else splits[0]
     return split_named(stem(path), words) if by_stem else None
 
 
@@ -157,13 +201,39 @@ def parts_of(path: Path | str) -> tuple[str, ...]:
     return tuple(part for whole in Path(path).parts for part in whole.split("\\") if part)
 
 
-def class_folders(paths: Iterable[str], words: Mapping[str, str] = SPLIT_NAMES) -> list[str | None]:
-    """Class of each raw file: its first folder that is no split name, or None for a file in no such folder."""
+def class_folders(
+    paths: Iterable[str], words: Mapping[str, str] = SPLIT_NAMES, level: str | None = None
+) -> list[str | None]:
+    """Class of each raw file: its first (or `level="last"`) folder that says no split, or None for a file in no such folder."""
+    place = -1 if level == "last" else 0
     classes: list[str | None] = []
     for path in paths:
-        folders = [folder for folder in parts_of(path)[:-1] if folder.lower() not in words]
-        classes.append(folders[0] if folders else None)
+        folders = [folder for folder in parts_of(path)[:-1] if split_folder(folder, words) is None]
+        if folders and len(folders) > 1 and folders[0].lower() in ("labeled", "labelled"):
+            folders = folders[1:]
+        classes.append(folders[place] if folders else None)
     return classes
+
+
+def refuse_two_levels(paths: Iterable[str], words: Mapping[str, str]) -> None:
+    """`site1/cat`, `site1/dog`, `site2/cat` …: is the class the first folder or the second?
+
+    Raises:
+        DataError: the same folders lie in several others; both readings, with the option for each.
+    """
+    below: dict[str, set[str]] = defaultdict(set)
+    for path in paths:
+        folders = [folder for folder in parts_of(path)[:-1] if split_folder(folder, words) is None]
+        if len(folders) > 1:
+            below[folders[0]].add(folders[-1])
+    if len(below) < 2:
+        return
+    shared = set.intersection(*below.values())
+    if len(shared) > 1 and len(shared) >= 0.5 * len(set.union(*below.values())):
+        raise DataError(
+            f"Folders lie in folders: are the classes {', '.join(sorted(below)[:3])} ... (folder_level='first') or "
+            f"{', '.join(sorted(shared)[:3])} ... (folder_level='last')? Say which."
+        )
 
 
 def ambiguous_folders(files: Iterable[Path], root: Path, words: Mapping[str, str]) -> list[str]:
@@ -181,12 +251,12 @@ def ambiguous_folders(files: Iterable[Path], root: Path, words: Mapping[str, str
             below[folders[:depth]].add(folders[depth])
     found: dict[str, None] = {}
     for parent, names in below.items():
-        called = [name for name in names if name.lower() in words]
+        called = {name: word for name in names if (word := split_folder(name, words))}
         others = names - set(called)
-        for name in called:
-            plain = words[name.lower()] == "unlabeled" and name.lower() != "pool"
+        for name, word in called.items():
+            plain = words[word] == "unlabeled" and word != "pool"
             holds_classes = bool(below.get((*parent, name)))
-            inside_split = any(part.lower() in words for part in parent)
+            inside_split = any(split_folder(part, words) for part in parent)
             if others and not plain and (inside_split or not holds_classes):
                 found[name] = None
     return list(found)

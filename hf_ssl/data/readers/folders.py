@@ -59,6 +59,7 @@ class ReadOptions:
     split_names: list[str] | None = None
     follow_links: bool | None = None
     as_is: bool = False
+    folder_level: str | None = None
     files: Counter[str] = field(default_factory=Counter)
     unnamed: int = 0
 
@@ -78,6 +79,11 @@ def read_files(listing: on_disk.Listing, how: ReadOptions) -> list[SourcePart]:
         "files", "links that lead out of the data folder", len(listing.links), len(found) + len(listing.links),
         example=listing.links[0].name if listing.links else "", hint="follow_links=True follows them",
     )  # fmt: skip
+    if listing.empty:
+        names = ", ".join(folder.relative_to(root).as_posix() for folder in listing.empty[:3])
+        report.warn(
+            f"{len(listing.empty):,} folders hold no files, such as {names}: if they are classes, those are missing"
+        )
     by_kind: dict[str, list[Path]] = defaultdict(list)
     for file in found:
         by_kind[file_kind(file, how)].append(file)
@@ -89,6 +95,11 @@ def read_files(listing: on_disk.Listing, how: ReadOptions) -> list[SourcePart]:
             f"None of the {len(found)} files is of a known kind ({', '.join(sorted(kinds))}). "
             f"Known: tables ({', '.join(sorted(on_disk.TABLES))}), "
             f"{how.modality.name} ({', '.join(how.modality.suffixes)})."
+            + (
+                " Unpack archives, and save spreadsheets as .csv."
+                if any(file.suffix.lower() in on_disk.DATA_LIKE for file in others)
+                else ""
+            )
         )
     _leave_out_others(others, len(found), how)
     bad = report.quarantined
@@ -121,7 +132,9 @@ def read_files(listing: on_disk.Listing, how: ReadOptions) -> list[SourcePart]:
 def _leave_out_others(files: list[Path], total: int, how: ReadOptions) -> None:
     """Files of no kind that is read: papers about the data pass with a line, anything else is warned about."""
     papers = [file for file in files if on_disk.is_document(file)]
-    rest = [file for file in files if not on_disk.is_document(file)]
+    if len(papers) > max(5, how.report.max_left_out * total):  # so many tell not about the data: they are data
+        papers = []
+    rest = [file for file in files if file not in set(papers)]
     for group, warn in ((papers, False), (rest, True)):
         kinds = Counter(suffix(file) or "no suffix" for file in group)
         if not kinds:
@@ -154,7 +167,11 @@ def _beside_tables(tables: list[SourcePart], raw: list[Path], root: Path, how: R
     ]
     names = _names_in(tables)
     named = [file for file in raw if file.name.lower() in names]
-    if how.modality.tables_name_files or named:
+    if len(papers) == len(raw) == 1 and stem(raw[0]).lower() in how.words and not named:
+        return raw  # `unlabeled.txt` beside `train.csv`
+    if how.modality.tables_name_files and not named and not _names_stems(tables, raw):
+        pass  # which are the data?
+    elif how.modality.tables_name_files or named:
         how.unnamed = len(raw) - len(named)
         if named:
             report.leave_out(
@@ -195,6 +212,21 @@ def _names_in(tables: list[SourcePart]) -> set[str]:
     return found
 
 
+def _names_stems(tables: list[SourcePart], raw: list[Path]) -> bool:
+    """Whether a column of a table names files without their suffix, or as URLs and the like; Kaldi's lists always do."""
+    stems = {file.stem.lower() for file in raw}
+    for part in tables:
+        head = part.dataset.select(range(min(50, len(part.dataset))))
+        for name, feature in part.dataset.features.items():
+            if not isinstance(feature, datasets.Value):
+                return True  # pictures or sounds in the table itself
+            values = [str(value) for value in head[name] if value is not None]
+            names = [re.split(r"[\\/]", value.strip())[-1].split(".")[0].lower() for value in values]
+            if names and sum(value in stems for value in names) > 0.5 * len(names):
+                return True
+    return False
+
+
 def file_kind(file: Path, how: ReadOptions) -> str:
     kind = suffix(file)
     if kind in on_disk.TABLES and how.modality.recognizes(file):
@@ -226,6 +258,7 @@ def _conll_parts(root: Path, files: list[Path], how: ReadOptions) -> list[Source
 def _table_parts(root: Path, files: list[Path], how: ReadOptions) -> list[SourcePart]:
     options: dict[str, Any] = {"encoding": how.encoding, "csv_options": how.csv_options, "cache_dir": how.cache_dir}
     options["text_column"] = how.modality.column
+    options["file_column"] = getattr(how.modality, "file_column", None)
     parts = []
     for split, group in _by_split(files, root, how, by_stem=True).items():
         names = ", ".join(file.name for file in group[:3]) + (" ..." if len(group) > 3 else "")
@@ -242,10 +275,9 @@ def _raw_parts(root: Path, files: list[Path], how: ReadOptions) -> list[SourcePa
     contained = all(suffix(file) in how.modality.containers for file in files)
     modality, by_stem = how.modality, how.txt == "lines" or names_splits or contained
     if how.split_names is None and (doubtful := on_disk.ambiguous_folders(files, root, words)):
-        known = sorted(
-            {part.lower() for file in files for part in on_disk.parts_of(file.relative_to(root))[:-1]} & words.keys()
-        )
-        others = [name for name in known if name not in {folder.lower() for folder in doubtful}]
+        folders = {part for file in files for part in on_disk.parts_of(file.relative_to(root))[:-1]}
+        known = sorted({word for part in folders if (word := on_disk.split_folder(part, words))})
+        others = [name for name in known if name not in {on_disk.split_folder(folder, words) for folder in doubtful}]
         raise DataError(
             f"The folder {doubtful[0]!r} is called as a split is, and stands beside folders that are not. If it is a class: "
             f"split_names={others}; if it is a split: split_names={known}."
@@ -267,10 +299,15 @@ def _raw_parts(root: Path, files: list[Path], how: ReadOptions) -> list[SourcePa
 def _label_by_folder(parts: list[SourcePart], how: ReadOptions) -> list[SourcePart]:
     if how.sheet or how.folder_labels is False or not parts:
         return parts
-    classes = [on_disk.class_folders(part.dataset["path"], how.words) for part in parts]
+    paths = [list(part.dataset["path"]) for part in parts]
+    if how.folder_level is None and how.folder_labels is None:
+        on_disk.refuse_two_levels((path for part in paths for path in part), how.words)
+    classes = [on_disk.class_folders(part, how.words, how.folder_level) for part in paths]
     labeled = [name for part, names in zip(parts, classes, strict=True) if part.split != "unlabeled" for name in names]
     if not how.folder_labels and not on_disk.looks_like_classes(labeled):
         return parts
+    if not how.folder_labels:
+        _refuse_no_classes({name for name in labeled if name is not None}, how)
     how.report.decide(
         f"labels are the folder names ({len(set(labeled) - {None})} classes); folder_labels=False turns that off"
     )
@@ -279,6 +316,33 @@ def _label_by_folder(parts: list[SourcePart], how: ReadOptions) -> list[SourcePa
         if part.split != "unlabeled":
             part.dataset = part.dataset.add_column(FOLDER_LABEL, names, feature=value)
     return parts
+
+
+def _refuse_no_classes(names: set[str], how: ReadOptions) -> None:
+    """Folders that are called as parts of a data set are, and not as classes are.
+
+    Raises:
+        DataError: `images` beside `masks`, or `holdout` beside classes.
+    """
+    plain = {name.lower() for name in names}
+    if (
+        plain & on_disk.PICTURES_OF
+        and plain & on_disk.ANSWERS_OF
+        and plain <= on_disk.PICTURES_OF | on_disk.ANSWERS_OF
+    ):
+        first, second = sorted(plain & on_disk.PICTURES_OF)[0], sorted(plain & on_disk.ANSWERS_OF)[0]
+        raise DataError(
+            f"The folders {first!r} and {second!r} look like examples and what belongs to them, not like two classes: folder_labels=True if they "
+            "are classes, folder_labels=False if there are none. For masks give a table with a column of paths to pictures and one of paths to "
+            "masks, and name that one: label_column=..."
+        )
+    held_out = sorted(plain & on_disk.HELD_OUT)
+    if held_out and len(plain) > 1 and how.split_names is None:
+        raise DataError(
+            f"The folder {held_out[0]!r} sounds like data that were held out, and would be a class beside "
+            f"{', '.join(sorted(plain - set(held_out))[:3])}. If it "
+            f"is a class: folder_labels=True; if not, call it test or validation, or give it as test=..."
+        )
 
 
 def _short(path: str, root: Path) -> str:

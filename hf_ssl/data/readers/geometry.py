@@ -6,7 +6,7 @@ import csv
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,16 @@ import pyarrow.compute as pc
 
 from hf_ssl.core.paths import suffix
 from hf_ssl.core.textfiles import MAX_LINE, SAMPLE, UnusableFile, open_text
+from hf_ssl.data.readers.headers import begins_table, is_title, refuse_second_header
+from hf_ssl.data.readers.rows import SNIFFED, Rows, cleaned, counts_up, without_blank
 
 SEPARATORS = {".tsv": "\t", ".tab": "\t"}
 OTHERS = (",", ";", "\t", "|")
-SNIFFED = 300
+RARE = ("\x1f", "\x01", "^", "~", "¦", "§")
+"""Single marks that separate columns only where every line holds as many of them."""
+LONG = ("::", "||", "~|~", "@@", "##", "\\t")
+RULER = re.compile(r"[\s:+=|-]*-{2,}[\s:+=|-]*")
+LITERAL = "\x1f"  # what stands for a separator of several characters
 REGULAR = 0.95
 _NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "|"}
 
@@ -43,6 +49,14 @@ class Table:
     bad: Counter[str] = field(default_factory=Counter)
     example: str = ""
 
+    def without_blank(self, data: Rows) -> Rows:
+        """Rows that hold something; the others are counted as blank lines."""
+        kept = without_blank(data)
+        if blank := len(data) - len(kept):
+            self.rows -= blank
+            self.facts.append(f"{blank:,} rows hold nothing but separators: blank lines")
+        return kept
+
 
 @dataclass
 class Shape:
@@ -56,9 +70,14 @@ class Shape:
     skip_lines: frozenset[int] = frozenset()
     names: list[str] | None = None
     header: bool = True
+    literal: str | None = None
+    """A separator of several characters, which lines are freed of before they are cut."""
 
     def reader(self, lines: Iterable[str], *, strict: bool = True, quoting: int | None = None) -> Any:
         csv.field_size_limit(MAX_LINE)
+        if self.literal is not None:
+            literal = self.literal
+            lines = (line.replace(literal, LITERAL) for line in lines)
         return csv.reader(
             lines, delimiter=self.separator, quoting=self.quoting if quoting is None else quoting,  # type: ignore[arg-type]
             strict=strict, **self.extra,
@@ -68,12 +87,14 @@ class Shape:
     def of(cls, path: Path, encoding: str, options: dict[str, Any], made: Table) -> Shape:
         kind = suffix(path)
         given = options.get("sep", options.get("delimiter"))
-        if given is not None and len(given) != 1:
-            raise UnusableFile(f"sep={given!r} must be one character")
+        if given == "":
+            raise UnusableFile("sep='' separates nothing; give the character between columns")
+        literal = given if given is not None and len(given) > 1 else None
+        given = LITERAL if literal is not None else given
         extra = {name: options[name] for name in ("quotechar", "escapechar", "doublequote", "skipinitialspace")
                  if options.get(name) is not None}  # fmt: skip
         quoting = int(options.get("quoting", csv.QUOTE_MINIMAL))
-        shape = cls(given or SEPARATORS.get(kind, ","), quoting, "quoting" in options, extra)
+        shape = cls(given or SEPARATORS.get(kind, ","), quoting, "quoting" in options, extra, literal=literal)
         skipped = options.get("skiprows") or 0
         if isinstance(skipped, int):
             shape.skip = skipped
@@ -97,21 +118,95 @@ class Shape:
                 shape.separator, given = declared[1], declared[1]
         if given is None:
             shape.separator = _separator(shape, lines, made)
+            _refuse_long_separators(shape, lines)
+        if "quotechar" not in extra and "quoting" not in options:
+            _single_quotes(shape, lines, made)
+        if "skipinitialspace" not in extra:
+            _blanks_before_quotes(shape, lines, made)
         shape.refuse_preamble(lines)
         return shape
 
     def refuse_preamble(self, lines: list[str]) -> None:
         """A title, a comment or a second header above the table would become its header."""
-        widths = [len(row) for row in itertools.islice(self.reader(lines, strict=False), SNIFFED) if row]
+        rows = [row for row in itertools.islice(self.reader(lines, strict=False), SNIFFED) if row]
+        widths = [len(row) for row in rows]
         if len(widths) < 4 or self.names is not None or not self.header:
             return
+        refuse_second_header(rows, self.skip)
+        comments = sum(1 for _ in itertools.takewhile(lambda line: line.startswith("#"), lines))
+        if comments > 1 or comments == 1 and len(rows[0]) != len(rows[1]):
+            raise UnusableFile(
+                f"begins with {comments} comments ({lines[0].strip()[:40]!r} ...); leave them out with "
+                f"csv_options={{'skiprows': {comments + self.skip}}}"
+            )
+        if is_title(rows):
+            raise UnusableFile(
+                f"begins with a line ({lines[0].strip()[:40]!r}) that is a title and no header; leave it out with "
+                f"csv_options={{'skiprows': {self.skip + 1}}}"
+            )
         usual, count = Counter(widths[1:]).most_common(1)[0]
         first = next((place for place, width in enumerate(widths) if width == usual), 0)
-        if widths[0] == 1 < usual and first and count >= REGULAR * (len(widths) - first):
+        titled = widths[0] == 1 or widths[0] != usual and begins_table(rows[first:])
+        if titled and usual > 1 and first and count >= REGULAR * (len(widths) - first):
             raise UnusableFile(
                 f"begins with {first} lines ({lines[0].strip()[:40]!r} ...) before its {usual} columns; leave them out with "
                 f"csv_options={{'skiprows': {first + self.skip}}}"
             )
+
+
+def _single_quotes(shape: Shape, lines: list[str], made: Table) -> None:
+    """`'a, b','c'`: lines that begin and end with a single quote are enclosed by it."""
+    body = [line.strip("\r\n") for line in lines[1 if shape.header else 0 :] if line.strip()][:SNIFFED]
+    pattern = re.compile(rf"'.*'(?:{re.escape(shape.separator)}'.*')*")
+    if len(body) > 3 and sum(bool(pattern.fullmatch(line)) for line in body) >= REGULAR * len(body):
+        if any('"' in line for line in body):
+            return
+        shape.extra["quotechar"] = "'"
+        made.notes.append(
+            "values are enclosed in single quotes: taken off; csv_options={'quotechar': '\"'} leaves them"
+        )
+
+
+def _blanks_before_quotes(shape: Shape, lines: list[str], made: Table) -> None:
+    """`a, "b, c"`: a blank before a quote makes it an ordinary character, and its commas separate."""
+    quote = shape.extra.get("quotechar", '"')
+    body = [line for line in lines if line.strip()][:SNIFFED]
+    marked = sum(f"{shape.separator} {quote}" in line for line in body)
+    if len(body) < 4 or marked < 0.5 * len(body):
+        return
+    other = Shape(
+        shape.separator, shape.quoting, extra={**shape.extra, "skipinitialspace": True}, literal=shape.literal
+    )
+    widths = Counter(len(row) for row in other.reader(body, strict=False) if row)
+    if widths.most_common(1)[0][1] >= REGULAR * len(body):
+        shape.extra["skipinitialspace"] = True
+        made.facts.append("blanks after separators are left away, because quotes follow them")
+
+
+def _refuse_long_separators(shape: Shape, lines: list[str]) -> None:
+    """One column whose every line holds `::` or the like is several columns.
+
+    Raises:
+        UnusableFile: with the option.
+    """
+    body = [line.strip("\r\n") for line in lines if line.strip()][:SNIFFED]
+    whole = [re.fullmatch(r'"([^"]*)"', line) for line in body]
+    if len(body) > 3 and all(whole) and any(mark in body[0] for mark in OTHERS):
+        raise UnusableFile(
+            "every line is enclosed in quotes as a whole, so that nothing separates columns; take the outer quotes off"
+        )
+    if len(body) < 4 or any(shape.separator in line for line in body[:20]):
+        return
+    if re.search(r"\S {2,}\S", body[0]) and sum(bool(re.search(r"\S {2,}\S", line)) for line in body) > 0.5 * len(
+        body
+    ):
+        raise UnusableFile(
+            "columns seem to be of fixed width, with blanks between; save the table with commas or tabs between columns"
+        )
+    for mark in LONG:
+        counts = {line.count(mark) for line in body}
+        if len(counts) == 1 and counts != {0}:
+            raise UnusableFile(f"columns seem to be separated by {mark!r}: csv_options={{'sep': {mark!r}}}")
 
 
 def _separator(shape: Shape, lines: list[str], made: Table) -> str:
@@ -130,6 +225,19 @@ def _separator(shape: Shape, lines: list[str], made: Table) -> str:
     if width >= 2 and even >= REGULAR:
         return usual
     better = [name for name, (same, wide) in fits.items() if name != usual and wide >= 2 and same >= REGULAR]
+    if not better and width < 2:
+        rare = [mark for mark in RARE if len({line.count(mark) for line in lines if line.strip()} - {0}) == 1
+                and all(mark in line for line in lines if line.strip())]  # fmt: skip
+        if len(rare) == 1 and len(lines) > 3:
+            made.notes.append(f"columns are separated by {rare[0]!r}; csv_options={{'sep': ','}} says otherwise")
+            return rare[0]
+        rows = [len(row) for row in Shape(usual, shape.quoting, extra=shape.extra).reader(lines, strict=False) if row]
+        if shape.header and rows and rows[0] == 1 and len(set(rows[1:])) > 1 and max(rows) > 1:
+            made.notes.append(
+                "has one column, whose values hold commas without quotes: every line is read as one value; "
+                f"csv_options={{'sep': {usual!r}}} cuts them"
+            )
+            return LITERAL
     if not better or (width >= 2 and len(better) > 1):
         return usual
     best = max(better, key=lambda name: (fits[name][0], fits[name][1]))
@@ -146,6 +254,7 @@ class Geometry:
     trailing: int = 0
     row_names: bool = False
     repeated_header: int = 0
+    rulers: int = 0
     trailing_rows: int = 0
     header: list[str] = field(default_factory=list)
 
@@ -154,12 +263,17 @@ class Geometry:
         first = chunk[0]
         rows = chunk[1:] if shape.header else chunk
         names = shape.names or (
-            [name.strip() for name in first] if shape.header else [f"column {n}" for n in range(len(first))]
+            cleaned(first, [row for row in rows if row])
+            if shape.header
+            else [f"column {n}" for n in range(len(first))]
         )
         widths = Counter(map(len, rows))
         usual = widths.most_common(1)[0][0] if widths else len(names)
         if shape.names and usual != len(names) and widths:
             raise UnusableFile(f"csv_options names {len(names)} columns, but the rows have {usual}")
+        if shape.header and not shape.names and usual < len(names) and not any(names[usual:]) and all(names[:usual]):
+            made.facts.append("the header ends with a separator that the lines do not have: left away")
+            names = names[:usual]
         geometry = cls(names, len(names), header=first if shape.header else [])
         surplus = usual - len(names)
         if surplus > 0 and all(
@@ -167,29 +281,36 @@ class Geometry:
         ):
             geometry.trailing = surplus
         elif surplus == 1 and widths[usual] == len(rows):
-            if _counts_up([row[0] for row in rows]):
+            if counts_up([row[0] for row in rows]):
                 geometry.row_names = True
                 geometry.names, geometry.width = ["Unnamed: 0", *names], len(names) + 1
             else:
                 raise UnusableFile(
                     f"every row has {usual} values and the header {len(names)} names ({', '.join(names[:6])}): which column has no "
-                    f"name? Name all {usual}: csv_options={{'names': [...], 'header': 0}}"
+                    f"name? Name all {usual}: csv_options={{'names': [...], 'header': 0}}. If values hold the separator, enclose them in "
+                    "quotes"
                 )
-        geometry._name_columns(shape)
+        geometry._name_columns(begins_table(rows) if rows else False)
         return geometry
 
-    def _name_columns(self, shape: Shape) -> None:
+    def _name_columns(self, names_below: bool) -> None:
         """Empty names get pandas' ones; equal ones are refused, because nobody can say which is meant."""
         self.names = [name or f"Unnamed: {place}" for place, name in enumerate(self.names)]
         twice = [name for name, count in Counter(self.names).items() if count > 1]
         if twice:
             raise UnusableFile(
-                f"several columns are called {twice[0]!r}. Name all {len(self.names)} yourself: csv_options={{'names': [...], "
-                "'header': 0}"
+                f"several columns are called {twice[0]!r}. "
+                + (
+                    "If the names are in the next line: csv_options={'skiprows': 1}. Else name"
+                    if names_below
+                    else "Name"
+                )
+                + f" all {len(self.names)} yourself: csv_options={{'names': [...], 'header': 0}}"
             )
 
     def batch(self, chunk: list[list[str]], first: int, made: Table) -> pa.RecordBatch:
-        if set(map(len, chunk)) != {self.width} or chunk[0] == self.header:
+        ruled = any(value.startswith(("--", " --", ":-", " :-")) for row in chunk[:2] for value in row[:2])
+        if set(map(len, chunk)) != {self.width} or chunk[0] == self.header or ruled:
             chunk = self._even(chunk, first, made)
         elif self.header and self.header in chunk:
             chunk = self._even(chunk, first, made)
@@ -198,13 +319,15 @@ class Geometry:
         columns = [pa.array(values, pa.string()) for values in zip(*chunk, strict=True)] if chunk else []
         columns = columns or [pa.array([], pa.string()) for _ in self.names]
         empty = [pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column) for column in columns]
-        return pa.RecordBatch.from_arrays(empty, names=self.names)
+        return made.without_blank(pa.RecordBatch.from_arrays(empty, names=self.names))
 
     def _even(self, chunk: list[list[str]], first: int, made: Table) -> list[list[str]]:
         kept, line = [], first
         for row in chunk:
             if row == self.header:
                 self.repeated_header += 1
+            elif self.rulers < 3 and all(RULER.fullmatch(value) or not value for value in row) and any(row):
+                self.rulers += 1
             elif len(row) == self.width:
                 made.rows += 1
                 kept.append(row)
@@ -228,6 +351,8 @@ class Geometry:
             found.append("rows have one value more than the header: taken for row numbers in front of the columns")
         if self.repeated_header:
             found.append(f"{self.repeated_header:,} lines repeat the header: left away")
+        if self.rulers:
+            found.append(f"{self.rulers:,} lines are drawn between header and rows: left away")
         return found
 
     def finish(self, made: Table) -> None:
@@ -239,11 +364,3 @@ class Geometry:
         ]
         if empty and len(empty) < len(self.names):
             made.data = made.data.drop_columns(empty)
-
-
-def _counts_up(values: Sequence[str]) -> bool:
-    """Whether these are row numbers: whole numbers that rise by one."""
-    if len(values) < 2 or not all(value.isascii() and value.isdigit() for value in values):
-        return False
-    numbers = list(map(int, values))
-    return numbers[0] in (0, 1) and all(b - a == 1 for a, b in itertools.pairwise(numbers))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections import Counter
@@ -20,6 +21,10 @@ from hf_ssl.core.textfiles import UnusableFile, encoding_of_file, open_text, rea
 BAD_JSON = "lines that are no JSON"
 NOT_DICTS = "rows that are no {name: value}"
 OTHER_TYPE = "rows with a value of another type than the rest of its column"
+FIRST = 200
+"""Rows that are looked at for what takes too long to look for in all."""
+SPLITS = {"train", "training", "validation", "valid", "val", "dev", "test", "testing", "unlabeled", "unlabelled"}
+_BETWEEN = re.compile(r"[\s,]*")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -51,6 +56,10 @@ def read_json(path: Path, encoding: str) -> JsonRows:
     else:
         with open_text(path, found.name) as stream:
             _add_lines(stream, made)
+        with open_text(path, found.name) as stream:
+            _tell_repeated_keys(stream, made)
+        if made.bad[BAD_JSON] > len(made.rows):
+            _add_objects(read_text(path, found.name), made)
     if not made.rows:
         raise UnusableFile(made.example if made.bad else "no rows")
     return made
@@ -73,6 +82,37 @@ def _add_lines(lines: Iterable[str], made: JsonRows) -> None:
             made.example = made.example or f"line {number} is not json: {why}"
 
 
+def _add_objects(text: str, made: JsonRows) -> None:
+    """Objects over several lines, several in one line, or with commas between them, where they make up the whole file."""
+    decoder, place, rows = json.JSONDecoder(), 0, []
+    while (start := _BETWEEN.match(text, place).end()) < len(text):  # type: ignore[union-attr]
+        try:
+            row, place = decoder.raw_decode(text, start)
+        except (json.JSONDecodeError, RecursionError):
+            return
+        rows.append(row)
+    made.rows, made.found, made.example = rows, len(rows), ""
+    made.bad.clear()
+    made.notes.append(f"{len(rows):,} objects that are not one per line: read one after the other")
+
+
+def _tell_repeated_keys(lines: Iterable[str], made: JsonRows) -> None:
+    """`{"text": 1, "text": 2}`: only the last would be seen."""
+
+    def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
+        twice.update(name for name, count in Counter(name for name, _ in found).items() if count > 1)
+        return dict(found)
+
+    twice: set[str] = set()
+    for line in itertools.islice(lines, FIRST):
+        try:
+            json.loads(line, object_pairs_hook=pairs)
+        except (json.JSONDecodeError, RecursionError):
+            continue
+    if twice:
+        made.notes.append(f"rows have several values for {min(twice)!r}: the last one counts")
+
+
 def _whole(text: str) -> list[Any] | str:
     """Rows of a `.json` file: a list, a mapping with one list, columns; the text itself where it is (as often) JSON lines."""
     try:
@@ -87,15 +127,31 @@ def _whole(text: str) -> list[Any] | str:
         values = list(content.values())
         lists = [value for value in values if isinstance(value, list)]
         dicts = [value for value in values if isinstance(value, dict)]
-        if len(lists) > 1 and len(lists) == len(values) and len(set(map(len, lists))) == 1:  # columns
+        splits = content and len(lists) == len(values) and all(str(name).lower() in SPLITS for name in content)
+        if splits and all(isinstance(row, dict) and "split" not in row for rows in lists for row in rows):
+            content = [{**row, "split": name} for name, rows in content.items() for row in rows]
+        elif {"columns", "data"} <= content.keys() <= {"columns", "data", "index"}:  # pandas' orient="split"
+            content = [dict(zip(content["columns"], row, strict=False)) for row in content["data"]]
+        elif len(lists) > 1 and len(lists) == len(values) and len(set(map(len, lists))) == 1:  # columns
             content = [dict(zip(content, row, strict=True)) for row in zip(*lists, strict=True)]
-        elif len(dicts) == len(values) > 1 and len({tuple(value) for value in dicts}) == 1:  # pandas' own to_json
-            content = [{name: column[key] for name, column in content.items()} for key in dicts[0]]
+        elif len(dicts) == len(values) > 1 and len({tuple(value) for value in dicts}) == 1:
+            if _by_rows(content, dicts[0]):
+                content = dicts
+            else:  # pandas' own to_json
+                content = [{name: column[key] for name, column in content.items()} for key in dicts[0]]
         else:
             content = lists[0] if len(lists) == 1 else content
     if not isinstance(content, list):
         raise UnusableFile("expected a json list of rows")
     return content
+
+
+def _by_rows(outer: dict[str, Any], inner: dict[str, Any]) -> bool:
+    """Whether a mapping of mappings is `{row: {column: value}}` and not `{column: {row: value}}`."""
+    numbered = [all(str(key).lstrip("-").isdigit() for key in keys) for keys in (outer, inner)]
+    if numbered[0] != numbered[1]:
+        return numbered[0]
+    return len(outer) > len(inner)
 
 
 def table_of_rows(made: JsonRows, text_column: str = "text") -> datasets.Dataset:
@@ -110,7 +166,7 @@ def table_of_rows(made: JsonRows, text_column: str = "text") -> datasets.Dataset
             row = {text_column: row}
         if not isinstance(row, dict):
             made.bad[NOT_DICTS] += 1
-            made.example = made.example or f"a row is {type(row).__name__}: {str(row)[:40]}"
+            made.example = made.example or (f"a row is {type(row).__name__}, and not {{name: value}}: {str(row)[:40]}")
             continue
         names.update(dict.fromkeys(row))
         rows.append(row)

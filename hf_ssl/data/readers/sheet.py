@@ -21,6 +21,24 @@ FILE_COLUMNS = (
     "image",
     "audio",
     "text_file",
+    "image_id",
+    "img",
+    "image_name",
+    "image_path",
+    "image_file",
+    "img_name",
+    "img_id",
+    "img_path",
+    "picture",
+    "photo",
+    "audio_file",
+    "audio_path",
+    "audio_filepath",
+    "clip",
+    "wav",
+    "fname",
+    "file_id",
+    "url",
     "id",
 )
 
@@ -38,8 +56,9 @@ def join_sheet(dataset: datasets.Dataset, sheet: datasets.Dataset, report: DataR
         raise DataError(
             "labels=... labels files; this source is a table, whose label is a column: use label_column=..."
         )
-    key = _file_column(sheet)
-    entries = [PurePosixPath(str(value).replace("\\", "/")).as_posix() for value in sheet[key]]
+    key = _file_column(sheet, list(dataset["path"]))
+    sheet = _once(sheet, key, report)
+    entries = _entries(sheet, key)
     rows = _match(dataset["path"], entries)
     found = [row for row in rows if row is not None]
     if not found:
@@ -63,15 +82,56 @@ def join_sheet(dataset: datasets.Dataset, sheet: datasets.Dataset, report: DataR
     return dataset
 
 
-def _file_column(sheet: datasets.Dataset) -> str:
-    lower = {name.lower(): name for name in reversed(sheet.column_names)}
+def _entries(sheet: datasets.Dataset, key: str) -> list[str]:
+    """Names of files as they are written here: without backslashes, drives and what follows a URL's `?`."""
+    texts = [str(value).strip().replace("\\", "/") for value in sheet[key]]
+    texts = [text.split("?")[0] if "://" in text else text for text in texts]
+    return [PurePosixPath(text).as_posix() for text in texts]
+
+
+def _file_column(sheet: datasets.Dataset, paths: list[str]) -> str:
+    """The column that is called as one of files is, else the one whose entries name files."""
+    lower = {name.strip().lower(): name for name in reversed(sheet.column_names)}
     for name in FILE_COLUMNS:
         if name in lower:
             return lower[name]
+    known = {name for path in paths for name in (path, Path(path).name, Path(path).name.split(".")[0])}
+    head = sheet.select(range(min(200, len(sheet))))
+    for name in sheet.column_names:
+        entries = [Path(entry).name for entry in _entries(head, name)]
+        if entries and sum(entry in known for entry in entries) > 0.5 * len(entries):
+            return name
     raise DataError(
         f"The label sheet needs a column that names the files ({', '.join(FILE_COLUMNS[:4])} ...); "
         f"its columns are {', '.join(sheet.column_names)}."
     )
+
+
+def _once(sheet: datasets.Dataset, key: str, report: DataReport) -> datasets.Dataset:
+    """Every entry once: what is written twice alike is one, what differs is an error.
+
+    Raises:
+        DataError: two rows say different things about one file.
+    """
+    first: dict[str, int] = {}
+    rows, again = [], 0
+    values = {name: list(sheet[name]) for name in sheet.column_names}
+    for row, entry in enumerate(_entries(sheet, key)):
+        before = first.setdefault(entry, row)
+        if before == row:
+            rows.append(row)
+            continue
+        again += 1
+        other = next((name for name in values if name != key and values[name][row] != values[name][before]), None)
+        if other is not None:
+            raise DataError(
+                f"The label sheet has two rows for {entry!r} (rows {before + 1} and {row + 1}) that differ in column {other!r}: "
+                f"{values[other][before]!r} and {values[other][row]!r}. Leave one of them."
+            )
+    if not again:
+        return sheet
+    report.warn(f"label sheet: {again:,} of {len(sheet):,} rows repeat another one: read once")
+    return sheet.select(rows)
 
 
 def _match(paths: list[str], entries: list[str]) -> list[int | None]:

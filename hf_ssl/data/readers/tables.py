@@ -13,7 +13,7 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet as parquet
 
-from hf_ssl.core.paths import suffix
+from hf_ssl.core.paths import stem, suffix
 from hf_ssl.core.textfiles import DEFAULT_ENCODING, UnusableFile
 from hf_ssl.data.readers.delimited import read_delimited
 from hf_ssl.data.readers.json_rows import from_rows, read_json, table_of_rows
@@ -45,6 +45,7 @@ def read_tables(
     csv_options: dict[str, Any] | None = None,
     cache_dir: str | None = None,
     text_column: str = "text",
+    file_column: str | None = None,
 ) -> list[datasets.Dataset]:
     """Read tables of any of the known kinds.
 
@@ -58,6 +59,7 @@ def read_tables(
         csv_options: those of `pandas.read_csv`, such as `{"sep": ";"}` or `{"quoting": 3}`.
         cache_dir: where large tables are kept on disk.
         text_column: what the column is called where rows are bare strings.
+        file_column: where several files have the same columns, this one says which file a row is of (None: not wanted).
 
     Returns:
         One dataset per set of files with the same columns.
@@ -79,9 +81,19 @@ def read_tables(
         count = sum(one.bad[reason] for one in every)
         first = next(one for one in every if one.bad[reason])
         report.account("rows").found += count
-        report.leave_out("rows", reason, count, total, example=f"{_relative(first.path, root)}, {first.example}")
+        quotes = "If values hold the separator, enclose them in quotes; if another separates columns: csv_options={'sep': ...}"
+        report.leave_out(
+            "rows", reason, count, total, example=f"{_relative(first.path, root)}, {first.example}",
+            hint=quotes if "number of columns" in reason and count > 0.2 * total else "",
+        )  # fmt: skip
     for group in read.values():
         parts = [one.dataset for one in group]
+        if file_column is not None and len(group) > 1 and file_column not in parts[0].column_names:
+            value = datasets.Value("string")
+            parts = [
+                one.dataset.add_column(file_column, [stem(one.path)] * len(one.dataset), feature=value)
+                for one in group
+            ]
         with quiet():
             found.append(parts[0] if len(parts) == 1 else datasets.concatenate_datasets(parts))
     return found

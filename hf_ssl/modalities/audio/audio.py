@@ -14,7 +14,7 @@ from hf_ssl.core.errors import ConfigError, DataError
 from hf_ssl.modalities.audio import recordings, store
 from hf_ssl.modalities.audio.lists import ByName, is_kaldi, locate, name_of, read_kaldi
 from hf_ssl.modalities.audio.options import AudioOptions
-from hf_ssl.modalities.audio.segments import Spans, find_spans
+from hf_ssl.modalities.audio.segments import Spans, find_spans, unit_of
 from hf_ssl.modalities.base import Modality
 
 if TYPE_CHECKING:
@@ -141,8 +141,50 @@ class Audio(Modality):
         quarantine += index.faults
         if not len(index):  # whoever asked says what is wrong with all of them
             return datasets.Dataset.from_dict({self.column: []}), []
-        told = [*by_name.notes(), *([spans.note] if spans.note else [])]
+        told = [*by_name.notes(), *([spans.note] if spans.note else []), *self._doubts(dataset, column, spans, index)]
         return self._pieces(dataset, column, path, index), [*told, *self._notes(index)]
+
+    def _doubts(self, dataset: datasets.Dataset, column: str, spans: Spans, index: store.Index) -> list[str]:
+        """Whole files where the table may mean parts of them: one file in many rows, durations that files do not have.
+
+        Raises:
+            DataError: many rows name a file that another row names too, and no column says which part.
+        """
+        if spans.columns:
+            return []
+        notes = []
+        values = [name_of(value, row) for row, value in enumerate(dataset[column])]
+        again = len(values) - len(set(values))
+        if again:
+            example = next(name for name, count in Counter(values).items() if count > 1)
+            text = (
+                f"{again:,} of {len(values):,} rows name a file that another row names too ({example}), and no column "
+                f"is known to say which part of it is meant: "
+                "start_column=... with end_column=... or duration_column=..."
+            )
+            if again > max(2, 0.1 * len(values)) and any(
+                name != column for name in dataset.column_names if _may_be_times(dataset, name)
+            ):
+                raise DataError(f"{text}. Where rows do mean whole files, leave those columns out of the table.")
+            notes.append(text)
+        if spans.unused is not None:
+            real: Counter[int] = Counter()
+            for row, length in zip(index.row, index.length, strict=True):
+                real[row] += length
+            said = list(dataset[spans.unused])
+            unit = {"ms": 1000.0, "samples": float(self.config.sampling_rate)}.get(
+                self.config.time_unit or unit_of(spans.unused), 1.0
+            )
+            off = [
+                row for row, length in real.items() if _differs(said[row], unit, length / self.config.sampling_rate)
+            ]
+            if len(off) > 0.02 * len(real):
+                notes.append(
+                    f"column {spans.unused!r} without a start is taken for the length of whole files and not used, though "
+                    f"{len(off):,} of {len(real):,} files are of "
+                    f"another length, such as {values[off[0]]} (duration_column={spans.unused!r} cuts)"
+                )
+        return notes
 
     def hint(self, reason: str) -> str:
         """The option that keeps recordings left out for this reason."""
@@ -282,3 +324,22 @@ class Audio(Modality):
 
     def head_options(self, labels: int) -> dict[str, Any]:
         return {"use_weighted_layer_sum": True} if self.config.layer_sum else {}
+
+
+def _may_be_times(dataset: datasets.Dataset, name: str) -> bool:
+    """Whether a column holds numbers, or text that is some."""
+    head = [value for value in dataset[:20][name] if value is not None]
+    if not head or name in ("label", "labels", "class", "target", "id", "fold"):
+        return False
+    try:
+        return len({float(value) for value in head}) > 1
+    except (TypeError, ValueError):
+        return False
+
+
+def _differs(said: Any, unit: float, seconds: float) -> bool:
+    try:
+        length = float(said) / unit
+    except (TypeError, ValueError):
+        return False
+    return abs(length - seconds) > max(0.1, 0.05 * seconds)

@@ -32,6 +32,7 @@ class ByName:
     def __init__(self, root: Path | None) -> None:
         self.root = root
         self._names: dict[str, list[Path]] | None = None
+        self._plain: dict[str, list[Path]] | None = None
         self.found: dict[str, Path] = {}
 
     def find(self, path: str) -> str | None:
@@ -43,7 +44,15 @@ class ByName:
             for file in self.root.rglob("*"):
                 names[file.name].append(file)
             self._names = names
-        files = [file for file in self._names.get(path.rsplit("/", 1)[-1], []) if file.is_file()]
+        name = path.rsplit("/", 1)[-1]
+        files = [file for file in self._names.get(name, []) if file.is_file()]
+        if not files:  # another case, or no suffix
+            if self._plain is None:
+                self._plain = defaultdict(list)
+                for file in (file for found in self._names.values() for file in found if file.is_file()):
+                    for plain in {file.name.lower(), file.stem.lower()}:
+                        self._plain[plain].append(file)
+            files = self._plain.get(name.lower(), [])
         if len(files) != 1:
             return None
         self.found[path] = files[0]

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from hf_ssl.core.errors import DataError, require
+from hf_ssl.core.textfiles import nature
 
 # Below 4 kHz nothing above 2 kHz is left: no speech model was trained on that, and a header that says so is damaged.
 RATES = (4_000, 768_000)
@@ -20,6 +21,8 @@ BLOCK_SECONDS = 30.0
 # independent ones, 0 for channels in opposite phase. Below this the mean would take speech away.
 CANCELLING = 0.25
 HEAD = 1 << 16  # bytes in which a WAV file's samples begin
+COARSE = ("PCM_U8", "PCM_S8", "ULAW", "ALAW", "IMA_ADPCM", "MS_ADPCM", "GSM610", "DPCM_8", "VOX_ADPCM")
+"""Steps so coarse that the top of any wave is a plateau; only one at full scale is clipped."""
 UNKNOWN = {0, 0xFFFFFFFF, 0xFFFFFFFE, 0x7FFFFFFF, 0x80000000, 0x7FFFF000, 0xFFFFFF00, 0x7FFFFFFE}
 """Sizes that programs write when they do not know them."""
 BEYOND = 0.5  # seconds that a part may end after its recording, by rounding
@@ -160,16 +163,19 @@ def _from_file(file: Any, rate: int, part: _Part, max_clipped: float, full_scale
             own_rate = _checked_rate(stream.samplerate)
             first, last = part.samples(own_rate, stream.frames)
             floating = stream.subtype in ("FLOAT", "DOUBLE")
+            coarse = stream.subtype in COARSE
             channel = _loudest_if_cancelling(stream, first, last)
             resampler, clipped, parts = Resampler(own_rate, rate), 0.0, []
             for block in _blocks(stream, first, last):
                 if floating:
                     block = _in_range(block, full_scale)
                 mono = block.mean(axis=1) if channel is None else block[:, channel]
-                clipped += clipped_share(mono) * len(mono)
+                clipped += 0.0 if coarse and np.abs(mono).max(initial=0.0) < 0.97 else clipped_share(mono) * len(mono)
                 parts.append(resampler(mono))
             parts.append(resampler.rest())
     except soundfile.LibsndfileError as error:
+        if what := _nature(file):
+            raise Unusable(f"not readable as audio: {what}") from error
         why = (
             f"{_first_line(error)}; convert it: ffmpeg -i FILE FILE.wav"
             if "ormat not" in str(error)
@@ -180,6 +186,19 @@ def _from_file(file: Any, rate: int, part: _Part, max_clipped: float, full_scale
         raise Unusable(f"not readable: {_first_line(error)}") from error
     _check_clipped(clipped / (last - first), max_clipped)
     return np.concatenate(parts).astype(np.float32, copy=False)
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(512)
+
+
+def _nature(file: Any) -> str | None:
+    try:
+        head = file.getvalue()[:512] if isinstance(file, io.BytesIO) else _head(Path(file))
+    except OSError:
+        return None
+    return None if head[4:8] == b"ftyp" else nature(head)
 
 
 def _in_range(block: np.ndarray, full_scale: float) -> np.ndarray:

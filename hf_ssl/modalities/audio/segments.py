@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,13 +10,19 @@ from typing import Any
 from hf_ssl.core.errors import DataError, nearest
 
 STARTS = ("start", "start_time", "begin", "begin_time", "onset", "segment_start", "start_s", "start_sec", "start_seconds", "t_start", "tmin",
-          "start_ms", "begin_ms", "onset_ms", "start_sample", "start_samples", "start_frame", "begin_sample")  # fmt: skip
+          "start_ms", "begin_ms", "onset_ms", "start_sample", "start_samples", "start_frame", "begin_sample", "begin_s",
+          "segment_begin", "seg_start", "from", "xmin", "t0", "t1_start", "clip_start", "utt_start", "start_offset", "time_start", "start_second",
+          "begin_seconds", "start_us", "from_s", "audio_start")  # fmt: skip
 ENDS = ("end", "end_time", "stop", "stop_time", "segment_end", "end_s", "end_sec", "end_seconds", "t_end", "tmax", "end_ms", "stop_ms",
-        "end_sample", "end_samples", "end_frame", "stop_sample")  # fmt: skip
+        "end_sample", "end_samples", "end_frame", "stop_sample", "seg_end", "to", "xmax", "t1", "clip_end", "utt_end", "end_offset", "time_end",
+        "end_second", "stop_s", "stop_seconds", "end_us", "to_s", "audio_end", "finish")  # fmt: skip
 LENGTHS = ("duration", "dur", "length", "segment_duration", "duration_s", "duration_sec", "duration_seconds", "length_s", "duration_ms",
-           "length_ms", "num_samples")  # fmt: skip
+           "length_ms", "num_samples", "num_frames", "n_frames", "n_samples", "frames", "length_seconds", "length_sec", "audio_duration",
+           "dur_s", "dur_sec", "duration_samples", "duration_us")  # fmt: skip
 OFFSETS = ("offset", "offset_s", "offset_sec", "offset_ms")
 UNITS = ("s", "ms", "samples")
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_CLOCK = re.compile(r"(?:(\d{1,3}):)?(\d{1,2}):(\d{2}(?:[.,]\d+)?)")
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,8 @@ class Spans:
     unit: str | None = None
     note: str | None = None
     """What the user should be told about how they were read."""
+    unused: str | None = None
+    """A column of lengths without one of starts: the lengths of whole files, as a rule."""
 
     @property
     def columns(self) -> list[str]:
@@ -76,7 +85,8 @@ def find_spans(
     """
     if unit is not None and unit not in UNITS:
         raise DataError(f"time_unit={unit!r} does not exist.{nearest(unit, UNITS)} Known: {', '.join(UNITS)}.")
-    lower = {name.strip().lower(): name for name in reversed(names)}
+    lower = {re.sub(r"_(s|sec|secs|seconds|ms|msec)$", "", _plain(name)): name for name in reversed(names)}
+    lower |= {_plain(name): name for name in reversed(names)}
     given = {"start_column": start, "end_column": end, "duration_column": length}
     for option, name in given.items():
         if name is not None and name not in names:
@@ -108,30 +118,47 @@ def find_spans(
                 f"start_column={first!r}; else start_column={first!r} alone."
             )
     if first is None and last is None:
-        note = ""
-        if long is not None:
-            note = f"column {long!r} without a start is taken for the length of whole files, and not used (duration_column={long!r} cuts)"
-        return Spans(note=note or None)
+        return Spans(unused=long)
     if last is not None:
         return Spans(first, last, None, unit)
-    return Spans(first, None, long, unit)
+    open_end = (
+        f"column {first!r} says where parts begin, and none where they end: they go on to the end of their files "
+        "(end_column=..., duration_column=...)"
+    )
+    return Spans(first, None, long, unit, None if long is not None else open_end)
+
+
+def _plain(name: str) -> str:
+    """`Begin Time (s)`, `startTime`, `start(ms)` → `begin_time_s`, `start_time`, `start_ms`."""
+    text = _CAMEL.sub("_", name.strip()).lower()
+    return "_".join(word for word in re.split(r"[\W_]+", text) if word)
 
 
 def unit_of(name: str | None) -> str:
     """Unit that a column's name says."""
-    text = (name or "").strip().lower()
-    if text.endswith("_ms"):
+    text = _plain(name or "")
+    if text.endswith(("_ms", "_msec", "_milliseconds")):
         return "ms"
-    return "samples" if "sample" in text or text.endswith("_frame") else "s"
+    return "samples" if "sample" in text or text.endswith(("_frame", "_frames")) or text == "frames" else "s"
 
 
 def _number(value: Any, name: str, row: int) -> float | None:
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
+    clock = _CLOCK.fullmatch(value.strip()) if isinstance(value, str) else None
     try:
-        number = float(value)
+        if clock is not None:
+            number = int(clock[1] or 0) * 3600 + int(clock[2]) * 60 + float(clock[3].replace(",", "."))
+            if unit_of(name) != "s":
+                raise ValueError
+        else:
+            number = float(value.strip().replace(",", ".") if isinstance(value, str) else value)
     except (TypeError, ValueError):
-        raise DataError(f"Row {row}: {name}={value!r} is no time in seconds.") from None
+        raise DataError(
+            f"Row {row}: column {name!r} holds {value!r}, which is no time: write seconds (12.5) or a clock "
+            f"(0:12.5); another column: start_column=..., "
+            "end_column=..., duration_column=..."
+        ) from None
     if number != number:
         return None
     if number < 0:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hf_ssl.core.errors import require
+from hf_ssl.core.textfiles import nature
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PilImage
@@ -188,6 +189,11 @@ def _from_picture(stream: Any, reading: DecodeOptions, at_least: int | None) -> 
         raise
     except pil.DecompressionBombError as error:
         raise Unreadable(f"too large to decode safely: {error}") from error
+    except pil.UnidentifiedImageError as error:
+        stream.seek(0)
+        head = stream.read(512)
+        what = (nature(head) or "of no known format") if head else "an empty file"
+        raise Unreadable(f"not a readable image: {what}") from error
     except (OSError, SyntaxError, ValueError, EOFError, ArithmeticError, IndexError, TypeError, MemoryError) as error:
         # Damaged headers surface as nearly any of Python's errors, depending on the format's parser.
         raise Unreadable(f"not a readable image: {str(error).splitlines()[0] if str(error) else error!r}") from error

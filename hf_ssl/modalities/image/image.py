@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -50,6 +51,8 @@ PATH_COLUMNS = (
     "file",
     "path",
 )
+
+_MASK_NAME = re.compile(r"[-_](mask|masks|seg|segmentation|label|labels|gt|annotation|matte)$")
 
 
 class Image(Modality):
@@ -137,6 +140,8 @@ class Image(Modality):
                 kept.append(row)
             else:
                 quarantine.append({"path": row["image"]["path"] or row["path"], "reason": seen.problem})
+        if told := _masks_among(plain):
+            self._pending.append(told)
         several = [row for row in kept if row.get("recording")]
         if several:
             count = len({row["recording"] for row in several})
@@ -157,9 +162,9 @@ class Image(Modality):
             return seen.problem, None
         return f"{seen.width} x {seen.height}, {seen.channels} channels", thumbnail(value, self.reading)
 
-    def class_masks(self, masks: Sequence[Any], report: Notes) -> list[Any]:
+    def class_masks(self, masks: Sequence[Any], report: Notes, pictures: Sequence[Any] = ()) -> list[Any]:
         """Masks of class numbers, whatever values or colors they were drawn in; see `hf_ssl.modalities.image.masks`."""
-        return class_masks(masks, list(self.config.mask_values), report)
+        return class_masks(masks, list(self.config.mask_values), report, pictures)
 
     def canonicalize(self, dataset: Any, folders: Sequence[Path] = ()) -> Any:
         """Undecoded references from image features, from columns of paths, and from arrays.
@@ -243,3 +248,19 @@ class Image(Modality):
         from hf_ssl.modalities.image.backbones import fit_processor
 
         return fit_processor(super().load_processor(ref), self.config.channels, self.config.image_size)
+
+
+def _masks_among(files: list[Path]) -> str | None:
+    """What to tell where pictures are called as the masks of others (`0_mask.png` beside `0.png`)."""
+    there = {(file.parent, file.stem.lower()) for file in files}
+    masks = [
+        file
+        for file in files
+        if (base := _MASK_NAME.sub("", file.stem.lower())) != file.stem.lower() and (file.parent, base) in there
+    ]
+    if len(masks) < 3 or len(masks) < 0.1 * len(files):
+        return None
+    return (
+        f"{len(masks):,} of {len(files):,} pictures are called as masks of others ({masks[0].name}) and are read as pictures; for masks give a table "
+        "with a column of paths to pictures and one of paths to masks (label_column='mask')"
+    )

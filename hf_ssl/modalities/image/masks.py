@@ -18,13 +18,14 @@ SHOWN = 12
 MOST = 256
 
 
-def class_masks(masks: Sequence[Any], given: list[str], report: Notes) -> list[Any]:
+def class_masks(masks: Sequence[Any], given: list[str], report: Notes, pictures: Sequence[Any] = ()) -> list[Any]:
     """References to masks of class numbers; those that already are stay what they are.
 
     Args:
         masks: `{"bytes", "path"}` each, None where a row has none.
         given: the user's `mask_values`: value or color of classes 0, 1, 2 …
         report: told which values there are, and what they were taken for.
+        pictures: references to what the masks are of, to compare sizes with.
 
     Raises:
         DataError: a mask cannot be read, or its values may be class numbers or not (all of them are listed, with the option).
@@ -34,6 +35,8 @@ def class_masks(masks: Sequence[Any], given: list[str], report: Notes) -> list[A
     known = [item for item in read if item is not None]
     if not known:
         return list(masks)
+    _compare_sizes(read, pictures, report)
+    _by_palette(known)
     lossy = sum(item.lossy for item in known)
     colored = any(item.colored for item in known)
     values: Counter[int] = Counter()
@@ -42,7 +45,12 @@ def class_masks(masks: Sequence[Any], given: list[str], report: Notes) -> list[A
         values.update(dict(zip(found.tolist(), counts.tolist(), strict=True)))
     if given:
         return _mapped(masks, read, [_code(text, colored) for text in given], colored, lossy, values, report)
-    _refuse_unclear(values, colored, lossy)
+    if len(values) == 1:
+        report.warn(
+            f"all masks hold one value alone ({_listed(values, colored)}): there is nothing to tell apart; are they the right files?"
+        )
+    if not all(item.palette for item in known) or max(values) >= MOST:  # places in one palette are class numbers
+        _refuse_unclear(values, colored, lossy)
     numbers = sorted(value for value in values if value != IGNORED)
     if numbers == [0] and IGNORED in values:
         report.warn("masks hold 0 and 255: taken for classes 0 and 1; mask_values=['0', '255'] says so")
@@ -102,10 +110,14 @@ class _Mask:
         pixels: as they are in the file.
         lossy: from a JPEG file.
         plain: the file holds one byte per pixel, and can stay what it is.
+        palette: color of every value, where pixels are places in a palette.
     """
 
-    def __init__(self, pixels: np.ndarray, lossy: bool, plain: bool = False) -> None:
+    def __init__(
+        self, pixels: np.ndarray, lossy: bool, plain: bool = False, palette: dict[int, tuple[int, ...]] | None = None
+    ) -> None:
         self.plain = plain
+        self.palette = palette
         self.colored = pixels.ndim == 3 and not (pixels == pixels[..., :1]).all()
         self.pixels = pixels if self.colored or pixels.ndim == 2 else pixels[..., 0]
         self.lossy = lossy
@@ -133,19 +145,78 @@ def _read(value: Any) -> _Mask | None:
             array = np.load(io.BytesIO(content), allow_pickle=False)
             if array.ndim != 2 or not np.issubdtype(array.dtype, np.integer):
                 raise DataError(
-                    f"A mask is an array of {array.dtype} and shape {array.shape}; it needs whole numbers (height, width): {path}."
+                    f"A mask is an array of {array.dtype} and shape {array.shape}; it needs whole numbers (height, width): file {path}."
                 )
             return _Mask(array.astype(np.int64), False)
         with pil.open(io.BytesIO(content)) as picture:
             lossy = picture.format in ("JPEG", "MPO")
             if picture.mode in ("1", "P", "L", "I", "I;16", "I;16B", "I;16L"):
                 plain = picture.mode == "L" or (picture.format == "PNG" and picture.mode in ("1", "P"))
-                return _Mask(np.asarray(picture).astype(np.int64), lossy, plain)
+                pixels = np.asarray(picture).astype(np.int64)
+                return _Mask(pixels, lossy, plain, _palette_of(picture, pixels) if picture.mode == "P" else None)
             if picture.mode in ("LA", "La"):
                 return _Mask(np.asarray(picture.getchannel(0)).astype(np.int64), lossy)
             return _Mask(np.asarray(picture.convert("RGB")), lossy)
     except (OSError, ValueError, SyntaxError, EOFError) as error:
         raise DataError(f"A mask cannot be read: {path or 'bytes'}: {error}.") from error
+
+
+def _palette_of(picture: Any, pixels: np.ndarray) -> dict[int, tuple[int, ...]]:
+    colors = np.frombuffer(bytes(picture.getpalette("RGB") or []), np.uint8).reshape(-1, 3)
+    return {int(value): tuple(map(int, colors[value])) if value < len(colors) else () for value in np.unique(pixels)}
+
+
+def _by_palette(known: list[_Mask]) -> None:
+    """Where one place has two colors in two files, the places mean nothing, and the colors do."""
+    colors: dict[int, tuple[int, ...]] = {}
+    places: dict[tuple[int, ...], int] = {}
+    for item in known:
+        for value, color in (item.palette or {}).items():
+            if colors.setdefault(value, color) != color or color and places.setdefault(color, value) != value:
+                break
+        else:
+            continue
+        break
+    else:
+        return
+    for item in known:
+        if item.palette:
+            table = np.zeros((max(item.palette) + 1, 3), np.uint8)
+            for value, color in item.palette.items():
+                table[value] = color or (0, 0, 0)
+            item.pixels, item.colored, item.palette, item.plain = table[item.pixels], True, None, False
+
+
+def _compare_sizes(read: list[_Mask | None], pictures: Sequence[Any], report: Notes) -> None:
+    """A mask has a value for every pixel of its picture.
+
+    Raises:
+        DataError: a mask is of another shape than its picture.
+    """
+    from hf_ssl.modalities.image.files import DecodeOptions, Unreadable, dimensions
+
+    other, example = 0, ""
+    for item, picture in zip(read, pictures, strict=False):
+        if item is None or not isinstance(picture, Mapping):
+            continue
+        try:
+            width, height = dimensions(picture, DecodeOptions())
+        except Unreadable:
+            continue
+        own = (item.pixels.shape[1], item.pixels.shape[0])
+        if own in ((width, height), (height, width)):  # a picture may be turned by its EXIF mark
+            continue
+        shown = f"{own[0]} x {own[1]} pixels, its picture {width} x {height}"
+        if abs(own[0] * height - own[1] * width) > max(width, height, *own):
+            raise DataError(
+                f"A mask has {shown} ({picture.get('path') or 'in memory'}): another shape. Do the columns of "
+                f"pictures and masks fit row by row? label_column=..."
+            )
+        other, example = other + 1, example or shown
+    if other:
+        report.warn(
+            f"{other:,} masks are of another size than their picture, such as {example}: both are scaled to one size"
+        )
 
 
 def _code(text: str, colored: bool) -> int:

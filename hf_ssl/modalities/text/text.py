@@ -70,6 +70,23 @@ def tokens_of(text: str) -> list[str]:
     return (_ASCII_TOKEN if text.isascii() else _tokens()).findall(text)
 
 
+def looks_like_table(content: str) -> str | None:
+    """What to tell about a text file whose lines are words with tags, or rows of a table; None: it looks like text."""
+    lines = [line for line in content[:20_000].split("\n")[:-1] if line.strip()][:200]
+    if len(lines) < 10:
+        return None
+    fields = [line.split() for line in lines]
+    marks = [row[-1] for row in fields if len(row) in (2, 3, 4, 5)]
+    spans = sum(bool(re.fullmatch(r"O|[BIESLU]-[A-Za-z_]+", mark)) for mark in marks)
+    if spans > 0.9 * len(lines) and any(mark != "O" for mark in marks):
+        return "looks like words with tags and is read as text; label_kind='tags' reads the tags"
+    for mark in ("\t", "|", ";"):
+        counts = {line.count(mark) for line in lines}
+        if len(counts) == 1 and counts != {0}:
+            return f"looks like a table (columns separated by {mark!r}) and is read as text; call it .tsv or .csv to read it as a table"
+    return None
+
+
 def words_of(text: str) -> list[str]:
     """Words with the marks that belong to them, and emoji; other symbols separate."""
     return _ASCII_WORD.findall(text) if text.isascii() else _words_and_emoji().findall(text)
@@ -134,6 +151,8 @@ class Text(Modality):
                 quarantine.append({"path": str(file), "reason": str(error)})
                 continue
             relative = str(file.relative_to(root)) if file.is_relative_to(root) else file.name
+            if told := looks_like_table(content):
+                self._pending.append(f"{relative} {told}")
             if found.note:
                 self._pending.append(f"{relative}: {found.note}")
             # Not splitlines(): it also cuts at U+2028, form feeds and the like, which are characters of a line.
@@ -164,9 +183,10 @@ class Text(Modality):
     def shingles(self, value: Any) -> set[str]:
         """Runs of five tokens (the whole text when it is shorter): words, single symbols, and single letters of scripts that
         are written without blanks."""
-        tokens = tokens_of(self.content_key(value))
-        if len(tokens) < 5:
-            return {" ".join(tokens)} if tokens else set()
+        key = self.content_key(value)
+        tokens = tokens_of(key)
+        if len(tokens) < 5:  # so short that every mark counts: `done?` is not `done!`
+            return {key} if tokens else set()
         return {" ".join(tokens[i : i + 5]) for i in range(len(tokens) - 4)}
 
     def describe(self, dataset: datasets.Dataset) -> dict[str, Any]:

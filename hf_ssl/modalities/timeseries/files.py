@@ -43,28 +43,33 @@ class Record:
 
 def is_ucr_table(file: Path) -> bool:
     """Whether a `.tsv` or `.csv` has no header but numbers only: a label and a series in every line."""
-    if suffix(file) not in {".tsv", ".csv"}:
+    if suffix(file) not in {".tsv", ".csv", ".txt"}:
         return False
     try:
         with _open(file) as stream:
             first = stream.readline()
     except (OSError, UnicodeDecodeError):
         return False
-    fields = first.strip().split("\t" if suffix(file) == ".tsv" else ",")
+    fields = first.strip().split({".tsv": "\t", ".csv": ","}.get(suffix(file)))
     return len(fields) >= 8 and all(map(_is_number, fields))
 
 
-def read_series_file(file: Path) -> list[Record]:
+def read_series_file(file: Path, channels_last: bool | None = None) -> list[Record]:
     """All series of one file.
+
+    Args:
+        file: the file.
+        channels_last: arrays are `(series, length, channels)`; None: `(series, channels, length)`, and asked for where there would be
+            more channels than steps.
 
     Raises:
         ValueError: the file is not what its suffix says; the message has the line.
     """
     kind = suffix(file)
     if kind in {".npy", ".npz"}:
-        return list(_numpy(file))
-    if kind in {".tsv", ".csv"}:
-        return list(_ucr(file, "\t" if kind == ".tsv" else ","))
+        return list(_numpy(file, channels_last))
+    if kind in {".tsv", ".csv", ".txt"}:
+        return list(_ucr(file, {".tsv": "\t", ".csv": ","}.get(kind)))
     readers: dict[str, Callable[[list[str]], Iterator[Record]]] = {".ts": _ts, ".tsf": _tsf, ".arff": _arff}
     with _open(file) as stream:
         lines = stream.read().splitlines()
@@ -104,25 +109,47 @@ def _stack(channels: list[np.ndarray]) -> np.ndarray:
     return padded
 
 
-def _numpy(file: Path) -> Iterator[Record]:
+def _numpy(file: Path, channels_last: bool | None) -> Iterator[Record]:
     """An array `(series, length)` or `(series, channels, length)`; an `.npz` may have `y` beside `x`."""
-    loaded = np.load(file, allow_pickle=False)
-    arrays = {"x": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
-    values = arrays.get("x", arrays.get("series"))
+    try:
+        loaded = np.load(file, allow_pickle=False)
+    except ValueError as error:
+        if "allow_pickle" in str(error):
+            raise ValueError(
+                "holds Python objects (series of different lengths?), not numbers; save those as parquet or JSON lines"
+            ) from error
+        raise
+    arrays = {"x": loaded} if isinstance(loaded, np.ndarray) else {name.lower(): loaded[name] for name in loaded.files}
+    values = next((arrays[name] for name in ("x", "series", "data", "arr_0") if name in arrays), None)
+    if values is None and len(arrays) == 1:
+        values = next(iter(arrays.values()))
     if values is None or values.ndim not in (2, 3):
-        raise ValueError("needs an array x of shape (series, length) or (series, channels, length)")
-    labels = arrays.get("y", arrays.get("label"))
+        shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
+        raise ValueError(
+            f"needs an array x of shape (series, length) or (series, channels, length), and y for labels; there are {shapes}"
+        )
+    if values.dtype.kind not in "fiub":
+        raise ValueError(f"x holds {values.dtype}, not numbers")
+    labels = next((arrays[name] for name in ("y", "label", "labels") if name in arrays), None)
     if labels is not None and len(labels) != len(values):
         raise ValueError(f"x has {len(values)} series and y {len(labels)} labels")
+    if values.ndim == 3 and channels_last is None and values.shape[1] > values.shape[2]:
+        raise ValueError(
+            f"x of shape {values.shape} would have {values.shape[1]} channels and {values.shape[2]} steps; "
+            f"channels_last=True if the channels come last, "
+            "channels_last=False if not"
+        )
+    if values.ndim == 3 and channels_last:
+        values = values.transpose(0, 2, 1)
     for row, item in enumerate(values.astype(np.float32)):
         yield Record(np.atleast_2d(item), None if labels is None else str(labels[row]))
 
 
-def _ucr(file: Path, separator: str) -> Iterator[Record]:
+def _ucr(file: Path, separator: str | None) -> Iterator[Record]:
     with _open(file) as stream:
         for number, line in enumerate(stream, 1):
             if line.strip():
-                label, *values = line.rstrip("\n").split(separator)
+                label, *values = (line.rstrip("\n") if separator else line).split(separator)
                 series = _numbers(",".join(values), number)
                 observed = np.flatnonzero(~np.isnan(series))
                 # The archive pads shorter series with NaN at the end.
@@ -137,12 +164,16 @@ def _class_name(text: str) -> str:
 def _ts(lines: list[str]) -> Iterator[Record]:
     """The format of aeon and sktime: channels separated by colons, the label last."""
     labeled, in_data = False, False
+    declared: list[str] = []
+    width = 0
     for number, line in enumerate(lines, 1):
         text = line.strip()
         if not text or text.startswith("#"):
             continue
         if not in_data:
             word = text.lower()
+            if word.startswith("@classlabel"):
+                declared = text.split()[2:]
             if word.startswith("@timestamps") and word.split()[1:2] == ["true"]:
                 raise ValueError("has time stamps for every value; only evenly spaced .ts files are read")
             if word.startswith(("@classlabel", "@targetlabel")):
@@ -153,7 +184,15 @@ def _ts(lines: list[str]) -> Iterator[Record]:
         channels = [_numbers(part, number) for part in (parts[:-1] if labeled else parts)]
         if not channels:
             raise ValueError(f"line {number}: no values before the label")
-        yield Record(_stack(channels), parts[-1].strip() if labeled else None)
+        width = width or len(channels)
+        if len(channels) != width:
+            raise ValueError(f"line {number}: {len(channels)} channels, the lines above have {width}")
+        label = parts[-1].strip() if labeled else None
+        if declared and label not in declared:
+            raise ValueError(
+                f"line {number}: class {label!r} is none of those that @classLabel declares ({', '.join(declared)})"
+            )
+        yield Record(_stack(channels), label)
 
 
 def _tsf(lines: list[str]) -> Iterator[Record]:
@@ -214,8 +253,15 @@ def _arff(lines: list[str]) -> Iterator[Record]:
             channels = [_numbers(channel, number) for channel in fields[0].replace("\\n", "\n").split("\n")]
             yield Record(_stack(channels), fields[1].strip() if len(fields) > 1 else None)
             continue
-        fields = text.split(",")
+        if text.startswith("{"):
+            raise ValueError(f"line {number}: sparse rows ({text[:20]} ...) are not read; write every value")
+        fields = next(csv.reader([text], quotechar="'" if "'" in text else '"', skipinitialspace=True))
         if len(fields) != len(nominal):
             raise ValueError(f"line {number}: {len(fields)} values, {len(nominal)} attributes were declared")
-        label = fields[-1].strip() if nominal[-1] else None
-        yield Record(_numbers(",".join(fields[:-1] if nominal[-1] else fields), number)[None], label)
+        places = [place for place, is_nominal in enumerate(nominal) if is_nominal]
+        if len(places) > 1:
+            raise ValueError(
+                f"line {number}: {len(places)} attributes are words; one is the class, and the others are no values"
+            )
+        label = fields.pop(places[0]).strip() if places else None
+        yield Record(_numbers(",".join(fields), number)[None], label)

@@ -14,12 +14,12 @@ from hf_ssl.modalities.base import Notes
 
 # Seasonal period of a step, as a forecaster would name it: MASE changes with it, so the table is published.
 SEASONS = {"s": 60, "min": 60, "5min": 288, "10min": 144, "15min": 96, "30min": 48, "h": 24, "D": 7, "B": 5, "W": 52,
-           "28D": 13, "MS": 12, "2MS": 6, "QS": 4, "2QS": 2, "YS": 1}  # fmt: skip
+           "28D": 13, "MS": 12, "2MS": 6, "4MS": 3, "QS": 4, "2QS": 2, "YS": 1}  # fmt: skip
 DUPLICATES = ("last", "first", "mean", "fail")
 MAX_MISSING = 0.3
-MONTHS = {"MS": 1, "2MS": 2, "QS": 3, "2QS": 6, "YS": 12}
+MONTHS = {"MS": 1, "2MS": 2, "QS": 3, "4MS": 4, "2QS": 6, "YS": 12}
 """Steps of whole months: no fixed number of days. Whether a month is dated by its first or last day does not matter."""
-_DAYS_OF = (("MS", 28, 31), ("2MS", 59, 62), ("QS", 89, 92), ("2QS", 181, 184), ("YS", 365, 366))
+_DAYS_OF = (("MS", 28, 31), ("2MS", 59, 62), ("QS", 89, 92), ("4MS", 120, 123), ("2QS", 181, 184), ("YS", 365, 366))
 _WORDS = {"H": "h", "T": "min", "S": "s", "hourly": "h", "daily": "D", "weekly": "W", "monthly": "MS", "quarterly": "QS", "yearly": "YS",
           "4W": "28D", "6MS": "2QS", "3MS": "QS", "12MS": "YS"}  # fmt: skip
 _NANO = {"s": 10**9, "min": 60 * 10**9, "h": 3600 * 10**9, "D": 86400 * 10**9}
@@ -44,13 +44,19 @@ class Series:
 
 
 def season_of(frequency: str | None) -> int:
-    """Steps in a season (1 when the frequency has none or is not known)."""
-    return SEASONS.get(frequency or "", 1)
+    """Steps in a season: by the table, else a day's for steps of five minutes or more that divide it; 1 where there is none."""
+    if frequency in SEASONS or not frequency or frequency.isdigit() or not re.fullmatch(r"\d+(min|h)", frequency):
+        return SEASONS.get(frequency or "", 1)
+    step = fixed_step(frequency)
+    return _NANO["D"] // step if step >= 5 * _NANO["min"] and _NANO["D"] % step == 0 else 1
 
 
 def canonical_frequency(given: str) -> str:
     """The spelling used here of a step as pandas, GluonTS or a person writes it: `M`, `ME` → `MS`, `W-SUN` → `W`, `H` → `h`."""
     text = _WORDS.get(given, given)
+    if older := re.fullmatch(r"(\d*)([TSHLU])", text):  # pandas' names of before 2.2
+        text = older[1] + {"T": "min", "S": "s", "H": "h", "L": "ms", "U": "us"}[older[2]]
+    text = "B" if text == "C" else re.sub(r"^B(?=[MQYA])", "", text)
     match = re.fullmatch(r"(\d*)(MS|ME|M|QS|QE|Q|YS|YE|Y|AS|A|W)(?:-[A-Z]{3})?", text)
     if match is None:
         return text
@@ -198,12 +204,23 @@ def _step(codes: np.ndarray, stamps: np.ndarray, names: list[str], integer: bool
             own, times = np.unique(gaps[owner == code], return_counts=True)
             steps[_alias(int(own[times.argmax()]))] += 1
         example = names[int(owner[(gaps % step != 0)][0])]
+        found = _near_step(gaps) or found
         shown = ", ".join(f"{count:,} series with {name}" for name, count in steps.most_common(4))
         raise DataError(
             f"The time stamps have no common step ({shown}; {1 - share:.0%} of the distances are no multiple of "
-            f"{found}, for example in series {example!r}). Say which grid to put them on: frequency={found!r}."
+            f"the most common one, for example in series {example!r}). Say which grid to put them on: frequency={found!r}."
         )
     return found
+
+
+def _near_step(gaps: np.ndarray) -> str | None:
+    """The usual step that most distances are within two percent of: clocks that drift by a second."""
+    middle = float(np.median(gaps))
+    for alias in ("s", "10s", "min", "5min", "10min", "15min", "30min", "h", "6h", "12h", "D", "W"):
+        step = 7 * _NANO["D"] if alias == "W" else fixed_step(alias)
+        if abs(middle - step) < 0.02 * step and (np.abs(gaps - step) < 0.02 * step).mean() > 0.8:
+            return alias
+    return None
 
 
 def _calendar(sizes: np.ndarray, counts: np.ndarray) -> str | None:

@@ -15,6 +15,8 @@ from hf_ssl.core.numbers import MISSING, NotNumbers, read_numbers, refuse_dot_th
 from hf_ssl.modalities.base import Notes
 from hf_ssl.modalities.timeseries.clock import read_clock
 from hf_ssl.modalities.timeseries.grid import Series, to_grid
+from hf_ssl.modalities.timeseries.names import names_rows, tell_apart, tell_files, with_joined_name
+from hf_ssl.modalities.timeseries.shapes import melted, refuse_wide_rows, with_stamp
 from hf_ssl.modalities.timeseries.stamps import read_stamps
 from hf_ssl.modalities.timeseries.table import LEFT_OUT, NAMES, STAMPS, VALUES, Columns, GridOptions, Table
 
@@ -31,8 +33,9 @@ def read_moments(dataset: datasets.Dataset, columns: Columns, grid: GridOptions,
     Raises:
         DataError: no time stamps, values that are no numbers, stamps that can be read in two ways, or a grid that does not fit.
     """
-    dataset = _melted(dataset, columns, report)
-    dataset = _with_stamp(dataset, columns, report)
+    dataset = melted(dataset, columns, report)
+    refuse_wide_rows(dataset, columns, origin)
+    dataset = with_stamp(dataset, columns, report)
     there = dataset.column_names
     lower = {name.strip().lower(): name for name in reversed(there)}
     stamp = _given(columns.stamp, there, "timestamp_column", origin) or next(
@@ -43,7 +46,11 @@ def read_moments(dataset: datasets.Dataset, columns: Columns, grid: GridOptions,
             f"No column of {origin} is known to hold time stamps; its columns: {', '.join(there[:30])}. Say which one: "
             f"timestamp_column={_likely_stamp(dataset)!r}." + _no_header(there)
         )
-    name = _given(columns.name, there, "item_column", origin) or next((lower[a] for a in NAMES if a in lower), None)
+    dataset, columns = with_joined_name(dataset, columns, there)
+    there = dataset.column_names
+    name = _given(columns.name, there, "item_column", origin) or next(
+        (lower[a] for a in NAMES if a in lower and not names_rows(dataset, lower[a], report)), None
+    )
     covariates = [*columns.past, *columns.known]
     for option, given in (
         ("past_covariates", columns.past),
@@ -71,7 +78,8 @@ def read_moments(dataset: datasets.Dataset, columns: Columns, grid: GridOptions,
     )
     if not usable.any():
         raise DataError(f"No row of {origin} has a time stamp in column {stamp!r}.")
-    apart = _tell_apart(frame, stamps, not_values | ({name} if name else set()), usable) if name is None else ""
+    tell_files(frame, name, stamps, usable, report)
+    apart = tell_apart(frame, stamps, not_values | ({name} if name else set()), usable) if name is None else ""
     values = np.stack([_numbers(frame.column(c), c, origin, apart, report) for c in [*targets, *covariates]], axis=1)
     before = report.account("rows").left_out.total()
     series, step = to_grid(
@@ -150,37 +158,15 @@ def _few_whole_numbers(column: pa.ChunkedArray) -> bool:
     )
 
 
-def _tell_apart(frame: pa.Table, stamps: np.ndarray, known: set[str | None], usable: np.ndarray) -> str:
-    """What to say when stamps repeat: the column (or two) with which none does."""
-    import pandas as pd
-
-    ticks = stamps.astype(np.int64)[usable]
-    if len(np.unique(ticks)) > 0.9 * len(ticks):
-        return ""
-    found = []
-    for column in frame.column_names:
-        kind = frame.column(column).type
-        if column in known or pa.types.is_floating(kind) or pa.types.is_nested(kind):
-            continue
-        codes = pd.factorize(frame.column(column).to_pandas()[usable])[0]
-        several = len(np.unique(codes))
-        if 2 <= several <= len(ticks) // 2:
-            pairs = pd.DataFrame({"a": codes, "b": ticks})
-            if pairs.duplicated().mean() < 0.02:
-                found.append((several, column))
-    if not found:
-        return ""
-    several, column = min(found)
-    return f"Column {column!r} ({several:,} values) tells them apart: item_column={column!r}."
-
-
 def _likely_stamp(dataset: datasets.Dataset) -> str:
     for name, feature in dataset.features.items():
         if getattr(feature, "dtype", "").startswith(("timestamp", "date")):
             return name
     head = dataset[:5]
     for name in dataset.column_names:
-        if all(isinstance(value, str) and re.search(r"\d{1,4}[-/.:]\d{1,2}", value) for value in head[name]):
+        if all(
+            isinstance(value, str) and re.search(r"\d{1,4}[-/:]\d{1,2}|\d+\.\d+\.\d+", value) for value in head[name]
+        ):
             return name
     return dataset.column_names[0]
 
@@ -193,39 +179,6 @@ def _no_header(names: Sequence[str]) -> str:
         return ""
     made = ["timestamp", *(["value"] if len(names) == 2 else [f"value_{n}" for n in range(1, len(names))])]
     return f" If the file has no header: csv_options={{'names': {made}}}."
-
-
-def _melted(dataset: datasets.Dataset, columns: Columns, report: Notes) -> datasets.Dataset:
-    """A table with one series per row and one column per date becomes a long one."""
-    there = dataset.column_names
-    dated = [
-        name
-        for name in there
-        if re.fullmatch(
-            r"\d{4}([-/.]?\d{2}([-/.]?\d{2})?)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}|\d{4}-?Q[1-4]", name.strip()
-        )
-    ]
-    named = columns.stamp or any(name.strip().lower() in STAMPS for name in there)
-    if named or len(dated) < 4 or len(dated) < 0.5 * len(there):
-        return dataset
-    rest = [name for name in there if name not in dated]
-    keys = (
-        [" ".join(str(value) for value in row) for row in zip(*(dataset[name] for name in rest), strict=True)]
-        if rest
-        else None
-    )
-    keys = keys or [f"row {row}" for row in range(len(dataset))]
-    report.warn(
-        f"{len(dated):,} columns are called as dates ({dated[0]} ...): every row is taken for a series, named by "
-        f"{', '.join(rest) or 'its number'}"
-    )
-    report.account("rows").found += len(dataset) * (len(dated) - 1)
-    long: dict[str, list[Any]] = {"item_id": [], "timestamp": [], "value": []}
-    for name in dated:
-        long["item_id"] += keys
-        long["timestamp"] += [name.strip()] * len(keys)
-        long["value"] += list(dataset[name])
-    return datasets.Dataset.from_dict(long)
 
 
 def _clock_column(
@@ -263,33 +216,6 @@ def _with_clock(stamps: np.ndarray, clock: Any, stamp: str, name: str, report: N
         f"time stamps are made of the columns {stamp!r} (day) and {name!r} (time of day); timestamp_column names another"
     )
     return made
-
-
-def _with_stamp(dataset: datasets.Dataset, columns: Columns, report: Notes) -> datasets.Dataset:
-    """Year, month, day (and hour, minute) columns joined to one time stamp, where there is no other."""
-    import pandas as pd
-
-    lower = {name.strip().lower(): name for name in reversed(dataset.column_names)}
-    units = ("year", "month", "day", "hour", "minute", "second")
-    parts = [unit for unit in units if unit in lower]
-    others = [name for name in lower if name in STAMPS and name not in units]
-    if columns.stamp or others or not {"year", "month"} <= set(parts):
-        return dataset
-    report.warn(f"time stamps are made of the columns {', '.join(lower[part] for part in parts)}")
-    frame = dataset.select_columns([lower[part] for part in parts]).with_format("pandas")[:].apply(pd.to_numeric)
-    frame.columns = parts
-    if "day" not in parts:
-        frame["day"] = 1
-    try:
-        stamps = pd.to_datetime(frame).dt.strftime("%Y-%m-%d %H:%M:%S")
-    except (ValueError, TypeError) as error:
-        raise DataError(
-            f"The columns {', '.join(parts)} make no dates: {str(error).splitlines()[0]}. Say timestamp_column=..."
-        ) from error
-    kept = dataset.remove_columns([lower[part] for part in parts])
-    if not kept.column_names:
-        raise DataError(f"The table has no column beside {', '.join(parts)}.")
-    return kept.add_column("timestamp", stamps.to_numpy())
 
 
 def _given(column: str | None, there: Sequence[str], option: str, origin: str) -> str | None:

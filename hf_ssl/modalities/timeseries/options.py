@@ -29,6 +29,9 @@ class SeriesOptions(Options):
     )
     timestamp_column: str | None = option(None, "Column with the time.")
     item_column: str | None = option(None, "Column that tells series apart.")
+    channels_last: bool | None = option(
+        None, "Arrays are (series, length, channels), not (series, channels, length) (asked for where they may be)."
+    )
     target_columns: list[str] = option([], "Columns to forecast (default: all numbers).")
     past_covariates: list[str] = option([], "Columns known up to now, not forecast.")
     known_covariates: list[str] = option([], "Columns known in advance, not forecast.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,7 +11,9 @@ import numpy as np
 from hf_ssl.core.errors import DataError
 from hf_ssl.modalities.base import Notes
 from hf_ssl.modalities.timeseries.clock import clock_of
+from hf_ssl.modalities.timeseries.formats import ZONE, by_known_format, days_of, guessed, in_utc
 from hf_ssl.modalities.timeseries.grid import unevenness
+from hf_ssl.modalities.timeseries.spellings import periods
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,14 +23,7 @@ NANO = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 EXCEL = np.datetime64("1899-12-30", "ns").astype(np.int64)
 DAY = 86_400 * 10**9
 _NUMERIC_DATE = re.compile(r"(\d{1,2})([/.\- ])(\d{1,2})\2(\d{4}|\d{2})(?:[ T,]+(.+))?")
-_QUARTER = re.compile(r"(?:(\d{4})[ -]?[Qq]([1-4])|[Qq]([1-4])[ -/]?(\d{4}))")
-_WEEK = re.compile(r"(\d{4})-?[Ww](\d{2})(?:-?([1-7]))?")
-_MONTH = re.compile(r"(\d{4})[Mm](\d{1,2})")
 _ISO = re.compile(r"\d{4}-\d{1,2}(-\d{1,2})?([ T].*)?")
-_FORMS = ("%b %Y", "%B %Y", "%Y %b", "%Y %B", "%b-%Y", "%B-%Y", "%b/%Y", "%d%b%Y", "%Y-%m-%d %I:%M:%S %p", "%Y-%m-%d %I:%M %p",
-          "%Y/%m/%d %I:%M:%S %p", "%Y/%m/%d %I:%M %p", "%d-%b-%Y %I:%M %p", "%d %b %Y %I:%M %p")  # fmt: skip
-"""What pandas does not guess and can be read in one way only."""
-_ZONE = re.compile(r":\d\d(?:\.\d+)?\s*(?:Z|UTC|GMT|[+-]\d\d:?\d\d)$")
 
 
 @dataclass(frozen=True)
@@ -64,14 +58,14 @@ def read_stamps(column: Any, name: str, options: StampOptions, owner: np.ndarray
 
     values = column.to_pandas()
     if pd.api.types.is_datetime64_any_dtype(values):
-        return _utc(values, notes)
+        return in_utc(values, notes)
     if (
         values.dtype == object
         and len(values)
         and not isinstance(values.dropna().iloc[0] if values.notna().any() else "", str)
     ):
         values = pd.to_datetime(values, errors="coerce")  # dates
-        return _utc(values, notes)
+        return in_utc(values, notes)
     if pd.api.types.is_bool_dtype(values):
         raise DataError(f"Column {name!r} holds true and false, no time stamps. Say which does: timestamp_column=...")
     if pd.api.types.is_numeric_dtype(values):
@@ -87,24 +81,21 @@ def read_stamps(column: Any, name: str, options: StampOptions, owner: np.ndarray
         stripped = text.str.strip()
         numbers = pd.to_numeric(stripped, errors="coerce")
         return _numbers(numbers, name, options, owner, notes)
-    if sample.str.fullmatch(r"-?\d+\.\d+(e[+-]?\d+)?").all():
+    if (
+        sample.str.fullmatch(r"(?:0[1-9]|1[0-2])\.\d{4}|(?:19|20)\d\d\.(?:0[1-9]|1[0-2])").all()
+        and sample.str.len().nunique() == 1
+    ):
+        return by_known_format(text.str.strip(), known.iloc[0], name, notes, owner)
+    if sample.str.fullmatch(r"-?\d+\.\d+(e[+-]?\d+)?", case=False).all():
         return _numbers(pd.to_numeric(text, errors="coerce"), name, options, owner, notes)
     return _text(text, sample, name, options, owner, notes)
-
-
-def _utc(values: pd.Series, notes: Notes) -> np.ndarray:
-    if getattr(values.dt, "tz", None) is not None:
-        # A zone with summer time repeats an hour and skips one; UTC does neither.
-        notes.decide("time stamps with a zone are put on the UTC time line")
-        values = values.dt.tz_convert("UTC").dt.tz_localize(None)
-    return values.to_numpy("datetime64[ns]")
 
 
 def _by_format(text: pd.Series, name: str, form: str, notes: Notes) -> np.ndarray:
     import pandas as pd
 
     try:
-        return _utc(
+        return in_utc(
             pd.to_datetime(text.astype(object).map(lambda v: v if v is None else str(v).strip()), format=form), notes
         )
     except (ValueError, TypeError) as error:
@@ -139,7 +130,7 @@ def _numbers(values: pd.Series, name: str, options: StampOptions, owner: np.ndar
             raise DataError(
                 f"{int(missing.sum()):,} rows have no {name}, and counters have no gaps to see them by. Leave those rows out."
             )
-        _excel_like(numbers, name, notes)
+        _tell_counters(numbers, name, notes)
         return numbers
     plain = unevenness(numbers[~missing], owner[~missing])
     judged = {how: unevenness(stamps, owner[~missing]) for how, stamps in readings.items()}
@@ -152,6 +143,7 @@ def _numbers(values: pd.Series, name: str, options: StampOptions, owner: np.ndar
             "Say which."
         )
     if judged[best] > plain + 0.02 and plain < 0.05 and len(numbers) > 2 and not best.startswith("%Y%m%d"):
+        _tell_counters(numbers, name, notes)
         return numbers
     notes.warn(
         f"column {name!r} holds numbers such as {numbers[~missing][0]}: read as {shown[best]} ({_option(best)} says so)"
@@ -168,7 +160,10 @@ def _option(how: str) -> str:
 def _since(values: np.ndarray, missing: np.ndarray, unit: str) -> np.ndarray:
     filled = np.where(missing, 0, values)
     if unit in ("excel", "days"):
-        ticks = np.rint(filled.astype(np.float64) * DAY).astype(np.int64) + (EXCEL if unit == "excel" else 0)
+        # A day with six decimals is known to a tenth of a second; steps are of whole ones.
+        ticks = np.rint(filled.astype(np.float64) * 86_400).astype(np.int64) * 10**9 + (
+            EXCEL if unit == "excel" else 0
+        )
     elif filled.dtype.kind == "f":
         ticks = np.rint(filled * NANO[unit]).astype(np.int64)
     else:
@@ -189,6 +184,15 @@ def _readings(numbers: np.ndarray) -> dict[str, np.ndarray]:
             stamps = _digits(numbers, digits)
             if stamps is not None:
                 found[form] = stamps
+    if (
+        10**6 <= low
+        and high < 10**7
+        and (numbers % 1000 >= 1).all()
+        and (numbers % 1000 <= 366).all()
+        and 1700 <= low // 1000 <= high // 1000 <= 2200
+    ):
+        years = (numbers // 1000 - 1970).astype("datetime64[Y]").astype("datetime64[D]")
+        found["%Y%j"] = (years + (numbers % 1000 - 1)).astype("datetime64[ns]")
     for unit, nano in NANO.items():
         first, last = 10**18 // nano // 2, 41 * 10**17 // nano  # 1985 to 2099
         if first <= low and high <= last:
@@ -221,16 +225,19 @@ def _digits(numbers: np.ndarray, digits: int) -> np.ndarray | None:
     return ticks.astype("datetime64[ns]")
 
 
-def _excel_like(numbers: np.ndarray, name: str, notes: Notes) -> None:
-    if (
-        len(numbers)
-        and 30_000 <= numbers.min()
-        and numbers.max() <= 60_000
-        and re.search(r"date|day", name, re.IGNORECASE)
-    ):
-        notes.warn(
-            f"column {name!r} holds numbers such as {numbers[0]}, taken for counters; if they are Excel's days: timestamp_unit='excel'"
-        )
+def _tell_counters(numbers: np.ndarray, name: str, notes: Notes) -> None:
+    """Whole numbers in a column that is called as one of dates is: years and counters from 0 or 1 are what they are, others are told."""
+    if not len(numbers) or not re.search(r"date|day|week|month|year|quarter|stamp|^ds$|^time$", name, re.IGNORECASE):
+        return
+    low, high = int(numbers.min()), int(numbers.max())
+    if low in (0, 1) or 1700 <= low and high <= 2200:
+        return
+    excel = 30_000 <= low and high <= 60_000
+    notes.warn(
+        f"column {name!r} holds numbers such as {numbers[0]}, taken for counters; "
+        + ("if they are Excel's days: timestamp_unit='excel'" if excel else "if they are dates: timestamp_unit='days' (since 1970), 's', 'ms' ... or "
+           "timestamp_format='%Y%j' and the like")
+    )  # fmt: skip
 
 
 # -- text -----------------------------------------------------------------------------------------------------------------
@@ -241,66 +248,38 @@ def _text(
 ) -> np.ndarray:
     import pandas as pd
 
+    if sample.str.fullmatch(r"\d{1,2}\. \d{1,2}\. \d{2,4}.*").all():
+        text, sample = (column.str.strip().str.replace(r"\.\s+", ".", n=2, regex=True) for column in (text, sample))
+    if (late := text.str.contains(r"[ T]24:00(?::00)?$", regex=True, na=False)).any():
+        return _with_midnight(text, sample, late, name, options, owner, notes)
     if sample.str.fullmatch(_ISO.pattern).all():
         try:
-            zoned = bool(sample.str.contains(_ZONE.pattern, regex=True).any())
-            return _utc(pd.to_datetime(text, format="ISO8601", utc=zoned), notes)
+            zoned = bool(sample.str.contains(ZONE.pattern, regex=True).any())
+            return in_utc(pd.to_datetime(text, format="ISO8601", utc=zoned), notes)
         except (ValueError, TypeError):
-            return _guessed(text.str.strip(), name, notes)
+            return guessed(text.str.strip(), name, notes, owner)
     if sample.str.fullmatch(_NUMERIC_DATE.pattern).mean() > 0.5:
         return _day_or_month(text, name, options, owner, notes)
-    for pattern, read in ((_QUARTER, _quarter), (_WEEK, _week), (_MONTH, _month)):
-        if sample.str.fullmatch(pattern.pattern).all():
-            return _each(text, pattern, read, name)
-    return _guessed(text.str.strip(), name, notes)
+    if (made := periods(text, sample, name)) is not None:
+        return made
+    return guessed(text.str.strip(), name, notes, owner)
 
 
-def _guessed(text: pd.Series, name: str, notes: Notes) -> np.ndarray:
-    """What pandas makes of the first stamp holds for all: month names, slashes after the year and the like."""
-    import warnings
-
-    import pandas as pd
-
-    first = text.dropna().iloc[0]
-    for form in (None, *_FORMS):
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", UserWarning)  # pandas says so when it would guess anew for every row
-                return _utc(pd.to_datetime(text, utc=bool(_ZONE.search(first)), format=form), notes)
-        except (ValueError, TypeError, UserWarning):
-            continue
-    raise DataError(
-        f"Column {name!r} holds time stamps such as {first!r} that cannot be read. Say how they are written, such as "
-        "timestamp_format='%d %b %Y', or name another column with timestamp_column."
-    )
-
-
-def _each(text: pd.Series, pattern: re.Pattern[str], read: Callable[[re.Match[str]], str], name: str) -> np.ndarray:
-    made = np.full(len(text), np.datetime64("NaT"), "datetime64[ns]")
-    for row, value in enumerate(text):
-        if value is not None and value == value:
-            match = pattern.fullmatch(value.strip())
-            if match is None:
-                raise DataError(
-                    f"Column {name!r} holds {value!r} (row {row}) among time stamps such as {text.dropna().iloc[0]!r}."
-                )
-            made[row] = np.datetime64(read(match), "ns")
+def _with_midnight(
+    text: pd.Series,
+    sample: pd.Series,
+    late: pd.Series,
+    name: str,
+    options: StampOptions,
+    owner: np.ndarray,
+    notes: Notes,
+) -> np.ndarray:
+    """`24:00` is the midnight at the end of its day."""
+    text, sample = (column.str.replace(r"([ T])24:00", r"\g<1>00:00", regex=True) for column in (text, sample))
+    made = _text(text, sample, name, options, owner, notes)
+    made[late.to_numpy(bool)] += np.timedelta64(1, "D")
+    notes.decide(f"24:00 in column {name!r} is the midnight at the end of that day")
     return made
-
-
-def _quarter(match: re.Match[str]) -> str:
-    year, quarter = match[1] or match[4], int(match[2] or match[3])
-    return f"{year}-{3 * quarter - 2:02d}-01"
-
-
-def _week(match: re.Match[str]) -> str:
-    from datetime import date
-
-    return date.fromisocalendar(int(match[1]), int(match[2]), int(match[3] or 1)).isoformat()
-
-
-def _month(match: re.Match[str]) -> str:
-    return f"{match[1]}-{int(match[2]):02d}-01"
 
 
 def _day_or_month(text: pd.Series, name: str, options: StampOptions, owner: np.ndarray, notes: Notes) -> np.ndarray:
@@ -359,17 +338,13 @@ def _day_or_month(text: pd.Series, name: str, options: StampOptions, owner: np.n
         return ways[best]
     raise DataError(
         f"Column {name!r} holds dates such as {example!r}: day or month first? Both are possible. Say day_first=True (then they begin "
-        f"{_day(ways[True])}) or day_first=False ({_day(ways[False])})."
+        f"{days_of(ways[True])}) or day_first=False ({days_of(ways[False])})."
     )
 
 
 def _telling(text: pd.Series, ways: dict[bool, np.ndarray]) -> str:
     differing = np.flatnonzero(ways[True] != ways[False])
     return str(text.iloc[int(differing[0])] if len(differing) else text.dropna().iloc[0])
-
-
-def _day(stamps: np.ndarray) -> str:
-    return " ".join(str(stamp.astype("datetime64[D]")) for stamp in stamps[:3])
 
 
 def _dates(year: np.ndarray, month: np.ndarray, day: np.ndarray, known: np.ndarray) -> np.ndarray | None:

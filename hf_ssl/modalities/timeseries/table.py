@@ -33,7 +33,9 @@ NAMES = ("item_id", "unique_id", "series_id", "series_name", "id", "item", "seri
 VALUES = ("target", "value", "values", "y")
 SERIES_ALIASES = ("series", "target", "past_values", "values", "signal", "x")
 FREQUENCIES = ("freq", "frequency")
-LEFT_OUT = ("label", "labels", "class", "category", "split", "path", "recording")
+FILE = "file"
+"""Column that says which of several files a row is of."""
+LEFT_OUT = (FILE, "label", "labels", "class", "category", "split", "path", "recording")
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ def read_rows(
         series, step_name = _on_grid(names, list(dataset[listed]), values, grid, report, origin)
         return Table(_with_static(series, dataset, columns), step_name, channels, targets)
     report.account("rows").used += len(dataset)
-    starts, frequency = _starts(dataset, there, columns, grid.frequency)
+    starts, frequency = _starts(dataset, there, columns, grid, report)
     series = [Series(name, value) for name, value in zip(names, values, strict=True)]
     if starts is not None:
         ticks = np.array(starts, dtype="datetime64[ns]").astype(np.int64)
@@ -177,22 +179,30 @@ def _beside(value: np.ndarray, other: np.ndarray, name: str, covariate: str) -> 
 
 
 def _starts(
-    dataset: datasets.Dataset, there: dict[str, str], columns: Columns, frequency: str | None
+    dataset: datasets.Dataset, there: dict[str, str], columns: Columns, grid: GridOptions, report: Notes
 ) -> tuple[list[Any] | None, str | None]:
-    import pandas as pd
-
+    """Time of the first value of each series, and the step that they share."""
+    frequency = grid.frequency
     named = next((there[alias] for alias in FREQUENCIES if alias in there), None)
     if frequency is None and named is not None and len(dataset):
-        frequency = str(dataset[0][named])
+        found = sorted({str(value) for value in dataset[named]})
+        if len({canonical_frequency(value) for value in found}) > 1:
+            raise DataError(
+                f"Series have different steps in column {named!r} ({', '.join(found[:5])}); give each kind as data of its own, or one step for all: "
+                "frequency=..."
+            )
+        frequency = found[0]
     frequency = canonical_frequency(frequency) if frequency is not None else None
     column = columns.stamp or next((there[alias] for alias in STAMPS if alias in there), None)
     if column is None:
         return None, frequency
-    return [_utc(pd.Timestamp(value)) for value in dataset[column]], frequency
-
-
-def _utc(stamp: Any) -> Any:
-    return stamp.tz_convert("UTC").tz_localize(None) if stamp.tzinfo is not None else stamp
+    if frequency is None:
+        report.warn(
+            f"series begin at the times of column {column!r}, and no column says their step: frequency='h' (or "
+            f"another) says it; now no season is known"
+        )
+    starts = dataset.with_format("arrow")[:].column(column)
+    return list(read_stamps(starts, column, grid.stamps, np.arange(len(dataset)), report)), frequency
 
 
 def _approximate_step(frequency: str | None) -> int:

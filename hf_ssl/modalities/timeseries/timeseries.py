@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import gcd
@@ -20,7 +21,7 @@ from hf_ssl.modalities.timeseries.moments import read_moments
 from hf_ssl.modalities.timeseries.options import SeriesOptions
 from hf_ssl.modalities.timeseries.split import TimeSplit, arrays_of, cut_in_time, spans, standardize, to_forecast
 from hf_ssl.modalities.timeseries.stamps import StampOptions
-from hf_ssl.modalities.timeseries.table import Columns, GridOptions, Table, read_rows, series_column, shift_known
+from hf_ssl.modalities.timeseries.table import FILE, Columns, GridOptions, Table, read_rows, series_column, shift_known
 from hf_ssl.modalities.timeseries.values import as_array, beside, labels_of, series_rows, sparklines, standard
 from hf_ssl.modalities.timeseries.windows import Windows, fit
 
@@ -47,6 +48,7 @@ class TimeSeries(Modality):
     default_objective = "masked-patch"
     regression_class = "AutoModelForTimeSeriesRegression"
     baseline = "random kernels"
+    file_column = FILE
     learning_rate = 2e-4
     labeled_class = "AutoModelForTimeSeriesClassification"
 
@@ -75,12 +77,18 @@ class TimeSeries(Modality):
         found, paths = [], []
         for file in files:
             try:
-                records = read_series_file(file)
+                records = read_series_file(file, self.config.channels_last)
             except (ValueError, OSError, KeyError) as error:
                 quarantine.append({"path": str(file), "reason": str(error)})
                 continue
             found += records
             paths += [str(file.relative_to(root)) if file.is_relative_to(root) else file.name] * len(records)
+        widths = Counter(record.values.shape[0] for record in found)
+        if len(widths) > 1:
+            shown = ", ".join(f"{count:,} with {width}" for width, count in sorted(widths.items()))
+            raise DataError(
+                f"Series of these files have different numbers of channels ({shown}). Read them one by one, or mend the files."
+            )
         dataset = series_rows([record.values for record in found]).add_column(
             "path", paths, feature=datasets.Value("string")
         )

@@ -1,0 +1,49 @@
+"""Which column holds the content, and what to say where none is known to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hf_ssl.core.errors import DataError
+from hf_ssl.data.column_names import existing, looks_like_data, made_up_names, named, pair_of, shown
+from hf_ssl.data.readers.folders import SourcePart
+
+
+def input_column(modality: Any, given: str | None, part: SourcePart) -> str:
+    """Name of the column that holds the content: the one given, else the first known name, else the pool's only column.
+
+    Raises:
+        DataError: there is none.
+    """
+    there = part.dataset.column_names
+    if given is not None:
+        return existing(given, there, "input_column", part)
+    found = [name for alias in (modality.column, *modality.aliases) if (name := named(alias, there))]
+    if not found and len(there) == 1 and part.split == "unlabeled" and not looks_like_data(there, part):
+        found = list(there)
+    if not found:
+        if looks_like_data(there, part):
+            raise DataError(
+                f"{part.origin} seems to have no header: its columns would be called {shown(there)}. Name them: "
+                + (
+                    "csv_options={'names': [...]} (for all files); or add one to those that have none."
+                    if ", " in part.origin
+                    else f"csv_options={{'names': {made_up_names(len(there), modality.column)}}}."
+                )
+            )
+        raise DataError(
+            f"No column of {part.origin} is known to hold the {modality.name}. "
+            f"Its columns: {shown(there)}. Say which one: {_likely_input(modality, part)}."
+        )
+    return found[0]
+
+
+def _likely_input(modality: Any, part: SourcePart) -> str:
+    """What to type where no column is known: the two of a pair, else the column of the longest values."""
+    there = part.dataset.column_names
+    if modality.name == "text" and (pair := pair_of(there)):
+        return f"input_column={pair[0]!r} and text_pair_column={pair[1]!r}"
+    head = part.dataset[:50]
+    texts = [name for name in there if getattr(part.dataset.features[name], "dtype", "") in ("string", "large_string")]
+    longest = max(texts, key=lambda name: sum(len(value or "") for value in head[name]), default=there[0])
+    return f"input_column={longest!r}"

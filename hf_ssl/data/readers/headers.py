@@ -1,0 +1,59 @@
+"""First lines of a table that are no header: titles, comments, a second header."""
+
+from __future__ import annotations
+
+import re
+
+from hf_ssl.core.textfiles import UnusableFile
+
+TYPES = {"string", "text", "str", "varchar", "char", "category", "categorical", "int", "integer", "int64", "float", "float64", "double",
+         "number", "numeric", "object", "bool", "boolean", "date", "datetime", "timestamp", "discrete", "continuous", "class", "meta",
+         "ignore", "time", "nominal", "real"}  # fmt: skip
+"""What a second header says about columns."""
+
+
+def begins_table(rows: list[list[str]]) -> bool:
+    """Whether the first of these rows names columns: a column holds numbers below a word, or a name is one of the usual."""
+    if any(
+        name.strip().lower() in ("text", "label", "date", "time", "timestamp", "id", "value", "path")
+        for name in rows[0]
+    ):
+        return True
+    for place, name in enumerate(rows[0]):
+        below = [row[place] for row in rows[1:20] if len(row) > place and row[place]]
+        if len(below) > 2 and name and not re.search(r"\d", name):
+            if all(re.fullmatch(r"[-+]?[\d.,]+", value) for value in below):
+                return True
+    return False
+
+
+def is_title(rows: list[list[str]]) -> bool:
+    """A first line with names for some columns only, above one that names all: `Reviews,` above `text,label`."""
+    first, second = rows[0], rows[1]
+    if len(first) != len(second) or len(first) < 2:
+        return False
+    empty = [place for place, name in enumerate(first) if not name.strip()]
+    inner = [place for place in empty if place > 0 and second[place].strip()]
+    named = all(re.fullmatch(r"[^\W\d][\w .#-]{0,30}", name.strip()) for name in second)
+    return (
+        bool(inner) and named and any(second[place].strip() not in {row[place] for row in rows[2:]} for place in inner)
+    )
+
+
+def refuse_second_header(rows: list[list[str]], skip: int) -> None:
+    """A second header that says what columns hold would become an example.
+
+    Raises:
+        UnusableFile: with the lines to leave out.
+    """
+    said = 0
+    for row in rows[1:3]:
+        words = [value.strip().lower() for value in row if value.strip()]
+        if not words or not all(word in TYPES for word in words):
+            break
+        said += 1
+    if said and len(rows) > said + 1:
+        raise UnusableFile(
+            f"has {said + 1} lines of header (the second is {', '.join(rows[1])[:60]!r}); leave the others out with "
+            f"csv_options={{'skiprows': {list(range(skip + 1, skip + 1 + said))}}}"
+        )

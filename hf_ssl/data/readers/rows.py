@@ -1,0 +1,46 @@
+"""Rows and names of a table of text lines, cleaned of what nobody means: blank lines, marks that nobody sees."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Sequence
+from typing import TypeVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+SNIFFED = 300
+Rows = TypeVar("Rows", pa.Table, pa.RecordBatch)
+
+
+def without_blank(data: Rows) -> Rows:
+    """Rows that hold nothing in any column are blank lines (spreadsheets write hundreds below their data)."""
+    if not len(data) or len(data.schema) < 2 or not data.column(0).null_count:
+        return data
+    there = pc.is_valid(data.column(0))
+    for column in data.columns[1:]:
+        there = pc.or_(there, pc.is_valid(column))
+    return data.filter(there)
+
+
+def cleaned(names: list[str], rows: list[list[str]]) -> list[str]:
+    """Names without blanks, marks that nobody sees, and the `#` in front of a header that begins as a comment."""
+    found = [re.sub("[\ufeff\u200b\u200e\u2060]", "", name).strip() for name in names]
+    if (
+        found
+        and found[0].startswith("#")
+        and len(names) > 1
+        and not any(row[0].startswith("#") for row in rows[:SNIFFED])
+    ):
+        if all(re.fullmatch(r"#?\s*[^\W\d]\w*", name) for name in found):
+            found[0] = found[0].lstrip("# ")
+    return found
+
+
+def counts_up(values: Sequence[str]) -> bool:
+    """Whether these are row numbers: whole numbers that rise by one."""
+    if len(values) < 2 or not all(value.isascii() and value.isdigit() for value in values):
+        return False
+    numbers = list(map(int, values))
+    return numbers[0] in (0, 1) and all(b - a == 1 for a, b in itertools.pairwise(numbers))

@@ -1,0 +1,111 @@
+"""Time stamps whose format is found by trying: what pandas makes of the first, else the formats that people use."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hf_ssl.core.errors import DataError
+from hf_ssl.modalities.base import Notes
+from hf_ssl.modalities.timeseries.grid import unevenness
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+_FORMS = ("%b %Y", "%B %Y", "%Y %b", "%Y %B", "%b-%Y", "%B-%Y", "%b/%Y", "%d%b%Y", "%Y-%m-%d %I:%M:%S %p", "%Y-%m-%d %I:%M %p",
+          "%Y/%m/%d %I:%M:%S %p", "%Y/%m/%d %I:%M %p", "%d-%b-%Y %I:%M %p", "%d %b %Y %I:%M %p")  # fmt: skip
+"""What pandas does not guess and can be read in one way only."""
+_RARER = (
+    "%m/%Y", "%Y/%m", "%m-%Y", "%Y %m", "%B, %Y", "%b, %Y", "%b. %Y", "%b'%y", "%b-%y", "%y-%b", "%b %y", "%b/%y", "%B-%y", "%B %y",
+    "%m.%Y", "%Y.%m", "%d-%b-%y", "%d %b %y", "%Y_%m_%d", "%Y年%m月%d日", "%Y년 %m월 %d일", "%Y-%j", "%d/%b/%Y:%H:%M:%S %z",
+    "%H:%M %d/%m/%Y", "%H:%M:%S %d/%m/%Y", "%H:%M %m/%d/%Y", "%d-%b-%Y:%H:%M", "%Y-%m-%d %Hh", "%d-%m-%Y %H.%M", "%d.%m.%Y %H.%M",
+    "%Y-%m-%d_%H-%M-%S", "%Y%m%d_%H%M%S",
+)  # fmt: skip
+"""Formats that are tried where nothing else reads, and taken where the grid is even."""
+ZONE = re.compile(r":\d\d(?:\.\d+)?\s*(?:Z|UTC|GMT|[+-]\d\d:?\d\d)$")
+
+
+def in_utc(values: pd.Series, notes: Notes) -> np.ndarray:
+    if getattr(values.dt, "tz", None) is not None:
+        # A zone with summer time repeats an hour and skips one; UTC does neither.
+        notes.decide("time stamps with a zone are put on the UTC time line")
+        values = values.dt.tz_convert("UTC").dt.tz_localize(None)
+    return values.to_numpy("datetime64[ns]")
+
+
+def guessed(text: pd.Series, name: str, notes: Notes, owner: np.ndarray | None = None) -> np.ndarray:
+    """What pandas makes of the first stamp holds for all: month names, slashes after the year and the like."""
+    import warnings
+
+    import pandas as pd
+
+    first = text.dropna().iloc[0]
+    for form in (None, *_FORMS):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", UserWarning)  # pandas says so when it would guess anew for every row
+                return in_utc(pd.to_datetime(text, utc=bool(ZONE.search(first)), format=form), notes)
+        except (ValueError, TypeError, UserWarning):
+            continue
+    _refuse_strangers(text, name)
+    return by_known_format(text, first, name, notes, owner)
+
+
+def _refuse_strangers(text: pd.Series, name: str) -> None:
+    """A sum or a note below the table among time stamps that can be read.
+
+    Raises:
+        DataError: names it and its row.
+    """
+    import pandas as pd
+
+    known = text.notna()
+    for form in ("ISO8601", "mixed"):
+        read = pd.to_datetime(text, format=form, errors="coerce", utc=True)
+        strange = known & read.isna()
+        if 0 < strange.sum() <= 0.5 * known.sum():
+            row = int(np.flatnonzero(strange.to_numpy())[0])
+            raise DataError(
+                f"Column {name!r} holds {text.iloc[row]!r} (row {row}) among time stamps such as "
+                f"{text[known & ~strange].iloc[0]!r} ({int(strange.sum()):,} such rows). "
+                "Leave those rows out, or write all stamps alike."
+            )
+
+
+def by_known_format(text: pd.Series, first: str, name: str, notes: Notes, owner: np.ndarray | None) -> np.ndarray:
+    """The format, of those that people use, with which all stamps can be read and make an even grid.
+
+    Raises:
+        DataError: there is none, or several do (each is named).
+    """
+    import pandas as pd
+
+    fits: dict[str, np.ndarray] = {}
+    for form in _RARER:
+        try:
+            fits[form] = in_utc(pd.to_datetime(text, format=form), notes)
+        except (ValueError, TypeError):
+            continue
+    known = text.notna().to_numpy()
+    owner = np.zeros(len(text), np.int64) if owner is None else owner
+    even = [form for form, stamps in fits.items() if unevenness(stamps[known], owner[known]) <= 0.1]
+    if len(even) == 1:
+        notes.warn(
+            f"column {name!r} holds time stamps such as {first!r}: read as {days_of(fits[even[0]])} (timestamp_format={even[0]!r} says so)"
+        )
+        return fits[even[0]]
+    which = (
+        " or ".join(f"timestamp_format={form!r}" for form in even)
+        or "timestamp_format=... (as strptime has it: %d.%m.%Y %H:%M)"
+    )
+    raise DataError(
+        f"Column {name!r} holds time stamps such as {first!r} that cannot be read. Say how they are written: {which}, or name another column with "
+        "timestamp_column."
+    )
+
+
+def days_of(stamps: np.ndarray) -> str:
+    return " ".join(str(stamp.astype("datetime64[D]")) for stamp in stamps[:3])

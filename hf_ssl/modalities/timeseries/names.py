@@ -1,0 +1,117 @@
+"""Which column tells series apart: two of them together, the file's name, none because it counts rows."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import datasets
+import numpy as np
+import pyarrow as pa
+
+from hf_ssl.core.errors import DataError
+from hf_ssl.modalities.base import Notes
+from hf_ssl.modalities.timeseries.table import FILE, Columns
+
+
+def with_joined_name(
+    dataset: datasets.Dataset, columns: Columns, there: Sequence[str]
+) -> tuple[datasets.Dataset, Columns]:
+    """`item_column="store,family"`: a series for every store and family."""
+    if columns.name is None or columns.name in there or "," not in columns.name:
+        return dataset, columns
+    parts = [named(part.strip(), there) for part in columns.name.split(",")]
+    if None in parts:
+        return dataset, columns
+    joined = [" ".join(map(str, row)) for row in zip(*(dataset[str(part)] for part in parts), strict=True)]
+    kept = dataset.remove_columns([str(part) for part in parts])
+    return kept.add_column(columns.name, joined), columns
+
+
+def named(name: str, there: Sequence[str]) -> str | None:
+    return next((other for other in there if other.strip().lower() == name.strip().lower()), None)
+
+
+def names_rows(dataset: datasets.Dataset, name: str, report: Notes) -> bool:
+    """Whether a column called `id` counts the rows of a table, and tells no series apart."""
+    values = list(dataset[name])
+    if len(values) < 3 or len(set(values)) < len(values):
+        return False
+    report.warn(
+        f"column {name!r} has another value in every row: it counts rows and names no series (item_column={name!r} takes it all the same)"
+    )
+    return True
+
+
+def tell_apart(frame: pa.Table, stamps: np.ndarray, known: set[str | None], usable: np.ndarray) -> str:
+    """What to say when stamps repeat: the column (or two) with which none does."""
+    import pandas as pd
+
+    ticks = stamps.astype(np.int64)[usable]
+    if len(np.unique(ticks)) > 0.9 * len(ticks):
+        return ""
+    found = []
+    for column in frame.column_names:
+        kind = frame.column(column).type
+        if column in known or pa.types.is_floating(kind) or pa.types.is_nested(kind):
+            continue
+        codes = pd.factorize(frame.column(column).to_pandas()[usable])[0]
+        several = len(np.unique(codes))
+        if 2 <= several <= len(ticks) // 2:
+            pairs = pd.DataFrame({"a": codes, "b": ticks})
+            if pairs.duplicated().mean() < 0.02:
+                found.append((several, column))
+    if not found:
+        return _two_tell_apart(frame, ticks, known, usable)
+    several, column = min(found)
+    if several in (24, 48, 96) and stamps.dtype.kind == "M" and bool((ticks % (86_400 * 10**9) == 0).all()):
+        return (
+            f"Column {column!r} ({several} values a day) seems to number parts of the day: write those as times (13:30) and name "
+            "their column, time_column=..."
+        )
+    return f"Column {column!r} ({several:,} values) tells them apart: item_column={column!r}."
+
+
+def tell_files(frame: pa.Table, name: str | None, stamps: np.ndarray, usable: np.ndarray, report: Notes) -> None:
+    """Several files without a column of names: parts of one series (years), or a series each (sensors)?
+
+    Raises:
+        DataError: their times overlap, so that they cannot be parts of one.
+    """
+    import pandas as pd
+
+    if name is not None or FILE not in frame.column_names:
+        return
+    files = frame.column(FILE).to_pandas()[usable]
+    ticks = pd.Series(stamps.astype(np.int64)[usable])
+    spans = ticks.groupby(files.to_numpy()).agg(["min", "max"]).sort_values("min")
+    if len(spans) < 2:
+        return
+    overlap = (spans["min"].to_numpy()[1:] <= spans["max"].to_numpy()[:-1]).any()
+    if overlap:
+        raise DataError(
+            f"{len(spans):,} files hold values of the same times and no column names their series. A series each, "
+            f"named by its file: item_column={FILE!r}."
+        )
+    report.warn(
+        f"{len(spans):,} files follow each other in time and are joined to one series; if each is a series of its own: item_column={FILE!r}"
+    )
+
+
+def _two_tell_apart(frame: pa.Table, ticks: np.ndarray, known: set[str | None], usable: np.ndarray) -> str:
+    """Two columns that tell series apart together: store and family."""
+    import pandas as pd
+
+    codes: dict[str, np.ndarray] = {}
+    for column in frame.column_names:
+        kind = frame.column(column).type
+        if column not in known and not pa.types.is_floating(kind) and not pa.types.is_nested(kind):
+            own = pd.factorize(frame.column(column).to_pandas()[usable])[0]
+            if 2 <= len(np.unique(own)) <= max(2, len(ticks) // 20):
+                codes[column] = own
+    for one, two in itertools.combinations(list(codes)[:8], 2):
+        pairs = pd.DataFrame({"a": codes[one], "b": codes[two], "c": ticks})
+        if pairs.duplicated().mean() < 0.02:
+            several = len(pairs[["a", "b"]].drop_duplicates())
+            return f"Columns {one!r} and {two!r} ({several:,} pairs) tell them apart: item_column='{one},{two}'."
+    return ""

@@ -1,0 +1,87 @@
+"""Quarters, weeks, months and halves of years as people write them -> the day on which they begin."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hf_ssl.core.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+_QUARTER = re.compile(
+    r"(?:(?P<y1>\d{4})[ .:/-]?[Qq](?P<q1>[1-4])|[Qq](?P<q2>[1-4])[ /-]*'?(?P<y2>\d{4}|\d{2})|(?P<q3>[1-4])[Qq][ '-]?(?P<y3>\d{4}|\d{2}))"
+)
+_HALF = re.compile(r"(?:(\d{4})[ -]?[HhSs]([12])|[HhSs]([12])[ -]?(\d{4}))")
+_WEEK = re.compile(
+    r"(?:(?P<y1>\d{4})[ -]?[Ww](?P<w1>\d{1,2})(?:-?(?P<d>[1-7]))?|[Ww](?P<w2>\d{1,2})[ -/](?P<y2>\d{4}))"
+)
+_RANGE = re.compile(r"(\d{4}-\d\d-\d\d)/\d{4}-\d\d-\d\d")
+_MONTH = re.compile(r"(\d{4})[Mm](\d{1,2})")
+
+
+def periods(text: pd.Series, sample: pd.Series, name: str) -> np.ndarray | None:
+    """The first day of every quarter, week, month, half of a year or range of days; None: they are none of these.
+
+    Args:
+        text: the stamps.
+        sample: some of them, stripped.
+        name: of their column.
+
+    Raises:
+        DataError: one of them is of another kind.
+    """
+    for pattern, read in _KINDS:
+        if sample.str.fullmatch(pattern.pattern).all():
+            return _each(text, pattern, read, name)
+    return None
+
+
+def _each(text: pd.Series, pattern: re.Pattern[str], read: Callable[[re.Match[str]], str], name: str) -> np.ndarray:
+    made = np.full(len(text), np.datetime64("NaT"), "datetime64[ns]")
+    for row, value in enumerate(text):
+        if value is not None and value == value:
+            match = pattern.fullmatch(value.strip())
+            if match is None:
+                raise DataError(
+                    f"Column {name!r} holds {value!r} (row {row}) among time stamps such as {text.dropna().iloc[0]!r}."
+                )
+            made[row] = np.datetime64(read(match), "ns")
+    return made
+
+
+def _quarter(match: re.Match[str]) -> str:
+    year, quarter = (match[f"{letter}1"] or match[f"{letter}2"] or match[f"{letter}3"] for letter in "yq")
+    return f"{_full_year(year)}-{3 * int(quarter) - 2:02d}-01"
+
+
+def _full_year(text: str) -> int:
+    return int(text) if len(text) == 4 else int(text) + (2000 if int(text) < 70 else 1900)
+
+
+def _half(match: re.Match[str]) -> str:
+    return f"{match[1] or match[4]}-{'01' if (match[2] or match[3]) == '1' else '07'}-01"
+
+
+def _range(match: re.Match[str]) -> str:
+    return match[1]
+
+
+def _week(match: re.Match[str]) -> str:
+    from datetime import date
+
+    return date.fromisocalendar(
+        int(match["y1"] or match["y2"]), int(match["w1"] or match["w2"]), int(match["d"] or 1)
+    ).isoformat()
+
+
+def _month(match: re.Match[str]) -> str:
+    return f"{match[1]}-{int(match[2]):02d}-01"
+
+
+_KINDS = ((_QUARTER, _quarter), (_WEEK, _week), (_MONTH, _month), (_HALF, _half), (_RANGE, _range))
