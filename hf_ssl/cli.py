@@ -16,32 +16,19 @@ from typing import Any
 
 from hf_ssl.core.commands import VERBS, completing, gallery, parser_of, recipe_of
 from hf_ssl.core.errors import ConfigError, HfSslError, nearest
-from hf_ssl.core.log import set_verbosity
 from hf_ssl.core.parsing import from_yaml
 from hf_ssl.core.stopping import terminable
+from hf_ssl.core.summary import summary_of
+from hf_ssl.core.terminal import Terminal, modes_of, speaking
 
 logger = logging.getLogger(__name__)
 
-NEXT = {
-    "adapt": "hf-ssl predict NEW-DATA --output {output}   or   hf-ssl push --output {output} --repo OWNER/NAME --dry_run",
-    "gap": "hf-ssl pretrain --output {output} --data ...   or what the advice says; then hf-ssl compare",
-    "pretrain": "hf-ssl compare --output {output} --data ...   (did it help?)   or   hf-ssl finetune --output {output} --data ...",
-    "finetune": "hf-ssl evaluate --output {output} --data ...",
-    "evaluate": "AutoModel...from_pretrained('{output}/finetune/model')",
-    "compare": "less {output}/compare/table.md",
-    "embed": 'hf-ssl search "a text like those" --output {output}',
-    "push": "open the address above",
-    "import-tf": "hf-ssl pretrain --model {output} --data ...   (pictures: --modality image)",
-}
 # Options that may be given without their name, first of all.
-NAMED = {
-    "data": "--data",
-    "gap": "--data",
-    "adapt": "--data",
-    "predict": "--data",
-    "search": "--query",
-    "import-tf": "--source",
-}
+NAMED = {**dict.fromkeys(("data", "gap", "adapt", "predict"), "--data"), "search": "--query", "import-tf": "--source"}
+# What these are asked for is what they say: the report, the estimates, the proof, the files.
+SPOKEN = ("data", "gap", "check", "import-tf", "push")
+# Commands that have the option; the others begin anew, or go on by themselves.
+RESUMABLE = ("adapt", "pretrain", "finetune", "compare", "embed", "run", "predict")
 # What a user can mend about a file or a machine, for errors that name neither.
 REASONS = {
     errno.ENOSPC: "The disk is full. Free some space, or name a folder on another disk with --output",
@@ -72,14 +59,18 @@ def main(argv: list[str] | None = None) -> int:
     # Read by torch when it makes its first tensor: on Linux, tensors of 2 MB and more then lie on huge pages. Training on
     # processors spends a sixth of its time on page faults without (masked words, MiniLM). This process is the command's own.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-    set_verbosity("info")
+    mode, words = modes_of(tokens)
+    if mode == "brief" and words and words[0] in SPOKEN:
+        mode = "verbose"
     try:
-        with terminable(), short_warnings():
-            return _answer(tokens[0], tokens[1:])
+        with speaking(mode) as terminal, terminable(), short_warnings():
+            _answer(words[0] if words else "", words[1:], terminal)
+            return 0
     except HfSslError as error:
-        print(f"error: {error}", file=sys.stderr)
+        show_error(error, mode)
     except KeyboardInterrupt as stop:
-        print(f"{stop or 'interrupted'}. Go on with: {shlex.join(['hf-ssl', *tokens])} --resume", file=sys.stderr)
+        again = "" if "--resume" in tokens or words[0] not in RESUMABLE else " --resume"
+        print(f"{stop or 'interrupted'}. Go on with: {shlex.join(['hf-ssl', *tokens])}{again}", file=sys.stderr)
         return getattr(stop, "exit_code", 130)
     except BrokenPipeError:  # `hf-ssl ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -93,6 +84,15 @@ def main(argv: list[str] | None = None) -> int:
             raise
         print(f"error: {line}", file=sys.stderr)
     return 1
+
+
+def show_error(error: HfSslError, mode: str) -> None:
+    """What went wrong: a line for people, or an object for programs."""
+    if mode == "json":
+        told = {"code": error.code, "kind": type(error).__name__, "message": str(error)}
+        print(json.dumps({"error": told}, ensure_ascii=False))
+    else:
+        print(f"error: {error} [{error.code}]", file=sys.stderr)
 
 
 def everyday(error: Exception) -> str | None:
@@ -134,29 +134,30 @@ def overview() -> str:
     return f"{what}\n\n{lines}\n\nhf-ssl VERB --help lists the options of a command."
 
 
-def _answer(verb: str, rest: list[str]) -> int:
+def _answer(verb: str, rest: list[str], terminal: Terminal) -> None:
     if verb not in VERBS:
         raise ConfigError(f"No command is called {verb!r}.{nearest(verb, VERBS)} Commands: {', '.join(VERBS)}.")
     helped = [token for token in rest if token not in ("-h", "--help")]
     if helped != rest:
         parser_of(verb, helped).print_help()
-        return 0
-    _call(verb, rest)
-    return 0
+    else:
+        _call(verb, rest, terminal)
 
 
-def _call(verb: str, rest: list[str]) -> None:
+def _call(verb: str, rest: list[str], terminal: Terminal) -> None:
     if verb == "recipes":
         _show_recipes(rest)
     elif verb == "completion":
         print(completion_of(rest[0] if rest else "bash"))
     elif verb in ("run", "check"):
-        _run(verb, rest)
+        _run(verb, rest, terminal)
+    elif verb == "demo":
+        _demo(rest, terminal)
     else:
-        _stage(verb, rest)
+        _stage(verb, rest, terminal)
 
 
-def _run(verb: str, rest: list[str]) -> None:
+def _run(verb: str, rest: list[str], terminal: Terminal) -> None:
     from hf_ssl.stages.plan import resolve_recipe
 
     recipe = {**recipe_of(verb, rest), **parser_of(verb, rest).read(rest[1:])}
@@ -164,12 +165,26 @@ def _run(verb: str, rest: list[str]) -> None:
     import hf_ssl
 
     if verb == "run":
-        hf_ssl.run_recipe(recipe)
+        hf_ssl.run_recipe(recipe, ended=lambda stage, result, options: _show(stage, result, options, terminal))
     else:
         print(json.dumps(hf_ssl.check(recipe), indent=2))
 
 
-def _stage(verb: str, rest: list[str]) -> None:
+def _demo(rest: list[str], terminal: Terminal) -> None:
+    from hf_ssl.stages.resolve import resolve
+
+    config = resolve("demo", parser_of("demo", rest).read(rest)).config
+    from hf_ssl.demo.story import chapters
+
+    for chapter in chapters(config.output, first=config.first):
+        terminal.show(chapter)
+
+
+def _show(verb: str, result: Any, options: dict[str, Any], terminal: Terminal) -> None:
+    terminal.show(summary_of(verb, result.path, result.metrics, result.skipped, options))
+
+
+def _stage(verb: str, rest: list[str], terminal: Terminal) -> None:
     from hf_ssl.stages.plan import resolve_stage
 
     if verb in NAMED and rest and not rest[0].startswith("--"):
@@ -183,8 +198,8 @@ def _stage(verb: str, rest: list[str]) -> None:
     if verb == "search":
         for hit in answer.metrics["hits"]:
             print(json.dumps(hit, ensure_ascii=False))
-    elif verb in NEXT and ("commit" in answer.metrics or verb != "push"):  # a dry run leads nowhere
-        logger.info(f"next: {NEXT[verb].format(output=options.get('output', 'runs/default'))}")
+    else:
+        _show(verb, answer, options, terminal)
 
 
 def complete() -> None:

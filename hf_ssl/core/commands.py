@@ -15,6 +15,7 @@ from hf_ssl.core.parsing import from_yaml
 from hf_ssl.core.source import training_arguments
 
 VERBS = {
+    "demo": "see it work: real text, a real model, a first result in a minute",
     "adapt": "all in one: try what a time budget allows, keep the best, measure it: hf-ssl adapt DATA --model M --budget 30m",
     "data": "read data and report what was found, with examples: hf-ssl data SOURCE",
     "gap": "how far is the checkpoint from your data, and what is worth trying: hf-ssl gap DATA --model MODEL",
@@ -33,6 +34,11 @@ VERBS = {
     "completion": "let the shell complete options: hf-ssl completion bash | zsh | fish",
 }
 EXAMPLES = {
+    "demo": (
+        "hf-ssl demo",
+        "hf-ssl demo --first                  (the first picture only)",
+        "hf-ssl demo --output runs/look -v    (every line of what is done)",
+    ),
     "adapt": (
         "hf-ssl adapt reviews/ --model answerdotai/ModernBERT-base --budget 30m --output runs/reviews",
         "hf-ssl adapt scans/ --modality image --model timm/resnet50.a1_in1k --group_column patient --budget 2h",

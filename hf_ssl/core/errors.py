@@ -7,9 +7,16 @@ import importlib
 from collections.abc import Iterable
 from types import ModuleType
 
+from hf_ssl.core.codes import code_of
+
 
 class HfSslError(Exception):
     """Base class of every error that hf_ssl raises on purpose."""
+
+    @property
+    def code(self) -> str:
+        """Such as `HFS012`: its section in docs/troubleshooting.md."""
+        return code_of(self)
 
 
 class ConfigError(HfSslError):

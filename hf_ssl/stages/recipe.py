@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from hf_ssl.stages.adapt import adapt
@@ -27,11 +28,14 @@ VERBS = {
 }  # fmt: skip
 
 
-def run_recipe(recipe: dict[str, Any]) -> dict[str, StageResult]:
+def run_recipe(
+    recipe: dict[str, Any], ended: Callable[[str, StageResult, dict[str, Any]], None] | None = None
+) -> dict[str, StageResult]:
     """Run the stages of a recipe in order; a stage that has finished with the same inputs is skipped.
 
     Args:
         recipe: shared options at the top, one mapping per stage (`pretrain:`, `finetune:` …), as in a recipe's YAML.
+        ended: called after each stage with its name, its result and its options.
 
     Raises:
         OptionsError: every problem of every stage's options, before the first one starts.
@@ -40,9 +44,12 @@ def run_recipe(recipe: dict[str, Any]) -> dict[str, StageResult]:
     results: dict[str, StageResult] = {}
     loaded: Any = None
     for stage, options in plan(recipe).items():
+        named = options.get("data")
         if "data" not in split_sections(recipe)[1][stage] and loaded is not None:
             options["data"] = loaded
         elif "data" in options:
             loaded = options["data"] = read_data(resolve_stage(stage, options).config)
         results[stage] = VERBS[stage](**options)
+        if ended is not None:
+            ended(stage, results[stage], {**options, "data": named})
     return results

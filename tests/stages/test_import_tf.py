@@ -87,7 +87,7 @@ def test_a_stage_names_what_is_wrong_with_the_model(model: str, message: str, tm
 def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["import-tf", str(archive("bert_tf2")), "--output", str(tmp_path / "out"), "--license", "mit"]) == 0
     told = capsys.readouterr().err
-    assert "44 of 45 variables" in told and f"next: hf-ssl pretrain --model {tmp_path / 'out'}" in told
+    assert "44 of 45 variables" in told and f"hf-ssl pretrain --model {tmp_path / 'out'}" in told
     assert main(["import-tf", "--help"]) == 0 and "--tf_python" in capsys.readouterr().out
     assert main(["import-tf"]) == 1 and "SavedModel" in capsys.readouterr().err
     assert main(["import-tf", str(archive("bert_tf2")), "--output", str(tmp_path / "out")]) == 1

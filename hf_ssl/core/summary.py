@@ -1,0 +1,138 @@
+"""What a stage has done, in a few lines for the reader: what, how well, where it lies, and what to type next.
+
+Everything is read from the stage's own record in `run.json`, so that the box says what the files say. No rendering here:
+`hf_ssl.core.terminal` shows it, `--json` prints it.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hf_ssl.core.run import LEDGER, RunDir, StageRecord
+
+DEFAULT = "runs/default"
+SHOWN = 6  # numbers of a stage that fit in a line
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One box.
+
+    Args:
+        title: the stage.
+        lines: what is said, by a word for each line: `("result", "no better than the start")`.
+        table: cells of a table, its header first.
+        next: the command to type next; empty where nothing follows.
+    """
+
+    title: str
+    lines: tuple[tuple[str, str], ...]
+    table: tuple[tuple[str, ...], ...] = ()
+    next: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {"stage": self.title, **self.facts, "next": self.next}
+
+
+def summary_of(
+    verb: str, path: Path, metrics: Mapping[str, Any], skipped: bool, options: Mapping[str, Any]
+) -> Summary:
+    """The box of a stage that has ended.
+
+    Args:
+        path: the stage's folder.
+        metrics: its numbers.
+        skipped: it had been done before, with the same inputs.
+        options: as given by the user.
+    """
+    folder = Path(str(options.get("output") or DEFAULT))
+    record = RunDir(folder).stage(verb) if (folder / LEDGER).is_file() else StageRecord()
+    lines = [
+        ("did", _did(verb, record, metrics) + (" (before, with the same inputs: skipped)" if skipped else "")),
+        ("result", _result(verb, metrics)),
+        ("where", _where(path, record)),
+    ]
+    if record.seconds and not skipped:
+        lines.append(("time", clock(record.seconds)))
+    facts = {"path": str(path), "skipped": skipped, "seconds": record.seconds, "metrics": metrics}
+    told = tuple((name, text) for name, text in lines if text)
+    return Summary(verb, told, next=next_command(verb, metrics, options, record), facts=facts)
+
+
+def clock(seconds: float) -> str:
+    """`4 s`, `3 min 20 s`, `2 h 5 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def next_command(verb: str, metrics: Mapping[str, Any], options: Mapping[str, Any], record: StageRecord) -> str:
+    """What one would type next, with this run's own names; what cannot be known is left as a word in capitals."""
+    output = shlex.quote(str(options.get("output") or DEFAULT))
+    data = options.get("data")
+    # Data given as objects have no name that could be typed.
+    source = f"--data {shlex.quote(data)}" if isinstance(data, str) else "--data DATA"
+    kind = str(record.options.get("modality") or options.get("modality") or "text")
+    same = f"{source} --output {output}" + (f" --modality {kind}" if kind != "text" else "")
+    query = {"text": '"A TEXT LIKE THOSE"', "image": "--file PICTURE.png", "audio": "--file SOUND.wav"}
+    known = {
+        "adapt": f"hf-ssl predict NEW-DATA --output {output}",
+        "data": f"hf-ssl pretrain {source} --model CHECKPOINT --output runs/mine"
+        + (f" --modality {kind}" if kind != "text" else ""),
+        "pretrain": f"hf-ssl compare {same}   (did it help?)",
+        "finetune": f"hf-ssl evaluate {same}",
+        "evaluate": f"hf-ssl predict NEW-DATA --output {output}",
+        "compare": f"hf-ssl finetune {same}",
+        "embed": f"hf-ssl search {query.get(kind, '--file SERIES.csv')} --output {output}",
+        "push": "open the address above" if "commit" in metrics else "",  # a dry run leads nowhere
+        "import-tf": f"hf-ssl pretrain --model {output} --data DATA   (pictures: --modality image)",
+    }
+    return known.get(verb, "")
+
+
+def _did(verb: str, record: StageRecord, metrics: Mapping[str, Any]) -> str:
+    options, rows = record.options, []
+    if verb == "pretrain":
+        rows.append(str(options.get("objective") or "continued pre-training"))
+    if verb == "finetune":
+        rows += [str(record.outputs.get("task", "")), str(options.get("peft", ""))]
+    if "steps" in metrics:
+        rows.append(f"{metrics['steps']:,} steps")
+    if verb == "compare":
+        rows.append(f"base against adapted on {metrics.get('test_examples', 0):,} test examples")
+    if verb in ("evaluate", "predict", "embed"):
+        counted = next((metrics[name] for name in ("examples", "rows", "vectors", "count") if name in metrics), None)
+        rows.append(f"{counted:,} examples" if isinstance(counted, int) else str(options.get("split") or ""))
+    return ", ".join(row for row in rows if row) or verb
+
+
+def _result(verb: str, metrics: Mapping[str, Any]) -> str:
+    if verb == "pretrain" and "outcome" in metrics:
+        start, kept = metrics.get("start", {}), metrics.get("kept", {})
+        change = f"; probe {start['probe']:.3f} → {kept['probe']:.3f}" if "probe" in start and "probe" in kept else ""
+        return f"{metrics['outcome']} (kept step {metrics.get('kept_step', 0)}{change})"
+    if isinstance(metrics.get("verdict"), Mapping):
+        return "; ".join(f"{title.lower()}: {word}" for title, word in metrics["verdict"].items())
+    if verb == "finetune":
+        return numbers(metrics.get("validation", {})) or "no validation data to measure on"
+    if verb == "predict" and isinstance(metrics.get("predicted"), Mapping):
+        return ", ".join(f"{name} {count:,}" for name, count in list(metrics["predicted"].items())[:SHOWN])
+    return str(metrics["url"]) if "url" in metrics else numbers(metrics)
+
+
+def numbers(metrics: Mapping[str, Any]) -> str:
+    """`accuracy 0.812, f1_macro 0.790`: the first few that are fractions."""
+    return ", ".join([f"{name} {value:.3f}" for name, value in metrics.items() if isinstance(value, float)][:SHOWN])
+
+
+def _where(path: Path, record: StageRecord) -> str:
+    model = record.outputs.get("model")
+    return str(model) if isinstance(model, str) else str(path)
