@@ -56,6 +56,7 @@ def summary_of(
     lines = [
         ("did", _did(verb, record, metrics) + (" (before, with the same inputs: skipped)" if skipped else "")),
         ("result", _result(verb, metrics)),
+        ("advice", _advice(metrics)),
         ("where", _where(path, record)),
     ]
     if record.seconds and not skipped:
@@ -126,6 +127,12 @@ def _result(verb: str, metrics: Mapping[str, Any]) -> str:
     if verb == "predict" and isinstance(metrics.get("predicted"), Mapping):
         return ", ".join(f"{name} {count:,}" for name, count in list(metrics["predicted"].items())[:SHOWN])
     return str(metrics["url"]) if "url" in metrics else numbers(metrics)
+
+
+def _advice(metrics: Mapping[str, Any]) -> str:
+    """What `compare` says to use, for each number of labels."""
+    use = metrics.get("use")
+    return "; ".join(f"{budget}: {word}" for budget, word in use.items()) if isinstance(use, Mapping) else ""
 
 
 def numbers(metrics: Mapping[str, Any]) -> str:

@@ -29,6 +29,7 @@ GROUPS = (
 )  # fmt: skip
 POOL, LABELS, TEST, NEW = 400, 20, 240, 12
 BUDGETS, DRAWS = (1, 2, 4, 8, 16), 3
+SHOTS = 8  # labels a group of the comparison; fine-tuning has twice as many
 LENGTH = 64  # tokens of a post that are read: the first lines tell the topic, and cost a quarter
 TUNING: dict[str, Any] = {
     "max_steps": 30, "learning_rate": 1.5e-3, "max_length": LENGTH, "per_device_train_batch_size": 16, "self_training": 0,
@@ -63,14 +64,22 @@ def chapters(output: str | Path = "runs/demo", *, first: bool = False) -> Iterat
         "2 · continue the pre-training", _pretrained(adapted.metrics), adapted.path / "model", adapted.metrics
     )
     tuned = hf_ssl.finetune(
-        data=posts, output=str(run), labels_per_class=16, early_stopping_patience=0, resume=True, **TUNING
+        data=posts,
+        output=str(run),
+        labels_per_class=min(2 * SHOTS, LABELS - 2),
+        early_stopping_patience=0,
+        resume=True,
+        **TUNING,
     )
     validated = tuned.metrics["validation"]
-    said = f"LoRA on 16 labels a group: macro-F1 {validated['f1_macro']:.2f} on the few validation posts"
+    said = f"LoRA on {min(2 * SHOTS, LABELS - 2)} labels a group: macro-F1 {validated['f1_macro']:.2f} on the few validation posts"
     yield _chapter("3 · fine-tune", said, tuned.path / "model", tuned.metrics)
-    answer = hf_ssl.compare(data=posts, output=str(run), labels_per_class=[8], num_seeds=1, resume=True, **TUNING)
+    answer = hf_ssl.compare(
+        data=posts, output=str(run), labels_per_class=[SHOTS], num_seeds=1, probe_draws=3, resume=True, **TUNING
+    )
     words = "; ".join(f"{title.lower()}: {word}" for title, word in answer.metrics["verdict"].items())
-    yield _chapter("4 · did adapting help?", words, answer.path / "table.md", answer.metrics)
+    advice = "; ".join(f"{words} ({budget} labels a group)" for budget, words in answer.metrics["use"].items())
+    yield _chapter("4 · did adapting help?", f"{words}. {advice}", answer.path / "table.md", answer.metrics)
     labeled = hf_ssl.predict(
         data=str(_new_posts(data)), output=str(run), save=str(run / "new-posts-labeled.csv"), overwrite=True
     )
@@ -167,7 +176,7 @@ def _vectors(folder: Path, texts: dict[str, list[str]]) -> dict[str, np.ndarray]
     encoder = Text().load(str(text.minilm_path()))
     found = {name: encoder.embed(values, max_length=LENGTH) for name, values in texts.items()}
     folder.mkdir(parents=True, exist_ok=True)
-    np.savez(file, **found)  # type: ignore[arg-type]
+    np.savez(file, **found)
     return found
 
 
