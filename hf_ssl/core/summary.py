@@ -88,6 +88,7 @@ def next_command(verb: str, metrics: Mapping[str, Any], options: Mapping[str, An
         "adapt": f"hf-ssl predict NEW-DATA --output {output}",
         "data": f"hf-ssl pretrain {source} --model CHECKPOINT --output runs/mine"
         + (f" --modality {kind}" if kind != "text" else ""),
+        "gap": f"what the advice says, or: hf-ssl pretrain {same} --model CHECKPOINT",
         "pretrain": f"hf-ssl compare {same}   (did it help?)",
         "finetune": f"hf-ssl evaluate {same}",
         "evaluate": f"hf-ssl predict NEW-DATA --output {output}",
