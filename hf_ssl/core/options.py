@@ -37,6 +37,11 @@ class PretrainConfig(TrainingOptions, AdapterOptions, ModelOptions, DataOptions)
     )
     lr_schedule: Literal["constant", "linear", "cosine"] = option("linear", "Learning rate after the warm-up.")
     layer_decay: float = option(0.9, "Factor on the learning rate of each layer further from the top.", gt=0, le=1)
+    preserve: float = option(
+        0.0,
+        "Hold the features near the start's: weight of their distance (1 - cosine) beside the loss; 0: off, 1 is strong.",
+        ge=0,
+    )
     monitor_points: int = option(5, "Number of evaluations after step 0 (health, drift and the probe).", ge=1)
     monitor_examples: int = option(512, "Examples used for health and drift.", ge=2)
     keep_checkpoint: Literal["best", "last"] = option(

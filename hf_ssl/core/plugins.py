@@ -13,7 +13,7 @@ from hf_ssl.core.errors import ConfigError, nearest
 from hf_ssl.core.source import config_in, constants_in
 
 # Files of those folders that hold what plug-ins share, and no plug-in.
-SHARED = {"base", "losses", "clips", "heads", "encoder", "batching", "rng", "rows", "views"}
+SHARED = {"base", "losses", "clips", "heads", "encoder", "batching", "rng", "rows", "single_view", "views"}
 
 KINDS = {
     "objectives": "Objective",

@@ -12,7 +12,8 @@ import torch
 from hf_ssl.core.errors import ConfigError
 from hf_ssl.core.fields import Options, option
 from hf_ssl.modalities.encoder import Batch, Features
-from hf_ssl.modalities.text.encoder import TextEncoder, affixes, window
+from hf_ssl.modalities.text.crops import TokenCrops
+from hf_ssl.modalities.text.encoder import TextEncoder
 from hf_ssl.objectives import losses
 from hf_ssl.objectives.base import Objective, ViewRows, row_keys
 from hf_ssl.training.dropout import set_dropout
@@ -71,31 +72,21 @@ class SimCSE(Objective):
 
     def __init__(self, encoder: TextEncoder, config: Config) -> None:
         super().__init__(encoder.replace(pooling=config.pooling), config)
-        self.before, self.after = affixes(encoder.processor)
-        longest = config.max_length or window(encoder.processor, 128)
-        self.room = longest - len(self.before) - len(self.after)
+        self.crops = TokenCrops(encoder, config.max_length, config.shortest, 0.5)
         if config.view == "crop":
             set_dropout(self.model, 0.0)
         elif not any(isinstance(m, torch.nn.Dropout) and m.p > 0 for m in self.model.modules()):
             raise ConfigError("view=dropout needs a model with dropout; this one has none. Use --view crop.")
 
     def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> ViewRows:
-        texts, tokenize = list(dataset[self.encoder.modality.column]), self.encoder.processor
-        encoded = tokenize(texts, add_special_tokens=False, return_attention_mask=False, verbose=False)
-        tokens = [np.asarray(ids, dtype=np.int32) for ids in encoded["input_ids"]]
-        return ViewRows(tokens, row_keys(dataset), seed=seed, training=training)
+        store = self.crops.store(list(dataset[self.encoder.modality.column]))
+        return ViewRows(store, row_keys(dataset), seed=seed, training=training)
 
     def _view(self, tokens: np.ndarray, rng: np.random.Generator) -> Features:
         """A random crop, or the beginning of the text."""
-        start, length = 0, min(self.room, len(tokens))
         if self.config.view == "crop":
-            longest = max(1, min(self.room, len(tokens) // 2))
-            shortest = max(1, min(longest, int(self.config.shortest * len(tokens))))
-            length = int(rng.integers(shortest, longest + 1))
-            start = int(rng.integers(0, len(tokens) - length + 1))
-        return {
-            "input_ids": np.concatenate([self.before, tokens[start : start + length], self.after]).astype(np.int64)
-        }
+            return self.crops.cut(tokens, rng)
+        return self.crops.framed(tokens[: self.crops.room])
 
     def random_view(self, items: Sequence[np.ndarray], rngs: Sequence[np.random.Generator]) -> Batch | None:
         if self.config.view == "dropout":

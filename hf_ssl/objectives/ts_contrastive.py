@@ -14,6 +14,7 @@ from torch.nn import functional
 from hf_ssl.core.fields import Options, option
 from hf_ssl.modalities.encoder import Batch
 from hf_ssl.modalities.rng import example_rng
+from hf_ssl.modalities.timeseries.distort import view
 from hf_ssl.modalities.timeseries.encoder import TimeSeriesEncoder
 from hf_ssl.modalities.timeseries.random_kernels import RandomKernels
 from hf_ssl.modalities.timeseries.windows import Windows
@@ -172,56 +173,3 @@ class WindowRows(ViewRows):
         past, _, _ = self.windows.batch([index])
         row, step = self.windows.place(index)
         return past[0], example_rng(self.seed, self.key, f"{self.keys[row]}/{step}")
-
-
-def view(values: np.ndarray, config: SeriesContrastive.Config, rng: np.random.Generator) -> np.ndarray:
-    """One distorted crop of a series.
-
-    Args:
-        values: `(context, channels)` in spreads of the series, NaN where missing.
-        config: `SeriesContrastive.Config`.
-        rng: of this example and epoch.
-
-    Returns:
-        The same shape.
-    """
-    context = len(values)
-    begin = int(np.argmax(~np.isnan(values).all(axis=1)))  # a shorter series comes after missing steps
-    length = context - begin
-    kept = max(min(length, 4), round(length * rng.uniform(config.crop, 1.0)))
-    start = begin + int(rng.integers(0, length - kept + 1))
-    if rng.random() < config.stretch:
-        seen = stretched(values[start : start + kept], context)
-    else:
-        seen = values[reflected(start, kept, context, int(rng.integers(0, 2 * kept)))]
-    if config.warp:
-        gain = np.interp(np.linspace(0, 5, context), np.arange(6), rng.normal(1.0, config.warp, 6))
-        seen = seen * gain[:, None]
-    if config.sign_flip and rng.random() < 0.5:
-        seen = -seen
-    if config.noise:
-        seen = seen + rng.uniform(0, config.noise) * rng.standard_normal(seen.shape)
-    if config.mask_ratio:
-        span = max(1, context // 20)
-        hidden = rng.random(-(-context // span)) < rng.uniform(0, config.mask_ratio)
-        if hidden.any() and not hidden.all():
-            seen = np.where(np.repeat(hidden, span)[:context, None], np.nan, seen)
-    return seen.astype(np.float32)
-
-
-def reflected(start: int, kept: int, context: int, shift: int) -> np.ndarray:
-    """Steps `start ... start + kept - 1` back and forth until `context` steps are full."""
-    if kept < 2:
-        return np.full(context, start)
-    period = 2 * kept - 2
-    place = (np.arange(context) + shift) % period
-    return start + np.where(place < kept, place, period - place)
-
-
-def stretched(values: np.ndarray, context: int) -> np.ndarray:
-    """Linear interpolation to `context` steps; what lies beside a missing value is missing."""
-    place = np.linspace(0, len(values) - 1, context)
-    low = np.minimum(place.astype(int), max(0, len(values) - 2))
-    high = np.minimum(low + 1, len(values) - 1)
-    part = (place - low)[:, None]
-    return values[low] * (1 - part) + values[high] * part

@@ -23,6 +23,7 @@ from hf_ssl.stages.base import (
 from hf_ssl.stages.build import build_objective, continuation, init_from_config, learning_rate
 from hf_ssl.stages.inputs import pool_of
 from hf_ssl.stages.monitoring import build_monitor
+from hf_ssl.training.preserve import Preservation
 from hf_ssl.training.trainer import arguments, train
 
 logger = logging.getLogger(__name__)
@@ -57,6 +58,8 @@ def pretrain(**options: Any) -> StageResult:
         set_seed(config.seed)  # new heads and adapters start from this, in every process alike
         pool, held = pool_of(data, config.eval_fraction, config.seed, modality)
         objective, added = build_objective(config, opening.resolved.plugin, modality, ref, pool)
+        if config.preserve:
+            Preservation(objective, objective.encoder.backbone, config.preserve)
         report = objective.encoder.report
         note_lineage(run, ref, report)
         write_json(folder / "load_report.json", report.to_dict())

@@ -18,11 +18,12 @@ from hf_ssl.evaluation.metrics.forecast import (
 )
 from hf_ssl.evaluation.probes.linear_forecast import least_absolute, linear_forecast, ridge
 from hf_ssl.modalities.timeseries.backbones import pool
+from hf_ssl.modalities.timeseries.distort import reflected, view
 from hf_ssl.modalities.timeseries.grid import times_from
 from hf_ssl.modalities.timeseries.random_kernels import random_kernel_features
 from hf_ssl.modalities.timeseries.windows import Windows
 from hf_ssl.objectives import losses
-from hf_ssl.objectives.ts_contrastive import SeriesContrastive, log_spectrum, reflected, view
+from hf_ssl.objectives.ts_contrastive import SeriesContrastive, log_spectrum
 
 
 def test_seasonal_naive_and_metrics_by_hand():
