@@ -72,25 +72,25 @@ def hints_of(config: type) -> dict[str, Any]:
 
 
 @lru_cache
-def _hints(config: Any) -> dict[str, Any]:
+def _hints(config: type) -> dict[str, Any]:
     hints = typing.get_type_hints(config)
     return {item.name: hints[item.name] for item in dataclasses.fields(config)}
 
 
-def choices_of(hint: Any) -> tuple[Any, ...]:
+def choices_of(hint: object) -> tuple[Any, ...]:
     """The values that a `Literal` (or a `Literal | None`) allows; none for other types."""
     if typing.get_origin(hint) is Literal:
         return typing.get_args(hint)
     return tuple(choice for part in typing.get_args(hint) for choice in choices_of(part))
 
 
-def not_among(value: Any, choices: typing.Iterable[Any]) -> str:
+def not_among(value: object, choices: typing.Iterable[Any]) -> str:
     """`'tokn' is none of token, word, span. Did you mean 'token'?`"""
     known = [str(choice) for choice in choices]
     return f"{value!r} is none of {', '.join(known)}.{nearest(str(value), known)}"
 
 
-def field_name(name: Any) -> str:
+def field_name(name: object) -> str:
     """Field name of an option, however it is spelled.
 
     Raises:

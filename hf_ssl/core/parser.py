@@ -162,7 +162,7 @@ def _underscored(token: str) -> str:
     return f"--{field_name(name)}{equals}{value}"
 
 
-def _is_switch(hint: Any) -> bool:
+def _is_switch(hint: object) -> bool:
     return hint is bool or bool in getattr(hint, "__args__", ())
 
 
@@ -179,7 +179,7 @@ def _metavar(hint: Any, choices: Iterable[Any]) -> str:
     return inner[0] if inner else "TEXT"
 
 
-def _written(default: Any) -> str:
+def _written(default: object) -> str:
     """` [4,16,64]`; nothing where there is no default but what the help text says."""
     if default is None or default in ([], {}, ""):
         return ""

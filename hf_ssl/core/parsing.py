@@ -46,7 +46,7 @@ def coerce(hint: Any, value: Any) -> Any:
         raise ConfigError(f"{value!r} is not right: {first['msg'].lower()}.") from None
 
 
-def _listed(value: Any) -> Any:
+def _listed(value: object) -> Any:
     """A list, from any way to write one: `4,16`, `[4,16]`, `4 16` as separate words, or a single value."""
     if isinstance(value, (list, tuple)):
         if not all(isinstance(part, str) for part in value):
@@ -108,7 +108,7 @@ def from_yaml(path: str | Path) -> dict[str, Any]:
     return content
 
 
-def holds(hint: Any, kind: type) -> bool:
+def holds(hint: object, kind: type) -> bool:
     """Whether a type is, or may be, a `list` or a `dict`."""
     return typing.get_origin(hint) is kind or any(typing.get_origin(part) is kind for part in typing.get_args(hint))
 

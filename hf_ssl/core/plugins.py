@@ -7,10 +7,13 @@ import importlib
 import inspect
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hf_ssl.core.errors import ConfigError, nearest
 from hf_ssl.core.source import config_in, constants_in
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 # Files of those folders that hold what plug-ins share, and no plug-in.
 SHARED = {"base", "losses", "clips", "heads", "encoder", "batching", "rng", "rows", "single_view", "views"}
@@ -115,7 +118,7 @@ def _from_dotted_path(kind: str, path: str, base: type) -> type[Any]:
     return found
 
 
-def _only_subclass(module: Any, base: type) -> type[Any]:
+def _only_subclass(module: ModuleType, base: type) -> type[Any]:
     found = [
         member
         for _, member in inspect.getmembers(module, inspect.isclass)

@@ -78,7 +78,7 @@ class BaseModel:
     source: str = ""
 
 
-def _read_stage(name: str, entry: Any, where: Path) -> StageRecord:
+def _read_stage(name: str, entry: object, where: Path) -> StageRecord:
     """A stage of a run.json, also of one that was written before there were types (format 1)."""
     entry = dict(_mapping(entry, f"stages.{name}", where))
     if isinstance(given := entry.get("options"), dict) and {"options", "plugin", "training"} >= given.keys() > set():
@@ -101,7 +101,7 @@ def read_base(entry: Mapping[str, Any]) -> BaseModel:
     return BaseModel(**{"id": "", **old, **{key: value for key, value in entry.items() if key in known}})
 
 
-def _mapping(value: Any, what: str, where: Path) -> Mapping[str, Any]:
+def _mapping(value: object, what: str, where: Path) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise RunFolderError(
             f"{where}: {what} should be a mapping, found {type(value).__name__}. Use another --output."
@@ -194,7 +194,7 @@ class RunDir:
         """Model folder that a finished stage left, or None."""
         return str(self.stage(name).outputs["model"]) if self.stage(name).done else None
 
-    def record(self, **facts: Any) -> None:
+    def record(self, **facts: object) -> None:
         """Merge facts (data fingerprint, what is on the Hub …) into the ledger and write it."""
         for key, value in facts.items():
             current = self.facts.get(key)
@@ -291,13 +291,13 @@ class RunDir:
         return any((self.path / name / "checkpoints").glob("checkpoint-*"))
 
 
-def inputs_hash(*parts: Any) -> str:
+def inputs_hash(*parts: object) -> str:
     """Hash of everything a stage's result depends on (options, data fingerprint, the stage before)."""
     text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def write_json(path: Path, content: Any) -> None:
+def write_json(path: Path, content: object) -> None:
     """Write JSON atomically (temporary file in the same folder, then rename), in the first process only."""
     if not distributed.is_main():
         return

@@ -6,7 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import datasets
 import numpy as np
@@ -28,6 +28,9 @@ from hf_ssl.data.labels import raw_labels
 from hf_ssl.data.readers.folders import FOLDER_LABEL, SourcePart
 from hf_ssl.data.readers.tables import quiet
 from hf_ssl.data.report import DataReport
+
+if TYPE_CHECKING:
+    pass
 
 LABEL_ALIASES = ("label", "labels", "class", "category", "target")
 TRANSCRIPT_ALIASES = ("transcript", "transcription", "sentence", "normalized_text", "text")
@@ -303,7 +306,7 @@ class Canonicalizer:
                 f"{count:,} values of {columns[0]!r} are {word!r}: kept as text; na_values=[{word!r}] leaves them out"
             )
 
-    def _problem(self, value: Any) -> str | None:
+    def _problem(self, value: object) -> str | None:
         if value is None or isinstance(value, str) and (value in NA_SURELY or value in self.spec.na):
             return f"no {self.modality.name}"
         return self.modality.validate(value)

@@ -7,13 +7,16 @@ import warnings
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import datasets
 
 from hf_ssl.core.errors import DataError
 from hf_ssl.data.examples import SHOWN, Example, as_page, examples_of
 from hf_ssl.data.report import render
+
+if TYPE_CHECKING:
+    from hf_ssl.modalities.base import Modality
 
 
 class DomainData(datasets.DatasetDict):
@@ -28,7 +31,11 @@ class DomainData(datasets.DatasetDict):
     """
 
     def __init__(
-        self, splits: Mapping[str, datasets.Dataset], report: dict[str, Any], modality_name: str, modality: Any = None
+        self,
+        splits: Mapping[str, datasets.Dataset],
+        report: dict[str, Any],
+        modality_name: str,
+        modality: Modality | None = None,
     ) -> None:
         super().__init__(splits)
         self.report = report

@@ -11,9 +11,12 @@ import html
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import datasets
+
+if TYPE_CHECKING:
+    from hf_ssl.modalities.base import Modality
 
 SHOWN = 3
 CLASSES = 20
@@ -32,7 +35,7 @@ class Example:
     picture: bytes | None = None
 
 
-def examples_of(splits: Mapping[str, datasets.Dataset], modality: Any, count: int = SHOWN) -> Iterator[Example]:
+def examples_of(splits: Mapping[str, datasets.Dataset], modality: Modality, count: int = SHOWN) -> Iterator[Example]:
     """The first rows of every split and class.
 
     Args:
@@ -59,7 +62,7 @@ def _labels(dataset: datasets.Dataset) -> list[str]:
     return [""] * len(dataset)
 
 
-def _preview(modality: Any, value: Any) -> tuple[str, bytes | None]:
+def _preview(modality: Modality, value: object) -> tuple[str, bytes | None]:
     if isinstance(value, list) and value and isinstance(value[0], str):
         value = " ".join(value)
     if hasattr(modality, "preview") and not isinstance(value, str):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
 
 import datasets
 import numpy as np
@@ -45,7 +44,7 @@ def fingerprint(splits: dict[str, Rows], label_names: list[str]) -> str:
     return digest.hexdigest()[:32]
 
 
-def _add_column(digest: Any, dataset: datasets.Dataset, name: str) -> None:
+def _add_column(digest: hashlib._Hash, dataset: datasets.Dataset, name: str) -> None:
     table_view = dataset.select_columns([name]).with_format("arrow")
     for table in table_view.iter(batch_size=BATCH):
         column = table.column(name).combine_chunks()
@@ -55,7 +54,7 @@ def _add_column(digest: Any, dataset: datasets.Dataset, name: str) -> None:
             digest.update(json.dumps(column.to_pylist(), default=str).encode())
 
 
-def _add_strings(digest: Any, column: pa.StringArray) -> None:
+def _add_strings(digest: hashlib._Hash, column: pa.StringArray) -> None:
     lengths = pc.fill_null(pc.binary_length(column), -1)  # tells None from "" and where one text ends
     digest.update(lengths.to_numpy(zero_copy_only=False).astype("<i4").tobytes())
     filled = pc.fill_null(column, "")

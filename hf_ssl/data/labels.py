@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import datasets
 import numpy as np
@@ -19,6 +19,9 @@ from hf_ssl.core.errors import DataError, nearest
 from hf_ssl.core.numbers import read_numbers
 from hf_ssl.data.label_words import as_float
 from hf_ssl.data.report import DataReport
+
+if TYPE_CHECKING:
+    from datasets.features.features import FeatureType
 
 KINDS = ("class", "multilabel", "regression", "tags", "mask", "identity", "transcript")
 """`mask`: a picture of class numbers. `identity`: who it is; validation and test hold identities that training never saw.
@@ -72,7 +75,7 @@ class Encoding:
         return row
 
 
-def raw_labels(column: Iterable[Any], feature: Any) -> tuple[list[Any], list[str] | None]:
+def raw_labels(column: Iterable[Any], feature: FeatureType) -> tuple[list[Any], list[str] | None]:
     """A label column with None for "no label" and with names in place of `ClassLabel` numbers.
 
     Returns:
@@ -215,13 +218,13 @@ def sort_names(names: Iterable[str], kind: str = "class") -> list[str]:
     return sorted(found, key=lambda name: (name != "O", name)) if kind == "tags" else found
 
 
-def _is_missing(value: Any) -> bool:
+def _is_missing(value: object) -> bool:
     if value is None or (isinstance(value, str) and not value.strip()):
         return True
     return isinstance(value, (float, np.floating)) and math.isnan(value)
 
 
-def _name(label: Any, kind: str) -> str:
+def _name(label: object, kind: str) -> str:
     if isinstance(label, (float, np.floating)):
         if not float(label).is_integer():
             raise DataError(
@@ -279,7 +282,7 @@ def _check_separator(labels: Sequence[Any], given: str | None) -> None:
             )
 
 
-def _as_list(label: Any, kind: str, given: str | None = None) -> list[Any]:
+def _as_list(label: object, kind: str, given: str | None = None) -> list[Any]:
     if isinstance(label, str):
         separator = (given or "|") if kind == "multilabel" else None
         return [part for part in label.split(separator) if part.strip()]
@@ -300,7 +303,7 @@ def _are_multi_hot(rows: Sequence[list[Any] | None]) -> bool:
     )
 
 
-def _is_bit(value: Any) -> bool:
+def _is_bit(value: object) -> bool:
     return not isinstance(value, str) and value in (0, 1)
 
 

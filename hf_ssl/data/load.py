@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import datasets
 
@@ -34,6 +34,9 @@ from hf_ssl.data.report import DataReport
 from hf_ssl.data.split_column import by_split_column
 from hf_ssl.data.tags import find_word_table, words_to_sentences
 
+if TYPE_CHECKING:
+    from hf_ssl.modalities.base import Modality
+
 logger = logging.getLogger(__name__)
 
 MIN_DOCUMENTS = 5
@@ -42,12 +45,12 @@ ALIASES = {"text_column": "input_column", "config_name": "data_config", "revisio
 
 
 def load_data(
-    source: Any,
+    source: object,
     options: DataOptions | str | Any = None,
     *,
     verbose: bool = True,
     cache_dir: str | None = None,
-    **keywords: Any,
+    **keywords: object,
 ) -> DomainData:
     """Turn any source into splits `unlabeled`, `train`, `validation`, `test` with canonical columns.
 
@@ -100,12 +103,12 @@ def _tell(data: DomainData) -> None:
 
 
 def load_rows(
-    source: Any,
+    source: object,
     options: DataOptions | str | Any = None,
     *,
     verbose: bool = True,
     cache_dir: str | None = None,
-    **keywords: Any,
+    **keywords: object,
 ) -> DomainData:
     """Every usable row of a source in its own order, for a model to answer: nothing is split, compared or removed.
 
@@ -150,7 +153,7 @@ def load_rows(
     return answered
 
 
-def _load(source: Any, given: DataOptions, modality: Any, cache_dir: str | None) -> DomainData:
+def _load(source: object, given: DataOptions, modality: Modality, cache_dir: str | None) -> DomainData:
     report = DataReport(given.max_left_out)
     how = _read_options(given, modality, report, cache_dir)
     spec = _spec(given)
@@ -231,7 +234,7 @@ def _options(options: Any, keywords: dict[str, Any]) -> tuple[DataOptions, Any]:
     return given, _modality(modality, own, given)
 
 
-def _modality(modality: Any, own: dict[str, Any], given: DataOptions) -> Any:
+def _modality(modality: Modality | str, own: dict[str, Any], given: DataOptions) -> Modality:
     """A modality object with its own options; shared reading options go to those that have them."""
     if not isinstance(modality, str):
         if own:
@@ -251,7 +254,7 @@ def _modality(modality: Any, own: dict[str, Any], given: DataOptions) -> Any:
     return found(found.Config(**coerce_fields(found.Config, {**shared, **own})))
 
 
-def _read_options(given: DataOptions, modality: Any, report: DataReport, cache_dir: str | None) -> ReadOptions:
+def _read_options(given: DataOptions, modality: Modality, report: DataReport, cache_dir: str | None) -> ReadOptions:
     columns = given.conll_columns
     return ReadOptions(
         modality, report, cache_dir=cache_dir, sheet=given.labels_file is not None,
@@ -263,7 +266,7 @@ def _read_options(given: DataOptions, modality: Any, report: DataReport, cache_d
     )  # fmt: skip
 
 
-def _read_all(source: Any, extra: dict[str, Any], labels: Any, how: ReadOptions) -> list[SourcePart]:
+def _read_all(source: object, extra: dict[str, Any], labels: object, how: ReadOptions) -> list[SourcePart]:
     parts = read_source(source, how)
     if labels is not None:
         parts = _join_labels(parts, labels, how)
@@ -281,7 +284,7 @@ def _read_all(source: Any, extra: dict[str, Any], labels: Any, how: ReadOptions)
     return parts
 
 
-def _read_extra(split: str, source: Any, how: ReadOptions) -> list[SourcePart]:
+def _read_extra(split: str, source: object, how: ReadOptions) -> list[SourcePart]:
     """A source given for one split. Its own split names count only when they are several."""
     kind, how.label_kind = how.label_kind, None if split == "unlabeled" else how.label_kind
     found = read_source(source, how)
@@ -298,7 +301,7 @@ def _read_extra(split: str, source: Any, how: ReadOptions) -> list[SourcePart]:
     return [replace(part, split=split, origin=f"{split}=...") for part in found]
 
 
-def _join_labels(parts: list[SourcePart], labels: Any, how: ReadOptions) -> list[SourcePart]:
+def _join_labels(parts: list[SourcePart], labels: object, how: ReadOptions) -> list[SourcePart]:
     own = DataReport(how.report.max_left_out)  # the sheet's rows are no examples
     sheets = read_source(labels, replace(how, report=own, sheet=False, max_examples=None, streaming=False, as_is=True))
     for text in own.warnings:

@@ -221,5 +221,5 @@ def _rounded_up(share: float) -> float:
     return min(1.0, -(-share * 100 // 1) / 100)
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)

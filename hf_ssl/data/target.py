@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     import datasets
 
     from hf_ssl.data.domain import DomainData
+    from hf_ssl.modalities.base import Modality
 
 logger = logging.getLogger(__name__)
 
 
-def unlabeled_data(source: Any, options: DataOptions) -> DomainData:
+def unlabeled_data(source: object, options: DataOptions) -> DomainData:
     """Read a source without its labels, with the options of another one where they are about form.
 
     Raises:
@@ -42,7 +43,7 @@ def unlabeled_data(source: Any, options: DataOptions) -> DomainData:
 
 
 def target_data(
-    source: Any, data: Mapping[str, datasets.Dataset], options: DataOptions, modality: Any
+    source: object, data: Mapping[str, datasets.Dataset], options: DataOptions, modality: Modality
 ) -> tuple[datasets.Dataset, str]:
     """Unlabeled rows of the domain to adapt to, without those that are in validation or test.
 
@@ -68,7 +69,7 @@ def target_data(
 
 
 def without_held_out(
-    rows: datasets.Dataset, data: Mapping[str, datasets.Dataset], options: DataOptions, modality: Any
+    rows: datasets.Dataset, data: Mapping[str, datasets.Dataset], options: DataOptions, modality: Modality
 ) -> tuple[datasets.Dataset, DataReport]:
     """Rows that are, exactly or nearly, in neither validation nor test of other data; and what was found.
 

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from matplotlib.axes import Axes
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#F0E442", "#000000")
@@ -63,9 +65,11 @@ class _Page:
         self._style.__enter__()
         return self
 
-    def __exit__(self, *error: Any) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         try:
-            if error[0] is None:
+            if kind is None:
                 text = io.StringIO()
                 self.figure.savefig(text, format="svg", metadata={"Date": None, "Creator": "hf_ssl"})
                 _, _, body = text.getvalue().partition("<svg")
@@ -73,7 +77,7 @@ class _Page:
                 told = f"<title>{escape(self.title)}</title><desc>{escape(self.told)}</desc>"
                 self.svg = f'<svg role="img"{head}{end}{told}{rest}'
         finally:
-            self._style.__exit__(*error)
+            self._style.__exit__(kind, error, trace)
 
 
 def figure_name(title: str) -> str:

@@ -86,7 +86,7 @@ def proxy_a_distance(
 
 
 def _stack(
-    source: np.ndarray, target: np.ndarray, source_groups: Any, target_groups: Any
+    source: np.ndarray, target: np.ndarray, source_groups: Sequence[Any] | None, target_groups: Sequence[Any] | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Features of both domains, the group number of each row, and the domain of each group."""
     source, target = np.asarray(source, np.float64), np.asarray(target, np.float64)

@@ -304,7 +304,7 @@ def _commit(api: HfApi, target: Target, operations: list[Any], message: str, hea
     raise HubError("no attempt was made.")
 
 
-def _anew(item: Any) -> Any:
+def _anew(item: CommitOperationAdd | CommitOperationDelete) -> Any:
     # huggingface_hub keeps the state of an upload in the operation, and refuses one that has been used.
     return (
         CommitOperationAdd(item.path_in_repo, item.path_or_fileobj) if isinstance(item, CommitOperationAdd) else item

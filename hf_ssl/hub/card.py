@@ -341,7 +341,7 @@ def _default(item: dataclasses.Field[Any]) -> Any:
     return item.default
 
 
-def _plain_word(value: Any) -> bool:
+def _plain_word(value: object) -> bool:
     return isinstance(value, str) and re.fullmatch(r"[\w.+-]+", value) is not None
 
 

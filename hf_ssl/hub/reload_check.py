@@ -18,12 +18,15 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hf_ssl.core.errors import HubError
 from hf_ssl.hub.pipelines.base import ANSWERS, difference, find_pipeline
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 TOLERANCE = 1e-4  # of the largest output: other batch shapes round differently, other weights differ by far more
 SECONDS = 900
@@ -75,7 +78,7 @@ def check_reload(job: dict[str, Any], tensors: dict[str, Any], values: list[Any]
     return answer
 
 
-def keep_value(value: Any, stem: Path) -> Any:
+def keep_value(value: object, stem: Path) -> Any:
     """A value that JSON can carry: text as it is, arrays and images as a file."""
     if isinstance(value, str):
         return value
@@ -179,7 +182,7 @@ def _check_pipeline(job: dict[str, Any], expected: dict[str, np.ndarray]) -> Ite
             yield told, unlike
 
 
-def _value(value: Any) -> Any:
+def _value(value: str | Mapping[str, Any]) -> Any:
     if isinstance(value, str):
         return value
     array = np.load(value["file"], allow_pickle=False)

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import safe_open
@@ -22,6 +22,9 @@ from hf_ssl.modalities.encoder import Encoder, Processor
 from hf_ssl.models import structure
 from hf_ssl.models.checkpoint import Tensors, find_weights, read_json
 from hf_ssl.models.loading import check_vocabulary, load_model, quiet
+
+if TYPE_CHECKING:
+    from torch import nn
 
 # The prefixes of the Hub's own tokens and of the commonest others; the caller's token is searched for by value.
 TOKEN = re.compile(rb"\b(hf_[A-Za-z0-9]{30,}|api_org_[A-Za-z0-9]{30,}|sk-[A-Za-z0-9_-]{32,}|ghp_[A-Za-z0-9]{36})\b")
@@ -246,7 +249,7 @@ def _leaks(path: Path, token: str | None, places: Sequence[str]) -> Iterator[str
                 yield f"{where} is the absolute path {value!r}"
 
 
-def _strings(value: Any, where: str = "") -> Iterator[tuple[str, str]]:
+def _strings(value: object, where: str = "") -> Iterator[tuple[str, str]]:
     if isinstance(value, str):
         yield where, value
     elif isinstance(value, dict):
@@ -292,7 +295,7 @@ def reference(artifact: Artifact, encoder: Encoder | None) -> dict[str, torch.Te
     return {name: tensor.detach().clone().contiguous() for name, tensor in found.items()}
 
 
-def _accepted(model: Any, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def _accepted(model: nn.Module, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Without what the class does not take: Whisper's classifier, for one, has no use for the mask of its spectrogram."""
     names = inspect.signature(model.forward).parameters
     return {name: tensor for name, tensor in batch.items() if name in names}

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import datasets
     from transformers import PreTrainedConfig
 
+    from hf_ssl.data.assemble import Fractions
+    from hf_ssl.data.columns import ColumnSpec
     from hf_ssl.modalities.encoder import Encoder, Processor
     from hf_ssl.models.pooling import Pooling
     from hf_ssl.models.reference import CheckpointRef
@@ -36,7 +38,7 @@ class Notes(Protocol):
 
     def warn(self, text: str) -> None: ...
 
-    def leave_out(self, unit: str, reason: str, count: int, total: int, **more: Any) -> None: ...
+    def leave_out(self, unit: str, reason: str, count: int, total: int, **more: object) -> None: ...
 
     def account(self, unit: str) -> Any: ...
 
@@ -129,7 +131,7 @@ class Modality(ABC):
         """The option that keeps values which are left out for this reason; empty when there is none."""
         return ""
 
-    def prepare(self, parts: list[Any], spec: Any, report: Any) -> list[Any]:
+    def prepare(self, parts: list[Any], spec: ColumnSpec, report: Notes) -> list[Any]:
         """Bring what was read into the form of one row per example, before columns are looked for.
 
         Args:
@@ -139,14 +141,16 @@ class Modality(ABC):
         """
         return parts
 
-    def split(self, parts: list[Any], spec: Any, fractions: Any, report: Any) -> dict[str, datasets.Dataset] | None:
+    def split(
+        self, parts: list[Any], spec: ColumnSpec, fractions: Fractions, report: Notes
+    ) -> dict[str, datasets.Dataset] | None:
         """All splits, where they cannot be made by rows (series are cut in time); None: rows are independent examples.
 
         Arguments as for `prepare`; `fractions` has `validation`, `test` and `seed`.
         """
         return None
 
-    def future(self, parts: list[Any], spec: Any, report: Any) -> datasets.Dataset | None:
+    def future(self, parts: list[Any], spec: ColumnSpec, report: Notes) -> datasets.Dataset | None:
         """Rows whose future is not known yet and is to be forecast; None: rows are independent examples.
 
         Arguments as for `prepare`.
@@ -172,7 +176,7 @@ class Modality(ABC):
         """At most so many values to embed, for the health of a model in training."""
         return list(dataset[self.column][:count])
 
-    def canonicalize(self, dataset: Any, folders: Sequence[Path] = ()) -> Any:
+    def canonicalize(self, dataset: datasets.Dataset, folders: Sequence[Path] = ()) -> Any:
         """Bring a dataset (or a stream) that is no raw file into the form the column has, such as paths to files.
 
         Args:
@@ -207,19 +211,19 @@ class Modality(ABC):
         """
         raise self.lacks("decode", "values made from files (decodes = True)")
 
-    def validate(self, value: Any) -> str | None:
+    def validate(self, value: object) -> str | None:
         """Why a value is unusable, or None when it is fine."""
         return None
 
     @abstractmethod
-    def content_key(self, value: Any) -> str:
+    def content_key(self, value: object) -> str:
         """Two values with the same key are the same content (after normalization)."""
 
-    def shingles(self, value: Any) -> set[str] | None:
+    def shingles(self, value: object) -> set[str] | None:
         """Pieces compared to find near-duplicates, or None when this kind of data has no such check."""
         return None
 
-    def signature(self, value: Any) -> np.ndarray | None:
+    def signature(self, value: object) -> np.ndarray | None:
         """256 hash bits and a thumbnail, `(words,)` uint64 (`hf_ssl.data.leakage.near_image.LookIndex`); None: looks like nothing."""
         raise self.lacks("signature", "near-duplicates by look (near_bits)")
 

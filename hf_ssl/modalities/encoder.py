@@ -6,7 +6,7 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeAlias, cast
 
 import numpy as np
 import torch
@@ -90,7 +90,7 @@ class Encoder(ABC):
         self.ref = ref or CheckpointRef(str(model.config._name_or_path))
         self.report = report or LoadReport(self.ref.id, self.ref.revision, None, type(model).__name__)
         self.pooling = self._checked(Pooling.parse(pooling or self.default_pooling(model.config)))
-        self._found: tuple[nn.Module, nn.Module] | None = None
+        self._found: tuple[nn.Module, PreTrainedModel] | None = None
 
     # -- loading ----------------------------------------------------------------------------------------------------
 
@@ -180,10 +180,10 @@ class Encoder(ABC):
     # -- asking -----------------------------------------------------------------------------------------------------
 
     @property
-    def backbone(self) -> nn.Module:
+    def backbone(self) -> PreTrainedModel:
         """The part without a head (adapters stay in)."""
         if self._found is None or self._found[0] is not self.model:
-            self._found = self.model, structure.find_backbone(self.model)[1]
+            self._found = self.model, cast(PreTrainedModel, structure.find_backbone(self.model)[1])
         return self._found[1]
 
     @property
@@ -271,7 +271,7 @@ class Encoder(ABC):
 
     def save(
         self, folder: Path, *, model: PreTrainedModel | None = None, processor: Processor | None = None,
-        carried: dict[str, torch.Tensor] | None = None, **facts: Any,
+        carried: dict[str, torch.Tensor] | None = None, **facts: object,
     ) -> Path:  # fmt: skip
         """A plain transformers folder (safetensors, config, processor) that also says how it is pooled.
 
@@ -332,14 +332,14 @@ class VisionEncoder(Encoder):
         """Channels of the model's input."""
 
     @abstractmethod
-    def tokens_and_map(self, batch: Batch, **inputs: Any) -> tuple[torch.Tensor | None, torch.Tensor]:
+    def tokens_and_map(self, batch: Batch, **inputs: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor]:
         """All tokens `(batch, tokens, width)`, None for a network without; and the map, as in `patch_features`.
 
         Args:
             inputs: more inputs of the model, such as `bool_masked_pos`.
         """
 
-    def patch_features(self, batch: Batch, **inputs: Any) -> torch.Tensor:
+    def patch_features(self, batch: Batch, **inputs: torch.Tensor) -> torch.Tensor:
         """The backbone's last map, `(batch, width, rows, columns)`, special tokens taken away."""
         return self.tokens_and_map(batch, **inputs)[1]
 

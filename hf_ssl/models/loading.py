@@ -173,7 +173,7 @@ def _float32_attention(
     return output.to(query.dtype), None
 
 
-def load_config(weights: WeightFiles, *, token: str | None = None, **overrides: Any) -> PreTrainedConfig:
+def load_config(weights: WeightFiles, *, token: str | None = None, **overrides: object) -> PreTrainedConfig:
     """Read config.json and apply overrides, refusing a field that the family does not have."""
     try:
         config, unknown = transformers.AutoConfig.from_pretrained(

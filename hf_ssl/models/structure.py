@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 
 # A second stack counts as blocks too (the decoder next to the encoder) when it has this share of the largest one.
 _SECOND_STACK_SHARE = 0.25
@@ -253,7 +253,7 @@ def example_inputs(model: nn.Module, batch_size: int = 2) -> dict[str, torch.Ten
         tokens = torch.randint(low, high, (batch_size, 16), generator=generator)
         return {"input_ids": tokens, "attention_mask": torch.ones_like(tokens)}
     if name == "pixel_values":
-        shape = _image_shape(inner)
+        shape = _image_shape(inner.config)
     elif name == "input_values":
         # One second of audio, or the spectrogram an AST-like model wants.
         bins = getattr(config, "num_mel_bins", None)
@@ -283,8 +283,7 @@ def outputs(model: nn.Module, batch: Mapping[str, torch.Tensor]) -> list[torch.T
     return [v.float() for v in values if isinstance(v, torch.Tensor) and v.is_floating_point() and v.numel()]
 
 
-def _image_shape(model: Any) -> tuple[int, int, int]:
-    config = model.config
+def _image_shape(config: PreTrainedConfig) -> tuple[int, int, int]:
     if config.model_type == "timm_wrapper":
         channels, *size = (getattr(config, "pretrained_cfg", None) or {}).get("input_size", (3, 224, 224))
         size = (getattr(config, "model_args", None) or {}).get("img_size", size)

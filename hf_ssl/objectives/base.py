@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
-from torch import nn
 
 from hf_ssl.core.fields import Options
 from hf_ssl.modalities.encoder import Batch, Encoder, Indexed
@@ -141,7 +140,7 @@ class Objective(TrainingModule, ABC):
         return self.encoder
 
     @property
-    def backbone(self) -> nn.Module:
+    def backbone(self) -> PreTrainedModel:
         """The network that is being adapted, without head (adapters stay in)."""
         return self.adapted.backbone
 

@@ -16,6 +16,7 @@ from hf_ssl.objectives.base import Rows, row_keys
 
 if TYPE_CHECKING:
     import datasets
+    from transformers import PreTrainedConfig
 
 BLOCK = 64  # neighbors in length that are shuffled as one, so that a batch holds clips of nearly one length
 
@@ -26,7 +27,7 @@ TRAINING: dict[str, Any] = {
 }  # fmt: skip
 
 
-def needs_waveform(objective: str, config: Any) -> None:
+def needs_waveform(objective: str, config: PreTrainedConfig) -> None:
     """Refuse an encoder that sees spectrograms.
 
     Raises:

@@ -144,7 +144,7 @@ class DINO(ViewObjective):
             ) from error
 
     @property
-    def student(self) -> nn.Module:
+    def student(self) -> PreTrainedModel:
         """The network that gets the gradient."""
         return self.encoder.backbone
 
@@ -212,7 +212,11 @@ class DINO(ViewObjective):
     # -- loss -------------------------------------------------------------------------------------------------------
 
     def forward(
-        self, labels: torch.Tensor, num_items_in_batch: Any = None, mask: torch.Tensor | None = None, **views: Any
+        self,
+        labels: torch.Tensor,
+        num_items_in_batch: torch.Tensor | int | None = None,
+        mask: torch.Tensor | None = None,
+        **views: torch.Tensor,
     ) -> LossOutput:
         count, c = len(labels), self.config
         large = {name.removeprefix("global_"): v for name, v in views.items() if name.startswith("global_")}

@@ -104,7 +104,9 @@ class Distill(ViewObjective):
             return vector, vector
         return vector, self.teacher_encoder.patch_features(inputs)
 
-    def forward(self, labels: torch.Tensor, num_items_in_batch: Any = None, **inputs: torch.Tensor) -> LossOutput:
+    def forward(
+        self, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None, **inputs: torch.Tensor
+    ) -> LossOutput:
         vector, grid = self._teach(inputs["pixel_values"])
         student = self.projection(self.encoder.features(inputs))
         total = (1 - functional.cosine_similarity(student.float(), vector.float(), dim=-1)).sum()

@@ -91,7 +91,11 @@ class MAE(ViewObjective):
         return {"pixel_values": pixels, "noise": noise, "labels": torch.where(hidden, 1, -100)}
 
     def forward(
-        self, pixel_values: torch.Tensor, noise: torch.Tensor, labels: torch.Tensor, num_items_in_batch: Any = None
+        self,
+        pixel_values: torch.Tensor,
+        noise: torch.Tensor,
+        labels: torch.Tensor,
+        num_items_in_batch: torch.Tensor | int | None = None,
     ) -> LossOutput:
         cut = patches(pixel_values.float(), self.patch)
         order = noise.argsort(dim=1)

@@ -22,6 +22,7 @@ from hf_ssl.training.module import LossOutput, normalize_loss
 
 if TYPE_CHECKING:
     import datasets
+    from transformers import PreTrainedConfig
 
 MIN_TARGET_VARIANCE = 1e-3
 """Below this share of its usual variance (1) what is to be predicted is constant, and predicting it teaches nothing."""
@@ -212,7 +213,7 @@ class MaskedSpectrogram(Objective):
         return None
 
 
-def covered_by_patches(hidden: torch.Tensor, config: Any) -> torch.Tensor:
+def covered_by_patches(hidden: torch.Tensor, config: PreTrainedConfig) -> torch.Tensor:
     """Points of the spectrogram that lie in a hidden patch, bool `(batch, frames, mels)`.
 
     Patches overlap, so their neighbors lose a part too: nothing of a hidden patch can be read off elsewhere.
@@ -227,7 +228,7 @@ def covered_by_patches(hidden: torch.Tensor, config: Any) -> torch.Tensor:
     return covered.transpose(1, 2) > 0
 
 
-def patches(spectrogram: torch.Tensor, config: Any) -> torch.Tensor:
+def patches(spectrogram: torch.Tensor, config: PreTrainedConfig) -> torch.Tensor:
     """AST's squares, each with mean 0 and variance 1 (He et al. 2022, MAE), `(batch, patches, size x size)`."""
     image = spectrogram.transpose(1, 2)[:, None]
     steps = (config.frequency_stride, config.time_stride)

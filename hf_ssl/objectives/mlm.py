@@ -26,6 +26,7 @@ from hf_ssl.training.module import LossOutput, normalize_loss
 
 if TYPE_CHECKING:
     import datasets
+    from torch import nn
     from transformers import PreTrainedTokenizerBase
 
 logger = logging.getLogger(__name__)
@@ -168,7 +169,7 @@ class MaskedLanguageModeling(Objective):
 
         return frozenset(inspect.signature(type(self.backbone).forward).parameters)
 
-    def _keep_predicted(self, module: Any, args: Any, output: Any) -> Any:
+    def _keep_predicted(self, module: nn.Module, args: tuple[object, ...], output: Any) -> Any:
         """Between encoder and head: keep the states of the positions that are predicted, `(1, predicted, width)`."""
         if self._positions is None:
             return output

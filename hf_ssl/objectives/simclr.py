@@ -68,7 +68,9 @@ class SimCLR(ViewObjective):
     def collate(self, rows: Sequence[Any]) -> dict[str, torch.Tensor]:
         return {**self.drawn(rows)[0], "labels": torch.arange(len(rows))}
 
-    def forward(self, labels: torch.Tensor, num_items_in_batch: Any = None, **inputs: torch.Tensor) -> LossOutput:
+    def forward(
+        self, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None, **inputs: torch.Tensor
+    ) -> LossOutput:
         vectors = self.projector(self.encoder.features(inputs))
         first, second = vectors.float().chunk(2)
         total = losses.nt_xent(first, second, self.config.temperature)

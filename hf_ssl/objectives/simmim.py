@@ -86,7 +86,9 @@ class SimMIM(ViewObjective):
             labels[row, rng.permutation(count)[:share]] = 1
         return {"pixel_values": pixels, "labels": torch.from_numpy(labels)}
 
-    def forward(self, pixel_values: torch.Tensor, labels: torch.Tensor, num_items_in_batch: Any = None) -> LossOutput:
+    def forward(
+        self, pixel_values: torch.Tensor, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None
+    ) -> LossOutput:
         rows, columns = (length // self.square for length in pixel_values.shape[-2:])
         hidden = (labels != -100).view(-1, 1, rows, columns)
         inputs: dict[str, Any] = {"pixel_values": pixel_values}

@@ -69,7 +69,9 @@ class VICReg(ViewObjective):
     def collate(self, rows: Sequence[Any]) -> dict[str, torch.Tensor]:
         return {**self.drawn(rows)[0], "labels": torch.arange(len(rows))}
 
-    def forward(self, labels: torch.Tensor, num_items_in_batch: Any = None, **inputs: torch.Tensor) -> LossOutput:
+    def forward(
+        self, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None, **inputs: torch.Tensor
+    ) -> LossOutput:
         vectors = self.expander(self.encoder.features(inputs))
         first, second = vectors.float().chunk(2)
         c = self.config

@@ -60,11 +60,11 @@ class Answers:
         groups = list(self.test["group"]) if "group" in self.test.column_names else None
         return groups if groups is not None and len(set(groups)) > 1 else None
 
-    def predictions(self, logits: Any, encoder: Encoder) -> Any:
+    def predictions(self, logits: np.ndarray, encoder: Encoder) -> Any:
         """What the metric reads, one entry per item."""
         return self.task.comparison_predictions(logits, self.test, encoder)
 
-    def probabilities(self, logits: Any) -> np.ndarray | None:
+    def probabilities(self, logits: np.ndarray) -> np.ndarray | None:
         """`(items, classes)` where labels are classes, `(items, labels)` where they are several."""
         if self.task.problem_type == "single_label_classification" and np.ndim(logits) == 2:
             apart = np.exp(logits - logits.max(axis=-1, keepdims=True))
@@ -148,7 +148,7 @@ class ForecastAnswers(Answers):
         span = max(self.task.horizon, self.task.season)
         return [f"{owner} {step // span}" for owner, step in places]
 
-    def predictions(self, logits: Any, encoder: Encoder) -> np.ndarray:
+    def predictions(self, logits: np.ndarray, encoder: Encoder) -> np.ndarray:
         found = np.asarray(logits)[:, : self.task.horizon, : self.task.targets, 0].reshape(len(logits), -1)
         if len(found) != len(self.references):
             raise DataError(
@@ -157,7 +157,7 @@ class ForecastAnswers(Answers):
             )
         return found
 
-    def probabilities(self, logits: Any) -> None:
+    def probabilities(self, logits: np.ndarray) -> None:
         return None
 
     def baselines(self, cells: Sequence[Cell], *, without_labels: bool) -> list[ResultRow]:

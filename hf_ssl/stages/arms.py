@@ -138,10 +138,10 @@ def one_model(arms: dict[str, CheckpointRef], task: Task[Any], train: datasets.D
     return True
 
 
-def _settings(processor: Any) -> object:
+def _settings(processor: object) -> object:
     """What two processors must agree on to do the same."""
     if hasattr(processor, "get_vocab"):
-        return processor.get_vocab(), processor.model_max_length
+        return processor.get_vocab(), getattr(processor, "model_max_length", None)
     return processor.to_dict() if hasattr(processor, "to_dict") else processor
 
 

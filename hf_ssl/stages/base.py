@@ -84,7 +84,7 @@ def save_model(
     model: PreTrainedModel | None = None,
     processor: Processor | None = None,
     carried: dict[str, torch.Tensor] | None = None,
-    **facts: Any,
+    **facts: object,
 ) -> None:
     """What `Encoder.save` writes, and where it comes from; by one process of several."""
     if distributed.is_main():
@@ -182,7 +182,7 @@ def prepare_stage(stage: str, options: dict[str, Any], *, after: str | None = No
     return StageContext(stage, resolved, config, run, data, modality, inputs, done, target)
 
 
-def task_name(config: Any, data: Any) -> str:
+def task_name(config: Any, data: DomainData) -> str:
     return config.task or str(plugins.task_for(data.label_kind))
 
 

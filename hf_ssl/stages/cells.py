@@ -59,7 +59,7 @@ class CellStore:
     def __init__(self, folder: Path, *context: Any) -> None:
         self.folder, self.context = folder, inputs_hash(VERSION, *context)
 
-    def key(self, *parts: Any) -> str:
+    def key(self, *parts: object) -> str:
         """Of a cell."""
         return inputs_hash(self.context, *parts)
 

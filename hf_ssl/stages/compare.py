@@ -43,7 +43,7 @@ CHEAP_DRAWS, CHEAP_LABELS = 20, 4000
 """Frozen probes are repeated on so many subsets, or on fewer when they would have more labels than that in all."""
 
 
-def compare(**options: Any) -> StageResult:
+def compare(**options: object) -> StageResult:
     """What helped, and what to use? Arms that differ in one thing: same labeled subsets, seeds and steps, one test set.
 
     Works for every task but verification: classes are drawn evenly, several labels, amounts, tags and pairs at random. What is

@@ -168,7 +168,7 @@ def _file_name(arm: str, protocol: str) -> str:
     return re.sub(r"[^\w+.-]+", "_", f"{protocol}-{arm}")
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> Any:
     """For JSON: no NaN, no numpy, keys as text."""
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}

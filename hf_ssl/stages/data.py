@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
 
 from hf_ssl.data.examples import as_text
 from hf_ssl.stages.base import StageResult
@@ -14,7 +13,7 @@ from hf_ssl.stages.resolve import resolve
 logger = logging.getLogger(__name__)
 
 
-def data(**options: Any) -> StageResult:
+def data(**options: object) -> StageResult:
     """Read data as every stage would, and report what was found, without training.
 
     Args:

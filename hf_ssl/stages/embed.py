@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,6 +24,10 @@ from hf_ssl.vectors import EmbeddingShards, StoreAddress
 from hf_ssl.vectors.base import unit
 from hf_ssl.vectors.parquet import FILE, ParquetStore
 
+if TYPE_CHECKING:
+    from hf_ssl.data import DomainData
+    from hf_ssl.modalities.base import Modality
+
 logger = logging.getLogger(__name__)
 
 MAPPED = 2000  # vectors in the figure
@@ -31,7 +35,7 @@ PATIENCE = 1800  # seconds without a new part of another process
 PREVIEWS, HEAD = "previews.parquet", 200  # of a text, so many characters are shown beside a hit
 
 
-def embed(**options: Any) -> StageResult:
+def embed(**options: object) -> StageResult:
     """Turn data into vectors.
 
     Always written: `path/embeddings.parquet` with `id`, `content` (a hash of the content), `split`, `label` (where there is
@@ -161,7 +165,7 @@ def _draw(file: Path, parts: EmbeddingShards, labels: list[Any] | None) -> None:
 
 
 def _rows(
-    data: Any, splits: list[str], modality: Any
+    data: DomainData, splits: list[str], modality: Modality
 ) -> tuple[dict[str, list[Any]], list[Any], dict[str, list[str | None]]]:
     """Columns beside the vectors, the values to embed, and what a person recognizes them by, over all splits."""
     columns: dict[str, list[Any]] = {"id": [], "content": [], "split": []}
@@ -201,7 +205,7 @@ def _rows(
     return columns, values, shown
 
 
-def _path_of(place: Any) -> str | None:
+def _path_of(place: object) -> str | None:
     """Where a file lies: a path, or a value that holds one (`{"bytes", "path"}`)."""
     return (
         str(place["path"])

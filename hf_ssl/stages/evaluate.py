@@ -23,12 +23,15 @@ from hf_ssl.stages.fit import finished_model
 from hf_ssl.training.trainer import arguments, predict
 
 if TYPE_CHECKING:
+    import datasets
+    import numpy as np
+
     from hf_ssl.tasks.base import Task
 
 logger = logging.getLogger(__name__)
 
 
-def evaluate(**options: Any) -> StageResult:
+def evaluate(**options: object) -> StageResult:
     """Open the test split once and measure the fine-tuned model.
 
     Returns:
@@ -68,7 +71,7 @@ def evaluate(**options: Any) -> StageResult:
 
 
 def _interval(
-    task: Task[Any], logits: Any, split: Any, encoder: Encoder, reported: dict[str, float]
+    task: Task[Any], logits: np.ndarray, split: datasets.Dataset, encoder: Encoder, reported: dict[str, float]
 ) -> dict[str, Any] | None:
     """Of the metric that models are compared by, over the examples or their groups.
 
@@ -92,7 +95,7 @@ def _interval(
     return {"metric": metric, "low": low, "high": high, "confidence": 0.95, "units": units}
 
 
-def _write_predictions(path: Path, split: Any, predictions: list[dict[str, Any]]) -> None:
+def _write_predictions(path: Path, split: datasets.Dataset, predictions: list[dict[str, Any]]) -> None:
     if not distributed.is_main():
         return
     import pyarrow as pa

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from typing import Any
 
 from hf_ssl.core import distributed
 from hf_ssl.core.run import remove, write_json
@@ -28,7 +27,7 @@ from hf_ssl.training.trainer import predict
 logger = logging.getLogger(__name__)
 
 
-def finetune(**options: Any) -> StageResult:
+def finetune(**options: object) -> StageResult:
     """Fine-tune on the labels, with adapters by default.
 
     Args:

@@ -27,7 +27,7 @@ from hf_ssl.training.trainer import TrainResult, arguments, bf16_is_fast, predic
 
 if TYPE_CHECKING:
     import datasets
-    from transformers import TrainingArguments
+    from transformers import EvalPrediction, TrainingArguments
 
     from hf_ssl.data import DomainData
     from hf_ssl.modalities.encoder import Encoder, Features
@@ -117,8 +117,10 @@ def fit_task(
     return Fit(module, result, args, adapting.report(args) if adapting is not None else None)
 
 
-def _metrics_of(task: Task[Any], output: Any) -> dict[str, float]:
-    return task.metrics(output.predictions, output.label_ids)
+def _metrics_of(task: Task[Any], output: EvalPrediction) -> dict[str, float]:
+    logits: Any = output.predictions
+    labels: Any = output.label_ids
+    return task.metrics(logits, labels)
 
 
 def finished_model(task: Task[Any], ref: CheckpointRef) -> Encoder:

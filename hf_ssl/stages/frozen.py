@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import datasets
 
     from hf_ssl.data import DomainData
+    from hf_ssl.modalities.encoder import Encoder
     from hf_ssl.tasks.base import Task
 
 logger = logging.getLogger(__name__)
@@ -106,7 +107,7 @@ class Frozen:
         """Test vectors of an arm, for a map; made when they are not there yet."""
         return self._vectors(arm, None)[1]
 
-    def _vectors(self, arm: Arm, encoder: Any) -> tuple[np.ndarray, np.ndarray]:
+    def _vectors(self, arm: Arm, encoder: Encoder | None) -> tuple[np.ndarray, np.ndarray]:
         cache = FeatureCache(self.cache, self.store.key("features", arm.identity))
         loaded = [encoder] if encoder is not None else []
 

@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 PREFIX = "tf:"
 
 
-def import_tf(**options: Any) -> StageResult:
+def import_tf(**options: object) -> StageResult:
     """Import a self-supervised model of TensorFlow, and prove that it is the same model.
 
     Args:

@@ -64,7 +64,7 @@ TASKS = {
 BY_PROBLEM = {"regression": "regression", "multi_label_classification": "multilabel"}
 
 
-def predict(**options: Any) -> StageResult:
+def predict(**options: object) -> StageResult:
     """Answer every row of new data with a fine-tuned model.
 
     Rows are taken as they are: in their order, repeated ones too, labels ignored. What cannot be read is counted and named in the

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 from transformers import set_seed
 
@@ -29,7 +28,7 @@ from hf_ssl.training.trainer import arguments, train
 logger = logging.getLogger(__name__)
 
 
-def pretrain(**options: Any) -> StageResult:
+def pretrain(**options: object) -> StageResult:
     """Continue self-supervised pre-training in your domain.
 
     Args:

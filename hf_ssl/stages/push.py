@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from huggingface_hub import get_token
@@ -40,10 +40,15 @@ from hf_ssl.stages.resolve import resolve
 from hf_ssl.vectors import StoreAddress
 from hf_ssl.vectors.parquet import ParquetStore
 
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+    from hf_ssl.modalities.base import Modality
+
 logger = logging.getLogger(__name__)
 
 
-def push(*, token: str | None = None, **options: Any) -> StageResult:
+def push(*, token: str | None = None, **options: object) -> StageResult:
     """Publish a run's result on the Hub.
 
     Args:
@@ -223,7 +228,7 @@ def _outputs(artifact: Artifact, folder: Path) -> list[str]:
     return [] if artifact.kind != "model" or all(re.fullmatch(r"LABEL_\d+", name) for name in labels) else labels
 
 
-def _inputs(folder: Path, modality: Any) -> str:
+def _inputs(folder: Path, modality: Modality) -> str:
     """What the model takes, by its configuration, its processor's, and the modality's options."""
     config = read_json(folder / "config.json")
     processors = (folder / name for name in ("preprocessor_config.json", "processor_config.json"))
@@ -286,7 +291,7 @@ def _stage_vectors(run: RunDir, folder: Path, base_id: str | None) -> np.ndarray
 
 
 def _extras(
-    run: RunDir, config: PushConfig, folder: Path, artifact: Artifact, facts: card.CardFields, api: Any
+    run: RunDir, config: PushConfig, folder: Path, artifact: Artifact, facts: card.CardFields, api: HfApi | None
 ) -> None:
     """Results in the Hub's format, and the manifest: lineage and the files this library looks after."""
     metrics = run.stage("evaluate").metrics
@@ -336,14 +341,14 @@ def _places(run: RunDir) -> list[str]:
     return sorted({f"{place}/" for place in named if place.startswith("/") and len(place) > 3}, key=len, reverse=True)
 
 
-def _secret(token: str | None, api: Any) -> str | None:
+def _secret(token: str | None, api: HfApi | None) -> str | None:
     """The token in use, to be searched for in what is published."""
     known = token or (api.token if api is not None else None) or get_token()
     return known if isinstance(known, str) else None
 
 
 def _upload(
-    run: RunDir, api: Any, target: hub.Target, folder: Path, config: PushConfig, remote: hub.Remote
+    run: RunDir, api: HfApi, target: hub.Target, folder: Path, config: PushConfig, remote: hub.Remote
 ) -> dict[str, Any]:
     key = f"{target.repo_type}:{target.repo}"
     begun = run.facts.get("hub_begun", {})
@@ -360,7 +365,7 @@ def _upload(
     return {"url": result.url, "commit": result.commit, "changed": result.changed, "pull_request": result.pull_request}
 
 
-def _space(run: RunDir, api: Any, config: PushConfig, facts: card.CardFields, token: str | None) -> None:
+def _space(run: RunDir, api: HfApi, config: PushConfig, facts: card.CardFields, token: str | None) -> None:
     """A Gradio demo of the model that has just been published."""
     target = hub.Target(check_repo_id(config.space), repo_type="space", private=config.private)
     folder = _fresh(run, hub.Target(f"space/{target.repo.replace('/', '--')}"))

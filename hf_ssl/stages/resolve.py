@@ -159,7 +159,7 @@ def split_sections(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, 
     return shared, {stage: sections[stage] for stage in STAGES if stage in sections}
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     return value if isinstance(value, (str, int, float, bool, list, dict, type(None))) else type(value).__name__
 
 

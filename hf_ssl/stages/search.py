@@ -20,7 +20,7 @@ from hf_ssl.vectors import StoreAddress, check_k
 from hf_ssl.vectors.base import Hit
 
 
-def search(**options: Any) -> StageResult:
+def search(**options: object) -> StageResult:
     """Nearest neighbors of a text or a file among the vectors that `embed` made.
 
     Args:

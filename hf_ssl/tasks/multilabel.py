@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,7 +13,7 @@ from torch.nn import functional
 from hf_ssl.core.errors import DataError
 from hf_ssl.core.fields import option
 from hf_ssl.evaluation.metrics import metrics
-from hf_ssl.modalities.encoder import Encoder
+from hf_ssl.modalities.encoder import Encoder, Features
 from hf_ssl.tasks.base import Task
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class MultiLabel(Task[Encoder]):
                 np.clip((len(targets) - positives) / np.maximum(positives, 1), 1e-2, 100.0)
             )
 
-    def collate_labels(self, features: Any, batch: Any) -> torch.Tensor:
+    def collate_labels(self, features: Sequence[Features], batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
         return torch.tensor(np.asarray([feature["labels"] for feature in features], dtype=np.float32))
 
     def loss(self, logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, int]:

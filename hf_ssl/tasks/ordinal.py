@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,7 +12,7 @@ import torch
 from hf_ssl.core.errors import DataError, nearest
 from hf_ssl.core.fields import option
 from hf_ssl.evaluation.metrics import metrics
-from hf_ssl.modalities.encoder import Encoder
+from hf_ssl.modalities.encoder import Encoder, Features
 from hf_ssl.tasks.base import Task, TaskModule, TaskRows
 from hf_ssl.tasks.heads import set_head, softmax
 
@@ -76,7 +76,7 @@ class Ordinal(Task[Encoder]):
         super().take_labels(names)
         self._grade = np.arange(len(names))
 
-    def collate_labels(self, features: Any, batch: Any) -> torch.Tensor:
+    def collate_labels(self, features: Sequence[Features], batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
         return torch.from_numpy(self._grade[[int(feature["labels"]) for feature in features]])
 
     def loss(self, logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, int]:

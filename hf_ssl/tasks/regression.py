@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 
 from hf_ssl.core.errors import DataError
 from hf_ssl.evaluation.metrics import metrics
-from hf_ssl.modalities.encoder import Encoder
+from hf_ssl.modalities.encoder import Encoder, Features
 from hf_ssl.tasks.base import Task, TaskModule, TaskRows, as_float_labels, head_inputs, last_linear
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Regression(Task[Encoder]):
         self.mean, self.spread = float(targets.mean()), float(targets.std())
         self.label_names = ["value"]
 
-    def collate_labels(self, features: Any, batch: Any) -> torch.Tensor:
+    def collate_labels(self, features: Sequence[Features], batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
         return as_float_labels([float(feature["labels"]) for feature in features])
 
     def loss(self, logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, int]:

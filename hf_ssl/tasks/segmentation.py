@@ -86,7 +86,7 @@ class Segmentation(Task[VisionEncoder]):
             feature["labels"] = self._labels(value)
         return features
 
-    def _labels(self, value: Any) -> np.ndarray:
+    def _labels(self, value: Mapping[str, Any] | bytes) -> np.ndarray:
         """A mask at the model's input size, int64, -100 where a pixel is not counted."""
         shape = self._shape
         if shape is None:
@@ -151,7 +151,7 @@ class Segmentation(Task[VisionEncoder]):
         return rows
 
 
-def mask_of(value: Any) -> np.ndarray:
+def mask_of(value: Mapping[str, Any] | bytes) -> np.ndarray:
     """Class numbers of a mask, uint8 `(height, width)`; the palette of a PNG file is not applied.
 
     Raises:

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
@@ -23,6 +23,9 @@ from hf_ssl.objectives.base import Objective, Rows, bare_name
 from hf_ssl.tasks.base import Task, TaskModule, TaskRows
 from hf_ssl.training.dropout import set_dropout
 
+if TYPE_CHECKING:
+    import datasets
+
 LoadEncoder: TypeAlias = Callable[..., Encoder]
 """`(transformers class, **options of Modality.load)` to a freshly loaded tiny encoder, the same at every call."""
 
@@ -37,7 +40,7 @@ class Built:
     def batch(self, start: int, end: int) -> Batch:
         return self.module.collate([self.rows[i] for i in range(start, end)])
 
-    def loss(self, **inputs: Any) -> torch.Tensor:
+    def loss(self, **inputs: torch.Tensor) -> torch.Tensor:
         loss = self.module(**inputs).loss
         assert loss is not None
         return loss
@@ -285,7 +288,7 @@ OBJECTIVE_CHECKS = (
 
 
 def check_objective(
-    kind: type[Objective], load: LoadEncoder, pool: Any, *, options: Mapping[str, Any] | None = None,
+    kind: type[Objective], load: LoadEncoder, pool: datasets.Dataset, *, options: Mapping[str, Any] | None = None,
     compares_within_batch: bool = False, without_gradient: tuple[str, ...] = (),
 ) -> None:  # fmt: skip
     """Try every promise of an objective.
@@ -347,7 +350,7 @@ TASK_CHECKS = (*MODULE_CHECKS, trained_model_is_a_plain_checkpoint, task_reports
 
 
 def check_task(
-    kind: type[Task[Any]], load: LoadEncoder, labeled: Any, *, options: Mapping[str, Any] | None = None,
+    kind: type[Task[Any]], load: LoadEncoder, labeled: datasets.Dataset, *, options: Mapping[str, Any] | None = None,
     compares_within_batch: bool = False, without_gradient: tuple[str, ...] = (),
 ) -> None:  # fmt: skip
     """Try every promise of a task; arguments as for `check_objective`, with labeled examples for the pool.

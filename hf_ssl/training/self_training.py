@@ -18,6 +18,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     import datasets
+    from scipy.sparse import spmatrix
 
 
 ROUNDS = 4
@@ -96,7 +97,7 @@ def best_penalty(kernel: np.ndarray, known: np.ndarray, targets: np.ndarray) -> 
     return np.full(len(known), max(right, key=lambda penalty: right[penalty]))
 
 
-def similarities(rows: Any) -> np.ndarray:
+def similarities(rows: np.ndarray | spmatrix) -> np.ndarray:
     """Cosine similarities of dense or sparse rows."""
     from sklearn.preprocessing import normalize
 

@@ -9,13 +9,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
 from hf_ssl.core import plugins
 from hf_ssl.core.errors import ConfigError, DataError, nearest
 from hf_ssl.models.embedding import EmbeddingSpec
+
+if TYPE_CHECKING:
+    from hf_ssl.modalities.base import Modality
 
 FIELDS = ("id", "content", "split", "label")
 """What is kept beside a vector: the data's id, a hash of the content, the split, the label. Never the content itself."""
@@ -144,7 +147,7 @@ class Store(ABC):
         self.close() if kind is None else self.discard()
 
 
-def content_id(modality: Any, value: Any) -> str:
+def content_id(modality: Modality, value: object) -> str:
     """32 hex digits that depend on the content alone."""
     content = value if isinstance(value, str) else modality.content_key(value)
     return hashlib.sha256(str(content).encode()).hexdigest()[:32]

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
 from hf_ssl.core.errors import ConfigError, require
 from hf_ssl.models.embedding import EmbeddingSpec
 from hf_ssl.vectors.base import FIELDS, Hit, Row, Store, StoreAddress, check_queries, row_key, unit
+
+if TYPE_CHECKING:
+    from faiss import Index
 
 FILE = "vectors.faiss"
 
@@ -24,7 +27,7 @@ class FaissStore(Store):
 
     schemes: ClassVar[tuple[str, ...]] = (".faiss",)
 
-    def __init__(self, path: Path, spec: EmbeddingSpec, index: Any, rows: list[Row]) -> None:
+    def __init__(self, path: Path, spec: EmbeddingSpec, index: Index, rows: list[Row]) -> None:
         self.path, self.spec, self.index, self.rows = path, spec, index, rows
         self.places = {row_key(row): place for place, row in enumerate(rows)}
         self.changed = False

@@ -12,13 +12,18 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
 from hf_ssl.core.errors import ConfigError, nearest, require
 from hf_ssl.models.embedding import EmbeddingSpec
 from hf_ssl.vectors.base import FIELDS, Hit, Row, Store, StoreAddress, check_queries, row_key
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pymilvus import DataType
 
 INDEXES = ("FLAT", "HNSW", "HNSW_SQ", "IVF_FLAT", "IVF_SQ8", "AUTOINDEX")
 STAMPS = "hf_ssl_stamps"
@@ -105,7 +110,7 @@ class MilvusStore(Store):
         self._write_stamp(kind, spec)
         self.client.create_collection(self.collection, schema=schema, index_params=prepared)
 
-    def _write_stamp(self, kind: Any, spec: EmbeddingSpec) -> None:
+    def _write_stamp(self, kind: type[DataType], spec: EmbeddingSpec) -> None:
         # In a collection of its own: milvus-lite does not keep a collection's description.
         if not self.client.has_collection(STAMPS):
             schema = self.client.create_schema(auto_id=False, enable_dynamic_field=False)
@@ -161,7 +166,7 @@ class MilvusStore(Store):
         found = self.client.search(self.collection, list(data), limit=k, output_fields=list(FIELDS))
         return [[self._hit(hit) for hit in hits] for hits in found]
 
-    def _hit(self, hit: Any) -> Hit:
+    def _hit(self, hit: Mapping[str, Any]) -> Hit:
         told = {name: hit["entity"].get(name) or None for name in FIELDS}
         if told["content"] is None:  # of an earlier version: the content was the key
             told["content"] = hit.get("content", hit.get("id"))

@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
 from hf_ssl.core.errors import ConfigError
 from hf_ssl.models.embedding import EmbeddingSpec
 from hf_ssl.vectors.base import FIELDS, Hit, Row, Store, StoreAddress, check_queries, row_key, unit
+
+if TYPE_CHECKING:
+    from pyarrow.parquet import ParquetFile
 
 FILE = "embeddings.parquet"
 ROWS = 16_384  # in memory at once, and in one row group: 25 MB of vectors of 384
@@ -181,7 +184,7 @@ class ParquetStore(Store):
             self._writer = None
 
 
-def _batches(file: Any, columns: list[str]) -> Iterator[Any]:
+def _batches(file: ParquetFile, columns: list[str]) -> Iterator[Any]:
     """Rows in pieces. One row group at a time: an iterator over all of them, or threads, read several ahead."""
     for group in range(file.num_row_groups):
         yield from file.iter_batches(ROWS, row_groups=[group], columns=columns, use_threads=False)

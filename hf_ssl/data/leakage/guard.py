@@ -6,7 +6,7 @@ import json
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from hf_ssl.data.columns import Rows
 from hf_ssl.data.leakage.near_image import LookIndex
 from hf_ssl.data.leakage.near_text import NearIndex, hash_pieces, search_all
 from hf_ssl.data.report import MAX_LISTED, DataReport
+
+if TYPE_CHECKING:
+    from hf_ssl.modalities.base import Modality
 
 # Who is checked against whom. Test never loses a row; validation loses what is in test, because choosing a model on
 # test rows is a leak too.
@@ -85,7 +88,7 @@ class LeakCheck:
 def remove_leakage(
     splits: dict[str, Rows],
     values: Values,
-    modality: Any,
+    modality: Modality,
     check: LeakCheck,
     report: DataReport,
     unit: str = "rows",
@@ -163,7 +166,7 @@ def _add_near(
     found: dict[tuple[str, str], dict[str, list[int]]],
     splits: dict[str, Rows],
     values: Values,
-    modality: Any,
+    modality: Modality,
     threshold: float,
     report: DataReport,
 ) -> bool:
@@ -200,13 +203,13 @@ def _add_near(
     return True
 
 
-def _pieces(rows: Rows, values: Values, modality: Any) -> Iterator[np.ndarray | None]:
+def _pieces(rows: Rows, values: Values, modality: Modality) -> Iterator[np.ndarray | None]:
     if getattr(modality, "near_bits", None) is not None:
         yield from (modality.signature(value[0]) for value in values(rows.dataset))
         return
     for value in values(rows.dataset):
-        sets = [modality.shingles(part) for part in value]
-        if any(pieces is None for pieces in sets):
+        sets = [pieces for part in value if (pieces := modality.shingles(part)) is not None]
+        if len(sets) < len(value):
             yield None
         elif len(sets) == 1:
             yield hash_pieces(sets[0])
@@ -279,5 +282,5 @@ def _merged(earlier: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _same(a: Any, b: Any) -> bool:
+def _same(a: object, b: object) -> bool:
     return a == b or json.dumps(a, default=str) == json.dumps(b, default=str)

@@ -182,7 +182,7 @@ def table_of_rows(made: JsonRows, text_column: str = "text") -> datasets.Dataset
     return datasets.Dataset(datasets.table.InMemoryTable(pa.table(columns)))
 
 
-def _kind(value: Any) -> str:
+def _kind(value: object) -> str:
     if isinstance(value, (str, bool, int, float)):
         return "scalar"
     return "list" if isinstance(value, (list, tuple)) else "dict" if isinstance(value, dict) else type(value).__name__
@@ -231,11 +231,11 @@ def _as_json(values: list[Any], name: str, made: JsonRows) -> pa.Array:
     return pa.array([None if value is None else _mended(json.dumps(value, default=str)) for value in values])
 
 
-def _dumped(value: Any) -> str:
+def _dumped(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _mended(value: Any) -> Any:
+def _mended(value: object) -> Any:
     if isinstance(value, str):
         return _SURROGATE.sub("\ufffd", value)
     if isinstance(value, dict):

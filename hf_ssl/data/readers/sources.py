@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import datasets
 import numpy as np
@@ -19,11 +19,14 @@ from hf_ssl.data.readers import files as on_disk
 from hf_ssl.data.readers.folders import ReadOptions, SourcePart, file_kind, read_files
 from hf_ssl.data.readers.tables import from_rows, quiet
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 STREAM_BOUND = 100_000
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
-def read_source(source: Any, how: ReadOptions) -> list[SourcePart]:
+def read_source(source: object, how: ReadOptions) -> list[SourcePart]:
     """Read whatever the user has.
 
     Raises:
@@ -40,7 +43,7 @@ def read_source(source: Any, how: ReadOptions) -> list[SourcePart]:
     return [_sample(part, how) for part in parts if len(part.dataset)]
 
 
-def describe_source(source: Any) -> str:
+def describe_source(source: object) -> str:
     """Name of a source without the user's folders around it."""
     if isinstance(source, (str, Path)):
         text = str(source)
@@ -50,7 +53,7 @@ def describe_source(source: Any) -> str:
     return type(source).__name__
 
 
-def _read(source: Any, how: ReadOptions) -> list[SourcePart]:
+def _read(source: object, how: ReadOptions) -> list[SourcePart]:
     import pandas as pd
 
     if isinstance(source, (str, Path)):
@@ -60,8 +63,8 @@ def _read(source: Any, how: ReadOptions) -> list[SourcePart]:
     if isinstance(source, datasets.Dataset):
         return [SourcePart(None, source, "Dataset")]
     if isinstance(source, datasets.IterableDataset):
-        source = how.modality.canonicalize(source)
-        return [SourcePart(None, _take(source, how, "the stream", source.features), "stream")]
+        stream = how.modality.canonicalize(source)
+        return [SourcePart(None, _take(stream, how, "the stream", stream.features), "stream")]
     if isinstance(source, Mapping):
         return _read_mapping(source, how)
     if isinstance(source, (list, tuple)) and source and all(isinstance(item, (str, Path)) for item in source):
@@ -164,7 +167,7 @@ def _sample(part: SourcePart, how: ReadOptions) -> SourcePart:
         return replace(part, dataset=part.dataset.select(rows).flatten_indices())
 
 
-def _from_pandas(frame: Any) -> datasets.Dataset:
+def _from_pandas(frame: pd.DataFrame) -> datasets.Dataset:
     """A frame's columns, and its index where that means something: time stamps, or levels with names."""
     import pandas as pd
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from hf_ssl.evaluation.comparison.verdict import (
     verdict,
 )
 from hf_ssl.evaluation.metrics.decomposable import DECOMPOSABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable
 
 BASELINE, PEER = "baseline", "peer"
 PROTOCOLS = (BASELINE, "zero-shot", "knn", "linear-probe", PEER, "peft", "full")
@@ -116,7 +119,7 @@ class Contest:
         ]  # fmt: skip
 
 
-def told(budget: Any) -> str:
+def told(budget: Hashable) -> str:
     """`16 labels`, `without labels`, `all labels`."""
     return "Without labels" if budget == "no" else f"{budget} labels"
 
@@ -170,12 +173,12 @@ def _p(difference: PairedDifference | None) -> float:
     return 1.0 if difference is None else difference.p_value
 
 
-def _common(results: PairedResults, contenders: Sequence[tuple[str, str]], budget: Any) -> set[int]:
+def _common(results: PairedResults, contenders: Sequence[tuple[str, str]], budget: Hashable) -> set[int]:
     """Seeds that all have: the best is looked for among equals."""
     return set.intersection(*(set(results.draws(one, budget)) for one in contenders))
 
 
-def _best(results: PairedResults, contenders: Sequence[tuple[str, str]], budget: Any) -> tuple[str, str]:
+def _best(results: PairedResults, contenders: Sequence[tuple[str, str]], budget: Hashable) -> tuple[str, str]:
     seeds = _common(results, contenders, budget)
 
     def mean(one: tuple[str, str]) -> float:
@@ -187,7 +190,7 @@ def _best(results: PairedResults, contenders: Sequence[tuple[str, str]], budget:
 
 
 def _chosen(
-    results: PairedResults, contenders: Sequence[tuple[str, str]], best: tuple[str, str], budget: Any
+    results: PairedResults, contenders: Sequence[tuple[str, str]], best: tuple[str, str], budget: Hashable
 ) -> tuple[str, str]:
     """The simplest that is within one standard error of the best, and that the best is not shown to beat."""
     for one in sorted(contenders, key=simplicity):
@@ -203,7 +206,7 @@ def _chosen(
 
 
 def _line(
-    results: PairedResults, budget: Any, one: tuple[str, str], chosen: tuple[str, str], difference: PairedDifference | None,
+    results: PairedResults, budget: Hashable, one: tuple[str, str], chosen: tuple[str, str], difference: PairedDifference | None,
     adjusted: float | None,
 ) -> ContestLine:  # fmt: skip
     draws = list(results.draws(one, budget).values())
@@ -230,7 +233,11 @@ def _present(results: PairedResults, draws: Sequence[ResultRow]) -> float | None
 
 
 def _told_choice(
-    results: PairedResults, budget: Any, chosen: tuple[str, str], best: tuple[str, str], lines: Sequence[ContestLine]
+    results: PairedResults,
+    budget: Hashable,
+    chosen: tuple[str, str],
+    best: tuple[str, str],
+    lines: Sequence[ContestLine],
 ) -> Choice:
     sign = 1 if results.higher_is_better else -1
     by_name = {(line.arm, line.protocol): line for line in lines}
@@ -256,7 +263,7 @@ def _told_choice(
     return Choice(budget, *chosen, USES.get(chosen[1], "use it"), sentence)
 
 
-def _units(differences: Any) -> str:
+def _units(differences: Iterable[PairedDifference | None]) -> str:
     first = next((one for one in differences if one is not None), None)
     if first is None:
         return ""

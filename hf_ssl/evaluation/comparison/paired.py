@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hf_ssl.core.errors import DataError
 from hf_ssl.evaluation.comparison.resampling import Metric, bootstrap_scores, make_resampler
 from hf_ssl.evaluation.metrics.decomposable import DECOMPOSABLE
+
+if TYPE_CHECKING:
+    from hf_ssl.evaluation.metrics import Answers
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ def holm(p_values: Sequence[float]) -> np.ndarray:
     return adjusted
 
 
-def mcnemar_exact(predictions_a: Any, predictions_b: Any, references: Any) -> float:
+def mcnemar_exact(predictions_a: Answers, predictions_b: Answers, references: Answers) -> float:
     """Exact McNemar p value: are the items that only one model gets right split evenly? For accuracy, single items."""
     from scipy.stats import binomtest
 
@@ -94,9 +97,9 @@ def mcnemar_exact(predictions_a: Any, predictions_b: Any, references: Any) -> fl
 
 def paired_bootstrap(
     metric: Metric,
-    predictions_a: Any,
-    predictions_b: Any,
-    references: Any,
+    predictions_a: Answers,
+    predictions_b: Answers,
+    references: Answers,
     groups: Sequence[Any] | None = None,
     **options: Any,
 ) -> PairedDifference:
@@ -108,7 +111,7 @@ def paired_bootstrap_draws(
     metric: Metric,
     predictions_a: Sequence[Any],
     predictions_b: Sequence[Any],
-    references: Any,
+    references: Answers,
     groups: Sequence[Any] | None = None,
     *,
     n_resamples: int = 2000,
@@ -172,8 +175,8 @@ def paired_bootstrap_draws(
 
 def bootstrap_interval(
     metric: Metric,
-    predictions: Any,
-    references: Any,
+    predictions: Answers,
+    references: Answers,
     groups: Sequence[Any] | None = None,
     *,
     n_resamples: int = 2000,

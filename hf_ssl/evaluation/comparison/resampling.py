@@ -7,13 +7,16 @@ product; one for correlations, where it is a few; and a loop for any other funct
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from hf_ssl.core.errors import ConfigError, DataError, nearest
 from hf_ssl.evaluation.metrics.decomposable import DECOMPOSABLE, Additive, shared_classes
 from hf_ssl.evaluation.metrics.ranking import SCORES
+
+if TYPE_CHECKING:
+    from hf_ssl.evaluation.metrics import Answers
 
 Metric = str | Callable[[Any, Any], float]
 CHUNK_CELLS = 4_000_000  # resampling weights held at once: 32 MB
@@ -53,7 +56,7 @@ def make_resampler(
     metric: Metric,
     predictions_a: Sequence[Any],
     predictions_b: Sequence[Any],
-    references: Any,
+    references: Answers,
     groups: Sequence[Any] | None = None,
 ) -> Resampler:
     """The faster resampler that the metric allows.
@@ -97,7 +100,12 @@ def _weights(rng: np.random.Generator, n: int, units: int) -> np.ndarray:
 
 
 def bootstrap_scores(
-    metric: Metric, predictions: Any, references: Any, groups: Sequence[Any] | None, rng: np.random.Generator, n: int
+    metric: Metric,
+    predictions: Answers,
+    references: Answers,
+    groups: Sequence[Any] | None,
+    rng: np.random.Generator,
+    n: int,
 ) -> np.ndarray:
     """`n` scores of one model, each on units drawn with replacement.
 
@@ -123,7 +131,7 @@ class AdditiveResampler:
         metric: Additive,
         predictions_a: Sequence[Any],
         predictions_b: Sequence[Any],
-        references: Any,
+        references: Answers,
         unit_of: np.ndarray,
     ):
         self.finish = metric.finish
@@ -131,7 +139,7 @@ class AdditiveResampler:
         # Both arms need the same columns, so classes are those of all predictions together.
         classes = shared_classes(references, *predictions_a, *predictions_b) if metric.by_class else None
 
-        def by_unit(predictions: Any) -> np.ndarray:
+        def by_unit(predictions: Answers) -> np.ndarray:
             rows = metric.rows(predictions, references, classes)
             sums = np.zeros((self.units, rows.shape[1]))
             np.add.at(sums, unit_of, rows)
@@ -172,7 +180,7 @@ class CorrelationResampler:
         ranked: bool,
         predictions_a: Sequence[Any],
         predictions_b: Sequence[Any],
-        references: Any,
+        references: Answers,
         unit_of: np.ndarray,
     ):
         self.ranked = ranked
@@ -254,7 +262,7 @@ class LoopResampler:
         metric: Callable[[Any, Any], float],
         predictions_a: Sequence[Any],
         predictions_b: Sequence[Any],
-        references: Any,
+        references: Answers,
         unit_of: np.ndarray,
     ):
         self.metric = metric
@@ -265,7 +273,7 @@ class LoopResampler:
         order = np.argsort(unit_of, kind="stable")
         self.members = np.split(order, np.cumsum(np.bincount(unit_of))[:-1])
 
-    def _mean_difference(self, arms: list[tuple[Any, Any]], references: Any) -> float:
+    def _mean_difference(self, arms: list[tuple[Any, Any]], references: Answers) -> float:
         return float(np.mean([self.metric(b, references) - self.metric(a, references) for a, b in arms]))
 
     def scores(self) -> tuple[np.ndarray, np.ndarray]:
@@ -293,7 +301,7 @@ class LoopResampler:
         return replicates
 
 
-def _rows(values: Any) -> np.ndarray:
+def _rows(values: Answers) -> np.ndarray:
     """Indexable by item: an array, or for ragged rows (tags of sentences) an array of objects."""
     if isinstance(values, np.ndarray):
         return values

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,11 @@ from hf_ssl.core.errors import DataError
 from hf_ssl.evaluation.comparison.paired import PairedDifference, Spread, paired_bootstrap_draws, spread
 from hf_ssl.evaluation.comparison.resampling import Metric, metric_function
 from hf_ssl.evaluation.metrics.decomposable import DECOMPOSABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from hf_ssl.evaluation.metrics import Answers
 
 NO_LABELS = "no"
 """Budget of what learns from no labels at all."""
@@ -76,7 +81,7 @@ class PairedResults:
     """
 
     def __init__(
-        self, rows: Iterable[ResultRow], references: Any, metric: Metric, groups: Sequence[Any] | None = None, *,
+        self, rows: Iterable[ResultRow], references: Answers, metric: Metric, groups: Sequence[Any] | None = None, *,
         n_resamples: int = 1000,
     ) -> None:  # fmt: skip
         self.references, self.metric, self.groups, self.n_resamples = references, metric, groups, n_resamples
@@ -94,15 +99,15 @@ class PairedResults:
         """In the order they were met."""
         return list(dict.fromkeys(budget for draws in self.rows.values() for budget in draws))
 
-    def at(self, budget: Any) -> list[tuple[str, str]]:
+    def at(self, budget: Hashable) -> list[tuple[str, str]]:
         """Contenders that have results at a budget."""
         return [contender for contender, draws in self.rows.items() if draws.get(budget)]
 
-    def draws(self, contender: tuple[str, str], budget: Any) -> dict[int, ResultRow]:
+    def draws(self, contender: tuple[str, str], budget: Hashable) -> dict[int, ResultRow]:
         """Results by seed."""
         return self.rows.get(contender, {}).get(budget, {})
 
-    def scores(self, contender: tuple[str, str], budget: Any) -> dict[int, float]:
+    def scores(self, contender: tuple[str, str], budget: Hashable) -> dict[int, float]:
         """The metric by seed."""
         if (contender, budget) not in self._scores:
             score = metric_function(self.metric)
@@ -111,11 +116,11 @@ class PairedResults:
             }
         return self._scores[contender, budget]
 
-    def spread(self, contender: tuple[str, str], budget: Any) -> Spread:
+    def spread(self, contender: tuple[str, str], budget: Hashable) -> Spread:
         """Mean and spread over all draws."""
         return spread(list(self.scores(contender, budget).values()))
 
-    def difference(self, first: tuple[str, str], second: tuple[str, str], budget: Any) -> PairedDifference | None:
+    def difference(self, first: tuple[str, str], second: tuple[str, str], budget: Hashable) -> PairedDifference | None:
         """Second minus first, on the seeds that both have; None where they share none, or an interval cannot be had."""
         key = (first, second, budget)
         if key not in self._pairs:
@@ -124,7 +129,7 @@ class PairedResults:
         return self._pairs[key]
 
     def _compare(
-        self, first: tuple[str, str], second: tuple[str, str], budget: Any, seeds: list[int]
+        self, first: tuple[str, str], second: tuple[str, str], budget: Hashable, seeds: list[int]
     ) -> PairedDifference | None:
         a, b = ([self.draws(one, budget)[seed].load() for seed in seeds] for one in (first, second))
         try:

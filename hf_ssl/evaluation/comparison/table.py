@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,6 +26,11 @@ from hf_ssl.evaluation.comparison.verdict import (
     unit_of,
     verdict,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from hf_ssl.evaluation.metrics import Answers
 
 
 @dataclass(frozen=True)
@@ -93,10 +98,10 @@ class ComparisonTable:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and strings, for JSON (an undefined sd is `None`)."""
-        return _without_nan(asdict(self))
+        return {name: _without_nan(value) for name, value in asdict(self).items()}
 
 
-def _without_nan(value: Any) -> Any:
+def _without_nan(value: object) -> object:
     if isinstance(value, dict):
         return {str(key): _without_nan(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -108,7 +113,7 @@ def _without_nan(value: Any) -> Any:
 
 def compare_arms(
     rows: Sequence[ResultRow],
-    references: Any,
+    references: Answers,
     *,
     metric: Metric = "f1_macro",
     base: str = "base",
@@ -163,7 +168,7 @@ def compare_arms(
     adjusted = holm([difference.p_value for difference in differences])
     function = metric_function(metric)
 
-    def scores(arm: str, budget: Any) -> list[float]:
+    def scores(arm: str, budget: Hashable) -> list[float]:
         return [function(row.load(), references) for key, row in by_arm[arm].items() if key[0] == budget]
 
     lines = tuple(

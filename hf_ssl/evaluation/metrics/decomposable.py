@@ -11,13 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hf_ssl.core.errors import DataError
 from hf_ssl.evaluation.metrics import speech
 from hf_ssl.evaluation.metrics.spans import span_counts
+
+if TYPE_CHECKING:
+    from hf_ssl.evaluation.metrics import Answers
 
 NOT_COUNTED = -100  # truth of a pixel that is not scored
 Statistics = Callable[[Any, Any, np.ndarray | None], np.ndarray]
@@ -45,30 +48,30 @@ class Additive:
         """Whether the columns of the rows belong to classes."""
         return self.kind in ("class", "words", "pixels")
 
-    def rows(self, predictions: Any, references: Any, classes: np.ndarray | None = None) -> np.ndarray:
+    def rows(self, predictions: Answers, references: Answers, classes: np.ndarray | None = None) -> np.ndarray:
         """Per-item rows; `classes` must be shared by the two models that are to be compared."""
         if self.by_class and classes is None:
             classes = shared_classes(predictions, references)
         return self.statistics(predictions, references, classes)
 
-    def __call__(self, predictions: Any, references: Any) -> float:
+    def __call__(self, predictions: Answers, references: Answers) -> float:
         rows = self.rows(predictions, references)
         if not len(rows):
             raise DataError("There are no test items to score.")
         return float(self.finish(rows.sum(axis=0)))
 
 
-def shared_classes(*labels: Any) -> np.ndarray:
+def shared_classes(*labels: Answers) -> np.ndarray:
     """Sorted classes that occur in any of the arrays, or lists of sentences."""
     return np.unique(np.concatenate([_flat(part) for part in labels]))
 
 
-def _flat(labels: Any) -> np.ndarray:
+def _flat(labels: Answers) -> np.ndarray:
     ragged = not isinstance(labels, np.ndarray) or labels.dtype == object
     return np.concatenate([np.atleast_1d(row) for row in labels]) if ragged and len(labels) else np.ravel(labels)
 
 
-def check_shapes(predictions: Any, references: Any, ndim: int, what: str) -> tuple[np.ndarray, np.ndarray]:
+def check_shapes(predictions: Answers, references: Answers, ndim: int, what: str) -> tuple[np.ndarray, np.ndarray]:
     """Both as arrays of the same shape and the asked number of axes.
 
     Raises:
@@ -84,7 +87,7 @@ def check_shapes(predictions: Any, references: Any, ndim: int, what: str) -> tup
     return predictions, references
 
 
-def _class_rows(predictions: Any, references: Any, classes: np.ndarray | None) -> np.ndarray:
+def _class_rows(predictions: Answers, references: Answers, classes: np.ndarray | None) -> np.ndarray:
     """Shape `(n, 3 C)`: true positives, predicted and true occurrences, each per class."""
     predictions, references = check_shapes(predictions, references, 1, "one class per item")
     if classes is None:
@@ -94,7 +97,7 @@ def _class_rows(predictions: Any, references: Any, classes: np.ndarray | None) -
     return np.hstack([predicted * true, predicted, true])
 
 
-def _label_rows(predictions: Any, references: Any, classes: np.ndarray | None = None) -> np.ndarray:
+def _label_rows(predictions: Answers, references: Answers, classes: np.ndarray | None = None) -> np.ndarray:
     """Shape `(n, 3 L)`, as `_class_rows`, from rows of zeros and ones."""
     predictions, references = check_shapes(predictions, references, 2, "one row of 0/1 labels per item")
     for name, values in (("predictions", predictions), ("references", references)):
@@ -104,7 +107,7 @@ def _label_rows(predictions: Any, references: Any, classes: np.ndarray | None = 
     return np.hstack([predicted * true, predicted, true])
 
 
-def _words(predictions: Any, references: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _words(predictions: Answers, references: Answers) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """All words' classes on both sides, and the number of the sentence of each."""
     lengths = [len(row) for row in references]
     if [len(row) for row in predictions] != lengths:
@@ -112,7 +115,7 @@ def _words(predictions: Any, references: Any) -> tuple[np.ndarray, np.ndarray, n
     return _flat(predictions), _flat(references), np.repeat(np.arange(len(lengths)), lengths)
 
 
-def _word_rows(predictions: Any, references: Any, classes: np.ndarray | None) -> np.ndarray:
+def _word_rows(predictions: Answers, references: Answers, classes: np.ndarray | None) -> np.ndarray:
     """Shape `(sentences, 3 C)`, as `_class_rows`: a sentence is the item, because its words are not independent."""
     predicted, true, sentence = _words(predictions, references)
     words = _class_rows(predicted, true, classes)
@@ -121,23 +124,23 @@ def _word_rows(predictions: Any, references: Any, classes: np.ndarray | None) ->
     return rows
 
 
-def _correct_word_rows(predictions: Any, references: Any, classes: np.ndarray | None) -> np.ndarray:
+def _correct_word_rows(predictions: Answers, references: Answers, classes: np.ndarray | None) -> np.ndarray:
     predicted, true, sentence = _words(predictions, references)
     right = np.bincount(sentence, weights=predicted == true, minlength=len(references))
     return np.column_stack([right, np.bincount(sentence, minlength=len(references))]).astype(np.float64)
 
 
-def _correct_rows(predictions: Any, references: Any, classes: np.ndarray | None) -> np.ndarray:
+def _correct_rows(predictions: Answers, references: Answers, classes: np.ndarray | None) -> np.ndarray:
     predictions, references = check_shapes(predictions, references, 1, "one class per item")
     return np.column_stack([predictions == references, np.ones(len(references))]).astype(np.float64)
 
 
-def _all_correct_rows(predictions: Any, references: Any, classes: np.ndarray | None) -> np.ndarray:
+def _all_correct_rows(predictions: Answers, references: Answers, classes: np.ndarray | None) -> np.ndarray:
     predictions, references = check_shapes(predictions, references, 2, "one row of 0/1 labels per item")
     return np.column_stack([(predictions == references).all(axis=1), np.ones(len(references))]).astype(np.float64)
 
 
-def _errors(predictions: Any, references: Any) -> np.ndarray:
+def _errors(predictions: Answers, references: Answers) -> np.ndarray:
     """Errors of shape `(n, targets)`, float64."""
     predictions, references = np.asarray(predictions, np.float64), np.asarray(references, np.float64)
     if predictions.shape != references.shape:
@@ -149,12 +152,12 @@ def _errors(predictions: Any, references: Any) -> np.ndarray:
     return (predictions - references).reshape(len(references), -1)
 
 
-def _absolute_rows(predictions: Any, references: Any, classes: np.ndarray | None) -> np.ndarray:
+def _absolute_rows(predictions: Answers, references: Answers, classes: np.ndarray | None) -> np.ndarray:
     errors = _errors(predictions, references)
     return np.column_stack([np.abs(errors).sum(axis=1), np.full(len(errors), errors.shape[1], np.float64)])
 
 
-def _observed_rows(predictions: Any, references: Any, classes: np.ndarray | None) -> np.ndarray:
+def _observed_rows(predictions: Answers, references: Answers, classes: np.ndarray | None) -> np.ndarray:
     """Absolute error of what was observed (the truth is no NaN), and how much that is."""
     predictions, references = np.asarray(predictions, np.float64), np.asarray(references, np.float64)
     if predictions.shape != references.shape:
@@ -168,19 +171,19 @@ def _observed_rows(predictions: Any, references: Any, classes: np.ndarray | None
     return np.column_stack([np.where(there, errors, 0.0).sum(axis=1), there.sum(axis=1)]).astype(np.float64)
 
 
-def _squared_rows(predictions: Any, references: Any, classes: np.ndarray | None) -> np.ndarray:
+def _squared_rows(predictions: Answers, references: Answers, classes: np.ndarray | None) -> np.ndarray:
     errors = _errors(predictions, references)
     return np.column_stack([(errors**2).sum(axis=1), np.full(len(errors), errors.shape[1], np.float64)])
 
 
-def _moment_rows(predictions: Any, references: Any, classes: np.ndarray | None) -> np.ndarray:
+def _moment_rows(predictions: Answers, references: Answers, classes: np.ndarray | None) -> np.ndarray:
     """Shape `(n, 5)`: one, prediction, truth, squared error, and the sum of both squares."""
     errors = _errors(*check_shapes(predictions, references, 1, "one grade per item"))[:, 0]
     predicted, true = np.asarray(predictions, np.float64), np.asarray(references, np.float64)
     return np.column_stack([np.ones(len(errors)), predicted, true, errors**2, predicted**2 + true**2])
 
 
-def _pixel_rows(predictions: Any, references: Any, classes: np.ndarray | None) -> np.ndarray:
+def _pixel_rows(predictions: Answers, references: Answers, classes: np.ndarray | None) -> np.ndarray:
     """Shape `(pictures, 3 C)`, as `_class_rows`: a picture is the item. Pixels whose truth is -100 are not counted."""
     predictions, references = check_shapes(
         predictions, references, 3, "one class per pixel, (pictures, rows, columns)"
@@ -195,7 +198,9 @@ def _pixel_rows(predictions: Any, references: Any, classes: np.ndarray | None) -
     return rows.reshape(len(rows), -1)
 
 
-def _span_rows(predictions: Any, references: Any, classes: np.ndarray | None) -> np.ndarray:
+def _span_rows(
+    predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]], classes: np.ndarray | None
+) -> np.ndarray:
     """Shape `(sentences, 3)`: correct, predicted and true spans, the scheme read off the tags."""
     sentences = span_counts(predictions, references)
     return np.array([np.sum(list(counts.values()) or [[0, 0, 0]], axis=0) for counts in sentences], np.float64)

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import evaluate
 import numpy as np
@@ -33,6 +33,11 @@ from hf_ssl.evaluation.metrics.decomposable import precision_recall_f1
 from hf_ssl.evaluation.metrics.ranking import calibration_error
 from hf_ssl.evaluation.metrics.spans import span_counts
 from hf_ssl.evaluation.metrics.speech import NORMALIZERS
+
+if TYPE_CHECKING:
+    from datasets.features.features import FeatureType
+
+    from hf_ssl.evaluation.metrics import Answers
 
 AVERAGES = ("macro", "macro_present", "micro", "weighted")
 TEXT_NORMALIZERS = tuple(end.lstrip("_") for end in NORMALIZERS)
@@ -64,18 +69,18 @@ class InMemoryMetric(evaluate.Metric):
             features=self.features_,
         )
 
-    def _compute(self, **inputs: Any) -> dict[str, float]:
+    def _compute(self, **inputs: Answers) -> dict[str, float]:
         # evaluate.combine hands every metric all inputs of the others; take what this one declares.
         values, references = inputs[self.input_name], inputs["references"]
         if not len(references):
             raise DataError(f"{self.name} has no test items to score.")
         return self._score(values, references)
 
-    def _score(self, values: Sequence[Any], references: Sequence[Any]) -> dict[str, float]:
+    def _score(self, values: Answers, references: Answers) -> dict[str, float]:
         return {self.key: metric_function(self.key)(values, references)}
 
 
-def _pair(feature: Any, name: str = "predictions", references: Any = None) -> Features:
+def _pair(feature: FeatureType, name: str = "predictions", references: FeatureType | None = None) -> Features:
     return Features({name: feature, "references": feature if references is None else references})
 
 
@@ -169,7 +174,7 @@ class CalibrationError(InMemoryMetric):
         self.bins = bins
         super().__init__()
 
-    def _score(self, values: Sequence[Any], references: Sequence[Any]) -> dict[str, float]:
+    def _score(self, values: Answers, references: Answers) -> dict[str, float]:
         return {"calibration_error": calibration_error(values, references, self.bins)}
 
 
@@ -254,9 +259,9 @@ class SpanF1(InMemoryMetric):
         self.scheme = scheme
         super().__init__()
 
-    def _score(self, values: Sequence[Any], references: Sequence[Any]) -> dict[str, float]:
+    def _score(self, values: Answers, references: Answers) -> dict[str, float]:
         total: dict[str, np.ndarray] = {}
-        for counts in span_counts(values, references, self.scheme):
+        for counts in span_counts(list(values), list(references), self.scheme):
             for kind, row in counts.items():
                 total[kind] = total.get(kind, np.zeros(3)) + row
         parts = {"": sum(total.values(), np.zeros(3))} | {f"_{kind}": total[kind] for kind in sorted(total)}
@@ -307,7 +312,9 @@ def metric(name: str) -> InMemoryMetric:
     return METRICS[name]()
 
 
-def compute(names: Sequence[str], *, predictions: Any = None, scores: Any = None, references: Any) -> dict[str, float]:
+def compute(
+    names: Sequence[str], *, predictions: Answers | None = None, scores: Answers | None = None, references: Answers
+) -> dict[str, float]:
     """All named metrics at once, each given the input it reads.
 
     Args:
@@ -329,14 +336,15 @@ def compute(names: Sequence[str], *, predictions: Any = None, scores: Any = None
             raise DataError(f"Found {len(values)} {label} for {len(references)} references.")
     result: dict[str, float] = {}
     for one in [metric(name) for name in names]:
-        if inputs[one.input_name] is None:
+        given = inputs[one.input_name]
+        if given is None:
             raise DataError(f"{one.name} reads `{one.input_name}=`, which was not given.")
-        values = _checked(one, inputs[one.input_name])
+        values = _checked(one, given)
         result |= one.compute(**{one.input_name: values, "references": _checked(one, references)})
     return result
 
 
-def _checked(one: InMemoryMetric, values: Any) -> Any:
+def _checked(one: InMemoryMetric, values: Answers) -> Answers:
     """Refuse fractions where class numbers are wanted: storing them as int64 would silently cut them."""
     options = one.features_ if isinstance(one.features_, list) else [one.features_]
     if options[0] in (_CLASSES, _LABELS):

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hf_ssl.core.errors import DataError
 from hf_ssl.evaluation.metrics.speech import equal_error_rate
+
+if TYPE_CHECKING:
+    from hf_ssl.evaluation.metrics import Answers
 
 
 def _undefined(message: str) -> float:
@@ -21,7 +24,7 @@ def _undefined(message: str) -> float:
     return float("nan")
 
 
-def _scores_and_targets(scores: Any, references: Any) -> tuple[np.ndarray, np.ndarray]:
+def _scores_and_targets(scores: Answers, references: Answers) -> tuple[np.ndarray, np.ndarray]:
     """Scores and 0/1 targets, both `(n, columns)`: binary has one column, multi-class one against the rest."""
     scores, references = np.asarray(scores, np.float64), np.asarray(references)
     if len(scores) != len(references) or not len(references):
@@ -50,7 +53,11 @@ def _scores_and_targets(scores: Any, references: Any) -> tuple[np.ndarray, np.nd
 
 
 def _mean_over_columns(
-    scores: Any, references: Any, score: Callable[[np.ndarray, np.ndarray], float], needs_negatives: bool, name: str
+    scores: Answers,
+    references: Answers,
+    score: Callable[[np.ndarray, np.ndarray], float],
+    needs_negatives: bool,
+    name: str,
 ) -> float:
     scores, targets = _scores_and_targets(scores, references)
     defined = np.asarray(targets.any(axis=0))
@@ -66,7 +73,7 @@ def _mean_over_columns(
     return float(np.mean([score(scores[:, column], targets[:, column]) for column in np.flatnonzero(defined)]))
 
 
-def roc_auc(scores: Any, references: Any) -> float:
+def roc_auc(scores: Answers, references: Answers) -> float:
     """Area under the ROC curve: binary, multi-class (mean of one-vs-rest) or multi-label (mean over labels).
 
     Args:
@@ -85,7 +92,7 @@ def roc_auc(scores: Any, references: Any) -> float:
     return _mean_over_columns(scores, references, area, True, "roc_auc")
 
 
-def average_precision(scores: Any, references: Any) -> float:
+def average_precision(scores: Answers, references: Answers) -> float:
     """Mean average precision over classes or labels (macro mAP); inputs as in `roc_auc`.
 
     Classes without positives are left out of the mean with a warning; NaN when none is left.
@@ -98,7 +105,7 @@ def average_precision(scores: Any, references: Any) -> float:
     return _mean_over_columns(scores, references, precision, False, "average_precision")
 
 
-def _pair_of_columns(predictions: Any, references: Any) -> tuple[np.ndarray, np.ndarray]:
+def _pair_of_columns(predictions: Answers, references: Answers) -> tuple[np.ndarray, np.ndarray]:
     predictions, references = np.asarray(predictions, np.float64), np.asarray(references, np.float64)
     if predictions.shape != references.shape or references.ndim != 1:
         raise DataError(f"Expected two equal columns; found {predictions.shape} and {references.shape}.")
@@ -107,28 +114,28 @@ def _pair_of_columns(predictions: Any, references: Any) -> tuple[np.ndarray, np.
     return predictions, references
 
 
-def pearson(predictions: Any, references: Any) -> float:
+def pearson(predictions: Answers, references: Answers) -> float:
     """Pearson correlation of two `(n,)` columns; NaN with a warning when one is constant or n < 2."""
     from scipy.stats import pearsonr
 
     return _correlation(pearsonr, predictions, references)
 
 
-def spearman(predictions: Any, references: Any) -> float:
+def spearman(predictions: Answers, references: Answers) -> float:
     """Spearman rank correlation (ties get their mean rank); NaN as in `pearson`."""
     from scipy.stats import spearmanr
 
     return _correlation(spearmanr, predictions, references)
 
 
-def _correlation(of: Callable[..., Any], predictions: Any, references: Any) -> float:
+def _correlation(of: Callable[..., Any], predictions: Answers, references: Answers) -> float:
     predictions, references = _pair_of_columns(predictions, references)
     if len(references) < 2 or np.ptp(predictions) == 0 or np.ptp(references) == 0:
         return _undefined("Correlation needs two columns that both vary; one of them is constant.")
     return float(of(predictions, references).statistic)
 
 
-def calibration_error(scores: Any, references: Any, bins: int = 15) -> float:
+def calibration_error(scores: Answers, references: Answers, bins: int = 15) -> float:
     """Expected calibration error of the top label (Guo et al. 2017, eq. 3): 15 equal-width bins of confidence.
 
     Args:

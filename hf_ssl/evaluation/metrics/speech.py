@@ -6,11 +6,14 @@ import functools
 import unicodedata
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hf_ssl.core.errors import DataError, require
+
+if TYPE_CHECKING:
+    from hf_ssl.evaluation.metrics import Answers
 
 
 def plain(text: str) -> str:
@@ -43,7 +46,12 @@ NORMALIZERS: dict[str, Callable[[str], str]] = {"": unchanged, "_plain": plain, 
 
 
 def error_rows(
-    predictions: Any, references: Any, classes: Any = None, *, words: bool, normalize: Callable[[str], str] = unchanged
+    predictions: Answers,
+    references: Answers,
+    classes: object = None,
+    *,
+    words: bool,
+    normalize: Callable[[str], str] = unchanged,
 ) -> np.ndarray:
     """Errors, and length of the reference, `(items, 2)`; summed, their quotient is the error rate of the corpus.
 
@@ -68,7 +76,7 @@ def rate(sums: np.ndarray) -> np.ndarray:
         return np.where(sums[..., 1] > 0, sums[..., 0] / sums[..., 1], np.nan)
 
 
-def equal_error_rate(scores: Any, references: Any) -> float:
+def equal_error_rate(scores: Answers, references: Answers) -> float:
     """Rate at which as many different pairs are accepted as same ones are refused (verification).
 
     Args:
@@ -103,7 +111,7 @@ def equal_error_rate(scores: Any, references: Any) -> float:
     return float(refused[before] + share * (refused[after] - refused[before]))
 
 
-def trials(vectors: np.ndarray, identities: Any, limit: int = 200_000) -> tuple[np.ndarray, np.ndarray]:
+def trials(vectors: np.ndarray, identities: Answers, limit: int = 200_000) -> tuple[np.ndarray, np.ndarray]:
     """Cosines of all pairs of clips (a fixed random part when they are more than `limit`), and whether they match.
 
     Returns:

@@ -11,12 +11,16 @@ import contextlib
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hf_ssl.core.errors import ConfigError, DataError, nearest
 from hf_ssl.modalities.text.text import words_of
+
+if TYPE_CHECKING:
+    from scipy.sparse import spmatrix
+    from sklearn.base import BaseEstimator
 
 C_GRID = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 SCALINGS = ("l2", "standard")
@@ -166,7 +170,7 @@ def _select(
     return max(scores, key=lambda key: scores[key]), how
 
 
-def _log_likelihood_per_label(model: Any, x: np.ndarray, y: np.ndarray) -> float:
+def _log_likelihood_per_label(model: BaseEstimator, x: np.ndarray, y: np.ndarray) -> float:
     p = np.clip(model.predict_proba(x), 1e-7, 1 - 1e-7)
     return float((y * np.log(p) + (1 - y) * np.log(1 - p)).mean())
 
@@ -210,7 +214,9 @@ def linear_probe(
     return _prediction(model, test_x, problem_type, chosen)
 
 
-def _prediction(model: Any, test_x: Any, problem_type: str, chosen: dict[str, Any]) -> ProbePrediction:
+def _prediction(
+    model: BaseEstimator, test_x: np.ndarray | spmatrix, problem_type: str, chosen: dict[str, Any]
+) -> ProbePrediction:
     single = problem_type == "single_label_classification"
     scores = None if problem_type == "regression" else model.predict_proba(test_x)
     return ProbePrediction(model.predict(test_x), scores, model.classes_ if single else None, chosen)

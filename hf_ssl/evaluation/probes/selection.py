@@ -14,11 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hf_ssl.evaluation.probes.probes import PROBLEM_TYPES, grouped_folds, splitter
+
+if TYPE_CHECKING:
+    from scipy.sparse import spmatrix
 
 FOLDS = 5
 REPEATS = 3
@@ -58,7 +61,7 @@ class View:
         return inner * self.scale, outer * self.scale
 
 
-def _dense(rows: Any) -> np.ndarray:
+def _dense(rows: np.ndarray | spmatrix) -> np.ndarray:
     return np.asarray(rows.toarray() if hasattr(rows, "toarray") else rows)
 
 

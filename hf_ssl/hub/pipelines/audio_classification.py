@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from hf_ssl.hub.pipelines.base import Classification, listening, save_clip
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class AudioClassification(Classification):
@@ -17,5 +20,5 @@ class AudioClassification(Classification):
     def usage(self, repo: str, rate: int | None) -> str:
         return listening("classify", self.tag, repo, rate)
 
-    def write_example(self, value: Any, rate: int | None) -> None:
+    def write_example(self, value: np.ndarray, rate: int | None) -> None:
         save_clip(value, rate)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from hf_ssl.hub.pipelines.base import ANSWERS, ServedPipeline, difference, listening, logits_of, save_clip
+from hf_ssl.hub.pipelines.base import ANSWERS, ServedPipeline, Serving, difference, listening, logits_of, save_clip
 
 
 class SpeechRecognition(ServedPipeline):
@@ -14,7 +14,7 @@ class SpeechRecognition(ServedPipeline):
 
     tag: ClassVar[str] = "automatic-speech-recognition"
 
-    def compare(self, serve: Any, value: Any, expected: np.ndarray) -> dict[str, float]:
+    def compare(self, serve: Serving, value: np.ndarray, expected: np.ndarray) -> dict[str, float]:
         rate = serve.feature_extractor.sampling_rate
         got = logits_of(serve.model, serve.feature_extractor(value, sampling_rate=rate))
         said = serve.tokenizer.decode(expected.argmax(-1))
@@ -26,5 +26,5 @@ class SpeechRecognition(ServedPipeline):
     def usage(self, repo: str, rate: int | None) -> str:
         return listening("transcribe", self.tag, repo, rate)
 
-    def write_example(self, value: Any, rate: int | None) -> None:
+    def write_example(self, value: np.ndarray, rate: int | None) -> None:
         save_clip(value, rate)

@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
 from hf_ssl.core import plugins
 from hf_ssl.core.errors import ConfigError
 
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
+    from transformers import BatchEncoding, PreTrainedModel
+
+
 TEXT = "The bridge was closed after the storm."
 ANSWERS = "answers"
+
+
+class Serving(Protocol):
+    """What is asked of a `transformers.Pipeline`; which of its parts are there depends on its kind."""
+
+    model: Any
+    tokenizer: Any
+    feature_extractor: Any
+    image_processor: Any
+
+    def __call__(self, value: object, /, **options: object) -> Any: ...
 
 
 class ServedPipeline(ABC):
@@ -28,7 +44,7 @@ class ServedPipeline(ABC):
     requirements: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
-    def compare(self, serve: Any, value: Any, expected: np.ndarray) -> dict[str, float]:
+    def compare(self, serve: Serving, value: Any, expected: np.ndarray) -> dict[str, float]:
         """How far the pipeline's answer to one value is from that of the run's model.
 
         Args:
@@ -51,7 +67,7 @@ class ServedPipeline(ABC):
         """A value made ready to be asked about; as it is, mostly."""
         return value
 
-    def class_names(self, serve: Any) -> list[str] | None:
+    def class_names(self, serve: Serving) -> list[str] | None:
         """Names of the classes in the order of the outputs, when that order has to be the run's."""
         return None
 
@@ -65,7 +81,7 @@ class Classification(ServedPipeline):
 
     example: ClassVar[str] = TEXT
 
-    def compare(self, serve: Any, value: Any, expected: np.ndarray) -> dict[str, float]:
+    def compare(self, serve: Serving, value: Any, expected: np.ndarray) -> dict[str, float]:
         answer = serve(value, function_to_apply="none", top_k=serve.model.config.num_labels)
         names = serve.model.config.id2label  # of ImageNet's, two are `crane`: pairs, not a mapping
         wanted = sorted((names[index], float(score)) for index, score in enumerate(expected))
@@ -74,7 +90,7 @@ class Classification(ServedPipeline):
             return {ANSWERS: float("inf")}
         return {ANSWERS: difference(*(np.array([score for _, score in pairs]) for pairs in (got, wanted)))}
 
-    def class_names(self, serve: Any) -> list[str] | None:
+    def class_names(self, serve: Serving) -> list[str] | None:
         return [serve.model.config.id2label[index] for index in range(serve.model.config.num_labels)]
 
     def usage(self, repo: str, rate: int | None) -> str:
@@ -115,7 +131,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return shifted / shifted.sum(-1, keepdims=True)
 
 
-def logits_of(model: Any, inputs: Any) -> np.ndarray:
+def logits_of(model: PreTrainedModel, inputs: BatchEncoding) -> np.ndarray:
     """What the pipeline's own model says to what its own processor made of one value."""
     import torch
 
@@ -123,7 +139,7 @@ def logits_of(model: Any, inputs: Any) -> np.ndarray:
         return model(**inputs.convert_to_tensors("pt")).logits[0].float().numpy()
 
 
-def save_picture(value: Any) -> None:
+def save_picture(value: Picture) -> None:
     """`photo.png`, of which the usage lines of images speak."""
     value.save("photo.png")
 

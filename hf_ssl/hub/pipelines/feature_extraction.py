@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from hf_ssl.hub.pipelines.base import ANSWERS, TEXT, ServedPipeline, difference
+from hf_ssl.hub.pipelines.base import ANSWERS, TEXT, ServedPipeline, Serving, difference
 
 
 class FeatureExtraction(ServedPipeline):
@@ -15,7 +15,7 @@ class FeatureExtraction(ServedPipeline):
     tag: ClassVar[str] = "feature-extraction"
     example: ClassVar[str] = TEXT
 
-    def compare(self, serve: Any, value: Any, expected: np.ndarray) -> dict[str, float]:
+    def compare(self, serve: Serving, value: str, expected: np.ndarray) -> dict[str, float]:
         return {ANSWERS: difference(np.asarray(serve(value)[0], dtype=np.float32), expected)}
 
     def usage(self, repo: str, rate: int | None) -> str:

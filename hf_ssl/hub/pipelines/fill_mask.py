@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from hf_ssl.hub.pipelines.base import ANSWERS, ServedPipeline, difference, softmax
+from hf_ssl.hub.pipelines.base import ANSWERS, ServedPipeline, Serving, difference, softmax
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 class FillMask(ServedPipeline):
@@ -14,10 +17,10 @@ class FillMask(ServedPipeline):
 
     tag: ClassVar[str] = "fill-mask"
 
-    def ask(self, value: Any, processor: Any) -> Any:
+    def ask(self, value: str, processor: PreTrainedTokenizerBase) -> str:
         return f"{value} {processor.mask_token}"
 
-    def compare(self, serve: Any, value: Any, expected: np.ndarray) -> dict[str, float]:
+    def compare(self, serve: Serving, value: str, expected: np.ndarray) -> dict[str, float]:
         rows = serve(value, top_k=3)
         ids = serve.tokenizer(value)["input_ids"]
         chances = softmax(expected[ids.index(serve.tokenizer.mask_token_id)])

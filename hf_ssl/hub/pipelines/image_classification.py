@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from hf_ssl.hub.pipelines.base import Classification, save_picture
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
 
 
 class ImageClassification(Classification):
@@ -15,5 +18,5 @@ class ImageClassification(Classification):
     component: ClassVar[str | None] = 'gr.Image(type="pil", label="Image")'
     requirements: ClassVar[tuple[str, ...]] = ("pillow",)
 
-    def write_example(self, value: Any, rate: int | None) -> None:
+    def write_example(self, value: Picture, rate: int | None) -> None:
         save_picture(value)

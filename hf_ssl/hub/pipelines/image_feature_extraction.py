@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from hf_ssl.hub.pipelines.base import ANSWERS, ServedPipeline, difference, save_picture
+from hf_ssl.hub.pipelines.base import ANSWERS, ServedPipeline, Serving, difference, save_picture
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
 
 
 class ImageFeatureExtraction(ServedPipeline):
@@ -14,7 +17,7 @@ class ImageFeatureExtraction(ServedPipeline):
 
     tag: ClassVar[str] = "image-feature-extraction"
 
-    def compare(self, serve: Any, value: Any, expected: np.ndarray) -> dict[str, float]:
+    def compare(self, serve: Serving, value: Picture, expected: np.ndarray) -> dict[str, float]:
         return {ANSWERS: difference(np.asarray(serve(value)[0], dtype=np.float32), expected)}
 
     def usage(self, repo: str, rate: int | None) -> str:
@@ -24,5 +27,5 @@ class ImageFeatureExtraction(ServedPipeline):
             'print(len(extract("photo.png")[0]))'
         )
 
-    def write_example(self, value: Any, rate: int | None) -> None:
+    def write_example(self, value: Picture, rate: int | None) -> None:
         save_picture(value)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from hf_ssl.hub.pipelines.base import ANSWERS, ServedPipeline, difference, logits_of, save_picture
+from hf_ssl.hub.pipelines.base import ANSWERS, ServedPipeline, Serving, difference, logits_of, save_picture
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
 
 
 class ImageSegmentation(ServedPipeline):
@@ -14,7 +17,7 @@ class ImageSegmentation(ServedPipeline):
 
     tag: ClassVar[str] = "image-segmentation"
 
-    def compare(self, serve: Any, value: Any, expected: np.ndarray) -> dict[str, float]:
+    def compare(self, serve: Serving, value: Picture, expected: np.ndarray) -> dict[str, float]:
         got = logits_of(serve.model, serve.image_processor(value))
         areas = {row["label"]: np.asarray(row["mask"]) > 0 for row in serve(value, subtask="semantic")}
         return {
@@ -29,7 +32,7 @@ class ImageSegmentation(ServedPipeline):
             'print([area["label"] for area in segment("photo.png")])'
         )
 
-    def write_example(self, value: Any, rate: int | None) -> None:
+    def write_example(self, value: Picture, rate: int | None) -> None:
         save_picture(value)
 
 

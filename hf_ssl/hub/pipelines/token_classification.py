@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from hf_ssl.hub.pipelines.base import ANSWERS, Classification, difference, softmax
+from hf_ssl.hub.pipelines.base import ANSWERS, Classification, Serving, difference, softmax
 
 
 class TokenClassification(Classification):
@@ -14,7 +14,7 @@ class TokenClassification(Classification):
 
     tag: ClassVar[str] = "token-classification"
 
-    def compare(self, serve: Any, value: Any, expected: np.ndarray) -> dict[str, float]:
+    def compare(self, serve: Serving, value: str, expected: np.ndarray) -> dict[str, float]:
         chances, numbers = softmax(expected), serve.model.config.label2id
         rows = serve(value, ignore_labels=[])
         wanted = np.array([chances[row["index"]].max() for row in rows])

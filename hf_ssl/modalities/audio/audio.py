@@ -104,7 +104,7 @@ class Audio(Modality):
             columns, features=datasets.Features({name: datasets.Value("string") for name in columns})
         )
 
-    def canonicalize(self, dataset: Any, folders: Sequence[Path] = ()) -> Any:
+    def canonicalize(self, dataset: datasets.Dataset, folders: Sequence[Path] = ()) -> Any:
         """`datasets.Audio` columns as path and bytes: decoding them there would need torchcodec and FFmpeg."""
         import datasets
 
@@ -271,10 +271,10 @@ class Audio(Modality):
             notes.append(f"{index.silent_pieces:,} silent pieces of long recordings were left out")
         return notes
 
-    def validate(self, value: Any) -> str | None:
+    def validate(self, value: object) -> str | None:
         return None if isinstance(value, dict) and "store" in value else f"no decoded audio but {type(value).__name__}"
 
-    def content_key(self, value: Any) -> str:
+    def content_key(self, value: object) -> str:
         """The sound itself, as 16-bit samples at `sampling_rate`; format, name and container do not matter."""
         return (
             value["digest"]
@@ -282,7 +282,7 @@ class Audio(Modality):
             else store.content_digest(self.samples(value))
         )
 
-    def shingles(self, value: Any) -> set[str] | None:
+    def shingles(self, value: object) -> set[str] | None:
         return None
 
     def describe(self, dataset: datasets.Dataset) -> dict[str, Any]:
@@ -292,10 +292,10 @@ class Audio(Modality):
         described = {f"seconds_{name}": round(float(value), 2) for name, value in numbers.items()}
         return {**described, "hours": round(float(seconds.sum()) / 3600, 3)}
 
-    def preview(self, value: Any) -> tuple[str, bytes | None]:
+    def preview(self, value: object) -> tuple[str, bytes | None]:
         return recordings.preview(self.samples(value), self.config.sampling_rate), None
 
-    def samples(self, value: Any) -> np.ndarray:
+    def samples(self, value: object) -> np.ndarray:
         """Mono float32 samples at `sampling_rate` of a prepared value, a path, or an array; `(samples,)`."""
         if isinstance(value, dict) and "store" in value:
             return store.load(value)
@@ -304,7 +304,7 @@ class Audio(Modality):
         except recordings.Unusable as error:
             raise DataError(f"{name_of(value, 0)}: {error}.") from error
 
-    def length(self, value: Any) -> int:
+    def length(self, value: object) -> int:
         """Number of samples, without reading them where they are prepared."""
         return value["length"] if isinstance(value, dict) and "store" in value else len(self.samples(value))
 

@@ -10,7 +10,7 @@ import inspect
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -18,8 +18,15 @@ from torch import nn
 
 from hf_ssl.core.errors import ConfigError
 from hf_ssl.modalities.audio import recordings
+from hf_ssl.modalities.encoder import Processor
 from hf_ssl.models.structure import find_backbone as backbone_of
 from hf_ssl.models.structure import unwrap_peft
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel
+
+
+Count = TypeVar("Count", int, torch.Tensor)
 
 logger = logging.getLogger(__name__)
 
@@ -31,28 +38,40 @@ _TRAINING = {
 }  # fmt: skip
 
 
-def is_waveform(config: Any) -> bool:
+class FeatureExtractor(Processor, Protocol):
+    """What is asked of the feature extractors of transformers; the last four are Whisper's."""
+
+    sampling_rate: int
+    hop_length: int
+    chunk_length: int
+    n_samples: int
+    nb_max_frames: int
+
+    def __call__(self, waves: Sequence[np.ndarray], /, **options: object) -> Mapping[str, torch.Tensor]: ...
+
+
+def is_waveform(config: PreTrainedConfig) -> bool:
     """Convolutions on raw samples come first."""
     return bool(getattr(config, "conv_stride", None)) and bool(getattr(config, "conv_kernel", None))
 
 
-def is_whisper(config: Any) -> bool:
+def is_whisper(config: PreTrainedConfig) -> bool:
     """A log-mel spectrogram of one fixed length goes in, half as many frames come out."""
     return getattr(config, "model_type", "") == "whisper"
 
 
-def is_patched(config: Any) -> bool:
+def is_patched(config: PreTrainedConfig) -> bool:
     """AST: a spectrogram of fixed length is cut into overlapping squares."""
     return getattr(config, "model_type", "") == "audio-spectrogram-transformer"
 
 
-def takes_mask(config: Any) -> bool:
+def takes_mask(config: PreTrainedConfig) -> bool:
     """Encoders with layer norms in their convolutions. Those with a group norm were trained without a mask: their
     statistics run over the padding too, and padding is all they know as silence."""
     return getattr(config, "feat_extract_norm", "layer") == "layer"
 
 
-def padding_is_harmless(config: Any) -> bool:
+def padding_is_harmless(config: PreTrainedConfig) -> bool:
     """Whether a clip's states are the same alone and in a padded batch.
 
     Not with a group norm, and not in data2vec, whose stack of positional convolutions reads what an earlier one of them
@@ -61,7 +80,7 @@ def padding_is_harmless(config: Any) -> bool:
     return not is_waveform(config) or (takes_mask(config) and getattr(config, "model_type", "") != "data2vec-audio")
 
 
-def stride_and_field(config: Any) -> tuple[int, int]:
+def stride_and_field(config: PreTrainedConfig) -> tuple[int, int]:
     """Samples from one frame to the next, and samples that one frame sees: 320 and 400 for wav2vec2."""
     stride, field = 1, 1
     for kernel, step in zip(config.conv_kernel, config.conv_stride, strict=True):
@@ -70,7 +89,7 @@ def stride_and_field(config: Any) -> tuple[int, int]:
     return stride, field
 
 
-def frame_count(config: Any, samples: Any) -> Any:
+def frame_count(config: PreTrainedConfig, samples: Count) -> Count:
     """Frames that the convolutions make of so many samples (int, or integer tensor); never below 0."""
     for kernel, step in zip(config.conv_kernel, config.conv_stride, strict=True):
         samples = (samples - kernel) // step + 1
@@ -83,19 +102,19 @@ def normalized(wave: np.ndarray) -> np.ndarray:
     return ((wave - wave.mean()) / np.sqrt(wave.var() + 1e-7)).astype(np.float32, copy=False)
 
 
-def is_raw(processor: Any) -> bool:
+def is_raw(processor: FeatureExtractor) -> bool:
     """Whether a feature extractor hands waveforms through."""
     return getattr(processor, "feature_size", None) == 1 and not hasattr(processor, "num_mel_bins")
 
 
-def wave_for(processor: Any, wave: np.ndarray, rate: int) -> np.ndarray:
+def wave_for(processor: FeatureExtractor, wave: np.ndarray, rate: int) -> np.ndarray:
     """A waveform as this processor's model wants it: its rate, and normalized when it was trained so."""
     own = int(getattr(processor, "sampling_rate", rate))
     wave = wave if own == rate else recordings.resample(wave, rate, own)
     return normalized(wave) if is_raw(processor) and getattr(processor, "do_normalize", True) else wave
 
 
-def inputs(processor: Any, waves: Sequence[np.ndarray], rate: int) -> dict[str, torch.Tensor]:
+def inputs(processor: FeatureExtractor, waves: Sequence[np.ndarray], rate: int) -> dict[str, torch.Tensor]:
     """One batch of model inputs from mono samples at `rate`; see `Audio.collate`."""
     ready = [wave_for(processor, wave, rate) for wave in waves]
     if is_raw(processor):
@@ -179,7 +198,7 @@ def _states(output: Any, layer: int | Literal["all"] | None) -> torch.Tensor:
     return output.last_hidden_state if layer is None else output.hidden_states[layer]
 
 
-def _needed(config: Any, sound: torch.Tensor) -> torch.Tensor | None:
+def _needed(config: PreTrainedConfig, sound: torch.Tensor) -> torch.Tensor | None:
     """The mask, where the model wants one and there is padding (looking costs a wait on a GPU: there, always)."""
     if not takes_mask(config) or (sound.device.type == "cpu" and bool(sound.all())):
         return None
@@ -190,13 +209,13 @@ def _before(lengths: torch.Tensor, frames: int) -> torch.Tensor:
     return torch.arange(frames, device=lengths.device) < lengths.clamp(min=1)[:, None]
 
 
-def patch_grid(config: Any) -> tuple[int, int]:
+def patch_grid(config: PreTrainedConfig) -> tuple[int, int]:
     """Rows (frequency) and columns (time) of AST's patches."""
     high = (config.num_mel_bins - config.patch_size) // config.frequency_stride + 1
     return high, (config.max_length - config.patch_size) // config.time_stride + 1
 
 
-def _patches(config: Any, hidden: torch.Tensor, sound: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _patches(config: PreTrainedConfig, hidden: torch.Tensor, sound: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """AST's states without its two leading tokens; a patch is sound when it begins within the clip."""
     high, wide = patch_grid(config)
     begins = torch.arange(wide, device=sound.device) * config.time_stride
@@ -265,7 +284,7 @@ def _mixed(inner: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
     return (torch.stack(states, dim=1) * weights.view(-1, 1, 1)).sum(1)
 
 
-def prepare(model: Any, processor: Any, *, window: float | None) -> Any:
+def prepare(model: Any, processor: FeatureExtractor, *, window: float | None) -> PreTrainedModel:
     """See `Encoder.prepare`. A Whisper model without head comes back as its encoder; the rest waits in it."""
     if window is not None:
         shorten(model, processor, window)
@@ -297,7 +316,7 @@ def _switch_for_training(model: Any) -> None:
     model.hf_ssl_kept = kept
 
 
-def finish(model: Any) -> Any:
+def finish(model: Any) -> PreTrainedModel:
     """See `Encoder.plain_model`."""
     for name, value in getattr(model, "hf_ssl_kept", {}).items():
         setattr(model.config, name, value)
@@ -308,7 +327,7 @@ def finish(model: Any) -> Any:
     return whole[0]
 
 
-def shorten(model: Any, processor: Any, seconds: float) -> None:
+def shorten(model: Any, processor: FeatureExtractor, seconds: float) -> None:
     """Cut a Whisper encoder's window to whole seconds: its first positions, and a processor that pads to as much.
 
     Whisper pads everything to 30 s; on clips of a second nearly all of that is computed on silence. The positions are

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from transformers import PreTrainedModel, SequenceFeatureExtractor
+from transformers import PreTrainedModel
 
 from hf_ssl.modalities.audio import backbones
 from hf_ssl.modalities.audio import views as sound_views
@@ -25,7 +25,7 @@ class AudioEncoder(Encoder):
     poolings = ("mean-std", "mean", "max", "layers")
     has_views = True
     modality: Audio
-    processor: SequenceFeatureExtractor
+    processor: backbones.FeatureExtractor
 
     def prepare(self) -> None:
         self.model = backbones.prepare(self.model, self.processor, window=self.modality.config.window)

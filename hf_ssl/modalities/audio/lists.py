@@ -121,7 +121,7 @@ def _pairs(file: Path) -> dict[str, str]:
     return {key: rest.strip() for key, _, rest in (line.strip().partition(" ") for line in lines if line.strip())}
 
 
-def locate(value: Any, root: Path | None, audio_root: str | None, by_name: ByName) -> Any:
+def locate(value: object, root: Path | None, audio_root: str | None, by_name: ByName) -> object:
     """A path in a table is relative to `audio_root`, else to the table's folder, else to the current one; else it is the only
     file of that name below the data's folder. Anything but a path stays what it is.
 
@@ -144,7 +144,7 @@ def locate(value: Any, root: Path | None, audio_root: str | None, by_name: ByNam
     return value if Path(value).is_file() else by_name.find(plain) or value
 
 
-def name_of(value: Any, row: int) -> str:
+def name_of(value: object, row: int) -> str:
     """What a report calls a recording: its path, never its content."""
     path = value.get("path") if isinstance(value, dict) else value
     return path if isinstance(path, str) and path else f"row {row}"

@@ -7,12 +7,19 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hf_ssl.core.errors import DataError, require
 from hf_ssl.core.textfiles import nature
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
+    import soundfile
+
+    from hf_ssl.modalities.audio.options import AudioOptions
 
 # Below 4 kHz nothing above 2 kHz is left: no speech model was trained on that, and a header that says so is damaged.
 RATES = (4_000, 768_000)
@@ -33,7 +40,7 @@ class Unusable(ValueError):
 
 
 def read(
-    source: Any,
+    source: object,
     rate: int,
     start: float | None = None,
     end: float | None = None,
@@ -156,7 +163,7 @@ def _from_array(
     return resample(_not_clipped(samples, max_clipped), int(own_rate), rate)
 
 
-def _from_file(file: Any, rate: int, part: _Part, max_clipped: float, full_scale: float) -> np.ndarray:
+def _from_file(file: Path | BinaryIO, rate: int, part: _Part, max_clipped: float, full_scale: float) -> np.ndarray:
     soundfile = require("soundfile", "audio")
     try:
         with soundfile.SoundFile(file) as stream:
@@ -230,7 +237,7 @@ def _checked_rate(rate: int) -> int:
     return rate
 
 
-def _blocks(stream: Any, first: int, last: int) -> Iterator[np.ndarray]:
+def _blocks(stream: soundfile.SoundFile, first: int, last: int) -> Iterator[np.ndarray]:
     """Float32 `(samples, channels)` blocks: an hour of stereo never lies in memory at its own rate."""
     stream.seek(first)
     left, size = last - first, int(BLOCK_SECONDS * stream.samplerate)
@@ -242,7 +249,7 @@ def _blocks(stream: Any, first: int, last: int) -> Iterator[np.ndarray]:
         yield block
 
 
-def _loudest_if_cancelling(stream: Any, first: int, last: int) -> int | None:
+def _loudest_if_cancelling(stream: soundfile.SoundFile, first: int, last: int) -> int | None:
     if stream.channels == 1:
         return None
     together, alone = 0.0, np.zeros(stream.channels)
@@ -318,7 +325,7 @@ def resample(samples: np.ndarray, rate_in: int, rate_out: int) -> np.ndarray:
     return np.concatenate([resampler(samples), resampler.rest()])
 
 
-def hint(reason: str, options: Any) -> str:
+def hint(reason: str, options: AudioOptions) -> str:
     """The option that keeps recordings which are unusable for this reason; empty where there is none.
 
     Args:

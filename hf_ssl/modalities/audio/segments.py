@@ -142,7 +142,7 @@ def unit_of(name: str | None) -> str:
     return "samples" if "sample" in text or text.endswith(("_frame", "_frames")) or text == "frames" else "s"
 
 
-def _number(value: Any, name: str, row: int) -> float | None:
+def _number(value: object, name: str, row: int) -> float | None:
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
     clock = _CLOCK.fullmatch(value.strip()) if isinstance(value, str) else None
@@ -152,7 +152,7 @@ def _number(value: Any, name: str, row: int) -> float | None:
             if unit_of(name) != "s":
                 raise ValueError
         else:
-            number = float(value.strip().replace(",", ".") if isinstance(value, str) else value)
+            number = float(str(value).strip().replace(",", "."))
     except (TypeError, ValueError):
         raise DataError(
             f"Row {row}: column {name!r} holds {value!r}, which is no time: write seconds (12.5) or a clock "

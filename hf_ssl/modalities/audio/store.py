@@ -11,12 +11,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hf_ssl.modalities.audio import recordings
 from hf_ssl.modalities.audio.recordings import Unusable
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
 
 VERSION = 3  # of what is written; another number makes another store
 AHEAD = 64  # recordings decoded at the same time by the threads
@@ -132,7 +135,7 @@ def build(sources: Iterable[Source], recipe: Recipe, folder: Path) -> tuple[Path
     return samples_file, index
 
 
-def _write(sources: Iterable[Source], recipe: Recipe, file: Any) -> Index:
+def _write(sources: Iterable[Source], recipe: Recipe, file: BinaryIO) -> Index:
     index, place = Index(), 0
     for source, samples, reason in _decoded(sources, recipe):
         if reason is not None:

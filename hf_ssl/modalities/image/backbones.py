@@ -17,8 +17,11 @@ from hf_ssl.models import loading, structure
 from hf_ssl.models.checkpoint import Tensors
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from transformers import PreTrainedModel
 
+    from hf_ssl.modalities.image.geometry import PictureProcessor
     from hf_ssl.models.loading import LoadReport
     from hf_ssl.models.reference import CheckpointRef
 
@@ -181,7 +184,7 @@ def _adapt_first_layer(
     report.notes.append(f"{names[0]} was averaged over {stored.shape[1]} channels and spread over {channels}")
 
 
-def fit_processor(processor: Any, channels: int | None, size: int | None) -> Any:
+def fit_processor(processor: PictureProcessor, channels: int | None, size: int | None) -> PictureProcessor:
     """Write another size and number of channels into a processor, so that what is saved with the model is right."""
     if hasattr(processor, "data_config"):  # timm: rebuilt from the model's config, which records the size
         shape = list(processor.data_config["input_size"])
@@ -207,13 +210,13 @@ def fit_processor(processor: Any, channels: int | None, size: int | None) -> Any
     return processor
 
 
-def _as_many(values: Any, channels: int) -> list[float]:
+def _as_many(values: Sequence[float], channels: int) -> list[float]:
     values = [float(value) for value in values]
     return values if len(values) == channels else [sum(values) / len(values)] * channels
 
 
 def run(
-    backbone: nn.Module, pictures: torch.Tensor, special: int, **inputs: Any
+    backbone: nn.Module, pictures: torch.Tensor, special: int, **inputs: torch.Tensor
 ) -> tuple[torch.Tensor | None, torch.Tensor, torch.Tensor | None]:
     """Run any backbone on pictures of any size.
 

@@ -36,7 +36,7 @@ def array_features() -> tuple[type, ...]:
     return (datasets.List, datasets.LargeList, datasets.Array2D, datasets.Array3D)
 
 
-def paths_resolved(dataset: Any, column: str, new_name: str | None, folders: Sequence[Path]) -> Any:
+def paths_resolved(dataset: datasets.Dataset, column: str, new_name: str | None, folders: Sequence[Path]) -> Any:
     """References in place of paths; the input column gets its canonical name, and the paths stay as `path`."""
     import datasets
 
@@ -79,7 +79,7 @@ def _only_files(folders: Sequence[Path]) -> dict[str, Path]:
     return {name: file for name, file in found.items() if file is not None}
 
 
-def _replaced(dataset: Any, column: str, name: str, references: list[Any]) -> Any:
+def _replaced(dataset: datasets.Dataset, column: str, name: str, references: list[Any]) -> Any:
     import datasets
 
     # In this order, because a dataset without columns has no rows.
@@ -87,7 +87,7 @@ def _replaced(dataset: Any, column: str, name: str, references: list[Any]) -> An
     return added.remove_columns([column]).rename_column("hf_ssl new", name)
 
 
-def arrays_stored(dataset: Any, column: str) -> Any:
+def arrays_stored(dataset: datasets.Dataset, column: str) -> Any:
     """References to `.npy` content in place of nested lists of numbers."""
     stored = []
     for batch in dataset.select_columns([column]).with_format("numpy").iter(batch_size=1000):

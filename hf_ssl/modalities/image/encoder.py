@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch.nn import functional
-from transformers import BaseImageProcessor, PreTrainedConfig, PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from hf_ssl.modalities.encoder import Batch, Features, VisionEncoder
 from hf_ssl.modalities.image import geometry as geo
@@ -38,7 +38,7 @@ class ImageEncoder(VisionEncoder):
     layered = ("mean", "max", "grid")
     has_views = True
     modality: Image
-    processor: BaseImageProcessor
+    processor: geo.PictureProcessor
 
     @classmethod
     def load_model(
@@ -115,7 +115,7 @@ class ImageEncoder(VisionEncoder):
     def logits(self, inputs: Batch) -> torch.Tensor:
         return super().logits({**inputs, "pixel_values": laid_out(self.model, inputs["pixel_values"])})
 
-    def tokens_and_map(self, batch: Batch, **inputs: Any) -> tuple[torch.Tensor | None, torch.Tensor]:
+    def tokens_and_map(self, batch: Batch, **inputs: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor]:
         return run(self.backbone, batch["pixel_values"], special_tokens(self.backbone), **inputs)[:2]
 
     def example_values(self) -> list[Any]:

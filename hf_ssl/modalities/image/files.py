@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from hf_ssl.core.errors import require
 from hf_ssl.core.textfiles import nature
 
 if TYPE_CHECKING:
+    from typing import BinaryIO
+
+    from PIL.Image import Image as Picture
     from PIL.Image import Image as PilImage
 
 PICTURES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm", ".pbm",
@@ -80,7 +83,7 @@ class ImageInfo:
     frames: int = 1
 
 
-def as_reference(value: Any) -> dict[str, Any]:
+def as_reference(value: object) -> dict[str, Any]:
     """`{"bytes", "path"}` of a picture, array, path or bytes.
 
     Raises:
@@ -100,10 +103,10 @@ def as_reference(value: Any) -> dict[str, Any]:
         np.save(stream, array, allow_pickle=False)
         return {"bytes": stream.getvalue(), "path": None}
     if hasattr(value, "save") and hasattr(value, "mode"):
-        stream = io.BytesIO()
-        converted = {"PA": "RGBA", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB", "HSV": "RGB"}.get(value.mode)
-        value = value.convert(converted) if converted else value
-        value.save(stream, format="TIFF" if value.mode in {"I", "F", "CMYK", "LAB", "YCbCr"} else "PNG")
+        stream, picture = io.BytesIO(), cast("Picture", value)
+        converted = {"PA": "RGBA", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB", "HSV": "RGB"}.get(picture.mode)
+        picture = picture.convert(converted) if converted else picture
+        picture.save(stream, format="TIFF" if picture.mode in {"I", "F", "CMYK", "LAB", "YCbCr"} else "PNG")
         return {"bytes": stream.getvalue(), "path": None}
     raise Unreadable(f"not an image but {type(value).__name__}")
 
@@ -119,7 +122,7 @@ def identity(reference: Mapping[str, Any]) -> str:
     return f"{reference['path']} {found.st_size} {found.st_mtime_ns}"
 
 
-def pixels(value: Any, reading: DecodeOptions, at_least: int | None = None) -> np.ndarray:
+def pixels(value: object, reading: DecodeOptions, at_least: int | None = None) -> np.ndarray:
     """Decode to uint8 `(height, width, channels)`, 1 channel for grey, 3 for color, or as many as an array has.
 
     Args:
@@ -153,7 +156,7 @@ def head_of(path: str) -> bytes:
         return file.read(132)
 
 
-def _load_array(stream: Any) -> np.ndarray:
+def _load_array(stream: BinaryIO) -> np.ndarray:
     try:
         return np.load(stream, allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
@@ -172,7 +175,7 @@ def _from_array(array: np.ndarray, reading: DecodeOptions) -> np.ndarray:
     return _to_8_bits(array, reading)
 
 
-def _from_picture(stream: Any, reading: DecodeOptions, at_least: int | None) -> np.ndarray:
+def _from_picture(stream: BinaryIO, reading: DecodeOptions, at_least: int | None) -> np.ndarray:
     pil = require("PIL.Image", "image")
     operations = require("PIL.ImageOps", "image")
     try:
@@ -203,7 +206,7 @@ class _nothing:
     def __enter__(self) -> None:
         """Warning filters are global: only the main thread changes them."""
 
-    def __exit__(self, *args: Any) -> None:
+    def __exit__(self, *args: object) -> None:
         """Nothing to restore."""
 
 
@@ -252,7 +255,7 @@ def _to_8_bits(array: np.ndarray, reading: DecodeOptions) -> np.ndarray:
     return (np.clip((values - low) / (high - low), 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
-def _from_dicom(stream: Any, reading: DecodeOptions) -> np.ndarray:
+def _from_dicom(stream: BinaryIO, reading: DecodeOptions) -> np.ndarray:
     """One frame, with the file's own slope, intercept and window applied; inverted where it says so."""
     pydicom = require("pydicom", "dicom")
     treatment = require("pydicom.pixels", "dicom")
@@ -272,7 +275,7 @@ def _from_dicom(stream: Any, reading: DecodeOptions) -> np.ndarray:
     return _to_8_bits(np.asarray(array) if array.ndim == 3 else np.asarray(array)[..., None], reading)
 
 
-def dimensions(value: Any, reading: DecodeOptions) -> tuple[int, int]:
+def dimensions(value: object, reading: DecodeOptions) -> tuple[int, int]:
     """Width and height, from the header where that says it.
 
     Raises:
@@ -290,7 +293,7 @@ def dimensions(value: Any, reading: DecodeOptions) -> tuple[int, int]:
         return width, height
 
 
-def inspect(value: Any, reading: DecodeOptions, frames: int = 1) -> ImageInfo:
+def inspect(value: object, reading: DecodeOptions, frames: int = 1) -> ImageInfo:
     """Decode once and keep what the data checks need.
 
     Args:

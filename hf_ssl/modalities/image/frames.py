@@ -37,7 +37,7 @@ _DAMAGED = (
 )
 
 
-def frame_count(value: Any) -> int:
+def frame_count(value: object) -> int:
     """How many pictures a file holds: pages of a TIFF, frames of an animation or of a DICOM file; 1 for anything else.
 
     Whatever else is wrong with a file is said when it is decoded.
@@ -70,7 +70,7 @@ def _is_animated(content: bytes | None, path: str | None) -> bool:
     return b"acTL" in content[: max(content.find(b"IDAT"), 0) or len(content)]
 
 
-def frames_of(value: Any, reading: DecodeOptions) -> Iterator[dict[str, Any]]:
+def frames_of(value: object, reading: DecodeOptions) -> Iterator[dict[str, Any]]:
     """Every picture of a file with several, as references of their own.
 
     Raises:
@@ -104,7 +104,7 @@ def looks_like_picture(file: Path) -> bool:
     return head.startswith(_MAGIC) or heif or webp or head[128:132] == DICOM_MARK
 
 
-def thumbnail(value: Any, reading: DecodeOptions, side: int = 96) -> bytes:
+def thumbnail(value: object, reading: DecodeOptions, side: int = 96) -> bytes:
     """A picture of at most `side` pixels as PNG; of many channels the first three."""
     pil = require("PIL.Image", "image")
     array = pixels(value, reading)

@@ -7,14 +7,30 @@ import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from hf_ssl.core.errors import ConfigError, DataError, require
 from hf_ssl.modalities.image.files import DecodeOptions, Unreadable, pixels
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
 IN_MEMORY = 1 << 30  # larger stores live in a temporary file that the system pages in and out
+
+
+class PictureProcessor(Protocol):
+    """What is asked of the image processors of transformers and timm; which of it is there depends on the family."""
+
+    size: Any
+    crop_size: Any
+    image_mean: Sequence[float]
+    image_std: Sequence[float]
+    data_config: dict[str, Any]
+
+    def save_pretrained(self, folder: str | Path, /) -> object: ...
 
 
 @dataclass(frozen=True)
@@ -48,7 +64,7 @@ class Geometry:
         return replace(self, mean=(mean,) * channels, std=(std,) * channels)
 
 
-def geometry(processor: Any) -> Geometry:
+def geometry(processor: PictureProcessor) -> Geometry:
     """Read it from a transformers or timm image processor.
 
     Raises:
@@ -64,11 +80,12 @@ def geometry(processor: Any) -> Geometry:
             filters[timm_config.get("interpolation", "bicubic")], tuple(timm_config["mean"]), tuple(timm_config["std"]),
             to_even=True,
         )  # fmt: skip
-    size, crop = _plain(processor.size), _plain(getattr(processor, "crop_size", None))
+    size, crop = _plain(getattr(processor, "size", None)), _plain(getattr(processor, "crop_size", None))
     shorter = size.get("shortest_edge")
-    if shorter is not None and getattr(processor, "crop_pct", None) is not None:  # ConvNeXt's own rule
+    cropped = getattr(processor, "crop_pct", None)
+    if shorter is not None and cropped is not None:  # ConvNeXt's own rule
         height = width = int(shorter)
-        shorter = None if shorter >= 384 else int(shorter / processor.crop_pct)
+        shorter = None if shorter >= 384 else int(shorter / cropped)
     elif crop and getattr(processor, "do_center_crop", False):
         height, width = int(crop["height"]), int(crop["width"])
         shorter = int(shorter) if shorter is not None else min(int(size["height"]), int(size["width"]))
@@ -79,7 +96,8 @@ def geometry(processor: Any) -> Geometry:
     else:
         raise ConfigError(f"The image processor's size {size} is not understood; it needs height and width.")
     normalized = getattr(processor, "do_normalize", True)
-    mean, std = tuple(processor.image_mean or (0.0,) * 3), tuple(processor.image_std or (1.0,) * 3)
+    mean = tuple(getattr(processor, "image_mean", None) or (0.0,) * 3)
+    std = tuple(getattr(processor, "image_std", None) or (1.0,) * 3)
     return Geometry(
         height, width, shorter, int(getattr(processor, "resample", 2) or 2),
         mean if normalized else (0.0,) * len(mean), std if normalized else (1.0,) * len(std),
@@ -87,7 +105,7 @@ def geometry(processor: Any) -> Geometry:
     )  # fmt: skip
 
 
-def _plain(size: Any) -> dict[str, int]:
+def _plain(size: Mapping[str, int | None] | None) -> dict[str, int]:
     return {} if size is None else {key: value for key, value in dict(size).items() if value is not None}
 
 
@@ -185,7 +203,7 @@ def _empty(shape: tuple[int, ...]) -> np.ndarray:
         return np.memmap(file, dtype=np.uint8, mode="w+", shape=shape)
 
 
-def ramp_and_rings(processor: Any = None) -> list[Any]:
+def ramp_and_rings(processor: PictureProcessor | None = None) -> list[Any]:
     """Two made-up Pillow pictures of the size that a processor resizes to (224 x 224 without one)."""
     pil = require("PIL.Image", "image")
     shape = Geometry(224, 224, None, 2, (0.0,), (1.0,)) if processor is None else geometry(processor)

@@ -155,7 +155,7 @@ class Image(Modality):
     def hint(self, reason: str) -> str:
         return "frames='first' or frames='all' says which are used" if "in one file" in reason else ""
 
-    def preview(self, value: Any) -> tuple[str, bytes | None]:
+    def preview(self, value: object) -> tuple[str, bytes | None]:
         """Size, and a thumbnail of at most 96 pixels."""
         seen = self._inspect(value)
         if seen.problem is not None:
@@ -166,7 +166,7 @@ class Image(Modality):
         """Masks of class numbers, whatever values or colors they were drawn in; see `hf_ssl.modalities.image.masks`."""
         return class_masks(masks, list(self.config.mask_values), report, pictures)
 
-    def canonicalize(self, dataset: Any, folders: Sequence[Path] = ()) -> Any:
+    def canonicalize(self, dataset: datasets.Dataset, folders: Sequence[Path] = ()) -> Any:
         """Undecoded references from image features, from columns of paths, and from arrays.
 
         A column of paths is one whose first entry is a picture's file below one of `folders`; this finds masks too.
@@ -194,14 +194,14 @@ class Image(Modality):
                 dataset = arrays_stored(dataset, name)
         return dataset
 
-    def validate(self, value: Any) -> str | None:
+    def validate(self, value: object) -> str | None:
         return self._inspect(value).problem
 
-    def content_key(self, value: Any) -> str:
+    def content_key(self, value: object) -> str:
         """Hash of the pixels: another file format or a grey picture saved as color is the same content."""
         return self._inspect(value).key
 
-    def signature(self, value: Any) -> np.ndarray | None:
+    def signature(self, value: object) -> np.ndarray | None:
         return self._inspect(value).signature
 
     def describe(self, dataset: datasets.Dataset) -> dict[str, Any]:
@@ -221,7 +221,7 @@ class Image(Modality):
         channels = self.config.channels or 3
         return geo.store(list(values), self.reading, shape, channels).reshape(len(values), -1).astype(np.float32) / 255
 
-    def _inspect(self, value: Any) -> ImageInfo:
+    def _inspect(self, value: object) -> ImageInfo:
         try:
             reference = as_reference(value)
         except Unreadable as error:
@@ -247,7 +247,8 @@ class Image(Modality):
         """The checkpoint's processor, with `image_size` and `channels` written into it, so that they travel."""
         from hf_ssl.modalities.image.backbones import fit_processor
 
-        return fit_processor(super().load_processor(ref), self.config.channels, self.config.image_size)
+        processor: Any = super().load_processor(ref)
+        return fit_processor(processor, self.config.channels, self.config.image_size)
 
 
 def _masks_among(files: list[Path]) -> str | None:

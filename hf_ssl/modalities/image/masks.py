@@ -130,16 +130,16 @@ class _Mask:
         return wide[..., 0] * 65536 + wide[..., 1] * 256 + wide[..., 2]
 
 
-def _read(value: Any) -> _Mask | None:
+def _read(value: Mapping[str, Any] | bytes | None) -> _Mask | None:
     from PIL import Image as pil
 
     if value is None:
         return None
     reference = value if isinstance(value, Mapping) else {"bytes": value, "path": None}
-    content, path = reference.get("bytes"), reference.get("path")
+    content, path = reference.get("bytes"), str(reference.get("path"))
     try:
         if content is None:
-            with open(str(path), "rb") as stream:
+            with open(path, "rb") as stream:
                 content = stream.read()
         if content[:6] == b"\x93NUMPY":
             array = np.load(io.BytesIO(content), allow_pickle=False)

@@ -8,7 +8,7 @@ six blocks, that leaves out an eighth of the encoder's work; states and gradient
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -27,6 +27,8 @@ _SHAPE = {
     "attention.output": {"dense", "LayerNorm", "dropout"},
     "output": {"dense", "LayerNorm", "dropout"},
 }
+
+Whole = Callable[..., torch.Tensor]
 
 
 class LastBlock:
@@ -54,7 +56,10 @@ class LastBlock:
             del block.forward, block.gradient_checkpointing
             block.__dict__.update(own)
 
-    def _forward(self, whole: Any, wanted: torch.Tensor, hidden: torch.Tensor, mask: Any = None, *args: Any, **rest: Any):  # type: ignore[no-untyped-def]  # fmt: skip
+    def _forward(
+        self, whole: Whole, wanted: torch.Tensor, hidden: torch.Tensor, mask: torch.Tensor | None = None, *args: object,
+        **rest: object,
+    ) -> torch.Tensor:  # fmt: skip
         if self.agrees is None and wanted.any():
             self.agrees = self._compare(whole, wanted, hidden, mask, *args, **rest)
         if not self.agrees:
@@ -62,7 +67,10 @@ class LastBlock:
         return _at(self.block, wanted, hidden, mask).unsqueeze(0)
 
     @torch.no_grad()
-    def _compare(self, whole: Any, wanted: torch.Tensor, hidden: torch.Tensor, mask: Any, *args: Any, **rest: Any) -> bool:  # fmt: skip
+    def _compare(
+        self, whole: Whole, wanted: torch.Tensor, hidden: torch.Tensor, mask: torch.Tensor | None, *args: object,
+        **rest: object,
+    ) -> bool:  # fmt: skip
         hidden = hidden.float()
         try:
             with structure.evaluating(self.block), torch.autocast(hidden.device.type, enabled=False):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,6 +18,9 @@ from torch import nn
 
 from hf_ssl.modalities.text.encoder import affixes
 from hf_ssl.models.loading import FLOAT32_ATTENTION
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 
 @dataclass
@@ -49,7 +52,13 @@ class Pieces:
         return self.ids[span], self.words[span]
 
 
-def cut(tokenizer: Any, texts: Sequence[str], keys: Sequence[str], max_length: int, batch_size: int = 1000) -> Pieces:
+def cut(
+    tokenizer: PreTrainedTokenizerBase,
+    texts: Sequence[str],
+    keys: Sequence[str],
+    max_length: int,
+    batch_size: int = 1000,
+) -> Pieces:
     """Tokenize texts and cut them into pieces of at most `max_length` tokens, special tokens included.
 
     Nothing is dropped: the tokens of all pieces of a text, put together, are the tokens of the text. Words are the
@@ -140,7 +149,7 @@ def isolation_masks(model: nn.Module, document: torch.Tensor, position_ids: torc
     return {"full_attention": full, "sliding_attention": _as_expected(config, near.unsqueeze(1))}
 
 
-def position_offset(config: Any) -> int:
+def position_offset(config: PreTrainedConfig) -> int:
     """First position of a document: RoBERTa's relatives start after the padding index, everybody else at 0."""
     shifted = (
         "roberta",
@@ -155,7 +164,7 @@ def position_offset(config: Any) -> int:
     return config.pad_token_id + 1 if config.model_type in shifted else 0
 
 
-def _as_expected(config: Any, allowed: torch.Tensor) -> torch.Tensor:
+def _as_expected(config: PreTrainedConfig, allowed: torch.Tensor) -> torch.Tensor:
     if config._attn_implementation in ("sdpa", FLOAT32_ATTENTION):
         return allowed
     return torch.where(allowed, 0.0, torch.finfo(torch.float32).min)

@@ -167,20 +167,20 @@ class Text(Modality):
             rows, features=datasets.Features({key: datasets.Value("string") for key in rows})
         )
 
-    def validate(self, value: Any) -> str | None:
+    def validate(self, value: object) -> str | None:
         if not isinstance(value, str):
             return f"not text but {type(value).__name__}"
         return None if value.strip() else "empty text"
 
-    def content_key(self, value: Any) -> str:
+    def content_key(self, value: object) -> str:
         """Two texts with one key are the same text, by `normalize`.
 
         `light`, the default, keeps every symbol, mark and the case: an emoji, a stereo mark of a molecule or an indent of a
         program makes another text, runs of blanks and the composition of accents do not.
         """
-        return same_text(value, self.config.normalize)
+        return same_text(str(value), self.config.normalize)
 
-    def shingles(self, value: Any) -> set[str]:
+    def shingles(self, value: object) -> set[str]:
         """Runs of five tokens (the whole text when it is shorter): words, single symbols, and single letters of scripts that
         are written without blanks."""
         key = self.content_key(value)

@@ -15,7 +15,9 @@ from hf_ssl.core.run import write_json
 if TYPE_CHECKING:
     import torch
     from torch import nn
+    from transformers import PreTrainedConfig
 
+    from hf_ssl.modalities.timeseries.options import SeriesOptions
     from hf_ssl.models.reference import CheckpointRef
 
 FAMILIES = ("patchtst", "patchtsmixer")
@@ -127,7 +129,7 @@ def read_processor(ref: CheckpointRef) -> SeriesProcessor:
     )  # fmt: skip
 
 
-def default_config(family: str, context: int, channels: int, options: Any) -> Any:
+def default_config(family: str, context: int, channels: int, options: SeriesOptions) -> PreTrainedConfig:
     """A configuration fit for a laptop: the paper's patches where the context has room for them.
 
     Raises:

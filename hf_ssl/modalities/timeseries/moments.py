@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import datasets
 import numpy as np
@@ -19,6 +19,9 @@ from hf_ssl.modalities.timeseries.names import names_rows, tell_apart, tell_file
 from hf_ssl.modalities.timeseries.shapes import melted, refuse_wide_rows, with_stamp
 from hf_ssl.modalities.timeseries.stamps import read_stamps
 from hf_ssl.modalities.timeseries.table import LEFT_OUT, NAMES, STAMPS, VALUES, Columns, GridOptions, Table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CLOCKS = ("time", "hour", "time_of_day", "clock", "hh:mm", "hr", "timeofday")
 DAYS = ("date", "day", "datum", "ds")
@@ -229,7 +232,7 @@ def _given(column: str | None, there: Sequence[str], option: str, origin: str) -
     )
 
 
-def _strings(column: Any) -> np.ndarray:
+def _strings(column: pd.Series) -> np.ndarray:
     values = column.to_pandas()
     if values.isna().any():
         row = int(np.flatnonzero(values.isna().to_numpy())[0])
@@ -241,7 +244,7 @@ def _strings(column: Any) -> np.ndarray:
     return values.astype(str).to_numpy()
 
 
-def _numbers(column: Any, name: str, origin: str, apart: str, report: Notes) -> np.ndarray:
+def _numbers(column: pd.Series, name: str, origin: str, apart: str, report: Notes) -> np.ndarray:
     """A column as float32; `?`, `NA` and empty fields are missing values, a decimal comma and thousands are understood.
 
     Raises:
@@ -294,7 +297,7 @@ def _missing(stamps: np.ndarray) -> np.ndarray:
     return np.isnat(stamps) if np.issubdtype(stamps.dtype, np.datetime64) else np.zeros(len(stamps), bool)
 
 
-def _add_static(series: list[Series], frame: Any, names: np.ndarray, static: Sequence[str]) -> None:
+def _add_static(series: list[Series], frame: pd.DataFrame, names: np.ndarray, static: Sequence[str]) -> None:
     first = {str(name): row for row, name in reversed(list(enumerate(names)))}
     columns = {column: frame.column(column).to_pandas() for column in static}
     for item in series:

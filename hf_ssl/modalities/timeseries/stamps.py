@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -41,7 +41,7 @@ class StampOptions:
     unit: Literal["s", "ms", "us", "ns", "days", "excel"] | None = None
 
 
-def read_stamps(column: Any, name: str, options: StampOptions, owner: np.ndarray, notes: Notes) -> np.ndarray:
+def read_stamps(column: pd.Series, name: str, options: StampOptions, owner: np.ndarray, notes: Notes) -> np.ndarray:
     """Moments as datetime64[ns] (UTC where they had a zone, NaT where there is none), or plain counters as int64.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import datasets
 import numpy as np
@@ -13,6 +13,9 @@ from hf_ssl.modalities.base import Notes
 from hf_ssl.modalities.timeseries.grid import MAX_MISSING, MONTHS, Series, canonical_frequency, fixed_step, to_grid
 from hf_ssl.modalities.timeseries.split import arrays_of
 from hf_ssl.modalities.timeseries.stamps import StampOptions, read_stamps
+
+if TYPE_CHECKING:
+    pass
 
 STAMPS = (
     "timestamp",

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     import datasets
     from transformers import PreTrainedConfig
 
+    from hf_ssl.data.assemble import Fractions
+    from hf_ssl.data.columns import ColumnSpec
+    from hf_ssl.data.readers.folders import SourcePart
+    from hf_ssl.modalities.base import Notes
     from hf_ssl.modalities.timeseries.encoder import TimeSeriesEncoder
     from hf_ssl.models.reference import CheckpointRef
 
@@ -103,7 +107,7 @@ class TimeSeries(Modality):
                 dataset = dataset.add_column(name, given, feature=datasets.Value("string"))
         return dataset
 
-    def prepare(self, parts: list[Any], spec: Any, report: Any) -> list[Any]:
+    def prepare(self, parts: list[Any], spec: ColumnSpec, report: Notes) -> list[Any]:
         """Tables of moments become rows of whole series; series become `(channels, length)` float32."""
         if self.config.horizon is not None:
             return parts
@@ -129,7 +133,9 @@ class TimeSeries(Modality):
             done.append(replace(part, dataset=dataset))
         return done
 
-    def split(self, parts: list[Any], spec: Any, fractions: Any, report: Any) -> dict[str, datasets.Dataset] | None:
+    def split(
+        self, parts: list[Any], spec: ColumnSpec, fractions: Fractions, report: Notes
+    ) -> dict[str, datasets.Dataset] | None:
         """With a horizon: cut in time (see `hf_ssl.modalities.timeseries.split`); else None, rows are examples."""
         config = self.config
         if config.horizon is None:
@@ -177,7 +183,7 @@ class TimeSeries(Modality):
             report=report,
         )
 
-    def future(self, parts: list[Any], spec: Any, report: Any) -> datasets.Dataset | None:
+    def future(self, parts: list[Any], spec: ColumnSpec, report: Notes) -> datasets.Dataset | None:
         """With a horizon: every series with the steps that follow its last observed target, to be forecast."""
         if self.config.horizon is None:
             return None
@@ -192,7 +198,7 @@ class TimeSeries(Modality):
             report=report,
         )
 
-    def _one_table(self, parts: list[Any], spec: Any, report: Any) -> Table:
+    def _one_table(self, parts: list[Any], spec: ColumnSpec, report: Notes) -> Table:
         """All parts as one table of series, what is known of the future moved to where a window sees it."""
         tables = [self._table(part, spec, report) for part in parts]
         if len({(table.frequency, len(table.channels)) for table in tables}) > 1:
@@ -204,7 +210,7 @@ class TimeSeries(Modality):
             shift_known(table, len(self.config.known_covariates), int(self.config.horizon or 0))
         return table
 
-    def preview(self, value: Any) -> tuple[str, bytes | None]:
+    def preview(self, value: object) -> tuple[str, bytes | None]:
         """Length, range and course of each channel."""
         return sparklines(as_array(value)), None
 
@@ -212,7 +218,7 @@ class TimeSeries(Modality):
         """Steps of history of a window."""
         return self.config.context_length or min(512, max(64, 4 * (self.config.horizon or 16)))
 
-    def _table(self, part: Any, spec: Any, report: Any) -> Table:
+    def _table(self, part: SourcePart, spec: ColumnSpec, report: Notes) -> Table:
         column = series_column(part.dataset, spec.input)
         columns, config = self._columns(part.dataset, spec), self.config
         if config.duplicates is not None and config.duplicates not in DUPLICATES:
@@ -228,7 +234,7 @@ class TimeSeries(Modality):
         stamps = StampOptions(own.day_first, own.timestamp_format, own.timestamp_unit)
         return GridOptions(own.frequency, own.duplicates, own.max_missing, stamps)
 
-    def _columns(self, dataset: datasets.Dataset, spec: Any) -> Columns:
+    def _columns(self, dataset: datasets.Dataset, spec: ColumnSpec) -> Columns:
         config = self.config
         targets = tuple(config.target_columns) or ((spec.input,) if spec.input else ())
         return Columns(
@@ -264,7 +270,7 @@ class TimeSeries(Modality):
             for place in np.unique(np.linspace(0, len(windows) - 1, min(len(windows), count)).astype(int))
         ]
 
-    def validate(self, value: Any) -> str | None:
+    def validate(self, value: object) -> str | None:
         try:
             array = as_array(value)
         except (ValueError, TypeError):
@@ -277,7 +283,7 @@ class TimeSeries(Modality):
             return "infinite value"
         return None
 
-    def content_key(self, value: Any) -> str:
+    def content_key(self, value: object) -> str:
         """The values as float32; equal numbers are equal content, whatever the source."""
         array = np.ascontiguousarray(as_array(value))
         return hashlib.blake2b(array.tobytes() + str(array.shape).encode(), digest_size=16).hexdigest()

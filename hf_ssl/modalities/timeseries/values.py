@@ -14,8 +14,10 @@ from hf_ssl.modalities.timeseries.table import Table
 if TYPE_CHECKING:
     import datasets
 
+    from hf_ssl.modalities.timeseries.backbones import SeriesProcessor
 
-def as_array(value: Any) -> np.ndarray:
+
+def as_array(value: object) -> np.ndarray:
     """A series as `(channels, length)` float32; a flat list is one channel, None a missing value."""
     array = np.asarray(value, dtype=np.float32)
     if array.ndim == 1:
@@ -70,9 +72,9 @@ def labels_of(dataset: datasets.Dataset, names: str | None, label: str, table: T
     return [next(iter(found[item.name])) for item in table.series]
 
 
-def season_and_walk(processor: Any) -> list[np.ndarray]:
+def season_and_walk(processor: SeriesProcessor) -> list[np.ndarray]:
     """Two made-up series `(channels, context)` float32: a rising season, and a walk with a gap in it."""
-    length, channels = processor.context_length, processor.channels
+    length, channels = processor.context_length, processor.channels or 1
     step = np.arange(length, dtype=np.float32)
     season = np.sin(step * 2 * np.pi / 24) + 0.01 * step
     walk = np.cumsum(np.cos(step * 1.7))
