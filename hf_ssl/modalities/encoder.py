@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeAlias, cast
 
@@ -49,6 +49,18 @@ class Processor(Protocol):
 
     def save_pretrained(self, folder: str | Path, /) -> object:
         """Write it beside the weights."""
+
+
+class FeatureExtractor(Processor, Protocol):
+    """What is asked of the feature extractors of transformers; the last four are Whisper's."""
+
+    sampling_rate: int
+    hop_length: int
+    chunk_length: int
+    n_samples: int
+    nb_max_frames: int
+
+    def __call__(self, waves: Sequence[np.ndarray], /, **options: object) -> Mapping[str, torch.Tensor]: ...
 
 
 class Encoder(ABC):

@@ -41,8 +41,6 @@ from hf_ssl.vectors import StoreAddress
 from hf_ssl.vectors.parquet import ParquetStore
 
 if TYPE_CHECKING:
-    from huggingface_hub import HfApi
-
     from hf_ssl.modalities.base import Modality
 
 logger = logging.getLogger(__name__)
@@ -291,7 +289,7 @@ def _stage_vectors(run: RunDir, folder: Path, base_id: str | None) -> np.ndarray
 
 
 def _extras(
-    run: RunDir, config: PushConfig, folder: Path, artifact: Artifact, facts: card.CardFields, api: HfApi | None
+    run: RunDir, config: PushConfig, folder: Path, artifact: Artifact, facts: card.CardFields, api: hub.HfApi | None
 ) -> None:
     """Results in the Hub's format, and the manifest: lineage and the files this library looks after."""
     metrics = run.stage("evaluate").metrics
@@ -341,14 +339,14 @@ def _places(run: RunDir) -> list[str]:
     return sorted({f"{place}/" for place in named if place.startswith("/") and len(place) > 3}, key=len, reverse=True)
 
 
-def _secret(token: str | None, api: HfApi | None) -> str | None:
+def _secret(token: str | None, api: hub.HfApi | None) -> str | None:
     """The token in use, to be searched for in what is published."""
     known = token or (api.token if api is not None else None) or get_token()
     return known if isinstance(known, str) else None
 
 
 def _upload(
-    run: RunDir, api: HfApi, target: hub.Target, folder: Path, config: PushConfig, remote: hub.Remote
+    run: RunDir, api: hub.HfApi, target: hub.Target, folder: Path, config: PushConfig, remote: hub.Remote
 ) -> dict[str, Any]:
     key = f"{target.repo_type}:{target.repo}"
     begun = run.facts.get("hub_begun", {})
@@ -365,7 +363,7 @@ def _upload(
     return {"url": result.url, "commit": result.commit, "changed": result.changed, "pull_request": result.pull_request}
 
 
-def _space(run: RunDir, api: HfApi, config: PushConfig, facts: card.CardFields, token: str | None) -> None:
+def _space(run: RunDir, api: hub.HfApi, config: PushConfig, facts: card.CardFields, token: str | None) -> None:
     """A Gradio demo of the model that has just been published."""
     target = hub.Target(check_repo_id(config.space), repo_type="space", private=config.private)
     folder = _fresh(run, hub.Target(f"space/{target.repo.replace('/', '--')}"))

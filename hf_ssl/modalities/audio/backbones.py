@@ -10,7 +10,7 @@ import inspect
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from torch import nn
 
 from hf_ssl.core.errors import ConfigError
 from hf_ssl.modalities.audio import recordings
-from hf_ssl.modalities.encoder import Processor
+from hf_ssl.modalities.encoder import FeatureExtractor
 from hf_ssl.models.structure import find_backbone as backbone_of
 from hf_ssl.models.structure import unwrap_peft
 
@@ -36,18 +36,6 @@ logger = logging.getLogger(__name__)
 _TRAINING = {
     "layerdrop": 0.0, "encoder_layerdrop": 0.0, "mask_time_prob": 0.0, "mask_feature_prob": 0.0, "apply_spec_augment": True,
 }  # fmt: skip
-
-
-class FeatureExtractor(Processor, Protocol):
-    """What is asked of the feature extractors of transformers; the last four are Whisper's."""
-
-    sampling_rate: int
-    hop_length: int
-    chunk_length: int
-    n_samples: int
-    nb_max_frames: int
-
-    def __call__(self, waves: Sequence[np.ndarray], /, **options: object) -> Mapping[str, torch.Tensor]: ...
 
 
 def is_waveform(config: PreTrainedConfig) -> bool:

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 
 from hf_ssl.modalities.audio import backbones
 from hf_ssl.modalities.audio import views as sound_views
-from hf_ssl.modalities.encoder import Batch, Encoder, Features
+from hf_ssl.modalities.encoder import Batch, Encoder, FeatureExtractor, Features
 from hf_ssl.modalities.views import ViewPlan
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class AudioEncoder(Encoder):
     poolings = ("mean-std", "mean", "max", "layers")
     has_views = True
     modality: Audio
-    processor: backbones.FeatureExtractor
+    processor: FeatureExtractor
 
     def prepare(self) -> None:
         self.model = backbones.prepare(self.model, self.processor, window=self.modality.config.window)
