@@ -14,7 +14,7 @@ _HOME = {
     "pretrain": "stages.pretrain", "finetune": "stages.finetune", "evaluate": "stages.evaluate", "compare": "stages.compare",
     "predict": "stages.predict", "adapt": "stages.adapt", "domain_gap": "stages.gap",
     "embed": "stages.embed", "search": "stages.search", "push": "stages.push",
-    "import_tf": "stages.import_tf",
+    "import_tf": "stages.import_tf", "write_report": "report",
     "run_recipe": "stages.recipe", "check": "stages.check",
     "Objective": "objectives.base", "Task": "tasks.base", "Modality": "modalities.base",
     "Encoder": "modalities.encoder", "CheckpointRef": "models.reference", "Rows": "objectives.base",
@@ -45,6 +45,7 @@ if TYPE_CHECKING:  # `as`: re-exported, so that type checkers of other packages 
     from hf_ssl.models.reference import CheckpointRef as CheckpointRef
     from hf_ssl.objectives.base import Objective as Objective
     from hf_ssl.objectives.base import Rows as Rows
+    from hf_ssl.report import write_report as write_report
     from hf_ssl.stages.adapt import adapt as adapt
     from hf_ssl.stages.base import StageResult as StageResult
     from hf_ssl.stages.check import check as check

@@ -24,7 +24,9 @@ from hf_ssl.core.terminal import Terminal, modes_of, speaking
 logger = logging.getLogger(__name__)
 
 # Options that may be given without their name, first of all.
-NAMED = {**dict.fromkeys(("data", "gap", "adapt", "predict"), "--data"), "search": "--query", "import-tf": "--source"}
+NAMED = {
+    **dict.fromkeys(("data", "gap", "adapt", "predict"), "--data"), "report": "--output", "search": "--query", "import-tf": "--source",
+}  # fmt: skip
 # What these are asked for is what they say: the report, the estimates, the proof, the files.
 SPOKEN = ("data", "gap", "check", "import-tf", "push")
 # Commands that have the option; the others begin anew, or go on by themselves.

@@ -23,7 +23,8 @@ VERBS = {
     "finetune": "fine-tune on a few labels, with adapters",
     "evaluate": "open the test split once and measure",
     "predict": "label new data, or forecast what comes next: hf-ssl predict DATA --output RUN",
-    "compare": "did adapting help? base against adapted",
+    "compare": "what helped, and what to use? arms, probes and baselines in one table",
+    "report": "one page of what a run found: hf-ssl report RUN",
     "embed": "turn data into vectors: parquet, FAISS, Milvus",
     "search": 'nearest neighbors of a text or a file: hf-ssl search "TEXT" --output RUN',
     "push": "publish on the Hub: merged weights, processor, model card; reloaded and compared first",
@@ -79,6 +80,11 @@ EXAMPLES = {
         "hf-ssl compare --data reviews/ --output runs/reviews",
         "hf-ssl compare --data reviews/ --output runs/reviews --labels_per_class 4,16,64 --num_seeds 5",
         "hf-ssl compare --data reviews/ --output runs/reviews --no-finetune-arms     (frozen probes only)",
+        "hf-ssl compare --data reviews/ --output runs/reviews --arms base,adapted,random --protocols knn,full --budget 30m",
+    ),
+    "report": (
+        "hf-ssl report runs/reviews",
+        "hf-ssl report runs/reviews --no_content                                (no rows of the data on it)",
     ),
     "embed": (
         "hf-ssl embed --data reviews/ --output runs/reviews",

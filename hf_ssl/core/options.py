@@ -233,6 +233,16 @@ class GapConfig(RunOptions, ModelOptions, DataOptions):
 
 
 @dataclass
+class ReportConfig(Options):
+    """Write the page of a run, report.html; every stage does so as it ends."""
+
+    output: str = option("runs/default", "Run folder.")
+    content: bool = option(
+        True, "Show rows of the data (mistakes, examples); the page stays on this machine either way."
+    )
+
+
+@dataclass
 class DataConfig(DataOptions):
     """Read data and report what was found; train nothing."""
 
@@ -300,6 +310,7 @@ COMMANDS: dict[str, type[Options]] = {
     "data": DataConfig,
     "gap": GapConfig,
     "demo": DemoConfig,
+    "report": ReportConfig,
     "predict": PredictConfig,
     "import-tf": ImportTfConfig,
 }

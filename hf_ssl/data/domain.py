@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import datasets
 
 from hf_ssl.core.errors import DataError
-from hf_ssl.data.examples import SHOWN, Example, as_page, examples_of
+from hf_ssl.data.examples import SHOWN, Example, as_json, as_page, examples_of
 from hf_ssl.data.report import render
 
 if TYPE_CHECKING:
@@ -68,8 +68,8 @@ class DomainData(datasets.DatasetDict):
     def save_report(self, path: str | Path, examples: int = SHOWN) -> Path:
         """Write the report as `PATH.json` and `PATH.txt`; a folder gets `data.json` and `data.txt`.
 
-        Examples of every split and class go into a page of their own, `PATH.html`, because they hold content: the report may
-        be published, that page never is.
+        Examples of every split and class go into a page of their own, `PATH.html` (and `PATH.examples.json`), because they hold
+        content: the report may be published, they never are.
 
         Args:
             path: name without suffix, or a folder.
@@ -85,6 +85,7 @@ class DomainData(datasets.DatasetDict):
         written.write_text(json.dumps(self.report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         stem.with_name(stem.name + ".txt").write_text(self.report_text() + "\n", encoding="utf-8")
         shown = self.examples(examples) if examples else []
+        stem.with_name(stem.name + ".examples.json").write_text(as_json(shown), encoding="utf-8")
         if shown:
             page = as_page(shown, f"Data: {self.report['source']}")
             stem.with_name(stem.name + ".html").write_text(page, encoding="utf-8")
@@ -106,7 +107,7 @@ def open_test(data: DomainData, reason: str) -> datasets.Dataset:
         DataError: there is no test split, or no reason is given.
     """
     if not reason.strip():
-        raise DataError('StageContext the test split needs a reason for the record, such as "final evaluation".')
+        raise DataError('Opening the test split needs a reason for the record, such as "final evaluation".')
     if "test" not in data:
         raise DataError(
             f"There is no test split to open; the splits are {', '.join(data)}. Give test=... or test_fraction."

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import html
+import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ def examples_of(splits: Mapping[str, datasets.Dataset], modality: Modality, coun
         for label in sorted(chosen):
             for row in dataset.select(chosen[label][:count]):
                 value = row.get(modality.column, row.get("tokens"))
-                text, picture = _preview(modality, value)
+                text, picture = preview_of(modality, value)
                 yield Example(split, label, str(row.get("id", "")), text, picture)
 
 
@@ -62,7 +63,8 @@ def _labels(dataset: datasets.Dataset) -> list[str]:
     return [""] * len(dataset)
 
 
-def _preview(modality: Modality, value: object) -> tuple[str, bytes | None]:
+def preview_of(modality: Modality, value: object) -> tuple[str, bytes | None]:
+    """A value as a person sees it: a line of text, and a thumbnail (PNG) where there is one."""
     if isinstance(value, list) and value and isinstance(value[0], str):
         value = " ".join(value)
     if hasattr(modality, "preview") and not isinstance(value, str):
@@ -77,6 +79,18 @@ def as_text(examples: list[Example]) -> str:
         f"  {one.split:<12} {one.label:<12} {one.text}" if one.label else f"  {one.split:<12} {one.text}"
         for one in examples
     )
+
+
+def as_json(examples: list[Example]) -> str:
+    """For the run's own page: what `Example` has, pictures in base64."""
+    rows = [
+        {
+            "split": one.split, "label": one.label, "id": one.id, "text": one.text,
+            "picture": None if one.picture is None else base64.b64encode(one.picture).decode(),
+        }
+        for one in examples
+    ]  # fmt: skip
+    return json.dumps(rows, ensure_ascii=False)
 
 
 def as_page(examples: list[Example], title: str) -> str:

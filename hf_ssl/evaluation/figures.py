@@ -139,6 +139,23 @@ def curves_figure(title: str, x_label: str, y_label: str, curves: Sequence[Curve
     return page.svg
 
 
+def history_figure(title: str, y_label: str, curves: Sequence[Curve]) -> str:
+    """What was measured in training, over optimizer steps, with standard errors as bands."""
+    told = "; ".join(f"{c.name}: {c.y[0]:.3g} at step {c.x[0]:g}, {c.y[-1]:.3g} at step {c.x[-1]:g}" for c in curves)
+    with _Page(title, told, height=3.0) as page:
+        for number, curve in enumerate(curves):
+            x, y, spread = (np.asarray(values, np.float64) for values in (curve.x, curve.y, curve.spread))
+            look: dict[str, Any] = {"color": COLORS[number % len(COLORS)], "linestyle": DASHES[number % len(DASHES)]}
+            few: dict[str, Any] = {"marker": MARKERS[number % len(MARKERS)], "markersize": 4} if len(x) <= 30 else {}
+            page.axes.plot(x, y, label=curve.name, **look, **few)
+            if spread.any():
+                page.axes.fill_between(x, y - spread, y + spread, color=look["color"], alpha=0.15, linewidth=0)
+        page.axes.set(xlabel="optimizer step", ylabel=y_label)
+        if len(curves) > 1:
+            _legend(page.axes)
+    return page.svg
+
+
 def forecast_fan(
     past: np.ndarray,
     truth: np.ndarray,

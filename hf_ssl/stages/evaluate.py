@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from hf_ssl.core import distributed
 from hf_ssl.core.errors import DataError
 from hf_ssl.core.run import write_json
 from hf_ssl.data import open_test
+from hf_ssl.data.examples import preview_of
 from hf_ssl.evaluation.comparison.paired import bootstrap_interval
 from hf_ssl.evaluation.metrics.decomposable import DECOMPOSABLE
 from hf_ssl.evaluation.metrics.ranking import SCORES
 from hf_ssl.modalities.encoder import Encoder
 from hf_ssl.models.reference import CheckpointRef
+from hf_ssl.report.page import MISTAKES
 from hf_ssl.stages.base import StageResult, metrics_line, prepare_stage
 from hf_ssl.stages.build import build_task, task_rows
 from hf_ssl.stages.fit import finished_model
+from hf_ssl.tasks.heads import softmax
 from hf_ssl.training.trainer import arguments, predict
 
 if TYPE_CHECKING:
@@ -29,6 +35,8 @@ if TYPE_CHECKING:
     from hf_ssl.tasks.base import Task
 
 logger = logging.getLogger(__name__)
+
+SHOWN_MISTAKES = 12
 
 
 def evaluate(**options: object) -> StageResult:
@@ -57,6 +65,7 @@ def evaluate(**options: object) -> StageResult:
         interval = _interval(task, logits, split, encoder, record.metrics)
         record.outputs = {"interval": interval} if interval else {}
         _write_predictions(folder / "predictions.parquet", split, task.predictions(logits, split, encoder))
+        write_json(folder / MISTAKES, _mistakes(task, logits, split, encoder))
         if distributed.is_main():
             for name, svg in task.figures(logits, labels, split, encoder).items():
                 (folder / f"{name}.svg").write_text(svg, encoding="utf-8")
@@ -68,6 +77,29 @@ def evaluate(**options: object) -> StageResult:
             told = "{metric} {low:.3f} to {high:.3f}, 95% interval over {units}".format(**interval)
             logger.info(f"  {told}")
     return StageResult(folder, record.metrics)
+
+
+def _mistakes(task: Task[Any], logits: Any, split: Any, encoder: Encoder) -> list[dict[str, Any]]:
+    """The wrong answers that were given with the highest probability, as a person sees them; they hold content, and stay here."""
+    if task.label_kind != "class" or task.problem_type != "single_label_classification":
+        return []
+    chances = softmax(logits)
+    truth, guess = task.comparison_references(split), task.comparison_predictions(logits, split, encoder)
+    wrong = np.flatnonzero(guess != truth)
+    found = []
+    for row in wrong[np.argsort(-chances[wrong, guess[wrong]], kind="stable")][:SHOWN_MISTAKES].tolist():
+        entry = split[row]
+        text, picture = preview_of(task.modality, entry[task.modality.column])
+        place = entry.get("path")
+        found.append(
+            {
+                "id": entry.get("id"), "path": place.get("path") if isinstance(place, dict) else place,
+                "truth": task.label_names[int(truth[row])], "prediction": task.label_names[int(guess[row])],
+                "probability": float(chances[row, guess[row]]), "text": text,
+                "picture": None if picture is None else base64.b64encode(picture).decode(),
+            }
+        )  # fmt: skip
+    return found
 
 
 def _interval(

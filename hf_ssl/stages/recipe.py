@@ -19,12 +19,14 @@ from hf_ssl.stages.plan import plan, resolve_recipe, resolve_stage
 from hf_ssl.stages.predict import predict
 from hf_ssl.stages.pretrain import pretrain
 from hf_ssl.stages.push import push
+from hf_ssl.stages.report import report
 from hf_ssl.stages.resolve import split_sections
 from hf_ssl.stages.search import search
 
 VERBS = {
     "pretrain": pretrain, "finetune": finetune, "evaluate": evaluate, "compare": compare, "embed": embed, "search": search,
     "push": push, "import-tf": import_tf, "data": data, "predict": predict, "adapt": adapt, "gap": domain_gap,
+    "report": report,
 }  # fmt: skip
 
 

@@ -23,7 +23,17 @@ FUNCTIONS = {
     "search": "**options",
     "set_verbosity": "level",
 }
-MORE = {"few_label_subset", "load_data", "load_model", "load_processor", "open_test", "predict", "adapt", "load_rows", "domain_gap"}
+MORE = {
+    "few_label_subset",
+    "load_data",
+    "load_model",
+    "load_processor",
+    "open_test",
+    "predict",
+    "adapt",
+    "load_rows",
+    "domain_gap",
+}
 CLASSES = {
     "Modality": "baseline_features content_key describe encoder_class load load_processor pooling read_files shingles",
     "Encoder": "collate embed example_values features load logits plain_model preprocess replace save size spec view_store views",
