@@ -11,6 +11,7 @@ from typing import Any
 
 from hf_ssl.core.errors import RunFolderError
 from hf_ssl.core.run import RunDir
+from hf_ssl.evaluation.advice import CHOICES, Advice
 from hf_ssl.report import drawings
 from hf_ssl.report.drawings import Drawing
 from hf_ssl.report.notices import Notice, notices
@@ -205,11 +206,9 @@ def _gap(folder: Path) -> Section:
     found = _json(folder / "gap" / "gap.json", None) or _json(folder / "gap.json", {})
     if not found:
         return section
-    advice = found.get("advice")
-    for line in advice if isinstance(advice, list) else [advice] if advice else []:
-        section.lines.append(
-            line if isinstance(line, str) else "; ".join(f"{name}: {value}" for name, value in line.items())
-        )
+    advice = found.get("advice") or {}
+    if advice.get("choice") in CHOICES:
+        section.lines += [line.strip() for line in Advice(**advice).text().splitlines()]
     rows = [[name, shown] for name, value in found.items() if name != "advice" and (shown := _flat(value))]
     if rows:
         section.tables.append(Table("What was measured", ["measure", "value"], rows))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import shutil
@@ -16,6 +17,7 @@ import hf_ssl
 from hf_ssl import cli
 from hf_ssl.core.errors import RunFolderError
 from hf_ssl.core.run import RunDir
+from hf_ssl.evaluation.advice import Advice
 from hf_ssl.evaluation.figures import Curve, curves_figure
 from hf_ssl.report import drawings, page
 from hf_ssl.report.notices import MEANING
@@ -105,6 +107,16 @@ def test_what_the_data_hold_is_text_and_nothing_else(run: Path) -> None:
     (run / "evaluate" / "confusion_matrix.svg").write_text("<svg><script>alert(1)</script></svg>", encoding="utf-8")
     text = page.write_report(run).read_text(encoding="utf-8")
     assert "<script" not in text and "<img src=x" not in text and "&lt;script&gt;" in text
+
+
+def test_the_gap_and_its_advice_are_told(run: Path) -> None:
+    advice = Advice("task-adaptive", "medium", {"task-adaptive": ["the pool is like the test data"]}, ["few examples"])
+    (run / "gap").mkdir()
+    (run / "gap" / "gap.json").write_text(
+        json.dumps({"distance": 0.1234, "advice": dataclasses.asdict(advice)}), encoding="utf-8"
+    )
+    text = page.write_report(run).read_text(encoding="utf-8")
+    assert "0.123" in text and "for: the pool is like the test data" in text and "doubt: few examples" in text
 
 
 def test_mistakes_are_the_most_confident_first(finished: Path) -> None:
