@@ -32,6 +32,7 @@ MORE = {
     "predict",
     "adapt",
     "load_rows",
+    "write_report",
     "domain_gap",
 }
 CLASSES = {
