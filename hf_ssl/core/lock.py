@@ -12,15 +12,15 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from hf_ssl.core.errors import RunFolderError
 
-try:
+fcntl: Any = None
+with contextlib.suppress(ImportError):  # Windows: what the file says has to do
     import fcntl
-except ImportError:  # Windows: what the file says has to do
-    fcntl = None  # type: ignore[assignment]
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +113,7 @@ def _try(handle: int) -> bool | None:
     Locks of `lockf` belong to the process: a child that was forked (a loader's worker) and outlives it holds nothing.
     """
     if fcntl is None:
-        return None  # type: ignore[unreachable]
+        return None
     try:
         fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.abc import InspectLoader
 from pathlib import Path
-from types import CodeType, SimpleNamespace
+from types import CodeType, GenericAlias, SimpleNamespace
 from typing import Any
 
 LIGHT = ("collections", "dataclasses", "math", "typing", "hf_ssl.core")
@@ -126,7 +126,7 @@ def _hint(node: ast.expr) -> Any:
         case ast.BinOp(left=left, op=ast.BitOr(), right=right):
             return _hint(left) | _hint(right)
         case ast.Subscript(value=ast.Name(id="list"), slice=inner):
-            return list[_hint(inner)]  # type: ignore[misc]
+            return GenericAlias(list, (_hint(inner),))
         case ast.Subscript(value=ast.Name(id="dict")):
             return dict[str, Any]
     return Any

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 STOPS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name))
 
@@ -26,7 +27,7 @@ def listening(stop: Callable[[int], None], signals: tuple[signal.Signals, ...] =
     def handle(number: int, frame: FrameType | None) -> None:
         stop(number)
 
-    before: dict[signal.Signals, object] = {}
+    before: dict[signal.Signals, Any] = {}
     try:
         for one in signals:
             before[one] = signal.signal(one, handle)
@@ -36,7 +37,7 @@ def listening(stop: Callable[[int], None], signals: tuple[signal.Signals, ...] =
         yield
     finally:
         for one, handler in before.items():
-            signal.signal(one, handler if handler is not None else signal.SIG_DFL)  # type: ignore[arg-type]
+            signal.signal(one, handler if handler is not None else signal.SIG_DFL)
 
 
 @contextmanager

@@ -213,4 +213,5 @@ def find_word_table(names: Sequence[str]) -> tuple[str, str, str] | None:
     """Columns of the sentence's number, the word and the tag, when a table has one word per row."""
     lower = {name.strip().lower(): name for name in reversed(names)}
     found = [next((lower[alias] for alias in aliases if alias in lower), None) for aliases in (SENTENCES, WORDS, TAGS)]
-    return (found[0], found[1], found[2]) if all(found) else None  # type: ignore[return-value]
+    sentence, word, tag = found
+    return (sentence, word, tag) if sentence and word and tag else None

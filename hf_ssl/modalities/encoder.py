@@ -167,7 +167,7 @@ class Encoder(ABC):
         """The same encoder around another model, or pooled in another way (None: as it is)."""
         other = copy.copy(self)
         if model is not None:
-            other.model = model  # type: ignore[assignment]  # PEFT's wrapper passes for what it wraps
+            other.model = cast(PreTrainedModel, model)  # PEFT's wrapper passes for what it wraps
         if pooling is not None:
             other.pooling = self._checked(Pooling.parse(pooling))
         return other

@@ -156,8 +156,9 @@ def _attend_in_float32(model: PreTrainedModel) -> None:
         model.set_attn_implementation(FLOAT32_ATTENTION)
     chosen = model.config._attn_implementation
     for module in model.modules():  # the decoder of a masked autoencoder has a copy of the configuration
-        if getattr(getattr(module, "config", None), "_attn_implementation", None) == "sdpa":
-            module.config._attn_implementation = chosen  # type: ignore[union-attr]
+        own: Any = getattr(module, "config", None)
+        if getattr(own, "_attn_implementation", None) == "sdpa":
+            own._attn_implementation = chosen
 
 
 def _float32_attention(

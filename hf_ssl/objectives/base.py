@@ -105,7 +105,7 @@ class Objective(TrainingModule, ABC):
         config: an instance of `Config`.
     """
 
-    needs: ClassVar[type[Encoder]] = Encoder  # type: ignore[type-abstract]  # it is asked for, not made
+    needs: ClassVar[type[Encoder]] = Encoder  # asked for, not made
     paper: ClassVar[str]
     auto_class: ClassVar[str] = "AutoModel"
     export_class: ClassVar[str | None] = None

@@ -81,7 +81,7 @@ class TSDAE(Objective):
             width, heads, 4 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
         )
         # There is one memory, so its attention weight is 1 whatever the query is: normalizing the query does nothing.
-        self.decoder.norm2 = nn.Identity()  # type: ignore[assignment]
+        self.decoder.add_module("norm2", nn.Identity())
         self.norm = nn.LayerNorm(width)
         self.bias = nn.Parameter(torch.zeros(embedding.num_embeddings))
         nn.init.normal_(self.position.weight, std=0.02)

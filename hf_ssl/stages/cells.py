@@ -146,10 +146,10 @@ class FeatureCache:
             logger.warning(f"{self.file} cannot be read ({error}); its vectors are made again")
             return {}
 
-    def _write(self, content: dict[str, np.ndarray]) -> None:
+    def _write(self, content: dict[str, Any]) -> None:
         self.file.parent.mkdir(parents=True, exist_ok=True)
         buffer = io.BytesIO()
-        np.savez(buffer, **content)  # type: ignore[arg-type]  # its stub takes allow_pickle for one of them
+        np.savez(buffer, **content)
         half = self.file.with_name(f".{self.file.stem}.part")
         half.write_bytes(buffer.getvalue())
         os.replace(half, self.file)

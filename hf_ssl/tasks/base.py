@@ -54,7 +54,7 @@ class Task(ABC, Generic[EncoderT]):
         modality: the kind of data.
     """
 
-    needs: ClassVar[type[Encoder]] = Encoder  # type: ignore[type-abstract]  # it is asked for, not made
+    needs: ClassVar[type[Encoder]] = Encoder  # asked for, not made
     label_kind: ClassVar[str]
     is_default: ClassVar[bool] = False
     label_column: ClassVar[str] = "label"

@@ -60,7 +60,7 @@ class TrackerAdapter:
         if (
             getattr(tracker, "logging_dir", "") is None
         ):  # TensorBoard would write into the checkpoints, which go in the end
-            tracker.logging_dir = str(folder / "logs")  # type: ignore[attr-defined]
+            vars(tracker)["logging_dir"] = str(folder / "logs")
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self.tracker, name)

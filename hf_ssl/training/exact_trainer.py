@@ -90,7 +90,8 @@ class ExactTrainer(Trainer):
 
     def _save_checkpoint(self, model: nn.Module, trial: Trial) -> None:
         """Older checkpoints are deleted when the new one is known to be complete, not before; one of NaN is none."""
-        if not all(bool(tensor.isfinite().all()) for tensor in self.model.state_dict().values()):  # type: ignore[union-attr]
+        assert self.model is not None  # it was given to the constructor
+        if not all(bool(tensor.isfinite().all()) for tensor in self.model.state_dict().values()):
             raise TrainingError(
                 f"Weights are not finite after step {self.state.global_step}; the checkpoints before are kept. Lower "
                 "--learning_rate, or switch --bf16 off."

@@ -78,10 +78,8 @@ class Shape:
         if self.literal is not None:
             literal = self.literal
             lines = (line.replace(literal, LITERAL) for line in lines)
-        return csv.reader(
-            lines, delimiter=self.separator, quoting=self.quoting if quoting is None else quoting,  # type: ignore[arg-type]
-            strict=strict, **self.extra,
-        )  # fmt: skip
+        rules: dict[str, Any] = {"quoting": self.quoting if quoting is None else quoting, **self.extra}
+        return csv.reader(lines, delimiter=self.separator, strict=strict, **rules)
 
     @classmethod
     def of(cls, path: Path, encoding: str, options: dict[str, Any], made: Table) -> Shape:

@@ -85,7 +85,7 @@ def _add_lines(lines: Iterable[str], made: JsonRows) -> None:
 def _add_objects(text: str, made: JsonRows) -> None:
     """Objects over several lines, several in one line, or with commas between them, where they make up the whole file."""
     decoder, place, rows = json.JSONDecoder(), 0, []
-    while (start := _BETWEEN.match(text, place).end()) < len(text):  # type: ignore[union-attr]
+    while (between := _BETWEEN.match(text, place)) is not None and (start := between.end()) < len(text):
         try:
             row, place = decoder.raw_decode(text, start)
         except (json.JSONDecodeError, RecursionError):

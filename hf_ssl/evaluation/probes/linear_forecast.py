@@ -123,4 +123,5 @@ def _flat(windows: Windows, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """History and future, one row per window and channel."""
     past, future, _ = windows.batch(list(rows))
     filled, _ = fill(past)
-    return tuple(part.transpose(0, 2, 1).reshape(-1, part.shape[1]) for part in (filled, future))  # type: ignore[return-value]
+    by_channel = [part.transpose(0, 2, 1).reshape(-1, part.shape[1]) for part in (filled, future)]
+    return by_channel[0], by_channel[1]

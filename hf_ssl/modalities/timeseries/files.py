@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -79,7 +80,7 @@ def read_series_file(file: Path, channels_last: bool | None = None) -> list[Reco
     return records
 
 
-def _open(file: Path):  # type: ignore[no-untyped-def]
+def _open(file: Path) -> IO[str]:
     if file.suffix.lower() == ".gz":
         return gzip.open(file, "rt", encoding="utf-8")
     return file.open(encoding="utf-8")

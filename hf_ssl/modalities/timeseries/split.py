@@ -49,7 +49,7 @@ class TimeSplit:
         low = min(item.place for item in series)
         high = max(item.place + item.values.shape[1] for item in series)
         shared = self._places(low, high)
-        return [tuple(place - item.place for place in shared) for item in series]  # type: ignore[misc]
+        return [(shared[0] - item.place, shared[1] - item.place, shared[2] - item.place) for item in series]
 
     def _places(self, low: int, high: int) -> tuple[int, int, int]:
         length = high - low

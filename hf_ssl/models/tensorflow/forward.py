@@ -55,7 +55,8 @@ def outputs_of_tensorflow(
     require_tensorflow(python)
     with tempfile.TemporaryDirectory(prefix="hf_ssl_tf_") as place:
         given, found = Path(place) / "inputs.npz", Path(place) / "outputs.npz"
-        np.savez(given, **inputs)  # type: ignore[arg-type]
+        arrays: dict[str, Any] = {**inputs}
+        np.savez(given, **arrays)
         command = [python or sys.executable, str(_PROGRAM), str(folder), str(given), str(found)]
         try:
             done = subprocess.run(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
@@ -65,7 +66,8 @@ def by_objects(folder: str, given: dict[str, np.ndarray]) -> dict[str, np.ndarra
 
 def main(folder: str, inputs: str, outputs: str) -> None:
     given = dict(np.load(inputs))
-    found, problems = {}, []
+    found: dict[str, Any] = {}
+    problems = []
     for way in (by_signatures, by_objects):
         if way is by_objects and ("images" in given or "mlm_logits" in found):
             continue
@@ -77,7 +79,7 @@ def main(folder: str, inputs: str, outputs: str) -> None:
             )
     if not found:
         sys.exit("; ".join(problems) or "no signature takes these inputs")
-    np.savez(outputs, **found)  # type: ignore[arg-type]
+    np.savez(outputs, **found)
 
 
 if __name__ == "__main__":

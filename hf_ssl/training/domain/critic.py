@@ -26,12 +26,12 @@ class ReverseGradient(torch.autograd.Function):
 
     @staticmethod
     def forward(context: torch.autograd.function.FunctionCtx, features: torch.Tensor, strength: float) -> torch.Tensor:
-        context.strength = strength  # type: ignore[attr-defined]
+        vars(context)["strength"] = strength
         return features.view_as(features)
 
     @staticmethod
     def backward(context: torch.autograd.function.FunctionCtx, *gradients: torch.Tensor) -> tuple[torch.Tensor, None]:
-        return -context.strength * gradients[0], None  # type: ignore[attr-defined]
+        return -vars(context)["strength"] * gradients[0], None
 
 
 class Critic(nn.Module):

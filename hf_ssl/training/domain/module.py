@@ -70,7 +70,7 @@ class DomainModule(TrainingModule):
     ) -> None:
         super().__init__()
         self.inner, self.method, self.weight, self.journal = inner, method, weight, journal
-        self.unit = inner.unit  # type: ignore[misc]  # of the class, for other modules
+        vars(self)["unit"] = inner.unit  # of the class, for other modules
         self._taps = [tap]  # in a list: it is a part of `inner` already
         self.register_buffer("progress", torch.zeros(2, dtype=torch.int64))
         self._step, self._total = 0, 1
@@ -190,7 +190,8 @@ class DomainModule(TrainingModule):
         Args:
             rows: features of examples; labels in them are left aside.
         """
-        device, found = next(self.inner.parameters()).device, ([], [])  # type: ignore[var-annotated]
+        device = next(self.inner.parameters()).device
+        found: tuple[list[torch.Tensor], list[torch.Tensor]] = ([], [])
         with evaluating(self.inner), torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             for start in range(0, len(rows), batch_size):
                 part = rows[start : start + batch_size]
