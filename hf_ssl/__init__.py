@@ -15,6 +15,7 @@ _HOME = {
     "predict": "stages.predict", "adapt": "stages.adapt", "domain_gap": "stages.gap",
     "embed": "stages.embed", "search": "stages.search", "push": "stages.push",
     "import_tf": "stages.import_tf", "write_report": "report",
+    "doctor": "stages.doctor",
     "run_recipe": "stages.recipe", "check": "stages.check",
     "Objective": "objectives.base", "Task": "tasks.base", "Modality": "modalities.base",
     "Encoder": "modalities.encoder", "CheckpointRef": "models.reference", "Rows": "objectives.base",
@@ -50,6 +51,7 @@ if TYPE_CHECKING:  # `as`: re-exported, so that type checkers of other packages 
     from hf_ssl.stages.base import StageResult as StageResult
     from hf_ssl.stages.check import check as check
     from hf_ssl.stages.compare import compare as compare
+    from hf_ssl.stages.doctor import doctor as doctor
     from hf_ssl.stages.embed import embed as embed
     from hf_ssl.stages.evaluate import evaluate as evaluate
     from hf_ssl.stages.finetune import finetune as finetune

@@ -17,6 +17,7 @@ from typing import Any
 from hf_ssl.core.commands import VERBS, completing, gallery, parser_of, recipe_of
 from hf_ssl.core.errors import ConfigError, HfSslError, nearest
 from hf_ssl.core.parsing import from_yaml
+from hf_ssl.core.skeletons import KINDS, write_skeleton
 from hf_ssl.core.stopping import terminable
 from hf_ssl.core.summary import summary_of
 from hf_ssl.core.terminal import Terminal, modes_of, speaking
@@ -155,6 +156,10 @@ def _call(verb: str, rest: list[str], terminal: Terminal) -> None:
         _run(verb, rest, terminal)
     elif verb == "demo":
         _demo(rest, terminal)
+    elif verb == "doctor":
+        _doctor(rest, terminal)
+    elif verb == "new":
+        _new(rest)
     else:
         _stage(verb, rest, terminal)
 
@@ -180,6 +185,26 @@ def _demo(rest: list[str], terminal: Terminal) -> None:
 
     for chapter in chapters(config.output, first=config.first):
         terminal.show(chapter)
+
+
+def _doctor(rest: list[str], terminal: Terminal) -> None:
+    from hf_ssl.stages.resolve import resolve
+
+    options = parser_of("doctor", rest).read(rest)
+    resolve("doctor", options)
+    from hf_ssl.stages.doctor import doctor, summary
+
+    terminal.show(summary(doctor(**options).metrics))
+
+
+def _new(rest: list[str]) -> None:
+    from hf_ssl.stages.resolve import resolve
+
+    if len(rest) < 2 or rest[0].startswith("-") or rest[1].startswith("-"):
+        raise ConfigError(f"Usage: hf-ssl new objective NAME [--folder FOLDER]. Kinds: {', '.join(KINDS)}.")
+    options = resolve("new", parser_of("new", rest[2:]).read(rest[2:])).config
+    for path in write_skeleton(rest[0], rest[1], options.folder):
+        print(path)
 
 
 def _show(verb: str, result: Any, options: dict[str, Any], terminal: Terminal) -> None:

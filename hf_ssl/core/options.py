@@ -294,6 +294,22 @@ class DemoConfig(Options):
     first: bool = option(False, "Stop after the first picture.")
 
 
+@dataclass
+class DoctorConfig(Options):
+    """See what this machine can do."""
+
+    output: str = option("runs", "Where results will lie: its disk is looked at.")
+    hub: bool = option(True, "Ask the Hub whether it answers and what the token may do.")
+    speed: bool = option(True, "Try matrix products and the disk, for a few seconds.")
+
+
+@dataclass
+class NewConfig(Options):
+    """Write a skeleton to start your own from."""
+
+    folder: str = option(".", "Where to write it.")
+
+
 STAGES: dict[str, type[Options]] = {
     "pretrain": PretrainConfig,
     "finetune": FinetuneConfig,
@@ -311,6 +327,8 @@ COMMANDS: dict[str, type[Options]] = {
     "gap": GapConfig,
     "demo": DemoConfig,
     "report": ReportConfig,
+    "doctor": DoctorConfig,
+    "new": NewConfig,
     "predict": PredictConfig,
     "import-tf": ImportTfConfig,
 }

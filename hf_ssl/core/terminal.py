@@ -20,7 +20,7 @@ from hf_ssl.core.log import TerminalHandler, set_verbosity
 from hf_ssl.core.summary import Summary
 
 # A message that opens with the name of its stage says that something began or ended; all others are details.
-HEADLINE = re.compile(r"[A-Za-z][\w-]*: ")
+HEADLINE = re.compile(r"([a-z][a-z-]*|SIG[A-Z0-9]+): ")
 FLAGS = {"-v": "verbose", "--verbose": "verbose", "-q": "quiet", "--quiet": "quiet", "--json": "json"}
 WIDTH = 100
 

@@ -32,7 +32,7 @@ BUDGETS, DRAWS = (1, 2, 4, 8, 16), 3
 SHOTS = 8  # labels a group of the comparison; fine-tuning has twice as many
 LENGTH = 64  # tokens of a post that are read: the first lines tell the topic, and cost a quarter
 TUNING: dict[str, Any] = {
-    "max_steps": 30, "learning_rate": 1.5e-3, "max_length": LENGTH, "per_device_train_batch_size": 16, "self_training": 0,
+    "max_steps": 20, "learning_rate": 1.5e-3, "max_length": LENGTH, "per_device_train_batch_size": 8, "self_training": 0,
 }  # fmt: skip
 
 
@@ -57,8 +57,8 @@ def chapters(output: str | Path = "runs/demo", *, first: bool = False) -> Iterat
     if first:
         return
     adapted = hf_ssl.pretrain(
-        data=posts, output=str(run), model=str(text.minilm_path()), objective="mlm", max_steps=10, max_length=LENGTH,
-        per_device_train_batch_size=16, monitor_points=1, monitor_examples=64, resume=True,
+        data=posts, output=str(run), model=str(text.minilm_path()), objective="mlm", max_steps=8, max_length=LENGTH,
+        per_device_train_batch_size=8, monitor_points=1, monitor_examples=64, resume=True,
     )  # fmt: skip
     yield _chapter(
         "2 · continue the pre-training", _pretrained(adapted.metrics), adapted.path / "model", adapted.metrics

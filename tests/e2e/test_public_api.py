@@ -32,7 +32,10 @@ MORE = {
     "predict",
     "adapt",
     "load_rows",
+<<<<<<< HEAD
     "write_report",
+=======
+>>>>>>> 761692f (Doctor: what the machine can do and what is in the way; a skeleton of one's own objective or task with its test)
     "domain_gap",
 }
 CLASSES = {
