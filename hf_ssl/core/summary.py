@@ -94,6 +94,7 @@ def next_command(verb: str, metrics: Mapping[str, Any], options: Mapping[str, An
         "evaluate": f"hf-ssl predict NEW-DATA --output {output}",
         "compare": f"hf-ssl finetune {same}",
         "embed": f"hf-ssl search {query.get(kind, '--file SERIES.csv')} --output {output}",
+        "report": "open the page in a browser",
         "push": "open the address above" if "commit" in metrics else "",  # a dry run leads nowhere
         "import-tf": f"hf-ssl pretrain --model {output} --data DATA   (pictures: --modality image)",
     }
