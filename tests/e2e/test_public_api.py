@@ -32,11 +32,9 @@ MORE = {
     "predict",
     "adapt",
     "load_rows",
-<<<<<<< HEAD
     "write_report",
-=======
->>>>>>> 761692f (Doctor: what the machine can do and what is in the way; a skeleton of one's own objective or task with its test)
     "domain_gap",
+    "doctor",
 }
 CLASSES = {
     "Modality": "baseline_features content_key describe encoder_class load load_processor pooling read_files shingles",
