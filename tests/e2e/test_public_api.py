@@ -19,7 +19,7 @@ FUNCTIONS = {
     "import_tf": "**options",
     "pretrain": "**options",
     "push": "*, token, **options",
-    "run_recipe": "recipe",
+    "run_recipe": "recipe, ended",
     "search": "**options",
     "set_verbosity": "level",
 }
