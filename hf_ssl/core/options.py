@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from hf_ssl.core import plugins
 from hf_ssl.core.compare_options import CompareConfig
 from hf_ssl.core.domain_options import DomainOptions
 from hf_ssl.core.fields import Options, not_among, option
@@ -134,9 +135,6 @@ class PredictConfig(RunOptions, ModelOptions, DataOptions):
         ]
 
 
-POOLINGS = ("mean", "max", "cls", "mean-std", "last", "layers", "grid")
-
-
 @dataclass
 class EmbedConfig(RunOptions, ModelOptions, DataOptions):
     """Turn data into vectors."""
@@ -145,7 +143,8 @@ class EmbedConfig(RunOptions, ModelOptions, DataOptions):
 
     split: str | None = option(None, "Split to embed (default: all).")
     pooling: str | None = option(
-        None, "mean, max, cls (text, images), mean-std (audio, series), layers (audio); default: the model's own."
+        None,
+        "Such as mean, max, cls, lasttoken, cls+mean (text), grid (images), mean-std (audio, series); default: the model's own.",
     )
     normalize_embeddings: bool = option(True, "Scale every vector to length 1.")
     max_length: int | None = option(None, "Longest input in tokens.", ge=1)
@@ -158,8 +157,9 @@ class EmbedConfig(RunOptions, ModelOptions, DataOptions):
     part_size: int = option(2048, "Rows per part: an interrupted embedding goes on with the next part.", ge=1)
 
     def problems(self) -> list[str]:
-        mode = (self.pooling or "mean").partition("@")[0]
-        return [*super().problems(), *([] if mode in POOLINGS else [f"pooling: {not_among(mode, POOLINGS)}"])]
+        modes, known = (self.pooling or "mean").partition("@")[0].split("+"), plugins.poolings()
+        unknown = [] if ":" in str(self.modality) else [mode for mode in modes if mode not in known]
+        return [*super().problems(), *(f"pooling: {not_among(mode, known)}" for mode in unknown)]
 
 
 @dataclass

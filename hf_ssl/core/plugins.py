@@ -59,6 +59,13 @@ def task_for(label_kind: str | None) -> str | None:
     return None
 
 
+@lru_cache
+def poolings() -> tuple[str, ...]:
+    """Modes of pooling that an encoder of some kind of data has, as the encoders list them. Imports none."""
+    files = (_folder_of("modalities") / name / "encoder.py" for name in names("modalities"))
+    return tuple(dict.fromkeys(mode for file in files for mode in constants_in(file).get("poolings", ())))
+
+
 def find(kind: str, name: str) -> type[Any]:
     """The class behind a name.
 

@@ -7,6 +7,7 @@ file is loaded without its other statements.
 from __future__ import annotations
 
 import ast
+import contextlib
 import importlib.util
 from dataclasses import dataclass
 from functools import lru_cache
@@ -57,12 +58,12 @@ def constants_in(file: Path) -> dict[str, Any]:
         if owner.name.startswith("_"):
             continue
         for node in owner.body:
-            if (
-                isinstance(node, ast.AnnAssign)
-                and isinstance(node.target, ast.Name)
-                and isinstance(node.value, ast.Constant)
-            ):
-                found.setdefault(node.target.id, node.value.value)
+            if not isinstance(node, (ast.Assign, ast.AnnAssign)):
+                continue
+            target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
+            if isinstance(target, ast.Name) and isinstance(node.value, (ast.Constant, ast.Tuple)):
+                with contextlib.suppress(ValueError):  # a tuple of names
+                    found.setdefault(target.id, ast.literal_eval(node.value))
     return found
 
 

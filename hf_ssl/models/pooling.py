@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from hf_ssl.models.reference import CheckpointRef
 LINEAGE = "hf_ssl.json"
 """What this library writes beside every model: where it comes from, and how it is pooled."""
 MODULES, POOLING_FOLDER = "modules.json", "1_Pooling"
+_MODULE_FILES = ("config.json", "model.safetensors")
 # sentence-transformers up to 5 wrote one boolean per mode, in the order in which their vectors stand side by side.
 _OLD_KEYS = {
     "pooling_mode_cls_token": "cls", "pooling_mode_max_tokens": "max", "pooling_mode_mean_tokens": "mean",
@@ -89,7 +92,9 @@ def _of_sentence_transformers(settings: dict[str, Any]) -> Pooling:
     return Pooling("+".join([*known, *unknown]) or "mean")
 
 
-def write_sentence_transformers(folder: Path, pooling: Pooling, width: int) -> None:
+def write_sentence_transformers(
+    folder: Path, pooling: Pooling, width: int, start: CheckpointRef | None = None
+) -> None:
     """Make a folder of a text model one that `SentenceTransformer(folder)` loads with the same pooling.
 
     In the old keys and under the old names of the classes, which every release so far reads.
@@ -98,12 +103,23 @@ def write_sentence_transformers(folder: Path, pooling: Pooling, width: int) -> N
         folder: of the saved model.
         pooling: its modes are sentence-transformers'.
         width: of a token's state.
+        start: what the model was made of; what follows its pooling (`Normalize`, `Dense`) is kept where the pooling is its own.
+
+    Raises:
+        CheckpointError: the files of the start are damaged.
     """
     kinds = enumerate((("", "Transformer"), (POOLING_FOLDER, "Pooling")))
-    modules = [
+    modules: list[dict[str, Any]] = [
         {"idx": place, "name": str(place), "path": path, "type": f"sentence_transformers.models.{kind}"}
         for place, (path, kind) in kinds
     ]
+    later = _after_pooling(start) if start is not None and saved_pooling(start) == pooling else []
+    for place, part in enumerate(later, len(modules)):
+        modules.append({**part, "idx": place, "name": str(place)})
+        (folder / part["path"]).mkdir(parents=True, exist_ok=True)
+        for name in _MODULE_FILES:
+            if start is not None and (file := start.file(f"{part['path']}/{name}")) is not None:
+                shutil.copyfile(file, folder / part["path"] / name)
     (folder / POOLING_FOLDER).mkdir(parents=True, exist_ok=True)
     (folder / MODULES).write_text(json.dumps(modules, indent=2), encoding="utf-8")
     write_json(
@@ -114,6 +130,15 @@ def write_sentence_transformers(folder: Path, pooling: Pooling, width: int) -> N
             "include_prompt": True,
         },
     )
+
+
+def _after_pooling(start: CheckpointRef) -> list[dict[str, Any]]:
+    """Entries of `modules.json` behind the pooling; a path that leaves the folder is not followed."""
+    file = start.file(MODULES)
+    entries = _read(file, list) if file is not None else []
+    places = [place for place, part in enumerate(entries) if str(part.get("type")).endswith(".Pooling")]
+    found = entries[places[-1] + 1 :] if places else []
+    return [part for part in found if re.fullmatch(r"\w+", str(part.get("path")))]
 
 
 def _read(path: Path, kind: type) -> Any:

@@ -96,6 +96,14 @@ def test_methods_are_those_that_the_adapters_know() -> None:
     assert set(hints_of(STAGES["finetune"])["peft"].__args__) == set(adapters.METHODS)
 
 
+def test_every_pooling_of_an_encoder_is_an_option_and_nothing_else() -> None:
+    encoders = [plugins.find("modalities", name).encoder_class() for name in plugins.names("modalities")]
+    assert set(plugins.poolings()) == {mode for encoder in encoders for mode in encoder.poolings}
+    config = STAGES["embed"]
+    for mode in (*plugins.poolings(), "cls+mean", "mean@-2"):
+        assert not any("pooling" in problem for problem in config(data="x", output="y", pooling=mode).problems()), mode
+
+
 @pytest.mark.parametrize(
     ("stage", "tokens", "named"),
     [
@@ -105,6 +113,7 @@ def test_methods_are_those_that_the_adapters_know() -> None:
         ("finetune", ["--peft", "lroa"], "'lora'"),
         ("finetune", ["--task", "clasification"], "classification"),
         ("embed", ["--pooling", "men"], "'mean'"),
+        ("embed", ["--pooling", "cls+men"], "'mean'"),
         ("pretrain", [], "--model"),
         ("compare", ["--model=x", "--labels_per_class", "4,x"], "labels_per_class"),
         ("pretrain", ["--epochs", "3"], "num_train_epochs"),

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 
+import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from hf_ssl.core.errors import CheckpointError, ConfigError
+from hf_ssl.modalities.text.text import Text
 from hf_ssl.models.pooling import Pooling, saved_pooling, write_sentence_transformers
 from hf_ssl.models.reference import CheckpointRef
 
@@ -92,3 +97,51 @@ def test_written_and_read_again():
     for wrong in ("mean@2", "mean@last", "mean@-0"):
         with pytest.raises(ConfigError, match="counted from the end"):
             Pooling.parse(wrong)
+
+
+def test_what_follows_the_pooling_of_the_start_is_kept(tmp_path, tiny_checkpoint):
+    start = tmp_path / "start"
+    shutil.copytree(tiny_checkpoint("bert"), start)
+    for name, part in (("2_Dense", {"in_features": 32, "out_features": 8}), ("3_Normalize", None)):
+        (start / name).mkdir()
+        if part is not None:
+            write(start, f"{name}/config.json", part)
+            save_file({"linear.weight": torch.ones(8, 32)}, start / name / "model.safetensors")
+    kinds = (("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Dense", "Dense"), ("3_Normalize", "Normalize"))
+    modules = [
+        {"idx": i, "name": str(i), "path": path, "type": f"st.models.{kind}"} for i, (path, kind) in enumerate(kinds)
+    ]
+    write(start, "modules.json", modules)
+    write(start, "1_Pooling/config.json", {"pooling_mode": "mean"})
+    encoder = Text().load(str(start))
+    saved = encoder.save(tmp_path / "saved")
+    written = json.loads((saved / "modules.json").read_text())
+    assert [part["path"] for part in written] == [path for path, _ in kinds]
+    assert (saved / "2_Dense" / "model.safetensors").read_bytes() == (
+        start / "2_Dense" / "model.safetensors"
+    ).read_bytes()
+    assert json.loads((saved / "2_Dense" / "config.json").read_text())["out_features"] == 8
+    again = Text().load(str(saved)).save(tmp_path / "again")  # and through a second training, too
+    assert json.loads((again / "modules.json").read_text()) == written
+    other = encoder.replace(pooling="cls").save(tmp_path / "other")  # its vectors are not what the layer was made for
+    assert len(json.loads((other / "modules.json").read_text())) == 2
+    outside = [*modules[:2], {**modules[2], "path": "../2_Dense"}]
+    write(start, "modules.json", outside)
+    assert len(json.loads((Text().load(str(start)).save(tmp_path / "inside") / "modules.json").read_text())) == 2
+
+
+def test_sentence_transformers_gives_the_vectors_of_the_start(tmp_path, tiny_checkpoint):
+    models = pytest.importorskip("sentence_transformers")
+    parts = pytest.importorskip("sentence_transformers.models")
+    torch.manual_seed(0)
+    words = parts.Transformer(str(tiny_checkpoint("bert")))
+    pooling = parts.Pooling(words.get_word_embedding_dimension(), pooling_mode="mean")
+    start = models.SentenceTransformer(
+        modules=[words, pooling, parts.Dense(pooling.get_sentence_embedding_dimension(), 8), parts.Normalize()],
+        device="cpu",
+    )
+    start.save(str(tmp_path / "start"))
+    Text().load(str(tmp_path / "start")).save(tmp_path / "saved")
+    found = models.SentenceTransformer(str(tmp_path / "saved"), device="cpu").encode(["a cell", "the patient"])
+    assert found.shape == (2, 8)
+    np.testing.assert_allclose(found, start.encode(["a cell", "the patient"]), atol=1e-5)

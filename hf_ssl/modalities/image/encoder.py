@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from hf_ssl.models.load_report import LoadReport
     from hf_ssl.models.reference import CheckpointRef
 
-POOLINGS = ("mean", "cls", "max", "native", "grid")
 GRID_NUMBERS = 4096  # that `grid` pooling gives at most, but for 2 x 2 cells
 # Families whose released checkpoints were trained through the first token.
 _CLS_FAMILIES = {"vit", "deit", "dinov2", "dinov2_with_registers", "dinov3_vit", "vit_msn"}
@@ -34,7 +33,7 @@ CHUNK = 2048  # images decoded at a time when embedding
 class ImageEncoder(VisionEncoder):
     """A checkpoint and its image processor."""
 
-    poolings = POOLINGS
+    poolings = ("mean", "cls", "max", "native", "grid")
     layered = ("mean", "max", "grid")
     has_views = True
     modality: Image

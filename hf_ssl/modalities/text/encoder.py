@@ -17,14 +17,12 @@ from hf_ssl.models.pooled_head import PooledHead
 from hf_ssl.models.pooling import Pooling, write_sentence_transformers
 from hf_ssl.models.structure import unwrap_peft
 
-POOLINGS = ("mean", "cls", "max", "lasttoken", "weightedmean", "mean_sqrt_len_tokens")
-"""The modes of sentence-transformers, under its names."""
-
 
 class TextEncoder(Encoder):
     """A checkpoint and its tokenizer."""
 
-    poolings = POOLINGS
+    # The modes of sentence-transformers, under its names.
+    poolings = ("mean", "cls", "max", "lasttoken", "weightedmean", "mean_sqrt_len_tokens")
     joins = True
     processor: PreTrainedTokenizerBase
     head: PooledHead | None = None  # how a new head reads the mean, as long as it is not written into the model
@@ -108,7 +106,7 @@ class TextEncoder(Encoder):
 
     def write_pooling(self, folder: Path) -> None:
         """As sentence-transformers has it, so that `SentenceTransformer(folder)` gives the same vectors."""
-        write_sentence_transformers(folder, self.pooling, self.width // len(self.pooling.modes))
+        write_sentence_transformers(folder, self.pooling, self.width // len(self.pooling.modes), self.ref)
 
 
 def pool(hidden: torch.Tensor, mask: torch.Tensor, how: str) -> torch.Tensor:
@@ -117,7 +115,7 @@ def pool(hidden: torch.Tensor, mask: torch.Tensor, how: str) -> torch.Tensor:
     Args:
         hidden: `(batch, length, width)`.
         mask: `(batch, length)`, 1 for real tokens.
-        how: one of `POOLINGS`: `"cls"` is the first real token, `"lasttoken"` the last, `"weightedmean"` counts the
+        how: one of `TextEncoder.poolings`: `"cls"` is the first real token, `"lasttoken"` the last, `"weightedmean"` counts the
             first token once, the second twice and so on (Muennighoff 2022, SGPT, arXiv:2202.08904), and
             `"mean_sqrt_len_tokens"` divides the sum by the square root of the number of tokens.
 
@@ -139,7 +137,8 @@ def pool(hidden: torch.Tensor, mask: torch.Tensor, how: str) -> torch.Tensor:
         return total / count
     if how == "mean_sqrt_len_tokens":
         return total / count.sqrt()
-    raise ConfigError(f"No pooling is called {how!r}.{nearest(how, POOLINGS)} Known: {', '.join(POOLINGS)}.")
+    known = TextEncoder.poolings
+    raise ConfigError(f"No pooling is called {how!r}.{nearest(how, known)} Known: {', '.join(known)}.")
 
 
 def window(tokenizer: PreTrainedTokenizerBase, limit: int = 512) -> int:
