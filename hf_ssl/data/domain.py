@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import warnings
+import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +17,8 @@ from hf_ssl.data.report import render
 
 if TYPE_CHECKING:
     from hf_ssl.modalities.base import Modality
+
+logger = logging.getLogger(__name__)
 
 
 class DomainData(datasets.DatasetDict):
@@ -114,10 +116,8 @@ def open_test(data: DomainData, reason: str) -> datasets.Dataset:
         )
     opened = data.report["test_opened"]
     if any(earlier["reason"] != reason for earlier in opened):
-        warnings.warn(
-            f"The test split was opened before ({opened[-1]['reason']}); "
-            "choices made since then are choices on test data.",
-            stacklevel=2,
+        logger.warning(
+            f"The test split was opened before ({opened[-1]['reason']}); choices made since then are choices on test data."
         )
     opened.append(
         {"reason": reason, "rows": len(data["test"]), "time": datetime.now(UTC).isoformat(timespec="seconds")}

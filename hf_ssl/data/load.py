@@ -246,6 +246,9 @@ def _modality(modality: Modality | str, own: dict[str, Any], given: DataOptions)
         return modality
     found = plugins.find("modalities", modality)
     known = {item.name for item in fields(found.Config)}
+    own, twice = modern_names(own, known, [found.Config])
+    if twice:
+        raise DataError("; ".join(twice))
     unknown = [name for name in own if name not in known]
     if unknown:
         options = [*known, *(item.name for item in fields(DataOptions))]

@@ -17,6 +17,7 @@ import numpy as np
 
 from hf_ssl.core.run import RunDir
 from hf_ssl.data import DomainData
+from hf_ssl.data.examples import as_text
 from hf_ssl.stages.inputs import read_data
 from hf_ssl.stages.plan import plan, resolve_recipe
 from hf_ssl.stages.recipe import VERBS
@@ -29,6 +30,7 @@ logger = logging.getLogger(__name__)
 STEPS = 3
 POOL = 1024  # unlabeled examples that are read: the pool's tokens are counted on these
 LABELED = 5000
+EXAMPLES = 2  # of every split and class that are shown
 ASIDE = 64  # labeled training examples that stand in for the test split, which stays closed
 
 
@@ -74,6 +76,8 @@ def check(recipe: dict[str, Any]) -> dict[str, Any]:
                 source = str(one.config.data)
                 if source not in samples:
                     whole = read_data(one.config)
+                    if shown := whole.examples(EXAMPLES):
+                        logger.info("examples:\n" + as_text(shown))
                     samples[source] = Sample(_parts(whole, resolved), whole)
                 sample = samples[source]
                 report = {**sample.whole.report, "test_opened": []}

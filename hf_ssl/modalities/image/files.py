@@ -22,6 +22,7 @@ import numpy as np
 
 from hf_ssl.core.errors import require
 from hf_ssl.core.textfiles import nature
+from hf_ssl.modalities.arrays import load_arrays
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -158,9 +159,9 @@ def head_of(path: str) -> bytes:
 
 def _load_array(stream: BinaryIO) -> np.ndarray:
     try:
-        return np.load(stream, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise Unreadable(f"not a plain numpy array: {error}") from error
+        return load_arrays(stream)["x"]
+    except (ValueError, KeyError) as error:
+        raise Unreadable(str(error)) from error
 
 
 def _from_array(array: np.ndarray, reading: DecodeOptions) -> np.ndarray:

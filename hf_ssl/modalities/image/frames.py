@@ -60,6 +60,8 @@ def frame_count(value: object) -> int:
             return int(getattr(image, "n_frames", 1)) if image.format in FRAMED else 1
     except _DAMAGED:
         return 1
+    except require("PIL.Image", "image").DecompressionBombError:
+        return 1
 
 
 def _is_animated(content: bytes | None, path: str | None) -> bool:
@@ -89,7 +91,7 @@ def frames_of(value: object, reading: DecodeOptions) -> Iterator[dict[str, Any]]
                 image.seek(number)
                 refuse_bomb(image.width, image.height, reading)
                 yield as_reference(image.copy())
-    except _DAMAGED as error:
+    except (*_DAMAGED, require("PIL.Image", "image").DecompressionBombError) as error:
         raise Unreadable(f"not a readable image: {error}") from error
 
 

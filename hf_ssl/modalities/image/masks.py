@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from hf_ssl.core.errors import DataError
+from hf_ssl.modalities.arrays import load_arrays
 from hf_ssl.modalities.base import Notes
 
 IGNORED = 255
@@ -83,7 +84,11 @@ def _refuse_unclear(values: Counter[int], colored: bool, lossy: int) -> None:
     ready = f"mask_values={[_name(value, colored) for value in often]}"
     if lossy:
         total = sum(values.values())
-        likely = [_name(value, colored) for value in often if values[value] > 0.01 * total]
+        # What JPEG adds lies around the values that were drawn.
+        drawn = [
+            v for v in often if values[v] > 0.01 * total and (colored or values[v] > max(values[v - 1], values[v + 1]))
+        ]
+        likely = [_name(value, colored) for value in drawn]
         raise DataError(
             f"{lossy:,} masks are JPEG pictures, which blur class numbers ({len(values):,} different values: {_listed(values, colored)}). "
             f"Save them as PNG, or say which values are meant, and the nearest is taken: mask_values={likely}."
@@ -142,7 +147,7 @@ def _read(value: Mapping[str, Any] | bytes | None) -> _Mask | None:
             with open(path, "rb") as stream:
                 content = stream.read()
         if content[:6] == b"\x93NUMPY":
-            array = np.load(io.BytesIO(content), allow_pickle=False)
+            array = load_arrays(io.BytesIO(content)).get("x", np.zeros(()))
             if array.ndim != 2 or not np.issubdtype(array.dtype, np.integer):
                 raise DataError(
                     f"A mask is an array of {array.dtype} and shape {array.shape}; it needs whole numbers (height, width): file {path}."

@@ -70,6 +70,20 @@ def tokens_of(text: str) -> list[str]:
     return (_ASCII_TOKEN if text.isascii() else _tokens()).findall(text)
 
 
+def made_of_words(texts: Sequence[str]) -> bool:
+    """Whether blanks separate words in these texts, and symbols are few: not so in Thai, molecules, formulae and code."""
+    sample = "\n".join(str(text) for text in texts[:: max(1, len(texts) // 200)][:200])
+    pieces = sample.split()
+    if not pieces:
+        return True
+    letters = sum(len(word) for word in _ASCII_WORD.findall(sample))
+    symbols = sum(not letter.isalnum() and not letter.isspace() for letter in sample)
+    plain = sum(letter in ",.;:!?'\"()-" for letter in sample)
+    long = sum(len(piece) > 25 for piece in pieces)
+    segmented = letters < 15 * len(pieces) and long < 0.2 * len(pieces)
+    return segmented and symbols - plain < 0.08 * max(1, len(sample))
+
+
 def looks_like_table(content: str) -> str | None:
     """What to tell about a text file whose lines are words with tags, or rows of a table; None: it looks like text."""
     lines = [line for line in content[:20_000].split("\n")[:-1] if line.strip()][:200]
@@ -199,10 +213,13 @@ class Text(Modality):
         }  # fmt: skip
 
     def self_training_features(self, values: Sequence[Any]) -> Any:
-        """TF-IDF of words."""
+        """TF-IDF of words; of runs of letters and symbols where texts have no words, or their symbols say as much."""
         from sklearn.feature_extraction.text import TfidfVectorizer
 
-        return TfidfVectorizer(sublinear_tf=True, token_pattern=None, tokenizer=words_of).fit_transform(list(values))
+        how: dict[str, Any] = {"token_pattern": None, "tokenizer": words_of}
+        if not made_of_words(values):
+            how = {"analyzer": "char", "ngram_range": (1, 4), "lowercase": False, "max_features": 200_000}
+        return TfidfVectorizer(sublinear_tf=True, **how).fit_transform(list(values))
 
     @classmethod
     def encoder_class(cls) -> type[TextEncoder]:

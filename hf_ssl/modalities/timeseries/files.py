@@ -13,6 +13,7 @@ from typing import IO
 import numpy as np
 
 from hf_ssl.core.paths import suffix
+from hf_ssl.modalities.arrays import load_arrays
 
 # Words of the Monash archive's @frequency, as pandas spells them.
 TSF_FREQUENCIES = {
@@ -112,15 +113,8 @@ def _stack(channels: list[np.ndarray]) -> np.ndarray:
 
 def _numpy(file: Path, channels_last: bool | None) -> Iterator[Record]:
     """An array `(series, length)` or `(series, channels, length)`; an `.npz` may have `y` beside `x`."""
-    try:
-        loaded = np.load(file, allow_pickle=False)
-    except ValueError as error:
-        if "allow_pickle" in str(error):
-            raise ValueError(
-                "holds Python objects (series of different lengths?), not numbers; save those as parquet or JSON lines"
-            ) from error
-        raise
-    arrays = {"x": loaded} if isinstance(loaded, np.ndarray) else {name.lower(): loaded[name] for name in loaded.files}
+    with file.open("rb") as stream:
+        arrays = {name.lower(): array for name, array in load_arrays(stream).items()}
     values = next((arrays[name] for name in ("x", "series", "data", "arr_0") if name in arrays), None)
     if values is None and len(arrays) == 1:
         values = next(iter(arrays.values()))

@@ -12,6 +12,9 @@ from hf_ssl.core.fields import Options, option
 class SeriesOptions(Options):
     """How series are read, cut and shown to a model."""
 
+    # `normalize` says in other modalities what counts as the same content.
+    renamed = {"normalize": "standardize"}
+
     horizon: int | None = option(None, "Steps to forecast; cuts the series in time.", ge=1)
     context_length: int | None = option(None, "Steps of history (default: four horizons, at most 512).", ge=1)
     frequency: str | None = option(None, "Step, such as h, 15min, D, MS (default: found).")
@@ -42,7 +45,7 @@ class SeriesOptions(Options):
     train_fraction: float = option(1.0, "Train on the latest part of the training span only.", gt=0, le=1)
     cut: Literal["shared", "each"] = option("shared", "One moment cuts all series, or each is cut by its own length.")
     stride: int = option(1, "Distance between training windows; best without a factor of the season.", ge=1)
-    normalize: Literal["series", "none"] = option("series", "Scale each example to mean 0, spread 1.")
+    standardize: Literal["series", "none"] = option("series", "Scale each example to mean 0, spread 1.")
     rescale: bool = option(True, "A model made from scratch scales whatever it is shown by its own mean and spread.")
     patch_length: int | None = option(None, "Patch of a model made from scratch.", ge=1)
     patch_stride: int | None = option(None, "Step between patches of a model made from scratch.", ge=1)

@@ -357,7 +357,7 @@ class TimeSeries(Modality):
         if "loc" in dataset.column_names:
             loc, scale = (np.array(dataset[name], np.float32) for name in ("loc", "scale"))
             history = list(dataset["history"])
-        elif self.config.normalize == "series":
+        elif self.config.standardize == "series":
             pairs = [standardize(item) for item in arrays]
             loc, scale = (np.stack([pair[i] for pair in pairs]) for i in (0, 1))
         own = self.config.stride if history is not None else max(1, context // 2)
@@ -367,6 +367,6 @@ class TimeSeries(Modality):
 
     def window(self, value: np.ndarray, context: int) -> np.ndarray:
         """One example as the model sees it (before missing values are filled)."""
-        if self.config.normalize == "series":
+        if self.config.standardize == "series":
             value = standard(value)
         return fit(value, context)
