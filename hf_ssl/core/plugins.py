@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 # Files of those folders that hold what plug-ins share, and no plug-in.
-SHARED = {"base", "losses", "clips", "heads", "encoder", "batching", "rng", "rows", "single_view", "views"}
+SHARED = {"arrays", "base", "losses", "clips", "heads", "encoder", "batching", "rng", "rows", "single_view", "views"}
 
 KINDS = {
     "objectives": "Objective",
