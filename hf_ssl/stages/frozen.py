@@ -30,8 +30,6 @@ logger = logging.getLogger(__name__)
 
 POOL = 3000
 """Unlabeled texts that the TF-IDF baseline takes the frequencies of words from."""
-LONGEST = 256
-"""Tokens of a text that frozen features read."""
 PROTOCOLS = ("knn", "linear-probe")
 
 
@@ -114,7 +112,7 @@ class Frozen:
         def embed(values: list[Any]) -> np.ndarray:
             if not loaded:
                 loaded.append(self.modality.load(arm.ref, dataset=self.train, pooling=self.pooling))
-            return loaded[0].embed(values, max_length=LONGEST)
+            return loaded[0].embed(values, max_length=self.task.max_length(loaded[0]))
 
         def of(split: datasets.Dataset) -> Callable[[list[int]], list[Any]]:
             return lambda rows: list(split.select(rows)[self.modality.column])

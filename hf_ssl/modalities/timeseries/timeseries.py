@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import gcd
 from pathlib import Path
@@ -314,6 +314,22 @@ class TimeSeries(Modality):
         from hf_ssl.modalities.timeseries.random_kernels import random_kernel_features
 
         return random_kernel_features([as_array(value) for value in values])
+
+    def baselines(self) -> dict[str, Callable[[Sequence[Any]], np.ndarray]]:
+        """Random kernels with the levels that they scale away, and a few dozen statistics."""
+        from hf_ssl.modalities.timeseries.statistics import levels, series_statistics
+
+        def kernels(values: Sequence[Any]) -> np.ndarray:
+            responses, level = self.baseline_features(values), levels([as_array(value) for value in values])
+            repeated = max(
+                1, responses.shape[1] // (8 * level.shape[1])
+            )  # two columns beside thousands would not be heard
+            return np.hstack([responses, np.tile(level, (1, repeated))])
+
+        def statistics(values: Sequence[Any]) -> np.ndarray:
+            return series_statistics([as_array(value) for value in values])
+
+        return {"random kernels": kernels, "statistics": statistics}
 
     # -- models of this kind ----------------------------------------------------------------------------------------
 
