@@ -13,6 +13,7 @@ from hf_ssl.core.errors import DataError
 from hf_ssl.data.columns import Canonicalizer, CanonicalPart, Rows, added
 from hf_ssl.data.domain import DomainData
 from hf_ssl.data.fingerprint import fingerprint
+from hf_ssl.data.label_kinds import KINDS
 from hf_ssl.data.label_words import one_spelling, tell_na_words
 from hf_ssl.data.labels import Encoding, encoding_of, named_labels, resolve_kind
 from hf_ssl.data.leakage.guard import drop_duplicates
@@ -193,9 +194,7 @@ def split_off(
         seed=fractions.seed,
         report=report,
     )
-    ways = {"class": "by class", "multilabel": "by rarest label", "regression": "by quintile"}
-    ways["identity"] = "in whole identities"
-    way = "in whole groups" if train.groups else ways.get(encoded.kind, "at random")
+    way = "in whole groups" if train.groups else KINDS[encoded.kind].split
     report.decide(f"{' and '.join(lacking)} split off from {len(train):,} labeled rows {way}, seed {fractions.seed}")
     return {**splits, **{name: train.take(chosen) for name, chosen in rows.items()}}
 
@@ -316,11 +315,10 @@ def _describe(rows: Rows, canonicalizer: Canonicalizer) -> dict[str, Any]:
 
 def _class_counts(splits: dict[str, Rows], kind: str | None) -> dict[str, dict[str, int]]:
     """Examples of every class (of every tag: words) per labeled split."""
-    if kind in {None, "regression", "mask", "transcript"}:
+    if kind is None or KINDS[kind].holds is None:
         return {}
     counts = {}
     for split, rows in splits.items():
         if split != "unlabeled":
-            names = rows.labels if kind in ("class", "identity") else [name for row in rows.labels for name in row]
-            counts[split] = dict(sorted(Counter(names).items()))
+            counts[split] = dict(sorted(Counter(KINDS[kind].names_in(rows.labels)).items()))
     return counts

@@ -17,16 +17,12 @@ import numpy as np
 
 from hf_ssl.core.errors import DataError, nearest
 from hf_ssl.core.numbers import read_numbers
+from hf_ssl.data.label_kinds import KINDS
 from hf_ssl.data.label_words import as_float
 from hf_ssl.data.report import DataReport
 
 if TYPE_CHECKING:
     from datasets.features.features import FeatureType
-
-KINDS = ("class", "multilabel", "regression", "tags", "mask", "identity", "transcript")
-"""`mask`: a picture of class numbers. `identity`: who it is; validation and test hold identities that training never saw.
-`transcript`: what is said."""
-
 
 _UNSEEN = re.compile("[\u200b\u200e\u200f\u2060\ufeff]")
 """Marks that nobody sees, and that would make one class two."""
@@ -46,7 +42,7 @@ class Encoding:
 
     @property
     def feature(self) -> Any:
-        if self.kind in ("class", "identity"):
+        if KINDS[self.kind].holds == "name":
             return datasets.ClassLabel(names=list(self.names))
         if self.kind == "tags":
             return datasets.List(datasets.ClassLabel(names=list(self.names)))
@@ -60,9 +56,9 @@ class Encoding:
     def encode(self, labels: Iterable[Any]) -> list[Any]:
         """Named labels to numbers; None stays None."""
         number = {name: place for place, name in enumerate(self.names)}
-        if self.kind in ("regression", "mask", "transcript"):
+        if KINDS[self.kind].holds is None:
             return list(labels)
-        if self.kind in ("class", "identity"):
+        if KINDS[self.kind].holds == "name":
             return [None if label is None else number[label] for label in labels]
         if self.kind == "tags":
             return [None if label is None else [number[tag] for tag in label] for label in labels]
@@ -177,7 +173,7 @@ def named_labels(
     Raises:
         DataError: a label does not fit the kind.
     """
-    if kind in ("class", "identity"):
+    if KINDS[kind].holds == "name":
         return [None if label is None else _name(label, kind) for label in labels]
     if kind == "mask":
         return list(labels)
@@ -199,10 +195,10 @@ def encoding_of(labels: Iterable[Any], kind: str, given_names: Sequence[list[str
 
     A `ClassLabel` that all parts share keeps its own order.
     """
-    if kind in ("regression", "mask", "transcript"):
+    if KINDS[kind].holds is None:
         return Encoding(kind)
     present = [label for label in labels if label is not None]
-    found = set(present) if kind in ("class", "identity") else {name for row in present for name in row}
+    found = set(KINDS[kind].names_in(present))
     listed = [names for names in given_names if names is not None]
     if listed and len(listed) == len(given_names) and all(names == listed[0] for names in listed):
         if found <= set(listed[0]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,9 +12,8 @@ import datasets
 import numpy as np
 
 from hf_ssl.core.errors import DataError
+from hf_ssl.data.label_kinds import KINDS
 from hf_ssl.data.report import DataReport
-
-REGRESSION_BINS = 5
 
 
 def split_rows(
@@ -47,8 +46,8 @@ def split_rows(
     Raises:
         DataError: too few rows or groups to split off what was asked for.
     """
-    strata = stratum_of(labels, kind)
-    if kind == "identity":  # what is verified are identities that were never heard; whole ones hold whole recordings
+    strata = KINDS[kind].strata(labels)
+    if KINDS[kind].whole:  # what is verified are identities that were never heard; whole ones hold whole recordings
         groups = list(labels)
     rest, splits = np.arange(len(labels)), {}
     left = 1.0
@@ -58,20 +57,6 @@ def split_rows(
             splits[split] = held.tolist()
             left -= fraction
     return {"train": rest.tolist(), **splits}
-
-
-def stratum_of(labels: Sequence[Any], kind: str) -> np.ndarray:
-    """Number of the stratum of each row (all 0: no strata), int64 `(rows,)`."""
-    if kind == "class":
-        return np.unique(np.array(labels, dtype=object).astype(str), return_inverse=True)[1]
-    if kind == "multilabel":
-        counts = Counter(name for row in labels for name in row)
-        rarest = [min(row, key=lambda name: (counts[name], name), default="") for row in labels]
-        return np.unique(np.array(rarest, dtype=object).astype(str), return_inverse=True)[1]
-    if kind == "regression" and len(labels) >= 10 * REGRESSION_BINS:
-        amounts = np.asarray(labels, dtype=np.float64)
-        return np.digitize(amounts, np.quantile(amounts, np.linspace(0, 1, REGRESSION_BINS + 1)[1:-1]))
-    return np.zeros(len(labels), dtype=np.int64)
 
 
 def check_labels(kind: str, labels: dict[str, Sequence[Any]], report: DataReport) -> None:
@@ -85,27 +70,28 @@ def check_labels(kind: str, labels: dict[str, Sequence[Any]], report: DataReport
     Raises:
         DataError: one class only, or a class that `train` has no example of.
     """
-    if kind in ("regression", "mask", "transcript") or "train" not in labels:
+    of = KINDS[kind]
+    if of.holds is None or "train" not in labels:
         return
-    names = {split: _names_in(kind, rows) for split, rows in labels.items()}
+    names = {split: set(of.names_in(rows)) for split, rows in labels.items()}
     known = names["train"]
-    if kind in ("class", "identity") and len(known) < 2:
+    if of.needs_two and of.holds == "name" and len(known) < 2:
         raise DataError(
             f"All {len(labels['train']):,} labeled rows have the same class ({', '.join(known)}); two are needed. "
             + _repeated(report)
             + "To pre-train on them, put them in a folder named unlabeled."
         )
-    if kind == "tags" and len(known) < 2:
+    if of.needs_two and len(known) < 2:
         raise DataError(
             f"All words of train have the same tag ({', '.join(known)}); two are needed. Which column holds the tags? tags_column=..., or "
             "conll_columns=... in CoNLL files."
         )
     for split in ("validation", "test"):
         unseen = sorted(names.get(split, set()) - known)
-        if unseen and kind != "identity":
+        if unseen and of.unseen != "meant":
             shown = ", ".join(unseen[:5]) + (f" and {len(unseen) - 5} more" if len(unseen) > 5 else "")
             text = f"{split} has {len(unseen)} labels that train has no example of: {shown}"
-            if kind == "class":
+            if of.unseen == "error":
                 raise DataError(f"{text}. Move some to train, remove those rows, or check how the classes are spelt.")
             report.warn(text)
 
@@ -192,10 +178,6 @@ def labeled_subset(dataset: datasets.Dataset, budget: int, seed: int = 0) -> lis
 
 def _draw(seed: int, row_id: str) -> bytes:
     return hashlib.blake2b(f"{seed}/{row_id}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
-
-
-def _names_in(kind: str, labels: Sequence[Any]) -> set[str]:
-    return set(labels) if kind in ("class", "identity") else {name for row in labels for name in row}
 
 
 def _hold_out(
