@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 # Files of those folders that hold what plug-ins share, and no plug-in.
-SHARED = {"arrays", "base", "losses", "clips", "heads", "encoder", "batching", "rng", "rows", "single_view", "views"}
+SHARED = {
+    "arrays", "base", "losses", "clips", "heads", "encoder", "batching", "cheap", "rng", "rows", "single_view", "views",
+}  # fmt: skip
 
 KINDS = {
     "objectives": "Objective",

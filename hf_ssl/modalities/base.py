@@ -14,6 +14,7 @@ import numpy as np
 
 from hf_ssl.core.errors import ConfigError
 from hf_ssl.core.fields import Options
+from hf_ssl.modalities.cheap import CheapFeatures, Computed
 
 if TYPE_CHECKING:
     import datasets
@@ -243,14 +244,9 @@ class Modality(ABC):
         """The cheap baselines of a comparison by name; each gives features as `baseline_features` does."""
         return {} if self.baseline is None else {self.baseline: self.baseline_features}
 
-    def self_training_features(self, values: Sequence[Any]) -> Any:
-        """Features that err differently from a checkpoint's, for `hf_ssl.training.self_training`; the baseline's by default.
-
-        Returns:
-            dense or sparse rows, one per value; they may depend on all the values (such as word frequencies). None
-            when there are none.
-        """
-        return None if self.baseline is None else self.baseline_features(values)
+    def cheap_features(self) -> list[CheapFeatures]:
+        """Features that need no checkpoint, as candidates beside it (`hf_ssl.stages.candidates`); the baselines by default."""
+        return [Computed(name, found, standardize=True) for name, found in self.baselines().items()]
 
     # -- models of this kind ----------------------------------------------------------------------------------------
 

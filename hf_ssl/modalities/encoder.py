@@ -158,6 +158,10 @@ class Encoder(ABC):
     def adapt_head(self) -> None:  # noqa: B027  # most heads pool as the encoder does, or cannot
         """Let a new head read what the encoder's pooling gives, where the class's own reads something else."""
 
+    def fit_head(self, readings: dict[str, np.ndarray]) -> bool:
+        """Set new layers below the last one by what `readings` gave for all examples; whether anything was changed."""
+        return False
+
     @property
     def stands_on_its_start(self) -> bool:
         """Whether an adapter alone, put on the checkpoint that it was trained on, gives this encoder's answers."""
@@ -220,6 +224,10 @@ class Encoder(ABC):
     @abstractmethod
     def features(self, batch: Batch) -> torch.Tensor:
         """One vector per example, `(batch, width)`: the backbone's output, pooled."""
+
+    def readings(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """More ways to read the frozen backbone than a head does, by name, `(batch, width)` each: candidates for a probe."""
+        return {}
 
     def logits(self, inputs: Batch) -> torch.Tensor:
         """The head's answers, `(batch, labels)`."""

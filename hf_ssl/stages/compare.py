@@ -253,7 +253,7 @@ class _Work:
             return None
         known = self.__dict__.setdefault("_pools", {})
         if arm.name not in known:
-            known[arm.name] = open_pool(self.task, arm.ref, self.data, self.config, self.pooling)
+            known[arm.name] = open_pool(self.task, self.data, self.config)
         return known[arm.name]
 
     def maps(self) -> None:

@@ -13,7 +13,8 @@ import numpy as np
 
 from hf_ssl.core import distributed
 from hf_ssl.core.errors import DataError
-from hf_ssl.core.run import write_json
+from hf_ssl.core.options import EvaluateConfig
+from hf_ssl.core.run import RunDir, write_json
 from hf_ssl.data import open_test
 from hf_ssl.data.examples import preview_of
 from hf_ssl.evaluation.comparison.paired import bootstrap_interval
@@ -25,6 +26,7 @@ from hf_ssl.report.page import MISTAKES
 from hf_ssl.stages.base import StageResult, metrics_line, prepare_stage
 from hf_ssl.stages.build import build_task, task_rows
 from hf_ssl.stages.fit import finished_model
+from hf_ssl.stages.teacher import SETTINGS, Teacher
 from hf_ssl.tasks.heads import softmax
 from hf_ssl.training.trainer import arguments, predict
 
@@ -64,7 +66,14 @@ def evaluate(**options: object) -> StageResult:
         record.metrics = task.metrics(logits, labels) | task.baseline_metrics(data, config.split)
         interval = _interval(task, logits, split, encoder, record.metrics)
         record.outputs = {"interval": interval} if interval else {}
-        _write_predictions(folder / "predictions.parquet", split, task.predictions(logits, split, encoder))
+        predictions = task.predictions(logits, split, encoder)
+        if (beside := _kept_teacher(run, config)) is not None:
+            pooling = run.stage("finetune").options.get("head_pooling", "encoder")
+            answers = np.log(np.clip(beside.answers(task, split, pooling), 1e-9, None))
+            record.outputs["teacher"] = task.metrics(answers, labels)
+            for row, answer in zip(predictions, task.predictions(answers, split, encoder), strict=True):
+                row["teacher_prediction"] = answer["prediction"]
+        _write_predictions(folder / "predictions.parquet", split, predictions)
         write_json(folder / MISTAKES, _mistakes(task, logits, split, encoder))
         if distributed.is_main():
             for name, svg in task.figures(logits, labels, split, encoder).items():
@@ -73,6 +82,8 @@ def evaluate(**options: object) -> StageResult:
         write_json(folder / "metrics.json", measured)
         opening.save_data_report()
         logger.info(f"evaluate: {metrics_line(record.metrics)} on {len(split):,} {config.split} examples")
+        if "teacher" in record.outputs:
+            logger.info(f"  the teacher kept beside it: {metrics_line(record.outputs['teacher'])}")
         if interval:
             told = "{metric} {low:.3f} to {high:.3f}, 95% interval over {units}".format(**interval)
             logger.info(f"  {told}")
@@ -100,6 +111,14 @@ def _mistakes(task: Task[Any], logits: Any, split: Any, encoder: Encoder) -> lis
             }
         )  # fmt: skip
     return found
+
+
+def _kept_teacher(run: RunDir, config: EvaluateConfig) -> Teacher | None:
+    """What `finetune` kept beside the model that is measured, in the first process."""
+    folder = run.path / "finetune" / "teacher"
+    if config.model is not None or not (folder / SETTINGS).is_file() or not distributed.is_main():
+        return None
+    return Teacher.load(folder)
 
 
 def _interval(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from pathlib import Path
 
 from hf_ssl.core import distributed
 from hf_ssl.core.run import remove, write_json
@@ -19,6 +20,7 @@ from hf_ssl.stages.base import (
     task_name,
 )
 from hf_ssl.stages.build import build_task, init_from_config, task_rows
+from hf_ssl.stages.candidates import Findings
 from hf_ssl.stages.domains import open_domains
 from hf_ssl.stages.fit import fit_task, open_pool
 from hf_ssl.stages.reference import keep_reference
@@ -57,10 +59,12 @@ def finetune(**options: object) -> StageResult:
         fit = fit_task(
             task, ref, split, data.get("validation"), config, opening.resolved.training, folder, seed=config.seed,
             patience=config.early_stopping_patience, balanced=config.balanced_sampling, resume=config.resume, resumable=True,
-            pool=open_pool(task, ref, data, config) if domains is None else None, domains=domains,
+            pool=open_pool(task, data, config) if domains is None else None, domains=domains,
         )  # fmt: skip
         note_lineage(run, ref, fit.encoder.report)
         write_json(folder / "load_report.json", fit.encoder.report.to_dict())
+        if fit.found is not None:
+            keep_findings(fit.found, folder)
         record.metrics = {**fit.result.to_dict(), "trainable": str(adapters.trainable_report(fit.module.model))}
         if fit.domains is not None:
             record.metrics["domains"] = fit.domains
@@ -92,6 +96,21 @@ def finetune(**options: object) -> StageResult:
             "task": task_name(config, data),
             "task_options": dataclasses.asdict(task.config),
             "labels": [str(name) for name in task.label_names or ()],
+            **({} if fit.found is None else {"candidates": fit.found.to_dict()}),
         }
         logger.info(f"finetune: {metrics_line(record.metrics.get('validation', {}))}. Model: {folder / 'model'}")
     return StageResult(folder, record.metrics)
+
+
+def keep_findings(found: Findings, folder: Path) -> None:
+    """What the candidates' comparison found, and the teacher where it is ahead of what the model can carry."""
+    write_json(folder / "candidates.json", found.to_dict())
+    remove(folder / "teacher")
+    if not found.teacher_ahead:
+        return
+    logger.info(
+        f"  the {found.teacher.name} of frozen vectors and cheap features is ahead of the model's start in cross-validation: it is "
+        f"kept beside the model, in {folder / 'teacher'}, and evaluate measures both"
+    )
+    if distributed.is_main():
+        found.teacher.save(folder / "teacher")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from hf_ssl.core import distributed
 from hf_ssl.core.errors import CheckpointError, ConfigError
@@ -20,10 +21,11 @@ from hf_ssl.models.loading import load_config
 from hf_ssl.models.pooling import Pooling
 from hf_ssl.models.reference import CheckpointRef
 from hf_ssl.stages.build import learning_rate
-from hf_ssl.stages.teacher import soft_labels
+from hf_ssl.stages.candidates import Findings, study
+from hf_ssl.stages.reading import settable_layer
 from hf_ssl.tasks.base import Task, TaskModule, TaskRows
 from hf_ssl.training.self_training import POOL_WEIGHT, Pool
-from hf_ssl.training.trainer import TrainResult, arguments, bf16_is_fast, predict, train
+from hf_ssl.training.trainer import TrainResult, arguments, predict, train
 
 if TYPE_CHECKING:
     import datasets
@@ -35,6 +37,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+TAUGHT_ROWS = 200
+"""Pool examples in the network's training, or as many as there are labels."""
+SEEN, SEEN_FROM_THE_START = 800, 1600
+"""Examples that training sees at least, where epochs are not given: from a head that is taught already, and from none."""
+
 
 @dataclasses.dataclass
 class Fit:
@@ -44,6 +51,7 @@ class Fit:
     result: TrainResult
     args: TrainingArguments
     domains: dict[str, Any] | None = None
+    found: Findings | None = None
 
     @property
     def encoder(self) -> Encoder:
@@ -74,20 +82,21 @@ def fit_task(
     if config.head_pooling == "encoder":
         encoder.adapt_head()
     module = TaskModule(encoder, task)
-    features = task.encode(encoder, train_split)
-    if pool is not None:
-        features = with_pool(task, encoder, train_split, features, pool, seed)
+    features, found = task.encode(encoder, train_split), None
+    if config.warm_start and task.learns_from_pool:
+        found, features = studied(task, module, train_split, features, pool, seed)
     rows = TaskRows(features, seed=seed, balanced=balanced)
     if validation is not None and len(validation) and patience:
         module.held = TaskRows(task.encode(encoder, validation))
-    note = task.warm_start(module, rows) if config.warm_start else None
+    note = task.warm_start(module, rows) if config.warm_start and found is None else None
     if note:
         logger.info(f"  {note}")
     module.wrap(adapters.apply(encoder.model, config.peft, missing=encoder.report.missing, rank=config.lora_r, alpha=config.lora_alpha,
                                dropout=config.lora_dropout, target_modules=config.target_modules, train_head=True,
                                train_bare=("*layer_weights",), frozen_ok=("*masked_spec_embed",)))  # fmt: skip
     adapting = domains.adapt(task, module, rows, train_split, folder, seed, resume) if domains is not None else None
-    epochs = int(np.clip(math.ceil(1600 / max(1, len(rows))), 3, 20))
+    seen, least = (SEEN_FROM_THE_START, 3) if found is None else (SEEN, 1)
+    epochs = int(np.clip(math.ceil(seen / max(1, len(rows))), least, 20))
     rate = learning_rate(config.peft, task, task.modality, training)
     defaults = {"num_train_epochs": epochs, **task.training_defaults, "learning_rate": rate}
     grouped = "input_ids" in features[0] and not balanced and "train_sampling_strategy" not in training
@@ -97,13 +106,18 @@ def fit_task(
     if eval_rows is not None:
         defaults.update(eval_strategy="epoch", save_strategy="best", load_best_model_at_end=True,
                         metric_for_best_model=task.primary_metric, greater_is_better=task.greater_is_better,
-                        eval_on_start=task.keeps_start)  # fmt: skip
+                        eval_on_start=task.keeps_start or found is not None)  # fmt: skip
         defaults.update(adapting.defaults if adapting is not None else {})
     else:
         defaults["save_strategy"] = "epoch" if resumable else "no"
     args = arguments(folder, seed=seed, defaults=defaults, overrides=training)
     if grouped:
         rows.group(args.train_batch_size * args.gradient_accumulation_steps * args.world_size)
+    if found is not None and found.head is not None and config.peft == "linear-probe" and adapting is None:
+        # The head is the optimum already, found on vectors that were computed once: nothing is left to be trained.
+        logger.info("  linear-probe: the head is fitted in closed form; options of training have no effect")
+        module.eval()
+        return Fit(module, TrainResult(0, 0.0, 0, module.unit, None), args, found=found)
     measured = functools.partial(_metrics_of, task)
     trained, drawn = (module, rows) if adapting is None else (adapting.module, adapting.rows)
     result = train(
@@ -114,7 +128,7 @@ def fit_task(
     note = task.calibrate(module, lambda: predict(module, eval_rows, args)) if eval_rows is not None else None
     if note:
         logger.info(f"  {note}")
-    return Fit(module, result, args, adapting.report(args) if adapting is not None else None)
+    return Fit(module, result, args, adapting.report(args) if adapting is not None else None, found)
 
 
 def _metrics_of(task: Task[Any], output: EvalPrediction) -> dict[str, float]:
@@ -154,42 +168,66 @@ def _listed(names: list[str]) -> str:
     return ", ".join(map(str, names[:8])) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 
-def open_pool(
-    task: Task[Any], ref: CheckpointRef, data: DomainData, config: FinetuneConfig | CompareConfig, pooling: Pooling | None = None
-) -> Pool | None:  # fmt: skip
-    """The part of the unlabeled pool that fine-tuning learns from too, or None; `pooling` instead of the checkpoint's own."""
+def open_pool(task: Task[Any], data: DomainData, config: FinetuneConfig | CompareConfig) -> Pool | None:
+    """The part of the unlabeled pool that fine-tuning learns from too, or None."""
     if not (config.self_training and task.learns_from_pool and "unlabeled" in data):
         return None
     order = np.random.default_rng(config.seed).permutation(len(data["unlabeled"]))[: config.self_training]
-
-    @functools.cache
-    def frozen() -> Encoder:
-        return task.modality.load(ref, dataset=data["unlabeled"], pooling=pooling)
-
-    def embed(values: list[Any]) -> np.ndarray:
-        return frozen().embed(values, max_length=task.max_length(frozen()), bf16=bf16_is_fast())
-
-    return Pool(data["unlabeled"].select(np.sort(order)), task.modality.column, embed)
+    return Pool(data["unlabeled"].select(np.sort(order)))
 
 
-def with_pool(
-    task: Task[Any], encoder: Encoder, split: datasets.Dataset, features: list[Features], pool: Pool, seed: int
+def studied(
+    task: Task[Any],
+    module: TaskModule,
+    split: datasets.Dataset,
+    features: list[Features],
+    pool: Pool | None,
+    seed: int,
+) -> tuple[Findings, list[Features]]:
+    """Try the simple ways, set the head to the best one, and put what the teacher believes of the pool beside the labels.
+
+    Returns:
+        what was found, and the rows to train on.
+    """
+    # Once, for all processes: were they to disagree on anything here, they would train on different rows.
+    own = study(task, module, split, features, pool, seed) if distributed.is_main() else None
+    found = distributed.broadcast(own)
+    for name, way in found.ways.items():
+        logger.info(
+            f"  {name:<16} accuracy {way['accuracy']:.3f}  macro-F1 {way['macro_f1']:.3f}  log loss {way['log_loss']:.3f}"
+        )
+    logger.info(f"  start: {found.saved}, {found.reason}")
+    module.model.load_state_dict(found.teacher.extra, strict=False)  # new layers below the last one, as they were read
+    layer = settable_layer(module, len(task.label_names))
+    if layer is not None and found.head is not None:
+        with torch.no_grad():
+            layer.weight.copy_(torch.from_numpy(found.head.weight))
+            layer.bias.copy_(torch.from_numpy(found.head.bias))
+    if pool is None or not len(found.kept):
+        return found, features
+    return found, [*features, *_believed(task, module.encoder, split, features, pool, found, seed)]
+
+
+def _believed(
+    task: Task[Any],
+    encoder: Encoder,
+    split: datasets.Dataset,
+    features: list[Features],
+    pool: Pool,
+    found: Findings,
+    seed: int,
 ) -> list[Features]:
-    """Labeled features and those of the pool, all with soft labels; the labeled ones alone when they advise so."""
-    classes = len(task.label_names)
-    labels = np.asarray(split[task.label_column])
-    # Once, for all processes: were they to disagree on whether the pool takes part, they would train on different rows.
-    own = soft_labels(task.modality, pool, split, labels, classes, seed) if distributed.is_main() else None
-    taught = distributed.broadcast(own)
-    logger.info(f"  {taught.note}")
-    if taught.examples is None or taught.probabilities is None:
-        return features
-    known = np.eye(classes, dtype=np.float32)[labels]
-    believed = (POOL_WEIGHT * taught.probabilities).astype(np.float32)
-    more = task.encode(encoder, taught.examples)
+    """Features of the pool with what the teacher believes of them; the labeled ones get soft labels, too."""
+    # Some of the pool keeps the network from forgetting what the head was taught on all of it; more would cost more
+    # than it brings.
+    most = max(TAUGHT_ROWS, len(features))
+    some = np.sort(np.random.default_rng(seed).permutation(len(found.kept))[:most])
+    examples = pool.without(split["id"]).select(found.kept[some])
+    more = task.encode(encoder, examples)
+    believed = (POOL_WEIGHT * found.believed[some]).astype(np.float32)
+    known = np.eye(len(task.label_names), dtype=np.float32)[np.asarray(split[task.label_column])]
+    for feature, target in zip([*features, *more], [*known, *believed], strict=True):
+        feature["soft_labels"] = target
     for feature, belief in zip(more, believed, strict=True):
         feature["labels"] = int(belief.argmax())
-    together = [*features, *more]
-    for feature, target in zip(together, [*known, *believed], strict=True):
-        feature["soft_labels"] = target
-    return together
+    return more

@@ -44,9 +44,12 @@ def rounded(numbers: Mapping[str, float]) -> dict[str, float]:
 
 def cheap_features(modality: Modality, values: Sequence[Sequence[Any]]) -> tuple[str, list[np.ndarray]] | None:
     """Features that need no checkpoint, of both sides, reduced together; None where the kind of data has none."""
-    rows = modality.self_training_features([value for part in values for value in part])
-    if rows is None:
+    kinds = modality.cheap_features()
+    if not kinds:
         return None
+    both = [value for part in values for value in part]
+    kinds[0].fit(both)
+    rows = kinds[0].rows(both)
     from sklearn.decomposition import TruncatedSVD
 
     if rows.shape[1] > MOST_CHEAP:

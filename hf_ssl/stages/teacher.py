@@ -1,125 +1,143 @@
-"""Labels for the unlabeled pool, from cheap classifiers that the labels themselves speak for.
-
-A fine-tuned model sees a handful of labels; the pool has thousands of examples of the same domain. Two cheap and different
-views of every example, vectors of the frozen checkpoint and features that need none (words, pixels, bands), are each
-enough for a classifier, and together they are often better than either: by the mean of their probabilities, or by
-teaching each other on the pool (`hf_ssl.training.self_training`). The better of the two becomes the teacher of the model.
-
-Whether there is anything to be learned from it is asked of the labels, by cross-validation: the teacher must be right more
-often than logistic regression on the frozen checkpoint, which is where fine-tuning starts. Where it is not, the pool is
-left out, and the log says so with both figures.
-"""
+"""The vote of several linear answers, kept beside a model that learned from it: safetensors and JSON, nothing that runs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
-from hf_ssl.evaluation.probes.selection import Candidate, View, choose, folds_of, probabilities
-from hf_ssl.training.self_training import Pool, co_train, similarities, softmax
+from hf_ssl.core.errors import CheckpointError
+from hf_ssl.core.run import write_json
+from hf_ssl.evaluation.probes.soft import Head
+from hf_ssl.evaluation.probes.taught import mixed
+from hf_ssl.models.reference import CheckpointRef
 
 if TYPE_CHECKING:
     import datasets
 
-    from hf_ssl.modalities.base import Modality
+    from hf_ssl.tasks.base import Task
 
-MOST_LABELS = 2000
-"""With more labels there is no co-training: its cost grows with their cube, and they need it least."""
-MOST_ITEMS = 4000
-"""Labels and pool together, where there is co-training."""
+SETTINGS, WEIGHTS = "teacher.json", "teacher.safetensors"
 
 
 @dataclass
-class SoftLabels:
-    """What the teacher believes of the pool.
+class TeacherView:
+    """One linear answer.
 
     Args:
-        examples: of the pool; None when the labels speak against using it.
-        probabilities: `(len(examples), classes)`, rows sum to 1.
-        note: what was done and why, for the log.
+        name: of the frozen reading or of the cheap features.
+        kind: `"frozen"` or `"cheap"`.
+        share: in the mean of the probabilities.
+        head: on the rows as they are read.
+        state: of the cheap features.
     """
 
-    examples: datasets.Dataset | None
-    probabilities: np.ndarray | None
-    note: str
+    name: str
+    kind: str
+    share: float
+    head: Head
+    state: dict[str, Any] = field(default_factory=dict)
 
 
-def soft_labels(
-    modality: Modality, pool: Pool, split: datasets.Dataset, labels: np.ndarray, classes: int, seed: int
-) -> SoftLabels:
-    """Teach the pool, if the labels say that the teacher knows more than the frozen checkpoint.
+@dataclass
+class Teacher:
+    """Several linear answers and how much each counts.
 
     Args:
-        modality: gives the second view (`Modality.self_training_features`); without one, the first teaches itself.
-        pool: unlabeled examples.
-        split, labels: labeled examples and their classes `(n,)`; a column `group` keeps groups in one fold.
-        classes: number of classes.
-        seed: of the folds, and of the part of the pool that is used.
+        views: they.
+        classes: their names.
+        name: `"vote"`, or `"teacher"` where the pool has taught them.
+        ref: the checkpoint that the frozen readings are of.
+        extra: tensors of the model that the checkpoint has not (a projection before the last layer), as they were.
     """
-    rest = pool.without(split["id"])
-    together = len(labels) <= MOST_LABELS
-    room = MOST_ITEMS - len(labels) if together else len(rest)
-    if len(rest) > room:
-        rest = rest.select(np.sort(np.random.default_rng(seed).permutation(len(rest))[:room]))
-    if not len(rest):
-        return SoftLabels(None, None, "no pool to learn from: it holds nothing but the labeled examples")
-    known, pooled = np.arange(len(labels)), np.arange(len(labels), len(labels) + len(rest))
-    rows: dict[str, Any] = {"frozen checkpoint": _unit(np.concatenate([pool.vectors(split), pool.vectors(rest)]))}
-    second = modality.self_training_features([*split[pool.column], *rest[pool.column]])
-    if second is not None:
-        rows["second view"] = second
-    views = {name: View(part) for name, part in rows.items()}
-    groups = list(split["group"]) if "group" in split.column_names else None
-    compared = [Candidate("frozen checkpoint", ("frozen checkpoint",)), Candidate("vote", tuple(views))]
-    choice = choose(compared, views, labels, classes=classes, seed=seed, groups=groups)
-    right = {name: score.accuracy for name, score in choice.scores.items()}
-    kernels = [similarities(part) for part in rows.values()] if together else []
-    if together and right:
-        right["co-training"] = _co_trained_accuracy(kernels, known, pooled, labels, classes, groups, seed)
-    teacher = max(right, key=lambda name: (right[name], name == "co-training")) if right else "vote"
-    if right and right[teacher] <= right["frozen checkpoint"]:
-        most = max(share for name, share in right.items() if name != "frozen checkpoint")
-        return SoftLabels(
-            None, None,
-            f"pool left out: a teacher with it has {most:.1%} of the labels right in cross-validation, logistic regression on "
-            f"the frozen checkpoint {right['frozen checkpoint']:.1%}",
+
+    views: list[TeacherView]
+    classes: list[str]
+    name: str
+    ref: CheckpointRef
+    extra: dict[str, torch.Tensor]
+
+    def summary(self) -> dict[str, Any]:
+        """For people: what it consists of."""
+        return {"name": self.name, "shares": {view.name: round(view.share, 3) for view in self.views}}
+
+    def save(self, folder: Path) -> None:
+        """Write it. The vocabulary of a text teacher holds words of the data: the folder is never published."""
+        from safetensors.torch import save_file
+
+        folder.mkdir(parents=True, exist_ok=True)
+        tensors = {f"extra.{name}": one.contiguous() for name, one in self.extra.items()}
+        for number, view in enumerate(self.views):
+            tensors[f"view.{number}.weight"] = torch.from_numpy(np.ascontiguousarray(view.head.weight, np.float32))
+            tensors[f"view.{number}.bias"] = torch.from_numpy(np.ascontiguousarray(view.head.bias, np.float32))
+        save_file(tensors, folder / WEIGHTS)
+        write_json(
+            folder / SETTINGS,
+            {
+                "name": self.name, "classes": self.classes, "checkpoint": asdict(self.ref) | {"token": None},
+                "views": [
+                    {"name": view.name, "kind": view.kind, "share": view.share, "state": view.state} for view in self.views
+                ],
+            },
         )  # fmt: skip
-    if teacher == "co-training":
-        _, scores = co_train(kernels, known, pooled, np.eye(classes)[labels], pooled)
-        believed = softmax(scores)
-    else:
-        answers = []
-        for name, view in views.items():
-            penalty = choice.penalties_of_all[name]
-            answers.append(probabilities(view, known, labels, pooled, classes, [penalty])[penalty])
-        believed = np.mean(answers, axis=0)
-    measured = (
-        f"right in cross-validation {right['frozen checkpoint']:.1%} → {right[teacher]:.1%}"
-        if right
-        else "too few labels to cross-validate"
-    )
-    kinds = "two views" if second is not None else "one view"
-    return SoftLabels(
-        rest, believed, f"{len(rest):,} pool examples get soft labels by {teacher} of {kinds} ({measured})"
-    )
 
+    @classmethod
+    def load(cls, folder: Path) -> Teacher:
+        """Read it.
 
-def _co_trained_accuracy(
-    kernels: Sequence[np.ndarray], known: np.ndarray, pooled: np.ndarray, labels: np.ndarray, classes: int,
-    groups: Sequence[Any] | None, seed: int,
-) -> float:  # fmt: skip
-    """Share of the labels that the views get right together after teaching each other on the pool, held out."""
-    right: list[float] = []
-    for kept, held in folds_of(labels, groups, seed, repeats=1):
-        _, scores = co_train(kernels, known[kept], pooled, np.eye(classes)[labels[kept]], known[held])
-        right += (scores.argmax(1) == labels[held]).astype(float).tolist()
-    return float(np.mean(right))
+        Raises:
+            CheckpointError: files are missing or damaged.
+        """
+        from safetensors.torch import load_file
 
+        try:
+            settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+            tensors = load_file(folder / WEIGHTS)
+            views = [
+                TeacherView(
+                    one["name"], one["kind"], one["share"],
+                    Head(tensors[f"view.{number}.weight"].numpy(), tensors[f"view.{number}.bias"].numpy()), one["state"],
+                )
+                for number, one in enumerate(settings["views"])
+            ]  # fmt: skip
+            extra = {name.removeprefix("extra."): one for name, one in tensors.items() if name.startswith("extra.")}
+            ref = CheckpointRef(settings["checkpoint"]["id"], settings["checkpoint"]["revision"])
+            return cls(views, settings["classes"], settings["name"], ref, extra)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CheckpointError(f"The teacher in {folder} cannot be read ({error}). Run finetune again.") from error
 
-def _unit(rows: np.ndarray) -> np.ndarray:
-    from sklearn.preprocessing import normalize
+    def answers(self, task: Task[Any], dataset: datasets.Dataset, head_pooling: str = "encoder") -> np.ndarray:
+        """Probabilities of every example `(len(dataset), classes)`.
 
-    return normalize(np.asarray(rows, np.float64))
+        Args:
+            task: the one that it was made for.
+            dataset: examples; labels are not looked at.
+            head_pooling: as in `FinetuneConfig`, when it was made.
+
+        Raises:
+            CheckpointError: the checkpoint of its frozen readings is not there any more.
+        """
+        from hf_ssl.stages.reading import frozen_rows
+        from hf_ssl.tasks.base import TaskModule
+
+        encoder = task.modality.load(
+            self.ref, task.auto_class, dataset=dataset, pooling=task.pooling, new_head=True, **task.model_options()
+        )  # fmt: skip
+        if head_pooling == "encoder":
+            encoder.adapt_head()
+        encoder.model.load_state_dict(self.extra, strict=False)
+        module = TaskModule(encoder, task)
+        rows: dict[str, Any] = dict(frozen_rows(module, task.encode(encoder, dataset)))
+        states = {view.name: view.state for view in self.views}
+        for one in task.modality.cheap_features():
+            if one.name in states:
+                one.restore(states[one.name])
+                rows[one.name] = one.rows(task.inputs(dataset))
+        return mixed(
+            {view.name: view.head.answers(rows[view.name]) for view in self.views},
+            {view.name: view.share for view in self.views},
+        )

@@ -164,7 +164,7 @@ def tuned(
     }
     task = kind(kind.Config(max_length=asked.max_length), modality)
     task.fit_labels(data["train"], data.label_names)
-    pool = open_pool(task, CheckpointRef(model_id), data, config)
+    pool = open_pool(task, data, config)
     for (budget, draw), subset in subsets.items():
         if results.has(method=method, budget=budget, draw=draw):
             continue

@@ -43,7 +43,7 @@ def test_what_is_missing_is_named_when_the_object_is_made(base, missing):
 def test_what_is_optional_says_what_it_is_needed_for():
     kind = type("Smells", (Modality,), {name: lambda *_: None for name in Modality.__abstractmethods__})
     mine = kind()
-    assert not Encoder.has_views and mine.self_training_features(["rose"]) is None
+    assert not Encoder.has_views and mine.cheap_features() == []
     own = {name: lambda *_: None for name in Encoder.__abstractmethods__}
     encoder = type("Nose", (Encoder,), own)(mine, tiny.tiny_model("bert"), None)
     for call in (

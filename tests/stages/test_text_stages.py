@@ -146,7 +146,8 @@ def test_pretraining_moved_the_backbone_and_kept_the_last_point(run):
 def test_predictions_have_ids_and_no_content(run):
     output, _, results = run
     table = pq.read_table(output / "evaluate" / "predictions.parquet")
-    assert table.column_names == ["id", "truth", "prediction", "probability"]
+    kept = ["teacher_prediction"] if (output / "finetune" / "teacher").is_dir() else []
+    assert table.column_names == ["id", "truth", "prediction", "probability", *kept]
     assert set(results["evaluate"].metrics) >= {"accuracy", "f1_macro", "calibration_error"}
     right = [row["truth"] == row["prediction"] for row in table.to_pylist()]
     assert results["evaluate"].metrics["accuracy"] == pytest.approx(sum(right) / len(right))

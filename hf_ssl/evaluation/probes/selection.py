@@ -47,6 +47,13 @@ class View:
         length = float(squares) / max(1, self.rows.shape[0])
         self.scale = np.sqrt(10.0 / length) if length > 0 else 1.0
 
+    @classmethod
+    def ready(cls, rows: np.ndarray) -> View:
+        """Of rows that have that length already."""
+        view = cls(rows)
+        view.scale = 1.0
+        return view
+
     def coordinates(self, known: np.ndarray, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Both in an orthonormal basis of what the known rows span: the same regression, fewer columns."""
         basis, others = self.rows[known], self.rows[asked]
@@ -157,6 +164,26 @@ def folds_of(
     return found
 
 
+def held_out_answers(
+    view: View, y: np.ndarray, splits: Sequence[tuple[np.ndarray, np.ndarray]], classes: int
+) -> tuple[float, np.ndarray]:
+    """The penalty of least log loss, and what the regression with it says of every example from folds without it.
+
+    Returns:
+        C, and `(len(y), classes)` averaged over the repeats; 0 where an example was never asked.
+    """
+    sums = {penalty: np.zeros((len(y), classes)) for penalty in PENALTIES}
+    seen = np.zeros(len(y))
+    for kept, held in splits:
+        seen[held] += 1
+        for penalty, answer in probabilities(view, kept, y[kept], held, classes, PENALTIES).items():
+            sums[penalty][held] += answer
+    tried = seen > 0
+    losses = {penalty: log_loss(answer[tried] / seen[tried, None], y[tried]) for penalty, answer in sums.items()}
+    best = min(losses, key=lambda penalty: (round(losses[penalty], 4), penalty))
+    return best, sums[best] / np.maximum(seen, 1)[:, None]
+
+
 def choose(
     candidates: Sequence[Candidate], views: Mapping[str, View], y: np.ndarray, *, classes: int, seed: int = 0,
     groups: Sequence[Any] | None = None,
@@ -188,16 +215,7 @@ def choose(
     held_out: dict[str, np.ndarray] = {}
     penalties: dict[str, float] = {}
     for name in used:
-        sums = {penalty: np.zeros((len(y), classes)) for penalty in PENALTIES}
-        seen = np.zeros(len(y))
-        for kept, held in splits:
-            seen[held] += 1
-            for penalty, answer in probabilities(views[name], kept, y[kept], held, classes, PENALTIES).items():
-                sums[penalty][held] += answer
-        tried = seen > 0
-        losses = {penalty: _log_loss(answer[tried] / seen[tried, None], y[tried]) for penalty, answer in sums.items()}
-        penalties[name] = min(losses, key=lambda penalty: (round(losses[penalty], 4), penalty))
-        held_out[name] = sums[penalties[name]] / np.maximum(seen, 1)[:, None]
+        penalties[name], held_out[name] = held_out_answers(views[name], y, splits, classes)
     tried = np.isin(items, np.concatenate([held for _, held in splits]))
     scores = {}
     for candidate in candidates:
@@ -235,8 +253,9 @@ def _score(answers: np.ndarray, y: np.ndarray, tried: np.ndarray) -> Score:
 
     guess = answers[tried].argmax(1)
     macro = f1_score(y[tried], guess, average="macro", labels=np.unique(y[tried]), zero_division=0)
-    return Score(float((guess == y[tried]).mean()), float(macro), _log_loss(answers[tried], y[tried]), answers)
+    return Score(float((guess == y[tried]).mean()), float(macro), log_loss(answers[tried], y[tried]), answers)
 
 
-def _log_loss(answers: np.ndarray, y: np.ndarray) -> float:
+def log_loss(answers: np.ndarray, y: np.ndarray) -> float:
+    """Mean of -log of the probability of the truth."""
     return float(-np.log(np.clip(answers[np.arange(len(y)), y], 1e-7, 1.0)).mean())

@@ -257,6 +257,10 @@ def pooled(model: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
     if is_waveform(inner.config):
         hidden = _mixed(inner, batch)
         valid = _before(frame_count(inner.config, batch["attention_mask"].sum(1)), hidden.shape[1])
+    elif getattr(inner.config, "use_weighted_layer_sum", False):
+        hidden, valid = frames(backbone_of(inner)[1], batch, layer="all")
+        weights = torch.softmax(inner.layer_weights, dim=-1)
+        hidden = (hidden.unflatten(-1, (len(weights), -1)) * weights[:, None]).sum(-2)
     else:
         hidden, valid = frames(backbone_of(inner)[1], batch)
     return pool(projector(hidden), valid, "mean")

@@ -36,4 +36,7 @@ class AudioOptions(Options):
     view_speed: float = option(0.1, "Largest change of speed and pitch in a view (0.1: 10 % up or down).", ge=0, lt=1)
     view_noise: float = option(5.0, "Decibels that the strongest noise in a view lies below the clip.")
     view_gap: float = option(0.2, "Largest share of a view that is silenced.", ge=0, lt=1)
-    layer_sum: bool = option(False, "The task's head reads a learned mixture of all layers, not the last one.")
+    layer_sum: bool | None = option(
+        None,
+        "The task's head reads a learned mixture of all layers, not the last one (default: for classes, where it can).",
+    )

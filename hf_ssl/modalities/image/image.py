@@ -13,8 +13,10 @@ import numpy as np
 
 from hf_ssl.core.fields import Options, option
 from hf_ssl.modalities.base import Modality, Notes
+from hf_ssl.modalities.cheap import CheapFeatures, Computed
 from hf_ssl.modalities.image import geometry as geo
 from hf_ssl.modalities.image.columns import array_features, arrays_stored, paths_resolved, table_of
+from hf_ssl.modalities.image.edges import SIDE, edge_histograms
 from hf_ssl.modalities.image.files import (
     ARRAYS,
     DICOM,
@@ -220,6 +222,17 @@ class Image(Modality):
         shape = geo.Geometry(28, 28, None, 2, (0.0,), (1.0,))
         channels = self.config.channels or 3
         return geo.store(list(values), self.reading, shape, channels).reshape(len(values), -1).astype(np.float32) / 255
+
+    def cheap_features(self) -> list[CheapFeatures]:
+        """Pixels; edges and shades."""
+        return [Computed("pixels", self.baseline_features), Computed("edges", self._edges, standardize=True)]
+
+    def _edges(self, values: Sequence[Any]) -> np.ndarray:
+        shape = geo.Geometry(SIDE, SIDE, None, 2, (0.0,), (1.0,))
+        channels = self.config.channels or 3
+        starts = range(0, len(values), 1024)
+        parts = [geo.store(list(values[s : s + 1024]), self.reading, shape, channels) for s in starts]
+        return np.concatenate([edge_histograms(part) for part in parts])
 
     def _inspect(self, value: object) -> ImageInfo:
         try:

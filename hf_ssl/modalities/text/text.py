@@ -19,6 +19,7 @@ from hf_ssl.modalities.base import Modality
 if TYPE_CHECKING:
     import datasets
 
+    from hf_ssl.modalities.cheap import CheapFeatures
     from hf_ssl.modalities.text.encoder import TextEncoder
 
 _BLANKS = re.compile(r"(?<=\S)[^\S\n]+")
@@ -212,14 +213,11 @@ class Text(Modality):
             "words_max": int(counts.max()), "words_total": int(counts.sum()),
         }  # fmt: skip
 
-    def self_training_features(self, values: Sequence[Any]) -> Any:
-        """TF-IDF of words; of runs of letters and symbols where texts have no words, or their symbols say as much."""
-        from sklearn.feature_extraction.text import TfidfVectorizer
+    def cheap_features(self) -> list[CheapFeatures]:
+        """TF-IDF of words, and of runs of characters."""
+        from hf_ssl.modalities.text.ngrams import Ngrams
 
-        how: dict[str, Any] = {"token_pattern": None, "tokenizer": words_of}
-        if not made_of_words(values):
-            how = {"analyzer": "char", "ngram_range": (1, 4), "lowercase": False, "max_features": 200_000}
-        return TfidfVectorizer(sublinear_tf=True, **how).fit_transform(list(values))
+        return [Ngrams("words"), Ngrams("characters")]
 
     @classmethod
     def encoder_class(cls) -> type[TextEncoder]:

@@ -71,6 +71,10 @@ class TimeSeriesEncoder(SeriesEncoder):
         """Pool over the patches with anything observed in them, channels side by side."""
         return pool_patches(self.backbone, batch, self.pooling.mode)
 
+    def readings(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """Mean and spread over the patches: a head of these classes reads the mean, or what it was made with."""
+        return {"mean-std": pool_patches(self.backbone, batch, "mean-std")}
+
     def logits(self, inputs: Batch) -> torch.Tensor:
         """Each of these models calls its answer something else."""
         output = self.model(**inputs)

@@ -1,0 +1,305 @@
+"""Linear answers that learn from soft labels: how a frozen checkpoint, cheap features and an unlabeled pool become one head.
+
+With a handful of labels two kinds of linear classifiers err differently: those on vectors of a frozen checkpoint, and those
+on features that need none (words, pixels, band energies, statistics). Three steps turn that into one better head:
+
+1. *vote*: the mean of their probabilities, each logistic regression with its penalty chosen by cross-validation;
+2. *taught*: every view is fitted again, on the labels and on what the vote believes of the pool (sharpened: probabilities
+   squared), so that each learns from the others what it could not see in the labels. The mean of the views now is the
+   *teacher*;
+3. the head of the model is the frozen view fitted on the labels and on what the teacher believes of the pool: one linear
+   layer, which the model carries exactly.
+
+Measured on development sets only (`docs/best-answer.md`). Related: co-training (Blum & Mitchell 1998), distillation of
+ensembles (Hinton et al. 2015, arXiv:1503.02531), self-training with soft targets (Xie et al. 2020, arXiv:1911.04252).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from hf_ssl.evaluation.probes.selection import View, folds_of, held_out_answers, log_loss
+from hf_ssl.evaluation.probes.soft import STEPS, Head, soft_regression
+
+PENALTY, WEAKER = 1.0, 10.0
+"""C of fits on soft labels, for rows of mean squared length 10; the second where cross-validation clearly prefers it. On 8
+topics of news 10 costs .02 to .04 macro-F1, on 22 syllables of speech 1 does."""
+POOL_SHARE = 0.5
+"""Weight of an example of the pool, a labeled one having 1."""
+SHARPER, SHARPER_AGAIN = 2.0, 1.5
+"""Powers that probabilities of the vote, and of the teacher, are raised to before they are learned from."""
+FLOOR = 0.2
+"""Least share of a class in what is believed of the pool, as a fraction of its share among the labels."""
+
+
+def sharpened(answers: np.ndarray, power: float, shares: np.ndarray) -> np.ndarray:
+    """Probabilities raised to a power, no class with less than `FLOOR` of its share among the labels.
+
+    Left alone, a teacher of few labels forgets a class that it is seldom sure of, and what learns from it never predicts it.
+    """
+    raised = np.clip(answers, 1e-9, None) ** power
+    raised /= raised.sum(1, keepdims=True)
+    for _ in range(5):
+        lift = np.maximum(1.0, FLOOR * shares / np.clip(raised.mean(0), 1e-9, None))
+        if (lift < 1.01).all():
+            break
+        raised *= lift
+        raised /= raised.sum(1, keepdims=True)
+    return raised
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What was learned from labels and pool.
+
+    Args:
+        head: of the view that the model's head reads, from labels and pool; from the labels alone without a pool.
+        believed: of the pool, by the teacher `(pool, classes)`.
+        teacher: the heads of all views, on their coordinates; their weighted mean is the teacher's answer.
+        vote: the same before the pool.
+    """
+
+    head: Head
+    believed: np.ndarray
+    teacher: dict[str, Head]
+    vote: dict[str, Head]
+
+
+def mixed(answers: Mapping[str, np.ndarray], shares: Mapping[str, float]) -> np.ndarray:
+    """Weighted mean of the probabilities of several views."""
+    return np.sum([shares[name] * each for name, each in answers.items()], axis=0)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How views become a lesson.
+
+    Args:
+        read: the view that the model's head reads.
+        shares: weight of each view in the vote; they sum to 1.
+        penalties: C of each view's regression on the labels.
+        penalty: C of all fits on soft labels.
+    """
+
+    read: str
+    shares: Mapping[str, float]
+    penalties: Mapping[str, float]
+    penalty: float = PENALTY
+
+
+def voted(
+    views: Mapping[str, np.ndarray], recipe: Recipe, known: np.ndarray, y: np.ndarray, classes: int
+) -> dict[str, Head]:
+    """Step 1: every view's regression on the labels; arguments as for `learn`."""
+    truth = np.eye(classes)[y]
+    return {
+        name: soft_regression(rows[known], truth, penalty=recipe.penalties[name], steps=3 * STEPS)
+        for name, rows in views.items()
+    }
+
+
+def learn(
+    views: Mapping[str, np.ndarray], recipe: Recipe, known: np.ndarray, y: np.ndarray, pooled: np.ndarray, classes: int,
+    vote: dict[str, Head] | None = None,
+) -> Lesson:  # fmt: skip
+    """The three steps.
+
+    Args:
+        views: coordinates by name, `(items, columns)` each.
+        recipe: what was found for them.
+        known, pooled: item numbers; `y` `(len(known),)` are the classes of the first.
+        classes: number of classes.
+        vote: the first step's result, where it is there already.
+    """
+    vote = voted(views, recipe, known, y, classes) if vote is None else vote
+    if not len(pooled):
+        return Lesson(vote[recipe.read], np.zeros((0, classes)), vote, vote)
+    used = [name for name in views if recipe.shares[name] > 0 or name == recipe.read]
+    truth, present = np.eye(classes)[y], np.bincount(y, minlength=classes) / len(y)
+    both = np.concatenate([known, pooled])
+    weights = np.concatenate([np.ones(len(known)), np.full(len(pooled), POOL_SHARE)])
+
+    def taught(name: str, believed: np.ndarray, start: Head | None) -> Head:
+        targets = np.concatenate([truth, believed])
+        return soft_regression(views[name][both], targets, weights, recipe.penalty, start)
+
+    def together(heads: Mapping[str, Head]) -> np.ndarray:
+        return mixed({name: heads[name].answers(views[name][pooled]) for name in used}, recipe.shares)
+
+    soft = sharpened(together(vote), SHARPER, present)
+    teacher = {name: taught(name, soft, None) for name in used}
+    soft = sharpened(together(teacher), SHARPER_AGAIN, present)
+    return Lesson(taught(recipe.read, soft, teacher[recipe.read]), soft, teacher, vote)
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What a way to answer said of labeled examples that it was not fitted on.
+
+    Args:
+        answers: `(items, classes)`.
+        accuracy, macro_f1, log_loss: of those that were asked.
+    """
+
+    answers: np.ndarray
+    accuracy: float
+    macro_f1: float
+    log_loss: float
+
+    @classmethod
+    def of(cls, answers: np.ndarray, y: np.ndarray) -> Answered:
+        from sklearn.metrics import f1_score
+
+        guess = answers.argmax(1)
+        macro = f1_score(y, guess, average="macro", labels=np.unique(y), zero_division=0)
+        return cls(answers, float((guess == y).mean()), float(macro), log_loss(answers, y))
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Cross-validation of all ways to answer.
+
+    Args:
+        y: classes of the examples that were asked.
+        recipe: to fit the views again on everything.
+        ways: `"frozen probe"`, every other view by its name, `"vote"`, and with a pool `"taught head"` and `"teacher"`;
+            empty where no class has two labels.
+    """
+
+    y: np.ndarray
+    recipe: Recipe
+    ways: dict[str, Answered]
+
+
+FROZEN, VOTE, TAUGHT, TEACHER = "frozen probe", "vote", "taught head", "teacher"
+
+
+def try_all(
+    views: Mapping[str, np.ndarray], kinds: Mapping[str, str], read: str, y: np.ndarray, pooled: np.ndarray, classes: int, *,
+    groups: Sequence[Any] | None = None, seed: int = 0,
+) -> Trial:  # fmt: skip
+    """Cross-validate every way to answer, on the same folds.
+
+    Args:
+        views: coordinates by name, `(items, columns)` each; the first `len(y)` items are the labeled ones.
+        kinds: of each view: `"frozen"` or `"cheap"`. The two kinds have equal shares in the vote; within one, views that
+            are clearly worse than the best of their kind have none.
+        read: the view that the model's head reads.
+        y: `(labels,)` classes.
+        pooled: item numbers of the pool.
+        groups: of the labeled examples; they stay in one fold.
+    """
+    splits = folds_of(y, groups, seed, repeats=1)
+    if not splits:
+        return Trial(y[:0], Recipe(read, _equal(kinds, {}, y), dict.fromkeys(views, PENALTY)), {})
+    penalties, held = {}, {}
+    asked = np.unique(np.concatenate([rows for _, rows in splits]))
+    for name, rows in views.items():
+        penalties[name], held[name] = held_out_answers(View.ready(rows), y, splits, classes)
+    truth = y[asked]
+    answers = {name: held[name][asked] for name in views}
+    ways = {FROZEN if name == read else name: Answered.of(answers[name], truth) for name in views}
+    recipe = Recipe(read, _worth_asking(kinds, _equal(kinds, answers, truth), answers, truth), penalties)
+    ways[VOTE] = Answered.of(mixed(answers, recipe.shares), truth)
+    if len(pooled):
+        recipe, taught = _taught(views, recipe, y, pooled, classes, splits, asked)
+        ways |= taught
+    return Trial(truth, recipe, ways)
+
+
+def _taught(
+    views: Mapping[str, np.ndarray], recipe: Recipe, y: np.ndarray, pooled: np.ndarray, classes: int,
+    splits: Sequence[tuple[np.ndarray, np.ndarray]], asked: np.ndarray,
+) -> tuple[Recipe, dict[str, Answered]]:  # fmt: skip
+    """What is learned on the pool, on the same folds, with the better of two penalties."""
+    recipes = [replace(recipe, penalty=penalty) for penalty in (PENALTY, WEAKER)]
+    sums = [{name: np.zeros((len(y), classes)) for name in (TAUGHT, TEACHER)} for _ in recipes]
+    for kept, out in splits:
+        vote = voted(views, recipe, kept, y[kept], classes)
+        for one, found in zip(recipes, sums, strict=True):
+            lesson = learn(views, one, kept, y[kept], pooled, classes, vote)
+            found[TAUGHT][out] = lesson.head.answers(views[recipe.read][out])
+            each = {name: head.answers(views[name][out]) for name, head in lesson.teacher.items()}
+            found[TEACHER][out] = mixed(each, recipe.shares)
+    truth = y[asked]
+    right = [(found[TAUGHT][asked].argmax(1) == truth).astype(float) for found in sums]
+    best = int(clearly_more(right[1], right[0]))  # by log loss the weaker one wins where it is merely more confident
+    return recipes[best], {name: Answered.of(answers[asked], truth) for name, answers in sums[best].items()}
+
+
+def _equal(kinds: Mapping[str, str], held: Mapping[str, np.ndarray], y: np.ndarray) -> dict[str, float]:
+    """Half of the vote for each kind, shared by its views; a view clearly worse than the best of its kind has nothing."""
+    shares: dict[str, float] = {}
+    for kind in dict.fromkeys(kinds.values()):
+        names = [name for name in kinds if kinds[name] == kind]
+        losses = {name: _losses(held[name], y) for name in names if name in held}
+        best = min(losses, key=lambda name: losses[name].mean(), default=names[0])
+        fair = [name for name in names if not losses or not clearly_more(losses[name], losses[best], 2.0)]
+        shares |= {name: 1 / len(fair) / len(set(kinds.values())) if name in fair else 0.0 for name in names}
+    return shares
+
+
+def _worth_asking(
+    kinds: Mapping[str, str], shares: dict[str, float], answers: Mapping[str, np.ndarray], y: np.ndarray
+) -> dict[str, float]:
+    """Both kinds, or one of them alone where that is right more often by half a standard error.
+
+    Two kinds are nearly always better than one, also where one of them is much the weaker (words beside sentence vectors);
+    log-mel statistics beside a speech encoder are too weak, and cost it .02 to .08.
+    """
+    both = (mixed(answers, shares).argmax(1) == y).astype(float)
+    best, found = both, shares
+    for kind in dict.fromkeys(kinds.values()):
+        own = {name: share if kinds[name] == kind else 0.0 for name, share in shares.items()}
+        total = sum(own.values())
+        own = {name: share / total for name, share in own.items()}
+        right = (mixed(answers, own).argmax(1) == y).astype(float)
+        if clearly_more(right, both, 0.5) and right.mean() > best.mean():
+            best, found = right, own
+    return found
+
+
+def _losses(answers: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return -np.log(np.clip(answers[np.arange(len(y)), y], 1e-7, 1.0))
+
+
+def clearly_more(first: np.ndarray, second: np.ndarray, errors: float = 1.0) -> bool:
+    """Whether the first is larger by more than so many standard errors of the paired difference."""
+    gain = first - second
+    error = float(gain.std(ddof=1) / np.sqrt(len(gain))) if len(gain) > 1 else 0.0
+    return bool(gain.mean() > errors * error)
+
+
+def is_refused(offered: Answered, simple: Answered, y: np.ndarray, seed: int = 0) -> str | None:
+    """Why the labels speak against what the pool taught, or None.
+
+    Whether a pool helps is seen badly in a handful of labels, and on development sets it mostly does: so it is refused where
+    it is worse than the simple way beyond doubt, in accuracy or in macro-F1 (two standard errors) or in log loss, which a
+    handful of labels measures better (one); and where nothing is better, neither of the two nor the log loss.
+    """
+    first, second = (answered.answers.argmax(1) for answered in (simple, offered))
+    if clearly_more(_losses(offered.answers, y), _losses(simple.answers, y)):
+        return f"log loss {offered.log_loss:.3f} against {simple.log_loss:.3f}"
+    if clearly_more((first == y).astype(float), (second == y).astype(float), 2.0):
+        return f"accuracy {offered.accuracy:.1%} against {simple.accuracy:.1%}"
+    drawn = np.random.default_rng(seed).integers(0, len(y), (200, len(y)))
+    gains = np.array([_macro(second[rows], y[rows]) - _macro(first[rows], y[rows]) for rows in drawn])
+    if offered.macro_f1 - simple.macro_f1 < -2 * gains.std():
+        return f"macro-F1 {offered.macro_f1:.3f} against {simple.macro_f1:.3f}"
+    better = (
+        offered.accuracy > simple.accuracy, offered.macro_f1 > simple.macro_f1, offered.log_loss < simple.log_loss
+    )  # fmt: skip
+    return None if any(better) else "nothing is better"
+
+
+def _macro(guess: np.ndarray, y: np.ndarray) -> float:
+    """Macro-F1 over the classes of `y`."""
+    classes = int(max(guess.max(), y.max())) + 1
+    right = np.bincount(y[guess == y], minlength=classes)
+    there = np.bincount(y, minlength=classes)
+    total = there + np.bincount(guess, minlength=classes)
+    return float((2 * right / np.maximum(total, 1))[there > 0].mean())

@@ -1,0 +1,219 @@
+"""What a few labels and a pool are worth without training a network: every simple way tried, the best one the start.
+
+Frozen vectors of the checkpoint and features that need none are cross-validated on the labels, alone and together, and
+with what they teach each other on the pool (`hf_ssl.evaluation.probes.taught`). The winner that a single linear layer can
+carry is written into the model: fine-tuning starts there, and may stay there.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hf_ssl.evaluation.probes.soft import Coordinates, Head
+from hf_ssl.evaluation.probes.taught import (
+    FROZEN,
+    TAUGHT,
+    TEACHER,
+    VOTE,
+    Answered,
+    Lesson,
+    Trial,
+    is_refused,
+    learn,
+    try_all,
+)
+from hf_ssl.stages.reading import HEAD, frozen_rows, settable_layer
+from hf_ssl.stages.teacher import Teacher, TeacherView
+from hf_ssl.training.self_training import Pool
+
+if TYPE_CHECKING:
+    import datasets
+
+    from hf_ssl.modalities.encoder import Features
+    from hf_ssl.tasks.base import Task, TaskModule
+
+logger = logging.getLogger(__name__)
+
+MOST_LABELS = 2000
+"""Labels that the candidates are fitted and compared on, the same share of every class; more tell little more."""
+MOST_ITEMS = 4000
+"""Labels and pool together."""
+
+
+@dataclass
+class Findings:
+    """What the candidates' comparison leaves behind. Plain arrays and text, so that one process can tell the others.
+
+    Args:
+        head: of the model's last layer, on what reaches it; None where the model has no single one.
+        saved: name of the candidate that `head` is.
+        reason: why, in a sentence.
+        ways: scores of every candidate by cross-validation; empty where no class has two labels.
+        kept: row numbers of the pool that it may learn from, and what the teacher believes of them.
+        believed: `(len(kept), classes)`.
+        teacher: the vote, or what it became on the pool.
+        teacher_ahead: whether the labels say that the teacher answers better than the head.
+        labels: examples that were used.
+    """
+
+    head: Head | None
+    saved: str
+    reason: str
+    ways: dict[str, dict[str, float]]
+    kept: np.ndarray
+    believed: np.ndarray
+    teacher: Teacher
+    teacher_ahead: bool
+    labels: int
+    notes: list[str] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `candidates.json` and the run's ledger hold."""
+        return {
+            "start": self.saved, "reason": self.reason, "labels": self.labels, "pool": len(self.kept),
+            "candidates": self.ways, "teacher": self.teacher.summary(), "teacher_ahead": self.teacher_ahead,
+        }  # fmt: skip
+
+
+def study(
+    task: Task[Any],
+    module: TaskModule,
+    split: datasets.Dataset,
+    features: list[Features],
+    pool: Pool | None,
+    seed: int,
+) -> Findings:
+    """Try every simple way on the labels, and find the head to start from.
+
+    Args:
+        task: with classes.
+        module: its model as loaded, nothing trained.
+        split, features: labeled examples, and the same encoded.
+        pool: unlabeled examples, if there are any.
+        seed: of folds and samples.
+    """
+    classes, column = len(task.label_names), task.modality.column
+    y = np.asarray(split[task.label_column])
+    chosen = stratified(y, MOST_LABELS, seed)
+    rest = pool.without(split["id"]) if pool is not None else None
+    kept = _sampled(0 if rest is None else len(rest), MOST_ITEMS - len(chosen), seed)
+    examples = rest.select(kept) if rest is not None else None
+    vectors = _vectors(task, module, [features[row] for row in chosen], pool, examples)
+    values = [*split.select(chosen)[column], *(examples[column] if examples is not None else [])]
+    spaces = {name: Coordinates(rows, standardize=name != HEAD) for name, rows in vectors.items()}
+    kinds = dict.fromkeys(spaces, "frozen")
+    cheap = task.modality.cheap_features()
+    for one in cheap:
+        one.fit(values)
+        spaces[one.name] = Coordinates(one.rows(values), standardize=one.standardize)
+        kinds[one.name] = "cheap"
+    views = {name: space.rows for name, space in spaces.items()}
+    groups = [str(split[int(row)]["group"]) for row in chosen] if "group" in split.column_names else None
+    known, pooled = np.arange(len(chosen)), np.arange(len(chosen), len(values))
+    trial = try_all(views, kinds, HEAD, y[chosen], pooled, classes, groups=groups, seed=seed)
+    lesson = learn(views, trial.recipe, known, y[chosen], pooled, classes)
+    saved, reason = _decided(trial, len(pooled))
+    plain = lesson.vote[HEAD]
+    head = lesson.head if saved == TAUGHT else plain
+    return Findings(
+        spaces[HEAD].raw(head) if settable_layer(module, classes) is not None else None, saved, reason,
+        {name: _scores(way) for name, way in trial.ways.items()},
+        kept if saved == TAUGHT else kept[:0], lesson.believed if saved == TAUGHT else lesson.believed[:0],
+        _teacher(module, spaces, kinds, trial, lesson, cheap, saved, [str(name) for name in task.label_names]),
+        _is_ahead(trial, saved), len(chosen),
+    )  # fmt: skip
+
+
+def _vectors(
+    task: Task[Any], module: TaskModule, features: list[Features], pool: Pool | None, examples: datasets.Dataset | None
+) -> dict[str, np.ndarray]:
+    """Frozen readings of labeled examples, then of the pool; `HEAD` is what reaches the last layer once the rest of it is set."""
+
+    def read() -> dict[str, np.ndarray]:
+        found = frozen_rows(module, features)
+        if pool is None or examples is None or not len(examples):
+            return found
+        apart = pool.read(
+            examples, lambda some: frozen_rows(module, task.encode(module.encoder, some)), _is_pure(module)
+        )
+        return {name: np.concatenate([rows, apart[name]]) for name, rows in found.items()}
+
+    vectors = read()
+    return read() if module.encoder.fit_head(vectors) else vectors
+
+
+def _decided(trial: Trial, pooled: int) -> tuple[str, str]:
+    """Which head the fine-tuning starts from, and why."""
+    if not trial.ways:
+        taken = TAUGHT if pooled else FROZEN
+        return taken, "no class has two labels: nothing could be compared"
+    simple = trial.ways[FROZEN]
+    told = f"accuracy {simple.accuracy:.1%}, macro-F1 {simple.macro_f1:.3f}"
+    if not pooled:
+        return FROZEN, f"no pool to learn from; {told} in cross-validation"
+    offered = trial.ways[TAUGHT]
+    refused = is_refused(offered, simple, trial.y)
+    if refused is not None:
+        return FROZEN, f"the pool is left out: a head taught on it has {refused} in cross-validation"
+    return TAUGHT, (
+        f"taught on {pooled:,} pool examples by the vote of frozen vectors and cheap features: accuracy "
+        f"{offered.accuracy:.1%}, macro-F1 {offered.macro_f1:.3f} in cross-validation, the frozen probe {told}"
+    )
+
+
+def _is_ahead(trial: Trial, saved: str) -> bool:
+    """Whether the teacher, which the model cannot carry, is better by the labels."""
+    if not trial.ways:
+        return False
+    best = trial.ways[TEACHER if saved == TAUGHT else VOTE]
+    return best.accuracy + best.macro_f1 > trial.ways[saved].accuracy + trial.ways[saved].macro_f1
+
+
+def _scores(way: Answered) -> dict[str, float]:
+    return {
+        "accuracy": round(way.accuracy, 4), "macro_f1": round(way.macro_f1, 4), "log_loss": round(way.log_loss, 4)
+    }  # fmt: skip
+
+
+def _teacher(
+    module: TaskModule, spaces: dict[str, Coordinates], kinds: dict[str, str], trial: Trial, lesson: Lesson, cheap: list[Any],
+    saved: str, classes: list[str],
+) -> Teacher:  # fmt: skip
+    heads = lesson.teacher if saved == TAUGHT else lesson.vote
+    states = {one.name: one.state() for one in cheap}
+    views = [
+        TeacherView(name, kinds[name], trial.recipe.shares[name], space.raw(heads[name]), states.get(name, {}))
+        for name, space in spaces.items()
+        if trial.recipe.shares[name] > 0
+    ]
+    new = set(module.encoder.report.missing)
+    extra = {name: one.detach().cpu().clone() for name, one in module.model.state_dict().items() if name in new}
+    return Teacher(views, classes, TEACHER if saved == TAUGHT else VOTE, module.encoder.ref, extra)
+
+
+def stratified(y: np.ndarray, most: int, seed: int) -> np.ndarray:
+    """Row numbers, in order: all, or about `most` of them with the same share of every class and at least one of each."""
+    if len(y) <= most:
+        return np.arange(len(y))
+    rng = np.random.default_rng(seed)
+    share = most / len(y)
+    parts = [rng.permutation(np.flatnonzero(y == c)) for c in np.unique(y)]
+    return np.sort(np.concatenate([part[: max(1, round(share * len(part)))] for part in parts]))
+
+
+def _sampled(count: int, most: int, seed: int) -> np.ndarray:
+    return np.sort(np.random.default_rng(seed).permutation(count)[: max(0, most)])
+
+
+def _is_pure(module: TaskModule) -> bool:
+    """Whether what reaches the last layer depends on the checkpoint alone, so that it may be kept for other fits."""
+    layer = settable_layer(module, len(module.task.label_names))
+    own = {name for name, one in module.model.named_modules() if one is layer}
+    return all(name.rpartition(".")[0] in own for name in module.encoder.report.missing) or (
+        getattr(module.encoder, "head", None)
+        is not None  # the mean of the states, whatever the rest of the head holds
+    )

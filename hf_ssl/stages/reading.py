@@ -1,0 +1,73 @@
+"""The frozen network read once: what reaches the last layer of a model, and what else its encoder offers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from hf_ssl.modalities.batching import batches_by_size
+from hf_ssl.modalities.encoder import Features
+from hf_ssl.models.structure import in_backbone, unwrap_peft
+from hf_ssl.tasks.base import TaskModule, last_linear
+
+HEAD = "head"
+"""Name of the reading that the model's own last layer gets."""
+BUDGET = 16_384  # in units of `Encoder.size`: tokens, patches
+
+
+def settable_layer(module: TaskModule, classes: int) -> nn.Linear | None:
+    """The linear layer that answers; None where there is none, or two whose answers are averaged (a distilled DeiT)."""
+    layer = last_linear(module.model)
+    if layer is None or layer.bias is None or layer.out_features != classes:
+        return None
+    inner: Any = unwrap_peft(module.model)
+    inside = in_backbone(inner)
+    found = [
+        name
+        for name, one in inner.named_modules()
+        if isinstance(one, nn.Linear) and one.out_features == classes and not inside(name)
+    ]
+    return layer if len(found) <= 1 else None
+
+
+@torch.inference_mode()
+def frozen_rows(module: TaskModule, features: list[Features]) -> dict[str, np.ndarray]:
+    """Vectors of every example with everything frozen and no dropout.
+
+    Returns:
+        `HEAD`: what reaches the last linear layer (the encoder's pooled states where there is none), and the encoder's
+        `readings`; float32 `(len(features), width)` each.
+    """
+    encoder, layer = module.encoder, last_linear(module.model)
+    device, was_training = next(module.parameters()).device, module.training
+    caught: list[torch.Tensor] = []
+    handle = None if layer is None else layer.register_forward_hook(lambda _, given, out: caught.append(given[0]))
+    found: dict[str, np.ndarray] = {}
+    module.eval()
+    try:
+        for rows in batches_by_size([encoder.size(feature) for feature in features], BUDGET):
+            bare = [
+                {name: value for name, value in features[row].items() if name not in ("labels", "soft_labels")}
+                for row in rows
+            ]
+            batch = {name: one.to(device) for name, one in module.task.collate_inputs(encoder, bare).items()}
+            vectors = encoder.readings(batch)
+            caught.clear()
+            if layer is None:
+                vectors = {HEAD: encoder.features(batch), **vectors}
+            else:
+                module(**batch)
+                vectors = {HEAD: caught[0], **vectors}  # of an answer averaged over views: the example itself
+            for name, part in vectors.items():
+                array = part.float().cpu().numpy()
+                if name not in found:
+                    found[name] = np.empty((len(features), array.shape[1]), np.float32)
+                found[name][rows] = array
+    finally:
+        if handle is not None:
+            handle.remove()
+        module.train(was_training)
+    return found

@@ -1,0 +1,152 @@
+"""Linear answers that learn from soft labels: exact on hard ones, taught by views that err otherwise, refused where they mislead."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+
+from hf_ssl.evaluation.probes.soft import Coordinates, soft_regression
+from hf_ssl.evaluation.probes.taught import (
+    FROZEN,
+    TAUGHT,
+    TEACHER,
+    VOTE,
+    is_refused,
+    learn,
+    sharpened,
+    try_all,
+)
+
+CLASSES = 4
+
+
+def planted(noise: float = 1.5, seed: int = 0, count: int = 400) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Two views of the same classes with independent noise, as coordinates; and the classes."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count) % CLASSES
+    views = {
+        name: Coordinates(rng.normal(size=(CLASSES, 20))[labels] + noise * rng.normal(size=(count, 20))).rows
+        for name in ("net", "cheap")
+    }
+    return views, labels
+
+
+KINDS = {"net": "frozen", "cheap": "cheap"}
+
+
+def test_hard_labels_give_logistic_regression():
+    x, y = load_digits(return_X_y=True)
+    rows = Coordinates(x).rows
+    head = soft_regression(rows[:300], np.eye(10)[y[:300]], penalty=0.1, steps=500)
+    theirs = LogisticRegression(C=0.1, max_iter=2000, tol=1e-8).fit(rows[:300], y[:300]).predict_proba(rows[300:])
+    np.testing.assert_allclose(head.answers(rows[300:]), theirs, atol=0.01)
+
+
+@pytest.mark.parametrize("kind", ["dense", "wide", "sparse", "standardized"])
+def test_a_head_on_coordinates_is_the_same_head_on_the_rows_as_they_were(kind):
+    rng = np.random.default_rng(0)
+    rows = (
+        rng.normal(size=(60, 3000 if kind == "wide" else 40)) * np.linspace(1, 3, 3000 if kind == "wide" else 40) + 2
+    )
+    given = sparse.csr_matrix(np.where(rows > 3, rows, 0)) if kind == "sparse" else rows
+    space = Coordinates(given, standardize=kind == "standardized")
+    head = soft_regression(space.rows, np.eye(3)[np.arange(60) % 3])
+    np.testing.assert_allclose(space.raw(head).answers(given), head.answers(space.rows), atol=1e-4)
+    assert np.square(space.rows).sum(1).mean() == pytest.approx(10, rel=1e-3)
+
+
+def test_a_column_that_never_changes_says_nothing():
+    rows = np.random.default_rng(0).normal(size=(20, 3))
+    rows[:, 1] = 7.0
+    space = Coordinates(rows, standardize=True)
+    head = space.raw(soft_regression(space.rows, np.eye(2)[np.arange(20) % 2]))
+    assert np.isfinite(head.weight).all() and (head.weight[:, 1] == 0).all()
+
+
+def test_the_pool_teaches_the_head_more_than_the_labels_did():
+    views, labels = planted()
+    known = np.concatenate([np.flatnonzero(labels == c)[:3] for c in range(CLASSES)])
+    rest = np.setdiff1d(np.arange(len(labels)), known)
+    order = np.concatenate([known, rest])
+    views, y = {name: rows[order] for name, rows in views.items()}, labels[order]
+    items, pooled = np.arange(len(known)), np.arange(len(known), len(order))
+    trial = try_all(views, KINDS, "net", y[items], pooled, CLASSES)
+    assert {FROZEN, "cheap", VOTE, TAUGHT, TEACHER} == trial.ways.keys()
+    lesson = learn(views, trial.recipe, items, y[items], pooled, CLASSES)
+    right = [
+        (head.answers(views["net"][pooled]).argmax(1) == y[pooled]).mean()
+        for head in (lesson.vote["net"], lesson.head)
+    ]
+    assert right[1] > right[0] + 0.08
+    np.testing.assert_allclose(lesson.believed.sum(1), 1, atol=1e-5)
+
+
+def test_without_a_pool_the_head_is_the_probe():
+    views, labels = planted(count=40)
+    trial = try_all(views, KINDS, "net", labels, np.arange(0), CLASSES)
+    lesson = learn(views, trial.recipe, np.arange(40), labels, np.arange(0), CLASSES)
+    assert lesson.head is lesson.vote["net"] and len(lesson.believed) == 0 and TAUGHT not in trial.ways
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_features_that_say_nothing_do_not_cost_the_vote(seed):
+    views, labels = planted(noise=2.0, count=120, seed=seed)
+    views["cheap"] = np.random.default_rng(5).normal(size=views["cheap"].shape)
+    trial = try_all(views, KINDS, "net", labels, np.arange(0), CLASSES)
+    assert trial.ways[VOTE].accuracy >= trial.ways[FROZEN].accuracy - 0.02 > 0.4
+    assert trial.ways["cheap"].accuracy < 0.4
+
+
+def test_what_misleads_is_refused_and_a_tie_is_no_gain():
+    y = np.arange(120) % CLASSES
+    good, bad = np.full((120, CLASSES), 0.1), np.full((120, CLASSES), 0.25)
+    good[np.arange(120), y] = 0.7
+    bad[np.arange(120), (y + 1) % CLASSES] = 0.4
+    from hf_ssl.evaluation.probes.taught import Answered
+
+    known, misled = Answered.of(good, y), Answered.of(bad / bad.sum(1, keepdims=True), y)
+    assert "log loss" in str(is_refused(misled, known, y))
+    assert is_refused(known, known, y) == "nothing is better"
+    assert is_refused(known, misled, y) is None
+
+
+def test_losing_classes_is_refused_although_accuracy_rises():
+    """Two rare classes are never answered any more; the log loss is the same, accuracy higher."""
+    from hf_ssl.evaluation.probes.taught import Answered
+
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1, 2, 3], [150, 150, 12, 12])
+    before = np.full((len(y), 4), 0.1)
+    before[np.arange(len(y)), np.where(rng.random(len(y)) < 0.8, y, (y + 1) % 2)] = 0.7
+    after = np.full((len(y), 4), 0.02)
+    after[np.arange(len(y)), np.where(y < 2, y, 0)] = 0.94
+    after[y >= 2, y[y >= 2]] = 0.04
+    reason = is_refused(Answered.of(after, y), Answered.of(before, y), y)
+    assert reason is not None and "macro-F1" in reason
+
+
+def test_a_class_is_never_forgotten_in_what_is_believed():
+    answers = np.full((100, 3), 0.01)
+    answers[:, 0] = 0.98
+    soft = sharpened(answers, 2.0, np.array([1 / 3, 1 / 3, 1 / 3]))
+    assert soft.mean(0)[1:].min() > 0.05 and np.allclose(soft.sum(1), 1)
+
+
+def test_one_label_a_class_cannot_be_compared():
+    views, labels = planted(count=40)
+    trial = try_all(views, KINDS, "net", np.arange(4), np.arange(4, 40), CLASSES)
+    assert trial.ways == {} and sum(trial.recipe.shares.values()) == pytest.approx(1)
+
+
+def test_groups_stay_in_one_fold():
+    """Every group has a mark of its own: with groups split over folds the mark alone would give the class away."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(20), 6)
+    y = (groups % 2).astype(int)
+    rows = Coordinates(np.eye(20)[groups] * 5 + rng.normal(size=(120, 20)) * 0.1).rows
+    apart = try_all({"net": rows}, {"net": "frozen"}, "net", y, np.arange(0), 2, groups=[str(g) for g in groups])
+    mixed = try_all({"net": rows}, {"net": "frozen"}, "net", y, np.arange(0), 2)
+    assert mixed.ways[FROZEN].accuracy > 0.95 and apart.ways[FROZEN].accuracy < 0.7
