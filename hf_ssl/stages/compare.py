@@ -202,7 +202,7 @@ class _Work:
                     self.answers.baselines(few, without_labels=False) if {"peft", "full"} & set(self.protocols) else []
                 )
             found += self.answers.peers(self.config.peers, few)
-        return found, left
+        return found, left + self.frozen.left
 
     def _fine_tuned(self, protocols: Sequence[str]) -> Iterator[ResultRow]:
         """Fine-tune every arm on every subset; all arms start from the same seed and take the same steps."""

@@ -57,6 +57,7 @@ class Frozen:
         self.targets = self.task.probe_targets(self.train)
         self.needed = sorted({row for cell in self.cells for row in cell.rows})
         self.place = {row: number for number, row in enumerate(self.needed)}
+        self.left = 0  # cells that there was no time for
         self._given: list[Any] | None = None
         self._asked: list[Any] | None = None
 
@@ -98,7 +99,8 @@ class Frozen:
         if missing:
             known, asked = self._vectors(arm, encoder)
             for cell in missing:
-                found[cell.key] = self.store.keep(cell, self._probe(cell, known[self._rows(cell)], asked))
+                if self._in_time(cell):
+                    found[cell.key] = self._kept(cell, self._probe(cell, known[self._rows(cell)], asked))
         yield from (row for row in found.values() if row is not None)
 
     def vectors(self, arm: Arm) -> np.ndarray:
@@ -147,10 +149,9 @@ class Frozen:
             if any(row is None for row in found.values()):
                 answer = self._answering(name)
                 for cell in cells:
-                    if found[cell.key] is None:
+                    if found[cell.key] is None and self._in_time(cell):
                         began = time.monotonic()
-                        guess = answer(cell)
-                        found[cell.key] = self.store.keep(cell, self._row(cell, guess, began, None))
+                        found[cell.key] = self._kept(cell, self._row(cell, answer(cell), began, None))
             yield from (row for row in found.values() if row is not None)
 
     def _answering(self, name: str) -> Callable[[Cell], probes.ProbePrediction]:
@@ -182,15 +183,12 @@ class Frozen:
             cells = [self._as(cell, name, "peer", start.identity) for cell in self.cells if cell.seed < peer.draws]
             for cell in cells:
                 row = self.store.find(cell)
-                if row is None:
-                    if not self.clock.has_time(name):
-                        logger.info(f"  stopped before {cell.told}: the time is up")
-                        return
+                if row is None and self._in_time(cell):
                     began = time.monotonic()
                     guess = peer.answer(self._for_peer(peer, cell, start))
-                    self.clock.note(name, time.monotonic() - began)
-                    row = self.store.keep(cell, self._row(cell, guess, began, None))
-                yield row
+                    row = self._kept(cell, self._row(cell, guess, began, None))
+                if row is not None:
+                    yield row
 
     def _for_peer(self, peer: Peer, cell: Cell, start: Arm) -> Asked:
         known = asked = None
@@ -209,6 +207,17 @@ class Frozen:
         """The same subset for an arm and a protocol."""
         key = self.store.key(arm if not more else "", protocol, cell.budget, cell.seed, cell.rows, *more)
         return Cell(arm, protocol, cell.budget, cell.seed, key, cell.rows)
+
+    def _in_time(self, cell: Cell) -> bool:
+        """Whether there is time for a cell; those that are left are counted."""
+        kind = f"{cell.protocol} {cell.arm if cell.protocol == 'peer' else ''} {cell.budget}"
+        allowed = self.clock.has_time(kind)
+        self.left += not allowed
+        return allowed
+
+    def _kept(self, cell: Cell, row: ResultRow) -> ResultRow:
+        self.clock.note(f"{cell.protocol} {cell.arm if cell.protocol == 'peer' else ''} {cell.budget}", row.seconds)
+        return self.store.keep(cell, row)
 
     def _rows(self, cell: Cell) -> list[int]:
         return [self.place[row] for row in cell.rows]
