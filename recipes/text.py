@@ -3,7 +3,7 @@
 # ///
 """Topics of posts, step by step: load → pretrain → finetune → compare → push.
 
-    make quickstart                                    (real MiniLM weights, real 20 Newsgroups text, minutes on two cores)
+    python recipes/text.py                             (real MiniLM weights, real 20 Newsgroups text, minutes on two cores)
     python recipes/text.py --data my-data --model sentence-transformers/all-MiniLM-L6-v2 --output runs/topics
 
 `my-data` holds unlabeled.jsonl (text), labels.csv and test.csv (text, label). The numbers are kept small so that it ends soon.

@@ -1,0 +1,137 @@
+"""The docs are true: links lead somewhere, generated pages are up to date, the site builds strictly."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from places import REPOSITORY
+
+from hf_ssl.core.commands import VERBS, parser_of
+
+DOCS = REPOSITORY / "docs"
+PAGES = sorted(
+    [
+        *DOCS.rglob("*.md"),
+        *(REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "recipes/README.md")),
+    ]
+)
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
+
+
+def hook(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, DOCS / "hooks" / f"{name}.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def anchors(page: Path) -> set[str]:
+    """As mkdocs and GitHub make them from heads."""
+    heads = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.M)
+    return {re.sub(r"\s+", "-", re.sub(r"[^\w\s-]", "", head.lower()).strip()) for head in heads}
+
+
+@each_page
+def test_links_lead_to_files_and_heads_that_exist(page: Path) -> None:
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    for target in re.findall(r"\]\(([^)\s]+)", re.sub(r"`[^`]*`", "", text)):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        assert file.exists(), f"{page.name} links to {target}"
+        assert DOCS not in page.parents or DOCS in file.parents, f"{page.name}: {target} is not on the site"
+        assert not anchor or anchor in anchors(file), f"{page.name}: {target} has no such head"
+
+
+@each_page
+def test_commands_and_options_exist(page: Path) -> None:
+    """Every `hf-ssl` line of a code block is read by the parser of its command."""
+    for block in re.findall(r"^```bash\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S):
+        for line in block.replace("\\\n", " ").splitlines():
+            words = [] if line.startswith(" ") else shlex.split(line, comments=True)
+            if words[:1] != ["hf-ssl"] or words[1:2] in ([], ["--help"]):
+                continue
+            verb, rest = words[1], [word for word in words[2:] if not word.startswith("my_order:")]
+            assert verb in VERBS, line
+            known = parser_of(verb, [word for word in rest if word != "--objective"]).known
+            named = [word[2:].split("=")[0].replace("-", "_") for word in rest if word.startswith("--")]
+            allowed = known | {"objective", "json", "verbose", "quiet", *(f"no_{name}" for name in known)}
+            assert set(named) <= allowed, f"{page.name}: {line}: {set(named) - allowed}"
+
+
+def test_options_page_is_up_to_date() -> None:
+    made = hook("options_page").options_page()
+    there = (DOCS / "reference" / "options.md").read_text(encoding="utf-8")
+    assert made == there, "run: python docs/hooks/options_page.py"
+
+
+def test_the_curve_is_that_of_the_committed_scores() -> None:
+    made, there = hook("curve").curve(), (DOCS / "results" / "label_efficiency.svg").read_text(encoding="utf-8")
+    assert re.findall(r"<desc>.*?</desc>", made) == re.findall(r"<desc>.*?</desc>", there), (
+        "run: python docs/hooks/curve.py"
+    )
+    scores = json.loads((DOCS / "results" / "demo.json").read_text(encoding="utf-8"))["scores"]
+    assert set(scores) == {"TF-IDF", "MiniLM, frozen"}
+
+
+@pytest.mark.slow
+def test_the_site_builds_strictly(tmp_path: Path) -> None:
+    pytest.importorskip("material", reason='pip install "hf-ssl[docs]"')
+    pytest.importorskip("mkdocstrings", reason='pip install "hf-ssl[docs]"')
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")],
+        cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=280,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    built = (tmp_path / "site" / "reference" / "python" / "index.html").read_text(encoding="utf-8")
+    assert "Continue self-supervised pre-training in your domain" in built
+    outside = re.findall(r'(?:src|href)="(https?://[^"]+\.(?:js|css|woff2?))"', built)
+    assert not outside, f"the site needs a network for {outside}"
+
+
+def all_options() -> set[str]:
+    from hf_ssl.core.option_groups import RENAMED
+    from hf_ssl.core.options import STAGES
+    from hf_ssl.core.source import training_arguments
+
+    names = set(re.findall(r"^\| `(\w+)`", (DOCS / "reference" / "options.md").read_text(encoding="utf-8"), re.M))
+    return names | set(training_arguments()) | set(RENAMED) | {"json", "help", "name", *STAGES}
+
+
+@each_page
+def test_options_named_in_the_text_exist(page: Path) -> None:
+    """`--name` between backticks is an option of ours, of the Trainer, or follows another program's name."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    others = {
+        "num_processes",
+        "multi_gpu",
+        "nproc_per_node",
+        "no_index",
+        "find_links",
+        "no_deps",
+        "local_dir",
+        "strict",
+        "cpu",
+        "exchanged",
+        "also",
+    }
+    known = all_options()
+    for code in re.findall(r"`([^`]+)`", text):
+        if code.startswith(("tests/", "…", "pip", "accelerate", "torchrun", "hf ", "python ")):
+            continue
+        for name in re.findall(r"(?<![\w-])--([a-z][\w-]*)", code):
+            folded = name.replace("-", "_")
+            section = folded.rpartition(".")[2]
+            assert {folded, section.removeprefix("no_"), section} & (known | others), (
+                f"{page.name}: no option is called --{name}"
+            )
