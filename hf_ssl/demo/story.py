@@ -32,7 +32,7 @@ BUDGETS, DRAWS = (1, 2, 4, 8, 16), 3
 SHOTS = 8  # labels a group of the comparison; fine-tuning has twice as many
 LENGTH = 64  # tokens of a post that are read: the first lines tell the topic, and cost a quarter
 TUNING: dict[str, Any] = {
-    "max_steps": 20, "learning_rate": 1.5e-3, "max_length": LENGTH, "per_device_train_batch_size": 8, "self_training": 0,
+    "max_steps": 12, "learning_rate": 1.5e-3, "max_length": LENGTH, "per_device_train_batch_size": 8, "self_training": 0,
 }  # fmt: skip
 
 
@@ -57,7 +57,7 @@ def chapters(output: str | Path = "runs/demo", *, first: bool = False) -> Iterat
     if first:
         return
     adapted = hf_ssl.pretrain(
-        data=posts, output=str(run), model=str(text.minilm_path()), objective="mlm", max_steps=8, max_length=LENGTH,
+        data=posts, output=str(run), model=str(text.minilm_path()), objective="mlm", max_steps=6, max_length=LENGTH,
         per_device_train_batch_size=8, monitor_points=1, monitor_examples=64, resume=True,
     )  # fmt: skip
     yield _chapter(
@@ -75,7 +75,14 @@ def chapters(output: str | Path = "runs/demo", *, first: bool = False) -> Iterat
     said = f"LoRA on {min(2 * SHOTS, LABELS - 2)} labels a group: macro-F1 {validated['f1_macro']:.2f} on the few validation posts"
     yield _chapter("3 · fine-tune", said, tuned.path / "model", tuned.metrics)
     answer = hf_ssl.compare(
-        data=posts, output=str(run), labels_per_class=[SHOTS], num_seeds=1, probe_draws=3, resume=True, **TUNING
+        data=posts,
+        output=str(run),
+        labels_per_class=[SHOTS],
+        num_seeds=1,
+        probe_draws=3,
+        test_limit=120,
+        resume=True,
+        **TUNING,
     )
     words = "; ".join(f"{title.lower()}: {word}" for title, word in answer.metrics["verdict"].items())
     advice = "; ".join(f"{words} ({budget} labels a group)" for budget, words in answer.metrics["use"].items())
