@@ -124,6 +124,7 @@ def test_options_named_in_the_text_exist(page: Path) -> None:
         "cpu",
         "exchanged",
         "also",
+        "confirm",
     }
     known = all_options()
     for code in re.findall(r"`([^`]+)`", text):
