@@ -11,6 +11,7 @@ import numpy as np
 
 from hf_ssl.evaluation.monitor.monitor import Monitor, mean_loss
 from hf_ssl.objectives.base import Objective, Rows, ViewRows, view_pairs
+from hf_ssl.stages.candidates import stratified
 
 if TYPE_CHECKING:
     import datasets
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from hf_ssl.modalities.base import Modality
 
 logger = logging.getLogger(__name__)
+
+PROBED = 2000
+"""Labeled examples that the probe along the way is fitted on, at most."""
 
 
 def build_monitor(
@@ -54,17 +58,27 @@ def build_monitor(
 
 
 def probe_examples(data: DomainData, modality: Modality) -> tuple[Sequence[Any] | None, np.ndarray | None, str]:
-    """What the probes along the way are fitted on: at most 2,000 labeled training examples and their targets."""
+    """What the probes along the way are fitted on: at most 2,000 labeled training examples and their targets.
+
+    Of more, every class keeps its share, whatever the order of the file; classes with a single label are left out.
+    """
     kinds = {"class": "single_label_classification", "multilabel": "multi_label_classification"}
     problem_type = kinds.get(str(data.label_kind), "regression")
     if data.label_kind not in (*kinds, "regression") or "train" not in data:
         return None, None, problem_type
-    train = data["train"].select(range(min(2000, len(data["train"]))))
-    targets = np.asarray(train["label"])
-    counts = np.bincount(targets) if data.label_kind == "class" else np.array([len(targets) // 2])
-    if counts[counts > 0].min(initial=len(targets)) < 2:
-        logger.info(
-            "  no probe along the way: a class has a single label, or there are fewer than four labeled examples"
-        )
+    train = data["train"]
+    if data.label_kind == "class":
+        labels = np.asarray(train["label"])
+        often = np.flatnonzero(np.bincount(labels)[labels] >= 2)
+        rows = often[stratified(labels[often], PROBED, 0)]
+        if len(rows) < len(labels) and len(often) < len(labels):
+            logger.info(
+                f"  probe along the way: {len(labels) - len(often)} examples whose class has a single label are left out"
+            )
+    else:
+        rows = np.sort(np.random.default_rng(0).permutation(len(train))[:PROBED])
+    targets = np.asarray(train["label"])[rows] if len(rows) else np.zeros(0)
+    if len(rows) < 4 or (data.label_kind == "class" and len(np.unique(targets)) < 2):
+        logger.info("  no probe along the way: fewer than four labeled examples, or than two classes with two labels")
         return None, None, problem_type
-    return train[modality.column], targets, problem_type
+    return train.select(rows)[modality.column], targets, problem_type

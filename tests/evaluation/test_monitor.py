@@ -14,7 +14,7 @@ import torch
 import tiny
 from hf_ssl.core.errors import TrainingError
 from hf_ssl.data import DomainData
-from hf_ssl.evaluation.monitor.monitor import SAME, Monitor
+from hf_ssl.evaluation.monitor.monitor import LIKELY, SAME, Monitor
 from hf_ssl.evaluation.probes.cross_validated import cross_validated_probe
 from hf_ssl.modalities.text.encoder import TextEncoder
 from hf_ssl.modalities.text.text import Text
@@ -210,3 +210,37 @@ def test_dropout_views_differ_by_dropout_alone(simcse):
                 part.p = 0.0
     module(**batch)
     torch.testing.assert_close(seen[-1][0::2], seen[-1][1::2])
+
+
+def test_the_probe_sees_every_class_of_a_sorted_file():
+    """Not its first rows: in a file sorted by class they hold one, and the probe switched itself off."""
+    labels = np.repeat(np.arange(4), [3000, 400, 40, 1])
+    rows = datasets.Dataset.from_dict({"text": [f"text {n}" for n in range(len(labels))], "label": labels.tolist()})
+    data = DomainData({"train": rows}, {"label_kind": "class"}, "text")
+    values, targets, found = probe_examples(data, Text())
+    assert values is not None and targets is not None and found == "single_label_classification"
+    assert set(targets) == {0, 1, 2} and 1900 < len(targets) < 2100, "a class with one label goes, not the probe"
+
+
+def test_a_gain_that_is_not_beyond_doubt_is_kept_and_said_so(simcse, tmp_path):
+    """Three examples of sixty are moved to where their class is: better on average, and no more than that."""
+    module, rows = simcse()
+    rng = np.random.default_rng(3)
+    start = GOOD + 1.5 * rng.normal(size=GOOD.shape)
+    later = start.copy()
+    later[8:11] += 2.0 * (2 * TARGETS[8:11, None] - 1)
+    calls: list[int] = []
+
+    def labeled() -> np.ndarray:
+        calls.append(1)
+        return start if len(calls) == 1 else later
+
+    monitor = Monitor(
+        module, tmp_path, embed=lambda: GOOD, evaluate=lambda: {"eval_loss": 1.0}, embed_labeled=labeled, targets=TARGETS,
+        points=1,
+    )  # fmt: skip
+    _run(module, rows, tmp_path, monitor)
+    record = monitor.history[-1]
+    assert 0 < record["probe_difference"] <= record["probe_difference_error"]
+    summary = monitor.finish()
+    assert summary["kept_step"] == 8 and summary["outcome"] == LIKELY

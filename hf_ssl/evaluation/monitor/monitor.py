@@ -17,11 +17,15 @@ from hf_ssl.core.errors import TrainingError
 from hf_ssl.core.run import append_jsonl, write_lines
 from hf_ssl.evaluation.monitor.health import alignment, collapsed, health
 from hf_ssl.evaluation.probes.cross_validated import ProbeScore, cross_validated_probe, paired_difference
+from hf_ssl.evaluation.probes.probes import smallest_class
 from hf_ssl.models.structure import evaluating
 from hf_ssl.training.module import SizedDataset, TrainingModule
 
 logger = logging.getLogger(__name__)
 
+LIKELY = "better than the start on average, not beyond doubt"
+FITS = 20
+"""Fits of the probe along the way: vectors are there, and a gain is seen earlier where it is measured on many draws."""
 BETTER, WORSE, SAME = "better than the start", "worse than the start", "no better than the start"
 
 
@@ -178,6 +182,8 @@ class Monitor:
         outcome = kept.get("against_start") or (BETTER if kept["eval_loss"] < start["eval_loss"] else SAME)
         if step == 0:
             outcome = SAME
+        elif outcome == SAME and kept.get("probe_difference", 0.0) > 0:
+            outcome = LIKELY
         self._best_file.unlink(missing_ok=True)
         return {"kept_step": step, "outcome": outcome, "start": start, "kept": kept}
 
@@ -185,10 +191,14 @@ class Monitor:
         if self.embed_labeled is None or self.targets is None:
             return None
         features = self.embed_labeled()
+        folds = max(2, min(5, smallest_class(np.asarray(self.targets), self.problem_type)))
         probe, neighbors = (
-            cross_validated_probe(features, self.targets, seed=self.seed, problem_type=self.problem_type, probe=kind)
+            cross_validated_probe(
+                features, self.targets, seed=self.seed, problem_type=self.problem_type, probe=kind, folds=folds,
+                repeats=-(-FITS // folds),
+            )
             for kind in ("linear", "knn")
-        )
+        )  # fmt: skip
         record.update(
             probe=probe.mean, probe_metric=probe.metric, probe_standard_error=probe.standard_error, knn=neighbors.mean,
             knn_standard_error=neighbors.standard_error,
@@ -200,17 +210,24 @@ class Monitor:
         return probe
 
     def _keep_if_best(self, record: dict[str, Any]) -> None:
-        """The start is beaten only by a probe clearly above it; later points by any better probe (or lower loss)."""
-        quality = record["probe"] if "probe" in record else -record["eval_loss"]
-        wins = quality > self._best_probe and record.get("against_start", BETTER) == BETTER
-        if record["step"] == 0 or wins:
-            self._best_probe, self.best_step = quality, record["step"]
+        """A point is kept that is better on average than those before it, and not worse than the start beyond doubt.
+
+        To ask that it be better beyond doubt threw gains away: .03 macro-F1 on molecules at 4 labels a class.
+        """
+        if self._wins(record):
             unfinished = self._best_file.with_suffix(".partial")
             save_file(
                 {name: tensor.detach().cpu().contiguous() for name, tensor in self.module.state_dict().items()},
                 unfinished,
             )
             unfinished.replace(self._best_file)
+
+    def _wins(self, record: dict[str, Any]) -> bool:
+        quality = record["probe"] if "probe" in record else -record["eval_loss"]
+        wins = record["step"] == 0 or (quality > self._best_probe and record.get("against_start") != WORSE)
+        if wins:
+            self._best_probe, self.best_step = quality, record["step"]
+        return wins
 
     def _line(self, record: dict[str, Any]) -> str:
         parts = [f"  measured at {record['step']}/{record['of']}:  loss {record['eval_loss']:.4f}"]
@@ -234,9 +251,7 @@ class Monitor:
                 str(stored["metric"]), str(stored["folds_id"]),
             )  # fmt: skip
         for record in self.history:
-            quality = record["probe"] if "probe" in record else -record["eval_loss"]
-            if record["step"] == 0 or (quality > self._best_probe and record.get("against_start", BETTER) == BETTER):
-                self._best_probe, self.best_step = quality, record["step"]
+            self._wins(record)
 
 
 def _records(log: Path) -> Iterator[dict[str, Any]]:
