@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hf_ssl.core.errors import DataError
 from hf_ssl.data.column_names import existing, looks_like_data, made_up_names, named, pair_of, shown
 from hf_ssl.data.readers.folders import SourcePart
 
+if TYPE_CHECKING:
+    from hf_ssl.modalities.base import Modality
 
-def input_column(modality: Any, given: str | None, part: SourcePart) -> str:
+
+def input_column(modality: Modality, given: str | None, part: SourcePart) -> str:
     """Name of the column that holds the content: the one given, else the first known name, else the pool's only column.
 
     Raises:
@@ -38,7 +41,7 @@ def input_column(modality: Any, given: str | None, part: SourcePart) -> str:
     return found[0]
 
 
-def _likely_input(modality: Any, part: SourcePart) -> str:
+def _likely_input(modality: Modality, part: SourcePart) -> str:
     """What to type where no column is known: the two of a pair, else the column of the longest values."""
     there = part.dataset.column_names
     if modality.name == "text" and (pair := pair_of(there)):

@@ -87,7 +87,7 @@ def without_held_out(
 
 
 def shared_rows(
-    one: datasets.Dataset, other: datasets.Dataset, options: DataOptions, modality: Any
+    one: datasets.Dataset, other: datasets.Dataset, options: DataOptions, modality: Modality
 ) -> tuple[int, int]:
     """Rows of the first that are in the second: exact copies, and near ones."""
     report, column = DataReport(1.0), modality.column
@@ -106,7 +106,12 @@ def shared_rows(
 
 
 def _compared(
-    rows: datasets.Dataset, held: datasets.Dataset, mode: str, options: DataOptions, modality: Any, report: DataReport
+    rows: datasets.Dataset,
+    held: datasets.Dataset,
+    mode: str,
+    options: DataOptions,
+    modality: Modality,
+    report: DataReport,
 ) -> datasets.Dataset:
     column = modality.column
 

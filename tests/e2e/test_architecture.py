@@ -201,6 +201,33 @@ def test_no_test_reaches_into_private_names(repository: Path) -> None:
     assert not found, "go through what the module offers: " + ", ".join(found)
 
 
+def parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[ast.arg]:
+    given = function.args
+    return [*given.posonlyargs, *given.args, *given.kwonlyargs, *filter(None, (given.vararg, given.kwarg))]
+
+
+def test_types_say_what_a_value_is() -> None:
+    """`Any` is for what really can be anything; what is counted here may only become fewer."""
+    found = [
+        (name_of(path), node.name, one.arg)
+        for path in MODULES
+        for node in ast.walk(parsed(path))
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        for one in parameters(node)
+        if one.annotation is not None and ast.unparse(one.annotation) == "Any"
+    ]
+    assert len(found) <= MAX_ANY, f"{len(found)} parameters are just Any: {found}"
+    loose = [one for one in found if one[2] in ("modality", "dataset", "encoder", "task")]
+    assert not loose, f"these have a type of their own: {loose}"
+    ignored = [
+        f"{name_of(path)}:{number}"
+        for path in MODULES
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if "# type: ignore" in line
+    ]
+    assert len(ignored) <= MAX_IGNORES, f"{len(ignored)} places where mypy is not believed: {ignored}"
+
+
 @cache
 def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
