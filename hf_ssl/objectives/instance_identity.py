@@ -77,8 +77,8 @@ class InstanceIdentity(SingleViewObjective):
         return rows
 
     def collate(self, rows: Sequence[Item]) -> dict[str, torch.Tensor]:
-        if rows[0][3]:
-            return {**self.drawn(rows), "labels": torch.tensor([row[0] for row in rows])}
+        if rows[0].training:
+            return {**self.drawn(rows), "labels": torch.tensor([row.number for row in rows])}
         return {**self.drawn(rows, views=2), "labels": torch.arange(len(rows))}
 
     def forward(self, labels: torch.Tensor, num_items_in_batch: Any = None, **inputs: torch.Tensor) -> LossOutput:

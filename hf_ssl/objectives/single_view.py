@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
 
-from hf_ssl.modalities.encoder import Batch, Encoder
+from hf_ssl.modalities.encoder import Batch, Encoder, Indexed
 from hf_ssl.modalities.rng import example_rng
 from hf_ssl.modalities.text.crops import TokenCrops
 from hf_ssl.modalities.text.encoder import TextEncoder
@@ -16,18 +16,24 @@ from hf_ssl.modalities.timeseries.distort import Mild, view
 from hf_ssl.modalities.timeseries.encoder import TimeSeriesEncoder
 from hf_ssl.modalities.timeseries.windows import Windows
 from hf_ssl.modalities.views import View, ViewPlan
-from hf_ssl.objectives.base import Objective, ViewRows, row_keys
+from hf_ssl.objectives.base import Objective, Rows, row_keys
 
 if TYPE_CHECKING:
     import datasets
 
     from hf_ssl.modalities.base import Modality
 
-Item = tuple[int, Any, np.random.Generator, bool]
-"""Number of an example, its content, its generator, and whether it is trained on."""
+
+class Item(NamedTuple):
+    """One row: number of the example, its content, its generator, and whether it is trained on."""
+
+    number: int
+    content: Any
+    rng: np.random.Generator
+    training: bool
 
 
-class _Pasts:
+class Pasts:
     """Windows of series by their number, `(context, channels)` each."""
 
     def __init__(self, windows: Windows) -> None:
@@ -40,11 +46,23 @@ class _Pasts:
         return self.windows.batch([index])[0][0]
 
 
-class NumberedRows(ViewRows):
-    """As `ViewRows`, with the number of every example."""
+class NumberedRows(Rows):
+    """Content of every example with its number and a generator.
 
-    def __getitem__(self, index: int) -> Item:  # type: ignore[override]
-        return index, self.store[index], example_rng(self.seed, self.key, self.keys[index]), self.training
+    Args:
+        store: what views are cut from, one entry per example.
+        keys: a stable name of every example, which its random choices depend on.
+    """
+
+    def __init__(self, store: Indexed, keys: Sequence[str], *, seed: int, training: bool) -> None:
+        super().__init__(seed, training)
+        self.store, self.keys = store, keys
+
+    def __len__(self) -> int:
+        return len(self.store)
+
+    def __getitem__(self, index: int) -> Item:
+        return Item(index, self.store[index], example_rng(self.seed, self.key, self.keys[index]), self.training)
 
 
 class SingleViewObjective(Objective):
@@ -78,13 +96,19 @@ class SingleViewObjective(Objective):
             keys = [
                 "/".join(map(str, (keys[place[0]], place[1]))) for place in map(windows.place, range(len(windows)))
             ]
-            return NumberedRows(_Pasts(windows), keys, seed=seed, training=training)
+            return NumberedRows(Pasts(windows), keys, seed=seed, training=training)
         store = self.encoder.view_store(values) if self.crops is None else self.crops.store(list(values))
         return NumberedRows(store, keys, seed=seed, training=training)
 
+    def whole(self, dataset: datasets.Dataset, rows: NumberedRows) -> list[Any]:
+        """The whole content of every row, as the kind of data has it: of a series, the window."""
+        if isinstance(rows.store, Pasts):
+            return [np.ascontiguousarray(rows.store[index].T) for index in range(len(rows))]
+        return list(dataset[self.encoder.modality.column])
+
     def drawn(self, rows: Sequence[Item], views: int = 1) -> Batch:
         """Random views of some rows as the model's inputs, `(views * rows, ...)`: all first ones, then all second ones."""
-        items, rngs = [row[1] for row in rows], [row[2] for row in rows]
+        items, rngs = [row.content for row in rows], [row.rng for row in rows]
         if self.crops is not None:
             return self.encoder.collate(
                 [self.crops.cut(*pair) for _ in range(views) for pair in zip(items, rngs, strict=True)]
@@ -95,7 +119,7 @@ class SingleViewObjective(Objective):
         return self.encoder.views(items, rngs, ViewPlan(self.views[0] * views))[0]
 
     def random_view(self, items: Sequence[Any], rngs: Sequence[np.random.Generator]) -> Batch:
-        return self.drawn([(0, item, rng, False) for item, rng in zip(items, rngs, strict=True)])
+        return self.drawn([Item(0, item, rng, False) for item, rng in zip(items, rngs, strict=True)])
 
     def count_units(self, batch: Mapping[str, torch.Tensor]) -> int:
         return len(batch["labels"])
