@@ -202,7 +202,8 @@ def overall_verdict(lines: Sequence[ComparisonLine], *, one_model: bool = False)
     budgets = {
         word: [str(line.budget) for line in lines if line.verdict.word == word] for word in (HELPED, DID_NOT, UNCLEAR)
     }
-    said = "; ".join(f"{word} at {', '.join(where)} labels" for word, where in budgets.items() if where)
+    told = {HELPED: "helped", DID_NOT: "did not help", UNCLEAR: "may or may not help"}
+    said = "; ".join(f"{told[word]} at {', '.join(where)} labels" for word, where in budgets.items() if where)
     worse = any(line.verdict.shown < 0 for line in lines)
     if budgets[HELPED] and worse:
         return Verdict(MIXED, f"Adapting {said}.")
