@@ -26,6 +26,8 @@ DASHES = ("-", (0, (6, 3)), (0, (2, 2)), (0, (6, 2, 2, 2)), (0, (1, 1)), (0, (9,
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 SHOWN_CLASSES = 20
 """Most classes with a row of their own in a legend or a confusion matrix; the commonest are shown."""
+LEGEND = 84
+"""Characters that a row of the legend under a plot has room for."""
 STYLE: Any = {
     "axes.edgecolor": "#666666", "axes.grid": True, "axes.spines.right": False, "axes.spines.top": False,
     "axes.titlelocation": "left", "axes.titlesize": 12, "axes.titleweight": "bold", "figure.facecolor": "white",
@@ -313,4 +315,6 @@ def _legend(axes: Axes, beside: bool = False) -> None:
     if beside:
         figure.legend(handles, short, loc="outside right upper")
     else:
-        figure.legend(handles, short, loc="outside lower center", ncols=min(4, len(short)))
+        widest = max((len(name) for name in short), default=0)
+        columns = max(1, min(4, len(short), LEGEND // (widest + 6)))  # 6: the line beside each name
+        figure.legend(handles, short, loc="outside lower center", ncols=columns)
