@@ -127,6 +127,7 @@ def test_a_resumed_run_is_the_unbroken_one_bit_for_bit(tmp_path, monkeypatch):
         assert torch.equal(tensor, other[name]), name
 
 
+@pytest.mark.slow
 def test_two_processes_are_one(tmp_path):
     found = {}
     for world in (1, 2):
