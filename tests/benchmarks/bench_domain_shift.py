@@ -6,7 +6,8 @@
 Every arm starts from the same weights, sees the same labels of the source in the same order and as many steps; the best
 point is picked on the source's validation labels (source only) or by InfoMax on unlabeled target rows (the methods). The
 target's labels are used once, for the score. `--rule source`
-picks by the source for all. A finished fit is an entry of the results file, so a run that was stopped goes on where it was. Nothing was tuned on these targets: weight, learning rates and steps are the library's defaults or one
+picks by the source for all. A finished fit is an entry of the results file, so a run that was stopped goes on where
+it was. Nothing was tuned on these targets: weight, learning rates and steps are the library's defaults or one
 value for all arms.
 
 Shifts: scikit-learn's 8x8 digits with inverted gray, turned by 45 degrees, or blended into a random texture (a small residual

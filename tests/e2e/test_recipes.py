@@ -58,7 +58,11 @@ def _data(recipe: str, folder: Path) -> Path:
         sites = [{"text": t, "site": ("north", "south")[i % 2]} for i, t in enumerate(pool)]
         (folder / "unlabeled.jsonl").write_text("".join(json.dumps(row) + "\n" for row in sites), encoding="utf-8")
         for name, texts, site in (("labels", train, "north"), ("test", test, "south")):
-            _csv(folder / f"{name}.csv", ["text", "label", "site"], [(t, "ab"[i % 2], site) for i, t in enumerate(texts)])
+            _csv(
+                folder / f"{name}.csv",
+                ["text", "label", "site"],
+                [(t, "ab"[i % 2], site) for i, t in enumerate(texts)],
+            )
     elif "embeddings" in recipe:
         for split, texts in (("train", train), ("test", test)):
             rows = [(one, two, i % 3) for i, (one, two) in enumerate(zip(texts, texts[1:], strict=False))]
