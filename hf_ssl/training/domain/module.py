@@ -24,6 +24,7 @@ STEEPNESS = 10.0
 """Of the rise of the weight, as in the paper of DANN."""
 COMPANY = "company_"
 """Before the names of the inputs that have no labels."""
+ANSWERS = ("labels", "soft_labels")
 NOTED = 10
 """Steps between two lines of the journal."""
 
@@ -92,7 +93,7 @@ class DomainModule(TrainingModule):
             return self.inner.collate(rows)
         batch = self.inner.collate([row["row"] for row in rows])
         company = [one for row in rows for one in row["company"]]
-        bare = [{name: value for name, value in features.items() if name != "labels"} for _, features in company]
+        bare = [{name: value for name, value in features.items() if name not in ANSWERS} for _, features in company]
         batch.update({f"{COMPANY}{name}": tensor for name, tensor in self.inner.collate(bare).items()})
         batch["domains"] = torch.tensor([row["domain"] for row in rows] + [domain for domain, _ in company])
         return batch
@@ -195,7 +196,7 @@ class DomainModule(TrainingModule):
         with evaluating(self.inner), torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             for start in range(0, len(rows), batch_size):
                 part = rows[start : start + batch_size]
-                bare = [{name: value for name, value in row.items() if name != "labels"} for row in part]
+                bare = [{name: value for name, value in row.items() if name not in ANSWERS} for row in part]
                 batch = {name: tensor.to(device) for name, tensor in self.inner.collate(bare).items()}
                 with self._tapped() as seen:
                     logits = self.inner(**batch).logits
