@@ -168,6 +168,6 @@ def test_the_command_line(bert, tmp_path, said):
     ]
     assert cli.main(line) == 0
     told = said.readouterr().err
-    assert "Gap between pool and test" in told and "next: hf-ssl pretrain" in told
+    assert "Gap between pool and test" in told and "Try first" in told
     assert cli.main(["gap", str(table), f"--output={tmp_path / 'other'}"]) == 1
     assert "Give --model" in said.readouterr().err
