@@ -92,6 +92,9 @@ def next_command(verb: str, metrics: Mapping[str, Any], options: Mapping[str, An
         "pretrain": f"hf-ssl compare {same}   (did it help?)",
         "finetune": f"hf-ssl evaluate {same}",
         "evaluate": f"hf-ssl predict NEW-DATA --output {output}",
+        "predict": f"hf-ssl report {output}"
+        if (Path(str(options.get("output") or DEFAULT)) / LEDGER).is_file()
+        else "",
         "compare": f"hf-ssl finetune {same}",
         "embed": f"hf-ssl search {query.get(kind, '--file SERIES.csv')} --output {output}",
         "report": "open the page in a browser",

