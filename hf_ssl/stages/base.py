@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
+    from hf_ssl.core.option_groups import ModelOptions
     from hf_ssl.modalities.base import Modality
     from hf_ssl.modalities.encoder import Encoder, Processor
 from hf_ssl.stages.inputs import modality_of, read_data
@@ -33,7 +34,7 @@ from hf_ssl.stages.inputs import modality_of, read_data
 logger = logging.getLogger(__name__)
 
 
-def start_of(config: Any, run: RunDir, default: str | None = None) -> CheckpointRef:
+def start_of(config: ModelOptions, run: RunDir, default: str | None = None) -> CheckpointRef:
     """Checkpoint a stage starts from: the one named, or the result of the run's earlier stage (said aloud)."""
     if config.model is not None:
         if default is not None and str(config.model) != default:

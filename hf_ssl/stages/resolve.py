@@ -12,7 +12,7 @@ from typing import Any
 
 from hf_ssl.core import plugins
 from hf_ssl.core.errors import ConfigError, nearest
-from hf_ssl.core.fields import OptionsError, field_name, hints_of
+from hf_ssl.core.fields import Options, OptionsError, field_name, hints_of
 from hf_ssl.core.option_groups import RENAMED, DataOptions, modern_names
 from hf_ssl.core.options import COMMANDS, STAGES
 from hf_ssl.core.parsing import coerce
@@ -163,7 +163,7 @@ def _plain(value: object) -> Any:
     return value if isinstance(value, (str, int, float, bool, list, dict, type(None))) else type(value).__name__
 
 
-def _without_objects(config: Any) -> Any:
+def _without_objects(config: Options) -> Any:
     """Data given as Python objects cannot be deep-copied into run.json, their type's name can."""
     objects = ("data", "unlabeled", "validation", "test", "labels_file", "target")
     given = {name: getattr(config, name) for name in objects if hasattr(config, name)}

@@ -36,6 +36,7 @@ from hf_ssl.tasks.heads import forecast_pairs
 
 if TYPE_CHECKING:
     import datasets
+    from transformers import PreTrainedConfig
 
     from hf_ssl.modalities.timeseries.timeseries import TimeSeries
 
@@ -197,7 +198,7 @@ class Forecasting(Task[TimeSeriesEncoder]):
         ]
         return torch.stack([mean + spread * point for point in points], dim=-1)
 
-    def _agree(self, config: Any) -> None:
+    def _agree(self, config: PreTrainedConfig) -> None:
         """Whether the model gives differences from the last season is written into its configuration.
 
         Raises:
