@@ -216,7 +216,8 @@ def test_leaves_no_files(tmp_path, monkeypatch):
 
 def test_every_name_has_a_formula_and_a_direction():
     formulas = {**DECOMPOSABLE, **SCORES}
-    summed = {"word_accuracy", "word_f1_macro", "mean_iou"}  # of words and pixels, summed by sentence or picture
+    # Only for resampling: of words and pixels, summed by sentence or picture, and of forecasts where the future has gaps.
+    summed = {"word_accuracy", "word_f1_macro", "mean_iou", "observed_mae"}
     assert set(METRICS) | summed == set(formulas)
     for name in METRICS:
         made = metric(name)
