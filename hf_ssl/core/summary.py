@@ -63,7 +63,8 @@ def summary_of(
         lines.append(("time", clock(record.seconds)))
     facts = {"path": str(path), "skipped": skipped, "seconds": record.seconds, "metrics": metrics}
     told = tuple((name, text) for name, text in lines if text)
-    return Summary(verb, told, next=next_command(verb, metrics, options, record), facts=facts)
+    table = _attempts(metrics) if verb == "adapt" else ()
+    return Summary(verb, told, table, next=next_command(verb, metrics, options, record), facts=facts)
 
 
 def clock(seconds: float) -> str:
@@ -117,7 +118,23 @@ def _did(verb: str, record: StageRecord, metrics: Mapping[str, Any]) -> str:
     if verb in ("evaluate", "predict", "embed"):
         counted = next((metrics[name] for name in ("examples", "rows", "vectors", "count") if name in metrics), None)
         rows.append(f"{counted:,} examples" if isinstance(counted, int) else str(options.get("split") or ""))
+    if verb == "adapt" and isinstance(metrics.get("attempts"), list):
+        rows.append(
+            f"{sum(one['outcome'] == 'done' for one in metrics['attempts'])} of {len(metrics['attempts'])} ways tried"
+        )
     return ", ".join(row for row in rows if row) or verb
+
+
+def _attempts(metrics: Mapping[str, Any]) -> tuple[tuple[str, ...], ...]:
+    """What `adapt` tried, how good each was, how long it took."""
+    attempts = metrics.get("attempts")
+    if not isinstance(attempts, list):
+        return ()
+    rows = [
+        (one["name"], "" if one["score"] is None else f"{one['score']:.3f}", clock(one["seconds"]), one["kept"] or one["outcome"])
+        for one in attempts
+    ]  # fmt: skip
+    return (("way", "score", "time", "outcome"), *rows)
 
 
 def _result(verb: str, metrics: Mapping[str, Any]) -> str:
@@ -130,7 +147,12 @@ def _result(verb: str, metrics: Mapping[str, Any]) -> str:
     if verb == "finetune":
         return numbers(metrics.get("validation", {})) or "no validation data to measure on"
     if verb == "predict" and isinstance(metrics.get("predicted"), Mapping):
-        return ", ".join(f"{name} {count:,}" for name, count in list(metrics["predicted"].items())[:SHOWN])
+        found = [f"{name} {count:,}" for name, count in list(metrics["predicted"].items())[:SHOWN]]
+        strange = metrics.get("unlike_training", 0)
+        return ", ".join(found) + (f"; {strange:,} look unlike the training data" if strange else "")
+    if verb == "adapt" and "kept" in metrics:
+        measured = numbers(metrics.get("test", {}))
+        return f"kept {metrics['kept']}: {metrics.get('why', '')}" + (f"; on test {measured}" if measured else "")
     return str(metrics["url"]) if "url" in metrics else numbers(metrics)
 
 

@@ -301,6 +301,7 @@ class _Work:
         distributed.barrier()
         metrics: dict[str, Any] = {
             "kept": best.name,
+            "why": self._why(best),
             "attempts": [asdict(one) for one in self.journal.attempts.values()],
         }
         shared = {**self._shared(self.run.path), "data": self.data}
@@ -309,10 +310,17 @@ class _Work:
         elif not self.labeled:
             metrics["vectors"] = embed(**shared).metrics["vectors"]
         write_json(self.run.path / "adapt" / "result.json", metrics)
-        self._tell(best)
+        self._tell(best, str(metrics["why"]))
         return metrics
 
-    def _tell(self, best: Attempt) -> None:
+    def _why(self, best: Attempt) -> str:
+        if best.name != RELEASED:
+            first = RELEASED in self.journal.attempts
+            return "continued pre-training helped" if first else "there are no labels to compare by"
+        others = [one for one in self.journal.attempts.values() if one.name != RELEASED and one.outcome == "done"]
+        return "continued pre-training was not shown to help" if others else "no other way could be tried in this time"
+
+    def _tell(self, best: Attempt, why: str) -> None:
         rows = [(one.name, "-" if one.score is None else f"{one.score:.3f}", told(one.seconds), one.kept or one.outcome)
                 for one in self.journal.attempts.values()]  # fmt: skip
         widths = [max(len(row[column]) for row in rows) for column in range(3)]
@@ -321,16 +329,6 @@ class _Work:
             for row in rows
         )
         measured = f" ({best.measured})" if best.measured else ""
-        others = [one for one in self.journal.attempts.values() if one.name != RELEASED and one.outcome == "done"]
-        why = "no other way was tried"
-        if best.name != RELEASED:
-            why = (
-                "continued pre-training helped"
-                if RELEASED in self.journal.attempts
-                else "there are no labels to compare by"
-            )
-        elif others:
-            why = "continued pre-training was not shown to help"
         logger.info(
             f"adapt: what was tried{measured}\n{table}\nkept: {best.name}; {why}. Model: {self.run.output('finetune') or self.run.output('pretrain')}"
         )

@@ -153,7 +153,7 @@ def test_a_peer_that_is_not_installed_or_does_not_fit_says_so(
     ("options", "words"),
     [
         ({"arms": "bsae"}, "Did you mean 'base'"), ({"protocols": "knm"}, "Did you mean 'knn'"),
-        ({"budget": "soon"}, "Write 90s, 30m or 2h"), ({"labels_per_class": "4,many"}, "'many' is no number of labels"),
+        ({"budget": "soon"}, "no length of time"), ({"labels_per_class": "4,many"}, "'many' is no number of labels"),
         ({"labels_per_class": "4,500"}, "Ask for at most"), ({"arms": "adapted-lora"}, "--adapted_lora"),
     ],
 )  # fmt: skip
