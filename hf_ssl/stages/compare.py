@@ -104,6 +104,7 @@ class _Work:
         self.answers: Answers = answers_of(self.task, data, test)
         self.budgets = budgets_of(self.train, config.labels_per_class, whole=self.answers.whole)
         start = start_of(config, self.opening.run)
+        self.task.look_at(start)
         self.arms = arms_of_run.arms_of(config, start, self.adapted, self.task, data, self.folder / "starts")
         # Every arm is pooled as the start is: they differ in one thing only.
         self.pooling = modality.pooling(start)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from hf_ssl.modalities.base import Modality
+    from hf_ssl.models.reference import CheckpointRef
 
 logger = logging.getLogger(__name__)
 
@@ -134,6 +135,13 @@ class Task(ABC, Generic[EncoderT]):
             names: in the order of the model's outputs.
         """
         self.label_names = list(names)
+
+    def look_at(self, ref: CheckpointRef) -> None:  # noqa: B027  # most labels are what they are
+        """Learn what labels depend on of the model that is to answer (the size of masks), before there is one.
+
+        Args:
+            ref: a checkpoint that has it.
+        """
 
     def model_options(self) -> dict[str, Any]:
         """Options for `from_pretrained`: number and names of labels, problem type."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import datasets
 
     from hf_ssl.modalities.base import Modality
+    from hf_ssl.models.reference import CheckpointRef
 
 NEAREST = 0  # Pillow's number of the filter: a mean of two class numbers is no class
 
@@ -76,6 +77,11 @@ class Segmentation(Task[VisionEncoder]):
         if highest < 1 and len(names) < 2:
             raise DataError("The masks of the training split hold class 0 only; two classes are needed to learn.")
         self.label_names = names or [f"class {number}" for number in range(highest + 1)]
+
+    def look_at(self, ref: CheckpointRef) -> None:
+        loaded = self.modality.load(ref)
+        assert isinstance(loaded, VisionEncoder)
+        self._shape = loaded.shape
 
     def encode(self, encoder: VisionEncoder, dataset: datasets.Dataset) -> list[dict[str, Any]]:
         features = encoder.preprocess(self.inputs(dataset))

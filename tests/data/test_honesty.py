@@ -142,7 +142,12 @@ def test_the_command_reads_reports_and_trains_nothing(tmp_path: Path, capsys: py
     assert cli.main(["data", str(tmp_path / "a.csv"), "--save", str(tmp_path / "out"), "--examples", "1"]) == 0
     said = capsys.readouterr().err
     assert "40 found = 40 used + 0 left out" in said and "kettles" in said
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["data.html", "data.json", "data.txt"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "data.examples.json",
+        "data.html",
+        "data.json",
+        "data.txt",
+    ]
     assert cli.main(["data", str(tmp_path / "b.csv")]) == 1
     assert "No such file" in capsys.readouterr().err
     assert cli.main(["data", str(tmp_path / "a.csv"), "--max_left_out", "2"]) == 1

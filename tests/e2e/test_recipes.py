@@ -134,7 +134,7 @@ def test_recipe_on_two_processes_writes_one_run_folder(tokens, repository, tmp_p
     ledger = json.loads((run / "run.json").read_text(encoding="utf-8"))
     for stage, entry in ledger["stages"].items():
         assert (entry["status"], entry["processes"]) == ("done", 2), stage
-    assert done.stderr.count("compare: table in") == 1, "one process speaks"
+    assert done.stderr.count("-- compare ---") == 1, "one process speaks"
     records = [json.loads(line) for line in (run / "pretrain" / "monitor.jsonl").read_text().splitlines()]
     assert [record["step"] for record in records] == [0, 2]
     lines = [json.loads(line) for line in (run / "finetune" / "curve.jsonl").read_text().splitlines()]

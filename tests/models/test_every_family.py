@@ -88,7 +88,9 @@ def test_adapters_on_every_encoder_of_sounds(tiny_checkpoint, tmp_path, arch, na
     task.fit_labels(data)
     torch.manual_seed(0)
     encoder = kind.modality.load(str(folder), task.auto_class, new_head=True, **task.model_options())
-    encoder = encoder.replace(model=adapters.apply(encoder.model, "lora", missing=encoder.report.missing))
+    encoder = encoder.replace(
+        model=adapters.apply(encoder.model, "lora", missing=encoder.report.missing, train_bare=("*layer_weights",))
+    )
     set_dropout(encoder.model, 0.0)
     module = TaskModule(encoder, task).train()
     rows = TaskRows(task.encode(encoder, data))

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import runs
 
 import hf_ssl
-import runs
 from hf_ssl import cli
 from hf_ssl.core.errors import RunFolderError
 from hf_ssl.core.run import RunDir

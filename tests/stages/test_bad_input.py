@@ -176,7 +176,7 @@ MISTAKES: dict[Callable[[Path, Path], list[str]], list[str]] = {
     one_class: ["same class (c0)", "two are needed", "unlabeled"],
     label_unseen_in_train: ["c7", "Move some to train"],
     more_classes_than_examples: ["too few", "label more"],
-    more_labels_wanted_than_there_are: ["fewer than 500", "Ask for fewer"],
+    more_labels_wanted_than_there_are: ["fewer than 500", "Ask for at most 18"],
     unknown_option: ["'mask_ratio'", "epoch", "num_train_epochs"],
     value_of_the_wrong_type: ["max_steps", "three", "integer"],
     no_labels: ["no labels", "--label_column"],
@@ -206,7 +206,7 @@ def test_mistake_is_explained_and_loses_nothing(mistake, checkpoint, finished, t
     after, ledger = _state(finished), json.loads((finished / "run.json").read_text())
     assert ledger["stages"]["embed"] == stages_before["embed"], "the finished stage stays finished"
     changed = {name for name in before if after.get(name) != before[name]}
-    assert changed <= {"run.json", "data/report.html", "data/report.json", "data/report.txt"}
+    assert changed <= {"run.json", *(f"data/report.{kind}" for kind in ("html", "json", "txt", "examples.json"))}
     assert "embed/embeddings.parquet" in before and not (tmp_path / "bomb-went-off").exists()
     assert cli.main(["embed", f"--data={tmp_path / 'good'}", f"--output={finished}", f"--model={checkpoint}",
                      "--split=test", "--near_duplicates=false"]) == 0  # fmt: skip

@@ -8,9 +8,9 @@ from typing import Any
 
 import datasets
 import pytest
+import runs
 
 import hf_ssl
-import runs
 import tiny
 from hf_ssl import cli
 from hf_ssl.core.errors import CheckpointError, ConfigError, DataError

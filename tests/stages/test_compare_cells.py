@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import runs
 import tiny_series
 from safetensors.torch import load_file, save_file
 
 import hf_ssl
-import runs
 from hf_ssl.core.errors import ConfigError, DataError, HfSslError, MissingExtraError
 from hf_ssl.evaluation.metrics.decomposable import DECOMPOSABLE
 from hf_ssl.modalities.encoder import Encoder

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+import runs
 from tf_models import archive
 
-import runs
 from hf_ssl import import_tf, pretrain, push, run_recipe
 from hf_ssl.cli import main
 from hf_ssl.core.errors import CheckpointError, ConfigError

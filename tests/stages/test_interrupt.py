@@ -171,7 +171,7 @@ def test_interrupted_recipe_goes_on_where_it_stopped(command, tmp_path, monkeypa
         "pretrain: {objective: mlm, max_steps: 4, monitor_points: 1}\nfinetune: {max_steps: 2, early_stopping_patience: 0}\n"
     )
     shared = [token for token in command("run", "out") if token.split("=")[0] in ("--data", "--model", "--output")]
-    given = ["run", str(recipe), *shared, "--near_duplicates=false"]
+    given = ["run", str(recipe), *shared, "--near_duplicates=false", "-v"]
     with monkeypatch.context() as patched:
         _interrupt_at(patched, TaskModule, 1)
         assert cli.main(given) == 130

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import runs
 
 import hf_ssl
-import runs
 from hf_ssl.modalities.text.text import Text
 from hf_ssl.models.adapters import METHODS
 from hf_ssl.objectives.mlm import MaskedLanguageModeling

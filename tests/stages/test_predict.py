@@ -74,7 +74,9 @@ def test_the_pipeline_of_transformers_gives_the_same_answers(run, new, tmp_path)
     serve = transformers.pipeline("text-classification", model=str(run / "run" / "finetune" / "model"))
     given = serve(list(pd.read_csv(file)["review"]), truncation=True, max_length=24)
     assert [answer["label"] for answer in given] == list(found["prediction"])
-    assert np.allclose([answer["score"] for answer in given], found["probability"], atol=1e-4)
+    assert np.allclose(
+        [answer["score"] for answer in given], found["probability"], atol=2e-3
+    )  # bfloat16, where it is fast
 
 
 def test_a_model_without_its_run_answers_too_and_files_are_what_their_names_say(run, new, tmp_path):
