@@ -101,6 +101,11 @@ def by_known_format(text: pd.Series, first: str, name: str, notes: Notes, owner:
         " or ".join(f"timestamp_format={form!r}" for form in even)
         or "timestamp_format=... (as strptime has it: %d.%m.%Y %H:%M)"
     )
+    weeks = text[known].astype(str).str.fullmatch(r"\d{4}[-/ ]?\d{1,2}").all()
+    if weeks:
+        which = f"years and weeks as {first[:4]}-W{first[-2:].strip('-/ '):0>2} (ISO), or in two columns year and week"
+    elif re.search(r"[^\W\d_]{3,}", first):
+        which += "; names of months and days are read in English alone"
     raise DataError(
         f"Column {name!r} holds time stamps such as {first!r} that cannot be read. Say how they are written: {which}, or name another column with "
         "timestamp_column."

@@ -182,6 +182,12 @@ def _gaps(codes: np.ndarray, stamps: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return gaps[gaps > 0], codes[1:][within][gaps > 0]
 
 
+_NO_GRID = (
+    "No even grid fits: bring them to one (a mean or sum by day, week or month), or, if every row is one step, name a column that "
+    "counts them 0, 1, 2 ...: timestamp_column=..."
+)
+
+
 def _step(codes: np.ndarray, stamps: np.ndarray, names: list[str], integer: bool) -> str:
     """`frequency_of`, or why there is none.
 
@@ -204,11 +210,14 @@ def _step(codes: np.ndarray, stamps: np.ndarray, names: list[str], integer: bool
             own, times = np.unique(gaps[owner == code], return_counts=True)
             steps[_alias(int(own[times.argmax()]))] += 1
         example = names[int(owner[(gaps % step != 0)][0])]
-        found = _near_step(gaps) or found
+        near = _near_step(gaps)
+        # A grid is named only where following the advice puts nearly every row on a step of its own.
+        fits = near is not None or share >= 0.8
         shown = ", ".join(f"{count:,} series with {name}" for name, count in steps.most_common(4))
         raise DataError(
             f"The time stamps have no common step ({shown}; {1 - share:.0%} of the distances are no multiple of "
-            f"the most common one, for example in series {example!r}). Say which grid to put them on: frequency={found!r}."
+            f"the most common one, for example in series {example!r}). "
+            + (f"Say which grid to put them on: frequency={near or found!r}." if fits else _NO_GRID)
         )
     return found
 
