@@ -62,8 +62,8 @@ PAIR_TRAINING: dict[str, Any] = {
 }  # fmt: skip
 
 
-class ViewRows(Rows):
-    """Content of every example, kept as views are cut from it, and a generator for each.
+class StoredRows(Rows):
+    """Content of every example, and a generator for each.
 
     Args:
         store: what views are cut from, one entry per example.
@@ -77,8 +77,16 @@ class ViewRows(Rows):
     def __len__(self) -> int:
         return len(self.store)
 
+    def rng(self, index: int) -> np.random.Generator:
+        """The generator of an example in this epoch."""
+        return example_rng(self.seed, self.key, self.keys[index])
+
+
+class ViewRows(StoredRows):
+    """Content as views are cut from it, with a generator for each."""
+
     def __getitem__(self, index: int) -> tuple[Any, np.random.Generator]:
-        return self.store[index], example_rng(self.seed, self.key, self.keys[index])
+        return self.store[index], self.rng(index)
 
 
 def row_keys(dataset: datasets.Dataset) -> list[str]:

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 import torch
 
-from hf_ssl.modalities.encoder import Batch, Encoder, Indexed
-from hf_ssl.modalities.rng import example_rng
+from hf_ssl.core.fields import Options
+from hf_ssl.modalities.encoder import Batch, Encoder
 from hf_ssl.modalities.text.crops import TokenCrops
 from hf_ssl.modalities.text.encoder import TextEncoder
 from hf_ssl.modalities.timeseries.distort import Mild, view
 from hf_ssl.modalities.timeseries.encoder import TimeSeriesEncoder
 from hf_ssl.modalities.timeseries.windows import Windows
 from hf_ssl.modalities.views import View, ViewPlan
-from hf_ssl.objectives.base import Objective, Rows, row_keys
+from hf_ssl.objectives.base import Objective, StoredRows, row_keys
 
 if TYPE_CHECKING:
     import datasets
@@ -46,23 +46,11 @@ class Pasts:
         return self.windows.batch([index])[0][0]
 
 
-class NumberedRows(Rows):
-    """Content of every example with its number and a generator.
-
-    Args:
-        store: what views are cut from, one entry per example.
-        keys: a stable name of every example, which its random choices depend on.
-    """
-
-    def __init__(self, store: Indexed, keys: Sequence[str], *, seed: int, training: bool) -> None:
-        super().__init__(seed, training)
-        self.store, self.keys = store, keys
-
-    def __len__(self) -> int:
-        return len(self.store)
+class NumberedRows(StoredRows):
+    """Content of every example with its number and a generator."""
 
     def __getitem__(self, index: int) -> Item:
-        return Item(index, self.store[index], example_rng(self.seed, self.key, self.keys[index]), self.training)
+        return Item(index, self.store[index], self.rng(index), self.training)
 
 
 class SingleViewObjective(Objective):
@@ -77,7 +65,7 @@ class SingleViewObjective(Objective):
     views: ClassVar[ViewPlan] = ViewPlan((View(scale=(0.3, 1.0), color=(0.4, 0.4, 0.2, 0.1), blur=0.2),))
     crop: ClassVar[tuple[float, float]] = (0.4, 0.9)
 
-    def __init__(self, encoder: Encoder, config: Any) -> None:
+    def __init__(self, encoder: Encoder, config: Options) -> None:
         super().__init__(encoder, config)
         self.crops: TokenCrops | None = None
         if isinstance(encoder, TextEncoder):

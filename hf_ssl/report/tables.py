@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hf_ssl.core.run import RunDir
-from hf_ssl.evaluation.comparison.attribution import saved_text
+from hf_ssl.evaluation.comparison.attribution import COLUMNS, saved_text
 from hf_ssl.evaluation.comparison.contest import contender_name
 
 SPLITS = ("unlabeled", "train", "validation", "test")
@@ -53,17 +53,7 @@ def contest_table(contest: Mapping[str, Any]) -> Table:
 
 def attribution_table(steps: Sequence[Mapping[str, Any]]) -> Table:
     """What came from what."""
-    head = [
-        "step",
-        "with",
-        "labels",
-        "difference",
-        "95% interval",
-        "p (Holm)",
-        "could be shown",
-        "labels saved",
-        "in words",
-    ]
+    head = [*COLUMNS, "in words"]
     rows = [
         [
             step["step"], step["fixed"], str(step["budget"]), _signed(step["difference"]["difference"]), _interval(step["difference"]),

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from hf_ssl.core.option_groups import ModelOptions
+    from hf_ssl.core.options import FinetuneConfig
     from hf_ssl.modalities.base import Modality
     from hf_ssl.modalities.encoder import Encoder, Processor
 from hf_ssl.stages.inputs import modality_of, read_data
@@ -197,7 +198,7 @@ def prepare_stage(stage: str, options: dict[str, Any], *, after: str | None = No
     return StageContext(stage, resolved, config, run, data, modality, inputs, done, target)
 
 
-def task_name(config: Any, data: DomainData) -> str:
+def task_name(config: FinetuneConfig, data: DomainData) -> str:
     return config.task or str(plugins.task_for(data.label_kind))
 
 

@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from hf_ssl.core.compare_options import CompareConfig
+from hf_ssl.core.fields import Options
 from hf_ssl.core.run import RunDir
 from hf_ssl.data import DomainData
 from hf_ssl.data.examples import as_text
@@ -124,12 +126,14 @@ def _some(split: Any, count: int) -> Any:
     return split.select(np.sort(np.random.default_rng(0).permutation(len(split))[:count]))
 
 
-def _shortened(stage: str, config: Any) -> dict[str, Any]:
+def _shortened(stage: str, config: Options) -> dict[str, Any]:
     """Of stages that do one thing many times: once, the largest."""
-    if stage == "compare":
+    if isinstance(config, CompareConfig):
         asked = [one for one in config.labels_per_class or () if str(one).isdigit()]
         largest = (
-            {"labels_per_class": [max(asked, key=int)]} if asked and len(asked) == len(config.labels_per_class) else {}
+            {"labels_per_class": [max(asked, key=int)]}
+            if asked and len(asked) == len(config.labels_per_class or ())
+            else {}
         )
         return {**largest, "num_seeds": 1, "probe_draws": 1, "budget": None}
     return {"dry_run": True} if stage == "push" else {}

@@ -36,6 +36,7 @@ from hf_ssl.training.trainer import bf16_is_fast, peak_memory
 if TYPE_CHECKING:
     import datasets
 
+    from hf_ssl.core.options import GapConfig
     from hf_ssl.modalities.encoder import Encoder
 
 logger = logging.getLogger(__name__)
@@ -163,7 +164,7 @@ def _of_column(opening: StageContext) -> tuple[Side, Side]:
     return both[1], both[0]
 
 
-def _side(name: str, dataset: datasets.Dataset, config: Any) -> Side:
+def _side(name: str, dataset: datasets.Dataset, config: GapConfig) -> Side:
     order = np.random.default_rng(config.seed).permutation(len(dataset))[: config.sample]
     return Side(name, dataset.select(np.sort(order)), len(dataset))
 

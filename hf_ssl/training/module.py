@@ -29,11 +29,12 @@ class LossOutput(ModelOutput):
     scalars: dict[str, torch.Tensor] | None = None
 
 
-class SizedDataset(Dataset[Any]):
+class SizedDataset(Dataset[Any], ABC):
     """Rows that can be counted, as every training and every prediction here needs them."""
 
+    @abstractmethod
     def __len__(self) -> int:
-        raise NotImplementedError
+        """Number of rows."""
 
 
 @runtime_checkable

@@ -139,19 +139,13 @@ def labels_for(curve: Mapping[float, float], score: float, *, higher_is_better: 
     return None
 
 
+COLUMNS = ("step", "with", "labels", "difference", "95% interval", "p (Holm)", "could be shown", "labels saved")
+"""Of a table of attribution lines, before its verdict."""
+
+
 def as_markdown(lines: Sequence[AttributionLine]) -> str:
     """A table, one line per step and budget."""
-    head = [
-        "step",
-        "with",
-        "labels",
-        "difference",
-        "95% interval",
-        "p (Holm)",
-        "could be shown",
-        "labels saved",
-        "verdict",
-    ]
+    head = [*COLUMNS, "verdict"]
     rows = [
         [
             line.step, line.fixed, str(line.budget), f"{line.difference.difference:+.3f}",
