@@ -69,9 +69,9 @@ def encode_and_sort(
         spelled = one_spelling([part.rows.labels for part in parts], kind, rules.fold, report)
         for part, labels in zip(parts, spelled, strict=True):
             part.rows.labels = labels
-        if kind == "mask":
+        if KINDS[kind].pictures:
             _class_masks(parts, canonicalizer)
-        if kind == "tags":
+        if KINDS[kind].schemed:
             _one_tag_scheme(parts, rules.tag_scheme, report)
         labeled = [part for part in parts if any(label is not None for label in part.rows.labels)]
         every = (label for part in labeled for label in part.rows.labels)
@@ -119,7 +119,7 @@ def _sorted_rows(part: CanonicalPart, encoding: Encoding | None, report: DataRep
     found = {}
     if with_label:
         labeled = rows.take(with_label)
-        column = "tags" if encoding.kind == "tags" else "label"
+        column = "tags" if KINDS[encoding.kind].schemed else "label"
         with quiet():
             dataset = added(labeled.dataset, column, encoding.encode(labeled.labels), encoding.feature)
         # Rows that came without a split are train; what train lacks is split off later.

@@ -43,6 +43,10 @@ class LabelKind:
         needs_two: a single name in training is nothing to learn.
         whole: rows of one label stay on one side of a split, because others are met later.
         unseen: what a name is that only validation or test has: an `"error"`, a `"warning"`, or `"meant"`.
+        problem_type: what a probe on one vector per row solves; None: no one vector answers.
+        shapes_input: it decides how the input itself is read (words, recordings as a whole), so it is asked before reading.
+        schemed: labels are tags of spans, of which several spellings (IOB1, BILOU) exist.
+        pictures: a label is a picture, whose values are classes.
     """
 
     holds: Literal["name", "names"] | None = None
@@ -51,6 +55,15 @@ class LabelKind:
     needs_two: bool = False
     whole: bool = False
     unseen: Literal["error", "warning", "meant"] = "warning"
+    problem_type: str | None = None
+    shapes_input: bool = False
+    schemed: bool = False
+    pictures: bool = False
+
+    @property
+    def in_classes(self) -> bool:
+        """Whether a row has one class out of those that training knows, so that labels per class can be counted."""
+        return self.problem_type == "single_label_classification"
 
     def names_in(self, labels: Sequence[Any]) -> list[str]:
         """All names, as often as they occur."""
@@ -60,13 +73,20 @@ class LabelKind:
 
 
 KINDS = {
-    "class": LabelKind("name", _by_name, "by class", needs_two=True, unseen="error"),
-    "multilabel": LabelKind("names", _by_rarest, "by rarest label"),
-    "regression": LabelKind(strata=_by_quintile, split="by quintile"),
-    "tags": LabelKind("names", needs_two=True),
-    "mask": LabelKind(),
+    "class": LabelKind(
+        "name", _by_name, "by class", needs_two=True, unseen="error", problem_type="single_label_classification"
+    ),
+    "multilabel": LabelKind("names", _by_rarest, "by rarest label", problem_type="multi_label_classification"),
+    "regression": LabelKind(strata=_by_quintile, split="by quintile", problem_type="regression"),
+    "tags": LabelKind("names", needs_two=True, shapes_input=True, schemed=True),
+    "mask": LabelKind(pictures=True),
     "identity": LabelKind("name", split="in whole identities", needs_two=True, whole=True, unseen="meant"),
-    "transcript": LabelKind(),
+    "transcript": LabelKind(shapes_input=True),
 }
 """`mask`: a picture of class numbers. `identity`: who it is; validation and test hold identities that training never saw.
 `transcript`: what is said."""
+
+
+def kind_of(name: str | None) -> LabelKind:
+    """What a kind says of itself; of what is not written in a row (the future of a series, nothing), the plain kind."""
+    return KINDS.get(str(name), LabelKind())

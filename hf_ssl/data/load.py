@@ -26,6 +26,7 @@ from hf_ssl.data.column_names import existing, named
 from hf_ssl.data.columns import ROW, TAG_ALIASES, Canonicalizer, ColumnSpec, numbered, transcript_column
 from hf_ssl.data.decoded import decoded
 from hf_ssl.data.domain import DomainData
+from hf_ssl.data.label_kinds import kind_of
 from hf_ssl.data.leakage.guard import LeakCheck, drop_duplicates, remove_leakage, straddling_groups
 from hf_ssl.data.readers.folders import ReadOptions, SourcePart
 from hf_ssl.data.readers.sheet import join_sheet
@@ -128,7 +129,7 @@ def load_rows(
     given, modality = _options(options, keywords)
     report = DataReport(given.max_left_out)
     how = _read_options(given, modality, report, cache_dir)
-    how.label_kind = given.label_kind if given.label_kind in ("tags", "transcript") else None
+    how.label_kind = given.label_kind if kind_of(given.label_kind).shapes_input else None
     spec = replace(_spec(given), label=None, group=None, labels=(), tags=None)
     parts = [replace(part, split="unlabeled") for part in _read_all(source, {}, None, how)]
     facts: dict[str, Any] = {"source": describe_source(source), "leakage": "allow", "duplicates": {}, "leaks": []}

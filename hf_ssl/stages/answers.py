@@ -214,9 +214,9 @@ def answers_of(task: Task[Any], data: DomainData, test: datasets.Dataset) -> Ans
     Raises:
         ConfigError: its answers are about pairs of examples, which cannot be resampled one by one.
     """
-    if task.label_kind == "identity":
+    if task.unit == "pair":
         raise ConfigError(
             "compare resamples test examples, and verification is measured on pairs of them. Run `hf-ssl evaluate` for the start "
             "and for the adapted model instead."
         )
-    return ForecastAnswers(task, data, test) if task.label_kind == "future" else Answers(task, data, test)
+    return ForecastAnswers(task, data, test) if task.unit == "window" else Answers(task, data, test)

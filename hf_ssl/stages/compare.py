@@ -19,6 +19,7 @@ from hf_ssl.core.run import remove
 from hf_ssl.core.timing import seconds_of
 from hf_ssl.data import open_test
 from hf_ssl.data.budgets import budget_rows, budgets_of, labels_in
+from hf_ssl.data.label_kinds import kind_of
 from hf_ssl.evaluation.comparison.results import ResultRow
 from hf_ssl.models.pooling import Pooling
 from hf_ssl.stages import arms as arms_of_run
@@ -263,7 +264,7 @@ class _Work:
             return
         from hf_ssl.stages.comparison_files import write_map
 
-        names = self.answers.readable(self.answers.references) if self.task.label_kind == "class" else None
+        names = self.answers.readable(self.answers.references) if kind_of(self.task.label_kind).in_classes else None
         for arm in self.arms:
             if arm.name in ("base", "adapted") and {"knn", "linear-probe"} & set(self.protocols):
                 write_map(self.folder / f"map_{arm.name}.svg", self.frozen.vectors(arm), names, arm.name)

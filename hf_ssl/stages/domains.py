@@ -232,11 +232,7 @@ class Adaptation:
         for number, pool in self.domains.pools.items():
             most, rng = max(MOST_COMPANY, labeled), np.random.default_rng([seed, number])
             part = pool if len(pool) <= most else pool.select(np.sort(rng.permutation(len(pool))[:most]))
-            if task.label_kind == "tags":
-                values = inputs_of(part, self.domains.modality)
-                found[number] = module.encoder.preprocess(values, task.max_length(module.encoder))
-            else:
-                found[number] = task.encode(module.encoder, part)
+            found[number] = task.encode_unlabeled(module.encoder, part)
             self.domains.pools[number] = part
         return found
 

@@ -15,6 +15,7 @@ from hf_ssl import vectors
 from hf_ssl.core import distributed
 from hf_ssl.core.errors import ConfigError, DataError
 from hf_ssl.core.run import inputs_hash
+from hf_ssl.data.label_kinds import kind_of
 from hf_ssl.evaluation.figures import embedding_map
 from hf_ssl.models.embedding import EmbeddingSpec
 from hf_ssl.stages.base import StageResult, note_lineage, prepare_stage, start_of
@@ -170,7 +171,7 @@ def _rows(
     """Columns beside the vectors, the values to embed, and what a person recognizes them by, over all splits."""
     columns: dict[str, list[Any]] = {"id": [], "content": [], "split": []}
     previews: dict[str, list[str | None]] = {"path": [], "text": []}
-    if data.label_kind == "class":
+    if kind_of(data.label_kind).in_classes:
         columns["label"] = []
     values: list[Any] = []
     seen: set[str] = set()

@@ -92,7 +92,7 @@ def evaluate(**options: object) -> StageResult:
 
 def _mistakes(task: Task[Any], logits: Any, split: Any, encoder: Encoder) -> list[dict[str, Any]]:
     """The wrong answers that were given with the highest probability, as a person sees them; they hold content, and stay here."""
-    if task.label_kind != "class" or task.problem_type != "single_label_classification":
+    if task.problem_type != "single_label_classification" or task.unit != "row":
         return []
     chances = softmax(logits)
     truth, guess = task.comparison_references(split), task.comparison_predictions(logits, split, encoder)
@@ -130,7 +130,7 @@ def _interval(
     """
     metric = task.comparison_metric
     known: dict[str, Callable[[Any, Any], float]] = {**DECOMPOSABLE, **SCORES}
-    if metric not in known or task.label_kind in ("future", "identity"):
+    if metric not in known or task.unit != "row":
         return None
     predictions, references = task.comparison_predictions(logits, split, encoder), task.comparison_references(split)
     groups = list(split["group"]) if "group" in split.column_names else None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hf_ssl.data.label_kinds import kind_of
 from hf_ssl.evaluation.monitor.monitor import Monitor, mean_loss
 from hf_ssl.objectives.base import Objective, Rows, ViewRows, view_pairs
 from hf_ssl.stages.candidates import stratified
@@ -62,12 +63,12 @@ def probe_examples(data: DomainData, modality: Modality) -> tuple[Sequence[Any] 
 
     Of more, every class keeps its share, whatever the order of the file; classes with a single label are left out.
     """
-    kinds = {"class": "single_label_classification", "multilabel": "multi_label_classification"}
-    problem_type = kinds.get(str(data.label_kind), "regression")
-    if data.label_kind not in (*kinds, "regression") or "train" not in data:
-        return None, None, problem_type
+    kind = kind_of(data.label_kind)
+    problem_type = kind.problem_type
+    if problem_type is None or "train" not in data:
+        return None, None, problem_type or "regression"
     train = data["train"]
-    if data.label_kind == "class":
+    if kind.in_classes:
         labels = np.asarray(train["label"])
         often = np.flatnonzero(np.bincount(labels)[labels] >= 2)
         rows = often[stratified(labels[often], PROBED, 0)]
@@ -78,7 +79,7 @@ def probe_examples(data: DomainData, modality: Modality) -> tuple[Sequence[Any] 
     else:
         rows = np.sort(np.random.default_rng(0).permutation(len(train))[:PROBED])
     targets = np.asarray(train["label"])[rows] if len(rows) else np.zeros(0)
-    if len(rows) < 4 or (data.label_kind == "class" and len(np.unique(targets)) < 2):
+    if len(rows) < 4 or (kind.in_classes and len(np.unique(targets)) < 2):
         logger.info("  no probe along the way: fewer than four labeled examples, or than two classes with two labels")
         return None, None, problem_type
     return train.select(rows)[modality.column], targets, problem_type

@@ -20,6 +20,7 @@ from hf_ssl.core.errors import CheckpointError, ConfigError
 from hf_ssl.core.run import RunDir, StageRecord, inputs_hash
 from hf_ssl.data import load_rows
 from hf_ssl.data.columns import ROW
+from hf_ssl.data.label_kinds import kind_of
 from hf_ssl.evaluation.novelty import Typical
 from hf_ssl.models.checkpoint import read_json
 from hf_ssl.models.loading import load_config
@@ -90,10 +91,10 @@ def predict(**options: object) -> StageResult:
     source = _source(config)
     task = source.task(config, modality_of(config))  # before the data are read, which may take long
     data = load_rows(
-        config.data, config, label_kind=task.label_kind if task.label_kind in ("tags", "transcript") else None
+        config.data, config, label_kind=task.label_kind if kind_of(task.label_kind).shapes_input else None
     )
     rows = data["rows"]
-    if task.label_kind == "future":
+    if task.unit == "window":
         task.fit_labels(rows)
     answerer = Answerer.of(task, finished_model(task, source.ref), source, config)
     file = Path(config.save) if config.save else source.folder(config) / "predictions.parquet"
@@ -239,12 +240,12 @@ class Answerer:
         """One entry per answer. All processes take part; each gets all answers."""
         from hf_ssl.tasks.base import TaskModule
 
-        rows = _as_words(rows) if self.task.label_kind == "tags" else rows
+        rows = self.task.readable(rows)
         logits, _ = answer_rows(
             TaskModule(self.encoder, self.task), task_rows(self.task, self.encoder, rows), self.args
         )
         found = self.task.answers(logits, rows, self.encoder, self.limits)
-        if self.task.label_kind == "future":
+        if self.task.unit == "window":
             return found
         where = [name for name in ("id", "path", ROW) if name in rows.column_names]
         strange = self._strangeness(rows) if distributed.is_main() else None
@@ -265,14 +266,6 @@ class Answerer:
             return None
         values = inputs_of(rows, self.task.modality)
         return self.typical.strangeness(self.encoder.embed(values, max_length=self.task.max_length(self.encoder)))
-
-
-def _as_words(rows: datasets.Dataset) -> datasets.Dataset:
-    """Texts as lists of words, where a task tags words and the data have none."""
-    if "tokens" in rows.column_names:
-        return rows
-    logger.warning("the texts are split into words at blanks: give --tokens_column for words of your own")
-    return rows.map(lambda row: {"tokens": row["text"].split()})
 
 
 def _answer(answerer: Answerer, rows: datasets.Dataset, parts: Path, size: int) -> dict[str, Any]:

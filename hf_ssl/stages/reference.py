@@ -48,7 +48,7 @@ def keep_reference(
     scores = task.calibration_scores(*held) if held is not None else None
     if scores is not None:
         np.save(folder / SCORES, scores.astype(np.float32))
-    if task.label_kind == "future":  # what is unusual in a forecast's history, its error says
+    if task.unit == "window":  # what is unusual in a forecast's history, its error says
         return
     values: list[Any] = []
     for split in ("train", "unlabeled"):

@@ -6,7 +6,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -41,6 +41,7 @@ class Task(ABC, Generic[EncoderT]):
         label_kind: what `load_data` must find: `"class"`, `"multilabel"`, `"regression"`, `"tags"`, `"mask"`, `"identity"`
             or `"transcript"`.
         is_default: whether it is the task of that kind of label when none is named.
+        unit: one item of its metrics: a `"row"`, a `"window"` of a series, or a `"pair"` of rows.
         label_column: canonical column of the labels.
         problem_type: what transformers is told; never guessed from a dtype.
         primary_metric: the number that early stopping and the comparison look at.
@@ -58,6 +59,7 @@ class Task(ABC, Generic[EncoderT]):
     needs: ClassVar[type[Encoder]] = Encoder  # asked for, not made
     label_kind: ClassVar[str]
     is_default: ClassVar[bool] = False
+    unit: ClassVar[Literal["row", "window", "pair"]] = "row"
     label_column: ClassVar[str] = "label"
     problem_type: ClassVar[str | None] = None
     primary_metric: ClassVar[str]
@@ -168,6 +170,14 @@ class Task(ABC, Generic[EncoderT]):
             for feature, label in zip(features, dataset[self.label_column], strict=True):
                 feature["labels"] = label
         return features
+
+    def encode_unlabeled(self, encoder: EncoderT, dataset: datasets.Dataset) -> list[Features]:
+        """Model features of rows whose labels are not asked for, one dict per row."""
+        return self.encode(encoder, dataset)
+
+    def readable(self, rows: datasets.Dataset) -> datasets.Dataset:
+        """New rows to be answered, in the columns that it reads."""
+        return rows
 
     def _note_cut(self, encoder: EncoderT, features: list[Features], limit: int | None) -> None:
         """Say once that inputs fill the window: what lies beyond it is not read."""

@@ -66,6 +66,7 @@ class Forecasting(Task[TimeSeriesEncoder]):
 
     needs: ClassVar = TimeSeriesEncoder
     label_kind: ClassVar = "future"
+    unit: ClassVar = "window"
     is_default: ClassVar = True
     label_column: ClassVar = "series"
     primary_metric: ClassVar = "mae"

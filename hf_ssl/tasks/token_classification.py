@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,10 @@ from hf_ssl.tasks.base import Task
 
 if TYPE_CHECKING:
     import datasets
+
+    from hf_ssl.modalities.encoder import Features
+
+logger = logging.getLogger(__name__)
 
 
 class TokenClassification(Task[TextEncoder]):
@@ -89,6 +94,21 @@ class TokenClassification(Task[TextEncoder]):
                     feature["labels"] = self._align(numbers, labels)
                 features.append(feature)
         return features
+
+    def inputs(self, dataset: datasets.Dataset) -> list[Any]:
+        if self.modality.column in dataset.column_names:
+            return super().inputs(dataset)
+        return [" ".join(words) for words in dataset["tokens"]]
+
+    def encode_unlabeled(self, encoder: TextEncoder, dataset: datasets.Dataset) -> list[Features]:
+        return encoder.preprocess(self.inputs(dataset), self.max_length(encoder))
+
+    def readable(self, rows: datasets.Dataset) -> datasets.Dataset:
+        """Texts as lists of words, where the data have none."""
+        if "tokens" in rows.column_names:
+            return rows
+        logger.warning("the texts are split into words at blanks: give --tokens_column for words of your own")
+        return rows.map(lambda row: {"tokens": row["text"].split()})
 
     def _align(self, words: Sequence[int | None], tags: Sequence[int]) -> list[int]:
         aligned, previous = [], None

@@ -37,6 +37,7 @@ class Verification(Task[AudioEncoder]):
 
     needs: ClassVar = AudioEncoder
     label_kind: ClassVar = "identity"
+    unit: ClassVar = "pair"
     is_default: ClassVar = True
     problem_type: ClassVar = "single_label_classification"
     primary_metric: ClassVar = "eer"

@@ -72,11 +72,11 @@ def test_label_sheet_that_fits_nothing_or_two_files(tmp_path: Path) -> None:
     for folder in ("x", "y"):
         (tmp_path / "files" / folder).mkdir(parents=True)
         (tmp_path / "files" / folder / "a.txt").write_text(f"text {folder}", encoding="utf-8")
-    with pytest.raises(DataError, match="No file is named in column 'file'"):
+    with pytest.raises(DataError, match="in column 'file'"):
         load(tmp_path / "files", labels_file=pd.DataFrame({"file": ["q"], "label": ["z"]}))
     with pytest.raises(DataError, match="fits 2 files"):
         load(tmp_path / "files", labels_file=pd.DataFrame({"file": ["a.txt"], "label": ["z"]}))
-    with pytest.raises(DataError, match="needs a column that names the files"):
+    with pytest.raises(DataError, match="names the files"):
         load(tmp_path / "files", labels_file=pd.DataFrame({"label": ["z"]}))
     with pytest.raises(DataError, match="source is a table"):
         load(rows(10), labels_file=pd.DataFrame({"file": ["a.txt"], "label": ["z"]}))
@@ -95,7 +95,7 @@ def test_pool_is_the_texts_of_train_when_there_is_none() -> None:
     data = load(rows(40))
     assert texts(data, "unlabeled") == texts(data, "train")
     assert "label" not in data["unlabeled"].column_names
-    assert any("the pool is the texts of train" in text for text in data.report["decisions"])
+    assert any("texts of train" in text for text in data.report["decisions"])
 
 
 def test_hub_minus_one_and_unlabeled_test_split() -> None:
@@ -110,7 +110,7 @@ def test_hub_minus_one_and_unlabeled_test_split() -> None:
     assert data.label_names == ["z", "a"]  # a ClassLabel keeps its order
     assert texts(data, "unlabeled") == set(sentences(50, 1))
     assert data.num_rows["test"] == 8 and not texts(data) & set(sentences(20, 2))
-    assert any("the test split has no labels" in text for text in data.report["warnings"])
+    assert any("test split has no" in text for text in data.report["warnings"])
 
 
 def test_columns_by_alias_option_and_kept_ones() -> None:
@@ -123,7 +123,7 @@ def test_columns_by_alias_option_and_kept_ones() -> None:
         load(content, label_column="star")
     with pytest.raises(DataError, match="input_column='texts'"):
         load(rows(40), input_column="texts")
-    with pytest.raises(DataError, match=r"No column of list is known to hold the text.*a, b"):
+    with pytest.raises(DataError, match=r"No column of list .*a, b"):
         load([{"a": "x", "b": "y"}])
     with pytest.raises(DataError, match="one option"):
         load(rows(40), input_column="text", text_column="label")
@@ -147,7 +147,7 @@ def test_sentence_pairs() -> None:
 def test_unusable_rows_are_dropped_and_counted() -> None:
     data = load([*rows(40), {"text": " ", "label": "c0"}, {"text": None, "label": "c1"}])
     assert data.report["dropped"] == {"empty text": 1, "no text": 1}
-    with pytest.raises(DataError, match="Most rows of list are unusable"):
+    with pytest.raises(DataError, match="are unusable"):
         load([{"text": "", "label": "c0"}] * 5 + rows(2))
 
 
@@ -181,7 +181,7 @@ def test_conllu_contractions_and_ragged_lines(tmp_path: Path) -> None:
     assert all(len(row["tokens"]) == 2 for row in data["train"])
     (tmp_path / "a.conllu").unlink()
     (tmp_path / "b.iob").write_text("a O\nb c O\n", encoding="utf-8")
-    with pytest.raises(DataError, match="b.iob: line 2 has 3 columns, the other lines have 2"):
+    with pytest.raises(DataError, match="b.iob: line 2 has 3 columns,.* 2"):
         load(tmp_path)
     (tmp_path / "b.iob").write_text("alone\n", encoding="utf-8")
     with pytest.raises(DataError, match="line 1 has 1 columns"):

@@ -124,7 +124,7 @@ def test_kind_errors() -> None:
         load(["1", "many"] * 20, label_kind="regression")
     with pytest.raises(DataError, match="type dict"):
         load([{"a": 1}] * 20)
-    with pytest.raises(DataError, match="does not go with tokens_column"):
+    with pytest.raises(DataError, match="not go with tokens_column"):
         load(["a", "b"] * 20, label_kind="class", tokens_column="tokens")
 
 
@@ -145,7 +145,7 @@ def test_class_label_with_all_parts_alike_keeps_its_order_else_sorted() -> None:
 def test_a_column_of_labels_with_none_in_it() -> None:
     data = load([None, ""] * 10)
     assert list(data) == ["unlabeled"]
-    assert any("no row has a label" in warning for warning in data.report["warnings"])
+    assert any("no row has" in warning for warning in data.report["warnings"])
 
 
 def test_regression_split_covers_the_range() -> None:

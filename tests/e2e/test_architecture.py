@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -204,6 +205,22 @@ def test_no_test_reaches_into_private_names(repository: Path) -> None:
 def parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[ast.arg]:
     given = function.args
     return [*given.posonlyargs, *given.args, *given.kwonlyargs, *filter(None, (given.vararg, given.kwarg))]
+
+
+def test_no_test_pins_prose(repository: Path) -> None:
+    """What a test looks for in a message are facts and a few key words: sentences may be written better at any time."""
+    sentence = re.compile(r"(?:[a-z]+(?:'[a-z]+)?,? ){4,}[a-z]+", re.IGNORECASE)
+    pinned = []
+    for path in sorted((repository / "tests").rglob("test_*.py")):
+        for node in ast.walk(parsed(path)):
+            looked_for: list[ast.AST] = []
+            if isinstance(node, ast.keyword) and node.arg == "match":
+                looked_for = list(ast.walk(node.value))
+            elif isinstance(node, ast.Compare) and isinstance(node.ops[0], (ast.In, ast.NotIn)):
+                looked_for = [node.left]
+            texts = [n.value for n in looked_for if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+            pinned += [f"{path.name}: {text}" for text in texts if sentence.search(text)]
+    assert not pinned, pinned
 
 
 def test_types_say_what_a_value_is() -> None:

@@ -101,7 +101,7 @@ def test_a_model_that_became_nan_is_named_also_where_a_probe_would_fail_on_it(si
         module, tmp_path, embed=features, evaluate=lambda: {"eval_loss": 1.0}, embed_labeled=features, targets=TARGETS,
         points=2,
     )  # fmt: skip
-    with pytest.raises(TrainingError, match="Collapse at step 4: 100.0% of the feature values are NaN"):
+    with pytest.raises(TrainingError, match="Collapse at step 4: 100.0% .*NaN"):
         _run(module, rows, tmp_path, monitor)
     assert monitor.best_step == 0
 
@@ -122,7 +122,7 @@ def test_harm_stops_the_run_and_the_start_is_put_back(patience, simcse, tmp_path
     )  # fmt: skip
     result = _run(module, rows, tmp_path, monitor)
     assert result.steps == (4 if patience else 8)
-    assert ("2 measurements in a row were worse than the start" in said.readouterr().err) == bool(patience)
+    assert ("2 measurements in a row" in said.readouterr().err) == bool(patience)
     assert any(not tensor.equal(before[name]) for name, tensor in module.state_dict().items())
     summary = monitor.finish()
     assert (summary["kept_step"], summary["outcome"]) == (0, SAME)

@@ -82,7 +82,7 @@ def test_arrays_with_any_number_of_channels(tmp_path):
         np.save(tmp_path / "a.npy", np.random.default_rng(0).random(shape))
         assert pixels(tmp_path / "a.npy", DecodeOptions()).shape == (9, 8, wanted)
     np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
-    with pytest.raises(Unreadable, match="not a plain numpy array"):
+    with pytest.raises(Unreadable, match="plain numpy array"):
         pixels(tmp_path / "objects.npy", DecodeOptions())
 
 

@@ -223,7 +223,7 @@ def test_fused_attention_of_timm_gets_adapters(tmp_path, name):
 
 
 def test_classifier_on_dinov3_comes_from_timm(tiny_checkpoint, tmp_path):
-    with pytest.raises(CheckpointError, match="start from the same weights as timm has them"):
+    with pytest.raises(CheckpointError, match="same weights as timm"):
         Image().load(str(tiny_checkpoint("dinov3_vit")), "AutoModelForImageClassification", num_labels=3)
     folder = timm_folder(tmp_path / "t", "vit_small_patch16_dinov3", depth=2, img_size=64)
     encoder = Image().load(str(folder), "AutoModelForImageClassification", num_labels=3, expect_new=("*head*",))

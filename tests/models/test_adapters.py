@@ -181,7 +181,7 @@ def test_options_are_checked():
         adapters.apply(headed("bert"), "rs-lora")
     with pytest.raises(ConfigError, match="match no module.*'query'"):
         adapters.apply(headed("bert"), "lora", target_modules=["q_proj"])
-    with pytest.raises(ConfigError, match="rank is a positive integer"):
+    with pytest.raises(ConfigError, match="positive integer"):
         adapters.apply(headed("bert"), "lora", rank=0)
     wrapped = adapters.apply(headed("bert"), "lora")
     with pytest.raises(ConfigError, match="carries an adapter already"):
@@ -206,7 +206,7 @@ def test_the_scale_of_the_update_does_not_depend_on_rank(rank):
 def test_learning_rates():
     assert adapters.learning_rate("full") == 2e-5 and adapters.learning_rate("lora", base=5e-5) == pytest.approx(5e-4)
     assert adapters.learning_rate("full") < adapters.learning_rate("lora") < adapters.learning_rate("ia3")
-    with pytest.raises(ConfigError, match="peft method is one of"):
+    with pytest.raises(ConfigError, match="is one of"):
         adapters.learning_rate("prefix")
 
 
@@ -328,7 +328,7 @@ def test_merge_in_float32_keeps_small_updates():
 def test_what_cannot_be_merged_is_refused():
     config = upstream.PromptTuningConfig(task_type="SEQ_CLS", num_virtual_tokens=2, token_dim=tiny.HIDDEN)
     model = upstream.get_peft_model(headed("bert"), config)
-    with pytest.raises(ConfigError, match="PROMPT_TUNING changes inputs, not weights"):
+    with pytest.raises(ConfigError, match="PROMPT_TUNING changes inputs"):
         adapters.merge(model)
 
 

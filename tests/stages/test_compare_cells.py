@@ -143,7 +143,7 @@ def test_a_peer_that_is_not_installed_or_does_not_fit_says_so(
     with pytest.raises(MissingExtraError, match="pip install setfit"):
         hf_ssl.compare(**news, finetune_arms=False, peers=["setfit"])
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: object())
-    with pytest.raises(ConfigError, match="for timeseries, not for text"):
+    with pytest.raises(ConfigError, match="timeseries.* text"):
         hf_ssl.compare(**{**news, "overwrite": True}, finetune_arms=False, peers=["statsforecast"])
     with pytest.raises(ConfigError, match="No peer is called 'svn'. Did you mean 'svm'"):
         hf_ssl.compare(**{**news, "overwrite": True}, finetune_arms=False, peers=["svn"])

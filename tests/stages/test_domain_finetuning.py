@@ -176,7 +176,7 @@ def test_the_command_line_names_the_methods(capsys):
 def test_data_read_without_the_column_say_so(bert, tmp_path):
     data = hf_ssl.load_data([*sentences(20, "north", True, 1), *sentences(20, "harbour", False, 2)], near_duplicates=False,
                             ignore_columns=["site"], verbose=False)  # fmt: skip
-    with pytest.raises(DataError, match="at the top of a recipe"):
+    with pytest.raises(DataError, match="top of a recipe"):
         hf_ssl.finetune(**SHORT, data=data, model=bert, output=str(tmp_path / "run"), domain_column="site")
 
 

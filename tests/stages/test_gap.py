@@ -112,7 +112,7 @@ def test_without_a_head_the_loss_is_not_measured_and_that_is_said(tiny_checkpoin
         **QUICK, model=bare, data=data, test=test, output=str(tmp_path / "run"), near_duplicates=False
     )
     assert "no head for mlm" in found.metrics["objective"]["why"]
-    assert "the loss of its own objective was not measured" in found.metrics["advice"]["doubts"]
+    assert "was not measured" in found.metrics["advice"]["doubts"]
     assert "not measured" in (found.path / "gap.txt").read_text()
 
 
@@ -168,6 +168,6 @@ def test_the_command_line(bert, tmp_path, said):
     ]
     assert cli.main(line) == 0
     told = said.readouterr().err
-    assert "Gap between pool and test" in told and "Try first" in told
+    assert "between pool and test" in told and "Try first" in told
     assert cli.main(["gap", str(table), f"--output={tmp_path / 'other'}"]) == 1
     assert "Give --model" in said.readouterr().err

@@ -211,7 +211,7 @@ def test_from_config_starts_at_random_with_the_checkpoints_processor(tmp_path, t
     result = hf_ssl.pretrain(**options, model=str(source), output=str(tmp_path / "run"))
     start = AutoModel.from_pretrained(tmp_path / "run" / "start")
     assert result.metrics["steps"] == 1 and start.config.hidden_size < 100
-    with pytest.raises(ConfigError, match="text has no configuration of its own for 'bert'"):
+    with pytest.raises(ConfigError, match="no configuration .*'bert'"):
         hf_ssl.pretrain(**options, model="bert", output=str(tmp_path / "other"))
     with pytest.raises(CheckpointError, match="configuration of .*nowhere"):
         hf_ssl.pretrain(**options, model="./nowhere/at-all", output=str(tmp_path / "third"))

@@ -130,11 +130,11 @@ def test_another_number_of_processes_is_refused_unless_asked_for(whole, tmp_path
     for batch in (2, 4):
         with pytest.raises(TrainingError, match="2 processes with 4 examples a step.*--elastic"):
             _train(folder, resume=True, per_device_train_batch_size=batch)
-    with pytest.raises(TrainingError, match="cannot be made of batches of 3"):
+    with pytest.raises(TrainingError, match="batches of 3"):
         _train(folder, resume=True, elastic=True, per_device_train_batch_size=3)
     assert _curve(folder) == _curve(whole[0]), "nothing was begun"
     _train(folder, resume=True, elastic=True, per_device_train_batch_size=2)
-    assert "2 batches of 2 on each make a step of 4" in caplog.text
+    assert "2 batches of 2" in caplog.text
     assert [step for step, _ in _curve(folder)] == list(range(1, 9))
 
 

@@ -55,7 +55,7 @@ def test_the_message_has_the_batch_to_try(tmp_path):
     tried = "--per_device_train_batch_size 2 --gradient_accumulation_steps 2"
     with pytest.raises(TrainingError, match=f"{tried}.*--auto_batch_size"):
         train(Hungry(2), Numbers(), options(tmp_path), tmp_path)
-    with pytest.raises(TrainingError, match="compares the examples of a batch"):
+    with pytest.raises(TrainingError, match="compares the examples"):
         train(Hungry(2), Numbers(), options(tmp_path, dataloader_drop_last=True), tmp_path, auto_batch_size=True)
     with pytest.raises(TrainingError, match="one example"):
         train(Hungry(0), Numbers(), options(tmp_path), tmp_path, auto_batch_size=True)

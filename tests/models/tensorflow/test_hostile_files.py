@@ -43,7 +43,7 @@ def test_names_that_share_all_but_a_letter_take_no_memory(tmp_path: Path) -> Non
     (tmp_path / "x.index").write_bytes(table_of(names))
 
     def read() -> None:
-        with pytest.raises(CheckpointError, match="more names than any model"):
+        with pytest.raises(CheckpointError, match="more names"):
             Bundle.open(tmp_path / "x")
 
     assert (tmp_path / "x.index").stat().st_size < MIB // 4 and most_memory(read) < 100 * MIB
@@ -53,7 +53,7 @@ def test_variables_that_share_their_bytes_are_refused_before_they_are_read(tmp_p
     value = np.zeros(1000, "f4")
     bundle_of({f"v{n}": value for n in range(50)}, tmp_path / "x", {f"v{n}": value.nbytes for n in range(50)})
     (tmp_path / "x.data-00000-of-00001").write_bytes(value.tobytes())
-    with pytest.raises(CheckpointError, match="4,000 bytes, and the variables in its index take 200,000"):
+    with pytest.raises(CheckpointError, match="4,000 bytes.* 200,000"):
         Bundle.open(tmp_path / "x")
 
 

@@ -198,7 +198,7 @@ def test_a_state_file_that_names_what_is_gone_is_said(old: Path) -> None:
     (old / "bert_model.ckpt.index").unlink()
     with pytest.raises(CheckpointError, match=r"gone-9\.index is not there"):
         imported(old, overwrite=True)
-    with pytest.raises(CheckpointError, match=r"bert_model\.ckpt\.index, which says what they are, is absent"):
+    with pytest.raises(CheckpointError, match=r"bert_model\.ckpt\.index.* is absent"):
         import_tf(source=str(old / "bert_model.ckpt"), output=str(old.parent / "other"))
 
 
