@@ -9,12 +9,13 @@ import os
 import shlex
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hf_ssl.core.commands import VERBS, completing, gallery, parser_of, recipe_of
+from hf_ssl.core import distributed, launch
+from hf_ssl.core.commands import LAUNCHED, VERBS, completing, gallery, parser_of, recipe_of
 from hf_ssl.core.errors import ConfigError, HfSslError, nearest
 from hf_ssl.core.parsing import from_yaml
 from hf_ssl.core.skeletons import KINDS, write_skeleton
@@ -67,18 +68,22 @@ def main(argv: list[str] | None = None) -> int:
         mode = "verbose"
     try:
         with speaking(mode) as terminal, terminable(), short_warnings():
-            _answer(words[0] if words else "", words[1:], terminal)
+            _answer(words[0] if words else "", words[1:], terminal, tokens)
             return 0
     except HfSslError as error:
         show_error(error, mode)
     except KeyboardInterrupt as stop:
-        again = "" if "--resume" in tokens or words[0] not in RESUMABLE else " --resume"
-        print(f"{stop or 'interrupted'}. Go on with: {shlex.join(['hf-ssl', *tokens])}{again}", file=sys.stderr)
+        print(f"{stop or 'interrupted'}. Go on with: {_again(tokens, words[0])}", file=sys.stderr)
         return getattr(stop, "exit_code", 130)
     except BrokenPipeError:  # `hf-ssl ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:
         line = everyday(error)
+        if line is None and distributed.lost_company(error):
+            line = (
+                f"another of the {distributed.world_size()} processes has ended; its own message says why. What the last checkpoint holds "
+                f"is kept. Go on with: {_again(tokens, words[0])}"
+            )
         if line is None:
             where = "Please report it to the maintainers of hf_ssl (an issue at its repository)"
             print(
@@ -87,6 +92,12 @@ def main(argv: list[str] | None = None) -> int:
             raise
         print(f"error: {line}", file=sys.stderr)
     return 1
+
+
+def _again(tokens: list[str], verb: str) -> str:
+    """The line that goes on, as it was typed."""
+    typed = os.environ.get(launch.COMMAND) or shlex.join(["hf-ssl", *tokens])
+    return typed if "--resume" in tokens or verb not in RESUMABLE else f"{typed} --resume"
 
 
 def show_error(error: HfSslError, mode: str) -> None:
@@ -137,12 +148,18 @@ def overview() -> str:
     return f"{what}\n\n{lines}\n\nhf-ssl VERB --help lists the options of a command."
 
 
-def _answer(verb: str, rest: list[str], terminal: Terminal) -> None:
+def _answer(verb: str, rest: list[str], terminal: Terminal, typed: list[str]) -> None:
     if verb not in VERBS:
         raise ConfigError(f"No command is called {verb!r}.{nearest(verb, VERBS)} Commands: {', '.join(VERBS)}.")
     helped = [token for token in rest if token not in ("-h", "--help")]
     if helped != rest:
         parser_of(verb, helped).print_help()
+    elif verb in LAUNCHED:
+        asked, rest = launch.split(rest)
+        for_each = _run if verb == "run" else _stage
+        for_each(
+            verb, rest, terminal, lambda: launch.start(asked, launch.split(typed)[1], typed) if asked.launch else None
+        )
     else:
         _call(verb, rest, terminal)
 
@@ -152,7 +169,7 @@ def _call(verb: str, rest: list[str], terminal: Terminal) -> None:
         _show_recipes(rest)
     elif verb == "completion":
         print(completion_of(rest[0] if rest else "bash"))
-    elif verb in ("run", "check"):
+    elif verb == "check":
         _run(verb, rest, terminal)
     elif verb == "demo":
         _demo(rest, terminal)
@@ -164,11 +181,12 @@ def _call(verb: str, rest: list[str], terminal: Terminal) -> None:
         _stage(verb, rest, terminal)
 
 
-def _run(verb: str, rest: list[str], terminal: Terminal) -> None:
+def _run(verb: str, rest: list[str], terminal: Terminal, checked: Callable[[], None] = lambda: None) -> None:
     from hf_ssl.stages.plan import resolve_recipe
 
     recipe = {**recipe_of(verb, rest), **parser_of(verb, rest).read(rest[1:])}
     resolve_recipe(recipe)  # before the imports, which take seconds
+    checked()
     import hf_ssl
 
     if verb == "run":
@@ -211,7 +229,7 @@ def _show(verb: str, result: Any, options: dict[str, Any], terminal: Terminal) -
     terminal.show(summary_of(verb, result.path, result.metrics, result.skipped, options))
 
 
-def _stage(verb: str, rest: list[str], terminal: Terminal) -> None:
+def _stage(verb: str, rest: list[str], terminal: Terminal, checked: Callable[[], None] = lambda: None) -> None:
     from hf_ssl.stages.plan import resolve_stage
 
     if verb in NAMED and rest and not rest[0].startswith("--"):
@@ -219,6 +237,7 @@ def _stage(verb: str, rest: list[str], terminal: Terminal) -> None:
     given = parser_of(verb, rest).read(rest)
     options = {**(from_yaml(str(given.pop("config"))) if "config" in given else {}), **given}
     resolve_stage(verb, options)
+    checked()
     from hf_ssl.stages.recipe import VERBS as CALLED
 
     answer = CALLED[verb](**options)

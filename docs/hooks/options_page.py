@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from hf_ssl.core import plugins
-from hf_ssl.core.commands import VERBS
+from hf_ssl.core.commands import LAUNCHED, VERBS
 from hf_ssl.core.fields import choices_of, hints_of
+from hf_ssl.core.launch import LaunchOptions
 from hf_ssl.core.options import COMMANDS
 
 PAGE = Path(__file__).parents[1] / "reference" / "options.md"
@@ -28,6 +29,9 @@ def options_page() -> str:
     parts = [HEAD]
     shared = _shared()
     parts.append(_section("Options that most commands share", "", shared.values()))
+    several = f"Of {', '.join(LAUNCHED)}, on the command line only."
+    rows = [_row(LaunchOptions, item) for item in dataclasses.fields(LaunchOptions)]
+    parts.append(_section("Several processes", several, rows))
     for verb, config in sorted(COMMANDS.items()):
         own = [item for item in dataclasses.fields(config) if _key(config, item) not in shared]
         parts.append(_section(f"hf-ssl {verb}", VERBS.get(verb, ""), [_row(config, item) for item in own]))

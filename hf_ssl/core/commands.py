@@ -9,6 +9,7 @@ from typing import Any
 from hf_ssl.core import plugins
 from hf_ssl.core.errors import ConfigError
 from hf_ssl.core.fields import hints_of
+from hf_ssl.core.launch import LaunchOptions
 from hf_ssl.core.options import COMMANDS, STAGES
 from hf_ssl.core.parser import COMMON, Parser, fields_of, groups_of, old_names, peek
 from hf_ssl.core.parsing import from_yaml
@@ -113,7 +114,7 @@ EXAMPLES = {
     "run": (
         "hf-ssl run text_topic_classification --data my-data --output runs/topics",
         "hf-ssl run my.yaml --seed 1 --pretrain.max_steps 200",
-        "accelerate launch -m hf_ssl run my.yaml --data my-data",
+        "hf-ssl run my.yaml --data my-data --launch ddp --num_processes 4",
     ),
     "check": (
         "hf-ssl check text_topic_classification --data my-data",
@@ -121,6 +122,8 @@ EXAMPLES = {
         "hf-ssl check my.yaml --output /large/disk/run",
     ),
 }
+# What several processes can share.
+LAUNCHED = ("adapt", "pretrain", "finetune", "evaluate", "predict", "compare", "embed", "run")
 # Which plug-in a stage has, and whether it trains.
 PLUGIN = {"pretrain": "objectives", "finetune": "tasks", "compare": "tasks"}
 
@@ -141,11 +144,18 @@ def parser_of(verb: str, tokens: list[str]) -> Parser:
         _add_stage(parser, verb, given)
         text = "Read options from a YAML file; the command line wins."
         parser.add("configuration file", {"config": (str, text, None, ())})
+        _add_launch(parser, verb)
         return parser
     parser = Parser(verb, VERBS[verb], EXAMPLES.get(verb, ()), usage=f"hf-ssl {verb} NAME [OPTIONS]")
     if verb in ("run", "check") and tokens and not tokens[0].startswith("--"):
         _add_recipe(parser, {**recipe_of(verb, tokens), **peek(tokens, "modality", "objective", "task")})
+    _add_launch(parser, verb)
     return parser
+
+
+def _add_launch(parser: Parser, verb: str) -> None:
+    if verb in LAUNCHED:
+        parser.add("several processes", fields_of(LaunchOptions))
 
 
 def recipe_of(verb: str, tokens: list[str]) -> dict[str, Any]:

@@ -52,6 +52,19 @@ def check_launch() -> None:
         )
 
 
+def lost_company(error: BaseException) -> bool:
+    """Whether an error says that another process has ended: gloo's, NCCL's or the rendezvous' way to put it."""
+    if world_size() == 1:
+        return False
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    said = str(error)
+    return bool(kinds & {"DistBackendError", "DistNetworkError", "DistStoreError"}) or (
+        isinstance(error, RuntimeError)
+        and "gloo" in said
+        and any(word in said for word in ("peer", "Broken pipe", "imed out"))
+    )
+
+
 def forced_to_cpu() -> bool:
     """Whether `accelerate launch --cpu` asked to leave the accelerator alone."""
     return os.environ.get("ACCELERATE_USE_CPU", "false").lower() in ("1", "true", "yes")

@@ -96,7 +96,7 @@ class Parser(argparse.ArgumentParser):
         Raises:
             ConfigError: a word is neither an option nor an option's value.
         """
-        given, rest = self.parse_known_args([_underscored(token) for token in tokens])
+        given, rest = self.parse_known_args([underscored(token) for token in tokens])
         found = dict(vars(given))
         while rest:
             token = rest.pop(0)
@@ -155,7 +155,8 @@ def peek(tokens: list[str], *names: str) -> dict[str, str]:
     return found
 
 
-def _underscored(token: str) -> str:
+def underscored(token: str) -> str:
+    """`--max_steps=3` for `--max-steps=3`; other words as they are."""
     if not token.startswith("--"):
         return token
     name, equals, value = token[2:].partition("=")

@@ -113,7 +113,6 @@ def test_options_named_in_the_text_exist(page: Path) -> None:
     """`--name` between backticks is an option of ours, of the Trainer, or follows another program's name."""
     text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
     others = {
-        "num_processes",
         "multi_gpu",
         "nproc_per_node",
         "no_index",
