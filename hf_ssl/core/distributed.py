@@ -65,6 +65,13 @@ def lost_company(error: BaseException) -> bool:
     )
 
 
+def accelerators() -> int:
+    """How many accelerators this host has."""
+    import torch
+
+    return torch.accelerator.device_count() if torch.accelerator.is_available() else 0
+
+
 def forced_to_cpu() -> bool:
     """Whether `accelerate launch --cpu` asked to leave the accelerator alone."""
     return os.environ.get("ACCELERATE_USE_CPU", "false").lower() in ("1", "true", "yes")

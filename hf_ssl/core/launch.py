@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hf_ssl.core import distributed
 from hf_ssl.core.errors import ConfigError, MissingExtraError, nearest
 from hf_ssl.core.fields import Options, hints_of, option
 from hf_ssl.core.parser import Parser, fields_of, underscored
@@ -149,10 +150,7 @@ def start(options: LaunchOptions, words: Sequence[str], typed: Sequence[str]) ->
         raise ConfigError(
             "This is one of several processes already: --launch goes without `accelerate launch` or `torchrun`."
         )
-    import torch
-
-    devices = torch.accelerator.device_count() if torch.accelerator.is_available() else 0
-    command, more = command_of(options, words, devices=devices, environment=os.environ)
+    command, more = command_of(options, words, devices=distributed.accelerators(), environment=os.environ)
     os.environ.update({**more, COMMAND: shlex.join(["hf-ssl", *typed])})
     print(shlex.join(command), file=sys.stderr, flush=True)
     os.execv(command[0], command)
