@@ -115,7 +115,14 @@ class DataOptions(Options):
     )
     data_config: str | None = option(None, "Configuration of a Hub dataset.")
     data_revision: str | None = option(None, "Commit, tag or branch of a Hub dataset.")
-    streaming: bool = option(False, "Stream a Hub dataset: take its first `max_examples` rows, download no more.")
+    streaming: bool = option(
+        False,
+        "Read the pool as it is needed, whatever its size, from files or the Hub (pretrain, with max_steps); with max_examples: take its "
+        "first rows.",
+    )
+    shuffle_buffer: int | None = option(
+        None, "Examples of a stream that are read and shuffled together (default: 1000 texts, 512 pictures, 64 sounds or series).", ge=2
+    )
     seed: int = option(0, "Seed of splits, masks, order and initialization.", ge=0)
     modality_options: dict[str, Any] = option({}, "The modality's own options; they may also be given by their names.")
 

@@ -16,6 +16,7 @@ from hf_ssl.data.examples import SHOWN, Example, as_json, as_page, examples_of
 from hf_ssl.data.report import render
 
 if TYPE_CHECKING:
+    from hf_ssl.data.stream.stream import Stream
     from hf_ssl.modalities.base import Modality
 
 logger = logging.getLogger(__name__)
@@ -30,7 +31,10 @@ class DomainData(datasets.DatasetDict):
     Attributes:
         report: JSON-safe facts about the data: rows, classes, what was dropped and why. Holds no content.
         modality_name: kind of data, such as `"text"`.
+        stream: the pool, where it is read as it is needed (`streaming=True`); there is no split `unlabeled` then.
     """
+
+    stream: Stream | None = None
 
     def __init__(
         self,

@@ -67,8 +67,8 @@ def load_data(
         source: folder, file, pattern (`"data/**/*.csv"`) or list of files: csv, tsv, jsonl, json, parquet, CoNLL, and
             the modality's own, each also as `.gz`. Or a Hub id `owner/name` or `hf://name` (the only case that uses
             the network), a `datasets` object, a `pandas.DataFrame`, a dict of columns or of splits, an iterable of
-            dicts or strings. Of a stream (iterable or `IterableDataset`) the first `max_examples` rows are taken,
-            100,000 when that is not given.
+            dicts or strings. Of a stream the first `max_examples` rows are taken (100,000 when that is not given);
+            `streaming=True` without it leaves the pool where it is: `data.stream` reads it as rows are needed.
         options: a `hf_ssl.core.option_groups.DataOptions` (or a stage's configuration, which is one), or what its `modality` says:
             a name, `"package.module:Class"`, or a modality object.
         verbose: False: neither the report nor its warnings are logged; they are in the result all the same.
@@ -88,7 +88,12 @@ def load_data(
         >>> data["train"].features
     """
     given, modality = _options(options, keywords)
-    data = _load(source, given, modality, cache_dir)
+    if given.streaming and given.max_examples is None:
+        from hf_ssl.data.streaming import stream_data  # which reads what is labeled by this function
+
+        data = stream_data(source, given, modality, cache_dir)
+    else:
+        data = _load(source, given, modality, cache_dir)
     if verbose:
         _tell(data)
     return data
@@ -128,7 +133,7 @@ def load_rows(
     """
     given, modality = _options(options, keywords)
     report = DataReport(given.max_left_out)
-    how = _read_options(given, modality, report, cache_dir)
+    how = read_options(given, modality, report, cache_dir)
     how.label_kind = given.label_kind if kind_of(given.label_kind).shapes_input else None
     spec = replace(_spec(given), label=None, group=None, labels=(), tags=None)
     parts = [replace(part, split="unlabeled") for part in _read_all(source, {}, None, how)]
@@ -156,7 +161,7 @@ def load_rows(
 
 def _load(source: object, given: DataOptions, modality: Modality, cache_dir: str | None) -> DomainData:
     report = DataReport(given.max_left_out)
-    how = _read_options(given, modality, report, cache_dir)
+    how = read_options(given, modality, report, cache_dir)
     spec = _spec(given)
     if spec.labels and given.label_kind not in (None, "multilabel"):
         raise DataError(
@@ -258,7 +263,7 @@ def _modality(modality: Modality | str, own: dict[str, Any], given: DataOptions)
     return found(found.Config(**coerce_fields(found.Config, {**shared, **own})))
 
 
-def _read_options(given: DataOptions, modality: Modality, report: DataReport, cache_dir: str | None) -> ReadOptions:
+def read_options(given: DataOptions, modality: Modality, report: DataReport, cache_dir: str | None) -> ReadOptions:
     columns = given.conll_columns
     return ReadOptions(
         modality, report, cache_dir=cache_dir, sheet=given.labels_file is not None,

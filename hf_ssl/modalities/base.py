@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -68,6 +68,8 @@ class Modality(ABC):
             `shingles`.
         decodes: its values are made from files or bytes by `decode`; otherwise the input column is used as it is.
         file_column: column that says which of several tables a row is of, where that may matter (None: it does not).
+        block: examples of a stream that are read, shuffled and kept in memory together.
+        moments: a table without lists holds one long series, a moment per line.
         tables_name_files: a table beside raw files lists them (path, label …), so the table is what is read.
         Config: dataclass of its own options; they are options of every stage and of `load_data`.
 
@@ -90,6 +92,8 @@ class Modality(ABC):
     near_bits: ClassVar[int | None] = None
     decodes: ClassVar[bool] = False
     tables_name_files: ClassVar[bool] = False
+    block: ClassVar[int] = 1000
+    moments: ClassVar[bool] = False
     file_column: ClassVar[str | None] = None
 
     @dataclass
@@ -118,6 +122,20 @@ class Modality(ABC):
         A file that cannot be read is appended to `quarantine` as `{"path", "reason"}`, never silently dropped.
         """
         raise self.lacks("read_files", "its own kind of raw files (suffixes)")
+
+    def stream_file(self, file: Path, root: Path) -> Iterator[dict[str, Any]]:
+        """Rows of one raw file for a stream, looked at no further than its rows need; an unusable one gives None for the value."""
+        bad: list[dict[str, str]] = []
+        yield from self.read_files([file], root, bad)
+        if bad:
+            yield {self.column: None, "path": bad[0]["path"]}
+
+    def streaming(self) -> Modality:
+        """The same kind of data for a stream, which cannot afford to look at every value twice or to remember it."""
+        return self
+
+    def open_values(self, rows: datasets.Dataset) -> None:
+        """Open the files that decoded values lie in, so that these may be deleted and the values still read."""
 
     def recognizes(self, file: Path) -> bool:
         """Whether a file that looks like a table, or like nothing known, is a raw file of this kind all the same."""

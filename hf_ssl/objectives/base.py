@@ -142,6 +142,10 @@ class Objective(TrainingModule, ABC):
     def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> Rows:
         """The examples of the pool as rows to draw batches from."""
 
+    def needs_whole_pool(self) -> str | None:
+        """Why it cannot be trained on a stream, whose rows come block by block (`rows` sees the first one before the others); None: it can."""
+        return None
+
     @property
     def adapted(self) -> Encoder:
         """The encoder that is measured, kept and saved (a teacher, where that is the better one)."""

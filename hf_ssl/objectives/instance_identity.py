@@ -63,6 +63,9 @@ class InstanceIdentity(SingleViewObjective):
         super().__init__(encoder.replace(pooling=config.pooling), config)
         self.head: nn.Linear | None = None
 
+    def needs_whole_pool(self) -> str:
+        return "it tells every example of the pool from all others"
+
     def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> NumberedRows:
         if not training:
             return self.numbered(dataset, seed=seed, training=False)

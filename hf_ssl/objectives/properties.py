@@ -96,7 +96,7 @@ class Properties(SingleViewObjective):
     def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> PropertyRows:
         rows = self.numbered(dataset, seed=seed, training=training)
         values = self.whole(dataset, rows)
-        if training or not self.found:
+        if not self.found:
             for kind in self.kinds:
                 kind.fit(values)
             self.found = [Directions(kind.rows(values), self.config.directions, seed) for kind in self.kinds]

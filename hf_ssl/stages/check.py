@@ -84,6 +84,7 @@ def check(recipe: dict[str, Any]) -> dict[str, Any]:
                 sample = samples[source]
                 report = {**sample.whole.report, "test_opened": []}
                 options["data"] = DomainData(sample.parts, report, sample.whole.modality_name)
+                options["data"].stream = sample.whole.stream
             logger.info(f"check: {stage}")
             began = time.monotonic()
             with limited(STEPS) as trial, _quietly():

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hf_ssl.core import distributed, plugins
-from hf_ssl.core.errors import DataError
+from hf_ssl.core.errors import ConfigError, DataError
 from hf_ssl.core.option_groups import DataOptions
 from hf_ssl.data import DomainData, load_data
+from hf_ssl.training.streaming import StreamRows
 
 if TYPE_CHECKING:
     import datasets
+    from transformers import TrainingArguments
+
+    from hf_ssl.data.stream.stream import Stream
+    from hf_ssl.objectives.base import Objective
 
     from hf_ssl.modalities.base import Modality
 
@@ -48,11 +54,13 @@ def read_data(config: DataOptions) -> DomainData:
 def pool_of(
     data: DomainData, fraction: float, seed: int, modality: Modality | None = None
 ) -> tuple[datasets.Dataset, datasets.Dataset]:
-    """The unlabeled pool, and a part of it (at most 1,000 examples) held out to measure the objective on.
+    """The unlabeled pool, and a part of it (at most 1,000 examples) held out to measure the objective on; of a stream, its first rows.
 
     Raises:
         DataError: there is no pool, or it is too small to hold anything out.
     """
+    if data.stream is not None:
+        return data.stream.hold_out(fraction)
     if "unlabeled" not in data:
         raise DataError(
             f"There is no unlabeled data to pre-train on; the splits are {', '.join(data)}. Give --unlabeled."
@@ -66,6 +74,25 @@ def pool_of(
         raise DataError(f"The pool has {len(pool)} examples; at least 4 are needed, 2 of them to measure on.")
     order = np.random.default_rng(seed).permutation(len(pool))
     return pool.select(np.sort(order[held:])), pool.select(np.sort(order[:held]))
+
+
+def described(data: DomainData) -> str:
+    """The pool in a word."""
+    return "a stream" if data.stream is not None else f"{len(data.get('unlabeled', ())):,} examples"
+
+
+def stream_rows(objective: Objective, stream: Stream, seed: int, args: TrainingArguments) -> StreamRows:
+    """An objective's rows of a stream, made block by block.
+
+    Raises:
+        ConfigError: the objective has to see the whole pool.
+    """
+    if reason := objective.needs_whole_pool():
+        raise ConfigError(f"This objective cannot be trained on a stream: {reason}. Take the first rows instead: --max_examples.")
+    return StreamRows(
+        stream, functools.partial(objective.rows, seed=seed, training=True), objective.collate, seed=seed,
+        keep_order=str(args.train_sampling_strategy) == "sequential",
+    )  # fmt: skip
 
 
 def inputs_of(split: datasets.Dataset, modality: Modality) -> list[Any]:

@@ -98,6 +98,8 @@ def _absent(resolved: Resolved, earlier: tuple[str, ...]) -> list[str]:
     config, stage, found = resolved.config, resolved.stage, []
     if hasattr(config, "data") and config.data is None:
         found.append("data: no data were named. Give --data: a folder, a file, or a Hub id.")
+    if getattr(config, "streaming", False) and config.max_examples is None:
+        found += _endless(resolved)
     if getattr(config, "revision", None) and config.model and Path(str(config.model)).expanduser().is_dir():
         found.append(
             f"revision: {config.model} is a folder, and a folder has no revisions. Omit --revision, or give the Hub id."
@@ -120,3 +122,15 @@ def _absent(resolved: Resolved, earlier: tuple[str, ...]) -> list[str]:
     elif not (config.model or run.base or earlier or run.stage("pretrain").done):
         found.append("model: no checkpoint was named. Give --model: a Hub id or a local folder.")
     return found
+
+
+def _endless(resolved: Resolved) -> list[str]:
+    """What a stage cannot do with a stream."""
+    if resolved.stage != "pretrain":
+        return [
+            f"streaming: {resolved.stage} needs its data whole; pretrain alone reads a stream. Omit --streaming, or give --max_examples to take "
+            "the first rows."
+        ]
+    if int(resolved.training.get("max_steps") or -1) <= 0:
+        return ["max_steps: a stream has no end, so say how many steps to train: --max_steps 10000."]
+    return []

@@ -20,7 +20,7 @@ from hf_ssl.stages.base import (
     start_of,
 )
 from hf_ssl.stages.build import build_objective, continuation, init_from_config, learning_rate
-from hf_ssl.stages.inputs import pool_of
+from hf_ssl.stages.inputs import described, pool_of, stream_rows
 from hf_ssl.stages.monitoring import build_monitor
 from hf_ssl.training.preserve import Preservation
 from hf_ssl.training.trainer import arguments, train
@@ -50,7 +50,7 @@ def pretrain(**options: object) -> StageResult:
             ref = init_from_config(config, modality, data, run)
         else:
             ref = start_of(config, run)
-        logger.info(f"pretrain: {name} on {len(data.get('unlabeled', ())):,} examples, from {ref.id}")
+        logger.info(f"pretrain: {name} on {described(data)}, from {ref.id}")
         tuned = None if config.from_config else tuned_with_labels(ref)
         if tuned is not None:
             logger.warning(f"The start was tuned with labels: {tuned}. {ADVICE}")
@@ -76,7 +76,7 @@ def pretrain(**options: object) -> StageResult:
         schedule = continuation(objective, report.missing, config, args.learning_rate, added)
         result = train(
             objective,
-            rows,
+            rows if data.stream is None else stream_rows(objective, data.stream, config.seed, args),
             args,
             folder,
             schedule=schedule,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from hf_ssl.training import sharding
 from hf_ssl.training.callbacks import StopRequested, ThroughputCallback, same_randomness
 from hf_ssl.training.checkpoints import MANIFEST, seal
 from hf_ssl.training.schedule import Schedule, parameter_groups
+from hf_ssl.training.streaming import StreamRows
 
 Trial = dict[str, Any] | None
 """Of a search for options, which the Trainer hands through; there is none here."""
@@ -134,10 +135,26 @@ class ExactTrainer(Trainer):
         return metrics
 
     def get_train_dataloader(self) -> DataLoader[Any]:
+        if isinstance(self.train_dataset, StreamRows):
+            return self.train_dataset.loader(self.args, self.args.device)
         loader = super().get_train_dataloader()
         if isinstance(self.train_dataset, sharding.WithSpares):
             sharding.divide(loader)
         return loader
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
+    ) -> tuple[list[Any], torch.Tensor | int | None]:
+        batches, count = super().get_batch_samples(epoch_iterator, num_batches, device)
+        if isinstance(self.train_dataset, StreamRows):
+            self.train_dataset.note(batches)
+        return batches, count
+
+    def _save_rng_state(self, output_dir: str) -> None:
+        """Of every process: its random numbers, and its place in a stream."""
+        super()._save_rng_state(output_dir)
+        if isinstance(self.train_dataset, StreamRows):
+            self.train_dataset.save(Path(output_dir))
 
     def compute_loss(self, model: nn.Module, inputs: dict[str, Any], *given: Any, **named: Any) -> Any:
         """A batch that only keeps the other processes company has the loss 0, and is no work done."""

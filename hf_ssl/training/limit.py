@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from hf_ssl.training.streaming import PLACE, StreamRows
+
 if TYPE_CHECKING:
     from hf_ssl.training.module import SizedDataset, TrainingModule
 
@@ -108,16 +110,19 @@ class LimitCallback(TrainerCallback):
             control.should_training_stop = True
 
     def note(
-        self, module: TrainingModule, rows: SizedDataset, planned: int, seconds: float, measured: float, batch: int
+        self, module: TrainingModule, rows: SizedDataset | StreamRows, planned: int, seconds: float, measured: float, batch: int
     ) -> None:
         """Add what was seen to the trial."""
         describe = getattr(module, "describe", None)
-        some = [rows[i] for i in range(min(batch, len(rows)))]
+        if isinstance(rows, StreamRows):
+            count, made = 0, {name: part for name, part in next(iter(rows)).items() if name != PLACE}
+        else:
+            count, made = len(rows), module.collate([rows[i] for i in range(min(batch, len(rows)))])
         self.trial.fits.append(
             LimitedFit(
-                rows=len(rows), planned=planned, steps=self.steps, seconds=seconds, measured=measured,
+                rows=count, planned=planned, steps=self.steps, seconds=seconds, measured=measured,
                 parameters=sum(p.numel() for p in module.parameters()),
                 trained=sum(p.numel() for p in module.parameters() if p.requires_grad),
-                batch=describe(module.collate(some)) if describe is not None else "",
+                batch=describe(made) if describe is not None else "",
             )
         )  # fmt: skip

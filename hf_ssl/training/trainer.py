@@ -45,6 +45,7 @@ from hf_ssl.training.cpu import cpu_convolutions, freed_at_once
 from hf_ssl.training.exact_trainer import ExactTrainer
 from hf_ssl.training.module import EpochRows, GroupedRows, SizedDataset, TrainingModule
 from hf_ssl.training.schedule import Schedule
+from hf_ssl.training.streaming import StreamEpoch, StreamRows
 
 logger = logging.getLogger(__name__)
 
@@ -128,7 +129,7 @@ def _check_trackers(names: list[str]) -> None:
 
 def train(
     module: TrainingModule,
-    rows: SizedDataset,
+    rows: SizedDataset | StreamRows,
     args: TrainingArguments,
     folder: Path,
     *,
@@ -145,7 +146,7 @@ def train(
 
     Args:
         module: a model with its loss.
-        rows: training examples; their `collate` belongs to the module.
+        rows: training examples; their `collate` belongs to the module. A stream needs `max_steps`.
         folder: gets `curve.jsonl` and `checkpoints/`.
         schedule: learning rates by part of the model (default: the Trainer's own scheduler).
         eval_rows, compute_metrics, patience: early stopping and best checkpoint on validation data.
@@ -160,7 +161,7 @@ def train(
             with another batch.
         KeyboardInterrupt: Ctrl-C (`Terminated`: SIGTERM, SIGUSR1); a checkpoint has been saved by then.
     """
-    if len(rows) == 0:
+    if not isinstance(rows, StreamRows) and len(rows) == 0:
         raise TrainingError("There is nothing to train on: no rows are left after reading and filtering.")
     options: dict[str, Any] = {
         "schedule": schedule, "eval_rows": eval_rows, "compute_metrics": compute_metrics, "measure": measure,
@@ -193,7 +194,7 @@ def train(
 
 def _train(
     module: TrainingModule,
-    rows: SizedDataset,
+    rows: SizedDataset | StreamRows,
     args: TrainingArguments,
     folder: Path,
     *,
@@ -205,7 +206,8 @@ def _train(
     resume: bool,
     elastic: bool,
 ) -> TrainResult:
-    fill_a_batch(args, len(rows))
+    if not isinstance(rows, StreamRows):
+        fill_a_batch(args, len(rows))
     if not resume:
         clear(Path(str(args.output_dir)))
     last = newest(Path(str(args.output_dir))) if resume else None
@@ -215,10 +217,14 @@ def _train(
         same_batch(last.progress, args, elastic)
         if isinstance(rows, GroupedRows) and rows.batch:  # rows grouped by length, as many as a step sees
             rows.group(last.progress.examples_a_step)
+    if isinstance(rows, StreamRows):
+        rows.prepare(args, last.path if last else None)
     watch = ThroughputCallback(module, folder / "curve.jsonl", last.progress if last else None)
     callbacks: list[TrainerCallback] = [watch, *deadline.callbacks()]
     if isinstance(rows, EpochRows):
         callbacks.append(SetEpochCallback(rows))
+    elif isinstance(rows, StreamRows):
+        callbacks.append(StreamEpoch())
     if schedule is not None and schedule.head_warmup > 0:
         callbacks.append(HeadWarmupCallback(module, schedule))
     if measure is not None:
@@ -230,7 +236,7 @@ def _train(
     if (trial := limit.current()) is not None:
         limiter = limit.LimitCallback(trial)
         callbacks.append(limiter)
-    divided = args.world_size > 1 and not args.dataloader_drop_last
+    divided = args.world_size > 1 and not args.dataloader_drop_last and not isinstance(rows, StreamRows)
     trainer = ExactTrainer(
         model=module, args=args, train_dataset=sharding.WithSpares(rows) if divided else rows, eval_dataset=eval_rows,
         data_collator=sharding.collating(module.collate) if divided else module.collate,

@@ -84,10 +84,8 @@ def _read_name(source: str | Path, how: ReadOptions) -> list[SourcePart]:
     text = str(source)
     if Path(text).expanduser().exists() or on_disk.is_pattern(text):
         return read_files(on_disk.find_files(text, how.follow_links), how)
-    hub_id = re.sub(r"^hf://(datasets/)?", "", text)
-    looks_local = text.startswith((".", "/", "~")) or suffix(Path(text)) in on_disk.TABLES | on_disk.CONLL | {".txt"}
-    if isinstance(source, str) and (text.startswith("hf://") or (_HUB_ID.fullmatch(text) and not looks_local)):
-        return _read_hub(hub_id, how)
+    if (hub_id := hub_id_of(source, how)) is not None:
+        return _read_mapping(open_hub(hub_id, how), how)
     parent = Path(text).expanduser().parent
     siblings = [item.name for item in parent.iterdir()] if parent.is_dir() else []
     raise DataError(
@@ -96,8 +94,23 @@ def _read_name(source: str | Path, how: ReadOptions) -> list[SourcePart]:
     )
 
 
-def _read_hub(hub_id: str, how: ReadOptions) -> list[SourcePart]:
-    """The only place in `hf_ssl.data` that uses the network."""
+def hub_id_of(source: str | Path, how: ReadOptions) -> str | None:
+    """The id of the Hub dataset that a source names; None: it names something here."""
+    text = str(source)
+    if Path(text).expanduser().exists() or on_disk.is_pattern(text):
+        return None
+    hub_id = re.sub(r"^hf://(datasets/)?", "", text)
+    looks_local = text.startswith((".", "/", "~")) or suffix(Path(text)) in on_disk.TABLES | on_disk.CONLL | {".txt"}
+    named = isinstance(source, str) and (text.startswith("hf://") or (_HUB_ID.fullmatch(text) and not looks_local))
+    return hub_id if named else None
+
+
+def open_hub(hub_id: str, how: ReadOptions) -> Mapping[Any, Any]:
+    """The only place in `hf_ssl.data` that uses the network: a Hub dataset's splits.
+
+    Raises:
+        DataError: it cannot be loaded.
+    """
     options = {
         "name": how.data_config,
         "revision": how.data_revision,
@@ -105,13 +118,12 @@ def _read_hub(hub_id: str, how: ReadOptions) -> list[SourcePart]:
         "streaming": how.streaming,
     }
     try:
-        found = datasets.load_dataset(hub_id, **options)
+        return datasets.load_dataset(hub_id, **options)
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
         raise DataError(
             f"{hub_id!r} is no file or folder here, and loading it as a Hub dataset failed: "
             f"{str(error).splitlines()[0] if str(error) else type(error).__name__}"
         ) from error
-    return _read_mapping(found, how)
 
 
 def _read_mapping(source: Mapping[Any, Any], how: ReadOptions) -> list[SourcePart]:

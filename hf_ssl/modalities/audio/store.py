@@ -198,7 +198,7 @@ def content_digest(samples: np.ndarray) -> str:
     return hashlib.blake2b(rounded.tobytes(), digest_size=16).hexdigest()
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=16)
 def _mapped(path: str) -> np.memmap:
     return np.memmap(path, dtype=np.float32, mode="r")
 

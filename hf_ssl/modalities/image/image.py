@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +75,7 @@ class Image(Modality):
     feature_pipeline = "image-feature-extraction"
     baseline = "pixels"
     near_bits = 16
+    block = 512
     learning_rate = 1e-4
 
     @dataclass
@@ -149,6 +150,18 @@ class Image(Modality):
             count = len({row["recording"] for row in several})
             self._pending.append(f"{count:,} files hold several pictures: {len(several):,} rows, as frames='all' says")
         return table_of(kept)
+
+    def stream_file(self, file: Path, root: Path) -> Iterator[dict[str, Any]]:
+        """A reference, or the pictures of an archive one after the other."""
+        if file.suffix.lower() in TAR:
+            yield from read_tar(file, [])
+        else:
+            yield {"image": {"bytes": None, "path": str(file)}, "path": file.relative_to(root).as_posix()}
+
+    def streaming(self) -> Image:
+        from hf_ssl.modalities.image.streamed import StreamedImage
+
+        return StreamedImage(self.config)
 
     def recognizes(self, file: Path) -> bool:
         """Pictures whose name does not say so."""

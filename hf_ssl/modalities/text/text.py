@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from hf_ssl.core.errors import DataError
 from hf_ssl.core.fields import Options, option
-from hf_ssl.core.textfiles import UnusableFile, encoding_of_file, read_text
+from hf_ssl.core.textfiles import MAX_LINE, UnusableFile, encoding_of_file, read_text
 from hf_ssl.modalities.base import Modality
 
 if TYPE_CHECKING:
@@ -181,6 +182,16 @@ class Text(Modality):
         return datasets.Dataset.from_dict(
             rows, features=datasets.Features({key: datasets.Value("string") for key in rows})
         )
+
+    def stream_file(self, file: Path, root: Path) -> Iterator[dict[str, Any]]:
+        """A document.
+
+        Raises:
+            DataError: it is as long as whole corpora are.
+        """
+        if file.stat().st_size > MAX_LINE:
+            raise DataError(f"{file.name} would be one document of {file.stat().st_size >> 20:,} MB. One per line: txt=lines.")
+        yield from super().stream_file(file, root)
 
     def validate(self, value: object) -> str | None:
         if not isinstance(value, str):

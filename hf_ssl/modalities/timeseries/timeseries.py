@@ -53,6 +53,8 @@ class TimeSeries(Modality):
     regression_class = "AutoModelForTimeSeriesRegression"
     baseline = "random kernels"
     file_column = FILE
+    block = 64
+    moments = True
     learning_rate = 2e-4
     labeled_class = "AutoModelForTimeSeriesClassification"
 
