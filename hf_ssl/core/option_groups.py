@@ -121,7 +121,9 @@ class DataOptions(Options):
         "first rows.",
     )
     shuffle_buffer: int | None = option(
-        None, "Examples of a stream that are read and shuffled together (default: 1000 texts, 512 pictures, 64 sounds or series).", ge=2
+        None,
+        "Examples of a stream that are read and shuffled together (default: 1000 texts, 512 pictures, 64 sounds or series).",
+        ge=2,
     )
     seed: int = option(0, "Seed of splits, masks, order and initialization.", ge=0)
     modality_options: dict[str, Any] = option({}, "The modality's own options; they may also be given by their names.")

@@ -17,7 +17,7 @@ from hf_ssl.data.load import load_data, load_rows, read_options
 from hf_ssl.data.readers.json_rows import JsonRows, table_of_rows
 from hf_ssl.data.readers.sources import describe_source
 from hf_ssl.data.report import DataReport
-from hf_ssl.data.stream.sources import Opened, open_stream
+from hf_ssl.data.stream.sources import Opened, open_stream, pool_apart
 from hf_ssl.data.stream.stream import Stream
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ NOT_OF_ROWS = {"data", "modality", "modality_options", "unlabeled", "validation"
 
 
 def stream_data(source: object, given: DataOptions, modality: Modality, cache_dir: str | None) -> DomainData:
-    """Open the pool as a stream: `unlabeled=...` where that is given (`source` is read as always then), else `source`.
+    """Open the pool as a stream: `unlabeled=...` where that is given, or files called so (the rest is read as always), else `source`.
 
     Rows whose content is also in validation or test are left out of the stream on the way; near-duplicates and repeated rows are not
     looked for.
@@ -39,15 +39,19 @@ def stream_data(source: object, given: DataOptions, modality: Modality, cache_di
     """
     if given.labels_file is not None or getattr(modality.config, "horizon", None):
         wrong = "labels_file" if given.labels_file is not None else "horizon"
-        raise DataError(f"{wrong} needs all rows at once, and streaming=True reads them one by one. Leave one of them out.")
+        raise DataError(
+            f"{wrong} needs all rows at once, and streaming=True reads them one by one. Leave one of them out."
+        )
+    report = DataReport(given.max_left_out)
+    how = read_options(given, modality, report, cache_dir)
+    if given.unlabeled is None and (parts := pool_apart(source, how)) is not None:
+        given, source = replace(given, unlabeled=parts[0]), parts[1]
     whole = None
     few = replace(given, data=None, unlabeled=None, streaming=False)
     held_out = [one for one in (given.validation, given.test) if one is not None]
     if given.unlabeled is not None:
         whole = load_data(source, few, verbose=False, cache_dir=cache_dir)
         held_out = [whole[split] for split in ("validation", "test") if split in whole]
-    report = DataReport(given.max_left_out)
-    how = read_options(given, modality, report, cache_dir)
     pool = source if given.unlabeled is None else given.unlabeled
     opened = open_stream(pool, how)
     canonical = Canonical(given, modality.streaming(), opened.folders, cache_dir)

@@ -136,6 +136,7 @@ class Modality(ABC):
 
     def open_values(self, rows: datasets.Dataset) -> None:
         """Open the files that decoded values lie in, so that these may be deleted and the values still read."""
+        return
 
     def recognizes(self, file: Path) -> bool:
         """Whether a file that looks like a table, or like nothing known, is a raw file of this kind all the same."""

@@ -98,7 +98,11 @@ class HubertUnits(Objective):
         self._known: dict[str, np.ndarray] = {}
 
     def needs_whole_pool(self) -> str | None:
-        return None if self.layer < 0 else "its units come from the weights of the start (layer=-1, log-mel energies, does not need them)"
+        return (
+            None
+            if self.layer < 0
+            else "its units come from the weights of the start (layer=-1, log-mel energies, does not need them)"
+        )
 
     def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> UnitClips:
         """The pool must come first: its frames are what the units are found on."""

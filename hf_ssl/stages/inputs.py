@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from transformers import TrainingArguments
 
     from hf_ssl.data.stream.stream import Stream
-    from hf_ssl.objectives.base import Objective
-
     from hf_ssl.modalities.base import Modality
+    from hf_ssl.objectives.base import Objective
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +87,9 @@ def stream_rows(objective: Objective, stream: Stream, seed: int, args: TrainingA
         ConfigError: the objective has to see the whole pool.
     """
     if reason := objective.needs_whole_pool():
-        raise ConfigError(f"This objective cannot be trained on a stream: {reason}. Take the first rows instead: --max_examples.")
+        raise ConfigError(
+            f"This objective cannot be trained on a stream: {reason}. Take the first rows instead: --max_examples."
+        )
     return StreamRows(
         stream, functools.partial(objective.rows, seed=seed, training=True), objective.collate, seed=seed,
         keep_order=str(args.train_sampling_strategy) == "sequential",

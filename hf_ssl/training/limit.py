@@ -110,7 +110,13 @@ class LimitCallback(TrainerCallback):
             control.should_training_stop = True
 
     def note(
-        self, module: TrainingModule, rows: SizedDataset | StreamRows, planned: int, seconds: float, measured: float, batch: int
+        self,
+        module: TrainingModule,
+        rows: SizedDataset | StreamRows,
+        planned: int,
+        seconds: float,
+        measured: float,
+        batch: int,
     ) -> None:
         """Add what was seen to the trial."""
         describe = getattr(module, "describe", None)

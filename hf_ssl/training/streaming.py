@@ -142,7 +142,9 @@ class StreamRows(IterableDataset[Batch]):
             rest = block.checked()
             if not 0 < len(rest.rows) < len(block.rows):
                 raise
-            logger.warning(f"{len(block.rows) - len(rest.rows)} examples of a block of the stream are left out: {error}")
+            logger.warning(
+                f"{len(block.rows) - len(rest.rows)} examples of a block of the stream are left out: {error}"
+            )
             return self.rows_of(rest.rows)
 
     def loader(self, args: TrainingArguments, device: torch.device) -> DataLoader[Batch]:
@@ -151,7 +153,9 @@ class StreamRows(IterableDataset[Batch]):
             self, batch_size=None, num_workers=args.dataloader_num_workers, pin_memory=args.dataloader_pin_memory,
             prefetch_factor=args.dataloader_prefetch_factor, generator=torch.Generator(),  # the Trainer's draws stay its own
         )  # fmt: skip
-        return prepare_data_loader(loader, device, num_processes=1, process_index=0, put_on_device=True, dispatch_batches=False)
+        return prepare_data_loader(
+            loader, device, num_processes=1, process_index=0, put_on_device=True, dispatch_batches=False
+        )
 
     def note(self, batches: Sequence[Batch]) -> None:
         """Remember where the readers are behind these batches, and take it out of them: they are about to be trained on."""
@@ -164,7 +168,12 @@ class StreamRows(IterableDataset[Batch]):
     def save(self, folder: Path) -> None:
         """Write this process's place."""
         places = {lane: asdict(position) for lane, position in self.positions.items()}
-        content = {"processes": distributed.world_size(), "lanes": self.lanes, "first": self.first, "positions": places}
+        content = {
+            "processes": distributed.world_size(),
+            "lanes": self.lanes,
+            "first": self.first,
+            "positions": places,
+        }
         _file(folder).write_text(json.dumps(content), encoding="utf-8")
 
     def prepare(self, args: TrainingArguments, checkpoint: Path | None) -> None:

@@ -40,7 +40,7 @@ from hf_ssl.training.callbacks import (
     TrackerAdapter,
     interruptible,
 )
-from hf_ssl.training.checkpoints import clear, newest
+from hf_ssl.training.checkpoints import Checkpoint, clear, newest
 from hf_ssl.training.cpu import cpu_convolutions, freed_at_once
 from hf_ssl.training.exact_trainer import ExactTrainer
 from hf_ssl.training.module import EpochRows, GroupedRows, SizedDataset, TrainingModule
@@ -206,19 +206,7 @@ def _train(
     resume: bool,
     elastic: bool,
 ) -> TrainResult:
-    if not isinstance(rows, StreamRows):
-        fill_a_batch(args, len(rows))
-    if not resume:
-        clear(Path(str(args.output_dir)))
-    last = newest(Path(str(args.output_dir))) if resume else None
-    if resume:
-        logger.info(f"resuming from {last.path}" if last else "nothing to resume from, starting at step 0")
-    if last is not None:
-        same_batch(last.progress, args, elastic)
-        if isinstance(rows, GroupedRows) and rows.batch:  # rows grouped by length, as many as a step sees
-            rows.group(last.progress.examples_a_step)
-    if isinstance(rows, StreamRows):
-        rows.prepare(args, last.path if last else None)
+    last = _where_to_begin(rows, args, resume, elastic)
     watch = ThroughputCallback(module, folder / "curve.jsonl", last.progress if last else None)
     callbacks: list[TrainerCallback] = [watch, *deadline.callbacks()]
     if isinstance(rows, EpochRows):
@@ -236,9 +224,10 @@ def _train(
     if (trial := limit.current()) is not None:
         limiter = limit.LimitCallback(trial)
         callbacks.append(limiter)
-    divided = args.world_size > 1 and not args.dataloader_drop_last and not isinstance(rows, StreamRows)
+    divided = args.world_size > 1 and not args.dataloader_drop_last
+    drawn = sharding.WithSpares(rows) if divided and not isinstance(rows, StreamRows) else rows
     trainer = ExactTrainer(
-        model=module, args=args, train_dataset=sharding.WithSpares(rows) if divided else rows, eval_dataset=eval_rows,
+        model=module, args=args, train_dataset=drawn, eval_dataset=eval_rows,
         data_collator=sharding.collating(module.collate) if divided else module.collate,
         compute_metrics=compute_metrics, callbacks=callbacks,
     )  # fmt: skip
@@ -267,6 +256,26 @@ def _train(
     if trial is not None:
         limiter.note(module, rows, trainer.state.max_steps, watch.seconds, watch.measured, args.train_batch_size)
     return result
+
+
+def _where_to_begin(
+    rows: SizedDataset | StreamRows, args: TrainingArguments, resume: bool, elastic: bool
+) -> Checkpoint | None:
+    """The checkpoint to go on from, if any; batches, groups of rows and the place in a stream are made to follow it."""
+    if not isinstance(rows, StreamRows):
+        fill_a_batch(args, len(rows))
+    if not resume:
+        clear(Path(str(args.output_dir)))
+    last = newest(Path(str(args.output_dir))) if resume else None
+    if resume:
+        logger.info(f"resuming from {last.path}" if last else "nothing to resume from, starting at step 0")
+    if last is not None:
+        same_batch(last.progress, args, elastic)
+        if isinstance(rows, GroupedRows) and rows.batch:  # rows grouped by length, as many as a step sees
+            rows.group(last.progress.examples_a_step)
+    if isinstance(rows, StreamRows):
+        rows.prepare(args, last.path if last else None)
+    return last
 
 
 def predict(module: TrainingModule, rows: SizedDataset, args: TrainingArguments) -> tuple[Any, Any]:

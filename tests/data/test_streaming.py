@@ -180,7 +180,11 @@ def test_a_long_series_comes_in_pieces(kind, tmp_path, monkeypatch):
     monkeypatch.setattr(files, "PART", 4000)
     monkeypatch.setattr(files, "SEGMENT", 100)
     values = np.arange(2000.0).reshape(1000, 2)
-    table = {"timestamp": [f"2024-01-01 {n // 60:02d}:{n % 60:02d}" for n in range(1000)], "a": values[:, 0], "b": values[:, 1]}
+    table = {
+        "timestamp": [f"2024-01-01 {n // 60:02d}:{n % 60:02d}" for n in range(1000)],
+        "a": values[:, 0],
+        "b": values[:, 1],
+    }
     if kind == "csv":
         lines = [f"{stamp},{a},{b}" for stamp, a, b in zip(*table.values(), strict=True)]
         (tmp_path / "long.csv").write_text("timestamp,a,b\n" + "\n".join(lines) + "\n")
@@ -199,6 +203,22 @@ def test_a_generator_is_streamed_and_one_that_changes_is_noticed():
             yield from ({"text": text} for text in texts()[shard::4])
 
     stream = datasets.IterableDataset.from_generator(generate, gen_kwargs={"shards": [0, 1, 2, 3]})
-    assert sorted(turn(opened(datasets.IterableDatasetDict({"train": stream, "test": stream}), shuffle_buffer=20))) == sorted(texts())
+    assert sorted(
+        turn(opened(datasets.IterableDatasetDict({"train": stream, "test": stream}), shuffle_buffer=20))
+    ) == sorted(texts())
     first, again = (next(opened(stream.shuffle(seed=seed), shuffle_buffer=20).blocks(0, 1)) for seed in (1, 2))
     assert first.digest != again.digest
+
+
+def test_beside_labels_the_pool_alone_is_streamed(tmp_path):
+    pool, labeled = texts()[:100], texts()[100:]
+    (tmp_path / "unlabeled.jsonl").write_text(
+        "".join(json.dumps({"text": text}) + "\n" for text in [*pool, labeled[0]])
+    )
+    for name, part in (("labels", labeled[20:]), ("test", labeled[:20])):
+        (tmp_path / f"{name}.csv").write_text(
+            "text,label\n" + "".join(f"{text},{'ab'[n % 2]}\n" for n, text in enumerate(part))
+        )
+    data = load_data(tmp_path, streaming=True, verbose=False, near_duplicates=False)
+    assert sorted(data) == ["test", "train", "validation"] and data.label_names == ["a", "b"]
+    assert data.stream is not None and set(turn(data.stream)) == set(pool), "what is in test is not in the pool"

@@ -51,7 +51,9 @@ def _data(recipe: str, folder: Path) -> Path:
     folder.mkdir()
     pool, train, test = TEXTS[:40], TEXTS[40:90], TEXTS[90:130]
     (folder / "unlabeled.jsonl").write_text("".join(json.dumps({"text": t}) + "\n" for t in pool), encoding="utf-8")
-    if "tagging" in recipe:
+    if "streaming" in recipe:
+        (folder / "unlabeled.jsonl").rename(folder / "corpus.txt").write_text("\n".join(TEXTS), encoding="utf-8")
+    elif "tagging" in recipe:
         for split, texts in (("train", train), ("validation", TEXTS[130:150]), ("test", test)):
             _conll(folder / f"{split}.conll", texts)
     elif "domain" in recipe:

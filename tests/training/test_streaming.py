@@ -36,13 +36,12 @@ def corpus(tmp_path: Path) -> Path:
     return stream_process.write_corpus(tmp_path / "corpus")
 
 
-@pytest.mark.parametrize("accumulated", [1, 2], ids=["plain", "accumulated"])
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(("workers", "accumulated"), [(0, 1), (0, 2), (2, 1)], ids=["plain", "accumulated", "workers"])
 def test_a_resumed_run_is_the_uninterrupted_one(workers, accumulated, corpus, tmp_path):
     """Weights, losses and dropout bit for bit, over the end of a block and of a turn."""
     more = {"dataloader_num_workers": workers, "gradient_accumulation_steps": accumulated, "max_steps": 12}
     whole = _train(tmp_path / "whole", corpus, **more)
-    for step in (2, 6, 10):
+    for step in (2, 10):
         folder = tmp_path / f"from{step}"
         _train(folder, corpus, **{**more, "max_steps": step})
         for later in (folder / "checkpoints").glob("checkpoint-*"):

@@ -162,7 +162,9 @@ class FileRows:
         first = next(self.lines((shard[0], 0, -1)), b"")
         header = [name.strip() for name in next(shape.reader([self.text(first) or ""]), [])]
         places = [header.index(name) for name in chosen]
-        rows = (row for row in shape.reader((self.text(line) or "" for line in self.lines(shard)), strict=False) if row)
+        rows = (
+            row for row in shape.reader((self.text(line) or "" for line in self.lines(shard)), strict=False) if row
+        )
         if not shard[1]:
             next(rows, None)  # the header
         while piece := list(itertools.islice(rows, SEGMENT)):
@@ -218,7 +220,9 @@ def holds_lists(rows: FileRows) -> bool:
     if rows.kind != ".parquet":
         return False
     kinds = parquet.read_schema(rows.path(0)).types
-    return any(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind) for kind in kinds)
+    return any(
+        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind) for kind in kinds
+    )
 
 
 def numeric_columns(rows: FileRows, given: Sequence[str], apart: Sequence[str]) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import datasets
 
 from hf_ssl.core.errors import DataError
-from hf_ssl.core.paths import suffix
+from hf_ssl.core.paths import stem, suffix
 from hf_ssl.data.readers import files as on_disk
 from hf_ssl.data.readers.folders import ReadOptions
 from hf_ssl.data.readers.sources import hub_id_of, open_hub
@@ -50,7 +50,11 @@ def open_stream(source: object, how: ReadOptions) -> Opened:
         return Opened(source, (), f"{source.features} {source.num_shards}")
     if isinstance(source, datasets.Dataset):
         return Opened(source.to_iterable_dataset(min(64, len(source))), (), source._fingerprint)
-    if isinstance(source, Mapping) and source and all(isinstance(v, datasets.IterableDataset) for v in source.values()):
+    if (
+        isinstance(source, Mapping)
+        and source
+        and all(isinstance(v, datasets.IterableDataset) for v in source.values())
+    ):
         return _of_mapping(source, how, " ".join(map(str, source)))
     if isinstance(source, (list, tuple)) and source and all(isinstance(item, Path) for item in source):
         paths = [Path(item).expanduser().resolve() for item in source]
@@ -60,6 +64,20 @@ def open_stream(source: object, how: ReadOptions) -> Opened:
         f"streaming=True reads files, folders, Hub datasets and datasets.IterableDataset; {type(source).__name__} cannot be gone through again "
         "after an interruption. Wrap what makes its rows: datasets.IterableDataset.from_generator(make)."
     )
+
+
+def pool_apart(source: object, how: ReadOptions) -> tuple[list[Path], list[Path]] | None:
+    """Files of a folder that are the pool by their name (`unlabeled.jsonl`, `unlabeled/`), and the others; None: it is not like that."""
+    if not isinstance(source, (str, Path)) or not Path(source).expanduser().is_dir():
+        return None
+    root = Path(source).expanduser()
+    named = {entry.name: on_disk.split_named(stem(entry), how.words) for entry in root.iterdir()}
+    if "unlabeled" not in named.values() or all(split == "unlabeled" for split in named.values()):
+        return None
+    files = [root / name for name in walk(root, how.follow_links).names]
+    pool = [file for file in files if named.get(file.relative_to(root).parts[0]) == "unlabeled"]
+    rest = [file for file in files if file not in set(pool) and not on_disk.is_document(file)]
+    return (pool, rest) if pool and rest else None
 
 
 def _common(paths: Sequence[Path]) -> tuple[str, ...]:
@@ -73,7 +91,9 @@ def _of_mapping(found: Mapping[str, datasets.IterableDataset], how: ReadOptions,
     used = {}
     for name, rows in found.items():
         if on_disk.split_named(str(name), how.words) in HELD_OUT:
-            how.report.decide(f"split {name!r} is not streamed: it is there to measure on (give it as {name}=... to use it)")
+            how.report.decide(
+                f"split {name!r} is not streamed: it is there to measure on (give it as {name}=... to use it)"
+            )
         else:
             used[name] = rows
     if not used:
@@ -138,8 +158,9 @@ def _one_kind(found: Found, how: ReadOptions) -> list[str]:
     Raises:
         DataError: there are several kinds, or none.
     """
-    own, kinds, others, held = tuple(how.modality.suffixes), {}, 0, 0
-    known = {}
+    own, others, held = tuple(how.modality.suffixes), 0, 0
+    kinds: dict[str, list[str]] = {}
+    known: dict[tuple[str, str], str | None] = {}
     for name in found.names:
         folder, _, base = name.rpartition("/")
         kind = "".join(Path(base.lower().removesuffix(".gz")).suffixes[-1:])
@@ -160,7 +181,10 @@ def _one_kind(found: Found, how: ReadOptions) -> list[str]:
         kinds.setdefault(group, []).append(name)
     account = how.report.account("files")
     account.found += len(found.names)
-    for count, reason in ((held, "in a place called as held-out data are"), (others, "of a kind that is not streamed")):
+    for count, reason in (
+        (held, "in a place called as held-out data are"),
+        (others, "of a kind that is not streamed"),
+    ):
         how.report.leave_out("files", reason, count, len(found.names), warn=False)
     if not kinds:
         raise DataError(
@@ -169,7 +193,9 @@ def _one_kind(found: Found, how: ReadOptions) -> list[str]:
         )
     if len(kinds) > 1:
         shown = ", ".join(f"{len(names):,} {kind}" for kind, names in kinds.items())
-        raise DataError(f"Files of several kinds ({shown}): which are the data? Give a pattern, such as 'FOLDER/**/*.jsonl'.")
+        raise DataError(
+            f"Files of several kinds ({shown}): which are the data? Give a pattern, such as 'FOLDER/**/*.jsonl'."
+        )
     (names,) = kinds.values()
     account.used += len(names)
     return names

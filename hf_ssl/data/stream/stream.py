@@ -129,7 +129,9 @@ class Stream:
                 f"Of the first rows of the stream {counts[0] if kept else 0:,} are there to train on and {counts[1]:,} are held out; two of each are "
                 "needed. Give a larger --eval_fraction, or more data."
             )
-        pool, apart_rows = (datasets.concatenate_datasets([part for part in parts if len(part)]) for parts in (kept, held))
+        pool, apart_rows = (
+            datasets.concatenate_datasets([part for part in parts if len(part)]) for parts in (kept, held)
+        )
         return pool.select(range(min(len(pool), self.size))), apart_rows.select(range(min(len(apart_rows), HELD)))
 
     def blocks(self, reader: int, readers: int, place: Place | None = None) -> Iterator[Block]:
@@ -202,4 +204,3 @@ class Stream:
         return rows.select(
             [row for row, value in enumerate(rows[modality.column]) if modality.validate(value) is None]
         )
-

@@ -190,7 +190,9 @@ class Text(Modality):
             DataError: it is as long as whole corpora are.
         """
         if file.stat().st_size > MAX_LINE:
-            raise DataError(f"{file.name} would be one document of {file.stat().st_size >> 20:,} MB. One per line: txt=lines.")
+            raise DataError(
+                f"{file.name} would be one document of {file.stat().st_size >> 20:,} MB. One per line: txt=lines."
+            )
         yield from super().stream_file(file, root)
 
     def validate(self, value: object) -> str | None:
