@@ -88,12 +88,10 @@ def load_data(
         >>> data["train"].features
     """
     given, modality = _options(options, keywords)
+    read = _load
     if given.streaming and given.max_examples is None:
-        from hf_ssl.data.streaming import stream_data  # which reads what is labeled by this function
-
-        data = stream_data(source, given, modality, cache_dir)
-    else:
-        data = _load(source, given, modality, cache_dir)
+        from hf_ssl.data.streaming import stream_data as read  # which reads what is labeled by this function
+    data = read(source, given, modality, cache_dir)
     if verbose:
         _tell(data)
     return data

@@ -144,7 +144,7 @@ def test_a_stream_without_rows_to_train_on_ends_with_an_error(tmp_path):
     with pytest.raises(DataError, match="eval_fraction"):
         stream.hold_out(0.01)
     stream.fraction = 1.0
-    with pytest.raises(DataError, match="no rows to train on"):
+    with pytest.raises(DataError, match="held out or unusable"):
         next(stream.blocks(0, 1))
 
 
