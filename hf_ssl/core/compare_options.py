@@ -5,16 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from hf_ssl.core.domain_options import DomainOptions
 from hf_ssl.core.fields import option
 from hf_ssl.core.option_groups import AdapterOptions, DataOptions, ModelOptions, PeftMethod, RunOptions
 from hf_ssl.core.timing import wrong_length
 
-ARMS = ("base", "adapted", "random", "adapted-lora", "self-training", "adapted+self-training")
+ARMS = (
+    "base", "random", "adapted", "adapted-lora", "self-training", "adapted+self-training", "domain-adversarial",
+    "adapted+domain-adversarial",
+)  # fmt: skip
+"""From the simplest to the dearest to make."""
 PROTOCOLS = ("knn", "linear-probe", "peft", "full")
 
 
 @dataclass
-class CompareConfig(RunOptions, AdapterOptions, ModelOptions, DataOptions):
+class CompareConfig(RunOptions, AdapterOptions, ModelOptions, DataOptions, DomainOptions):
     """What helped? The same labeled subsets and seeds for every arm, one test set."""
 
     adapted: str | None = option(None, "Adapted backbone (default: the run's pre-training result).")
@@ -23,8 +28,9 @@ class CompareConfig(RunOptions, AdapterOptions, ModelOptions, DataOptions):
     )
     arms: list[str] = option(
         [],
-        "What is compared, each different in one thing: base, adapted, random, adapted-lora, self-training, adapted+self-training "
-        "(default: base, adapted, and adapted+self-training where there is a pool).",
+        "What is compared, each different in one thing: base, random, adapted, adapted-lora, and what is done while fine-tuning: "
+        "self-training, domain-adversarial, after pre-training adapted+self-training, adapted+domain-adversarial (default: base, "
+        "adapted, adapted+self-training where there is a pool, domain-adversarial where --target or --domain_column is given).",
         choices=ARMS,
     )
     protocols: list[str] = option(

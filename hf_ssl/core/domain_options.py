@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from hf_ssl.core import plugins
 from hf_ssl.core.fields import Options, not_among, option
@@ -24,9 +24,6 @@ class DomainOptions(Options):
         1.0, "Its weight at the end; it rises from 0. At 0 the model learns from the labels alone.", ge=0
     )
     domain_learning_rate: float = option(1e-3, "Learning rate of the network that tells domains apart.", gt=0)
-    domain_selection: Literal["infomax", "snd", "dev", "importance", "source"] | None = option(
-        None, "Rule that picks the best point without target labels (default: infomax for classes, else source)."
-    )
 
     def problems(self) -> list[str]:
         found = super().problems()

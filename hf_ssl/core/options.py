@@ -76,6 +76,9 @@ class FinetuneConfig(TrainingOptions, AdapterOptions, ModelOptions, DataOptions,
     early_stopping_patience: int = option(
         3, "Stop after so many evaluations without a better validation score (0: never).", ge=0
     )
+    domain_selection: Literal["infomax", "snd", "dev", "importance", "source"] | None = option(
+        None, "Rule that picks the best point without target labels (default: infomax for classes, else source)."
+    )
     balanced_sampling: bool = option(False, "Draw classes equally often.")
     self_training: int = option(
         1000,

@@ -13,17 +13,19 @@ from hf_ssl.core.compare_options import CompareConfig
 from hf_ssl.core.errors import ConfigError
 from hf_ssl.core.run import inputs_hash
 from hf_ssl.models.reference import CheckpointRef
+from hf_ssl.stages.domains import Domains, open_domains
 
 if TYPE_CHECKING:
     import datasets
 
     from hf_ssl.core.run import RunDir
     from hf_ssl.data import DomainData
+    from hf_ssl.modalities.base import Modality
     from hf_ssl.tasks.base import Task
 
 logger = logging.getLogger(__name__)
 
-SELF_TRAINING = "self-training"
+SELF_TRAINING, ADVERSARIAL = "self-training", "domain-adversarial"
 
 
 @dataclass(frozen=True)
@@ -33,20 +35,25 @@ class Arm:
     Args:
         name: as in `--arms`.
         ref: the checkpoint it starts from.
-        pool: whether fine-tuning learns from the unlabeled pool too; such an arm has no frozen protocol.
+        beside: what fine-tuning does beside learning from the labels: `SELF_TRAINING`, `ADVERSARIAL`, or nothing. An arm that does
+            something has no frozen protocol.
         identity: equal for arms that start from the same weights: their results are the same and are computed once.
     """
 
     name: str
     ref: CheckpointRef
-    pool: bool
+    beside: str
     identity: str
 
 
 def arms_of(
-    config: CompareConfig, start: CheckpointRef, adapted: str, task: Task[Any], data: DomainData, folder: Path
-) -> list[Arm]:
+    config: CompareConfig, start: CheckpointRef, adapted: str, task: Task[Any], data: DomainData, folder: Path,
+    domains: Domains | None,
+) -> list[Arm]:  # fmt: skip
     """The arms that were asked for, or those that tell most.
+
+    Args:
+        domains: what domain-adversarial arms adapt to.
 
     Raises:
         ConfigError: an arm cannot be had here; the message says what it needs.
@@ -55,6 +62,7 @@ def arms_of(
         "base",
         "adapted",
         *(["adapted+self-training"] if _pool_is_used(config, task, data) else []),
+        *([ADVERSARIAL] if domains is not None else []),
     ]
     if "base" not in asked or "adapted" not in asked:
         asked = [*(name for name in ("base", "adapted") if name not in asked), *asked]
@@ -67,9 +75,8 @@ def arms_of(
     identities: dict[str, str] = {}
     for name in dict.fromkeys(asked):
         began, _, more = name.partition("+")
-        origin = "base" if began == SELF_TRAINING else began
-        pool = SELF_TRAINING in (began, more)
-        if pool and not _pool_is_used(config, task, data):
+        origin, beside = ("base", began) if began in (SELF_TRAINING, ADVERSARIAL) else (began, more)
+        if beside == SELF_TRAINING and not _pool_is_used(config, task, data):
             raise ConfigError(
                 f"The arm {name} needs a pool that this task can learn from: unlabeled data, a task with classes, and "
                 "--self_training above 0."
@@ -77,8 +84,29 @@ def arms_of(
         if origin not in starts:
             starts[origin] = refs[origin]()
             identities[origin] = _identity(starts, identities, origin, task, data["train"])
-        found.append(Arm(name, starts[origin], pool, identities[origin]))
+        found.append(Arm(name, starts[origin], beside, identities[origin]))
     return found
+
+
+def domains_of(
+    config: CompareConfig, data: DomainData, target: datasets.Dataset | None, modality: Modality
+) -> Domains | None:
+    """What domain-adversarial arms adapt to: what the options name, else the unlabeled pool; None where no arm does.
+
+    Raises:
+        ConfigError: an arm asks for it, and there is nothing to adapt to.
+    """
+    asked = any(ADVERSARIAL in name for name in config.arms)
+    if not asked and (config.arms or (target is None and config.domain_column is None)):
+        # Hidden labels stay hidden whatever the arms are, or the same command with another arm would compare on other labels.
+        return open_domains(config, data, None, modality) if config.target_domains else None
+    if target is None and config.domain_column is None:
+        if "unlabeled" not in data:
+            raise ConfigError(
+                f"The arm {ADVERSARIAL} needs another domain: an unlabeled pool, --target DATA, or --domain_column."
+            )
+        target = data["unlabeled"]
+    return open_domains(config, data, target, modality)
 
 
 def _pool_is_used(config: CompareConfig, task: Task[Any], data: DomainData) -> bool:

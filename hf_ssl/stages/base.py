@@ -117,6 +117,7 @@ class StageContext:
     Args:
         done: the stage's earlier result, when it has already run with the same inputs.
         target: unlabeled data of another domain, where the option `target` names some.
+        target_fingerprint: of their content; empty without any.
     """
 
     stage: str
@@ -128,6 +129,7 @@ class StageContext:
     inputs: str
     done: StageResult | None
     target: datasets.Dataset | None = None
+    target_fingerprint: str = ""
 
     @contextlib.contextmanager
     def running(self) -> Iterator[tuple[StageRecord, Path]]:
@@ -195,7 +197,7 @@ def prepare_stage(stage: str, options: dict[str, Any], *, after: str | None = No
     if run.finished(stage, inputs) and not config.overwrite:
         logger.info(f"{stage}: already done with these inputs, skipped")
         done = StageResult(run.path / stage, run.stage(stage).metrics, skipped=True)
-    return StageContext(stage, resolved, config, run, data, modality, inputs, done, target)
+    return StageContext(stage, resolved, config, run, data, modality, inputs, done, target, seen)
 
 
 def task_name(config: FinetuneConfig, data: DomainData) -> str:

@@ -95,6 +95,8 @@ class _Work:
     def __post_init__(self) -> None:
         config: CompareConfig = self.opening.config
         data, modality = self.opening.data, self.opening.modality
+        self.domains = arms_of_run.domains_of(config, data, self.opening.target, modality)
+        data = data if self.domains is None else self.domains.data
         self.config, self.data, self.unfinished = config, data, 0
         self.clock = Clock(None if config.budget is None else seconds_of(config.budget))
         self.task: Task[Any] = build_task(
@@ -106,7 +108,9 @@ class _Work:
         self.budgets = budgets_of(self.train, config.labels_per_class, whole=self.answers.whole)
         start = start_of(config, self.opening.run)
         self.task.look_at(start)
-        self.arms = arms_of_run.arms_of(config, start, self.adapted, self.task, data, self.folder / "starts")
+        self.arms = arms_of_run.arms_of(
+            config, start, self.adapted, self.task, data, self.folder / "starts", self.domains
+        )
         # Every arm is pooled as the start is: they differ in one thing only.
         self.pooling = modality.pooling(start)
         self.frozen_pooling = Pooling.parse(config.frozen_pooling) if config.frozen_pooling else self.pooling
@@ -182,7 +186,7 @@ class _Work:
         found: list[ResultRow] = []
         left = 0
         for arm in self.arms:
-            if arm.pool:
+            if arm.beside:
                 continue
             if not self.clock.has_time("frozen"):
                 left += 1
@@ -230,8 +234,15 @@ class _Work:
         config = self.config
         how = (protocol, *((config.peft, config.lora_r, config.lora_alpha, config.lora_dropout, config.target_modules)
                            if protocol == "peft" else ()))  # fmt: skip
+        beside = {
+            "": (0,), arms_of_run.SELF_TRAINING: (config.self_training,),
+            arms_of_run.ADVERSARIAL: (
+                0, config.domain_method, config.domain_weight, config.domain_learning_rate, config.target_domains, config.domain_column,
+                self.opening.target_fingerprint,
+            ),
+        }[arm.beside]  # fmt: skip
         key = self.store.key(
-            "fit", arm.identity, config.self_training if arm.pool else 0, how, cell.budget, cell.seed, cell.rows,
+            "fit", arm.identity, *beside, how, cell.budget, cell.seed, cell.rows,
             self.opening.resolved.to_dict()["training"], config.dtype, config.head_pooling, config.warm_start,
         )  # fmt: skip
         return Cell(arm.name, protocol, cell.budget, cell.seed, key, cell.rows)
@@ -242,6 +253,7 @@ class _Work:
         fit = fit_task(
             self.task, arm.ref, self.train.select(list(cell.rows)), None, config, dict(self.opening.resolved.training),
             self.opening.run.folder("compare", "work"), seed=config.seed + cell.seed, pool=self._pool(arm), pooling=self.pooling,
+            domains=self.domains if arm.beside == arms_of_run.ADVERSARIAL else None,
         )  # fmt: skip
         logits, _ = predict(fit.module, task_rows(self.task, fit.encoder, self.answers.test), fit.args)
         trainable = sum(parameter.numel() for parameter in fit.module.model.parameters() if parameter.requires_grad)
@@ -251,7 +263,7 @@ class _Work:
         )  # fmt: skip
 
     def _pool(self, arm: Arm) -> Any:
-        if not arm.pool:
+        if arm.beside != arms_of_run.SELF_TRAINING:
             return None
         known = self.__dict__.setdefault("_pools", {})
         if arm.name not in known:

@@ -13,7 +13,8 @@ import numpy as np
 
 from hf_ssl.core import distributed, plugins
 from hf_ssl.core.errors import ConfigError, DataError, nearest
-from hf_ssl.core.options import FinetuneConfig
+from hf_ssl.core.option_groups import DataOptions
+from hf_ssl.core.options import CompareConfig, FinetuneConfig
 from hf_ssl.data import DomainData
 from hf_ssl.evaluation.gap import DomainGap, proxy_a_distance
 from hf_ssl.evaluation.monitor.health import collapsed, health
@@ -61,7 +62,7 @@ class Domains:
     pools: dict[int, datasets.Dataset]
     targets: tuple[int, ...]
     column: str | None
-    config: FinetuneConfig
+    config: FinetuneConfig | CompareConfig
     modality: Modality
 
     def of(self, split: datasets.Dataset) -> list[int]:
@@ -93,7 +94,7 @@ class Domains:
 
 
 def open_domains(
-    config: FinetuneConfig, data: DomainData, target: datasets.Dataset | None, modality: Modality
+    config: FinetuneConfig | CompareConfig, data: DomainData, target: datasets.Dataset | None, modality: Modality
 ) -> Domains | None:
     """The domains that the options name; None where they name none.
 
@@ -134,7 +135,7 @@ def open_domains(
     return Domains(names, made, pools, targets, column, config, modality)
 
 
-def _values(data: DomainData, split: str, column: str, config: FinetuneConfig) -> list[str]:
+def _values(data: DomainData, split: str, column: str, config: DataOptions) -> list[str]:
     if split not in data:
         return []
     if column not in data[split].column_names:
@@ -203,12 +204,14 @@ class Adaptation:
             raise ConfigError(
                 f"domain_method {config.domain_method} needs one class per example. Take dann, coral or mmd."
             )
-        self.rule = config.domain_selection or ("infomax" if classes and domains.targets else "source")
+        asked = config.domain_selection if isinstance(config, FinetuneConfig) else None
+        self.rule = asked or ("infomax" if classes and domains.targets else "source")
         if self.rule != "source" and not (classes and domains.targets):
             raise ConfigError(
                 f"domain_selection {self.rule} needs one class per example, and a domain without labels."
             )
         self.domains, self.module_of_task, self.journal = domains, module, folder / JOURNAL
+        self._pools = dict(domains.pools)  # the part of them that takes part here
         of_rows = domains.of(split)
         others = self._encoded(task, module, len(rows), seed)
         self._measured = self._samples(rows, of_rows, others, split, seed)
@@ -233,7 +236,7 @@ class Adaptation:
             most, rng = max(MOST_COMPANY, labeled), np.random.default_rng([seed, number])
             part = pool if len(pool) <= most else pool.select(np.sort(rng.permutation(len(pool))[:most]))
             found[number] = task.encode_unlabeled(module.encoder, part)
-            self.domains.pools[number] = part
+            self._pools[number] = part
         return found
 
     def _samples(
@@ -246,7 +249,7 @@ class Adaptation:
         chosen = sorted(rng.permutation(source)[:MEASURED].tolist())
         rest = [(number, row) for number in targets for row in range(len(others[number]))]
         picked = sorted(rest[place] for place in rng.permutation(len(rest))[:MEASURED].tolist())
-        pools = self.domains.pools
+        pools = self._pools
         grouped = "group" in split.column_names and all("group" in pools[number].column_names for number in targets)
         groups_of = {number: pools[number]["group"] for number in targets} if grouped else {}
         names = split["group"] if grouped else []

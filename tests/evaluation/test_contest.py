@@ -49,6 +49,27 @@ def test_the_simplest_that_is_not_beaten_is_chosen(skill, word, chosen) -> None:
     assert {line.word for line in found.lines if (line.arm, line.protocol) == chosen} == {"chosen"}
 
 
+def few_draws(gain: float) -> PairedResults:
+    """A probe on 20 draws that differ by five points, and a fine-tuned model on the first of them."""
+    rng = np.random.default_rng(1)
+    references, order, rows = rng.integers(0, CLASSES, ITEMS), rng.random(ITEMS), []
+    for seed in range(20):
+        share = 0.7 + rng.normal(0, 0.05)
+        for arm, protocol, more in (("base", "linear-probe", 0.0), ("base", "peft", gain)):
+            if protocol == "linear-probe" or seed == 0:
+                guess = np.where(order < share + more, references, (references + 1) % CLASSES)
+                rows.append(ResultRow(arm, 16, seed, guess, protocol))
+    return PairedResults(rows, references, "accuracy", n_resamples=300)
+
+
+def test_one_shared_draw_decides_only_what_the_spread_over_draws_leaves_no_doubt_of() -> None:
+    small, large = few_draws(0.03), few_draws(0.2)
+    shown = small.difference(("base", "linear-probe"), ("base", "peft"), 16)
+    assert shown is not None and shown.low > 0, "by items alone it would be decided"
+    assert contest(small).choices[0].protocol == "linear-probe"
+    assert contest(large).choices[0].protocol == "peft"
+
+
 def test_all_stand_in_one_table_with_intervals_and_cost() -> None:
     found = contest(results({BASELINE: 0.5, PROBE: 0.6, TUNED: 0.7}))
     assert [line.budget for line in found.lines] == [4] * 3 + [16] * 3

@@ -193,3 +193,46 @@ def test_errors_of_what_was_observed_alone() -> None:
     assert DECOMPOSABLE["observed_mae"](np.array([[2.0, 9.0], [2.0, 2.0]]), truth) == pytest.approx(1.0)
     with pytest.raises(DataError, match="NaN or infinity"):
         DECOMPOSABLE["observed_mae"](np.array([[np.inf, 0.0], [2.0, 2.0]]), truth)
+
+
+def sites(count: int, site: str, seed: int, labeled: bool) -> list[dict[str, Any]]:
+    found = runs.rows(count, seed, labeled=labeled)
+    return [{**row, "text": f"{site}: {row['text']}", "site": site} for row in found]
+
+
+def test_domain_adversarial_training_is_an_arm_of_its_own(news: dict[str, Any], counted: dict[str, int]) -> None:
+    """Against another source by default, against the pool where it is asked for; other arms' models are not made again."""
+    one = {**news, "labels_per_class": [4], "num_seeds": 1, "self_training": 0, "protocols": ["peft"], "max_steps": 3}
+    hf_ssl.compare(**one)
+    assert counted["fits"] == 2
+    target = [{"text": row["text"]} for row in sites(30, "harbour", 900, False)]
+    result = hf_ssl.compare(**one, target=target)
+    assert counted["fits"] == 3, "the new arm alone"
+    steps = json.loads((result.path / "attribution.json").read_text(encoding="utf-8"))
+    assert [line["step"] for line in steps] == ["continued SSL", "domain-adversarial training"]
+    hf_ssl.compare(**one, target=target, domain_weight=0.0)
+    again = json.loads((result.path / "attribution.json").read_text(encoding="utf-8"))
+    twin = next(line for line in again if line["step"] == "domain-adversarial training")
+    assert counted["fits"] == 4 and twin["difference"]["difference"] == 0.0, "at weight 0 it is the arm without"
+    both = hf_ssl.compare(**one, arms=["domain-adversarial", "adapted+domain-adversarial"])
+    arms = {line["arm"] for line in json.loads((both.path / "contest.json").read_text(encoding="utf-8"))["lines"]}
+    assert {"base", "adapted", "domain-adversarial", "adapted+domain-adversarial"} <= arms and counted["fits"] == 6
+
+
+def test_labels_of_target_domains_are_hidden_from_every_arm(
+    news: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, fit = [], comparing.fit_task
+
+    def fitting(task: Any, ref: Any, split: Any, *given: Any, **named: Any) -> Any:
+        seen.append(set(split["site"]))
+        return fit(task, ref, split, *given, **named)
+
+    monkeypatch.setattr(comparing, "fit_task", fitting)
+    data = [*sites(40, "north", 0, True), *sites(40, "harbour", 300, True)]
+    given = {name: value for name, value in news.items() if name != "unlabeled"}
+    result = hf_ssl.compare(
+        **{**given, "data": data, "labels_per_class": [4], "num_seeds": 1}, domain_column="site", target_domains="harbour",
+        protocols=["peft"], arms=["base", "adapted", "domain-adversarial"],
+    )  # fmt: skip
+    assert seen == [{"north"}] * 3 and result.metrics["test_examples"] > 0

@@ -4,6 +4,9 @@ Fine-tuned models, frozen probes, cheap baselines and peers answer the same test
 of a careful user: the simplest one whose score is within one standard error of the best one's and that the best one is not shown
 to beat (the one-standard-error rule of Breiman et al. 1984, section 3.4.3). So a probe is recommended where fine-tuning adds
 nothing that can be seen, and the cheap baseline where pretraining adds nothing.
+
+Draws of labels differ by more than most methods do, so the best is looked for among what has `ENOUGH` draws (or as many as anything has).
+What has fewer is chosen only where it is shown to be better, and by more than the spread over draws would explain.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hf_ssl.core.compare_options import ARMS
 from hf_ssl.evaluation.comparison.paired import PairedDifference, Spread, holm
 from hf_ssl.evaluation.comparison.results import PairedResults, ResultRow
 from hf_ssl.evaluation.comparison.verdict import (
@@ -28,10 +32,11 @@ from hf_ssl.evaluation.metrics.decomposable import DECOMPOSABLE
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
 
+ENOUGH = 3
+"""Shared draws of labels from which a mean over them says something of other draws."""
 BASELINE, PEER = "baseline", "peer"
 PROTOCOLS = (BASELINE, "zero-shot", "knn", "linear-probe", PEER, "peft", "full")
 """From the simplest to the dearest to make and to keep."""
-ARMS = ("base", "random", "adapted", "adapted-lora", "self-training", "adapted+self-training")
 USES = {
     BASELINE: "the simple baseline wins", "zero-shot": "use it without labels", "knn": "use the probe", "linear-probe": "use the probe",
     PEER: "use the peer", "peft": "fine-tune", "full": "fine-tune",
@@ -156,8 +161,7 @@ def contest(results: PairedResults, *, names: Sequence[str] = (), excluded: Sequ
         eligible = [one for one in contenders if one[0] not in excluded]
         if not eligible:
             continue
-        best = _best(results, eligible, budget)
-        chosen = _chosen(results, eligible, best, budget)
+        chosen, best = _choose(results, eligible, budget)
         beside = {one: results.difference(chosen, one, budget) for one in contenders if one != chosen}
         known = [one for one, difference in beside.items() if difference is not None]
         adjusted = dict(zip(known, holm([_p(beside[one]) for one in known]), strict=True))
@@ -189,20 +193,39 @@ def _best(results: PairedResults, contenders: Sequence[tuple[str, str]], budget:
     return max(contenders, key=lambda one: sign * mean(one))
 
 
-def _chosen(
-    results: PairedResults, contenders: Sequence[tuple[str, str]], best: tuple[str, str], budget: Hashable
-) -> tuple[str, str]:
-    """The simplest that is within one standard error of the best, and that the best is not shown to beat."""
-    for one in sorted(contenders, key=simplicity):
-        if one == best:
-            break
-        difference = results.difference(one, best, budget)
-        if difference is None:
-            continue
-        error = math.sqrt(difference.standard_error**2 + over_draws(difference))
-        if abs(difference.difference) <= error and verdict(difference).shown <= 0:
-            return one
-    return best
+def _choose(
+    results: PairedResults, contenders: Sequence[tuple[str, str]], budget: Hashable
+) -> tuple[tuple[str, str], tuple[str, str]]:
+    """The chosen one, and the best one that it was chosen beside."""
+    draws = {one: len(results.draws(one, budget)) for one in contenders}
+    enough = min(ENOUGH, max(draws.values()))
+    measured = [one for one in contenders if draws[one] >= enough]
+    best = _best(results, measured, budget)
+    chosen = next(
+        (one for one in sorted(measured, key=simplicity) if one == best or not _beats(results, best, one, budget)), best
+    )
+    few = [one for one in contenders if draws[one] < enough and results.difference(chosen, one, budget) is not None]
+    few = [one for one in few if _beats(results, one, chosen, budget)]
+    if few:
+        chosen = best = _best(results, few, budget)
+    return chosen, best
+
+
+def _beats(results: PairedResults, one: tuple[str, str], other: tuple[str, str], budget: Hashable) -> bool:
+    """Whether one is better than a simpler one by more than one standard error, or shown to be; True where nobody can tell.
+
+    On fewer than `ENOUGH` shared draws it takes both, and the error over draws is that of the scores themselves.
+    """
+    difference = results.difference(other, one, budget)
+    if difference is None:
+        return True
+    gain = difference.difference if difference.higher_is_better else -difference.difference
+    shown, shared = verdict(difference).shown > 0, len(difference.per_draw)
+    if shared >= ENOUGH:
+        return shown or gain > math.sqrt(difference.standard_error**2 + over_draws(difference))
+    spreads = [results.spread(side, budget).sd for side in (one, other)]
+    unpaired = sum(sd**2 for sd in spreads if math.isfinite(sd)) / shared
+    return shown and gain > math.sqrt(difference.standard_error**2 + max(unpaired, over_draws(difference)))
 
 
 def _line(
