@@ -20,21 +20,18 @@ ALL = "all"
 Budget = int | str
 
 
-def budgets_of(train: datasets.Dataset, asked: Sequence[Budget] | None, *, whole: bool = False) -> list[Budget]:
+def budgets_of(train: datasets.Dataset, asked: Sequence[Budget] | None) -> list[Budget]:
     """The numbers of labels to compare with.
 
     Args:
         train: labeled rows.
         asked: as the user wrote them (`4`, `"16"`, `"10%"`, `"all"`); None: 4, 16 and 64, as far as there are labels.
-        whole: rows are no independent examples (series that are cut in time), so the default is all of them.
 
     Raises:
         DataError: one asks for more labels than there are; the message has the most that can be asked for.
     """
     most = largest(train)
     if asked is None:
-        if whole:
-            return [ALL]
         found: list[Budget] = [budget for budget in USUAL if budget <= most]
         if len(found) < len(USUAL) and (not found or most > int(found[-1])):
             found.append(most)
@@ -57,7 +54,7 @@ def budget_rows(train: datasets.Dataset, budget: Budget, seed: int) -> list[int]
         return list(range(len(train)))
     if isinstance(budget, int):
         return labeled_subset(train, budget, seed)
-    share = float(budget.removesuffix("%")) / 100
+    share = share_of(budget)
     if not _has_classes(train):
         return labeled_subset(train, max(1, math.ceil(share * len(train))), seed)
     rows: list[int] = []
@@ -69,12 +66,16 @@ def budget_rows(train: datasets.Dataset, budget: Budget, seed: int) -> list[int]
     return rows
 
 
+def share_of(budget: str) -> float:
+    """Part of all labels that `"10%"` or `"all"` is."""
+    return 1.0 if budget == ALL else float(budget.removesuffix("%")) / 100
+
+
 def budget_size(train: datasets.Dataset, budget: Budget) -> float:
     """Labels that a budget has: of a class on average where labels are classes, else in all."""
     if isinstance(budget, int):
         return float(budget)
-    share = 1.0 if budget == ALL else float(budget.removesuffix("%")) / 100
-    return share * len(train) / (len(_counts(train)) if _has_classes(train) else 1)
+    return share_of(budget) * len(train) / (len(_counts(train)) if _has_classes(train) else 1)
 
 
 def labels_in(train: datasets.Dataset, budget: Budget) -> int:

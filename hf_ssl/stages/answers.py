@@ -11,10 +11,13 @@ import numpy as np
 
 from hf_ssl.core import plugins
 from hf_ssl.core.errors import ConfigError, DataError
+from hf_ssl.data.budgets import ALL, Budget, budget_rows, budget_size, share_of
+from hf_ssl.data.label_kinds import kind_of
 from hf_ssl.evaluation.comparison.results import NO_LABELS, ResultRow
 from hf_ssl.evaluation.metrics.forecast import seasonal_naive
 from hf_ssl.evaluation.peers.base import Series
 from hf_ssl.evaluation.probes.linear_forecast import linear_forecast
+from hf_ssl.modalities.timeseries.split import arrays_of, latest
 from hf_ssl.stages.cells import Cell
 
 if TYPE_CHECKING:
@@ -39,15 +42,34 @@ class Answers:
         test: the examples that are asked.
     """
 
-    whole = False  # whether a number of labels means anything for the rows
+    counted: str = "labeled examples"
 
     def __init__(self, task: Task[Any], data: DomainData, test: datasets.Dataset) -> None:
         self.task, self.data, self.test = task, data, test
+        if kind_of(task.label_kind).in_classes:
+            self.counted = "labels per class"
 
     @property
     def metric(self) -> str:
         """Name of the metric that models are compared by."""
         return self.task.comparison_metric
+
+    @cached_property
+    def usual(self) -> Sequence[Budget] | None:
+        """Numbers of labels to compare with; None where they are those that `hf_ssl.data.budgets` finds."""
+        return None
+
+    def rows(self, budget: Budget, seed: int) -> list[int]:
+        """Rows of train that a budget draws from."""
+        return budget_rows(self.data["train"], budget, seed)
+
+    def labeled(self, cell: Cell) -> datasets.Dataset:
+        """What a cell learns from."""
+        return self.data["train"].select(list(cell.rows))
+
+    def size(self, budget: Budget) -> float:
+        """Of a budget, in what `counted` says."""
+        return budget_size(self.data["train"], budget)
 
     @cached_property
     def references(self) -> Any:
@@ -75,10 +97,10 @@ class Answers:
 
     def baselines(self, cells: Sequence[Cell], *, without_labels: bool) -> list[ResultRow]:
         """The task's own baseline on every subset, or once, where nothing has labels to learn from."""
-        train, found = self.data["train"], []
+        found = []
         for cell in cells[:1] if without_labels else cells:
             began = time.monotonic()
-            part = train if without_labels else train.select(list(cell.rows))
+            part = self.data["train"] if without_labels else self.labeled(cell)
             cheap = self.task.baseline_predictions(part, self.test)
             if cheap is not None:
                 budget, seed = (NO_LABELS, 0) if without_labels else (cell.budget, cell.seed)
@@ -117,11 +139,37 @@ class Answers:
 
 
 class ForecastAnswers(Answers):
-    """Windows of series: neighbors in time share most of their future, so blocks of them, or whole series, are resampled."""
+    """Windows of series: neighbors in time share most of their future, so blocks of them, or whole series, are resampled.
 
-    whole = True
+    A share of the labels is the latest part of every series, as if recording had begun later.
+    """
+
     metric = "observed_mae"
+    counted = "% of the training span"
     task: Forecasting
+
+    @cached_property
+    def usual(self) -> Sequence[Budget]:
+        longest = max(part.shape[1] for part in arrays_of(self.data["train"]))
+        return ["10%", ALL] if longest / 10 >= self._least else [ALL]
+
+    @property
+    def _least(self) -> int:
+        """Steps that a span needs: something to look back at, and two seasons or horizons to learn from."""
+        return 2 * max(self.task.horizon, self.task.season)
+
+    def rows(self, budget: Budget, seed: int) -> list[int]:
+        train = self.data["train"]
+        return list(range(len(train))) if isinstance(budget, str) else super().rows(budget, seed)
+
+    def labeled(self, cell: Cell) -> datasets.Dataset:
+        found = super().labeled(cell)
+        if not isinstance(cell.budget, str) or share_of(cell.budget) == 1:
+            return found
+        return latest(found, share_of(cell.budget), self._least)
+
+    def size(self, budget: Budget) -> float:
+        return 100 * (share_of(budget) if isinstance(budget, str) else budget / len(self.data["train"]))
 
     @cached_property
     def windows(self) -> Windows:
@@ -169,9 +217,7 @@ class ForecastAnswers(Answers):
             naive = seasonal_naive(past, task.horizon, task.season)[:, :, : task.targets].reshape(len(past), -1)
             found.append(self._baseline("seasonal naive", cell, naive, began))
             began = time.monotonic()
-            known = task.modality.windows(
-                self.data["train"].select(list(cell.rows)), task.modality.context(), task.horizon, stride=1
-            )
+            known = task.modality.windows(self.labeled(cell), task.modality.context(), task.horizon, stride=1)
             try:
                 linear = linear_forecast(known, self.windows, 8000, "mae")[:, :, : task.targets].reshape(len(past), -1)
             except DataError:  # too few windows: there is no such baseline

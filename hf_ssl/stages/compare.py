@@ -18,7 +18,7 @@ from hf_ssl.core.errors import ConfigError
 from hf_ssl.core.run import remove
 from hf_ssl.core.timing import seconds_of
 from hf_ssl.data import open_test
-from hf_ssl.data.budgets import budget_rows, budgets_of, labels_in
+from hf_ssl.data.budgets import budgets_of, labels_in
 from hf_ssl.data.label_kinds import kind_of
 from hf_ssl.evaluation.comparison.results import ResultRow
 from hf_ssl.models.pooling import Pooling
@@ -105,7 +105,7 @@ class _Work:
         self.train = data["train"]
         test = _limited(open_test(data, f"compare {config.output}"), config.test_limit, config.seed)
         self.answers: Answers = answers_of(self.task, data, test)
-        self.budgets = budgets_of(self.train, config.labels_per_class, whole=self.answers.whole)
+        self.budgets = budgets_of(self.train, config.labels_per_class or self.answers.usual)
         start = start_of(config, self.opening.run)
         self.task.look_at(start)
         self.arms = arms_of_run.arms_of(
@@ -120,7 +120,7 @@ class _Work:
             dataclasses.asdict(self.task.config), dataclasses.asdict(modality.config), str(self.pooling),
             str(self.frozen_pooling),
         )  # fmt: skip
-        self.sizes = self._sizes()
+        self.sizes = {budget: self.answers.size(budget) for budget in self.budgets}
 
     @property
     def twins(self) -> bool:
@@ -139,16 +139,11 @@ class _Work:
             chosen = ["full" if protocol == "peft" else protocol for protocol in chosen]
         return list(dict.fromkeys(chosen))
 
-    def _sizes(self) -> dict[Any, float]:
-        from hf_ssl.data.budgets import budget_size
-
-        return {budget: budget_size(self.train, budget) for budget in self.budgets}
-
     def _cells(self, draws: dict[Any, int]) -> list[Cell]:
         """Labeled subsets: nested over the numbers of labels, the same for every arm and protocol."""
         seed = self.config.seed
         return [
-            Cell("", "", budget, draw, "", tuple(map(int, budget_rows(self.train, budget, seed + draw))))
+            Cell("", "", budget, draw, "", tuple(map(int, self.answers.rows(budget, seed + draw))))
             for budget in self.budgets
             for draw in range(draws[budget])
         ]
@@ -201,7 +196,8 @@ class _Work:
             learns = bool({"peft", "full"} & set(self.protocols)) and not any(
                 row.protocol == "zero-shot" for row in found
             )
-            found += self.answers.baselines(few, without_labels=False) if learns or self.answers.whole else []
+            whole = self.task.unit == "window"
+            found += self.answers.baselines(few, without_labels=False) if learns or whole else []
             if any(row.protocol == "zero-shot" for row in found):
                 found += self.answers.baselines(few, without_labels=True)
                 found += (
@@ -251,7 +247,7 @@ class _Work:
         began = time.monotonic()
         config = dataclasses.replace(self.config, peft="full") if cell.protocol == "full" else self.config
         fit = fit_task(
-            self.task, arm.ref, self.train.select(list(cell.rows)), None, config, dict(self.opening.resolved.training),
+            self.task, arm.ref, self.answers.labeled(cell), None, config, dict(self.opening.resolved.training),
             self.opening.run.folder("compare", "work"), seed=config.seed + cell.seed, pool=self._pool(arm), pooling=self.pooling,
             domains=self.domains if arm.beside == arms_of_run.ADVERSARIAL else None,
         )  # fmt: skip

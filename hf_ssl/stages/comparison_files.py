@@ -14,7 +14,6 @@ import numpy as np
 
 from hf_ssl.core import distributed
 from hf_ssl.core.run import write_json
-from hf_ssl.data.label_kinds import kind_of
 from hf_ssl.evaluation import figures
 from hf_ssl.evaluation.comparison import attribution
 from hf_ssl.evaluation.comparison.contest import Contest, contender_name, contest, use_words
@@ -41,7 +40,7 @@ def write_comparison(
     one_model: bool,
 ) -> dict[str, Any]:
     """Write tables and curves; returns the verdicts in words."""
-    counted = "labels per class" if kind_of(answers.task.label_kind).in_classes else "labeled examples"
+    counted = answers.counted
     loops = not (answers.metric in DECOMPOSABLE or answers.metric in ("spearman", "pearson"))
     results = PairedResults(
         rows, answers.references, answers.metric, answers.groups, n_resamples=200 if loops else 1000

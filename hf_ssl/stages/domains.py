@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from hf_ssl.core import distributed, plugins
 from hf_ssl.core.errors import ConfigError, DataError, nearest
 from hf_ssl.core.option_groups import DataOptions
 from hf_ssl.core.options import CompareConfig, FinetuneConfig
+from hf_ssl.core.run import append_jsonl
 from hf_ssl.data import DomainData
 from hf_ssl.evaluation.gap import DomainGap, proxy_a_distance
 from hf_ssl.evaluation.monitor.health import collapsed, health
@@ -22,7 +22,7 @@ from hf_ssl.stages.inputs import inputs_of
 from hf_ssl.tasks.base import Task, TaskModule, TaskRows, last_linear
 from hf_ssl.tasks.heads import softmax
 from hf_ssl.training.domain import selection
-from hf_ssl.training.domain.module import DomainModule
+from hf_ssl.training.domain.module import DomainModule, journal_lines, last_critic_accuracy
 from hf_ssl.training.domain.rows import DomainRows
 
 if TYPE_CHECKING:
@@ -40,7 +40,9 @@ MOST_COMPANY = 5000
 MEASURED = 400
 """Rows of a side that the domains' distance and the rules of selection look at."""
 AT_CHANCE, SURE = 0.05, 0.95
-JOURNAL = "domains.jsonl"
+BLIND = ("infomax", "snd")
+"""Rules of selection that do not look at the source."""
+JOURNAL, JUDGED = "domains.jsonl", "selection.jsonl"
 
 
 @dataclasses.dataclass
@@ -85,11 +87,12 @@ class Domains:
 
         Args:
             split: the labeled rows, in the order of `rows.features`.
-            folder: gets `domains.jsonl`.
+            folder: gets `domains.jsonl` and `selection.jsonl`.
             resume: go on with the journal that is there.
         """
         if not resume and distributed.is_main():
-            (folder / JOURNAL).unlink(missing_ok=True)
+            for name in (JOURNAL, JUDGED):
+                (folder / name).unlink(missing_ok=True)
         return Adaptation(self, task, module, rows, split, folder, seed)
 
 
@@ -211,6 +214,7 @@ class Adaptation:
                 f"domain_selection {self.rule} needs one class per example, and a domain without labels."
             )
         self.domains, self.module_of_task, self.journal = domains, module, folder / JOURNAL
+        self.classes = task.label_names
         self._pools = dict(domains.pools)  # the part of them that takes part here
         of_rows = domains.of(split)
         others = self._encoded(task, module, len(rows), seed)
@@ -271,9 +275,18 @@ class Adaptation:
     ) -> Callable[[Any], dict[str, float]]:
         """The metrics on the source's validation data, and the rule's score beside them."""
 
+        if self.rule == "source":
+            return measured
+        guard = selection.SourceGuard(len(self.classes), _judged(self.journal.with_name(JUDGED)))
+
         def both(output: Any) -> dict[str, float]:
-            found = measured(output)
-            return found if self.rule == "source" else {**found, "domain_score": self.score(output, args)}
+            found, score = measured(output), self.score(output, args)
+            if self.rule in BLIND:
+                accuracy = float((np.asarray(output.predictions).argmax(-1) == np.asarray(output.label_ids)).mean())
+                if distributed.is_main():
+                    append_jsonl(self.journal.with_name(JUDGED), {"source_accuracy": accuracy, "score": score})
+                score = guard.judge(accuracy, score)
+            return {**found, "domain_score": score}
 
         return both
 
@@ -306,7 +319,7 @@ class Adaptation:
             "distance_before": before[0], "distance_after": after[0],
             "rank_before": before[1]["effective_rank"], "rank_after": after[1]["effective_rank"],
         }  # fmt: skip
-        accuracy = _last_accuracy(self.journal)
+        accuracy = last_critic_accuracy(self.journal)
         chance = 1 / len(names)
         if accuracy is not None:
             found |= {"critic_accuracy": accuracy, "critic_chance": chance}
@@ -356,13 +369,11 @@ def _warnings(found: Mapping[str, Any], before: dict[str, float], after: dict[st
     return told
 
 
-def _last_accuracy(journal: Path) -> float | None:
-    """Of the critic, from the last lines of the journal (a resumed run may have written one twice)."""
-    lines = journal.read_text(encoding="utf-8").splitlines() if distributed.is_main() and journal.is_file() else []
-    found = [json.loads(line) for line in lines]
-    last = [line["critic_accuracy"] for line in found if "critic_accuracy" in line][-5:]
-    told = distributed.broadcast(float(np.mean(last)) if last else None)
-    return None if told is None else round(float(told), 4)
+def _judged(journal: Path) -> list[tuple[float, float]]:
+    """Accuracy on the source and score of every point that a run which goes on has judged before."""
+    found = [(line["source_accuracy"], line["score"]) for line in journal_lines(journal)]
+    told: list[tuple[float, float]] = distributed.broadcast(found)
+    return told
 
 
 def _written(distance: Mapping[str, float] | None) -> str:

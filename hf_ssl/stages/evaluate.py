@@ -46,7 +46,7 @@ def evaluate(**options: object) -> StageResult:
 
     Returns:
         metrics, and `path/predictions.parquet` with one row per example: its id, path and true class where there are some, and
-        what the model says; no content.
+        what the model says, with the probabilities of all classes (their names are in the schema's metadata); no content.
     """
     opening = prepare_stage("evaluate", options, after="finetune")
     config, run, data, modality = opening.config, opening.run, opening.data, opening.modality
@@ -159,4 +159,8 @@ def _write_predictions(path: Path, split: datasets.Dataset, predictions: list[di
     if columns and (names := getattr(split.features.get("label"), "names", None)):
         columns["truth"] = [None if label is None else names[label] for label in split["label"]]
     columns.update({name: [row[name] for row in predictions] for name in predictions[0]})
-    pq.write_table(pa.table(json.loads(json.dumps(columns))), path)
+    classes = list(predictions[0].get("probabilities", ()))
+    if classes:
+        columns["probabilities"] = [list(chances.values()) for chances in columns["probabilities"]]
+    table = pa.table(json.loads(json.dumps(columns)))
+    pq.write_table(table.replace_schema_metadata({"classes": json.dumps(classes)} if classes else None), path)

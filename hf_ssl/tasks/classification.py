@@ -17,7 +17,7 @@ from hf_ssl.evaluation.figures import confusion_matrix
 from hf_ssl.evaluation.metrics import metrics
 from hf_ssl.modalities.encoder import Encoder
 from hf_ssl.tasks.base import Task, TaskModule, TaskRows
-from hf_ssl.tasks.heads import set_head, softmax
+from hf_ssl.tasks.heads import by_class, set_head, softmax
 
 if TYPE_CHECKING:
     import datasets
@@ -130,20 +130,17 @@ class Classification(Task[Encoder]):
         )
 
     def predictions(self, logits: np.ndarray, dataset: datasets.Dataset, encoder: Encoder) -> list[Any]:
-        chances = softmax(logits)
         return [
-            {"prediction": self.label_names[int(row.argmax())], "probability": float(row.max())} for row in chances
-        ]
+            {"prediction": self.label_names[int(row.argmax())], "probability": float(row.max()), "probabilities": by_class(self.label_names, row)}
+            for row in softmax(logits)
+        ]  # fmt: skip
 
     def answers(
         self, logits: np.ndarray, dataset: datasets.Dataset, encoder: Encoder, limits: np.ndarray | None = None
     ) -> list[dict[str, Any]]:
         """The class, its probability, those of all classes, and (with `limits`) the classes that cannot be excluded."""
         rows = self.predictions(logits, dataset, encoder)
-        for row, chances in zip(rows, softmax(logits), strict=True):
-            row["probabilities"] = {
-                name: float(chance) for name, chance in zip(self.label_names, chances, strict=True)
-            }
+        for row in rows:
             if limits is not None:
                 likely = sorted(row["probabilities"], key=lambda name: -row["probabilities"][name])
                 kept = [name for name in likely if 1 - row["probabilities"][name] <= float(limits)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import nn
@@ -68,6 +70,11 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     """Probabilities over the last axis."""
     shifted = np.exp(logits - logits.max(-1, keepdims=True), dtype=np.float64)
     return shifted / shifted.sum(-1, keepdims=True)
+
+
+def by_class(names: Sequence[str], chances: np.ndarray) -> dict[str, float]:
+    """Probability of every class (or label) of one example, by name."""
+    return {str(name): float(chance) for name, chance in zip(names, chances, strict=True)}
 
 
 def forecast_pairs(

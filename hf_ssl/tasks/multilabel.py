@@ -15,6 +15,7 @@ from hf_ssl.core.fields import option
 from hf_ssl.evaluation.metrics import metrics
 from hf_ssl.modalities.encoder import Encoder, Features
 from hf_ssl.tasks.base import Task
+from hf_ssl.tasks.heads import by_class
 
 if TYPE_CHECKING:
     import datasets
@@ -88,9 +89,12 @@ class MultiLabel(Task[Encoder]):
         chances = 1 / (1 + np.exp(-logits.astype(np.float64)))
         names = np.array(self.label_names)
         return [
-            {"prediction": "|".join(names[row >= self.config.threshold]), "probability": float(row.max())}
+            {
+                "prediction": "|".join(names[row >= self.config.threshold]), "probability": float(row.max()),
+                "probabilities": by_class(self.label_names, row),
+            }
             for row in chances
-        ]
+        ]  # fmt: skip
 
     def comparison_predictions(self, logits: np.ndarray, dataset: datasets.Dataset, encoder: Encoder) -> np.ndarray:
         return (1 / (1 + np.exp(-logits.astype(np.float64))) >= self.config.threshold).astype(int)

@@ -14,7 +14,7 @@ from hf_ssl.core.fields import option
 from hf_ssl.evaluation.metrics import metrics
 from hf_ssl.modalities.encoder import Encoder, Features
 from hf_ssl.tasks.base import Task, TaskModule, TaskRows
-from hf_ssl.tasks.heads import set_head, softmax
+from hf_ssl.tasks.heads import by_class, set_head, softmax
 
 if TYPE_CHECKING:
     import datasets
@@ -92,7 +92,11 @@ class Ordinal(Task[Encoder]):
     def predictions(self, logits: np.ndarray, dataset: datasets.Dataset, encoder: Encoder) -> list[Any]:
         chances, grades = softmax(logits), median_grade(logits)
         return [
-            {"prediction": self.label_names[grade], "probability": float(row[grade])}
+            {
+                "prediction": self.label_names[grade],
+                "probability": float(row[grade]),
+                "probabilities": by_class(self.label_names, row),
+            }
             for row, grade in zip(chances, grades, strict=True)
         ]
 

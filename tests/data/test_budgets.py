@@ -24,7 +24,7 @@ def test_usual_numbers_are_cut_to_what_there_is(smallest: int, expected: list[in
 
 def test_amounts_and_series_count_examples() -> None:
     rows = datasets.Dataset.from_dict({"label": [0.5] * 40})
-    assert budgets_of(rows, None) == [4, 16, 40] and budgets_of(rows, None, whole=True) == ["all"]
+    assert budgets_of(rows, None) == [4, 16, 40]
     assert budgets_of(rows, ["8", "50%", "all"]) == [8, "50%", "all"]
     assert budget_size(rows, "50%") == 20 and labels_in(rows, "all") == 40 and len(budget_rows(rows, "50%", 0)) == 20
 

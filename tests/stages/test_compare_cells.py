@@ -17,6 +17,7 @@ import hf_ssl
 from hf_ssl.core.errors import ConfigError, DataError, HfSslError, MissingExtraError
 from hf_ssl.evaluation.metrics.decomposable import DECOMPOSABLE
 from hf_ssl.modalities.encoder import Encoder
+from hf_ssl.modalities.timeseries.split import latest
 from hf_ssl.stages import compare as comparing
 from hf_ssl.stages.cells import Cell, Clock, by_what_they_tell
 
@@ -177,15 +178,26 @@ def test_forecasts_are_compared_by_blocks_of_time(tmp_path: Path) -> None:
     )
     result = hf_ssl.compare(
         data=frame, modality="timeseries", **shape, model=starts[0], adapted=starts[1], output=str(tmp_path / "run"), num_seeds=2,
-        max_steps=2, peft="full",
+        max_steps=2, peft="full", labels_per_class=["50%", "all"],
     )  # fmt: skip
     table = json.loads((result.path / "table.json").read_text(encoding="utf-8"))["Fine-tuned"]
-    assert table["metric"] == "observed_mae" and [line["budget"] for line in table["lines"]] == ["all"]
-    difference = table["lines"][0]["difference"]
+    assert table["metric"] == "observed_mae" and [line["budget"] for line in table["lines"]] == ["50%", "all"]
+    difference = table["lines"][1]["difference"]
     assert 3 <= difference["units"] < difference["items"] and not difference["higher_is_better"]
     contest = json.loads((result.path / "contest.json").read_text(encoding="utf-8"))
     assert {line["arm"] for line in contest["lines"]} == {"base", "adapted", "seasonal naive", "DLinear"}
-    assert contest["choices"][0]["word"] == "the simple baseline wins", "after two steps nothing else could be"
+    assert contest["choices"][-1]["word"] == "the simple baseline wins", "after two steps nothing else could be"
+
+
+def test_a_share_of_a_span_is_its_latest_part() -> None:
+    train = tiny_series.quiet_load(tiny_series.table(260, "abc"))["train"]
+    part = latest(train, 0.25, 20)
+    for whole, late in zip(train.to_list(), part.to_list(), strict=True):
+        steps = len(whole["series"][0])
+        assert late["series"] == [channel[-len(late["series"][0]) :] for channel in whole["series"]]
+        assert len(late["series"][0]) == -(-steps // 4) and late["offset"] == whole["offset"] + steps - -(-steps // 4)
+        assert late["loc"] == whole["loc"], "scaled as the whole is"
+    assert len(latest(train, 0.01, 20)[0]["series"][0]) == 20
 
 
 def test_errors_of_what_was_observed_alone() -> None:

@@ -147,7 +147,12 @@ def test_predictions_have_ids_and_no_content(run):
     output, _, results = run
     table = pq.read_table(output / "evaluate" / "predictions.parquet")
     kept = ["teacher_prediction"] if (output / "finetune" / "teacher").is_dir() else []
-    assert table.column_names == ["id", "truth", "prediction", "probability", *kept]
+    assert table.column_names == ["id", "truth", "prediction", "probability", "probabilities", *kept]
+    classes = json.loads(table.schema.metadata[b"classes"])
+    for row in table.to_pylist():
+        chances = row["probabilities"]
+        assert sum(chances) == pytest.approx(1) and classes[int(np.argmax(chances))] == row["prediction"]
+        assert max(chances) == row["probability"]
     assert set(results["evaluate"].metrics) >= {"accuracy", "f1_macro", "calibration_error"}
     right = [row["truth"] == row["prediction"] for row in table.to_pylist()]
     assert results["evaluate"].metrics["accuracy"] == pytest.approx(sum(right) / len(right))

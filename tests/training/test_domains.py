@@ -127,6 +127,18 @@ def test_a_resumed_run_is_the_unbroken_one_bit_for_bit(tmp_path, monkeypatch):
         assert torch.equal(tensor, other[name]), name
 
 
+def test_a_point_at_which_the_source_is_lost_is_not_kept():
+    """Two classes: a tenth of what is above chance may be lost; the kept point is always the one with the highest judgement."""
+    points = [(0.60, 0.5), (0.80, 0.2), (0.79, 0.3), (0.55, 0.69), (0.90, 0.1), (0.88, 0.15)]
+    guard = selection.SourceGuard(2)
+    judged = [guard.judge(*point) for point in points]
+    kept = [points[int(np.argmax(judged[: count + 1]))] for count in range(len(points))]
+    assert kept == [points[0], points[1], points[2], points[2], points[4], points[5]]
+    for cut in range(len(points)):  # a run that goes on judges as the unbroken one
+        again = selection.SourceGuard(2, points[:cut])
+        assert [again.judge(*point) for point in points[cut:]] == judged[cut:]
+
+
 @pytest.mark.slow
 def test_two_processes_are_one(tmp_path):
     found = {}

@@ -202,7 +202,8 @@ def _choose(
     measured = [one for one in contenders if draws[one] >= enough]
     best = _best(results, measured, budget)
     chosen = next(
-        (one for one in sorted(measured, key=simplicity) if one == best or not _beats(results, best, one, budget)), best
+        (one for one in sorted(measured, key=simplicity) if one == best or not _beats(results, best, one, budget)),
+        best,
     )
     few = [one for one in contenders if draws[one] < enough and results.difference(chosen, one, budget) is not None]
     few = [one for one in few if _beats(results, one, chosen, budget)]

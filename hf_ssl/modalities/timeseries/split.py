@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -110,6 +111,22 @@ def cut_in_time(
     # Where train is the whole span, it is the pool: one buffer serves both.
     made["train"] = spans(named["train"]) if cut.train_fraction < 1 else made["unlabeled"]
     return made
+
+
+def latest(dataset: datasets.Dataset, share: float, least: int) -> datasets.Dataset:
+    """The latest part of every span; scalers stay those of the whole.
+
+    Args:
+        dataset: spans without history, such as `train`.
+        share: of each span's steps, above 0.
+        least: steps that are kept in any case.
+    """
+    facts = dataset.remove_columns("series").to_list()
+    rows = []
+    for row, values in zip(facts, arrays_of(dataset), strict=True):
+        first = max(0, values.shape[1] - max(least, math.ceil(share * values.shape[1])))
+        rows.append({**row, "series": values[:, first:], "offset": row["offset"] + first})
+    return spans(rows)
 
 
 def to_forecast(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -252,3 +253,16 @@ def _balanced(opinion: torch.Tensor, domains: torch.Tensor) -> torch.Tensor:
     """Mean over domains of the share of rows that are taken for what they are."""
     right = (opinion.argmax(-1) == domains).float()
     return torch.stack([right[domains == number].mean() for number in domains.unique().tolist()]).mean()
+
+
+def journal_lines(journal: Path) -> list[dict[str, float]]:
+    """Of the journal, in the first process (a resumed run may have written one twice)."""
+    lines = journal.read_text(encoding="utf-8").splitlines() if distributed.is_main() and journal.is_file() else []
+    return [json.loads(line) for line in lines]
+
+
+def last_critic_accuracy(journal: Path) -> float | None:
+    """Of the critic, from the last lines of the journal."""
+    last = [line["critic_accuracy"] for line in journal_lines(journal) if "critic_accuracy" in line][-5:]
+    told = distributed.broadcast(float(np.mean(last)) if last else None)
+    return None if told is None else round(float(told), 4)

@@ -6,11 +6,50 @@ domain adaptation do: Musgrave et al. 2021, arXiv:2111.15672). Higher is better 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from hf_ssl.core.errors import DataError
 
 TEMPERATURE = 0.05
+LOSS_ALLOWED = 0.1
+"""Part of what the source's best accuracy is above chance that a point may lose and still be kept."""
+OUT = 100.0
+"""More than any entropy."""
+
+
+class SourceGuard:
+    """Keeps rules that look at the target alone from points at which the source is not learned any more.
+
+    Sure and varied answers on the target are also given by features that have collapsed. A point counts only while the source's accuracy is
+    within `LOSS_ALLOWED` of the best one seen so far; when that rises above the point that was kept, the next good one takes its
+    place whatever its score.
+
+    Args:
+        classes: of the labels; one in so many is chance.
+        seen: accuracies on the source and scores so far, of a run that goes on.
+    """
+
+    def __init__(self, classes: int, seen: Sequence[tuple[float, float]] = ()) -> None:
+        self.chance, self.best = 1 / classes, 0.0
+        self._kept: tuple[float, float] | None = None  # accuracy on the source, score, of the point that is kept
+        self._lift = 0.0
+        for accuracy, score in seen:
+            self.judge(accuracy, score)
+
+    def judge(self, accuracy: float, score: float) -> float:
+        """A score by which the kept point is the best one: lower than any other where the source is lost."""
+        self.best = max(self.best, accuracy)
+        floor = self.best - LOSS_ALLOWED * max(0.0, self.best - self.chance)
+        if accuracy < floor:
+            return -OUT
+        if self._kept is not None and self._kept[0] < floor:
+            self._lift += OUT
+            self._kept = None
+        if self._kept is None or score + self._lift > self._kept[1]:
+            self._kept = accuracy, score + self._lift
+        return score + self._lift
 
 
 def infomax(chances: np.ndarray) -> float:
