@@ -5,9 +5,10 @@
 
 Sets: 20 Newsgroups (MiniLM), B3DB molecules (a BERT of chemical reactions), Fashion-MNIST (EfficientNet-Lite0), initials of Mandarin
 syllables (gcin-voice; Whisper tiny's encoder), FordA (PatchTST, from random weights). Settings are the recipes' own or the library's
-defaults; nothing was chosen on test data. Frozen probes are on 20 draws at 4, 16 and 64 labels a class, fine-tuned models on 3 draws at
-16, as far as `--budget` reaches. The stages are ordinary runs, so a call that was stopped goes on where it was. Every result is written
-with its date and commit.
+defaults, shortened to what two busy cores can do; nothing was chosen here by looking at test scores (that 200 small steps of `mlm` suit the
+molecules was known from an earlier comparison on the same test molecules). Frozen probes are on 20 draws, fine-tuned models on 3, as
+far as `--budget` reaches. The stages are ordinary runs, so a call that was stopped goes on where it was. Every result is written with its
+date and commit.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from hf_ssl import demo
 from hf_ssl.demo import audio, images, molecules, series
 
 RESULTS = Path(__file__).parent / "results" / "comparisons"
+PAGE = Path(__file__).parents[2] / "docs" / "results" / "comparisons.md"
 ARMS = (
     "random", "base", "adapted", "adapted-lora", "self-training", "adapted+self-training", "domain-adversarial",
     "adapted+domain-adversarial",
@@ -44,24 +46,23 @@ class Set:
         write: puts data and start checkpoint into two folders; gives the model's name.
         shared: options of every stage.
         pretrain: of both pre-trainings.
-        lora: more, of the one with adapters.
-        compare: of the comparison.
+        compare: of the comparisons.
+        probed, tuned: labels per class of the frozen probes, and of the fine-tuned models.
         arms: which of `ARMS`.
-        budgets: labels per class of the frozen probes; the middle one is fine-tuned.
     """
 
     title: str
     write: Callable[[Path, Path], str]
     shared: str
     pretrain: str
-    lora: str = "--peft lora"
     compare: str = ""
+    probed: str = "4,16,64"
+    tuned: str = "16"
     arms: Sequence[str] = ARMS
-    budgets: Sequence[int] = (4, 16, 64)
 
 
 def newsgroups(data: Path, start: Path) -> str:
-    demo.write_newsgroups(data, per_class=128, pool_limit=3000, test_limit=1500)
+    demo.write_newsgroups(data, per_class=32, pool_limit=1500, test_limit=600)
     return str(demo.minilm_path())
 
 
@@ -71,7 +72,7 @@ def b3db(data: Path, start: Path) -> str:
 
 
 def fashion(data: Path, start: Path) -> str:
-    images.write_fashion_mnist(data, per_class=192, pool_limit=6000, test_limit=2000)
+    images.write_fashion_mnist(data, per_class=128, pool_limit=3000, test_limit=1000)
     return str(images.write_efficientnet_lite0(start))
 
 
@@ -85,27 +86,29 @@ def forda(data: Path, start: Path) -> str:
     return "patchtst"
 
 
+SHORT = "--max_steps 20 --self_training 300"
 SETS = {
     "forda": Set(
         "FordA, a PatchTST from random weights", forda, "--modality timeseries --patch_length 32 --patch_stride 16",
         "--objective ts-contrastive --from_config true --spectrum 1.0 --keep_checkpoint last --layer_decay 1.0 --head_warmup 0.0 "
-        "--lr_schedule cosine --num_train_epochs 12", arms=[arm for arm in ARMS if arm != "random"],
+        "--lr_schedule cosine --num_train_epochs 12", SHORT, arms=[arm for arm in ARMS if arm != "random"],
     ),
     "molecules": Set(
         "B3DB molecules, a BERT of chemical reactions", b3db, "--normalize exact --near_duplicates false --max_length 128",
-        "--objective mlm --max_steps 200 --per_device_train_batch_size 4 --learning_rate 3e-4",
+        "--objective mlm --max_steps 200 --per_device_train_batch_size 4 --learning_rate 3e-4", SHORT,
     ),
     "fashion": Set(
         "Fashion-MNIST, EfficientNet-Lite0 (ImageNet)", fashion, "--modality image --image_size 64",
-        "--objective simclr --max_steps 60 --per_device_train_batch_size 48 --color 0.5 --crop_scale 0.3,1.0",
+        "--objective simclr --max_steps 40 --per_device_train_batch_size 48 --color 0.5 --crop_scale 0.3,1.0", SHORT, tuned="4",
     ),
     "newsgroups": Set(
-        "20 Newsgroups, MiniLM", newsgroups, "--max_length 128", "--objective tsdae --max_steps 60 --per_device_train_batch_size 16",
+        "20 Newsgroups, MiniLM", newsgroups, "--max_length 64",
+        "--objective tsdae --max_steps 40 --per_device_train_batch_size 16", SHORT, probed="4,16", tuned="4",
     ),
     "initials": Set(
         "Mandarin initials, Whisper tiny.en", initials, "--modality audio --window 1 --min_seconds 0.05",
-        "--objective masked-spectrogram --mask_span 5 --max_steps 40 --per_device_train_batch_size 16 --learning_rate 2e-5",
-        budgets=(4, 8, 16),
+        "--objective masked-spectrogram --mask_span 5 --max_steps 30 --per_device_train_batch_size 16 --learning_rate 2e-5", SHORT,
+        probed="4,16", tuned="4",
     ),
 }  # fmt: skip
 
@@ -118,6 +121,9 @@ def main() -> None:
     parser.add_argument("--budget", default="20m", help="for the fine-tuned models of a set")
     parser.add_argument("--page", action="store_true")
     given = parser.parse_args()
+    if given.page:
+        PAGE.write_text(page(), encoding="utf-8")
+        return
     for name in given.only.split(","):
         for stage in given.stages.split(","):
             DO[stage](SETS[name], name, given.work / name, given.budget)
@@ -144,11 +150,132 @@ def prepared(one: Set, work: Path) -> list[str]:
 def pretrain(one: Set, name: str, work: Path, budget: str) -> None:
     """Continued pre-training of all weights, and with adapters."""
     shared = prepared(one, work)
-    hf_ssl("pretrain", *shared, one.pretrain, f"--output {work / 'run'} --resume")
-    hf_ssl("pretrain", *shared, one.pretrain, one.lora, f"--output {work / 'lora'} --resume")
+    for folder, more in (("run", ""), ("lora", "--peft lora")):
+        if not (work / folder / "pretrain" / "model").is_dir():
+            seconds = hf_ssl("pretrain", *shared, one.pretrain, more, f"--output {work / folder} --resume")
+            keep(
+                name,
+                f"pretrain {folder}",
+                {"seconds": round(seconds), "options": f"{one.shared} {one.pretrain} {more}".strip()},
+            )
 
 
-DO: dict[str, Callable[[Set, str, Path, str], None]] = {"pretrain": pretrain}
+def probes(one: Set, name: str, work: Path, budget: str) -> None:
+    """Frozen probes and cheap features at several numbers of labels; peers that read frozen features."""
+    arms = [arm for arm in one.arms if arm in ("random", "base", "adapted", "adapted-lora")]
+    options = f"--arms {','.join(arms)} --labels_per_class {one.probed} --protocols knn,linear-probe --finetune_arms false --peers svm"
+    compared(one, name, work, "probes", options)
+
+
+def everything(one: Set, name: str, work: Path, budget: str) -> None:
+    """All arms, fine-tuned, at one number of labels."""
+    options = (
+        f"--arms {','.join(one.arms)} --labels_per_class {one.tuned} --protocols linear-probe,peft --budget {budget}"
+    )
+    compared(one, name, work, "all", options)
+
+
+def compared(one: Set, name: str, work: Path, kind: str, options: str) -> None:
+    shared, run = prepared(one, work), work / "run"
+    if "--from_config" in one.pretrain:  # random weights, which the pre-training began with
+        shared[0] = f"--data {work / 'data'} --model {run / 'start'}"
+    adapted = [work / folder / "pretrain" / "model" for folder in ("run", "lora")]
+    more = [f"--adapted {adapted[0]} --adapted_lora {adapted[1]}", one.compare, options]
+    seconds = hf_ssl("compare", *shared, *more, f"--output {run}")
+    contest = json.loads((run / "compare" / "contest.json").read_text(encoding="utf-8"))
+    steps = json.loads((run / "compare" / "attribution.json").read_text(encoding="utf-8"))
+    keep(name, kind, {
+        "seconds": round(seconds), "options": " ".join([one.shared, one.compare, options]), "metric": contest["metric"],
+        "units": contest["units"], "unfinished": contest["unfinished"],
+        "choices": [f"{line['budget']} labels: {line['word']}. {line['sentence']}" for line in contest["choices"]],
+        "scores": [
+            {key: line[key] for key in ("budget", "arm", "protocol", "word", "seconds", "trainable")}
+            | {"mean": line["score"]["mean"], "sd": line["score"]["sd"], "draws": line["score"]["n"]}
+            for line in contest["lines"]
+        ],
+        "steps": [
+            {"step": line["step"], "with": line["fixed"], "budget": line["budget"], "p": line["adjusted_p"], "verdict": line["verdict"]["word"],
+             "could_be_shown": line["minimum_detectable"], "labels_saved": line["labels_saved"], "draws": len(line["difference"]["per_draw"]),
+             **{key: line["difference"][key] for key in ("difference", "low", "high")}}
+            for line in steps
+        ],
+    })  # fmt: skip
+
+
+def keep(name: str, kind: str, found: dict[str, Any]) -> None:
+    """Put a result into the set's file, with the date and the commit it was made at."""
+    file = RESULTS / f"{name}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    known = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"title": SETS[name].title}
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent, check=False
+    )
+    stamp = {"date": time.strftime("%Y-%m-%d"), "commit": commit.stdout.strip()}
+    known[kind] = {**stamp, **rounded(found)}
+    file.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def rounded(value: Any) -> Any:
+    """Four digits behind the point are enough."""
+    if isinstance(value, float):
+        return round(value, 4)
+    if isinstance(value, dict):
+        return {key: rounded(item) for key, item in value.items()}
+    return [rounded(item) for item in value] if isinstance(value, list) else value
+
+
+def page() -> str:
+    """Tables of all results, as Markdown."""
+    parts = [
+        "# Full comparisons on five real sets",
+        "Written by `tests/benchmarks/bench_comparisons.py --page` from the results beside it; dates and commits below. Small settings: they fit two "
+        "busy processor cores. Each verdict is the tool's own.",
+    ]
+    for name in SETS:
+        if (file := RESULTS / f"{name}.json").is_file():
+            parts += _told(json.loads(file.read_text(encoding="utf-8")))
+    return "\n\n".join(parts) + "\n"
+
+
+def _told(found: dict[str, Any]) -> list[str]:
+    parts = [f"## {found['title']}"]
+    for kind, title in (("probes", "Frozen probes and cheap features"), ("all", "All arms, fine-tuned")):
+        if (one := found.get(kind)) is None:
+            continue
+        left = (
+            f" Not finished: {one['unfinished']} models were left when the time was up." if one["unfinished"] else ""
+        )
+        parts += [
+            f"### {title} ({one['date']}, commit `{one['commit']}`, {one['seconds'] / 60:.0f} minutes)",
+            f"`{one['options']}`. {one['units']}{left}",
+            "\n".join(f"- {text}" for text in one["choices"]),
+            _table(("labels", "what", one["metric"], "draws", "seconds", "trained", ""), [
+                (line["budget"], _name(line), _score(line), line["draws"], f"{line['seconds'] or 0:.1f}", f"{line['trainable'] or 0:,}", line["word"])
+                for line in one["scores"]
+            ]),
+            _table(("what helped", "with", "labels", "difference", "95% interval", "could be shown", "draws", "verdict"), [
+                (line["step"], line["with"], line["budget"], f"{line['difference']:+.3f}", f"{line['low']:+.3f} to {line['high']:+.3f}",
+                 f"{line['could_be_shown']:.3f}", line["draws"], line["verdict"])
+                for line in one["steps"]
+            ]),
+        ]  # fmt: skip
+    return parts
+
+
+def _name(line: dict[str, Any]) -> str:
+    return line["arm"] if line["protocol"] in ("baseline", "peer") else f"{line['arm']}, {line['protocol']}"
+
+
+def _score(line: dict[str, Any]) -> str:
+    return f"{line['mean']:.3f}" + (f" ± {line['sd']:.3f}" if line["sd"] is not None else "")
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
+DO: dict[str, Callable[[Set, str, Path, str], None]] = {"pretrain": pretrain, "probes": probes, "all": everything}
 
 if __name__ == "__main__":
     main()
