@@ -14,6 +14,7 @@ date and commit.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import shlex
@@ -48,6 +49,7 @@ class Set:
         pretrain: of both pre-trainings.
         compare: of the comparisons.
         probed, tuned: labels per class of the frozen probes, and of the fine-tuned models.
+        peers: other tools beside the fine-tuned models, of those that are installed.
         arms: which of `ARMS`.
     """
 
@@ -58,6 +60,7 @@ class Set:
     compare: str = ""
     probed: str = "4,16,64"
     tuned: str = "16"
+    peers: str = "svm"
     arms: Sequence[str] = ARMS
 
 
@@ -95,7 +98,7 @@ SETS = {
     ),
     "molecules": Set(
         "B3DB molecules, a BERT of chemical reactions", b3db, "--normalize exact --near_duplicates false --max_length 128",
-        "--objective mlm --max_steps 200 --per_device_train_batch_size 4 --learning_rate 3e-4", SHORT,
+        "--objective mlm --max_steps 200 --per_device_train_batch_size 4 --learning_rate 3e-4", SHORT, peers="svm,setfit",
     ),
     "fashion": Set(
         "Fashion-MNIST, EfficientNet-Lite0 (ImageNet)", fashion, "--modality image --image_size 64",
@@ -169,10 +172,12 @@ def probes(one: Set, name: str, work: Path, budget: str) -> None:
 
 def everything(one: Set, name: str, work: Path, budget: str) -> None:
     """All arms, fine-tuned, at one number of labels."""
-    options = (
-        f"--arms {','.join(one.arms)} --labels_per_class {one.tuned} --protocols linear-probe,peft --budget {budget}"
-    )
+    options = f"--arms {','.join(one.arms)} --labels_per_class {one.tuned} --protocols linear-probe,peft --budget {budget} --peers {_installed(one.peers)}"
     compared(one, name, work, "all", options)
+
+
+def _installed(peers: str) -> str:
+    return ",".join(name for name in peers.split(",") if name == "svm" or importlib.util.find_spec(name))
 
 
 def compared(one: Set, name: str, work: Path, kind: str, options: str) -> None:
