@@ -221,6 +221,11 @@ class GapConfig(RunOptions, ModelOptions, DataOptions):
     target_domains: list[str] = option(
         [], "Values of domain_column that are compared with the others (default: those without labels)."
     )
+    reference: Any = option(
+        None,
+        "A sample of what the checkpoint was made from: its objective's loss is measured on that, too (default for texts: plain "
+        "English that comes along, where the vocabulary fits).",
+    )
     objective: str | None = option(None, "Objective whose loss is compared (default: the modality's).")
     sample: int = option(1000, "At most so many examples of each side.", ge=20)
     permutations: int = option(200, "Shuffles of the domains that say what no gap looks like.", ge=19)

@@ -31,6 +31,7 @@ class Evidence:
         pool: unlabeled examples there are.
         has_labels: whether there are labels to fine-tune on.
         loss_shift, loss_error: of the checkpoint's own objective, second side minus first, and its standard error.
+        own_kind, own_shift, own_error: the same against data of the kind that the checkpoint was made from, and what those are.
         fertility, unknown: tokens per word and share of unknown tokens on the worse side.
         probe, probe_error, baseline_probe: cross-validated scores of the labels on features of the checkpoint and without.
         tuned: why the start looks tuned with labels.
@@ -46,6 +47,9 @@ class Evidence:
     baseline_distance: float | None = None
     loss_shift: float | None = None
     loss_error: float | None = None
+    own_kind: str = ""
+    own_shift: float | None = None
+    own_error: float | None = None
     fertility: float | None = None
     unknown: float | None = None
     probe: float | None = None
@@ -126,6 +130,17 @@ def _arguments(seen: Evidence) -> Iterator[tuple[str, int, str]]:
             2,
             f"its own objective does worse on the second by {seen.loss_shift:.3f} ± {seen.loss_error:.3f}",
         )
+    if seen.own_shift is not None and seen.own_error is not None:
+        told = f"than on {seen.own_kind}, by {seen.own_shift:+.3f} ± {seen.own_error:.3f}"
+        if seen.own_shift > 2 * seen.own_error:
+            there = "task-adaptive" if seen.between == "pool and test" and not seen.apart else "domain-adaptive"
+            yield there, 1, f"its own objective does worse on these data {told}: there is something to learn"
+        else:
+            yield (
+                "as-released",
+                1,
+                f"its own objective does no worse on these data {told}: there may be little to learn",
+            )
     if (seen.fertility or 0) > HIGH_FERTILITY or (seen.unknown or 0) > HIGH_UNKNOWN:
         told = f"its vocabulary cuts the texts into {seen.fertility or 0:.2f} tokens a word, {seen.unknown or 0:.1%} unknown"
         yield "another-checkpoint", 2, f"{told} (or pretrain --new_words)"
@@ -153,6 +168,8 @@ def _doubts(seen: Evidence) -> Iterator[str]:
         yield f"p = {seen.p_value:.3f} is near the line; another --seed may fall on its other side"
     if seen.loss_shift is None:
         yield "the loss of its own objective was not measured"
+    elif seen.own_shift is None:
+        yield "its loss on the kind of data that it was made from is not known: --reference"
     if seen.apart and seen.baseline_distance is not None and seen.baseline_distance > APART:
         yield f"features without any checkpoint tell the two apart as well ({seen.baseline_distance:.2f}): the gap may be one of form"
     if seen.probe is None:

@@ -267,6 +267,10 @@ class Modality(ABC):
         """Features that need no checkpoint, as candidates beside it (`hf_ssl.stages.candidates`); the baselines by default."""
         return [Computed(name, found, standardize=True) for name, found in self.baselines().items()]
 
+    def common_sample(self) -> tuple[str, list[Any]] | None:
+        """Values of the kind that most released checkpoints were made from, and what they are; None: none come along."""
+        return None
+
     # -- models of this kind ----------------------------------------------------------------------------------------
 
     @classmethod

@@ -26,6 +26,7 @@ from hf_ssl.stages.gap_measures import (
     drift,
     layers,
     objective_shift,
+    reference_of,
     rounded,
     tokens_of,
     transferability,
@@ -196,7 +197,8 @@ def _measured(opening: StageContext, ref: CheckpointRef, encoder: Encoder, one: 
             "features": name, **distance(*features)
         }  # fmt: skip
     found["duplicates"] = _duplicates(opening, one, other)
-    found["objective"] = objective_shift(opening, ref, {side.name: side.dataset for side in (one, other)})
+    own = reference_of(opening, encoder)
+    found["objective"] = objective_shift(opening, ref, {side.name: side.dataset for side in (one, other)}, own)
     tokens = tokens_of(encoder, values)
     if tokens is not None:
         found["tokens"] = {side.name: part for side, part in zip((one, other), tokens, strict=True)}
@@ -248,17 +250,26 @@ def _evidence(opening: StageContext, found: dict[str, Any], one: Side, other: Si
     tokens = found.get("tokens", {}).values()
     copies = found["duplicates"]
     plain = opening.target is None and opening.config.domain_column is None
+    own = objective.get("reference", {}).get(one.name if plain else other.name, {})
     return Evidence(
         between="pool and test" if plain else f"{one.name} and {other.name}", distance=gap["distance"], p_value=gap["p_value"],
         examples=min(len(one.dataset), len(other.dataset)), pool=other.total if not plain else one.total,
         has_labels="train" in opening.data,
         baseline_distance=found.get("distance_without_checkpoint", {}).get("distance"),
         loss_shift=objective.get("shift"), loss_error=objective.get("shift_error"),
+        own_kind=objective.get("reference", {}).get("of", ""), own_shift=own.get("shift"), own_error=own.get("shift_error"),
         fertility=max((part["tokens_per_word"] for part in tokens), default=None),
         unknown=max((part["unknown_share"] for part in tokens), default=None),
         probe=probe.get("checkpoint"), probe_error=probe.get("error"), baseline_probe=probe.get("without_checkpoint"),
         tuned=found["tuned_with_labels"], duplicates=sum(copies.values()),
     )  # fmt: skip
+
+
+def _own_kind(known: dict[str, Any], sides: list[str]) -> str:
+    if "loss" not in known:
+        return f"  its own kind  not measured: {known['why']}"
+    shifts = ", ".join(f"{side} {known[side]['shift']:+.3f} ± {known[side]['shift_error']:.3f}" for side in sides)
+    return f"  its own kind  loss on {known['of']} {known['loss']:.3f}; against it {shifts}"
 
 
 def summary(found: dict[str, Any], advice: Advice) -> str:
@@ -282,6 +293,7 @@ def summary(found: dict[str, Any], advice: Advice) -> str:
         lines.append(
             f"  {objective['name']:13} loss {losses}; shift {objective['shift']:+.3f} ± {objective['shift_error']:.3f}"
         )
+        lines.append(_own_kind(objective["reference"], list(objective["loss"])))
     else:
         lines.append(f"  objective     not measured: {objective['why']}")
     for name, part in found.get("tokens", {}).items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,8 @@ import torch
 
 from hf_ssl.core import plugins
 from hf_ssl.core.errors import DataError, HfSslError
+from hf_ssl.data.target import unlabeled_data
+from hf_ssl.evaluation.advice import HIGH_FERTILITY, HIGH_UNKNOWN
 from hf_ssl.evaluation.gap import proxy_a_distance
 from hf_ssl.evaluation.monitor.health import cosine_drift, effective_rank, linear_cka
 from hf_ssl.evaluation.monitor.monitor import mean_loss
@@ -59,15 +62,17 @@ def cheap_features(modality: Modality, values: Sequence[Sequence[Any]]) -> tuple
 
 
 def objective_shift(
-    opening: StageContext, ref: CheckpointRef, sides: Mapping[str, datasets.Dataset]
+    opening: StageContext, ref: CheckpointRef, sides: Mapping[str, datasets.Dataset], own: Reference
 ) -> dict[str, Any]:
     """Loss of the checkpoint's own objective on both sides, where its head is in the checkpoint.
 
     Args:
         sides: two, by name.
+        own: what the checkpoint was made from, or the like.
 
     Returns:
-        `name`, `loss` by side, `shift` (second minus first) and `shift_error`; or `why` there are none.
+        `name`, `loss` by side, `shift` (second minus first) and `shift_error`, and under `reference` the same against the
+        checkpoint's own kind of data; or `why` there are none.
     """
     config, modality = opening.config, opening.modality
     name = config.objective or modality.default_objective
@@ -85,12 +90,59 @@ def objective_shift(
     if new:
         return {"name": name, "why": f"the checkpoint has no head for {name} ({len(new)} tensors would be random)"}
     losses = [_losses(objective, side, config.seed) for side in sides.values()]
-    means = [float(part.mean()) for part in losses]
-    uncertain = float(np.sqrt(sum(part.var(ddof=1) / len(part) for part in losses)))
-    return {
-        "name": name, "loss": {side: round(mean, 4) for side, mean in zip(sides, means, strict=True)},
-        "shift": round(means[1] - means[0], 4), "shift_error": round(uncertain, 4),
+    shift, error = _shift(*losses)
+    found: dict[str, Any] = {
+        "name": name, "loss": {side: round(float(part.mean()), 4) for side, part in zip(sides, losses, strict=True)},
+        "shift": shift, "shift_error": error, "reference": {"of": own.name},
     }  # fmt: skip
+    if own.dataset is None:
+        found["reference"] = {"of": own.name, "why": own.why}
+        return found
+    known = _losses(objective, own.dataset, config.seed)
+    found["reference"]["loss"] = round(float(known.mean()), 4)
+    for side, part in zip(sides, losses, strict=True):
+        found["reference"][side] = dict(zip(("shift", "shift_error"), _shift(known, part), strict=True))
+    return found
+
+
+def _shift(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
+    """How much higher the second's mean is, and its standard error."""
+    error = np.sqrt(sum(part.var(ddof=1) / len(part) for part in (first, second)))
+    return round(float(second.mean() - first.mean()), 4), round(float(error), 4)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Data of the kind that the checkpoint was made from; without any, `why`."""
+
+    name: str
+    dataset: datasets.Dataset | None
+    why: str = ""
+
+
+def reference_of(opening: StageContext, encoder: Encoder) -> Reference:
+    """What the option names, else the sample that comes with the kind of data, where the checkpoint's vocabulary fits it."""
+    import datasets as library
+
+    config, modality = opening.config, opening.modality
+    if config.reference is not None:
+        found = unlabeled_data(config.reference, config)
+        given = found["unlabeled"] if "unlabeled" in found else next(iter(found.values()))
+        order = np.random.default_rng(config.seed).permutation(len(given))[: config.sample]
+        return Reference("reference", given.select(np.sort(order)))
+    sample = modality.common_sample()
+    if sample is None:
+        return Reference(
+            "reference", None, "no sample of what the checkpoint was made from: give one with --reference"
+        )
+    name, values = sample
+    tokens = tokens_of(encoder, [values])
+    if tokens is None or tokens[0]["tokens_per_word"] > HIGH_FERTILITY or tokens[0]["unknown_share"] > HIGH_UNKNOWN:
+        return Reference(
+            name, None, f"its vocabulary is not one of {name}: give what it was made from with --reference"
+        )
+    rows = {modality.column: values, "id": [f"{name} {number}" for number in range(len(values))]}
+    return Reference(name, library.Dataset.from_dict(rows))
 
 
 def _losses(objective: Any, side: datasets.Dataset, seed: int) -> np.ndarray:

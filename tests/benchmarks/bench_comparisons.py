@@ -172,7 +172,9 @@ def probes(one: Set, name: str, work: Path, budget: str) -> None:
 
 def everything(one: Set, name: str, work: Path, budget: str) -> None:
     """All arms, fine-tuned, at one number of labels."""
-    options = f"--arms {','.join(one.arms)} --labels_per_class {one.tuned} --protocols linear-probe,peft --budget {budget}"
+    options = (
+        f"--arms {','.join(one.arms)} --labels_per_class {one.tuned} --protocols linear-probe,peft --budget {budget}"
+    )
     options += f" --peers {_installed(one.peers)}"
     compared(one, name, work, "all", options)
 

@@ -112,8 +112,37 @@ def test_without_a_head_the_loss_is_not_measured_and_that_is_said(tiny_checkpoin
         **QUICK, model=bare, data=data, test=test, output=str(tmp_path / "run"), near_duplicates=False
     )
     assert "no head for mlm" in found.metrics["objective"]["why"]
-    assert "was not measured" in found.metrics["advice"]["doubts"]
+    assert any("was not measured" in doubt for doubt in found.metrics["advice"]["doubts"])
     assert "not measured" in (found.path / "gap.txt").read_text()
+
+
+def test_the_checkpoints_own_kind_of_data_is_measured_beside(bert, tmp_path):
+    """A masked-word model of clinics: no worse on other sentences of clinics, worse on those of works, and the advice follows."""
+    learned = hf_ssl.pretrain(
+        data=sentences(200, 1, clinic=1.0), model=bert, output=str(tmp_path / "clinic"), max_steps=40, monitor_points=1, learning_rate=3e-3,
+        keep_checkpoint="last", near_duplicates=False,
+    )  # fmt: skip
+    shared = {
+        **QUICK,
+        "model": str(learned.path / "model"),
+        "near_duplicates": False,
+        "reference": sentences(120, 2, clinic=1.0),
+    }
+    for name, share, choice in (("same", 1.0, "as-released"), ("other", 0.0, "domain-adaptive")):
+        data, target = (sentences(120, seed, clinic=share) for seed in (4, 5))
+        found = hf_ssl.domain_gap(**shared, data=data, target=target, output=str(tmp_path / name))
+        own = found.metrics["objective"]["reference"]
+        assert (own["target"]["shift"] > 2 * own["target"]["shift_error"]) == (name == "other"), own
+        assert any("its own objective" in reason for reason in found.metrics["advice"]["reasons"][choice])
+        assert f"{own['loss']:.3f}" in (found.path / "gap.txt").read_text(encoding="utf-8")
+
+
+def test_plain_english_is_taken_for_its_own_kind_only_where_the_vocabulary_fits(shared, tmp_path):
+    data = [*sentences(80, 1), *sentences(60, 3, label=True)]
+    found = hf_ssl.domain_gap(**shared, data=data, test=sentences(60, 2, label=True), output=str(tmp_path / "run"))
+    own = found.metrics["objective"]["reference"]
+    assert own["of"] == "plain English" and "--reference" in own["why"] and "pool" not in own
+    assert any("--reference" in doubt for doubt in found.metrics["advice"]["doubts"])
 
 
 def test_pictures_and_series(tiny_checkpoint, tmp_path):

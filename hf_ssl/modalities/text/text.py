@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import yaml
 
 from hf_ssl.core.errors import DataError
 from hf_ssl.core.fields import Options, option
@@ -231,6 +232,11 @@ class Text(Modality):
         from hf_ssl.modalities.text.ngrams import Ngrams
 
         return [Ngrams("words"), Ngrams("characters")]
+
+    def common_sample(self) -> tuple[str, list[Any]]:
+        """Short pieces of plain English prose."""
+        file = Path(__file__).with_name("plain_english.yaml")
+        return "plain English", list(yaml.safe_load(file.read_text(encoding="utf-8")))
 
     @classmethod
     def encoder_class(cls) -> type[TextEncoder]:
