@@ -90,10 +90,10 @@ def objective_shift(
     if new:
         return {"name": name, "why": f"the checkpoint has no head for {name} ({len(new)} tensors would be random)"}
     losses = [_losses(objective, side, config.seed) for side in sides.values()]
-    shift, error = _shift(*losses)
+    shift, uncertain = _shift(*losses)
     found: dict[str, Any] = {
         "name": name, "loss": {side: round(float(part.mean()), 4) for side, part in zip(sides, losses, strict=True)},
-        "shift": shift, "shift_error": error, "reference": {"of": own.name},
+        "shift": shift, "shift_error": uncertain, "reference": {"of": own.name},
     }  # fmt: skip
     if own.dataset is None:
         found["reference"] = {"of": own.name, "why": own.why}
