@@ -1,5 +1,5 @@
 # Every target works as the first command on a fresh clone: it makes .venv, installs, and then runs.
-# EmbeddingSpec files in .venv remember what is done, so that the second time nothing is installed.
+# Stamp files in .venv remember what is done, so that the second time nothing is installed.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 JOBS   ?= 2

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_ssl.core import distributed, launch
+from hf_ssl.core.codes import calling_module, code_of_warning
 from hf_ssl.core.commands import LAUNCHED, VERBS, completing, gallery, parser_of, recipe_of
 from hf_ssl.core.errors import ConfigError, HfSslError, nearest
 from hf_ssl.core.parsing import from_yaml
@@ -134,7 +135,8 @@ def short_warnings() -> Iterator[None]:
     """Warnings as lines like the library's own, without the file and the line of code."""
 
     def show(message: Warning | str, *where: Any, **more: Any) -> None:
-        logger.warning(str(message))
+        giver = calling_module("warnings", "_warnings", __name__)
+        logger.warning(str(message), extra={"code": code_of_warning(giver)})
 
     with warnings.catch_warnings():
         warnings.showwarning = show

@@ -1,21 +1,23 @@
-"""A code for every kind of error, which leads to a section of docs/troubleshooting.md.
+"""A code for every kind of error and of warning, which leads to a section of docs/troubleshooting.md.
 
 A kind is the class of the error and the part of the library that raised it: both are known of any error, also of one whose line is
-written tomorrow, so no place that raises has to name its code. Codes are never given to another kind.
+written tomorrow, so no place that raises has to name its code. A kind of warning is just the part of the library that gives it.
+Codes are never given to another kind; those of the report page (HFS3..) are in `hf_ssl.report.notices`.
 """
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
-from types import TracebackType
+from types import FrameType, TracebackType
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of error.
+    """One kind of error or warning.
 
     Args:
-        error: name of its class.
+        error: name of its class; empty for a warning.
         where: modules that raise it, as the beginning of their names; empty for all others.
         title: what went wrong, for the head of its section.
     """
@@ -66,6 +68,35 @@ CODES = {
 }  # fmt: skip
 
 
+OTHER_WARNING, FOREIGN_WARNING = "HFS200", "HFS299"
+WARNINGS = {
+    OTHER_WARNING: Kind("", (), "Something is worth a look"),
+    "HFS201": Kind("", ("data.load", "data.domain", "data.assemble", "data.decoded"), "Not all of the source is used, or not as it stands"),
+    "HFS202": Kind("", ("data.readers", "core.textfiles"), "Files were left out, or read with a guess"),
+    "HFS203": Kind("", ("data.column", "data.input_column"), "A column was chosen, or its entries are incomplete"),
+    "HFS204": Kind("", ("data.label", "data.tags"), "Labels were changed, or look odd"),
+    "HFS205": Kind("", ("data.split",), "The parts are not as even as one would want"),
+    "HFS206": Kind("", ("data.leakage", "data.target"), "The parts share examples, or what was seen of them"),
+    "HFS207": Kind("", ("modalities.timeseries",), "Dates or values of the series were interpreted"),
+    "HFS208": Kind("", ("modalities.audio",), "Recordings were changed or left out"),
+    "HFS209": Kind("", ("modalities.image",), "Pictures or masks were interpreted"),
+    "HFS220": Kind("", ("models",), "Something about the checkpoint should be known"),
+    "HFS221": Kind("", ("stages.pretrain", "stages.base"), "The start of pre-training may not suit it"),
+    "HFS230": Kind("", ("training.batch_size", "training.trainer"), "The batch or the training was changed to go on"),
+    "HFS231": Kind("", ("training.checkpoints",), "A checkpoint was not whole and was set aside"),
+    "HFS232": Kind("", ("core.lock",), "The run folder's lock was taken over"),
+    "HFS233": Kind("", ("core.distributed",), "The launch may have started fewer processes than were meant"),
+    "HFS240": Kind("", ("evaluation",), "A metric cannot be computed here"),
+    "HFS241": Kind("", ("stages.cells",), "A kept result cannot be read and is made again"),
+    "HFS242": Kind("", ("stages.predict", "stages.reference"), "Answers for inputs like these are less sure"),
+    "HFS243": Kind("", ("stages.domains",), "Fine-tuning across domains may not have helped"),
+    "HFS244": Kind("", ("stages.adapt",), "One of the ways could not be tried to its end"),
+    "HFS250": Kind("", ("core.option_groups", "hf_ssl"), "An old name is used, which will go"),
+    FOREIGN_WARNING: Kind("", (), "Another library warns"),
+}  # fmt: skip
+"""Of warnings; the part of the library that comes first here gives the code."""
+
+
 def code_of(error: BaseException) -> str:
     """The code of an error: that of its class, and of the part of the library that raised it."""
     raised = _module(error.__traceback__).removeprefix("hf_ssl.")
@@ -85,3 +116,24 @@ def _module(trace: TracebackType | None) -> str:
         names.append(str(trace.tb_frame.f_globals.get("__name__", "")))
         trace = trace.tb_next
     return next((name for name in reversed(names) if name.startswith("hf_ssl.")), "")
+
+
+def code_of_warning(module: str) -> str:
+    """The code of a warning that a module of this library gives, by its name; of another library's for all others."""
+    if module.partition(".")[0] != "hf_ssl":
+        return FOREIGN_WARNING
+    inner = module.removeprefix("hf_ssl.")
+    return next(
+        (code for code, kind in WARNINGS.items() if kind.where and inner.startswith(kind.where)), OTHER_WARNING
+    )
+
+
+def calling_module(*skipped: str) -> str:
+    """Name of the module that called, the first on the way up that is none of those skipped."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        name = str(frame.f_globals.get("__name__", ""))
+        if name not in (__name__, *skipped):
+            return name
+        frame = frame.f_back
+    return ""

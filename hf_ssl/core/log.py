@@ -10,6 +10,7 @@ import logging
 import sys
 
 from hf_ssl.core import distributed
+from hf_ssl.core.codes import code_of_warning
 from hf_ssl.core.errors import ConfigError, nearest
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -26,8 +27,13 @@ class TerminalHandler(logging.Handler):
             return
         text = record.getMessage()
         if record.levelno == logging.WARNING:
-            text = f"WARNING: {text}"
+            text = f"WARNING: {text} [{warning_code(record)}]"
         print(text, file=sys.stderr, flush=True)
+
+
+def warning_code(record: logging.LogRecord) -> str:
+    """The code that the record brings along, else that of the module that wrote it."""
+    return str(getattr(record, "code", None) or code_of_warning(record.name))
 
 
 def set_verbosity(level: str) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from hf_ssl.core import distributed
-from hf_ssl.core.log import TerminalHandler, set_verbosity
+from hf_ssl.core.log import TerminalHandler, set_verbosity, warning_code
 from hf_ssl.core.summary import Summary
 
 # A message that opens with the name of its stage says that something began or ended; all others are details.
@@ -36,14 +36,14 @@ class Terminal(TerminalHandler):
     def __init__(self, mode: str = "brief") -> None:
         super().__init__()
         self.mode = mode
-        self.warnings: dict[str, int] = {}
+        self.warnings: dict[tuple[str, str], int] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.levelno >= logging.ERROR or self.mode == "verbose":
             super().emit(record)
         elif record.levelno >= logging.WARNING:
-            text = record.getMessage()
-            self.warnings[text] = self.warnings.get(text, 0) + 1
+            known = (record.getMessage(), warning_code(record))
+            self.warnings[known] = self.warnings.get(known, 0) + 1
         elif self.mode == "brief" and distributed.is_main() and HEADLINE.match(record.getMessage()):
             print(record.getMessage().splitlines()[0], file=sys.stderr, flush=True)
 
@@ -52,7 +52,8 @@ class Terminal(TerminalHandler):
         if not distributed.is_main() or self.mode == "quiet":
             return
         if self.mode == "json":
-            told = {**summary.to_dict(), "warnings": list(self.warnings)}
+            warned = [{"code": code, "message": text} for text, code in self.warnings]
+            told = {**summary.to_dict(), "warnings": warned}
             self.warnings = {}
             print(json.dumps(told, default=str, ensure_ascii=False), flush=True)
         elif is_styled():
@@ -65,8 +66,9 @@ class Terminal(TerminalHandler):
         held, self.warnings = self.warnings, {}
         if not held or self.mode in ("quiet", "json") or not distributed.is_main():
             return
-        for text, times in held.items():
-            print(f"WARNING: {text}" + (f" (× {times})" if times > 1 else ""), file=sys.stderr, flush=True)
+        for (text, code), times in held.items():
+            again = f" (× {times})" if times > 1 else ""
+            print(f"WARNING: {text}{again} [{code}]", file=sys.stderr, flush=True)
 
 
 @contextmanager

@@ -31,7 +31,7 @@ from hf_ssl.data.leakage.guard import LeakCheck, drop_duplicates, remove_leakage
 from hf_ssl.data.readers.folders import ReadOptions, SourcePart
 from hf_ssl.data.readers.sheet import join_sheet
 from hf_ssl.data.readers.sources import describe_source, read_source
-from hf_ssl.data.report import DataReport
+from hf_ssl.data.report import DataReport, render
 from hf_ssl.data.split_column import by_split_column
 from hf_ssl.data.tags import find_word_table, words_to_sentences
 
@@ -98,12 +98,10 @@ def load_data(
 
 
 def _tell(data: DomainData) -> None:
-    """The whole report where progress is shown, else its warnings."""
-    if logger.isEnabledFor(logging.INFO):
-        logger.info(data.report_text())
-    else:
-        for text in data.report["warnings"]:
-            logger.warning("data: %s", text)
+    """The report where progress is shown, and its warnings as warnings, which a brief terminal gathers at the end."""
+    logger.info(render({**data.report, "warnings": []}))
+    for text, code in zip(data.report["warnings"], data.report["warning_codes"], strict=True):
+        logger.warning("data: %s", text, extra={"code": code})
 
 
 def load_rows(

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from hf_ssl.core.codes import calling_module, code_of_warning
 from hf_ssl.core.errors import DataError
 
 MAX_LISTED = 20
@@ -44,6 +45,7 @@ class DataReport:
         facts: named numbers and lists of the report.
         decisions: what was chosen, and by which rule, in the order it was chosen.
         warnings: what the reader should not overlook.
+        warning_codes: of each, by the part of the library that found it.
         dropped: unusable rows, counted by reason.
         quarantined: unusable files, `{"path", "reason"}`.
         accounts: unit → found, used, left out.
@@ -60,6 +62,7 @@ class DataReport:
         self.facts: dict[str, Any] = {}
         self.decisions: list[str] = []
         self.warnings: list[str] = []
+        self.warning_codes: list[str] = []
         self.dropped: Counter[str] = Counter()
         self.quarantined: list[dict[str, str]] = []
 
@@ -70,6 +73,7 @@ class DataReport:
     def warn(self, text: str) -> None:
         if text not in self.warnings:
             self.warnings.append(text)
+            self.warning_codes.append(code_of_warning(calling_module(__name__)))
 
     def account(self, unit: str) -> Account:
         """The account of `"files"`, `"rows"`, `"pieces"` or `"series"`."""
@@ -130,6 +134,7 @@ class DataReport:
             "accounts": {unit: account.to_dict() for unit, account in self.accounts.items()},
             "decisions": self.decisions,
             "warnings": self.warnings,
+            "warning_codes": self.warning_codes,
             "test_opened": [],
         }
 

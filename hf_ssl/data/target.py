@@ -63,8 +63,8 @@ def target_data(
     if "unlabeled" not in found:
         raise DataError(f"target: there are only {', '.join(found)} rows in it. Give the training or unlabeled part.")
     kept, report = without_held_out(found["unlabeled"], data, options, modality)
-    for text in report.warnings:
-        logger.warning("target: %s", text)
+    for text, code in zip(report.warnings, report.warning_codes, strict=True):
+        logger.warning("target: %s", text, extra={"code": code})
     return kept, found.fingerprint
 
 

@@ -1,6 +1,7 @@
 """Numbered warnings: what a reader of the page should not overlook, each with what it means and what to do.
 
-The numbers stay what they are, so that they can be looked up (docs/reading-the-report.md) and talked about.
+The numbers stay what they are, so that they can be looked up (docs/reading-the-report.md) and talked about; those of the
+terminal are in `hf_ssl.core.codes`.
 """
 
 from __future__ import annotations
@@ -14,19 +15,19 @@ from hf_ssl.evaluation.comparison.verdict import UNCLEAR
 
 DOCS = "docs/reading-the-report.md"
 MEANING = {
-    "HS01": ("The data report has a warning.", "Read it, and look at the examples; hf-ssl data SOURCE reads the data again."),
-    "HS02": ("More than a tenth of what was found is not used.", "See the account of rows in the data section."),
-    "HS03": ("The test split was opened for more than one purpose.", "Choices made since the first opening are choices on test data."),
-    "HS04": ("The comparison cannot tell at this number of test items.", "Label more test items: the table says how many would do."),
-    "HS05": ("The simple baseline is at least as good.", "Use it, or find out what the pretrained model misses."),
-    "HS06": ("The comparison is not finished.", "Run the same command again; finished models are kept."),
-    "HS07": ("Pre-training was no better than its start.", "The start was kept. More data, another objective, or no pre-training."),
-    "HS08": ("Without labels along the way it cannot be judged whether pre-training helped.", "Give some labels; compare then tells."),
-    "HS09": ("Some rows of the pool or of train repeat test rows.", "See the data section; near copies are looked for by --near_duplicates."),
-    "HS10": ("The license of the start checkpoint is not known.", "Ask its makers before publishing what descends from it."),
-    "HS11": ("A stage failed or was interrupted.", "Its part of this page may be missing or old. Go on with --resume."),
-    "HS12": ("Few test items.", "Intervals are wide; with fewer than 100 items most real gains go unseen."),
-    "HS13": ("Features collapsed, or nearly.", "The effective rank fell below half of the start's: a lower learning rate, or another objective."),
+    "HFS301": ("The data report has a warning.", "Read it, and look at the examples; hf-ssl data SOURCE reads the data again."),
+    "HFS302": ("More than a tenth of what was found is not used.", "See the account of rows in the data section."),
+    "HFS303": ("The test split was opened for more than one purpose.", "Choices made since the first opening are choices on test data."),
+    "HFS304": ("The comparison cannot tell at this number of test items.", "Label more test items: the table says how many would do."),
+    "HFS305": ("The simple baseline is at least as good.", "Use it, or find out what the pretrained model misses."),
+    "HFS306": ("The comparison is not finished.", "Run the same command again; finished models are kept."),
+    "HFS307": ("Pre-training was no better than its start.", "The start was kept. More data, another objective, or no pre-training."),
+    "HFS308": ("Without labels along the way it cannot be judged whether pre-training helped.", "Give some labels; compare then tells."),
+    "HFS309": ("Some rows of the pool or of train repeat test rows.", "See the data section; near copies are looked for by --near_duplicates."),
+    "HFS310": ("The license of the start checkpoint is not known.", "Ask its makers before publishing what descends from it."),
+    "HFS311": ("A stage failed or was interrupted.", "Its part of this page may be missing or old. Go on with --resume."),
+    "HFS312": ("Few test items.", "Intervals are wide; with fewer than 100 items most real gains go unseen."),
+    "HFS313": ("Features collapsed, or nearly.", "The effective rank fell below half of the start's: a lower learning rate, or another objective."),
 }  # fmt: skip
 
 
@@ -61,49 +62,49 @@ def notices(
     """All warnings, by number."""
     found = [*_of_data(data), *_of_comparison(contest, tables), *_of_training(run, monitor)]
     if run.base is not None and not run.base.license:
-        found.append(Notice("HS10", run.base.id))
+        found.append(Notice("HFS310", run.base.id))
     for name, record in run.stages.items():
         if record.status in ("failed", "interrupted"):
-            found.append(Notice("HS11", f"{name}: {record.status}. {record.error}".strip()))
+            found.append(Notice("HFS311", f"{name}: {record.status}. {record.error}".strip()))
     return sorted(found, key=lambda notice: notice.code)
 
 
 def _of_data(data: dict[str, Any]) -> Iterator[Notice]:
     for text in data.get("warnings", []):
-        yield Notice("HS01", text)
+        yield Notice("HFS301", text)
     for unit, account in data.get("accounts", {}).items():
         left = sum(account["left_out"].values())
         if account["found"] and left > 0.1 * account["found"]:
-            yield Notice("HS02", f"{left:,} of {account['found']:,} {unit}.")
+            yield Notice("HFS302", f"{left:,} of {account['found']:,} {unit}.")
     reasons = list(dict.fromkeys(opening["reason"].split(" ")[0] for opening in data.get("test_opened", [])))
     if len(reasons) > 1:
-        yield Notice("HS03", f"By {', then by '.join(reasons)}.")
+        yield Notice("HFS303", f"By {', then by '.join(reasons)}.")
     leaks = [f"{leak['exact']:,} exact and {leak['near']:,} near copies of {leak['against']} in {leak['split']}"
              for leak in data.get("leaks", []) if leak["exact"] or leak["near"]]  # fmt: skip
     if leaks:
-        yield Notice("HS09", f"{'; '.join(leaks)} ({'kept' if data.get('leakage') == 'allow' else 'removed'}).")
+        yield Notice("HFS309", f"{'; '.join(leaks)} ({'kept' if data.get('leakage') == 'allow' else 'removed'}).")
     test = data.get("rows", {}).get("test")
     if test is not None and test < 100:
-        yield Notice("HS12", f"The test split has {test:,}.")
+        yield Notice("HFS312", f"The test split has {test:,}.")
 
 
 def _of_comparison(contest: dict[str, Any], tables: dict[str, Any]) -> Iterator[Notice]:
     unclear = [title for title, table in tables.items() if table["overall"]["word"] == UNCLEAR]
     for title in unclear:
-        yield Notice("HS04", f"{title}: {tables[title]['overall']['sentence']}")
+        yield Notice("HFS304", f"{title}: {tables[title]['overall']['sentence']}")
     won = [choice for choice in contest.get("choices", []) if choice["protocol"] == "baseline"]
     if won:
-        yield Notice("HS05", "; ".join(f"{choice['budget']} labels: {choice['arm']}" for choice in won) + ".")
+        yield Notice("HFS305", "; ".join(f"{choice['budget']} labels: {choice['arm']}" for choice in won) + ".")
     if contest.get("unfinished"):
-        yield Notice("HS06", f"{contest['unfinished']} models are left.")
+        yield Notice("HFS306", f"{contest['unfinished']} models are left.")
 
 
 def _of_training(run: RunDir, monitor: list[dict[str, Any]]) -> Iterator[Notice]:
     pretrained = run.stage("pretrain")
     if pretrained.done and pretrained.metrics.get("kept_step") == 0:
-        yield Notice("HS07", str(pretrained.metrics.get("outcome", "")))
+        yield Notice("HFS307", str(pretrained.metrics.get("outcome", "")))
     if pretrained.done and monitor and not any("probe" in entry for entry in monitor):
-        yield Notice("HS08", str(pretrained.metrics.get("outcome", "")))
+        yield Notice("HFS308", str(pretrained.metrics.get("outcome", "")))
     ranks = [entry["effective_rank"] for entry in monitor if isinstance(entry.get("effective_rank"), float)]
     if len(ranks) > 1 and ranks[-1] < 0.5 * ranks[0]:
-        yield Notice("HS13", f"Effective rank {ranks[0]:.1f} at the start, {ranks[-1]:.1f} at the end.")
+        yield Notice("HFS313", f"Effective rank {ranks[0]:.1f} at the start, {ranks[-1]:.1f} at the end.")

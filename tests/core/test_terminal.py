@@ -51,7 +51,10 @@ def test_json_is_one_line_a_stage_with_its_warnings(capsys):
     out, err = speak("json", capsys)
     told = json.loads(out)
     assert (
-        err == "" and told["stage"] == "pretrain" and told["next"] == "hf-ssl compare" and told["warnings"] == ["odd"]
+        err == ""
+        and told["stage"] == "pretrain"
+        and told["next"] == "hf-ssl compare"
+        and [one["message"] for one in told["warnings"]] == ["odd"]
     )
 
 

@@ -167,7 +167,11 @@ def test_report_holds_no_content_and_survives_json(tmp_path: Path) -> None:
 def test_report_text_names_what_was_found(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO", "hf_ssl"):
         data = load_data(leaky())
-    assert caplog.messages == [data.report_text()]
+    told, *warned = caplog.messages
+    assert set(data.report_text().splitlines()) - set(told.splitlines()) == {
+        f"  WARNING      {text}" for text in data.report["warnings"]
+    }
+    assert [message.removeprefix("data: ") for message in warned] == data.report["warnings"] != []
     for part in (
         "unlabeled",
         "words median",

@@ -134,7 +134,7 @@ def test_a_damaged_or_unfinished_run_still_has_a_page(run: Path) -> None:
     ledger["stages"]["finetune"] |= {"status": "failed", "error": "TrainingError: is not finite"}
     (run / "run.json").write_text(json.dumps(ledger), encoding="utf-8")
     text = page.write_report(run).read_text(encoding="utf-8")
-    assert "HS11" in text and "is not finite" in text
+    assert "HFS311" in text and "is not finite" in text
 
 
 def test_a_page_that_cannot_be_written_fails_no_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said) -> None:
@@ -158,10 +158,10 @@ def test_figures_that_are_too_large_are_left_out_and_named(run: Path, monkeypatc
 
 def test_warnings_have_numbers_that_the_docs_explain(repository: Path, finished: Path) -> None:
     docs = (repository / "docs" / "reading-the-report.md").read_text(encoding="utf-8")
-    assert {f'id="{code.lower()}"' for code in MEANING} == set(re.findall(r'id="hs\d+"', docs))
+    assert {f'id="{code.lower()}"' for code in MEANING} == set(re.findall(r'id="hfs\d+"', docs))
     text = (finished / "report.html").read_text(encoding="utf-8")
-    shown = re.findall(r'class="code">(HS\d+)', text)
-    assert "HS07" in shown and "HS12" in shown and shown == sorted(shown)
+    shown = re.findall(r'class="code">(HFS\d+)', text)
+    assert "HFS307" in shown and "HFS312" in shown and shown == sorted(shown)
 
 
 def test_commands_repeat_the_run(finished: Path) -> None:
