@@ -17,7 +17,7 @@ from typing import Any
 from hf_ssl.core import distributed, launch
 from hf_ssl.core.codes import calling_module, code_of_warning
 from hf_ssl.core.commands import LAUNCHED, VERBS, completing, gallery, parser_of, recipe_of
-from hf_ssl.core.errors import ConfigError, HfSslError, nearest
+from hf_ssl.core.errors import ConfigError, HfSslError, nearest, require
 from hf_ssl.core.parsing import from_yaml
 from hf_ssl.core.skeletons import KINDS, write_skeleton
 from hf_ssl.core.stopping import terminable
@@ -177,6 +177,8 @@ def _call(verb: str, rest: list[str], terminal: Terminal) -> None:
         _demo(rest, terminal)
     elif verb == "doctor":
         _doctor(rest, terminal)
+    elif verb == "ui":
+        _ui(rest)
     elif verb == "new":
         _new(rest)
     else:
@@ -215,6 +217,16 @@ def _doctor(rest: list[str], terminal: Terminal) -> None:
     from hf_ssl.stages.doctor import doctor, summary
 
     terminal.show(summary(doctor(**options).metrics))
+
+
+def _ui(rest: list[str]) -> None:
+    from hf_ssl.stages.resolve import resolve
+
+    options = resolve("ui", parser_of("ui", rest).read(rest)).config
+    require("gradio", "ui")  # before the imports, which take seconds
+    from hf_ssl.ui import serve
+
+    serve(options.folder, options.port, options.browser)
 
 
 def _new(rest: list[str]) -> None:

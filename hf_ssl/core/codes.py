@@ -71,12 +71,12 @@ CODES = {
 OTHER_WARNING, FOREIGN_WARNING = "HFS200", "HFS299"
 WARNINGS = {
     OTHER_WARNING: Kind("", (), "Something is worth a look"),
-    "HFS201": Kind("", ("data.load", "data.domain", "data.assemble", "data.decoded"), "Not all of the source is used, or not as it stands"),
+    "HFS201": Kind("", ("data.load", "data.assemble", "data.decoded"), "Not all of the source is used, or not as it stands"),
     "HFS202": Kind("", ("data.readers", "core.textfiles"), "Files were left out, or read with a guess"),
     "HFS203": Kind("", ("data.column", "data.input_column"), "A column was chosen, or its entries are incomplete"),
     "HFS204": Kind("", ("data.label", "data.tags"), "Labels were changed, or look odd"),
     "HFS205": Kind("", ("data.split",), "The parts are not as even as one would want"),
-    "HFS206": Kind("", ("data.leakage", "data.target"), "The parts share examples, or what was seen of them"),
+    "HFS206": Kind("", ("data.leakage", "data.target", "data.domain"), "The parts share examples, or what was seen of them"),
     "HFS207": Kind("", ("modalities.timeseries",), "Dates or values of the series were interpreted"),
     "HFS208": Kind("", ("modalities.audio",), "Recordings were changed or left out"),
     "HFS209": Kind("", ("modalities.image",), "Pictures or masks were interpreted"),

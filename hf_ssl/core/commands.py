@@ -33,12 +33,14 @@ VERBS = {
     "run": "run a recipe: hf-ssl run RECIPE.yaml [--option value]",
     "check": "run every stage of a recipe for a few steps, estimate time, memory and disk",
     "doctor": "what this machine can do, what is missing, and how fast it is",
+    "ui": "the whole way in a browser, on this machine only: hf-ssl ui",
     "new": "write an objective or a task of your own, with its test: hf-ssl new objective NAME",
     "recipes": "hf-ssl recipes ls | show NAME | cp NAME [FOLDER]",
     "completion": "let the shell complete options: hf-ssl completion bash | zsh | fish",
 }
 EXAMPLES = {
     "doctor": ("hf-ssl doctor", "hf-ssl doctor --hub false --json", "hf-ssl doctor --output /large/disk"),
+    "ui": ("hf-ssl ui", "hf-ssl ui --folder my-projects --port 7861 --browser false"),
     "new": ("hf-ssl new objective my-order", "hf-ssl new task rare-classes --folder src/mine"),
     "demo": (
         "hf-ssl demo",

@@ -312,6 +312,15 @@ class DoctorConfig(Options):
 
 
 @dataclass
+class UiConfig(Options):
+    """The whole way in a browser, on this machine."""
+
+    folder: str = option(".", "Its folders and tables are offered for choice.")
+    port: int = option(0, "Port of the page (0: the first free one from 7860 on).", ge=0, le=65535)
+    browser: bool = option(True, "Open the page in a browser.")
+
+
+@dataclass
 class NewConfig(Options):
     """Write a skeleton to start your own from."""
 
@@ -337,6 +346,7 @@ COMMANDS: dict[str, type[Options]] = {
     "report": ReportConfig,
     "doctor": DoctorConfig,
     "new": NewConfig,
+    "ui": UiConfig,
     "predict": PredictConfig,
     "import-tf": ImportTfConfig,
 }

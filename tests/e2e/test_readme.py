@@ -1,11 +1,9 @@
 """The README is true: its code blocks run, its commands and links exist.
 
-How to write it: fences say ```python, ```bash or ```yaml. Blocks run from top to bottom in one folder, which holds
-`my-data/` (20 Newsgroups as a user would have it: an unlabeled pool, labels.csv, test.csv), `recipes/`, and the real
-checkpoint under its Hub name. Each block must stand alone, given the files that the blocks above it wrote. A block
-that takes more than seconds has `<!-- test: slow -->` on the line above its fence; one that cannot run here (it needs
-a network or an account) has `<!-- test: skip REASON -->`. A YAML block that starts with `# NAME.yaml` is saved under
-that name. `make TARGET` is only looked up: a test does not start the tests again.
+How to write it: see `tests/support/doc_blocks.py`. Blocks run from top to bottom in one folder, which holds `my-data/` (20 Newsgroups
+as a user would have it: an unlabeled pool, labels.csv, test.csv), `recipes/`, and the real checkpoint under its Hub name.
+Each block must stand alone, given the files that the blocks above it wrote. A YAML block that starts with `# NAME.yaml` is
+saved under that name. `make TARGET` is only looked up: a test does not start the tests again.
 """
 
 from __future__ import annotations
@@ -17,10 +15,10 @@ import shlex
 import subprocess
 import sys
 import tomllib
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from doc_blocks import Block, blocks_of, commands_of, same_words
 from places import REPOSITORY
 
 from hf_ssl import demo
@@ -28,43 +26,6 @@ from hf_ssl import demo
 README = REPOSITORY / "README.md"
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 SECONDS = 280  # for one block; the quickest complaint comes from here and not from pytest's own limit
-
-FENCE = re.compile(
-    r"(?:^<!-- *test: *(?P<directive>.*?) *-->\n)?^```(?P<language>\w+)[^\n]*\n(?P<code>.*?)^```$", re.M | re.S
-)
-
-
-@dataclass(frozen=True)
-class Block:
-    language: str
-    code: str
-    line: int
-    directive: str
-
-
-def blocks_of(text: str) -> list[Block]:
-    return [
-        Block(match["language"], match["code"], text.count("\n", 0, match.start("code")), match["directive"] or "")
-        for match in FENCE.finditer(text)
-    ]
-
-
-def commands_of(block: Block) -> list[list[str]]:
-    """Commands of a bash block as argument lists: joined over backslashes, without comments and prompts."""
-    lines = block.code.replace("\\\n", " ").splitlines()
-    words = (shlex.split(line.removeprefix("$ "), comments=True) for line in lines)
-    return [part for line in words for part in split_on(line, "&&") if part]
-
-
-def split_on(words: list[str], separator: str) -> list[list[str]]:
-    parts: list[list[str]] = [[]]
-    for word in words:
-        if word == separator:
-            parts.append([])
-        else:
-            parts[-1].append(word)
-    return parts
-
 
 TEXT = README.read_text(encoding="utf-8") if README.is_file() else ""
 BLOCKS = blocks_of(TEXT)
@@ -95,15 +56,17 @@ def test_block_runs(block: Block, workspace: Path) -> None:
     if block.directive.startswith("skip"):
         pytest.skip(block.directive)
     if block.language == "python":
-        run([sys.executable, "-c", block.code], workspace, f"README.md:{block.line}")
+        told = run([sys.executable, "-c", block.code], workspace, f"README.md:{block.line}")
     elif block.language == "yaml":
         save_yaml(block, workspace)
+        return
     else:
-        for command in commands_of(block):
-            run_command(command, workspace, f"README.md:{block.line}")
+        told = "".join(run_command(command, workspace, f"README.md:{block.line}") for command in commands_of(block))
+    assert not same_words(block.printed, told), f"README.md:{block.line} prints\n{told}"
 
 
-def run_command(command: list[str], folder: Path, where: str) -> None:
+def run_command(command: list[str], folder: Path, where: str) -> str:
+    """What it prints; nothing where it is only looked up."""
     program, *arguments = command
     if program == "make":
         assert arguments and arguments[0] in make_targets(), f"{where}: make has no target {arguments}"
@@ -111,18 +74,22 @@ def run_command(command: list[str], folder: Path, where: str) -> None:
         extras = set(re.findall(r"[\w-]+", ",".join(re.findall(r"\[([\w,-]+)\]", " ".join(arguments)))))
         assert extras <= declared_extras(), f"{where}: no such extra among {extras}"
     elif program == "hf-ssl":
-        run([sys.executable, "-c", "from hf_ssl.cli import main; raise SystemExit(main())", *arguments], folder, where)
+        return run(
+            [sys.executable, "-c", "from hf_ssl.cli import main; raise SystemExit(main())", *arguments], folder, where
+        )
     elif program == "python":
-        run([sys.executable, *arguments], folder, where)
+        return run([sys.executable, *arguments], folder, where)
     elif command[:2] == ["accelerate", "launch"]:
-        run([sys.executable, "-m", "accelerate.commands.launch", *arguments[1:]], folder, where)
+        return run([sys.executable, "-m", "accelerate.commands.launch", *arguments[1:]], folder, where)
     else:
         pytest.fail(
             f"{where}: this test cannot run {shlex.join(command)!r}; mark the block with <!-- test: skip WHY -->"
         )
+    return ""
 
 
-def run(command: list[str], folder: Path, where: str) -> None:
+def run(command: list[str], folder: Path, where: str) -> str:
+    """Output and log of a command, which must end well."""
     result = subprocess.run(
         command,
         cwd=folder,
@@ -133,6 +100,7 @@ def run(command: list[str], folder: Path, where: str) -> None:
         env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
     )
     assert result.returncode == 0, f"{where}\n{result.stdout[-3000:]}\n{result.stderr[-3000:]}"
+    return result.stdout + result.stderr
 
 
 def save_yaml(block: Block, folder: Path) -> None:
@@ -201,11 +169,17 @@ hf-ssl pretrain --data my-data \\
 ```python
 print("```")
 ```
+
+```text
+0.50 it says
+```
 """
 
 
 def test_blocks_and_commands_are_found() -> None:
-    bash, python = blocks_of(EXAMPLE)
+    bash, python, text = blocks_of(EXAMPLE)
+    assert python.printed == text.code and not bash.printed
+    assert not same_words(python.printed, "now 0.51 it says so") and same_words(python.printed, "0.60 it says")
     assert (bash.language, bash.directive, bash.line) == ("bash", "slow", 5)
     assert commands_of(bash) == [
         ["make", "test"],

@@ -1,0 +1,166 @@
+"""Pages that are made when the site is built: the executed notebooks as tutorials, the recipes with what they print, the gallery.
+
+mkdocs calls `on_files`; `made()` gives the same pages to the tests. Nothing of this is committed twice.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import itertools
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+NOTEBOOKS = ("text", "images", "audio", "series")
+RESULTS = REPOSITORY / "docs" / "results" / "recipes"
+WIDE = 360  # pixels of a thumbnail
+KINDS = {"text": "texts", "image": "pictures", "audio": "recordings", "series": "series"}
+
+
+def made() -> dict[str, str | bytes]:
+    """Path under docs/ → content."""
+    pages: dict[str, str | bytes] = {}
+    shown: list[str] = []
+    for name in NOTEBOOKS:
+        text, pictures = tutorial(name)
+        pages[f"tutorials/{name}.md"] = text
+        for file, (caption, anchor, content) in pictures.items():
+            pages[f"tutorials/{file}"] = content
+            small = thumbnail(content) if file.endswith(".png") else content
+            pages[f"gallery/{file}"] = small
+            shown.append(card(f"gallery/{file}", f"tutorials/{name}.md#{anchor}", caption))
+    pages["recipes.md"] = recipes()
+    pages["gallery.md"] = gallery(shown)
+    return pages
+
+
+def tutorial(name: str) -> tuple[str, dict[str, tuple[str, str, bytes]]]:
+    """A notebook as Markdown, and its pictures: file → caption, the head they stand under, content."""
+    notebook = json.loads((REPOSITORY / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8"))
+    parts, pictures, head = [], {}, ""
+    for cell in notebook["cells"]:
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            head = (re.findall(r"^#+ (.+)$", source, re.M) or [head])[-1]
+            parts.append(source)
+            continue
+        parts.append(f"```python\n{source}\n```")
+        for output in cell["outputs"]:
+            picture = picture_of(output)
+            if picture is None:
+                parts.append(said(output))
+                continue
+            suffix, content = picture
+            file = f"{name}-{len(pictures) + 1}.{suffix}"
+            pictures[file] = (head, anchor_of(head), content)
+            parts.append(f"![{head}: a picture made by the cell above]({file})")
+    note = f"*The executed notebook `notebooks/{name}.ipynb` of the repository, as it stands there; `{name}.py` beside it has the same cells.*"
+    title, rest = parts[0].partition("\n")[::2]
+    return "\n\n".join([title, note, rest.strip(), *(part for part in parts[1:] if part)]) + "\n", pictures
+
+
+def picture_of(output: dict[str, Any]) -> tuple[str, bytes] | None:
+    """(suffix, content) of an output that is a picture."""
+    data = output.get("data", {})
+    if "image/png" in data:
+        return "png", base64.b64decode("".join(data["image/png"]))
+    if "image/svg+xml" in data:
+        return "svg", "".join(data["image/svg+xml"]).encode()
+    return None
+
+
+def said(output: dict[str, Any]) -> str:
+    """An output that is text; Markdown as what it means."""
+    data = output.get("data", {})
+    if "text/markdown" in data:
+        return "".join(data["text/markdown"])
+    text = "".join(output.get("text") or data.get("text/plain") or "").rstrip()
+    return f"```text\n{text}\n```" if text else ""
+
+
+def anchor_of(head: str) -> str:
+    """As mkdocs makes it."""
+    return re.sub(r"\s+", "-", re.sub(r"[^\w\s-]", "", head.lower()).strip())
+
+
+def thumbnail(content: bytes) -> bytes:
+    """A picture at the width of a card."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(content)) as picture:
+        small = picture.convert("RGB")
+        small.thumbnail((WIDE, WIDE))
+        stream = io.BytesIO()
+        small.save(stream, "PNG")
+    return stream.getvalue()
+
+
+def card(file: str, target: str, caption: str) -> str:
+    """A thumbnail that leads somewhere, with its caption."""
+    return f"- [![{caption}]({file})<br>{caption}]({target})"
+
+
+def gallery(shown: list[str]) -> str:
+    """The page of thumbnails: by notebook, then what else there is to see."""
+    parts = [
+        "# Gallery",
+        "Pictures that the tutorials made when they were executed, and the pages you will meet. Each leads to how it was made.",
+    ]
+    titles = {"text": "Texts", "images": "Pictures", "audio": "Recordings", "series": "Series"}
+    for name, title in titles.items():
+        parts += [f"## {title}", *grid([one for one in shown if f"gallery/{name}-" in one])]
+    others = [
+        card("results/label_efficiency.svg", "tutorials/index.md", "A first picture: `hf-ssl demo --first`"),
+        card("results/report.png", "reading-the-report.md", "The report of a run"),
+        card("results/ui.png", "how-to/ui.md", "The page of `hf-ssl ui`"),
+        card("results/terminal.png", "tutorials/index.md#what-a-command-says", "What a command says in the terminal"),
+    ]
+    parts += ["## Pages and terminal", *grid(others)]
+    parts += ["## Recipes", f"[{len(list_of_recipes())} recipes with what they print](recipes.md)."]
+    return "\n\n".join(parts) + "\n"
+
+
+def grid(cards: list[str]) -> list[str]:
+    return ['<div class="gallery" markdown>', "\n".join(cards), "</div>"]
+
+
+def list_of_recipes() -> list[Path]:
+    return sorted((REPOSITORY / "recipes").glob("*.yaml"))
+
+
+def recipes() -> str:
+    """Every recipe: what its head says, its options, and what it printed on demo data."""
+    parts = [
+        "# Recipes",
+        "`hf-ssl run NAME --data my-data` runs one; `hf-ssl recipes cp NAME` copies it to change. Below each: its file, and where one is kept, "
+        "what it printed on demo data with fewer steps (`python docs/hooks/recipe_outputs.py` makes these on two processor cores).",
+    ]
+    for file in list_of_recipes():
+        whole = file.read_text(encoding="utf-8").splitlines()
+        said = list(itertools.takewhile(lambda line: line.startswith("#"), whole))
+        lines = [line.removeprefix("#").removeprefix(" ").rstrip() for line in said]
+        parts += [
+            f"## {file.stem}",
+            f"**{lines[0].rstrip('.')}.**",
+            "```text\n" + "\n".join(lines[1:]).strip() + "\n```",
+        ]
+        parts.append("```yaml\n" + "\n".join(whole[len(said) :]).strip() + "\n```")
+        output = RESULTS / f"{file.stem}.txt"
+        if output.is_file():
+            parts += ["```text\n" + output.read_text(encoding="utf-8").strip() + "\n```"]
+        figure = RESULTS / f"{file.stem}.svg"
+        if figure.is_file():
+            parts.append(f"![{file.stem}: how good with how many labels](results/recipes/{figure.name})")
+    return "\n\n".join(parts) + "\n"
+
+
+def on_files(files: Any, config: Any) -> Any:
+    """mkdocs' hook: the pages join those that lie in docs/."""
+    from mkdocs.structure.files import File
+
+    for name, content in made().items():
+        files.append(File.generated(config, name, content=content))
+    return files
