@@ -91,6 +91,7 @@ WARNINGS = {
     "HFS242": Kind("", ("stages.predict", "stages.reference"), "Answers for inputs like these are less sure"),
     "HFS243": Kind("", ("stages.domains",), "Fine-tuning across domains may not have helped"),
     "HFS244": Kind("", ("stages.adapt",), "One of the ways could not be tried to its end"),
+    "HFS245": Kind("", ("tasks", "objectives"), "A task or an objective took the data in its own way"),
     "HFS250": Kind("", ("core.option_groups", "hf_ssl"), "An old name is used, which will go"),
     FOREIGN_WARNING: Kind("", (), "Another library warns"),
 }  # fmt: skip

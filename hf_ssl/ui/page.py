@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 import webbrowser
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from hf_ssl.core import plugins
@@ -15,6 +16,12 @@ from hf_ssl.ui.steps import Commands
 
 if TYPE_CHECKING:
     import gradio
+
+# Of ASGI.
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
 HOST = "127.0.0.1"
 # Whatever a library or a report may name: the browser asks nobody but this server.
@@ -107,11 +114,11 @@ def launched(page: gradio.Blocks, port: int = 0) -> str:
 class Local:
     """Adds the policy to every answer of the server (an ASGI middleware)."""
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: Application) -> None:
         self.app = app
 
-    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        async def with_policy(message: dict[str, Any]) -> None:
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        async def with_policy(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], (b"content-security-policy", POLICY.encode())]
             await send(message)
@@ -119,12 +126,12 @@ class Local:
         await self.app(scope, receive, with_policy)
 
 
-def _told(gr: Any, error: HfSslError) -> Exception:
+def _told(gr: ModuleType, error: HfSslError) -> Exception:
     """An error of ours as the page shows it: what to do, and the code to look up."""
     return gr.Error(f"{error} [{error.code}]", duration=None, print_exception=False)
 
 
-def _data(gr: Any, folder: Path) -> dict[str, Any]:
+def _data(gr: ModuleType, folder: Path) -> dict[str, Any]:
     gr.Markdown("## 1 · Data")
     with gr.Row():
         source = gr.Dropdown(
@@ -160,7 +167,7 @@ def _data(gr: Any, folder: Path) -> dict[str, Any]:
     return {"source": source, "kind": kind, "label": label}
 
 
-def _model(gr: Any, data: dict[str, Any], commands: Commands) -> dict[str, Any]:
+def _model(gr: ModuleType, data: dict[str, Any], commands: Commands) -> dict[str, Any]:
     gr.Markdown("## 2 · Model")
     known = steps.models_for("text")
     model = gr.Dropdown(
@@ -182,7 +189,7 @@ def _model(gr: Any, data: dict[str, Any], commands: Commands) -> dict[str, Any]:
     return {"model": model, "button": button, "gap": gap, "said": said}
 
 
-def _run(gr: Any, data: dict[str, Any], model: dict[str, Any], commands: Commands) -> dict[str, Any]:
+def _run(gr: ModuleType, data: dict[str, Any], model: dict[str, Any], commands: Commands) -> dict[str, Any]:
     gr.Markdown("## 3 · Adapt")
     with gr.Row():
         budget = gr.Textbox("10m", label="Time", info="Such as 90s, 30m, 2h")
@@ -219,14 +226,14 @@ def _run(gr: Any, data: dict[str, Any], model: dict[str, Any], commands: Command
     return {"output": output, "done": done}
 
 
-def _followed(gr: Any, commands: Commands, verb: str, options: dict[str, Any]) -> Iterator[str]:
+def _followed(gr: ModuleType, commands: Commands, verb: str, options: dict[str, Any]) -> Iterator[str]:
     try:
         yield from commands.follow(steps.command(verb, options))
     except HfSslError as error:
         raise _told(gr, error) from error
 
 
-def _result(gr: Any, run: dict[str, Any]) -> None:
+def _result(gr: ModuleType, run: dict[str, Any]) -> None:
     gr.Markdown("## 4 · Result")
     button = gr.Button("Show the report")
     tried = gr.Dataframe(
@@ -249,7 +256,7 @@ def _result(gr: Any, run: dict[str, Any]) -> None:
     run["done"].then(show, run["output"], [tried, report])
 
 
-def _trial(gr: Any, run: dict[str, Any]) -> None:
+def _trial(gr: ModuleType, run: dict[str, Any]) -> None:
     gr.Markdown("## 5 · Try it")
     with gr.Row():
         text = gr.Textbox(label="A text", lines=3)
@@ -270,7 +277,7 @@ def _trial(gr: Any, run: dict[str, Any]) -> None:
     button.click(ask, [run["output"], text, file], [chances, rows])
 
 
-def _publication(gr: Any, run: dict[str, Any], commands: Commands) -> None:
+def _publication(gr: ModuleType, run: dict[str, Any], commands: Commands) -> None:
     gr.Markdown(
         "## 6 · Publish\nThe token is that of `hf auth login`; it is never asked for here. A trial uploads nothing."
     )

@@ -37,7 +37,7 @@ class Chromium:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.asked, self.errors = folder, [], []
-        self._number, self._rest = 0, b""
+        self._sent, self._rest = 0, b""
 
     def __enter__(self) -> Self:
         assert PROGRAM is not None
@@ -49,7 +49,7 @@ class Chromium:
             os.dup2(first, 3)
             os.dup2(second, 4)
 
-        self._process = subprocess.Popen(
+        self._chromium = subprocess.Popen(
             [PROGRAM, *FLAGS, f"--user-data-dir={self.folder / 'profile'}", "about:blank"],
             pass_fds=(3, 4, for_browser, from_browser), preexec_fn=numbered, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
@@ -63,8 +63,8 @@ class Chromium:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._process.kill()
-        self._process.wait()
+        self._chromium.kill()
+        self._chromium.wait()
         os.close(self._in)
         os.close(self._out)
 
@@ -72,12 +72,12 @@ class Chromium:
         return self._call(method, session=self._session, **given)
 
     def _call(self, method: str, session: str | None = None, **given: Any) -> dict[str, Any]:
-        self._number += 1
-        said = {"id": self._number, "method": method, "params": given, **({"sessionId": session} if session else {})}
+        self._sent += 1
+        said = {"id": self._sent, "method": method, "params": given, **({"sessionId": session} if session else {})}
         os.write(self._out, json.dumps(said).encode() + b"\0")
         while True:
             heard = self._heard()
-            if heard.get("id") == self._number:
+            if heard.get("id") == self._sent:
                 assert "error" not in heard, f"{method}: {heard['error']}"
                 return heard["result"]
             self._note(heard)
