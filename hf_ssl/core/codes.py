@@ -82,8 +82,8 @@ WARNINGS = {
     "HFS209": Kind("", ("modalities.image",), "Pictures or masks were interpreted"),
     "HFS220": Kind("", ("models",), "Something about the checkpoint should be known"),
     "HFS221": Kind("", ("stages.pretrain", "stages.base"), "The start of pre-training may not suit it"),
-    "HFS230": Kind("", ("training.batch_size", "training.trainer"), "The batch or the training was changed to go on"),
     "HFS231": Kind("", ("training.checkpoints",), "A checkpoint was not whole and was set aside"),
+    "HFS230": Kind("", ("training",), "Training goes on, but not quite as asked"),
     "HFS232": Kind("", ("core.lock",), "The run folder's lock was taken over"),
     "HFS233": Kind("", ("core.distributed",), "The launch may have started fewer processes than were meant"),
     "HFS240": Kind("", ("evaluation",), "A metric cannot be computed here"),
@@ -93,6 +93,7 @@ WARNINGS = {
     "HFS244": Kind("", ("stages.adapt",), "One of the ways could not be tried to its end"),
     "HFS245": Kind("", ("tasks", "objectives"), "A task or an objective took the data in its own way"),
     "HFS250": Kind("", ("core.option_groups", "hf_ssl"), "An old name is used, which will go"),
+    "HFS246": Kind("", ("stages", "hub", "vectors", "report", "core"), "A stage says something about what it did"),
     FOREIGN_WARNING: Kind("", (), "Another library warns"),
 }  # fmt: skip
 """Of warnings; the part of the library that comes first here gives the code."""

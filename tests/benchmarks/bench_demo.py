@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -38,6 +39,8 @@ def main() -> None:
             began = time.monotonic()
             python = installed(Path(folder, "venv"), asked.torch.split())
             found["install_seconds"] = round(time.monotonic() - began)
+            installing = resource.getrusage(resource.RUSAGE_CHILDREN)
+            found["install_processor_seconds"] = round(installing.ru_utime + installing.ru_stime)
             environment = dict(os.environ) | {"HF_SSL_DEMO_DATA": str(Path(folder, "cache"))}
             environment.pop("PYTHONPATH", None)
         seconds, told = demo(python, environment, Path(folder), asked.first)
@@ -48,6 +51,8 @@ def main() -> None:
                 json.dumps({"scores": told["scores"], "metric": "macro-F1"}, indent=1) + "\n", encoding="utf-8"
             )
     found["load_after"] = round(os.getloadavg()[0], 1)
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    found["processor_seconds"] = round(used.ru_utime + used.ru_stime)
     print(json.dumps(found, indent=2))
 
 
