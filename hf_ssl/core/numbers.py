@@ -46,15 +46,20 @@ _PLAIN = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 _COMMA = re.compile(r"[-+]?\d+,\d+([eE][-+]?\d+)?")
 _COMMA_THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?")
 _DOT_THOUSANDS = re.compile(r"[-+]?\d{1,3}(\.\d{3})+(,\d+)?")
-_SPACE_THOUSANDS = re.compile(r"[-+]?\d{1,3}([ \u00a0\u202f']\d{3})+([.,]\d+)?")
+_SPACE_THOUSANDS = re.compile(r"[-+]?\d{1,3}([ \u00a0\u202f'\u2019]\d{3})+([.,]\d+)?")
+
+
+def rounded_up(share: float) -> float:
+    """A share that is allowed if it is given back as the limit."""
+    return min(1.0, -(-share * 100 // 1) / 100)
 
 
 class NotNumbers(DataError):
-    """A value that is no number; `row` is its place."""
+    """A value that is no number; `row` is its place, `word` what stands there."""
 
-    def __init__(self, message: str, row: int) -> None:
+    def __init__(self, message: str, row: int, word: str) -> None:
         super().__init__(message)
-        self.row = row
+        self.row, self.word = row, word
 
 
 def read_numbers(values: Sequence[str | None], what: str) -> tuple[list[float], str | None]:
@@ -83,14 +88,51 @@ def read_numbers(values: Sequence[str | None], what: str) -> tuple[list[float], 
             break
     else:
         return made, refuse_dot_thousands(stripped, what)
-    rewritten, note = _rewritten([value for value in stripped if value is not None], what)
+    present, marked = _without_marks([value for value in stripped if value is not None])
+    rewritten, note = _rewritten(present, what)
+    note = "; ".join(text for text in (marked, note) if text)
     if rewritten is None:
-        raise NotNumbers(
-            f"Column {what!r} holds text such as {str(stripped[row])[:60]!r} (row {row}), not numbers", row
-        )
+        word = str(stripped[row])[:60]
+        raise NotNumbers(f"Column {what!r} holds text such as {word!r} (row {row}), not numbers", row, word)
     numbers = iter(rewritten)
     made = [math.nan if value is None else float(next(numbers)) for value in stripped]
     return made, f"column {what!r}: {note} ({stripped[row]!r} is {made[row]:g})"
+
+
+def _how_spaced(present: list[str]) -> str:
+    """What was done to numbers that blanks or apostrophes may stand in."""
+    done = []
+    if any(" " in value or "\u00a0" in value or "\u202f" in value for value in present):
+        done.append("blanks separate thousands")
+    if any("'" in value or "\u2019" in value for value in present):
+        done.append("apostrophes separate thousands")
+    if any("," in value for value in present):
+        done.append("decimal comma")
+    return ", ".join(done)
+
+
+_MARKED = re.compile(r"([-+]?)\s*([$€£¥₹]|[A-Z]{3}\s)?\s*([-+]?[\d.,'\u00a0\u202f ]*\d)\s*([%‰€$£¥₹]|\s[A-Z]{3})?")
+_LOSS = re.compile(r"\(\s*([^()-]*\d[^()-]*)\)")
+
+
+def _without_marks(present: list[str]) -> tuple[list[str], str]:
+    """Amounts without their currency or percent sign, where all have the same one; accountants' parentheses become a minus.
+
+    Returns:
+        the values, and what was done (empty: nothing).
+    """
+    losses = [_LOSS.fullmatch(value.strip()) for value in present]
+    plain = [f"-{loss[1].strip()}" if loss else value for loss, value in zip(losses, present, strict=True)]
+    found = [_MARKED.fullmatch(value) for value in plain]
+    marks = {(match[2], match[4]) for match in found if match is not None}
+    done = "parentheses mean a minus" if any(losses) else ""
+    if not all(found) or len(marks) != 1:
+        return (plain, done) if any(losses) else (present, "")
+    mark = next((one.strip() for one in marks.pop() if one), "")
+    if mark:
+        plain = [f"{match[1]}{match[3]}" for match in found if match is not None]
+        done = "; ".join(filter(None, (done, f"{mark} is left away, as if it were the unit")))
+    return (plain, done) if done else (present, "")
 
 
 def _rewritten(present: list[str], what: str) -> tuple[list[str] | None, str]:
@@ -100,9 +142,9 @@ def _rewritten(present: list[str], what: str) -> tuple[list[str] | None, str]:
         return all(any(pattern.fullmatch(value) for pattern in patterns) for value in present)
 
     if all_fit(_SPACE_THOUSANDS, _PLAIN, _COMMA):
-        return [
-            re.sub("[ \u00a0\u202f']", "", value).replace(",", ".") for value in present
-        ], "blanks separate thousands"
+        return [re.sub("[ \u00a0\u202f'\u2019]", "", value).replace(",", ".") for value in present], _how_spaced(
+            present
+        )
     commas = [value for value in present if "," in value]
     dots = [value for value in present if "." in value]
     both = [value for value in present if "," in value and "." in value]
@@ -142,7 +184,7 @@ def refuse_dot_thousands(values: Iterable[str | None], what: str) -> str | None:
     Raises:
         DataError: these are such numbers.
     """
-    known = [value for value in itertools.islice(values, 5000) if value is not None]
+    known = [value for value in itertools.islice(values, 5000) if isinstance(value, str)]
     dots = [value for value in known if "." in value]
     if len(dots) < 5:
         return None

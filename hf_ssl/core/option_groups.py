@@ -65,7 +65,7 @@ class DataOptions(Options):
         None, "Column with the sentence's number, in a table with one word per row (tokens_column, tags_column)."
     )
     tag_scheme: str | None = option(
-        None, "Scheme of span tags: IOB2, IOB1, BIOES, BILOU, IO (default: found; all become IOB2); none: leave them."
+        None, "Scheme of span tags: IOB2, IOB1, BIOES, BILOU, IO (default: found; all become IOB2); keep: leave them."
     )
     label_columns: list[str] = option([], "Columns of 0 and 1, one per label, for several labels per row.")
     label_separator: str | None = option(None, "Between several labels in one text (default: |).")

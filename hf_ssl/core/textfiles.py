@@ -5,14 +5,14 @@ from __future__ import annotations
 import codecs
 import gzip
 import io
-import re
-import unicodedata
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TextIO
+
+from hf_ssl.core import encodings
 
 MAX_LINE = 64 << 20
 """Bytes. A longer line is no row of a table that anybody means; reading it would take twenty times its size in memory."""
@@ -24,12 +24,6 @@ MAX_WHOLE = 2 << 30
 """Bytes of a file that has to be read as a whole (`.json`, `.txt`, CoNLL)."""
 SAMPLE = 1 << 20
 DEFAULT_ENCODING = "utf-8-sig"
-
-LEGACY = ("cp1252", "cp1250", "cp1254", "cp1257", "cp1251", "cp1253", "cp1255", "cp1256", "iso8859_15", "koi8_r", "cp850", "mac_roman", "shift_jis",
-          "gb18030", "big5", "euc_kr")  # fmt: skip
-"""Encodings of text that is older than UTF-8, by how common they are."""
-WIDE = {codecs.lookup(name).name for name in ("shift_jis", "cp932", "gb18030", "gbk", "gb2312", "big5", "cp950", "big5hkscs", "euc_kr",
-        "cp949", "johab", "euc_jp", "euc_jis_2004", "shift_jis_2004", "shift_jisx0213")}  # fmt: skip
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -198,78 +192,23 @@ def _wide(head: bytes) -> str | None:
 
 
 def _legacy(path: Path, problem: str) -> Encoding:
-    """Windows or DOS text of old: read where the likely encodings agree on the letters, refused where they do not."""
-    from charset_normalizer import from_bytes
-
+    """Windows or DOS text of old: read where only one encoding makes words of it, else shown in each, to choose from."""
     with open_bytes(path, whole=True) as stream:
         lines = [line for line in stream.read(8 * SAMPLE).split(b"\n") if any(byte > 127 for byte in line)][:2000]
     content = b"\n".join(lines)
     if not content or content.count(b"\0") > len(content) // 100:
         raise UnusableFile(f"{problem}: is it text at all?")
-    best = from_bytes(content).best()
-    likely = [*LEGACY, *([best.encoding] if best is not None else [])]
-    readings: dict[str, str] = {}
-    western = sum(byte > 127 for byte in content) < 0.2 * len(content)  # of bytes that take two, half would be
-    for wide in (False, True) if western else (True,):
-        for name in likely:
-            if not wide and codecs.lookup(name).name in WIDE:
-                continue
-            try:
-                text = content.decode(name)
-            except (UnicodeDecodeError, LookupError):
-                continue
-            if _plausible(text):
-                readings.setdefault(text, name)
-        if readings:
-            break
-    single = len(readings) == 1 and not _is_odd(next(iter(readings)))
-    if not single:
-        first = str(best) if best is not None else ""
-        order = sorted(readings.items(), key=lambda item: (_is_odd(item[0]), item[0] != first))
-        shown = [f"{name}: {_example(text)!r}" for text, name in order]
-        if not shown:
-            raise UnusableFile(f"{problem}, and no other encoding fits it. Which one was it written in? encoding=...")
+    found = encodings.readings(content)
+    if not found:
+        raise UnusableFile(f"{problem}, and no other encoding fits it. Which one was it written in? encoding=...")
+    if not encodings.only_one(found):
         raise UnusableFile(
-            f"{problem}. Which reads right: {' or '.join(shown[:5])}? Give it: encoding={order[0][1]!r} or another"
+            f"{problem}. Which of these reads right? {encodings.shown(content, found)}; or another: encoding=..."
         )
-    (text, name) = next(iter(readings.items()))
-    return Encoding(name, f"is not UTF-8; read as {name}, such as {_example(text)!r} (encoding=... chooses another)")
-
-
-def _is_odd(text: str) -> bool:
-    """Signs that text hardly ever holds and a wrong encoding makes: `¤` for `€`, or three different ones in a row."""
-    return "¤" in text or any(len(set(run)) > 2 for run in re.findall(r"[^\w\s\x00-\x7f]{3,}", text))
-
-
-def _plausible(text: str) -> bool:
-    """Whether words are made of letters of one script: what a wrong encoding makes of accents hardly ever is."""
-    for word in set(re.findall(r'[^\s,;|"]*[^\x00-\x7f,;|"\s][^\s,;|"]*', text)):
-        scripts = set()
-        for letter in word:
-            kind = unicodedata.category(letter)
-            if kind in ("Cc", "Cn", "Co", "Cs"):
-                return False
-            if ord(letter) > 127 and kind in ("So", "Sm", "Sk", "No", "Lm") and any(map(str.isalpha, word)):
-                return False
-            if kind[0] == "L":
-                scripts.add(unicodedata.name(letter, "?").split()[0])
-            if kind == "Lu" and ord(letter) > 127 and word.find(letter) > 0 and word[word.find(letter) - 1].islower():
-                return False
-        if len(scripts - {"FEMININE", "MASCULINE"}) > 1 and not scripts <= {
-            "CJK",
-            "HIRAGANA",
-            "KATAKANA",
-            "KATAKANA-HIRAGANA",
-            "HANGUL",
-            "LATIN",
-        }:
-            return False
-    return True
-
-
-def _example(text: str) -> str:
-    place = next((place for place, letter in enumerate(text) if ord(letter) > 127), 0)
-    return text[max(0, place - 12) : place + 12].replace("\n", " ").strip()
+    name, text = found[0]
+    return Encoding(
+        name, f"is not UTF-8; read as {name}, such as {encodings.example(text)!r} (encoding=... chooses another)"
+    )
 
 
 def undecodable(path: Path, encoding: str) -> str | None:

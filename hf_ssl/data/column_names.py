@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 import datasets
@@ -59,6 +60,22 @@ PAIRS = (("premise", "hypothesis"), ("sentence1", "sentence2"), ("sentence_1", "
          ("text1", "text2"), ("text_1", "text_2"), ("question", "answer"), ("question", "context"), ("query", "passage"), ("claim", "evidence"),
          ("sentence_a", "sentence_b"), ("sentence", "aspect"))  # fmt: skip
 """Columns that belong together: reading one alone answers another question."""
+ANNOTATIONS = {
+    "spans",
+    "entities",
+    "annotations",
+    "ents",
+    "relations",
+    "accept",
+    "choices",
+    "shapes",
+    "completions",
+    "predictions",
+}
+ACCEPTED, REFUSED = (
+    {"accept", "accepted", "ok", "approved", "valid"},
+    {"reject", "rejected", "ignore", "ignored", "skip", "skipped", "invalid"},
+)
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
@@ -107,6 +124,24 @@ def plain_name(name: str) -> str:
     return re.sub(r"[\s_-]+", "_", name.strip().lower())
 
 
+def structures(dataset: datasets.Dataset) -> dict[str, list[str]]:
+    """Columns of structures, and the names in them."""
+    return {name: list(feature) for name, feature in dataset.features.items() if isinstance(feature, dict)}
+
+
+def refuse_structures(dataset: datasets.Dataset, name: str, part: SourcePart) -> None:
+    """Labels that are structures: which of their values is meant?
+
+    Raises:
+        DataError: names them.
+    """
+    if inside := structures(dataset).get(name):
+        named_ones = " or ".join(f"label_column={f'{name}.{key}'!r}" for key in inside[:5])
+        raise DataError(
+            f"Column {name!r} of {part.origin} holds structures, no labels. One of the values in them is named with a dot: {named_ones}."
+        )
+
+
 def _distinct(dataset: datasets.Dataset, column: str) -> int:
     """Different values of a column, of its first 20,000 rows; 0 for columns that hold no plain values."""
     if not isinstance(dataset.features[column], (datasets.Value, datasets.ClassLabel)):
@@ -141,6 +176,44 @@ def doubt_labels(ignored: list[str], part: SourcePart) -> None:
             raise DataError(
                 f"No column of {part.origin} is called label, but {name!r} looks like one ({_distinct(part.dataset, name)} values in "
                 f"{size:,} rows). Give label_column={name!r}, or ignore_columns=[{name!r}] if it is none."
+            )
+
+
+def refuse_verdicts(ignored: list[str], part: SourcePart) -> None:
+    """What annotators rejected would be trained on.
+
+    Raises:
+        DataError: a column says `accept` and `reject`, and is not used.
+    """
+    for name in ignored:
+        if plain_name(name) not in ("answer", "verdict", "status", "review", "decision") or not _distinct(
+            part.dataset, name
+        ):
+            continue
+        found = Counter(str(value).strip().lower() for value in part.dataset[name] if value is not None)
+        accepted = [word for word in found if word in ACCEPTED]
+        refused = sum(count for word, count in found.items() if word in REFUSED)
+        if accepted and refused and set(found) <= ACCEPTED | REFUSED:
+            raise DataError(
+                f"{refused:,} of {len(part.dataset):,} rows of {part.origin} were not accepted (column "
+                f"{name!r}: {', '.join(found)}). Leave them out of "
+                f"the file, or ignore_columns=[{name!r}] if they are examples all the same."
+            )
+
+
+def refuse_annotations(ignored: list[str], part: SourcePart) -> None:
+    """Spans and the like that annotation tools write beside a text, and that are not read.
+
+    Raises:
+        DataError: there are some.
+    """
+    for name in ignored:
+        feature = part.dataset.features[name]
+        if plain_name(name) in ANNOTATIONS and not isinstance(feature, (datasets.Value, datasets.ClassLabel)):
+            raise DataError(
+                f"Column {name!r} of {part.origin} holds annotations inside ({str(feature)[:60]}), which are "
+                f"not read. For spans write words and tags: "
+                f"columns tokens and tags; for classes a column of them. If they are not meant: ignore_columns=[{name!r}]."
             )
 
 

@@ -17,12 +17,15 @@ from hf_ssl.data.column_names import (
     existing,
     like_groups,
     named,
+    refuse_annotations,
+    refuse_structures,
+    refuse_verdicts,
     shown,
     tell_perhaps_labels,
     tell_second_texts,
     tell_twins,
 )
-from hf_ssl.data.input_column import input_column
+from hf_ssl.data.input_column import input_column, other_columns
 from hf_ssl.data.label_words import NA_PERHAPS, NA_SURELY, labels_of_columns, without_na_words
 from hf_ssl.data.labels import raw_labels
 from hf_ssl.data.readers.folders import FOLDER_LABEL, SourcePart
@@ -193,6 +196,8 @@ class Canonicalizer:
         ignored = [name for name in there if name not in used]
         self.ignored |= dict.fromkeys(ignored)
         doubtful = [name for name in ignored if name not in self.spec.ignore]
+        refuse_verdicts(doubtful, part)
+        refuse_annotations(doubtful, part)
         if part.split != "unlabeled":
             if not ({"label", "tags"} & names.keys() or self.spec.labels):
                 doubt_labels(doubtful, part)
@@ -251,6 +256,7 @@ class Canonicalizer:
             return labels_of_columns({name: list(_iterate(source, name)) for name in several}), None
         if name is None or part.split == "unlabeled":
             return [None] * len(source), None
+        refuse_structures(source, name, part)
         labels, label_names = raw_labels(_iterate(source, name), source.features[name])
         if not self.tagged:
             labels = without_na_words(labels, name, self.spec.na, self.report)
@@ -258,7 +264,8 @@ class Canonicalizer:
             for row, (words, tags) in enumerate(zip(_iterate(source, names["tokens"]), labels, strict=True)):
                 if tags is not None and words is not None and len(words) != len(tags):
                     raise DataError(
-                        f"Row {row} of {part.origin}: {len(words)} words and {len(tags)} tags; they must be as many."
+                        f"Row {row} of {part.origin}: {len(words)} words and {len(tags)} tags; they must be as many. Mend that row, or "
+                        "leave it out."
                     )
         return labels, label_names
 
@@ -283,6 +290,7 @@ class Canonicalizer:
             shown = ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common(3))
             raise DataError(
                 f"Most rows of {part.origin} are unusable ({shown}). Is {', '.join(columns)} the right column?"
+                + other_columns(part, columns, names)
             )
         first = next((row for row, key in enumerate(keys) if key is None), 0)
         for reason, count in reasons.most_common():

@@ -66,7 +66,7 @@ def _enter(bad: list[dict[str, str]], total: int, part: SourcePart, how: ReadOpt
     """
     reasons = Counter(item["reason"].split(":")[0].split(" (")[0] for item in bad)
     how.report.account("rows").used += total - len(bad)
-    hints = dict.fromkeys(hint for reason in reasons if (hint := how.modality.hint(reason)))
+    hints = dict.fromkeys(hint for item in bad if (hint := how.modality.hint(item["reason"])))
     check_bad_files(bad, total, how.report, "recordings", "; ".join(hints))
     for reason, count in reasons.most_common():
         how.report.leave_out("rows", reason, count, total, warn=False)

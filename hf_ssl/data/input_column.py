@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hf_ssl.core.errors import DataError
@@ -19,6 +20,7 @@ def input_column(modality: Modality, given: str | None, part: SourcePart) -> str
         DataError: there is none.
     """
     there = part.dataset.column_names
+    lower = {name.strip().lower() for name in there}
     if given is not None:
         return existing(given, there, "input_column", part)
     found = [name for alias in (modality.column, *modality.aliases) if (name := named(alias, there))]
@@ -34,6 +36,16 @@ def input_column(modality: Modality, given: str | None, part: SourcePart) -> str
                     else f"csv_options={{'names': {made_up_names(len(there), modality.column)}}}."
                 )
             )
+        if (
+            modality.name == "text"
+            and {"word", "token", "words"} & lower
+            and {"tag", "tags", "ner", "pos", "ner_tag"} & lower
+        ):
+            raise DataError(
+                f"{part.origin} has words and tags ({shown(there)}), one word a row, and no column that says which sentence a word is of. Number "
+                "the sentences in a column and name it: sentence_column=..., or write the table as CoNLL: a "
+                "word and its tag in a line, a blank line between sentences."
+            )
         raise DataError(
             f"No column of {part.origin} is known to hold the {modality.name}. "
             f"Its columns: {shown(there)}. Say which one: {_likely_input(modality, part)}."
@@ -41,11 +53,41 @@ def input_column(modality: Modality, given: str | None, part: SourcePart) -> str
     return found[0]
 
 
+def text_inside(part: SourcePart) -> list[str]:
+    """Text in the structures of columns, the longest first: `data.text`."""
+    found: dict[str, int] = {}
+    for name, feature in part.dataset.features.items():
+        if isinstance(feature, dict):
+            head = [value or {} for value in part.dataset[:50][name]]
+            for key, value in feature.items():
+                if getattr(value, "dtype", "") in ("string", "large_string"):
+                    found[f"{name}.{key}"] = sum(len(row.get(key) or "") for row in head)
+    return sorted(found, key=lambda name: -found[name])
+
+
+def other_columns(part: SourcePart, tried: Sequence[str], used: Mapping[str, str]) -> str:
+    """` Another: input_column=...`: what else may be the content, also inside the structures of a column."""
+    inside = text_inside(part)
+    text = [
+        name
+        for name, value in part.dataset.features.items()
+        if getattr(value, "dtype", "") in ("string", "large_string")
+    ]
+    others = [*inside, *(name for name in text if name not in {*tried, *used.values()})][:5]
+    return (
+        f" Another: {' or '.join(f'input_column={name!r}' for name in others)}."
+        if others
+        else " Write text into it, or name another: input_column=..."
+    )
+
+
 def _likely_input(modality: Modality, part: SourcePart) -> str:
     """What to type where no column is known: the two of a pair, else the column of the longest values."""
     there = part.dataset.column_names
     if modality.name == "text" and (pair := pair_of(there)):
         return f"input_column={pair[0]!r} and text_pair_column={pair[1]!r}"
+    if inside := text_inside(part):
+        return " or ".join(f"input_column={name!r}" for name in inside[:5])
     head = part.dataset[:50]
     texts = [name for name in there if getattr(part.dataset.features[name], "dtype", "") in ("string", "large_string")]
     longest = max(texts, key=lambda name: sum(len(value or "") for value in head[name]), default=there[0])

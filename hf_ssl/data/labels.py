@@ -16,7 +16,7 @@ import datasets
 import numpy as np
 
 from hf_ssl.core.errors import DataError, nearest
-from hf_ssl.core.numbers import read_numbers
+from hf_ssl.core.numbers import NotNumbers, read_numbers
 from hf_ssl.data.label_kinds import KINDS
 from hf_ssl.data.label_words import as_float
 from hf_ssl.data.report import DataReport
@@ -123,6 +123,11 @@ def resolve_kind(labels: Iterable[Any], given: str | None, report: DataReport) -
             f"Labels of type {', '.join(kinds)} are not understood; use text, whole numbers or lists of text."
         )
     texts = {str(label) for label in present}
+    if texts and all(re.match(r"\[\s*[\[{(]", text.strip()) for text in texts):
+        raise DataError(
+            f"The labels are lists of lists, such as {min(texts)[:60]!r}: spans of characters? For those write "
+            f"words and tags: columns tokens and tags."
+        )
     if all(as_float(text) is not None for text in texts) and not all(_as_int(text) is not None for text in texts):
         raise DataError(
             "The labels are numbers with a fraction: say label_kind='regression' for amounts, or label_kind='class'."
@@ -139,7 +144,7 @@ def resolve_kind(labels: Iterable[Any], given: str | None, report: DataReport) -
         example = next(text for text in sorted(texts) if mark in text)
         report.warn(
             f"labels such as {example!r} hold others with {mark!r} between them; if they are several labels of one row: "
-            f"label_kind='multilabel', label_separator={mark!r}"
+            f"label_kind='multilabel' and label_separator={mark!r}"
         )
     if texts and all(text.strip()[:1] == "[" and text.strip()[-1:] == "]" for text in texts):
         raise DataError(f"The labels are lists written as text, such as {min(texts)!r}: say label_kind='multilabel'.")
@@ -234,7 +239,16 @@ def _name(label: object, kind: str) -> str:
 
 def _amounts(labels: Sequence[Any], report: DataReport | None) -> list[float | None]:
     if any(isinstance(label, str) for label in labels):
-        values, note = read_numbers([None if label is None else str(label) for label in labels], "label")
+        try:
+            values, note = read_numbers([None if label is None else str(label) for label in labels], "label")
+        except NotNumbers as error:
+            words = sum(isinstance(label, str) and as_float(label) is None for label in labels)
+            what = (
+                f"If it means a missing value: na_values=[{error.word!r}]."
+                if words <= 0.1 * len(labels)
+                else "label_kind='regression' needs numbers; label_kind='class' takes words."
+            )
+            raise NotNumbers(f"{error}. {what}", error.row, error.word) from error
         if note and report is not None:
             report.warn(note)
         amounts: list[float | None] = [None if math.isnan(value) else float(value) for value in values]

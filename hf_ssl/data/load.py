@@ -28,6 +28,7 @@ from hf_ssl.data.decoded import decoded
 from hf_ssl.data.domain import DomainData
 from hf_ssl.data.label_kinds import kind_of
 from hf_ssl.data.leakage.guard import LeakCheck, drop_duplicates, remove_leakage, straddling_groups
+from hf_ssl.data.nested import opened
 from hf_ssl.data.readers.folders import ReadOptions, SourcePart
 from hf_ssl.data.readers.sheet import join_sheet
 from hf_ssl.data.readers.sources import describe_source, read_source
@@ -134,7 +135,7 @@ def load_rows(
     spec = replace(_spec(given), label=None, group=None, labels=(), tags=None)
     parts = [replace(part, split="unlabeled") for part in _read_all(source, {}, None, how)]
     facts: dict[str, Any] = {"source": describe_source(source), "leakage": "allow", "duplicates": {}, "leaks": []}
-    parts = how.modality.prepare(parts, spec, report)
+    parts = how.modality.prepare(opened(parts, spec, how), spec, report)
     future = how.modality.future(parts, spec, report)
     if future is not None:
         data = finish_cut({"unlabeled": future}, how, facts)
@@ -170,7 +171,8 @@ def _load(source: object, given: DataOptions, modality: Modality, cache_dir: str
     )
     extra = {"unlabeled": given.unlabeled, "validation": given.validation, "test": given.test}
     parts = _read_all(source, extra, given.labels_file, how)
-    parts = how.modality.prepare(parts, spec, report)
+    parts = how.modality.prepare(opened(parts, spec, how), spec, report)
+    parts = opened(parts, spec, how)
     facts = {"source": describe_source(source), "leakage": given.leakage}
     cut = how.modality.split(parts, spec, fractions, report)
     if cut is not None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from hf_ssl.core.codes import calling_module, code_of_warning
 from hf_ssl.core.errors import DataError
+from hf_ssl.core.numbers import rounded_up
 
 MAX_LISTED = 20
 MAX_LEFT_OUT = 0.1
@@ -115,7 +116,7 @@ class DataReport:
         text += (f" (such as {example})" if example else "") + (f". {hint}" if hint else "")
         if count >= floor and count > self.max_left_out * total:
             rest = (
-                f" To go on without them: max_left_out={_rounded_up(count / total)}."
+                f" To go on without them: max_left_out={rounded_up(count / total)}."
                 if count < total
                 else " None would be left."
             )
@@ -219,11 +220,6 @@ def _account_lines(report: dict[str, Any]) -> list[str]:
             + (f" ({reasons})" if reasons else "")
         )
     return lines
-
-
-def _rounded_up(share: float) -> float:
-    """A share that is allowed if it is given back as the limit."""
-    return min(1.0, -(-share * 100 // 1) / 100)
 
 
 def _is_number(value: object) -> bool:

@@ -13,6 +13,7 @@ import numpy as np
 
 from hf_ssl.core.errors import DataError
 from hf_ssl.data.label_kinds import KINDS
+from hf_ssl.data.label_words import as_float
 from hf_ssl.data.report import DataReport
 
 
@@ -53,7 +54,12 @@ def split_rows(
     left = 1.0
     for split, fraction in (("test", test_fraction), ("validation", validation_fraction)):
         if fraction:
-            rest, held = _hold_out(rest, strata, groups, fraction / left, seed, split, report)
+            try:
+                rest, held = _hold_out(rest, strata, groups, fraction / left, seed, split, report)
+            except DataError as error:
+                if kind != "class" or any(as_float(str(label)) is None for label in labels):
+                    raise
+                raise DataError(f"{error} If the labels are amounts: label_kind='regression'.") from error
             splits[split] = held.tolist()
             left -= fraction
     return {"train": rest.tolist(), **splits}
@@ -214,7 +220,7 @@ def _hold_out_rows(
     if classes == 0 or len(movable) - size < classes:
         raise DataError(
             f"{len(strata)} labeled rows of {len(counts)} classes are too few to split off {split}. "
-            f"Give {split}=..., set {split}_fraction=0, or label more. (Amounts need label_kind='regression'.)"
+            f"Give {split}=..., set {split}_fraction=0, or label more."
         )
     if single.any():
         report.warn(f"{int(single.sum())} classes have a single row left: it stays in train, {split} has none of them")

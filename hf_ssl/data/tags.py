@@ -12,7 +12,7 @@ import datasets
 from hf_ssl.core.errors import DataError, nearest
 from hf_ssl.data.report import DataReport
 
-SCHEMES = ("IOB2", "IOB1", "BIOES", "BILOU", "IO", "none")
+SCHEMES = ("IOB2", "IOB1", "BIOES", "BILOU", "IO", "keep")
 SENTENCES = (
     "sentence #",
     "sentence_id",
@@ -106,7 +106,7 @@ def one_scheme(rows: list[list[str] | None], given: str | None, report: DataRepo
     scheme, seen = detect(present)
     if given is not None:
         scheme = given
-    if scheme == "none":
+    if scheme in ("keep", "none"):
         return rows
     if scheme == "IOB2" and not seen["starts_with_I"]:
         return rows
@@ -127,7 +127,7 @@ def one_scheme(rows: list[list[str] | None], given: str | None, report: DataRepo
     )
     report.warn(
         f"tags are in the scheme {scheme} ({why}); {changed:,} of them were written as IOB2, such as {first[place]} as {second[place]}. "
-        "tag_scheme=... says otherwise; tag_scheme='none' leaves them as they are"
+        "tag_scheme=... says otherwise; tag_scheme='keep' leaves them as they are"
     )
     return made
 
@@ -159,7 +159,7 @@ def _usual_marks(rows: list[list[str] | None], report: DataReport) -> list[list[
         )
     if new:
         shown = ", ".join(f"{old!r} as {tag!r}" for old, tag in sorted(new.items())[:4])
-        report.warn(f"tags were rewritten: {shown}; tag_scheme='none' leaves them as they are")
+        report.warn(f"tags were rewritten: {shown}; tag_scheme='keep' leaves them as they are")
     return [None if row is None else [new.get(tag, tag) for tag in row] for row in rows] if new else rows
 
 

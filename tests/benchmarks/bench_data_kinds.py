@@ -1,4 +1,4 @@
-"""Made-up files of `tests/support/data_kinds.py` and `data_kinds_after.py`: right, clear error or wrong. Prints the tables of docs/data.md.
+"""Made-up files of three sets (`tests/support`): right, clear error or wrong. Prints the tables of docs/data.md.
 
 python tests/benchmarks/bench_data_kinds.py
 """
@@ -14,6 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent / "support"))
 from data_kinds import CASES, Case, classify  # noqa: E402
 from data_kinds_after import CASES as AFTER  # noqa: E402
+from new_user import CASES as NEW  # noqa: E402
 
 OUTCOMES = ("right", "clear error", "wrong")
 
@@ -37,9 +38,10 @@ def table(cases: Sequence[Case]) -> None:
 
 
 def main() -> None:
-    """Both sets: that of those who wrote the readers, and that of someone else, written afterwards."""
+    """Three sets: by those who wrote the readers, by someone else afterwards, and by a newcomer."""
     table(CASES)
     table(AFTER)
+    table(NEW)
 
 
 if __name__ == "__main__":

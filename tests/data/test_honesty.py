@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import gzip
 import json
 import re
@@ -12,7 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from data_kinds import CASES, Case
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -22,52 +20,6 @@ from hf_ssl.data import load_data
 
 SENTENCES = [f"the shop number {n} sold {n * n} kettles to house {7 * n}" for n in range(40)]
 ROWS = {"text": SENTENCES, "label": ["a", "b"] * 20}
-
-# Options whose value a message prints ready to be given.
-HINT = re.compile(r"\b([a-z_]+)=(\{[^{}]*\}|\[[^\[\]]*\]|'[^']*'|True|False|\d+(?:\.\d+)?)")
-FOLLOWED = ("csv_options", "split_names", "label_columns", "ignore_columns", "group_column", "label_column", "item_column", "mask_values",
-            "max_left_out", "max_missing", "fold_labels", "day_first", "follow_links", "label_kind", "frames", "label_separator",
-            "timestamp_unit", "encoding", "input_column", "start_column", "end_column", "time_unit", "duplicates", "full_scale")  # fmt: skip
-# Cases whose remedy lies outside of the options: mend the file.
-MEND = {"one quote never closed", "infinite value", "all cut short", "named m4a, and are", "12 hours without am and pm", "HEIC",
-        "parquet nested texts", "wrong step given", "days as %B %d, %Y", "texts beside a table", "a stray table"}  # fmt: skip
-
-
-def hints(text: str) -> list[tuple[str, Any]]:
-    """Options that a message names with a value, in the order in which it names them."""
-    found = []
-    for name, value in HINT.findall(text):
-        if value == "0.1" and name == "max_left_out":
-            continue  # the limit that was met
-        if name in FOLLOWED and "..." not in value and (name, ast.literal_eval(value)) not in found:
-            found.append((name, ast.literal_eval(value)))
-    return found
-
-
-@pytest.mark.parametrize(
-    "one", [c for c in CASES if c.error and c.name not in MEND], ids=lambda one: f"{one.kind}: {one.name}"
-)
-def test_every_hint_that_is_printed_works(one: Case, tmp_path: Path) -> None:
-    """Giving what the message says leads on: to data, or to another question, until no question is left."""
-    source, options, _ = one.make(tmp_path)
-    options = {"verbose": False, "cache_dir": str(tmp_path / ".cache"), **options}
-    seen: list[str] = []
-    for _ in range(6):
-        try:
-            load_data(source, **options)
-        except DataError as error:
-            text = str(error)
-            assert text not in seen, f"following the hint changed nothing: {text}"
-            seen.append(text)
-            open_hints = [(name, value) for name, value in hints(text) if options.get(name) != value]
-            if not open_hints and re.search(r"'names': \[\.\.\.\]", text):
-                return  # names that only the user knows; tried in the cases that end with "followed"
-            assert open_hints, f"no option in: {text}"
-            name, value = open_hints[0]
-            options = {**options, name: {**options.get(name, {}), **value} if isinstance(value, dict) else value}
-        else:
-            return
-    raise AssertionError(f"no end of questions: {seen}")
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "conll", "text", "parquet", "memory", "stream"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +26,19 @@ def add(kind: str, name: str, make: Callable[[Path], Made], error: bool = True) 
     AFTER.append(Case(kind, name, make, error))
 
 
-def asked(data: DomainData) -> bool:
-    """Nothing but an error is right."""
-    return False
+@dataclass(frozen=True)
+class Told:
+    """A check, and whether there was a warning; `right`: the check alone, once the user has decided."""
+
+    right: Check
+
+    def __call__(self, data: DomainData) -> bool:
+        return bool(data.report["warnings"]) and self.right(data)
 
 
 def told(check: Check) -> Check:
     """Right, and the user was warned."""
-    return lambda data: bool(data.report["warnings"]) and check(data)
+    return Told(check)
 
 
 def silent(check: Check) -> Check:

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from after_base import add, asked, rows_of, told
-from data_kinds import Check, Made, manifest, picture, tone, write
+from after_base import add, rows_of, told
+from data_kinds import Check, Made, asked, manifest, picture, tone, write
 
 from hf_ssl.data import DomainData
 
@@ -387,7 +387,7 @@ def masks(draw: Callable[[int], Any], classes: Sequence[int] | None, suffix: str
             found = {value for split in ("train", "validation", "test") for row in data[split] for value in np.unique(mask_of(row["label"])).tolist()}
             return classes is not None and sorted(found) == list(classes)
 
-        return at / "d", {"modality": "image", "label_column": "mask", **options}, check or right
+        return at / "d", {"modality": "image", "label_column": "mask", **options}, check or (asked if classes is None else right)
 
     return make
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from after_base import LABELED, add, asked, csv_of, file, folder, jsonl_of, pairs, pool, rows_of, told
-from data_kinds import Check, Made, labels, texts, write
+from after_base import LABELED, add, csv_of, file, folder, jsonl_of, pairs, pool, rows_of, told
+from data_kinds import Check, Made, asked, labels, texts, write
 
 from hf_ssl.data import DomainData
 

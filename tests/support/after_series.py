@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from after_base import add, asked, told
-from data_kinds import Check, Made, wave, write
+from after_base import add, told
+from data_kinds import Check, Made, asked, wave, write
 
 from hf_ssl.data import DomainData
 
@@ -93,7 +93,7 @@ add(S, "years with a fraction", dates([f"{1959 + (n + 0.5) / 12:.4f}" for n in r
 add(S, "seconds since the beginning", dates(range(0, 500 * 60, 60), grid(500), header="time,value"))
 add(S, "milliseconds since the beginning", dates(range(0, 500 * 250, 250), grid(500), header="time,value"))
 add(S, "seconds with a fraction since the beginning", dates([f"{n * 0.02:.2f}" for n in range(500)], grid(500), header="time,value"))
-add(S, "a counter with gaps", dates([n for n in range(560) if n % 10], grid(560), header="t,value"))
+add(S, "a counter with gaps", dates([n for n in range(560) if n % 10], grid(559), header="t,value"))
 # -- steps
 for alias, steps, season, found in (("W-MON", 200, 52, "W"), ("W-SAT", 200, 52, "W"), ("14D", 120, None, "14D"), ("BQE", 60, 4, "QS"), ("QE-JAN", 60, 4, "QS"), ("YE-JUN", 60, 1, "YS"), ("2D", 200, None, "2D"), ("4h", 900, None, "4h"), ("8h", 900, 3, "8h"), ("12h", 900, 2, "12h"), ("20min", 900, 72, "20min"), ("2min", 900, None, "2min"), ("500ms", 900, None, None), ("3MS", 60, 4, "QS"), ("4MS", 60, 3, "4MS"), ("5YS", 60, None, None), ("BMS", 120, 12, "MS"), ("WOM-3FRI", 120, 12, "MS")):
     add(S, f"step {alias}", dates(pd.date_range("1961-01-01", periods=steps, freq=alias).strftime("%Y-%m-%d %H:%M:%S.%f"), grid(steps, season, found, values=wave(steps))))

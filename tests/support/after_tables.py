@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from after_base import add, amounts, asked, csv_of, file, folder, jsonl_of, lines, pairs, pool, rows_of, told
-from data_kinds import Check, Made, labels, texts
+from after_base import add, amounts, csv_of, file, folder, jsonl_of, lines, pairs, pool, rows_of, told
+from data_kinds import Check, Made, asked, labels, texts
 
 T = "tables"
 TEXTS, LABELS = texts(40), labels(40)

@@ -146,7 +146,9 @@ def _read(path: Path, encoding: str, shape: Shape, made: Table) -> None:
         swallowed = _read_records(path, encoding, shape, made)
     except _BadQuotes as error:
         if shape.quotes_given or "field larger" in str(error):
-            raise UnusableFile(f"line {error.line}: {error}") from error
+            raise UnusableFile(
+                f"line {error.line}: {error}. If quotes are ordinary characters there: csv_options={{'quoting': 3}}; else mend the line"
+            ) from error
         if _by_backslashes(path, encoding, shape, made):
             return
         swallowed = f"line {error.line}: a quote begins or ends inside a value ({error})"
@@ -164,7 +166,7 @@ def _by_backslashes(path: Path, encoding: str, shape: Shape, made: Table) -> boo
         if not any('\\"' in line for line in stream):
             return False
     escaped = Shape(shape.separator, shape.quoting, True, {**shape.extra, "escapechar": "\\", "doublequote": False}, shape.skip,
-                    shape.skip_lines, shape.names, shape.header, shape.literal)  # fmt: skip
+                    shape.skip_lines, shape.names, shape.header, shape.literal, shape.missing)  # fmt: skip
     other = Table(pa.table({}), notes=list(made.notes), facts=list(made.facts))
     try:
         if _read_records(path, encoding, escaped, other) or other.bad:

@@ -12,6 +12,7 @@ import datasets
 
 from hf_ssl.core.errors import DataError
 from hf_ssl.core.paths import stem, suffix
+from hf_ssl.core.textfiles import nature
 from hf_ssl.data.readers import files as on_disk
 from hf_ssl.data.readers.conll import read_conll
 from hf_ssl.data.readers.tables import read_tables
@@ -94,12 +95,7 @@ def read_files(listing: on_disk.Listing, how: ReadOptions) -> list[SourcePart]:
         raise DataError(
             f"None of the {len(found)} files is of a known kind ({', '.join(sorted(kinds))}). "
             f"Known: tables ({', '.join(sorted(on_disk.TABLES))}), "
-            f"{how.modality.name} ({', '.join(how.modality.suffixes)})."
-            + (
-                " Unpack archives, and save spreadsheets as .csv."
-                if any(file.suffix.lower() in on_disk.DATA_LIKE for file in others)
-                else ""
-            )
+            f"{how.modality.name} ({', '.join(how.modality.suffixes)})." + _what_to_do(others)
         )
     _leave_out_others(others, len(found), how)
     bad = report.quarantined
@@ -107,6 +103,7 @@ def read_files(listing: on_disk.Listing, how: ReadOptions) -> list[SourcePart]:
     folders = (root, *sorted({file.parent for file in by_kind["table"]}))
     parts = _conll_parts(root, by_kind["conll"], how)
     tables = [] if how.sheet else _table_parts(root, by_kind["table"], how)
+    _tell_folders_of_tables(root, by_kind["table"], how)
     if how.sheet and raw:
         report.leave_out(
             "files", "tables beside files that labels_file=... labels", len(by_kind["table"]), len(used), warn=False
@@ -127,6 +124,34 @@ def read_files(listing: on_disk.Listing, how: ReadOptions) -> list[SourcePart]:
     how.unnamed = 0
     on_disk.check_bad_files(bad[before:], len(read), report)
     return parts
+
+
+def _tell_folders_of_tables(root: Path, tables: list[Path], how: ReadOptions) -> None:
+    """Many tables in folders that look like classes: their folders are no labels."""
+    if how.sheet or len(tables) < 10 or how.folder_labels is False:
+        return
+    names = on_disk.class_folders(
+        [file.relative_to(root).as_posix() for file in tables if file.is_relative_to(root)],
+        how.words,
+        how.folder_level,
+    )
+    if on_disk.looks_like_classes(names):
+        shown = ", ".join(sorted({name for name in names if name})[:4])
+        how.report.warn(
+            f"{len(tables):,} tables lie in folders ({shown}), which are no labels: those of rows stand in a "
+            f"column; folder_labels=False says that this is meant"
+        )
+
+
+def _what_to_do(files: list[Path]) -> str:
+    """How files of no known kind become files that are read."""
+    for file in files[:20]:
+        with file.open("rb") as stream:
+            if what := nature(stream.read(512)):
+                return f" {file.name} {what}."
+    if any(file.suffix.lower() in on_disk.DATA_LIKE for file in files):
+        return " Unpack archives, and save spreadsheets as .csv."
+    return " Convert them to one of these."
 
 
 def _leave_out_others(files: list[Path], total: int, how: ReadOptions) -> None:

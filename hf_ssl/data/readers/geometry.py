@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from hf_ssl.core.paths import suffix
 from hf_ssl.core.textfiles import MAX_LINE, SAMPLE, UnusableFile, open_text
-from hf_ssl.data.readers.headers import begins_table, is_title, refuse_second_header
+from hf_ssl.data.readers.headers import begins_table, is_title, later_header, refuse_second_header
 from hf_ssl.data.readers.rows import SNIFFED, Rows, cleaned, counts_up, without_blank
 
 SEPARATORS = {".tsv": "\t", ".tab": "\t"}
@@ -72,6 +72,8 @@ class Shape:
     header: bool = True
     literal: str | None = None
     """A separator of several characters, which lines are freed of before they are cut."""
+    missing: list[str] = field(default_factory=list)
+    """Words for nothing, beside the empty field."""
 
     def reader(self, lines: Iterable[str], *, strict: bool = True, quoting: int | None = None) -> Any:
         csv.field_size_limit(MAX_LINE)
@@ -98,6 +100,11 @@ class Shape:
             shape.skip = skipped
         else:
             shape.skip_lines = frozenset(int(line) for line in skipped)
+        words = options.get("na_values") or []
+        shape.missing = [
+            f"{word:g}" if isinstance(word, float) else str(word)
+            for word in ([words] if isinstance(words, (str, int, float)) else words)
+        ]
         if options.get("names") is not None:
             shape.names = [str(name) for name in options["names"]]
             shape.header = options.get("header", None) in (0, "infer")
@@ -141,6 +148,13 @@ class Shape:
             raise UnusableFile(
                 f"begins with a line ({lines[0].strip()[:40]!r}) that is a title and no header; leave it out with "
                 f"csv_options={{'skiprows': {self.skip + 1}}}"
+            )
+        if (later := later_header(rows)) is not None:
+            place = [number for number, line in enumerate(lines) if line.strip()][later]
+            raise UnusableFile(
+                f"begins with {place} lines of facts ({lines[0].strip()[:40]!r} ...) above the names of its "
+                f"columns ({', '.join(rows[later])[:60]}); leave "
+                f"them out with csv_options={{'skiprows': {place + self.skip}}}"
             )
         usual, count = Counter(widths[1:]).most_common(1)[0]
         first = next((place for place, width in enumerate(widths) if width == usual), 0)
@@ -193,6 +207,9 @@ def _refuse_long_separators(shape: Shape, lines: list[str]) -> None:
         raise UnusableFile(
             "every line is enclosed in quotes as a whole, so that nothing separates columns; take the outer quotes off"
         )
+    blanks = re.compile(r'(?:"[^"]*"|[^\s"]+)(?: (?:"[^"]*"|[^\s"]+))+')
+    if len(body) > 3 and '"' in body[0] and shape.separator not in body[0] and all(map(blanks.fullmatch, body)):
+        raise UnusableFile("columns seem to be separated by blanks: csv_options={'sep': ' '}")
     if len(body) < 4 or any(shape.separator in line for line in body[:20]):
         return
     if re.search(r"\S {2,}\S", body[0]) and sum(bool(re.search(r"\S {2,}\S", line)) for line in body) > 0.5 * len(
@@ -255,6 +272,7 @@ class Geometry:
     rulers: int = 0
     trailing_rows: int = 0
     header: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
 
     @classmethod
     def of(cls, chunk: list[list[str]], shape: Shape, made: Table) -> Geometry:
@@ -268,11 +286,13 @@ class Geometry:
         widths = Counter(map(len, rows))
         usual = widths.most_common(1)[0][0] if widths else len(names)
         if shape.names and usual != len(names) and widths:
-            raise UnusableFile(f"csv_options names {len(names)} columns, but the rows have {usual}")
+            raise UnusableFile(
+                f"the rows have {usual} values, but {len(names)} columns are named: csv_options={{'names': [...]}} names them all"
+            )
         if shape.header and not shape.names and usual < len(names) and not any(names[usual:]) and all(names[:usual]):
             made.facts.append("the header ends with a separator that the lines do not have: left away")
             names = names[:usual]
-        geometry = cls(names, len(names), header=first if shape.header else [])
+        geometry = cls(names, len(names), header=first if shape.header else [], missing=shape.missing)
         surplus = usual - len(names)
         if surplus > 0 and all(
             not value for row in rows[:SNIFFED] if len(row) == usual for value in row[len(names) :]
@@ -316,7 +336,8 @@ class Geometry:
             made.rows += len(chunk)
         columns = [pa.array(values, pa.string()) for values in zip(*chunk, strict=True)] if chunk else []
         columns = columns or [pa.array([], pa.string()) for _ in self.names]
-        empty = [pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column) for column in columns]
+        absent = pa.array(["", *self.missing], pa.string())
+        empty = [pc.if_else(pc.is_in(column, absent), pa.scalar(None, pa.string()), column) for column in columns]
         return made.without_blank(pa.RecordBatch.from_arrays(empty, names=self.names))
 
     def _even(self, chunk: list[list[str]], first: int, made: Table) -> list[list[str]]:

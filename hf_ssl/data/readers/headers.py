@@ -27,6 +27,48 @@ def begins_table(rows: list[list[str]]) -> bool:
     return False
 
 
+NAMES = frozenset(
+    (
+        "text",
+        "label",
+        "date",
+        "time",
+        "timestamp",
+        "datetime",
+        "datum",
+        "zeit",
+        "sentence",
+        "review",
+        "comment",
+        "smiles",
+        "class",
+        "category",
+        "filename",
+        "path",
+    )
+)
+
+
+def later_header(rows: list[list[str]]) -> int | None:
+    """The place of a row that names columns, below others of as many fields that do not: `Device:`, `Spectro X`; None: there is none.
+
+    Args:
+        rows: the first rows of a table, without empty ones.
+    """
+    if any(value.strip().lower() in NAMES for value in rows[0]):
+        return None
+    for place, row in enumerate(rows[1:21], start=1):
+        words = [value.strip().lower() for value in row]
+        if (
+            len(words) > 1
+            and all(words)
+            and len(set(words)) == len(words)
+            and sum(word in NAMES for word in words) * 2 >= len(words)
+        ):
+            return place
+    return None
+
+
 def is_title(rows: list[list[str]]) -> bool:
     """A first line with names for some columns only, above one that names all: `Reviews,` above `text,label`."""
     first, second = rows[0], rows[1]

@@ -48,7 +48,7 @@ def read_json(path: Path, encoding: str) -> JsonRows:
     found = encoding_of_file(path, encoding)
     made = JsonRows([], notes=[found.note] if found.note else [])
     if suffix(path) == ".json":
-        content = _whole(read_text(path, found.name))
+        content = _whole(read_text(path, found.name), made.notes)
         if isinstance(content, str):
             _add_lines(content.split("\n"), made)
         else:
@@ -113,7 +113,7 @@ def _tell_repeated_keys(lines: Iterable[str], made: JsonRows) -> None:
         made.notes.append(f"rows have several values for {min(twice)!r}: the last one counts")
 
 
-def _whole(text: str) -> list[Any] | str:
+def _whole(text: str, notes: list[str]) -> list[Any] | str:
     """Rows of a `.json` file: a list, a mapping with one list, columns; the text itself where it is (as often) JSON lines."""
     try:
         content = json.loads(text)
@@ -124,6 +124,8 @@ def _whole(text: str) -> list[Any] | str:
     except RecursionError as error:
         raise UnusableFile("is nested too deeply") from error
     if isinstance(content, dict):
+        if isinstance(content.get("text"), str):  # one text with what belongs to it, such as Whisper's segments
+            return [content]
         values = list(content.values())
         lists = [value for value in values if isinstance(value, list)]
         dicts = [value for value in values if isinstance(value, dict)]
@@ -140,9 +142,22 @@ def _whole(text: str) -> list[Any] | str:
             else:  # pandas' own to_json
                 content = [{name: column[key] for name, column in content.items()} for key in dicts[0]]
         else:
+            if len(lists) == 1 and (
+                beside := [name for name, value in content.items() if isinstance(value, str) and len(value) > 20]
+            ):
+                notes.append(
+                    f"rows are those of {next(n for n, v in content.items() if v is lists[0])!r}; beside them {', '.join(beside)} is not read"
+                )
             content = lists[0] if len(lists) == 1 else content
     if not isinstance(content, list):
-        raise UnusableFile("expected a json list of rows")
+        keys = (
+            f"an object of {', '.join(map(str, list(content)[:6]))}"
+            if isinstance(content, dict)
+            else type(content).__name__
+        )
+        raise UnusableFile(
+            f"expected a json list of rows, and found {keys}: write the rows as a list, one {{name: value}} each"
+        )
     return content
 
 

@@ -64,7 +64,8 @@ def join_sheet(dataset: datasets.Dataset, sheet: datasets.Dataset, report: DataR
     if not found:
         raise DataError(
             f"No file is named in column {key!r} of the label sheet. "
-            f"A file: {dataset['path'][0]!r}; an entry: {entries[0]!r}."
+            f"A file: {dataset['path'][0]!r}; an entry: {entries[0]!r}. Write the names of the files into it as "
+            f"they are; folders and suffixes may be left away."
         )
     if len(set(found)) < len(entries):
         report.warn(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -147,13 +148,28 @@ def _read_parquet(file: Path, cache_dir: str | None) -> _Read:
         if not parquet.ParquetFile(file).metadata.num_rows:
             raise UnusableFile("no rows")
         with quiet():
-            dataset = datasets.Dataset.from_parquet([str(file)], cache_dir=cache_dir)
+            if any(pa.types.is_map(kind) for kind in parquet.read_schema(file).types):
+                dataset = datasets.Dataset(datasets.table.InMemoryTable(_without_maps(parquet.read_table(file))))
+            else:
+                dataset = datasets.Dataset.from_parquet([str(file)], cache_dir=cache_dir)
         dataset.data.table.validate(full=True)
     except UnusableFile:
         raise
     except Exception as error:  # pyarrow and datasets have errors of many kinds for damaged files
         raise UnusableFile(reason_of(error)) from error
     return _Read(file, dataset, len(dataset))
+
+
+def _without_maps(table: pa.Table) -> pa.Table:
+    """Columns of maps, which `datasets` has no type for, as JSON text."""
+    for place, one in enumerate(table.schema):
+        if pa.types.is_map(one.type):
+            text = [
+                None if value is None else json.dumps(dict(value), default=str)
+                for value in table.column(place).to_pylist()
+            ]
+            table = table.set_column(place, one.name, pa.array(text, pa.string()))
+    return table.replace_schema_metadata(None)
 
 
 def _plain_types(dataset: datasets.Dataset) -> datasets.Dataset:

@@ -94,6 +94,10 @@ class Audio(Modality):
         lists = [file for file in files if is_kaldi(file)]
         if any(file.name == "wav.scp" for file in lists):
             rows, notes = read_kaldi([file for file in lists if file.name == "wav.scp"], root, quarantine)
+            if not rows:
+                raise DataError(
+                    f"wav.scp names no recording that can be read: {quarantine[0]['reason'] if quarantine else 'it is empty'}."
+                )
             self._pending += notes
             return datasets.Dataset.from_dict(rows)
         plain = [file for file in files if file not in lists]
@@ -181,7 +185,7 @@ class Audio(Modality):
             for row, length in zip(index.row, index.length, strict=True):
                 real[row] += length
             said = list(dataset[spans.unused])
-            unit = {"ms": 1000.0, "samples": float(self.config.sampling_rate)}.get(
+            unit = {"ms": 1e3, "us": 1e6, "samples": float(self.config.sampling_rate)}.get(
                 self.config.time_unit or unit_of(spans.unused), 1.0
             )
             off = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -332,17 +333,24 @@ def hint(reason: str, options: AudioOptions) -> str:
         reason: message of an `Unusable`, or of `fault`.
         options: `hf_ssl.modalities.audio.options.AudioOptions`.
     """
-    parts = "time_unit='ms' or 'samples' if start and end are no seconds"
+    parts = "time_unit='ms', 'us' or 'samples' if start and end are no seconds"
     hints = {
-        "shorter than": f"min_seconds (now {options.min_seconds:g}) keeps shorter ones",
-        "silence": f"silence_db (now {options.silence_db:g}) keeps more silent ones",
-        "clipped": f"max_clipped (now {options.max_clipped:g}) keeps clipped ones",
-        "nothing between": parts,
-        "part beyond": f"{parts}; duration_column if it is no end",
-        "out of range": "full_scale=32768 if samples are those of 16 bits",
-        "no such file": "audio_root says where relative paths begin",
+        "shorter than": f"min_seconds=... (now {options.min_seconds:g}) keeps shorter ones",
+        "silence": f"silence_db=... (now {options.silence_db:g}) keeps more silent ones",
+        "clipped": f"max_clipped=... (now {options.max_clipped:g}) keeps clipped ones",
+        "nothing between": f"{parts}; start_column=... and end_column=... if these are other columns",
+        "part beyond": f"{parts}; duration_column=... if it is no end",
+        "out of range": f"full_scale={_scale_of(reason)} if samples are whole numbers",
+        "no such file": "audio_root=... says where relative paths begin",
     }
     return next((text for start, text in hints.items() if reason.startswith(start)), "")
+
+
+def _scale_of(reason: str) -> int:
+    """The full scale of whole numbers that reach as far as the reason says: of 16, 24 or 32 bits."""
+    found = re.search(r"reach ([\d,]+)", reason)
+    peak = int(found[1].replace(",", "")) if found else 0
+    return next((1 << bits for bits in (15, 23, 31) if peak <= 1 << bits), 1 << 31)
 
 
 def fault(samples: np.ndarray, rate: int, *, min_seconds: float, silence_db: float) -> str | None:

@@ -20,7 +20,8 @@ LENGTHS = ("duration", "dur", "length", "segment_duration", "duration_s", "durat
            "length_ms", "num_samples", "num_frames", "n_frames", "n_samples", "frames", "length_seconds", "length_sec", "audio_duration",
            "dur_s", "dur_sec", "duration_samples", "duration_us")  # fmt: skip
 OFFSETS = ("offset", "offset_s", "offset_sec", "offset_ms")
-UNITS = ("s", "ms", "samples")
+UNITS = ("s", "ms", "us", "samples")
+_SECONDS = {"ms": 0.001, "us": 1e-6}
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _CLOCK = re.compile(r"(?:(\d{1,3}):)?(\d{1,2}):(\d{2}(?:[.,]\d+)?)")
 
@@ -53,15 +54,15 @@ class Spans:
         )
         units = {self.unit or unit_of(name) for name in self.columns}
         if len(units) > 1:
-            scale = {name: 0.001 if (self.unit or unit_of(name)) == "ms" else 1.0 for name in self.columns}
+            scale = {name: _SECONDS.get(self.unit or unit_of(name), 1.0) for name in self.columns}
             start = start * scale[self.start] if start is not None and self.start else start
             end = end * scale[self.end] if end is not None and self.end else end
             length = length * scale[self.length] if length is not None and self.length else length
             unit = "s"
         else:
             unit = next(iter(units), "s")
-            if unit == "ms":
-                start, end, length = (None if value is None else value / 1000 for value in (start, end, length))
+            if scaled := _SECONDS.get(unit):
+                start, end, length = (None if value is None else value * scaled for value in (start, end, length))
                 unit = "s"
         if end is None and length is not None:
             end = (start or 0.0) + length
@@ -139,6 +140,8 @@ def unit_of(name: str | None) -> str:
     text = _plain(name or "")
     if text.endswith(("_ms", "_msec", "_milliseconds")):
         return "ms"
+    if text.endswith(("_us", "_usec", "_microseconds")):
+        return "us"
     return "samples" if "sample" in text or text.endswith(("_frame", "_frames")) or text == "frames" else "s"
 
 

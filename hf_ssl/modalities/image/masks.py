@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from hf_ssl.core.errors import DataError
+from hf_ssl.core.numbers import rounded_up
 from hf_ssl.modalities.arrays import load_arrays
 from hf_ssl.modalities.base import Notes
 
@@ -88,12 +89,21 @@ def _refuse_unclear(values: Counter[int], colored: bool, lossy: int) -> None:
         drawn = [
             v for v in often if values[v] > 0.01 * total and (colored or values[v] > max(values[v - 1], values[v + 1]))
         ]
+        if len(drawn) < 2:
+            drawn = [value for value in often if values[value] > 0.01 * total]
         likely = [_name(value, colored) for value in drawn]
         raise DataError(
             f"{lossy:,} masks are JPEG pictures, which blur class numbers ({len(values):,} different values: {_listed(values, colored)}). "
             f"Save them as PNG, or say which values are meant, and the nearest is taken: mask_values={likely}."
         )
+    if colored and len(values) > 256:
+        raise DataError(
+            f"Masks are drawn in {len(values):,} colors ({_listed(values, colored)}), more than there are "
+            f"classes: are they photographs, or masks that "
+            "were scaled or smoothed? Name the column of masks (label_column=...), or save masks without smoothing, as PNG."
+        )
     if colored:
+        ready = f"mask_values={[_name(value, colored) for value in sorted(values)]}"
         raise DataError(
             f"Masks are drawn in {len(values):,} colors: {_listed(values, colored)}. Say which is class 0, 1, 2 ...: {ready}."
         )
@@ -148,9 +158,12 @@ def _read(value: Mapping[str, Any] | bytes | None) -> _Mask | None:
                 content = stream.read()
         if content[:6] == b"\x93NUMPY":
             array = load_arrays(io.BytesIO(content)).get("x", np.zeros(()))
-            if array.ndim != 2 or not np.issubdtype(array.dtype, np.integer):
+            if array.dtype.kind == "f" and np.isfinite(array).all() and (array % 1 == 0).all():
+                array = array.astype(np.int64)
+            if array.ndim != 2 or array.dtype.kind not in "iub":
                 raise DataError(
-                    f"A mask is an array of {array.dtype} and shape {array.shape}; it needs whole numbers (height, width): file {path}."
+                    f"A mask is an array of {array.dtype} and shape {array.shape}; it needs whole numbers "
+                    f"(height, width): file {path}. Save class numbers."
                 )
             return _Mask(array.astype(np.int64), False)
         with pil.open(io.BytesIO(content)) as picture:
@@ -265,7 +278,11 @@ def _mapped(
         shown = ", ".join(_name(value, colored) for value in sorted(other)[:SHOWN])
         text = f"{share:.1%} of the pixels of masks have values that mask_values does not name ({shown}): not counted"
         if share > report.max_left_out:
-            raise DataError(f"{text}. That is more than max_left_out={report.max_left_out:g}; name them, or raise it.")
+            every = [_name(value, colored) for value in dict.fromkeys([*codes, *sorted(other)])]
+            named = f"Name them, too: mask_values={every}; or" if len(every) <= IGNORED else "To"
+            raise DataError(
+                f"{text}. That is more than max_left_out={report.max_left_out:g}. {named} go on without them: max_left_out={rounded_up(share)}."
+            )
         report.warn(text)
     order = np.argsort(table)
     made: list[Any] = []

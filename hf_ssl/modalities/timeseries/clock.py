@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,32 @@ def clock_of(column: pd.Series, known: np.ndarray, name: str) -> np.ndarray:
     if there.any():
         made[there] = read_clock(column[there], name)
     return made
+
+
+PERIODS = re.compile(
+    r"(?:.*[_ .])?(?:period|interval|half[_ ]?hour|quarter[_ ]?hour|slot|block|mtu|he|hour[_ ]ending)(?:[_ ]?(?:no|nr|number|id))?",
+    re.IGNORECASE,
+)
+"""Names of columns that number the parts of a day: the settlement periods of a power market, hour endings."""
+_PARTS = {24: range(23, 26), 48: range(46, 51), 96: range(92, 101), 144: range(138, 151), 288: range(276, 301)}
+
+
+def period_clock(values: pd.Series) -> np.ndarray | None:
+    """Numbers 1 to 24, 48, 96 ... of parts of a day → when each begins, timedelta64[ns]; None: they are no such numbers.
+
+    Days on which clocks are changed have two hours' parts less or more; their later parts move by that hour.
+    """
+    import pandas as pd
+
+    numbers = pd.to_numeric(values, errors="coerce").to_numpy(np.float64)
+    if np.isnan(numbers).any() or not len(numbers) or numbers.min() != 1 or (numbers % 1 != 0).any():
+        return None
+    parts = next((parts for parts, known in _PARTS.items() if int(numbers.max()) in known), None)
+    return (
+        None
+        if parts is None
+        else ((numbers.astype(np.int64) - 1) * (86_400 * 10**9 // parts)).astype("timedelta64[ns]")
+    )
 
 
 def read_clock(values: pd.Series, name: str) -> np.ndarray:

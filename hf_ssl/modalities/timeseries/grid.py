@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from hf_ssl.core.errors import DataError
+from hf_ssl.core.numbers import rounded_up
 from hf_ssl.modalities.base import Notes
 
 # Seasonal period of a step, as a forecaster would name it: MASE changes with it, so the table is published.
@@ -22,7 +23,7 @@ MONTHS = {"MS": 1, "2MS": 2, "QS": 3, "4MS": 4, "2QS": 6, "YS": 12}
 _DAYS_OF = (("MS", 28, 31), ("2MS", 59, 62), ("QS", 89, 92), ("4MS", 120, 123), ("2QS", 181, 184), ("YS", 365, 366))
 _WORDS = {"H": "h", "T": "min", "S": "s", "hourly": "h", "daily": "D", "weekly": "W", "monthly": "MS", "quarterly": "QS", "yearly": "YS",
           "4W": "28D", "6MS": "2QS", "3MS": "QS", "12MS": "YS"}  # fmt: skip
-_NANO = {"s": 10**9, "min": 60 * 10**9, "h": 3600 * 10**9, "D": 86400 * 10**9}
+_NANO = {"us": 10**3, "ms": 10**6, "s": 10**9, "min": 60 * 10**9, "h": 3600 * 10**9, "D": 86400 * 10**9}
 
 
 @dataclass
@@ -143,7 +144,7 @@ def _refuse_holes(
         raise DataError(
             f"{what}, and {share:.0%} of the steps have no row ({len(places):,} rows, {steps:,} steps). "
             f"{hint or 'Are the time stamps read right (day_first, timestamp_format, timestamp_unit)? Is another step meant (frequency)?'} "
-            f"If the gaps are real: max_missing={min(1.0, -(-share * 100 // 1) / 100):g}."
+            f"If the gaps are real: max_missing={rounded_up(share):g}."
         )
 
 
@@ -259,7 +260,7 @@ def _is_business(stamps: np.ndarray) -> bool:
 
 def _alias(nanoseconds: int) -> str:
     """`3_600_000_000_000` → `"h"`, `900_000_000_000` → `"15min"`."""
-    for unit in ("D", "h", "min", "s"):
+    for unit in ("D", "h", "min", "s", "ms", "us"):
         if nanoseconds % _NANO[unit] == 0:
             count = nanoseconds // _NANO[unit]
             return unit if count == 1 else f"{count}{unit}"
@@ -279,7 +280,9 @@ def fixed_step(frequency: str) -> int:
     try:
         return int(pd.Timedelta(pd.tseries.frequencies.to_offset(frequency)).value)
     except (ValueError, TypeError, OverflowError) as error:
-        raise DataError(f"frequency={frequency!r} is no step that pandas knows, such as h, 15min, D, MS.") from error
+        raise DataError(
+            f"frequency={frequency!r} is no known step, such as h, 15min, D, MS. Or leave it out."
+        ) from error
 
 
 def places_of(stamps: np.ndarray, frequency: str) -> tuple[np.ndarray, bool, int]:

@@ -13,19 +13,21 @@ import pyarrow as pa
 from hf_ssl.core.errors import DataError, nearest
 from hf_ssl.core.numbers import MISSING, NotNumbers, read_numbers, refuse_dot_thousands
 from hf_ssl.modalities.base import Notes
-from hf_ssl.modalities.timeseries.clock import read_clock
+from hf_ssl.modalities.timeseries.clock import PERIODS, period_clock, read_clock
 from hf_ssl.modalities.timeseries.grid import Series, to_grid
 from hf_ssl.modalities.timeseries.names import names_rows, tell_apart, tell_files, with_joined_name
-from hf_ssl.modalities.timeseries.shapes import melted, refuse_wide_rows, with_stamp
+from hf_ssl.modalities.timeseries.shapes import melted, refuse_wide_rows, with_hours, with_stamp
 from hf_ssl.modalities.timeseries.stamps import read_stamps
 from hf_ssl.modalities.timeseries.table import LEFT_OUT, NAMES, STAMPS, VALUES, Columns, GridOptions, Table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-CLOCKS = ("time", "hour", "time_of_day", "clock", "hh:mm", "hr", "timeofday")
-DAYS = ("date", "day", "datum", "ds")
+CLOCKS = ("time", "hour", "time_of_day", "time of day", "clock", "hh:mm", "hr", "timeofday")
+DAYS = frozenset(("date", "day", "datum", "ds"))
 ROW_NUMBERS = ("index", "", "row", "row_number", "rownum", "no", "nr", "#", "level_0")
+MARKS = (-999.0, -9999.0, -99.0, -999.9, -99.9, 9999.0, 99999.0, 999999.0, -99999.0, 999.9)
+"""What instruments write where nothing was measured."""
 LIKE_NAMES = re.compile(r"(.*[_ ])?(id|ids|code|name|store|shop|sku|sensor|meter|station|device|machine|symbol|ticker|product|region|site|"
                         r"country|item|series|customer|household|building|room|channel|location)", re.IGNORECASE)  # fmt: skip
 
@@ -36,7 +38,7 @@ def read_moments(dataset: datasets.Dataset, columns: Columns, grid: GridOptions,
     Raises:
         DataError: no time stamps, values that are no numbers, stamps that can be read in two ways, or a grid that does not fit.
     """
-    dataset = melted(dataset, columns, report)
+    dataset = with_hours(melted(dataset, columns, report), columns, report)
     refuse_wide_rows(dataset, columns, origin)
     dataset = with_stamp(dataset, columns, report)
     there = dataset.column_names
@@ -84,6 +86,7 @@ def read_moments(dataset: datasets.Dataset, columns: Columns, grid: GridOptions,
     tell_files(frame, name, stamps, usable, report)
     apart = tell_apart(frame, stamps, not_values | ({name} if name else set()), usable) if name is None else ""
     values = np.stack([_numbers(frame.column(c), c, origin, apart, report) for c in [*targets, *covariates]], axis=1)
+    tell_marks(values, [*targets, *covariates], report)
     before = report.account("rows").left_out.total()
     series, step = to_grid(
         names[usable], stamps[usable], values[usable], frequency=grid.frequency, duplicates=grid.duplicates, report=report,
@@ -191,7 +194,7 @@ def _clock_column(
     there = dataset.column_names
     if columns.time is not None:
         return _given(columns.time, there, "time_column", origin)
-    if columns.stamp is not None and stamp.strip().lower() not in DAYS or stamp.strip().lower() not in DAYS:
+    if DAYS.isdisjoint(re.split(r"[\W_]+", stamp.strip().lower())):
         return None
     lower = {
         column.strip().lower(): column
@@ -199,6 +202,11 @@ def _clock_column(
         if column not in (stamp, name, *columns.targets, *columns.past, *columns.known)
     }
     found = next((lower[alias] for alias in CLOCKS if alias in lower), None)
+    if found is None:
+        numbered = [column for column in lower.values() if PERIODS.fullmatch(column.strip())]
+        found = next(
+            (column for column in numbered if period_clock(dataset.with_format("pandas")[:][column]) is not None), None
+        )
     if found is None:
         return None
     days = [value for value in dataset[:200][stamp] if value is not None]
@@ -213,7 +221,8 @@ def _with_clock(stamps: np.ndarray, clock: Any, stamp: str, name: str, report: N
         )
     known = clock.notna().to_numpy()
     made = stamps.copy()
-    made[known] = stamps[known] + read_clock(clock[known], name)
+    parts = period_clock(clock[known]) if PERIODS.fullmatch(name.strip()) else None
+    made[known] = stamps[known] + (read_clock(clock[known], name) if parts is None else parts)
     made[~known] = np.datetime64("NaT")
     report.warn(
         f"time stamps are made of the columns {stamp!r} (day) and {name!r} (time of day); timestamp_column names another"
@@ -281,6 +290,24 @@ def _numbers(column: pd.Series, name: str, origin: str, apart: str, report: Note
     if note:
         report.warn(note)
     return _finite(np.array(values), name)
+
+
+def tell_marks(values: np.ndarray, names: Sequence[str], report: Notes) -> None:
+    """Values such as -999 far from all others: marks of instruments for what is missing, as a rule."""
+    for place, name in enumerate(names):
+        column = values[:, place]
+        for mark in MARKS:
+            where = column == np.float32(mark)
+            count = int(where.sum())
+            rest = column[~where & ~np.isnan(column)]
+            if count < 2 or len(rest) < 10 or count > 0.5 * len(column):
+                continue
+            low, high = float(rest.min()), float(rest.max())
+            if mark < low - 3 * max(high - low, 1.0) or mark > high + 3 * max(high - low, 1.0):
+                report.warn(
+                    f"column {name!r}: {count:,} values are {mark:g}, far from all others ({low:g} to {high:g}): read as they are; "
+                    f"csv_options={{'na_values': [{mark:g}]}} says that they are missing"
+                )
 
 
 def _finite(values: np.ndarray, name: str) -> np.ndarray:

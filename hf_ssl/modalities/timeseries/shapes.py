@@ -49,6 +49,40 @@ def melted(dataset: datasets.Dataset, columns: Columns, report: Notes) -> datase
     return datasets.Dataset.from_dict(long)
 
 
+def with_hours(dataset: datasets.Dataset, columns: Columns, report: Notes) -> datasets.Dataset:
+    """A row per day and a column per hour (half, quarter of an hour) becomes a row each: `Date, H1 ... H24`, `Date, 00:00, 00:30 ...`."""
+    there = dataset.column_names
+    stamp = next((name for name in there if name in (columns.stamp,) or name.strip().lower() in STAMPS), None)
+    clocks = [name for name in there if re.fullmatch(r"\d{1,2}:\d{2}(?::\d{2})?", name.strip())]
+    numbered = clocks or [
+        name
+        for name in wide_columns(there)
+        if re.match(r"(?:h|he|hr|hour|p|period|q|hh|sp)[ _.-]?\d", name.strip(), re.IGNORECASE)
+    ]
+    if (
+        stamp is None
+        or columns.targets
+        or len(numbered) not in (24, 48, 96)
+        or len(set(dataset[stamp])) < len(dataset)
+    ):
+        return dataset
+    minutes = 1440 // len(numbered)
+    times = [name.strip() for name in clocks] or [
+        f"{place * minutes // 60:02d}:{place * minutes % 60:02d}" for place in range(len(numbered))
+    ]
+    report.warn(
+        f"{len(numbered)} columns are parts of a day ({numbered[0]}, {numbered[1]} ...): every row is taken for a day of {len(numbered)} steps; "
+        "target_columns=[...] takes them for channels"
+    )
+    report.account("rows").found += len(dataset) * (len(numbered) - 1)
+    rest = [name for name in there if name not in numbered]
+    frame = dataset.with_format("arrow")[:].to_pydict()
+    long = {name: [value for value in frame[name] for _ in numbered] for name in rest}
+    long["time of day" if "time" in rest else "time"] = times * len(dataset)
+    long["value"] = [frame[name][row] for row in range(len(dataset)) for name in numbered]
+    return datasets.Dataset.from_dict(long)
+
+
 def wide_columns(names: Sequence[str]) -> list[str]:
     """Columns that number the steps of a series (`t0 t1 t2 …`, `d_1 d_2 …`), when a table has them."""
     found: dict[str, list[tuple[int, str]]] = {}

@@ -49,7 +49,8 @@ def _each(text: pd.Series, pattern: re.Pattern[str], read: Callable[[re.Match[st
             match = pattern.fullmatch(value.strip())
             if match is None:
                 raise DataError(
-                    f"Column {name!r} holds {value!r} (row {row}) among time stamps such as {text.dropna().iloc[0]!r}."
+                    f"Column {name!r} holds {value!r} (row {row}) among time stamps such as "
+                    f"{text.dropna().iloc[0]!r}. Leave those rows out, or write all stamps alike."
                 )
             made[row] = np.datetime64(read(match), "ns")
     return made

@@ -78,7 +78,7 @@ def cut_in_time(
         longest = max(item.values.shape[1] for item in series)
         raise DataError(
             f"horizon={cut.horizon} is too long: the longest series has {longest} steps, and training and measuring need "
-            f"at least {2 * cut.horizon}. Give a horizon of at most {longest // 2}."
+            f"at least {2 * cut.horizon}. Give a horizon of at most that half: horizon={longest // 2}."
         )
     unusable: dict[str, int] = {}
     for item, (validation, test, end) in zip(series, cut.bounds(series), strict=True):

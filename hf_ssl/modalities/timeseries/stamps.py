@@ -23,6 +23,7 @@ NANO = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 EXCEL = np.datetime64("1899-12-30", "ns").astype(np.int64)
 DAY = 86_400 * 10**9
 _NUMERIC_DATE = re.compile(r"(\d{1,2})([/.\- ])(\d{1,2})\2(\d{4}|\d{2})(?:[ T,]+(.+))?")
+_SPAN = re.compile(r"(\d.{7,}\d)\s+[-–—]\s+(?:\d.{7,}\d)")
 _ISO = re.compile(r"\d{4}-\d{1,2}(-\d{1,2})?([ T].*)?")
 
 
@@ -119,7 +120,7 @@ def _numbers(values: pd.Series, name: str, options: StampOptions, owner: np.ndar
     if not missing.all() and values.dtype.kind == "f" and (values.dropna() % 1 != 0).any():
         raise DataError(
             f"Column {name!r} holds numbers with a fraction, such as {values.dropna().iloc[0]}: seconds, milliseconds or days? Say which: "
-            "timestamp_unit='s', 'ms', 'days' (since 1970, or since the beginning) or 'excel'."
+            "timestamp_unit='s', 'ms', 'days' (since 1970, or since the beginning) or 'excel'; years with a fraction have to be written as dates."
         )
     if missing.any():
         values = values.fillna(0)
@@ -184,6 +185,9 @@ def _readings(numbers: np.ndarray) -> dict[str, np.ndarray]:
             stamps = _digits(numbers, digits)
             if stamps is not None:
                 found[form] = stamps
+    for digits, forms in ((6, ("%y%m%d",)), (8, ("%d%m%Y", "%m%d%Y"))):
+        if not found and high < 10**digits and low >= 10 ** (digits - 2):
+            found |= {form: stamps for form in forms if (stamps := _other_digits(numbers, form)) is not None}
     if (
         10**6 <= low
         and high < 10**7
@@ -225,6 +229,21 @@ def _digits(numbers: np.ndarray, digits: int) -> np.ndarray | None:
     return ticks.astype("datetime64[ns]")
 
 
+def _other_digits(numbers: np.ndarray, form: str) -> np.ndarray | None:
+    """Days whose year does not come first, or has two digits; None: one of them is no date."""
+    first, second, third = (
+        numbers // 10 ** (6 if "Y" in form else 4),
+        numbers // 10 ** (4 if "Y" in form else 2) % 100,
+        numbers % (10_000 if "Y" in form else 100),
+    )
+    year, month, day = {
+        "%y%m%d": (first + 2000, second, third),
+        "%d%m%Y": (third, second, first),
+        "%m%d%Y": (third, first, second),
+    }[form]
+    return _digits(year * 10_000 + month * 100 + day, 8) if day.max() < 100 and month.max() < 100 else None
+
+
 def _tell_counters(numbers: np.ndarray, name: str, notes: Notes) -> None:
     """Whole numbers in a column that is called as one of dates is: years and counters from 0 or 1 are what they are, others are told."""
     if not len(numbers) or not re.search(r"date|day|week|month|year|quarter|stamp|^ds$|^time$", name, re.IGNORECASE):
@@ -250,6 +269,10 @@ def _text(
 
     if sample.str.fullmatch(r"\d{1,2}\. \d{1,2}\. \d{2,4}.*").all():
         text, sample = (column.str.strip().str.replace(r"\.\s+", ".", n=2, regex=True) for column in (text, sample))
+    if sample.str.fullmatch(_SPAN.pattern).all():
+        notes.decide(f"column {name!r} holds spans such as {sample.iloc[0]!r}: read by their beginnings")
+        first = text.str.extract(_SPAN.pattern)[0]
+        return _text(first, first.dropna().iloc[:SAMPLE], name, options, owner, notes)
     if (late := text.str.contains(r"[ T]24:00(?::00)?$", regex=True, na=False)).any():
         return _with_midnight(text, sample, late, name, options, owner, notes)
     if sample.str.fullmatch(_ISO.pattern).all():
@@ -291,7 +314,8 @@ def _day_or_month(text: pd.Series, name: str, options: StampOptions, owner: np.n
     if bad.any():
         row = int(np.flatnonzero(bad.to_numpy())[0])
         raise DataError(
-            f"Column {name!r} holds {text.iloc[row]!r} (row {row}) among time stamps such as {text.dropna().iloc[0]!r}."
+            f"Column {name!r} holds {text.iloc[row]!r} (row {row}) among time stamps such as "
+            f"{text.dropna().iloc[0]!r}. Leave those rows out, or write all stamps alike."
         )
     known = text.notna().to_numpy()
     first, second, year = (pd.to_numeric(parts[place]).to_numpy(np.float64) for place in (0, 2, 3))
@@ -300,7 +324,7 @@ def _day_or_month(text: pd.Series, name: str, options: StampOptions, owner: np.n
             np.nanmax(first) > 12 and np.nanmax(year) <= 31 and len(np.unique(first[known])) < 3
         ):
             raise DataError(
-                f"Column {name!r} holds {text.dropna().iloc[0]!r}: which is the year? Say timestamp_format='%y-%m-%d' or another."
+                f"Column {name!r} holds {text.dropna().iloc[0]!r}: which is the year? Say {_two_digit_years(parts)}."
             )
         year = np.where(year < 70, year + 2000, year + 1900)
     clock = clock_of(parts[4], known, name)
@@ -340,6 +364,15 @@ def _day_or_month(text: pd.Series, name: str, options: StampOptions, owner: np.n
         f"Column {name!r} holds dates such as {example!r}: day or month first? Both are possible. Say day_first=True (then they begin "
         f"{days_of(ways[True])}) or day_first=False ({days_of(ways[False])})."
     )
+
+
+def _two_digit_years(parts: pd.DataFrame) -> str:
+    """`timestamp_format='%y/%m/%d' or ...`: the formats with a year of two digits that dates such as these have."""
+    mark = parts[1].dropna().iloc[0]
+    clock = str(parts[4].dropna().iloc[0]) if parts[4].notna().any() else ""
+    after = {0: "", 1: " %H:%M", 2: " %H:%M:%S"}[min(clock.count(":"), 2)]
+    forms = [mark.join(order) + after for order in (("%y", "%m", "%d"), ("%d", "%m", "%y"), ("%m", "%d", "%y"))]
+    return " or ".join(f"timestamp_format={form!r}" for form in forms)
 
 
 def _telling(text: pd.Series, ways: dict[bool, np.ndarray]) -> str:
