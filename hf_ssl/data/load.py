@@ -346,8 +346,7 @@ def _sentences(parts: list[SourcePart], spec: ColumnSpec, sentence: str | None, 
                 )
             found = (
                 existing(sentence, there, "sentence_column", part), existing(words, there, "tokens_column", part),
-                existing(tags, there, "tags_column", part),
-            )  # fmt: skip
+                existing(tags, there, "tags_column", part))  # fmt: skip
         elif found is not None and (spec.tokens or spec.tags):
             found = (found[0], spec.tokens or found[1], spec.tags or found[2])
         plain = found is not None and all(

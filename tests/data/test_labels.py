@@ -122,7 +122,7 @@ def test_kind_errors() -> None:
         load(["a", "b"] * 20, label_kind="regresion")
     with pytest.raises(DataError, match="'many' .row 1., not numbers"):
         load(["1", "many"] * 20, label_kind="regression")
-    with pytest.raises(DataError, match="type dict"):
+    with pytest.raises(DataError, match="label.a"):
         load([{"a": 1}] * 20)
     with pytest.raises(DataError, match="not go with tokens_column"):
         load(["a", "b"] * 20, label_kind="class", tokens_column="tokens")

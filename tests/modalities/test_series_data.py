@@ -257,7 +257,7 @@ def test_train_fraction_shortens_train_only():
         (hourly(300).assign(target=["x"] * 300), {"horizon": 5}, "holds text such as 'x'"),
         (hourly(300).drop(columns="timestamp"), {"horizon": 5}, "timestamp_column="),
         (hourly(300), {"horizon": 5, "target_columns": ["targt"]}, "Did you mean 'target'"),
-        (hourly(300), {"horizon": 5, "frequency": "parsec"}, "no step that pandas knows"),
+        (hourly(300), {"horizon": 5, "frequency": "parsec"}, "no known step"),
         (hourly(300).assign(timestamp="soon"), {"horizon": 5}, "cannot be read"),
         (
             pd.concat([hourly(300, item_id="a"), hourly(300, item_id="b").assign(timestamp=pd.date_range("2021", periods=300, freq="37min"))]),

@@ -280,9 +280,7 @@ def fixed_step(frequency: str) -> int:
     try:
         return int(pd.Timedelta(pd.tseries.frequencies.to_offset(frequency)).value)
     except (ValueError, TypeError, OverflowError) as error:
-        raise DataError(
-            f"frequency={frequency!r} is no known step, such as h, 15min, D, MS. Or leave it out."
-        ) from error
+        raise DataError(f"frequency={frequency!r} is no known step (h, 15min, D, MS ...). Or leave it out.") from error
 
 
 def places_of(stamps: np.ndarray, frequency: str) -> tuple[np.ndarray, bool, int]:
