@@ -35,6 +35,7 @@ def test_right_or_a_clear_error_that_leads_on(one: Case, tmp_path: Path) -> None
     outcome, said = classify(one, tmp_path)
     assert outcome != "wrong", said
     if outcome == "clear error":
+        (tmp_path / "again").mkdir()
         assert not faults(one, tmp_path / "again")
 
 
