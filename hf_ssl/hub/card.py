@@ -260,7 +260,8 @@ def _metrics(stages: dict[str, StageRecord], report: dict[str, Any]) -> dict[str
     """Numbers of the test split when it was measured, else of validation, and how they came about."""
     for stage in ("evaluate", "finetune"):
         entry = stages.get(stage, StageRecord())
-        values = entry.metrics if stage == "evaluate" else entry.metrics.get("validation", {})
+        own = entry.outputs.get("model") or entry.metrics  # of the model alone, where a teacher answers in the run
+        values = own if stage == "evaluate" else entry.metrics.get("validation", {})
         split = entry.options.get("split", "test") if stage == "evaluate" else "validation"
         numbers = [(name, f"{value:.4f}") for name, value in values.items() if isinstance(value, float)]
         if numbers:
@@ -273,6 +274,9 @@ def _metrics(stages: dict[str, StageRecord], report: dict[str, Any]) -> dict[str
                     if patience
                     else "The training did not look at them; whoever chose its settings may have."
                 )
+            if "answer" in entry.outputs:
+                name, best = next((name, value) for name, value in entry.metrics.items() if isinstance(value, float))
+                said += f" The run itself answers with {entry.outputs['answer']} ({name} {best:.4f}), which is not part of this repository."
             return {
                 "split": split,
                 "interval": _interval(entry),
@@ -285,7 +289,7 @@ def _metrics(stages: dict[str, StageRecord], report: dict[str, Any]) -> dict[str
 
 def _interval(entry: StageRecord) -> str:
     """Of the metric that models are compared by, over the examples that were measured."""
-    found = entry.outputs.get("interval")
+    found = entry.outputs.get("model_interval" if "model" in entry.outputs else "interval")
     if not found:
         return ""
     return f"{found['confidence']:.0%} interval of {found['metric']} over {found['units']}: {found['low']:.4f} to {found['high']:.4f}."

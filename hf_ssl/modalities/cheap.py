@@ -15,10 +15,13 @@ class CheapFeatures(ABC):
     Attributes:
         name: for people, such as `"words"`.
         standardize: whether its columns have units of their own, so that each is to be divided by its spread.
+        weight: among the cheap features of its kind of data, before the labels are asked; from the development sets
+            (`docs/best-answer.md`).
     """
 
     name: str
     standardize: bool = False
+    weight: float = 1.0
 
     def fit(self, values: Sequence[Any]) -> None:  # noqa: B027  # most have nothing to learn
         """Learn what does not depend on labels, such as how common a word is."""
@@ -39,9 +42,14 @@ class Computed(CheapFeatures):
     """Features that are a function of a value alone."""
 
     def __init__(
-        self, name: str, function: Callable[[Sequence[Any]], np.ndarray], *, standardize: bool = False
+        self,
+        name: str,
+        function: Callable[[Sequence[Any]], np.ndarray],
+        *,
+        standardize: bool = False,
+        weight: float = 1.0,
     ) -> None:
-        self.name, self.function, self.standardize = name, function, standardize
+        self.name, self.function, self.standardize, self.weight = name, function, standardize, weight
 
     def rows(self, values: Sequence[Any]) -> np.ndarray:
         return self.function(values)

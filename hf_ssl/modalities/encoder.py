@@ -74,6 +74,8 @@ class Encoder(ABC):
         joins: whether the vectors of two modes may stand side by side (`cls+mean`).
         layered: modes that can be applied to an earlier layer (`mean@-2`).
         has_views: whether `views` is there.
+        frozen_share: of its readings in a vote with cheap features, before labels move it; from the development sets.
+        reading_weights: of some `readings` among them (1 where nothing is said), likewise.
         modality: the kind of data, with its options.
         model: of transformers, perhaps within PEFT, perhaps with a head.
         processor: the checkpoint's; None where it has none.
@@ -89,6 +91,8 @@ class Encoder(ABC):
     joins: ClassVar[bool] = False
     layered: ClassVar[tuple[str, ...]] = ()
     has_views: ClassVar[bool] = False
+    frozen_share: ClassVar[float] = 0.5
+    reading_weights: ClassVar[Mapping[str, float]] = {}
 
     modality: Modality
     model: PreTrainedModel

@@ -183,13 +183,18 @@ def _measured(run: RunDir, folder: Path, content: bool) -> Section:
             f"{interval['metric']}: {interval['low']:.3f} to {interval['high']:.3f}, {interval['confidence']:.0%} interval over "
             f"{interval['units']}."
         )
-    section.tables.append(
-        Table(
-            "Metrics",
-            ["metric", "value"],
-            [[name, f"{value:.4f}"] for name, value in record.metrics.items() if isinstance(value, float)],
+    answer = record.outputs.get("answer")
+    if answer:
+        section.lines.append(
+            f"The run answers with {answer}; the plain model alone, which push publishes, stands beside it."
         )
-    )
+    alone = record.outputs.get("model", {})
+    rows = []
+    for name, value in record.metrics.items():
+        if isinstance(value, float):
+            beside = [f"{alone[name]:.4f}" if name in alone else ""] if answer else []
+            rows.append([name, f"{value:.4f}", *beside])
+    section.tables.append(Table("Metrics", ["metric", "value", *(["the model alone"] if answer else [])], rows))
     captions = {"confusion_matrix": "Which classes are taken for which", "forecast": "Forecast of the middle window",
                 "error_by_step": "Error of every step ahead"}  # fmt: skip
     for path in sorted((folder / "evaluate").glob("*.svg")):

@@ -356,7 +356,7 @@ def objectives_for(config: AdaptConfig, modality: Modality) -> list[str]:
 def score_of(record: StageRecord) -> tuple[float | None, str]:
     """How good a fine-tuned model is on its labels: cross-validated where that was done, else on validation data."""
     found = record.outputs.get("candidates") or {}
-    way = (found.get("candidates") or {}).get(found.get("start"))
+    way = (found.get("candidates") or {}).get(found.get("answer", found.get("start")))
     if way:
         return (
             float(way["accuracy"]) + float(way["macro_f1"])

@@ -11,12 +11,13 @@ from hf_ssl.core import distributed, plugins
 from hf_ssl.core.errors import CheckpointError, ConfigError, DataError
 from hf_ssl.core.fields import Options
 from hf_ssl.core.options import FinetuneConfig, PretrainConfig
-from hf_ssl.core.run import RunDir
+from hf_ssl.core.run import RunDir, write_json
 from hf_ssl.data import DomainData
 from hf_ssl.modalities.text.encoder import TextEncoder
 from hf_ssl.models import adapters
 from hf_ssl.models.load_report import shortened
 from hf_ssl.models.loading import check_vocabulary, quiet
+from hf_ssl.models.pooling import LINEAGE
 from hf_ssl.models.reference import CheckpointRef
 from hf_ssl.models.structure import layer_index, num_layers
 from hf_ssl.models.vocabulary import Extension, adopt, new_rows
@@ -65,6 +66,7 @@ def init_from_config(
             model.save_pretrained(folder)
             if processor is not None:
                 processor.save_pretrained(folder)
+        write_json(folder / LINEAGE, {"untrained": True})
     distributed.broadcast(None)  # the others wait for the file
     logger.info(
         f"  random weights: {config.model}, {sum(p.numel() for p in model.parameters()):,} parameters, in {folder}"

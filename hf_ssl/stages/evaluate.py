@@ -13,8 +13,7 @@ import numpy as np
 
 from hf_ssl.core import distributed
 from hf_ssl.core.errors import DataError
-from hf_ssl.core.options import EvaluateConfig
-from hf_ssl.core.run import RunDir, write_json
+from hf_ssl.core.run import write_json
 from hf_ssl.data import open_test
 from hf_ssl.data.examples import preview_of
 from hf_ssl.evaluation.comparison.paired import bootstrap_interval
@@ -26,7 +25,7 @@ from hf_ssl.report.page import MISTAKES
 from hf_ssl.stages.base import StageResult, metrics_line, prepare_stage
 from hf_ssl.stages.build import build_task, task_rows
 from hf_ssl.stages.fit import finished_model
-from hf_ssl.stages.teacher import SETTINGS, Teacher
+from hf_ssl.stages.teacher import Teacher, kept_teacher
 from hf_ssl.tasks.heads import softmax
 from hf_ssl.training.trainer import arguments, predict
 
@@ -42,11 +41,12 @@ SHOWN_MISTAKES = 12
 
 
 def evaluate(**options: object) -> StageResult:
-    """Open the test split once and measure the fine-tuned model.
+    """Open the test split once and measure what the run answers with: the fine-tuned model, or the teacher that `finetune` kept.
 
     Returns:
-        metrics, and `path/predictions.parquet` with one row per example: its id, path and true class where there are some, and
-        what the model says, with the probabilities of all classes (their names are in the schema's metadata); no content.
+        metrics (where a teacher answers, those of the plain model are in the run's ledger and in metrics.json, too), and
+        `path/predictions.parquet` with one row per example: its id, path and true class where there are some, and what was
+        answered, with the probabilities of all classes (their names are in the schema's metadata); no content.
     """
     opening = prepare_stage("evaluate", options, after="finetune")
     config, run, data, modality = opening.config, opening.run, opening.data, opening.modality
@@ -62,17 +62,22 @@ def evaluate(**options: object) -> StageResult:
 
         module = TaskModule(encoder, task)
         args = arguments(folder, seed=config.seed, defaults=dict(task.training_defaults), overrides={})
-        logits, labels = predict(module, task_rows(task, encoder, split), args)
+        plain, labels = predict(module, task_rows(task, encoder, split), args)
+        teacher = None if config.model is not None else kept_teacher(run.path / "finetune")
+        logits, own = plain, None
+        if teacher is not None:
+            pooling = run.stage("finetune").options.get("head_pooling", "encoder")
+            answered = teacher.answers(task, split, pooling) if distributed.is_main() else None
+            own = distributed.broadcast(answered)
+            logits = teacher.together(plain, own)
         record.metrics = task.metrics(logits, labels) | task.baseline_metrics(data, config.split)
         interval = _interval(task, logits, split, encoder, record.metrics)
         record.outputs = {"interval": interval} if interval else {}
         predictions = task.predictions(logits, split, encoder)
-        if (beside := _kept_teacher(run, config)) is not None:
-            pooling = run.stage("finetune").options.get("head_pooling", "encoder")
-            answers = np.log(np.clip(beside.answers(task, split, pooling), 1e-9, None))
-            record.outputs["teacher"] = task.metrics(answers, labels)
-            for row, answer in zip(predictions, task.predictions(answers, split, encoder), strict=True):
-                row["teacher_prediction"] = answer["prediction"]
+        if teacher is not None and own is not None:
+            record.outputs |= _each(teacher, task, (plain, own, labels), split, encoder)
+            for row, one in zip(predictions, task.predictions(plain, split, encoder), strict=True):
+                row["model_prediction"] = one["prediction"]
         _write_predictions(folder / "predictions.parquet", split, predictions)
         write_json(folder / MISTAKES, _mistakes(task, logits, split, encoder))
         if distributed.is_main():
@@ -82,8 +87,9 @@ def evaluate(**options: object) -> StageResult:
         write_json(folder / "metrics.json", measured)
         opening.save_data_report()
         logger.info(f"evaluate: {metrics_line(record.metrics)} on {len(split):,} {config.split} examples")
-        if "teacher" in record.outputs:
-            logger.info(f"  the teacher kept beside it: {metrics_line(record.outputs['teacher'])}")
+        if "answer" in record.outputs:
+            logger.info(f"  that is {record.outputs['answer']}, which predict asks, too")
+            logger.info(f"  the plain model alone, which push publishes: {metrics_line(record.outputs['model'])}")
         if interval:
             told = "{metric} {low:.3f} to {high:.3f}, 95% interval over {units}".format(**interval)
             logger.info(f"  {told}")
@@ -113,12 +119,21 @@ def _mistakes(task: Task[Any], logits: Any, split: Any, encoder: Encoder) -> lis
     return found
 
 
-def _kept_teacher(run: RunDir, config: EvaluateConfig) -> Teacher | None:
-    """What `finetune` kept beside the model that is measured, in the first process."""
-    folder = run.path / "finetune" / "teacher"
-    if config.model is not None or not (folder / SETTINGS).is_file() or not distributed.is_main():
-        return None
-    return Teacher.load(folder)
+def _each(
+    teacher: Teacher, task: Task[Any], answers: tuple[np.ndarray, np.ndarray, np.ndarray], split: datasets.Dataset, encoder: Encoder
+) -> dict[str, Any]:  # fmt: skip
+    """Who answers, and what the plain model and the teacher are worth alone.
+
+    Args:
+        answers: logits of the model, probabilities of the teacher, and the labels.
+    """
+    plain, own, labels = answers
+    model = task.metrics(plain, labels)
+    interval = _interval(task, plain, split, encoder, model)
+    return {
+        "answer": teacher.told(), "model": model, "teacher": task.metrics(np.log(np.clip(own, 1e-9, None)), labels),
+        **({"model_interval": interval} if interval else {}),
+    }  # fmt: skip
 
 
 def _interval(

@@ -24,6 +24,7 @@ from hf_ssl.stages.candidates import Findings
 from hf_ssl.stages.domains import open_domains
 from hf_ssl.stages.fit import fit_task, open_pool
 from hf_ssl.stages.reference import keep_reference
+from hf_ssl.stages.teacher import FOLDER
 from hf_ssl.training.trainer import predict
 
 logger = logging.getLogger(__name__)
@@ -89,6 +90,10 @@ def finetune(**options: object) -> StageResult:
             stage="finetune",
             task=task_name(config, data),
         )
+        if held is not None and fit.found is not None and fit.found.teacher_ahead and distributed.is_main():
+            # What predict says of its own errors is about what it answers with.
+            own = fit.found.teacher.answers(task, data["validation"], config.head_pooling)
+            held = fit.found.teacher.together(held[0], own), held[1]
         keep_reference(folder, task, fit.encoder, data, held, config.seed)
         remove(folder / "checkpoints")
         record.outputs = {
@@ -105,12 +110,12 @@ def finetune(**options: object) -> StageResult:
 def keep_findings(found: Findings, folder: Path) -> None:
     """What the candidates' comparison found, and the teacher where it is ahead of what the model can carry."""
     write_json(folder / "candidates.json", found.to_dict())
-    remove(folder / "teacher")
+    remove(folder / FOLDER)
     if not found.teacher_ahead:
         return
     logger.info(
-        f"  the {found.teacher.name} of frozen vectors and cheap features is ahead of the model's start in cross-validation: it is "
-        f"kept beside the model, in {folder / 'teacher'}, and evaluate measures both"
+        f"  answer: {found.teacher.told()}, ahead of the model's start in cross-validation; evaluate and predict ask it. It lies in "
+        f"{folder / FOLDER}; the model beside it is a plain one, measured by evaluate, too"
     )
     if distributed.is_main():
-        found.teacher.save(folder / "teacher")
+        found.teacher.save(folder / FOLDER)

@@ -32,6 +32,7 @@ from hf_ssl.stages.fit import finished_model
 from hf_ssl.stages.inputs import inputs_of, modality_of
 from hf_ssl.stages.plan import resolve_stage
 from hf_ssl.stages.reference import limits_of, typical_of
+from hf_ssl.stages.teacher import Teacher, kept_teacher
 from hf_ssl.training.trainer import arguments
 from hf_ssl.training.trainer import predict as answer_rows
 
@@ -98,8 +99,8 @@ def predict(**options: object) -> StageResult:
         task.fit_labels(rows)
     answerer = Answerer.of(task, finished_model(task, source.ref), source, config)
     file = Path(config.save) if config.save else source.folder(config) / "predictions.parquet"
-    key = inputs_hash("predict", data.fingerprint, answerer.encoder.report.weights_sha, dataclasses.asdict(task.config),
-                      config.confidence, config.all_classes, config.part_size)  # fmt: skip
+    key = inputs_hash("predict", data.fingerprint, answerer.encoder.report.weights_sha, answerer.teacher and answerer.teacher.told(),
+                      dataclasses.asdict(task.config), config.confidence, config.all_classes, config.part_size)  # fmt: skip
     parts = file.parent / f".{file.name}-{key}"
     metrics = _answer(answerer, rows, parts, config.part_size)
     if distributed.is_main():
@@ -127,7 +128,7 @@ class Source:
     @property
     def kept(self) -> Path | None:
         """Folder where the run's fine-tuning left what it knows of its errors and its examples."""
-        return Path(self.record.outputs["model"]).parent if self.record is not None else None
+        return Path(self.ref.id).parent if self.record is not None else None
 
     def task(self, config: PredictConfig, modality: Modality) -> Task[Any]:
         """The task that the model was made for, with its labels.
@@ -217,6 +218,8 @@ class Answerer:
     Args:
         limits: of its errors (`hf_ssl.evaluation.conformal`), where they are known.
         typical: what its own examples are like, where that is known.
+        teacher: what the run answers with instead of its model, or beside it.
+        head_pooling: as in `FinetuneConfig`, when it was made.
     """
 
     task: Task[Any]
@@ -225,6 +228,8 @@ class Answerer:
     limits: np.ndarray | None
     typical: Typical | None
     all_classes: bool
+    teacher: Teacher | None = None
+    head_pooling: str = "encoder"
 
     @classmethod
     def of(cls, task: Task[Any], encoder: Encoder, source: Source, config: PredictConfig) -> Answerer:
@@ -234,17 +239,16 @@ class Answerer:
         defaults = {**task.training_defaults, "per_device_eval_batch_size": config.eval_batch_size}
         with tempfile.TemporaryDirectory() as nothing:  # the Trainer wants a folder, and writes nothing into it here
             args = arguments(Path(nothing), seed=config.seed, defaults=defaults, overrides={"report_to": "none"})
-        return cls(task, encoder, args, limits, typical, config.all_classes)
+        teacher = kept_teacher(folder) if folder is not None else None
+        pooling = source.record.options.get("head_pooling", "encoder") if source.record is not None else "encoder"
+        if teacher is not None:
+            logger.info(f"  answers are those of {teacher.told()}")
+        return cls(task, encoder, args, limits, typical, config.all_classes, teacher, pooling)
 
     def __call__(self, rows: datasets.Dataset) -> list[dict[str, Any]]:
         """One entry per answer. All processes take part; each gets all answers."""
-        from hf_ssl.tasks.base import TaskModule
-
         rows = self.task.readable(rows)
-        logits, _ = answer_rows(
-            TaskModule(self.encoder, self.task), task_rows(self.task, self.encoder, rows), self.args
-        )
-        found = self.task.answers(logits, rows, self.encoder, self.limits)
+        found = self.task.answers(self._logits(rows), rows, self.encoder, self.limits)
         if self.task.unit == "window":
             return found
         where = [name for name in ("id", "path", ROW) if name in rows.column_names]
@@ -260,6 +264,19 @@ class Answerer:
                 answer |= {"strangeness": float(strange[number]), "unlike_training": bool(strange[number] > 1)}
             entries.append({**place, **answer})
         return entries
+
+    def _logits(self, rows: datasets.Dataset) -> np.ndarray:
+        """Of the model, of the teacher, or of both together."""
+        from hf_ssl.tasks.base import TaskModule
+
+        teacher, logits = self.teacher, None
+        if teacher is None or teacher.model_share > 0:
+            items = task_rows(self.task, self.encoder, rows)
+            logits, _ = answer_rows(TaskModule(self.encoder, self.task), items, self.args)
+            if teacher is None:
+                return logits
+        own = teacher.answers(self.task, rows, self.head_pooling) if distributed.is_main() else None
+        return teacher.together(logits, distributed.broadcast(own))
 
     def _strangeness(self, rows: datasets.Dataset) -> np.ndarray | None:
         if self.typical is None:

@@ -292,7 +292,8 @@ def _extras(
     run: RunDir, config: PushConfig, folder: Path, artifact: Artifact, facts: card.CardFields, api: hub.HfApi | None
 ) -> None:
     """Results in the Hub's format, and the manifest: lineage and the files this library looks after."""
-    metrics = run.stage("evaluate").metrics
+    measured = run.stage("evaluate")
+    metrics = measured.outputs.get("model") or measured.metrics
     if config.eval_dataset and facts.kind == "model":
         import yaml
         from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml

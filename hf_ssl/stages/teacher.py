@@ -1,4 +1,8 @@
-"""The vote of several linear answers, kept beside a model that learned from it: safetensors and JSON, nothing that runs."""
+"""The vote of several linear answers, kept beside a model that learned from it: safetensors and JSON, nothing that runs.
+
+Where it is ahead of the model on labels held out, it is what the run answers with: `evaluate` and `predict` ask it, alone or
+together with the model, and say so. The model stays a plain one, with figures of its own.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +16,16 @@ import torch
 
 from hf_ssl.core.errors import CheckpointError
 from hf_ssl.core.run import write_json
-from hf_ssl.evaluation.probes.soft import Head
+from hf_ssl.evaluation.probes.soft import Head, softmax
 from hf_ssl.evaluation.probes.taught import mixed
 from hf_ssl.models.reference import CheckpointRef
 
 if TYPE_CHECKING:
     import datasets
 
-    from hf_ssl.tasks.base import Task
+    from hf_ssl.tasks.base import Task, TaskModule
 
-SETTINGS, WEIGHTS = "teacher.json", "teacher.safetensors"
+FOLDER, SETTINGS, WEIGHTS = "teacher", "teacher.json", "teacher.safetensors"
 
 
 @dataclass
@@ -53,6 +57,7 @@ class Teacher:
         name: `"vote"`, or `"teacher"` where the pool has taught them.
         ref: the checkpoint that the frozen readings are of.
         extra: tensors of the model that the checkpoint has not (a projection before the last layer), as they were.
+        model_share: share of the fine-tuned model in the run's answer; the rest is the teacher's.
     """
 
     views: list[TeacherView]
@@ -60,10 +65,17 @@ class Teacher:
     name: str
     ref: CheckpointRef
     extra: dict[str, torch.Tensor]
+    model_share: float = 0.0
+    _module: TaskModule | None = field(default=None, repr=False, compare=False)
 
     def summary(self) -> dict[str, Any]:
         """For people: what it consists of."""
         return {"name": self.name, "shares": {view.name: round(view.share, 3) for view in self.views}}
+
+    def told(self) -> str:
+        """Who answers, for people."""
+        own = f"the {self.name} of {', '.join(view.name for view in self.views)}"
+        return own if self.model_share == 0 else f"{own} ({1 - self.model_share:.0%}) and the fine-tuned model"
 
     def save(self, folder: Path) -> None:
         """Write it. The vocabulary of a text teacher holds words of the data: the folder is never published."""
@@ -78,7 +90,7 @@ class Teacher:
         write_json(
             folder / SETTINGS,
             {
-                "name": self.name, "classes": self.classes, "checkpoint": asdict(self.ref) | {"token": None},
+                "name": self.name, "classes": self.classes, "model_share": self.model_share, "checkpoint": asdict(self.ref) | {"token": None},
                 "views": [
                     {"name": view.name, "kind": view.kind, "share": view.share, "state": view.state} for view in self.views
                 ],
@@ -106,7 +118,7 @@ class Teacher:
             ]  # fmt: skip
             extra = {name.removeprefix("extra."): one for name, one in tensors.items() if name.startswith("extra.")}
             ref = CheckpointRef(settings["checkpoint"]["id"], settings["checkpoint"]["revision"])
-            return cls(views, settings["classes"], settings["name"], ref, extra)
+            return cls(views, settings["classes"], settings["name"], ref, extra, settings.get("model_share", 0.0))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CheckpointError(f"The teacher in {folder} cannot be read ({error}). Run finetune again.") from error
 
@@ -122,16 +134,9 @@ class Teacher:
             CheckpointError: the checkpoint of its frozen readings is not there any more.
         """
         from hf_ssl.stages.reading import frozen_rows
-        from hf_ssl.tasks.base import TaskModule
 
-        encoder = task.modality.load(
-            self.ref, task.auto_class, dataset=dataset, pooling=task.pooling, new_head=True, **task.model_options()
-        )  # fmt: skip
-        if head_pooling == "encoder":
-            encoder.adapt_head()
-        encoder.model.load_state_dict(self.extra, strict=False)
-        module = TaskModule(encoder, task)
-        rows: dict[str, Any] = dict(frozen_rows(module, task.encode(encoder, dataset)))
+        module = self._module = self._module or self._loaded(task, dataset, head_pooling)
+        rows: dict[str, Any] = dict(frozen_rows(module, task.encode(module.encoder, dataset)))
         states = {view.name: view.state for view in self.views}
         for one in task.modality.cheap_features():
             if one.name in states:
@@ -141,3 +146,29 @@ class Teacher:
             {view.name: view.head.answers(rows[view.name]) for view in self.views},
             {view.name: view.share for view in self.views},
         )
+
+    def together(self, logits: np.ndarray | None, own: np.ndarray) -> np.ndarray:
+        """The run's answer as logits `(examples, classes)`.
+
+        Args:
+            logits: of the fine-tuned model; None where it has no share.
+            own: this teacher's probabilities of the same examples.
+        """
+        shared = own if logits is None else self.model_share * softmax(logits) + (1 - self.model_share) * own
+        return np.log(np.clip(shared, 1e-9, None))
+
+    def _loaded(self, task: Task[Any], dataset: datasets.Dataset, head_pooling: str) -> TaskModule:
+        from hf_ssl.tasks.base import TaskModule
+
+        encoder = task.modality.load(
+            self.ref, task.auto_class, dataset=dataset, pooling=task.pooling, new_head=True, **task.model_options()
+        )  # fmt: skip
+        if head_pooling == "encoder":
+            encoder.adapt_head()
+        encoder.model.load_state_dict(self.extra, strict=False)
+        return TaskModule(encoder, task)
+
+
+def kept_teacher(folder: Path) -> Teacher | None:
+    """What fine-tuning kept in its folder, if it did."""
+    return Teacher.load(folder / FOLDER) if (folder / FOLDER / SETTINGS).is_file() else None

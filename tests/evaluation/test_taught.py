@@ -17,6 +17,7 @@ from hf_ssl.evaluation.probes.taught import (
     is_refused,
     learn,
     sharpened,
+    stacked,
     try_all,
 )
 
@@ -34,7 +35,7 @@ def planted(noise: float = 1.5, seed: int = 0, count: int = 400) -> tuple[dict[s
     return views, labels
 
 
-KINDS = {"net": "frozen", "cheap": "cheap"}
+PRIOR_SHARES = {"net": 0.5, "cheap": 0.5}
 
 
 def test_hard_labels_give_logistic_regression():
@@ -73,7 +74,7 @@ def test_the_pool_teaches_the_head_more_than_the_labels_did():
     order = np.concatenate([known, rest])
     views, y = {name: rows[order] for name, rows in views.items()}, labels[order]
     items, pooled = np.arange(len(known)), np.arange(len(known), len(order))
-    trial = try_all(views, KINDS, "net", y[items], pooled, CLASSES)
+    trial = try_all(views, PRIOR_SHARES, "net", y[items], pooled, CLASSES)
     assert {FROZEN, "cheap", VOTE, TAUGHT, TEACHER} == trial.ways.keys()
     lesson = learn(views, trial.recipe, items, y[items], pooled, CLASSES)
     right = [
@@ -86,7 +87,7 @@ def test_the_pool_teaches_the_head_more_than_the_labels_did():
 
 def test_without_a_pool_the_head_is_the_probe():
     views, labels = planted(count=40)
-    trial = try_all(views, KINDS, "net", labels, np.arange(0), CLASSES)
+    trial = try_all(views, PRIOR_SHARES, "net", labels, np.arange(0), CLASSES)
     lesson = learn(views, trial.recipe, np.arange(40), labels, np.arange(0), CLASSES)
     assert lesson.head is lesson.vote["net"] and len(lesson.believed) == 0 and TAUGHT not in trial.ways
 
@@ -95,9 +96,29 @@ def test_without_a_pool_the_head_is_the_probe():
 def test_features_that_say_nothing_do_not_cost_the_vote(seed):
     views, labels = planted(noise=2.0, count=120, seed=seed)
     views["cheap"] = np.random.default_rng(5).normal(size=views["cheap"].shape)
-    trial = try_all(views, KINDS, "net", labels, np.arange(0), CLASSES)
+    trial = try_all(views, PRIOR_SHARES, "net", labels, np.arange(0), CLASSES)
     assert trial.ways[VOTE].accuracy >= trial.ways[FROZEN].accuracy - 0.02 > 0.4
     assert trial.ways["cheap"].accuracy < 0.4
+
+
+def test_labels_move_the_shares_and_a_handful_hardly_does():
+    """The mixture's own maximum where labels are many; the prior where they are few."""
+    rng = np.random.default_rng(0)
+
+    def answers(y: np.ndarray, right: float) -> np.ndarray:
+        sure = np.full((len(y), 2), 0.2)
+        sure[np.arange(len(y)), np.where(rng.random(len(y)) < right, y, 1 - y)] = 0.8
+        return sure
+
+    prior = {"weak": 0.5, "strong": 0.5}
+    found = {}
+    for count in (8, 4000):
+        y = np.arange(count) % 2
+        found[count] = stacked(prior, {"weak": answers(y, 0.55), "strong": answers(y, 0.8)}, y)
+    assert 0.5 < found[8]["strong"] < 0.75 and found[4000]["strong"] > 0.85
+    assert stacked({"one": 0.99, "other": 0.01}, {"one": answers(y, 0.8), "other": answers(y, 0.8)}, y[:0]) == {
+        "one": 1.0, "other": 0.0
+    }  # fmt: skip
 
 
 def test_what_misleads_is_refused_and_a_tie_is_no_gain():
@@ -137,7 +158,7 @@ def test_a_class_is_never_forgotten_in_what_is_believed():
 
 def test_one_label_a_class_cannot_be_compared():
     views, labels = planted(count=40)
-    trial = try_all(views, KINDS, "net", np.arange(4), np.arange(4, 40), CLASSES)
+    trial = try_all(views, PRIOR_SHARES, "net", np.arange(4), np.arange(4, 40), CLASSES)
     assert trial.ways == {} and sum(trial.recipe.shares.values()) == pytest.approx(1)
 
 
@@ -147,6 +168,6 @@ def test_groups_stay_in_one_fold():
     groups = np.repeat(np.arange(20), 6)
     y = (groups % 2).astype(int)
     rows = Coordinates(np.eye(20)[groups] * 5 + rng.normal(size=(120, 20)) * 0.1).rows
-    apart = try_all({"net": rows}, {"net": "frozen"}, "net", y, np.arange(0), 2, groups=[str(g) for g in groups])
-    mixed = try_all({"net": rows}, {"net": "frozen"}, "net", y, np.arange(0), 2)
+    apart = try_all({"net": rows}, {"net": 1.0}, "net", y, np.arange(0), 2, groups=[str(g) for g in groups])
+    mixed = try_all({"net": rows}, {"net": 1.0}, "net", y, np.arange(0), 2)
     assert mixed.ways[FROZEN].accuracy > 0.95 and apart.ways[FROZEN].accuracy < 0.7

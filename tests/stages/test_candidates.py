@@ -79,10 +79,43 @@ def test_a_linear_probe_takes_no_step_and_is_a_plain_model(probed, data):
     assert probed.metrics["steps"] == 0
     result = hf_ssl.evaluate(**common(data, probed.path.parent))
     assert result.metrics["accuracy"] > 0.8
+    alone = outputs_of(probed.path.parent, "evaluate").get("model", result.metrics)
     plain = pipeline("text-classification", model=str(probed.path / "model"), device="cpu")
     answers = [one["label"] for one in plain(list(data["test"]["text"]))]
     right = np.mean([answer == truth for answer, truth in zip(answers, data["test"]["label"], strict=True)])
-    assert right == pytest.approx(result.metrics["accuracy"], abs=1e-6)
+    assert right == pytest.approx(alone["accuracy"], abs=1e-6)
+
+
+def outputs_of(run: Path, stage: str) -> dict:
+    return json.loads((run / "run.json").read_text(encoding="utf-8"))["stages"][stage]["outputs"]
+
+
+def test_evaluate_and_predict_ask_who_is_ahead(data, tmp_path):
+    """The teacher where labels held out say so: its figures are the run's, the plain model's stand beside them."""
+    import pyarrow.parquet as pq
+
+    start = tiny.write_checkpoint("bert", tmp_path / "start")  # random weights: words know more
+    tuned = hf_ssl.finetune(model=str(start), peft="linear-probe", **common(data, tmp_path / "run"))
+    file = tuned.path / "teacher" / "teacher.json"
+    assert json.loads((tuned.path / "candidates.json").read_text(encoding="utf-8"))["answer"] in ("vote", "teacher")
+    result = hf_ssl.evaluate(**common(data, tmp_path / "run"))
+    rows = pq.read_table(result.path / "predictions.parquet").to_pylist()
+    outputs = outputs_of(tmp_path / "run", "evaluate")
+    for column, metrics in (("prediction", result.metrics), ("model_prediction", outputs["model"])):
+        right = np.mean([row[column] == row["truth"] for row in rows])
+        assert right == pytest.approx(metrics["accuracy"], abs=1e-6), column
+    told = hf_ssl.predict(data=data["test"].remove_columns("label"), output=str(tmp_path / "run"))
+    answers = [row["prediction"] for row in pq.read_table(told.path).to_pylist()]
+    by_text = {row["id"]: row["prediction"] for row in rows}
+    assert len(by_text) == len(answers) == 60
+    assert np.mean([a == t for a, t in zip(answers, data["test"]["label"], strict=True)]) == pytest.approx(
+        result.metrics["accuracy"], abs=1e-6
+    )
+    logits, own = np.array([[2.0, 0.0]]), np.array([[0.2, 0.8]])
+    teacher = Teacher.load(file.parent)
+    np.testing.assert_allclose(np.exp(teacher.together(None, own)), own)
+    teacher.model_share = 0.5
+    np.testing.assert_allclose(np.exp(teacher.together(logits, own))[0, 0], (0.2 + 1 / (1 + np.exp(-2))) / 2)
 
 
 def test_the_report_names_every_candidate_and_the_reason(probed):

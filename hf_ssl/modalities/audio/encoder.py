@@ -30,6 +30,9 @@ class AudioEncoder(Encoder):
     # Mean and spread over time come first: what changes within a clip is lost in the mean alone.
     poolings = ("mean-std", "mean", "max", "layers")
     has_views = True
+    # Log-mel statistics are much weaker than a speech encoder, and its last layer knows less of tones than those below it.
+    frozen_share = 0.8
+    reading_weights = {"layers": 8.0}
     modality: Audio
     processor: FeatureExtractor
 

@@ -40,7 +40,7 @@ def random_kernel_features(series: Sequence[np.ndarray], kernels: int = KERNELS,
         drawn = RandomKernels(channels, length, kernels, seed)
         for start in range(0, len(rows), 256):
             part = rows[start : start + 256]
-            features[part] = drawn(torch.from_numpy(np.stack([_scaled(series[row]) for row in part]))).numpy()
+            features[part] = drawn(torch.from_numpy(np.stack([scaled(series[row]) for row in part]))).numpy()
     return features
 
 
@@ -118,7 +118,8 @@ def _draw(channels: int, length: int, kernels: int, seed: int) -> dict:
     }
 
 
-def _scaled(item: np.ndarray) -> np.ndarray:
+def scaled(item: np.ndarray) -> np.ndarray:
+    """One series with mean 0 and spread 1 per channel, 0 where it is missing, float32 `(channels, length)`."""
     from hf_ssl.modalities.timeseries.split import standardize
 
     loc, scale = standardize(item)

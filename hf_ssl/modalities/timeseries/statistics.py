@@ -37,6 +37,12 @@ def levels(series: Sequence[np.ndarray]) -> np.ndarray:
     return np.array(rows, np.float32)
 
 
+def with_levels(features: np.ndarray, series: Sequence[np.ndarray]) -> np.ndarray:
+    """Features of scaled series with the levels beside them, repeated: two columns beside thousands would not be heard."""
+    level = levels(series)
+    return np.hstack([features, np.tile(level, (1, max(1, features.shape[1] // (8 * level.shape[1]))))])
+
+
 def _of_channel(values: np.ndarray) -> np.ndarray:
     seen = values[~np.isnan(values)].astype(np.float64)
     width = 2 + len(QUANTILES) + 2 + len(LAGS) + BANDS

@@ -14,6 +14,7 @@ import numpy as np
 
 from hf_ssl.core.errors import ConfigError, DataError, nearest
 from hf_ssl.modalities.base import Modality
+from hf_ssl.modalities.cheap import CheapFeatures, Computed
 from hf_ssl.modalities.timeseries.backbones import SeriesProcessor, default_config, read_processor
 from hf_ssl.modalities.timeseries.files import SUFFIXES, is_ucr_table, read_series_file
 from hf_ssl.modalities.timeseries.grid import DUPLICATES, season_of
@@ -318,20 +319,25 @@ class TimeSeries(Modality):
         return random_kernel_features([as_array(value) for value in values])
 
     def baselines(self) -> dict[str, Callable[[Sequence[Any]], np.ndarray]]:
-        """Random kernels with the levels that they scale away, and a few dozen statistics."""
-        from hf_ssl.modalities.timeseries.statistics import levels, series_statistics
+        """Competing and random kernels with the levels that they scale away, and a few dozen statistics."""
+        from hf_ssl.modalities.timeseries.hydra import hydra_features
+        from hf_ssl.modalities.timeseries.statistics import series_statistics, with_levels
 
-        def kernels(values: Sequence[Any]) -> np.ndarray:
-            responses, level = self.baseline_features(values), levels([as_array(value) for value in values])
-            repeated = max(
-                1, responses.shape[1] // (8 * level.shape[1])
-            )  # two columns beside thousands would not be heard
-            return np.hstack([responses, np.tile(level, (1, repeated))])
+        def arrays(values: Sequence[Any]) -> list[np.ndarray]:
+            return [as_array(value) for value in values]
 
-        def statistics(values: Sequence[Any]) -> np.ndarray:
-            return series_statistics([as_array(value) for value in values])
+        return {
+            "hydra": lambda values: with_levels(hydra_features(arrays(values)), arrays(values)),
+            "random kernels": lambda values: with_levels(self.baseline_features(values), arrays(values)),
+            "statistics": lambda values: series_statistics(arrays(values)),
+        }
 
-        return {"random kernels": kernels, "statistics": statistics}
+    def cheap_features(self) -> list[CheapFeatures]:
+        """The baselines; competing kernels count four times as much as the others."""
+        return [
+            Computed(name, found, standardize=True, weight=4.0 if name == "hydra" else 1.0)
+            for name, found in self.baselines().items()
+        ]
 
     # -- models of this kind ----------------------------------------------------------------------------------------
 
