@@ -74,8 +74,7 @@ class Encoder(ABC):
         joins: whether the vectors of two modes may stand side by side (`cls+mean`).
         layered: modes that can be applied to an earlier layer (`mean@-2`).
         has_views: whether `views` is there.
-        frozen_share: of its readings in a vote with cheap features, before labels move it; from the development sets.
-        reading_weights: of some `readings` among them (1 where nothing is said), likewise.
+        frozen_share, reading_weights: of its `readings` in a vote with cheap features, before labels move them.
         modality: the kind of data, with its options.
         model: of transformers, perhaps within PEFT, perhaps with a head.
         processor: the checkpoint's; None where it has none.
