@@ -282,7 +282,7 @@ class DINO(ViewObjective):
     # -- state ------------------------------------------------------------------------------------------------------
 
     def _note(self, name: str, target: torch.Tensor) -> None:
-        if not self.training:
+        if not self.training or self.idle:
             return
         total = torch.cat([target.sum(dim=0), target.new_tensor([float(len(target))])])
         self._sums[name] = self._sums[name] + total if name in self._sums else total

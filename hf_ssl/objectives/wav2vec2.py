@@ -179,7 +179,7 @@ class Wav2Vec2(Objective):
         )
         chances = scores.softmax(-1) if self.training else codes
         diversity = diversity_loss(chances, self.use)
-        if self.training:
+        if self.training and not self.idle:
             own = torch.cat([chances.detach().sum(0).flatten(), chances.new_tensor([len(chances)])])
             self._seen = self._seen + own
         # Nothing hidden (only clips of a few milliseconds): the loss is 0, with a gradient, so that ranks stay in step.

@@ -24,6 +24,7 @@ from hf_ssl.core.errors import TrainingError
 from hf_ssl.training import sharding
 from hf_ssl.training.callbacks import StopRequested, ThroughputCallback, same_randomness
 from hf_ssl.training.checkpoints import MANIFEST, seal
+from hf_ssl.training.gather import keeping_company
 from hf_ssl.training.schedule import Schedule, parameter_groups
 from hf_ssl.training.streaming import StreamRows
 
@@ -163,7 +164,8 @@ class ExactTrainer(Trainer):
         module: Any = self.model
         before, module.idle = module.units_seen, True
         inputs["labels"] = inputs.pop(sharding.IDLE)
-        loss = super().compute_loss(model, inputs, *given, **named)
+        with keeping_company():
+            loss = super().compute_loss(model, inputs, *given, **named)
         module.units_seen, module.idle = before, False
         return loss * 0
 

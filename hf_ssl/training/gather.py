@@ -6,6 +6,10 @@ the sum over ranks has the gradient of one process holding everything.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
 import torch
 import torch.distributed as dist
 from torch.autograd.function import FunctionCtx
@@ -36,8 +40,24 @@ class _Gather(torch.autograd.Function):
         return total.chunk(dist.get_world_size())[dist.get_rank()]
 
 
+_COMPANY = ContextVar("company", default=False)
+
+
+@contextmanager
+def keeping_company() -> Iterator[None]:
+    """Within, this process's rows only keep the others company: `gathered` shows them to nobody else."""
+    token = _COMPANY.set(True)
+    try:
+        yield
+    finally:
+        _COMPANY.reset(token)
+
+
 def gathered(vectors: torch.Tensor) -> tuple[torch.Tensor, int]:
     """The rows of all ranks in rank order, with gradient, and where this rank's rows begin.
+
+    A process that keeps the others company (`training.sharding`) sees its own rows behind all others, so that it can compute what is
+    then counted for nothing; the others do not see them.
 
     Without gradients nothing is gathered: measurements are made by one process alone, and it would wait for the others
     forever.
@@ -49,10 +69,14 @@ def gathered(vectors: torch.Tensor) -> tuple[torch.Tensor, int]:
     if ranks == 1 or not torch.is_grad_enabled():
         return vectors, 0
     counts = torch.zeros(ranks, dtype=torch.int64, device=vectors.device)
-    counts[rank] = len(vectors)
+    company = _COMPANY.get()
+    counts[rank] = 0 if company else len(vectors)
     dist.all_reduce(counts)
     longest = int(counts.max())
-    padded = functional.pad(vectors, (0, 0, 0, longest - len(vectors)))
+    shared = vectors[: int(counts[rank])]
+    padded = functional.pad(shared, (0, 0, 0, longest - len(shared)))
     pieces = _Gather.apply(padded.contiguous()).unflatten(0, (ranks, longest))
     rows = torch.cat([piece[:count] for piece, count in zip(pieces, counts.tolist(), strict=True)])
+    if company:
+        return torch.cat([rows, vectors]), len(rows)
     return rows, int(counts[:rank].sum())
