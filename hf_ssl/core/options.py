@@ -51,6 +51,12 @@ class PretrainConfig(TrainingOptions, AdapterOptions, ModelOptions, DataOptions)
     early_stopping_patience: int = option(
         2, "Stop after so many evaluations clearly worse than the starting checkpoint (0: never).", ge=0
     )
+    preprocessing_num_workers: int | None = option(
+        None, "Processes that tokenize a large pool of texts (default: one per core, at most 8).", ge=1
+    )
+    cache_dir: str | None = option(
+        None, "Folder for what is made of the data once (tokens, decoded sounds; default: the cache of `datasets`)."
+    )
     new_words: int = option(0, "Add at most this many domain words to the vocabulary.", ge=0)
     eval_fraction: float = option(
         0.05, "Fraction of the pool (at most 1,000 examples) held out to measure the objective.", gt=0, lt=1

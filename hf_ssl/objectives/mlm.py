@@ -18,7 +18,7 @@ from hf_ssl.core.fields import Options, option
 from hf_ssl.modalities.rng import example_rng
 from hf_ssl.modalities.text.encoder import TextEncoder, window
 from hf_ssl.modalities.text.last_block import LastBlock
-from hf_ssl.modalities.text.packing import Pieces, best_fit, collate_rows, cut, isolation_masks, position_offset
+from hf_ssl.modalities.text.packing import Pieces, best_fit, collate_rows, isolation_masks, position_offset
 from hf_ssl.models.structure import evaluating
 from hf_ssl.objectives.base import Objective, Rows, row_keys
 from hf_ssl.training.dropout import set_dropout
@@ -102,8 +102,7 @@ class MaskedLanguageModeling(Objective):
         self.backbone.register_forward_hook(self._keep_predicted, with_kwargs=False)
 
     def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> MaskedRows:
-        texts = dataset[self.encoder.modality.column]
-        pieces = cut(self.encoder.processor, texts, row_keys(dataset), self.max_length)
+        pieces = Pieces(self.encoder.tokens(dataset), row_keys(dataset), self.encoder.processor, self.max_length)
         return MaskedRows(pieces, self, seed=seed, training=training)
 
     def collate(self, rows: Sequence[dict[str, np.ndarray]]) -> dict[str, torch.Tensor]:
@@ -196,7 +195,7 @@ class MaskedRows(Rows):
         parts = []
         for document, number in enumerate(self.layout[index]):
             ids, words = self.pieces.piece(number)
-            inputs, labels = self.masker(ids, words, example_rng(self.seed, self.key, self.pieces.keys[number]))
+            inputs, labels = self.masker(ids, words, example_rng(self.seed, self.key, self.pieces.key(number)))
             positions = np.arange(len(ids))
             parts.append((inputs, labels, positions, np.full(len(ids), document)))
         names = ("input_ids", "labels", "position_ids", "document")

@@ -79,7 +79,7 @@ class SimCSE(Objective):
             raise ConfigError("view=dropout needs a model with dropout; this one has none. Use --view crop.")
 
     def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> ViewRows:
-        store = self.crops.store(list(dataset[self.encoder.modality.column]))
+        store = self.crops.store(dataset)
         return ViewRows(store, row_keys(dataset), seed=seed, training=training)
 
     def _view(self, tokens: np.ndarray, rng: np.random.Generator) -> Features:

@@ -85,7 +85,7 @@ class SingleViewObjective(Objective):
                 "/".join(map(str, (keys[place[0]], place[1]))) for place in map(windows.place, range(len(windows)))
             ]
             return NumberedRows(Pasts(windows), keys, seed=seed, training=training)
-        store = self.encoder.view_store(values) if self.crops is None else self.crops.store(list(values))
+        store = self.encoder.view_store(values) if self.crops is None else self.crops.store(dataset)
         return NumberedRows(store, keys, seed=seed, training=training)
 
     def whole(self, dataset: datasets.Dataset, rows: NumberedRows) -> list[Any]:

@@ -87,8 +87,7 @@ class TSDAE(Objective):
         nn.init.normal_(self.position.weight, std=0.02)
 
     def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> DamagedRows:
-        texts = list(dataset[self.encoder.modality.column])
-        return DamagedRows(texts, row_keys(dataset), self, seed=seed, training=training)
+        return DamagedRows(self.encoder.tokens(dataset).ids, row_keys(dataset), self, seed=seed, training=training)
 
     def collate(self, rows: Sequence[dict[str, np.ndarray]]) -> dict[str, torch.Tensor]:
         batch = self.encoder.collate([{"input_ids": row["damaged"]} for row in rows])
@@ -127,21 +126,21 @@ class TSDAE(Objective):
 class DamagedRows(Rows):
     """A text and its copy with words deleted, damaged anew each epoch."""
 
-    def __init__(self, texts: list[str], keys: list[str], objective: TSDAE, *, seed: int, training: bool) -> None:
+    def __init__(
+        self, tokens: Sequence[np.ndarray], keys: list[str], objective: TSDAE, *, seed: int, training: bool
+    ) -> None:
         super().__init__(seed, training)
         self.keys = keys
         self.config = objective.config
         self.before, self.after = affixes(objective.encoder.processor)
-        room = objective.max_length - len(self.before) - len(self.after)
-        tokenize = objective.encoder.processor
-        encoded = tokenize(texts, add_special_tokens=False, return_attention_mask=False, verbose=False)
-        self.tokens = [np.asarray(ids[:room], dtype=np.int64) for ids in encoded["input_ids"]]
+        self.room = objective.max_length - len(self.before) - len(self.after)
+        self.tokens = tokens
 
     def __len__(self) -> int:
         return len(self.tokens)
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
-        tokens = self.tokens[index]
+        tokens = self.tokens[index][: self.room].astype(np.int64)
         rng = example_rng(self.seed, self.key, self.keys[index])
         kept = tokens[rng.random(len(tokens)) >= self.config.deletion]
         if not len(kept):

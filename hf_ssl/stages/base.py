@@ -190,7 +190,9 @@ def prepare_stage(stage: str, options: dict[str, Any], *, after: str | None = No
         (None, "") if getattr(config, "target", None) is None else target_data(config.target, data, config, modality)
     )
     described = resolved.to_dict()
-    for name in ("output", "resume", "overwrite", "elastic", "auto_batch_size", "data"):
+    for name in (
+        "output", "resume", "overwrite", "elastic", "auto_batch_size", "data", "cache_dir", "preprocessing_num_workers",
+    ):  # fmt: skip
         described["options"].pop(name, None)
     before = () if after is None or getattr(config, unless, None) else (run.stage(after).inputs,)
     inputs, done = inputs_hash(stage, described, data.fingerprint, *before, *([seen] if seen else [])), None

@@ -14,6 +14,7 @@ from hf_ssl.core.options import FinetuneConfig, PretrainConfig
 from hf_ssl.core.run import RunDir, write_json
 from hf_ssl.data import DomainData
 from hf_ssl.modalities.text.encoder import TextEncoder
+from hf_ssl.modalities.text.tokens import Preparation
 from hf_ssl.models import adapters
 from hf_ssl.models.load_report import shortened
 from hf_ssl.models.loading import check_vocabulary, quiet
@@ -85,6 +86,7 @@ def build_objective(
         ref, kind.auto_class, dataset=pool, dtype=config.dtype
     )  # fmt: skip
     if isinstance(encoder, TextEncoder):
+        encoder.preparation = Preparation(config.preprocessing_num_workers, config.cache_dir)
         for note in check_vocabulary(encoder.model, encoder.processor):
             logger.info(f"  {note}")
     logger.info(encoder.report.summary())

@@ -44,7 +44,7 @@ def read_data(config: DataOptions) -> DomainData:
     if isinstance(config.data, DomainData):
         data = config.data
     else:
-        data = load_data(config.data, config)
+        data = load_data(config.data, config, cache_dir=getattr(config, "cache_dir", None))
     if len(set(distributed.gather(data.fingerprint))) > 1:
         raise DataError("The processes read different data from the same source. Save it as files, and give those.")
     return data

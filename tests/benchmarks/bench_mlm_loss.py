@@ -58,7 +58,7 @@ def train(arm: str, seed: int, texts: datasets.Dataset, held: datasets.Dataset, 
     else:
         trained = objective(model, tokenizer)
         rows, collate = trained.rows(texts, seed=seed, training=True), trained.collate
-        real = len(rows.pieces.ids) / len(rows)
+        real = int(rows.pieces.lengths.sum()) / len(rows)
     with tempfile.TemporaryDirectory() as folder:
         args = TrainingArguments(
             output_dir=folder, max_steps=math.ceil(tokens / (real * BATCH)), per_device_train_batch_size=BATCH,

@@ -80,7 +80,7 @@ def measure(arm: str) -> dict[str, float]:
             encoder = TextEncoder(Text(), model, tokenizer)
             trained = MaskedLanguageModeling(encoder, MaskedLanguageModeling.Config(max_length=128))
             rows, collate = trained.rows(texts, seed=0, training=True), trained.collate
-            real = len(rows.pieces.ids) / len(rows)
+            real = int(rows.pieces.lengths.sum()) / len(rows)
             args = TrainingArguments(
                 **common,
                 bf16=arm != "ours-fp32",

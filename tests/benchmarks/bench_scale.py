@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -29,7 +28,9 @@ def write_text(folder: Path, megabytes: float) -> None:
     """Lines of words until there is so much, in files of at most 50 MB."""
     folder.mkdir()
     rng = np.random.default_rng(0)
-    words = np.array(["".join(rng.choice(list("abcdefghijklmnopqrstuvwxyz"), rng.integers(3, 10))) for _ in range(3000)])
+    words = np.array(
+        ["".join(rng.choice(list("abcdefghijklmnopqrstuvwxyz"), rng.integers(3, 10))) for _ in range(3000)]
+    )
     paragraph = [" ".join(words[rng.integers(0, len(words), 60)]) for _ in range(2000)]
     left, number = megabytes * 1e6, 0
     while left > 0:
@@ -55,7 +56,9 @@ def write_pictures(folder: Path, count: int) -> None:
     for number in range(100):
         (folder / f"{number:02d}").mkdir(parents=True)
     for number in range(count):
-        (folder / f"{number % 100:02d}" / f"{number:07d}.png").write_bytes(contents[number % len(contents)] + str(number).encode())
+        (folder / f"{number % 100:02d}" / f"{number:07d}.png").write_bytes(
+            contents[number % len(contents)] + str(number).encode()
+        )
 
 
 STEPS = 3
@@ -88,7 +91,13 @@ print(json.dumps({{"seconds_to_first_step": round(first[0] - began, 1), "of_it_i
 def first_step(options: dict[str, object]) -> dict[str, float]:
     """Seconds to the first optimizer step and most memory of `pretrain` with these options, in a fresh process."""
     child = CHILD.format(support=str(REPOSITORY / "tests" / "support"))
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(REPOSITORY),
+        "HF_HUB_OFFLINE": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+        "OMP_NUM_THREADS": "1",
+    }
     done = subprocess.run(
         [sys.executable, "-c", child, json.dumps(options)], env={**environment, "BEGAN": str(time.time())}, capture_output=True, text=True,
         check=False,
@@ -104,7 +113,9 @@ def scale(kind: str, place: Path, sizes: tuple[float, float], model: Path) -> li
     for size in sizes:
         folder = place / f"{kind}-{size:g}"
         (write_text if kind == "text" else write_pictures)(folder, size if kind == "text" else int(size))  # type: ignore[operator]
-        own: dict[str, object] = {"txt": "lines", "max_length": 64} if kind == "text" else {"modality": "image", "objective": "simclr"}
+        own: dict[str, object] = (
+            {"txt": "lines", "max_length": 64} if kind == "text" else {"modality": "image", "objective": "simclr"}
+        )
         found = first_step({
             "data": str(folder), "model": str(model), "output": str(place / f"run-{kind}-{size:g}"), "streaming": True, "max_steps": STEPS,
             "monitor_points": 1, "monitor_examples": 32, "per_device_train_batch_size": 8, **own,

@@ -179,3 +179,22 @@ def test_libraries_load_from_it(server: HubProcess, tmp_path: Path) -> None:
         token=READ,
     )
     assert out.splitlines() == ["True", "3", "['a', 'b']", "a"]
+
+
+def test_a_hub_data_set_is_streamed_and_a_place_in_it_found_again(server: HubProcess, tmp_path: Path) -> None:
+    """Rows come over HTTP as they are asked for; the test split is left alone."""
+    out = server.client(
+        """
+        import datasets
+        rows = datasets.Dataset.from_dict({"text": [f"text {n} of the Hub" for n in range(90)]})
+        datasets.DatasetDict(train=rows, test=rows.select([0])).push_to_hub("alice/stream", num_shards={"train": 3, "test": 1})
+        from hf_ssl.data import load_data
+        data = load_data("alice/stream", streaming=True, shuffle_buffer=20, verbose=False)
+        blocks = [block for block, _ in zip(data.stream.blocks(0, 1), range(5), strict=False)]
+        print(len({text for block in blocks for text in block.rows["text"]}), any("'test'" in text for text in data.report["decisions"]))
+        again = next(data.stream.blocks(0, 1, data.stream.place(blocks[3].place.turn, blocks[3].place.state)))
+        print(again.digest == blocks[3].digest)
+        """,
+        tmp_path,
+    )
+    assert out.splitlines()[-2:] == ["90 True", "True"]

@@ -16,8 +16,9 @@ import tiny
 from hf_ssl.core.errors import ConfigError
 from hf_ssl.evaluation.monitor.monitor import mean_loss
 from hf_ssl.modalities.rng import example_rng
-from hf_ssl.modalities.text.packing import cut, isolation_masks, position_offset
+from hf_ssl.modalities.text.packing import Pieces, isolation_masks, position_offset
 from hf_ssl.modalities.text.text import Text
+from hf_ssl.modalities.text.tokens import in_memory
 from hf_ssl.objectives.mlm import MaskedLanguageModeling, Masker, ordinary_ids
 
 TEXTS = tiny.corpus(80)
@@ -148,7 +149,7 @@ def test_special_ids_are_neither_produced_nor_predicted(family, mask):
     special = set(tokenizer.all_special_ids)
     assert not special & set(ordinary_ids(tokenizer).tolist())
     spelled = f"the nurse {tokenizer.mask_token} measured {tokenizer.sep_token} fever \u16a0\u4e00"
-    pieces = cut(tokenizer, [spelled, *TEXTS], [str(i) for i in range(len(TEXTS) + 1)], 64)
+    pieces = Pieces(in_memory(tokenizer, [spelled, *TEXTS]), [str(i) for i in range(len(TEXTS) + 1)], tokenizer, 64)
     assert special & set(pieces.piece(0)[0][1:-1].tolist())
     for repeat in range(20):
         for number in range(20):
@@ -175,7 +176,7 @@ def test_mask_ratio_is_right_on_average(mask, sizes):
 def test_whole_words_are_hidden_together(family, mask):
     tokenizer = tiny.tiny_tokenizer(family)
     texts = [f"{text} nursery fevers clinician repairer engineered" for text in TEXTS[:40]]
-    pieces = cut(tokenizer, texts, [str(i) for i in range(len(texts))], 128)
+    pieces = Pieces(in_memory(tokenizer, texts), [str(i) for i in range(len(texts))], tokenizer, 128)
     masker = Masker(tokenizer, mask, 0.3)
     several = 0
     for number in range(len(pieces)):

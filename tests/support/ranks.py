@@ -14,7 +14,9 @@ from hf_ssl.tasks.similarity import Similarity
 from hf_ssl.training.gather import keeping_company
 
 
-def every_loss(vectors: torch.Tensor, weight: torch.Tensor, counts: float = 1) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+def every_loss(
+    vectors: torch.Tensor, weight: torch.Tensor, counts: float = 1
+) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
     """Value (sum over own examples) and gradient with respect to `weight` of every loss that compares a batch."""
     similarity, gold = Similarity(Similarity.Config(), Text()), vectors[0, :, 0].round(decimals=1)
     every = {

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hf_ssl.modalities.encoder import Batch, Features
 from hf_ssl.modalities.text.encoder import TextEncoder, affixes, window
+
+if TYPE_CHECKING:
+    import datasets
 
 
 class TokenCrops:
@@ -24,12 +28,9 @@ class TokenCrops:
         self.before, self.after = affixes(encoder.processor)
         self.room = (length or window(encoder.processor, 128)) - len(self.before) - len(self.after)
 
-    def store(self, texts: Sequence[str]) -> list[np.ndarray]:
+    def store(self, dataset: datasets.Dataset) -> Sequence[np.ndarray]:
         """Token ids of every text, without special ones."""
-        encoded = self.encoder.processor(
-            list(texts), add_special_tokens=False, return_attention_mask=False, verbose=False
-        )
-        return [np.asarray(ids, dtype=np.int32) for ids in encoded["input_ids"]]
+        return self.encoder.tokens(dataset).ids
 
     def cut(self, tokens: np.ndarray, rng: np.random.Generator) -> Features:
         """A random piece; texts of few tokens stay nearly whole."""

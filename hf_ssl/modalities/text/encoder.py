@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -13,9 +13,13 @@ from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 
 from hf_ssl.core.errors import ConfigError, nearest
 from hf_ssl.modalities.encoder import Batch, Encoder, Features
+from hf_ssl.modalities.text.tokens import Preparation, Tokens, tokens_of
 from hf_ssl.models.pooled_head import PooledHead
 from hf_ssl.models.pooling import Pooling, write_sentence_transformers
 from hf_ssl.models.structure import unwrap_peft
+
+if TYPE_CHECKING:
+    import datasets
 
 
 class TextEncoder(Encoder):
@@ -25,7 +29,12 @@ class TextEncoder(Encoder):
     poolings = ("mean", "cls", "max", "lasttoken", "weightedmean", "mean_sqrt_len_tokens")
     joins = True
     processor: PreTrainedTokenizerBase
+    preparation = Preparation()
     head: PooledHead | None = None  # how a new head reads the mean, as long as it is not written into the model
+
+    def tokens(self, dataset: datasets.Dataset) -> Tokens:
+        """Token ids of a split's texts, without special ones; of very many, from a file."""
+        return tokens_of(dataset, self.modality.column, self.processor, self.preparation)
 
     @classmethod
     def head_pooling(cls, config: PreTrainedConfig, pooling: Pooling) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,80 +16,54 @@ import torch
 from torch import nn
 
 from hf_ssl.modalities.text.encoder import affixes
+from hf_ssl.modalities.text.tokens import Tokens
 from hf_ssl.models.loading import FLOAT32_ATTENTION
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 
-@dataclass
 class Pieces:
-    """Tokenized documents, cut into windows.
+    """Tokenized documents, cut into windows: views of the tokens, wherever these lie.
+
+    Nothing is dropped: the tokens of all pieces of a text, put together, are the tokens of the text.
 
     Args:
-        ids: all token ids, one flat int32 array.
-        words: for every token the number of its word within its piece, -1 for special tokens.
-        starts: piece `i` is `ids[starts[i]:starts[i + 1]]`.
-        keys: a stable name for each piece, what its masks are keyed on.
+        tokens: of every document.
+        names: a stable name of every document; the pieces' names, what their masks are keyed on, are made from them.
+        tokenizer: gives the special tokens that every piece begins and ends with.
+        max_length: of a piece, special tokens included.
     """
 
-    ids: np.ndarray
-    words: np.ndarray
-    starts: np.ndarray
-    keys: list[str]
+    def __init__(
+        self, tokens: Tokens, names: Sequence[str], tokenizer: PreTrainedTokenizerBase, max_length: int
+    ) -> None:
+        self.tokens, self.names = tokens, names
+        self.before, self.after = affixes(tokenizer)
+        self.room = max_length - len(self.before) - len(self.after)
+        lengths = tokens.ids.lengths
+        counts = -(-lengths // self.room)
+        self.document = np.repeat(np.arange(len(lengths)), counts)
+        self.number = np.arange(len(self.document)) - np.repeat(np.cumsum(counts) - counts, counts)
+        whole = np.minimum(self.room, lengths[self.document] - self.number * self.room)
+        self.lengths = whole + len(self.before) + len(self.after)
 
     def __len__(self) -> int:
-        return len(self.keys)
+        return len(self.document)
 
-    @property
-    def lengths(self) -> np.ndarray:
-        return np.diff(self.starts)
+    def key(self, piece: int) -> str:
+        """The name of a piece."""
+        return f"{self.names[self.document[piece]]}/{self.number[piece]}"
 
-    def piece(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """Token ids and word numbers of one piece."""
-        span = slice(self.starts[number], self.starts[number + 1])
-        return self.ids[span], self.words[span]
-
-
-def cut(
-    tokenizer: PreTrainedTokenizerBase,
-    texts: Sequence[str],
-    keys: Sequence[str],
-    max_length: int,
-    batch_size: int = 1000,
-) -> Pieces:
-    """Tokenize texts and cut them into pieces of at most `max_length` tokens, special tokens included.
-
-    Nothing is dropped: the tokens of all pieces of a text, put together, are the tokens of the text. Words are the
-    tokenizer's own (`word_ids()`), which is right for WordPiece, byte-level BPE and Chinese alike; gaps between
-    character offsets are not.
-    """
-    before, after = affixes(tokenizer)
-    room = max_length - len(before) - len(after)
-    ids: list[np.ndarray] = []
-    words: list[np.ndarray] = []
-    lengths, names = [], []
-    no_word_before, no_word_after = np.full(len(before), -1), np.full(len(after), -1)
-    for start in range(0, len(texts), batch_size):
-        encoded = tokenizer(
-            list(texts[start : start + batch_size]),
-            add_special_tokens=False,
-            return_attention_mask=False,
-            verbose=False,
+    def piece(self, piece: int) -> tuple[np.ndarray, np.ndarray]:
+        """Token ids of one piece, and for each the number of its word, -1 for special tokens."""
+        document, begin = int(self.document[piece]), int(self.number[piece]) * self.room
+        ids, words = (part[document][begin : begin + self.room] for part in (self.tokens.ids, self.tokens.words))
+        no_word_before, no_word_after = np.full(len(self.before), -1), np.full(len(self.after), -1)
+        return (
+            np.concatenate([self.before, ids, self.after]).astype(np.int32),
+            np.concatenate([no_word_before, words, no_word_after]).astype(np.int32),
         )
-        for row, tokens in enumerate(encoded["input_ids"]):
-            numbers = np.array([-1 if word is None else word for word in encoded.word_ids(row)], dtype=np.int32)
-            for number, begin in enumerate(range(0, len(tokens), room)):
-                part = tokens[begin : begin + room]
-                ids.append(np.concatenate([before, part, after]).astype(np.int32))
-                words.append(
-                    np.concatenate([no_word_before, numbers[begin : begin + room], no_word_after]).astype(np.int32)
-                )
-                lengths.append(len(ids[-1]))
-                names.append(f"{keys[start + row]}/{number}")
-    starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    empty = np.zeros(0, dtype=np.int32)
-    return Pieces(np.concatenate(ids) if ids else empty, np.concatenate(words) if words else empty, starts, names)
 
 
 def best_fit(lengths: np.ndarray, row_length: int) -> list[list[int]]:
