@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import resuming
 
-
 OFTEN = ("mlm-lora", "simcse-dropout", "ts-contrastive")  # what else there is takes minutes
 
 
