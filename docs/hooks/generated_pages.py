@@ -78,7 +78,7 @@ def said(output: dict[str, Any]) -> str:
     if "text/markdown" in data:
         return "".join(data["text/markdown"])
     text = "".join(output.get("text") or data.get("text/plain") or "").rstrip()
-    return f"```text\n{text}\n```" if text else ""
+    return f"````text\n{text}\n````" if text else ""  # a printed card has fences of its own
 
 
 def anchor_of(head: str) -> str:
@@ -100,7 +100,7 @@ def thumbnail(content: bytes) -> bytes:
 
 def card(file: str, target: str, caption: str) -> str:
     """A thumbnail that leads somewhere, with its caption."""
-    return f"- [![{caption}]({file})<br>{caption}]({target})"
+    return f"- [![]({file})<br>{caption}]({target})"  # the caption says it; the picture would say it twice
 
 
 def gallery(shown: list[str]) -> str:
@@ -155,6 +155,16 @@ def recipes() -> str:
         if figure.is_file():
             parts.append(f"![{file.stem}: how good with how many labels](results/recipes/{figure.name})")
     return "\n\n".join(parts) + "\n"
+
+
+def on_post_page(output: str, page: Any, config: Any) -> str:
+    """mkdocs' hook: what the theme leaves unsaid to screen readers and keyboards."""
+    output = output.replace(
+        'data-md-component="search" role="dialog"', 'data-md-component="search" role="dialog" aria-label="Search"'
+    )
+    # Labels of sections with a page of their own are empty: a landmark without a name is none.
+    named = r'<nav (class="md-nav" data-md-level="1") aria-labelledby="[^"]*" aria-expanded="[^"]*"'
+    return re.sub(named, r'<nav \1 role="none"', output)
 
 
 def on_files(files: Any, config: Any) -> Any:

@@ -81,7 +81,7 @@ def domain_gap(**options: Any) -> StageResult:
         `metrics`: everything measured, and `advice`; `path` has `gap.json` and `gap.txt`.
 
     Example:
-        >>> domain_gap(data="reviews/", model="answerdotai/ModernBERT-base").metrics["advice"]["choice"]
+        >>> domain_gap(data="reviews/", model="answerdotai/ModernBERT-base").metrics["advice"]
     """
     opening = prepare_stage("gap", options)
     if opening.done is not None:

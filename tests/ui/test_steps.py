@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import importlib.util
 import json
 import time
@@ -11,6 +10,7 @@ from typing import Any
 
 import pytest
 import runs
+from letters import letters
 
 from hf_ssl import cli
 from hf_ssl.core.errors import ConfigError, DataError, MissingExtraError, RunFolderError
@@ -28,14 +28,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         early_stopping_patience=0, near_duplicates=False,
     )  # fmt: skip
     return folder / "run"
-
-
-def letters(file: Path, count: int = 60) -> Path:
-    with file.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["text", "topic", "tone"])
-        writer.writerows([row["text"], row["label"], "ab"[n % 2]] for n, row in enumerate(runs.rows(count, 0, True)))
-    return file
 
 
 def test_a_source_is_read_and_its_columns_are_offered(tmp_path: Path) -> None:
