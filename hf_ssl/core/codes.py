@@ -80,6 +80,7 @@ WARNINGS = {
     "HFS207": Kind("", ("modalities.timeseries",), "Dates or values of the series were interpreted"),
     "HFS208": Kind("", ("modalities.audio",), "Recordings were changed or left out"),
     "HFS209": Kind("", ("modalities.image",), "Pictures or masks were interpreted"),
+    "HFS210": Kind("", ("data", "modalities"), "The data were read with a choice that you should know"),
     "HFS220": Kind("", ("models",), "Something about the checkpoint should be known"),
     "HFS221": Kind("", ("stages.pretrain", "stages.base"), "The start of pre-training may not suit it"),
     "HFS231": Kind("", ("training.checkpoints",), "A checkpoint was not whole and was set aside"),
