@@ -160,8 +160,10 @@ def _comparison(folder: Path, contest: dict[str, Any]) -> Section:
         section.tables.append(attribution_table(steps))
     for file, caption in (
         ("label_efficiency.svg", "Score over the number of labels; bands are the spread over draws of labels"),
-        ("map_base.svg", "Test vectors of the start checkpoint, by their two main directions"),
-        ("map_adapted.svg", "Test vectors after adapting, by their two main directions"),
+        ("map_base.svg", "Test vectors of the start checkpoint by label, in their two main directions"),
+        ("map_adapted.svg", "The same after adapting"),
+        ("map_base_domains.svg", "Labeled and test vectors of the start checkpoint by domain"),
+        ("map_adapted_domains.svg", "The same after adapting"),
     ):
         section.drawings += _some(drawings.from_file(folder / "compare" / file, caption))
     return section
@@ -293,6 +295,9 @@ def _fine_tuning(run: RunDir, folder: Path) -> Section:
         section.tables.append(
             Table("Domains", ["measure", "value"], [[name, _flat(value)] for name, value in domains.items()])
         )
+        for when in ("before", "after"):
+            caption = f"Source and target as the last layer reads them, {when} the domains were made alike"
+            section.drawings += _some(drawings.from_file(folder / "finetune" / f"map_{when}.svg", caption))
     return section
 
 

@@ -267,7 +267,7 @@ class _Work:
         return known[arm.name]
 
     def maps(self) -> None:
-        """Test vectors of the start and of the adapted model as pictures, where they were made anyway."""
+        """Vectors of the start and of the adapted model as pictures, by label and by domain, where they were made anyway."""
         if not distributed.is_main() or self.frozen.targets is None:
             return
         from hf_ssl.stages.comparison_files import write_map
@@ -275,7 +275,18 @@ class _Work:
         names = self.answers.readable(self.answers.references) if kind_of(self.task.label_kind).in_classes else None
         for arm in self.arms:
             if arm.name in ("base", "adapted") and {"knn", "linear-probe"} & set(self.protocols):
-                write_map(self.folder / f"map_{arm.name}.svg", self.frozen.vectors(arm), names, arm.name)
+                labeled, asked = self.frozen.vectors(arm)
+                write_map(self.folder / f"map_{arm.name}.svg", asked, names, f"Test vectors, {arm.name}")
+                both, domains = np.concatenate([labeled, asked]), self._domain_names()
+                write_map(self.folder / f"map_{arm.name}_domains.svg", both, domains, f"Domains, {arm.name}")
+
+    def _domain_names(self) -> list[str]:
+        """Domain of the labeled and of the test rows: what the column says, else which of the two they are."""
+        column, test = self.config.domain_column, self.answers.test
+        column = "group" if column is not None and column == self.config.group_column else column
+        if column is not None and column in self.train.column_names and column in test.column_names:
+            return [str(name) for name in [*self.train.select(self.frozen.needed)[column], *test[column]]]
+        return ["labeled"] * len(self.frozen.needed) + ["test"] * len(test)
 
 
 def _limited(split: datasets.Dataset, limit: int | None, seed: int) -> datasets.Dataset:

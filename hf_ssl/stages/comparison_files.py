@@ -128,13 +128,13 @@ def _draw(
         (folder / "label_efficiency.svg").write_text(svg, encoding="utf-8")
 
 
-def write_map(file: Path, vectors: np.ndarray, names: Sequence[Any] | None, arm: str) -> None:
-    """Test vectors by their two main directions; of many an evenly spread part."""
+def write_map(file: Path, vectors: np.ndarray, names: Sequence[Any] | None, title: str) -> None:
+    """Vectors by their two main directions; of many an evenly spread part."""
     if len(vectors) < 3:
         return
     chosen = np.unique(np.linspace(0, len(vectors) - 1, min(len(vectors), MAPPED)).astype(int))
     labels = None if names is None else [names[row] for row in chosen]
-    file.write_text(figures.embedding_map(vectors[chosen], labels, f"Test vectors, {arm}"), encoding="utf-8")
+    file.write_text(figures.embedding_map(vectors[chosen], labels, title), encoding="utf-8")
 
 
 def write_predictions(folder: Path, rows: Sequence[ResultRow], answers: Answers) -> None:

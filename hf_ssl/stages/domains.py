@@ -16,6 +16,7 @@ from hf_ssl.core.option_groups import DataOptions
 from hf_ssl.core.options import CompareConfig, FinetuneConfig
 from hf_ssl.core.run import append_jsonl
 from hf_ssl.data import DomainData
+from hf_ssl.evaluation.figures import embedding_map
 from hf_ssl.evaluation.gap import DomainGap, proxy_a_distance
 from hf_ssl.evaluation.monitor.health import collapsed, health
 from hf_ssl.stages.inputs import inputs_of
@@ -225,7 +226,7 @@ class Adaptation:
             tap.in_features, outputs, len(domains.names), learning_rate=config.domain_learning_rate, seed=seed
         ).to(next(module.parameters()).device)  # fmt: skip
         self.module = DomainModule(module, tap, method, weight=config.domain_weight, journal=self.journal)
-        self._before = self._look(64, False)
+        self._before = self._look(64, False, "before")
         counts = ", ".join(f"{name} {len(others.get(n, ())):,}" for n, name in enumerate(domains.names) if n in others)
         logger.info(
             f"  domains: {config.domain_method} ({kind.paper}), unlabeled rows: {counts}; best point by {self.rule}"
@@ -310,7 +311,7 @@ class Adaptation:
 
     def report(self, args: TrainingArguments) -> dict[str, Any]:
         """What became of the domains: the distance before and after, the critic, what picked the point, and warnings."""
-        after, config = self._look(args.eval_batch_size, bool(args.bf16)), self.domains.config
+        after, config = self._look(args.eval_batch_size, bool(args.bf16), "after"), self.domains.config
         before, names = self._before, self.domains.names
         found: dict[str, Any] = {
             "method": config.domain_method, "weight": config.domain_weight, "domains": names,
@@ -335,9 +336,13 @@ class Adaptation:
             logger.warning("domains: %s", text)
         return found
 
-    def _look(self, batch: int, bf16: bool) -> tuple[dict[str, float] | None, dict[str, float]]:
-        """Distance of the domains to a fresh probe of what the last layer reads, and the features' health."""
+    def _look(self, batch: int, bf16: bool, when: str) -> tuple[dict[str, float] | None, dict[str, float]]:
+        """Distance of the domains to a fresh probe of what the last layer reads, and the features' health; a map is drawn."""
         seen = {side: self.module.read(self._measured[side], batch, bf16)[0] for side in ("source", "target")}
+        if isinstance(self.domains.config, FinetuneConfig) and distributed.is_main():
+            sides = [side for side, rows in seen.items() for _ in rows]
+            svg = embedding_map(np.concatenate([*seen.values()]), sides, f"What the last layer reads, {when}")
+            self.journal.with_name(f"map_{when}.svg").write_text(svg, encoding="utf-8")
         groups = {name: self._measured[name] for name in ("source_groups", "target_groups")}
         try:
             gap: DomainGap | None = proxy_a_distance(seen["source"], seen["target"], **groups, n_permutations=100)

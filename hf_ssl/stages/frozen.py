@@ -103,9 +103,9 @@ class Frozen:
                     found[cell.key] = self._kept(cell, self._probe(cell, known[self._rows(cell)], asked))
         yield from (row for row in found.values() if row is not None)
 
-    def vectors(self, arm: Arm) -> np.ndarray:
-        """Test vectors of an arm, for a map; made when they are not there yet."""
-        return self._vectors(arm, None)[1]
+    def vectors(self, arm: Arm) -> tuple[np.ndarray, np.ndarray]:
+        """Vectors of labeled and of test rows of an arm, for maps; made when they are not there yet."""
+        return self._vectors(arm, None)
 
     def _vectors(self, arm: Arm, encoder: Encoder | None) -> tuple[np.ndarray, np.ndarray]:
         cache = FeatureCache(self.cache, self.store.key("features", arm.identity))
@@ -180,7 +180,9 @@ class Frozen:
         for name in names:
             peer: Peer = plugins.find("peers", name)()
             peer.check(self.modality.name, self.task.label_kind)
-            cells = [self._as(cell, name, "peer", start.identity) for cell in self.cells if cell.seed < peer.draws]
+            cells = [
+                self._as(cell, name, "peer", name, start.identity) for cell in self.cells if cell.seed < peer.draws
+            ]
             for cell in cells:
                 row = self.store.find(cell)
                 if row is None and self._in_time(cell):
@@ -204,7 +206,7 @@ class Frozen:
     # -- small things -----------------------------------------------------------------------------------------------
 
     def _as(self, cell: Cell, arm: str, protocol: str, *more: Any) -> Cell:
-        """The same subset for an arm and a protocol."""
+        """The same subset for an arm and a protocol; `more` says what its result depends on, where that is not the arm's name."""
         key = self.store.key(arm if not more else "", protocol, cell.budget, cell.seed, cell.rows, *more)
         return Cell(arm, protocol, cell.budget, cell.seed, key, cell.rows)
 

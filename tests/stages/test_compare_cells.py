@@ -14,8 +14,11 @@ import tiny_series
 from safetensors.torch import load_file, save_file
 
 import hf_ssl
+from hf_ssl.core import plugins
 from hf_ssl.core.errors import ConfigError, DataError, HfSslError, MissingExtraError
 from hf_ssl.evaluation.metrics.decomposable import DECOMPOSABLE
+from hf_ssl.evaluation.peers.base import Asked
+from hf_ssl.evaluation.probes.probes import ProbePrediction
 from hf_ssl.modalities.encoder import Encoder
 from hf_ssl.modalities.timeseries.split import latest
 from hf_ssl.stages import compare as comparing
@@ -128,10 +131,18 @@ def test_a_damaged_cell_is_computed_again(news: dict[str, Any], said) -> None:
     assert again.metrics == first.metrics and "computed again" in said.readouterr().err
 
 
-def test_peers_stand_beside(news: dict[str, Any]) -> None:
-    result = hf_ssl.compare(**{**news, "labels_per_class": [4]}, finetune_arms=False, peers=["svm"])
-    lines = json.loads((result.path / "contest.json").read_text(encoding="utf-8"))["lines"]
-    assert ("svm", "peer") in {(line["arm"], line["protocol"]) for line in lines}
+def test_peers_stand_beside_each_with_its_own_answers(news: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    setfit = plugins.find("peers", "setfit")
+
+    def first_class(peer: Any, asked: Asked) -> ProbePrediction:
+        return ProbePrediction(np.full(len(asked.test), asked.labels.min()), None, None, {})
+
+    monkeypatch.setattr(setfit, "answer", first_class)
+    monkeypatch.setattr(setfit, "check", lambda *_: None)
+    result = hf_ssl.compare(**{**news, "labels_per_class": [4]}, finetune_arms=False, peers=["svm", "setfit"])
+    contest = json.loads((result.path / "contest.json").read_text(encoding="utf-8"))
+    lines = {line["arm"]: line["score"] for line in contest["lines"] if line["protocol"] == "peer"}
+    assert lines["svm"]["mean"] > lines["setfit"]["mean"] and lines["setfit"]["sd"] == 0
 
 
 def test_a_peer_that_is_not_installed_or_does_not_fit_says_so(

@@ -77,6 +77,12 @@ def test_domains_of_a_column_and_what_is_told(bert, tmp_path):
     lines = [json.loads(line) for line in (result.path / "domains.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [10, 20, 30] and lines[0]["weight"] < lines[-1]["weight"]
     AutoModelForSequenceClassification.from_pretrained(result.path / "model")
+    page = (output / "report.html").read_text(encoding="utf-8")
+    for when in ("before", "after"):
+        assert (
+            "source" in (result.path / f"map_{when}.svg").read_text(encoding="utf-8")
+            and f"finetune-map_{when}" in page
+        )
     assert hf_ssl.finetune(**shared, domain_method="cdan", peft="full", learning_rate=1e-3).skipped
 
 
