@@ -75,7 +75,7 @@ def b3db(data: Path, start: Path) -> str:
 
 
 def fashion(data: Path, start: Path) -> str:
-    images.write_fashion_mnist(data, per_class=128, pool_limit=3000, test_limit=1000)
+    images.write_fashion_mnist(data, per_class=64, pool_limit=2000, test_limit=600)
     return str(images.write_efficientnet_lite0(start))
 
 
@@ -89,6 +89,7 @@ def forda(data: Path, start: Path) -> str:
     return "patchtst"
 
 
+WITHOUT_LORA = [arm for arm in ARMS if arm != "adapted-lora"]
 SHORT = "--max_steps 20 --self_training 300"
 SETS = {
     "forda": Set(
@@ -102,7 +103,8 @@ SETS = {
     ),
     "fashion": Set(
         "Fashion-MNIST, EfficientNet-Lite0 (ImageNet)", fashion, "--modality image --image_size 64",
-        "--objective simclr --max_steps 40 --per_device_train_batch_size 48 --color 0.5 --crop_scale 0.3,1.0", SHORT, tuned="4",
+        "--objective simclr --max_steps 40 --per_device_train_batch_size 48 --color 0.5 --crop_scale 0.3,1.0", SHORT,
+        probed="4,16", tuned="4", arms=WITHOUT_LORA,
     ),
     "newsgroups": Set(
         "20 Newsgroups, MiniLM", newsgroups, "--max_length 64",
@@ -111,7 +113,7 @@ SETS = {
     "initials": Set(
         "Mandarin initials, Whisper tiny.en", initials, "--modality audio --window 1 --min_seconds 0.05",
         "--objective masked-spectrogram --mask_span 5 --max_steps 30 --per_device_train_batch_size 16 --learning_rate 2e-5", SHORT,
-        probed="4,16", tuned="4",
+        probed="4,16", arms=WITHOUT_LORA, tuned="4",
     ),
 }  # fmt: skip
 
@@ -151,9 +153,11 @@ def prepared(one: Set, work: Path) -> list[str]:
 
 
 def pretrain(one: Set, name: str, work: Path, budget: str) -> None:
-    """Continued pre-training of all weights, and with adapters."""
+    """Continued pre-training of all weights, and with adapters where there is such an arm."""
     shared = prepared(one, work)
     for folder, more in (("run", ""), ("lora", "--peft lora")):
+        if folder == "lora" and "adapted-lora" not in one.arms:
+            continue
         if not (work / folder / "pretrain" / "model").is_dir():
             seconds = hf_ssl("pretrain", *shared, one.pretrain, more, f"--output {work / folder} --resume")
             keep(
@@ -187,8 +191,9 @@ def compared(one: Set, name: str, work: Path, kind: str, options: str) -> None:
     shared, run = prepared(one, work), work / "run"
     if "--from_config" in one.pretrain:  # random weights, which the pre-training began with
         shared[0] = f"--data {work / 'data'} --model {run / 'start'}"
-    adapted = [work / folder / "pretrain" / "model" for folder in ("run", "lora")]
-    more = [f"--adapted {adapted[0]} --adapted_lora {adapted[1]}", one.compare, options]
+    more = [f"--adapted {run / 'pretrain' / 'model'}", one.compare, options]
+    if "adapted-lora" in one.arms:
+        more.append(f"--adapted_lora {work / 'lora' / 'pretrain' / 'model'}")
     seconds = hf_ssl("compare", *shared, *more, f"--output {run}")
     contest = json.loads((run / "compare" / "contest.json").read_text(encoding="utf-8"))
     steps = json.loads((run / "compare" / "attribution.json").read_text(encoding="utf-8"))
