@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from planted import one_domain
 
 from hf_ssl.core.errors import DataError
 from hf_ssl.evaluation.advice import CHOICES, Evidence, advise
-from hf_ssl.evaluation.gap import proxy_a_distance
 from hf_ssl.evaluation.transferability import logme, spectrum_decay
 
 NEAR = {
@@ -66,17 +66,7 @@ def test_its_own_uncertainty():
 
 def test_identical_domains_are_inside_the_null_in_nearly_all_draws():
     """Forty draws of one distribution: p-values are spread evenly, so few fall below .05; groups as well."""
-    rng = np.random.default_rng(0)
-    found = []
-    for draw in range(40):
-        x = rng.normal(size=(120, 32))
-        groups = np.repeat(np.arange(30), 4) if draw % 2 else None
-        x = x + (rng.normal(size=(30, 32))[groups] * 2 if groups is not None else 0)
-        halves = (groups[:60], groups[60:]) if groups is not None else (None, None)
-        gap = proxy_a_distance(
-            x[:60], x[60:], source_groups=halves[0], target_groups=halves[1], n_permutations=99, seed=draw
-        )
-        found.append(gap.p_value)
+    found = one_domain(40)
     assert sum(p < 0.05 for p in found) <= 6 and np.mean(found) > 0.3
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from planted import equal_arms, pair, three_points
 
 from hf_ssl.evaluation.comparison.paired import PairedDifference, paired_bootstrap, paired_bootstrap_draws
 from hf_ssl.evaluation.comparison.verdict import (
     DID_NOT,
-    HELPED,
     UNCLEAR,
     items_needed,
     largest_difference,
@@ -17,36 +17,15 @@ from hf_ssl.evaluation.comparison.verdict import (
 )
 
 
-def pair(rng: np.random.Generator, items: int, gain: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Two classifiers that share most of their mistakes: 60 % right, the second better by `gain`."""
-    references = rng.integers(0, 4, items)
-    shared, own = rng.random(items), rng.random((2, items))
-    right = [np.where(own[arm] < 0.8, shared, own[arm] / 0.2 % 1) < 0.6 + arm * gain for arm in (0, 1)]
-    wrong = (references + rng.integers(1, 4, (2, items))) % 4
-    a, b = (np.where(right[arm], references, wrong[arm]) for arm in (0, 1))
-    return references, a, b
-
-
 def test_equally_good_arms_are_not_told_apart() -> None:
-    covered = unclear = 0
-    for seed in range(200):
-        references, a, b = pair(np.random.default_rng(seed), 400, 0.0)
-        found = paired_bootstrap("f1_macro", a, b, references, n_resamples=400, seed=seed)
-        covered += found.low <= 0 <= found.high
-        unclear += verdict(found).word == UNCLEAR
-    assert covered >= 0.93 * 200 and unclear >= 0.93 * 200
+    covered, unclear = equal_arms(200)
+    assert covered >= 0.93 and unclear >= 0.93
 
 
 def test_three_points_are_found_with_the_items_that_were_asked_for() -> None:
     """A pilot says how many items would show 3 points; with so many they are found about 8 times in 10."""
-    references, a, b = pair(np.random.default_rng(1), 600, 0.03)
-    needed = items_needed(paired_bootstrap("accuracy", a, b, references))
-    assert needed is not None and 600 < needed < 20_000
-    found = 0
-    for seed in range(50):
-        references, a, b = pair(np.random.default_rng(100 + seed), needed, 0.03)
-        found += verdict(paired_bootstrap("accuracy", a, b, references, n_resamples=200, seed=seed)).word == HELPED
-    assert 0.65 <= found / 50
+    needed, found = three_points(50)
+    assert 600 < needed < 20_000 and found >= 0.65
 
 
 def test_draws_that_differ_too_much_cannot_be_mended_by_items() -> None:
