@@ -60,7 +60,7 @@ def summary_of(
         ("where", _where(path, record)),
     ]
     if record.seconds and not skipped:
-        lines.append(("time", clock(record.seconds)))
+        lines += [("time", clock(record.seconds)), ("speed", _speed(metrics))]
     facts = {"path": str(path), "skipped": skipped, "seconds": record.seconds, "metrics": metrics}
     told = tuple((name, text) for name, text in lines if text)
     table = _attempts(metrics) if verb == "adapt" else ()
@@ -123,6 +123,18 @@ def _did(verb: str, record: StageRecord, metrics: Mapping[str, Any]) -> str:
             f"{sum(one['outcome'] == 'done' for one in metrics['attempts'])} of {len(metrics['attempts'])} ways tried"
         )
     return ", ".join(row for row in rows if row) or verb
+
+
+def _speed(metrics: Mapping[str, Any]) -> str:
+    """`1,234 tokens/s, data wait 0.4 %, MFU 41 % (131 of 320 GFLOP/s)` of a stage that trained."""
+    told = [f"{rate:,} {name.removesuffix('_per_second')}/s" for name, rate in metrics.items()
+            if name.endswith("_per_second") and "gflops" not in name and rate]  # fmt: skip
+    if "data_wait_percent" in metrics:
+        told.append(f"data wait {metrics['data_wait_percent']:.1f} %")
+    if "mfu_percent" in metrics:
+        rates = f"{metrics['model_gflops_per_second']:,.0f} of {metrics['matmul_gflops_per_second']:,.0f} GFLOP/s"
+        told.append(f"MFU {metrics['mfu_percent']:.0f} % ({rates})")
+    return ", ".join(told)
 
 
 def _attempts(metrics: Mapping[str, Any]) -> tuple[tuple[str, ...], ...]:

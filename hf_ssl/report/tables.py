@@ -79,10 +79,19 @@ def split_table(data: Mapping[str, Any]) -> Table:
 
 
 def stage_table(run: RunDir) -> Table:
-    """What ran, when, and how long."""
+    """What ran, when, how long, and how well it used the machine."""
     ordered = sorted(run.stages.items(), key=lambda item: item[1].started)
-    rows = [[name, record.status, record.started, f"{record.seconds:,.0f}"] for name, record in ordered]
-    return Table("Stages", ["stage", "status", "started", "seconds"], rows)
+    head, rows = ["stage", "status", "started", "seconds"], []
+    used = {"data wait": ("data_wait_percent", "%"), "model": ("model_gflops_per_second", "GFLOP/s"),
+            "matrix products": ("matmul_gflops_per_second", "GFLOP/s"), "MFU": ("mfu_percent", "%")}  # fmt: skip
+    some = any("mfu_percent" in record.metrics for _, record in ordered)
+    for name, record in ordered:
+        rows.append([name, record.status, record.started, f"{record.seconds:,.0f}"])
+        if some:
+            rows[-1] += [
+                f"{record.metrics[key]:,.1f} {unit}" if key in record.metrics else "–" for key, unit in used.values()
+            ]
+    return Table("Stages: what ran, and what it cost", [*head, *(used if some else ())], rows)
 
 
 def numbers(metrics: Mapping[str, Any]) -> str:

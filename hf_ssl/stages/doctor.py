@@ -20,11 +20,12 @@ from hf_ssl.core.summary import Summary
 from hf_ssl.hub.account import hub_state
 from hf_ssl.stages.base import StageResult
 from hf_ssl.stages.resolve import resolve
+from hf_ssl.training.flops import matmul_rate
 from hf_ssl.training.trainer import bf16_is_fast
 
 # Extras that are for developing this library, or that are made of others.
 NOT_FOR_USERS = ("test", "dev", "docs", "demo", "all", "tfhub-check")
-SIZE, SECONDS = 1024, 1.5  # of the matrices that are multiplied, and for how long, in each number format
+SECONDS = 1.5  # for which matrices are multiplied, in each number format
 WRITTEN = 64 << 20  # bytes of the disk's trial
 LOW_DISK, LOW_MEMORY = 5.0, 4.0  # GB below which real checkpoints do not fit
 
@@ -124,10 +125,10 @@ def _installed(name: str) -> bool:
 
 def speed(place: Path) -> dict[str, float]:
     """Matrix products in GFLOP/s and writing in MB/s: a few seconds in all."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     found = {
-        "float32_gflops": round(_products(torch.float32, device), 1),
-        "bfloat16_gflops": round(_products(torch.bfloat16, device), 1),
+        f"{name}_gflops": round(matmul_rate(dtype, device, SECONDS) / 1e9, 1)
+        for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16))
     }
     if os.access(place, os.W_OK):
         content, began = os.urandom(1 << 20) * (WRITTEN >> 20), time.perf_counter()
@@ -137,20 +138,6 @@ def speed(place: Path) -> dict[str, float]:
             os.fsync(file.fileno())
         found["disk_mb_per_second"] = round(WRITTEN / 1e6 / (time.perf_counter() - began), 1)
     return found
-
-
-def _products(dtype: torch.dtype, device: str) -> float:
-    """The best of many products, so that a busy moment does not count."""
-    one = torch.randn(SIZE, SIZE, device=device).to(dtype)
-    best, end = float("inf"), time.perf_counter() + SECONDS
-    with torch.no_grad():
-        while time.perf_counter() < end:
-            began = time.perf_counter()
-            one @ one
-            if device == "cuda":
-                torch.cuda.synchronize()
-            best = min(best, time.perf_counter() - began)
-    return 2 * SIZE**3 / best / 1e9
 
 
 def problems(found: dict[str, Any]) -> list[str]:

@@ -25,6 +25,7 @@ from hf_ssl.core.errors import TrainingError
 from hf_ssl.core.run import append_jsonl, write_lines
 from hf_ssl.core.stopping import listening
 from hf_ssl.training.checkpoints import Progress
+from hf_ssl.training.flops import ModelWork
 from hf_ssl.training.module import EpochRows, TrainingModule
 
 if TYPE_CHECKING:
@@ -164,10 +165,11 @@ class HeadWarmupCallback(TrainerCallback):
 
 
 class ThroughputCallback(TrainerCallback):
-    """Loss curve, throughput, data wait, time left; calls the module's `on_optimizer_step`; honours Ctrl-C."""
+    """Loss curve, throughput, MFU, data wait, time left; calls the module's `on_optimizer_step`; honours Ctrl-C."""
 
     def __init__(self, module: TrainingModule, curve: Path, before: Progress | None) -> None:
         self.module, self.curve = module, curve
+        self.work = ModelWork(module)
         self.world, self.examples_a_step = 1, 0
         self.before = before or Progress(0, 1, 0)
         self.seconds, self.waited = self.before.seconds, self.before.waited
@@ -194,6 +196,11 @@ class ThroughputCallback(TrainerCallback):
         """Units of work so far, over all processes. All of them must call it."""
         return self.before.units + sum(distributed.gather(int(self.module.units_seen)))
 
+    def figures(self) -> dict[str, float]:
+        """How well the machine was used: data wait of the whole run, FLOPs and MFU since it began or was resumed."""
+        waited = round(100 * self.waited / self.seconds, 2) if self.seconds else 0.0
+        return {"data_wait_percent": waited, **self.work.figures(self.seconds - self.before.seconds)}
+
     def progress(self, step: int) -> Progress:
         """What the run has done, to be noted in a checkpoint. All processes must call it."""
         return Progress(
@@ -205,6 +212,7 @@ class ThroughputCallback(TrainerCallback):
     ) -> None:
         self.world = max(1, args.world_size)
         self.examples_a_step = args.train_batch_size * args.gradient_accumulation_steps * self.world
+        self.work.measure_machine(args)
 
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
@@ -294,7 +302,7 @@ class ThroughputCallback(TrainerCallback):
             self.last_loss = float(logs["loss"])
             speed = self.units / self.seconds if self.seconds else 0.0
             logs[f"{self.module.unit}_per_second"] = round(speed, 1)
-            logs["data_wait_percent"] = round(100 * self.waited / self.seconds, 2) if self.seconds else 0.0
+            logs |= self.figures()
             if state.is_world_process_zero and args.disable_tqdm:
                 logger.info(_line(state, logs, self))
         if state.is_world_process_zero and not {"train_runtime"} & logs.keys():
@@ -324,9 +332,10 @@ def _line(state: TrainerState, logs: dict[str, Any], watch: ThroughputCallback) 
     done = state.global_step
     left = watch.seconds / max(1, done) * (state.max_steps - done)
     unit = watch.module.unit
+    used = f"  MFU {logs['mfu_percent']:.0f} %" if "mfu_percent" in logs else ""
     return (
         f"  step {done}/{state.max_steps}  loss {logs['loss']:.4f}  lr {logs.get('learning_rate', 0):.1e}  "
-        f"{logs[f'{unit}_per_second']:,.0f} {unit}/s  data wait {logs['data_wait_percent']:.1f} %  {_clock(left)} left"
+        f"{logs[f'{unit}_per_second']:,.0f} {unit}/s  data wait {logs['data_wait_percent']:.1f} %{used}  {_clock(left)} left"
     )
 
 

@@ -157,6 +157,11 @@ class ExactTrainer(Trainer):
         if isinstance(self.train_dataset, StreamRows):
             self.train_dataset.save(Path(output_dir))
 
+    def training_step(self, model: nn.Module, inputs: dict[str, Any], *given: Any, **named: Any) -> torch.Tensor:
+        assert self.watch is not None  # `train` set it
+        with self.watch.work.step({} if sharding.IDLE in inputs else inputs):
+            return super().training_step(model, inputs, *given, **named)
+
     def compute_loss(self, model: nn.Module, inputs: dict[str, Any], *given: Any, **named: Any) -> Any:
         """A batch that only keeps the other processes company has the loss 0, and is no work done."""
         if sharding.IDLE not in inputs:

@@ -9,7 +9,7 @@ import resource
 import signal
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,7 @@ class TrainResult:
     best_metric: float | None = None
     interrupted: bool = False
     peak_memory: int = 0
+    figures: dict[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Numbers for the ledger."""
@@ -69,6 +70,7 @@ class TrainResult:
         return {
             "steps": self.steps, "train_seconds": round(self.seconds, 1), f"{self.unit}_seen": self.units,
             f"{self.unit}_per_second": speed, "train_loss": self.loss, "peak_memory_gb": round(self.peak_memory / 1e9, 2),
+            **self.figures,
         }  # fmt: skip
 
 
@@ -251,7 +253,7 @@ def _train(
         raise kind(f"interrupted by {name} at step {trainer.state.global_step}")
     result = TrainResult(
         steps=trainer.state.global_step, seconds=watch.seconds, units=watch.all_units(), unit=module.unit,
-        loss=watch.last_loss, best_metric=trainer.state.best_metric, peak_memory=peak_memory(),
+        loss=watch.last_loss, best_metric=trainer.state.best_metric, peak_memory=peak_memory(), figures=watch.figures(),
     )  # fmt: skip
     if trial is not None:
         limiter.note(module, rows, trainer.state.max_steps, watch.seconds, watch.measured, args.train_batch_size)

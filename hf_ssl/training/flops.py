@@ -1,0 +1,172 @@
+"""Model FLOPs and MFU: how much of what a machine's matrix products can do goes into the model.
+
+Counted by `torch.utils.flop_counter` on the first batch of each of a few shapes, while it trains: the counter looks at the
+shapes that pass, so weights and random numbers stay as they were, to the bit. Batches of other shapes are taken to cost in
+proportion to their entries, padding included.
+
+In: every matrix product, convolution and attention of forward and backward pass, as it is computed: a head that runs on the
+masked positions counts for these only, attention over packed rows and padding counts whole, a teacher's forward pass counts.
+Not in: what `--gradient_checkpointing` computes a second time, the optimizer, normalizations, activations. The seconds are
+all of training: waiting for data and the optimizer too, but no measurements of the monitor, and not the counted steps
+themselves where there are others.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import (
+    FlopCounterMode,
+    flop_registry,
+    sdpa_backward_flop_count,
+    sdpa_flop_count,
+)
+from transformers import TrainingArguments
+
+SHAPES = 3
+"""Distinct shapes of batches that are counted (0: no MFU). A counted step takes longer, by a tenth of a second or so."""
+SECONDS = 0.25
+SIDE, SIDE_ON_ACCELERATOR = 1024, 8192  # of the matrices: a small product cannot fill a large device
+
+aten = torch.ops.aten
+Formula = Callable[..., int]
+Shape = tuple[tuple[str, torch.Size], ...]
+
+
+@functools.cache
+def matmul_rate(dtype: torch.dtype, device: torch.device, seconds: float = SECONDS) -> float:
+    """FLOP/s of square matrix products on this machine, as its threads are set; measured once in a process.
+
+    The best of many, so that a busy moment does not count. Draws no random numbers.
+    """
+    side = SIDE if device.type == "cpu" else SIDE_ON_ACCELERATOR
+    one = torch.linspace(-1, 1, side * side, device=device).view(side, side).to(dtype)
+    best, end = float("inf"), time.perf_counter() + seconds
+    with torch.no_grad(), torch.autocast(device.type, enabled=False):
+        while best == float("inf") or time.perf_counter() < end:
+            began = time.perf_counter()
+            one @ one
+            if device.type != "cpu":
+                torch.accelerator.synchronize(device)
+            best = min(best, time.perf_counter() - began)
+    return 2 * side**3 / best
+
+
+class ModelWork:
+    """The FLOPs of a run and its MFU; `step` goes around forward and backward pass of every batch."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+        self.flops = self.counted_flops = 0.0
+        self.counted_seconds = 0.0
+        self.rate = 0.0
+        self.compiled = False
+        self._by_shape: dict[Shape, tuple[int, int]] = {}  # entries of the batch, FLOPs
+        self._in_backward = False
+
+    def measure_machine(self, args: TrainingArguments) -> None:
+        """Find the rate of the number format that trains, on the device that trains."""
+        if SHAPES == 0 or args.n_gpu > 1:  # of the threads of `DataParallel` the counter sees one
+            return
+        kept = next((p.dtype for p in self.module.parameters() if p.requires_grad), torch.float32)
+        dtype = torch.bfloat16 if args.bf16 else torch.float16 if args.fp16 else kept
+        self.rate, self.compiled = matmul_rate(dtype, args.device), args.torch_compile
+
+    @contextmanager
+    def step(self, batch: Mapping[str, Any]) -> Iterator[None]:
+        """Add a batch's forward and backward pass: counted, or known from one of the same shape."""
+        shape = tuple(sorted((k, v.shape) for k, v in batch.items() if isinstance(v, torch.Tensor)))
+        entries = next((v.numel() for v in batch.values() if isinstance(v, torch.Tensor)), 0)
+        if not self.rate or not entries:
+            yield
+            return
+        if shape in self._by_shape or len(self._by_shape) >= SHAPES:
+            yield
+            self.flops += self._expected(shape, entries)
+            return
+        began = time.monotonic()
+        with self._counting() as counter:
+            yield
+        found = counter.get_total_flops()
+        self._by_shape[shape] = (entries, found)
+        self.flops += found
+        self.counted_flops += found
+        self.counted_seconds += time.monotonic() - began
+
+    def figures(self, seconds: float) -> dict[str, float]:
+        """For the ledger; empty where nothing was counted. `seconds`: of training, for the steps that were added."""
+        flops, rest = self.flops, seconds
+        if self.flops > self.counted_flops and seconds > self.counted_seconds:
+            flops, rest = flops - self.counted_flops, rest - self.counted_seconds
+        if not flops or rest <= 0:
+            return {}
+        return {
+            "model_gflops_per_second": _rounded(flops / rest / 1e9),
+            "matmul_gflops_per_second": _rounded(self.rate / 1e9),
+            "mfu_percent": _rounded(100 * flops / rest / self.rate),
+        }
+
+    def _expected(self, shape: Shape, entries: int) -> float:
+        if shape in self._by_shape:
+            return self._by_shape[shape][1]
+        known, flops = min(self._by_shape.values(), key=lambda one: abs(one[0] - entries))
+        return flops * entries / known
+
+    @contextmanager
+    def _counting(self) -> Iterator[FlopCounterMode]:
+        self._in_backward = False
+        handle = self.module.register_forward_hook(self._forward_is_over)
+        # Inside a compiled graph there is nothing to be seen.
+        stance = torch.compiler.set_stance("force_eager") if self.compiled else nullcontext()
+        try:
+            with stance, FlopCounterMode(display=False, custom_mapping=self._formulas()) as counter:
+                yield counter
+        finally:
+            handle.remove()
+
+    def _forward_is_over(self, *_: object) -> None:
+        self._in_backward = True
+
+    def _formulas(self) -> dict[Any, Formula]:
+        """Of what the counter does not know, and of what may be computed again in the backward pass."""
+        known: dict[Any, Formula] = flop_registry
+        repeated = [aten.mm, aten.addmm, aten.bmm, aten.baddbmm]
+        found = {op: self._once(functools.partial(_by_shapes, known[op])) for op in repeated}
+        attention = ("flash_attention", "efficient_attention", "cudnn_attention", "flash_attention_for_cpu")
+        for name in attention:
+            if hasattr(aten, f"_scaled_dot_product_{name}"):
+                found[getattr(aten, f"_scaled_dot_product_{name}")] = self._once(_attention)
+        found[aten._scaled_dot_product_flash_attention_for_cpu_backward] = _attention_backward
+        return found
+
+    def _once(self, formula: Formula) -> Formula:
+        """0 for what is recomputed: only there does a backward pass keep a graph."""
+
+        def counted(*shapes: Any, **named: Any) -> int:
+            return 0 if self._in_backward and torch.is_grad_enabled() else formula(*shapes, **named)
+
+        return counted
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.4g}")
+
+
+def _by_shapes(formula: Formula, *shapes: Any, out_shape: Any = None, **named: Any) -> int:
+    return formula(*shapes, out_val=out_shape, **named)
+
+
+def _attention(query: torch.Size, key: torch.Size, value: torch.Size, *_: Any, **named: Any) -> int:
+    return sdpa_flop_count(query, key, value)
+
+
+def _attention_backward(
+    gradient: torch.Size, query: torch.Size, key: torch.Size, value: torch.Size, *_: Any, **named: Any
+) -> int:
+    return sdpa_backward_flop_count(gradient, query, key, value)

@@ -1,0 +1,78 @@
+"""Counts what would make a GPU's host wait, on a machine without one: reads of values and shapes that depend on values."""
+
+from __future__ import annotations
+
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+aten = torch.ops.aten
+WAITING = {
+    aten._local_scalar_dense: "item", aten.is_nonzero: "item", aten.equal: "equal", aten.nonzero: "nonzero",
+    aten.masked_select: "masked_select", aten._unique2: "unique", aten.unique_dim: "unique",
+    aten.unique_consecutive: "unique",
+}  # fmt: skip
+INDEXING = (aten.index, aten.index_put, aten.index_put_, aten._index_put_impl_, aten._unsafe_index)
+COPYING = ("tolist", "numpy", "cpu")
+"""Methods of a tensor that bring it to the host; on a CPU no operation shows them."""
+PACKAGE = "hf_ssl"
+
+
+class HostSyncs(TorchDispatchMode):
+    """Counts them by kind and by the line of the package that asks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: Counter[str] = Counter()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        packet = func.overloadpacket
+        if packet in WAITING:
+            self.note(WAITING[packet])
+        elif packet in INDEXING and any(_mask(index) for index in args[1]):
+            self.note("boolean index")
+        return func(*args, **(kwargs or {}))
+
+    def note(self, kind: str) -> None:
+        """One more, at the innermost line of the package."""
+        own = [one for one in traceback.extract_stack() if f"/{PACKAGE}/" in one.filename]
+        place = f"{Path(own[-1].filename).name}:{own[-1].name}:{own[-1].line}" if own else "backward"
+        self.found[f"{kind} in {place}"] += 1
+
+
+def _mask(index: object) -> bool:
+    return isinstance(index, torch.Tensor) and index.dtype in (torch.bool, torch.uint8)
+
+
+@contextmanager
+def counted() -> Iterator[Counter[str]]:
+    """Inside, host syncs are counted."""
+    mode = HostSyncs()
+    with mode:
+        patches = [mock.patch.object(torch.Tensor, name, _noted(mode, name)) for name in COPYING]
+        for patch in patches:
+            patch.start()
+        try:
+            yield mode.found
+        finally:
+            for patch in patches:
+                patch.stop()
+
+
+def _noted(mode: HostSyncs, name: str) -> Callable[..., Any]:
+    plain = getattr(torch.Tensor, name)
+
+    def method(tensor: torch.Tensor, *given: Any, **named: Any) -> Any:
+        mode.note(name)
+        return plain(tensor, *given, **named)
+
+    return method

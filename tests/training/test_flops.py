@@ -1,0 +1,116 @@
+"""FLOPs of a step against the textbook's, MFU in curve and ledger, and that counting changes nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import toy
+from torch import nn
+
+import tiny
+from hf_ssl.training import flops
+from hf_ssl.training.flops import ModelWork, matmul_rate
+from hf_ssl.training.trainer import train
+
+
+class Summed(nn.Module):
+    """A model whose loss is the sum of its logits."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model.train()
+
+    def forward(self, **batch: torch.Tensor) -> torch.Tensor:
+        return self.model(**batch).logits.sum()
+
+
+def counted(model: nn.Module, rows: int, length: int, *, bf16: bool = False) -> float:
+    module = Summed(model)
+    work = ModelWork(module)
+    work.rate = 1e9
+    batch = {"input_ids": torch.arange(rows * length).view(rows, length) % 90 + 5}
+    with work.step(batch):
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            loss = module(**batch)
+        loss.backward()
+    return work.flops
+
+
+def bert_flops(rows: int, length: int, vocabulary: int) -> int:
+    """Products of the tiny BERT: four of hidden x hidden, two of the feed-forward part, two of attention, the head."""
+    hidden, between, tokens = tiny.HIDDEN, 2 * tiny.HIDDEN, rows * length
+    layer = 2 * tokens * (4 * hidden**2 + 2 * hidden * between) + 4 * tokens * length * hidden
+    forward = tiny.LAYERS * layer + 2 * tokens * hidden**2 + 2 * tokens * hidden * vocabulary
+    return 3 * forward  # the backward pass has two products for each of the forward pass
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_flops_of_bert_are_those_of_the_textbook(attention, bf16):
+    model = tiny.tiny_bert()
+    model.set_attn_implementation(attention)
+    assert counted(model, 4, 16, bf16=bf16) == bert_flops(4, 16, model.config.vocab_size)
+
+
+def test_what_is_computed_a_second_time_to_save_memory_is_not_counted():
+    model = tiny.tiny_bert()
+    model.activation_checkpointing_enable()
+    assert counted(model, 2, 16) == bert_flops(2, 16, model.config.vocab_size)
+
+
+def test_batches_that_were_not_counted_cost_what_their_shape_says():
+    module = Summed(tiny.tiny_bert())
+    work = ModelWork(module)
+    work.rate = 1e9
+    seen = []
+    for length in (8, 16, 24, 16, 48):
+        before, batch = work.flops, {"input_ids": torch.full((2, length), 7)}
+        with work.step(batch):
+            module(**batch).backward()
+        seen.append(work.flops - before)
+    vocabulary = module.model.config.vocab_size
+    assert seen[:3] == [bert_flops(2, length, vocabulary) for length in (8, 16, 24)] and seen[3] == seen[1]
+    assert seen[4] == 2 * seen[2], "a fourth shape is scaled from the nearest"
+    assert work.counted_flops == sum(seen[:3])
+
+
+@pytest.mark.parametrize("accumulated", [1, 2])
+def test_counting_changes_neither_weights_nor_losses(tmp_path, monkeypatch, accumulated):
+    found = []
+    for shapes in (flops.SHAPES, 0):
+        monkeypatch.setattr(flops, "SHAPES", shapes)
+        module, folder = toy.Toy(), tmp_path / str(shapes)
+        torch.manual_seed(3)  # dropout draws from it
+        result = train(module, toy.Numbers(), toy.options(folder, gradient_accumulation_steps=accumulated), folder)
+        found.append((module.state_dict(), curve(folder), result))
+    for name, tensor in found[0][0].items():
+        assert torch.equal(tensor, found[1][0][name]), name
+    assert [line["loss"] for line in found[0][1]] == [line["loss"] for line in found[1][1]]
+    told, silent = found[0][2].to_dict(), found[1][2].to_dict()
+    assert 0 < told["mfu_percent"] and told["matmul_gflops_per_second"] > told["model_gflops_per_second"]
+    assert "mfu_percent" not in silent and 0 <= silent["data_wait_percent"] <= 100
+    assert all("mfu_percent" in line for line in found[0][1])
+
+
+def curve(folder: Path) -> list[dict[str, float]]:
+    lines = (json.loads(line) for line in (folder / "curve.jsonl").read_text().splitlines())
+    return [line for line in lines if "loss" in line]
+
+
+def test_mfu_is_of_the_steps_that_were_not_slowed_by_the_count():
+    work = ModelWork(nn.Linear(2, 2))
+    work.rate, work.flops, work.counted_flops, work.counted_seconds = 100e9, 60e9, 20e9, 3.0
+    assert work.figures(4.0)["model_gflops_per_second"] == 40.0 and work.figures(4.0)["mfu_percent"] == 40.0
+    work.counted_flops = work.flops  # a single step: there are no others
+    assert work.figures(6.0)["mfu_percent"] == 10.0
+    assert work.figures(0.0) == {}
+
+
+def test_rate_of_the_machine_is_measured_once_and_draws_no_random_numbers():
+    before = torch.random.get_rng_state()
+    rate = matmul_rate(torch.float32, torch.device("cpu"))
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert rate > 1e8 and matmul_rate(torch.float32, torch.device("cpu")) == rate
