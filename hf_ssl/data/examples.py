@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import html
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 SHOWN = 3
 CLASSES = 20
+MOST = 12  # of a part, in a terminal
 HEAD = 160
 STYLE = "body{font:14px sans-serif;margin:2em}td{padding:4px 12px;vertical-align:top;border-top:1px solid #ddd}img{image-rendering:pixelated}"
 
@@ -73,12 +74,26 @@ def preview_of(modality: Modality, value: object) -> tuple[str, bytes | None]:
     return (text if len(text) <= HEAD else text[:HEAD] + " ..."), None
 
 
-def as_text(examples: list[Example]) -> str:
-    """Lines for a terminal."""
-    return "\n".join(
-        f"  {one.split:<12} {one.label:<12} {one.text}" if one.label else f"  {one.split:<12} {one.text}"
-        for one in examples
-    )
+def as_text(examples: list[Example], most: int = MOST) -> str:
+    """Lines for a terminal: of every part at most so many, one of each class before a second of any."""
+    lines = []
+    for split in dict.fromkeys(one.split for one in examples):
+        own = [one for one in examples if one.split == split]
+        seen: Counter[str] = Counter()
+        turns = []
+        for one in own:
+            turns.append((seen[one.label], one))
+            seen[one.label] += 1
+        shown = [one for _, one in sorted(turns, key=lambda turn: turn[0])[:most]]
+        lines += [
+            f"  {one.split:<12} {one.label:<12} {one.text}" if one.label else f"  {one.split:<12} {one.text}"
+            for one in shown
+        ]
+        if len(own) > len(shown):
+            lines.append(
+                f"  {split:<12} ... and {len(own) - len(shown)} more: hf-ssl data SOURCE --save FOLDER writes a page of them"
+            )
+    return "\n".join(lines)
 
 
 def as_json(examples: list[Example]) -> str:
