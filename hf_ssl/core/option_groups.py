@@ -167,6 +167,10 @@ class TrainingOptions(RunOptions):
     auto_batch_size: bool = option(
         False, "Where memory runs out, go on with smaller batches, more of them to a step: the same training."
     )
+    profile: bool = option(
+        False,
+        "Look at a few steps after the warm-up: a trace and a page that says where the time goes, in STAGE/profile.",
+    )
 
 
 @dataclass

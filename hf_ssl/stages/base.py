@@ -191,7 +191,7 @@ def prepare_stage(stage: str, options: dict[str, Any], *, after: str | None = No
     )
     described = resolved.to_dict()
     for name in (
-        "output", "resume", "overwrite", "elastic", "auto_batch_size", "data", "cache_dir", "preprocessing_num_workers",
+        "output", "resume", "overwrite", "elastic", "auto_batch_size", "profile", "data", "cache_dir", "preprocessing_num_workers",
     ):  # fmt: skip
         described["options"].pop(name, None)
     before = () if after is None or getattr(config, unless, None) else (run.stage(after).inputs,)

@@ -123,6 +123,7 @@ def fit_task(
     result = train(
         trained, drawn, args, folder, eval_rows=eval_rows, patience=patience if eval_rows is not None else 0, resume=resume,
         elastic=getattr(config, "elastic", False), auto_batch_size=getattr(config, "auto_batch_size", False),
+        profile=getattr(config, "profile", False),
         compute_metrics=measured if adapting is None else adapting.scored(measured, args),
     )  # fmt: skip
     note = task.calibrate(module, lambda: predict(module, eval_rows, args)) if eval_rows is not None else None

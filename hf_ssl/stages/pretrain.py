@@ -84,6 +84,7 @@ def pretrain(**options: object) -> StageResult:
             resume=config.resume,
             elastic=config.elastic,
             auto_batch_size=config.auto_batch_size,
+            profile=config.profile,
         )
         summary = distributed.broadcast(monitor.finish() if distributed.is_main() else None)
         if hasattr(objective.model, "peft_config") and distributed.is_main():

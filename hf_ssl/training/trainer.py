@@ -44,6 +44,7 @@ from hf_ssl.training.checkpoints import Checkpoint, clear, newest
 from hf_ssl.training.cpu import cpu_convolutions, freed_at_once
 from hf_ssl.training.exact_trainer import ExactTrainer
 from hf_ssl.training.module import EpochRows, GroupedRows, SizedDataset, TrainingModule
+from hf_ssl.training.profile import ProfileCallback
 from hf_ssl.training.schedule import Schedule
 from hf_ssl.training.streaming import StreamEpoch, StreamRows
 
@@ -143,6 +144,7 @@ def train(
     resume: bool = False,
     elastic: bool = False,
     auto_batch_size: bool = False,
+    profile: bool = False,
 ) -> TrainResult:
     """Train a module with the stock `Trainer`.
 
@@ -156,6 +158,7 @@ def train(
         resume: go on from the newest complete checkpoint in the folder.
         elastic: also with another number of processes than made the checkpoint; the batch of a step stays the same.
         auto_batch_size: where memory runs out, go on with smaller batches, more of them to a step (one process only).
+        profile: look at a few steps, and write what was seen into `folder`/profile.
 
     Raises:
         TrainingError: the loss is not finite; memory runs out; a loader's worker was killed;
@@ -167,7 +170,7 @@ def train(
         raise TrainingError("There is nothing to train on: no rows are left after reading and filtering.")
     options: dict[str, Any] = {
         "schedule": schedule, "eval_rows": eval_rows, "compute_metrics": compute_metrics, "measure": measure,
-        "patience": patience, "elastic": elastic,
+        "patience": patience, "elastic": elastic, "profile": profile,
     }  # fmt: skip
     start = {name: tensor.cpu().clone() for name, tensor in module.state_dict().items()} if auto_batch_size else {}
     while True:
@@ -207,10 +210,13 @@ def _train(
     patience: int,
     resume: bool,
     elastic: bool,
+    profile: bool,
 ) -> TrainResult:
     last = _where_to_begin(rows, args, resume, elastic)
     watch = ThroughputCallback(module, folder / "curve.jsonl", last.progress if last else None)
     callbacks: list[TrainerCallback] = [watch, *deadline.callbacks()]
+    if profile:
+        callbacks.append(ProfileCallback(module, watch, folder / "profile"))
     if isinstance(rows, EpochRows):
         callbacks.append(SetEpochCallback(rows))
     elif isinstance(rows, StreamRows):
