@@ -98,7 +98,7 @@ class MaskedLanguageModeling(Objective):
                 f"{type(self.backbone).__name__} cannot keep documents of one row apart: every row holds one, with padding."
             )
         self.last_block = LastBlock(self.backbone)
-        self._positions: torch.Tensor | None = None
+        self._positions: tuple[torch.Tensor, ...] | None = None
         self.backbone.register_forward_hook(self._keep_predicted, with_kwargs=False)
 
     def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> MaskedRows:
@@ -120,17 +120,18 @@ class MaskedLanguageModeling(Objective):
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> LossOutput:
         predicted = labels != -100
+        places = predicted.nonzero(as_tuple=True)  # once: a GPU's host waits here, and would at each index by a mask
         inputs = self._inputs(input_ids, document, position_ids)
         if self.last_block.block is not None:
-            with self.last_block.only(predicted):
+            with self.last_block.only(predicted, places):
                 logits = self.model(**inputs).logits
         else:
-            self._positions = predicted
+            self._positions = places
             try:
                 logits = self.model(**inputs).logits
             finally:
                 self._positions = None
-        loss = functional.cross_entropy(logits.squeeze(0).float(), labels[predicted], reduction="sum")
+        loss = functional.cross_entropy(logits.squeeze(0).float(), labels[places], reduction="sum")
         count = predicted.sum()
         return LossOutput(loss=normalize_loss(loss, count, num_items_in_batch), scalars={"predicted": count.detach()})
 

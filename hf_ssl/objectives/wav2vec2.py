@@ -112,6 +112,8 @@ class Wav2Vec2(Objective):
     def gumbel_temperature(self) -> float:
         """A pure function of the number of optimizer steps."""
         own = self.config
+        if own.gumbel_start == own.gumbel_end:
+            return own.gumbel_end  # without a look at the step, for which a GPU's host would wait
         return max(own.gumbel_start * own.gumbel_decay ** int(self.step), own.gumbel_end)
 
     def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> Clips:
@@ -169,18 +171,19 @@ class Wav2Vec2(Objective):
         config = inner.config
         mask = backbones._needed(config, attention_mask)
         output = inner.base_model(input_values, attention_mask=mask, mask_time_indices=hidden)
-        latents = output.extract_features[hidden]
+        places = hidden.nonzero(as_tuple=True)  # once, see `mlm`
+        latents = output.extract_features[places]
         scores = inner.quantizer.weight_proj(latents).view(len(latents), *self.use.shape).float()
         codes = quantize(scores, noise, self.gumbel_temperature)
         quantized = inner.project_q(codewords(codes, inner.quantizer.codevectors).to(latents.dtype))
-        predicted = inner.project_hid(output.last_hidden_state[hidden])
+        predicted = inner.project_hid(output.last_hidden_state[places])
         contrast = contrastive_loss(
-            predicted, quantized, code_numbers(codes), hidden, negatives, self.config.temperature
+            predicted, quantized, code_numbers(codes), hidden, negatives, self.config.temperature, places
         )
         chances = scores.softmax(-1) if self.training else codes
         diversity = diversity_loss(chances, self.use)
         if self.training and not self.idle:
-            own = torch.cat([chances.detach().sum(0).flatten(), chances.new_tensor([len(chances)])])
+            own = torch.cat([chances.detach().sum(0).flatten(), chances.new_full((1,), len(chances))])
             self._seen = self._seen + own
         # Nothing hidden (only clips of a few milliseconds): the loss is 0, with a gradient, so that ranks stay in step.
         total = contrast.sum() + self.config.diversity * diversity.sum() + 0.0 * output.last_hidden_state.sum()
@@ -200,9 +203,9 @@ class Wav2Vec2(Objective):
         seen = self._seen if isinstance(self._seen, torch.Tensor) else self.use.new_zeros(self.use.numel() + 1)
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.all_reduce(seen)
-        if float(seen[-1]):
-            # Averaged over about ten steps: long enough to see every entry, short enough to follow the model.
-            self.use.lerp_(seen[:-1].view_as(self.use) / seen[-1], 1.0 if step == 1 else 0.1)
+        # Averaged over about ten steps: long enough to see every entry, short enough to follow the model.
+        mixed = self.use.lerp(seen[:-1].view_as(self.use) / seen[-1].clamp(min=1), 1.0 if step == 1 else 0.1)
+        self.use.copy_(torch.where(seen[-1] > 0, mixed, self.use))
         self._seen = 0.0
 
     def measures(self, sums: Mapping[str, torch.Tensor]) -> dict[str, float]:
@@ -242,7 +245,7 @@ def quantize(scores: torch.Tensor, noise: torch.Tensor | None, temperature: floa
     if noise is None:
         return functional.one_hot(scores.argmax(-1), scores.shape[-1]).to(scores.dtype)
     soft = ((scores + noise) / temperature).softmax(-1)
-    hard = functional.one_hot(soft.argmax(-1), soft.shape[-1]).to(soft.dtype)
+    hard = torch.zeros_like(soft).scatter(-1, soft.argmax(-1, keepdim=True), 1.0)
     return hard - soft.detach() + soft
 
 
@@ -268,6 +271,7 @@ def contrastive_loss(
     hidden: torch.Tensor,
     negatives: torch.Tensor,
     temperature: float,
+    places: tuple[torch.Tensor, ...] | None = None,
 ) -> torch.Tensor:
     """Equation 3 of wav2vec 2.0, one term per hidden frame, `(frames,)`.
 
@@ -278,11 +282,12 @@ def contrastive_loss(
         numbers: `(frames,)`, equal for equal codes.
         hidden: bool `(clips, clip length)`, where they come from.
         negatives: `(frames, K)`, places among the hidden frames of the same clip.
+        places: `hidden.nonzero(as_tuple=True)`, where that is known.
     """
     if not len(predicted):
         return predicted.new_zeros(0)
-    clip = hidden.nonzero()[:, 0]
-    place = (hidden.cumsum(1) - 1)[hidden]
+    places = hidden.nonzero(as_tuple=True) if places is None else places
+    clip, place = places[0], hidden.cumsum(1)[places] - 1
     most = int(hidden.sum(1).max())
 
     def by_clip(values: torch.Tensor) -> torch.Tensor:

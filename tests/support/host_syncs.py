@@ -22,11 +22,11 @@ WAITING = {
 INDEXING = (aten.index, aten.index_put, aten.index_put_, aten._index_put_impl_, aten._unsafe_index)
 COPYING = ("tolist", "numpy", "cpu")
 """Methods of a tensor that bring it to the host; on a CPU no operation shows them."""
-PACKAGE = "hf_ssl"
+PACKAGES = ("hf_ssl", "transformers")
 
 
 class HostSyncs(TorchDispatchMode):
-    """Counts them by kind and by the line of the package that asks."""
+    """Counts them by kind and by the function that asks."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,10 +43,13 @@ class HostSyncs(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
     def note(self, kind: str) -> None:
-        """One more, at the innermost line of the package."""
-        own = [one for one in traceback.extract_stack() if f"/{PACKAGE}/" in one.filename]
-        place = f"{Path(own[-1].filename).name}:{own[-1].name}:{own[-1].line}" if own else "backward"
-        self.found[f"{kind} in {place}"] += 1
+        """One more, at the innermost line of a package of `PACKAGES`."""
+        for one in reversed(traceback.extract_stack()):
+            for package in PACKAGES:
+                if f"/{package}/" in one.filename:
+                    self.found[f"{package}: {kind} in {Path(one.filename).name}:{one.name}"] += 1
+                    return
+        self.found[f"backward: {kind}"] += 1
 
 
 def _mask(index: object) -> bool:

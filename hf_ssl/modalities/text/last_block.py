@@ -29,6 +29,7 @@ _SHAPE = {
 }
 
 Whole = Callable[..., torch.Tensor]
+Places = tuple[torch.Tensor, ...]
 
 
 class LastBlock:
@@ -44,11 +45,14 @@ class LastBlock:
         self.agrees: bool | None = None
 
     @contextmanager
-    def only(self, wanted: torch.Tensor) -> Iterator[None]:
-        """Inside, the block returns `(1, wanted positions, width)` for `wanted`, a bool tensor `(batch, length)`."""
+    def only(self, wanted: torch.Tensor, places: Places | None = None) -> Iterator[None]:
+        """Inside, the block returns `(1, wanted positions, width)` for `wanted`, a bool tensor `(batch, length)`.
+
+        `places` is its `nonzero(as_tuple=True)`, where that is known.
+        """
         block, whole = self.block, self.block.forward
         own = {name: block.__dict__[name] for name in ("forward", "gradient_checkpointing") if name in block.__dict__}
-        block.forward = partial(self._forward, whole, wanted)
+        block.forward = partial(self._forward, whole, wanted, places or wanted.nonzero(as_tuple=True))
         block.gradient_checkpointing = False  # it would run on the way back, when `forward` is the old one again
         try:
             yield
@@ -57,25 +61,25 @@ class LastBlock:
             block.__dict__.update(own)
 
     def _forward(
-        self, whole: Whole, wanted: torch.Tensor, hidden: torch.Tensor, mask: torch.Tensor | None = None, *args: object,
-        **rest: object,
+        self, whole: Whole, wanted: torch.Tensor, places: Places, hidden: torch.Tensor, mask: torch.Tensor | None = None,
+        *args: object, **rest: object,
     ) -> torch.Tensor:  # fmt: skip
-        if self.agrees is None and wanted.any():
-            self.agrees = self._compare(whole, wanted, hidden, mask, *args, **rest)
+        if self.agrees is None and len(places[0]):
+            self.agrees = self._compare(whole, wanted, places, hidden, mask, *args, **rest)
         if not self.agrees:
-            return whole(hidden, mask, *args, **rest)[wanted].unsqueeze(0)
-        return _at(self.block, wanted, hidden, mask).unsqueeze(0)
+            return whole(hidden, mask, *args, **rest)[places].unsqueeze(0)
+        return _at(self.block, wanted, places, hidden, mask).unsqueeze(0)
 
     @torch.no_grad()
     def _compare(
-        self, whole: Whole, wanted: torch.Tensor, hidden: torch.Tensor, mask: torch.Tensor | None, *args: object,
-        **rest: object,
+        self, whole: Whole, wanted: torch.Tensor, places: Places, hidden: torch.Tensor, mask: torch.Tensor | None,
+        *args: object, **rest: object,
     ) -> bool:  # fmt: skip
         hidden = hidden.float()
         try:
             with structure.evaluating(self.block), torch.autocast(hidden.device.type, enabled=False):
-                expected = whole(hidden, mask, *args, **rest)[wanted]
-                found = _at(self.block, wanted, hidden, mask)
+                expected = whole(hidden, mask, *args, **rest)[places]
+                found = _at(self.block, wanted, places, hidden, mask)
         except (AttributeError, RuntimeError, TypeError):
             return False
         tolerance = 1e-2 * expected.abs().max()  # TF32 has three digits; another computation is wrong in the first
@@ -98,14 +102,16 @@ def _is_bert(block: nn.Module) -> bool:
     )
 
 
-def _at(block: Any, wanted: torch.Tensor, hidden: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+def _at(
+    block: Any, wanted: torch.Tensor, at: Places, hidden: torch.Tensor, mask: torch.Tensor | None
+) -> torch.Tensor:  # fmt: skip
     """The block's output at `wanted`, `(wanted positions, width)`, row by row as `output[wanted]` has them."""
     attention = block.attention.self
     counts = wanted.sum(dim=1)
     # The wanted positions of each row come first, in order; rows with fewer are filled with positions that are dropped. One
     # column at least: attention over no position at all has no shape.
     places = wanted.to(torch.uint8).argsort(dim=1, descending=True, stable=True)[:, : max(int(counts.max()), 1)]
-    kept = torch.arange(places.shape[1], device=places.device) < counts.unsqueeze(1)
+    kept = at[0], wanted.cumsum(1)[at] - 1  # as numbers: an index by a mask makes a GPU's host wait
     rows = torch.arange(len(places), device=places.device).unsqueeze(1)
     asking = hidden[rows, places]
 
