@@ -274,6 +274,7 @@ class Canonicalizer:
         columns = [names[new] for new in ("tokens", self.modality.column, "text_pair") if new in names]
         keys: list[str | None] = []
         reasons: Counter[str] = Counter()
+        first: dict[str, int] = {}
         words: Counter[str] = Counter()
         for values in zip(*(_iterate(source, column) for column in columns), strict=True):
             if "tokens" in names:
@@ -285,6 +286,7 @@ class Canonicalizer:
             keys.append(None if reason is not None else self._key(values))
             if reason is not None:
                 reasons[reason] += 1
+                first.setdefault(reason, len(keys) - 1)
         self.report.dropped.update(reasons)
         if sum(reasons.values()) > MAX_UNUSABLE * len(keys):
             shown = ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common(3))
@@ -292,14 +294,13 @@ class Canonicalizer:
                 f"Most rows of {part.origin} are unusable ({shown}). Is {', '.join(columns)} the right column?"
                 + other_columns(part, columns, names)
             )
-        first = next((row for row, key in enumerate(keys) if key is None), 0)
         for reason, count in reasons.most_common():
             self.report.leave_out(
                 self.unit,
                 reason,
                 count,
                 len(keys),
-                example=f"row {first} of {part.origin}",
+                example=f"row {first[reason]} of {part.origin}",
                 hint=self.modality.hint(reason),
             )
         self._tell_na_words(words, columns)

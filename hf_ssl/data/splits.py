@@ -98,6 +98,11 @@ def check_labels(kind: str, labels: dict[str, Sequence[Any]], report: DataReport
             shown = ", ".join(unseen[:5]) + (f" and {len(unseen) - 5} more" if len(unseen) > 5 else "")
             text = f"{split} has {len(unseen)} labels that train has no example of: {shown}"
             if of.unseen == "error":
+                if len(known) == 1:
+                    raise DataError(
+                        f"{text}. All of train is {next(iter(known))!r}, as in data made for finding what is odd; a classifier has to see "
+                        f"examples of both. Move some to train, or give the folder or file of {split} alone as data: it is split anew."
+                    )
                 raise DataError(f"{text}. Move some to train, remove those rows, or check how the classes are spelt.")
             report.warn(text)
 

@@ -1,7 +1,8 @@
 """Does what a message says: every option that an error or a warning names is given, every edit of a file that it asks for is made.
 
-`faults` follows each hint of each message of one made-up file, one by one, and says what did not lead on. A hint works when the same
-message does not come again; the hints of an error work when one way through them ends in the right reading.
+`follow` follows each hint of each message of one made-up file, one by one, and says what did not lead on. A hint works when the same
+message does not come again. The hints of an error work when one way through them ends in the right reading, or, where a user says that
+the data are meant as they are, in the file's own values with every row counted. What only a person can do is excused by name.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from data_kinds import Case, Check, asked
-from hint_edits import EDITS, HANDS, PATTERNS
+from hint_edits import EDITS, EXCUSES, PATTERNS
 
 from hf_ssl.core import plugins
 from hf_ssl.core.errors import HfSslError
@@ -26,29 +28,34 @@ AGAIN = r"(?:(?: \([^()]*\))?(?:,| or|, or) '[^']*')*"
 HINT = re.compile(rf"(?<![\w.'\"])([a-z_]+)={VALUE}((?: and [a-z_]+={VALUE})*)({AGAIN})")
 STATES, DEPTH = 16, 6
 OPEN = "..."
-ALLOWS = (
-    "max_left_out",
-    "max_missing",
-    "duplicates",
-    "ignore_columns",
-    "frames",
-    "dedup",
-    "follow_links",
-    "test_fraction",
-    "folder_labels",
+ALLOWS = frozenset(
+    {
+        "max_left_out",
+        "max_missing",
+        "duplicates",
+        "ignore_columns",
+        "frames",
+        "dedup",
+        "follow_links",
+        "test_fraction",
+        "folder_labels",
+    }
 )
-"""Options by which a user says that the data are meant as they are: what comes of them is right because it was asked for."""
-DEFECTS = (
-    "cut short",
-    "an empty file",
-    "is a web page",
-    "git lfs pull",
-    "no rows",
-    "is empty",
-    "Format not recognised",
-    "is a PDF",
-)
-"""The files themselves are damaged, and the message says how: no option mends that."""
+"""Options by which a user says that the data are meant as they are: the file's own values have to come of them, counted to the last."""
+
+
+@dataclass
+class Followed:
+    """What came of following every hint of one file.
+
+    Attributes:
+        faults: what a user would hold against the hints; [] when every one of them works.
+        ended: how an error ended: `right` (the reading that was expected), `as meant` (the file's own values, by an option
+            that says so), one of `EXCUSES`, or "" where nothing led on.
+    """
+
+    faults: list[str]
+    ended: str = ""
 
 
 def known(modality: str) -> set[str]:
@@ -150,42 +157,117 @@ def holds(check: Check, data: DomainData) -> bool:
         return False
 
 
-def faults(one: Case, folder: Path, answers: dict[str, Any] | None = None) -> list[str]:
-    """What a user would hold against the hints of one file's messages; [] when every one of them works."""
-    answers = answers or {}
+def excuse(message: str) -> str:
+    """The kind of what only the user, or another program, can do; "" where the message should lead on by itself."""
+    found = next((name for name, marks in EXCUSES.items() if any(mark in message for mark in marks)), "")
+    return found or ("a value that only the user knows" if open_hints(message) else "")
+
+
+def strange(data: DomainData, source: Any) -> str:
+    """What of the data did not come from the source, or was not counted; "" when all is in order."""
+    accounts = data.report["accounts"]
+    for unit, one in accounts.items():
+        if one["found"] != one["used"] + sum(one["left_out"].values()):
+            return f"{unit} do not add up"
+    rows = [row for split in ("unlabeled", "train", "validation", "test") if split in data for row in data[split]]
+    if not rows or list(accounts.values())[-1]["used"] != len({row["id"] for row in rows}):
+        return "other rows than were counted"
+    content = _content(source)
+    if not content:
+        return ""
+    if "text" in rows[0]:
+        letters = _letters(content)
+        other = next((row["text"] for row in rows if _letters(row["text"]) not in letters), None)
+        return f"{other!r} is not in the file" if other is not None else ""
+    if "series" in rows[0] and "observed" not in rows[0]:
+        numbers = _numbers_in(content)
+        values = np.unique(np.concatenate([np.ravel(np.asarray(row["series"], float)) for row in rows]))
+        values = values[np.isfinite(values)]
+        place = np.clip(np.searchsorted(numbers, values), 1, len(numbers) - 1)
+        near = np.minimum(abs(numbers[place] - values), abs(numbers[place - 1] - values)) <= 1e-5 * (1 + abs(values))
+        return "" if near.mean() > 0.99 else f"{values[~near][0]} is not in the file"
+    return ""
+
+
+def _content(source: Any) -> str:
+    """The text of small files of text; "" of all others."""
+    if not isinstance(source, (str, Path)) or not Path(source).exists():
+        return ""
+    every = [Path(source)] if Path(source).is_file() else [one for one in Path(source).rglob("*") if one.is_file()]
+    if any(one.suffix.lower() not in (".csv", ".tsv", ".txt", ".jsonl", ".json", ".ndjson", "") for one in every):
+        return ""
+    found = []
+    for one in every:
+        content = one.read_bytes()
+        if b"\0" in content or content[:2] in (b"\xff\xfe", b"\xfe\xff", b"\x1f\x8b"):
+            return ""
+        try:
+            found.append(content.decode("utf-8"))
+        except UnicodeDecodeError:
+            return ""
+    return "\n".join(found)
+
+
+def _letters(text: str) -> str:
+    plain = re.sub(r"\\u([0-9a-fA-F]{4})", lambda found: chr(int(found[1], 16)), text)
+    return re.sub(r"[\W_]|\\[nrt]", "", plain)
+
+
+def _numbers_in(content: str) -> np.ndarray:
+    """Every number in a text, read with points, with commas, and with either as thousands; sorted."""
+    found: set[float] = {0.0, 1.0}
+    for text in set(re.findall(r"[-+]?\d[\d.,' \u00a0\u2019]*(?:[eE][-+]?\d+)?", content)):
+        for made in (
+            text,
+            *re.split(r"[, ]", text),
+            text.replace(",", "."),
+            re.sub(r"[^\d.eE+-]", "", text),
+            re.sub(r"[^\d,eE+-]", "", text).replace(",", "."),
+        ):
+            try:
+                found |= {float(made), -float(made)}
+            except ValueError:
+                continue
+    return np.array(sorted(found))
+
+
+def follow(one: Case, folder: Path, answers: dict[str, Any] | None = None) -> Followed:
+    """Follow every hint of one file's messages, those of what comes then too.
+
+    Args:
+        answers: values for options that a message leaves open.
+    """
     source, options, check = one.make(folder)
-    modality = str(options.get("modality", "text"))
-    names = known(modality)
+    names = known(str(options.get("modality", "text")))
     bad: list[str] = []
-    right = False
-    queue: list[tuple[Any, dict[str, Any], tuple[str, ...], str]] = [(source, options, (), "")]
+    ends: list[str] = []
+    queue: list[tuple[Any, dict[str, Any], tuple[str, ...], tuple[str, ...]]] = [(source, options, (), ())]
     tried: list[tuple[str, dict[str, Any]]] = []
-    began_as_error = None
+    first: Read | None = None
+    excuses: list[str] = []
     dead: list[str] = []
-    hands = False
     while queue and len(tried) < STATES:
-        source, options, chain, how = queue.pop(0)
+        source, options, chain, done = queue.pop(0)
         if (str(source), options) in tried:
             continue
         tried.append((str(source), options))
         read = Read(source, options, folder / ".cache")
+        first = first or read
         if read.raw:
-            bad.append(f"{how or 'first'}: raw {read.raw}")
+            bad.append(f"{done or 'first'}: raw {read.raw}")
             continue
-        again = [text for text in read.messages if text in chain]
-        if again:
-            bad.append(f"{how}: changed nothing: {again[0]}")
+        if again := [text for text in read.messages if text in chain]:
+            bad.append(f"{done}: changed nothing: {again[0]}")
             continue
-        if began_as_error is None:
-            began_as_error = read.data is None
-        if read.data is not None:
-            right = (
-                right
-                or check is asked
-                or any(name in how for name in ALLOWS)
-                or holds(getattr(check, "right", check), read.data)
-            )
-            if chain and right:
+        if read.data is not None and done:
+            meant = check is asked or any(name in how for how in done for name in ALLOWS)
+            if holds(getattr(check, "right", check), read.data):
+                ends.append("right")
+            elif meant and (problem := strange(read.data, source)):
+                bad.append(f"{done}: {problem}")
+            elif meant:
+                ends.append("as meant")
+            if ends:
                 continue  # a way that ends in data; its own warnings are those of other files here
         for message in read.messages:
             bad += [
@@ -193,18 +275,21 @@ def faults(one: Case, folder: Path, answers: dict[str, Any] | None = None) -> li
                 for name in re.findall(r"(?<![\w.'\"/?&])([a-z_]{3,})=(?=[\[{'\"\d]|True|False|\.\.\.)", message)
                 if name not in names
             ]
-            hands = hands or any(mark in message for mark in HANDS) or open_hints(message)
-            made = ways(message, source, options, answers, folder)
-            if (
-                read.data is None
-                and not made
-                and not open_hints(message)
-                and not any(mark in message for mark in (*DEFECTS, *HANDS))
-            ):
+            made = ways(message, source, options, answers or {}, folder)
+            if why := excuse(message):
+                excuses.append(why)
+            elif read.data is None and not made:
                 dead.append(message)
-            queue += [(new, after, (*chain, message), what) for what, new, after in made] if len(chain) < DEPTH else []
-    if began_as_error and not right and not dead and len(tried) > 1 and not hands:
-        bad.append(f"no hint leads to the right reading; tried {[how for _, how in tried][1:]}")
-    if dead and not right:
-        bad.append(f"nothing to follow: {dead[0]}")
-    return bad
+            queue += (
+                [(new, after, (*chain, message), (*done, how)) for how, new, after in made]
+                if len(chain) < DEPTH
+                else []
+            )
+    if first is None or first.data is not None:
+        return Followed(bad)
+    ended = "right" if "right" in ends else ends[0] if ends else excuses[0] if excuses else ""
+    if not ended:
+        bad.append(
+            f"nothing to follow: {dead[0]}" if dead else f"no hint leads to the right reading; tried {tried[1:]}"
+        )
+    return Followed(bad, ended)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import bz2
+import csv
 import gzip
 import json
 import lzma
@@ -17,14 +18,28 @@ from typing import Any
 import numpy as np
 
 Edit = Callable[[Path, "re.Match[str]", Path], "Path | None"]
-HANDS = (
-    "not readable as audio", "of no known format", "is a video", "Convert them", "convert it", "Write text into it", "write them as", "save those as parquet",
-    "x holds", "Save class numbers", "x has", "channels, the lines above", "no series after @data", "no values before the label", "is none of those that",
-    "write every value", "unknown frequency", "take the outer quotes off", "save the table with commas", "and not {name: value}", "one column per label holds",
-    "values and", "needs an array x", "write all stamps", "have the same class", "save masks without smoothing", "save the sheet", "save it as",
-    "Number the sentences", "export its table", "Say how they are written", "have to be written as dates", "bring them to one", "else mend the line", "needs numbers", "write the rows as a list", "For those write words and tags", "write its sound to a file", "Leave one of them", "Write the names of the files", "that is no label", "is a picture", "no usable",
-)  # fmt: skip
-"""What is asked for can only be done with other programs, or by the user's own knowledge: the words by which it is asked."""
+EXCUSES: dict[str, tuple[str, ...]] = {
+    "damaged files": (
+        "cut short", "an empty file", "is a web page", "git lfs pull", "no rows", "is empty", "Format not recognised", "is a PDF", "no series after @data",
+    ),
+    "formats that another program has to convert": (
+        "not readable as audio", "of no known format", "is a video", "Convert them", "convert it", "save the sheet", "save it as", "save those as parquet",
+        "export its table", "write its sound to a file", "is a picture", "Save each document", "Mails: save", "Subtitles: write", "Molecules: write",
+        "Sequences: write", "Measurements: save", "Write its rows as", "is a COCO file", "write every value",
+    ),
+    "dates that have to be written otherwise": (
+        "Say how they are written", "have to be written as dates", "bring them to one", "write all stamps", "unknown frequency", "is no known step",
+    ),
+    "annotations that have to be written as labels": (
+        "For those write words and tags", "Write text into it", "write the rows as a list", "one {name: value}", "and not {name: value}", "Number the sentences", "that is no label",
+        "Save class numbers", "save masks without smoothing", "one column per label holds",
+    ),
+    "contradictions in the data": (
+        "Leave one of them", "Write the names of the files", "have the same class", "no values before the label", "is none of those that", "else mend the line",
+        "values and", "x holds", "x has", "needs an array x", "needs numbers", "All of train is",
+    ),
+}  # fmt: skip
+"""What can only be done with other programs, or by the user's own knowledge: the words by which messages ask for it."""
 
 
 def copied(source: Path, to: Path) -> Path:
@@ -162,7 +177,42 @@ def as_png(source: Path, found: re.Match[str], to: Path) -> Path | None:
     return copy if made else None
 
 
+def numbers_alone(source: Path, found: re.Match[str], to: Path) -> Path | None:
+    """A table whose column holds nothing but numbers."""
+    copy = copied(source, to)
+    if (file := table_of(copy)) is None:
+        return None
+    head, *rows = file.read_text(encoding="utf-8").splitlines()
+    sep = next((mark for mark in ";\t" if mark in head), ",")
+    place = [name.strip('" ') for name in head.split(sep)].index(found[1])
+    made = [head]
+    for row in csv.reader(rows, delimiter=sep):
+        plain = re.fullmatch(r"[~<>]?\s*([\d,.]+)\s*([^\d\s]*)", row[place].strip())
+        if plain:
+            minus = "-" if plain[2] == "-" else ""
+            row[place] = "" if row[place].startswith(("<", ">")) else minus + plain[1].replace(",", "")
+        elif not re.fullmatch(r"-?[\d.]+", row[place].strip()):
+            row[place] = {"on": "1", "off": "0"}.get(row[place].strip().lower(), "")
+        made.append(sep.join(row))
+    file.write_text("\n".join(made) + "\n", encoding="utf-8")
+    return copy
+
+
+def named_txt(source: Path, found: re.Match[str], to: Path) -> Path | None:
+    copy = copied(source, to)
+    for file in [one for one in copy.rglob("*") if one.is_file()]:
+        file.rename(file.with_name(file.name + ".txt"))
+    return copy
+
+
+def test_alone(source: Path, found: re.Match[str], to: Path) -> Path | None:
+    return source / found[1] if (source / found[1]).is_dir() else None
+
+
 EDITS: list[tuple[str, Edit]] = [
+    (r"Column '([^']*)' holds text.*Write numbers alone into it", numbers_alone),
+    (r"let their names end in \.txt", named_txt),
+    (r"give the folder or file of (test|validation) alone as data", test_alone),
     (r"let its name end in (\.\w+)", renamed),
     (r"call it (\.tsv) or", renamed),
     (r"(?:unpack it|Unpack archives)", unpacked),

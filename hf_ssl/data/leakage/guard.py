@@ -49,13 +49,13 @@ def drop_duplicates(splits: dict[str, Rows], dedup: bool, report: DataReport, un
         }
         if conflicts:
             report.warn(
-                f"{split}: {len(conflicts):,} texts occur with different labels"
+                f"{split}: {len(conflicts):,} {unit} occur again with different labels"
                 + ("; the first label was kept" if removed else "")
             )
         if removed:
             report.leave_out(unit, f"repeated in {split}", len(repeated), len(rows), warn=False)
             report.warn(
-                f"{len(repeated):,} of {len(rows):,} rows of {split} repeat another one and were removed; dedup=False keeps them"
+                f"{len(repeated):,} of {len(rows):,} {unit} of {split} repeat another one and were removed; dedup=False keeps them"
             )
         kept[split] = rows.take(sorted(first.values())) if removed else rows
     report.facts["duplicates"] = _merged(report.facts.get("duplicates", {}), counts)

@@ -55,6 +55,18 @@ DOCUMENTS = {".md", ".rst", ".pdf", ".html", ".htm", ".py", ".ipynb", ".sh", ".y
 DATA_LIKE = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst", ".xlsx", ".xls", ".ods", ".h5", ".hdf5", ".mat", ".sqlite", ".db",
              ".feather", ".arrow", ".pkl", ".pickle", ".rdata", ".rds", ".sav", ".dta"}  # fmt: skip
 """Files that hold data as a rule: a single one that is not read may be the data."""
+ADVICE: dict[frozenset[str], str] = {
+    frozenset({".py", ".java", ".c", ".h", ".cpp", ".js", ".ts", ".go", ".rs", ".rb", ".r", ".sql", ".sh", ".cs", ".php", ".tex", ".rst"}):
+        "To read their text as it is, let their names end in .txt as well (a.py.txt).",
+    frozenset({".srt", ".vtt", ".sub", ".ass"}): "Subtitles: write a table with a row per line of speech and columns start, end, text.",
+    frozenset({".eml", ".msg", ".mbox"}): "Mails: save each body as .txt, or all as a table with columns subject, text and label.",
+    frozenset({".smi", ".sdf", ".mol", ".mol2"}): "Molecules: write a table with columns smiles, name and label (.csv).",
+    frozenset({".fasta", ".fa", ".faa", ".fna", ".fastq", ".fq"}): "Sequences: write a table with columns id, text and label (.csv).",
+    frozenset({".lvm", ".tdms", ".dat", ".asc", ".log"}): "Measurements: save the table alone, with one line of names above it, as .csv or .tsv.",
+    frozenset({".html", ".htm", ".xml", ".yaml", ".yml", ".toml"}): "Write its rows as .csv or JSON lines, one {name: value} a line.",
+    frozenset({".pdf", ".docx", ".doc", ".odt", ".rtf", ".epub", ".pptx"}): "Save each document as .txt.",
+}  # fmt: skip
+"""What to do with files of kinds that are not read."""
 SYSTEM = {"__macosx", "__pycache__", "thumbs.db", "desktop.ini", "$recycle.bin", "lost+found"}
 _GLOB = re.compile(r"[*?\[]")
 

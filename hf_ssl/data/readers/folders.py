@@ -118,12 +118,22 @@ def read_files(listing: on_disk.Listing, how: ReadOptions) -> list[SourcePart]:
         part.root, part.folders = root, folders
     read = [*by_kind["conll"], *raw, *(by_kind["table"] if tables or not how.sheet else [])]
     how.files.update(suffix(file) for file in read)
-    account.left_out["unreadable"] += len(bad) - before
-    account.used += len(used) - (len(by_kind["table"]) if how.sheet and raw else 0) - (len(bad) - before)
+    files = [item for item in bad[before:] if item.get("unit") != "rows"]
+    account.left_out["unreadable"] += len(files)
+    account.used += len(used) - (len(by_kind["table"]) if how.sheet and raw else 0) - len(files)
     account.used -= how.unnamed
     how.unnamed = 0
-    on_disk.check_bad_files(bad[before:], len(read), report)
+    on_disk.check_bad_files(files, len(read), report)
+    _leave_out_lines([item for item in bad[before:] if item.get("unit") == "rows"], parts, report)
     return parts
+
+
+def _leave_out_lines(bad: list[dict[str, str]], parts: list[SourcePart], report: DataReport) -> None:
+    """Lines that cannot be read are rows that were found, and do not lose their file."""
+    report.account("rows").found += len(bad)
+    total = len(bad) + sum(len(part.dataset) for part in parts)
+    example = f"{bad[0]['path']}: {bad[0]['reason']}" if bad else ""
+    report.leave_out("rows", "a line that cannot be read", len(bad), total, example=example)
 
 
 def _tell_folders_of_tables(root: Path, tables: list[Path], how: ReadOptions) -> None:
@@ -149,6 +159,9 @@ def _what_to_do(files: list[Path]) -> str:
         with file.open("rb") as stream:
             if what := nature(stream.read(512)):
                 return f" {file.name} {what}."
+    for kinds, advice in on_disk.ADVICE.items():
+        if any(file.suffix.lower() in kinds for file in files):
+            return f" {advice}"
     if any(file.suffix.lower() in on_disk.DATA_LIKE for file in files):
         return " Unpack archives, and save spreadsheets as .csv."
     return " Convert them to one of these."

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from hf_ssl.core.paths import suffix
 from hf_ssl.core.textfiles import MAX_LINE, SAMPLE, UnusableFile, open_text
-from hf_ssl.data.readers.headers import begins_table, is_title, later_header, refuse_second_header
+from hf_ssl.data.readers.headers import as_many, begins_table, distinct, is_title, later_header, refuse_second_header
 from hf_ssl.data.readers.rows import SNIFFED, Rows, cleaned, counts_up, without_blank
 
 SEPARATORS = {".tsv": "\t", ".tab": "\t"}
@@ -287,7 +287,8 @@ class Geometry:
         usual = widths.most_common(1)[0][0] if widths else len(names)
         if shape.names and usual != len(names) and widths:
             raise UnusableFile(
-                f"the rows have {usual} values, but {len(names)} columns are named: csv_options={{'names': [...]}} names them all"
+                f"the rows have {usual} values, but {len(names)} columns are named: "
+                f"csv_options={{'names': {as_many(shape.names, usual)}}} names them all"
             )
         if shape.header and not shape.names and usual < len(names) and not any(names[usual:]) and all(names[:usual]):
             made.facts.append("the header ends with a separator that the lines do not have: left away")
@@ -305,8 +306,8 @@ class Geometry:
             else:
                 raise UnusableFile(
                     f"every row has {usual} values and the header {len(names)} names ({', '.join(names[:6])}): which column has no "
-                    f"name? Name all {usual}: csv_options={{'names': [...], 'header': 0}}. If values hold the separator, enclose them in "
-                    "quotes"
+                    f"name? The first: csv_options={{'names': {distinct(['row', *names])}, 'header': 0}}; the last: "
+                    f"csv_options={{'names': {as_many(names, usual)}, 'header': 0}}. If values hold the separator, enclose them in quotes"
                 )
         geometry._name_columns(begins_table(rows) if rows else False)
         return geometry
@@ -323,7 +324,7 @@ class Geometry:
                     if names_below
                     else "Name"
                 )
-                + f" all {len(self.names)} yourself: csv_options={{'names': [...], 'header': 0}}"
+                + f" all {len(self.names)} yourself: csv_options={{'names': {distinct(self.names)}, 'header': 0}}"
             )
 
     def batch(self, chunk: list[list[str]], first: int, made: Table) -> pa.RecordBatch:

@@ -99,3 +99,19 @@ def refuse_second_header(rows: list[list[str]], skip: int) -> None:
             f"has {said + 1} lines of header (the second is {', '.join(rows[1])[:60]!r}); leave the others out with "
             f"csv_options={{'skiprows': {list(range(skip + 1, skip + 1 + said))}}}"
         )
+
+
+def distinct(names: list[str]) -> list[str]:
+    """Names with a number behind where they come again."""
+    made: list[str] = []
+    for name in names:
+        count = next(
+            count for count in range(1, len(names) + 2) if (name if count == 1 else f"{name}_{count}") not in made
+        )
+        made.append(name if count == 1 else f"{name}_{count}")
+    return made
+
+
+def as_many(names: list[str], count: int) -> list[str]:
+    """So many names: made-up ones behind, or fewer."""
+    return distinct([*names, *(f"column_{place}" for place in range(len(names), count))])[:count]

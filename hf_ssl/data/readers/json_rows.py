@@ -155,6 +155,11 @@ def _whole(text: str, notes: list[str]) -> list[Any] | str:
             if isinstance(content, dict)
             else type(content).__name__
         )
+        if isinstance(content, dict) and {"images", "annotations"} <= content.keys():
+            raise UnusableFile(
+                "is a COCO file: its boxes and outlines are not read. Draw masks of class numbers and write a table of columns image and "
+                "mask, or a table of columns image and label"
+            )
         raise UnusableFile(
             f"expected a json list of rows, and found {keys}: write the rows as a list, one {{name: value}} each"
         )

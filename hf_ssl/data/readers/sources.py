@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 STREAM_BOUND = 100_000
+_SAVED = ("state.json", "dataset_dict.json")
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -82,6 +83,9 @@ def _read(source: object, how: ReadOptions) -> list[SourcePart]:
 
 def _read_name(source: str | Path, how: ReadOptions) -> list[SourcePart]:
     text = str(source)
+    if (saved := Path(text).expanduser()).is_dir() and any((saved / mark).is_file() for mark in _SAVED):
+        with quiet():
+            return _read(_saved(saved), how)
     if Path(text).expanduser().exists() or on_disk.is_pattern(text):
         return read_files(on_disk.find_files(text, how.follow_links), how)
     if (hub_id := hub_id_of(source, how)) is not None:
@@ -92,6 +96,18 @@ def _read_name(source: str | Path, how: ReadOptions) -> list[SourcePart]:
         f"No such file or folder: {text}.{nearest(Path(text).name, siblings)} "
         "(A Hub dataset is written owner/name, or hf://name for an old one without owner.)"
     )
+
+
+def _saved(folder: Path) -> datasets.Dataset | datasets.DatasetDict:
+    """What `save_to_disk` of `datasets` wrote.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    try:
+        return datasets.load_from_disk(str(folder))
+    except Exception as error:  # whatever its readers of JSON and Arrow raise
+        raise DataError(f"{folder.name} was saved by datasets, and cannot be read: {error}") from error
 
 
 def hub_id_of(source: str | Path, how: ReadOptions) -> str | None:

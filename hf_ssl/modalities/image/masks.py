@@ -21,7 +21,7 @@ MOST = 256
 
 
 def class_masks(masks: Sequence[Any], given: list[str], report: Notes, pictures: Sequence[Any] = ()) -> list[Any]:
-    """References to masks of class numbers; those that already are stay what they are.
+    """References to masks of class numbers; those that already are stay what they are, and one that cannot be read is the reason (text).
 
     Args:
         masks: `{"bytes", "path"}` each, None where a row has none.
@@ -30,10 +30,23 @@ def class_masks(masks: Sequence[Any], given: list[str], report: Notes, pictures:
         pictures: references to what the masks are of, to compare sizes with.
 
     Raises:
-        DataError: a mask cannot be read, or its values may be class numbers or not (all of them are listed, with the option).
+        DataError: no mask can be read, or values may be class numbers or not (all of them are listed, with the option).
     """
     with ThreadPoolExecutor(8) as pool:
-        read = list(pool.map(_read, masks))
+        tried = list(pool.map(_read, masks))
+    reasons = {row: item for row, item in enumerate(tried) if isinstance(item, str)}
+    if reasons and len(reasons) == sum(item is not None for item in tried):
+        raise DataError(
+            f"No mask can be read: {next(iter(reasons.values()))}. Is it the right column? label_column=..."
+        )
+    read = [None if isinstance(item, str) else item for item in tried]
+    made = _of_classes(masks, read, given, report, pictures)
+    return [reasons.get(row, mask) for row, mask in enumerate(made)]
+
+
+def _of_classes(
+    masks: Sequence[Any], read: list[_Mask | None], given: list[str], report: Notes, pictures: Sequence[Any]
+) -> list[Any]:
     known = [item for item in read if item is not None]
     if not known:
         return list(masks)
@@ -145,7 +158,8 @@ class _Mask:
         return wide[..., 0] * 65536 + wide[..., 1] * 256 + wide[..., 2]
 
 
-def _read(value: Mapping[str, Any] | bytes | None) -> _Mask | None:
+def _read(value: Mapping[str, Any] | bytes | None) -> _Mask | str | None:
+    """The pixels, or why they cannot be read."""
     from PIL import Image as pil
 
     if value is None:
@@ -176,7 +190,7 @@ def _read(value: Mapping[str, Any] | bytes | None) -> _Mask | None:
                 return _Mask(np.asarray(picture.getchannel(0)).astype(np.int64), lossy)
             return _Mask(np.asarray(picture.convert("RGB")), lossy)
     except (OSError, ValueError, SyntaxError, EOFError) as error:
-        raise DataError(f"A mask cannot be read: {path or 'bytes'}: {error}.") from error
+        return f"{path}: {type(error).__name__ if content is None else error}"
 
 
 def _palette_of(picture: Any, pixels: np.ndarray) -> dict[int, tuple[int, ...]]:

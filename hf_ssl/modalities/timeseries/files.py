@@ -7,6 +7,7 @@ import gzip
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -43,6 +44,10 @@ class Record:
     frequency: str | None = None
 
 
+Lines = Iterator[tuple[int, Callable[[], Record]]]
+"""Number of a line, and what reads its series."""
+
+
 def is_ucr_table(file: Path) -> bool:
     """Whether a `.tsv` or `.csv` has no header but numbers only: a label and a series in every line."""
     if suffix(file) not in {".tsv", ".csv", ".txt"}:
@@ -56,28 +61,40 @@ def is_ucr_table(file: Path) -> bool:
     return len(fields) >= 8 and all(map(_is_number, fields))
 
 
-def read_series_file(file: Path, channels_last: bool | None = None) -> list[Record]:
+def read_series_file(file: Path, channels_last: bool | None = None, bad: list[str] | None = None) -> list[Record]:
     """All series of one file.
 
     Args:
         file: the file.
+        bad: takes what is wrong with lines that cannot be read; None: such a line is an error.
         channels_last: arrays are `(series, length, channels)`; None: `(series, channels, length)`, and asked for where there would be
             more channels than steps.
 
     Raises:
-        ValueError: the file is not what its suffix says; the message has the line.
+        ValueError: the file is not what its suffix says, or none of its lines can be read; the message has the line.
     """
     kind = suffix(file)
     if kind in {".npy", ".npz"}:
         return list(_numpy(file, channels_last))
-    if kind in {".tsv", ".csv", ".txt"}:
-        return list(_ucr(file, {".tsv": "\t", ".csv": ","}.get(kind)))
-    readers: dict[str, Callable[[list[str]], Iterator[Record]]] = {".ts": _ts, ".tsf": _tsf, ".arff": _arff}
     with _open(file) as stream:
         lines = stream.read().splitlines()
-    records = list(readers[kind](lines))
+    if kind in {".tsv", ".csv", ".txt"}:
+        series = _ucr(lines, {".tsv": "\t", ".csv": ","}.get(kind))
+    else:
+        series = {".ts": _ts, ".tsf": _tsf, ".arff": _arff}[kind](lines)
+    records: list[Record] = []
+    problems: list[str] = []
+    for number, read in series:
+        try:
+            records.append(read())
+        except ValueError as error:
+            problems.append(f"line {number}: {error}")
+    if problems and (bad is None or not records):
+        raise ValueError(problems[0])
     if not records:
         raise ValueError("no series after @data")
+    if bad is not None:
+        bad += problems
     return records
 
 
@@ -95,11 +112,8 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _numbers(text: str, line: int) -> np.ndarray:
-    try:
-        return np.array([np.nan if v.strip() in {"?", "", "NaN"} else float(v) for v in text.split(",")], np.float32)
-    except ValueError as error:
-        raise ValueError(f"line {line}: {error}") from None
+def _numbers(text: str) -> np.ndarray:
+    return np.array([np.nan if v.strip() in {"?", "", "NaN"} else float(v) for v in text.split(",")], np.float32)
 
 
 def _stack(channels: list[np.ndarray]) -> np.ndarray:
@@ -137,18 +151,28 @@ def _numpy(file: Path, channels_last: bool | None) -> Iterator[Record]:
     if values.ndim == 3 and channels_last:
         values = values.transpose(0, 2, 1)
     for row, item in enumerate(values.astype(np.float32)):
-        yield Record(np.atleast_2d(item), None if labels is None else str(labels[row]))
+        yield Record(np.atleast_2d(item), None if labels is None else _label(labels[row]))
 
 
-def _ucr(file: Path, separator: str | None) -> Iterator[Record]:
-    with _open(file) as stream:
-        for number, line in enumerate(stream, 1):
-            if line.strip():
-                label, *values = (line.rstrip("\n") if separator else line).split(separator)
-                series = _numbers(",".join(values), number)
-                observed = np.flatnonzero(~np.isnan(series))
-                # The archive pads shorter series with NaN at the end.
-                yield Record(series[None, : observed[-1] + 1 if len(observed) else 0], _class_name(label))
+def _label(value: np.generic) -> str | None:
+    """Class 1.0 is class 1, and NaN is none."""
+    if value.dtype.kind != "f":
+        return str(value)
+    return None if np.isnan(value) else str(int(value)) if float(value).is_integer() else str(value)
+
+
+def _ucr(lines: list[str], separator: str | None) -> Lines:
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            yield number, partial(_ucr_row, line, separator)
+
+
+def _ucr_row(line: str, separator: str | None) -> Record:
+    label, *values = line.split(separator)
+    series = _numbers(",".join(values))
+    observed = np.flatnonzero(~np.isnan(series))
+    # The archive pads shorter series with NaN at the end.
+    return Record(series[None, : observed[-1] + 1 if len(observed) else 0], _class_name(label))
 
 
 def _class_name(text: str) -> str:
@@ -156,11 +180,11 @@ def _class_name(text: str) -> str:
     return str(int(number)) if number.is_integer() else text.strip()
 
 
-def _ts(lines: list[str]) -> Iterator[Record]:
+def _ts(lines: list[str]) -> Lines:
     """The format of aeon and sktime: channels separated by colons, the label last."""
     labeled, in_data = False, False
     declared: list[str] = []
-    width = 0
+    width: list[int] = []
     for number, line in enumerate(lines, 1):
         text = line.strip()
         if not text or text.startswith("#"):
@@ -175,22 +199,25 @@ def _ts(lines: list[str]) -> Iterator[Record]:
                 labeled = word.split()[1:2] == ["true"]
             in_data = word == "@data"
             continue
-        parts = text.split(":")
-        channels = [_numbers(part, number) for part in (parts[:-1] if labeled else parts)]
-        if not channels:
-            raise ValueError(f"line {number}: no values before the label")
-        width = width or len(channels)
-        if len(channels) != width:
-            raise ValueError(f"line {number}: {len(channels)} channels, the lines above have {width}")
-        label = parts[-1].strip() if labeled else None
-        if declared and label not in declared:
-            raise ValueError(
-                f"line {number}: class {label!r} is none of those that @classLabel declares ({', '.join(declared)})"
-            )
-        yield Record(_stack(channels), label)
+        yield number, partial(_ts_row, text, labeled, declared, width)
 
 
-def _tsf(lines: list[str]) -> Iterator[Record]:
+def _ts_row(text: str, labeled: bool, declared: list[str], width: list[int]) -> Record:
+    """`width`: channels of the first line, once it is known."""
+    parts = text.split(":")
+    channels = [_numbers(part) for part in (parts[:-1] if labeled else parts)]
+    if not channels:
+        raise ValueError("no values before the label")
+    label = parts[-1].strip() if labeled else None
+    if declared and label not in declared:
+        raise ValueError(f"class {label!r} is none of those that @classLabel declares ({', '.join(declared)})")
+    if len(channels) != (width or [len(channels)])[0]:
+        raise ValueError(f"{len(channels)} channels, the lines above have {width[0]}")
+    width[:] = [len(channels)]
+    return Record(_stack(channels), label)
+
+
+def _tsf(lines: list[str]) -> Lines:
     """The format of the Monash archive: attributes, then one series per line."""
     attributes: list[tuple[str, str]] = []
     frequency, in_data = None, False
@@ -209,13 +236,17 @@ def _tsf(lines: list[str]) -> Iterator[Record]:
                     raise ValueError(f"line {number}: unknown frequency {rest.strip()!r}")
             in_data = word.lower() == "@data"
             continue
-        parts = text.split(":")
-        if len(parts) != len(attributes) + 1:
-            raise ValueError(f"line {number}: {len(parts) - 1} attributes, {len(attributes)} were declared")
-        given = {name: value for (name, _), value in zip(attributes, parts, strict=False)}
-        start = next((given[name] for name, kind in attributes if kind == "date"), None)
-        series = given.get("series_name", parts[0] if attributes else None)
-        yield Record(_numbers(parts[-1], number)[None], None, series, _tsf_date(start), frequency)
+        yield number, partial(_tsf_row, text, attributes, frequency)
+
+
+def _tsf_row(text: str, attributes: list[tuple[str, str]], frequency: str | None) -> Record:
+    parts = text.split(":")
+    if len(parts) != len(attributes) + 1:
+        raise ValueError(f"{len(parts) - 1} attributes, {len(attributes)} were declared")
+    given = {name: value for (name, _), value in zip(attributes, parts, strict=False)}
+    start = next((given[name] for name, kind in attributes if kind == "date"), None)
+    series = given.get("series_name", parts[0] if attributes else None)
+    return Record(_numbers(parts[-1])[None], None, series, _tsf_date(start), frequency)
 
 
 def _tsf_date(text: str | None) -> str | None:
@@ -225,7 +256,7 @@ def _tsf_date(text: str | None) -> str | None:
     return f"{day} {clock.replace('-', ':')}" if clock else day
 
 
-def _arff(lines: list[str]) -> Iterator[Record]:
+def _arff(lines: list[str]) -> Lines:
     """Weka's format: values and label in a line; several channels are one quoted relational field, one line each."""
     nominal: list[bool] = []
     relational, inside, in_data = False, False, False
@@ -243,20 +274,23 @@ def _arff(lines: list[str]) -> Iterator[Record]:
                 nominal.append(text.endswith("}") or word.endswith("string"))
             in_data = word == "@data"
             continue
-        if relational:
-            fields = next(csv.reader([text], quotechar="'" if text.startswith("'") else '"', escapechar=None))
-            channels = [_numbers(channel, number) for channel in fields[0].replace("\\n", "\n").split("\n")]
-            yield Record(_stack(channels), fields[1].strip() if len(fields) > 1 else None)
-            continue
-        if text.startswith("{"):
-            raise ValueError(f"line {number}: sparse rows ({text[:20]} ...) are not read; write every value")
-        fields = next(csv.reader([text], quotechar="'" if "'" in text else '"', skipinitialspace=True))
-        if len(fields) != len(nominal):
-            raise ValueError(f"line {number}: {len(fields)} values, {len(nominal)} attributes were declared")
-        places = [place for place, is_nominal in enumerate(nominal) if is_nominal]
-        if len(places) > 1:
-            raise ValueError(
-                f"line {number}: {len(places)} attributes are words; one is the class, and the others are no values"
-            )
-        label = fields.pop(places[0]).strip() if places else None
-        yield Record(_numbers(",".join(fields), number)[None], label)
+        yield number, partial(_relational_row if relational else _arff_row, text, nominal)
+
+
+def _relational_row(text: str, nominal: list[bool]) -> Record:
+    fields = next(csv.reader([text], quotechar="'" if text.startswith("'") else '"', escapechar=None))
+    channels = [_numbers(channel) for channel in fields[0].replace("\\n", "\n").split("\n")]
+    return Record(_stack(channels), fields[1].strip() if len(fields) > 1 else None)
+
+
+def _arff_row(text: str, nominal: list[bool]) -> Record:
+    if text.startswith("{"):
+        raise ValueError(f"sparse rows ({text[:20]} ...) are not read; write every value")
+    fields = next(csv.reader([text], quotechar="'" if "'" in text else '"', skipinitialspace=True))
+    if len(fields) != len(nominal):
+        raise ValueError(f"{len(fields)} values, {len(nominal)} attributes were declared")
+    places = [place for place, is_nominal in enumerate(nominal) if is_nominal]
+    if len(places) > 1:
+        raise ValueError(f"{len(places)} attributes are words; one is the class, and the others are no values")
+    label = fields.pop(places[0]).strip() if places else None
+    return Record(_numbers(",".join(fields))[None], label)

@@ -85,7 +85,10 @@ def read_moments(dataset: datasets.Dataset, columns: Columns, grid: GridOptions,
         raise DataError(f"No row of {origin} has a time stamp in column {stamp!r}.")
     tell_files(frame, name, stamps, usable, report)
     apart = tell_apart(frame, stamps, not_values | ({name} if name else set()), usable) if name is None else ""
-    values = np.stack([_numbers(frame.column(c), c, origin, apart, report) for c in [*targets, *covariates]], axis=1)
+    numeric = [column for column in targets if not _is_text(frame.column(column))]
+    values = np.stack(
+        [_numbers(frame.column(c), c, origin, (apart, numeric), report) for c in [*targets, *covariates]], axis=1
+    )
     tell_marks(values, [*targets, *covariates], report)
     before = report.account("rows").left_out.total()
     series, step = to_grid(
@@ -253,8 +256,17 @@ def _strings(column: pd.Series) -> np.ndarray:
     return values.astype(str).to_numpy()
 
 
-def _numbers(column: pd.Series, name: str, origin: str, apart: str, report: Notes) -> np.ndarray:
+def _is_text(column: pa.ChunkedArray) -> bool:
+    return bool(pa.types.is_string(column.type) or pa.types.is_large_string(column.type))
+
+
+def _numbers(
+    column: pa.ChunkedArray, name: str, origin: str, instead: tuple[str, list[str]], report: Notes
+) -> np.ndarray:
     """A column as float32; `?`, `NA` and empty fields are missing values, a decimal comma and thousands are understood.
+
+    Args:
+        instead: how series could be told apart, and the columns that hold numbers, for the error.
 
     Raises:
         DataError: other text, with its row.
@@ -266,10 +278,11 @@ def _numbers(column: pd.Series, name: str, origin: str, apart: str, report: Note
         column, kind = column.cast(pa.float64()), pa.float64()
     if pa.types.is_null(kind):
         return np.full(len(column), np.nan, np.float32)
-    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+    apart, numeric = instead
+    if not _is_text(column):
         if not (pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
             raise DataError(
-                f"Column {name!r} of {origin} holds {column.type}, not numbers. Choose with target_columns=[...]."
+                f"Column {name!r} of {origin} holds {column.type}, not numbers. Choose the columns of values: target_columns={numeric or '[...]'}."
             )
         values = column.to_pandas()
         return _finite((values.astype("float64") if pa.types.is_boolean(kind) else values).to_numpy(np.float64), name)
@@ -285,7 +298,11 @@ def _numbers(column: pd.Series, name: str, origin: str, apart: str, report: Note
     except NotNumbers as error:
         second = error.row == 0 and int(wrong.sum()) == 1
         units = " If that row is a second header or holds units: csv_options={'skiprows': [1]}." if second else ""
-        other = "Choose the columns with target_columns=[...], or name what tells series apart with item_column."
+        other = (
+            f"The columns of numbers alone: target_columns={numeric}; if it tells series apart: item_column={name!r}."
+            if numeric
+            else "Write numbers alone into it, and nothing where a value is missing."
+        )
         raise DataError(f"{error} in {origin}.{units} {apart or other}") from error
     if note:
         report.warn(note)

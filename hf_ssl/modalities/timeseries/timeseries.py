@@ -83,11 +83,13 @@ class TimeSeries(Modality):
 
         found, paths = [], []
         for file in files:
+            lines: list[str] = []
             try:
-                records = read_series_file(file, self.config.channels_last)
+                records = read_series_file(file, self.config.channels_last, lines)
             except (ValueError, OSError, KeyError) as error:
                 quarantine.append({"path": str(file), "reason": str(error)})
                 continue
+            quarantine += [{"path": str(file), "reason": reason, "unit": "rows"} for reason in lines]
             found += records
             paths += [str(file.relative_to(root)) if file.is_relative_to(root) else file.name] * len(records)
         widths = Counter(record.values.shape[0] for record in found)
