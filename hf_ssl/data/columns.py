@@ -295,14 +295,8 @@ class Canonicalizer:
                 + other_columns(part, columns, names)
             )
         for reason, count in reasons.most_common():
-            self.report.leave_out(
-                self.unit,
-                reason,
-                count,
-                len(keys),
-                example=f"row {first[reason]} of {part.origin}",
-                hint=self.modality.hint(reason),
-            )
+            example, hint = f"row {first[reason]} of {part.origin}", self.modality.hint(reason)
+            self.report.leave_out(self.unit, reason, count, len(keys), example=example, hint=hint)
         self._tell_na_words(words, columns)
         return keys
 

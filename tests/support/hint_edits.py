@@ -180,8 +180,15 @@ def as_png(source: Path, found: re.Match[str], to: Path) -> Path | None:
 def numbers_alone(source: Path, found: re.Match[str], to: Path) -> Path | None:
     """A table whose column holds nothing but numbers."""
     copy = copied(source, to)
-    if (file := table_of(copy)) is None:
-        return None
+    file = table_of(copy)
+    if file is None or file.suffix == ".jsonl":
+        file = next(copy.rglob("*.jsonl")) if copy.is_dir() else copy
+        lines = [json.loads(line) for line in file.read_text().splitlines()]
+        made_up = [
+            {**row, found[1]: [v if isinstance(v, (int, float)) else None for v in row[found[1]]]} for row in lines
+        ]
+        file.write_text("\n".join(map(json.dumps, made_up)))
+        return copy
     head, *rows = file.read_text(encoding="utf-8").splitlines()
     sep = next((mark for mark in ";\t" if mark in head), ",")
     place = [name.strip('" ') for name in head.split(sep)].index(found[1])

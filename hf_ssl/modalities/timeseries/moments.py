@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import datasets
@@ -85,7 +86,7 @@ def read_moments(dataset: datasets.Dataset, columns: Columns, grid: GridOptions,
         raise DataError(f"No row of {origin} has a time stamp in column {stamp!r}.")
     tell_files(frame, name, stamps, usable, report)
     apart = tell_apart(frame, stamps, not_values | ({name} if name else set()), usable) if name is None else ""
-    numeric = [column for column in targets if not _is_text(frame.column(column))]
+    numeric = partial(_of_numbers, frame, targets)
     values = np.stack(
         [_numbers(frame.column(c), c, origin, (apart, numeric), report) for c in [*targets, *covariates]], axis=1
     )
@@ -256,12 +257,25 @@ def _strings(column: pd.Series) -> np.ndarray:
     return values.astype(str).to_numpy()
 
 
+def _of_numbers(frame: pa.Table, columns: Sequence[str]) -> list[str]:
+    """Columns whose first values can be read as numbers."""
+    found = []
+    for name in columns:
+        first = [value for value in frame.column(name).slice(0, 200).to_pylist() if value is not None]
+        try:
+            read_numbers([str(value) for value in first], name)
+        except NotNumbers:
+            continue
+        found.append(name)
+    return found
+
+
 def _is_text(column: pa.ChunkedArray) -> bool:
     return bool(pa.types.is_string(column.type) or pa.types.is_large_string(column.type))
 
 
 def _numbers(
-    column: pa.ChunkedArray, name: str, origin: str, instead: tuple[str, list[str]], report: Notes
+    column: pa.ChunkedArray, name: str, origin: str, instead: tuple[str, Callable[[], list[str]]], report: Notes
 ) -> np.ndarray:
     """A column as float32; `?`, `NA` and empty fields are missing values, a decimal comma and thousands are understood.
 
@@ -282,7 +296,7 @@ def _numbers(
     if not _is_text(column):
         if not (pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
             raise DataError(
-                f"Column {name!r} of {origin} holds {column.type}, not numbers. Choose the columns of values: target_columns={numeric or '[...]'}."
+                f"Column {name!r} of {origin} holds {column.type}, not numbers. Choose the columns of values: target_columns={numeric()}."
             )
         values = column.to_pandas()
         return _finite((values.astype("float64") if pa.types.is_boolean(kind) else values).to_numpy(np.float64), name)
@@ -298,11 +312,9 @@ def _numbers(
     except NotNumbers as error:
         second = error.row == 0 and int(wrong.sum()) == 1
         units = " If that row is a second header or holds units: csv_options={'skiprows': [1]}." if second else ""
-        other = (
-            f"The columns of numbers alone: target_columns={numeric}; if it tells series apart: item_column={name!r}."
-            if numeric
-            else "Write numbers alone into it, and nothing where a value is missing."
-        )
+        other = "Write numbers alone into it, and nothing where a value is missing."
+        if not apart and (others := numeric()):
+            other = f"The columns of numbers alone: target_columns={others}; if it tells series apart: item_column={name!r}."
         raise DataError(f"{error} in {origin}.{units} {apart or other}") from error
     if note:
         report.warn(note)

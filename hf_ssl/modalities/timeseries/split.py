@@ -106,7 +106,10 @@ def cut_in_time(
         if named["train"]:
             report.leave_out("series", problem, count, len(series))
     if not named["train"]:
-        raise DataError("No series can be used: " + "; ".join(f"{count:,} {why}" for why, count in unusable.items()))
+        whys = "; ".join(f"{count:,} {why}" for why, count in unusable.items())
+        raise DataError(
+            f"No series can be used: {whys}. target_columns=[...] names the columns of values, the first is channel 0."
+        )
     made = {split: spans(rows) for split, rows in named.items() if rows and split != "train"}
     # Where train is the whole span, it is the pool: one buffer serves both.
     made["train"] = spans(named["train"]) if cut.train_fraction < 1 else made["unlabeled"]
