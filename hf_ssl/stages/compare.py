@@ -203,7 +203,7 @@ class _Work:
                 found += (
                     self.answers.baselines(few, without_labels=False) if {"peft", "full"} & set(self.protocols) else []
                 )
-            found += self.answers.peers(self.config.peers, few)
+            found += self.answers.peers(self.config.peers, few, self.store)
         return found, left + self.frozen.left
 
     def _fine_tuned(self, protocols: Sequence[str]) -> Iterator[ResultRow]:

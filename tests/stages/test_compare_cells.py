@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import runs
 import tiny_series
@@ -198,6 +199,42 @@ def test_forecasts_are_compared_by_blocks_of_time(tmp_path: Path) -> None:
     contest = json.loads((result.path / "contest.json").read_text(encoding="utf-8"))
     assert {line["arm"] for line in contest["lines"]} == {"base", "adapted", "seasonal naive", "DLinear"}
     assert contest["choices"][-1]["word"] == "the simple baseline wins", "after two steps nothing else could be"
+
+
+@pytest.mark.slow
+def test_statistical_forecasts_take_part_and_are_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("statsforecast", reason="statsforecast is not installed")
+    frame = tiny_series.table(200, "ab")
+    start = tiny_series.checkpoint(tmp_path, "patchtst", tiny_series.quiet_load(frame))
+    shared = {
+        "data": frame,
+        "modality": "timeseries",
+        **tiny_series.OPTIONS,
+        "model": start,
+        "adapted": start,
+        "peft": "full",
+    }
+    shared |= {"output": str(tmp_path / "run"), "max_steps": 1, "num_seeds": 1, "peers": ["statsforecast"]}
+    peer, made = plugins.find("peers", "statsforecast"), []
+    forecast = peer.forecast
+
+    def counting(self: Any, series: Any) -> Any:
+        made.append(series.past)
+        return forecast(self, series)
+
+    monkeypatch.setattr(peer, "forecast", counting)
+    for arms in (["base"], ["base", "random"]):
+        result = hf_ssl.compare(**shared, arms=arms)
+    lines = json.loads((result.path / "contest.json").read_text(encoding="utf-8"))["lines"]
+    errors = {line["arm"]: line["score"]["mean"] for line in lines}
+    assert len(made) == 1 and errors["statsforecast"] < 1.5 * errors["seasonal naive"]
+    places = pq.read_table(result.path / "predictions" / "peer-statsforecast.parquet").to_pylist()
+    for past, place in zip(made[0], places, strict=True):
+        values = frame[frame["item_id"] == place["id"]]["y0"].to_numpy()[: place["step"]][-len(past) :]
+        seen = past[-len(values) :, 0]
+        assert np.isnan(past[: -len(values)]).all() and np.corrcoef(seen, values)[0, 1] > 0.9999, (
+            "all before it, nothing after"
+        )
 
 
 def test_a_share_of_a_span_is_its_latest_part() -> None:
