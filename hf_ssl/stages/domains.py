@@ -216,6 +216,7 @@ class Adaptation:
             )
         self.domains, self.module_of_task, self.journal = domains, module, folder / JOURNAL
         self.classes = task.label_names
+        self._guard: selection.SourceGuard | None = None
         self._pools = dict(domains.pools)  # the part of them that takes part here
         of_rows = domains.of(split)
         others = self._encoded(task, module, len(rows), seed)
@@ -278,7 +279,7 @@ class Adaptation:
 
         if self.rule == "source":
             return measured
-        guard = selection.SourceGuard(len(self.classes), _judged(self.journal.with_name(JUDGED)))
+        guard = self._guard = selection.SourceGuard(len(self.classes), _judged(self.journal.with_name(JUDGED)))
 
         def both(output: Any) -> dict[str, float]:
             found, score = measured(output), self.score(output, args)
@@ -325,6 +326,11 @@ class Adaptation:
         if accuracy is not None:
             found |= {"critic_accuracy": accuracy, "critic_chance": chance}
         found["warnings"] = _warnings(found, before[1], after[1])
+        if self._guard is not None and not self._guard.learned:
+            found["warnings"].append(
+                f"the source is not learned: at its best {self._guard.best:.2f} of its validation rows were right, {self._guard.chance:.2f} "
+                "is chance, so no point was worth keeping. Lower --domain_weight, or take another --domain_method."
+            )
         told = [
             f"  domains: a probe's distance {_written(before[0])} before, {_written(after[0])} after (0 alike, 2 apart)"
         ]

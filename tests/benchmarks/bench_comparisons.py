@@ -247,6 +247,16 @@ def page() -> str:
     for name in SETS:
         if (file := RESULTS / f"{name}.json").is_file():
             parts += _told(json.loads(file.read_text(encoding="utf-8")))
+    for name, title in (
+        ("probe_cache", "A grid of probes, features computed once"),
+        ("planted", "Made-up data whose answer is known"),
+    ):
+        if (file := RESULTS.parent / f"{name}.json").is_file():
+            parts += [
+                f"## {title}",
+                f"`tests/benchmarks/bench_{name}.py`",
+                _table(("what", "figure"), _flat(json.loads(file.read_text("utf-8")))),
+            ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -260,7 +270,7 @@ def _told(found: dict[str, Any]) -> list[str]:
         )
         parts += [
             f"### {title} ({one['date']}, commit `{one['commit']}`, {one['seconds'] / 60:.0f} minutes)",
-            f"`{one['options']}`. {one['units']}{left}",
+            f"`{one['options']}`. {one['units']}{left} {one.get('note', '')}".strip(),
             "\n".join(f"- {text}" for text in one["choices"]),
             _table(("labels", "what", one["metric"], "draws", "seconds", "trained", ""), [
                 (line["budget"], _name(line), _score(line), line["draws"], f"{line['seconds'] or 0:.1f}", f"{line['trainable'] or 0:,}", line["word"])
@@ -273,6 +283,13 @@ def _told(found: dict[str, Any]) -> list[str]:
             ]),
         ]  # fmt: skip
     return parts
+
+
+def _flat(found: dict[str, Any], above: str = "") -> list[tuple[str, Any]]:
+    rows: list[tuple[str, Any]] = []
+    for name, value in found.items():
+        rows += _flat(value, f"{above}{name}: ") if isinstance(value, dict) else [(f"{above}{name}", value)]
+    return rows
 
 
 def _name(line: dict[str, Any]) -> str:

@@ -134,6 +134,7 @@ def test_a_point_at_which_the_source_is_lost_is_not_kept():
     judged = [guard.judge(*point) for point in points]
     kept = [points[int(np.argmax(judged[: count + 1]))] for count in range(len(points))]
     assert kept == [points[0], points[1], points[2], points[2], points[4], points[5]]
+    assert guard.learned and not selection.SourceGuard(2, [(0.53, 0.6)]).learned
     for cut in range(len(points)):  # a run that goes on judges as the unbroken one
         again = selection.SourceGuard(2, points[:cut])
         assert [again.judge(*point) for point in points[cut:]] == judged[cut:]

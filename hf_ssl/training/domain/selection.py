@@ -38,6 +38,11 @@ class SourceGuard:
         for accuracy, score in seen:
             self.judge(accuracy, score)
 
+    @property
+    def learned(self) -> bool:
+        """Whether the source was ever learned: by more than a tenth of what is above chance."""
+        return self.best >= self.chance + LOSS_ALLOWED * (1 - self.chance)
+
     def judge(self, accuracy: float, score: float) -> float:
         """A score by which the kept point is the best one: lower than any other where the source is lost."""
         self.best = max(self.best, accuracy)
