@@ -14,10 +14,16 @@ import functools
 import logging
 import os
 import time
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
 from hf_ssl.core.errors import ConfigError
+
+NO_ZERO3 = (
+    "DeepSpeed's ZeRO-3 empties the parameters of a model while it trains, and is not supported. Take --launch fsdp2, which "
+    "divides parameters too, or --launch zero2."
+)
 
 
 def rank() -> int:
@@ -43,6 +49,8 @@ def check_launch() -> None:
     """
     if lone := lone_launch():
         raise ConfigError(f"{lone}. For one process say --num_processes 1.")
+    if problem := unfit_division(os.environ):
+        raise ConfigError(problem)
     known = ("RANK", "WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
     # Where the number is in accelerate's own configuration, only the address at which others should meet tells of them.
     if {"ACCELERATE_MIXED_PRECISION", "MASTER_PORT"} <= os.environ.keys() and not any(n in os.environ for n in known):
@@ -50,6 +58,26 @@ def check_launch() -> None:
             "This is one process. If accelerate was configured for several, it has not started them: add --multi_gpu to "
             "`accelerate launch`, or use torchrun."
         )
+
+
+def unfit_division(environment: Mapping[str, str]) -> str | None:
+    """What to say where `accelerate launch` was told to divide a model in a way that is not supported; None: nothing.
+
+    Args:
+        environment: of a process that it started.
+    """
+    given = {name: value.lower() for name, value in environment.items()}
+    if given.get("ACCELERATE_USE_DEEPSPEED") == "true" and given.get("ACCELERATE_DEEPSPEED_ZERO_STAGE") == "3":
+        return NO_ZERO3
+    if given.get("ACCELERATE_USE_FSDP") != "true":
+        return None
+    if given.get("FSDP_VERSION", "1") != "2":
+        return "FSDP's first version is not supported. Take --launch fsdp2, or set fsdp_version: 2 in the launch file."
+    for name in ("FSDP_CPU_RAM_EFFICIENT_LOADING", "FSDP_ACTIVATION_CHECKPOINTING"):
+        if given.get(name) in ("1", "true", "yes"):
+            instead = ", and give --gradient_checkpointing" if "ACTIVATION" in name else ""
+            return f"Set {name.lower()}: false in the launch file{instead}: every process reads the checkpoint, and proves it."
+    return None
 
 
 def lost_company(error: BaseException) -> bool:

@@ -32,7 +32,7 @@ class LaunchOptions(Options):
     launch: str | None = option(
         None,
         (
-            "Start the command on several processes: ddp, fsdp2, zero2, zero3, multi-node, cpu (gloo), single, or a file that "
+            "Start the command on several processes: ddp, fsdp2, zero2, multi-node, cpu (gloo), single, or a file that "
             "`accelerate config` wrote."
         ),
     )
@@ -94,6 +94,8 @@ def command_of(
     """
     hosts = options.num_machines or 1
     name = str(options.launch)
+    if name == "zero3":
+        raise ConfigError(distributed.NO_ZERO3)
     if name == CPU:
         if options.num_processes is None:
             raise ConfigError("--launch cpu starts as many processes as --num_processes says: --num_processes 2.")
@@ -160,4 +162,4 @@ def _need_deepspeed() -> None:
     import importlib.util
 
     if importlib.util.find_spec("deepspeed") is None:
-        raise MissingExtraError("--launch zero2 and zero3 need DeepSpeed: pip install deepspeed")
+        raise MissingExtraError("--launch zero2 needs DeepSpeed: pip install deepspeed")

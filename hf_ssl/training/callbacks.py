@@ -9,7 +9,7 @@ import random
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -26,6 +26,7 @@ from hf_ssl.core.run import append_jsonl, write_lines
 from hf_ssl.core.stopping import listening
 from hf_ssl.training.checkpoints import Progress
 from hf_ssl.training.flops import ModelWork
+from hf_ssl.training.fsdp import Shards, as_divided
 from hf_ssl.training.module import EpochRows, TrainingModule
 
 if TYPE_CHECKING:
@@ -74,15 +75,15 @@ class TrackerAdapter:
 class MonitorCallback(TrainerCallback):
     """Calls the measure in the first process; the others wait and do as it says. Its time is no training time."""
 
-    def __init__(self, measure: Evaluator, watch: ThroughputCallback) -> None:
-        self.measure, self.watch = measure, watch
+    def __init__(self, measure: Evaluator, watch: ThroughputCallback, shards: Shards | None = None) -> None:
+        self.measure, self.watch, self.shards = measure, watch, shards
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
         if state.global_step == 0:
-            self._stops(state, self.measure.at)
-        elif self._stops(state, self.measure.resumed):
+            self._stops(args, state, self.measure.at)
+        elif self._stops(args, state, self.measure.resumed):
             control.should_training_stop = True
         if self.watch.stopping:  # in the middle of it, with nothing new to save
             raise StopRequested
@@ -92,11 +93,17 @@ class MonitorCallback(TrainerCallback):
     ) -> None:
         if self.watch.stopping:
             return  # the resumed run will measure
-        if self.measure.due(state.global_step, state.max_steps) and self._stops(state, self.measure.at):
+        if self.measure.due(state.global_step, state.max_steps) and self._stops(args, state, self.measure.at):
             control.should_training_stop = True
 
-    def _stops(self, state: TrainerState, look: Callable[[int, int], bool]) -> bool:
+    def _stops(self, args: TrainingArguments, state: TrainerState, look: Callable[[int, int], bool]) -> bool:
         began = time.monotonic()
+        with self.shards.looked_at(args.device) if self.shards is not None else nullcontext():
+            stops = self._look(state, look)
+        self.watch.leave_out(time.monotonic() - began)
+        return stops
+
+    def _look(self, state: TrainerState, look: Callable[[int, int], bool]) -> bool:
         own, number = False, 0
         if distributed.is_main():
             try:
@@ -112,7 +119,6 @@ class MonitorCallback(TrainerCallback):
         stops, number = distributed.broadcast((own, number))
         if number:
             self.watch.stop(number)
-        self.watch.leave_out(time.monotonic() - began)
         return bool(stops)
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object) -> None:
@@ -144,24 +150,21 @@ class HeadWarmupCallback(TrainerCallback):
     """
 
     def __init__(self, module: TrainingModule, schedule: Schedule) -> None:
-        self.schedule = schedule
-        named = dict(module.named_parameters())
-        self.tables = [(named[name], rows) for name, rows in schedule.rows.items()]
-        self.backbone = [
-            p for n, p in named.items() if schedule.depth.get(n, 0) is not None and n not in schedule.rows
-        ]
+        self.module, self.schedule = module, schedule
 
     def on_pre_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
-        if self.schedule.held(state.global_step, state.max_steps):
-            for parameter in self.backbone:
+        if not self.schedule.held(state.global_step, state.max_steps):
+            return
+        for name, parameter in self.module.named_parameters():
+            if name in self.schedule.rows:
+                if parameter.grad is not None:
+                    kept = torch.zeros(len(parameter), 1)
+                    kept[self.schedule.rows[name]] = 1
+                    parameter.grad.mul_(as_divided(kept.to(parameter.grad.device), parameter.grad))
+            elif self.schedule.depth.get(name, 0) is not None:
                 parameter.grad = None
-            for table, rows in self.tables:
-                if table.grad is not None:
-                    kept = table.grad[rows].clone()
-                    table.grad.zero_()
-                    table.grad[rows] = kept
 
 
 class ThroughputCallback(TrainerCallback):

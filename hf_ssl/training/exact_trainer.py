@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 from transformers import Trainer
+from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME
 from transformers.trainer_utils import (
     PREFIX_CHECKPOINT_DIR,
     IntervalStrategy,
@@ -20,8 +22,9 @@ from transformers.trainer_utils import (
     rotate_checkpoints,
 )
 
+from hf_ssl.core import distributed
 from hf_ssl.core.errors import TrainingError
-from hf_ssl.training import sharding
+from hf_ssl.training import fsdp, sharding
 from hf_ssl.training.callbacks import StopRequested, ThroughputCallback, same_randomness
 from hf_ssl.training.checkpoints import MANIFEST, seal
 from hf_ssl.training.gather import keeping_company
@@ -43,6 +46,12 @@ class ExactTrainer(Trainer):
     watch: ThroughputCallback | None = None
     owes_evaluation = False
     stopped = False
+    shards: fsdp.Shards | None = None
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        # Accelerate divides; weights are loaded before that, and saved whole, as without it.
+        self.is_fsdp_enabled = False
 
     def _run_epoch(self, **given: Any) -> None:  # type: ignore[override]
         if self.owes_evaluation:
@@ -92,8 +101,7 @@ class ExactTrainer(Trainer):
 
     def _save_checkpoint(self, model: nn.Module, trial: Trial) -> None:
         """Older checkpoints are deleted when the new one is known to be complete, not before; one of NaN is none."""
-        assert self.model is not None  # it was given to the constructor
-        if not all(bool(tensor.isfinite().all()) for tensor in self.model.state_dict().values()):
+        if not self._is_finite():
             raise TrainingError(
                 f"Weights are not finite after step {self.state.global_step}; the checkpoints before are kept. Lower "
                 "--learning_rate, or switch --bf16 off."
@@ -116,12 +124,45 @@ class ExactTrainer(Trainer):
             seal(folder, progress)
             rotate_checkpoints(str(folder.parent), most, self.state.best_model_checkpoint, use_mtime=True)
 
+    def _is_finite(self) -> bool:
+        module: Any = self.model
+        own = all(bool(fsdp.local(tensor).isfinite().all()) for _, tensor in module.saved_tensors())
+        return own if self.shards is None else all(distributed.gather(own))
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        if self.shards is None or self.model is None:
+            super().save_model(output_dir, _internal_call)
+        else:
+            self._save(output_dir, state_dict=self.model.state_dict())
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        if self.shards is None or self.optimizer is None or self.lr_scheduler is None:
+            super()._save_optimizer_and_scheduler(output_dir)
+            return
+        state = fsdp.optimizer_state(self.optimizer)
+        if self.args.should_save:
+            torch.save(state, Path(output_dir) / OPTIMIZER_NAME)
+            torch.save(self.lr_scheduler.state_dict(), Path(output_dir) / SCHEDULER_NAME)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if self.shards is None or checkpoint is None or self.optimizer is None or self.lr_scheduler is None:
+            super()._load_optimizer_and_scheduler(checkpoint)
+            return
+        fsdp.load_optimizer(self.optimizer, Path(checkpoint) / OPTIMIZER_NAME)
+        self.lr_scheduler.load_state_dict(torch.load(Path(checkpoint) / SCHEDULER_NAME, weights_only=True))
+
+    def autocast_smart_context_manager(self, cache_enabled: bool | None = True) -> AbstractContextManager[None]:
+        """Accelerate switches autocast on for what it does not divide."""
+        return super().autocast_smart_context_manager() if self.shards is None else self.accelerator.autocast()
+
     def _evaluate(
         self, trial: Trial, ignore_keys_for_eval: list[str] | None, skip_scheduler: bool = False
     ) -> dict[str, float]:
         """`eval_on_start` measures the start; here it also becomes a checkpoint that can be the best one."""
         assert self.watch is not None  # `train` set it
         self.watch.predicting = True
+        if self.shards is not None:
+            self.shards.gather()  # metrics may look at the module itself
         try:
             with same_randomness():
                 metrics = super()._evaluate(trial, ignore_keys_for_eval, skip_scheduler)

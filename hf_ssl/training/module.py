@@ -12,6 +12,8 @@ from torch import nn
 from torch.utils.data import Dataset
 from transformers.utils import ModelOutput
 
+from hf_ssl.training.fsdp import as_divided, place_of, whole
+
 
 @dataclass
 class LossOutput(ModelOutput):
@@ -62,7 +64,8 @@ class TrainingModule(nn.Module, ABC):
       and ranks (entries of `labels` other than -100). Dividing a *sum* by it makes the gradient independent of
       accumulation and batch split (transformers#47688 describes what happens to heads that do not).
     - the state dict holds only what is trained, and tied tensors once, so a checkpoint of a LoRA run is small and
-      safetensors accepts it. Frozen tensors come from the start checkpoint again.
+      safetensors accepts it. Frozen tensors come from the start checkpoint again. Of parameters that are divided among
+      processes (`training.fsdp`) it holds the whole; all processes must ask for it then.
     """
 
     unit: ClassVar[str] = "tokens"
@@ -117,21 +120,25 @@ class TrainingModule(nn.Module, ABC):
         """Why a measurement (`hf_ssl.evaluation.monitor.monitor`) shows a collapse that the features alone do not; or None."""
         return None
 
+    def kept_whole(self) -> list[nn.Module]:
+        """Parts that are not divided where the rest is (`training.fsdp`), because they train themselves."""
+        return []
+
     def saved_tensors(self) -> Iterator[tuple[str, torch.Tensor]]:
         """Trained parameters and persistent buffers, each storage once."""
         seen: set[int] = set()
         for name, tensor in super().state_dict(keep_vars=True).items():
             if isinstance(tensor, nn.Parameter) and not tensor.requires_grad:
                 continue
-            if tensor.numel() and tensor.data_ptr() in seen:
+            if tensor.numel() and place_of(tensor) in seen:
                 continue
-            seen.add(tensor.data_ptr())
+            seen.add(place_of(tensor))
             yield name, tensor.detach()
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
         if args or kwargs.get("destination") is not None:
             return super().state_dict(*args, **kwargs)  # a wrapper (DDP) walks through its children
-        return dict(self.saved_tensors())
+        return {name: whole(tensor) for name, tensor in self.saved_tensors()}
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
         """Load what `state_dict` saved.
@@ -146,7 +153,7 @@ class TrainingModule(nn.Module, ABC):
             raise RuntimeError(f"checkpoint does not fit: missing {missing[:5]}, unknown {unknown[:5]}")
         with torch.no_grad():
             for name, tensor in expected.items():
-                tensor.copy_(given[name])
+                tensor.copy_(as_divided(given[name], tensor))
         return nn.modules.module._IncompatibleKeys([], [])
 
     def activation_checkpointing_enable(self, **kwargs: object) -> None:

@@ -27,7 +27,7 @@ from hf_ssl.core import distributed
 from hf_ssl.core.errors import ConfigError, MissingExtraError, TrainingError
 from hf_ssl.core.log import shows_progress
 from hf_ssl.core.stopping import Terminated
-from hf_ssl.training import deadline, limit, sharding
+from hf_ssl.training import deadline, fsdp, limit, sharding
 from hf_ssl.training.batch_size import fill_a_batch, same_batch, smaller_batch
 from hf_ssl.training.callbacks import (
     Evaluator,
@@ -213,7 +213,9 @@ def _train(
     profile: bool,
 ) -> TrainResult:
     last = _where_to_begin(rows, args, resume, elastic)
-    watch = ThroughputCallback(module, folder / "curve.jsonl", last.progress if last else None)
+    shards = fsdp.Shards(module) if fsdp.asked_for(args) else None
+    trained = shards.trained if shards is not None else module
+    watch = ThroughputCallback(trained, folder / "curve.jsonl", last.progress if last else None)
     callbacks: list[TrainerCallback] = [watch, *deadline.callbacks()]
     if profile:
         callbacks.append(ProfileCallback(module, watch, folder / "profile"))
@@ -222,9 +224,9 @@ def _train(
     elif isinstance(rows, StreamRows):
         callbacks.append(StreamEpoch())
     if schedule is not None and schedule.head_warmup > 0:
-        callbacks.append(HeadWarmupCallback(module, schedule))
+        callbacks.append(HeadWarmupCallback(trained, schedule))
     if measure is not None:
-        callbacks.append(MonitorCallback(measure, watch))
+        callbacks.append(MonitorCallback(measure, watch, shards))
     if eval_rows is not None and patience:
         stopper = EarlyStoppingCallback(early_stopping_patience=patience)
         stopper.early_stopping_patience_counter = last.patience_used() if last else 0
@@ -235,11 +237,13 @@ def _train(
     divided = args.world_size > 1 and not args.dataloader_drop_last
     drawn = sharding.WithSpares(rows) if divided and not isinstance(rows, StreamRows) else rows
     trainer = ExactTrainer(
-        model=module, args=args, train_dataset=drawn, eval_dataset=eval_rows,
-        data_collator=sharding.collating(module.collate) if divided else module.collate,
+        model=trained, args=args, train_dataset=drawn, eval_dataset=eval_rows,
+        data_collator=sharding.collating(trained.collate) if divided else trained.collate,
         compute_metrics=compute_metrics, callbacks=callbacks,
     )  # fmt: skip
-    trainer.schedule, trainer.watch = schedule, watch
+    trainer.schedule, trainer.watch, trainer.shards = schedule, watch, shards
+    if shards is not None:
+        shards.prepare(trainer)
     trainer.owes_evaluation = last is not None and last.progress.owes_evaluation
     trackers = tuple(get_reporting_integration_callbacks(args.report_to or []))
     handler = trainer.callback_handler
@@ -250,13 +254,15 @@ def _train(
     if trainer.pop_callback(ProgressCallback):
         trainer.add_callback(LossProgressBar)
     distributed.settle_at_exit()
-    with interruptible(watch), freed_at_once(module.frees_at_once), cpu_convolutions(module):
+    with interruptible(watch), freed_at_once(trained.frees_at_once), cpu_convolutions(trained):
         with contextlib.suppress(StopRequested):  # before the first step
             trainer.train(resume_from_checkpoint=str(last.path) if last else None)
     if watch.stopping:
         name = signal.Signals(watch.signal).name
         kind = KeyboardInterrupt if watch.signal == signal.SIGINT else Terminated
         raise kind(f"interrupted by {name} at step {trainer.state.global_step}")
+    if shards is not None:
+        shards.gather()
     result = TrainResult(
         steps=trainer.state.global_step, seconds=watch.seconds, units=watch.all_units(), unit=module.unit,
         loss=watch.last_loss, best_metric=trainer.state.best_metric, peak_memory=peak_memory(), figures=watch.figures(),
@@ -294,7 +300,8 @@ def predict(module: TrainingModule, rows: SizedDataset, args: TrainingArguments)
     """
     args = copy.copy(args)  # training's evaluation and checkpoint settings ask for data that are not there now
     args.eval_strategy, args.save_strategy, args.load_best_model_at_end = IntervalStrategy.NO, SaveStrategy.NO, False
-    trainer = ExactTrainer(model=module, args=args, data_collator=module.collate)
+    trainer = ExactTrainer(model=module.to(args.device), args=args, data_collator=module.collate)
+    trainer.is_deepspeed_enabled = False  # it knows no evaluation by itself
     trainer.remove_callback(PrinterCallback)
     order = _longest_first(rows)
     with limit.timed(len(rows)):

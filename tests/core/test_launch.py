@@ -18,6 +18,7 @@ from hf_ssl import cli
 from hf_ssl.core import launch
 from hf_ssl.core.errors import ConfigError, MissingExtraError
 from hf_ssl.core.launch import FOLDER, LaunchOptions, command_of, names, split
+from hf_ssl.core.run import RunDir
 from tests.support.tiny import write_checkpoint
 
 WORDS = ["pretrain", "--data", "my data", "--resume"]
@@ -38,7 +39,7 @@ def test_every_file_is_one_of_accelerates(name: str, monkeypatch: pytest.MonkeyP
     there.__spec__ = ModuleSpec("deepspeed", None)
     monkeypatch.setitem(sys.modules, "deepspeed", there)  # asked whether it is installed, no more
     config = load_config_from_file(str(FOLDER / f"{name}.yaml"))
-    kinds = {"single": "NO", "fsdp2": "FSDP", "zero2": "DEEPSPEED", "zero3": "DEEPSPEED"}
+    kinds = {"single": "NO", "fsdp2": "FSDP", "zero2": "DEEPSPEED"}
     assert str(config.distributed_type.value) == kinds.get(name, "MULTI_GPU")
     command, more = command_of(LaunchOptions(launch=name), WORDS, devices=2, environment={})
     read = launch_command_parser().parse_args(command[3:])
@@ -94,7 +95,12 @@ def test_options_that_cannot_be(given: dict[str, object]) -> None:
 
 
 def test_launches_that_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, devices, fact in (("fsdp", 1, "'fsdp2'"), ("cpu", 0, "--num_processes 2"), ("ddp", 0, "--launch cpu")):
+    for name, devices, fact in (
+        ("fsdp", 1, "'fsdp2'"),
+        ("cpu", 0, "--num_processes 2"),
+        ("ddp", 0, "--launch cpu"),
+        ("zero3", 2, "fsdp2"),
+    ):
         with pytest.raises(ConfigError, match=fact):
             command_of(LaunchOptions(launch=name), WORDS, devices=devices, environment={})
     with pytest.raises(ConfigError, match="has 2 for 4"):
@@ -134,3 +140,32 @@ def test_two_processes_are_two(tmp_path: Path) -> None:
     ledger = json.loads((tmp_path / "run" / "run.json").read_text())
     assert ledger["stages"]["pretrain"]["status"] == "done"
     assert ledger["stages"]["pretrain"]["processes"] == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({}, None),
+        ({"FSDP_VERSION": "2", "FSDP_CPU_RAM_EFFICIENT_LOADING": "false"}, None),
+        ({"FSDP_VERSION": "1"}, "fsdp2"),
+        ({}, "fsdp2"),
+        ({"FSDP_VERSION": "2", "FSDP_CPU_RAM_EFFICIENT_LOADING": "true"}, "fsdp_cpu_ram_efficient_loading"),
+        ({"FSDP_VERSION": "2", "FSDP_ACTIVATION_CHECKPOINTING": "true"}, "--gradient_checkpointing"),
+        ({"ACCELERATE_USE_DEEPSPEED": "true", "ACCELERATE_DEEPSPEED_ZERO_STAGE": "2"}, None),
+        ({"ACCELERATE_USE_DEEPSPEED": "true", "ACCELERATE_DEEPSPEED_ZERO_STAGE": "3"}, "fsdp2"),
+    ],
+)
+def test_divisions_that_do_not_fit(
+    given: dict[str, str], told: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of launch files that `accelerate config` wrote, too."""
+    if "ACCELERATE_USE_DEEPSPEED" not in given and (told or given):
+        monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    if told is None:
+        RunDir(tmp_path / "run")
+        return
+    with pytest.raises(ConfigError) as caught:
+        RunDir(tmp_path / "run")
+    assert told in str(caught.value)

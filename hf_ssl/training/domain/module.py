@@ -173,6 +173,9 @@ class DomainModule(TrainingModule):
         self._step, self._total = step, total
         self.progress.copy_(torch.tensor([step, total]))
 
+    def kept_whole(self) -> list[nn.Module]:
+        return [self.method]
+
     def saved_tensors(self) -> Iterator[tuple[str, torch.Tensor]]:
         yield from super().saved_tensors()
         for name, weight in self.method.named_parameters():
