@@ -240,10 +240,12 @@ def rounded(value: Any) -> Any:
 def page() -> str:
     """Tables of all results, as Markdown."""
     parts = [
-        "# Full comparisons on five real sets",
+        "# Full comparisons on real sets",
         "Written by `tests/benchmarks/bench_comparisons.py --page` from the results beside it; dates and commits below. Small settings: they fit two "
         "busy processor cores. Each verdict is the tool's own.",
     ]
+    left = [one.title for name, one in SETS.items() if not (RESULTS / f"{name}.json").is_file()]
+    parts += [f"Not run yet: {'; '.join(left)}."] if left else []
     for name in SETS:
         if (file := RESULTS / f"{name}.json").is_file():
             parts += _told(json.loads(file.read_text(encoding="utf-8")))
