@@ -79,6 +79,11 @@ class FinetuneConfig(TrainingOptions, AdapterOptions, ModelOptions, DataOptions,
         "allows that; or what the stock class reads (the first token), which an adapter published alone needs.",
     )
     warm_start: bool = option(True, "Start the new head from a closed-form probe on frozen features.")
+    rehearse: bool = option(
+        True,
+        "Where there are less than 200 validation rows and no --max_steps or --num_train_epochs: train on parts of the labels first, and "
+        "train the network only if it answers the rest better than its start.",
+    )
     early_stopping_patience: int = option(
         3, "Stop after so many evaluations without a better validation score (0: never).", ge=0
     )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hf_ssl.evaluation.probes.selection import folds_of
 from hf_ssl.evaluation.probes.soft import Coordinates, Head
 from hf_ssl.evaluation.probes.taught import (
     FROZEN,
@@ -26,6 +27,7 @@ from hf_ssl.evaluation.probes.taught import (
     clearly_more,
     is_refused,
     learn,
+    mixed,
     try_all,
 )
 from hf_ssl.models.checkpoint import read_json
@@ -46,8 +48,29 @@ MOST_LABELS = 2000
 """Labels that the candidates are fitted and compared on, the same share of every class; more tell little more."""
 MOST_ITEMS = 4000
 """Labels and pool together."""
+FOLDS, ENOUGH = 3, 300
+"""Trainings on parts of the labels before the real one; no more of them once so many labels were asked."""
 UNTRAINED = 0.05
 """Share of the readings of a network that has learned nothing yet."""
+
+
+@dataclass
+class Fold:
+    """Some labels held out of everything: what the rest of them make of the start and of the teacher.
+
+    Args:
+        kept, held: row numbers of the labeled split.
+        head: to start from, fitted on the kept ones (and on what their teacher believes of the pool).
+        believed: of the pool, by that teacher `(pool, classes)`.
+        start, teacher: probabilities of the held ones `(len(held), classes)`.
+    """
+
+    kept: np.ndarray
+    held: np.ndarray
+    head: Head
+    believed: np.ndarray
+    start: np.ndarray
+    teacher: np.ndarray
 
 
 @dataclass
@@ -64,6 +87,8 @@ class Findings:
         teacher: the vote, or what it became on the pool.
         teacher_ahead: whether the labels say that the teacher answers better than the head.
         labels: examples that were used.
+        folds: to find out on whether training the network pays (`hf_ssl.stages.rehearsal`).
+        network: scores of the trained network on them, once that was done.
     """
 
     head: Head | None
@@ -75,14 +100,15 @@ class Findings:
     teacher: Teacher
     teacher_ahead: bool
     labels: int
-    notes: list[str] = field(default_factory=list)
+    folds: list[Fold] = field(default_factory=list)
+    network: dict[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """What `candidates.json` and the run's ledger hold."""
         return {
             "start": self.saved, "reason": self.reason, "labels": self.labels, "pool": len(self.kept),
             "candidates": self.ways, "teacher": self.teacher.summary(), "teacher_ahead": self.teacher_ahead,
-            "answer": self.teacher.name if self.teacher_ahead else self.saved,
+            **({"trained network": self.network} if self.network else {}), "answer": self.teacher.name if self.teacher_ahead else self.saved,
         }  # fmt: skip
 
 
@@ -93,6 +119,7 @@ def study(
     features: list[Features],
     pool: Pool | None,
     seed: int,
+    rehearses: bool = False,
 ) -> Findings:
     """Try every simple way on the labels, and find the head to start from.
 
@@ -102,6 +129,7 @@ def study(
         split, features: labeled examples, and the same encoded.
         pool: unlabeled examples, if there are any.
         seed: of folds and samples.
+        rehearses: whether folds are wanted to train the network on.
     """
     classes, column = len(task.label_names), task.modality.column
     y = np.asarray(split[task.label_column])
@@ -134,6 +162,7 @@ def study(
         kept if saved == TAUGHT else kept[:0], lesson.believed if saved == TAUGHT else lesson.believed[:0],
         _teacher(module, spaces, kinds, trial, lesson, cheap, saved, [str(name) for name in task.label_names]),
         _is_ahead(trial, saved), len(chosen),
+        _folds(views, spaces[HEAD], trial, y, chosen, pooled, classes, groups, saved, seed) if rehearses else [],
     )  # fmt: skip
 
 
@@ -153,6 +182,27 @@ def _vectors(
 
     vectors = read()
     return read() if module.encoder.fit_head(vectors) else vectors
+
+
+def _folds(
+    views: Mapping[str, np.ndarray], read: Coordinates, trial: Trial, y: np.ndarray, chosen: np.ndarray, pooled: np.ndarray, classes: int,
+    groups: list[str] | None, saved: str, seed: int,
+) -> list[Fold]:  # fmt: skip
+    """As many as are needed to ask enough labels, each with what was learned without them."""
+    found: list[Fold] = []
+    truth = y[chosen]
+    for kept, held in folds_of(truth, groups, seed, folds=FOLDS, repeats=1):
+        if sum(len(fold.held) for fold in found) >= ENOUGH:
+            break
+        lesson = learn(views, trial.recipe, kept, truth[kept], pooled, classes)
+        head = lesson.head if saved == TAUGHT else lesson.vote[HEAD]
+        heads = lesson.teacher if saved == TAUGHT else lesson.vote
+        asked = {name: one.answers(views[name][held]) for name, one in heads.items()}
+        found.append(
+            Fold(chosen[kept], chosen[held], read.raw(head), lesson.believed, head.answers(views[HEAD][held]),
+                 mixed(asked, trial.recipe.shares))
+        )  # fmt: skip
+    return found
 
 
 def _decided(trial: Trial, pooled: int) -> tuple[str, str]:

@@ -60,7 +60,7 @@ def finetune(**options: object) -> StageResult:
         fit = fit_task(
             task, ref, split, data.get("validation"), config, opening.resolved.training, folder, seed=config.seed,
             patience=config.early_stopping_patience, balanced=config.balanced_sampling, resume=config.resume, resumable=True,
-            pool=open_pool(task, data, config) if domains is None else None, domains=domains,
+            pool=open_pool(task, data, config) if domains is None else None, domains=domains, rehearse=config.rehearse,
         )  # fmt: skip
         note_lineage(run, ref, fit.encoder.report)
         write_json(folder / "load_report.json", fit.encoder.report.to_dict())

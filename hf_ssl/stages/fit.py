@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import logging
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,15 +16,20 @@ import torch
 from hf_ssl.core import distributed
 from hf_ssl.core.errors import CheckpointError, ConfigError
 from hf_ssl.core.options import CompareConfig, FinetuneConfig
+from hf_ssl.core.run import remove, write_json
 from hf_ssl.models import adapters, structure
+from hf_ssl.models.checkpoint import read_json
 from hf_ssl.models.load_report import shortened
 from hf_ssl.models.loading import load_config
 from hf_ssl.models.pooling import Pooling
 from hf_ssl.models.reference import CheckpointRef
 from hf_ssl.stages.build import learning_rate
-from hf_ssl.stages.candidates import Findings, study
+from hf_ssl.stages.candidates import Findings, Fold, study
 from hf_ssl.stages.reading import settable_layer
+from hf_ssl.stages.rehearsal import Rehearsal
+from hf_ssl.stages.rehearsal import rehearse as rehearsal_of
 from hf_ssl.tasks.base import Task, TaskModule, TaskRows
+from hf_ssl.tasks.heads import softmax
 from hf_ssl.training.self_training import POOL_WEIGHT, Pool
 from hf_ssl.training.trainer import TrainResult, arguments, predict, train
 
@@ -39,6 +45,8 @@ logger = logging.getLogger(__name__)
 
 TAUGHT_ROWS = 200
 """Pool examples in the network's training, or as many as there are labels."""
+WATCHED = 200
+"""Validation rows from which on they alone say whether training beats its start."""
 SEEN, SEEN_FROM_THE_START = 800, 1600
 """Examples that training sees at least, where epochs are not given: from a head that is taught already, and from none."""
 
@@ -63,7 +71,7 @@ def fit_task(
     task: Task[Any], ref: CheckpointRef, train_split: datasets.Dataset, validation: datasets.Dataset | None,
     config: FinetuneConfig | CompareConfig, training: dict[str, Any], folder: Path, *, seed: int, patience: int = 0,
     balanced: bool = False, resume: bool = False, resumable: bool = False, pool: Pool | None = None,
-    pooling: Pooling | None = None, domains: Domains | None = None,
+    pooling: Pooling | None = None, domains: Domains | None = None, known: Findings | None = None, rehearse: bool = False,
 ) -> Fit:  # fmt: skip
     """Fine-tune a checkpoint on labeled rows. Used by `finetune` and, for each arm and draw, by `compare`.
 
@@ -71,6 +79,8 @@ def fit_task(
         resumable: save checkpoints where nothing else asks for them.
         pooling: instead of the checkpoint's own.
         domains: make their features alike on the way, and pick the best point by a rule that sees no target labels.
+        known: what the simple ways said already.
+        rehearse: train the network only where that pays, when nothing else would say so.
     """
     from transformers import set_seed
 
@@ -83,21 +93,29 @@ def fit_task(
         encoder.adapt_head()
     module = TaskModule(encoder, task)
     features, found = task.encode(encoder, train_split), None
+    peft, watched = config.peft, len(validation) if validation is not None and patience else 0
     if config.warm_start and task.learns_from_pool:
-        found, features = studied(task, module, train_split, features, pool, seed)
+        wanted = rehearse and domains is None and is_unwatched(peft, training, watched)
+        found, features = studied(task, module, train_split, features, pool, seed, known, wanted)
+        if found.folds and found.head is not None:
+            again = functools.partial(
+                fit_task, task, ref, config=config, training=training, seed=seed, balanced=balanced, pooling=pooling
+            )
+            peft = peft if rehearsed(task, found, train_split, pool, again, folder, resume) else "linear-probe"
+            set_seed(seed)
     rows = TaskRows(features, seed=seed, balanced=balanced)
     if validation is not None and len(validation) and patience:
         module.held = TaskRows(task.encode(encoder, validation))
     note = task.warm_start(module, rows) if config.warm_start and found is None else None
     if note:
         logger.info(f"  {note}")
-    module.wrap(adapters.apply(encoder.model, config.peft, missing=encoder.report.missing, rank=config.lora_r, alpha=config.lora_alpha,
+    module.wrap(adapters.apply(encoder.model, peft, missing=encoder.report.missing, rank=config.lora_r, alpha=config.lora_alpha,
                                dropout=config.lora_dropout, target_modules=config.target_modules, train_head=True,
                                train_bare=("*layer_weights",), frozen_ok=("*masked_spec_embed",)))  # fmt: skip
     adapting = domains.adapt(task, module, rows, train_split, folder, seed, resume) if domains is not None else None
     seen, least = (SEEN_FROM_THE_START, 3) if found is None else (SEEN, 1)
     epochs = int(np.clip(math.ceil(seen / max(1, len(rows))), least, 20))
-    rate = learning_rate(config.peft, task, task.modality, training)
+    rate = learning_rate(peft, task, task.modality, training)
     defaults = {"num_train_epochs": epochs, **task.training_defaults, "learning_rate": rate}
     grouped = "input_ids" in features[0] and not balanced and "train_sampling_strategy" not in training
     if grouped:
@@ -113,9 +131,9 @@ def fit_task(
     args = arguments(folder, seed=seed, defaults=defaults, overrides=training)
     if grouped:
         rows.group(args.train_batch_size * args.gradient_accumulation_steps * args.world_size)
-    if found is not None and found.head is not None and config.peft == "linear-probe" and adapting is None:
+    if found is not None and found.head is not None and peft == "linear-probe" and adapting is None:
         # The head is the optimum already, found on vectors that were computed once: nothing is left to be trained.
-        logger.info("  linear-probe: the head is fitted in closed form; options of training have no effect")
+        logger.info("  the head is fitted in closed form and no step is taken; options of training have no effect")
         module.eval()
         return Fit(module, TrainResult(0, 0.0, 0, module.unit, None), args, found=found)
     measured = functools.partial(_metrics_of, task)
@@ -184,6 +202,8 @@ def studied(
     features: list[Features],
     pool: Pool | None,
     seed: int,
+    known: Findings | None = None,
+    rehearses: bool = False,
 ) -> tuple[Findings, list[Features]]:
     """Try the simple ways, set the head to the best one, and put what the teacher believes of the pool beside the labels.
 
@@ -191,13 +211,14 @@ def studied(
         what was found, and the rows to train on.
     """
     # Once, for all processes: were they to disagree on anything here, they would train on different rows.
-    own = study(task, module, split, features, pool, seed) if distributed.is_main() else None
-    found = distributed.broadcast(own)
-    for name, way in found.ways.items():
-        logger.info(
-            f"  {name:<16} accuracy {way['accuracy']:.3f}  macro-F1 {way['macro_f1']:.3f}  log loss {way['log_loss']:.3f}"
-        )
-    logger.info(f"  start: {found.saved}, {found.reason}")
+    if known is None and distributed.is_main():
+        known = study(task, module, split, features, pool, seed, rehearses)
+        for name, way in known.ways.items():
+            logger.info(
+                f"  {name:<16} accuracy {way['accuracy']:.3f}  macro-F1 {way['macro_f1']:.3f}  log loss {way['log_loss']:.3f}"
+            )
+        logger.info(f"  start: {known.saved}, {known.reason}")
+    found: Findings = distributed.broadcast(known)
     module.model.load_state_dict(found.teacher.extra, strict=False)  # new layers below the last one, as they were read
     layer = settable_layer(module, len(task.label_names))
     if layer is not None and found.head is not None:
@@ -207,6 +228,37 @@ def studied(
     if pool is None or not len(found.kept):
         return found, features
     return found, [*features, *_believed(task, module.encoder, split, features, pool, found, seed)]
+
+
+def is_unwatched(peft: str, training: dict[str, Any], watched: int) -> bool:
+    """Whether nothing else says if training pays: no steps that were asked for, and too few validation rows to stop by."""
+    asked = "max_steps" in training or "num_train_epochs" in training
+    return peft != "linear-probe" and not asked and watched < WATCHED
+
+
+def rehearsed(
+    task: Task[Any], found: Findings, split: datasets.Dataset, pool: Pool | None, again: Callable[..., Fit], folder: Path, resume: bool
+) -> bool:  # fmt: skip
+    """Whether training the network pays (`hf_ssl.stages.rehearsal`); notes it in `found`, and in a file for a resumed run.
+
+    Args:
+        again: `fit_task` with all that stays the same.
+    """
+    file, rest = folder / "rehearsal.json", Pool(pool.without(split["id"])) if pool is not None else None
+
+    def trained(known: Findings, fold: Fold) -> np.ndarray:
+        fit = again(split.select(fold.kept), None, folder=folder / "rehearsal", pool=rest, known=known)
+        logits, _ = predict(fit.module, TaskRows(task.encode(fit.encoder, split.select(fold.held))), fit.args)
+        return softmax(logits)
+
+    if not (resume and file.is_file()):
+        verdict = rehearsal_of(found, np.asarray(split[task.label_column]), trained)
+        write_json(file, dataclasses.asdict(verdict))
+        remove(folder / "rehearsal")
+    said = Rehearsal(**read_json(file))
+    logger.info(f"  {said.reason}: {'it is trained on all labels now' if said.pays else 'the start stays as it is'}")
+    found.network, found.teacher.model_share = said.scores, said.share
+    return said.pays
 
 
 def _believed(

@@ -67,6 +67,17 @@ def test_a_column_that_never_changes_says_nothing():
     assert np.isfinite(head.weight).all() and (head.weight[:, 1] == 0).all()
 
 
+def test_rounding_is_not_standardized():
+    """A spread of 1 in series that were scaled before differs in its last digit: a head on the rows as they are has to survive that."""
+    rng = np.random.default_rng(0)
+    rows = np.column_stack([1 + 6e-8 * rng.normal(size=40), rng.normal(size=40)]).astype(np.float32)
+    space = Coordinates(rows, standardize=True)
+    head = soft_regression(space.rows, np.eye(2)[(rows[:, 1] > 0).astype(int)])
+    plain = space.raw(head)
+    assert (plain.weight[:, 0] == 0).all()
+    np.testing.assert_allclose(plain.answers(rows), head.answers(space.rows), atol=1e-4)
+
+
 def test_the_pool_teaches_the_head_more_than_the_labels_did():
     views, labels = planted()
     known = np.concatenate([np.flatnonzero(labels == c)[:3] for c in range(CLASSES)])

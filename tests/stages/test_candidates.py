@@ -217,3 +217,40 @@ def test_one_label_a_class_and_no_pool_still_trains(tiny_checkpoint, tmp_path):
     tuned = hf_ssl.finetune(model=start, max_steps=1, **common(given, tmp_path / "run"))
     report = json.loads((tuned.path / "candidates.json").read_text(encoding="utf-8"))
     assert report["candidates"] == {} and "nothing could be compared" in report["reason"]
+
+
+def test_training_that_does_not_pay_is_left_out(data, tmp_path):
+    """Rehearsed on parts of the labels: either the network was better there and has been trained, or it is its start."""
+    start = str(tiny.write_checkpoint("bert", tmp_path / "start"))
+    tuned = hf_ssl.finetune(model=start, **common(data, tmp_path / "run"))
+    report = json.loads((tuned.path / "candidates.json").read_text(encoding="utf-8"))
+    verdict = json.loads((tuned.path / "rehearsal.json").read_text(encoding="utf-8"))
+    assert report["trained network"] == verdict["scores"] and (tuned.metrics["steps"] > 0) == verdict["pays"]
+    assert not (tuned.path / "rehearsal").exists(), "trainings on parts of the labels leave nothing behind"
+    if verdict["pays"]:
+        return
+    probe = hf_ssl.finetune(model=start, peft="linear-probe", **common(data, tmp_path / "probe"))
+    ours, theirs = (load_file(one.path / "model" / "model.safetensors") for one in (tuned, probe))
+    assert ours.keys() == theirs.keys()
+    for name, tensor in ours.items():
+        np.testing.assert_array_equal(tensor, theirs[name], err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("right", "sure", "pays"), [(0.95, 0.8, True), (0.6, 0.8, False), (0.5, 0.8, False), (0.6, 0.55, False)]
+)
+def test_a_rehearsal_asks_for_more_than_luck(right, sure, pays):
+    """40 labels, 60 % of them right at the start: two thirds more are no luck, the same number is no gain."""
+    from hf_ssl.evaluation.probes.taught import Answered
+    from hf_ssl.stages.rehearsal import judged
+
+    y = np.arange(40) % 2
+
+    def answers(share: float, sure: float) -> np.ndarray:
+        hit = np.arange(40) < round(share * 40)
+        chances = np.full((40, 2), 1 - sure)
+        chances[np.arange(40), np.where(hit, y, 1 - y)] = sure
+        return chances
+
+    found = judged(Answered.of(answers(0.6, 0.8), y), Answered.of(answers(right, sure), y), answers(0.6, 0.8), y)
+    assert found.pays is pays and (found.share > 0) is pays

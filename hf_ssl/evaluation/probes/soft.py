@@ -56,9 +56,12 @@ class Coordinates:
             self.mean = np.asarray(rows, np.float64).mean(0)
         if standardize and not sparse.issparse(rows):
             self.spread = np.asarray(rows, np.float64).std(0)
-            self.spread[self.spread < 1e-8 * max(1e-30, self.spread.max(initial=0.0))] = (
-                np.inf
-            )  # a constant says nothing
+            # A constant says nothing, nor does what differs by the rounding of float32 alone: divided by its spread that noise would
+            # weigh as much as anything.
+            least = np.maximum(
+                1e-8 * max(1e-30, self.spread.max(initial=0.0)), 1e-5 * np.abs(rows).max(0, initial=0.0)
+            )
+            self.spread[self.spread < least] = np.inf
         self.back: np.ndarray | None = None
         if wide:
             few = max(1, min(FEW, min(rows.shape) - 1))

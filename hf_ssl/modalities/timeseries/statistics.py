@@ -31,9 +31,7 @@ def levels(series: Sequence[np.ndarray]) -> np.ndarray:
     rows = []
     for item in series:
         seen = [channel[~np.isnan(channel)] for channel in item]
-        rows.append(
-            [number for values in seen for number in ((values.mean(), values.std()) if len(values) else (0.0, 0.0))]
-        )
+        rows.append([number for values in seen for number in (_level(values) if len(values) else (0.0, 0.0))])
     return np.array(rows, np.float32)
 
 
@@ -55,7 +53,13 @@ def _of_channel(values: np.ndarray) -> np.ndarray:
     changes = np.diff(filled).std() if len(filled) > 1 else 0.0
     power = float(apart @ apart)
     memory = [float(apart[lag:] @ apart[:-lag]) / power if power > 0 and lag < len(apart) else 0.0 for lag in LAGS]
-    return np.array([seen.mean(), seen.std(), *np.quantile(seen, QUANTILES), slope, changes, *memory, *_bands(apart)])
+    return np.array([*_level(seen), *np.quantile(seen, QUANTILES), slope, changes, *memory, *_bands(apart)])
+
+
+def _level(values: np.ndarray) -> tuple[float, float]:
+    """Mean and spread; a mean that is nothing but rounding is 0 (series that were scaled before)."""
+    mean, spread = float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64))
+    return mean if abs(mean) > 1e-6 * spread else 0.0, spread
 
 
 def _bands(apart: np.ndarray) -> np.ndarray:

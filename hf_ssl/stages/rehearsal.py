@@ -1,0 +1,81 @@
+"""Whether training the network pays, asked of labels that it was not trained on.
+
+A head that was found on frozen vectors is hard to improve on with a handful of labels, and training may well make it worse. So the
+training is rehearsed: on two thirds of the labels, from the head that these alone would give, and what comes out answers the
+last third beside its own start and beside the teacher. Training that does not answer better there is left out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from hf_ssl.evaluation.probes.taught import Answered, clearly_more, stacked
+from hf_ssl.stages.candidates import Findings, Fold
+
+logger = logging.getLogger(__name__)
+
+NETWORK = "trained network"
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What came out.
+
+    Args:
+        pays: whether the trained network answers better than its start.
+        share: of the trained network in the run's answer, beside the teacher.
+        scores: of the network.
+        reason: in a sentence.
+    """
+
+    pays: bool
+    share: float
+    scores: dict[str, float]
+    reason: str
+
+
+def rehearse(found: Findings, y: np.ndarray, train: Callable[[Findings, Fold], np.ndarray]) -> Rehearsal:
+    """Train on the kept labels of every fold, and ask the held ones.
+
+    Args:
+        found: with folds.
+        y: classes of the whole labeled split.
+        train: trains a network from what a fold says, and gives its probabilities `(len(fold.held), classes)`.
+    """
+    held = np.concatenate([fold.held for fold in found.folds])
+    answers = np.concatenate(
+        [
+            train(dataclasses.replace(found, head=fold.head, believed=fold.believed, folds=[]), fold)
+            for fold in found.folds
+        ]
+    )
+    truth = y[held]
+    start = Answered.of(np.concatenate([fold.start for fold in found.folds]), truth)
+    return judged(start, Answered.of(answers, truth), np.concatenate([fold.teacher for fold in found.folds]), truth)
+
+
+def judged(start: Answered, trained: Answered, teacher: np.ndarray, y: np.ndarray) -> Rehearsal:
+    """Training pays where more labels are right, by more than a standard error, or as many with a log loss clearly lower.
+
+    Args:
+        start, trained: answers for the same labels `y`.
+        teacher: its probabilities of them.
+    """
+    right = [(one.answers.argmax(1) == y).astype(float) for one in (start, trained)]
+    losses = [-np.log(np.clip(one.answers[np.arange(len(y)), y], 1e-7, 1.0)) for one in (start, trained)]
+    as_many = bool(right[1].mean() >= right[0].mean())
+    pays = clearly_more(right[1], right[0]) or (as_many and clearly_more(losses[0], losses[1]))
+    share = stacked({NETWORK: 0.5, "teacher": 0.5}, {NETWORK: trained.answers, "teacher": teacher}, y)[NETWORK]
+    reason = (
+        f"trained on parts of the labels, the network has {trained.accuracy:.1%} of {len(y):,} labels held out right, its start "
+        f"{start.accuracy:.1%}"
+    )
+    scores = {
+        "accuracy": round(trained.accuracy, 4), "macro_f1": round(trained.macro_f1, 4), "log_loss": round(trained.log_loss, 4)
+    }  # fmt: skip
+    return Rehearsal(pays, share if pays else 0.0, scores, reason)
