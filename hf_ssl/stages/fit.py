@@ -122,10 +122,7 @@ def fit_task(
         defaults["train_sampling_strategy"] = "sequential"  # the rows shuffle themselves
     eval_rows = module.held
     if eval_rows is not None:
-        defaults.update(eval_strategy="epoch", save_strategy="best", load_best_model_at_end=True,
-                        metric_for_best_model=task.primary_metric, greater_is_better=task.greater_is_better,
-                        eval_on_start=task.keeps_start or found is not None)  # fmt: skip
-        defaults.update(adapting.defaults if adapting is not None else {})
+        defaults |= _watching(task, found is not None) | (adapting.defaults if adapting is not None else {})
     else:
         defaults["save_strategy"] = "epoch" if resumable else "no"
     args = arguments(folder, seed=seed, defaults=defaults, overrides=training)
@@ -148,6 +145,14 @@ def fit_task(
     if note:
         logger.info(f"  {note}")
     return Fit(module, result, args, adapting.report(args) if adapting is not None else None, found)
+
+
+def _watching(task: Task[Any], from_a_head: bool) -> dict[str, Any]:
+    """Training arguments that keep the best point on validation data, the start among them where it is one."""
+    return {
+        "eval_strategy": "epoch", "save_strategy": "best", "load_best_model_at_end": True, "metric_for_best_model": task.primary_metric,
+        "greater_is_better": task.greater_is_better, "eval_on_start": task.keeps_start or from_a_head,
+    }  # fmt: skip
 
 
 def _metrics_of(task: Task[Any], output: EvalPrediction) -> dict[str, float]:
