@@ -13,7 +13,7 @@ TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo-data quickstart test test-slow bench lint format docs clean
+.PHONY: help install demo-data quickstart test test-slow test-gpu bench lint format docs clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ test: $(VENV)/.installed $(VENV)/.data ## Run the fast tests
 
 test-slow: $(VENV)/.installed $(VENV)/.data ## Run all tests, the slow ones too
 	$(TEST)
+
+test-gpu: $(VENV)/.installed ## Run what needs a CUDA device (skipped with a reason elsewhere)
+	$(BIN)/python -m pytest tests/gpu -m gpu
 
 bench: $(VENV)/.installed $(VENV)/.data ## Print speed, memory and quality next to the stock way
 	OMP_NUM_THREADS=$$(getconf _NPROCESSORS_ONLN) $(BIN)/python -m pytest tests/benchmarks -s -p no:xdist -o python_files="bench_*.py"

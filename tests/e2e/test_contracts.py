@@ -5,33 +5,17 @@ Each kind of data has a file `contract_NAME.py` in tests/support, whose `Kind` s
 
 from __future__ import annotations
 
-import importlib
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
-from places import SUPPORT
+from contracts import KINDS, case_of, pairs
 
 from hf_ssl import testing
-from hf_ssl.core import plugins
 from hf_ssl.tasks.base import head_inputs, last_linear
 
-FILES = sorted(SUPPORT.glob("contract_*.py"))
-KINDS = {file.stem.removeprefix("contract_"): importlib.import_module(file.stem).Kind() for file in FILES}
-
-
-def _pairs(kind: str) -> list[str]:
-    """`objectives/mlm@text` for every objective (or task) and every kind of data it works on."""
-    found = []
-    for name in plugins.names(kind):
-        found_class = plugins.find(kind, name)
-        fitting = [data for data in KINDS if found_class.fits(KINDS[data].modality)]
-        assert fitting, f"{kind}/{name}: no tests/support/contract_*.py covers {found_class.needs}"
-        found += [f"{kind}/{name}@{data}" for data in fitting]
-    return found
-
-
-OBJECTIVES, TASKS = _pairs("objectives"), _pairs("tasks")
+OBJECTIVES, TASKS = pairs("objectives"), pairs("tasks")
 
 
 def task_name(which: str) -> str:
@@ -40,21 +24,7 @@ def task_name(which: str) -> str:
 
 @pytest.fixture
 def case(tiny_checkpoint) -> Any:
-    def make(which: str) -> testing.Case:
-        what, of = which.split("@")
-        plural, name = what.split("/")
-        kind = KINDS[of]
-        folder = str(kind.checkpoint(tiny_checkpoint, name))
-        return testing.Case(
-            plugins.find(plural, name),
-            lambda head, **options: kind.modality.load(folder, head, **options),
-            kind.labeled(name) if plural == "tasks" else kind.unlabeled(),
-            kind.fixed.get(what, {}),
-            what in kind.compares_within_batch,
-            kind.without_gradient,
-        )
-
-    return make
+    return partial(case_of, tiny_checkpoint)
 
 
 @pytest.mark.parametrize("check", testing.OBJECTIVE_CHECKS, ids=lambda check: check.__name__)

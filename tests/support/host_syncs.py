@@ -24,6 +24,21 @@ COPYING = ("tolist", "numpy", "cpu")
 """Methods of a tensor that bring it to the host; on a CPU no operation shows them."""
 PACKAGES = ("hf_ssl", "transformers")
 
+WAITS = {
+    # How many positions are masked, in all and in the fullest row, is known to the device alone.
+    "objectives/mlm@text": (2, 0),
+    "objectives/simclr@image": (0, 0),
+    "objectives/mae@image": (0, 0),
+    # The same; the third is a look at the padding that is made on a CPU only. The stock model is masked by a mask.
+    "objectives/wav2vec2@audio": (3, 6),
+    "objectives/ts-contrastive@timeseries": (0, 0),
+    "tasks/classification@text": (0, 1),  # transformers looks whether anything is padded
+    "tasks/classification@image": (0, 0),
+    "tasks/classification@audio": (1, 5),  # on a CPU only; the stock model's mean over what is no padding
+    "tasks/classification@timeseries": (0, 0),
+}
+"""What a micro-batch makes the host wait for: in this library, and in the stock model with its backward pass."""
+
 
 class HostSyncs(TorchDispatchMode):
     """Counts them by kind and by the function that asks."""

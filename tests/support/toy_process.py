@@ -29,6 +29,7 @@ def main(folder: Path, rows: int, how: str) -> None:
     assert distributed.gather(distributed.rank()) == list(range(distributed.world_size()))
     module = (Signalled if how == "signalled" else Toy)(dropout=0.0)
     more: dict[str, Any] = {"max_steps": 400, "save_strategy": "no"} if how == "signalled" else {"max_steps": 6}
+    more["use_cpu"] = not torch.cuda.is_available()
     args = options(folder, per_device_train_batch_size=8 // distributed.world_size(), **more)
     result = train(module, Numbers(rows), args, folder, resume=how == "resumed")
     if distributed.is_main():

@@ -2,46 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import torch
-from contract_audio import Kind as AudioKind
-from contract_image import Kind as ImageKind
-from contract_text import Kind as TextKind
-from contract_timeseries import Kind as SeriesKind
-from host_syncs import counted
-
-from hf_ssl.core import plugins
-from hf_ssl.testing import Case
-
-KINDS: dict[str, Any] = {"text": TextKind(), "image": ImageKind(), "audio": AudioKind(), "timeseries": SeriesKind()}
-WAITS = {
-    # How many positions are masked, in all and in the fullest row, is known to the device alone.
-    "objectives/mlm@text": (2, 0),
-    "objectives/simclr@image": (0, 0),
-    "objectives/mae@image": (0, 0),
-    # The same; the third is a look at the padding that is made on a CPU only. The stock model is masked by a mask.
-    "objectives/wav2vec2@audio": (3, 6),
-    "objectives/ts-contrastive@timeseries": (0, 0),
-    "tasks/classification@text": (0, 1),  # transformers looks whether anything is padded
-    "tasks/classification@image": (0, 0),
-    "tasks/classification@audio": (1, 5),  # on a CPU only; the stock model's mean over what is no padding
-    "tasks/classification@timeseries": (0, 0),
-}
-"""What a micro-batch makes the host wait for: in this library, and in the stock model with its backward pass."""
-
-
-def case_of(tiny_checkpoint: Any, which: str) -> Case:
-    what, of = which.split("@")
-    plural, name = what.split("/")
-    kind = KINDS[of]
-    folder = str(kind.checkpoint(tiny_checkpoint, name))
-    data = kind.labeled(name) if plural == "tasks" else kind.unlabeled()
-    return Case(
-        plugins.find(plural, name), lambda head, **options: kind.modality.load(folder, head, **options), data,
-        kind.fixed.get(what, {}),
-    )  # fmt: skip
+from contracts import case_of
+from host_syncs import WAITS, counted
 
 
 @pytest.mark.parametrize("which", WAITS)

@@ -1,0 +1,18 @@
+"""Each test here runs on a CUDA device (`make test-gpu`) and, so that it is known to be right, on a CPU (a slow test)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from devices import CUDA
+
+
+@pytest.fixture(params=[pytest.param("cpu", marks=pytest.mark.slow), pytest.param("cuda", marks=CUDA)])
+def device(request: pytest.FixtureRequest) -> Iterator[torch.device]:
+    """Full float32 while it is compared with a CPU."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    yield torch.device(request.param)
+    torch.set_float32_matmul_precision(before)

@@ -1,0 +1,147 @@
+"""Training on a device: equal to a CPU, every objective and task, number formats, compiled, resumed, host waits, two cards."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import toy_process
+from contracts import case_of, pairs
+from devices import CUDA
+from host_syncs import WAITS
+
+from hf_ssl.testing import Built
+from hf_ssl.training.dropout import set_dropout
+from hf_ssl.training.trainer import TrainResult, arguments, train
+
+EVERY = [*pairs("objectives"), *pairs("tasks")]
+FEW = ["objectives/mlm@text", "objectives/mae@image", "objectives/wav2vec2@audio", "tasks/classification@text"]
+on_cuda = pytest.mark.parametrize("device", [pytest.param("cuda", marks=CUDA)], indirect=True)
+
+
+def built(tiny_checkpoint: Any, which: str) -> Built:
+    made = case_of(tiny_checkpoint, which).build()
+    set_dropout(made.module, 0.0)
+    return made
+
+
+def gradients(made: Built, device: torch.device) -> tuple[float, dict[str, torch.Tensor]]:
+    torch.manual_seed(0)
+    module = made.module.to(device).train()
+    loss = made.loss(**{name: part.to(device) for name, part in made.batch(0, 8).items()})
+    loss.backward()
+    module.on_optimizer_step(1, 2)
+    return loss.item(), {n: p.grad.detach().float().cpu() for n, p in module.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("which", EVERY)
+def test_a_step_has_the_loss_and_the_gradient_of_the_cpu(tiny_checkpoint, device, which):
+    expected, theirs = gradients(built(tiny_checkpoint, which), torch.device("cpu"))
+    found, mine = gradients(built(tiny_checkpoint, which), device)
+    assert found == pytest.approx(expected, rel=1e-4, abs=1e-6)
+    assert mine.keys() == theirs.keys() and mine
+    for name, gradient in theirs.items():
+        scale = float(gradient.abs().max())
+        torch.testing.assert_close(
+            mine[name], gradient, rtol=1e-2, atol=1e-6 + 1e-3 * scale, msg=lambda m, n=name: f"{n}: {m}"
+        )
+
+
+def trained(made: Built, device: torch.device, folder: Path, resume: bool = False, **more: Any) -> TrainResult:
+    options = {
+        "per_device_train_batch_size": 4, "max_steps": 4, "logging_steps": 1, "save_steps": 2, "report_to": "none",
+        "bf16": False, "use_cpu": device.type == "cpu", "save_total_limit": None,
+    }  # fmt: skip
+    args = arguments(folder, seed=0, defaults={"learning_rate": 1e-3}, overrides={**options, **more})
+    assert args.device.type == device.type
+    return train(made.module, made.rows, args, folder, resume=resume)
+
+
+def losses(folder: Path) -> list[float]:
+    lines = [json.loads(line) for line in (folder / "curve.jsonl").read_text(encoding="utf-8").splitlines()]
+    return [line["loss"] for line in lines if "loss" in line]
+
+
+@pytest.mark.parametrize("format_", ["bf16", "fp16"])
+@pytest.mark.parametrize("which", FEW)
+def test_half_precision_trains_as_float32_does(tiny_checkpoint, device, tmp_path, which, format_):
+    if format_ == "fp16" and device.type == "cpu":
+        pytest.skip("transformers trains in fp16 on accelerators only")
+    trained(built(tiny_checkpoint, which), device, tmp_path / "whole", save_strategy="no")
+    result = trained(built(tiny_checkpoint, which), device, tmp_path / "half", save_strategy="no", **{format_: True})
+    assert losses(tmp_path / "half") == pytest.approx(losses(tmp_path / "whole"), rel=0.05, abs=0.02)
+    assert result.figures["mfu_percent"] > 0
+
+
+@pytest.mark.parametrize("which", ["objectives/mlm@text", "tasks/classification@text"])
+def test_a_compiled_model_trains_as_it_is_written(tiny_checkpoint, device, tmp_path, which):
+    plain = trained(built(tiny_checkpoint, which), device, tmp_path / "plain", save_strategy="no", max_steps=2)
+    backend = "inductor" if device.type == "cuda" else "eager"
+    more: dict[str, Any] = {"torch_compile": True, "torch_compile_backend": backend, "max_steps": 2}
+    result = trained(built(tiny_checkpoint, which), device, tmp_path / "compiled", save_strategy="no", **more)
+    assert losses(tmp_path / "compiled") == pytest.approx(losses(tmp_path / "plain"), rel=1e-3)
+    assert result.units == plain.units
+
+
+@pytest.mark.parametrize("which", FEW)
+def test_a_resumed_run_goes_on_as_one_that_was_not_stopped(tiny_checkpoint, device, tmp_path, which):
+    whole = built(tiny_checkpoint, which)
+    trained(whole, device, tmp_path / "whole")
+    shutil.copytree(tmp_path / "whole/checkpoints/checkpoint-2", tmp_path / "part/checkpoints/checkpoint-2")
+    part = built(tiny_checkpoint, which)
+    trained(part, device, tmp_path / "part", resume=True)
+    for (name, mine), theirs in zip(part.module.named_parameters(), whole.module.parameters(), strict=True):
+        exact = {"rtol": 0, "atol": 0} if device.type == "cpu" else {"rtol": 1e-4, "atol": 1e-5}
+        torch.testing.assert_close(mine, theirs, **exact, msg=lambda m, n=name: f"{n}: {m}")
+
+
+@on_cuda
+@pytest.mark.parametrize("which", WAITS)
+def test_the_host_waits_no_oftener_than_was_counted_on_a_cpu(tiny_checkpoint, device, which):
+    made = built(tiny_checkpoint, which)
+    module = made.module.to(device).train()
+    batch = {name: part.to(device) for name, part in made.batch(0, 8).items()}
+    terms = (batch["labels"] != -100).sum()
+    for step in (1, 2):  # the first tries things out, once for all
+        torch.cuda.set_sync_debug_mode("warn" if step == 2 else "default")
+        try:
+            with warnings.catch_warnings(record=True) as told:
+                warnings.simplefilter("always")
+                loss = module(**batch, num_items_in_batch=terms).loss
+                loss.backward()
+                module.on_optimizer_step(step, 2)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+    waits = [str(one.message) for one in told if "synchroniz" in str(one.message)]
+    assert len(waits) <= sum(WAITS[which]), waits
+
+
+@on_cuda
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two CUDA devices")
+def test_two_cards_train_as_one_does(tmp_path, device):
+    ends = []
+    for world in (1, 2):
+        folder = tmp_path / str(world)
+        folder.mkdir()
+        launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={world}"] if world > 1 else []
+        cards = ",".join(map(str, range(world)))
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+            "CUDA_VISIBLE_DEVICES": cards,
+        }
+        command = [sys.executable, *launcher, toy_process.__file__, str(folder), "21", "whole"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200, check=False)
+        assert done.returncode == 0, done.stderr[-3000:]
+        ends.append(torch.load(folder / "end.pt", weights_only=True, map_location="cpu"))
+    assert [end["world"] for end in ends] == [1, 2] and ends[0]["units"] == ends[1]["units"]
+    for name, weight in ends[0]["weights"].items():
+        torch.testing.assert_close(weight, ends[1]["weights"][name], rtol=1e-4, atol=1e-5)
