@@ -24,6 +24,7 @@ from hf_ssl.core import distributed
 from hf_ssl.core.errors import TrainingError
 from hf_ssl.core.run import append_jsonl, write_lines
 from hf_ssl.core.stopping import listening
+from hf_ssl.core.summary import clock
 from hf_ssl.training.checkpoints import Progress
 from hf_ssl.training.flops import ModelWork
 from hf_ssl.training.fsdp import Shards, as_divided
@@ -338,13 +339,8 @@ def _line(state: TrainerState, logs: dict[str, Any], watch: ThroughputCallback) 
     used = f"  MFU {logs['mfu_percent']:.0f} %" if "mfu_percent" in logs else ""
     return (
         f"  step {done}/{state.max_steps}  loss {logs['loss']:.4f}  lr {logs.get('learning_rate', 0):.1e}  "
-        f"{logs[f'{unit}_per_second']:,.0f} {unit}/s  data wait {logs['data_wait_percent']:.1f} %{used}  {_clock(left)} left"
+        f"{logs[f'{unit}_per_second']:,.0f} {unit}/s  data wait {logs['data_wait_percent']:.1f} %{used}  {clock(left)} left"
     )
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"
 
 
 class LossProgressBar(ProgressCallback):
