@@ -13,7 +13,7 @@ TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo-data quickstart test test-slow test-gpu bench lint format docs clean
+.PHONY: help install demo-data quickstart test test-slow test-gpu bench bench-gpu lint format docs clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ test-gpu: $(VENV)/.installed ## Run what needs a CUDA device (skipped with a rea
 
 bench: $(VENV)/.installed $(VENV)/.data ## Print speed, memory and quality next to the stock way
 	OMP_NUM_THREADS=$$(getconf _NPROCESSORS_ONLN) $(BIN)/python -m pytest tests/benchmarks -s -p no:xdist -o python_files="bench_*.py"
+
+bench-gpu: $(VENV)/.installed $(VENV)/.data ## Print speed on a CUDA device next to peers that are installed
+	$(BIN)/python -m pytest tests/benchmarks/bench_gpu.py -s -p no:xdist -o python_files="bench_*.py"
 
 lint: $(VENV)/.dev ## Check style, types and the direction of imports
 	$(BIN)/ruff check .

@@ -1,4 +1,5 @@
 """Marks of a test that needs a CUDA device."""
+
 from __future__ import annotations
 
 import pytest
