@@ -3,7 +3,8 @@
     masked words    ours | transformers' Trainer as run_mlm.py sets it up, padding-free (FlashAttention-2) where flash-attn is there
     embedding       ours | sentence-transformers' encode
 
-Each pair runs in one process on the same card, data, checkpoint shape, batch and number format, in turns, the middle of three. Embedding is each library at its own default batching.
+Each pair runs in one process on the same card, data, checkpoint shape, batch and number format, in turns, the middle of three.
+Embedding is each library at its own default batching.
 Random weights of the released sizes: speed does not depend on their values, and nothing is downloaded. Figures go, with the
 card's name, into results/gpu.json. Without a card it is skipped; a peer
 that is not installed is named as not measured. SimCLR, wav2vec 2.0 and windows have no pair here yet.
