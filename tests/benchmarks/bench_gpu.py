@@ -1,6 +1,6 @@
 """Training and embedding on a CUDA device next to peers, each where it is installed: `make bench-gpu`.
 
-    masked words    ours | transformers' Trainer as run_mlm.py sets it up, padding-free (FlashAttention-2) where flash-attn is there
+    masked words    ours | transformers' Trainer as run_mlm.py sets it up, with FlashAttention-2 where flash-attn is there
     embedding       ours | sentence-transformers' encode
 
 Each pair runs in one process on the same card, data, checkpoint shape, batch and number format, in turns, the middle of three.
@@ -87,7 +87,7 @@ def fitted(module: Any, rows: Any, folder: Path, **more: Any) -> Measured:
 
 
 def stock(model: Any, rows: Any, collator: Any, units: Callable[[dict[str, Any]], int], folder: Path) -> Measured:
-    """transformers' Trainer on the same number of steps; units are counted in a pass over the same batches beside it."""
+    """transformers' Trainer on the same number of steps; units are counted as batches are made, one more than trained."""
     import transformers
 
     args = transformers.TrainingArguments(
