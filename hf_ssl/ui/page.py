@@ -284,7 +284,7 @@ def _publication(gr: ModuleType, run: dict[str, Any], commands: Commands) -> Non
     with gr.Row():
         repo = gr.Textbox(label="Repository", placeholder="you/my-model")
         license_name = gr.Textbox(label="License", placeholder="apache-2.0", info="Empty: that of the checkpoint")
-        base = gr.Textbox(label="Start's Hub id", info="If it was a folder")
+        base = gr.Textbox(label="Start's Hub id", info="If it was a folder; “unpublished” where it has none")
     trial = gr.Checkbox(True, label="Trial only: stage, reload and compare, upload nothing")
     button = gr.Button("Publish")
     said = gr.Textbox(label="What it says", lines=8, max_lines=20, elem_classes="said")

@@ -64,6 +64,24 @@ def test_only_exact_copies_without_near_duplicates_and_the_threshold_counts() ->
     assert load(middle, near_threshold=0.83).num_rows["train"] == 20
 
 
+def test_a_row_like_one_of_validation_and_one_of_test_is_warned_of_once() -> None:
+    def row(text: str, label: str) -> dict[str, Any]:
+        return {"text": text, "label": label}
+
+    base = document(100)  # of 60 words: a change at an end leaves it near
+    twin, copy = changed(base, 59), changed(document(101), 59)
+    source = {
+        "train": [*rows(range(20)), row(twin, "b"), row(copy, "b")],
+        "validation": [*rows(range(50, 55)), row(changed(base, 0), "a"), row(changed(document(101), 0), "a")],
+        "test": [*rows(range(60, 65)), row(base, "a"), row(document(101), "b")],
+    }
+    data = load(source, near_threshold=0.8)
+    assert twin in data["train"]["text"], "another label on both sides: a minimal pair is kept"
+    assert copy not in data["train"]["text"], "the label of its test row: a copy"
+    told = [text for text in data.report["warnings"] if "another label" in text and "of train" in text]
+    assert len(told) == 1 and told[0].startswith("1 row"), "what is removed is not called kept"
+
+
 def test_fail_and_allow() -> None:
     with pytest.raises(DataError, match="2 rows of unlabeled.* test; 2 rows of train.* test"):
         load(leaky(), leakage="fail")

@@ -13,12 +13,14 @@ from __future__ import annotations
 import base64
 import json
 import os
+import select
 import shutil
 import subprocess
 import time
 from pathlib import Path
 from typing import Any, Self
 
+SILENT = 120  # seconds without a word after which the browser has hung; a loaded machine is slow, not silent
 PROGRAM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
 )
@@ -84,6 +86,7 @@ class Chromium:
 
     def _heard(self) -> dict[str, Any]:
         while b"\0" not in self._rest:
+            assert select.select([self._in], [], [], SILENT)[0], f"the browser has said nothing for {SILENT} s"
             more = os.read(self._in, 1 << 20)
             assert more, "the browser has ended"
             self._rest += more
@@ -112,11 +115,15 @@ class Chromium:
         assert "exceptionDetails" not in told, told["exceptionDetails"]
         return told["result"].get("value")
 
-    def wait(self, condition: str, seconds: float = 60) -> Any:
-        """Until an expression is true; its value."""
+    def wait(self, condition: str, seconds: float = 60, unless: str = "false") -> Any:
+        """Until an expression is true; its value. Fails at once when `unless` is true, and then says what the page says."""
         end = time.monotonic() + seconds
+        shown = "[document.body.innerText, ...[...document.querySelectorAll('textarea')].map(x => x.value)].join('\\n')"
         while not (found := self.value(f"(() => {{ const v = {condition}; return v instanceof Node ? true : v }})()")):
-            assert time.monotonic() < end, f"after {seconds:.0f} s it is still not so: {condition}"
+            late = time.monotonic() > end
+            if late or self.value(f"Boolean({unless})"):
+                why = f"after {seconds:.0f} s it is still not so" if late else f"{unless}, so it will not be so"
+                raise AssertionError(f"{why}: {condition}\nThe page says:\n{self.value(shown)[-3000:]}")
             time.sleep(0.1)
         return found
 

@@ -17,6 +17,8 @@ if PROGRAM is None:
 from hf_ssl.ui.page import POLICY, build, launched  # noqa: E402
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+# A command that has failed, or an error that is shown: no use waiting.
+FAILED = "document.body.innerText.includes('[HFS') || [...document.querySelectorAll('textarea')].some(x => x.value.includes('(ended with'))"
 SAID = "[...document.querySelectorAll('textarea')].find(x => x.value.includes({!r}))"
 
 
@@ -41,18 +43,18 @@ def test_from_a_table_to_an_answer_and_a_staged_repository(browser: Chromium, tm
     browser.click("Read the data")
     browser.wait(SAID.format("fingerprint"))
     browser.fill("Checkpoint", "start")
-    browser.fill("Time", "20s")
+    browser.fill("Time", "5s")
     browser.click("Adapt")
-    browser.wait("document.querySelector('iframe[title=\"Report of the run\"]')", 400)
+    browser.wait("document.querySelector('iframe[title=\"Report of the run\"]')", 300, FAILED)
     assert (tmp_path / "runs" / "ui" / "finetune" / "model" / "config.json").is_file()
     browser.fill("A text", "the nurse measured a lung")
     browser.click("Ask the model")
-    browser.wait(
-        "document.body.innerText.includes('plausible') || document.body.innerText.includes('prediction')", 120
-    )
+    answered = "document.body.innerText.includes('plausible') || document.body.innerText.includes('prediction')"
+    browser.wait(answered, 120, FAILED)
     browser.fill("Repository", "you/letters")
+    browser.fill("Start's Hub id", "unpublished")  # the start is a folder of this machine: `push` asks what it is on the Hub
     browser.click("Publish")
-    browser.wait(SAID.format("dry run, nothing was uploaded"), 200)
+    browser.wait(SAID.format("dry run, nothing was uploaded"), 200, FAILED)
     for width in (1280, 375):
         browser.resize(width)
         assert browser.value("document.documentElement.scrollWidth") <= width

@@ -188,19 +188,33 @@ def _add_near(
             continue
         known = indexes[split].targets if split in indexes else _pieces(splits[split], values, modality)
         queries = known if bits is not None else (NOTHING if p is None else p for p in known)
+        other: dict[str, set[int]] = {}
         for held_out, pairs in search_all(searched, queries).items():
             exact = set(found[split, held_out]["exact"])
             near = [(row, target) for row, target in pairs if row not in exact]
             own, theirs = splits[split].labels, splits[held_out].labels
             # A minimal pair (one symbol, another label) is what there is to learn, and gives no answer away.
-            other = [row for row, target in near if own[row] is not None and not _same(own[row], theirs[target])]
-            if other:
-                report.warn(
-                    f"{len(other):,} rows of {split} are much like a row of {held_out} that has another label: kept, because they do not "
-                    "tell its label"
-                )
-            found[split, held_out]["near"] = [row for row, _ in near if row not in set(other)]
+            unlike = {row for row, target in near if own[row] is not None and not _same(own[row], theirs[target])}
+            other[held_out] = unlike
+            found[split, held_out]["near"] = [row for row, _ in near if row not in unlike]
+        _warn_of_pairs(split, other, found, report)
     return True
+
+
+def _warn_of_pairs(
+    split: str,
+    other: dict[str, set[int]],
+    found: dict[tuple[str, str], dict[str, list[int]]],
+    report: DataReport,
+) -> None:
+    """One warning a split: a row that is like one of validation and one of test is one row, and what is removed is not kept."""
+    gone = {row for held_out in other for kind in ("exact", "near") for row in found[split, held_out][kind]}
+    where = [held_out for held_out, rows in other.items() if rows - gone]
+    if where:
+        report.warn(
+            f"{len(set().union(*other.values()) - gone):,} rows of {split} are much like a row of {' or '.join(where)} that has another "
+            "label: kept, because they do not tell its label"
+        )
 
 
 def _pieces(rows: Rows, values: Values, modality: Modality) -> Iterator[np.ndarray | None]:
