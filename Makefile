@@ -68,7 +68,8 @@ $(VENV)/bin/python:
 
 # Only pyproject.toml decides what is installed; the editable install sees changes in the code by itself.
 $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
-	$(PIP) install torch torchvision -e ".[$(EXTRAS)]"
+	@echo "Installing torch and what hf_ssl needs into $(VENV): a few minutes, once."
+	$(PIP) install --quiet torch torchvision -e ".[$(EXTRAS)]"
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.installed

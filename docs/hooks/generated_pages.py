@@ -1,4 +1,4 @@
-"""Pages that are made when the site is built: the executed notebooks as tutorials, the recipes with what they print, the gallery.
+"""Pages that are made when the site is built: the executed notebooks as tutorials, the recipes, the gallery.
 
 mkdocs calls `on_files`; `made()` gives the same pages to the tests. Nothing of this is committed twice.
 """
@@ -15,7 +15,6 @@ from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 NOTEBOOKS = ("text", "images", "audio", "series")
-RESULTS = REPOSITORY / "docs" / "results" / "recipes"
 WIDE = 360  # pixels of a thumbnail
 KINDS = {"text": "texts", "image": "pictures", "audio": "recordings", "series": "series"}
 
@@ -119,7 +118,10 @@ def gallery(shown: list[str]) -> str:
         card("results/terminal.png", "tutorials/index.md#what-a-command-says", "What a command says in the terminal"),
     ]
     parts += ["## Pages and terminal", *grid(others)]
-    parts += ["## Recipes", f"[{len(list_of_recipes())} recipes with what they print](recipes.md)."]
+    parts += [
+        "## Recipes",
+        f"[{len(list_of_recipes())} recipes: what they need, and what to expect of them](recipes.md).",
+    ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -132,11 +134,11 @@ def list_of_recipes() -> list[Path]:
 
 
 def recipes() -> str:
-    """Every recipe: what its head says, its options, and what it printed on demo data."""
+    """Every recipe: what its head says, and its options."""
     parts = [
         "# Recipes",
-        "`hf-ssl run NAME --data my-data` runs one; `hf-ssl recipes cp NAME` copies it to change. Below each: its file, and where one is kept, "
-        "what it printed on demo data with fewer steps (`python docs/hooks/recipe_outputs.py` makes these on two processor cores).",
+        "`hf-ssl run NAME --data my-data` runs one; `hf-ssl recipes cp NAME` copies it to change. Below each: what it needs, what it gave where "
+        "it was run (*Expect*), and its file. The same stages with everything that they print, and pictures: [tutorials](tutorials/index.md).",
     ]
     for file in list_of_recipes():
         whole = file.read_text(encoding="utf-8").splitlines()
@@ -148,12 +150,6 @@ def recipes() -> str:
             "```text\n" + "\n".join(lines[1:]).strip() + "\n```",
         ]
         parts.append("```yaml\n" + "\n".join(whole[len(said) :]).strip() + "\n```")
-        output = RESULTS / f"{file.stem}.txt"
-        if output.is_file():
-            parts += ["```text\n" + output.read_text(encoding="utf-8").strip() + "\n```"]
-        figure = RESULTS / f"{file.stem}.svg"
-        if figure.is_file():
-            parts.append(f"![{file.stem}: how good with how many labels](results/recipes/{figure.name})")
     return "\n\n".join(parts) + "\n"
 
 

@@ -6,6 +6,7 @@ cores; the stages are those that everyone calls, with fewer steps. Vectors of th
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import shlex
 import time
@@ -53,7 +54,8 @@ def chapters(output: str | Path = "runs/demo", *, first: bool = False) -> Iterat
     import hf_ssl
 
     posts = hf_ssl.load_data(data)
-    yield first_picture(posts, run, data, began, fetched)
+    picture = first_picture(posts, run, data, began, fetched)
+    yield picture if first else dataclasses.replace(picture, next="")  # the story goes on by itself
     if first:
         return
     adapted = hf_ssl.pretrain(
@@ -153,7 +155,7 @@ def first_picture(posts: DomainData, run: Path, data: Path, began: float, fetche
     table = (header, *((curve.name, *(f"{value:.2f}" for value in curve.y)) for curve in curves))
     words, frozen = curves
     enough = next((budget for budget, value in zip(BUDGETS, words.y, strict=True) if value >= frozen.y[0]), None)
-    said = f"with 1 label a group the frozen checkpoint reads as well as TF-IDF does with {enough or f'more than {BUDGETS[-1]}'}"
+    said = f"TF-IDF needs {enough or f'more than {BUDGETS[-1]}'} labels a group to read as well as the frozen checkpoint does with 1"
     lines = [
         ("result", f"{said} (macro-F1 on {len(truth)} posts, mean of {DRAWS} draws)"),
         ("data", f"{data}: {len(posts['unlabeled'])} unlabeled posts, {len(train)} labeled, {len(truth)} to test"),

@@ -55,6 +55,8 @@ def test_copies_of_test_are_removed_from_train_and_pool_never_from_test() -> Non
         assert (leaks[split]["exact"], leaks[split]["near"], leaks[split]["against"]) == (1, 1, "test")
         assert len(leaks[split]["ids"]) == 2
     assert "1 exact and 1 near copies" in data.report_text()
+    told = [text for text in data.report["warnings"] if "validation or test" in text]
+    assert len(told) == 2, "what was removed, once a part"
 
 
 def test_only_exact_copies_without_near_duplicates_and_the_threshold_counts() -> None:

@@ -118,7 +118,9 @@ class Chromium:
     def wait(self, condition: str, seconds: float = 60, unless: str = "false") -> Any:
         """Until an expression is true; its value. Fails at once when `unless` is true, and then says what the page says."""
         end = time.monotonic() + seconds
-        shown = "[document.body.innerText, ...[...document.querySelectorAll('textarea')].map(x => x.value)].join('\\n')"
+        shown = (
+            "[document.body.innerText, ...[...document.querySelectorAll('textarea')].map(x => x.value)].join('\\n')"
+        )
         while not (found := self.value(f"(() => {{ const v = {condition}; return v instanceof Node ? true : v }})()")):
             late = time.monotonic() > end
             if late or self.value(f"Boolean({unless})"):

@@ -52,7 +52,9 @@ def test_from_a_table_to_an_answer_and_a_staged_repository(browser: Chromium, tm
     answered = "document.body.innerText.includes('plausible') || document.body.innerText.includes('prediction')"
     browser.wait(answered, 120, FAILED)
     browser.fill("Repository", "you/letters")
-    browser.fill("Start's Hub id", "unpublished")  # the start is a folder of this machine: `push` asks what it is on the Hub
+    browser.fill(
+        "Start's Hub id", "unpublished"
+    )  # the start is a folder of this machine: `push` asks what it is on the Hub
     browser.click("Publish")
     browser.wait(SAID.format("dry run, nothing was uploaded"), 200, FAILED)
     for width in (1280, 375):

@@ -264,14 +264,16 @@ def _act(
         if gone:
             total, held = len(splits[split]), "validation or test" if split != "validation" else "test"
             report.leave_out(unit, f"in {split}, also in {held}", len(exact), total, warn=False)
-            if exact:
+            near = gone - exact
+            if exact and not near:
                 report.warn(
                     f"{len(exact):,} of {total:,} rows of {split} are also in {held} and were removed; leakage='allow' keeps them"
                 )
+            same = f". {len(exact):,} more are also in {held} as they are: leakage='allow' keeps them" if exact else ""
             report.leave_out(
-                unit, f"in {split}, much like a row of {held}", len(gone - exact), total,
-                example=f"id {splits[split].ids([min(gone - exact)])[0]}" if gone - exact else "",
-                hint="near_duplicates=False keeps them, near_threshold says how much alike is a copy", floor=10,
+                unit, f"in {split}, much like a row of {held}", len(near), total,
+                example=f"id {splits[split].ids([min(near)])[0]}" if near else "",
+                hint=f"near_duplicates=False keeps them, near_threshold says how much alike is a copy{same}", floor=10,
             )  # fmt: skip
             kept[split] = _not_empty(
                 splits[split].take([row for row in range(len(splits[split])) if row not in gone]), split
