@@ -212,7 +212,7 @@ def _warn_of_pairs(
     where = [held_out for held_out, rows in other.items() if rows - gone]
     if where:
         report.warn(
-            f"{len(set().union(*other.values()) - gone):,} rows of {split} are much like a row of {' or '.join(where)} that has another "
+            f"{len({row for rows in other.values() for row in rows - gone}):,} rows of {split} are much like a row of {' or '.join(where)} that has another "
             "label: kept, because they do not tell its label"
         )
 
