@@ -211,8 +211,9 @@ def _warn_of_pairs(
     gone = {row for held_out in other for kind in ("exact", "near") for row in found[split, held_out][kind]}
     where = [held_out for held_out, rows in other.items() if rows - gone]
     if where:
+        count = len({row for rows in other.values() for row in rows - gone})
         report.warn(
-            f"{len({row for rows in other.values() for row in rows - gone}):,} rows of {split} are much like a row of {' or '.join(where)} that has another "
+            f"{count:,} rows of {split} are much like a row of {' or '.join(where)} that has another "
             "label: kept, because they do not tell its label"
         )
 
