@@ -265,3 +265,32 @@ def test_the_baseline_keeps_to_words_where_they_tell() -> None:
     texts = [f"{'good' if n % 2 else 'bad'} thing number {n}" for n in range(40)]
     found = tfidf_probe(texts[:20], np.arange(20) % 2, texts[20:])
     assert found.chosen["ngrams"] == "words" and (found.predictions == np.arange(20) % 2).all()
+
+
+def _symbols() -> dict[str, tuple[list[str], np.ndarray]]:
+    """Texts whose class stands in runs of characters: no blank, or no letter, sets what tells classes apart off."""
+    draw = np.random.default_rng(0)
+
+    def made(letters: str, signs: tuple[str, str], form: str = "{}{}{}") -> tuple[list[str], np.ndarray]:
+        texts, classes = [], np.arange(80) % 2
+        for kind in classes:
+            before, after = ("".join(draw.choice(list(letters), draw.integers(4, 12))) for _ in range(2))
+            texts.append(form.format(before, signs[kind], after))
+        return texts, classes
+
+    return {
+        "Thai": made("กขคงจชซญดตถทนบปผพมยรลวสห", ("ดีมาก", "แย่จัง")),
+        "Chinese": made("的一是不了在人有我他这中大来上国", ("很好吃", "太难吃")),
+        "Japanese": made("のにはをたがでてとしれさいるなか", ("おいしい", "まずいよ")),
+        "SMILES": made("CcNO1=", ("[C@H](N)", "[C@@H](N)")),
+        "source code": made("abcxyz", ("+=1;", "-=1;"), "for({}i=0;i{}n){};"),
+    }
+
+
+@pytest.mark.parametrize("kind", _symbols())
+def test_scripts_without_words_are_told_apart_by_characters(kind: str) -> None:
+    texts, y = _symbols()[kind]
+    found = tfidf_probe(texts[:40], y[:40], texts[40:])
+    assert found.chosen["ngrams"] == "characters" and (found.predictions == y[40:]).mean() >= 0.9
+    words = tfidf_probe(texts[:40], y[:40], texts[40:], ngrams=("words",))
+    assert (words.predictions == y[40:]).mean() < (found.predictions == y[40:]).mean()

@@ -240,7 +240,7 @@ add(S, "arrays of two lengths", array(asked, "a.npz", True, x=NOISE, y=np.arange
 TS = "@problemName x\n@timeStamps false\n@univariate {u}\n@classLabel true a b\n@data\n"
 add(S, "ts whose channels differ in number", raw("a.ts", TS.format(u="false") + "".join(("1,2,3:4,5,6:a\n" if n % 5 else "1,2,3:b\n").replace("1,", f"{n},") for n in range(40)), asked))
 add(S, "ts without header", raw("a.ts", "".join(f"{n},2,3,4,5,6,7,8:a\n" for n in range(40)), asked))
-add(S, "ts that lacks its last label", raw("a.ts", TS.format(u="true") + "".join(f"{n},2,3,4,5,6,7,8:{'ab'[n % 2]}\n" for n in range(40)) + "1,2,3", asked))
+add(S, "ts that lacks its last label", raw("a.ts", TS.format(u="true") + "".join(f"{n},2,3,4,5,6,7,8:{'ab'[n % 2]}\n" for n in range(40)) + "1,2,3", told(lambda data: sum(data.num_rows[s] for s in ("train", "validation", "test")) == 40)))
 add(S, "ts with a label nobody declared", raw("a.ts", TS.format(u="true") + "".join(f"{n},2,3,4,5,6,7,8:{'abc'[n % 3]}\n" for n in range(60)), told(lambda data: True)))
 ARFF = "@relation x\n@attribute v0 numeric\n@attribute v1 numeric\n@attribute v2 numeric\n@attribute class {'big one',small}\n@data\n"
 add(S, "arff with quoted classes", raw("a.arff", ARFF + "".join(f"{n},{n + 1},{n + 2},{chr(39) + 'big one' + chr(39) if n % 2 else 'small'}\n" for n in range(40)), lambda data: data.label_names == ["big one", "small"]))

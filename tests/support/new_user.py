@@ -1,4 +1,6 @@
-"""The third set: what a clinic, a plant, a grid operator, a call centre, chemists and annotators export, written by a newcomer who knew the README.
+"""The third set: what a clinic, a plant, a grid operator, a call centre, chemists and annotators export.
+
+Its author had read the readers' code, and wrote the files from what those programs are known to export.
 
 What is expected stood here before any file was read: the right reading, the right reading with a warning, or an error.
 """
