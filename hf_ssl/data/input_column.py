@@ -82,7 +82,7 @@ def other_columns(part: SourcePart, tried: Sequence[str], used: Mapping[str, str
 
 
 def _likely_input(modality: Modality, part: SourcePart) -> str:
-    """What to type where no column is known: the two of a pair, else the column of the longest values."""
+    """What to type where no column is known: the two of a pair, else the column of the longest values (of most different ones for files)."""
     there = part.dataset.column_names
     if modality.name == "text" and (pair := pair_of(there)):
         return f"input_column={pair[0]!r} and text_pair_column={pair[1]!r}"
@@ -90,5 +90,7 @@ def _likely_input(modality: Modality, part: SourcePart) -> str:
         return " or ".join(f"input_column={name!r}" for name in inside[:5])
     head = part.dataset[:50]
     texts = [name for name in there if getattr(part.dataset.features[name], "dtype", "") in ("string", "large_string")]
+    if modality.name != "text":  # names of files differ from row to row, classes do not
+        return f"input_column={max(texts, key=lambda name: len(set(head[name])), default=there[0])!r}"
     longest = max(texts, key=lambda name: sum(len(value or "") for value in head[name]), default=there[0])
     return f"input_column={longest!r}"

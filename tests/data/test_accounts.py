@@ -232,6 +232,14 @@ def _parts(at: Path) -> Made:
     return at, {"modality": "audio"}
 
 
+@reader("a table of names without suffix", files=2)
+def _stems(at: Path) -> Made:
+    sounds(at)
+    tone(at / "a" / "unnamed.wav", 400)
+    pd.DataFrame({"uuid": range(20), "status": ["well", "ill"] * 10}).to_csv(at / "meta.csv", index=False)
+    return at, {"modality": "audio", "input_column": "uuid", "label_column": "status"}
+
+
 # -- series
 
 

@@ -62,6 +62,7 @@ ADVICE: dict[frozenset[str], str] = {
     frozenset({".eml", ".msg", ".mbox"}): "Mails: save each body as .txt, or all as a table with columns subject, text and label.",
     frozenset({".smi", ".sdf", ".mol", ".mol2"}): "Molecules: write a table with columns smiles, name and label (.csv).",
     frozenset({".fasta", ".fa", ".faa", ".fna", ".fastq", ".fq"}): "Sequences: write a table with columns id, text and label (.csv).",
+    frozenset({".hl7", ".edi", ".x12"}): "Messages: write a table with a row per message and columns text and label.",
     frozenset({".lvm", ".tdms", ".dat", ".asc", ".log"}): "Measurements: save the table alone, with one line of names above it, as .csv or .tsv.",
     frozenset({".html", ".htm", ".xml", ".yaml", ".yml", ".toml"}): "Write its rows as .csv or JSON lines, one {name: value} a line.",
     frozenset({".pdf", ".docx", ".doc", ".odt", ".rtf", ".epub", ".pptx"}): "Save each document as .txt.",

@@ -210,7 +210,7 @@ def _beside_tables(tables: list[SourcePart], raw: list[Path], root: Path, how: R
     if how.modality.tables_name_files and not named and not _names_stems(tables, raw):
         pass  # which are the data?
     elif how.modality.tables_name_files or named:
-        how.unnamed = len(raw) - len(named)
+        how.unnamed = len(raw) - len(named or _with_named_stems(tables, raw))
         if named:
             report.leave_out(
                 "files", f"{how.modality.name} files that no table names", how.unnamed, len(raw),
@@ -263,6 +263,17 @@ def _names_stems(tables: list[SourcePart], raw: list[Path]) -> bool:
             if names and sum(value in stems for value in names) > 0.5 * len(names):
                 return True
     return False
+
+
+def _with_named_stems(tables: list[SourcePart], raw: list[Path]) -> list[Path]:
+    """Files whose name without its suffix stands in a table; all where tables say it in another way."""
+    names: set[str] = set()
+    for part in tables:
+        for name, feature in part.dataset.features.items():
+            if isinstance(feature, datasets.Value):
+                column = (str(value).strip() for value in part.dataset[name] if value is not None)
+                names |= {re.split(r"[\\/]", value)[-1].split(".")[0].lower() for value in column if len(value) < 300}
+    return [file for file in raw if file.stem.lower() in names] or raw
 
 
 def file_kind(file: Path, how: ReadOptions) -> str:

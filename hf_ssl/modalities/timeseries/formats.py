@@ -92,6 +92,10 @@ def by_known_format(text: pd.Series, first: str, name: str, notes: Notes, owner:
     known = text.notna().to_numpy()
     owner = np.zeros(len(text), np.int64) if owner is None else owner
     even = [form for form, stamps in fits.items() if unevenness(stamps[known], owner[known]) <= 0.1]
+    if not even and re.search(
+        r"[^\W\d_]{3,}", first
+    ):  # a month's name; what tells several series apart is asked for next
+        even = list(fits)
     if len(even) == 1:
         notes.warn(
             f"column {name!r} holds time stamps such as {first!r}: read as {days_of(fits[even[0]])} (timestamp_format={even[0]!r} says so)"
