@@ -38,6 +38,7 @@ RESUMABLE = ("adapt", "pretrain", "finetune", "compare", "embed", "run", "predic
 REASONS = {
     errno.ENOSPC: "The disk is full. Free some space, or name a folder on another disk with --output",
     errno.EDQUOT: "Your quota of disk space is used up. Free some, or name a folder elsewhere with --output",
+    errno.EFBIG: "A file would get longer than this system lets it (`ulimit -f`). Name a folder elsewhere with --output",
     errno.EROFS: "The disk is read-only. Name another folder with --output",
     errno.EACCES: "No permission. Name a folder you may write to with --output",
     errno.EPERM: "Not permitted. Name a folder you may write to with --output",
@@ -124,6 +125,8 @@ def everyday(error: Exception) -> str | None:
         known = [reason for number, reason in REASONS.items() if f"os error {number}" in str(seen).lower()]
         if known or os.strerror(errno.ENOSPC) in str(seen):
             return f"{known[0] if known else REASONS[errno.ENOSPC]}."
+        if "inline_container" in str(seen) and any(word in str(seen) for word in ("unexpected pos", "failed writing")):
+            return f"{REASONS[errno.ENOSPC]}."  # torch.save, which does not say why a file cannot be written
         if type(seen).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(seen):
             return f"{REASONS[errno.ENOMEM]}. ({str(seen).splitlines()[0][:160]})"
         seen = seen.__cause__ or seen.__context__

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 import transformers
+from huggingface_hub.errors import StrictDataclassError
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
@@ -21,6 +22,12 @@ __all__ = ["LoadReport", "Provenance", "check_vocabulary", "load_model", "load_p
 
 FLOAT32_ATTENTION = "sdpa_float32_on_cpu"
 """Name under which `load_model` registers its attention with transformers; see `_attend_in_float32`."""
+MOST_LAYERS = 2000
+"""Of any model; a configuration with more is damaged."""
+UNFIT = (
+    OSError, RuntimeError, ValueError, ImportError, LookupError, TypeError, ArithmeticError, AttributeError, StrictDataclassError,
+)  # fmt: skip
+"""What transformers raises over a configuration that cannot be: no heads, a word for a number, an unknown activation."""
 # Arguments of from_pretrained that are not fields of the configuration.
 _LOADER_OPTIONS = ("attn_implementation", "device_map")
 # Time-series classes that transformers keeps no Auto class for (it has mappings for two of them, and no class).
@@ -104,7 +111,7 @@ def load_model(
                 output_loading_info=True,
                 **options,
             )
-        except (OSError, RuntimeError, ValueError, ImportError) as error:
+        except UNFIT as error:
             raise CheckpointError(f"{weights.model_id} does not load as {auto_class}: {error}") from error
     _mix_evenly(model, info["missing_keys"])
     if "attn_implementation" not in options:
@@ -185,8 +192,13 @@ def load_config(weights: WeightFiles, *, token: str | None = None, **overrides: 
             return_unused_kwargs=True,
             **overrides,
         )
-    except (OSError, ValueError, KeyError) as error:
+    except UNFIT as error:
         raise CheckpointError(f"The configuration of {weights.model_id} cannot be used: {error}") from error
+    layers = getattr(config, "num_hidden_layers", 0)
+    if (
+        isinstance(layers, int) and layers > MOST_LAYERS
+    ):  # they would be made one by one before any is missed in the file
+        raise CheckpointError(f"config.json of {weights.model_id} says num_hidden_layers: {layers:,}. It is damaged.")
     if config.model_type == "timm_wrapper" and config.model_args:
         # timm's own files repeat what the wrapper passes itself.
         config.model_args = {name: value for name, value in config.model_args.items() if name != "num_classes"}

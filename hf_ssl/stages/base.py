@@ -194,6 +194,8 @@ def prepare_stage(stage: str, options: dict[str, Any], *, after: str | None = No
         "output", "resume", "overwrite", "elastic", "auto_batch_size", "profile", "data", "cache_dir", "preprocessing_num_workers",
     ):  # fmt: skip
         described["options"].pop(name, None)
+    for name in ("dataloader_num_workers", "dataloader_prefetch_factor", "dataloader_pin_memory", "disable_tqdm"):
+        described["training"].pop(name, None)  # who prepares batches does not change them
     before = () if after is None or getattr(config, unless, None) else (run.stage(after).inputs,)
     inputs, done = inputs_hash(stage, described, data.fingerprint, *before, *([seen] if seen else [])), None
     if run.finished(stage, inputs) and not config.overwrite:

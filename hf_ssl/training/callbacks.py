@@ -189,7 +189,7 @@ class ThroughputCallback(TrainerCallback):
         self._mark = self._began = time.monotonic()
         module.units_seen = 0
         if distributed.is_main():
-            _cut(curve, self.before.step)
+            _cut(curve, None if before is None else before.step)
 
     @property
     def units(self) -> int:
@@ -317,9 +317,9 @@ class ThroughputCallback(TrainerCallback):
             )
 
 
-def _cut(curve: Path, step: int) -> None:
-    """Leave of a curve what was written up to a step: the steps after it will be taken, and written, again."""
-    if step == 0:
+def _cut(curve: Path, step: int | None) -> None:
+    """Leave of a curve what was written up to a step (None: nothing): the steps after it will be taken, and written, again."""
+    if step is None:
         curve.unlink(missing_ok=True)
         return
     kept = []

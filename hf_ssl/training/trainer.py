@@ -18,7 +18,7 @@ import torch
 from accelerate.utils import release_memory
 from accelerate.utils.memory import should_reduce_batch_size
 from torch.utils.data import Subset
-from transformers import TrainerCallback, TrainingArguments
+from transformers import TrainerCallback, TrainerState, TrainingArguments
 from transformers.integrations import get_reporting_integration_callbacks
 from transformers.trainer_callback import EarlyStoppingCallback, PrinterCallback, ProgressCallback
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
@@ -265,7 +265,7 @@ def _train(
         shards.gather()
     result = TrainResult(
         steps=trainer.state.global_step, seconds=watch.seconds, units=watch.all_units(), unit=module.unit,
-        loss=watch.last_loss, best_metric=trainer.state.best_metric, peak_memory=peak_memory(), figures=watch.figures(),
+        loss=watch.last_loss or _last_loss(trainer.state), best_metric=trainer.state.best_metric, peak_memory=peak_memory(), figures=watch.figures(),
     )  # fmt: skip
     if trial is not None:
         limiter.note(module, rows, trainer.state.max_steps, watch.seconds, watch.measured, args.train_batch_size)
@@ -285,11 +285,17 @@ def _where_to_begin(
         logger.info(f"resuming from {last.path}" if last else "nothing to resume from, starting at step 0")
     if last is not None:
         same_batch(last.progress, args, elastic)
+        args.eval_on_start = False  # it was made; a second one would count as an evaluation without a better score
         if isinstance(rows, GroupedRows) and rows.batch:  # rows grouped by length, as many as a step sees
             rows.group(last.progress.examples_a_step)
     if isinstance(rows, StreamRows):
         rows.prepare(args, last.path if last else None)
     return last
+
+
+def _last_loss(state: TrainerState) -> float | None:
+    """Of a run that was resumed with no step left."""
+    return next((float(line["loss"]) for line in reversed(state.log_history) if "loss" in line), None)
 
 
 def predict(module: TrainingModule, rows: SizedDataset, args: TrainingArguments) -> tuple[Any, Any]:

@@ -104,6 +104,11 @@ def _wrapped() -> Exception:
         (lambda: MemoryError(), "memory"),
         (_wrapped, "disk is full"),
         (lambda: RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes"), "memory"),
+        (lambda: RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 14 vs 12"), "disk is full"),
+        (
+            lambda: RuntimeError("[enforce fail at inline_container.cc:1] PytorchStreamWriter failed writing"),
+            "disk is full",
+        ),
         (lambda: FileNotFoundError(errno.ENOENT, "gone", "run/x"), "run/x"),
     ],
 )

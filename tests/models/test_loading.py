@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 
 import tiny
 from hf_ssl.core.errors import CheckpointError, ConfigError
+from hf_ssl.modalities.text.text import Text
 from hf_ssl.models import loading
 
 ARCHITECTURES = tiny.TEXT + tiny.IMAGE + tiny.AUDIO + tiny.TIMESERIES
@@ -392,3 +393,17 @@ def test_a_tokenizer_must_fit_the_embeddings():
     tokenizer.add_tokens(["cardiomyopathy"])
     with pytest.raises(CheckpointError, match="'cardiomyopathy' would crash"):
         loading.check_vocabulary(fitting, tokenizer)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"num_hidden_layers": 1_000_000}, {"num_attention_heads": 0}, {"hidden_size": "wide"}, {"hidden_act": "evil"}
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_configuration_that_cannot_be_is_our_error(fields, tiny_checkpoint, tmp_path):
+    folder = copied(tiny_checkpoint("bert"), tmp_path / "model")
+    edit_config(folder, **fields)
+    with pytest.raises(CheckpointError):
+        Text().load(str(folder), "AutoModelForMaskedLM")

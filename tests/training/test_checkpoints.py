@@ -104,6 +104,7 @@ def test_a_run_that_had_taken_its_last_step_takes_no_other(whole, tmp_path):
     shutil.copytree(whole[0], tmp_path / "run")
     module, result = _train(tmp_path / "run", resume=True)
     assert result.steps == 8 and _equal(module, whole[1])
+    assert result.loss is not None, "of the last step that was logged"
     assert _curve(tmp_path / "run") == _curve(whole[0])
 
 

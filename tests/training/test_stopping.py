@@ -131,6 +131,24 @@ def test_patience_that_was_used_up_stays_used_up(tmp_path):
     assert run("again", Toy(), resume=True).steps == 15
 
 
+def test_the_start_is_evaluated_once(tmp_path):
+    """A second evaluation of it, by the resumed run, would be one without a better score."""
+    scores = {"whole": iter([3.0, 2.0, 1.0, 0.0]), "part": iter([3.0]), "again": iter([2.0, 1.0])}
+
+    def run(name: str, module: Toy, resume: bool = False) -> TrainResult:
+        folder = tmp_path / ("whole" if name == "whole" else "part")
+        return train(
+            module, Numbers(), options(folder, **BEST, eval_on_start=True), folder, eval_rows=Numbers(12),
+            compute_metrics=lambda _: {"near": next(scores[name])}, patience=2, resume=resume,
+        )  # fmt: skip
+
+    assert run("whole", Toy()).steps == 10
+    with pytest.raises(Terminated):
+        run("part", Signalled(signal.SIGTERM, step=3))
+    assert run("again", Toy(), resume=True).steps == 10
+    assert _curve(tmp_path / "whole") == _curve(tmp_path / "part")
+
+
 @pytest.mark.parametrize("during", [3, 6, 8])
 def test_a_signal_while_measuring(during, tmp_path):
     whole, part = Toy(), Toy()
