@@ -218,7 +218,7 @@ def _train(
     watch = ThroughputCallback(trained, folder / "curve.jsonl", last.progress if last else None)
     callbacks: list[TrainerCallback] = [watch, *deadline.callbacks()]
     if profile:
-        callbacks.append(ProfileCallback(module, watch, folder / "profile"))
+        callbacks.append(ProfileCallback(trained, watch, folder / "profile"))
     if isinstance(rows, EpochRows):
         callbacks.append(SetEpochCallback(rows))
     elif isinstance(rows, StreamRows):
@@ -245,14 +245,7 @@ def _train(
     if shards is not None:
         shards.prepare(trainer)
     trainer.owes_evaluation = last is not None and last.progress.owes_evaluation
-    trackers = tuple(get_reporting_integration_callbacks(args.report_to or []))
-    handler = trainer.callback_handler
-    handler.callbacks = [
-        TrackerAdapter(one, module.model, folder) if isinstance(one, trackers) else one for one in handler.callbacks
-    ]
-    trainer.remove_callback(PrinterCallback)
-    if trainer.pop_callback(ProgressCallback):
-        trainer.add_callback(LossProgressBar)
+    _show_progress(trainer, module, folder)
     distributed.settle_at_exit()
     with interruptible(watch), freed_at_once(trained.frees_at_once), cpu_convolutions(trained):
         with contextlib.suppress(StopRequested):  # before the first step
@@ -270,6 +263,18 @@ def _train(
     if trial is not None:
         limiter.note(module, rows, trainer.state.max_steps, watch.seconds, watch.measured, args.train_batch_size)
     return result
+
+
+def _show_progress(trainer: ExactTrainer, module: TrainingModule, folder: Path) -> None:
+    """Trackers see the model, and a bar shows the loss."""
+    trackers = tuple(get_reporting_integration_callbacks(trainer.args.report_to or []))
+    handler = trainer.callback_handler
+    handler.callbacks = [
+        TrackerAdapter(one, module.model, folder) if isinstance(one, trackers) else one for one in handler.callbacks
+    ]
+    trainer.remove_callback(PrinterCallback)
+    if trainer.pop_callback(ProgressCallback):
+        trainer.add_callback(LossProgressBar)
 
 
 def _where_to_begin(
