@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 MAPPED = 2000  # vectors in the figure
 PATIENCE = 1800  # seconds without a new part of another process
+MADE = "made.txt"  # whose vectors lie in the folder
 PREVIEWS, HEAD = "previews.parquet", 200  # of a text, so many characters are shown beside a hit
 
 
@@ -74,7 +75,8 @@ def embed(**options: object) -> StageResult:
         columns["id"],
         columns["content"],
     )
-    before = run.stage("embed").outputs.get("made")
+    mark = run.path / "embed" / MADE
+    before = mark.read_text() if mark.is_file() else run.stage("embed").outputs.get("made")
     replaced = _replaced(run.path / "embed" / FILE, made, before, config.overwrite)
     with opening.running() as (record, folder):
         began = time.monotonic()
@@ -96,6 +98,9 @@ def embed(**options: object) -> StageResult:
         )
         if replaced:  # an index of the old vectors would answer with what is no longer there
             _empty(folder)
+        mark.write_text(
+            made
+        )  # a call that is killed between here and its entry in the ledger knows its own vectors again
         with ParquetStore.open(StoreAddress("parquet", folder), spec) as store:
             for chunk, rows in _chunks(parts, columns):
                 store.add(chunk, rows)

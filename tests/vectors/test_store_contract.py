@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -136,6 +137,18 @@ def test_other_vectors_are_not_replaced_silently(base: Path, tmp_path: Path) -> 
     assert len(search(query="a", output=str(run), k=50).metrics["hits"]) == 6
     with pytest.raises(ConfigError, match="FAISS"):
         search(query="a", output=str(run), store="faiss")
+
+
+def test_a_call_that_was_killed_knows_its_own_vectors(base: Path, tmp_path: Path) -> None:
+    """After the file was written, before the run's ledger says so."""
+    run = embedded(tmp_path / "run", base)
+    ledger = json.loads((run / "run.json").read_text())
+    ledger["stages"]["embed"] |= {"status": "running", "outputs": {}, "pid": 2**22 + 1}
+    (run / "run.json").write_text(json.dumps(ledger))
+    before = (run / "embed" / "embeddings.parquet").read_bytes()
+    embedded(run, base)
+    assert (run / "embed" / "embeddings.parquet").read_bytes() == before
+    assert json.loads((run / "run.json").read_text())["stages"]["embed"]["status"] == "done"
 
 
 def test_a_search_reads_the_file_in_pieces(tmp_path: Path) -> None:
