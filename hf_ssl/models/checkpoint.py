@@ -243,9 +243,10 @@ def _read_pickle(path: Path) -> dict[str, torch.Tensor]:
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        # torch's own words for objects advise to load them all the same, which is what must not be done.
+        refused = "it holds objects" if isinstance(error, pickle.UnpicklingError) else str(error).partition("\n")[0]
         raise CheckpointError(
-            f"{path} cannot be read as plain tensors ({reason}). hf_ssl never unpickles objects, because a pickle can "
+            f"{path} cannot be read as plain tensors ({refused or type(error).__name__}). hf_ssl never unpickles objects, because a pickle can "
             "run code. Convert it to safetensors where you trust it: model.save_pretrained(folder)"
         ) from error
     if not isinstance(loaded, dict) or not all(isinstance(value, torch.Tensor) for value in loaded.values()):
