@@ -132,8 +132,9 @@ def _speed(metrics: Mapping[str, Any]) -> str:
     if "data_wait_percent" in metrics:
         told.append(f"data wait {metrics['data_wait_percent']:.1f} %")
     if "mfu_percent" in metrics:
-        rates = f"{metrics['model_gflops_per_second']:,.0f} of {metrics['matmul_gflops_per_second']:,.0f} GFLOP/s"
-        told.append(f"MFU {metrics['mfu_percent']:.0f} % ({rates})")
+        used, possible = (metrics[f"{name}_gflops_per_second"] for name in ("model", "matmul"))
+        rates = f"{used:,.0f} of {possible:,.0f}" if used >= 10 else f"{used:.2g} of {possible:.2g}"
+        told.append(f"MFU {metrics['mfu_percent']:.0f} % ({rates} GFLOP/s)")
     return ", ".join(told)
 
 
