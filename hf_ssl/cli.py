@@ -137,7 +137,7 @@ def everyday(error: Exception) -> str | None:
 def short_warnings() -> Iterator[None]:
     """Warnings as lines like the library's own, without the file and the line of code."""
 
-    def show(message: Warning | str, *where: Any, **more: Any) -> None:
+    def show(message: Warning | str, *where: object, **more: object) -> None:
         giver = calling_module("warnings", "_warnings", __name__)
         logger.warning(str(message), extra={"code": code_of_warning(giver)})
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,6 +26,9 @@ from hf_ssl.stages.recipe import VERBS
 from hf_ssl.stages.resolve import Resolved
 from hf_ssl.training.limit import LimitedFit, Trial, limited
 from hf_ssl.training.trainer import peak_memory
+
+if TYPE_CHECKING:
+    import datasets
 
 logger = logging.getLogger(__name__)
 
@@ -120,7 +123,7 @@ def _parts(whole: DomainData, resolved: Mapping[str, Resolved]) -> dict[str, Any
     return splits
 
 
-def _some(split: Any, count: int) -> Any:
+def _some(split: datasets.Dataset, count: int) -> datasets.Dataset:
     """A random part, the same every time."""
     if len(split) <= count:
         return split

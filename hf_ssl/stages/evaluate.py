@@ -96,7 +96,7 @@ def evaluate(**options: object) -> StageResult:
     return StageResult(folder, record.metrics)
 
 
-def _mistakes(task: Task[Any], logits: Any, split: Any, encoder: Encoder) -> list[dict[str, Any]]:
+def _mistakes(task: Task[Any], logits: np.ndarray, split: datasets.Dataset, encoder: Encoder) -> list[dict[str, Any]]:
     """The wrong answers that were given with the highest probability, as a person sees them; they hold content, and stay here."""
     if task.problem_type != "single_label_classification" or task.unit != "row":
         return []

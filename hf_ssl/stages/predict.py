@@ -38,6 +38,7 @@ from hf_ssl.training.trainer import predict as answer_rows
 
 if TYPE_CHECKING:
     import datasets
+    import pyarrow as pa
 
     from hf_ssl.core.options import PredictConfig
     from hf_ssl.modalities.base import Modality
@@ -188,7 +189,7 @@ def _inherited(options: Mapping[str, Any]) -> dict[str, Any]:
     return {**{name: known[name] for name in INHERITED if name in known}, **options}
 
 
-def _columns_of(data: Any) -> list[str] | None:
+def _columns_of(data: object) -> list[str] | None:
     """Columns of data in memory, none for bare texts; None where files have to be read to know."""
     if isinstance(data, (list, tuple)) and data:
         return [] if not isinstance(data[0], Mapping) else list(data[0])
@@ -347,7 +348,7 @@ def _join(parts: Path, file: Path) -> None:
     temporary.replace(file)
 
 
-def _flat(table: Any) -> Any:
+def _flat(table: pa.Table) -> pa.Table:
     """Lists as text, which is all that a CSV file can hold."""
     import pyarrow as pa
 

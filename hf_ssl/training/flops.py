@@ -151,7 +151,7 @@ class ModelWork:
     def _once(self, formula: Formula) -> Formula:
         """0 for what is recomputed: only there does a backward pass keep a graph."""
 
-        def counted(*shapes: Any, **named: Any) -> int:
+        def counted(*shapes: object, **named: object) -> int:
             return 0 if self._in_backward and torch.is_grad_enabled() else formula(*shapes, **named)
 
         return counted
@@ -171,15 +171,15 @@ def _rounded(value: float) -> float:
     return float(f"{value:.4g}")
 
 
-def _by_shapes(formula: Formula, *shapes: Any, out_shape: Any = None, **named: Any) -> int:
+def _by_shapes(formula: Formula, *shapes: object, out_shape: object = None, **named: object) -> int:
     return formula(*shapes, out_val=out_shape, **named)
 
 
-def _attention(query: torch.Size, key: torch.Size, value: torch.Size, *_: Any, **named: Any) -> int:
+def _attention(query: torch.Size, key: torch.Size, value: torch.Size, *_: object, **named: object) -> int:
     return sdpa_flop_count(query, key, value)
 
 
 def _attention_backward(
-    gradient: torch.Size, query: torch.Size, key: torch.Size, value: torch.Size, *_: Any, **named: Any
+    gradient: torch.Size, query: torch.Size, key: torch.Size, value: torch.Size, *_: object, **named: object
 ) -> int:
     return sdpa_backward_flop_count(gradient, query, key, value)

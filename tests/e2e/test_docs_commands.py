@@ -29,6 +29,7 @@ DOCS = REPOSITORY / "docs"
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 MODELS = {
     MINILM: "bert", "timm/resnet50.a1_in1k": "resnet", "timm/vit_small_patch14_dinov2.lvd142m": "dinov2", "openai/whisper-tiny": "whisper",
+    "answerdotai/ModernBERT-base": "modernbert",
 }  # fmt: skip
 # What a page reads, where the text above says that it is there already.
 BEFORE = {"hub": "tuned", "use-the-model": "tuned", "reading-the-report": "pretrained"}
@@ -56,6 +57,11 @@ def texts(folder: Path) -> None:
         (folder / name / "unlabeled.jsonl").write_text(lines, encoding="utf-8")
     table(folder / "new.csv", rows(12, 9000, labeled=False))
     table(folder / "letters.csv", [{"body": row["text"], "topic": row["label"]} for row in rows(60, 0, labeled=True)])
+
+
+def corpus(folder: Path) -> None:
+    (folder / "corpus").mkdir()
+    (folder / "corpus" / "texts.txt").write_text("\n".join(tiny.corpus(400)), encoding="utf-8")
 
 
 def scans(folder: Path) -> None:
@@ -110,7 +116,13 @@ def sales(folder: Path) -> None:
     )
 
 
-MAKERS: dict[str, Callable[[Path], None]] = {"channels": scenes, "groups": scans, "long-audio": parts, "panels": sales}
+MAKERS: dict[str, Callable[[Path], None]] = {
+    "channels": scenes,
+    "groups": scans,
+    "long-audio": parts,
+    "panels": sales,
+    "stream": corpus,
+}
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +137,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
             for name, arch in MODELS.items():
                 longer = {"max_source_positions": 150} if arch == "whisper" else {}  # three seconds, as the recipe has
                 tiny.write_checkpoint(
-                    arch, folder / name, "AutoModelForMaskedLM" if arch == "bert" else None, **longer
+                    arch, folder / name, "AutoModelForMaskedLM" if "bert" in arch else None, **longer
                 )
                 (folder / name / "README.md").write_text(CARD, encoding="utf-8")
         return made[page.stem]

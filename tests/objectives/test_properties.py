@@ -25,20 +25,20 @@ def made(modality, folder, values, **options):
     return objective, objective.rows(pool(values, modality.column), seed=0, training=True)
 
 
-@pytest.mark.parametrize("kind", ["text", "series"])
-def test_targets_have_mean_0_and_spread_1_and_unseen_ones_the_same_scale(kind, tiny_checkpoint):
+@pytest.mark.parametrize(("kind", "width"), [("text", 8), ("series", 12)])  # four directions of every kind of property
+def test_targets_have_mean_0_and_spread_1_and_unseen_ones_the_same_scale(kind, width, tiny_checkpoint):
     if kind == "text":
         values, modality, folder = tiny.corpus(80), Text(), tiny_checkpoint("bert")
     else:
         values, modality, folder = waves(80), TimeSeries(), tiny_checkpoint("patchtst")
     objective, rows = made(modality, folder, values[:60], directions=4)
     spread = rows.targets.std(axis=0)
-    assert rows.targets.shape == (60, 8) and np.abs(rows.targets.mean(axis=0)).max() < 0.3
+    assert rows.targets.shape == (60, width) and np.abs(rows.targets.mean(axis=0)).max() < 0.3
     assert ((spread > 0.5) & (spread < 1.01)).all()
     again = objective.rows(pool(values[:60], modality.column), seed=0, training=False)
     np.testing.assert_allclose(again.targets, rows.targets, atol=1e-4)
     held = objective.rows(pool(values[60:], modality.column), seed=0, training=False)
-    assert held.targets.shape[1] == 8 and np.isfinite(mean_loss(objective, held, 8, bf16=False)["eval_loss"])
+    assert held.targets.shape[1] == width and np.isfinite(mean_loss(objective, held, 8, bf16=False)["eval_loss"])
 
 
 def test_the_level_of_a_series_is_learned_from_a_part_of_it(tiny_checkpoint):

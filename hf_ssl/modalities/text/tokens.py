@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from hf_ssl.core.errors import DataError
 
 if TYPE_CHECKING:
     import datasets
+    import pyarrow as pa
     from transformers import PreTrainedTokenizerBase
 
 logger = logging.getLogger(__name__)
@@ -147,7 +148,7 @@ def tokens_of(dataset: datasets.Dataset, column: str, tokenizer: PreTrainedToken
     return Tokens(*(Ragged([_view(chunk) for chunk in table.column(part).chunks]) for part in ("ids", "words")))
 
 
-def _view(chunk: Any) -> tuple[np.ndarray, np.ndarray]:
+def _view(chunk: pa.ListArray) -> tuple[np.ndarray, np.ndarray]:
     """An Arrow list array as it lies in the mapped file."""
     return chunk.values.to_numpy(zero_copy_only=True), chunk.offsets.to_numpy()
 
