@@ -32,7 +32,7 @@ POLICY = (
 FONT = ["system-ui", "sans-serif"]
 MONO = ["ui-monospace", "monospace"]
 STYLE = """
-.gradio-container {max-width: 60rem !important; margin: 0 auto}
+.gradio-container {max-width: min(60rem, 100vw) !important; margin: 0 auto}
 .or {color: inherit !important}
 .said textarea {font-family: ui-monospace, monospace; font-size: .8rem; white-space: pre; overflow-x: auto}
 """
