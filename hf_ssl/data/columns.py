@@ -204,9 +204,9 @@ class Canonicalizer:
                 tell_perhaps_labels(doubtful, part, self.report)
             if self.modality.name == "text" and not {"text_pair", "tokens"} & names.keys():
                 tell_second_texts(doubtful, names[self.modality.column], self.report)
-            used = {"input_column": names.get(self.modality.column), "label_column": names.get("label")}
+            columns = {"input_column": names.get(self.modality.column), "label_column": names.get("label")}
             meant = (self.spec.input, self.spec.label)  # to the letter, so there is nothing to ask
-            tell_twins(doubtful, {name: one for name, one in used.items() if one not in meant}, self.report)
+            tell_twins(doubtful, {name: one for name, one in columns.items() if one not in meant}, self.report)
             if "group" not in names:
                 self.like_groups += [name for name in like_groups(doubtful, part) if name not in self.like_groups]
         return names
