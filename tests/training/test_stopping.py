@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -114,17 +115,24 @@ def test_early_stopping_and_a_signal_in_a_step_or_in_an_evaluation(when, tmp_pat
     assert _curve(tmp_path / "whole") == _curve(tmp_path / "part")
 
 
+def _scored(folder: Path, scores: dict[str, Iterator[float]], **more: Any) -> Callable[..., TrainResult]:
+    """Training whose evaluations get the next of the given scores, by the name of the call; patience is 2."""
+
+    def run(name: str, module: Toy, resume: bool = False) -> TrainResult:
+        place = folder / ("whole" if name == "whole" else "part")
+        return train(
+            module, Numbers(), options(place, **{**BEST, **more}), place, eval_rows=Numbers(12),
+            compute_metrics=lambda _: {"near": next(scores[name])}, patience=2, resume=resume,
+        )  # fmt: skip
+
+    return run
+
+
 def test_patience_that_was_used_up_stays_used_up(tmp_path):
     """The metric is best at the start of the rows' order: with patience 1 the run stops, resumed or not."""
     scores = {"whole": iter([3.0, 2.0, 1.0, 0.0]), "part": iter([3.0, 2.0]), "again": iter([1.0, 0.0])}
 
-    def run(name: str, module: Toy, resume: bool = False) -> TrainResult:
-        folder = tmp_path / ("whole" if name == "whole" else "part")
-        return train(
-            module, Numbers(), options(folder, **{**BEST, "num_train_epochs": 5}), folder, eval_rows=Numbers(12),
-            compute_metrics=lambda _: {"near": next(scores[name])}, patience=2, resume=resume,
-        )  # fmt: skip
-
+    run = _scored(tmp_path, scores, num_train_epochs=5)
     assert run("whole", Toy()).steps == 15
     with pytest.raises(Terminated):
         run("part", Signalled(signal.SIGTERM, step=12))
@@ -135,13 +143,7 @@ def test_the_start_is_evaluated_once(tmp_path):
     """A second evaluation of it, by the resumed run, would be one without a better score."""
     scores = {"whole": iter([3.0, 2.0, 1.0, 0.0]), "part": iter([3.0]), "again": iter([2.0, 1.0])}
 
-    def run(name: str, module: Toy, resume: bool = False) -> TrainResult:
-        folder = tmp_path / ("whole" if name == "whole" else "part")
-        return train(
-            module, Numbers(), options(folder, **BEST, eval_on_start=True), folder, eval_rows=Numbers(12),
-            compute_metrics=lambda _: {"near": next(scores[name])}, patience=2, resume=resume,
-        )  # fmt: skip
-
+    run = _scored(tmp_path, scores, eval_on_start=True)
     assert run("whole", Toy()).steps == 10
     with pytest.raises(Terminated):
         run("part", Signalled(signal.SIGTERM, step=3))
