@@ -20,7 +20,7 @@ _HOME = {
     "Objective": "objectives.base", "Task": "tasks.base", "Modality": "modalities.base",
     "Encoder": "modalities.encoder", "CheckpointRef": "models.reference", "Rows": "objectives.base",
     "HfSslError": "core.errors", "LossOutput": "training.module", "normalize_loss": "training.module",
-    "set_verbosity": "core.log", "example_rng": "modalities.rng", "StageResult": "stages.base",
+    "set_verbosity": "core.log", "example_rng": "modalities.rng", "StageResult": "stages.result",
     "Store": "vectors.base", "StoreAddress": "vectors.base", "EmbeddingSpec": "models.embedding",
     "ServedPipeline": "hub.pipelines.base",
 }  # fmt: skip
@@ -48,7 +48,6 @@ if TYPE_CHECKING:  # `as`: re-exported, so that type checkers of other packages 
     from hf_ssl.objectives.base import Rows as Rows
     from hf_ssl.report import write_report as write_report
     from hf_ssl.stages.adapt import adapt as adapt
-    from hf_ssl.stages.base import StageResult as StageResult
     from hf_ssl.stages.check import check as check
     from hf_ssl.stages.compare import compare as compare
     from hf_ssl.stages.doctor import doctor as doctor
@@ -61,6 +60,7 @@ if TYPE_CHECKING:  # `as`: re-exported, so that type checkers of other packages 
     from hf_ssl.stages.pretrain import pretrain as pretrain
     from hf_ssl.stages.push import push as push
     from hf_ssl.stages.recipe import run_recipe as run_recipe
+    from hf_ssl.stages.result import StageResult as StageResult
     from hf_ssl.stages.search import search as search
     from hf_ssl.tasks.base import Task as Task
     from hf_ssl.training.module import LossOutput as LossOutput

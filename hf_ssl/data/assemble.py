@@ -215,13 +215,13 @@ def check_labels(encoded: Encoding | None, splits: dict[str, Rows], report: Data
 
 
 def add_pool(splits: dict[str, Rows], canonicalizer: Canonicalizer, has_pool: bool) -> dict[str, Rows]:
-    """The pool never has labels, and words are joined to text. Where there is no pool, the texts of train are it.
+    """The pool never has labels, and words are joined to text. Where there is no pool, the rows of train are it.
 
     Args:
         splits: canonical rows.
         canonicalizer: what made them.
         has_pool: the source has unlabeled data of its own. Rows that merely lack a label can be a handful of
-            forgotten ones: when they are fewer than train's, the texts of train join them.
+            forgotten ones: when they are fewer than train's, the rows of train join them.
 
     Raises:
         DataError: there are neither labeled nor unlabeled rows besides validation and test.
@@ -234,11 +234,11 @@ def add_pool(splits: dict[str, Rows], canonicalizer: Canonicalizer, has_pool: bo
             raise DataError("There is nothing to train on: only validation and test have rows.")
         return {**splits, "unlabeled": pool}
     if pool is None:
-        report.decide("no unlabeled rows: the pool is the texts of train, without their labels")
+        report.decide("no unlabeled rows: the pool is the rows of train, without their labels")
         pool = _without_labels(train, canonicalizer)
         report.facts["pool_copies"] = len(pool)
     elif not has_pool and len(pool) < len(train):
-        report.decide(f"only {len(pool):,} rows lack a label: the pool is those and the texts of train")
+        report.decide(f"only {len(pool):,} rows lack a label: the pool is those and the rows of train")
         known = set(pool.keys)
         more = train.take([row for row, key in enumerate(train.keys) if key not in known])
         report.facts["pool_copies"] = len(more)

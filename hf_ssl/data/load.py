@@ -58,7 +58,7 @@ def load_data(
 
     Splits are taken from what the source says (folder, file or split names) and from `validation=`, `test=`,
     `unlabeled=`; what labeled data lack is split off, by class and by group. Rows without a label are the unlabeled
-    pool; where there are none, the texts of train are. Equal rows are removed from the pool and from train, and so is
+    pool; where there are none, the rows of train are. Equal rows are removed from the pool and from train, and so is
     every row of theirs that is also, exactly or nearly, in validation or test.
 
     What is read is right beyond doubt, or the report warns (count, example, option), or a `DataError` says which option

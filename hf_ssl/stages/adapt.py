@@ -20,7 +20,6 @@ from hf_ssl.core.timing import seconds_of, told
 from hf_ssl.data.domain import DomainData
 from hf_ssl.models.loading import load_config
 from hf_ssl.models.reference import CheckpointRef
-from hf_ssl.stages.base import StageResult
 from hf_ssl.stages.embed import embed
 from hf_ssl.stages.evaluate import evaluate
 from hf_ssl.stages.finetune import finetune
@@ -28,6 +27,7 @@ from hf_ssl.stages.inputs import modality_of, read_data
 from hf_ssl.stages.pace import Pace
 from hf_ssl.stages.plan import resolve_stage
 from hf_ssl.stages.pretrain import pretrain
+from hf_ssl.stages.result import StageResult
 from hf_ssl.training.deadline import until
 from hf_ssl.training.limit import limited
 

@@ -20,6 +20,7 @@ from hf_ssl.models.pooling import LINEAGE
 from hf_ssl.models.reference import CheckpointRef
 from hf_ssl.stages.plan import resolve_stage
 from hf_ssl.stages.resolve import Resolved
+from hf_ssl.stages.result import StageResult
 
 if TYPE_CHECKING:
     import datasets
@@ -93,21 +94,6 @@ def save_model(
         base = asdict(run.base) if run.base is not None else {}
         base.pop("source", None)  # a place of this machine
         encoder.save(folder, model=model, processor=processor, carried=carried, base=base, **facts)
-
-
-@dataclass
-class StageResult:
-    """What a stage leaves behind.
-
-    Args:
-        path: the stage's folder.
-        metrics: its numbers, as in run.json.
-        skipped: the stage had run before with the same inputs.
-    """
-
-    path: Path
-    metrics: dict[str, Any]
-    skipped: bool = False
 
 
 @dataclass

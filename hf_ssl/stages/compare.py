@@ -25,12 +25,13 @@ from hf_ssl.models.pooling import Pooling
 from hf_ssl.stages import arms as arms_of_run
 from hf_ssl.stages.answers import Answers, answers_of
 from hf_ssl.stages.arms import Arm
-from hf_ssl.stages.base import StageContext, StageResult, prepare_stage, start_of
+from hf_ssl.stages.base import StageContext, prepare_stage, start_of
 from hf_ssl.stages.build import build_task, task_rows
 from hf_ssl.stages.cells import Cell, CellStore, Clock, by_what_they_tell
 from hf_ssl.stages.comparison_files import write_comparison, write_predictions
 from hf_ssl.stages.fit import fit_task, open_pool
 from hf_ssl.stages.frozen import Frozen
+from hf_ssl.stages.result import StageResult
 from hf_ssl.training.trainer import predict
 
 if TYPE_CHECKING:

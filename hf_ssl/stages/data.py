@@ -6,9 +6,9 @@ import logging
 from pathlib import Path
 
 from hf_ssl.data.examples import as_text
-from hf_ssl.stages.base import StageResult
 from hf_ssl.stages.inputs import read_data
 from hf_ssl.stages.resolve import resolve
+from hf_ssl.stages.result import StageResult
 
 logger = logging.getLogger(__name__)
 

@@ -18,8 +18,8 @@ import torch
 from hf_ssl.core.run import PACKAGES
 from hf_ssl.core.summary import Summary
 from hf_ssl.hub.account import hub_state
-from hf_ssl.stages.base import StageResult
 from hf_ssl.stages.resolve import resolve
+from hf_ssl.stages.result import StageResult
 from hf_ssl.training.flops import matmul_rate
 from hf_ssl.training.trainer import bf16_is_fast
 

@@ -18,8 +18,9 @@ from hf_ssl.core.run import inputs_hash
 from hf_ssl.data.label_kinds import kind_of
 from hf_ssl.evaluation.figures import embedding_map
 from hf_ssl.models.embedding import EmbeddingSpec
-from hf_ssl.stages.base import StageResult, note_lineage, prepare_stage, start_of
+from hf_ssl.stages.base import note_lineage, prepare_stage, start_of
 from hf_ssl.stages.inputs import inputs_of
+from hf_ssl.stages.result import StageResult
 from hf_ssl.training import limit
 from hf_ssl.vectors import EmbeddingShards, StoreAddress
 from hf_ssl.vectors.base import unit

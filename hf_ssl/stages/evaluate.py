@@ -22,9 +22,10 @@ from hf_ssl.evaluation.metrics.ranking import SCORES
 from hf_ssl.modalities.encoder import Encoder
 from hf_ssl.models.reference import CheckpointRef
 from hf_ssl.report.page import MISTAKES
-from hf_ssl.stages.base import StageResult, metrics_line, prepare_stage
+from hf_ssl.stages.base import metrics_line, prepare_stage
 from hf_ssl.stages.build import build_task, task_rows
 from hf_ssl.stages.fit import finished_model
+from hf_ssl.stages.result import StageResult
 from hf_ssl.stages.teacher import Teacher, kept_teacher
 from hf_ssl.tasks.heads import softmax
 from hf_ssl.training.trainer import arguments, predict

@@ -20,7 +20,7 @@ from hf_ssl.evaluation.advice import Advice, Evidence, advise
 from hf_ssl.evaluation.gap import proxy_a_distance
 from hf_ssl.models.reference import CheckpointRef
 from hf_ssl.models.tuned import ADVICE, tuned_with_labels
-from hf_ssl.stages.base import StageContext, StageResult, prepare_stage, start_of
+from hf_ssl.stages.base import StageContext, prepare_stage, start_of
 from hf_ssl.stages.gap_measures import (
     cheap_features,
     drift,
@@ -32,6 +32,7 @@ from hf_ssl.stages.gap_measures import (
     transferability,
 )
 from hf_ssl.stages.inputs import inputs_of
+from hf_ssl.stages.result import StageResult
 from hf_ssl.training.trainer import bf16_is_fast, peak_memory
 
 if TYPE_CHECKING:

@@ -29,8 +29,8 @@ from hf_ssl.models.tensorflow.importing import (
     import_checkpoint,
 )
 from hf_ssl.models.tensorflow.sources import ARCHIVE, Source, opened
-from hf_ssl.stages.base import StageResult
 from hf_ssl.stages.resolve import resolve
+from hf_ssl.stages.result import StageResult
 
 logger = logging.getLogger(__name__)
 PREFIX = "tf:"

@@ -13,7 +13,6 @@ from hf_ssl.core import distributed, plugins
 from hf_ssl.core.errors import ConfigError, DataError
 from hf_ssl.core.option_groups import DataOptions
 from hf_ssl.data import DomainData, load_data
-from hf_ssl.training.streaming import StreamRows
 
 if TYPE_CHECKING:
     import datasets
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from hf_ssl.data.stream.stream import Stream
     from hf_ssl.modalities.base import Modality
     from hf_ssl.objectives.base import Objective
+    from hf_ssl.training.streaming import StreamRows
 
 logger = logging.getLogger(__name__)
 
@@ -90,6 +90,8 @@ def stream_rows(objective: Objective, stream: Stream, seed: int, args: TrainingA
         raise ConfigError(
             f"This objective cannot be trained on a stream: {reason}. Take the first rows instead: --max_examples."
         )
+    from hf_ssl.training.streaming import StreamRows  # which imports torch; reading data does without
+
     return StreamRows(
         stream, functools.partial(objective.rows, seed=seed, training=True), objective.collate, seed=seed,
         keep_order=str(args.train_sampling_strategy) == "sequential",

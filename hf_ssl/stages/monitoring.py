@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hf_ssl.core.errors import DataError
 from hf_ssl.data.label_kinds import kind_of
 from hf_ssl.evaluation.monitor.monitor import Monitor, mean_loss
 from hf_ssl.objectives.base import Objective, Rows, ViewRows, view_pairs
@@ -35,6 +36,11 @@ def build_monitor(
     """What is measured of an objective's encoder: health and drift on held-out examples, a probe on the labeled ones."""
     modality = objective.encoder.modality
     sample = modality.examples(held, config.monitor_examples)
+    if len(sample) < 2:
+        raise DataError(
+            f"The pool gives {len(sample)} window(s) to measure on; at least 2 are needed. "
+            "Give longer series or more of them, or a shorter --context_length."
+        )
 
     # Some models have few positions.
     longest = min(128, int(getattr(objective.encoder.processor, "model_max_length", 128)))

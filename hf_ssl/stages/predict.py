@@ -26,12 +26,12 @@ from hf_ssl.models.checkpoint import read_json
 from hf_ssl.models.loading import load_config
 from hf_ssl.models.pooling import LINEAGE
 from hf_ssl.models.reference import CheckpointRef
-from hf_ssl.stages.base import StageResult
 from hf_ssl.stages.build import task_rows
 from hf_ssl.stages.fit import finished_model
 from hf_ssl.stages.inputs import inputs_of, modality_of
 from hf_ssl.stages.plan import resolve_stage
 from hf_ssl.stages.reference import limits_of, typical_of
+from hf_ssl.stages.result import StageResult
 from hf_ssl.stages.teacher import Teacher, kept_teacher
 from hf_ssl.training.trainer import arguments
 from hf_ssl.training.trainer import predict as answer_rows

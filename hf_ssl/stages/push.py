@@ -35,8 +35,8 @@ from hf_ssl.hub.artifacts import (
 from hf_ssl.hub.pipelines.base import find_pipeline
 from hf_ssl.hub.staging import Artifact
 from hf_ssl.models.checkpoint import read_json
-from hf_ssl.stages.base import StageResult
 from hf_ssl.stages.resolve import resolve
+from hf_ssl.stages.result import StageResult
 from hf_ssl.vectors import StoreAddress
 from hf_ssl.vectors.parquet import ParquetStore
 

@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hf_ssl.stages.adapt import adapt
-from hf_ssl.stages.base import StageResult
-from hf_ssl.stages.compare import compare
-from hf_ssl.stages.data import data
-from hf_ssl.stages.embed import embed
-from hf_ssl.stages.evaluate import evaluate
-from hf_ssl.stages.finetune import finetune
-from hf_ssl.stages.gap import domain_gap
-from hf_ssl.stages.import_tf import import_tf
 from hf_ssl.stages.inputs import read_data
 from hf_ssl.stages.plan import plan, resolve_recipe, resolve_stage
-from hf_ssl.stages.predict import predict
-from hf_ssl.stages.pretrain import pretrain
-from hf_ssl.stages.push import push
-from hf_ssl.stages.report import report
 from hf_ssl.stages.resolve import split_sections
-from hf_ssl.stages.search import search
+
+if TYPE_CHECKING:
+    from hf_ssl.stages.result import StageResult
+
+
+def _late(function: str, module: str) -> Callable[..., StageResult]:
+    """The function, imported when it is called: a command that only reads data does not wait for torch."""
+
+    def call(**options: Any) -> StageResult:
+        result: StageResult = getattr(importlib.import_module(f"hf_ssl.stages.{module}"), function)(**options)
+        return result
+
+    return call
+
 
 VERBS = {
-    "pretrain": pretrain, "finetune": finetune, "evaluate": evaluate, "compare": compare, "embed": embed, "search": search,
-    "push": push, "import-tf": import_tf, "data": data, "predict": predict, "adapt": adapt, "gap": domain_gap,
-    "report": report,
-}  # fmt: skip
+    **{verb: _late(verb, verb) for verb in ("adapt", "compare", "data", "embed", "evaluate", "finetune", "predict")},
+    **{verb: _late(verb, verb) for verb in ("pretrain", "push", "report", "search")},
+    "gap": _late("domain_gap", "gap"),
+    "import-tf": _late("import_tf", "import_tf"),
+}
 
 
 def run_recipe(

@@ -6,8 +6,8 @@ import logging
 from typing import Any
 
 from hf_ssl.report import write_report
-from hf_ssl.stages.base import StageResult
 from hf_ssl.stages.resolve import resolve
+from hf_ssl.stages.result import StageResult
 
 logger = logging.getLogger(__name__)
 

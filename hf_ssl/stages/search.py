@@ -13,9 +13,9 @@ from hf_ssl.core.errors import ConfigError
 from hf_ssl.core.run import RunDir
 from hf_ssl.modalities.base import Modality
 from hf_ssl.models.reference import CheckpointRef
-from hf_ssl.stages.base import StageResult
 from hf_ssl.stages.embed import PREVIEWS
 from hf_ssl.stages.plan import resolve_stage
+from hf_ssl.stages.result import StageResult
 from hf_ssl.vectors import StoreAddress, check_k
 from hf_ssl.vectors.base import Hit
 

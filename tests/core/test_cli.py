@@ -29,6 +29,15 @@ def test_help_imports_nothing_heavy():
     assert out.stdout.strip().endswith("set()")
 
 
+def test_reading_data_does_not_wait_for_torch(tmp_path):
+    (tmp_path / "notes.csv").write_text("text\none note\nanother note\n", encoding="utf-8")
+    code = f"import sys\nfrom hf_ssl.cli import main\nmain(['data', {str(tmp_path / 'notes.csv')!r}])\n"
+    code += "print({'torch', 'transformers'} & set(sys.modules))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert out.returncode == 0, out.stderr
+    assert out.stdout.strip().endswith("set()")
+
+
 def test_unknown_verb_names_the_nearest(capsys):
     assert cli.main(["pretrian"]) == 1
     assert "'pretrain'" in capsys.readouterr().err

@@ -7,6 +7,8 @@ import math
 from typing import Any
 
 import datasets
+import numpy as np
+import pandas as pd
 import pytest
 import runs
 
@@ -98,6 +100,15 @@ def test_from_scratch(tmp_path):
     assert list(found) == [*recipe, "total"] and found["evaluate"]["rows"] == 20
     alone = hf_ssl.check({**shared, "finetune": {"from_config": True, "peft": "full"}, "near_duplicates": False})
     assert alone["finetune"]["trained_parameters"] == alone["finetune"]["parameters"]
+
+
+def test_one_window_is_too_few_to_measure_and_a_shorter_context_helps(tmp_path):
+    frame = pd.DataFrame({"date": pd.date_range("2024-01-01", periods=71), "value": np.sin(np.arange(71) / 3)})
+    shared = {"data": frame, "modality": "timeseries", "model": "patchtst", "output": str(tmp_path / "run")}
+    shape = {"patch_length": 16, "patch_stride": 16, "context_length": 64, "horizon": 7}
+    with pytest.raises(DataError, match="--context_length"):
+        hf_ssl.check({**shared, **shape, "pretrain": {"from_config": True}})
+    hf_ssl.check({**shared, **shape, "context_length": 32, "pretrain": {"from_config": True}})
 
 
 def test_a_later_stage_starts_from_what_the_run_holds(tmp_path):
