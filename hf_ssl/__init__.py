@@ -12,7 +12,7 @@ _HOME = {
     "load_data": "data", "load_rows": "data", "open_test": "data", "few_label_subset": "data",
     "load_model": "models.loading", "load_processor": "models.loading",
     "pretrain": "stages.pretrain", "finetune": "stages.finetune", "evaluate": "stages.evaluate", "compare": "stages.compare",
-    "predict": "stages.predict", "adapt": "stages.adapt", "domain_gap": "stages.gap",
+    "predict": "stages.predict", "load_answer": "stages.answerer", "adapt": "stages.adapt", "domain_gap": "stages.gap",
     "embed": "stages.embed", "search": "stages.search", "push": "stages.push",
     "import_tf": "stages.import_tf", "write_report": "report",
     "doctor": "stages.doctor",
@@ -48,6 +48,7 @@ if TYPE_CHECKING:  # `as`: re-exported, so that type checkers of other packages 
     from hf_ssl.objectives.base import Rows as Rows
     from hf_ssl.report import write_report as write_report
     from hf_ssl.stages.adapt import adapt as adapt
+    from hf_ssl.stages.answerer import load_answer as load_answer
     from hf_ssl.stages.check import check as check
     from hf_ssl.stages.compare import compare as compare
     from hf_ssl.stages.doctor import doctor as doctor

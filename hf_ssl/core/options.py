@@ -203,6 +203,11 @@ class PushConfig(RunOptions):
         "auto", "The fine-tuned model, the adapted backbone, an adapter alone, or embed's vectors (as a dataset)."
     )
     adapter: bool = option(False, "Put the adapter beside the merged model, in the folder adapter/.")
+    answer: bool | None = option(
+        None,
+        "Put what the run answers with, where that is no plain model, in the folder answer/ (default: unless it holds words of your "
+        "texts).",
+    )
     license: str | None = option(None, "License (default: that of the starting checkpoint, when its card names one).")
     base_model: str | None = option(
         None,

@@ -35,7 +35,9 @@ class Typical:
     @classmethod
     def of(cls, features: np.ndarray, seed: int = 0) -> Typical | None:
         """Of features `(examples, width)`; None: too few examples, or they do not differ."""
-        if len(features) < LEAST or not np.isfinite(features).all() or features.std(axis=0).max() == 0:
+        if len(features) < LEAST or not np.isfinite(features).all():
+            return None
+        if (features.std(axis=0) <= 1e-6 * np.abs(features).max()).all():  # but for rounding
             return None
         order = np.random.default_rng(seed).permutation(len(features))
         halves = np.array_split(features[order].astype(np.float64), 2)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
@@ -16,6 +17,9 @@ from hf_ssl.hub import staging
 from hf_ssl.hub.staging import Artifact
 from hf_ssl.models.checkpoint import read_json
 from hf_ssl.models.loading import plain_class
+
+if TYPE_CHECKING:
+    from hf_ssl.modalities.base import Modality
 
 TENSORFLOW = "tensorflow:"
 """What the id of a start checkpoint begins with that was imported from TensorFlow (`hf_ssl.stages.import_tf`)."""
@@ -161,3 +165,37 @@ def base_of(run: RunDir, config: PushConfig) -> tuple[str | None, str | None]:
             "OWNER/NAME (its weights are compared), or say `--base_model unpublished` if it was never there."
         )
     return known, base.revision
+
+
+def outputs_of(artifact: Artifact, folder: Path) -> list[str]:
+    """Names of what a fine-tuned model answers with; transformers' own `LABEL_0` are no names."""
+    names = read_json(folder / "config.json").get("id2label") or {}
+    labels = [str(names[number]) for number in sorted(names, key=int)]
+    return [] if artifact.kind != "model" or all(re.fullmatch(r"LABEL_\d+", name) for name in labels) else labels
+
+
+def inputs_of(folder: Path, modality: Modality) -> str:
+    """What the model takes, by its configuration, its processor's, and the modality's options."""
+    config = read_json(folder / "config.json")
+    processors = (folder / name for name in ("preprocessor_config.json", "processor_config.json"))
+    processor = next((read_json(file) for file in processors if file.is_file()), {})
+    size = processor.get("crop_size") or processor.get("size") or config.get("image_size")
+    if isinstance(size, dict):
+        size = [size[name] for name in ("height", "width") if name in size] or size.get("shortest_edge")
+    sides = (
+        size if isinstance(size, list | tuple) else [size, size] if size and "sampling_rate" not in processor else []
+    )
+    window = getattr(modality.config, "window", None)
+    told = {
+        "{} pixels": " × ".join(map(str, sides)),
+        "{} channels": config.get("num_channels") or config.get("num_input_channels"),
+        "at most {} tokens": config.get("max_position_embeddings")
+        if modality.pipeline_tag == "text-classification"
+        else None,
+        "{:,} samples a second": processor.get("sampling_rate"),
+        "windows of {} s": window if "sampling_rate" in processor else None,
+        "{} steps of history": config.get("context_length"),
+        "patches of {}": config.get("patch_size") or config.get("patch_length"),
+        "{} steps ahead": config.get("prediction_length"),
+    }
+    return ", ".join(text.format(value) for text, value in told.items() if value)

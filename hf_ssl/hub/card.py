@@ -39,6 +39,7 @@ class CardFields:
         labels: names of the classes or symbols, in the order of the outputs.
         inputs: what the model takes, such as `224 × 224 pixels, 3 channels`.
         description, purpose: the user's words.
+        answer: who answers in the folder answer/, and the lines that load it; None: the plain model is all there is.
     """
 
     repo: str
@@ -64,6 +65,7 @@ class CardFields:
     origin: str | None = None
     labels: list[str] = field(default_factory=list)
     inputs: str = ""
+    answer: dict[str, str] | None = None
 
 
 def write_card(folder: Path, run: RunDir, facts: CardFields, existing: str | None = None) -> str:
@@ -91,9 +93,10 @@ def write_card(folder: Path, run: RunDir, facts: CardFields, existing: str | Non
     )
     body = environment.get_template("card.md.j2").render(
         title=facts.title or _title(facts),
-        lead=_lead(facts, stages), description=facts.description, usage=facts.usage, printed=facts.printed, adapter=facts.adapter,
+        lead=_lead(facts, stages), description=facts.description, usage=facts.usage, printed=facts.printed,
+        adapter=facts.adapter, answer=facts.answer,
         purpose=facts.purpose or _purpose(facts), limits=_limits(facts, tables, stages), shape=_shape(facts), kept=f"{BEGIN}\n{own}\n{END}",
-        metrics=_metrics(stages, report) if facts.kind == "model" else None, tables=tables, stages=_stages(stages, facts),
+        metrics=_metrics(stages, report, facts.answer is not None) if facts.kind == "model" else None, tables=tables, stages=_stages(stages, facts),
         data=_data(report, run, facts), cost=_cost(stages, facts),
         versions=", ".join(f"{name} {version}" for name, version in sorted(run.facts.get("versions", {}).items())),
         citations=[facts.paper] if facts.paper and facts.kind != "embeddings" else [],
@@ -194,8 +197,10 @@ def _limits(facts: CardFields, tables: list[dict[str, Any]], stages: dict[str, S
 
 
 def _from_scratch(stages: dict[str, StageRecord]) -> bool:
-    entry = stages.get("pretrain", StageRecord())
-    return entry.done and bool(entry.options.get("from_config", False))
+    first = next(
+        (stages[name] for name in ("pretrain", "finetune") if name in stages and stages[name].done), StageRecord()
+    )
+    return bool(first.options.get("from_config", False))
 
 
 def _shape(facts: CardFields) -> list[str]:
@@ -256,42 +261,55 @@ def _markdown_tables(text: str) -> dict[str, str]:
     return {title.strip(): body.strip() for title, body in zip(pieces[1::2], pieces[2::2], strict=True)}
 
 
-def _metrics(stages: dict[str, StageRecord], report: dict[str, Any]) -> dict[str, Any] | None:
-    """Numbers of the test split when it was measured, else of validation, and how they came about."""
+def _metrics(stages: dict[str, StageRecord], report: dict[str, Any], answered: bool = False) -> dict[str, Any] | None:
+    """Numbers of the test split when it was measured, else of validation, and how they came about.
+
+    Args:
+        answered: what the run answers with is published, too, and gets a row of its own.
+    """
     for stage in ("evaluate", "finetune"):
         entry = stages.get(stage, StageRecord())
         own = entry.outputs.get("model") or entry.metrics  # of the model alone, where a teacher answers in the run
         values = own if stage == "evaluate" else entry.metrics.get("validation", {})
         split = entry.options.get("split", "test") if stage == "evaluate" else "validation"
-        numbers = [(name, f"{value:.4f}") for name, value in values.items() if isinstance(value, float)]
-        if numbers:
-            opened = [name for name in ("evaluate", "compare") if name in stages and stages[name].done]
-            said = f"The test split was opened by {' and by '.join(f'`{name}`' for name in opened)}."
-            if split == "validation":
-                patience = entry.options.get("early_stopping_patience")
-                said = (
-                    "These numbers chose the checkpoint and are better than those on unseen data."
-                    if patience
-                    else "The training did not look at them; whoever chose its settings may have."
-                )
-            if "answer" in entry.outputs:
-                name, best = next((name, value) for name, value in entry.metrics.items() if isinstance(value, float))
-                said += f" The run itself answers with {entry.outputs['answer']} ({name} {best:.4f}), which is not part of this repository."
-            return {
-                "split": split,
-                "interval": _interval(entry),
-                "examples": report.get("rows", {}).get(split, "the"),
-                "values": numbers,
-                "said": said,
-            }
+        names = [name for name, value in values.items() if isinstance(value, float)]
+        if not names:
+            continue
+        opened = [name for name in ("evaluate", "compare") if name in stages and stages[name].done]
+        said = f"The test split was opened by {' and by '.join(f'`{name}`' for name in opened)}."
+        if split == "validation":
+            patience = entry.options.get("early_stopping_patience")
+            said = "These numbers chose the checkpoint and are better than those on unseen data."
+            said = said if patience else "The training did not look at them; whoever chose its settings may have."
+        measured = [("the plain model", values, _interval(entry))]
+        if "answer" in entry.outputs and answered:
+            whole = entry.outputs.get("interval")
+            measured.insert(0, ("the answer in `answer/`", entry.metrics, _told(whole) if whole else ""))
+        elif "answer" in entry.outputs:
+            best = next(value for value in entry.metrics.values() if isinstance(value, float))
+            said += f" The run itself answers with {entry.outputs['answer']} ({names[0]} {best:.4f}), which is not part of this repository."
+        elif answered:
+            said += " They are those of the plain model; what lies in `answer/` was not measured."
+        return {
+            "split": split,
+            "interval": " ".join(f"{who[0].upper()}{who[1:]}: {told}" for who, _, told in measured if told),
+            "examples": report.get("rows", {}).get(split, "the"),
+            "names": names,
+            "rows": [
+                (who, [f"{found[name]:.4f}" if name in found else "" for name in names]) for who, found, _ in measured
+            ],
+            "said": said,
+        }
     return None
 
 
 def _interval(entry: StageRecord) -> str:
     """Of the metric that models are compared by, over the examples that were measured."""
     found = entry.outputs.get("model_interval" if "model" in entry.outputs else "interval")
-    if not found:
-        return ""
+    return _told(found) if found else ""
+
+
+def _told(found: dict[str, Any]) -> str:
     return f"{found['confidence']:.0%} interval of {found['metric']} over {found['units']}: {found['low']:.4f} to {found['high']:.4f}."
 
 
@@ -324,10 +342,8 @@ def _shortened(trainable: str) -> str:
 
 def _settings(stage: str, entry: StageRecord) -> str:
     """Options that differ from their defaults, without those that name places or data."""
-    unsaid = {item.name for kind in (DataOptions, RunOptions) for item in dataclasses.fields(kind)} - {"seed"} | {
-        "model",
-        "revision",
-    }
+    places = {item.name for kind in (DataOptions, RunOptions) for item in dataclasses.fields(kind)}
+    unsaid = places - {"seed"} | {"model", "revision"}
     changed = dict(entry.training)
     for item in dataclasses.fields(STAGES[stage]):
         value = entry.options.get(item.name, default := _default(item))

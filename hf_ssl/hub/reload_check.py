@@ -37,7 +37,8 @@ def check_reload(job: dict[str, Any], tensors: dict[str, Any], values: list[Any]
 
     Args:
         job: `folder`, `kind`, `auto_class`, `pipeline_tag`, `usage` (code), `as_named` (what the usage lines call the
-            folder), and for an adapter `base` and `base_named`.
+            folder), and for an adapter `base` and `base_named`. `answer`: its `usage`, `start` (the checkpoint of its readings, where
+            that is not in the folder) and the `values` behind the probabilities `answer`.
         tensors: from `hf_ssl.hub.staging.reference`.
         values: the made-up values behind `value.*`.
 
@@ -53,6 +54,11 @@ def check_reload(job: dict[str, Any], tensors: dict[str, Any], values: list[Any]
         work = Path(place)
         save_file(tensors, work / "reference.safetensors")
         job = {**job, "values": [keep_value(value, work / f"value{number}") for number, value in enumerate(values)]}
+        if job.get("answer"):
+            asked = [
+                keep_value(value, work / f"asked{number}") for number, value in enumerate(job["answer"]["values"])
+            ]
+            job["answer"] = {**job["answer"], "values": asked}
         (work / "job.json").write_text(json.dumps(job), encoding="utf-8")
         environment = {name: value for name, value in os.environ.items() if "TOKEN" not in name}
         package = str(Path(__file__).resolve().parents[2])
@@ -113,7 +119,23 @@ def differences(job: dict[str, Any], expected: dict[str, np.ndarray]) -> dict[st
     found = dict(_check_tensors(job, expected)) | dict(_check_timm(job, expected))
     if job.get("pipeline_tag") and job["kind"] != "adapter":
         found |= dict(_check_pipeline(job, expected))
+    if job.get("answer"):
+        found |= dict(_check_answer(job, expected))
     return found
+
+
+def _check_answer(job: dict[str, Any], expected: dict[str, np.ndarray]) -> Iterator[tuple[str, float]]:
+    """What the run answers with, loaded as others will."""
+    import hf_ssl
+
+    own = job["answer"]
+    answer = hf_ssl.load_answer(job["folder"], start=own["start"])
+    yield "classes of the answer", 0.0 if answer.classes == job["labels"] else float("inf")
+    if own["values"]:
+        values = [_value(value) for value in own["values"]]
+        if job.get("rate"):
+            values = [{"array": value, "sampling_rate": job["rate"]} for value in values]
+        yield "the answer", difference(answer.probabilities(values), expected["answer"])
 
 
 def _load(job: dict[str, Any]) -> Any:
@@ -210,6 +232,13 @@ def _run_usage(job: dict[str, Any]) -> str:
     served = find_pipeline(job.get("pipeline_tag"))
     if served is not None and job.get("values"):
         served.write_example(_value(job["values"][0]), job.get("rate"))
+    if job.get("answer"):
+        given = f'"{job["folder"]}", start={job["answer"]["start"]!r})'
+        _run(job["answer"]["usage"].replace(f'"{job["as_named"]}")', given))
+    return _run(code)
+
+
+def _run(code: str) -> str:
     Path("usage.py").write_text(code, encoding="utf-8")
     out = io.StringIO()
     with contextlib.redirect_stdout(out):

@@ -20,6 +20,9 @@ print(type(model).__name__)"""
 ADAPT = """from peft import PeftModel
 from transformers import {kind}
 model = PeftModel.from_pretrained({kind}.from_pretrained("{base}"{given}), "{repo}")"""
+ANSWER = """from hf_ssl import load_answer
+answer = load_answer("{repo}")
+print(answer)  # answer.predict(data): a list of values, a table, a folder; answer.probabilities(data)"""
 ROWS = """from datasets import load_dataset
 rows = load_dataset("{repo}", split="train")
 print(rows)"""

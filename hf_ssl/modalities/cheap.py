@@ -17,11 +17,13 @@ class CheapFeatures(ABC):
         standardize: whether its columns have units of their own, so that each is to be divided by its spread.
         weight: among the cheap features of its kind of data, before the labels are asked; from the development sets
             (`docs/best-answer.md`).
+        holds_content: whether `state` holds pieces of the values, such as words: it is published only when the user says so.
     """
 
     name: str
     standardize: bool = False
     weight: float = 1.0
+    holds_content: bool = False
 
     def fit(self, values: Sequence[Any]) -> None:  # noqa: B027  # most have nothing to learn
         """Learn what does not depend on labels, such as how common a word is."""
@@ -35,7 +37,7 @@ class CheapFeatures(ABC):
         return {}
 
     def restore(self, state: Mapping[str, Any]) -> None:  # noqa: B027
-        """The reverse of `state`."""
+        """The reverse of `state`; ValueError, KeyError or TypeError where it is none of these features."""
 
 
 class Computed(CheapFeatures):

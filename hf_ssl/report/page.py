@@ -188,7 +188,7 @@ def _measured(run: RunDir, folder: Path, content: bool) -> Section:
     answer = record.outputs.get("answer")
     if answer:
         section.lines.append(
-            f"The run answers with {answer}; the plain model alone, which push publishes, stands beside it."
+            f"The run answers with {answer}; the plain model alone, which needs transformers only, stands beside it."
         )
     alone = record.outputs.get("model", {})
     rows = []

@@ -67,8 +67,7 @@ def evaluate(**options: object) -> StageResult:
         teacher = None if config.model is not None else kept_teacher(run.path / "finetune")
         logits, own = plain, None
         if teacher is not None:
-            pooling = run.stage("finetune").options.get("head_pooling", "encoder")
-            answered = teacher.answers(task, split, pooling) if distributed.is_main() else None
+            answered = teacher.answers(task, split) if distributed.is_main() else None
             own = distributed.broadcast(answered)
             logits = teacher.together(plain, own)
         record.metrics = task.metrics(logits, labels) | task.baseline_metrics(data, config.split)
@@ -90,7 +89,9 @@ def evaluate(**options: object) -> StageResult:
         logger.info(f"evaluate: {metrics_line(record.metrics)} on {len(split):,} {config.split} examples")
         if "answer" in record.outputs:
             logger.info(f"  that is {record.outputs['answer']}, which predict asks, too")
-            logger.info(f"  the plain model alone, which push publishes: {metrics_line(record.outputs['model'])}")
+            logger.info(
+                f"  the plain model alone, which needs transformers only: {metrics_line(record.outputs['model'])}"
+            )
         if interval:
             told = "{metric} {low:.3f} to {high:.3f}, 95% interval over {units}".format(**interval)
             logger.info(f"  {told}")

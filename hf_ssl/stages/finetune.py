@@ -23,6 +23,7 @@ from hf_ssl.stages.build import build_task, init_from_config, task_rows
 from hf_ssl.stages.candidates import Findings
 from hf_ssl.stages.domains import open_domains
 from hf_ssl.stages.fit import fit_task, open_pool
+from hf_ssl.stages.published import reading
 from hf_ssl.stages.reference import keep_reference
 from hf_ssl.stages.teacher import FOLDER
 from hf_ssl.training.trainer import predict
@@ -89,10 +90,11 @@ def finetune(**options: object) -> StageResult:
             processor=task.saved_processor(fit.encoder),
             stage="finetune",
             task=task_name(config, data),
+            **reading(opening.modality, task),
         )
         if held is not None and fit.found is not None and fit.found.teacher_ahead and distributed.is_main():
             # What predict says of its own errors is about what it answers with.
-            own = fit.found.teacher.answers(task, data["validation"], config.head_pooling)
+            own = fit.found.teacher.answers(task, data["validation"])
             held = fit.found.teacher.together(held[0], own), held[1]
         keep_reference(folder, task, fit.encoder, data, held, config.seed)
         remove(folder / "checkpoints")

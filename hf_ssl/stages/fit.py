@@ -97,6 +97,7 @@ def fit_task(
     if config.warm_start and task.learns_from_pool:
         wanted = rehearse and domains is None and is_unwatched(peft, training, watched)
         found, features = studied(task, module, train_split, features, pool, seed, known, wanted)
+        found.teacher.head_pooling = config.head_pooling
         if found.folds and found.head is not None:
             again = functools.partial(
                 fit_task, task, ref, config=config, training=training, seed=seed, balanced=balanced, pooling=pooling

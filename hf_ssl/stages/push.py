@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import re
 import shutil
 import tempfile
 from dataclasses import replace
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from huggingface_hub import get_token
 
 from hf_ssl import __version__
@@ -27,21 +27,27 @@ from hf_ssl.hub.artifacts import (
     base_of,
     check_repo_id,
     choose,
+    inputs_of,
     is_hub_id,
     license_of,
     locate_adapter,
     modality_of,
+    outputs_of,
 )
 from hf_ssl.hub.pipelines.base import find_pipeline
 from hf_ssl.hub.staging import Artifact
 from hf_ssl.models.checkpoint import read_json
+from hf_ssl.models.pooling import LINEAGE
+from hf_ssl.models.reference import CheckpointRef
+from hf_ssl.stages.answerer import load_answer
+from hf_ssl.stages.published import ANSWER, START, stage_answer
 from hf_ssl.stages.resolve import resolve
 from hf_ssl.stages.result import StageResult
 from hf_ssl.vectors import StoreAddress
 from hf_ssl.vectors.parquet import ParquetStore
 
 if TYPE_CHECKING:
-    from hf_ssl.modalities.base import Modality
+    from hf_ssl.modalities.encoder import Encoder
 
 logger = logging.getLogger(__name__)
 
@@ -163,6 +169,7 @@ def stage(
     job: dict[str, Any] = {"kind": artifact.kind, "folder": str(folder.resolve()), "as_named": facts.repo}
     tensors: dict[str, Any] = {}
     values: list[Any] = []
+    answer: dict[str, Any] | None = None
     if artifact.kind == "embeddings":
         facts.usage = usage.ROWS.format(repo=facts.repo)
         vectors = _stage_vectors(run, folder, facts.base_id)
@@ -192,7 +199,7 @@ def stage(
                 logger.info(
                     f"  the card names no pipeline: {artifact.pipeline_tag} does not take what this model takes"
                 )
-            facts.labels, facts.inputs = _outputs(artifact, folder), _inputs(folder, modality)
+            facts.labels, facts.inputs = outputs_of(artifact, folder), inputs_of(folder, modality)
             facts.usage = (
                 served.usage(facts.repo, getattr(modality.config, "sampling_rate", None))
                 if served is not None and values
@@ -200,9 +207,15 @@ def stage(
             )
             if config.adapter:
                 _beside(run, artifact, folder, facts)
+            if artifact.kind == "model":
+                answer = _answer(run, folder, facts, encoder, config)
         served_as = artifact.pipeline_tag if values else None
         tensors = staging.reference(replace(artifact, pipeline_tag=served_as), encoder)
+        if answer is not None:
+            tensors["answer"] = answer.pop("expected")
+    write_json(folder / LINEAGE, _manifest(run, artifact, facts))
     job |= {
+        "answer": answer,
         "auto_class": artifact.auto_class,
         "pipeline_tag": artifact.pipeline_tag if values else None,
         "usage": facts.usage,
@@ -217,40 +230,6 @@ def stage(
     facts.printed = "" if str(folder) in answer["printed"] else answer["printed"]
     card.write_card(folder, run, facts, existing)
     return answer
-
-
-def _outputs(artifact: Artifact, folder: Path) -> list[str]:
-    """Names of what a fine-tuned model answers with; transformers' own `LABEL_0` are no names."""
-    names = read_json(folder / "config.json").get("id2label") or {}
-    labels = [str(names[number]) for number in sorted(names, key=int)]
-    return [] if artifact.kind != "model" or all(re.fullmatch(r"LABEL_\d+", name) for name in labels) else labels
-
-
-def _inputs(folder: Path, modality: Modality) -> str:
-    """What the model takes, by its configuration, its processor's, and the modality's options."""
-    config = read_json(folder / "config.json")
-    processors = (folder / name for name in ("preprocessor_config.json", "processor_config.json"))
-    processor = next((read_json(file) for file in processors if file.is_file()), {})
-    size = processor.get("crop_size") or processor.get("size") or config.get("image_size")
-    if isinstance(size, dict):
-        size = [size[name] for name in ("height", "width") if name in size] or size.get("shortest_edge")
-    sides = (
-        size if isinstance(size, list | tuple) else [size, size] if size and "sampling_rate" not in processor else []
-    )
-    window = getattr(modality.config, "window", None)
-    told = {
-        "{} pixels": " × ".join(map(str, sides)),
-        "{} channels": config.get("num_channels") or config.get("num_input_channels"),
-        "at most {} tokens": config.get("max_position_embeddings")
-        if modality.pipeline_tag == "text-classification"
-        else None,
-        "{:,} samples a second": processor.get("sampling_rate"),
-        "windows of {} s": window if "sampling_rate" in processor else None,
-        "{} steps of history": config.get("context_length"),
-        "patches of {}": config.get("patch_size") or config.get("patch_length"),
-        "{} steps ahead": config.get("prediction_length"),
-    }
-    return ", ".join(text.format(value) for text, value in told.items() if value)
 
 
 def _beside(run: RunDir, artifact: Artifact, folder: Path, facts: card.CardFields) -> None:
@@ -311,15 +290,38 @@ def _extras(
         (folder / ".eval_results").mkdir()
         text = yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False)
         (folder / ".eval_results" / "hf_ssl.yaml").write_text(text, encoding="utf-8")
+    files = sorted({*_listing(folder), LINEAGE})
+    write_json(folder / LINEAGE, {**_manifest(run, artifact, facts), "files": files})
+
+
+def _manifest(run: RunDir, artifact: Artifact, facts: card.CardFields) -> dict[str, Any]:
+    """What `hf_ssl.json` says: lineage, and how a fine-tuned model is asked."""
     base = run.base or BaseModel("")
-    write_json(
-        folder / "hf_ssl.json",
-        {
-            "base": {"id": facts.base_id, "revision": facts.base_revision, "license": base.license, "weights_sha": base.weights_sha},
-            "kind": facts.kind, "task": facts.task, "modality": facts.modality, "pooling": artifact.pooling, "hf_ssl": __version__,
-            "data_fingerprint": run.facts.get("data", {}).get("fingerprint"), "files": [*_listing(folder), "hf_ssl.json"],
-        },
-    )  # fmt: skip
+    own = read_json(artifact.source / LINEAGE) if (artifact.source / LINEAGE).is_file() else {}
+    return {
+        "base": {"id": facts.base_id, "revision": facts.base_revision, "license": base.license, "weights_sha": base.weights_sha},
+        "kind": facts.kind, "task": facts.task, "modality": facts.modality, "pooling": artifact.pooling, "hf_ssl": __version__,
+        **{name: own[name] for name in ("modality_options", "task_options") if own.get(name)},
+        "data_fingerprint": run.facts.get("data", {}).get("fingerprint"), ANSWER: facts.answer is not None,
+    }  # fmt: skip
+
+
+def _answer(
+    run: RunDir, folder: Path, facts: card.CardFields, encoder: Encoder, config: PushConfig
+) -> dict[str, Any] | None:
+    """Stage what the run answers with, and what its check needs: lines, made-up values, and the run's probabilities of them."""
+    base = CheckpointRef(facts.base_id, facts.base_revision) if facts.base_id else None
+    teacher = stage_answer(run, folder, encoder.modality, config.answer, base)
+    if teacher is None:
+        return None
+    lines = usage.ANSWER.format(repo=facts.repo)
+    facts.answer = {"told": teacher.told(), "usage": lines, "repo": facts.repo}
+    values, rate = encoder.example_values(), getattr(encoder.modality.config, "sampling_rate", None)
+    asked = [{"array": value, "sampling_rate": rate} for value in values] if rate else values
+    found = load_answer(run.path).probabilities(asked) if values else np.zeros((0, 1))
+    apart = teacher.reads_network and not (folder / ANSWER / START).is_dir()
+    start = str(teacher.ref.weights().files[0].parent) if apart else None
+    return {"usage": lines, "start": start, "values": values, "expected": torch.from_numpy(found)}
 
 
 def _listing(folder: Path) -> dict[str, int]:

@@ -7,7 +7,8 @@ together with the model, and say so. The model stays a plain one, with figures o
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+import os
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +20,16 @@ from hf_ssl.core.run import write_json
 from hf_ssl.evaluation.probes.soft import Head, softmax
 from hf_ssl.evaluation.probes.taught import mixed
 from hf_ssl.models.reference import CheckpointRef
+from hf_ssl.stages.reading import frozen_rows
+from hf_ssl.tasks.base import Task, TaskModule
 
 if TYPE_CHECKING:
     import datasets
 
-    from hf_ssl.tasks.base import Task, TaskModule
-
 FOLDER, SETTINGS, WEIGHTS = "teacher", "teacher.json", "teacher.safetensors"
+LARGEST = {SETTINGS: 64 * 2**20, WEIGHTS: 2**30}
+"""Bytes of the files that are read: half a million n-grams, and 256 million weights."""
+MOST_VIEWS = 64
 
 
 @dataclass
@@ -58,6 +62,7 @@ class Teacher:
         ref: the checkpoint that the frozen readings are of.
         extra: tensors of the model that the checkpoint has not (a projection before the last layer), as they were.
         model_share: share of the fine-tuned model in the run's answer; the rest is the teacher's.
+        head_pooling: as in `FinetuneConfig`, when it was made.
     """
 
     views: list[TeacherView]
@@ -66,6 +71,7 @@ class Teacher:
     ref: CheckpointRef
     extra: dict[str, torch.Tensor]
     model_share: float = 0.0
+    head_pooling: str = "encoder"
     _module: TaskModule | None = field(default=None, repr=False, compare=False)
 
     def summary(self) -> dict[str, Any]:
@@ -78,7 +84,7 @@ class Teacher:
         return own if self.model_share == 0 else f"{own} ({1 - self.model_share:.0%}) and the fine-tuned model"
 
     def save(self, folder: Path) -> None:
-        """Write it. The vocabulary of a text teacher holds words of the data: the folder is never published."""
+        """Write it. The vocabulary of a text teacher holds words of the data: `push` publishes that only when told to."""
         from safetensors.torch import save_file
 
         folder.mkdir(parents=True, exist_ok=True)
@@ -90,7 +96,8 @@ class Teacher:
         write_json(
             folder / SETTINGS,
             {
-                "name": self.name, "classes": self.classes, "model_share": self.model_share, "checkpoint": asdict(self.ref) | {"token": None},
+                "name": self.name, "classes": self.classes, "model_share": self.model_share, "head_pooling": self.head_pooling,
+                "checkpoint": {"id": _named(self.ref, folder), "revision": self.ref.revision},
                 "views": [
                     {"name": view.name, "kind": view.kind, "share": view.share, "state": view.state} for view in self.views
                 ],
@@ -98,50 +105,95 @@ class Teacher:
         )  # fmt: skip
 
     @classmethod
-    def load(cls, folder: Path) -> Teacher:
-        """Read it.
+    def load(cls, folder: Path, ref: CheckpointRef | None = None) -> Teacher:
+        """Read it, whoever wrote it: nothing in the folder can run, and whatever does not fit together is refused.
+
+        Args:
+            ref: the checkpoint of its frozen readings, instead of the one that the folder names.
 
         Raises:
-            CheckpointError: files are missing or damaged.
+            CheckpointError: files are missing, damaged, or not what they say.
         """
+        from safetensors import SafetensorError
         from safetensors.torch import load_file
 
         try:
+            for name, most in LARGEST.items():
+                if (size := (folder / name).stat().st_size) > most:
+                    raise ValueError(f"{name} has {size:,} bytes, at most {most:,} are read")
             settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
             tensors = load_file(folder / WEIGHTS)
             views = [
                 TeacherView(
-                    one["name"], one["kind"], one["share"],
-                    Head(tensors[f"view.{number}.weight"].numpy(), tensors[f"view.{number}.bias"].numpy()), one["state"],
+                    str(one["name"]), str(one["kind"]), float(one["share"]),
+                    Head(tensors[f"view.{number}.weight"].numpy(), tensors[f"view.{number}.bias"].numpy()), dict(one["state"]),
                 )
-                for number, one in enumerate(settings["views"])
+                for number, one in enumerate(settings["views"][:MOST_VIEWS])
             ]  # fmt: skip
             extra = {name.removeprefix("extra."): one for name, one in tensors.items() if name.startswith("extra.")}
-            ref = CheckpointRef(settings["checkpoint"]["id"], settings["checkpoint"]["revision"])
-            return cls(views, settings["classes"], settings["name"], ref, extra, settings.get("model_share", 0.0))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            named = settings["checkpoint"]
+            beside = folder / str(named["id"])
+            own = ref or CheckpointRef(str(beside) if beside.is_dir() else str(named["id"]), named["revision"])
+            found = cls(
+                views, [str(name) for name in settings["classes"]], str(settings["name"]), own, extra,
+                float(settings.get("model_share", 0.0)), str(settings.get("head_pooling", "encoder")),
+            )  # fmt: skip
+            found._check()
+            return found
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError) as error:
             raise CheckpointError(f"The teacher in {folder} cannot be read ({error}). Run finetune again.") from error
 
-    def answers(self, task: Task[Any], dataset: datasets.Dataset, head_pooling: str = "encoder") -> np.ndarray:
+    def _check(self) -> None:
+        """Raise ValueError where the parts do not fit together."""
+        total = sum(view.share for view in self.views)
+        if not self.views or not all(0 < view.share <= 1 for view in self.views) or not abs(total - 1) < 1e-3:
+            raise ValueError(f"the shares of its views sum to {total}")
+        if not 0 <= self.model_share <= 1:
+            raise ValueError(f"the share of the model is {self.model_share}")
+        for view in self.views:
+            weight, bias = view.head.weight, view.head.bias
+            if weight.ndim != 2 or len(weight) != len(self.classes) or bias.shape != (len(self.classes),):
+                raise ValueError(f"the head of {view.name} is not one of {len(self.classes)} classes")
+            if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
+                raise ValueError(f"the head of {view.name} is not finite")
+
+    @property
+    def reads_network(self) -> bool:
+        """Whether some view is a reading of the frozen checkpoint."""
+        return any(view.kind == "frozen" for view in self.views)
+
+    def answers(self, task: Task[Any], dataset: datasets.Dataset) -> np.ndarray:
         """Probabilities of every example `(len(dataset), classes)`.
 
         Args:
             task: the one that it was made for.
             dataset: examples; labels are not looked at.
-            head_pooling: as in `FinetuneConfig`, when it was made.
 
         Raises:
-            CheckpointError: the checkpoint of its frozen readings is not there any more.
+            CheckpointError: the checkpoint of its frozen readings is not there any more, or is another one; views that this kind of
+                data does not have.
         """
-        from hf_ssl.stages.reading import frozen_rows
-
-        module = self._module = self._module or self._loaded(task, dataset, head_pooling)
-        rows: dict[str, Any] = dict(frozen_rows(module, task.encode(module.encoder, dataset)))
-        states = {view.name: view.state for view in self.views}
+        rows: dict[str, Any] = {}
+        if self.reads_network:
+            module = self._module = self._module or self._loaded(task, dataset)
+            rows |= frozen_rows(module, task.encode(module.encoder, dataset))
+        states = {view.name: view.state for view in self.views if view.kind == "cheap"}
         for one in task.modality.cheap_features():
             if one.name in states:
-                one.restore(states[one.name])
+                try:
+                    one.restore(states[one.name])
+                except (ValueError, KeyError, TypeError) as error:
+                    raise CheckpointError(
+                        f"The teacher's {one.name} are damaged ({error}). Run finetune again."
+                    ) from error
                 rows[one.name] = one.rows(task.inputs(dataset))
+        for view in self.views:
+            width = rows[view.name].shape[1] if view.name in rows else None
+            if width != view.head.weight.shape[1]:
+                raise CheckpointError(
+                    f"The teacher's {view.name} are {view.head.weight.shape[1]} columns wide; {self.ref.id} and this version of hf_ssl "
+                    f"give {width or 'no such rows'}. It was made from another checkpoint or version: run finetune again."
+                )
         return mixed(
             {view.name: view.head.answers(rows[view.name]) for view in self.views},
             {view.name: view.share for view in self.views},
@@ -157,16 +209,28 @@ class Teacher:
         shared = own if logits is None else self.model_share * softmax(logits) + (1 - self.model_share) * own
         return np.log(np.clip(shared, 1e-9, None))
 
-    def _loaded(self, task: Task[Any], dataset: datasets.Dataset, head_pooling: str) -> TaskModule:
-        from hf_ssl.tasks.base import TaskModule
-
+    def _loaded(self, task: Task[Any], dataset: datasets.Dataset) -> TaskModule:
         encoder = task.modality.load(
             self.ref, task.auto_class, dataset=dataset, pooling=task.pooling, new_head=True, **task.model_options()
         )  # fmt: skip
-        if head_pooling == "encoder":
+        if self.head_pooling == "encoder":
             encoder.adapt_head()
+        new = encoder.model.state_dict()
+        wrong = [name for name, one in self.extra.items() if name not in new or new[name].shape != one.shape]
+        if wrong:
+            raise CheckpointError(
+                f"The teacher was made from another model than {self.ref.id}: {wrong[0]} does not fit. Run finetune again."
+            )
         encoder.model.load_state_dict(self.extra, strict=False)
         return TaskModule(encoder, task)
+
+
+def _named(ref: CheckpointRef, folder: Path) -> str:
+    """A checkpoint that lies in the same run goes by its way from here: runs are moved, and names of folders are nobody's business."""
+    run = folder.resolve().parent.parent
+    if ref.folder is None or not ref.folder.resolve().is_relative_to(run):
+        return ref.id
+    return Path(os.path.relpath(ref.folder.resolve(), folder.resolve())).as_posix()
 
 
 def kept_teacher(folder: Path) -> Teacher | None:

@@ -83,3 +83,10 @@ def test_more_labels_than_columns_and_fewer(width):
     x, y = _blobs(width=width, signal=6.0)
     choice = choose([Candidate("v", ("v",))], {"v": View(x)}, y, classes=4)
     assert choice.scores["v"].accuracy > 0.8 and set(choice.penalties) == {"v"}
+
+
+def test_rows_that_are_all_the_same_say_nothing_and_break_nothing():
+    """Such as the readings of a network whose window ends before anything differs: every class is as likely as it is frequent."""
+    y = np.array([0, 1, 0, 1, 1])
+    found = probabilities(View(np.zeros((8, 16))), np.arange(5), y, np.arange(5, 8), 2, [1.0])
+    np.testing.assert_allclose(found[1.0], np.tile([0.4, 0.6], (3, 1)), atol=1e-3)

@@ -103,7 +103,8 @@ def test_the_files_are_the_right_ones(server: HubProcess, published: dict, run: 
     files = server.files("models/alice/topics")
     assert set(files) == {
         ".gitattributes", "README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "hf_ssl.json",
-        "adapter/adapter_config.json", "adapter/adapter_model.safetensors", "figures/label_efficiency_frozen_probe.svg",
+        "modules.json", "1_Pooling/config.json", "adapter/adapter_config.json", "adapter/adapter_model.safetensors",
+        "figures/label_efficiency_frozen_probe.svg",
     }  # fmt: skip
     texts = {name: content for name, content in files.items() if not name.endswith(".safetensors")}
     for name, content in texts.items():
@@ -247,3 +248,21 @@ def test_embeddings_of_a_local_model_are_staged_without_its_path(run: Path, tmp_
     stamp = json.loads(pq.read_schema(file).metadata[b"hf_ssl.stamp"])
     assert stamp["model"] == "alice/base, adapted" and len(stamp["weights_sha"]) > 16
     assert str(run).encode() not in file.read_bytes()
+
+
+@pytest.mark.slow
+def test_what_a_run_answers_with_is_fetched_from_the_hub(server: HubProcess, published: dict, tmp_path: Path) -> None:
+    """Beside a start that is on the Hub, at a commit, and without a word about how the data are read."""
+    code = f"""{PUSH}
+import hf_ssl, runs
+def late(count, seed):  # the network's window ends before what tells the topics apart: words answer
+    return [{{**row, "text": f"one two three four five six {{row['text']}}"}} for row in runs.rows(count, seed, labeled=True)]
+hf_ssl.finetune(data=late(40, 0), output="run", model="alice/base", peft="linear-probe", near_duplicates=False, test_fraction=0, max_length=6)
+print(sorted(name for name in tried(output="run", repo="alice/answers", answer=True)["files"] if name.startswith("answer/")))
+asked = [row["text"] for row in late(6, 5)]
+theirs, own = hf_ssl.load_answer("alice/answers"), hf_ssl.load_answer("run")
+print(theirs, float(abs(theirs.probabilities(asked) - own.probabilities(asked)).max()) < 1e-4)
+"""
+    out = server.client(code, tmp_path).splitlines()
+    assert out[0] == "['answer/teacher.json', 'answer/teacher.safetensors']"
+    assert out[1].startswith("Answer(2 classes, by the vote of") and out[1].endswith("True")

@@ -114,7 +114,7 @@ def test_an_interrupted_call_goes_on_behind_its_last_part(run, new, tmp_path, mo
     file, _ = new
     options = {"data": str(file), "output": str(run / "run"), "part_size": 10}
     whole = pd.read_parquet(hf_ssl.predict(**options, save=str(tmp_path / "whole.parquet")).path)
-    from hf_ssl.stages import predict as stage
+    from hf_ssl.stages import answerer as stage
 
     calls = []
     real = stage.answer_rows

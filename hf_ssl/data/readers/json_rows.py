@@ -266,18 +266,18 @@ def _mended(value: object) -> Any:
 def from_rows(
     rows: list[Any], features: datasets.Features | None = None, text_column: str = "text"
 ) -> datasets.Dataset:
-    """A dataset from dicts (missing keys become None) or plain strings that are in memory.
+    """A dataset from dicts (missing keys become None), plain strings, arrays or pictures that are in memory.
 
     Raises:
         DataError: rows are neither, or one column mixes types that do not go together.
     """
     names: dict[str, None] = {}
     for number, row in enumerate(rows):
-        if isinstance(row, str):
+        if isinstance(row, str) or hasattr(row, "__array_interface__"):  # arrays and pictures alone, too
             rows[number] = row = {text_column: row}
         if not isinstance(row, dict):
             raise DataError(
-                f"Row {number} is {type(row).__name__}; rows must be str or dicts like {{'text': ..., 'label': ...}}."
+                f"Row {number} is {type(row).__name__}; rows must be str, arrays, pictures or dicts like {{'text': ..., 'label': ...}}."
             )
         names.update(dict.fromkeys(map(str, row)))
     columns = {name: [row.get(name) for row in rows] for name in names}

@@ -62,6 +62,8 @@ class View:
         gram = _dense(basis @ basis.T)
         values, vectors = np.linalg.eigh(gram)
         keep = values > values.max(initial=0.0) * 1e-10
+        if not keep.any():  # all rows are 0: they say nothing, and the regression still wants a column
+            return np.zeros((len(known), 1)), np.zeros((len(asked), 1))
         roots = np.sqrt(values[keep])
         inner = vectors[:, keep] * roots
         outer = _dense(others @ basis.T) @ (vectors[:, keep] / roots)

@@ -24,6 +24,8 @@ class Ngrams(CheapFeatures):
         kind: `"words"`, or `"characters"`: runs of two to four, case and blanks kept (molecules, code, emoji).
     """
 
+    holds_content = True
+
     def __init__(self, kind: str) -> None:
         self.name = kind
         self.vectorizer = self._made()
@@ -57,5 +59,8 @@ class Ngrams(CheapFeatures):
         return {"vocabulary": found, "idf": [round(float(value), 6) for value in self.vectorizer.idf_]}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        self.vectorizer = self._made(dict(state["vocabulary"]))
-        self.vectorizer.idf_ = np.asarray(state["idf"], np.float64)
+        vocabulary, idf = dict(state["vocabulary"]), np.asarray(state["idf"], np.float64)
+        if sorted(vocabulary.values()) != list(range(len(idf))) or not np.isfinite(idf).all() or idf.ndim != 1:
+            raise ValueError("vocabulary and weights do not fit together")
+        self.vectorizer = self._made(vocabulary)
+        self.vectorizer.idf_ = idf
