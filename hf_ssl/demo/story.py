@@ -118,6 +118,7 @@ def first_picture(posts: DomainData, run: Path, data: Path, began: float, fetche
     from hf_ssl.data import labeled_subset, open_test
     from hf_ssl.evaluation.comparison.resampling import metric_function
     from hf_ssl.evaluation.figures import Curve, curves_figure
+    from hf_ssl.evaluation.probes.counted import CountedTexts
     from hf_ssl.evaluation.probes.probes import linear_probe, tfidf_probe
 
     train, test = posts["train"], open_test(posts, "hf-ssl demo")
@@ -125,6 +126,7 @@ def first_picture(posts: DomainData, run: Path, data: Path, began: float, fetche
     vectors = _vectors(folder, {"train": list(train["text"]), "test": list(test["text"])})
     classes, truth = np.asarray(train["label"]), np.asarray(test["label"])
     score = metric_function("f1_macro")
+    counted = CountedTexts([*train["text"], *test["text"]])
     scores: dict[str, list[list[float]]] = {"TF-IDF": [], "MiniLM, frozen": []}
     for budget in BUDGETS:
         draws = [labeled_subset(train, budget, seed) for seed in range(DRAWS)]
@@ -138,7 +140,11 @@ def first_picture(posts: DomainData, run: Path, data: Path, began: float, fetche
             [
                 score(
                     tfidf_probe(
-                        list(train.select(rows)["text"]), classes[rows], list(test["text"]), ngrams=("words",)
+                        list(train.select(rows)["text"]),
+                        classes[rows],
+                        list(test["text"]),
+                        ngrams=("words",),
+                        counted=counted,
                     ).predictions,
                     truth,
                 )

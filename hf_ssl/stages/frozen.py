@@ -15,6 +15,7 @@ from hf_ssl.core import plugins
 from hf_ssl.evaluation.comparison.results import NO_LABELS, ResultRow
 from hf_ssl.evaluation.peers.base import Asked, Peer
 from hf_ssl.evaluation.probes import probes
+from hf_ssl.evaluation.probes.counted import CountedTexts
 from hf_ssl.models.pooling import Pooling
 from hf_ssl.stages.arms import Arm
 from hf_ssl.stages.cells import Cell, CellStore, Clock, FeatureCache
@@ -160,10 +161,14 @@ class Frozen:
         if self.modality.name == "text":
             pool = list(self.data["unlabeled"][self.modality.column][:POOL]) if "unlabeled" in self.data else []
 
+            counted = CountedTexts([*self.given, *self.asked, *pool])
+
             def by_words(cell: Cell) -> probes.ProbePrediction:
                 texts = [self.given[row] for row in self._rows(cell)]
                 labels = targets[list(cell.rows)]
-                return probes.tfidf_probe(texts, labels, self.asked, unlabeled=pool, **self._options(cell))
+                return probes.tfidf_probe(
+                    texts, labels, self.asked, unlabeled=pool, counted=counted, **self._options(cell)
+                )
 
             return by_words
         features, asked = (self.modality.baselines()[name](values) for values in (self.given, self.asked))

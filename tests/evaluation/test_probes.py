@@ -12,6 +12,7 @@ from sklearn.metrics import f1_score
 from sklearn.neighbors import KNeighborsClassifier
 
 from hf_ssl.core.errors import ConfigError, DataError
+from hf_ssl.evaluation.probes.counted import CountedTexts
 from hf_ssl.evaluation.probes.cross_validated import (
     ProbeScore,
     corrected_standard_error,
@@ -19,6 +20,7 @@ from hf_ssl.evaluation.probes.cross_validated import (
     paired_difference,
 )
 from hf_ssl.evaluation.probes.probes import fixed_c, knn_probe, linear_probe, tfidf_probe
+from hf_ssl.modalities.text.text import words_of
 
 
 @pytest.fixture(scope="module")
@@ -185,6 +187,30 @@ def test_cross_validation_of_other_problems(digits):
     assert cross_validated_probe(x, many, problem_type="multi_label_classification", repeats=1).mean > 0.7
     few = cross_validated_probe(x[::8], y[::8])  # two a class
     assert len(few.scores) == 4, "folds are cut to the smallest class"
+
+
+def test_counting_once_gives_the_rows_of_a_vectorizer():
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    texts = ["the pump is hot", "the pump is loud", "a valve leaks", "hot valve and unseen word", "no light", "!!"]
+    counted = CountedTexts([*texts, "words of other calls"])
+    for name, how in (
+        ("words", {"token_pattern": None, "tokenizer": words_of}),
+        ("characters", {"analyzer": "char", "ngram_range": (1, 4), "lowercase": False}),
+    ):
+        expected = TfidfVectorizer(sublinear_tf=True, **how).fit(texts[:3] + texts[4:])
+        found = counted.tfidf(name, texts[:3], texts[3:], texts[4:])
+        for rows, asked in zip(found, (texts[:3], texts[3:]), strict=True):
+            reference = expected.transform(asked)
+            np.testing.assert_allclose((rows @ rows.T).toarray(), (reference @ reference.T).toarray(), atol=1e-12)
+    alone = tfidf_probe(texts[:4], ["a", "a", "b", "b"], texts[4:], ngrams=("words",))
+    shared = tfidf_probe(texts[:4], ["a", "a", "b", "b"], texts[4:], ngrams=("words",), counted=counted)
+    np.testing.assert_allclose(alone.scores, shared.scores, atol=1e-9)
+
+
+def test_texts_without_a_word_have_an_answer():
+    found = tfidf_probe(["!!", "??", "..", ";;"], ["a", "b", "a", "b"], ["--", "the pump"], ngrams=("words",))
+    assert set(found.predictions) <= {"a", "b"}
 
 
 def test_tfidf_probe_reads_words():
