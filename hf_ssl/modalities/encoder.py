@@ -16,7 +16,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from hf_ssl.core.errors import ConfigError, nearest
 from hf_ssl.core.run import write_json
 from hf_ssl.modalities.batching import batches_by_size
-from hf_ssl.models import loading, structure
+from hf_ssl.models import attention, loading, structure
 from hf_ssl.models.embedding import EmbeddingSpec
 from hf_ssl.models.load_report import LoadReport
 from hf_ssl.models.pooling import LINEAGE, Pooling, saved_pooling
@@ -75,6 +75,7 @@ class Encoder(ABC):
         layered: modes that can be applied to an earlier layer (`mean@-2`).
         has_views: whether `views` is there.
         frozen_share, reading_weights: of its `readings` in a vote with cheap features, before labels move them.
+        attn_implementation: one of `hf_ssl.models.attention.CHOICES`, for rows that hold several examples.
         modality: the kind of data, with its options.
         model: of transformers, perhaps within PEFT, perhaps with a head.
         processor: the checkpoint's; None where it has none.
@@ -92,6 +93,7 @@ class Encoder(ABC):
     has_views: ClassVar[bool] = False
     frozen_share: ClassVar[float] = 0.5
     reading_weights: ClassVar[Mapping[str, float]] = {}
+    attn_implementation = "auto"
 
     modality: Modality
     model: PreTrainedModel
@@ -115,6 +117,9 @@ class Encoder(ABC):
         pooling: Pooling | str | None = None, **options: Any,
     ) -> Self:  # fmt: skip
         """See `Modality.load`."""
+        attn_implementation = options.pop("attn_implementation", None) or "auto"
+        attention.check(attn_implementation)
+        options |= attention.loaded_with(attn_implementation)
         if dataset is not None:
             options |= cls.data_options(modality, ref, dataset, head)
         wanted = saved_pooling(ref) if pooling is None else Pooling.parse(pooling)
@@ -122,6 +127,7 @@ class Encoder(ABC):
             options |= cls.head_pooling(loading.load_config(ref.weights(), token=ref.token), wanted)
         model, report = cls.load_model(modality, ref, head, **options)
         encoder = cls(modality, model, modality.load_processor(ref), wanted, ref, report)
+        encoder.attn_implementation = attn_implementation
         encoder.prepare()
         return encoder
 

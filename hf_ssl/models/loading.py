@@ -10,18 +10,15 @@ import torch
 import transformers
 from huggingface_hub.errors import StrictDataclassError
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import sdpa_mask
 
 from hf_ssl.core.errors import CheckpointError, ConfigError, MissingExtraError, nearest
+from hf_ssl.models import attention
 from hf_ssl.models.checkpoint import Tensors, WeightFiles, find_weights, license, weights_sha
 from hf_ssl.models.load_report import LoadReport, Provenance, compare, refuse_incomplete
 from hf_ssl.models.structure import in_backbone
 
 __all__ = ["LoadReport", "Provenance", "check_vocabulary", "load_model", "load_processor", "plain_class"]
 
-FLOAT32_ATTENTION = "sdpa_float32_on_cpu"
-"""Name under which `load_model` registers its attention with transformers; see `_attend_in_float32`."""
 MOST_LAYERS = 2000
 """Of any model; a configuration with more is damaged."""
 UNFIT = (
@@ -115,7 +112,8 @@ def load_model(
             raise CheckpointError(f"{weights.model_id} does not load as {auto_class}: {error}") from error
     _mix_evenly(model, info["missing_keys"])
     if "attn_implementation" not in options:
-        _attend_in_float32(model)
+        with quiet():
+            attention.install(model)
     if new_head:
         inside = in_backbone(model)
         expect_new = (*expect_new, *(name for name in model.state_dict() if not inside(name)))
@@ -147,38 +145,6 @@ def _mix_evenly(model: PreTrainedModel, missing: Iterable[str]) -> None:
     for name in missing:
         if name.rpartition(".")[2] == "layer_weights" and name in parameters:
             parameters[name].fill_(1 / parameters[name].numel())
-
-
-def _attend_in_float32(model: PreTrainedModel) -> None:
-    """On a CPU, let attention compute in float32 inside a bfloat16 autocast.
-
-    torch's bfloat16 attention kernel for CPUs takes 3 to 4 times as long as the float32 one (forward and backward, heads
-    of 32, 128 and 256 tokens, AVX-512 BF16), which is a fifth of a BERT's whole training step.
-    """
-    if torch.cuda.is_available() or getattr(model.config, "_attn_implementation", None) != "sdpa":
-        return
-    transformers.AttentionInterface.register(FLOAT32_ATTENTION, _float32_attention)
-    transformers.AttentionMaskInterface.register(FLOAT32_ATTENTION, sdpa_mask)
-    with quiet():  # a family that cannot change it says so, and keeps its own
-        model.set_attn_implementation(FLOAT32_ATTENTION)
-    chosen = model.config._attn_implementation
-    for module in model.modules():  # the decoder of a masked autoencoder has a copy of the configuration
-        own: Any = getattr(module, "config", None)
-        if getattr(own, "_attn_implementation", None) == "sdpa":
-            own._attn_implementation = chosen
-
-
-def _float32_attention(
-    module: torch.nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None,
-    **options: Any,
-) -> tuple[torch.Tensor, None]:  # fmt: skip
-    if query.device.type != "cpu" or query.dtype != torch.bfloat16 or not torch.is_autocast_enabled("cpu"):
-        return sdpa_attention_forward(module, query, key, value, mask, **options)
-    if mask is not None and mask.is_floating_point():
-        mask = mask.float()
-    with torch.autocast("cpu", enabled=False):
-        output, _ = sdpa_attention_forward(module, query.float(), key.float(), value.float(), mask, **options)
-    return output.to(query.dtype), None
 
 
 def load_config(weights: WeightFiles, *, token: str | None = None, **overrides: object) -> PreTrainedConfig:

@@ -18,7 +18,8 @@ from hf_ssl.core.fields import Options, option
 from hf_ssl.modalities.rng import example_rng
 from hf_ssl.modalities.text.encoder import TextEncoder, window
 from hf_ssl.modalities.text.last_block import LastBlock
-from hf_ssl.modalities.text.packing import Pieces, best_fit, collate_rows, isolation_masks, position_offset
+from hf_ssl.modalities.text.packing import Asked, Pieces, best_fit, collate_rows, isolated, position_offset
+from hf_ssl.models.attention import MASK, SEQUENCES, packed_way, tried_here
 from hf_ssl.models.structure import evaluating
 from hf_ssl.objectives.base import Objective, Rows, row_keys
 from hf_ssl.training.dropout import set_dropout
@@ -45,9 +46,9 @@ class MaskedLanguageModeling(Objective):
 
     Needs: a tokenizer with a mask token, and a model that `AutoModelForMaskedLM` can load.
 
-    Inputs: `input_ids`, `labels`, `position_ids`, `document`, each `(batch, row length)`.
+    Inputs: `input_ids`, `labels`, `position_ids`, `document`, each `(batch, row length)`; `asked` and `kept`, where something
+    is predicted (`hf_ssl.modalities.text.packing.Asked`); `cu_seq_lens`, where documents begin, for attention by sequences.
 
-    The head runs on the masked positions only, and so does, where it has BERT's shape, most of the last block: the loss is
     the same, the vocabulary-sized matrix product and softmax are six times smaller.
 
     Example:
@@ -91,14 +92,18 @@ class MaskedLanguageModeling(Objective):
             )
         self.max_length = config.max_length or window(encoder.processor, 256)
         set_dropout(self.model, config.dropout)
-        self.isolates = self._try_isolation()
-        self.packed = config.packed and self.isolates
-        if config.packed and not self.isolates:
+        wanted = packed_way(encoder.attn_implementation)
+        found = [way for way in dict.fromkeys((wanted, MASK)) if self._isolates(way)]
+        self.way: str | None = found[0] if found else None
+        self.packed = config.packed and self.way is not None
+        if config.packed and found and self.way != wanted:
+            logger.info(f"{type(self.backbone).__name__} takes no {wanted} attention: rows are kept apart by a mask.")
+        if config.packed and not self.packed:
             logger.info(
                 f"{type(self.backbone).__name__} cannot keep documents of one row apart: every row holds one, with padding."
             )
         self.last_block = LastBlock(self.backbone)
-        self._positions: tuple[torch.Tensor, ...] | None = None
+        self._asked: Asked | None = None
         self.backbone.register_forward_hook(self._keep_predicted, with_kwargs=False)
 
     def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> MaskedRows:
@@ -106,7 +111,10 @@ class MaskedLanguageModeling(Objective):
         return MaskedRows(pieces, self, seed=seed, training=training)
 
     def collate(self, rows: Sequence[dict[str, np.ndarray]]) -> dict[str, torch.Tensor]:
-        return collate_rows(rows, self.encoder.processor.pad_token_id)
+        fixed = next(self.parameters()).device.type != "cpu"  # compiled code and CUDA graphs want few shapes
+        return collate_rows(
+            rows, self.encoder.processor.pad_token_id, fixed=fixed, with_sequences=self.way == SEQUENCES
+        )
 
     def count_units(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
         return (batch["document"] >= 0).sum()
@@ -117,45 +125,50 @@ class MaskedLanguageModeling(Objective):
         labels: torch.Tensor,
         position_ids: torch.Tensor,
         document: torch.Tensor,
+        asked: torch.Tensor,
+        kept: torch.Tensor,
+        cu_seq_lens: torch.Tensor | None = None,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> LossOutput:
-        predicted = labels != -100
-        places = predicted.nonzero(as_tuple=True)  # once: a GPU's host waits here, and would at each index by a mask
-        inputs = self._inputs(input_ids, document, position_ids)
+        places = Asked(asked, kept)
+        inputs = self._inputs(self.way, input_ids, document, position_ids, cu_seq_lens)
         if self.last_block.block is not None:
-            with self.last_block.only(predicted, places):
+            with self.last_block.only(places):
                 logits = self.model(**inputs).logits
         else:
-            self._positions = places
+            self._asked = places
             try:
                 logits = self.model(**inputs).logits
             finally:
-                self._positions = None
-        loss = functional.cross_entropy(logits.squeeze(0).float(), labels[places], reduction="sum")
-        count = predicted.sum()
+                self._asked = None
+        loss = functional.cross_entropy(logits.squeeze(0).float(), places.labels(labels), reduction="sum")
+        count = (labels != -100).sum()
         return LossOutput(loss=normalize_loss(loss, count, num_items_in_batch), scalars={"predicted": count.detach()})
 
     def metrics(self, loss: float) -> dict[str, float]:
         return {"perplexity": math.exp(min(loss, 50.0))}
 
-    def _inputs(self, input_ids: torch.Tensor, document: torch.Tensor, position_ids: torch.Tensor) -> dict[str, Any]:
-        if not self.isolates:
+    def _inputs(
+        self, way: str | None, input_ids: torch.Tensor, document: torch.Tensor, position_ids: torch.Tensor,
+        cu_seq_lens: torch.Tensor | None,
+    ) -> dict[str, Any]:  # fmt: skip
+        if way is None:
             return {"input_ids": input_ids, "attention_mask": (document >= 0).long()}
-        inputs = {"input_ids": input_ids, "attention_mask": isolation_masks(self.backbone, document, position_ids)}
+        inputs = {"input_ids": input_ids, **isolated(self.backbone, way, document, position_ids, cu_seq_lens)}
         if "position_ids" in self._accepted:
             inputs["position_ids"] = position_ids + position_offset(self.backbone.config)
         return inputs
 
     @torch.no_grad()
-    def _try_isolation(self) -> bool:
+    def _isolates(self, way: str) -> bool:
         """Whether a document has the same states behind another one as alone (DeBERTa takes no mask of pairs, for one)."""
         some = torch.from_numpy(np.resize(ordinary_ids(self.encoder.processor), 9)).unsqueeze(0)
         document, places = torch.tensor([[0] * 5 + [1] * 4]), torch.tensor([[*range(5), *range(4)]])
-        self.isolates = True
+        begins = torch.tensor([0, 5, 9], dtype=torch.int32)
         device = next(self.model.parameters()).device
         try:
-            with evaluating(self.model):
-                row = self._inputs(some.to(device), document.to(device), places.to(device))
+            with evaluating(self.model), tried_here(self.backbone):
+                row = self._inputs(way, *(part.to(device) for part in (some, document, places, begins)))
                 behind = self.backbone(**row).last_hidden_state[:, 5:].float()
                 alone = self.backbone(some[:, 5:].to(device)).last_hidden_state.float()
         except (RuntimeError, TypeError, ValueError):
@@ -171,9 +184,9 @@ class MaskedLanguageModeling(Objective):
 
     def _keep_predicted(self, module: nn.Module, args: tuple[object, ...], output: Any) -> Any:
         """Between encoder and head: keep the states of the positions that are predicted, `(1, predicted, width)`."""
-        if self._positions is None:
+        if self._asked is None:
             return output
-        output.last_hidden_state = output.last_hidden_state[self._positions].unsqueeze(0)
+        output.last_hidden_state = self._asked.taken(output.last_hidden_state).unsqueeze(0)
         return output
 
 

@@ -7,8 +7,17 @@ import pytest
 import torch
 
 import tiny
-from hf_ssl.modalities.text.packing import Pieces, best_fit, collate_rows, isolation_masks, position_offset
+from hf_ssl.modalities.text.packing import (
+    Asked,
+    Pieces,
+    best_fit,
+    collate_rows,
+    isolated,
+    isolation_masks,
+    position_offset,
+)
 from hf_ssl.modalities.text.tokens import in_memory
+from hf_ssl.models.attention import BLOCKS, MASK, SEQUENCES, tried_here
 from hf_ssl.models.loading import load_model, load_processor
 from hf_ssl.models.structure import find_backbone
 
@@ -25,15 +34,15 @@ def _row(pieces: list[np.ndarray]) -> dict[str, np.ndarray]:
     }
 
 
-def _packed_logits(model: torch.nn.Module, rows: list[list[np.ndarray]]) -> torch.Tensor:
-    batch = collate_rows([_row(row) for row in rows], pad_id=model.config.pad_token_id)
+def _packed_logits(model: torch.nn.Module, rows: list[list[np.ndarray]], way: str = MASK) -> torch.Tensor:
+    batch = collate_rows([_row(row) for row in rows], pad_id=model.config.pad_token_id, with_sequences=True)
     base = find_backbone(model)[1]
     inputs = {
         "input_ids": batch["input_ids"],
-        "attention_mask": isolation_masks(base, batch["document"], batch["position_ids"]),
+        **isolated(base, way, batch["document"], batch["position_ids"], batch["cu_seq_lens"]),
         "position_ids": batch["position_ids"] + position_offset(base.config),
     }
-    with torch.inference_mode():
+    with torch.no_grad(), tried_here(base):
         return model(**inputs).logits
 
 
@@ -42,15 +51,17 @@ def _pieces(vocabulary: int, lengths: tuple[int, ...] = LENGTHS) -> list[np.ndar
     return [rng.integers(5, vocabulary, length) for length in lengths]
 
 
-@pytest.mark.parametrize("attention", [None, "sdpa", "eager"])
+@pytest.mark.parametrize(
+    ("attention", "way"), [(None, MASK), ("sdpa", MASK), ("eager", MASK), (None, SEQUENCES), (None, BLOCKS)]
+)
 @pytest.mark.parametrize("family", FAMILIES)
-def test_packed_logits_are_those_of_each_document_alone(tiny_checkpoint, family, attention):
+def test_packed_logits_are_those_of_each_document_alone(tiny_checkpoint, family, attention, way):
     folder = tiny_checkpoint(family, "AutoModelForMaskedLM")
     model, _ = load_model(
         str(folder), "AutoModelForMaskedLM", **({"attn_implementation": attention} if attention else {})
     )
     pieces = _pieces(len(tiny.tiny_tokenizer(family)))
-    packed = _packed_logits(model, [pieces[:3], pieces[3:]])  # the second row is shorter: padded
+    packed = _packed_logits(model, [pieces[:3], pieces[3:]], way)  # the second row is shorter: padded
     for row, documents in enumerate((pieces[:3], pieces[3:])):
         start = 0
         for piece in documents:
@@ -128,6 +139,23 @@ def test_collate_pads_with_what_is_not_counted():
     assert batch["input_ids"].tolist() == [[0, 1, 2, 3], [0, 1, 0, 9]]
     assert batch["document"].tolist() == [[0, 0, 0, 0], [0, 0, 1, -1]]
     assert batch["labels"].eq(-100).all()
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+def test_what_is_asked_for_is_what_has_labels_whatever_the_shapes(fixed):
+    rows = [_row([np.arange(9)]), _row([np.arange(4), np.arange(3)]), _row([np.arange(2)])]
+    rows[0]["labels"][[0, 3, 8]], rows[1]["labels"][5] = (1, 2, 3), 4
+    batch = collate_rows(rows, pad_id=0, fixed=fixed, with_sequences=True)
+    asked = Asked(batch["asked"], batch["kept"])
+    labels = asked.labels(batch["labels"])
+    assert labels[labels != -100].tolist() == [1, 2, 3, 4]
+    if fixed:
+        assert batch["asked"].shape == (3, 16) and len(labels) == 48 and batch["input_ids"].shape == (3, 64)
+    else:
+        assert len(labels) == 4 and batch["cu_seq_lens"].tolist() == [0, 9, 13, 16, 18, 20, 27]
+    places = torch.arange(batch["labels"].numel()).view_as(batch["labels"])
+    real = labels != -100
+    torch.testing.assert_close(asked.taken(places)[real], (batch["labels"].flatten() != -100).nonzero()[:, 0])
 
 
 def test_packed_states_of_a_real_checkpoint_on_real_posts(minilm, newsgroups):

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 import tiny
 from hf_ssl.core.errors import CheckpointError, ConfigError
 from hf_ssl.modalities.text.text import Text
-from hf_ssl.models import loading
+from hf_ssl.models import attention, loading
 
 ARCHITECTURES = tiny.TEXT + tiny.IMAGE + tiny.AUDIO + tiny.TIMESERIES
 
@@ -341,13 +341,12 @@ def test_options_are_checked(tiny_checkpoint):
     assert model.config.hidden_dropout_prob == 0.25 and model.config._attn_implementation == "eager"
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="on a GPU transformers' own attention is left alone")
 @pytest.mark.parametrize("family", ["bert", "modernbert", "vit", "wav2vec2"])
 def test_attention_on_a_cpu_computes_in_float32_and_leaves_no_trace(tiny_checkpoint, tmp_path, family, monkeypatch):
     folder = str(tiny_checkpoint(family))
     ours, _ = loading.load_model(folder)
     stock, _ = loading.load_model(folder, attn_implementation="sdpa")
-    assert ours.config._attn_implementation == loading.FLOAT32_ATTENTION
+    assert ours.config._attn_implementation == attention.OWN
     inputs = {"input_ids": torch.arange(5, 25).view(2, 10), "attention_mask": torch.ones(2, 10, dtype=torch.long)}
     if family == "vit":
         inputs = {"pixel_values": torch.linspace(-1, 1, 2 * 3 * 32 * 32).view(2, 3, 32, 32)}
@@ -369,7 +368,7 @@ def test_attention_on_a_cpu_computes_in_float32_and_leaves_no_trace(tiny_checkpo
         whole_state = stock(**inputs)[0].flatten()
         assert torch.nn.functional.cosine_similarity(half.float().flatten(), whole_state, dim=0) > 0.99
     ours.save_pretrained(tmp_path)
-    assert loading.FLOAT32_ATTENTION not in (tmp_path / "config.json").read_text()
+    assert attention.OWN not in (tmp_path / "config.json").read_text()
     transformers.AutoModel.from_pretrained(tmp_path)
 
 

@@ -16,7 +16,7 @@ import tiny
 from hf_ssl.core.errors import ConfigError
 from hf_ssl.evaluation.monitor.monitor import mean_loss
 from hf_ssl.modalities.rng import example_rng
-from hf_ssl.modalities.text.packing import Pieces, isolation_masks, position_offset
+from hf_ssl.modalities.text.packing import Asked, Pieces, collate_rows, isolation_masks, position_offset
 from hf_ssl.modalities.text.text import Text
 from hf_ssl.modalities.text.tokens import in_memory
 from hf_ssl.objectives.mlm import MaskedLanguageModeling, Masker, ordinary_ids
@@ -82,6 +82,44 @@ def test_last_block_at_masked_positions_has_the_gradient_of_the_whole_block(make
         )
 
 
+@pytest.mark.parametrize("fixed", [False, True])
+@pytest.mark.parametrize("family", ["bert", "roberta", "modernbert"])
+def test_attention_by_sequences_has_the_loss_and_the_gradient_of_the_mask(make, family, fixed):
+    objective = make(family).train()
+    assert objective.way == "sdpa", "where there is no GPU"
+    rows = objective.rows(_dataset(), seed=0, training=True)
+    whole = objective.collate([rows[i] for i in range(5)])
+    expected = objective(**whole).loss
+    gradients = _gradients(objective, whole, everywhere=False)
+    objective.way = "varlen"
+    some = [rows[i] for i in range(5)]
+    batch = collate_rows(some, objective.encoder.processor.pad_token_id, fixed=fixed, with_sequences=True)
+    torch.testing.assert_close(objective(**batch).loss, expected, atol=1e-6, rtol=1e-5)
+    for name, gradient in _gradients(objective, batch, everywhere=False).items():
+        scale = float(gradients[name].abs().max())
+        torch.testing.assert_close(gradient, gradients[name], atol=1e-6 + 1e-5 * scale, rtol=1e-4)
+    assert objective.last_block.agrees is (None if family == "modernbert" else True)
+
+
+@pytest.mark.parametrize(
+    ("named", "way"), [("auto", "sdpa"), ("varlen", "varlen"), ("flex_attention", "flex_attention"), ("eager", "sdpa")]
+)
+def test_the_attention_that_is_named_keeps_documents_apart(tiny_checkpoint, named, way):
+    folder = str(tiny_checkpoint("bert", "AutoModelForMaskedLM"))
+    encoder = Text().load(folder, "AutoModelForMaskedLM", attn_implementation=named)
+    objective = MaskedLanguageModeling(encoder, MaskedLanguageModeling.Config(max_length=64))
+    assert objective.way == (way if not torch.cuda.is_available() or named != "auto" else "varlen")
+    rows = objective.rows(_dataset(), seed=0, training=True)
+    assert ("cu_seq_lens" in objective.collate([rows[0]])) is (objective.way == "varlen")
+
+
+def test_a_model_that_takes_no_sequences_is_masked(tiny_checkpoint):
+    folder = str(tiny_checkpoint("mpnet", "AutoModelForMaskedLM"))
+    encoder = Text().load(folder, "AutoModelForMaskedLM", attn_implementation="varlen")
+    objective = MaskedLanguageModeling(encoder, MaskedLanguageModeling.Config(max_length=64))
+    assert objective.way == "sdpa" and objective.packed
+
+
 def test_last_block_is_the_models_own_again_after_the_step(make):
     objective = make("bert").train()
     block = objective.last_block.block
@@ -97,7 +135,10 @@ def test_last_block_is_the_models_own_again_after_the_step(make):
     assert block.__dict__.keys() - {"gradient_checkpointing", "_gradient_checkpointing_func"} == own.keys() - {
         "gradient_checkpointing"
     }
-    with pytest.raises(RuntimeError, match="expected"), objective.last_block.only(batch["labels"] != -100):
+    with (
+        pytest.raises(RuntimeError, match="expected"),
+        objective.last_block.only(Asked(batch["asked"], batch["kept"])),
+    ):
         raise RuntimeError("expected")
     assert "forward" not in block.__dict__
 

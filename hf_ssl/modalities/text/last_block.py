@@ -17,6 +17,7 @@ import torch
 from torch import nn
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from hf_ssl.modalities.text.packing import Asked
 from hf_ssl.models import structure
 
 # What a block of BERT, RoBERTa, XLM-RoBERTa, CamemBERT, ELECTRA, data2vec-text and their relatives is made of.
@@ -29,7 +30,6 @@ _SHAPE = {
 }
 
 Whole = Callable[..., torch.Tensor]
-Places = tuple[torch.Tensor, ...]
 
 
 class LastBlock:
@@ -45,14 +45,11 @@ class LastBlock:
         self.agrees: bool | None = None
 
     @contextmanager
-    def only(self, wanted: torch.Tensor, places: Places | None = None) -> Iterator[None]:
-        """Inside, the block returns `(1, wanted positions, width)` for `wanted`, a bool tensor `(batch, length)`.
-
-        `places` is its `nonzero(as_tuple=True)`, where that is known.
-        """
+    def only(self, asked: Asked) -> Iterator[None]:
+        """Inside, the block returns `(1, positions, width)`: what was asked for."""
         block, whole = self.block, self.block.forward
         own = {name: block.__dict__[name] for name in ("forward", "gradient_checkpointing") if name in block.__dict__}
-        block.forward = partial(self._forward, whole, wanted, places or wanted.nonzero(as_tuple=True))
+        block.forward = partial(self._forward, whole, asked)
         block.gradient_checkpointing = False  # it would run on the way back, when `forward` is the old one again
         try:
             yield
@@ -61,25 +58,30 @@ class LastBlock:
             block.__dict__.update(own)
 
     def _forward(
-        self, whole: Whole, wanted: torch.Tensor, places: Places, hidden: torch.Tensor, mask: torch.Tensor | None = None,
-        *args: object, **rest: object,
+        self, whole: Whole, asked: Asked, hidden: torch.Tensor, mask: torch.Tensor | None = None, *args: object,
+        **rest: object,
     ) -> torch.Tensor:  # fmt: skip
-        if self.agrees is None and len(places[0]):
-            self.agrees = self._compare(whole, wanted, places, hidden, mask, *args, **rest)
+        if self.agrees is None and len(asked.kept):
+            self.agrees = self._compare(whole, asked, hidden, mask, *args, **rest)
         if not self.agrees:
-            return whole(hidden, mask, *args, **rest)[places].unsqueeze(0)
-        return _at(self.block, wanted, places, hidden, mask).unsqueeze(0)
+            return asked.taken(whole(hidden, mask, *args, **rest)).unsqueeze(0)
+        return _at(self.block, asked, hidden, mask, **rest).unsqueeze(0)
 
     @torch.no_grad()
     def _compare(
-        self, whole: Whole, wanted: torch.Tensor, places: Places, hidden: torch.Tensor, mask: torch.Tensor | None,
-        *args: object, **rest: object,
-    ) -> bool:  # fmt: skip
+        self,
+        whole: Whole,
+        asked: Asked,
+        hidden: torch.Tensor,
+        mask: torch.Tensor | None,
+        *args: object,
+        **rest: object,
+    ) -> bool:
         hidden = hidden.float()
         try:
             with structure.evaluating(self.block), torch.autocast(hidden.device.type, enabled=False):
-                expected = whole(hidden, mask, *args, **rest)[places]
-                found = _at(self.block, wanted, places, hidden, mask)
+                expected = asked.taken(whole(hidden, mask, *args, **rest))
+                found = _at(self.block, asked, hidden, mask, **rest)
         except (AttributeError, RuntimeError, TypeError):
             return False
         tolerance = 1e-2 * expected.abs().max()  # TF32 has three digits; another computation is wrong in the first
@@ -102,35 +104,28 @@ def _is_bert(block: nn.Module) -> bool:
     )
 
 
-def _at(
-    block: Any, wanted: torch.Tensor, at: Places, hidden: torch.Tensor, mask: torch.Tensor | None
-) -> torch.Tensor:  # fmt: skip
-    """The block's output at `wanted`, `(wanted positions, width)`, row by row as `output[wanted]` has them."""
+def _at(block: Any, asked: Asked, hidden: torch.Tensor, mask: Any, **rest: Any) -> torch.Tensor:
+    """The block's output where it was asked for, `(positions, width)`, row after row."""
     attention = block.attention.self
-    counts = wanted.sum(dim=1)
-    # The wanted positions of each row come first, in order; rows with fewer are filled with positions that are dropped. One
-    # column at least: attention over no position at all has no shape.
-    places = wanted.to(torch.uint8).argsort(dim=1, descending=True, stable=True)[:, : max(int(counts.max()), 1)]
-    kept = at[0], wanted.cumsum(1)[at] - 1  # as numbers: an index by a mask makes a GPU's host wait
-    rows = torch.arange(len(places), device=places.device).unsqueeze(1)
-    asking = hidden[rows, places]
+    # Where no mask says who sees whom, every token asks: a kernel takes whole sequences.
+    by_mask = rest.get("cu_seq_lens_q") is None and (mask is None or isinstance(mask, torch.Tensor))
+    rows, columns = asked.grid
+    asking = hidden[rows, columns] if by_mask else hidden
 
     def heads(projected: torch.Tensor) -> torch.Tensor:
         return projected.unflatten(-1, (-1, attention.attention_head_size)).transpose(1, 2)
 
-    if mask is not None:
-        mask = mask.expand(len(rows), -1, -1, -1)[rows, :, places].transpose(1, 2)
+    if by_mask and mask is not None:
+        mask = mask.expand(len(rows), -1, -1, -1)[rows, :, columns].transpose(1, 2)
     attend = ALL_ATTENTION_FUNCTIONS.get_interface(
         attention.config._attn_implementation, sys.modules[type(block).__module__].eager_attention_forward
     )
     context, _ = attend(
-        attention,
-        heads(attention.query(asking)),
-        heads(attention.key(hidden)),
-        heads(attention.value(hidden)),
-        mask,
-        dropout=attention.dropout.p if block.training else 0.0,
-        scaling=attention.scaling,
-    )
-    attended = block.attention.output(context.flatten(2)[kept], asking[kept])
+        attention, heads(attention.query(asking)), heads(attention.key(hidden)), heads(attention.value(hidden)), mask,
+        dropout=attention.dropout.p if block.training else 0.0, scaling=attention.scaling,
+        **({} if by_mask else rest),
+    )  # fmt: skip
+    parts = [context.flatten(2), asking]
+    context, asking = [part.flatten(0, 1)[asked.kept] if by_mask else asked.taken(part) for part in parts]
+    attended = block.attention.output(context, asking)
     return block.output(block.intermediate(attended), attended)

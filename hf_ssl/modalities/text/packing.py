@@ -1,14 +1,15 @@
 """Rows of text without padding: documents side by side in one row, each seeing only itself.
 
 Padding wastes up to half of a BERT batch (Krell et al. 2021). Here documents are cut to the model's window, placed into
-rows of equal length by best fit, and isolated by a block-diagonal attention mask and positions that restart with every
-document, so a packed row gives each token the state it has alone.
+rows of equal length by best fit, and isolated by attention that is told where each document begins (or a block-diagonal
+mask) and positions that restart with every document, so a packed row gives each token the state it has alone.
 """
 
 from __future__ import annotations
 
 import bisect
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from torch import nn
 
 from hf_ssl.modalities.text.encoder import affixes
 from hf_ssl.modalities.text.tokens import Tokens
-from hf_ssl.models.loading import FLOAT32_ATTENTION
+from hf_ssl.models.attention import BLOCKS, MASK, OWN, SEQUENCES, sequences
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedTokenizerBase
@@ -84,20 +85,86 @@ def best_fit(lengths: np.ndarray, row_length: int) -> list[list[int]]:
     return rows
 
 
-def collate_rows(rows: Sequence[dict[str, np.ndarray]], pad_id: int) -> dict[str, torch.Tensor]:
+@dataclass(frozen=True)
+class Asked:
+    """Positions of a batch that something is predicted from, as a grid: no shape depends on values, so nobody waits for them.
+
+    Args:
+        columns: `(rows, most)`, their places within each row; -1 fills rows that have fewer.
+        kept: `(positions,)`, those of the flat grid that are computed: the real ones, or, where shapes are to stay the same
+            from batch to batch, all.
+    """
+
+    columns: torch.Tensor
+    kept: torch.Tensor
+
+    @classmethod
+    def of(cls, wanted: np.ndarray, fixed: bool = False) -> Asked:
+        """From a bool array `(rows, length)`; `fixed`: widths are multiples of 16, and all is kept."""
+        counts = wanted.sum(1)
+        most = max(1, int(counts.max(initial=0)))
+        columns = np.full((len(wanted), -(-most // 16) * 16 if fixed else most), -1, dtype=np.int64)
+        real = np.arange(columns.shape[1]) < counts[:, None]
+        columns[real] = wanted.nonzero()[1]
+        kept = np.arange(columns.size) if fixed else np.flatnonzero(real)
+        return cls(torch.from_numpy(columns), torch.from_numpy(kept))
+
+    @property
+    def grid(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Row and column of every place of the grid; what fills it is the first of its row."""
+        rows = torch.arange(len(self.columns), device=self.columns.device).unsqueeze(1)
+        return rows.expand_as(self.columns), self.columns.clamp(min=0)
+
+    def taken(self, values: torch.Tensor) -> torch.Tensor:
+        """Entries `(positions, …)` of `(rows, length, …)`."""
+        rows, columns = (place.flatten()[self.kept] for place in self.grid)
+        return values[rows, columns]
+
+    def labels(self, labels: torch.Tensor) -> torch.Tensor:
+        """Labels `(positions,)` of `(rows, length)`, -100 where the grid is only filled."""
+        return self.taken(labels).where(self.columns.flatten()[self.kept] >= 0, -100)
+
+
+def collate_rows(
+    rows: Sequence[dict[str, np.ndarray]], pad_id: int, *, fixed: bool = False, with_sequences: bool = False
+) -> dict[str, torch.Tensor]:
     """Stack rows of `input_ids`, `labels`, `position_ids` and `document` (number of the piece within the row).
+
+    Args:
+        fixed: shapes are rounded up, so that few of them occur (compiled code, CUDA graphs).
+        with_sequences: also say where each document begins.
 
     Returns:
         `input_ids`, `labels` (-100 where nothing is predicted), `position_ids`, `document` (-1 for padding), each
-        `(batch, longest row)`.
+        `(batch, longest row)`; `asked` and `kept`, see `Asked`; `cu_seq_lens` int32 `(documents + 1,)`, places in the flat
+        batch, what pads a row counted as a document.
     """
     longest = max(len(row["input_ids"]) for row in rows)
+    longest = -(-longest // 64) * 64 if fixed else longest
     fill = {"input_ids": pad_id, "labels": -100, "position_ids": 0, "document": -1}
     batch = {name: np.full((len(rows), longest), value, dtype=np.int64) for name, value in fill.items()}
     for number, row in enumerate(rows):
         for name in fill:
             batch[name][number, : len(row["input_ids"])] = row[name]
-    return {name: torch.from_numpy(array) for name, array in batch.items()}
+    asked = Asked.of(batch["labels"] != -100, fixed)
+    made = {name: torch.from_numpy(array) for name, array in batch.items()}
+    made |= {"asked": asked.columns, "kept": asked.kept}
+    if with_sequences:
+        begins = np.diff(batch["document"], prepend=-2, axis=1) != 0
+        begins[:, 0] = True
+        made["cu_seq_lens"] = torch.from_numpy(np.append(np.flatnonzero(begins), begins.size).astype(np.int32))
+    return made
+
+
+def isolated(
+    model: nn.Module, way: str, document: torch.Tensor, position_ids: torch.Tensor, cu_seq_lens: torch.Tensor | None
+) -> dict[str, Any]:
+    """What tells a model that a token sees its own document only, in one of the ways of `hf_ssl.models.attention`."""
+    if way == SEQUENCES and cu_seq_lens is not None:
+        return sequences(cu_seq_lens, document.shape[1])
+    if way == BLOCKS:
+        return {"attention_mask": isolation_blocks(model, document, position_ids)}
+    return {"attention_mask": isolation_masks(model, document, position_ids)}
 
 
 def isolation_masks(model: nn.Module, document: torch.Tensor, position_ids: torch.Tensor) -> Any:
@@ -115,11 +182,34 @@ def isolation_masks(model: nn.Module, document: torch.Tensor, position_ids: torc
     same = document.unsqueeze(2) == document.unsqueeze(1)
     config: Any = model.config
     full = _as_expected(config, same.unsqueeze(1))
-    if "sliding_attention" not in (getattr(config, "layer_types", None) or ()):
+    if not _slides(config):
         return full
     distance = (position_ids.unsqueeze(2) - position_ids.unsqueeze(1)).abs()
     near = same & (distance <= config.sliding_window)
     return {"full_attention": full, "sliding_attention": _as_expected(config, near.unsqueeze(1))}
+
+
+def isolation_blocks(model: nn.Module, document: torch.Tensor, position_ids: torch.Tensor) -> Any:
+    """`isolation_masks` for flex attention, which skips blocks of 128 by 128 pairs that see nothing."""
+    from torch.nn.attention.flex_attention import create_block_mask
+
+    config: Any = model.config
+
+    def same(row: torch.Tensor, head: torch.Tensor, asking: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+        return document[row, asking] == document[row, seen]
+
+    def near(row: torch.Tensor, head: torch.Tensor, asking: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+        distance = (position_ids[row, asking] - position_ids[row, seen]).abs()
+        return same(row, head, asking, seen) & (distance <= config.sliding_window)
+
+    size, length, device = *document.shape, document.device
+    mods = {"full_attention": same, **({"sliding_attention": near} if _slides(config) else {})}
+    made = {kind: create_block_mask(mod, size, None, length, length, device=str(device)) for kind, mod in mods.items()}
+    return made if _slides(config) else made["full_attention"]
+
+
+def _slides(config: Any) -> bool:
+    return "sliding_attention" in (getattr(config, "layer_types", None) or ())
 
 
 def position_offset(config: PreTrainedConfig) -> int:
@@ -138,6 +228,6 @@ def position_offset(config: PreTrainedConfig) -> int:
 
 
 def _as_expected(config: PreTrainedConfig, allowed: torch.Tensor) -> torch.Tensor:
-    if config._attn_implementation in ("sdpa", FLOAT32_ATTENTION):
+    if config._attn_implementation in (MASK, OWN):
         return allowed
     return torch.where(allowed, 0.0, torch.finfo(torch.float32).min)
