@@ -174,6 +174,28 @@ class TrainingOptions(RunOptions):
 
 
 @dataclass
+class AttentionOptions(Options):
+    """How attention over rows of different texts is computed."""
+
+    attn_implementation: Literal[
+        "auto", "varlen", "flex_attention", "sdpa", "eager", "flash_attention_2", "flash_attention_3"
+    ] = option(
+        "auto",
+        "Attention: by the places of texts (varlen), by a mask (sdpa, eager, flex_attention), or by FlashAttention; auto: varlen on "
+        "an NVIDIA GPU, a mask elsewhere.",
+    )
+
+
+@dataclass
+class PaddingOptions(AttentionOptions):
+    """Whether padding is computed."""
+
+    padding_free: bool = option(
+        False, "Leave padding out of the model: texts stand side by side, with the same answers (for texts)."
+    )
+
+
+@dataclass
 class AdapterOptions(Options):
     """Parameter-efficient fine-tuning."""
 

@@ -12,8 +12,10 @@ from hf_ssl.core.fields import Options, not_among, option
 from hf_ssl.core.option_groups import (
     SHARE,
     AdapterOptions,
+    AttentionOptions,
     DataOptions,
     ModelOptions,
+    PaddingOptions,
     PeftMethod,
     RunOptions,
     TrainingOptions,
@@ -22,7 +24,7 @@ from hf_ssl.core.timing import wrong_length
 
 
 @dataclass
-class PretrainConfig(TrainingOptions, AdapterOptions, ModelOptions, DataOptions):
+class PretrainConfig(TrainingOptions, AttentionOptions, AdapterOptions, ModelOptions, DataOptions):
     """Continue self-supervised pre-training in your domain."""
 
     objective: str | None = option(None, "What to predict (default: the modality's).")
@@ -64,7 +66,7 @@ class PretrainConfig(TrainingOptions, AdapterOptions, ModelOptions, DataOptions)
 
 
 @dataclass
-class FinetuneConfig(TrainingOptions, AdapterOptions, ModelOptions, DataOptions, DomainOptions):
+class FinetuneConfig(TrainingOptions, PaddingOptions, AdapterOptions, ModelOptions, DataOptions, DomainOptions):
     """Fine-tune on the labels."""
 
     from_config: bool = option(False, "Start from random weights of the checkpoint's configuration, or of a family.")
@@ -150,7 +152,7 @@ class PredictConfig(RunOptions, ModelOptions, DataOptions):
 
 
 @dataclass
-class EmbedConfig(RunOptions, ModelOptions, DataOptions):
+class EmbedConfig(RunOptions, PaddingOptions, ModelOptions, DataOptions):
     """Turn data into vectors."""
 
     renamed = {"normalize": "normalize_embeddings"}

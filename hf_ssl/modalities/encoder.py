@@ -171,6 +171,10 @@ class Encoder(ABC):
         """Set new layers below the last one by what `readings` gave for all examples; whether anything was changed."""
         return False
 
+    def leave_padding_out(self) -> bool:
+        """Compute on the real entries of a batch only, where that gives the same; whether it does."""
+        raise ConfigError(f"padding_free is for texts; a batch of {self.modality.name} has none, or needs it.")
+
     @property
     def stands_on_its_start(self) -> bool:
         """Whether an adapter alone, put on the checkpoint that it was trained on, gives this encoder's answers."""

@@ -83,8 +83,8 @@ def build_objective(
     if not kind.fits(modality):
         raise ConfigError(f"{config.objective} works on {_fitting(kind)}, not on {modality.name}.")
     encoder = modality.load(
-        ref, kind.auto_class, dataset=pool, dtype=config.dtype
-    )  # fmt: skip
+        ref, kind.auto_class, dataset=pool, dtype=config.dtype, attn_implementation=config.attn_implementation
+    )
     if isinstance(encoder, TextEncoder):
         encoder.preparation = Preparation(config.preprocessing_num_workers, config.cache_dir)
         for note in check_vocabulary(encoder.model, encoder.processor):
@@ -106,6 +106,14 @@ def build_objective(
                              train_embeddings=added is not None, train_bare=("*masked_spec_embed",))
     )  # fmt: skip
     return kind(encoder, kind.Config(**dataclasses.asdict(plugin))), added
+
+
+def without_padding(encoder: Encoder, wanted: bool) -> None:
+    """Leave padding out of the model's work where that was asked for and gives the same."""
+    if wanted and not encoder.leave_padding_out():
+        logger.warning(
+            f"{type(encoder.model).__name__} gives other answers when texts stand side by side: padding stays, and costs time"
+        )
 
 
 def learning_rate(method: str, plugin: Objective | Task, modality: Modality, training: dict[str, Any]) -> float:

@@ -19,6 +19,7 @@ from hf_ssl.data.label_kinds import kind_of
 from hf_ssl.evaluation.figures import embedding_map
 from hf_ssl.models.embedding import EmbeddingSpec
 from hf_ssl.stages.base import note_lineage, prepare_stage, start_of
+from hf_ssl.stages.build import without_padding
 from hf_ssl.stages.inputs import inputs_of
 from hf_ssl.stages.result import StageResult
 from hf_ssl.training import limit
@@ -65,7 +66,10 @@ def embed(**options: object) -> StageResult:
     further, address = StoreAddress.of(config.store, run.path / "embed", config.collection, config.index)
     columns, values, previews = _rows(data, [config.split] if config.split else list(data), modality)
     ref, some = start_of(config, run, run.output("pretrain")), next(iter(data.values()))
-    encoder = modality.load(ref, dataset=some, pooling=config.pooling, dtype=config.dtype)
+    encoder = modality.load(
+        ref, dataset=some, pooling=config.pooling, dtype=config.dtype, attn_implementation=config.attn_implementation
+    )
+    without_padding(encoder, config.padding_free)
     report, pooling = encoder.report, str(encoder.pooling)
     made = inputs_hash(
         report.weights_sha,

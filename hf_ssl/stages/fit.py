@@ -23,7 +23,7 @@ from hf_ssl.models.load_report import shortened
 from hf_ssl.models.loading import load_config
 from hf_ssl.models.pooling import Pooling
 from hf_ssl.models.reference import CheckpointRef
-from hf_ssl.stages.build import learning_rate
+from hf_ssl.stages.build import learning_rate, without_padding
 from hf_ssl.stages.candidates import Findings, Fold, study
 from hf_ssl.stages.reading import settable_layer
 from hf_ssl.stages.rehearsal import Rehearsal
@@ -87,8 +87,9 @@ def fit_task(
     set_seed(seed)  # the new head and the adapters start from this, so two arms start alike
     encoder = task.modality.load(
         ref, task.auto_class, dataset=train_split, pooling=task.pooling or pooling, dtype=config.dtype, new_head=True,
-        **task.model_options(),
+        attn_implementation=getattr(config, "attn_implementation", None), **task.model_options(),
     )  # fmt: skip
+    without_padding(encoder, getattr(config, "padding_free", False))
     if config.head_pooling == "encoder":
         encoder.adapt_head()
     module = TaskModule(encoder, task)

@@ -13,10 +13,12 @@ from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 
 from hf_ssl.core.errors import ConfigError, nearest
 from hf_ssl.modalities.encoder import Batch, Encoder, Features
+from hf_ssl.modalities.text.padding_free import PaddingFree, describe_padding
 from hf_ssl.modalities.text.tokens import Preparation, Tokens, tokens_of
+from hf_ssl.models.attention import tried_here
 from hf_ssl.models.pooled_head import PooledHead
 from hf_ssl.models.pooling import Pooling, write_sentence_transformers
-from hf_ssl.models.structure import unwrap_peft
+from hf_ssl.models.structure import evaluating, outputs, unwrap_peft
 
 if TYPE_CHECKING:
     import datasets
@@ -103,7 +105,40 @@ class TextEncoder(Encoder):
             for name in names:
                 batch[name][row, place] = feature[name]
             batch["attention_mask"][row, place] = 1
-        return {name: torch.from_numpy(array) for name, array in batch.items()}
+        made = {name: torch.from_numpy(array) for name, array in batch.items()}
+        return made | describe_padding(batch["attention_mask"]) if self.is_padding_free else made
+
+    @property
+    def is_padding_free(self) -> bool:
+        """Whether the backbone computes on real tokens only."""
+        return getattr(self.backbone, "hf_ssl_padding_free", None) is not None
+
+    @torch.no_grad()
+    def leave_padding_out(self) -> bool:
+        """Compute on the real tokens of a batch only, side by side, wherever the model's family gives the same that way.
+
+        Returns:
+            whether it does; where it does not (or has no attention that can be told where a text begins), padding stays.
+        """
+        if self.is_padding_free:
+            return True
+        backbone: Any = self.backbone
+        device = next(self.model.parameters()).device
+        texts = ["a text", "a longer text, which is not padded", "and one"]
+        rows = {name: part.to(device) for name, part in self.collate(self.preprocess(texts)).items()}
+        mask = rows["attention_mask"]
+        with evaluating(self.model), tried_here(backbone):
+            padded = outputs(self.model, rows)
+            backbone.hf_ssl_padding_free = PaddingFree(backbone)
+            more = {name: part.to(device) for name, part in describe_padding(mask.cpu().numpy()).items()}
+            try:
+                same = all(_alike(*pair, mask) for pair in zip(outputs(self.model, rows | more), padded, strict=True))
+            except (AttributeError, RuntimeError, TypeError, ValueError):
+                same = False
+        if not same:
+            backbone.hf_ssl_padding_free.remove()
+            del backbone.hf_ssl_padding_free
+        return same
 
     def features(self, batch: Batch) -> torch.Tensor:
         hidden = self.backbone(**batch).last_hidden_state
@@ -116,6 +151,13 @@ class TextEncoder(Encoder):
     def write_pooling(self, folder: Path) -> None:
         """As sentence-transformers has it, so that `SentenceTransformer(folder)` gives the same vectors."""
         write_sentence_transformers(folder, self.pooling, self.width // len(self.pooling.modes), self.ref)
+
+
+def _alike(found: torch.Tensor, expected: torch.Tensor, mask: torch.Tensor) -> bool:
+    """Whether two outputs are the same but for rounding, and for states of padding."""
+    if found.shape[:2] == mask.shape:
+        found, expected = found[mask.bool()], expected[mask.bool()]
+    return bool((found - expected).abs().max() <= 1e-3 * expected.abs().max().clamp(min=1e-3))
 
 
 def pool(hidden: torch.Tensor, mask: torch.Tensor, how: str) -> torch.Tensor:

@@ -17,11 +17,15 @@ import torch
 from torch import nn
 
 from hf_ssl.modalities.text.encoder import affixes
+from hf_ssl.modalities.text.padding_free import position_offset
 from hf_ssl.modalities.text.tokens import Tokens
 from hf_ssl.models.attention import BLOCKS, MASK, OWN, SEQUENCES, sequences
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedTokenizerBase
+
+
+__all__ = ["Asked", "Pieces", "best_fit", "collate_rows", "isolated", "isolation_masks", "position_offset"]
 
 
 class Pieces:
@@ -210,21 +214,6 @@ def isolation_blocks(model: nn.Module, document: torch.Tensor, position_ids: tor
 
 def _slides(config: Any) -> bool:
     return "sliding_attention" in (getattr(config, "layer_types", None) or ())
-
-
-def position_offset(config: PreTrainedConfig) -> int:
-    """First position of a document: RoBERTa's relatives start after the padding index, everybody else at 0."""
-    shifted = (
-        "roberta",
-        "xlm-roberta",
-        "camembert",
-        "roberta-prelayernorm",
-        "mpnet",
-        "data2vec-text",
-        "longformer",
-        "xmod",
-    )
-    return config.pad_token_id + 1 if config.model_type in shifted else 0
 
 
 def _as_expected(config: PreTrainedConfig, allowed: torch.Tensor) -> torch.Tensor:
