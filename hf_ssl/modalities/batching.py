@@ -1,14 +1,15 @@
-"""Orders of rows in which neighbors cost about the same, so that batches have little to pad."""
+"""Orders of rows in which neighbors cost about the same, so that batches have little to pad; and places in a batch.
+
+Places are made where a batch is: an index by a mask has a shape that only the device knows, and a GPU's host waits for it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import numpy as np
-
-if TYPE_CHECKING:
-    pass
+import torch
 
 
 def by_length(lengths: np.ndarray, block: int, rng: np.random.Generator, jitter: float = 0.1) -> np.ndarray:
@@ -50,3 +51,53 @@ def batches_by_size(
                 break
         yield order[start : start + count]
         start += count
+
+
+def places_of(mask: np.ndarray) -> torch.Tensor:
+    """Where a mask `(batch, length)` is true, as places `(true ones,)` of the flat batch."""
+    return torch.from_numpy(np.flatnonzero(mask))
+
+
+def taken(values: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    """Entries `(places, …)` of `(batch, length, …)`."""
+    return values.flatten(0, 1)[places]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Positions of a batch that something is predicted from, as a grid `(rows, most of a row)`.
+
+    Args:
+        columns: `(rows, most)`, their places within each row; -1 fills rows that have fewer.
+        kept: `(positions,)`, those of the flat grid that are computed: the real ones, or, where shapes are to stay the same
+            from batch to batch, all.
+    """
+
+    columns: torch.Tensor
+    kept: torch.Tensor
+
+    @classmethod
+    def of(cls, wanted: np.ndarray, fixed: bool = False) -> Asked:
+        """From a bool array `(rows, length)`; `fixed`: widths are multiples of 16, and all is kept."""
+        counts = wanted.sum(1)
+        most = max(1, int(counts.max(initial=0)))
+        columns = np.full((len(wanted), -(-most // 16) * 16 if fixed else most), -1, dtype=np.int64)
+        real = np.arange(columns.shape[1]) < counts[:, None]
+        columns[real] = wanted.nonzero()[1]
+        kept = np.arange(columns.size) if fixed else np.flatnonzero(real)
+        return cls(torch.from_numpy(columns), torch.from_numpy(kept))
+
+    @property
+    def grid(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Row and column of every place of the grid; what fills it is the first of its row."""
+        rows = torch.arange(len(self.columns), device=self.columns.device).unsqueeze(1)
+        return rows.expand_as(self.columns), self.columns.clamp(min=0)
+
+    def taken(self, values: torch.Tensor) -> torch.Tensor:
+        """Entries `(positions, …)` of `(rows, length, …)`."""
+        rows, columns = (place.flatten()[self.kept] for place in self.grid)
+        return values[rows, columns]
+
+    def labels(self, labels: torch.Tensor) -> torch.Tensor:
+        """Labels `(positions,)` of `(rows, length)`, -100 where the grid is only filled."""
+        return self.taken(labels).where(self.columns.flatten()[self.kept] >= 0, -100)

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from hf_ssl.core.errors import ConfigError
 from hf_ssl.core.fields import Options, option
+from hf_ssl.modalities.batching import places_of, taken
 from hf_ssl.modalities.encoder import VisionEncoder
 from hf_ssl.modalities.image.backbones import add_mask_token, drop_mask_token, patch_size, special_tokens, takes_masks
 from hf_ssl.modalities.views import View, ViewPlan
@@ -50,7 +51,8 @@ class DINO(ViewObjective):
     the teacher. With LoRA, teacher and student share the frozen weights and only adapters and head are averaged.
 
     Inputs: `global_pixel_values` `(2 x pictures, channels, height, width)`, `local_pixel_values` `(crops x pictures,
-    ...)`, with iBOT `mask` `(2 x pictures, rows, columns)`; `labels` `(pictures,)`, which only counts the loss terms.
+    ...)`, with iBOT `mask` `(2 x pictures, rows, columns)` and `kept`, its places in the flat batch; `labels`
+    `(pictures,)`, which only counts the loss terms.
 
     Teacher, center and schedules change once per optimizer step, whatever the accumulation.
 
@@ -207,6 +209,7 @@ class DINO(ViewObjective):
             height, width = batch["global_pixel_values"].shape[-2:]
             masks = [block_mask(rng, height // self.cell, width // self.cell) for _ in range(2) for rng in rngs]
             batch["mask"] = torch.from_numpy(np.stack(masks))
+            batch["kept"] = places_of(np.stack(masks).reshape(len(masks), -1))
         return {**batch, "labels": torch.arange(len(rows))}
 
     # -- loss -------------------------------------------------------------------------------------------------------
@@ -216,14 +219,15 @@ class DINO(ViewObjective):
         labels: torch.Tensor,
         num_items_in_batch: torch.Tensor | int | None = None,
         mask: torch.Tensor | None = None,
+        kept: torch.Tensor | None = None,
         **views: torch.Tensor,
     ) -> LossOutput:
         count, c = len(labels), self.config
         large = {name.removeprefix("global_"): v for name, v in views.items() if name.startswith("global_")}
         small = {name.removeprefix("local_"): v for name, v in views.items() if name.startswith("local_")}
-        warm = min(1.0, self.progress.item() / c.warmup) if c.warmup else 1.0
+        warm = min(1.0, self.number("progress") / c.warmup) if c.warmup else 1.0
         sharpness = c.warmup_temperature + warm * (c.teacher_temperature - c.warmup_temperature)
-        frozen = self.progress.item() < c.freeze_last
+        frozen = self.number("progress") < c.freeze_last
         with torch.no_grad():
             target = self._scores(self.teacher_head, self.teacher_encoder.features(large))
             self._note("center", target)
@@ -248,8 +252,8 @@ class DINO(ViewObjective):
                     )
                     pairs += 1
         total = terms / pairs
-        if mask is not None:
-            total = total + c.ibot * self._masked_patches(large, patches, mask, sharpness, frozen)
+        if mask is not None and kept is not None:
+            total = total + c.ibot * self._masked_patches(large, patches, mask, kept, sharpness, frozen)
         if not self.training:
             self._seen.append(torch.softmax(teacher / sharpness, dim=-1).flatten(0, 1))
         return LossOutput(loss=normalize_loss(total, count, num_items_in_batch))
@@ -264,19 +268,20 @@ class DINO(ViewObjective):
         ).transpose(1, 2)
 
     def _masked_patches(
-        self, views: dict[str, Any], patches: torch.Tensor | None, mask: torch.Tensor, sharpness: float, frozen: bool
-    ) -> torch.Tensor:
+        self, views: dict[str, Any], patches: torch.Tensor | None, mask: torch.Tensor, kept: torch.Tensor,
+        sharpness: float, frozen: bool,
+    ) -> torch.Tensor:  # fmt: skip
         """Sum over pictures of the mean over their masked patches (both large views)."""
         assert patches is not None
         with torch.no_grad():
             grid = self.teacher_encoder.patch_features(views)
-            target = self._scores(self.teacher_head, grid.flatten(2).transpose(1, 2)[mask])
+            target = self._scores(self.teacher_head, taken(grid.flatten(2).transpose(1, 2), kept))
             self._note("patch_center", target)
-        student = self._scores(self.head, patches[mask], frozen)
+        student = self._scores(self.head, taken(patches, kept), frozen)
         terms = losses.self_distillation(
             student, target - self.patch_center, self.config.student_temperature, sharpness
         )
-        each = mask.sum(dim=1).clamp(min=1).unsqueeze(1).expand_as(mask)[mask]
+        each = taken(mask.sum(dim=1).clamp(min=1).unsqueeze(1).expand_as(mask), kept)
         return (terms / each).sum() / 2
 
     # -- state ------------------------------------------------------------------------------------------------------
@@ -303,7 +308,7 @@ class DINO(ViewObjective):
             center = getattr(self, name)
             center.lerp_((sums[:-1] / sums[-1].clamp(min=1)).to(center.dtype), 1 - self.config.center_momentum)
         self._sums.clear()
-        self.progress.fill_(done)
+        self.set_number("progress", done)
 
     def metrics(self, loss: float) -> dict[str, float]:
         """Of the last evaluation: the teacher's entropy as a share of ln(prototypes), and the share of them in use."""

@@ -16,7 +16,7 @@ from hf_ssl.core.fields import Options, option
 from hf_ssl.modalities.audio import backbones
 from hf_ssl.modalities.audio.encoder import AudioEncoder
 from hf_ssl.modalities.audio.spectrogram import log_mel, standardized
-from hf_ssl.modalities.batching import batches_by_size
+from hf_ssl.modalities.batching import batches_by_size, places_of, taken
 from hf_ssl.models.structure import evaluating
 from hf_ssl.objectives.base import Objective
 from hf_ssl.objectives.clips import TRAINING, Clips, needs_waveform, padded_masks, span_mask
@@ -44,7 +44,7 @@ class HubertUnits(Objective):
     (`layer: -1`), which is where a model with random weights has to begin.
 
     Inputs: `input_values`, `attention_mask` `(clips, samples)`; `hidden` bool `(clips, frames)`; `labels`
-    `(clips, frames)`, the unit where hidden, -100 elsewhere.
+    `(clips, frames)`, the unit where hidden, -100 elsewhere; `kept`, places of hidden frames in the flat batch.
 
     Units are found once, before training, with the weights of the start and a seed, and kept: a resumed run finds the
     same ones, and the centers are saved with the state all the same.
@@ -125,7 +125,12 @@ class HubertUnits(Objective):
             chosen = np.flatnonzero(row["hidden"])
             labels[place, chosen] = row["units"][chosen]
         batch = backbones.padded([row["wave"] for row in rows])
-        return {**batch, "hidden": torch.from_numpy(hidden), "labels": torch.from_numpy(labels)}
+        return {
+            **batch,
+            "hidden": torch.from_numpy(hidden),
+            "labels": torch.from_numpy(labels),
+            "kept": places_of(hidden),
+        }
 
     def count_units(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
         return batch["attention_mask"].sum() / self.encoder.processor.sampling_rate
@@ -136,22 +141,23 @@ class HubertUnits(Objective):
         attention_mask: torch.Tensor,
         hidden: torch.Tensor,
         labels: torch.Tensor,
+        kept: torch.Tensor,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> LossOutput:
         batch = {"input_values": input_values, "attention_mask": attention_mask}
         states, valid = backbones.frames(self.backbone, batch, mask=hidden)
-        predicted = functional.normalize(self.project(states[hidden]).float(), dim=-1)
+        predicted = functional.normalize(self.project(taken(states, kept)).float(), dim=-1)
         with torch.autocast(predicted.device.type, enabled=False):
             scores = predicted @ functional.normalize(self.units.float(), dim=-1).T / 0.1
-        wanted = labels[hidden]
+        wanted, units = taken(labels, kept), torch.arange(len(self.units), device=labels.device)
         total = functional.cross_entropy(scores, wanted, reduction="sum") + 0.0 * states.sum()
         count = (labels != -100).sum()
-        guessed = functional.one_hot(scores.argmax(-1), len(self.units)).float()
+        guessed = scores.argmax(-1)
         return LossOutput(
             loss=normalize_loss(total, count, num_items_in_batch),
             scalars={
-                "hidden": count.detach(), "frames": valid.sum(), "right": (scores.argmax(-1) == wanted).sum(),
-                "wanted": functional.one_hot(wanted, len(self.units)).sum(0), "guessed": guessed.sum(0),
+                "hidden": count.detach(), "frames": valid.sum(), "right": (guessed == wanted).sum(),
+                "wanted": (wanted[:, None] == units).sum(0), "guessed": (guessed[:, None] == units).float().sum(0),
             },
         )  # fmt: skip
 

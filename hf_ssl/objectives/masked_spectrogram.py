@@ -15,6 +15,7 @@ from hf_ssl.core.fields import Options, option
 from hf_ssl.modalities.audio import backbones
 from hf_ssl.modalities.audio.encoder import AudioEncoder
 from hf_ssl.modalities.audio.spectrogram import log_mel, standardized
+from hf_ssl.modalities.batching import places_of, taken
 from hf_ssl.objectives.base import Objective
 from hf_ssl.objectives.clips import TRAINING, Clips, padded_masks, span_mask
 from hf_ssl.training.dropout import set_dropout
@@ -42,7 +43,7 @@ class MaskedSpectrogram(Objective):
     own mask vector; or of spectrograms (Whisper, AST), whose input is overwritten with a learned one.
 
     Inputs: those of the encoder; `hidden` bool `(clips, frames)` (AST: `(clips, patches)`), `labels` of that shape, 0 where
-    hidden, -100 elsewhere.
+    hidden, -100 elsewhere; `kept`, their places in the flat batch.
 
     Example:
 
@@ -130,7 +131,7 @@ class MaskedSpectrogram(Objective):
             full[:, : hidden.shape[1]] = hidden
             hidden = full
         labels = torch.from_numpy(np.where(hidden, 0, -100))
-        return {**batch, "hidden": torch.from_numpy(hidden), "labels": labels}
+        return {**batch, "hidden": torch.from_numpy(hidden), "labels": labels, "kept": places_of(hidden)}
 
     def count_units(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
         per_second = self.encoder.processor.sampling_rate
@@ -143,6 +144,7 @@ class MaskedSpectrogram(Objective):
         attention_mask: torch.Tensor,
         hidden: torch.Tensor,
         labels: torch.Tensor,
+        kept: torch.Tensor,
         input_values: torch.Tensor | None = None,
         input_features: torch.Tensor | None = None,
         num_items_in_batch: torch.Tensor | int | None = None,
@@ -151,8 +153,8 @@ class MaskedSpectrogram(Objective):
         given = {"input_values": input_values, "input_features": input_features}
         batch |= {name: value for name, value in given.items() if value is not None}
         states, valid = self._states(batch, hidden)
-        targets = self._targets(batch, valid)[hidden]
-        predicted = self.head(states[hidden]).float()
+        targets = taken(self._targets(batch, valid), kept)
+        predicted = self.head(taken(states, kept)).float()
         # Nothing hidden (only clips of a few milliseconds): the loss is 0, with a gradient, so that ranks stay in step.
         total = (predicted - targets).abs().mean(-1).sum() + 0.0 * states.sum()
         count = (labels != -100).sum()

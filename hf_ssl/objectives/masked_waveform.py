@@ -13,6 +13,7 @@ from torch import nn
 from hf_ssl.core.fields import Options, option
 from hf_ssl.modalities.audio import backbones
 from hf_ssl.modalities.audio.encoder import AudioEncoder
+from hf_ssl.modalities.batching import places_of, taken
 from hf_ssl.objectives.base import Objective
 from hf_ssl.objectives.clips import TRAINING, Clips, needs_waveform, padded_masks, span_mask
 from hf_ssl.training.dropout import set_dropout
@@ -39,7 +40,7 @@ class MaskedWaveform(Objective):
     Needs: an encoder of waveforms (wav2vec2, HuBERT, WavLM, data2vec, UniSpeech).
 
     Inputs: `input_values` (whole), `attention_mask` `(clips, samples)`; `hidden` bool `(clips, frames)`; `labels`
-    `(clips, frames)`, 0 where hidden, -100 elsewhere.
+    `(clips, frames)`, 0 where hidden, -100 elsewhere; `kept`, places of hidden frames in the flat batch.
 
     Samples of a hidden stretch are zeroed before the convolutions see them, and its latents are replaced by the mask
     vector: nothing of it can be read off, not even at its borders.
@@ -91,7 +92,8 @@ class MaskedWaveform(Objective):
     def collate(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
         hidden = padded_masks([row["hidden"] for row in rows])
         batch = backbones.padded([row["wave"] for row in rows])
-        return {**batch, "hidden": torch.from_numpy(hidden), "labels": torch.from_numpy(np.where(hidden, 0, -100))}
+        return {**batch, "hidden": torch.from_numpy(hidden), "labels": torch.from_numpy(np.where(hidden, 0, -100)),
+                "kept": places_of(hidden)}  # fmt: skip
 
     def count_units(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
         return batch["attention_mask"].sum() / self.encoder.processor.sampling_rate
@@ -102,9 +104,10 @@ class MaskedWaveform(Objective):
         attention_mask: torch.Tensor,
         hidden: torch.Tensor,
         labels: torch.Tensor,
+        kept: torch.Tensor,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> LossOutput:
-        missing = self.missing_samples(hidden, input_values.shape[1])
+        missing = self.missing_samples(hidden, kept, input_values.shape[1])
         batch = {"input_values": input_values.masked_fill(missing, 0.0), "attention_mask": attention_mask}
         states, valid = backbones.frames(self.backbone, batch, mask=hidden)
         guess = self.head(states).float()
@@ -118,9 +121,9 @@ class MaskedWaveform(Objective):
         samples = (filled - truth).abs().view(*hidden.shape, self.stride).mean(-1)
         spectra = self._spectral_distance(filled, truth, hidden) if self.config.spectral else 0.0
         terms = samples + self.config.spectral * spectra
-        total = terms[hidden].sum() + 0.0 * states.sum()
+        total = taken(terms, kept).sum() + 0.0 * states.sum()
         count = (labels != -100).sum()
-        wanted, given = truth.view(*hidden.shape, -1)[hidden], guess.detach()[hidden]
+        wanted, given = taken(truth.view(*hidden.shape, -1), kept), taken(guess.detach(), kept)
         return LossOutput(
             loss=normalize_loss(total, count, num_items_in_batch),
             scalars={
@@ -129,14 +132,14 @@ class MaskedWaveform(Objective):
             },
         )  # fmt: skip
 
-    def missing_samples(self, hidden: torch.Tensor, length: int) -> torch.Tensor:
+    def missing_samples(self, hidden: torch.Tensor, kept: torch.Tensor, length: int) -> torch.Tensor:
         """Samples that hidden frames see, bool `(clips, length)`."""
-        starts = hidden.nonzero()
+        clip, frame = kept // hidden.shape[1], kept % hidden.shape[1]
         edges = torch.zeros(len(hidden), length + 1, dtype=torch.int32, device=hidden.device)
-        begin = starts[:, 1] * self.stride
+        begin = frame * self.stride
         one = torch.ones_like(begin, dtype=torch.int32)
-        edges.index_put_((starts[:, 0], begin), one, accumulate=True)
-        edges.index_put_((starts[:, 0], (begin + self.seen).clamp(max=length)), -one, accumulate=True)
+        edges.index_put_((clip, begin), one, accumulate=True)
+        edges.index_put_((clip, (begin + self.seen).clamp(max=length)), -one, accumulate=True)
         return edges.cumsum(1)[:, :length] > 0
 
     def _spectral_distance(self, guess: torch.Tensor, truth: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:

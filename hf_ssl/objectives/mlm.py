@@ -15,10 +15,11 @@ from torch.nn import functional
 
 from hf_ssl.core.errors import ConfigError
 from hf_ssl.core.fields import Options, option
+from hf_ssl.modalities.batching import Asked
 from hf_ssl.modalities.rng import example_rng
 from hf_ssl.modalities.text.encoder import TextEncoder, window
 from hf_ssl.modalities.text.last_block import LastBlock
-from hf_ssl.modalities.text.packing import Asked, Pieces, best_fit, collate_rows, isolated, position_offset
+from hf_ssl.modalities.text.packing import Pieces, best_fit, collate_rows, isolated, position_offset
 from hf_ssl.models.attention import MASK, SEQUENCES, packed_way, tried_here
 from hf_ssl.models.structure import evaluating
 from hf_ssl.objectives.base import Objective, Rows, row_keys
@@ -47,7 +48,7 @@ class MaskedLanguageModeling(Objective):
     Needs: a tokenizer with a mask token, and a model that `AutoModelForMaskedLM` can load.
 
     Inputs: `input_ids`, `labels`, `position_ids`, `document`, each `(batch, row length)`; `asked` and `kept`, where something
-    is predicted (`hf_ssl.modalities.text.packing.Asked`); `cu_seq_lens`, where documents begin, for attention by sequences.
+    is predicted (`hf_ssl.modalities.batching.Asked`); `cu_seq_lens`, where documents begin, for attention by sequences.
 
     the same, the vocabulary-sized matrix product and softmax are six times smaller.
 

@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from hf_ssl.core.fields import Options, option
+from hf_ssl.modalities.batching import places_of
 from hf_ssl.modalities.encoder import VisionEncoder
 from hf_ssl.modalities.image.backbones import add_mask_token, drop_mask_token, patch_size, takes_masks
 from hf_ssl.modalities.views import View, ViewPlan
@@ -35,7 +36,7 @@ class SimMIM(ViewObjective):
     token at hidden patches; for any other network (convolutional, timm) hidden pixels are replaced by a learned color.
 
     Inputs: `pixel_values` `(pictures, channels, height, width)`; `labels` `(pictures, rows * columns of squares)`, 1 for
-    a hidden square and -100 else.
+    a hidden square and -100 else; `kept`, their places in the flat batch.
 
     Example:
 
@@ -84,11 +85,12 @@ class SimMIM(ViewObjective):
         labels = np.full((len(rows), count), -100, dtype=np.int64)
         for row, rng in enumerate(rngs):
             labels[row, rng.permutation(count)[:share]] = 1
-        return {"pixel_values": pixels, "labels": torch.from_numpy(labels)}
+        return {"pixel_values": pixels, "labels": torch.from_numpy(labels), "kept": places_of(labels != -100)}
 
     def forward(
-        self, pixel_values: torch.Tensor, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None
-    ) -> LossOutput:
+        self, pixel_values: torch.Tensor, labels: torch.Tensor, kept: torch.Tensor,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> LossOutput:  # fmt: skip
         rows, columns = (length // self.square for length in pixel_values.shape[-2:])
         hidden = (labels != -100).view(-1, 1, rows, columns)
         inputs: dict[str, Any] = {"pixel_values": pixel_values}
@@ -104,7 +106,7 @@ class SimMIM(ViewObjective):
         if painted.shape[-2:] != pixel_values.shape[-2:]:  # a stride that does not divide the picture
             painted = functional.interpolate(painted, pixel_values.shape[-2:], mode="bilinear")
         errors = (painted - pixel_values.float()).abs().mean(dim=1, keepdim=True)
-        terms = functional.avg_pool2d(errors, self.square)[hidden]
+        terms = functional.avg_pool2d(errors, self.square).flatten()[kept]
         return LossOutput(loss=normalize_loss(terms.sum(), len(terms), num_items_in_batch))
 
     def export(self) -> PreTrainedModel:

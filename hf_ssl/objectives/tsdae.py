@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from hf_ssl.core.fields import Options, option
+from hf_ssl.modalities.batching import places_of, taken
 from hf_ssl.modalities.rng import example_rng
 from hf_ssl.modalities.text.encoder import TextEncoder, affixes, window
 from hf_ssl.objectives.base import Objective, Rows, row_keys
@@ -36,7 +37,8 @@ class TSDAE(Objective):
 
     Needs: nothing but an encoder.
 
-    Inputs: `input_ids`, `attention_mask` `(texts, damaged length)`; `target_ids`, `labels` `(texts, length)`.
+    Inputs: `input_ids`, `attention_mask` `(texts, damaged length)`; `target_ids`, `labels` `(texts, length)`; `kept`,
+    places of the labels in the flat batch.
 
     Example:
 
@@ -97,7 +99,12 @@ class TSDAE(Objective):
         for number, row in enumerate(rows):
             target[number, : len(row["target"])] = row["target"]
             labels[number, : len(row["labels"])] = row["labels"]
-        return {**batch, "target_ids": torch.from_numpy(target), "labels": torch.from_numpy(labels)}
+        return {
+            **batch,
+            "target_ids": torch.from_numpy(target),
+            "labels": torch.from_numpy(labels),
+            "kept": places_of(labels != -100),
+        }
 
     def count_units(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
         return (batch["target_ids"] != self.encoder.processor.pad_token_id).sum()
@@ -108,6 +115,7 @@ class TSDAE(Objective):
         attention_mask: torch.Tensor,
         target_ids: torch.Tensor,
         labels: torch.Tensor,
+        kept: torch.Tensor,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> LossOutput:
         vector = self.encoder.features({"input_ids": input_ids, "attention_mask": attention_mask})
@@ -117,10 +125,9 @@ class TSDAE(Objective):
         states = embedding(shown) + self.position.weight[:length]
         future = torch.ones(length, length, dtype=torch.bool, device=shown.device).triu(1)
         states = self.norm(self.decoder(states, self.memory(vector).unsqueeze(1), tgt_mask=future, tgt_is_causal=True))
-        predicted = labels != -100
-        logits = functional.linear(states[predicted], embedding.weight, self.bias)
-        loss = functional.cross_entropy(logits.float(), labels[predicted], reduction="sum")
-        return LossOutput(loss=normalize_loss(loss, predicted.sum(), num_items_in_batch))
+        logits = functional.linear(taken(states, kept), embedding.weight, self.bias)
+        loss = functional.cross_entropy(logits.float(), taken(labels, kept), reduction="sum")
+        return LossOutput(loss=normalize_loss(loss, (labels != -100).sum(), num_items_in_batch))
 
 
 class DamagedRows(Rows):

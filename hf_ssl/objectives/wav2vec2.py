@@ -14,6 +14,7 @@ from hf_ssl.core.errors import ConfigError
 from hf_ssl.core.fields import Options, option
 from hf_ssl.modalities.audio import backbones
 from hf_ssl.modalities.audio.encoder import AudioEncoder
+from hf_ssl.modalities.batching import Asked
 from hf_ssl.models.structure import unwrap_peft
 from hf_ssl.objectives.base import Objective
 from hf_ssl.objectives.clips import TRAINING, Clips, padded_masks, span_mask
@@ -42,7 +43,8 @@ class Wav2Vec2(Objective):
 
     Inputs: `input_values`, `attention_mask` `(clips, samples)`; `hidden` bool `(clips, frames)`; `negatives`
     `(hidden frames, K)`, places among the clip's hidden frames; `noise` `(hidden frames, groups, entries)`, Gumbel noise
-    in training; `labels` `(clips, frames)`, 0 where hidden, -100 elsewhere.
+    in training; `labels` `(clips, frames)`, 0 where hidden, -100 elsewhere; `asked`, `kept`: where hidden frames are
+    (`hf_ssl.modalities.batching.Asked`).
 
     Masks, negatives and Gumbel noise depend on (seed, epoch, clip) only, and the temperature on the number of optimizer
     steps, which is saved: a resumed run goes on exactly. The perplexity's gradient is taken at a running average of the
@@ -113,8 +115,8 @@ class Wav2Vec2(Objective):
         """A pure function of the number of optimizer steps."""
         own = self.config
         if own.gumbel_start == own.gumbel_end:
-            return own.gumbel_end  # without a look at the step, for which a GPU's host would wait
-        return max(own.gumbel_start * own.gumbel_decay ** int(self.step), own.gumbel_end)
+            return own.gumbel_end
+        return max(own.gumbel_start * own.gumbel_decay ** int(self.number("step")), own.gumbel_end)
 
     def rows(self, dataset: datasets.Dataset, *, seed: int, training: bool) -> Clips:
         return Clips(
@@ -143,12 +145,15 @@ class Wav2Vec2(Objective):
 
     def collate(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
         hidden = padded_masks([row["hidden"] for row in rows])
+        asked = Asked.of(hidden)
         negatives = np.concatenate([row["negatives"] for row in rows])
         batch = {
             **backbones.padded([row["wave"] for row in rows]),
             "hidden": torch.from_numpy(hidden),
             "negatives": torch.from_numpy(negatives),
             "labels": torch.from_numpy(np.where(hidden, 0, -100)),
+            "asked": asked.columns,
+            "kept": asked.kept,
         }
         if "noise" in rows[0]:
             batch["noise"] = torch.from_numpy(np.concatenate([row["noise"] for row in rows]))
@@ -164,6 +169,8 @@ class Wav2Vec2(Objective):
         hidden: torch.Tensor,
         negatives: torch.Tensor,
         labels: torch.Tensor,
+        asked: torch.Tensor,
+        kept: torch.Tensor,
         noise: torch.Tensor | None = None,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> LossOutput:
@@ -171,14 +178,14 @@ class Wav2Vec2(Objective):
         config = inner.config
         mask = backbones._needed(config, attention_mask)
         output = inner.base_model(input_values, attention_mask=mask, mask_time_indices=hidden)
-        places = hidden.nonzero(as_tuple=True)  # once, see `mlm`
-        latents = output.extract_features[places]
+        places = Asked(asked, kept)
+        latents = places.taken(output.extract_features)
         scores = inner.quantizer.weight_proj(latents).view(len(latents), *self.use.shape).float()
         codes = quantize(scores, noise, self.gumbel_temperature)
         quantized = inner.project_q(codewords(codes, inner.quantizer.codevectors).to(latents.dtype))
-        predicted = inner.project_hid(output.last_hidden_state[places])
+        predicted = inner.project_hid(places.taken(output.last_hidden_state))
         contrast = contrastive_loss(
-            predicted, quantized, code_numbers(codes), hidden, negatives, self.config.temperature, places
+            predicted, quantized, code_numbers(codes), places, negatives, self.config.temperature
         )
         chances = scores.softmax(-1) if self.training else codes
         diversity = diversity_loss(chances, self.use)
@@ -199,7 +206,7 @@ class Wav2Vec2(Objective):
         )  # fmt: skip
 
     def on_optimizer_step(self, step: int, total: int) -> None:
-        self.step.fill_(step)
+        self.set_number("step", step)
         seen = self._seen if isinstance(self._seen, torch.Tensor) else self.use.new_zeros(self.use.numel() + 1)
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.all_reduce(seen)
@@ -268,10 +275,9 @@ def contrastive_loss(
     predicted: torch.Tensor,
     quantized: torch.Tensor,
     numbers: torch.Tensor,
-    hidden: torch.Tensor,
+    places: Asked,
     negatives: torch.Tensor,
     temperature: float,
-    places: tuple[torch.Tensor, ...] | None = None,
 ) -> torch.Tensor:
     """Equation 3 of wav2vec 2.0, one term per hidden frame, `(frames,)`.
 
@@ -280,24 +286,22 @@ def contrastive_loss(
     Args:
         predicted, quantized: `(frames, width)`, all hidden frames, clip after clip.
         numbers: `(frames,)`, equal for equal codes.
-        hidden: bool `(clips, clip length)`, where they come from.
+        places: where they come from, exactly (nothing of the grid is kept that only fills it).
         negatives: `(frames, K)`, places among the hidden frames of the same clip.
-        places: `hidden.nonzero(as_tuple=True)`, where that is known.
     """
     if not len(predicted):
         return predicted.new_zeros(0)
-    places = hidden.nonzero(as_tuple=True) if places is None else places
-    clip, place = places[0], hidden.cumsum(1)[places] - 1
-    most = int(hidden.sum(1).max())
+    clips, most = places.columns.shape
+    clip, place = places.kept // most, places.kept % most
 
     def by_clip(values: torch.Tensor) -> torch.Tensor:
-        table = values.new_zeros((len(hidden), most, *values.shape[1:]))
+        table = values.new_zeros((clips, most, *values.shape[1:]))
         return table.index_put((clip, place), values)
 
     context = functional.normalize(predicted.float(), dim=-1)
     targets = functional.normalize(quantized.float(), dim=-1)
     # All pairs of a clip in one product: cheaper than gathering K vectors for each frame, in time and in memory.
-    with torch.autocast(hidden.device.type, enabled=False):
+    with torch.autocast(predicted.device.type, enabled=False):
         alike = torch.bmm(by_clip(context), by_clip(targets).transpose(1, 2))[clip, place]
     same = by_clip(numbers)[clip].gather(1, negatives) == numbers[:, None]
     wrong = alike.gather(1, negatives).masked_fill(same, float("-inf"))

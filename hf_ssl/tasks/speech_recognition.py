@@ -130,7 +130,7 @@ class SpeechRecognition(Task[AudioEncoder]):
         chances = functional.log_softmax(logits, dim=-1).transpose(0, 1)
         frames = torch.full((len(labels),), logits.shape[1], dtype=torch.long)
         total = functional.ctc_loss(
-            chances, labels[counted], frames, counted.sum(1).cpu(), blank=self.numbers[BLANK], reduction="sum",
+            chances, labels.clamp(min=0), frames, counted.sum(1).cpu(), blank=self.numbers[BLANK], reduction="sum",
             zero_infinity=True,
         )  # fmt: skip
         return total, counted.sum()

@@ -76,14 +76,14 @@ class Verification(Task[AudioEncoder]):
         cosines = vector @ functional.normalize(head.weight.float(), dim=-1).T + head.bias
         return torch.cat([vector, cosines], dim=-1)
 
-    def loss(self, logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, int]:
+    def loss(self, logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         wanted = self.places.to(labels.device)[labels]
         scores = logits[:, -len(self.label_names) :]
-        margin = self.config.margin * functional.one_hot(wanted.clamp(min=0), scores.shape[1]) * (wanted >= 0)[:, None]
+        margin = self.config.margin * (wanted[:, None] == torch.arange(scores.shape[1], device=wanted.device))
         total = functional.cross_entropy(
             self.config.scale * (scores - margin), wanted, reduction="sum", ignore_index=-100
         )
-        return total, int((wanted != -100).sum())
+        return total, (wanted != -100).sum()
 
     def metrics(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
         scores, same = speech.trials(logits[:, : -len(self.label_names)], labels)

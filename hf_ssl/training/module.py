@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
+import numpy as np
 import torch
 from torch import nn
 from torch.utils.data import Dataset
@@ -80,6 +81,7 @@ class TrainingModule(nn.Module, ABC):
         self.units_seen: torch.Tensor | int = 0
         self.idle = False  # the batch counts for nothing: it keeps other processes company (`training.sharding`)
         self._held: list[nn.Module] = []
+        self._numbers: dict[str, float] = {}
         self.register_forward_pre_hook(_count, with_kwargs=True)
 
     @abstractmethod
@@ -89,6 +91,18 @@ class TrainingModule(nn.Module, ABC):
     def metrics(self, loss: float) -> dict[str, float]:
         """What the mean evaluation loss means, such as perplexity."""
         return {}
+
+    def number(self, name: str) -> float:
+        """What a buffer of one number holds; looked at once after it was loaded, because a GPU's host waits for that."""
+        if name not in self._numbers:
+            self._numbers[name] = self.get_buffer(name).item()
+        return self._numbers[name]
+
+    def set_number(self, name: str, value: float) -> None:
+        """Write a buffer of one number."""
+        buffer = self.get_buffer(name)
+        buffer.fill_(value)
+        self._numbers[name] = float(np.float32(value)) if buffer.is_floating_point() else value  # as it rounds it
 
     def freeze_batchnorm_stats(self, backbone: nn.Module) -> None:
         """Keep the running statistics of a trained backbone's batch normalization as they are in the checkpoint.
@@ -151,6 +165,7 @@ class TrainingModule(nn.Module, ABC):
         if expected.keys() != given.keys():
             missing, unknown = sorted(expected.keys() - given.keys()), sorted(given.keys() - expected.keys())
             raise RuntimeError(f"checkpoint does not fit: missing {missing[:5]}, unknown {unknown[:5]}")
+        self._numbers = {}
         with torch.no_grad():
             for name, tensor in expected.items():
                 tensor.copy_(as_divided(given[name], tensor))

@@ -16,7 +16,7 @@ import torch
 import toy_process
 from contracts import case_of, pairs
 from devices import CUDA
-from host_syncs import WAITS
+from host_syncs import allowed
 
 from hf_ssl.testing import Built
 from hf_ssl.training.dropout import set_dropout
@@ -104,7 +104,7 @@ def test_a_resumed_run_goes_on_as_one_that_was_not_stopped(tiny_checkpoint, devi
 
 
 @on_cuda
-@pytest.mark.parametrize("which", WAITS)
+@pytest.mark.parametrize("which", EVERY)
 def test_the_host_waits_no_oftener_than_was_counted_on_a_cpu(tiny_checkpoint, device, which):
     made = built(tiny_checkpoint, which)
     module = made.module.to(device).train()
@@ -121,7 +121,7 @@ def test_the_host_waits_no_oftener_than_was_counted_on_a_cpu(tiny_checkpoint, de
         finally:
             torch.cuda.set_sync_debug_mode("default")
     waits = [str(one.message) for one in told if "synchroniz" in str(one.message)]
-    assert len(waits) <= sum(WAITS[which]), waits
+    assert len(waits) <= sum(allowed(which)), waits
 
 
 @on_cuda

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import tiny
+from hf_ssl.modalities.batching import Asked
 from hf_ssl.modalities.text.packing import (
-    Asked,
     Pieces,
     best_fit,
     collate_rows,

@@ -17,7 +17,7 @@ from hf_ssl.evaluation.monitor.monitor import mean_loss
 from hf_ssl.modalities.audio import backbones, spectrogram
 from hf_ssl.modalities.audio.audio import Audio
 from hf_ssl.modalities.audio.encoder import AudioEncoder
-from hf_ssl.modalities.batching import by_length
+from hf_ssl.modalities.batching import Asked, by_length
 from hf_ssl.modalities.rng import example_rng
 from hf_ssl.models.loading import load_model
 from hf_ssl.objectives import clips as spans
@@ -195,10 +195,10 @@ def test_diversity_has_value_and_gradient_of_the_paper_at_the_batchs_own_use():
 
 
 def test_a_negative_with_the_same_code_is_no_wrong_answer():
-    hidden = torch.tensor([[True, True, True]])
+    places = Asked.of(np.ones((1, 3), dtype=bool))
     vectors = functional.normalize(torch.randn(3, 4, dtype=torch.float64), dim=-1)
     negatives = torch.tensor([[1], [0], [0]])
-    alone = w2v.contrastive_loss(vectors, vectors, torch.tensor([5, 5, 6]), hidden, negatives, 0.1)
+    alone = w2v.contrastive_loss(vectors, vectors, torch.tensor([5, 5, 6]), places, negatives, 0.1)
     assert alone[0] == 0 and alone[1] == 0 and alone[2] > 0
 
 
@@ -289,7 +289,7 @@ def test_nothing_of_a_missing_stretch_is_seen(build):
     """The loss's prediction does not change when the missing samples do."""
     module = build("masked-waveform").eval()
     batch = batch_of(module, [sounds.voice(0, 0.5)], training=False)
-    missing = module.missing_samples(batch["hidden"], batch["input_values"].shape[1])
+    missing = module.missing_samples(batch["hidden"], batch["kept"], batch["input_values"].shape[1])
     assert 0 < missing.float().mean() < 0.8
     changed = torch.where(missing, torch.randn_like(batch["input_values"]), batch["input_values"])
 

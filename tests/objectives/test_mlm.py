@@ -15,8 +15,9 @@ from torch.nn import functional
 import tiny
 from hf_ssl.core.errors import ConfigError
 from hf_ssl.evaluation.monitor.monitor import mean_loss
+from hf_ssl.modalities.batching import Asked
 from hf_ssl.modalities.rng import example_rng
-from hf_ssl.modalities.text.packing import Asked, Pieces, collate_rows, isolation_masks, position_offset
+from hf_ssl.modalities.text.packing import Pieces, collate_rows, isolation_masks, position_offset
 from hf_ssl.modalities.text.text import Text
 from hf_ssl.modalities.text.tokens import in_memory
 from hf_ssl.objectives.mlm import MaskedLanguageModeling, Masker, ordinary_ids

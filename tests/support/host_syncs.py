@@ -24,19 +24,16 @@ COPYING = ("tolist", "numpy", "cpu")
 """Methods of a tensor that bring it to the host; on a CPU no operation shows them."""
 PACKAGES = ("hf_ssl", "transformers")
 
-WAITS = {
-    "objectives/mlm@text": (0, 0),
-    "objectives/simclr@image": (0, 0),
-    "objectives/mae@image": (0, 0),
-    # The same; the third is a look at the padding that is made on a CPU only. The stock model is masked by a mask.
-    "objectives/wav2vec2@audio": (3, 6),
-    "objectives/ts-contrastive@timeseries": (0, 0),
-    "tasks/classification@text": (0, 1),  # transformers looks whether anything is padded
-    "tasks/classification@image": (0, 0),
-    "tasks/classification@audio": (1, 5),  # on a CPU only; the stock model's mean over what is no padding
-    "tasks/classification@timeseries": (0, 0),
-}
-"""What a micro-batch makes the host wait for: in this library, and in the stock model with its backward pass."""
+ON_A_CPU_ONLY = {"_needed"}
+"""Functions that look at values on a CPU, where that is free, and never on another device."""
+
+
+def allowed(which: str) -> tuple[int, int]:
+    """How often a micro-batch may make the host wait: in this library, and in the stock model with its backward pass."""
+    # torch's CTC loss wants the lengths of its targets on the host.
+    ours = 1 if which.startswith("tasks/speech-recognition") else 0
+    # transformers looks whether anything is padded, and masks wav2vec2's states and their mean by masks.
+    return ours, {"text": 1, "audio": 7}.get(which.partition("@")[2], 0)
 
 
 class HostSyncs(TorchDispatchMode):
@@ -59,6 +56,8 @@ class HostSyncs(TorchDispatchMode):
     def note(self, kind: str) -> None:
         """One more, at the innermost line of a package of `PACKAGES`."""
         for one in reversed(traceback.extract_stack()):
+            if one.name in ON_A_CPU_ONLY:
+                return
             for package in PACKAGES:
                 if f"/{package}/" in one.filename:
                     self.found[f"{package}: {kind} in {Path(one.filename).name}:{one.name}"] += 1

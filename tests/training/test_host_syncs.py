@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import pytest
 import torch
-from contracts import case_of
-from host_syncs import WAITS, counted
+from contracts import case_of, pairs
+from host_syncs import allowed, counted
+
+ALWAYS = {
+    "objectives/mlm@text", "objectives/simclr@image", "objectives/mae@image", "objectives/wav2vec2@audio",
+    "objectives/masked-waveform@audio", "objectives/dino@image", "objectives/ts-contrastive@timeseries",
+    "tasks/classification@text", "tasks/classification@image", "tasks/classification@audio", "tasks/classification@timeseries",
+}  # fmt: skip
+EVERY = [
+    pytest.param(which, marks=() if which in ALWAYS else pytest.mark.slow)
+    for which in [*pairs("objectives"), *pairs("tasks")]
+]
 
 
-@pytest.mark.parametrize("which", WAITS)
+@pytest.mark.parametrize("which", EVERY)
 def test_a_step_makes_the_host_wait_no_oftener_than_it_must(tiny_checkpoint, which):
     built = case_of(tiny_checkpoint, which).build()
     module = built.module.train()
@@ -22,7 +32,7 @@ def test_a_step_makes_the_host_wait_no_oftener_than_it_must(tiny_checkpoint, whi
             module.on_optimizer_step(step + 1, 2)
         module.zero_grad()
     ours = sum(count for where, count in found.items() if where.startswith("hf_ssl"))
-    most, stock = WAITS[which]
+    most, stock = allowed(which)
     assert ours <= most and sum(found.values()) - ours <= stock, dict(found)
 
 

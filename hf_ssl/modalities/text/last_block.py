@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from hf_ssl.modalities.text.packing import Asked
+from hf_ssl.modalities.batching import Asked
 from hf_ssl.models import structure
 
 # What a block of BERT, RoBERTa, XLM-RoBERTa, CamemBERT, ELECTRA, data2vec-text and their relatives is made of.

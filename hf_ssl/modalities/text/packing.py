@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from hf_ssl.modalities.batching import Asked
 from hf_ssl.modalities.text.encoder import affixes
 from hf_ssl.modalities.text.padding_free import position_offset
 from hf_ssl.modalities.text.tokens import Tokens
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 
-__all__ = ["Asked", "Pieces", "best_fit", "collate_rows", "isolated", "isolation_masks", "position_offset"]
+__all__ = ["Pieces", "best_fit", "collate_rows", "isolated", "isolation_masks", "position_offset"]
 
 
 class Pieces:
@@ -87,46 +87,6 @@ def best_fit(lengths: np.ndarray, row_length: int) -> list[list[int]]:
         if room - length > 0:
             bisect.insort(open_rows, (room - length, row))
     return rows
-
-
-@dataclass(frozen=True)
-class Asked:
-    """Positions of a batch that something is predicted from, as a grid: no shape depends on values, so nobody waits for them.
-
-    Args:
-        columns: `(rows, most)`, their places within each row; -1 fills rows that have fewer.
-        kept: `(positions,)`, those of the flat grid that are computed: the real ones, or, where shapes are to stay the same
-            from batch to batch, all.
-    """
-
-    columns: torch.Tensor
-    kept: torch.Tensor
-
-    @classmethod
-    def of(cls, wanted: np.ndarray, fixed: bool = False) -> Asked:
-        """From a bool array `(rows, length)`; `fixed`: widths are multiples of 16, and all is kept."""
-        counts = wanted.sum(1)
-        most = max(1, int(counts.max(initial=0)))
-        columns = np.full((len(wanted), -(-most // 16) * 16 if fixed else most), -1, dtype=np.int64)
-        real = np.arange(columns.shape[1]) < counts[:, None]
-        columns[real] = wanted.nonzero()[1]
-        kept = np.arange(columns.size) if fixed else np.flatnonzero(real)
-        return cls(torch.from_numpy(columns), torch.from_numpy(kept))
-
-    @property
-    def grid(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Row and column of every place of the grid; what fills it is the first of its row."""
-        rows = torch.arange(len(self.columns), device=self.columns.device).unsqueeze(1)
-        return rows.expand_as(self.columns), self.columns.clamp(min=0)
-
-    def taken(self, values: torch.Tensor) -> torch.Tensor:
-        """Entries `(positions, …)` of `(rows, length, …)`."""
-        rows, columns = (place.flatten()[self.kept] for place in self.grid)
-        return values[rows, columns]
-
-    def labels(self, labels: torch.Tensor) -> torch.Tensor:
-        """Labels `(positions,)` of `(rows, length)`, -100 where the grid is only filled."""
-        return self.taken(labels).where(self.columns.flatten()[self.kept] >= 0, -100)
 
 
 def collate_rows(
