@@ -51,18 +51,6 @@ class Processor(Protocol):
         """Write it beside the weights."""
 
 
-class FeatureExtractor(Processor, Protocol):
-    """What is asked of the feature extractors of transformers; the last four are Whisper's."""
-
-    sampling_rate: int
-    hop_length: int
-    chunk_length: int
-    n_samples: int
-    nb_max_frames: int
-
-    def __call__(self, waves: Sequence[np.ndarray], /, **options: object) -> Mapping[str, torch.Tensor]: ...
-
-
 class Encoder(ABC):
     """A checkpoint as it was loaded, with everything that belongs to it. `Modality.load` makes it.
 

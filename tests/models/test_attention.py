@@ -7,6 +7,7 @@ import importlib.util
 import pytest
 import torch
 from torch.nn import functional
+from transformers import ViTMAEModel, ViTModel
 
 from hf_ssl.core.errors import ConfigError, MissingExtraError
 from hf_ssl.models import attention
@@ -46,17 +47,18 @@ def test_a_bound_above_the_longest_sequence_changes_nothing():
     torch.testing.assert_close(exact, wide)
 
 
-@pytest.mark.parametrize(("family", "entry"), [("vitmae", "pixel_values"), ("vit", "pixel_values")])
-def test_pictures_side_by_side_have_the_states_of_a_batch(tiny_checkpoint, family, entry):
-    model, _ = load_model(str(tiny_checkpoint(family)), "AutoModel")
-    assert model.config._attn_implementation == attention.OWN
+@pytest.mark.parametrize("family", [ViTMAEModel, ViTModel])
+def test_pictures_side_by_side_have_the_states_of_a_batch(family):
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    model = family(family.config_class(**sizes, image_size=32, patch_size=8)).eval()
+    attention.install(model)
     torch.manual_seed(0)
     hidden = torch.randn(3, 7, model.config.hidden_size)
     begins = _begins((7, 7, 7))
     told = attention.sequences(begins, 7)
     with torch.no_grad():
-        whole = side = hidden
-        side = side.reshape(1, 21, -1)
+        whole = hidden
+        side = hidden.reshape(1, 21, -1)
         dense = torch.block_diag(*[torch.ones(7, 7)] * 3).bool()[None, None]
         masked = side
         for layer in model.layers:

@@ -42,6 +42,6 @@ def test_texts_side_by_side_give_the_vectors_and_the_scores_of_a_padded_batch(so
 def test_pretraining_takes_the_attention_that_is_named(some):
     options = {"objective": "mlm", "max_steps": 2, "monitor_points": 1, "max_length": 32}
     result = hf_ssl.pretrain(**some, **options, attn_implementation="varlen")
-    assert (result.path / "model.safetensors").is_file()
+    assert (result.path / "curve.jsonl").is_file()
     with pytest.raises(ConfigError, match="varlen"):
         hf_ssl.pretrain(**{**some, "output": some["output"] + "2"}, **options, attn_implementation="varlens")

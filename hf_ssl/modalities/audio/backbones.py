@@ -18,7 +18,7 @@ from torch import nn
 
 from hf_ssl.core.errors import ConfigError
 from hf_ssl.modalities.audio import recordings
-from hf_ssl.modalities.encoder import FeatureExtractor
+from hf_ssl.modalities.audio.extractor import FeatureExtractor
 from hf_ssl.models.structure import find_backbone as backbone_of
 from hf_ssl.models.structure import unwrap_peft
 

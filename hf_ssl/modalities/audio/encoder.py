@@ -12,7 +12,8 @@ from transformers import PreTrainedModel
 
 from hf_ssl.modalities.audio import backbones
 from hf_ssl.modalities.audio import views as sound_views
-from hf_ssl.modalities.encoder import Batch, Encoder, FeatureExtractor, Features
+from hf_ssl.modalities.audio.extractor import FeatureExtractor
+from hf_ssl.modalities.encoder import Batch, Encoder, Features
 from hf_ssl.modalities.views import ViewPlan
 from hf_ssl.models import loading
 from hf_ssl.models.load_report import LoadReport
