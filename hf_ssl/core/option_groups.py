@@ -104,7 +104,8 @@ class DataOptions(Options):
     folder_level: Literal["first", "last"] | None = option(None, "Which folder is the class, of several above a file.")
     split_names: list[str] | None = option(
         None,
-        "Words in names of folders and files that say the split (default: train, valid, test, unlabeled, pool ...).",
+        "Words in names of folders and files, and in a column, that say the split (default: train, valid, test, unlabeled, pool ...); "
+        "holdout=test, 0=train say what others mean.",
     )
     follow_links: bool | None = option(
         None, "Follow links that lead out of the data folder (asked for where they lead to folders)."

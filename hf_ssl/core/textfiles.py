@@ -159,9 +159,11 @@ def encoding_of_file(path: Path, given: str) -> Encoding:
     """
     if given.lower().replace("_", "-") not in ("utf-8-sig", "utf-8", "utf8"):
         try:
-            codecs.lookup(given)
-        except LookupError as error:
-            raise UnusableFile(f"there is no encoding {given!r}; common ones: utf-8, cp1252, utf-16") from error
+            " ".encode(given)  # not `codecs.lookup`, which finds base64 and the like too
+        except (LookupError, ValueError) as error:
+            raise UnusableFile(
+                f"there is no encoding of text {given!r}; common ones: encoding='utf-8', 'cp1252', 'utf-16'"
+            ) from error
         return Encoding(given)
     try:
         with open_bytes(path, whole=True) as stream:

@@ -88,19 +88,22 @@ def encode_and_sort(
 def _class_masks(parts: list[CanonicalPart], canonicalizer: Canonicalizer) -> None:
     """One meaning of the values of masks for all parts."""
     modality = canonicalizer.modality
-    if hasattr(modality, "class_masks"):
-        masks = [mask for part in parts for mask in part.rows.labels]
-        pictures = [value for part in parts for value in part.rows.dataset[modality.column]]
-        made = iter(modality.class_masks(masks, canonicalizer.report, pictures))
-        bad: list[str] = []
-        for part in parts:
-            part.rows.labels = [next(made) for _ in part.rows.labels]
-            usable = [row for row, mask in enumerate(part.rows.labels) if not isinstance(mask, str)]
-            bad += [mask for mask in part.rows.labels if isinstance(mask, str)]
-            part.rows = part.rows.take(usable)
-        canonicalizer.report.leave_out(
-            canonicalizer.unit, "their mask cannot be read", len(bad), len(masks), example=bad[0] if bad else ""
+    if not hasattr(modality, "class_masks"):
+        raise DataError(
+            f"label_kind='mask' is for pictures, and these are {modality.name}: leave it out, or read pictures: modality='image'."
         )
+    masks = [mask for part in parts for mask in part.rows.labels]
+    pictures = [value for part in parts for value in part.rows.dataset[modality.column]]
+    made = iter(modality.class_masks(masks, canonicalizer.report, pictures))
+    bad: list[str] = []
+    for part in parts:
+        part.rows.labels = [next(made) for _ in part.rows.labels]
+        usable = [row for row, mask in enumerate(part.rows.labels) if not isinstance(mask, str)]
+        bad += [mask for mask in part.rows.labels if isinstance(mask, str)]
+        part.rows = part.rows.take(usable)
+    canonicalizer.report.leave_out(
+        canonicalizer.unit, "their mask cannot be read", len(bad), len(masks), example=bad[0] if bad else ""
+    )
 
 
 def _one_tag_scheme(parts: list[CanonicalPart], given: str | None, report: DataReport) -> None:

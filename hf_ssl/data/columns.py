@@ -6,7 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import datasets
 import numpy as np
@@ -20,6 +20,7 @@ from hf_ssl.data.column_names import (
     refuse_annotations,
     refuse_structures,
     refuse_verdicts,
+    refuse_without_words,
     shown,
     tell_perhaps_labels,
     tell_second_texts,
@@ -27,13 +28,10 @@ from hf_ssl.data.column_names import (
 )
 from hf_ssl.data.input_column import input_column, other_columns
 from hf_ssl.data.label_words import NA_PERHAPS, NA_SURELY, labels_of_columns, without_na_words
-from hf_ssl.data.labels import raw_labels
+from hf_ssl.data.labels import raw_labels, sort_names
 from hf_ssl.data.readers.folders import FOLDER_LABEL, SourcePart
 from hf_ssl.data.readers.tables import quiet
 from hf_ssl.data.report import DataReport
-
-if TYPE_CHECKING:
-    pass
 
 LABEL_ALIASES = ("label", "labels", "class", "category", "target")
 TRANSCRIPT_ALIASES = ("transcript", "transcription", "sentence", "normalized_text", "text")
@@ -173,6 +171,8 @@ class Canonicalizer:
             if given is not None and (named(given, there) or not optional):
                 names[new] = existing(given, there, f"{new}_column", part)
         if self.tagged:
+            option = f"tags_column={self.spec.tags!r}" if self.spec.tags else "label_kind='tags'"
+            refuse_without_words(part, names.get("tokens"), names.get(self.modality.column, "..."), option)
             tags = self._given_or_alias(self.spec.tags, TAG_ALIASES, there, optional, "tags_column", part)
             names = {new: old for new, old in names.items() if new != "label"} | ({"tags": tags} if tags else {})
         elif self._label_columns(part):
@@ -251,7 +251,8 @@ class Canonicalizer:
         if several := self._label_columns(part):
             if part.split == "unlabeled":
                 return [None] * len(source), None
-            return labels_of_columns({name: list(_iterate(source, name)) for name in several}), None
+            columns = {name: list(_iterate(source, name)) for name in several}
+            return labels_of_columns(columns, self.spec.na, self.report), sort_names(several)
         if name is None or part.split == "unlabeled":
             return [None] * len(source), None
         refuse_structures(source, name, part)
@@ -260,9 +261,10 @@ class Canonicalizer:
             labels = without_na_words(labels, name, self.spec.na, self.report)
         if self.tagged:
             for row, (words, tags) in enumerate(zip(_iterate(source, names["tokens"]), labels, strict=True)):
-                if tags is not None and words is not None and len(words) != len(tags):
+                count = 1 if isinstance(tags, str) else len(tags) if isinstance(tags, list) else 0
+                if tags is not None and words is not None and len(words) != count:
                     raise DataError(
-                        f"Row {row} of {part.origin}: {len(words)} words and {len(tags)} tags; they must be as many. Mend that row, or "
+                        f"Row {row} of {part.origin}: {len(words)} words and {count} tags; they must be as many. Mend that row, or "
                         "leave it out."
                     )
         return labels, label_names

@@ -25,6 +25,8 @@ YES, NO, UNSAID = (
     frozenset({"", "-1", "-1.0"}),
 )
 """What columns of one label each hold."""
+EMPTY = "empty"
+"""What an empty field is called in `na_values`."""
 
 
 def without_na_words(labels: list[Any], column: str, given: Sequence[str], report: DataReport) -> list[Any]:
@@ -63,24 +65,49 @@ def tell_na_words(labels: Iterable[Any], kind: str, given: Sequence[str], report
         report.warn(f"{count:,} labels are {word!r}: {what}")
 
 
-def labels_of_columns(columns: dict[str, list[Any]]) -> list[Any]:
+def labels_of_columns(columns: dict[str, list[Any]], given: Sequence[str], report: DataReport) -> list[Any]:
     """One column of 0 and 1 per label → the names of each row's labels; a row of nothing but -1 or nothing has no label.
+
+    Args:
+        columns: values of every label's column.
+        given: the user's `na_values`: a row that holds one of them has no label.
+        report: warned about labels that no row has, and about -1 and empty fields between 0 and 1, which are taken for 0.
 
     Raises:
         DataError: a value is no yes or no.
     """
+    texts = {
+        name: ["" if value is None or value != value else str(value).strip().lower() for value in values]
+        for name, values in columns.items()
+    }
+    absent = {"" if word == EMPTY else word.strip().lower() for word in given}
+    marked = not NO & {text for values in texts.values() for text in values}  # nobody says no: `x` or nothing
     rows: list[Any] = []
-    seen = {str(value).strip().lower() for values in columns.values() for value in values if value is not None}
-    marked = not seen & NO  # where nobody says no, an empty field does: `x` or nothing
-    for values in zip(*columns.values(), strict=True):
-        texts = ["" if value is None or value != value else str(value).strip().lower() for value in values]
-        if not marked and all(text in ("", "-1", "-1.0") for text in texts):
+    unsaid: Counter[tuple[str, str]] = Counter()
+    for row in zip(*texts.values(), strict=True):
+        if absent & set(row) or not marked and all(text in UNSAID for text in row):
             rows.append(None)
             continue
-        for name, text in zip(columns, texts, strict=True):
+        for name, text in zip(texts, row, strict=True):
             if text not in YES | NO | UNSAID:
-                raise DataError(f"label_columns: column {name!r} holds {text!r}; one column per label holds 0 or 1.")
-        rows.append([name for name, text in zip(columns, texts, strict=True) if text in YES])
+                raise DataError(
+                    f"label_columns: column {name!r} holds {text!r}; one column per label holds 0 or 1. If rows with it have no "
+                    f"label: na_values=[{text!r}]."
+                )
+            unsaid[name, text] += text in UNSAID and not (marked and not text)
+        rows.append([name for name, text in zip(texts, row, strict=True) if text in YES])
+    for (name, text), count in unsaid.items():
+        if count:
+            report.warn(
+                f"{count:,} of {len(rows):,} values of label column {name!r} are {text or EMPTY}: taken for 0 (not {name!r}); "
+                f"na_values=[{text or EMPTY!r}] takes their rows for unlabeled"
+            )
+    for name, values in texts.items():
+        if rows and not YES.intersection(values):
+            report.warn(
+                f"no row has the label {name!r}: its column holds no 1, so that nothing can be learned of it; leave it out of "
+                "label_columns=... if that is meant"
+            )
     return rows
 
 

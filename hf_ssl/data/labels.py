@@ -256,11 +256,21 @@ def _amounts(labels: Sequence[Any], report: DataReport | None) -> list[float | N
         odd = next((label for label in labels if isinstance(label, (list, tuple, dict))), None)
         if odd is not None:
             raise DataError(f"label_kind='regression', but a label is {odd!r}, which is not a finite number.")
-        amounts = [None if label is None else float(label) for label in labels]
+        amounts = [None if label is None else _amount(label) for label in labels]
     wrong = next((value for value in amounts if value is not None and not math.isfinite(value)), None)
     if wrong is not None:
         raise DataError(f"label_kind='regression', but a label is {wrong!r}, which is not a finite number.")
     return amounts
+
+
+def _amount(label: Any) -> float:
+    try:
+        return float(label)
+    except (TypeError, ValueError):
+        raise DataError(
+            f"label_kind='regression' needs numbers, and a label is {str(label)[:40]!r} ({type(label).__name__}). Write numbers into that "
+            "column, such as days or seconds, or name another: label_column=..."
+        ) from None
 
 
 def _read_lists(labels: Sequence[Any]) -> Sequence[Any]:

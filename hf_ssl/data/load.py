@@ -177,7 +177,7 @@ def _load(source: object, given: DataOptions, modality: Modality, cache_dir: str
     cut = how.modality.split(parts, spec, fractions, report)
     if cut is not None:
         return finish_cut(cut, how, facts)
-    used = {spec.input, spec.label, spec.group, spec.id, spec.pair, *spec.labels, *spec.keep}
+    used = {spec.input, spec.label, spec.group, spec.id, spec.pair, *spec.labels, spec.domain}
     parts = by_split_column(parts, spec.ignore, used, how)
     parts, spec = decoded(parts, spec, how)
     spec = transcript_column(parts, spec, how.label_kind)

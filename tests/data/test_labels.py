@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import random
 from typing import Any
 
@@ -154,3 +155,30 @@ def test_regression_split_covers_the_range() -> None:
     held, train = np.array(data["test"]["label"]), np.array(data["train"]["label"])
     for quantile in (0.2, 0.5, 0.8):
         assert abs((held <= np.quantile(train, quantile)).mean() - quantile) < 0.08
+
+
+@pytest.mark.parametrize(
+    ("joy", "told", "pooled"),
+    [
+        ([0] * 40, "no row has the label 'joy'", 0),
+        ([n % 3 - 1 for n in range(40)], "na_values=['-1']", 14),
+        (["" if n % 4 == 1 else str(n % 2) for n in range(40)], "na_values=['empty']", 10),
+        ([-1] * 40, "no row has the label 'joy'", 0),
+        (["x" if n % 4 == 1 else "" for n in range(40)], "na_values=['empty']", 30),
+    ],
+)
+def test_columns_of_labels_lose_no_class_and_guess_nothing_in_silence(joy: list[Any], told: str, pooled: int) -> None:
+    frame = pd.DataFrame({"text": list(map(text, range(40))), "joy": joy, "fear": [n // 2 % 2 for n in range(40)]})
+    options: dict[str, Any] = {"label_columns": ["joy", "fear"], "test_fraction": 0, "validation_fraction": 0}
+    data = load_data(frame, verbose=False, **options)
+    assert data.label_names == ["fear", "joy"] and data.num_rows["train"] == 40
+    assert any(told in said for said in data.report["warnings"])
+    if pooled:
+        words = ["-1"] if "-1" in told else ["empty"]
+        assert load_data(frame, verbose=False, na_values=words, **options).num_rows["train"] == 40 - pooled
+
+
+def test_labels_are_no_times() -> None:
+    times = [{"text": text(n), "label": dt.timedelta(hours=n)} for n in range(40)]
+    with pytest.raises(DataError, match="needs numbers"):
+        load_data(times, verbose=False, label_kind="regression")

@@ -99,7 +99,7 @@ def parse(text: str, columns: tuple[int, int], conllu: bool = False) -> Sentence
     made = Sentences()
     # Not splitlines(): U+2028 and friends occur inside words of crawled text and do not end a line.
     lines = text.replace("\r\n", "\n").split("\n")
-    width, known = _usual(lines, tag_column, conllu)
+    width, known = _usual(lines, columns, conllu)
     tokens: list[str] = []
     tags: list[str] = []
     document, broken = 0, False
@@ -137,18 +137,25 @@ def _fields(line: str) -> list[str]:
     return line.split("\t") if "\t" in line else line.split()
 
 
-def _usual(lines: list[str], tag_column: int, conllu: bool) -> tuple[int, set[str]]:
-    """Columns of most lines, and the tags there."""
+def _usual(lines: list[str], columns: tuple[int, int], conllu: bool) -> tuple[int, set[str]]:
+    """Columns of most lines, and the tags there.
+
+    Raises:
+        UnusableFile: there are no such columns, or they are one.
+    """
+    word_column, tag_column = columns
     rows = [_fields(line) for line in lines if line.strip() and not line.startswith(("#", "-DOCSTART-"))]
     if conllu:
         rows = [row for row in rows if row[0].isdigit()]
     if not rows:
         raise UnusableFile("no rows")
     width = Counter(map(len, rows)).most_common(1)[0][0]
-    if width < 2 or not -width <= tag_column < width:
+    there = all(-width <= column < width for column in columns)
+    if width < 2 or not there or word_column % width == tag_column % width:
         number = next(n for n, line in enumerate(lines, 1) if line.strip() and len(_fields(line)) == width)
+        ways = f"conll_columns={[0, width - 1]}" if width > 1 else "conll_columns=..."
         raise UnusableFile(
-            f"line {number} has {width} columns; a word's and a tag's are needed (conll_columns says which, here tag column "
-            f"{tag_column})"
+            f"line {number} has {width} columns; a word's and a tag's are needed, from 0 or from the end (-1): {ways} says which, here it is "
+            f"{[word_column, tag_column]}"
         )
     return width, {row[tag_column].strip() for row in rows if len(row) == width}

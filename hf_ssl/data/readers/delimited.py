@@ -28,7 +28,8 @@ from hf_ssl.core.textfiles import (
     open_bytes,
     open_text,
 )
-from hf_ssl.data.readers.geometry import SEPARATORS, Geometry, Shape, Table
+from hf_ssl.data.readers.geometry import Geometry
+from hf_ssl.data.readers.shape import SEPARATORS, Shape, Table
 
 CHUNK = 20_000
 # Options of `pandas.read_csv` that are understood here; a table with any other is read by pandas itself.
@@ -294,6 +295,8 @@ def _by_pandas(path: Path, encoding: str, options: dict[str, Any]) -> pa.Table:
         frame = pd.read_csv(path, encoding=encoding, index_col=False, **{**known, **options})
     except (ValueError, TypeError, OSError) as error:
         raise UnusableFile(f"not readable with csv_options={options}: {str(error).splitlines()[0]}") from error
+    if not isinstance(frame, pd.DataFrame):
+        raise UnusableFile(f"csv_options={options} read a file in pieces; leave out chunksize and iterator")
     frame.columns = [str(name).strip() for name in frame.columns]
     if not len(frame):
         raise UnusableFile("no rows")

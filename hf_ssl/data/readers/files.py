@@ -163,24 +163,28 @@ def is_pattern(text: str) -> bool:
 
 
 def split_words(names: Sequence[str] | None) -> dict[str, str]:
-    """Words that say a split: all known ones, or those of `split_names`.
+    """Words that say a split: all known ones, or those of `split_names`, where `holdout=test` says what another word means.
 
     Raises:
         DataError: a name is no such word.
     """
     if names is None:
         return SPLIT_NAMES
-    unknown = [name for name in names if name.lower() not in SPLIT_NAMES]
+    pairs = [(name, name) if "=" not in name else (name.rpartition("=")[0], name.rpartition("=")[2]) for name in names]
+    unknown = [split for _, split in pairs if split.strip().lower() not in SPLIT_NAMES]
     if unknown:
-        raise DataError(f"split_names: {unknown[0]!r} says no split.{nearest(unknown[0], SPLIT_NAMES)}")
-    return {name.lower(): SPLIT_NAMES[name.lower()] for name in names}
+        known = nearest(unknown[0], SPLIT_NAMES)
+        raise DataError(
+            f"split_names: {unknown[0]!r} says no split.{known} Another word is given with what it means: '{unknown[0]}=test'."
+        )
+    return {word.strip().lower(): SPLIT_NAMES[split.strip().lower()] for word, split in pairs}
 
 
 def split_named(name: str, words: Mapping[str, str] = SPLIT_NAMES) -> str | None:
     """Split in the name of a table or Hub split (`train-00000-of-00002`, `reviews_dev`); None when none or several."""
     if name.lower() in words:
         return words[name.lower()]
-    found = {words[word] for word in re.split(r"[^a-z]+", name.lower()) if word in words}
+    found = {words[word] for word in re.split(r"[^a-z]+", name.lower()) if word and word in words}
     return found.pop() if len(found) == 1 else None
 
 

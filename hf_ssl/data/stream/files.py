@@ -19,7 +19,7 @@ import pyarrow.parquet as parquet
 
 from hf_ssl.core.errors import DataError
 from hf_ssl.core.textfiles import MAX_LINE, UnusableFile, nature, open_bytes, open_text
-from hf_ssl.data.readers.geometry import Shape, Table
+from hf_ssl.data.readers.shape import Shape, Table
 from hf_ssl.data.stream.names import Names
 
 if TYPE_CHECKING:
