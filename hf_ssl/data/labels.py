@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsFloat
 
 import datasets
 import numpy as np
@@ -263,7 +263,7 @@ def _amounts(labels: Sequence[Any], report: DataReport | None) -> list[float | N
     return amounts
 
 
-def _amount(label: Any) -> float:
+def _amount(label: SupportsFloat) -> float:
     try:
         return float(label)
     except (TypeError, ValueError):

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from hf_ssl.core.textfiles import UnusableFile
 from hf_ssl.data.readers.headers import as_many, begins_table, distinct
 from hf_ssl.data.readers.rows import SNIFFED, cleaned, counts_up
-from hf_ssl.data.readers.shape import REGULAR, Shape, Table
+from hf_ssl.data.readers.shape import Shape, Table
 
 RULER = re.compile(r"[\s:+=|-]*-{2,}[\s:+=|-]*")
 
