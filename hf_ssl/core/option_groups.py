@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from hf_ssl.core.fields import Options, field_name, option
 
-PeftMethod = Literal["full", "lora", "rslora", "dora", "ia3", "oft", "linear-probe"]
+PeftMethod = Literal["full", "lora", "rslora", "dora", "qlora", "ia3", "oft", "linear-probe"]
 
 # Old names of options, for one release: they work, with a warning. Plug-ins have theirs in `Config.renamed`.
 RENAMED = {

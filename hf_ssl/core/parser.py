@@ -29,7 +29,7 @@ GROUPS = {
 COMMON = (
     "learning_rate", "num_train_epochs", "max_steps", "per_device_train_batch_size", "per_device_eval_batch_size",
     "gradient_accumulation_steps", "activation_checkpointing", "weight_decay", "max_grad_norm", "bf16", "fp16", "save_steps",
-    "logging_steps", "report_to", "run_name", "dataloader_num_workers", "torch_compile",
+    "logging_steps", "report_to", "run_name", "dataloader_num_workers", "optim", "tf32", "torch_compile",
 )  # fmt: skip
 
 

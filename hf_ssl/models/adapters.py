@@ -24,23 +24,14 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from hf_ssl.core.errors import CheckpointError, ConfigError, nearest
-from hf_ssl.models import adapter_targets
+from hf_ssl.models import adapter_targets, quantized
 from hf_ssl.models.adapter_targets import modules_to_save, target_modules
 from hf_ssl.models.structure import example_inputs, in_backbone, outputs, unwrap_peft
 
 __all__ = [
-    "METHODS",
-    "TrainableCount",
-    "apply",
-    "learning_rate",
-    "load_adapter",
-    "merge",
-    "modules_to_save",
-    "save_adapter",
-    "target_modules",
-    "trainable_report",
-    "without_gradient",
-]
+    "METHODS", "TrainableCount", "apply", "learning_rate", "load_adapter", "merge", "modules_to_save", "save_adapter",
+    "target_modules", "trainable_report", "without_gradient",
+]  # fmt: skip
 
 # Learning rate relative to full fine-tuning.
 # full: BERT (Devlin et al. 2019, A.3) tunes 5e-5, 3e-5, 2e-5.
@@ -53,6 +44,7 @@ METHODS: dict[str, float] = {
     "lora": 10.0,
     "rslora": 10.0,
     "dora": 10.0,
+    "qlora": 10.0,
     "ia3": 100.0,
     "oft": 10.0,
     "linear-probe": 50.0,
@@ -94,7 +86,7 @@ def apply(
     Args:
         model: as loaded.
         method: `"full"` leaves it as it is; `"linear-probe"` freezes all but the new head; `"lora"`, `"rslora"`,
-            `"dora"`, `"ia3"`, `"oft"` wrap it in a `PeftModel`.
+            `"dora"`, `"ia3"`, `"oft"` wrap it in a `PeftModel`; `"qlora"` is LoRA over layers that are held in 4 bits.
         missing: `LoadReport.missing`, the tensors that started at random. They become trainable and are saved.
         rank: of the LoRA family.
         alpha: LoRA's scale. The default keeps the factor on the update at 2 for every rank: `2 * rank` for LoRA and
@@ -122,7 +114,10 @@ def apply(
         raise ConfigError(
             "The model carries an adapter already. Merge it first: model = hf_ssl.models.adapters.merge(model)"
         )
-    missing = list(missing)
+    missing, quantizes = list(missing), method == "qlora"
+    if quantizes:
+        quantized.check()
+        method = "lora"
     if method == "full":
         return model
     if method == "linear-probe":
@@ -152,6 +147,8 @@ def apply(
         wrapped.get_base_model().get_parameter(name).requires_grad_(True)
     holder: Any = wrapped  # nn.Module declares that its attributes are tensors or modules
     holder.hf_ssl_bare = bare
+    if quantizes:
+        quantized.quantize(wrapped)
     return wrapped
 
 
@@ -282,6 +279,7 @@ def merge(
     kinds = sorted({str(config.peft_type).rpartition(".")[2] for config in model.peft_config.values()})
     if model.active_peft_config.is_prompt_learning or not hasattr(model.base_model, "merge_and_unload"):
         raise ConfigError(f"{', '.join(kinds)} changes inputs, not weights, and cannot be merged. Save the adapter.")
+    quantized.restore(model)
     model = model.float().eval()  # bfloat16 would lose the small update; merge first, cast afterwards
     batch = _example(model, example_batch)
     before = outputs(model, batch)

@@ -146,6 +146,9 @@ class MaskedLanguageModeling(Objective):
         count = (labels != -100).sum()
         return LossOutput(loss=normalize_loss(loss, count, num_items_in_batch), scalars={"predicted": count.detach()})
 
+    def kept_as_written(self) -> list[nn.Module]:
+        return [self.last_block.block] if self.last_block.block is not None else []
+
     def metrics(self, loss: float) -> dict[str, float]:
         return {"perplexity": math.exp(min(loss, 50.0))}
 

@@ -170,6 +170,7 @@ def prepare_stage(stage: str, options: dict[str, Any], *, after: str | None = No
         from hf_ssl.stages.import_tf import model_from_tensorflow  # which imports this module
 
         config.model = model_from_tensorflow(config.model)
+    _check_machine(config, resolved.training)
     data = read_data(config)
     modality = modality_of(config)
     target, seen = (
@@ -188,6 +189,19 @@ def prepare_stage(stage: str, options: dict[str, Any], *, after: str | None = No
         logger.info(f"{stage}: already done with these inputs, skipped")
         done = StageResult(run.path / stage, run.stage(stage).metrics, skipped=True)
     return StageContext(stage, resolved, config, run, data, modality, inputs, done, target, seen)
+
+
+def _check_machine(config: Any, training: Mapping[str, Any]) -> None:
+    """What needs a package or a device that may not be here is refused before data and weights are read."""
+    from hf_ssl.models import attention, quantized
+
+    attention.check(getattr(config, "attn_implementation", "auto"))
+    if getattr(config, "peft", None) == "qlora":
+        quantized.check()
+    if training.get("optim"):
+        from hf_ssl.training import optimizers
+
+        optimizers.check(str(training["optim"]))
 
 
 def task_name(config: FinetuneConfig, data: DomainData) -> str:

@@ -17,7 +17,7 @@ from hf_ssl.core import distributed
 from hf_ssl.core.errors import CheckpointError, ConfigError
 from hf_ssl.core.options import CompareConfig, FinetuneConfig
 from hf_ssl.core.run import remove, write_json
-from hf_ssl.models import adapters, structure
+from hf_ssl.models import adapters, quantized, structure
 from hf_ssl.models.checkpoint import read_json
 from hf_ssl.models.load_report import shortened
 from hf_ssl.models.loading import load_config
@@ -143,6 +143,7 @@ def fit_task(
         profile=getattr(config, "profile", False),
         compute_metrics=measured if adapting is None else adapting.scored(measured, args),
     )  # fmt: skip
+    quantized.restore(module.model)  # what is measured from here on is what is saved
     note = task.calibrate(module, lambda: predict(module, eval_rows, args)) if eval_rows is not None else None
     if note:
         logger.info(f"  {note}")

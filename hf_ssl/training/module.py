@@ -134,6 +134,10 @@ class TrainingModule(nn.Module, ABC):
         """Why a measurement (`hf_ssl.evaluation.monitor.monitor`) shows a collapse that the features alone do not; or None."""
         return None
 
+    def kept_as_written(self) -> list[nn.Module]:
+        """Blocks that are not compiled where the others are (`training.compiled`), because their code changes at every step."""
+        return []
+
     def kept_whole(self) -> list[nn.Module]:
         """Parts that are not divided where the rest is (`training.fsdp`), because they train themselves."""
         return []

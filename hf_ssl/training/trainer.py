@@ -27,7 +27,7 @@ from hf_ssl.core import distributed
 from hf_ssl.core.errors import ConfigError, MissingExtraError, TrainingError
 from hf_ssl.core.log import shows_progress
 from hf_ssl.core.stopping import Terminated
-from hf_ssl.training import deadline, fsdp, limit, sharding
+from hf_ssl.training import deadline, fsdp, limit, optimizers, sharding
 from hf_ssl.training.batch_size import fill_a_batch, same_batch, smaller_batch
 from hf_ssl.training.callbacks import (
     Evaluator,
@@ -41,6 +41,7 @@ from hf_ssl.training.callbacks import (
     interruptible,
 )
 from hf_ssl.training.checkpoints import Checkpoint, clear, newest
+from hf_ssl.training.compiled import by_blocks, compiled_blocks, options_of
 from hf_ssl.training.cpu import cpu_convolutions, freed_at_once
 from hf_ssl.training.exact_trainer import ExactTrainer
 from hf_ssl.training.module import EpochRows, GroupedRows, SizedDataset, TrainingModule
@@ -104,7 +105,12 @@ def arguments(folder: Path, *, seed: int, defaults: dict[str, Any], overrides: d
     }  # fmt: skip
     if distributed.forced_to_cpu() or not (torch.cuda.is_available() or torch.backends.mps.is_available()):
         mine["use_cpu"] = True
+    else:
+        mine |= optimizers.default(on_accelerator=True)
     chosen = {**mine, **defaults, **overrides}
+    if chosen.get("optim"):
+        optimizers.check(str(chosen["optim"]))
+    compiling = options_of(chosen)
     if not {"bf16", "fp16"} & {**defaults, **overrides}.keys() and bf16_is_fast():
         chosen["bf16"] = True
     if chosen.get("dataloader_num_workers"):
@@ -113,6 +119,8 @@ def arguments(folder: Path, *, seed: int, defaults: dict[str, Any], overrides: d
         args = TrainingArguments(**chosen)
     except (ValueError, TypeError, ImportError) as error:
         raise ConfigError(f"transformers.TrainingArguments refuses these options: {error}") from error
+    for name, value in compiling.items():
+        setattr(args, name, value)
     _check_trackers(list(args.report_to or ()))
     return args
 
@@ -236,18 +244,24 @@ def _train(
         callbacks.append(limiter)
     divided = args.world_size > 1 and not args.dataloader_drop_last
     drawn = sharding.WithSpares(rows) if divided and not isinstance(rows, StreamRows) else rows
-    trainer = ExactTrainer(
-        model=trained, args=args, train_dataset=drawn, eval_dataset=eval_rows,
-        data_collator=sharding.collating(trained.collate) if divided else trained.collate,
-        compute_metrics=compute_metrics, callbacks=callbacks,
-    )  # fmt: skip
+    with by_blocks(args):
+        trainer = ExactTrainer(
+            model=trained, args=args, train_dataset=drawn, eval_dataset=eval_rows,
+            data_collator=sharding.collating(trained.collate) if divided else trained.collate,
+            compute_metrics=compute_metrics, callbacks=callbacks,
+        )  # fmt: skip
     trainer.schedule, trainer.watch, trainer.shards = schedule, watch, shards
     if shards is not None:
         shards.prepare(trainer)
     trainer.owes_evaluation = last is not None and last.progress.owes_evaluation
     _show_progress(trainer, module, folder)
     distributed.settle_at_exit()
-    with interruptible(watch), freed_at_once(trained.frees_at_once), cpu_convolutions(trained):
+    with (
+        interruptible(watch),
+        freed_at_once(trained.frees_at_once),
+        cpu_convolutions(trained),
+        compiled_blocks(trained, args),
+    ):
         with contextlib.suppress(StopRequested):  # before the first step
             trainer.train(resume_from_checkpoint=str(last.path) if last else None)
     if watch.stopping:

@@ -83,9 +83,9 @@ def test_half_precision_trains_as_float32_does(tiny_checkpoint, device, tmp_path
 
 @pytest.mark.parametrize("which", ["objectives/mlm@text", "tasks/classification@text"])
 def test_a_compiled_model_trains_as_it_is_written(tiny_checkpoint, device, tmp_path, which):
-    plain = trained(built(tiny_checkpoint, which), device, tmp_path / "plain", save_strategy="no", max_steps=2)
+    plain = trained(built(tiny_checkpoint, which), device, tmp_path / "plain", save_strategy="no", max_steps=6)
     backend = "inductor" if device.type == "cuda" else "eager"
-    more: dict[str, Any] = {"torch_compile": True, "torch_compile_backend": backend, "max_steps": 2}
+    more: dict[str, Any] = {"torch_compile": True, "torch_compile_backend": backend, "max_steps": 6}
     result = trained(built(tiny_checkpoint, which), device, tmp_path / "compiled", save_strategy="no", **more)
     assert losses(tmp_path / "compiled") == pytest.approx(losses(tmp_path / "plain"), rel=1e-3)
     assert result.units == plain.units
