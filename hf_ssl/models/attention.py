@@ -15,7 +15,7 @@ import contextlib
 import functools
 import importlib.util
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 import transformers
@@ -25,6 +25,9 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from hf_ssl.core.errors import ConfigError, MissingExtraError, nearest
+
+if TYPE_CHECKING:
+    from torch.nn.attention.flex_attention import BlockMask
 
 OWN = "hf_ssl"
 """Name under which `install` registers `attend` with transformers."""
@@ -120,7 +123,12 @@ def sequences(cu_seq_lens: torch.Tensor, longest: int) -> dict[str, Any]:
 
 
 def attend(
-    module: torch.nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: Any, **options: Any
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    mask: torch.Tensor | BlockMask | None,
+    **options: Any,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """See the module; `(batch, heads, length, width)` each to `(batch, length, heads, width)`, as transformers has it."""
     if options.get("cu_seq_lens_q") is not None:

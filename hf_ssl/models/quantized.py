@@ -93,7 +93,7 @@ def _four_bit() -> Any:
             self.compute_dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
             return super().forward(x)
 
-        def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        def _save_to_state_dict(self, destination: dict[str, torch.Tensor], prefix: str, keep_vars: bool) -> None:
             return
 
     return FourBit

@@ -191,7 +191,7 @@ def prepare_stage(stage: str, options: dict[str, Any], *, after: str | None = No
     return StageContext(stage, resolved, config, run, data, modality, inputs, done, target, seen)
 
 
-def _check_machine(config: Any, training: Mapping[str, Any]) -> None:
+def _check_machine(config: ModelOptions, training: Mapping[str, Any]) -> None:
     """What needs a package or a device that may not be here is refused before data and weights are read."""
     from hf_ssl.models import attention, quantized
 

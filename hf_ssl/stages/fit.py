@@ -85,13 +85,7 @@ def fit_task(
     from transformers import set_seed
 
     set_seed(seed)  # the new head and the adapters start from this, so two arms start alike
-    encoder = task.modality.load(
-        ref, task.auto_class, dataset=train_split, pooling=task.pooling or pooling, dtype=config.dtype, new_head=True,
-        attn_implementation=getattr(config, "attn_implementation", None), **task.model_options(),
-    )  # fmt: skip
-    without_padding(encoder, getattr(config, "padding_free", False))
-    if config.head_pooling == "encoder":
-        encoder.adapt_head()
+    encoder = _with_a_head(task, ref, train_split, config, pooling)
     module = TaskModule(encoder, task)
     features, found = task.encode(encoder, train_split), None
     peft, watched = config.peft, len(validation) if validation is not None and patience else 0
@@ -148,6 +142,19 @@ def fit_task(
     if note:
         logger.info(f"  {note}")
     return Fit(module, result, args, adapting.report(args) if adapting is not None else None, found)
+
+
+def _with_a_head(
+    task: Task[Any], ref: CheckpointRef, split: datasets.Dataset, config: FinetuneConfig | CompareConfig, pooling: Pooling | None
+) -> Encoder:  # fmt: skip
+    encoder = task.modality.load(
+        ref, task.auto_class, dataset=split, pooling=task.pooling or pooling, dtype=config.dtype, new_head=True,
+        attn_implementation=getattr(config, "attn_implementation", None), **task.model_options(),
+    )  # fmt: skip
+    without_padding(encoder, getattr(config, "padding_free", False))
+    if config.head_pooling == "encoder":
+        encoder.adapt_head()
+    return encoder
 
 
 def _watching(task: Task[Any], from_a_head: bool) -> dict[str, Any]:

@@ -80,14 +80,15 @@ class _Together:
     def __init__(self, blocks: list[nn.Module]) -> None:
         self.blocks = blocks
 
-    def compile(self, block: Any, backend: str, mode: str | None) -> None:
+    def compile(self, block: nn.Module, backend: str, mode: str | None) -> None:
         """Let a block's calls go through a compiled copy of its code."""
         from torch._dynamo.exc import TorchDynamoException  # a second of imports, for those who compile
 
-        plain = block._call_impl
+        holder: Any = block  # of what torch declares private
+        plain = holder._call_impl
         fast: Callable[..., Any] = torch.compile(plain, backend=backend, mode=mode)
 
-        def call(*args: Any, **kwargs: Any) -> Any:
+        def call(*args: object, **kwargs: object) -> Any:
             try:
                 return fast(*args, **kwargs)
             except TorchDynamoException as error:
@@ -96,7 +97,7 @@ class _Together:
                 self.undo()
                 return plain(*args, **kwargs)
 
-        block._compiled_call_impl = call
+        holder._compiled_call_impl = call
 
     def undo(self) -> None:
         """All blocks run as they are written."""

@@ -27,6 +27,7 @@ from hf_ssl.core.errors import TrainingError
 from hf_ssl.training import fsdp, sharding
 from hf_ssl.training.callbacks import StopRequested, ThroughputCallback, same_randomness
 from hf_ssl.training.checkpoints import MANIFEST, seal
+from hf_ssl.training.compiled import by_blocks
 from hf_ssl.training.gather import keeping_company
 from hf_ssl.training.schedule import Schedule, parameter_groups
 from hf_ssl.training.streaming import StreamRows
@@ -49,7 +50,8 @@ class ExactTrainer(Trainer):
     shards: fsdp.Shards | None = None
 
     def __init__(self, *given: Any, **named: Any) -> None:
-        super().__init__(*given, **named)
+        with by_blocks(named["args"]):
+            super().__init__(*given, **named)
         # Accelerate divides; weights are loaded before that, and saved whole, as without it.
         self.is_fsdp_enabled = False
 

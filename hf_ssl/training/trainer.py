@@ -41,7 +41,7 @@ from hf_ssl.training.callbacks import (
     interruptible,
 )
 from hf_ssl.training.checkpoints import Checkpoint, clear, newest
-from hf_ssl.training.compiled import by_blocks, compiled_blocks, options_of
+from hf_ssl.training.compiled import compiled_blocks, options_of
 from hf_ssl.training.cpu import cpu_convolutions, freed_at_once
 from hf_ssl.training.exact_trainer import ExactTrainer
 from hf_ssl.training.module import EpochRows, GroupedRows, SizedDataset, TrainingModule
@@ -244,12 +244,11 @@ def _train(
         callbacks.append(limiter)
     divided = args.world_size > 1 and not args.dataloader_drop_last
     drawn = sharding.WithSpares(rows) if divided and not isinstance(rows, StreamRows) else rows
-    with by_blocks(args):
-        trainer = ExactTrainer(
-            model=trained, args=args, train_dataset=drawn, eval_dataset=eval_rows,
-            data_collator=sharding.collating(trained.collate) if divided else trained.collate,
-            compute_metrics=compute_metrics, callbacks=callbacks,
-        )  # fmt: skip
+    trainer = ExactTrainer(
+        model=trained, args=args, train_dataset=drawn, eval_dataset=eval_rows,
+        data_collator=sharding.collating(trained.collate) if divided else trained.collate,
+        compute_metrics=compute_metrics, callbacks=callbacks,
+    )  # fmt: skip
     trainer.schedule, trainer.watch, trainer.shards = schedule, watch, shards
     if shards is not None:
         shards.prepare(trainer)

@@ -104,7 +104,7 @@ def _is_bert(block: nn.Module) -> bool:
     )
 
 
-def _at(block: Any, asked: Asked, hidden: torch.Tensor, mask: Any, **rest: Any) -> torch.Tensor:
+def _at(block: Any, asked: Asked, hidden: torch.Tensor, mask: torch.Tensor | None, **rest: object) -> torch.Tensor:
     """The block's output where it was asked for, `(positions, width)`, row after row."""
     attention = block.attention.self
     # Where no mask says who sees whom, every token asks: a kernel takes whole sequences.

@@ -172,7 +172,7 @@ def isolation_blocks(model: nn.Module, document: torch.Tensor, position_ids: tor
     return made if _slides(config) else made["full_attention"]
 
 
-def _slides(config: Any) -> bool:
+def _slides(config: PreTrainedConfig) -> bool:
     return "sliding_attention" in (getattr(config, "layer_types", None) or ())
 
 

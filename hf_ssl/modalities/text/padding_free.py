@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from transformers import PreTrainedConfig, PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from hf_ssl.models.attention import sequences
 
@@ -60,14 +61,22 @@ class PaddingFree:
         told = sequences(begins, self.shape[1])
         return (), {**kwargs, **flat, **told, "position_ids": (token - begin + self.offset).unsqueeze(0)}
 
-    def _pad(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
+    def _pad(
+        self,
+        module: PreTrainedModel,
+        args: tuple[object, ...],
+        kwargs: dict[str, object],
+        output: BaseModelOutputWithPooling,
+    ) -> BaseModelOutputWithPooling:
         if not self.shape:
             return output
+        assert output.last_hidden_state is not None  # every backbone gives it
         output.last_hidden_state = self._padded(output.last_hidden_state)
-        if getattr(output, "hidden_states", None) is not None:
+        if output.hidden_states is not None:
             output.hidden_states = tuple(map(self._padded, output.hidden_states))
         if getattr(output, "pooler_output", None) is not None:  # it read the first text only
-            output.pooler_output = module.pooler(output.last_hidden_state)
+            pooler: Any = module.pooler
+            output.pooler_output = pooler(output.last_hidden_state)
         return output
 
     def _padded(self, states: torch.Tensor) -> torch.Tensor:
