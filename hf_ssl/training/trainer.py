@@ -8,7 +8,7 @@ import logging
 import resource
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -255,12 +255,7 @@ def _train(
     trainer.owes_evaluation = last is not None and last.progress.owes_evaluation
     _show_progress(trainer, module, folder)
     distributed.settle_at_exit()
-    with (
-        interruptible(watch),
-        freed_at_once(trained.frees_at_once),
-        cpu_convolutions(trained),
-        compiled_blocks(trained, args),
-    ):
+    with interruptible(watch), _as_it_trains(trained, args):
         with contextlib.suppress(StopRequested):  # before the first step
             trainer.train(resume_from_checkpoint=str(last.path) if last else None)
     if watch.stopping:
@@ -276,6 +271,13 @@ def _train(
     if trial is not None:
         limiter.note(module, rows, trainer.state.max_steps, watch.seconds, watch.measured, args.train_batch_size)
     return result
+
+
+@contextlib.contextmanager
+def _as_it_trains(module: TrainingModule, args: TrainingArguments) -> Iterator[None]:
+    """Inside, a module computes as it does in training only."""
+    with freed_at_once(module.frees_at_once), cpu_convolutions(module), compiled_blocks(module, args):
+        yield
 
 
 def _show_progress(trainer: ExactTrainer, module: TrainingModule, folder: Path) -> None:
