@@ -114,7 +114,7 @@ plt.show()
 # all. The interval is over test syllables, the spread over draws of the labels.
 
 # %%
-answer = compare(**options, labels_per_class=[2, 4, 8], num_seeds=3, finetune_arms=False, self_training=0)
+answer = compare(**options, labels_per_class=[2, 4, 8], num_seeds=3, probe_draws=6, finetune_arms=False, self_training=0)
 print(answer.metrics["verdict"])
 
 # %%

@@ -96,7 +96,7 @@ plt.show()
 # test pictures, the spread over draws of the labels.
 
 # %%
-answer = compare(**options, labels_per_class=[1, 2, 4], num_seeds=3, finetune_arms=False, self_training=0)
+answer = compare(**options, labels_per_class=[1, 2, 4], num_seeds=3, probe_draws=6, finetune_arms=False, self_training=0)
 print(answer.metrics["verdict"])
 
 # %%

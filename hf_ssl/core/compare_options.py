@@ -84,6 +84,10 @@ class CompareConfig(RunOptions, AdapterOptions, ModelOptions, DataOptions, Domai
                 found.append(f"labels_per_class: {one!r} is no number of labels, no share such as 10%, and not all.")
         if self.budget is not None:
             found += wrong_length("budget", self.budget)
+        if self.target is not None and self.arms and not any("domain-adversarial" in arm for arm in self.arms):
+            found.append(
+                f"target: no arm of {', '.join(self.arms)} adapts to it. Name one, domain-adversarial or adapted+domain-adversarial, or leave target out."
+            )
         if not self.protocols:
             found.append(f"protocols: name at least one of {', '.join(PROTOCOLS)}.")
         return found

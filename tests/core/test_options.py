@@ -136,6 +136,14 @@ def test_a_wrong_option_costs_no_import(stage: str, tokens: list[str], named: st
     assert not (tmp_path / "run").exists()
 
 
+def test_a_target_that_no_arm_adapts_to_is_told() -> None:
+    shared = {"data": "texts", "model": "m", "target": "others"}
+    with pytest.raises(OptionsError, match="domain-adversarial"):
+        resolve("compare", {**shared, "arms": ["base", "adapted"]})
+    resolve("compare", {**shared, "arms": ["base", "adapted+domain-adversarial"]})
+    resolve("compare", shared)
+
+
 def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
     told = problems_of(
         "pretrain", data="x", model="x", objective="mlm", output=str(tmp_path / "run"), mask="wrod", mask_ratio=2,
