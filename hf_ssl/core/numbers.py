@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from hf_ssl.core.errors import DataError
 
@@ -141,34 +141,53 @@ def _rewritten(present: list[str], what: str) -> tuple[list[str] | None, str]:
     def all_fit(*patterns: re.Pattern[str]) -> bool:
         return all(any(pattern.fullmatch(value) for pattern in patterns) for value in present)
 
-    if all_fit(_SPACE_THOUSANDS, _PLAIN, _COMMA):
+    if all_fit(_SPACE_THOUSANDS, _PLAIN, _COMMA) and any(map(_SPACE_THOUSANDS.fullmatch, present)):
         return [re.sub("[ \u00a0\u202f'\u2019]", "", value).replace(",", ".") for value in present], _how_spaced(
             present
         )
+    if any("," in value and "." in value for value in present):
+        return _of_both_marks(present, all_fit)
     commas = [value for value in present if "," in value]
     dots = [value for value in present if "." in value]
-    both = [value for value in present if "," in value and "." in value]
-    if both and all_fit(_COMMA_THOUSANDS, _PLAIN):
-        return [value.replace(",", "") for value in present], "commas separate thousands"
-    if both and all_fit(_DOT_THOUSANDS, _COMMA, re.compile(r"[-+]?\d+")):
-        return [
-            value.replace(".", "").replace(",", ".") for value in present
-        ], "decimal comma, dots separate thousands"
-    if dots or not all_fit(_COMMA, re.compile(r"[-+]?\d+"), _COMMA_THOUSANDS):
-        if dots and not both and all_fit(_COMMA_THOUSANDS, _PLAIN):
-            return [value.replace(",", "") for value in present], "commas separate thousands"
+    if not commas or not all_fit(_COMMA, _PLAIN, _COMMA_THOUSANDS):
         return None, ""
-    several = any(value.count(",") > 1 for value in commas)
-    three = all(len(value.rsplit(",", 1)[1]) == 3 for value in commas)
-    zero = any(re.match(r"[-+]?0\d*,", value) for value in commas)
-    if several and three and not zero:
-        return [value.replace(",", "") for value in present], "commas separate thousands"
-    if not three or zero:
-        return [value.replace(",", ".") for value in present], "decimal comma"
+    thousands = [value.replace(",", "") for value in present]
+    decimals = [value.replace(",", ".") for value in present]
+    other = "; csv_options={'decimal': ','} if it is the decimal comma"
+    if not all_fit(_COMMA_THOUSANDS, _PLAIN) or any(re.match(r"[-+]?0\d*,", value) for value in commas):
+        if any(value.count(",") > 1 for value in commas):
+            return None, ""
+        if dots and all(re.fullmatch(r"[-+]?[1-9]\d{0,2}(\.\d{3})+", value) for value in dots):
+            return [value.replace(".", "").replace(",", ".") for value in present], (
+                "decimal comma, dots separate thousands (csv_options={'thousands': '.', 'decimal': ','} says so)"
+            )
+        return decimals, "decimal comma beside dots" if dots else "decimal comma"
+    if any(value.count(",") > 1 for value in commas):
+        return thousands, "commas separate thousands"
+    # Decimals that were written without their last zeros are short now and then; whole numbers below 1,000 need no comma.
+    if dots and any(len(value.rpartition(".")[2]) != 3 for value in dots):
+        return thousands, f"commas separate thousands, dots decimals{other}"
+    if (
+        not dots
+        and len(commas) < len(present)
+        and all(len(value.lstrip("+-")) <= 3 for value in present if "," not in value)
+    ):
+        return thousands, f"commas separate thousands{other}"
     raise DataError(
         f"Column {what!r} holds values such as {commas[0]!r}: {commas[0].replace(',', '')} or {commas[0].replace(',', '.')}? Say which: "
         "csv_options={'thousands': ','} or csv_options={'decimal': ','}."
     )
+
+
+def _of_both_marks(present: list[str], all_fit: Callable[..., bool]) -> tuple[list[str] | None, str]:
+    """Numbers of which some have a comma and a dot: the mark that comes last is the decimal one."""
+    if all_fit(_COMMA_THOUSANDS, _PLAIN):
+        return [value.replace(",", "") for value in present], "commas separate thousands"
+    if all_fit(_DOT_THOUSANDS, _COMMA, re.compile(r"[-+]?\d+")):
+        return [
+            value.replace(".", "").replace(",", ".") for value in present
+        ], "decimal comma, dots separate thousands"
+    return None, ""
 
 
 def refuse_dot_thousands(values: Iterable[str | None], what: str) -> str | None:
@@ -205,12 +224,17 @@ def respelled(values: Sequence[str | None], decimal: str | None, thousands: str 
     """Numbers of a column in Python's spelling when all of its values are numbers as the options say; None: they are not."""
     digits = r"\d+" if thousands is None else rf"(?:\d{{1,3}}(?:{re.escape(thousands)}\d{{3}})+|\d+)"
     shape = re.compile(rf"\s*[-+]?{digits}(?:{re.escape(decimal or '.')}\d+)?(?:[eE][-+]?\d+)?\s*")
-    present = [value for value in values if value is not None and value.strip() not in MISSING]
+    known = [value is not None and value.strip() not in MISSING for value in values]
+    present = [str(value).strip() for value, there in zip(values, known, strict=True) if there]
+    if any((decimal or thousands or "") in value for value in present):
+        present, _ = _without_marks(present)
     if not present or not all(shape.fullmatch(value) for value in present):
         return None
+    numbers = iter(present)
     made: list[str | None] = []
-    for value in values:
-        if value is not None and thousands is not None:
-            value = value.replace(thousands, "")
-        made.append(value if value is None or decimal in (None, ".") else value.replace(str(decimal), "."))
+    for value, there in zip(values, known, strict=True):
+        text = next(numbers) if there else value
+        if text is not None and thousands is not None:
+            text = text.replace(thousands, "")
+        made.append(text if text is None or decimal in (None, ".") else text.replace(str(decimal), "."))
     return made

@@ -56,6 +56,10 @@ def read_clock(values: pd.Series, name: str) -> np.ndarray:
     """
     import pandas as pd
 
+    if not len(values):
+        raise DataError(
+            f"Column {name!r} holds no times of day. Say which does: time_column=..., or leave it out of the table."
+        )
     if pd.api.types.is_numeric_dtype(values):
         numbers = values.to_numpy(np.float64)
     else:
@@ -77,9 +81,9 @@ def read_clock(values: pd.Series, name: str) -> np.ndarray:
         if np.isnan(numbers).any():
             wrong = text[np.isnan(numbers)].iloc[0]
             raise DataError(
-                f"Column {name!r} holds times of day such as {wrong!r} that cannot be read. Write them as 13:05."
+                f"Column {name!r} holds times of day such as {wrong!r} that cannot be read. Write them as 13:05, or name another: time_column=..."
             )
-    if not (numbers % 1 == 0).all() or numbers.min() < 0 or numbers.max() > 2400:
+    if not np.isfinite(numbers).all() or not (numbers % 1 == 0).all() or numbers.min() < 0 or numbers.max() > 2400:
         raise DataError(
             f"Column {name!r} holds {numbers[0]:g}, which is no time of day. Name another: time_column=..."
         )

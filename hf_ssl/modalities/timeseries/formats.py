@@ -9,7 +9,9 @@ import numpy as np
 
 from hf_ssl.core.errors import DataError
 from hf_ssl.modalities.base import Notes
+from hf_ssl.modalities.timeseries.centuries import in_their_century, tell_centuries
 from hf_ssl.modalities.timeseries.grid import unevenness
+from hf_ssl.modalities.timeseries.zones import ZONE, parsed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,38 +21,27 @@ _FORMS = ("%b %Y", "%B %Y", "%Y %b", "%Y %B", "%b-%Y", "%B-%Y", "%b/%Y", "%d%b%Y
           "%Y/%m/%d %I:%M:%S %p", "%Y/%m/%d %I:%M %p", "%d-%b-%Y %I:%M %p", "%d %b %Y %I:%M %p")  # fmt: skip
 """What pandas does not guess and can be read in one way only."""
 _RARER = (
-    "%m/%Y", "%Y/%m", "%m-%Y", "%Y %m", "%B, %Y", "%b, %Y", "%b. %Y", "%b'%y", "%b-%y", "%y-%b", "%b %y", "%b/%y", "%B-%y", "%B %y",
+    "%m/%Y", "%Y/%m", "%m-%Y", "%Y %m", "%m/%y", "%y/%m", "%m-%y", "%y-%m", "%m.%y", "%b '%y", "%B, %Y", "%b, %Y",
+    "%b. %Y", "%b'%y", "%b-%y", "%y-%b", "%b %y", "%b/%y", "%B-%y", "%B %y",
     "%m.%Y", "%Y.%m", "%d-%b-%y", "%d %b %y", "%Y_%m_%d", "%Y年%m月%d日", "%Y년 %m월 %d일", "%Y-%j", "%d/%b/%Y:%H:%M:%S %z",
     "%H:%M %d/%m/%Y", "%H:%M:%S %d/%m/%Y", "%H:%M %m/%d/%Y", "%d-%b-%Y:%H:%M", "%Y-%m-%d %Hh", "%d-%m-%Y %H.%M", "%d.%m.%Y %H.%M",
     "%Y-%m-%d_%H-%M-%S", "%Y%m%d_%H%M%S",
 )  # fmt: skip
 """Formats that are tried where nothing else reads, and taken where the grid is even."""
-ZONE = re.compile(r":\d\d(?:\.\d+)?\s*(?:Z|UTC|GMT|[+-]\d\d:?\d\d)$")
-
-
-def in_utc(values: pd.Series, notes: Notes) -> np.ndarray:
-    if getattr(values.dt, "tz", None) is not None:
-        # A zone with summer time repeats an hour and skips one; UTC does neither.
-        notes.decide("time stamps with a zone are put on the UTC time line")
-        values = values.dt.tz_convert("UTC").dt.tz_localize(None)
-    return values.to_numpy("datetime64[ns]")
 
 
 def guessed(text: pd.Series, name: str, notes: Notes, owner: np.ndarray | None = None) -> np.ndarray:
     """What pandas makes of the first stamp holds for all: month names, slashes after the year and the like."""
     import warnings
 
-    import pandas as pd
-
     first = text.dropna().iloc[0]
     for form in (None, *_FORMS):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", UserWarning)  # pandas says so when it would guess anew for every row
-                return in_utc(pd.to_datetime(text, utc=bool(ZONE.search(first)), format=form), notes)
+                return parsed(text, form, name, notes, owner, bool(ZONE.search(first)))
         except (ValueError, TypeError, UserWarning):
             continue
-    _refuse_strangers(text, name)
     return by_known_format(text, first, name, notes, owner)
 
 
@@ -81,25 +72,30 @@ def by_known_format(text: pd.Series, first: str, name: str, notes: Notes, owner:
     Raises:
         DataError: there is none, or several do (each is named).
     """
-    import pandas as pd
-
     fits: dict[str, np.ndarray] = {}
     for form in _RARER:
         try:
-            fits[form] = in_utc(pd.to_datetime(text, format=form), notes)
+            fits[form] = parsed(text, form, name, notes, owner)
         except (ValueError, TypeError):
             continue
+        if "%y" in form:
+            fits[form] = in_their_century(fits[form])
+    if not fits:
+        _refuse_strangers(text, name)
     known = text.notna().to_numpy()
     owner = np.zeros(len(text), np.int64) if owner is None else owner
     even = [form for form, stamps in fits.items() if unevenness(stamps[known], owner[known]) <= 0.1]
     if not even and re.search(
         r"[^\W\d_]{3,}", first
     ):  # a month's name; what tells several series apart is asked for next
+        _refuse_days_without_year(text, list(fits), first, name, owner)
         even = list(fits)
     if len(even) == 1:
         notes.warn(
             f"column {name!r} holds time stamps such as {first!r}: read as {days_of(fits[even[0]])} (timestamp_format={even[0]!r} says so)"
         )
+        if "%y" in even[0]:
+            tell_centuries(fits[even[0]], name, first, notes)
         return fits[even[0]]
     which = (
         " or ".join(f"timestamp_format={form!r}" for form in even)
@@ -114,6 +110,24 @@ def by_known_format(text: pd.Series, first: str, name: str, notes: Notes, owner:
         f"Column {name!r} holds time stamps such as {first!r} that cannot be read. Say how they are written: {which}, or name another column with "
         "timestamp_column."
     )
+
+
+def _refuse_days_without_year(text: pd.Series, forms: list[str], first: str, name: str, owner: np.ndarray) -> None:
+    """`Jan-01 ... Jan-31`: days, and no year is said.
+
+    Raises:
+        DataError: read so they are even.
+    """
+    import pandas as pd
+
+    for form in [form for form in forms if "%y" in form]:
+        days = form.replace("%y", "%d")
+        stamps = pd.to_datetime(text, format=days, errors="coerce").to_numpy("datetime64[ns]")
+        if not np.isnat(stamps[text.notna()]).any() and unevenness(stamps, owner) <= 0.1:
+            raise DataError(
+                f"Column {name!r} holds time stamps such as {first!r}: days, or years? Say which: timestamp_format={days!r} (days of a year that "
+                f"is not named) or timestamp_format={form!r}."
+            )
 
 
 def days_of(stamps: np.ndarray) -> str:

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from hf_ssl.core.errors import DataError
-from hf_ssl.core.numbers import rounded_up
 from hf_ssl.modalities.base import Notes
+from hf_ssl.modalities.timeseries.holes import Rows, refuse_holes
+from hf_ssl.modalities.timeseries.steps import (
+    DAYS_OF,
+    MONTHS,
+    NANO,
+    alias_of,
+    canonical_frequency,
+    counted,
+    fixed_step,
+    places_of,
+)
 
-# Seasonal period of a step, as a forecaster would name it: MASE changes with it, so the table is published.
-SEASONS = {"s": 60, "min": 60, "5min": 288, "10min": 144, "15min": 96, "30min": 48, "h": 24, "D": 7, "B": 5, "W": 52,
-           "28D": 13, "MS": 12, "2MS": 6, "4MS": 3, "QS": 4, "2QS": 2, "YS": 1}  # fmt: skip
 DUPLICATES = ("last", "first", "mean", "fail")
 MAX_MISSING = 0.3
-MONTHS = {"MS": 1, "2MS": 2, "QS": 3, "4MS": 4, "2QS": 6, "YS": 12}
-"""Steps of whole months: no fixed number of days. Whether a month is dated by its first or last day does not matter."""
-_DAYS_OF = (("MS", 28, 31), ("2MS", 59, 62), ("QS", 89, 92), ("4MS", 120, 123), ("2QS", 181, 184), ("YS", 365, 366))
-_WORDS = {"H": "h", "T": "min", "S": "s", "hourly": "h", "daily": "D", "weekly": "W", "monthly": "MS", "quarterly": "QS", "yearly": "YS",
-          "4W": "28D", "6MS": "2QS", "3MS": "QS", "12MS": "YS"}  # fmt: skip
-_NANO = {"us": 10**3, "ms": 10**6, "s": 10**9, "min": 60 * 10**9, "h": 3600 * 10**9, "D": 86400 * 10**9}
 
 
 @dataclass
@@ -44,28 +45,6 @@ class Series:
     static: dict[str, Any] | None = None
 
 
-def season_of(frequency: str | None) -> int:
-    """Steps in a season: by the table, else a day's for steps of five minutes or more that divide it; 1 where there is none."""
-    if frequency in SEASONS or not frequency or frequency.isdigit() or not re.fullmatch(r"\d+(min|h)", frequency):
-        return SEASONS.get(frequency or "", 1)
-    step = fixed_step(frequency)
-    return _NANO["D"] // step if step >= 5 * _NANO["min"] and _NANO["D"] % step == 0 else 1
-
-
-def canonical_frequency(given: str) -> str:
-    """The spelling used here of a step as pandas, GluonTS or a person writes it: `M`, `ME` → `MS`, `W-SUN` → `W`, `H` → `h`."""
-    text = _WORDS.get(given, given)
-    if older := re.fullmatch(r"(\d*)([TSHLU])", text):  # pandas' names of before 2.2
-        text = older[1] + {"T": "min", "S": "s", "H": "h", "L": "ms", "U": "us"}[older[2]]
-    text = "B" if text == "C" else re.sub(r"^B(?=[MQYA])", "", text)
-    match = re.fullmatch(r"(\d*)(MS|ME|M|QS|QE|Q|YS|YE|Y|AS|A|W)(?:-[A-Z]{3})?", text)
-    if match is None:
-        return text
-    unit = {"M": "MS", "Q": "QS", "Y": "YS", "A": "YS", "W": "W"}[match[2][0]]
-    text = unit if match[1] in ("", "1") else f"{match[1]}{unit}"
-    return _WORDS.get(text, text)
-
-
 def to_grid(
     names: np.ndarray,
     stamps: np.ndarray,
@@ -76,6 +55,7 @@ def to_grid(
     report: Notes,
     max_missing: float = MAX_MISSING,
     hint: str = "",
+    written: Callable[[int], tuple[str, int]] | None = None,
 ) -> tuple[list[Series], str]:
     """Sort, join repeated stamps, fill gaps with NaN.
 
@@ -90,6 +70,7 @@ def to_grid(
         report: gets what was decided.
         max_missing: largest share of steps without a row.
         hint: what may be wrong when the grid does not fit, as the caller sees it.
+        written: what stands in the file for a row's stamp, and in which row of it.
 
     Returns:
         The series in the order of their first row, and the frequency (`"1"` for whole numbers).
@@ -99,19 +80,26 @@ def to_grid(
     """
     codes, order_of = _codes(names)
     resample = frequency is not None
-    frequency = canonical_frequency(frequency) if frequency is not None else None
     integer = np.issubdtype(stamps.dtype, np.integer)
+    if frequency is not None and integer:
+        stamps, frequency = counted(stamps, frequency)
+        integer = np.issubdtype(stamps.dtype, np.integer)
+    frequency = canonical_frequency(frequency) if frequency is not None else None
     sort = np.lexsort((np.arange(len(stamps)), stamps.astype(np.int64), codes))
     if (sort[1:] < sort[:-1]).any():
         report.decide("rows were not in order of time: sorted")
     codes, stamps, values = codes[sort], stamps[sort], values[sort]
+    rows = Rows(codes, stamps, None if written is None else lambda place: written(int(sort[place])))
     frequency = frequency or _step(codes, stamps, order_of, integer)
     places, exact, shift = places_of(stamps, frequency)
     if not exact:
         report.warn(f"stamps off the {frequency} grid are put into the step they fall into")
     joined = "mean" if resample and not exact and duplicates is None else duplicates
     places, values, codes = _join(codes, places, values, joined, report, hint)
-    _refuse_holes(codes, places, frequency, resample, max_missing, hint)
+    refuse_holes(
+        codes, places, frequency, given=resample, max_missing=max_missing, hint=hint, names=order_of, rows=rows,
+        channels=values.shape[1], report=report,
+    )  # fmt: skip
     found, missing = [], 0
     for code, name in enumerate(order_of):
         low, high = np.searchsorted(codes, [code, code + 1])
@@ -125,27 +113,6 @@ def to_grid(
         tell = report.warn if missing > 0.02 * steps else report.decide
         tell(f"{missing:,} of {steps:,} steps have no row and are missing values")
     return found, frequency
-
-
-def _refuse_holes(
-    codes: np.ndarray, places: np.ndarray, frequency: str, given: bool, max_missing: float, hint: str
-) -> None:
-    """A grid that is mostly empty is the wrong grid.
-
-    Raises:
-        DataError: with what else the stamps may mean.
-    """
-    first = np.flatnonzero(np.append(True, codes[1:] != codes[:-1]))
-    last = np.append(first[1:], len(codes)) - 1
-    steps = int((places[last] - places[first] + 1).sum())
-    share = 1 - len(places) / steps
-    if steps - len(places) > 2 and share > max_missing:
-        what = f"frequency={frequency!r} does not fit" if given else f"the most common step is {frequency}"
-        raise DataError(
-            f"{what}, and {share:.0%} of the steps have no row ({len(places):,} rows, {steps:,} steps). "
-            f"{hint or 'Are the time stamps read right (day_first, timestamp_format, timestamp_unit)? Is another step meant (frequency)?'} "
-            f"If the gaps are real: max_missing={rounded_up(share):g}."
-        )
 
 
 def _codes(names: np.ndarray) -> tuple[np.ndarray, list[str]]:
@@ -171,9 +138,9 @@ def frequency_of(codes: np.ndarray, stamps: np.ndarray) -> str | None:
     calendar = _calendar(sizes, counts)
     if calendar:
         return calendar
-    if step == _NANO["D"] and _is_business(stamps):
+    if step == NANO["D"] and _is_business(stamps):
         return "B"
-    return _alias(step)
+    return alias_of(step)
 
 
 def _gaps(codes: np.ndarray, stamps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -209,7 +176,7 @@ def _step(codes: np.ndarray, stamps: np.ndarray, names: list[str], integer: bool
         steps = Counter()  # type: Counter[str]
         for code in np.unique(owner):
             own, times = np.unique(gaps[owner == code], return_counts=True)
-            steps[_alias(int(own[times.argmax()]))] += 1
+            steps[alias_of(int(own[times.argmax()]))] += 1
         example = names[int(owner[(gaps % step != 0)][0])]
         near = _near_step(gaps)
         # A grid is named only where following the advice puts nearly every row on a step of its own.
@@ -227,7 +194,7 @@ def _near_step(gaps: np.ndarray) -> str | None:
     """The usual step that most distances are within two percent of: clocks that drift by a second."""
     middle = float(np.median(gaps))
     for alias in ("s", "10s", "min", "5min", "10min", "15min", "30min", "h", "6h", "12h", "D", "W"):
-        step = 7 * _NANO["D"] if alias == "W" else fixed_step(alias)
+        step = 7 * NANO["D"] if alias == "W" else fixed_step(alias)
         if abs(middle - step) < 0.02 * step and (np.abs(gaps - step) < 0.02 * step).mean() > 0.8:
             return alias
     return None
@@ -235,16 +202,16 @@ def _near_step(gaps: np.ndarray) -> str | None:
 
 def _calendar(sizes: np.ndarray, counts: np.ndarray) -> str | None:
     """Months, quarters and years are no fixed number of days; four weeks are, and never follow each other as months."""
-    if len(sizes) == 1 and counts[0] >= 3 and sizes[0] < 365 * _NANO["D"]:
-        return "W" if sizes[0] == 7 * _NANO["D"] else None
-    days = np.round(sizes / _NANO["D"]).astype(int)
-    for alias, low, high in _DAYS_OF:
+    if len(sizes) == 1 and counts[0] >= 3 and sizes[0] < 365 * NANO["D"]:
+        return "W" if sizes[0] == 7 * NANO["D"] else None
+    days = np.round(sizes / NANO["D"]).astype(int)
+    for alias, low, high in DAYS_OF:
         if counts[(days >= low) & (days <= high)].sum() > 0.5 * counts.sum():
             usual = days[counts.argmax()]
             if usual == 28 and counts.max() >= 0.8 * counts.sum() and counts.sum() >= 4:
                 return None
             return alias
-    return "W" if sizes[counts.argmax()] == 7 * _NANO["D"] else None
+    return "W" if sizes[counts.argmax()] == 7 * NANO["D"] else None
 
 
 def _is_business(stamps: np.ndarray) -> bool:
@@ -258,54 +225,6 @@ def _is_business(stamps: np.ndarray) -> bool:
     return bool(len(days) >= 0.8 * np.busday_count(days[0], days[-1] + 1))
 
 
-def _alias(nanoseconds: int) -> str:
-    """`3_600_000_000_000` → `"h"`, `900_000_000_000` → `"15min"`."""
-    for unit in ("D", "h", "min", "s", "ms", "us"):
-        if nanoseconds % _NANO[unit] == 0:
-            count = nanoseconds // _NANO[unit]
-            return unit if count == 1 else f"{count}{unit}"
-    return f"{nanoseconds}ns"
-
-
-def fixed_step(frequency: str) -> int:
-    """Length of a step in nanoseconds.
-
-    Raises:
-        DataError: pandas does not know it, or it is no fixed step.
-    """
-    import pandas as pd
-
-    if frequency == "W":
-        return 7 * _NANO["D"]
-    try:
-        return int(pd.Timedelta(pd.tseries.frequencies.to_offset(frequency)).value)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise DataError(f"frequency={frequency!r} is no known step (h, 15min, D, MS ...). Or leave it out.") from error
-
-
-def places_of(stamps: np.ndarray, frequency: str) -> tuple[np.ndarray, bool, int]:
-    """Number of the step each stamp falls into (from 1970, or from 0), whether all are on the grid, the grid's offset."""
-    if np.issubdtype(stamps.dtype, np.integer):
-        step = int(frequency)
-        rest = int(stamps[0]) % step
-        return (stamps - rest) // step, bool(((stamps - rest) % step == 0).all()), rest
-    if frequency in MONTHS:
-        months = stamps.astype("datetime64[M]").astype(np.int64)
-        phases, counts = np.unique(months % MONTHS[frequency], return_counts=True)
-        phase = int(phases[counts.argmax()])  # a year may begin in July
-        return (months - phase) // MONTHS[frequency], len(phases) == 1, phase
-    if frequency == "B":
-        days = stamps.astype("datetime64[D]")
-        weekend = (days.astype(np.int64) + 3) % 7 > 4
-        return np.busday_count(np.datetime64("1970-01-01"), days), not weekend.any(), 0
-    step = 7 * _NANO["D"] if frequency == "W" else fixed_step(frequency)
-    ticks = stamps.astype("datetime64[ns]").astype(np.int64)
-    # Hourly readings at ten past are on a grid of their own: the most common offset is the grid's.
-    offsets, counts = np.unique(ticks % step, return_counts=True)
-    shift = int(offsets[counts.argmax()])
-    return (ticks - shift) // step, bool(((ticks - shift) % step == 0).all()), shift
-
-
 def _time_of(place: int, frequency: str, shift: int) -> str:
     if frequency.isdigit():
         return str(place * int(frequency) + shift)
@@ -313,7 +232,7 @@ def _time_of(place: int, frequency: str, shift: int) -> str:
         return str(np.datetime64(place * MONTHS[frequency] + shift, "M"))
     if frequency == "B":
         return str(np.busday_offset("1970-01-01", place, roll="forward"))
-    step = 7 * _NANO["D"] if frequency == "W" else fixed_step(frequency)
+    step = 7 * NANO["D"] if frequency == "W" else fixed_step(frequency)
     return str(np.datetime64(place * step + shift, "ns").astype("datetime64[s]"))
 
 
@@ -395,6 +314,6 @@ def times_from(start: str, frequency: str, first: int, count: int) -> np.ndarray
     elif frequency == "B":
         found = [begin + pd.offsets.BusinessDay(step) for step in steps]
     else:
-        length = pd.Timedelta(7 * _NANO["D"] if frequency == "W" else fixed_step(frequency), unit="ns")
+        length = pd.Timedelta(7 * NANO["D"] if frequency == "W" else fixed_step(frequency), unit="ns")
         found = [begin + step * length for step in steps]
     return np.array(found, dtype="datetime64[ns]")

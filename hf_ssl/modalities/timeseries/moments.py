@@ -11,7 +11,7 @@ import datasets
 import numpy as np
 import pyarrow as pa
 
-from hf_ssl.core.errors import DataError, nearest
+from hf_ssl.core.errors import DataError
 from hf_ssl.core.numbers import MISSING, NotNumbers, read_numbers, refuse_dot_thousands
 from hf_ssl.modalities.base import Notes
 from hf_ssl.modalities.timeseries.clock import PERIODS, period_clock, read_clock
@@ -19,7 +19,16 @@ from hf_ssl.modalities.timeseries.grid import Series, to_grid
 from hf_ssl.modalities.timeseries.names import names_rows, tell_apart, tell_files, with_joined_name
 from hf_ssl.modalities.timeseries.shapes import melted, refuse_wide_rows, with_hours, with_stamp
 from hf_ssl.modalities.timeseries.stamps import read_stamps
-from hf_ssl.modalities.timeseries.table import LEFT_OUT, NAMES, STAMPS, VALUES, Columns, GridOptions, Table
+from hf_ssl.modalities.timeseries.table import (
+    LEFT_OUT,
+    NAMES,
+    STAMPS,
+    VALUES,
+    Columns,
+    GridOptions,
+    Table,
+    given_column,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +53,7 @@ def read_moments(dataset: datasets.Dataset, columns: Columns, grid: GridOptions,
     dataset = with_stamp(dataset, columns, report)
     there = dataset.column_names
     lower = {name.strip().lower(): name for name in reversed(there)}
-    stamp = _given(columns.stamp, there, "timestamp_column", origin) or next(
+    stamp = given_column(columns.stamp, there, "timestamp_column", origin) or next(
         (lower[a] for a in STAMPS if a in lower), None
     )
     if stamp is None:
@@ -52,9 +61,11 @@ def read_moments(dataset: datasets.Dataset, columns: Columns, grid: GridOptions,
             f"No column of {origin} is known to hold time stamps; its columns: {', '.join(there[:30])}. Say which one: "
             f"timestamp_column={_likely_stamp(dataset)!r}." + _no_header(there)
         )
-    dataset, columns = with_joined_name(dataset, columns, there)
+    dataset, columns = with_joined_name(
+        dataset, columns, {stamp, columns.label, *columns.targets, *columns.past, *columns.known}
+    )
     there = dataset.column_names
-    name = _given(columns.name, there, "item_column", origin) or next(
+    name = given_column(columns.name, there, "item_column", origin) or next(
         (lower[a] for a in NAMES if a in lower and not names_rows(dataset, lower[a], report)), None
     )
     covariates = [*columns.past, *columns.known]
@@ -64,7 +75,7 @@ def read_moments(dataset: datasets.Dataset, columns: Columns, grid: GridOptions,
         ("static_columns", columns.static),
     ):
         for column in given:
-            _given(column, there, option, origin)
+            given_column(column, there, option, origin)
     clock = _clock_column(dataset, columns, stamp, name, origin)
     not_values = {stamp, name, columns.label, clock, *covariates, *columns.static}
     frame = dataset.with_format("arrow")[:]
@@ -73,7 +84,7 @@ def read_moments(dataset: datasets.Dataset, columns: Columns, grid: GridOptions,
     stamps = read_stamps(frame.column(stamp), stamp, grid.stamps, owner, report)
     if clock is not None:
         stamps = _with_clock(stamps, frame.column(clock).to_pandas(), stamp, clock, report)
-    targets = [_given(column, there, "target_columns", origin) or column for column in columns.targets]
+    targets = [given_column(column, there, "target_columns", origin) or column for column in columns.targets]
     if not targets:
         targets = _values(frame, lower, not_values, name, report)
     if not targets:
@@ -86,7 +97,7 @@ def read_moments(dataset: datasets.Dataset, columns: Columns, grid: GridOptions,
         raise DataError(f"No row of {origin} has a time stamp in column {stamp!r}.")
     tell_files(frame, name, stamps, usable, report)
     apart = tell_apart(frame, stamps, not_values | ({name} if name else set()), usable) if name is None else ""
-    numeric = partial(_of_numbers, frame, targets)
+    numeric = partial(_of_numbers, frame, [c for c in there if c not in not_values or c in columns.targets])
     values = np.stack(
         [_numbers(frame.column(c), c, origin, (apart, numeric), report) for c in [*targets, *covariates]], axis=1
     )
@@ -94,7 +105,7 @@ def read_moments(dataset: datasets.Dataset, columns: Columns, grid: GridOptions,
     before = report.account("rows").left_out.total()
     series, step = to_grid(
         names[usable], stamps[usable], values[usable], frequency=grid.frequency, duplicates=grid.duplicates, report=report,
-        max_missing=grid.max_missing, hint=apart,
+        max_missing=grid.max_missing, hint=apart, written=partial(_written, frame.column(stamp), np.flatnonzero(usable)),
     )  # fmt: skip
     joined = report.account("rows").left_out.total() - before
     report.account("rows").used += int(usable.sum()) - joined
@@ -107,6 +118,10 @@ def read_moments(dataset: datasets.Dataset, columns: Columns, grid: GridOptions,
     )
     report.decide(f"{len(series):,} series with a step of {step}")
     return Table(series, step, [*targets, *covariates], len(targets))
+
+
+def _written(column: pa.ChunkedArray, rows: np.ndarray, place: int) -> tuple[str, int]:
+    return str(column[int(rows[place])].as_py()), int(rows[place])
 
 
 def _codes(names: np.ndarray) -> np.ndarray:
@@ -197,7 +212,7 @@ def _clock_column(
     """The column with the time of day, beside one that holds days only."""
     there = dataset.column_names
     if columns.time is not None:
-        return _given(columns.time, there, "time_column", origin)
+        return given_column(columns.time, there, "time_column", origin)
     if DAYS.isdisjoint(re.split(r"[\W_]+", stamp.strip().lower())):
         return None
     lower = {
@@ -234,17 +249,6 @@ def _with_clock(stamps: np.ndarray, clock: Any, stamp: str, name: str, report: N
     return made
 
 
-def _given(column: str | None, there: Sequence[str], option: str, origin: str) -> str | None:
-    if column is None or column in there:
-        return column
-    same = [name for name in there if name.strip().lower() == column.strip().lower()]
-    if len(same) == 1:
-        return same[0]
-    raise DataError(
-        f"{option}={column!r}, but the columns of {origin} are {', '.join(there[:30])}.{nearest(column, there)}"
-    )
-
-
 def _strings(column: pd.Series) -> np.ndarray:
     values = column.to_pandas()
     if values.isna().any():
@@ -261,7 +265,10 @@ def _of_numbers(frame: pa.Table, columns: Sequence[str]) -> list[str]:
     """Columns whose first values can be read as numbers."""
     found = []
     for name in columns:
-        first = [value for value in frame.column(name).slice(0, 200).to_pylist() if value is not None]
+        column = frame.column(name)
+        first = [value for value in column.slice(0, 200).to_pylist() if value is not None]
+        if pa.types.is_nested(column.type) or pa.types.is_temporal(column.type):
+            continue
         try:
             read_numbers([str(value) for value in first], name)
         except NotNumbers:
@@ -296,7 +303,7 @@ def _numbers(
     if not _is_text(column):
         if not (pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
             raise DataError(
-                f"Column {name!r} of {origin} holds {column.type}, not numbers. Choose the columns of values: target_columns={numeric()}."
+                f"Column {name!r} of {origin} holds {column.type}, not numbers. Choose the columns of values: target_columns={numeric() or '...'}."
             )
         values = column.to_pandas()
         return _finite((values.astype("float64") if pa.types.is_boolean(kind) else values).to_numpy(np.float64), name)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 import datasets
 import numpy as np
@@ -16,14 +17,30 @@ from hf_ssl.modalities.timeseries.table import FILE, Columns
 
 
 def with_joined_name(
-    dataset: datasets.Dataset, columns: Columns, there: Sequence[str]
+    dataset: datasets.Dataset, columns: Columns, taken: Collection[str | None]
 ) -> tuple[datasets.Dataset, Columns]:
-    """`item_column="store,family"`: a series for every store and family."""
+    """`item_column="store,family"`: a series for every store and family.
+
+    Args:
+        taken: columns that are something else: time stamps, values, labels.
+
+    Raises:
+        DataError: one of them is among the names.
+    """
+    there = dataset.column_names
     if columns.name is None or columns.name in there or "," not in columns.name:
         return dataset, columns
-    parts = [named(part.strip(), there) for part in columns.name.split(",")]
+    parts = list(dict.fromkeys(named(part.strip(), there) for part in columns.name.split(",")))
     if None in parts:
         return dataset, columns
+    if other := next((part for part in parts if part in taken), None):
+        rest = ",".join(str(part) for part in parts if part not in taken)
+        raise DataError(
+            f"item_column={columns.name!r}, but {other!r} holds time stamps, values or labels and tells no series apart. "
+            + (f"Name the others alone: item_column={rest!r}." if rest else "Leave item_column out.")
+        )
+    if len(parts) == 1:
+        return dataset, replace(columns, name=parts[0])
     joined = [" ".join(map(str, row)) for row in zip(*(dataset[str(part)] for part in parts), strict=True)]
     kept = dataset.remove_columns([str(part) for part in parts])
     return kept.add_column(columns.name, joined), columns

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hf_ssl.core.errors import DataError
+from hf_ssl.modalities.base import Notes
+from hf_ssl.modalities.timeseries.centuries import in_their_century, tell_centuries
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,20 +27,26 @@ _RANGE = re.compile(r"(\d{4}-\d\d-\d\d)/\d{4}-\d\d-\d\d")
 _MONTH = re.compile(r"(\d{4})[Mm](\d{1,2})")
 
 
-def periods(text: pd.Series, sample: pd.Series, name: str) -> np.ndarray | None:
+def periods(text: pd.Series, sample: pd.Series, name: str, notes: Notes) -> np.ndarray | None:
     """The first day of every quarter, week, month, half of a year or range of days; None: they are none of these.
 
     Args:
         text: the stamps.
         sample: some of them, stripped.
         name: of their column.
+        notes: told about years of two digits.
 
     Raises:
         DataError: one of them is of another kind.
     """
     for pattern, read in _KINDS:
         if sample.str.fullmatch(pattern.pattern).all():
-            return _each(text, pattern, read, name)
+            made = _each(text, pattern, read, name)
+            short = pattern is _QUARTER and not sample.str.contains(r"\d{4}", regex=True).any()
+            if short:
+                made = in_their_century(made)
+                tell_centuries(made, name, sample.iloc[0], notes)
+            return made
     return None
 
 
@@ -62,7 +70,7 @@ def _quarter(match: re.Match[str]) -> str:
 
 
 def _full_year(text: str) -> int:
-    return int(text) if len(text) == 4 else int(text) + (2000 if int(text) < 70 else 1900)
+    return int(text) if len(text) == 4 else int(text) + 2000
 
 
 def _half(match: re.Match[str]) -> str:

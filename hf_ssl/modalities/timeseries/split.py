@@ -235,6 +235,7 @@ def arrays_of(dataset: datasets.Dataset, column: str = "series") -> list[np.ndar
     """Every row's values as `(channels, length)` views of the Arrow buffer; a row of one flat list is one channel."""
     found: list[np.ndarray] = []
     for chunk in dataset.select_columns([column]).with_format("arrow")[:].column(column).chunks:
+        chunk = chunk.cast(_of_any_length(chunk.type))
         outer = chunk.offsets.to_numpy()
         inner = chunk.values
         if not pa.types.is_list(inner.type):
@@ -254,6 +255,13 @@ def arrays_of(dataset: datasets.Dataset, column: str = "series") -> list[np.ndar
                     padded[row, : last - first] = values[first:last]
                 found.append(padded)
     return found
+
+
+def _of_any_length(kind: pa.DataType) -> pa.DataType:
+    """The type of lists that say where each begins, as lists of one given length do not."""
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return pa.list_(_of_any_length(kind.value_type))
+    return kind
 
 
 def _floats(values: pa.Array) -> np.ndarray:

@@ -7,23 +7,25 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+import pyarrow as pa
 
 from hf_ssl.core.errors import DataError
 from hf_ssl.modalities.base import Notes
+from hf_ssl.modalities.timeseries.centuries import full_years, in_their_century, tell_centuries
 from hf_ssl.modalities.timeseries.clock import clock_of
-from hf_ssl.modalities.timeseries.formats import ZONE, by_known_format, days_of, guessed, in_utc
+from hf_ssl.modalities.timeseries.digits import SHORT, in_units, option_of, padded, readings, since
+from hf_ssl.modalities.timeseries.formats import by_known_format, days_of, guessed
 from hf_ssl.modalities.timeseries.grid import unevenness
 from hf_ssl.modalities.timeseries.spellings import periods
+from hf_ssl.modalities.timeseries.zones import ZONE, in_utc, parsed
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SAMPLE = 2000
-NANO = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
-EXCEL = np.datetime64("1899-12-30", "ns").astype(np.int64)
-DAY = 86_400 * 10**9
 _NUMERIC_DATE = re.compile(r"(\d{1,2})([/.\- ])(\d{1,2})\2(\d{4}|\d{2})(?:[ T,]+(.+))?")
 _SPAN = re.compile(r"(\d.{7,}\d)\s+[-–—]\s+(?:\d.{7,}\d)")
+_ELAPSED = re.compile(r"-?\d+ days?,?(?: [+-]?\d{1,2}:\d\d:\d\d(?:\.\d+)?)?")
 _ISO = re.compile(r"\d{4}-\d{1,2}(-\d{1,2})?([ T].*)?")
 
 
@@ -59,14 +61,20 @@ def read_stamps(column: pd.Series, name: str, options: StampOptions, owner: np.n
 
     values = column.to_pandas()
     if pd.api.types.is_datetime64_any_dtype(values):
-        return in_utc(values, notes)
+        return in_utc(values, name, notes)
     if (
         values.dtype == object
         and len(values)
         and not isinstance(values.dropna().iloc[0] if values.notna().any() else "", str)
     ):
+        if pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
+            raise DataError(
+                f"Column {name!r} holds {column.type}, no time stamps. Say which does: timestamp_column=..."
+            )
         values = pd.to_datetime(values, errors="coerce")  # dates
-        return in_utc(values, notes)
+        return in_utc(values, name, notes)
+    if pd.api.types.is_timedelta64_dtype(values):
+        return _elapsed(values, name, notes)
     if pd.api.types.is_bool_dtype(values):
         raise DataError(f"Column {name!r} holds true and false, no time stamps. Say which does: timestamp_column=...")
     if pd.api.types.is_numeric_dtype(values):
@@ -76,7 +84,7 @@ def read_stamps(column: pd.Series, name: str, options: StampOptions, owner: np.n
     if not len(known):
         raise DataError(f"Column {name!r} holds no time stamps. Say which does: timestamp_column=...")
     if options.format is not None:
-        return _by_format(text, name, options.format, notes)
+        return _by_format(text, name, options.format, notes, owner)
     sample = known.iloc[:: max(1, len(known) // SAMPLE)].str.strip()
     if sample.str.fullmatch(r"-?\d+(\.0)?").all():
         stripped = text.str.strip()
@@ -92,17 +100,27 @@ def read_stamps(column: pd.Series, name: str, options: StampOptions, owner: np.n
     return _text(text, sample, name, options, owner, notes)
 
 
-def _by_format(text: pd.Series, name: str, form: str, notes: Notes) -> np.ndarray:
-    import pandas as pd
+def _elapsed(values: pd.Series, name: str, notes: Notes) -> np.ndarray:
+    """Durations are times since a beginning that nobody named."""
+    notes.warn(
+        f"column {name!r} holds durations such as {values.dropna().iloc[0] if values.notna().any() else None}: taken for the time since a beginning "
+        "that is called 1970-01-01 here; timestamp_column=... names another"
+    )
+    return np.datetime64("1970-01-01", "ns") + values.to_numpy("timedelta64[ns]")
 
+
+def _by_format(text: pd.Series, name: str, form: str, notes: Notes, owner: np.ndarray) -> np.ndarray:
+    text = text.astype(object).map(lambda v: v if v is None else str(v).strip())
     try:
-        return in_utc(
-            pd.to_datetime(text.astype(object).map(lambda v: v if v is None else str(v).strip()), format=form), notes
-        )
+        stamps = parsed(text, form, name, notes, owner)
     except (ValueError, TypeError) as error:
         raise DataError(
             f"Column {name!r} does not hold time stamps of timestamp_format={form!r}: {str(error).splitlines()[0]}"
         ) from error
+    if "%y" in form:
+        stamps = in_their_century(stamps)
+        tell_centuries(stamps, name, text.dropna().iloc[0], notes)
+    return stamps
 
 
 # -- numbers ------------------------------------------------------------------------------------------------------------
@@ -112,12 +130,22 @@ def _numbers(values: pd.Series, name: str, options: StampOptions, owner: np.ndar
     import pandas as pd
 
     missing = values.isna().to_numpy()
+    if missing.all():
+        raise DataError(f"Column {name!r} holds no time stamps. Say which does: timestamp_column=...")
+    if values.dtype.kind == "f" and (endless := np.isinf(values.to_numpy(np.float64))).any():
+        raise DataError(
+            f"Column {name!r} holds {values[endless].iloc[0]} (row {int(np.argmax(endless))}), which is no time stamp. Leave the field empty, or say "
+            "which column holds them: timestamp_column=..."
+        )
     if options.format is not None:
-        text = values.map(lambda v: None if pd.isna(v) else str(int(v)))
-        return _by_format(text, name, options.format, notes)
+        text = pd.Series(None, index=values.index, dtype=object)
+        text[~missing] = padded(values[~missing].to_numpy(np.int64), options.format)
+        return _by_format(text, name, options.format, notes, owner)
     if options.unit is not None:
-        return _since(values.to_numpy(np.float64 if values.dtype.kind == "f" else np.int64), missing, options.unit)
-    if not missing.all() and values.dtype.kind == "f" and (values.dropna() % 1 != 0).any():
+        return since(
+            values.to_numpy(np.float64 if values.dtype.kind == "f" else np.int64), missing, options.unit, name
+        )
+    if values.dtype.kind == "f" and (values.dropna() % 1 != 0).any():
         raise DataError(
             f"Column {name!r} holds numbers with a fraction, such as {values.dropna().iloc[0]}: seconds, milliseconds or days? Say which: "
             "timestamp_unit='s', 'ms', 'days' (since 1970, or since the beginning) or 'excel'; years with a fraction have to be written as dates."
@@ -125,8 +153,10 @@ def _numbers(values: pd.Series, name: str, options: StampOptions, owner: np.ndar
     if missing.any():
         values = values.fillna(0)
     numbers = values.to_numpy(np.int64)
-    readings = _readings(numbers[~missing])
-    if not readings:
+    found = _found(numbers[~missing], owner[~missing], name, notes)
+    if isinstance(found, np.ndarray):
+        return _spread(found, missing)
+    if not found:
         if missing.any():
             raise DataError(
                 f"{int(missing.sum()):,} rows have no {name}, and counters have no gaps to see them by. Leave those rows out."
@@ -134,114 +164,55 @@ def _numbers(values: pd.Series, name: str, options: StampOptions, owner: np.ndar
         _tell_counters(numbers, name, notes)
         return numbers
     plain = unevenness(numbers[~missing], owner[~missing])
-    judged = {how: unevenness(stamps, owner[~missing]) for how, stamps in readings.items()}
+    judged = {how: unevenness(stamps, owner[~missing]) for how, stamps in found.items()}
     best = min(judged, key=lambda how: judged[how])
     rivals = [how for how in judged if how != best and judged[how] <= judged[best] + 0.05]
-    shown = {how: str(stamps[0].astype("datetime64[s]")).replace("T", " ") for how, stamps in readings.items()}
+    shown = {how: str(stamps[0].astype("datetime64[s]")).replace("T", " ") for how, stamps in found.items()}
     if rivals:
         raise DataError(
-            f"Column {name!r} holds numbers such as {numbers[~missing][0]}: {' or '.join(f'{shown[h]} ({_option(h)})' for h in (best, *rivals))}? "
+            f"Column {name!r} holds numbers such as {numbers[~missing][0]}: {' or '.join(f'{shown[h]} ({option_of(h)})' for h in (best, *rivals))}? "
             "Say which."
         )
     if judged[best] > plain + 0.02 and plain < 0.05 and len(numbers) > 2 and not best.startswith("%Y%m%d"):
         _tell_counters(numbers, name, notes)
         return numbers
     notes.warn(
-        f"column {name!r} holds numbers such as {numbers[~missing][0]}: read as {shown[best]} ({_option(best)} says so)"
+        f"column {name!r} holds numbers such as {numbers[~missing][0]}: read as {shown[best]} ({option_of(best)} says so)"
     )
-    made = np.full(len(numbers), np.datetime64("NaT"), "datetime64[ns]")
-    made[~missing] = readings[best]
-    return made
+    return _spread(found[best], missing)
 
 
-def _option(how: str) -> str:
-    return f"timestamp_format={how!r}" if "%" in how else f"timestamp_unit={how!r}"
+def _found(numbers: np.ndarray, owner: np.ndarray, name: str, notes: Notes) -> dict[str, np.ndarray] | np.ndarray:
+    """`readings` without those that only counters with holes would have, or the moments where rows have different units.
 
-
-def _since(values: np.ndarray, missing: np.ndarray, unit: str) -> np.ndarray:
-    filled = np.where(missing, 0, values)
-    if unit in ("excel", "days"):
-        # A day with six decimals is known to a tenth of a second; steps are of whole ones.
-        ticks = np.rint(filled.astype(np.float64) * 86_400).astype(np.int64) * 10**9 + (
-            EXCEL if unit == "excel" else 0
-        )
-    elif filled.dtype.kind == "f":
-        ticks = np.rint(filled * NANO[unit]).astype(np.int64)
-    else:
-        ticks = filled.astype(np.int64) * NANO[unit]
-    made = ticks.astype("datetime64[ns]")
-    made[missing] = np.datetime64("NaT")
-    return made
-
-
-def _readings(numbers: np.ndarray) -> dict[str, np.ndarray]:
-    """Every way in which all of these whole numbers are moments between 1900 and 2100."""
-    found: dict[str, np.ndarray] = {}
-    if not len(numbers):
+    Raises:
+        DataError: rows have different units, and are uneven.
+    """
+    found = readings(numbers)
+    short = [form for form in found if form in SHORT]
+    if short and unevenness(numbers, owner) <= 0.3:
+        found = {form: stamps for form, stamps in found.items() if form not in short}
+    found = {form: stamps for form, stamps in found.items() if form not in short or unevenness(stamps, owner) <= 0.05}
+    if found or (mixed := in_units(numbers)) is None:
         return found
-    low, high = int(numbers.min()), int(numbers.max())
-    for digits, form in ((6, "%Y%m"), (8, "%Y%m%d"), (10, "%Y%m%d%H"), (12, "%Y%m%d%H%M"), (14, "%Y%m%d%H%M%S")):
-        if 10 ** (digits - 1) <= low and high < 10**digits:
-            stamps = _digits(numbers, digits)
-            if stamps is not None:
-                found[form] = stamps
-    for digits, forms in ((6, ("%y%m%d",)), (8, ("%d%m%Y", "%m%d%Y"))):
-        if not found and high < 10**digits and low >= 10 ** (digits - 2):
-            found |= {form: stamps for form in forms if (stamps := _other_digits(numbers, form)) is not None}
-    if (
-        10**6 <= low
-        and high < 10**7
-        and (numbers % 1000 >= 1).all()
-        and (numbers % 1000 <= 366).all()
-        and 1700 <= low // 1000 <= high // 1000 <= 2200
-    ):
-        years = (numbers // 1000 - 1970).astype("datetime64[Y]").astype("datetime64[D]")
-        found["%Y%j"] = (years + (numbers % 1000 - 1)).astype("datetime64[ns]")
-    for unit, nano in NANO.items():
-        first, last = 10**18 // nano // 2, 41 * 10**17 // nano  # 1985 to 2099
-        if first <= low and high <= last:
-            found[unit] = (numbers * nano).astype("datetime64[ns]")
-    return found
-
-
-def _digits(numbers: np.ndarray, digits: int) -> np.ndarray | None:
-    """Year, month, day … written without anything between them; None: one of them is no date."""
-    rest, parts = numbers.copy(), []
-    for _ in range((digits - 4) // 2):
-        rest, part = np.divmod(rest, 100)
-        parts.append(part)
-    year, (month, *below) = rest, parts[::-1]
-    if year.min() < 1700 or year.max() > 2200 or month.min() < 1 or month.max() > 12:
-        return None
-    months = (year - 1970) * 12 + month - 1
-    days = months.astype("datetime64[M]").astype("datetime64[D]")
-    if below:
-        day = below[0]
-        length = ((months + 1).astype("datetime64[M]").astype("datetime64[D]") - days).astype(np.int64)
-        if day.min() < 1 or (day > length).any():
-            return None
-        days = days + (day - 1)
-    ticks = days.astype("datetime64[s]")
-    for value, limit, seconds in zip(below[1:], (24, 60, 60), (3600, 60, 1), strict=False):
-        if value.min() < 0 or value.max() >= limit:
-            return None
-        ticks = ticks + value * seconds
-    return ticks.astype("datetime64[ns]")
-
-
-def _other_digits(numbers: np.ndarray, form: str) -> np.ndarray | None:
-    """Days whose year does not come first, or has two digits; None: one of them is no date."""
-    first, second, third = (
-        numbers // 10 ** (6 if "Y" in form else 4),
-        numbers // 10 ** (4 if "Y" in form else 2) % 100,
-        numbers % (10_000 if "Y" in form else 100),
+    stamps, units = mixed
+    what = " and ".join(
+        f"{int((units == unit).sum()):,} in {unit} ({numbers[units == unit][0]})" for unit in np.unique(units)
     )
-    year, month, day = {
-        "%y%m%d": (first + 2000, second, third),
-        "%d%m%Y": (third, second, first),
-        "%m%d%Y": (third, first, second),
-    }[form]
-    return _digits(year * 10_000 + month * 100 + day, 8) if day.max() < 100 and month.max() < 100 else None
+    if unevenness(stamps, owner) > 0.1:
+        raise DataError(
+            f"Column {name!r} holds times since 1970 in different units: {what}. Write all stamps in one unit."
+        )
+    notes.warn(
+        f"column {name!r} holds times since 1970 in different units, {what}: each is read in its own; write all in one if that is wrong"
+    )
+    return stamps
+
+
+def _spread(stamps: np.ndarray, missing: np.ndarray) -> np.ndarray:
+    made = np.full(len(missing), np.datetime64("NaT"), "datetime64[ns]")
+    made[~missing] = stamps
+    return made
 
 
 def _tell_counters(numbers: np.ndarray, name: str, notes: Notes) -> None:
@@ -269,6 +240,8 @@ def _text(
 
     if sample.str.fullmatch(r"\d{1,2}\. \d{1,2}\. \d{2,4}.*").all():
         text, sample = (column.str.strip().str.replace(r"\.\s+", ".", n=2, regex=True) for column in (text, sample))
+    if sample.str.fullmatch(_ELAPSED.pattern).all():
+        return _elapsed(pd.to_timedelta(text), name, notes)
     if sample.str.fullmatch(_SPAN.pattern).all():
         notes.decide(f"column {name!r} holds spans such as {sample.iloc[0]!r}: read by their beginnings")
         first = text.str.extract(_SPAN.pattern)[0]
@@ -278,12 +251,12 @@ def _text(
     if sample.str.fullmatch(_ISO.pattern).all():
         try:
             zoned = bool(sample.str.contains(ZONE.pattern, regex=True).any())
-            return in_utc(pd.to_datetime(text, format="ISO8601", utc=zoned), notes)
+            return parsed(text, "ISO8601", name, notes, owner, zoned)
         except (ValueError, TypeError):
             return guessed(text.str.strip(), name, notes, owner)
     if sample.str.fullmatch(_NUMERIC_DATE.pattern).mean() > 0.5:
         return _day_or_month(text, name, options, owner, notes)
-    if (made := periods(text, sample, name)) is not None:
+    if (made := periods(text, sample, name, notes)) is not None:
         return made
     return guessed(text.str.strip(), name, notes, owner)
 
@@ -306,9 +279,7 @@ def _with_midnight(
 
 
 def _day_or_month(text: pd.Series, name: str, options: StampOptions, owner: np.ndarray, notes: Notes) -> np.ndarray:
-    """`05/01/2023`: the 5th of January or the 1st of May?"""
-    import pandas as pd
-
+    """`05/01/2023`: the 5th of January or the 1st of May? And years of two digits in their century."""
     parts = text.str.strip().str.extract(_NUMERIC_DATE.pattern)
     bad = parts[0].isna() & text.notna()
     if bad.any():
@@ -317,6 +288,17 @@ def _day_or_month(text: pd.Series, name: str, options: StampOptions, owner: np.n
             f"Column {name!r} holds {text.iloc[row]!r} (row {row}) among time stamps such as "
             f"{text.dropna().iloc[0]!r}. Leave those rows out, or write all stamps alike."
         )
+    stamps = _ordered(text, parts, name, options, owner, notes)
+    if parts[3].str.len().max() == 2:
+        tell_centuries(stamps, name, text.dropna().iloc[0], notes)
+    return stamps
+
+
+def _ordered(
+    text: pd.Series, parts: pd.DataFrame, name: str, options: StampOptions, owner: np.ndarray, notes: Notes
+) -> np.ndarray:
+    import pandas as pd
+
     known = text.notna().to_numpy()
     first, second, year = (pd.to_numeric(parts[place]).to_numpy(np.float64) for place in (0, 2, 3))
     if np.nanmax(year) < 100:
@@ -324,9 +306,9 @@ def _day_or_month(text: pd.Series, name: str, options: StampOptions, owner: np.n
             np.nanmax(first) > 12 and np.nanmax(year) <= 31 and len(np.unique(first[known])) < 3
         ):
             raise DataError(
-                f"Column {name!r} holds {text.dropna().iloc[0]!r}: which is the year? Say {_two_digit_years(parts)}."
+                f"Column {name!r} holds {text.dropna().iloc[0]!r}: which is the year? Say {_two_digit_years(text, parts)}."
             )
-        year = np.where(year < 70, year + 2000, year + 1900)
+        year[known] = full_years(year[known].astype(np.int64))
     clock = clock_of(parts[4], known, name)
     ways = {}
     for day_first in (True, False):
@@ -366,13 +348,16 @@ def _day_or_month(text: pd.Series, name: str, options: StampOptions, owner: np.n
     )
 
 
-def _two_digit_years(parts: pd.DataFrame) -> str:
-    """`timestamp_format='%y/%m/%d' or ...`: the formats with a year of two digits that dates such as these have."""
+def _two_digit_years(text: pd.Series, parts: pd.DataFrame) -> str:
+    """`timestamp_format='%y/%m/%d' or ...`: the formats with a year of two digits that all of these dates have."""
+    import pandas as pd
+
     mark = parts[1].dropna().iloc[0]
     clock = str(parts[4].dropna().iloc[0]) if parts[4].notna().any() else ""
     after = {0: "", 1: " %H:%M", 2: " %H:%M:%S"}[min(clock.count(":"), 2)]
     forms = [mark.join(order) + after for order in (("%y", "%m", "%d"), ("%d", "%m", "%y"), ("%m", "%d", "%y"))]
-    return " or ".join(f"timestamp_format={form!r}" for form in forms)
+    fits = [form for form in forms if pd.to_datetime(text.dropna(), format=form, errors="coerce").notna().all()]
+    return " or ".join(f"timestamp_format={form!r}" for form in fits or forms)
 
 
 def _telling(text: pd.Series, ways: dict[bool, np.ndarray]) -> str:

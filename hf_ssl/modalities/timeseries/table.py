@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import datasets
 import numpy as np
 
-from hf_ssl.core.errors import DataError
+from hf_ssl.core.errors import DataError, nearest
 from hf_ssl.modalities.base import Notes
-from hf_ssl.modalities.timeseries.grid import MAX_MISSING, MONTHS, Series, canonical_frequency, fixed_step, to_grid
+from hf_ssl.modalities.timeseries.grid import MAX_MISSING, Series, to_grid
 from hf_ssl.modalities.timeseries.split import arrays_of
 from hf_ssl.modalities.timeseries.stamps import StampOptions, read_stamps
-
-if TYPE_CHECKING:
-    pass
+from hf_ssl.modalities.timeseries.steps import MONTHS, canonical_frequency, fixed_step
 
 STAMPS = (
     "timestamp",
@@ -78,11 +77,36 @@ class Table:
 
 def series_column(dataset: datasets.Dataset, given: str | None = None) -> str | None:
     """The column whose every value is a whole series, or None when rows are single moments."""
-    lists = [name for name, feature in dataset.features.items() if isinstance(feature, datasets.List)]
+    lists = [name for name, feature in dataset.features.items() if _holds_numbers(feature)]
     if given is not None:
         return given if given in lists else None
     lower = {name.lower(): name for name in lists}
     return next((lower[alias] for alias in SERIES_ALIASES if alias in lower), None)
+
+
+def _holds_numbers(feature: Any) -> bool:
+    """Whether a column has lists of numbers, or lists of those (channels); words and records are no series."""
+    depth = 0
+    while isinstance(feature, (datasets.List, datasets.LargeList)):
+        feature, depth = feature.feature, depth + 1
+    dtype = str(getattr(feature, "dtype", ""))
+    return depth in (1, 2) and dtype.startswith(("float", "int", "uint", "bool", "decimal", "null"))
+
+
+def given_column(column: str | None, there: Sequence[str], option: str, origin: str) -> str | None:
+    """The column that an option names, in its own spelling.
+
+    Raises:
+        DataError: there is none.
+    """
+    if column is None or column in there:
+        return column
+    same = [name for name in there if name.strip().lower() == column.strip().lower()]
+    if len(same) == 1:
+        return same[0]
+    raise DataError(
+        f"{option}={column!r}, but the columns of {origin} are {', '.join(there[:30])}.{nearest(column, there)}"
+    )
 
 
 def read_rows(
@@ -91,6 +115,7 @@ def read_rows(
     """Rows that are whole series: GluonTS (`start`, `target`, `feat_*`) and fev (`timestamp`, `target`) schemas too."""
     values = arrays_of(dataset, column)
     there = {name.lower(): name for name in dataset.column_names}
+    columns = _known(columns, dataset, origin)
     name_column = columns.name or next(
         (there[alias] for alias in NAMES if alias in there and there[alias] != column), None
     )
@@ -129,6 +154,32 @@ def read_rows(
     return Table(_with_static(series, dataset, columns), frequency, channels, targets, starts is not None)
 
 
+def _known(columns: Columns, dataset: datasets.Dataset, origin: str) -> Columns:
+    """The columns that options name, as they are spelled here.
+
+    Raises:
+        DataError: one is not there, or a covariate is no list of numbers.
+    """
+    there = dataset.column_names
+
+    def all_of(names: Sequence[str], option: str) -> tuple[str, ...]:
+        return tuple(str(given_column(name, there, option, origin)) for name in names)
+
+    found = replace(
+        columns, stamp=given_column(columns.stamp, there, "timestamp_column", origin), name=given_column(columns.name, there, "item_column", origin),
+        past=all_of(columns.past, "past_covariates"), known=all_of(columns.known, "known_covariates"),
+        static=all_of(columns.static, "static_columns"),
+    )  # fmt: skip
+    for option, names in (("past_covariates", found.past), ("known_covariates", found.known)):
+        if odd := next((name for name in names if not _holds_numbers(dataset.features[name])), None):
+            lists = [name for name in there if _holds_numbers(dataset.features[name])]
+            raise DataError(
+                f"{option}={list(names)}, but column {odd!r} of {origin} holds no list of numbers, as rows that are whole series need; those that "
+                f"do: {', '.join(lists)}. Leave {option} out, or name them."
+            )
+    return found
+
+
 def _with_static(series: list[Series], dataset: datasets.Dataset, columns: Columns) -> list[Series]:
     static = list(columns.static) or [name for name in dataset.column_names if name.startswith("feat_static")]
     for place, item in enumerate(series):
@@ -139,7 +190,11 @@ def _with_static(series: list[Series], dataset: datasets.Dataset, columns: Colum
 def _listed_stamps(dataset: datasets.Dataset, there: dict[str, str], columns: Columns) -> str | None:
     """The column with a time stamp for every value (the fev schema), if there is one."""
     column = columns.stamp or next((there[alias] for alias in STAMPS if alias in there), None)
-    return column if column is not None and isinstance(dataset.features[column], datasets.List) else None
+    return (
+        column
+        if column is not None and isinstance(dataset.features[column], (datasets.List, datasets.LargeList))
+        else None
+    )
 
 
 def _on_grid(

@@ -17,11 +17,13 @@ from hf_ssl.modalities.base import Modality
 from hf_ssl.modalities.cheap import CheapFeatures, Computed
 from hf_ssl.modalities.timeseries.backbones import SeriesProcessor, default_config, read_processor
 from hf_ssl.modalities.timeseries.files import SUFFIXES, is_ucr_table, read_series_file
-from hf_ssl.modalities.timeseries.grid import DUPLICATES, season_of
+from hf_ssl.modalities.timeseries.grid import DUPLICATES
 from hf_ssl.modalities.timeseries.moments import read_moments
+from hf_ssl.modalities.timeseries.names import with_joined_name
 from hf_ssl.modalities.timeseries.options import SeriesOptions
 from hf_ssl.modalities.timeseries.split import TimeSplit, arrays_of, cut_in_time, spans, standardize, to_forecast
 from hf_ssl.modalities.timeseries.stamps import StampOptions
+from hf_ssl.modalities.timeseries.steps import season_of
 from hf_ssl.modalities.timeseries.table import FILE, Columns, GridOptions, Table, read_rows, series_column, shift_known
 from hf_ssl.modalities.timeseries.values import as_array, beside, labels_of, series_rows, sparklines, standard
 from hf_ssl.modalities.timeseries.windows import Windows, fit
@@ -94,9 +96,9 @@ class TimeSeries(Modality):
             paths += [str(file.relative_to(root)) if file.is_relative_to(root) else file.name] * len(records)
         widths = Counter(record.values.shape[0] for record in found)
         if len(widths) > 1:
-            shown = ", ".join(f"{count:,} with {width}" for width, count in sorted(widths.items()))
             raise DataError(
-                f"Series of these files have different numbers of channels ({shown}). Read them one by one, or mend the files."
+                f"Series of these files have different numbers of channels ({', '.join(f'{widths[n]:,} with {n}' for n in sorted(widths))}). Read "
+                "them one by one, or mend the files."
             )
         dataset = series_rows([record.values for record in found]).add_column(
             "path", paths, feature=datasets.Value("string")
@@ -121,7 +123,7 @@ class TimeSeries(Modality):
             column = series_column(part.dataset, spec.input)
             if column is None:
                 table = self._table(part, spec, report)
-                dataset = series_rows([item.values for item in table.series])
+                dataset = series_rows([item.values for item in table.series], spec.input or "series")
                 dataset = dataset.add_column("series_name", [item.name for item in table.series])
                 label = spec.label or next((c for c in ("label", "class") if c in part.dataset.column_names), None)
                 if label:
@@ -133,8 +135,7 @@ class TimeSeries(Modality):
                 dataset = part.dataset
                 values = arrays_of(dataset, column)
                 dataset = dataset.remove_columns([column])
-                at = spec.input or "series"
-                dataset = beside(series_rows(values, at), dataset)
+                dataset = beside(series_rows(values, spec.input or "series"), dataset)
             done.append(replace(part, dataset=dataset))
         return done
 
@@ -229,7 +230,8 @@ class TimeSeries(Modality):
         if config.duplicates is not None and config.duplicates not in DUPLICATES:
             raise ConfigError(f"duplicates is one of {', '.join(DUPLICATES)}.{nearest(config.duplicates, DUPLICATES)}")
         if column is not None:
-            return read_rows(part.dataset, column, columns, self._grid(), report, part.origin)
+            dataset, columns = with_joined_name(part.dataset, columns, {column, columns.stamp, columns.label})
+            return read_rows(dataset, column, columns, self._grid(), report, part.origin)
         return read_moments(part.dataset, columns, self._grid(), report, part.origin)
 
     def _grid(self) -> GridOptions:

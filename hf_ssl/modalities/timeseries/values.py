@@ -63,11 +63,17 @@ def labels_of(dataset: datasets.Dataset, names: str | None, label: str, table: T
     for key, value in zip(
         map(str, dataset[names]) if names else ["series"] * len(dataset), dataset[label], strict=True
     ):
-        found.setdefault(key, set()).add(value)
+        if isinstance(value, (list, dict)):
+            raise DataError(
+                f"Column {label!r} holds {str(value)[:60]}, which is no label of a series. Which column holds one word or number? "
+                "label_column=..."
+            )
+        found.setdefault(key, set()).add(None if value != value else value)
     several = [key for key, values in found.items() if len(values) > 1]
     if several:
         raise DataError(
-            f"{len(several):,} series have more than one {label}, such as {several[0]!r}: {sorted(map(str, found[several[0]]))[:4]}."
+            f"{len(several):,} series have more than one {label}, such as {several[0]!r}: {sorted(map(str, found[several[0]]))[:4]}. "
+            "Which column tells series apart? item_column=... Or which holds one label for each? label_column=..."
         )
     return [next(iter(found[item.name])) for item in table.series]
 

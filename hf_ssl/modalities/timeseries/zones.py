@@ -1,0 +1,131 @@
+"""Time stamps with a zone: one time line for hours, the clock on the wall for days and longer steps; a zone that some rows lack is told."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hf_ssl.core.errors import DataError
+from hf_ssl.modalities.base import Notes
+from hf_ssl.modalities.timeseries.grid import unevenness
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ZONE = re.compile(r":\d\d(?:\.\d+)?\s*(?:Z|UTC|GMT|[+-]\d\d:?\d\d)$")
+_OFFSET = r"(?:(Z|UTC|GMT)|([+-])(\d\d):?(\d\d)|[:.]\d+\s*([+-])(\d\d))$"
+DAY = 86_400 * 10**9
+
+
+def parsed(
+    text: pd.Series, form: str | None, name: str, notes: Notes, owner: np.ndarray | None = None, zoned: bool = False
+) -> np.ndarray:
+    """Text → moments as datetime64[ns], without a zone.
+
+    Args:
+        text: stamps, None where there is none.
+        form: as for `strptime`, `"ISO8601"`, or None: as pandas understands the first.
+        name: of the column, for messages.
+        notes: told what was done about zones.
+        owner: `(rows,)` number of the series of each row; None: all are of one.
+        zoned: whether some have a zone (they may have different ones).
+
+    Raises:
+        ValueError, TypeError: they are not of this form.
+        DataError: years that cannot be kept.
+    """
+    import pandas as pd
+
+    zoned = zoned or "%z" in (form or "")
+    values = pd.to_datetime(text, format=form, utc=zoned)
+    if not zoned:
+        return in_utc(values, name, notes)
+    utc = _kept(values.dt.tz_localize(None), name)
+    offset = _offsets(text)
+    bare = np.isnan(offset) & ~np.isnat(utc)
+    if bare.any() and not (bare | np.isnat(utc)).all():
+        owner = np.zeros(len(utc), np.int64) if owner is None else owner
+        utc, offset = _with_neighbors_zone(text, utc, offset, bare, owner, name, notes)
+    shift = (np.nan_to_num(offset) * 60 * 10**9).astype(np.int64).astype("timedelta64[ns]")
+    return _wall_or_utc(utc, utc + shift, notes)
+
+
+def in_utc(values: pd.Series, name: str, notes: Notes) -> np.ndarray:
+    """Moments of pandas as datetime64[ns]; a zone that they have is left away (see `_wall_or_utc`)."""
+    if getattr(values.dt, "tz", None) is None:
+        return _kept(values, name)
+    wall = _kept(values.dt.tz_localize(None), name)
+    return _wall_or_utc(_kept(values.dt.tz_convert("UTC").dt.tz_localize(None), name), wall, notes)
+
+
+def _wall_or_utc(utc: np.ndarray, wall: np.ndarray, notes: Notes) -> np.ndarray:
+    """Days, months and years begin at midnight where they were counted; an hour that summer time repeats or skips does so on the wall alone."""
+    if np.array_equal(utc, wall, equal_nan=True):
+        notes.decide("time stamps with a zone are put on the UTC time line")
+        return utc
+    if _share_of_one_clock(wall[:5000]) > 0.5 and _share_of_one_clock(wall) >= max(0.9, _share_of_one_clock(utc)):
+        notes.decide("time stamps with a zone, all of one time of day: days are those of their own zone")
+        return wall
+    notes.decide("time stamps with a zone are put on the UTC time line")
+    return utc
+
+
+def _share_of_one_clock(stamps: np.ndarray) -> float:
+    """Share of the time of day that most of these stamps have."""
+    ticks = stamps[~np.isnat(stamps)].astype(np.int64) % DAY
+    return float(np.unique(ticks, return_counts=True)[1].max() / len(ticks)) if len(ticks) else 0.0
+
+
+def _offsets(text: pd.Series) -> np.ndarray:
+    """Minutes east of Greenwich that stamps say behind their time, NaN where they say none."""
+    import pandas as pd
+
+    codes, ends = pd.factorize(text.str.strip().str[-14:])
+    parts = pd.Series(ends, dtype=object).astype(str).str.extract(_OFFSET)
+    sign = parts[1].fillna(parts[4])
+    hours, minutes = (pd.to_numeric(column).to_numpy(np.float64) for column in (parts[2].fillna(parts[5]), parts[3]))
+    each = (hours * 60 + np.nan_to_num(minutes)) * np.where(sign == "-", -1.0, 1.0)
+    return np.append(np.where(parts[0].notna().to_numpy(), 0.0, each), np.nan)[codes]  # the code -1: no stamp
+
+
+def _with_neighbors_zone(
+    text: pd.Series, utc: np.ndarray, offset: np.ndarray, bare: np.ndarray, owner: np.ndarray, name: str, notes: Notes
+) -> tuple[np.ndarray, np.ndarray]:
+    """Stamps without a zone among others that have one: in UTC, or in the zone of the rows beside them, whichever leaves fewer holes."""
+    import pandas as pd
+
+    near = pd.Series(offset).ffill().bfill().to_numpy()
+    moved = utc.copy()
+    moved[bare] -= (near[bare] * 60 * 10**9).astype(np.int64).astype("timedelta64[ns]")
+    there = ~np.isnat(utc)
+    as_utc, beside = (unevenness(way[there], owner[there]) for way in (utc, moved))
+    taken = (
+        "UTC" if as_utc < beside or np.array_equal(utc[there], moved[there]) else "the zone of the rows beside them"
+    )
+    row, other = int(np.argmax(bare)), int(np.argmax(~np.isnan(offset)))
+    notes.warn(
+        f"{int(bare.sum()):,} of {int(there.sum()):,} stamps in column {name!r} have no zone, such as {text.iloc[row]!r} (row {row}), beside "
+        f"{text.iloc[other]!r}: taken to be in {taken}; write the zone behind all of them if that is wrong"
+    )
+    return (utc, np.nan_to_num(offset)) if taken == "UTC" else (moved, near)
+
+
+def _kept(values: pd.Series, name: str) -> np.ndarray:
+    """datetime64[ns], which ends in 2262: later and earlier years would come back as others.
+
+    Raises:
+        DataError: names the first of them.
+    """
+    if values.isna().all() or (values.min().year >= 1678 and values.max().year <= 2261):
+        return values.to_numpy("datetime64[ns]")
+    years = values.dt.year
+    far = ((years > 2261) | (years < 1678)).to_numpy()
+    row, other = int(np.argmax(far)), int(np.argmax(~far & values.notna().to_numpy()))
+    shown = str(values.iloc[row]).removesuffix(" 00:00:00")
+    raise DataError(
+        f"Column {name!r} holds {shown!r} (row {row}) among time stamps such as {str(values.iloc[other])!r} ({int(far.sum()):,} such "
+        f"rows): years are read from 1678 to 2261. Leave those rows out, or say that this means a missing value: "
+        f"csv_options={{'na_values': [{shown!r}]}}."
+    )
