@@ -69,13 +69,7 @@ def read_moments(dataset: datasets.Dataset, columns: Columns, grid: GridOptions,
         (lower[a] for a in NAMES if a in lower and not names_rows(dataset, lower[a], report)), None
     )
     covariates = [*columns.past, *columns.known]
-    for option, given in (
-        ("past_covariates", columns.past),
-        ("known_covariates", columns.known),
-        ("static_columns", columns.static),
-    ):
-        for column in given:
-            given_column(column, there, option, origin)
+    _refuse_unknown(columns, there, origin)
     clock = _clock_column(dataset, columns, stamp, name, origin)
     not_values = {stamp, name, columns.label, clock, *covariates, *columns.static}
     frame = dataset.with_format("arrow")[:]
@@ -118,6 +112,17 @@ def read_moments(dataset: datasets.Dataset, columns: Columns, grid: GridOptions,
     )
     report.decide(f"{len(series):,} series with a step of {step}")
     return Table(series, step, [*targets, *covariates], len(targets))
+
+
+def _refuse_unknown(columns: Columns, there: Sequence[str], origin: str) -> None:
+    """Covariates and static columns that are not there are an error."""
+    for option, given in (
+        ("past_covariates", columns.past),
+        ("known_covariates", columns.known),
+        ("static_columns", columns.static),
+    ):
+        for column in given:
+            given_column(column, there, option, origin)
 
 
 def _written(column: pa.ChunkedArray, rows: np.ndarray, place: int) -> tuple[str, int]:
