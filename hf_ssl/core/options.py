@@ -60,6 +60,11 @@ class PretrainConfig(TrainingOptions, AttentionOptions, AdapterOptions, ModelOpt
         None, "Folder for what is made of the data once (tokens, decoded sounds; default: the cache of `datasets`)."
     )
     new_words: int = option(0, "Add at most this many domain words to the vocabulary.", ge=0)
+    views_on: Literal["auto", "host", "device"] = option(
+        "auto",
+        "Where random views of pictures are made: by the processes that prepare batches (host), or on the device that trains; auto: there, "
+        "where it is an accelerator.",
+    )
     eval_fraction: float = option(
         0.05, "Fraction of the pool (at most 1,000 examples) held out to measure the objective.", gt=0, lt=1
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -131,6 +132,7 @@ class Objective(TrainingModule, ABC):
         self.encoder = encoder
         self.model = encoder.model
         self.config = config
+        self._defers = False  # its views could be made later
         self.freeze_batchnorm_stats(encoder.backbone)
 
     @classmethod
@@ -145,6 +147,27 @@ class Objective(TrainingModule, ABC):
     def needs_whole_pool(self) -> str | None:
         """Why it cannot be trained on a stream, whose rows come block by block (`rows` sees the first one before the others); None: it can."""
         return None
+
+    def training_batch(self, rows: Sequence[Any]) -> Batch:
+        encoder: Any = self.encoder
+        if not (self.views_on_device and encoder.makes_views_on_devices):
+            return self.collate(rows)
+        spare = None if self._defers else copy.deepcopy(rows)  # generators go on: another try needs its own
+        try:
+            with encoder.deferring() as later:
+                batch = later.packed(self.collate(rows))
+        except (RuntimeError, TypeError):
+            batch = None
+        if batch is None:  # it computes with pixels where it collates
+            assert spare is not None, "what could be deferred once can be deferred always"
+            self.views_on_device = False
+            return self.collate(spare)
+        self._defers = True
+        return batch
+
+    def on_device(self, batch: Batch) -> Batch:
+        encoder: Any = self.encoder
+        return encoder.rendered(batch) if encoder.makes_views_on_devices else batch
 
     @property
     def adapted(self) -> Encoder:

@@ -85,6 +85,7 @@ def pretrain(**options: object) -> StageResult:
             elastic=config.elastic,
             auto_batch_size=config.auto_batch_size,
             profile=config.profile,
+            views_on=config.views_on,
         )
         summary = distributed.broadcast(monitor.finish() if distributed.is_main() else None)
         if hasattr(objective.model, "peft_config") and distributed.is_main():

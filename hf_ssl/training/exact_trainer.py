@@ -200,8 +200,13 @@ class ExactTrainer(Trainer):
         if isinstance(self.train_dataset, StreamRows):
             self.train_dataset.save(Path(output_dir))
 
+    def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        module: Any = self.model
+        return module.on_device(super()._prepare_inputs(inputs))
+
     def training_step(self, model: nn.Module, inputs: dict[str, Any], *given: Any, **named: Any) -> torch.Tensor:
         assert self.watch is not None  # `train` set it
+        inputs = self._prepare_inputs(inputs)  # views are no work of the model
         with self.watch.work.step({} if sharding.IDLE in inputs else inputs):
             return super().training_step(model, inputs, *given, **named)
 

@@ -37,7 +37,6 @@ SIDE, SIDE_ON_ACCELERATOR = 1024, 8192  # of the matrices: a small product canno
 
 aten = torch.ops.aten
 Formula = Callable[..., int]
-Shape = tuple[tuple[str, torch.Size], ...]
 
 
 @functools.cache
@@ -68,7 +67,7 @@ class ModelWork:
         self.counted_seconds = 0.0
         self.rate = 0.0
         self.compiled = False
-        self._by_shape: dict[Shape, tuple[int, int]] = {}  # entries of the batch, FLOPs
+        self._by_shape: dict[torch.Size, tuple[int, int]] = {}  # entries of the batch, FLOPs
         self._in_backward = False
 
     def measure_machine(self, args: TrainingArguments) -> None:
@@ -82,8 +81,9 @@ class ModelWork:
     @contextmanager
     def step(self, batch: Mapping[str, Any]) -> Iterator[None]:
         """Add a batch's forward and backward pass: counted, or known from one of the same shape."""
-        shape = tuple(sorted((k, v.shape) for k, v in batch.items() if isinstance(v, torch.Tensor)))
-        entries = next((v.numel() for v in batch.values() if isinstance(v, torch.Tensor)), 0)
+        # By the first of its inputs: how many places are hidden, say, differs in every batch.
+        first = next((v for v in batch.values() if isinstance(v, torch.Tensor)), None)
+        shape, entries = (first.shape, first.numel()) if first is not None else (torch.Size(), 0)
         if not self.rate or not entries:
             yield
             return
@@ -113,7 +113,7 @@ class ModelWork:
             "mfu_percent": _rounded(100 * flops / rest / self.rate),
         }
 
-    def _expected(self, shape: Shape, entries: int) -> float:
+    def _expected(self, shape: torch.Size, entries: int) -> float:
         if shape in self._by_shape:
             return self._by_shape[shape][1]
         known, flops = min(self._by_shape.values(), key=lambda one: abs(one[0] - entries))

@@ -71,6 +71,8 @@ class TrainingModule(nn.Module, ABC):
 
     unit: ClassVar[str] = "tokens"
     accepts_loss_kwargs = True
+    views_on_device = False
+    """Whether random views are made on the device that trains, where the kind of data can do that."""
     frees_at_once: ClassVar[bool] = False
     """Whether it trains with `training.freed_at_once`: less memory, where that costs no time."""
     model: Any
@@ -87,6 +89,14 @@ class TrainingModule(nn.Module, ABC):
     @abstractmethod
     def collate(self, rows: Sequence[Any]) -> dict[str, torch.Tensor]:
         """Make a batch. It must have `labels`; entries other than -100 are counted as loss terms."""
+
+    def training_batch(self, rows: Sequence[Any]) -> dict[str, torch.Tensor]:
+        """What the loader of a training makes of rows: `collate`, or what `on_device` makes the same batch of."""
+        return self.collate(rows)
+
+    def on_device(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """A `training_batch` that has arrived on the device that trains, made ready for `forward`."""
+        return batch
 
     def metrics(self, loss: float) -> dict[str, float]:
         """What the mean evaluation loss means, such as perplexity."""

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -106,7 +106,7 @@ def arguments(folder: Path, *, seed: int, defaults: dict[str, Any], overrides: d
     if distributed.forced_to_cpu() or not (torch.cuda.is_available() or torch.backends.mps.is_available()):
         mine["use_cpu"] = True
     else:
-        mine |= optimizers.default(on_accelerator=True)
+        mine |= {**optimizers.default(on_accelerator=True), "accelerator_config": {"non_blocking": True}}
     chosen = {**mine, **defaults, **overrides}
     if chosen.get("optim"):
         optimizers.check(str(chosen["optim"]))
@@ -153,6 +153,7 @@ def train(
     elastic: bool = False,
     auto_batch_size: bool = False,
     profile: bool = False,
+    views_on: Literal["auto", "host", "device"] = "auto",
 ) -> TrainResult:
     """Train a module with the stock `Trainer`.
 
@@ -166,6 +167,7 @@ def train(
         resume: go on from the newest complete checkpoint in the folder.
         elastic: also with another number of processes than made the checkpoint; the batch of a step stays the same.
         auto_batch_size: where memory runs out, go on with smaller batches, more of them to a step (one process only).
+        views_on: where random views are made; auto: on the device that trains, where that is an accelerator.
         profile: look at a few steps, and write what was seen into `folder`/profile.
 
     Raises:
@@ -176,6 +178,7 @@ def train(
     """
     if not isinstance(rows, StreamRows) and len(rows) == 0:
         raise TrainingError("There is nothing to train on: no rows are left after reading and filtering.")
+    module.views_on_device = views_on == "device" or (views_on == "auto" and args.device.type != "cpu")
     options: dict[str, Any] = {
         "schedule": schedule, "eval_rows": eval_rows, "compute_metrics": compute_metrics, "measure": measure,
         "patience": patience, "elastic": elastic, "profile": profile,
@@ -246,7 +249,7 @@ def _train(
     drawn = sharding.WithSpares(rows) if divided and not isinstance(rows, StreamRows) else rows
     trainer = ExactTrainer(
         model=trained, args=args, train_dataset=drawn, eval_dataset=eval_rows,
-        data_collator=sharding.collating(trained.collate) if divided else trained.collate,
+        data_collator=sharding.collating(trained.training_batch) if divided else trained.training_batch,
         compute_metrics=compute_metrics, callbacks=callbacks,
     )  # fmt: skip
     trainer.schedule, trainer.watch, trainer.shards = schedule, watch, shards

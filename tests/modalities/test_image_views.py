@@ -14,8 +14,8 @@ from contract_image import pictures  # noqa: E402
 
 import tiny  # noqa: E402
 from hf_ssl.core.errors import ConfigError, DataError  # noqa: E402
+from hf_ssl.modalities.image import device_views, views  # noqa: E402
 from hf_ssl.modalities.image import geometry as geo  # noqa: E402
-from hf_ssl.modalities.image import views  # noqa: E402
 from hf_ssl.modalities.image.encoder import ImageEncoder  # noqa: E402
 from hf_ssl.modalities.image.files import as_reference  # noqa: E402
 from hf_ssl.modalities.image.image import Image  # noqa: E402
@@ -237,3 +237,62 @@ def test_store_decodes_each_picture_once_and_large_ones_go_to_disk(monkeypatch):
     assert isinstance(made, np.memmap) and made.dtype == np.uint8 and len(calls) == 70
     monkeypatch.setattr(geo, "IN_MEMORY", 1 << 30)
     np.testing.assert_array_equal(made, geo.store(references, Image().reading, shape, 3))
+
+
+class _Plan:
+    """An encoder as far as views need one."""
+
+    def __init__(self, groups, shape):
+        self.groups, self.shape = groups, shape
+
+    def host(self, items, seed=0):
+        drawn = rngs(len(items), seed)
+        return [views.make(items, drawn, group, self.shape, side) for side, group in self.groups]
+
+    def device(self, items, seed=0):
+        drawn, later = rngs(len(items), seed), device_views.DeferredViews()
+        batch = {str(n): later.add(items, drawn, group, side) for n, (side, group) in enumerate(self.groups)}
+        made = device_views.rendered(later.packed(batch), self.shape)
+        return [made[str(number)] for number in range(len(self.groups))]
+
+
+@pytest.mark.parametrize("domain", ["natural", "satellite"])
+@pytest.mark.parametrize("objective", [SimCLR, DINO, VICReg, MAE, SimMIM])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_views_made_on_a_device_are_those_of_the_host(objective, domain, channels):
+    groups = views.fitted(objective.views, domain, channels)
+    shape = replace(PLAIN, mean=(0.4,) * channels, std=(0.25,) * channels)
+    plan = _Plan([(max(4, round(32 * group[0].size)), group) for group in groups], shape)
+    items = store(12, 40, channels)
+    for mine, theirs in zip(plan.device(items), plan.host(items), strict=True):
+        assert mine.shape == theirs.shape
+        away = (mine - theirs).abs() * 0.25 * 255  # in levels of 255
+        assert float(away.mean()) < 0.6, "the uint8 kernel rounds twice"
+        turned = (
+            0.01 if any(view.solarize for view in objective.views[0]) else 0.0
+        )  # at the threshold, a level decides
+        assert float((away > 6).float().mean()) <= turned
+
+
+def test_views_on_a_device_do_not_depend_on_the_split_of_a_batch():
+    groups = views.fitted(DINO.views, "natural", 3)
+    plan = _Plan([(32, groups[0]), (16, groups[1])], PLAIN)
+    items = store(7)
+    whole = plan.device(items)
+    drawn, parts = rngs(7), []
+    for start, end in ((0, 3), (3, 7)):
+        later = device_views.DeferredViews()
+        batch = {
+            str(n): later.add(items[start:end], drawn[start:end], group, side)
+            for n, (side, group) in enumerate(plan.groups)
+        }
+        parts.append(device_views.rendered(later.packed(batch), PLAIN))
+    for number, group in enumerate(whole):
+        split = [part[str(number)].unflatten(0, (len(plan.groups[number][1]), -1)) for part in parts]
+        torch.testing.assert_close(torch.cat(split, dim=1).flatten(0, 1), group, atol=1e-5, rtol=0)
+
+
+def test_what_is_computed_from_a_view_before_it_is_made_is_found_out():
+    later = device_views.DeferredViews()
+    stand_in = later.add(store(2), rngs(2), SimCLR.views[0], 32)
+    assert later.packed({"pixel_values": stand_in * 2}) is None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from hf_ssl.modalities.encoder import Batch, Features, VisionEncoder
 from hf_ssl.modalities.image import geometry as geo
 from hf_ssl.modalities.image import views as random_views
 from hf_ssl.modalities.image.backbones import laid_out, layer_map, load_fitted, run, special_tokens
+from hf_ssl.modalities.image.device_views import DeferredViews, rendered
 from hf_ssl.modalities.image.files import dimensions
 from hf_ssl.modalities.views import View, ViewPlan
 
@@ -36,6 +38,8 @@ class ImageEncoder(VisionEncoder):
     poolings = ("mean", "cls", "max", "native", "grid")
     layered = ("mean", "max", "grid")
     has_views = True
+    makes_views_on_devices = True
+    deferred: DeferredViews | None = None
     modality: Image
     processor: geo.PictureProcessor
 
@@ -150,5 +154,19 @@ class ImageEncoder(VisionEncoder):
         batches = []
         for group in self.view_groups(plan):
             side = max(1, round(min(shape.height, shape.width) * group[0].size / multiple)) * multiple
-            batches.append({"pixel_values": random_views.make(items, rngs, group, shape, side)})
+            if self.deferred is not None:
+                batches.append({"pixel_values": self.deferred.add(items, rngs, group, side)})
+            else:
+                batches.append({"pixel_values": random_views.make(items, rngs, group, shape, side)})
         return batches
+
+    @contextmanager
+    def deferring(self) -> Iterator[DeferredViews]:
+        self.deferred = DeferredViews()
+        try:
+            yield self.deferred
+        finally:
+            self.deferred = None
+
+    def rendered(self, batch: Batch) -> Batch:
+        return rendered(batch, self.shape)

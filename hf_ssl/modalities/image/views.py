@@ -185,12 +185,26 @@ def _turned(crops: torch.Tensor, draws: np.ndarray, view: View) -> torch.Tensor:
         for row in np.flatnonzero(draws[:, column] < probability).tolist():  # four times as fast as an index of rows
             crops[row] = crops[row].flip(dim - 1)
     if view.turn:
-        quarters = np.where(draws[:, 6] < view.turn, 1 + (draws[:, 7] * 3).astype(int), 0)
+        turns = quarters(draws, view)
         for count in (1, 2, 3):
-            chosen = torch.from_numpy(np.flatnonzero(quarters == count))
+            chosen = torch.from_numpy(np.flatnonzero(turns == count))
             if len(chosen):
                 crops[chosen] = torch.rot90(crops[chosen], count, (2, 3))
     return crops
+
+
+def quarters(draws: np.ndarray, view: View) -> np.ndarray:
+    """Quarter turns of every picture."""
+    return np.where(draws[:, 6] < view.turn, 1 + (draws[:, 7] * 3).astype(int), 0)
+
+
+def sigmas(draws: np.ndarray, view: View, side: int) -> np.ndarray:
+    """Width of every picture's blur in pixels; next to nothing where it is not blurred."""
+    if not view.blur:
+        return np.full(len(draws), 1e-3)
+    low, high = (edge * side / 224 for edge in view.sigma)
+    # The draw that chooses a picture is uniform below `blur`; rescaled, it says how strongly.
+    return np.where(draws[:, 15] < view.blur, np.maximum(low + (high - low) * draws[:, 15] / view.blur, 1e-3), 1e-3)
 
 
 # Luma and the two color axes of YIQ: turning the color axes changes hue, stretching them saturation.
@@ -198,18 +212,22 @@ _TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.5
 _FROM_YIQ = np.linalg.inv(_TO_YIQ)
 
 
-def _colored(batch: torch.Tensor, draws: np.ndarray, view: View, out: torch.Tensor) -> torch.Tensor:
-    """Brightness, contrast, saturation, hue and gray of every picture as one matrix and one offset, from `batch` to `out`."""
-    import torch
+def mixing(draws: np.ndarray, view: View, channels: int) -> tuple[np.ndarray, np.ndarray]:
+    """Brightness, contrast, saturation, hue and gray of every picture.
 
+    Returns:
+        what its channels are multiplied by, `(pictures, 3, 3)`, or `(pictures,)` for other than 3 channels; and what of its
+        mean luma is added.
+    """
     brightness, contrast, saturation, hue = view.color
     jittered = draws[:, 8] < view.color_chance
 
     def factor(column: int, strength: float) -> np.ndarray:
         return np.where(jittered, 1 - strength + 2 * strength * draws[:, column], 1.0)
 
-    channels = batch.shape[1]
     gain, spread = factor(9, brightness), factor(10, contrast)
+    # Contrast moves values towards the picture's mean luma (after the brightness change).
+    mix, offset = gain * spread, (1 - spread) * gain
     if channels == 3:
         stretch = np.where(draws[:, 14] < view.gray, 0.0, factor(11, saturation))
         angle = np.where(jittered, 2 * np.pi * hue * (2 * draws[:, 12] - 1), 0.0)
@@ -217,16 +235,23 @@ def _colored(batch: torch.Tensor, draws: np.ndarray, view: View, out: torch.Tens
         turn[:, 0, 0] = 1
         turn[:, 1, 1] = turn[:, 2, 2] = stretch * np.cos(angle)
         turn[:, 1, 2], turn[:, 2, 1] = -stretch * np.sin(angle), stretch * np.sin(angle)
-        mix = (_FROM_YIQ @ turn @ _TO_YIQ) * (gain * spread)[:, None, None]
+        mix = (_FROM_YIQ @ turn @ _TO_YIQ) * mix[:, None, None]
+    return mix, offset
+
+
+def _colored(batch: torch.Tensor, draws: np.ndarray, view: View, out: torch.Tensor) -> torch.Tensor:
+    """All color changes of every picture as one matrix and one offset, from `batch` to `out`."""
+    import torch
+
+    mix, offset = mixing(draws, view, batch.shape[1])
+    if mix.ndim == 3:
         luma = batch.mean(dim=(2, 3)) @ torch.tensor(_TO_YIQ[0], dtype=batch.dtype)
         matrix = torch.tensor(mix, dtype=batch.dtype)
         torch.bmm(matrix, batch.flatten(2), out=out.view(*out.shape[:2], -1))
     else:
         luma = batch.mean(dim=(1, 2, 3))
-        torch.mul(batch, torch.tensor(gain * spread, dtype=batch.dtype).view(-1, 1, 1, 1), out=out)
-    # Contrast moves values towards the picture's mean luma (after the brightness change).
-    offset = torch.tensor((1 - spread) * gain, dtype=batch.dtype) * luma
-    return out.add_(offset.view(-1, 1, 1, 1)).clamp_(0, 1)
+        torch.mul(batch, torch.tensor(mix, dtype=batch.dtype).view(-1, 1, 1, 1), out=out)
+    return out.add_((torch.tensor(offset, dtype=batch.dtype) * luma).view(-1, 1, 1, 1)).clamp_(0, 1)
 
 
 def _blurred(batch: torch.Tensor, draws: np.ndarray, view: View, side: int) -> torch.Tensor:
@@ -234,19 +259,19 @@ def _blurred(batch: torch.Tensor, draws: np.ndarray, view: View, side: int) -> t
     import torch
 
     chosen = np.flatnonzero(draws[:, 15] < view.blur)
-    low, high = (edge * side / 224 for edge in view.sigma)
-    if not view.blur or not len(chosen) or high < 0.4:  # narrower than that, a Gaussian is a single pixel
+    if (
+        not view.blur or not len(chosen) or view.sigma[1] * side / 224 < 0.4
+    ):  # narrower than that, a Gaussian is a single pixel
         return batch
-    # The draw that chose a picture is uniform below `blur`; rescaled, it says how strongly.
-    sigma = torch.tensor(low + (high - low) * draws[chosen, 15] / view.blur, dtype=batch.dtype).clamp(min=1e-3)
+    sigma = torch.tensor(sigmas(draws[chosen], view, side), dtype=batch.dtype).clamp(min=1e-3)
     reach = min(side - 1, math.ceil(4 * float(sigma.max())))
     weights = torch.exp(-0.5 * (torch.arange(reach + 1) / sigma.view(-1, 1)) ** 2)
     rows = torch.from_numpy(chosen)
-    batch[rows] = _smoothed(_smoothed(batch[rows], weights, 2), weights, 3)
+    batch[rows] = smoothed(smoothed(batch[rows], weights, 2), weights, 3)
     return batch
 
 
-def _smoothed(pictures: torch.Tensor, weights: torch.Tensor, dim: int) -> torch.Tensor:
+def smoothed(pictures: torch.Tensor, weights: torch.Tensor, dim: int) -> torch.Tensor:
     """Weighted means along one axis.
 
     Args:
@@ -263,6 +288,8 @@ def _smoothed(pictures: torch.Tensor, weights: torch.Tensor, dim: int) -> torch.
         near, far = (pictures.narrow(dim, start, side - step) for start in (0, step))
         total.narrow(dim, step, side - step).addcmul_(near, weight)
         total.narrow(dim, 0, side - step).addcmul_(far, weight)
-    within = weights.cumsum(1)[:, torch.arange(side).clamp(max=reach)]  # of the center and all on one side
+    within = weights.cumsum(1)[
+        :, torch.arange(side, device=weights.device).clamp(max=reach)
+    ]  # of the center and all on one side
     share = (within + within.flip(1) - weights[:, :1]).view(-1, 1, 1, side)
     return total.div_(share if dim == 3 else share.transpose(2, 3))
