@@ -268,10 +268,9 @@ def test_views_made_on_a_device_are_those_of_the_host(objective, domain, channel
         assert mine.shape == theirs.shape
         away = (mine - theirs).abs() * 0.25 * 255  # in levels of 255
         assert float(away.mean()) < 0.6, "the uint8 kernel rounds twice"
-        turned = (
-            0.01 if any(view.solarize for view in objective.views[0]) else 0.0
-        )  # at the threshold, a level decides
-        assert float((away > 6).float().mean()) <= turned
+        # A change of colors makes several levels of one; at the threshold of solarizing, one level decides.
+        allowed = 0.01 if any(view.solarize for view in objective.views[0]) else 0.0
+        assert float((away > 12).float().mean()) <= allowed
 
 
 def test_views_on_a_device_do_not_depend_on_the_split_of_a_batch():
