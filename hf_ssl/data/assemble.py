@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
 import datasets
 
 from hf_ssl.core.errors import DataError
-from hf_ssl.data.columns import Canonicalizer, CanonicalPart, Rows, added
+from hf_ssl.data.columns import Canonicalizer
 from hf_ssl.data.domain import DomainData
 from hf_ssl.data.fingerprint import fingerprint
 from hf_ssl.data.label_kinds import KINDS
@@ -20,6 +20,7 @@ from hf_ssl.data.leakage.guard import drop_duplicates
 from hf_ssl.data.readers.folders import ReadOptions
 from hf_ssl.data.readers.tables import quiet
 from hf_ssl.data.report import SPLITS, DataReport
+from hf_ssl.data.rows import CanonicalPart, Rows, added
 from hf_ssl.data.splits import check_labels as check_classes
 from hf_ssl.data.splits import split_rows
 from hf_ssl.data.tags import one_scheme
@@ -209,12 +210,49 @@ def split_off(
     return {**splits, **{name: train.take(chosen) for name, chosen in rows.items()}}
 
 
-def check_labels(encoded: Encoding | None, splits: dict[str, Rows], report: DataReport) -> None:
-    """See `splits.check_labels`; the pool has no labels to check."""
+def check_labels(
+    encoded: Encoding | None, splits: dict[str, Rows], report: DataReport, known: Set[str] = frozenset()
+) -> None:
+    """See `splits.check_labels`; the pool has no labels to check. `known`: names that must not be gone."""
     if encoded is not None:
         check_classes(
             encoded.kind, {name: rows.labels for name, rows in splits.items() if name != "unlabeled"}, report
         )
+        _refuse_lost_classes(encoded, known, splits, report)
+
+
+def names_in(encoded: Encoding | None, splits: dict[str, Rows]) -> set[str]:
+    """Names of labels that rows have."""
+    if encoded is None:
+        return set()
+    labels = [
+        label for name, rows in splits.items() if name != "unlabeled" for label in rows.labels if label is not None
+    ]
+    return set(KINDS[encoded.kind].names_in(labels))
+
+
+def _refuse_lost_classes(encoded: Encoding, known: Set[str], splits: dict[str, Rows], report: DataReport) -> None:
+    """A class whose every row was removed, because it repeats one of another class, would be missing in silence.
+
+    Args:
+        encoded: how labels are stored.
+        known: names that rows had before repeated and leaking ones were removed.
+        splits: what is left.
+        report: told about tags and several labels per row, where rare ones are common.
+
+    Raises:
+        DataError: a class is gone.
+    """
+    lost = sorted(known - names_in(encoded, splits))
+    if not lost:
+        return
+    text = (
+        f"No row of {', '.join(map(repr, lost[:5]))} is left: all repeat a row of another label. Are two folders or files the same, one of "
+        "them a link? Leave one out; dedup=False keeps repeated rows, leakage='allow' those of held-out splits too"
+    )
+    if KINDS[encoded.kind].holds == "name":
+        raise DataError(f"{text}.")
+    report.warn(text)
 
 
 def add_pool(splits: dict[str, Rows], canonicalizer: Canonicalizer, has_pool: bool) -> dict[str, Rows]:

@@ -137,8 +137,12 @@ def refuse_structures(dataset: datasets.Dataset, name: str, part: SourcePart) ->
     """
     if inside := structures(dataset).get(name):
         named_ones = " or ".join(f"label_column={f'{name}.{key}'!r}" for key in inside[:5])
+        kinds = {key: getattr(value, "dtype", "") for key, value in part.dataset.features[name].items()}
+        bits = [f"{name}.{key}" for key, kind in kinds.items() if kind.startswith(("bool", "int", "uint", "float"))]
+        several = f" All of them, one label each: label_columns={bits}." if len(bits) > 1 else ""
         raise DataError(
             f"Column {name!r} of {part.origin} holds structures, no labels. One of the values in them is named with a dot: {named_ones}."
+            f"{several}"
         )
 
 
@@ -176,6 +180,25 @@ def doubt_labels(ignored: list[str], part: SourcePart) -> None:
             raise DataError(
                 f"No column of {part.origin} is called label, but {name!r} looks like one ({_distinct(part.dataset, name)} values in "
                 f"{size:,} rows). Give label_column={name!r}, or ignore_columns=[{name!r}] if it is none."
+            )
+
+
+def tell_second_labels(ignored: list[str], used: str, part: SourcePart, report: DataReport) -> None:
+    """Columns beside the label that are called as labels are, and say something else: which was meant?"""
+    size = len(part.dataset)
+    for name in ignored:
+        count = _distinct(part.dataset, name) if called_as_label(name) else 0
+        if not 2 <= count <= max(2, min(200, size // 2)):
+            continue
+        head = part.dataset.select_columns(list(dict.fromkeys([used, name])))[:20_000]
+        told = [
+            (own, other) for own, other in zip(head[used], head[name], strict=True) if own is not None is not other
+        ]
+        ways = {(str(own), str(other)) for own, other in told}
+        if not len(ways) == len({own for own, _ in ways}) == len({other for _, other in ways}):
+            report.warn(
+                f"{part.origin}: column {name!r} is not used, and is called as labels are ({count} values): took {used!r}; "
+                f"label_column={name!r} takes it, ignore_columns=[{name!r}] says that {used!r} is meant"
             )
 
 

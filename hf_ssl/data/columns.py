@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import datasets
-import numpy as np
 
 from hf_ssl.core.errors import DataError
 from hf_ssl.data.column_names import (
@@ -23,15 +22,24 @@ from hf_ssl.data.column_names import (
     refuse_without_words,
     shown,
     tell_perhaps_labels,
+    tell_second_labels,
     tell_second_texts,
     tell_twins,
 )
 from hf_ssl.data.input_column import input_column, other_columns
-from hf_ssl.data.label_words import NA_PERHAPS, NA_SURELY, labels_of_columns, without_na_words
+from hf_ssl.data.label_words import (
+    NA_PERHAPS,
+    NA_SURELY,
+    labels_of_columns,
+    one_group_each,
+    tell_lost_letters,
+    without_na_words,
+)
 from hf_ssl.data.labels import raw_labels, sort_names
 from hf_ssl.data.readers.folders import FOLDER_LABEL, SourcePart
 from hf_ssl.data.readers.tables import quiet
 from hf_ssl.data.report import DataReport
+from hf_ssl.data.rows import CanonicalPart, Rows, added
 
 LABEL_ALIASES = ("label", "labels", "class", "category", "target")
 TRANSCRIPT_ALIASES = ("transcript", "transcription", "sentence", "normalized_text", "text")
@@ -55,64 +63,7 @@ class ColumnSpec:
     ignore: tuple[str, ...] = ()
     na: tuple[str, ...] = ()
     domain: str | None = None
-
-
-@dataclass
-class Rows:
-    """Canonical rows and what runs along with them, all of one length.
-
-    Attributes:
-        dataset: canonical columns.
-        keys: hash of the normalized content, equal for equal content.
-        labels: label as names (None: no label).
-        groups: group of each row, or None when there are no groups.
-    """
-
-    dataset: datasets.Dataset
-    keys: list[str]
-    labels: list[Any]
-    groups: list[str] | None = None
-
-    def __len__(self) -> int:
-        return len(self.keys)
-
-    def take(self, rows: Sequence[int]) -> Rows:
-        """These rows, in this order."""
-        if len(rows) == len(self) and all(place == row for place, row in enumerate(rows)):
-            return self
-        groups = None if self.groups is None else [self.groups[row] for row in rows]
-        keys, labels = [self.keys[row] for row in rows], [self.labels[row] for row in rows]
-        return Rows(selected(self.dataset, rows), keys, labels, groups)
-
-    def ids(self, rows: Sequence[int]) -> list[str]:
-        return list(selected(self.dataset, rows)["id"]) if len(rows) else []
-
-
-def selected(dataset: datasets.Dataset, rows: Sequence[int]) -> datasets.Dataset:
-    """`Dataset.select`, without pickling the rows for a name in the cache, which takes longer than all the rest."""
-    return dataset.select(rows, new_fingerprint=_name(dataset, np.asarray(rows, dtype=np.int64).tobytes()))
-
-
-def added(dataset: datasets.Dataset, name: str, values: Sequence[Any], feature: Any) -> datasets.Dataset:
-    """`Dataset.add_column`, without pickling the values."""
-    content = f"{name} {feature} ".encode() + "\0".join(map(str, values)).encode("utf-8", "surrogatepass")
-    return dataset.add_column(name, list(values), feature=feature, new_fingerprint=_name(dataset, content))
-
-
-def _name(dataset: datasets.Dataset, content: bytes) -> str:
-    digest = hashlib.blake2b(dataset._fingerprint.encode(), digest_size=8)
-    digest.update(content)
-    return digest.hexdigest()
-
-
-@dataclass
-class CanonicalPart:
-    """One part with canonical columns; `label_names` are those of a `ClassLabel`, in its order."""
-
-    split: str | None
-    rows: Rows
-    label_names: list[str] | None
-    has_labels: bool
+    fold: bool | None = None
 
 
 @dataclass
@@ -132,6 +83,7 @@ class Canonicalizer:
     seen_ids: Counter[str] = field(default_factory=Counter)
     taken_ids: set[str] = field(default_factory=set)
     like_groups: list[str] = field(default_factory=list)
+    spellings: dict[str, str] = field(default_factory=dict)
 
     def __call__(self, part: SourcePart) -> CanonicalPart:
         names = self._find_columns(part)
@@ -181,6 +133,8 @@ class Canonicalizer:
             free = [name for name in there if name not in self.spec.ignore and name not in names.values()]
             found = [name for alias in (FOLDER_LABEL, *LABEL_ALIASES) if (name := named(alias, free))]
             names |= {"label": found[0]} if found else {}
+            if found and not optional:
+                tell_second_labels([name for name in free if name not in found], found[0], part, self.report)
             if len(found) > 1 and not optional:
                 self.report.warn(
                     f"{' and '.join(map(repr, found))} are all called as labels are: took {found[0]!r}; label_column=... takes another"
@@ -298,6 +252,7 @@ class Canonicalizer:
             example, hint = f"row {first[reason]} of {part.origin}", self.modality.hint(reason)
             self.report.leave_out(self.unit, reason, count, len(keys), example=example, hint=hint)
         self._tell_na_words(words, columns)
+        tell_lost_letters((value for column in columns for value in _iterate(source, column)), columns[0], self.report)
         return keys
 
     def _tell_na_words(self, words: Counter[str], columns: list[str]) -> None:
@@ -351,9 +306,17 @@ class Canonicalizer:
     def _groups(self, source: datasets.Dataset, name: str | None, ids: list[str]) -> list[str] | None:
         if name is None:
             return None
-        groups = [None if value is None else str(value) for value in _iterate(source, name)]
+        groups = [
+            None if value is None or value != value or not str(value).strip() else str(value)
+            for value in _iterate(source, name)
+        ]
         if without := sum(group is None for group in groups):
-            self.report.decide(f"{without:,} rows have no {name}: each is a group of its own")
+            self.report.warn(
+                f"{without:,} of {len(groups):,} rows have no {name}: each is taken for a group of its own; "
+                "write a group into them where some belong together"
+            )
+        if self.spec.fold is not False:
+            groups = one_group_each(groups, name, self.spellings, self.report)
         return [f"row {row}" if group is None else group for group, row in zip(groups, ids, strict=True)]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hf_ssl.data.columns import Rows
+from hf_ssl.data.rows import Rows
 
 BATCH = 10_000
 NOT_CONTENT = {"path"}  # a renamed folder does not change the data

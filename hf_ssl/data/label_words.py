@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -51,18 +52,15 @@ def without_na_words(labels: list[Any], column: str, given: Sequence[str], repor
 
 
 def tell_na_words(labels: Iterable[Any], kind: str, given: Sequence[str], report: DataReport) -> None:
-    """Warn about labels such as `NA` that are kept as a class (amounts: taken for missing)."""
-    if given or kind in ("mask", "transcript", "tags"):
+    """Warn about labels such as `NA` that are kept as a class."""
+    if given or kind in ("mask", "transcript", "tags", "regression"):
         return
     perhaps = Counter(label for label in labels if isinstance(label, str) and label.strip() in NA_PERHAPS)
     if perhaps:
         word, count = perhaps.most_common(1)[0]
-        what = (
-            "taken for no amount"
-            if kind == "regression"
-            else f"taken for a class; na_values=[{word!r}] says that they are missing"
+        report.warn(
+            f"{count:,} labels are {word!r}: taken for a class; na_values=[{word!r}] says that they are missing"
         )
-        report.warn(f"{count:,} labels are {word!r}: {what}")
 
 
 def labels_of_columns(columns: dict[str, list[Any]], given: Sequence[str], report: DataReport) -> list[Any]:
@@ -155,11 +153,59 @@ def one_spelling(rows: list[list[Any]], kind: str, fold: bool | None, report: Da
     return [[one(label) for label in part] for part in rows]
 
 
-def _folded(name: str) -> str:
-    number = as_float(name)
+def _folded(name: str, numbers: bool = True) -> str:
+    number = as_float(name) if numbers else None
     if number is not None and math.isfinite(number):
         return repr(number)
     return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+
+
+def one_group_each(
+    groups: list[str | None], column: str, spellings: dict[str, str], report: DataReport
+) -> list[str | None]:
+    """Groups that differ in case, blanks or zeros in front only as one: two would let one patient be on two sides of a split.
+
+    Args:
+        groups: of every row, None where there is none.
+        column: their column, for the report.
+        spellings: folded name → the spelling that came first; filled, so that all parts spell alike.
+        report: warned about what was taken for one.
+    """
+    made: list[str | None] = []
+    merged: dict[str, str] = {}
+    for group in groups:
+        if group is None:
+            made.append(None)
+            continue
+        number = re.fullmatch(r"0*(\d+)(?:\.0*)?", group.strip())
+        first = spellings.setdefault(number[1] if number else _folded(group, numbers=False), group)
+        if first != group:
+            merged[group] = first
+        made.append(first)
+    if merged:
+        other, first = next(iter(merged.items()))
+        report.warn(
+            f"{len(merged):,} groups of column {column!r} differ from another in case, blanks or zeros in front only, such as {other!r} and "
+            f"{first!r}: taken for one; fold_labels=False keeps them apart"
+        )
+    return made
+
+
+def tell_lost_letters(values: Iterable[object], column: str, report: DataReport) -> None:
+    """Warn about texts with U+FFFD, which stands where a program could not read a letter, and wrote the text all the same."""
+    total, lost = 0, []
+    for value in values:
+        texts = value if isinstance(value, list) else [value]
+        total += 1
+        if any(isinstance(text, str) and "\ufffd" in text for text in texts):
+            lost.append(str(value))
+    if lost and len(lost) >= 0.01 * total:
+        place = lost[0].index("\ufffd")
+        report.warn(
+            f"{len(lost):,} of {total:,} values of {column!r} hold U+FFFD, what is left of a letter that was lost, such as "
+            f"{lost[0][max(0, place - 15) : place + 15]!r}: the file was read in a wrong encoding before it was written. Export it anew from "
+            "its source"
+        )
 
 
 def as_float(text: str) -> float | None:

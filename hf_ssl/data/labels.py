@@ -153,9 +153,11 @@ def resolve_kind(labels: Iterable[Any], given: str | None, report: DataReport) -
 
 def _separator_of(texts: set[str]) -> str | None:
     """What separates several labels in one text: every part of those that hold it occurs in another label too."""
-    for mark in (";", ",", "/", "+", "&"):
+    for mark in (";", ",", "/", "+", "&", "\n", "\t"):
         several = [[part.strip() for part in text.split(mark)] for text in texts if mark in text]
-        if len(several) < 2:
+        if len(several) < 2:  # one alone is several labels where each of its parts is a label by itself
+            if several and set(several[0]) <= {text.strip() for text in texts}:
+                return mark
             continue
         counts = Counter(part for parts in several for part in set(parts))
         counts.update(text.strip() for text in texts if mark not in text)
@@ -251,6 +253,17 @@ def _amounts(labels: Sequence[Any], report: DataReport | None) -> list[float | N
             raise NotNumbers(f"{error}. {what}", error.row, error.word) from error
         if note and report is not None:
             report.warn(note)
+        gone = Counter(
+            str(label).strip()
+            for label, value in zip(labels, values, strict=True)
+            if label is not None and math.isnan(value)
+        )
+        if gone and report is not None:
+            said = list(gone)[:5]
+            report.warn(
+                f"{sum(gone.values()):,} of {len(labels):,} labels are {' or '.join(map(repr, said))}: taken for no amount, so that their "
+                f"rows are unlabeled; na_values={said} says so"
+            )
         amounts: list[float | None] = [None if math.isnan(value) else float(value) for value in values]
     else:
         odd = next((label for label in labels if isinstance(label, (list, tuple, dict))), None)

@@ -20,6 +20,7 @@ from hf_ssl.data.assemble import (
     encode_and_sort,
     finish,
     finish_cut,
+    names_in,
     split_off,
 )
 from hf_ssl.data.column_names import existing, named
@@ -184,13 +185,14 @@ def _load(source: object, given: DataOptions, modality: Modality, cache_dir: str
     parts = _sentences(parts, spec, given.sentence_column, how)
     canonicalizer = _canonicalizer(parts, spec, how)
     splits, encoded = encode_and_sort([canonicalizer(part) for part in parts], canonicalizer, rules)
+    known = names_in(encoded, splits)
     has_pool = any(part.split == "unlabeled" for part in parts)
     unit = canonicalizer.unit
     splits = split_off(splits, encoded, fractions, given.dedup, report, canonicalizer.like_groups, unit)
     splits = drop_duplicates(splits, given.dedup, report, unit)
     splits = straddling_groups(splits, given.leakage, report, unit)
     splits = remove_leakage(splits, canonicalizer.values, how.modality, check, report, unit)
-    check_labels(encoded, splits, report)
+    check_labels(encoded, splits, report, known)
     splits = add_pool(splits, canonicalizer, has_pool)
     return finish(splits, encoded, canonicalizer, how, facts)
 
@@ -200,7 +202,7 @@ def _spec(given: DataOptions) -> ColumnSpec:
     return ColumnSpec(
         given.input_column, given.text_pair_column, given.label_column, given.group_column, given.id_column,
         given.tokens_column, given.tags_column, tuple(dict.fromkeys(kept)), tuple(given.label_columns),
-        (*given.ignore_columns, *kept[len(given.keep_columns):]), tuple(given.na_values), given.domain_column,
+        (*given.ignore_columns, *kept[len(given.keep_columns):]), tuple(given.na_values), given.domain_column, given.fold_labels,
     )  # fmt: skip
 
 

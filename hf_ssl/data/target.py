@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from hf_ssl.core.errors import DataError
 from hf_ssl.core.option_groups import DataOptions
-from hf_ssl.data.columns import LABEL_ALIASES, TAG_ALIASES, Rows
+from hf_ssl.data.columns import LABEL_ALIASES, TAG_ALIASES
 from hf_ssl.data.leakage.guard import LeakCheck, remove_leakage
 from hf_ssl.data.load import load_data
 from hf_ssl.data.report import DataReport
+from hf_ssl.data.rows import Rows
 
 if TYPE_CHECKING:
     import datasets

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hf_ssl.core.errors import DataError, nearest
-from hf_ssl.data.columns import Rows
 from hf_ssl.data.leakage.near_image import LookIndex
 from hf_ssl.data.leakage.near_text import NearIndex, hash_pieces, search_all
 from hf_ssl.data.report import MAX_LISTED, DataReport
+from hf_ssl.data.rows import Rows
 
 if TYPE_CHECKING:
     from hf_ssl.modalities.base import Modality

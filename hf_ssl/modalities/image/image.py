@@ -179,7 +179,7 @@ class Image(Modality):
 
     def class_masks(self, masks: Sequence[Any], report: Notes, pictures: Sequence[Any] = ()) -> list[Any]:
         """Masks of class numbers, whatever values or colors they were drawn in; see `hf_ssl.modalities.image.masks`."""
-        return class_masks(masks, list(self.config.mask_values), report, pictures)
+        return class_masks(masks, list(self.config.mask_values), report, pictures, self.config.frames)
 
     def canonicalize(self, dataset: datasets.Dataset, folders: Sequence[Path] = ()) -> Any:
         """Undecoded references from image features, from columns of paths, and from arrays.

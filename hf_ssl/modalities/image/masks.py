@@ -14,13 +14,16 @@ from hf_ssl.core.errors import DataError
 from hf_ssl.core.numbers import rounded_up
 from hf_ssl.modalities.arrays import load_arrays
 from hf_ssl.modalities.base import Notes
+from hf_ssl.modalities.image.frames import FRAMED
 
 IGNORED = 255
 SHOWN = 12
 MOST = 256
 
 
-def class_masks(masks: Sequence[Any], given: list[str], report: Notes, pictures: Sequence[Any] = ()) -> list[Any]:
+def class_masks(
+    masks: Sequence[Any], given: list[str], report: Notes, pictures: Sequence[Any] = (), frames: str | None = None
+) -> list[Any]:
     """References to masks of class numbers; those that already are stay what they are, and one that cannot be read is the reason (text).
 
     Args:
@@ -28,18 +31,23 @@ def class_masks(masks: Sequence[Any], given: list[str], report: Notes, pictures:
         given: the user's `mask_values`: value or color of classes 0, 1, 2 …
         report: told which values there are, and what they were taken for.
         pictures: references to what the masks are of, to compare sizes with.
+        frames: `"first"`: of a file with several pictures the first is the mask; else such files are none.
 
     Raises:
         DataError: no mask can be read, or values may be class numbers or not (all of them are listed, with the option).
     """
     with ThreadPoolExecutor(8) as pool:
-        tried = list(pool.map(_read, masks))
+        tried = list(pool.map(lambda mask: _read(mask, frames), masks))
     reasons = {row: item for row, item in enumerate(tried) if isinstance(item, str)}
     if reasons and len(reasons) == sum(item is not None for item in tried):
         raise DataError(
             f"No mask can be read: {next(iter(reasons.values()))}. Is it the right column? label_column=..."
         )
     read = [None if isinstance(item, str) else item for item in tried]
+    if several := sum(item.pages > 1 for item in read if item is not None):
+        report.warn(
+            f"{several:,} files of masks hold several pictures: the first of each is the mask, as frames='first' says"
+        )
     made = _of_classes(masks, read, given, report, pictures)
     return [reasons.get(row, mask) for row, mask in enumerate(made)]
 
@@ -149,6 +157,7 @@ class _Mask:
         self.colored = pixels.ndim == 3 and not (pixels == pixels[..., :1]).all()
         self.pixels = pixels if self.colored or pixels.ndim == 2 else pixels[..., 0]
         self.lossy = lossy
+        self.pages = 1
 
     def codes(self, colored: bool) -> np.ndarray:
         """One whole number per pixel: the value, or `0xRRGGBB`."""
@@ -158,7 +167,7 @@ class _Mask:
         return wide[..., 0] * 65536 + wide[..., 1] * 256 + wide[..., 2]
 
 
-def _read(value: Mapping[str, Any] | bytes | None) -> _Mask | str | None:
+def _read(value: Mapping[str, Any] | bytes | None, frames: str | None = None) -> _Mask | str | None:
     """The pixels, or why they cannot be read."""
     from PIL import Image as pil
 
@@ -171,9 +180,7 @@ def _read(value: Mapping[str, Any] | bytes | None) -> _Mask | str | None:
             with open(path, "rb") as stream:
                 content = stream.read()
         if content[:6] == b"\x93NUMPY":
-            array = load_arrays(io.BytesIO(content)).get("x", np.zeros(()))
-            if array.dtype.kind == "f" and np.isfinite(array).all() and (array % 1 == 0).all():
-                array = array.astype(np.int64)
+            array = _whole(load_arrays(io.BytesIO(content)).get("x", np.zeros(())))
             if array.ndim != 2 or array.dtype.kind not in "iub":
                 raise DataError(
                     f"A mask is an array of {array.dtype} and shape {array.shape}; it needs whole numbers "
@@ -181,16 +188,44 @@ def _read(value: Mapping[str, Any] | bytes | None) -> _Mask | str | None:
                 )
             return _Mask(array.astype(np.int64), False)
         with pil.open(io.BytesIO(content)) as picture:
-            lossy = picture.format in ("JPEG", "MPO")
-            if picture.mode in ("1", "P", "L", "I", "I;16", "I;16B", "I;16L"):
-                plain = picture.mode == "L" or (picture.format == "PNG" and picture.mode in ("1", "P"))
-                pixels = np.asarray(picture).astype(np.int64)
-                return _Mask(pixels, lossy, plain, _palette_of(picture, pixels) if picture.mode == "P" else None)
-            if picture.mode in ("LA", "La"):
-                return _Mask(np.asarray(picture.getchannel(0)).astype(np.int64), lossy)
-            return _Mask(np.asarray(picture.convert("RGB")), lossy)
+            lossy, pages = picture.format in ("JPEG", "MPO"), int(getattr(picture, "n_frames", 1))
+            pages = pages if picture.format in FRAMED else 1
+            if pages > 1 and frames != "first":
+                return f"{path}: {pages} pictures in one file, and one holds class numbers: frames='first' takes the first, else save it alone"
+            made = _drawn(picture, lossy)
+            made.pages = pages
+            return made
     except (OSError, ValueError, SyntaxError, EOFError) as error:
         return f"{path}: {type(error).__name__ if content is None else error}"
+
+
+def _drawn(picture: Any, lossy: bool) -> _Mask:
+    """The pixels of an open picture.
+
+    Raises:
+        ValueError: they are numbers with a fraction.
+    """
+    if picture.mode in ("1", "P", "L", "I", "I;16", "I;16B", "I;16L"):
+        plain = picture.mode == "L" or (picture.format == "PNG" and picture.mode in ("1", "P"))
+        pixels = np.asarray(picture).astype(np.int64)
+        return _Mask(pixels, lossy, plain, _palette_of(picture, pixels) if picture.mode == "P" else None)
+    if picture.mode == "F":
+        pixels = _whole(np.asarray(picture))
+        if pixels.dtype.kind == "f":
+            raise ValueError("holds numbers with a fraction, and class numbers are whole")
+        return _Mask(pixels, lossy)
+    if picture.mode in ("LA", "La"):
+        return _Mask(np.asarray(picture.getchannel(0)).astype(np.int64), lossy)
+    return _Mask(np.asarray(picture.convert("RGB")), lossy)
+
+
+def _whole(array: np.ndarray) -> np.ndarray:
+    """Whole numbers that are written as floats as int64, where NaN is not counted (255); anything else as it is."""
+    if array.dtype.kind != "f":
+        return array
+    nothing = np.isnan(array)
+    filled = np.where(nothing, IGNORED, array)
+    return filled.astype(np.int64) if np.isfinite(filled).all() and (filled % 1 == 0).all() else array
 
 
 def _palette_of(picture: Any, pixels: np.ndarray) -> dict[int, tuple[int, ...]]:
