@@ -240,33 +240,6 @@ def refuse_annotations(ignored: list[str], part: SourcePart) -> None:
             )
 
 
-def refuse_without_words(part: SourcePart, tokens: str | None, text: str, option: str) -> None:
-    """Tags are of words.
-
-    Args:
-        part: rows of tags, or the pool beside them.
-        tokens: column of words; None: there is none.
-        text: column of the content.
-        option: what asks for tags.
-
-    Raises:
-        DataError: rows of tags have no column of words, or it holds something else.
-    """
-    if tokens is not None:
-        kind = part.dataset.features[tokens]
-        if getattr(getattr(kind, "feature", None), "dtype", "") not in ("string", "large_string"):
-            raise DataError(
-                f"Column {tokens!r} of {part.origin} holds {str(kind)[:60]}, no lists of words. Write a list of words into each row, or "
-                "name the column of words: tokens_column=..."
-            )
-    elif part.split != "unlabeled":
-        raise DataError(
-            f"{option} needs a column of words, a tag for each: {part.origin} has none called tokens (its columns: "
-            f"{shown(part.dataset.column_names)}). Name it: tokens_column={text!r}, where text is cut at blanks; or leave it out, where "
-            "rows have one label each."
-        )
-
-
 def tell_perhaps_labels(ignored: list[str], part: SourcePart, report: DataReport) -> None:
     """Columns of a table without a label that hold a few words again and again, whatever they are called."""
     size = len(part.dataset)

@@ -19,7 +19,6 @@ from hf_ssl.data.column_names import (
     refuse_annotations,
     refuse_structures,
     refuse_verdicts,
-    refuse_without_words,
     shown,
     tell_perhaps_labels,
     tell_second_labels,
@@ -40,6 +39,7 @@ from hf_ssl.data.readers.folders import FOLDER_LABEL, SourcePart
 from hf_ssl.data.readers.tables import quiet
 from hf_ssl.data.report import DataReport
 from hf_ssl.data.rows import CanonicalPart, Rows, added
+from hf_ssl.data.tags import refuse_without_words
 
 LABEL_ALIASES = ("label", "labels", "class", "category", "target")
 TRANSCRIPT_ALIASES = ("transcript", "transcription", "sentence", "normalized_text", "text")

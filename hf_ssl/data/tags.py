@@ -10,6 +10,8 @@ from typing import Any
 import datasets
 
 from hf_ssl.core.errors import DataError, nearest
+from hf_ssl.data.column_names import shown
+from hf_ssl.data.readers.folders import SourcePart
 from hf_ssl.data.report import DataReport
 
 SCHEMES = ("IOB2", "IOB1", "BIOES", "BILOU", "IO", "keep")
@@ -207,6 +209,33 @@ def words_to_sentences(
         features=datasets.Features({"tokens": strings, "tags": strings}),
     )
     return datasets.concatenate_datasets([made, kept], axis=1) if kept is not None else made
+
+
+def refuse_without_words(part: SourcePart, tokens: str | None, text: str, option: str) -> None:
+    """Tags are of words.
+
+    Args:
+        part: rows of tags, or the pool beside them.
+        tokens: column of words; None: there is none.
+        text: column of the content.
+        option: what asks for tags.
+
+    Raises:
+        DataError: rows of tags have no column of words, or it holds something else.
+    """
+    if tokens is not None:
+        kind = part.dataset.features[tokens]
+        if getattr(getattr(kind, "feature", None), "dtype", "") not in ("string", "large_string"):
+            raise DataError(
+                f"Column {tokens!r} of {part.origin} holds {str(kind)[:60]}, no lists of words. Write a list of words into each row, or "
+                "name the column of words: tokens_column=..."
+            )
+    elif part.split != "unlabeled":
+        raise DataError(
+            f"{option} needs a column of words, a tag for each: {part.origin} has none called tokens (its columns: "
+            f"{shown(part.dataset.column_names)}). Name it: tokens_column={text!r}, where text is cut at blanks; or leave it out, where "
+            "rows have one label each."
+        )
 
 
 def find_word_table(names: Sequence[str]) -> tuple[str, str, str] | None:
