@@ -94,31 +94,20 @@ def stage_table(run: RunDir) -> Table:
     return Table("Stages: what ran, and what it cost", [*head, *(used if some else ())], rows)
 
 
+UNITS = {"_percent": " %", "_seconds": " s", "_gb": " GB"}
+
+
 def numbers(metrics: Mapping[str, Any]) -> str:
-    """`steps 40, accuracy 0.813`: the plain numbers among metrics."""
+    """`steps 40, accuracy 0.813, MFU 24.2 %`: the plain numbers among metrics; the rates of `stage_table` are left to it."""
     shown = []
     for name, value in metrics.items():
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or "gflops" in name:
             continue
+        unit = next((ending for ending in UNITS if name.endswith(ending)), "")
+        told = f"{value:,}" if isinstance(value, int) else f"{value:,.1f}" if unit else f"{value:.3f}"
+        words = name.removesuffix(unit).replace("_", " ").replace("mfu", "MFU")
+        rate = words.endswith(" per second")
         shown.append(
-            f"{name.replace('_', ' ')} {value:,}"
-            if isinstance(value, int)
-            else f"{name.replace('_', ' ')} {value:.3f}"
+            f"{told} {words.removesuffix(' per second')}/s" if rate else f"{words} {told}{UNITS.get(unit, '')}"
         )
     return ", ".join(shown)
-
-
-def _number(value: float | None, digits: int = 3) -> str:
-    return "–" if value is None else f"{value:.{digits}f}"
-
-
-def _signed(value: float | None) -> str:
-    return "–" if value is None else f"{value:+.3f}"
-
-
-def _spread(score: Mapping[str, Any]) -> str:
-    return f"{score['mean']:.3f}" + (f" ± {score['sd']:.3f}" if score["sd"] is not None else "")
-
-
-def _interval(difference: Mapping[str, Any] | None) -> str:
-    return "–" if difference is None else f"[{difference['low']:+.3f}, {difference['high']:+.3f}]"

@@ -20,7 +20,7 @@ from hf_ssl.core.errors import RunFolderError
 from hf_ssl.core.run import RunDir
 from hf_ssl.evaluation.advice import Advice
 from hf_ssl.evaluation.figures import Curve, curves_figure
-from hf_ssl.report import drawings, page
+from hf_ssl.report import drawings, page, tables
 from hf_ssl.report.notices import MEANING
 from hf_ssl.report.repeat import command_lines
 
@@ -200,3 +200,9 @@ def test_curves_need_three_points_and_figures_share_no_ids(tmp_path: Path) -> No
     assert "<b>" not in str(drawings.inlined(svg, "x")) and drawings.inlined("<svg onload=x()></svg>", "x") is None
     (tmp_path / "curve.jsonl").write_text('{"step": 1, "loss": 2}\n{"step": 2, "lo', encoding="utf-8")
     assert drawings.read_lines(tmp_path / "curve.jsonl") == [{"step": 1, "loss": 2}]
+
+
+def test_numbers_have_names_and_units() -> None:
+    metrics = {"steps": 6, "train_seconds": 4.62, "tokens_per_second": 672, "mfu_percent": 24.18, "matmul_gflops_per_second": 196.1,
+               "accuracy": 0.8125, "resumed": True, "outcome": "done"}  # fmt: skip
+    assert tables.numbers(metrics) == "steps 6, train 4.6 s, 672 tokens/s, MFU 24.2 %, accuracy 0.812"
