@@ -86,7 +86,7 @@ class CompareConfig(RunOptions, AdapterOptions, ModelOptions, DataOptions, Domai
             found += wrong_length("budget", self.budget)
         if self.target is not None and self.arms and not any("domain-adversarial" in arm for arm in self.arms):
             found.append(
-                f"target: no arm of {', '.join(self.arms)} adapts to it. Name one, domain-adversarial or adapted+domain-adversarial, or leave target out."
+                f"target: no arm of {', '.join(self.arms)} adapts to it. Name domain-adversarial or adapted+domain-adversarial, or leave it out."
             )
         if not self.protocols:
             found.append(f"protocols: name at least one of {', '.join(PROTOCOLS)}.")

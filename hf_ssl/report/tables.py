@@ -111,3 +111,19 @@ def numbers(metrics: Mapping[str, Any]) -> str:
             f"{told} {words.removesuffix(' per second')}/s" if rate else f"{words} {told}{UNITS.get(unit, '')}"
         )
     return ", ".join(shown)
+
+
+def _number(value: float | None, digits: int = 3) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _signed(value: float | None) -> str:
+    return "–" if value is None else f"{value:+.3f}"
+
+
+def _spread(score: Mapping[str, Any]) -> str:
+    return f"{score['mean']:.3f}" + (f" ± {score['sd']:.3f}" if score["sd"] is not None else "")
+
+
+def _interval(difference: Mapping[str, Any] | None) -> str:
+    return "–" if difference is None else f"[{difference['low']:+.3f}, {difference['high']:+.3f}]"
