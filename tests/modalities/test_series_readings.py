@@ -262,3 +262,102 @@ def test_two_columns_of_names_and_no_time_among_them(tmp_path: Path):
     assert len(load(file, item_column="store,store")["train"]) == 2
     with pytest.raises(DataError, match="item_column='store'"):
         load(file, item_column="store,date")
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("unix", [int(day.timestamp()) for day in DAYS]),
+        ("ts_ms", [int(day.timestamp() * 1000) for day in DAYS]),
+        ("record_id", list(range(5000, 5200))),
+        ("down", list(range(900, 700, -1))),
+        ("year", list(DAYS.year)),
+        ("mnth", list(DAYS.month)),
+        ("dow", list(DAYS.day_of_week + 1)),
+    ],
+)  # fmt: skip
+def test_columns_that_say_which_row_or_when_are_no_channels(tmp_path: Path, name: str, values: list[int]):
+    file = table(tmp_path, DAYS, **{name: values})
+    data = load(file)
+    assert data["train"][0]["targets"] == 1 and any(repr(name) in text for text in data.report["warnings"])
+    again = load(file, target_columns=["v", name])
+    assert again["train"][0]["targets"] == 2 and not any("no values" in text for text in again.report["warnings"])
+
+
+def test_the_time_once_more_is_seen_through_gaps_and_many_series(tmp_path: Path):
+    some = DAYS[[row for row in range(200) if row % 7 != 3]]
+    stamps = [*some, *some]
+    unix = [int(day.timestamp()) for day in stamps]
+    file = table(tmp_path, stamps, store=[1] * len(some) + [2] * len(some), unix=unix)
+    data = load(file, item_column="store")
+    assert [row["targets"] for row in data["train"]] == [1, 1]
+
+
+def test_a_column_that_rises_evenly_is_the_value_where_there_is_no_other(tmp_path: Path):
+    pd.DataFrame({"date": DAYS, "count_of_days": range(7, 207)}).to_csv(tmp_path / "a.csv", index=False)
+    data = load(tmp_path / "a.csv")
+    assert data["train"][0]["targets"] == 1 and not data.report["warnings"]
+
+
+def spread(moments: pd.DatetimeIndex, **named: str) -> dict[str, Any]:
+    return {called: getattr(moments, part) for called, part in named.items()}
+
+
+HALVES = pd.date_range("2023-01-05", periods=200, freq="30min")
+
+
+@pytest.mark.parametrize(
+    ("columns", "step", "start"),
+    [
+        (spread(HOURS, YEAR="year", MO="month", DY="day", HR="hour"), "h", "2023-01-05"),
+        (spread(HALVES, year="year", month="month", day="day", hour="hour", minute="minute"), "30min", "2023-01-05"),
+        (spread(DAYS, YEAR="year", DOY="day_of_year"), "D", "2021-01-05"),
+        (spread(HOURS, Year="year", DOY="day_of_year", hour="hour"), "h", "2023-01-05"),
+        (spread(MONTHS, yr="year", mo="month"), "MS", "2012-01"),
+        ({"Year": MONTHS.year, "Mon": MONTHS.strftime("%b")}, "MS", "2012-01"),
+        ({"Year": range(1950, 2020)}, "1", "1950"),
+        ({"date": HALVES.strftime("%Y-%m-%d"), **spread(HALVES, hour="hour", minute="minute")}, "30min", "2023-01-05"),
+        ({"dteday": HOURS.strftime("%Y-%m-%d"), **spread(HOURS, hr="hour")}, "h", "2023-01-05"),
+        ({"OperDay": HOURS.strftime("%m/%d/%Y"), "HourEnding": [f"{hour + 1:02d}:00" for hour in HOURS.hour]}, "h", "2023-01-05"),
+    ],
+)  # fmt: skip
+def test_parts_of_a_stamp_in_columns_of_their_own(tmp_path: Path, columns: dict[str, Any], step: str, start: str):
+    frame = pd.DataFrame(columns)
+    frame["load"] = np.round(np.sin(np.arange(len(frame))), 3)
+    frame["min"] = [61 + row % 30 for row in range(len(frame))]
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    stamp = next((name for name in ("dteday", "OperDay") if name in columns), None)
+    data = load(tmp_path / "a.csv", timestamp_column=stamp)
+    found, first, count = step_and_start(data)
+    assert (found, first[: len(start)], count) == (step, start, len(frame)) and data["train"][0]["targets"] == 2
+
+
+@pytest.mark.parametrize("names", [MONTHS[:12].strftime("%b"), MONTHS[:12].strftime("%B"), ["Q1", "Q2", "Q3", "Q4"]])
+def test_a_year_in_a_row_becomes_a_row_each(tmp_path: Path, names):
+    values = {name: [round(100 + year + place / 16, 4) for year in range(20)] for place, name in enumerate(names)}
+    frame = pd.DataFrame({"Year": range(1990, 2010), **values, "J-D": 0.5})
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    data = load(tmp_path / "a.csv")
+    assert step_and_start(data) == ("MS" if len(values) == 12 else "QS", "1990-01", 20 * len(values))
+    assert np.allclose(np.array(data["train"][0]["series"])[0][:3], [100, 100 + 1 / 16, 100 + 2 / 16], atol=1e-4)
+    assert any("J-D" in text for text in data.report["warnings"])
+
+
+def test_years_of_several_lands_and_things(tmp_path: Path):
+    keys = [(area, item, year) for area in (2, 3) for item in ("wheat", "rye") for year in range(1950, 2000)]
+    area, item, year = zip(*keys, strict=True)
+    frame = pd.DataFrame({"Area Code": area, "Item": item, "Year": year, "Value": np.sin(np.arange(200.0))})
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    with pytest.raises(DataError, match="item_column='Area Code,Item'"):
+        load(tmp_path / "a.csv")
+    assert len(load(tmp_path / "a.csv", item_column="Area Code,Item")["train"]) == 4
+
+
+def test_a_column_of_words_is_named_for_series_only_where_it_names_one(tmp_path: Path):
+    with pytest.raises(DataError) as told:
+        load(table(tmp_path, DAYS, open=[row % 7 > 0 for row in range(200)]))
+    assert "target_columns=['v']" in str(told.value) and "item_column" not in str(told.value)
+    file = table(tmp_path, DAYS, coin="BTC/USD", unix=[int(day.timestamp()) for day in DAYS])
+    with pytest.raises(DataError, match=r"target_columns=\['v'\].*item_column='coin'"):
+        load(file)
+    assert load(file, item_column="coin")["train"][0]["targets"] == 1

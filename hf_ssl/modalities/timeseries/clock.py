@@ -23,7 +23,7 @@ def clock_of(column: pd.Series, known: np.ndarray, name: str) -> np.ndarray:
 
 
 PERIODS = re.compile(
-    r"(?:.*[_ .])?(?:period|interval|half[_ ]?hour|quarter[_ ]?hour|slot|block|mtu|he|hour[_ ]ending)(?:[_ ]?(?:no|nr|number|id))?",
+    r"(?:.*[_ .])?(?:period|interval|half[_ ]?hour|quarter[_ ]?hour|slot|block|mtu|he|hour[_ ]?ending)(?:[_ ]?(?:no|nr|number|id))?",
     re.IGNORECASE,
 )
 """Names of columns that number the parts of a day: the settlement periods of a power market, hour endings."""
@@ -37,6 +37,8 @@ def period_clock(values: pd.Series) -> np.ndarray | None:
     """
     import pandas as pd
 
+    if not pd.api.types.is_numeric_dtype(values):
+        values = values.astype(str).str.strip().str.replace(r"^(\d{1,2}):00(:00)?$", r"\1", regex=True)
     numbers = pd.to_numeric(values, errors="coerce").to_numpy(np.float64)
     if np.isnan(numbers).any() or not len(numbers) or numbers.min() != 1 or (numbers % 1 != 0).any():
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import datasets
 import numpy as np
@@ -14,16 +14,16 @@ import pyarrow as pa
 from hf_ssl.core.errors import DataError
 from hf_ssl.core.numbers import MISSING, NotNumbers, read_numbers, refuse_dot_thousands
 from hf_ssl.modalities.base import Notes
+from hf_ssl.modalities.timeseries.channels import is_text, number_columns, value_columns
 from hf_ssl.modalities.timeseries.clock import PERIODS, period_clock, read_clock
 from hf_ssl.modalities.timeseries.grid import Series, to_grid
 from hf_ssl.modalities.timeseries.names import names_rows, tell_apart, tell_files, with_joined_name
-from hf_ssl.modalities.timeseries.shapes import melted, refuse_wide_rows, with_hours, with_stamp
+from hf_ssl.modalities.timeseries.parts import SECONDS, numbers_of, part_of, with_months, with_stamp
+from hf_ssl.modalities.timeseries.shapes import melted, refuse_wide_rows, with_hours
 from hf_ssl.modalities.timeseries.stamps import read_stamps
 from hf_ssl.modalities.timeseries.table import (
-    LEFT_OUT,
     NAMES,
     STAMPS,
-    VALUES,
     Columns,
     GridOptions,
     Table,
@@ -34,12 +34,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CLOCKS = ("time", "hour", "time_of_day", "time of day", "clock", "hh:mm", "hr", "timeofday")
-DAYS = frozenset(("date", "day", "datum", "ds"))
-ROW_NUMBERS = ("index", "", "row", "row_number", "rownum", "no", "nr", "#", "level_0")
+DAYS = re.compile(r"day|date|datum|^ds$", re.IGNORECASE)
 MARKS = (-999.0, -9999.0, -99.0, -999.9, -99.9, 9999.0, 99999.0, 999999.0, -99999.0, 999.9)
 """What instruments write where nothing was measured."""
-LIKE_NAMES = re.compile(r"(.*[_ ])?(id|ids|code|name|store|shop|sku|sensor|meter|station|device|machine|symbol|ticker|product|region|site|"
-                        r"country|item|series|customer|household|building|room|channel|location)", re.IGNORECASE)  # fmt: skip
 
 
 def read_moments(dataset: datasets.Dataset, columns: Columns, grid: GridOptions, report: Notes, origin: str) -> Table:
@@ -48,13 +45,14 @@ def read_moments(dataset: datasets.Dataset, columns: Columns, grid: GridOptions,
     Raises:
         DataError: no time stamps, values that are no numbers, stamps that can be read in two ways, or a grid that does not fit.
     """
-    dataset = with_hours(melted(dataset, columns, report), columns, report)
+    dataset = with_months(with_hours(melted(dataset, columns, report), columns, report), columns, report)
     refuse_wide_rows(dataset, columns, origin)
     dataset = with_stamp(dataset, columns, report)
     there = dataset.column_names
     lower = {name.strip().lower(): name for name in reversed(there)}
     stamp = given_column(columns.stamp, there, "timestamp_column", origin) or next(
-        (lower[a] for a in STAMPS if a in lower), None
+        (lower[a] for a in STAMPS if a in lower),
+        part_of(dataset, "year", (columns.name, columns.label, *columns.targets)),
     )
     if stamp is None:
         raise DataError(
@@ -72,15 +70,17 @@ def read_moments(dataset: datasets.Dataset, columns: Columns, grid: GridOptions,
     _refuse_unknown(columns, there, origin)
     clock = _clock_column(dataset, columns, stamp, name, origin)
     not_values = {stamp, name, columns.label, clock, *covariates, *columns.static}
+    finer = [] if clock is None else _finer_columns(dataset, stamp, name, clock, not_values | set(columns.targets))
+    not_values |= set(finer)
     frame = dataset.with_format("arrow")[:]
     names = _strings(frame.column(name)) if name is not None else np.zeros(len(frame), np.int8)
     owner = _codes(names)
     stamps = read_stamps(frame.column(stamp), stamp, grid.stamps, owner, report)
     if clock is not None:
-        stamps = _with_clock(stamps, frame.column(clock).to_pandas(), stamp, clock, report)
+        stamps = _with_clock(stamps, frame, stamp, [clock, *finer], report)
     targets = [given_column(column, there, "target_columns", origin) or column for column in columns.targets]
     if not targets:
-        targets = _values(frame, lower, not_values, name, report)
+        targets = value_columns(frame, not_values, stamps, owner, report)
     if not targets:
         raise DataError(f"{origin} has no column of values beside {stamp!r}. Say which: target_columns=[...].")
     usable = ~_missing(stamps)
@@ -90,8 +90,9 @@ def read_moments(dataset: datasets.Dataset, columns: Columns, grid: GridOptions,
     if not usable.any():
         raise DataError(f"No row of {origin} has a time stamp in column {stamp!r}.")
     tell_files(frame, name, stamps, usable, report)
-    apart = tell_apart(frame, stamps, not_values | ({name} if name else set()), usable) if name is None else ""
-    numeric = partial(_of_numbers, frame, [c for c in there if c not in not_values or c in columns.targets])
+    apart = "" if columns.name is not None else tell_apart(frame, stamps, not_values, usable, name)
+    others = [c for c in there if c not in not_values or c in columns.targets] if columns.targets else targets
+    numeric = partial(number_columns, frame, others)
     values = np.stack(
         [_numbers(frame.column(c), c, origin, (apart, numeric), report) for c in [*targets, *covariates]], axis=1
     )
@@ -135,59 +136,6 @@ def _codes(names: np.ndarray) -> np.ndarray:
     return pd.factorize(names, use_na_sentinel=False)[0].astype(np.int64)
 
 
-def _values(
-    frame: pa.Table, lower: dict[str, str], not_values: set[str | None], name: str | None, report: Notes
-) -> list[str]:
-    """The column called as values are, else every other one that is no row number and no name."""
-    usual = [lower[alias] for alias in VALUES if alias in lower and lower[alias] not in not_values]
-    if usual:
-        others = [
-            c
-            for c in frame.column_names
-            if c not in not_values and c != usual[0] and pa.types.is_floating(frame.column(c).type)
-        ]
-        if others:
-            report.warn(
-                f"values are {usual[0]!r} alone; {', '.join(map(repr, others[:5]))} are not used (target_columns=[...] names several)"
-            )
-        return usual[:1]
-    rest = [c for c in frame.column_names if c not in not_values and c.strip().lower() not in LEFT_OUT]
-    kept = []
-    for column in rest:
-        if column.startswith("Unnamed") or column.strip().lower() in ROW_NUMBERS or _counts_rows(frame.column(column)):
-            report.warn(f"column {column!r} counts rows: no values (target_columns=[...] takes it all the same)")
-        elif LIKE_NAMES.fullmatch(column.strip()) and _few_whole_numbers(frame.column(column)):
-            report.warn(
-                f"column {column!r} holds numbers that look like names: no values (target_columns=[...] takes it, "
-                f"item_column={column!r} tells series apart by it)"
-            )
-        else:
-            kept.append(column)
-    return kept
-
-
-def _counts_rows(column: pa.ChunkedArray) -> bool:
-    """Whether a column is 0, 1, 2 … or 1, 2, 3 … in the order of the rows."""
-    if not pa.types.is_integer(column.type):
-        head = column.slice(0, 50).to_pylist()
-        if not all(isinstance(value, str) and value.isdigit() for value in head):
-            return False
-    import pandas as pd
-
-    numbers = pd.to_numeric(column.to_pandas(), errors="coerce").to_numpy(np.float64)
-    return len(numbers) > 2 and numbers[0] in (0, 1) and bool((np.diff(numbers) == 1).all())
-
-
-def _few_whole_numbers(column: pa.ChunkedArray) -> bool:
-    import pandas as pd
-
-    numbers = pd.to_numeric(column.to_pandas(), errors="coerce").to_numpy(np.float64)
-    known = numbers[~np.isnan(numbers)]
-    return (
-        len(known) > 0 and bool((known % 1 == 0).all()) and len(np.unique(known)) <= max(1, min(1000, len(known) // 5))
-    )
-
-
 def _likely_stamp(dataset: datasets.Dataset) -> str:
     for name, feature in dataset.features.items():
         if getattr(feature, "dtype", "").startswith(("timestamp", "date")):
@@ -198,7 +146,12 @@ def _likely_stamp(dataset: datasets.Dataset) -> str:
             isinstance(value, str) and re.search(r"\d{1,4}[-/:]\d{1,2}|\d+\.\d+\.\d+", value) for value in head[name]
         ):
             return name
-    return dataset.column_names[0]
+    called = [
+        name
+        for name in dataset.column_names
+        if re.search(r"date|time|year|month|day|stamp|epoch|unix", name, re.IGNORECASE)
+    ]
+    return called[0] if called else dataset.column_names[0]
 
 
 def _no_header(names: Sequence[str]) -> str:
@@ -218,7 +171,7 @@ def _clock_column(
     there = dataset.column_names
     if columns.time is not None:
         return given_column(columns.time, there, "time_column", origin)
-    if DAYS.isdisjoint(re.split(r"[\W_]+", stamp.strip().lower())):
+    if not DAYS.search(stamp.strip()):
         return None
     lower = {
         column.strip().lower(): column
@@ -238,18 +191,40 @@ def _clock_column(
     return found if only_days else None
 
 
-def _with_clock(stamps: np.ndarray, clock: Any, stamp: str, name: str, report: Notes) -> np.ndarray:
+def _finer_columns(
+    dataset: datasets.Dataset, stamp: str, name: str | None, clock: str, taken: set[str | None]
+) -> list[str]:
+    """Columns of minutes (and seconds) beside one of hours: without them, rows of one hour repeat."""
+    if numbers_of(dataset, clock, "hour") is None:
+        return []
+    found = [column for part in ("minute", "second") if (column := part_of(dataset, part, taken)) is not None]
+    keys = [stamp, clock, *([name] if name is not None else [])]
+    frame = dataset.select_columns([*keys, *found]).with_format("pandas")[:]
+    while found and len(frame[[*keys, *found]].drop_duplicates()) == len(
+        frame[[*keys, *found[:-1]]].drop_duplicates()
+    ):
+        found.pop()
+    return found
+
+
+def _with_clock(stamps: np.ndarray, frame: pa.Table, stamp: str, clocks: list[str], report: Notes) -> np.ndarray:
+    """Days and the time of day in other columns: a clock, or hours, minutes and seconds."""
+    name, *finer = clocks
     if stamps.dtype.kind != "M":
         raise DataError(
             f"Columns {stamp!r} and {name!r} look like a day and a time, but the days are counters. Say timestamp_format=... for them."
         )
+    clock = frame.column(name).to_pandas()
     known = clock.notna().to_numpy()
     made = stamps.copy()
     parts = period_clock(clock[known]) if PERIODS.fullmatch(name.strip()) else None
     made[known] = stamps[known] + (read_clock(clock[known], name) if parts is None else parts)
+    for column, seconds in zip(finer, list(SECONDS.values())[1:], strict=False):
+        numbers = np.array(frame.column(column).to_pylist(), np.float64)
+        made += (numbers * seconds).astype(np.int64).astype("timedelta64[s]")
     made[~known] = np.datetime64("NaT")
     report.warn(
-        f"time stamps are made of the columns {stamp!r} (day) and {name!r} (time of day); timestamp_column names another"
+        f"time stamps are made of the columns {stamp!r} (day) and {', '.join(map(repr, clocks))} (time of day); timestamp_column names another"
     )
     return made
 
@@ -264,26 +239,6 @@ def _strings(column: pd.Series) -> np.ndarray:
     if values.dtype.kind == "f" and (values % 1 == 0).all():
         values = values.astype(np.int64)
     return values.astype(str).to_numpy()
-
-
-def _of_numbers(frame: pa.Table, columns: Sequence[str]) -> list[str]:
-    """Columns whose first values can be read as numbers."""
-    found = []
-    for name in columns:
-        column = frame.column(name)
-        first = [value for value in column.slice(0, 200).to_pylist() if value is not None]
-        if pa.types.is_nested(column.type) or pa.types.is_temporal(column.type):
-            continue
-        try:
-            read_numbers([str(value) for value in first], name)
-        except NotNumbers:
-            continue
-        found.append(name)
-    return found
-
-
-def _is_text(column: pa.ChunkedArray) -> bool:
-    return bool(pa.types.is_string(column.type) or pa.types.is_large_string(column.type))
 
 
 def _numbers(
@@ -305,7 +260,7 @@ def _numbers(
     if pa.types.is_null(kind):
         return np.full(len(column), np.nan, np.float32)
     apart, numeric = instead
-    if not _is_text(column):
+    if not is_text(column):
         if not (pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
             raise DataError(
                 f"Column {name!r} of {origin} holds {column.type}, not numbers. Choose the columns of values: target_columns={numeric() or '...'}."
@@ -326,7 +281,9 @@ def _numbers(
         units = " If that row is a second header or holds units: csv_options={'skiprows': [1]}." if second else ""
         other = "Write numbers alone into it, and nothing where a value is missing."
         if not apart and (others := numeric()):
-            other = f"The columns of numbers alone: target_columns={others}; if it tells series apart: item_column={name!r}."
+            other = f"The columns of numbers alone: target_columns={others}" + (
+                f"; if it names the series: item_column={name!r}." if text.nunique() == 1 else "."
+            )
         raise DataError(f"{error} in {origin}.{units} {apart or other}") from error
     if note:
         report.warn(note)

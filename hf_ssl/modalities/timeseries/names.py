@@ -64,13 +64,20 @@ def names_rows(dataset: datasets.Dataset, name: str, report: Notes) -> bool:
     return True
 
 
-def tell_apart(frame: pa.Table, stamps: np.ndarray, known: set[str | None], usable: np.ndarray) -> str:
-    """What to say when stamps repeat: the column (or two) with which none does."""
+def tell_apart(
+    frame: pa.Table, stamps: np.ndarray, known: set[str | None], usable: np.ndarray, name: str | None = None
+) -> str:
+    """What to say when stamps repeat: the column (or two) with which none does; `name`: one that was taken and is not enough."""
     import pandas as pd
 
     ticks = stamps.astype(np.int64)[usable]
-    if len(np.unique(ticks)) > 0.9 * len(ticks):
+    rows = pd.DataFrame({"tick": ticks})
+    if name is not None:
+        rows["name"] = pd.factorize(frame.column(name).to_pandas()[usable])[0]
+    if rows.duplicated().mean() < 0.1:
         return ""
+    if name is not None:
+        return _two_tell_apart(frame, ticks, known - {name}, usable, name)
     found = []
     for column in frame.column_names:
         kind = frame.column(column).type
@@ -119,8 +126,14 @@ def tell_files(frame: pa.Table, name: str | None, stamps: np.ndarray, usable: np
     )
 
 
-def _two_tell_apart(frame: pa.Table, ticks: np.ndarray, known: set[str | None], usable: np.ndarray) -> str:
-    """Two columns that tell series apart together: store and family."""
+def _two_tell_apart(
+    frame: pa.Table, ticks: np.ndarray, known: set[str | None], usable: np.ndarray, name: str | None = None
+) -> str:
+    """Two columns that tell series apart together: store and family.
+
+    Args:
+        name: one of them; None: any.
+    """
     import pandas as pd
 
     codes: dict[str, np.ndarray] = {}
@@ -131,6 +144,8 @@ def _two_tell_apart(frame: pa.Table, ticks: np.ndarray, known: set[str | None], 
             if 2 <= len(np.unique(own)) <= max(2, len(ticks) // 20):
                 codes[column] = own
     for one, two in itertools.combinations(list(codes)[:8], 2):
+        if name not in (None, one, two):
+            continue
         pairs = pd.DataFrame({"a": codes[one], "b": codes[two], "c": ticks})
         if pairs.duplicated().mean() < 0.02:
             several = len(pairs[["a", "b"]].drop_duplicates())

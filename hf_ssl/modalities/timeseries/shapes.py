@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import calendar
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -116,59 +115,3 @@ def refuse_wide_rows(dataset: datasets.Dataset, columns: Columns, origin: str) -
             'JSON lines: {"series": [...], "label": ...}), or without a header and with the label first (.tsv); if columns are '
             "channels: timestamp_column=..."
         )
-
-
-def with_stamp(dataset: datasets.Dataset, columns: Columns, report: Notes) -> datasets.Dataset:
-    """Year, month, day (and hour, minute) columns joined to one time stamp, where there is no other."""
-    import pandas as pd
-
-    lower = {name.strip().lower(): name for name in reversed(dataset.column_names)}
-    units = ("year", "month", "day", "hour", "minute", "second")
-    whole = next((unit for unit in ("quarter", "week") if unit in lower), None)
-    if (
-        columns.stamp is None
-        and whole
-        and "year" in lower
-        and not [name for name in lower if name in STAMPS and name != whole]
-    ):
-        return _with_part_of_year(dataset, lower["year"], lower[whole], whole, report)
-    parts = [unit for unit in units if unit in lower]
-    others = [name for name in lower if name in STAMPS and name not in units]
-    if columns.stamp or others or not {"year", "month"} <= set(parts):
-        return dataset
-    report.warn(f"time stamps are made of the columns {', '.join(lower[part] for part in parts)}")
-    frame = dataset.select_columns([lower[part] for part in parts]).with_format("pandas")[:]
-    frame.columns = parts
-    if not pd.api.types.is_numeric_dtype(frame["month"]):
-        short = frame["month"].astype(str).str.strip().str[:3].str.title()
-        places = {name: str(place) for place, name in enumerate(calendar.month_abbr) if name}
-        frame["month"] = [places.get(name, value) for name, value in zip(short, frame["month"], strict=True)]
-    try:
-        frame = frame.apply(pd.to_numeric)
-        if "day" not in parts:
-            frame["day"] = 1
-        stamps = pd.to_datetime(frame).dt.strftime("%Y-%m-%d %H:%M:%S")
-    except (ValueError, TypeError) as error:
-        raise DataError(
-            f"The columns {', '.join(parts)} make no dates: {str(error).splitlines()[0]}. Say timestamp_column=..."
-        ) from error
-    kept = dataset.remove_columns([lower[part] for part in parts])
-    if not kept.column_names:
-        raise DataError(f"The table has no column beside {', '.join(parts)}.")
-    return kept.add_column("timestamp", stamps.to_numpy())
-
-
-def _with_part_of_year(dataset: datasets.Dataset, year: str, part: str, what: str, report: Notes) -> datasets.Dataset:
-    """`2015` and `3` in columns of year and quarter (or ISO week)."""
-    report.warn(f"time stamps are made of the columns {year} and {part}; timestamp_column names another")
-    mark = "Q" if what == "quarter" else "-W"
-    made = []
-    for row, (first, second) in enumerate(zip(dataset[year], dataset[part], strict=True)):
-        try:
-            number = int(float(str(second).strip().lstrip("QqWw")))
-            made.append(f"{int(float(first))}{mark}{number:02d}" if mark == "-W" else f"{int(float(first))}Q{number}")
-        except (TypeError, ValueError):
-            raise DataError(
-                f"Columns {year!r} and {part!r} hold {first!r} and {second!r} (row {row}), which make no date. Say timestamp_column=..."
-            ) from None
-    return dataset.remove_columns([year, part]).add_column("timestamp", made)

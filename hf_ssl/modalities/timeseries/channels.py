@@ -1,0 +1,161 @@
+"""Which columns are values: not those that count rows, name series, or say again when a row was."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from hf_ssl.core.numbers import NotNumbers, read_numbers
+from hf_ssl.modalities.base import Notes
+from hf_ssl.modalities.timeseries.table import LEFT_OUT, VALUES
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ROW_NUMBERS = ("index", "", "row", "row_number", "rownum", "no", "nr", "#", "level_0")
+LIKE_NAMES = re.compile(r"(.*[_ ])?(id|ids|code|name|store|shop|sku|sensor|meter|station|device|machine|symbol|ticker|product|region|site|"
+                        r"country|item|series|customer|household|building|room|channel|location)", re.IGNORECASE)  # fmt: skip
+
+
+def value_columns(
+    frame: pa.Table, not_values: set[str | None], stamps: np.ndarray, owner: np.ndarray, report: Notes
+) -> list[str]:
+    """The column called as values are, else every other one that is no row number, no name, and does not say the time again.
+
+    Args:
+        frame: the table.
+        not_values: its columns that are something else.
+        stamps: `(rows,)` datetime64[ns] or whole numbers.
+        owner: `(rows,)` number of the series of each row.
+        report: told what is left out.
+    """
+    lower = {name.strip().lower(): name for name in reversed(frame.column_names)}
+    usual = [lower[alias] for alias in VALUES if alias in lower and lower[alias] not in not_values]
+    if usual:
+        others = [
+            c
+            for c in frame.column_names
+            if c not in not_values and c != usual[0] and pa.types.is_floating(frame.column(c).type)
+        ]
+        if others:
+            report.warn(
+                f"values are {usual[0]!r} alone; {', '.join(map(repr, others[:5]))} are not used (target_columns=[...] names several)"
+            )
+        return usual[:1]
+    rest = [c for c in frame.column_names if c not in not_values and c.strip().lower() not in LEFT_OUT]
+    kept, again = [], []
+    order = np.lexsort((stamps.astype(np.int64), owner))
+    for column in rest:
+        if column.startswith("Unnamed") or column.strip().lower() in ROW_NUMBERS or _counts_rows(frame.column(column)):
+            report.warn(f"column {column!r} counts rows: no values (target_columns=[...] takes it all the same)")
+        elif LIKE_NAMES.fullmatch(column.strip()) and _few_whole_numbers(frame.column(column)):
+            report.warn(
+                f"column {column!r} holds numbers that look like names: no values (target_columns=[...] takes it, "
+                f"item_column={column!r} tells series apart by it)"
+            )
+        elif why := _says_again(frame.column(column), column, stamps, owner, order):
+            again.append((column, why))
+        else:
+            kept.append(column)
+    if not kept:
+        return [column for column, _ in again]
+    for column, why in again:
+        report.warn(f"column {column!r} {why}: no values (target_columns=[...] takes it all the same)")
+    return kept
+
+
+def _says_again(column: pa.ChunkedArray, name: str, stamps: np.ndarray, owner: np.ndarray, order: np.ndarray) -> str:
+    """How a column of numbers says nothing but which row it is, or when; empty: it says more.
+
+    Args:
+        order: rows in order of series and time.
+    """
+    import pandas as pd
+
+    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or is_text(column)):
+        return ""
+    numbers = pd.to_numeric(column.to_pandas(), errors="coerce").to_numpy(np.float64)
+    if len(numbers) < 4 or not np.isfinite(numbers).all():
+        return ""
+    within = owner[order][1:] == owner[order][:-1]
+    steps = np.diff(numbers[order])[within]
+    if len(steps) < 3 or not (numbers % 1 == 0).all():
+        return ""
+    if steps[0] != 0 and (steps == steps[0]).all():
+        return f"goes on by {steps[0]:g} from row to row"
+    if stamps.dtype.kind != "M" or np.isnat(stamps).any():
+        return ""
+    times = np.diff(stamps[order].astype(np.int64))[within].astype(np.float64)
+    if steps.any() and times.any():
+        rate = steps[np.argmax(np.abs(times))] / times[np.argmax(np.abs(times))]
+        if rate != 0 and np.allclose(steps, rate * times, rtol=1e-9, atol=0.5):
+            return "is the time once more"
+    return _part_of_time(numbers, name, stamps)
+
+
+def _part_of_time(numbers: np.ndarray, name: str, stamps: np.ndarray) -> str:
+    """`year`, `month`, `hour` ... of the stamps: the whole column has to agree, and vary or be called so."""
+    import pandas as pd
+
+    parts: dict[str, Callable[[pd.DatetimeIndex], Any]] = {
+        "year": lambda t: t.year, "quarter": lambda t: t.quarter, "month": lambda t: t.month, "week": lambda t: t.isocalendar().week.to_numpy(),
+        "day": lambda t: t.day, "weekday": lambda t: t.day_of_week, "weekday from 1": lambda t: t.day_of_week + 1,
+        "weekday from Sunday": lambda t: (t.day_of_week + 1) % 7, "day of the year": lambda t: t.day_of_year, "hour": lambda t: t.hour,
+        "minute": lambda t: t.minute,
+    }  # fmt: skip
+    for part, of_times in parts.items():
+        called = part in name.strip().lower()
+        for rows in (slice(100), slice(None)):  # most columns are told by the first rows
+            times = pd.DatetimeIndex(stamps[rows])
+            if not np.array_equal(numbers[rows], np.asarray(of_times(times), np.float64)):
+                break
+        else:
+            if called or len(np.unique(numbers)) > 1:
+                return f"is the {part.split(' from')[0]} of the time stamps"
+    return ""
+
+
+def _counts_rows(column: pa.ChunkedArray) -> bool:
+    """Whether a column is 0, 1, 2 … or 1, 2, 3 … in the order of the rows."""
+    if not pa.types.is_integer(column.type):
+        head = column.slice(0, 50).to_pylist()
+        if not all(isinstance(value, str) and value.isdigit() for value in head):
+            return False
+    import pandas as pd
+
+    numbers = pd.to_numeric(column.to_pandas(), errors="coerce").to_numpy(np.float64)
+    return len(numbers) > 2 and numbers[0] in (0, 1) and bool((np.diff(numbers) == 1).all())
+
+
+def _few_whole_numbers(column: pa.ChunkedArray) -> bool:
+    import pandas as pd
+
+    numbers = pd.to_numeric(column.to_pandas(), errors="coerce").to_numpy(np.float64)
+    known = numbers[~np.isnan(numbers)]
+    return (
+        len(known) > 0 and bool((known % 1 == 0).all()) and len(np.unique(known)) <= max(1, min(1000, len(known) // 5))
+    )
+
+
+def number_columns(frame: pa.Table, columns: Sequence[str]) -> list[str]:
+    """Columns whose first values can be read as numbers."""
+    found = []
+    for name in columns:
+        column = frame.column(name)
+        first = [value for value in column.slice(0, 200).to_pylist() if value is not None]
+        if pa.types.is_nested(column.type) or pa.types.is_temporal(column.type):
+            continue
+        try:
+            read_numbers([str(value) for value in first], name)
+        except NotNumbers:
+            continue
+        found.append(name)
+    return found
+
+
+def is_text(column: pa.ChunkedArray) -> bool:
+    return bool(pa.types.is_string(column.type) or pa.types.is_large_string(column.type))
