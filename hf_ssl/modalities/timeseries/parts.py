@@ -57,7 +57,7 @@ def numbers_of(dataset: datasets.Dataset, column: str, part: str) -> np.ndarray 
         return None
     numbers = pd.to_numeric(values, errors="coerce").to_numpy(np.float64)
     low, high = RANGES[part]
-    fits = len(numbers) > 0 and not np.isnan(numbers).any() and (numbers % 1 == 0).all()
+    fits = len(numbers) > 0 and bool(np.isfinite(numbers).all()) and (numbers % 1 == 0).all()
     return numbers.astype(np.int64) if fits and low <= numbers.min() and numbers.max() <= high else None
 
 
