@@ -103,6 +103,10 @@ class DataOptions(Options):
     txt: Literal["file", "lines"] = option("file", "A .txt file is one document, or one per line.")
     folder_labels: bool | None = option(None, "Folder names are classes (default: when they look like it).")
     folder_level: Literal["first", "last"] | None = option(None, "Which folder is the class, of several above a file.")
+    group_level: str | int | None = option(
+        None,
+        "Which folder above a file is its group (patient, site): first, last, a number from 1 (outermost); file: none is.",
+    )
     split_names: list[str] | None = option(
         None,
         "Words in names of folders and files, and in a column, that say the split (default: train, valid, test, unlabeled, pool ...); "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import typing
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 from hf_ssl.core.errors import ConfigError
 from hf_ssl.core.fields import OptionsError, choices_of, hints_of, not_among
 
+_BOUND = re.compile(r"[<>≤≥]")
+_COMMA_OUTSIDE = r",(?!\d{3}(?!\d))"  # `> 5,000` is one word
 MAX_YAML = 1_000_000  # bytes; a recipe has one or two thousand
 
 
@@ -54,7 +57,8 @@ def _listed(value: object) -> Any:
         value = ",".join(value)
     if isinstance(value, str):
         inner = value.strip().strip("[]")  # one pair of brackets or two: what help prints may be copied
-        return [part for part in (part.strip().strip("'\"") for part in inner.split(",")) if part]
+        parts = re.split(_COMMA_OUTSIDE if _BOUND.search(inner) else ",", inner)
+        return [part for part in (part.strip().strip("'\"") for part in parts) if part]
     return [value] if isinstance(value, (int, float)) and not isinstance(value, bool) else value
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from hf_ssl.core.errors import DataError
 from hf_ssl.data.columns import Canonicalizer
 from hf_ssl.data.domain import DomainData
 from hf_ssl.data.fingerprint import fingerprint
+from hf_ssl.data.label_doubts import tell_many_classes, tell_marks, tell_scores
 from hf_ssl.data.label_kinds import KINDS
 from hf_ssl.data.label_words import one_spelling, tell_na_words
 from hf_ssl.data.labels import Encoding, encoding_of, named_labels, resolve_kind
@@ -64,8 +65,14 @@ def encode_and_sort(
     encoding = None
     if present:
         kind = resolve_kind(present, kind, report)
+        column = canonicalizer.mapping.get("label", "label")
         for part in parts:
-            part.rows.labels = named_labels(part.rows.labels, kind, rules.separator, report)
+            part.rows.labels = named_labels(part.rows.labels, kind, rules.separator, report, column)
+        every = [label for part in parts for label in part.rows.labels]
+        tell_marks(every, kind, canonicalizer.spec.na, column, report)
+        if kind == "class":
+            tell_scores(every, label_kind, column, report)
+            tell_many_classes(every, column, report)
         tell_na_words((label for part in parts for label in part.rows.labels), kind, canonicalizer.spec.na, report)
         spelled = one_spelling([part.rows.labels for part in parts], kind, rules.fold, report)
         for part, labels in zip(parts, spelled, strict=True):
@@ -75,7 +82,7 @@ def encode_and_sort(
         if KINDS[kind].schemed:
             _one_tag_scheme(parts, rules.tag_scheme, report)
         labeled = [part for part in parts if any(label is not None for label in part.rows.labels)]
-        every = (label for part in labeled for label in part.rows.labels)
+        every = [label for part in labeled for label in part.rows.labels]
         encoding = encoding_of(every, kind, [part.label_names for part in labeled])
     elif any(part.has_labels and part.split != "unlabeled" for part in parts):
         report.warn("there is a label column, but no row has a label: all rows are unlabeled")
@@ -312,6 +319,8 @@ def finish(
     report = how.report
     copies = report.facts.pop("pool_copies", 0)  # rows of train that are in the pool too are used once
     report.account(canonicalizer.unit).used += sum(len(rows) for rows in splits.values()) - copies
+    for remark in how.modality.remarks(_every_value(splits, canonicalizer.modality.column)):
+        report.warn(remark)
     _tell_what_is_missing(report)
     report.facts = {
         **facts,
@@ -352,6 +361,12 @@ def _tell_what_is_missing(report: DataReport) -> None:
     for unit, account in report.accounts.items():
         if account.missing:
             report.warn(f"{account.missing:,} of {account.found:,} {unit} are neither used nor entered as left out")
+
+
+def _every_value(splits: dict[str, Rows], column: str) -> Iterator[Any]:
+    for rows in splits.values():
+        if column in rows.dataset.column_names:
+            yield from rows.dataset[column]
 
 
 def _describe(rows: Rows, canonicalizer: Canonicalizer) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
@@ -11,6 +12,7 @@ import datasets
 from hf_ssl.core.errors import DataError, nearest
 from hf_ssl.data.label_words import NO, YES
 from hf_ssl.data.readers.folders import SourcePart
+from hf_ssl.data.readers.levels import FOLDER_GROUP, FOLDER_LABEL
 from hf_ssl.data.report import DataReport
 
 LIKE_LABELS = {"sentiment", "stars", "rating", "y", "diagnosis", "dx", "emotion", "intent", "topic", "species", "outcome", "gold",
@@ -28,7 +30,17 @@ LABEL_WORDS = {"label", "labels", "class", "classes", "category", "sentiment", "
 GROUP_WORDS = {"patient", "subject", "subj", "speaker", "author", "user", "username", "participant", "reviewer", "customer", "client", "donor",
                "writer", "mrn", "household", "hospital", "doc", "document", "video", "conversation", "dialogue", "thread", "article",
                "family", "recording", "session", "case", "study", "group", "site", "movie", "book", "lesion", "slide", "scene",
-               "animal", "device", "annotator", "worker", "child", "person", "player", "student"}  # fmt: skip
+               "animal", "device", "annotator", "worker", "child", "person", "player", "student", "agent", "caller", "rater", "employee",
+               "encounter", "admission", "visit", "pid", "ptid", "subjid", "usubjid", "sid", "uid", "pat", "spk", "vp", "vpn", "tn", "hadm",
+               "proband", "mouse", "herd", "flock", "litter"}  # fmt: skip
+"""Words for those (or that) of which a table has several rows."""
+_GROUP_STEM = re.compile(
+    r"(patient|pazient|pacient|paciente|proband|subject|subjekt|sujet|sujeto|soggett|speaker|sprecher|locuteur|kunde|customer|client|klient|klant|cliente"
+    r"|teilnehmer|participant|versuchsperson|spender|donneur|autor|auteur|verfasser|benutzer|nutzer|usuari|utilisateur|utente|schuler|eleve|schueler|haushalt"
+    r"|dossier|mitarbeiter|hablante)(i?nn?en|in|en|n|s|es|e|a|o|i|os|as)?(id|nr|no|num|nummer|number|code|kode|key|schlussel|numero|kennung)?"
+    r"|fall(id|nr|nummer|kennung)"
+)
+"""The same in other languages, and with what stands for a number behind it."""
 GROUP_REST = {
     "id",
     "ids",
@@ -47,6 +59,16 @@ GROUP_REST = {
     "the",
     "file",
     "source",
+    "nummer",
+    "numero",
+    "kennung",
+    "kurzel",
+    "ref",
+    "n",
+    "de",
+    "der",
+    "du",
+    "del",
 }
 HARMLESS = {"lang", "language", "source", "country", "date", "year", "month", "day", "time", "id", "split", "url", "locale", "license", "domain",
             "version", "index", "length", "title", "path", "file", "fold", "region", "city", "platform", "device", "format", "type", "publisher",
@@ -91,17 +113,34 @@ def called_as_label(name: str) -> bool:
 
 def called_as_group(name: str) -> bool:
     """Whether a name says a group: `patient`, `patientId`, `Speaker Name`, `doc_id`, `source_file`."""
-    words = words_of_name(name)
+    words = words_of_name(_ascii(name))
     if plain_name(name) in LIKE_GROUPS or re.fullmatch(
         r"(source|recording|orig(inal)?)_?(file|video|image|text)(_?name)?", plain_name(name)
     ):
         return True
-    first = [word[:-2] if word.endswith("id") and word[:-2] in GROUP_WORDS else word for word in words]
+    if _GROUP_STEM.fullmatch("".join(words)):
+        return True
+    first = [
+        "patient"
+        if _GROUP_STEM.fullmatch(word)
+        else re.sub("(id|nr|no)$", "", word)
+        if word not in GROUP_WORDS
+        else word
+        for word in words
+    ]
+    first = [
+        one if one in GROUP_WORDS else word[:-1] if word[:-1] in GROUP_WORDS else word
+        for one, word in zip(first, words, strict=True)
+    ]
     return (
         not GROUP_WORDS.isdisjoint(first)
         and set(first) <= GROUP_WORDS | GROUP_REST
         and (len(words) > 1 or first[0] != "device")
     )
+
+
+def _ascii(name: str) -> str:
+    return unicodedata.normalize("NFKD", name.replace("ß", "ss")).encode("ascii", "ignore").decode()
 
 
 def pair_of(there: Sequence[str]) -> tuple[str, str] | None:
@@ -275,28 +314,55 @@ def tell_twins(ignored: list[str], used: dict[str, str | None], report: DataRepo
                 )
 
 
+def tell_perhaps_groups(ignored: list[str], part: SourcePart, report: DataReport) -> None:
+    """Columns of ids, whatever they are called, each of which stands in several rows."""
+    size = len(part.dataset)
+    for name in ignored:
+        kind = getattr(part.dataset.features[name], "dtype", "")
+        if not (kind in ("string", "large_string") or kind.startswith(("int", "uint"))) or called_as_label(name):
+            continue
+        called = _called_as_id(name)
+        if called_as_group(name) or not called and not HARMLESS.isdisjoint(words_of_name(name)):
+            continue
+        values = [str(value).strip() for value in part.dataset[:20_000][name] if value is not None]
+        different = set(values)
+        if not max(3, len(values) // 200) <= len(different) <= 0.6 * len(values) or len(values) < 0.5 * min(
+            size, 20_000
+        ):
+            continue
+        if all(map((_ANY_ID if called else _ID).fullmatch, different)) or _serial(different):
+            report.warn(
+                f"column {name!r} of {part.origin} looks like ids of which each stands in several rows "
+                f"({len(different):,} in {len(values):,} rows, such as "
+                f"{values[0]!r}): group_column={name!r} if rows of one belong together (a patient, a site), ignore_columns=[{name!r}] if they are "
+                "independent"
+            )
+
+
+def _called_as_id(name: str) -> bool:
+    words = words_of_name(_ascii(name))
+    return bool(words) and (
+        words[-1] in ("id", "ids", "nr", "no", "number", "nummer", "code", "key", "uuid", "num", "identifier", "ref")
+        or re.fullmatch(r"\w{2,}(id|nr|nummer)", words[-1]) is not None
+    )
+
+
+_ID = re.compile(r"[A-Za-z]{1,8}[-_ /.#]?\d{1,12}[A-Za-z]?|\d{1,6}[-_/][A-Za-z0-9]{1,8}|[0-9a-f]{8}-[0-9a-f-]{27}")
+_ANY_ID = re.compile(r"[A-Za-z0-9_./-]{1,40}")
+
+
+def _serial(values: set[str]) -> bool:
+    """Whole numbers of three digits or more, all of as many (1000, 1001 ...), and not years."""
+    lengths = {len(value) for value in values}
+    if len(lengths) > 1 or min(lengths) < 3 or not all(value.isdigit() for value in values):
+        return False
+    return not all(1900 <= int(value) <= 2100 for value in values)
+
+
 def like_groups(ignored: list[str], part: SourcePart) -> list[str]:
     """Columns that look like groups: called so, and with values that repeat."""
     size = len(part.dataset)
     return [name for name in ignored if called_as_group(name) and 2 <= _distinct(part.dataset, name) <= 0.9 * size]
-
-
-def looks_like_data(names: Sequence[str], part: SourcePart) -> bool:
-    """Whether the names of columns are values: long texts, numbers, or values that the columns hold themselves."""
-    head = part.dataset[:2000]
-    for name in names:
-        if (
-            len(name) > 40
-            and " " in name
-            or len(name.split()) > 5
-            or re.fullmatch(r"-?\d+([.,]\d+)?|\d{4}-\d\d-\d\d.*", name.strip())
-        ):
-            return True
-        if len(names) > 1 and isinstance(part.dataset.features[name], datasets.Value):
-            values = [value for value in head[name] if value is not None]
-            if len(values) > 4 and sum(value == name for value in values) >= max(2, 0.05 * len(values)):
-                return True
-    return False
 
 
 def made_up_names(count: int, column: str = "text") -> list[str]:
@@ -312,6 +378,15 @@ def existing(name: str, there: Sequence[str], option: str, part: SourcePart) -> 
     found = named(name, there)
     if found is not None:
         return found
+    if name == FOLDER_GROUP:
+        raise DataError(
+            f"group_level names a folder above files, and {part.origin} are no files of rows: name a column, group_column=..."
+        )
+    if option == "group_column" and FOLDER_LABEL in there:
+        raise DataError(
+            f"group_column={name!r}: {part.origin} have no such column. If a folder above them is the group: group_level='first' (the outermost), "
+            "'last', or its number from 1."
+        )
     raise DataError(f"{option}={name!r}, but the columns of {part.origin} are {shown(there)}.{nearest(name, there)}")
 
 

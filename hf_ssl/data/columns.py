@@ -20,6 +20,7 @@ from hf_ssl.data.column_names import (
     refuse_structures,
     refuse_verdicts,
     shown,
+    tell_perhaps_groups,
     tell_perhaps_labels,
     tell_second_labels,
     tell_second_texts,
@@ -35,7 +36,8 @@ from hf_ssl.data.label_words import (
     without_na_words,
 )
 from hf_ssl.data.labels import raw_labels, sort_names
-from hf_ssl.data.readers.folders import FOLDER_LABEL, SourcePart
+from hf_ssl.data.readers.folders import SourcePart
+from hf_ssl.data.readers.levels import FOLDER_LABEL
 from hf_ssl.data.readers.tables import quiet
 from hf_ssl.data.report import DataReport
 from hf_ssl.data.rows import CanonicalPart, Rows, added
@@ -122,6 +124,10 @@ class Canonicalizer:
         for new, given in (("group", self.spec.group), ("id", self.spec.id), ("label", self.spec.label)):
             if given is not None and (named(given, there) or not optional):
                 names[new] = existing(given, there, f"{new}_column", part)
+        if names.get("group") == FOLDER_LABEL and self.spec.label is None:  # the class would be lost
+            raise DataError(
+                "group_column='folder': those folders are the classes; another that is the group is named by group_level=..."
+            )
         if self.tagged:
             option = f"tags_column={self.spec.tags!r}" if self.spec.tags else "label_kind='tags'"
             refuse_without_words(part, names.get("tokens"), names.get(self.modality.column, "..."), option)
@@ -163,6 +169,8 @@ class Canonicalizer:
             tell_twins(doubtful, {name: one for name, one in columns.items() if one not in meant}, self.report)
             if "group" not in names:
                 self.like_groups += [name for name in like_groups(doubtful, part) if name not in self.like_groups]
+                if {"label", "tags"} & names.keys() or self.spec.labels:
+                    tell_perhaps_groups(doubtful, part, self.report)
         return names
 
     def _label_columns(self, part: SourcePart) -> list[str]:

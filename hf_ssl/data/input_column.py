@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import datasets
+
 from hf_ssl.core.errors import DataError
-from hf_ssl.data.column_names import existing, looks_like_data, made_up_names, named, pair_of, shown
+from hf_ssl.data.column_names import existing, made_up_names, named, pair_of, shown
 from hf_ssl.data.readers.folders import SourcePart
+from hf_ssl.data.readers.headers import are_values
 
 if TYPE_CHECKING:
     from hf_ssl.modalities.base import Modality
@@ -24,10 +27,10 @@ def input_column(modality: Modality, given: str | None, part: SourcePart) -> str
     if given is not None:
         return existing(given, there, "input_column", part)
     found = [name for alias in (modality.column, *modality.aliases) if (name := named(alias, there))]
-    if not found and len(there) == 1 and part.split == "unlabeled" and not looks_like_data(there, part):
+    if not found and len(there) == 1 and part.split == "unlabeled" and not are_values(there, _texts(part)):
         found = list(there)
     if not found:
-        if looks_like_data(there, part):
+        if are_values(there, _texts(part)):
             raise DataError(
                 f"{part.origin} seems to have no header: its columns would be called {shown(there)}. Name them: "
                 + (
@@ -51,6 +54,16 @@ def input_column(modality: Modality, given: str | None, part: SourcePart) -> str
             f"Its columns: {shown(there)}. Say which one: {_likely_input(modality, part)}."
         )
     return found[0]
+
+
+def _texts(part: SourcePart) -> list[list[str | None]]:
+    """First values of every column, as text."""
+    head = part.dataset[:2000]
+    plain = [isinstance(feature, datasets.Value) for feature in part.dataset.features.values()]
+    return [
+        [None if value is None else str(value) for value in head[name]] if is_plain else []
+        for name, is_plain in zip(part.dataset.column_names, plain, strict=True)
+    ]
 
 
 def text_inside(part: SourcePart) -> list[str]:

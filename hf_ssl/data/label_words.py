@@ -40,7 +40,14 @@ def without_na_words(labels: list[Any], column: str, given: Sequence[str], repor
         report: warned about what was taken for missing.
     """
     words = frozenset(given) if given else NA_SURELY
-    gone = Counter(label for label in labels if isinstance(label, str) and label.strip() in words)
+    numbers = {number for word in words if (number := as_float(word)) is not None}
+
+    def absent(label: Any) -> bool:
+        if isinstance(label, str):
+            return label.strip() in words or bool(numbers) and as_float(label) in numbers
+        return isinstance(label, (int, float)) and not isinstance(label, bool) and label in numbers
+
+    gone = Counter(label for label in labels if absent(label))
     if not gone:
         return labels
     if not given:
@@ -48,7 +55,7 @@ def without_na_words(labels: list[Any], column: str, given: Sequence[str], repor
         report.warn(
             f"{count:,} labels of {column!r} are {word!r}: taken for no label; na_values=[...] says which words mean that"
         )
-    return [None if isinstance(label, str) and label.strip() in words else label for label in labels]
+    return [None if absent(label) else label for label in labels]
 
 
 def tell_na_words(labels: Iterable[Any], kind: str, given: Sequence[str], report: DataReport) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 
 from hf_ssl.core.errors import DataError, nearest
 from hf_ssl.core.numbers import NotNumbers, read_numbers
+from hf_ssl.data.label_doubts import what_to_do
 from hf_ssl.data.label_kinds import KINDS
 from hf_ssl.data.label_words import as_float
 from hf_ssl.data.report import DataReport
@@ -152,22 +153,30 @@ def resolve_kind(labels: Iterable[Any], given: str | None, report: DataReport) -
 
 
 def _separator_of(texts: set[str]) -> str | None:
-    """What separates several labels in one text: every part of those that hold it occurs in another label too."""
-    for mark in (";", ",", "/", "+", "&", "\n", "\t"):
-        several = [[part.strip() for part in text.split(mark)] for text in texts if mark in text]
-        if len(several) < 2:  # one alone is several labels where each of its parts is a label by itself
-            if several and set(several[0]) <= {text.strip() for text in texts}:
+    """What separates several labels in one text: every part of those that hold it occurs in another label too.
+
+    One text alone, and any with blanks (`very good` is a name), has to be made of labels that stand alone, too.
+    """
+    for mark in (";", ",", "/", "+", "&", "\n", "\t", " "):
+        several = [[part.strip() for part in text.split(mark)] for text in texts if mark in text.strip()]
+        alone = {text.strip() for text in texts if mark not in text.strip()}
+        if len(several) < 2 or mark == " ":
+            if several and all(set(parts) <= alone for parts in several):
                 return mark
             continue
         counts = Counter(part for parts in several for part in set(parts))
-        counts.update(text.strip() for text in texts if mark not in text)
+        counts.update(alone)
         if all(part and counts[part] > 1 for parts in several for part in parts) and len(counts) <= len(texts):
             return mark
     return None
 
 
 def named_labels(
-    labels: Sequence[Any], kind: str, separator: str | None = None, report: DataReport | None = None
+    labels: Sequence[Any],
+    kind: str,
+    separator: str | None = None,
+    report: DataReport | None = None,
+    column: str = "label",
 ) -> list[Any]:
     """Labels as names: `str`, list of `str` (several labels, tags), or `float` (regression).
 
@@ -176,6 +185,7 @@ def named_labels(
         kind: one of `KINDS`.
         separator: between several labels in one text (`|` when not given).
         report: warned about numbers in another than Python's spelling.
+        column: what their column is called.
 
     Raises:
         DataError: a label does not fit the kind.
@@ -187,7 +197,7 @@ def named_labels(
     if kind == "transcript":
         return [None if label is None else " ".join(str(label).split()) for label in labels]
     if kind == "regression":
-        return _amounts(labels, report)
+        return _amounts(labels, report, column)
     if kind == "multilabel":
         labels = _read_lists(labels)
         _check_separator(labels, separator)
@@ -239,17 +249,13 @@ def _name(label: object, kind: str) -> str:
     return _UNSEEN.sub("", str(label)).strip()
 
 
-def _amounts(labels: Sequence[Any], report: DataReport | None) -> list[float | None]:
+def _amounts(labels: Sequence[Any], report: DataReport | None, column: str) -> list[float | None]:
     if any(isinstance(label, str) for label in labels):
         try:
-            values, note = read_numbers([None if label is None else str(label) for label in labels], "label")
+            values, note = read_numbers([None if label is None else str(label) for label in labels], column)
         except NotNumbers as error:
-            words = sum(isinstance(label, str) and as_float(label) is None for label in labels)
-            what = (
-                f"If it means a missing value: na_values=[{error.word!r}]."
-                if words <= 0.1 * len(labels)
-                else "label_kind='regression' needs numbers; label_kind='class' takes words."
-            )
+            words = [label for label in labels if isinstance(label, str) and as_float(label) is None]
+            what = what_to_do([label for label in labels if label is not None], words)
             raise NotNumbers(f"{error}. {what}", error.row, error.word) from error
         if note and report is not None:
             report.warn(note)

@@ -31,6 +31,7 @@ from hf_ssl.data.label_kinds import kind_of
 from hf_ssl.data.leakage.guard import LeakCheck, drop_duplicates, remove_leakage, straddling_groups
 from hf_ssl.data.nested import opened
 from hf_ssl.data.readers.folders import ReadOptions, SourcePart
+from hf_ssl.data.readers.levels import group_named
 from hf_ssl.data.readers.sheet import join_sheet
 from hf_ssl.data.readers.sources import describe_source, read_source
 from hf_ssl.data.report import DataReport, render
@@ -198,9 +199,10 @@ def _load(source: object, given: DataOptions, modality: Modality, cache_dir: str
 
 
 def _spec(given: DataOptions) -> ColumnSpec:
+    group = group_named(given.group_column, given.group_level)
     kept = [*given.keep_columns, *([given.domain_column] if given.domain_column else [])]
     return ColumnSpec(
-        given.input_column, given.text_pair_column, given.label_column, given.group_column, given.id_column,
+        given.input_column, given.text_pair_column, given.label_column, group, given.id_column,
         given.tokens_column, given.tags_column, tuple(dict.fromkeys(kept)), tuple(given.label_columns),
         (*given.ignore_columns, *kept[len(given.keep_columns):]), tuple(given.na_values), given.domain_column, given.fold_labels,
     )  # fmt: skip
@@ -268,6 +270,7 @@ def read_options(given: DataOptions, modality: Modality, report: DataReport, cac
     return ReadOptions(
         modality, report, cache_dir=cache_dir, sheet=given.labels_file is not None,
         conll_columns=None if columns is None else (columns[0], columns[1]),
+        group_level=given.group_level or ("file" if given.group_column else None),
         **{name: getattr(given, name) for name in (
             "label_kind", "txt", "encoding", "folder_labels", "csv_options", "max_examples", "seed", "data_config", "data_revision",
             "streaming", "split_names", "follow_links", "folder_level",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -250,6 +250,10 @@ class Modality(ABC):
     def describe(self, dataset: datasets.Dataset) -> dict[str, Any]:
         """Numbers for the data report."""
         return {}
+
+    def remarks(self, values: Iterable[Any]) -> list[str]:
+        """What the user should be told about the values of all splits, as they were decoded."""
+        return []
 
     def baseline_features(self, values: Sequence[Any]) -> np.ndarray:
         """Features that need no pretrained model (pixels, band energies, random kernels), for a probe to be compared with.

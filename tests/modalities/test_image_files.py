@@ -297,3 +297,68 @@ def test_baseline_features_of_a_gray_picture_are_the_same_beside_a_colored_one()
     assert alone.shape == (1, 3 * 28 * 28) and beside.shape == (2, 3 * 28 * 28)
     np.testing.assert_array_equal(alone[0], beside[0])
     assert Image(Image.Config(channels=1)).baseline_features([colored]).shape == (1, 28 * 28)
+
+
+def _rasters(folder, change, count=16, side=24):
+    """Pictures of two classes as floats from 0 to 1, a part of each changed by `change(array, number)`."""
+    rng = np.random.default_rng(0)
+    for number in range(count):
+        kind = "crop" if number % 2 else "urban"
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+        smooth = np.kron(rng.random((6, 6)), np.ones((side // 6, side // 6)))
+        array = (smooth + 0.3 * (number % 2) + 0.05 * rng.random((side, side))).astype(np.float32)
+        np.save(folder / kind / f"{number}.npy", change(array, number))
+    return folder
+
+
+def _with(value, rows=6):
+    def change(array, number):
+        array[:rows] = value
+        return array
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [(_with(-9999), "nodata=-9999"), (_with(1e20), "nodata=1e+20"), (_with(np.nan), "no finite number"), (_with(np.inf), "no finite number"),
+     (lambda a, n: _with(-9999)(_with(np.nan, 8)(a, n), n), "nodata=-9999"), (_with(-5432.1), "value_range="),
+     (lambda a, n: (_with(-32768)(np.round(a * 1000), n)).astype(np.int16), "nodata=-32768"),
+     (lambda a, n: np.stack([_with(-9999)(a, n) * k for k in (1, 2, 1)], -1), "value_range=")],
+    ids=["-9999", "1e20", "nan", "inf", "both", "unknown", "int16", "scaled"],
+)  # fmt: skip
+def test_pixels_that_were_not_measured_leave_the_others_what_they_are(tmp_path, change, words):
+    data = load_data(str(_rasters(tmp_path, change)), modality="image", near_duplicates=False, **QUIET)
+    assert len(data["train"]) + len(data["validation"]) + len(data["test"]) == 16
+    assert any(words in text for text in data.report["warnings"])
+    assert not any("repeat" in text for text in data.report["warnings"])
+
+
+def test_a_value_of_no_measurement_is_black_and_the_rest_keeps_its_range(tmp_path):
+    array = np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)
+    array[0, 0] = -9999
+    seen = pixels(array, DecodeOptions())
+    assert seen[0, 0] == 0 and len(np.unique(seen)) > 50
+    assert len(np.unique(pixels(array, DecodeOptions(nodata=float("nan"), value_range=(-9999, 1))))) == 2
+    tiff = io.BytesIO()
+    pil.fromarray(np.where(array == -9999, 0.5, array).astype(np.float32)).save(
+        tiff, format="TIFF", tiffinfo={42113: "0.5"}
+    )
+    assert pixels(tiff.getvalue(), DecodeOptions())[0, 0, 0] == 0  # as GDAL writes it
+
+
+def test_how_deep_pictures_become_8_bits_is_told_until_it_is_said(tmp_path):
+    folder = _rasters(tmp_path, lambda array, number: (array * 3000).astype(np.uint16))
+    told = [w for w in load_data(str(folder), modality="image", **QUIET).report["warnings"] if "value_range=" in w]
+    assert len(told) == 1 and told[0].startswith("16 of 16")
+    for way in ({"intensity": "range"}, {"intensity": "full"}, {"value_range": [0, 4095]}):
+        said = load_data(str(folder), modality="image", **way, **QUIET)
+        assert not any("value_range=" in text for text in said.report["warnings"])
+    with pytest.raises(ConfigError):
+        load_data(str(folder), modality="image", value_range=[5, 1], **QUIET)
+
+
+def test_pictures_that_8_bits_cannot_tell_apart_are_no_copies(tmp_path):
+    faint = _rasters(tmp_path, lambda array, number: (array * 9 + number % 3).astype(np.uint16))
+    data = load_data(str(faint), modality="image", intensity="full", near_duplicates=False, **QUIET)
+    assert data.report["accounts"]["rows"]["left_out"] == {}

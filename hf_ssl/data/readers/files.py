@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote
 
 from hf_ssl.core.errors import DataError, nearest
 from hf_ssl.core.paths import stem
@@ -69,6 +70,7 @@ ADVICE: dict[frozenset[str], str] = {
 }  # fmt: skip
 """What to do with files of kinds that are not read."""
 SYSTEM = {"__macosx", "__pycache__", "thumbs.db", "desktop.ini", "$recycle.bin", "lost+found"}
+_PARTITION = re.compile(r"([A-Za-z_]\w*)=(.+)")
 _GLOB = re.compile(r"[*?\[]")
 
 
@@ -218,14 +220,37 @@ def parts_of(path: Path | str) -> tuple[str, ...]:
     return tuple(part for whole in Path(path).parts for part in whole.split("\\") if part)
 
 
+def partitions(path: Path | str) -> dict[str, str | None]:
+    """Columns that folders hold (`label=pos/part-0.parquet`), as Hive, Spark and pandas write tables."""
+    found: dict[str, str | None] = {}
+    for folder in parts_of(path)[:-1]:
+        if (match := _PARTITION.fullmatch(folder)) and split_folder(folder) is None:
+            value = unquote(match[2])
+            found[match[1]] = None if value == "__HIVE_DEFAULT_PARTITION__" else value
+    return found
+
+
+def plain_folders(path: str, words: Mapping[str, str] = SPLIT_NAMES) -> list[str]:
+    """Folders above a file that say no split; of `label=pos` what it says."""
+    folders = [folder for folder in parts_of(path)[:-1] if split_folder(folder, words) is None]
+    return [match[2] if (match := _PARTITION.fullmatch(folder)) else folder for folder in folders]
+
+
 def class_folders(
     paths: Iterable[str], words: Mapping[str, str] = SPLIT_NAMES, level: str | None = None
 ) -> list[str | None]:
-    """Class of each raw file: its first (or `level="last"`) folder that says no split, or None for a file in no such folder."""
+    """Class of each raw file: its first (or `level="last"`) folder that says no split, or None for a file in no such folder.
+
+    A folder `label=pos` says itself that it is one.
+    """
     place = -1 if level == "last" else 0
     classes: list[str | None] = []
     for path in paths:
-        folders = [folder for folder in parts_of(path)[:-1] if split_folder(folder, words) is None]
+        said = {name.lower(): value for name, value in partitions(path).items()}
+        if named := [said[name] for name in ("label", "class", "category", "target") if name in said]:
+            classes.append(named[0])
+            continue
+        folders = plain_folders(path, words)
         if folders and len(folders) > 1 and folders[0].lower() in ("labeled", "labelled"):
             folders = folders[1:]
         classes.append(folders[place] if folders else None)
@@ -240,8 +265,13 @@ def refuse_two_levels(paths: Iterable[str], words: Mapping[str, str]) -> None:
     """
     below: dict[str, set[str]] = defaultdict(set)
     for path in paths:
-        folders = [folder for folder in parts_of(path)[:-1] if split_folder(folder, words) is None]
-        if len(folders) > 1:
+        folders = plain_folders(path, words)
+        if len(folders) > 1 and not {name.lower() for name in partitions(path)} & {
+            "label",
+            "class",
+            "category",
+            "target",
+        }:
             below[folders[0]].add(folders[-1])
     if len(below) < 2:
         return

@@ -15,10 +15,9 @@ from hf_ssl.core.paths import stem, suffix
 from hf_ssl.core.textfiles import nature
 from hf_ssl.data.readers import files as on_disk
 from hf_ssl.data.readers.conll import read_conll
+from hf_ssl.data.readers.levels import grouped_by_folder, labeled_by_folder
 from hf_ssl.data.readers.tables import read_tables
 from hf_ssl.data.report import DataReport
-
-FOLDER_LABEL = "folder"
 
 
 @dataclass
@@ -61,6 +60,7 @@ class ReadOptions:
     follow_links: bool | None = None
     as_is: bool = False
     folder_level: str | None = None
+    group_level: str | int | None = None
     files: Counter[str] = field(default_factory=Counter)
     unnamed: int = 0
 
@@ -140,11 +140,8 @@ def _tell_folders_of_tables(root: Path, tables: list[Path], how: ReadOptions) ->
     """Many tables in folders that look like classes: their folders are no labels."""
     if how.sheet or len(tables) < 10 or how.folder_labels is False:
         return
-    names = on_disk.class_folders(
-        [file.relative_to(root).as_posix() for file in tables if file.is_relative_to(root)],
-        how.words,
-        how.folder_level,
-    )
+    inside = [file for file in tables if file.is_relative_to(root) and not on_disk.partitions(file.relative_to(root))]
+    names = on_disk.class_folders([file.relative_to(root).as_posix() for file in inside], how.words, how.folder_level)
     if on_disk.looks_like_classes(names):
         shown = ", ".join(sorted({name for name in names if name})[:4])
         how.report.warn(
@@ -308,6 +305,7 @@ def _table_parts(root: Path, files: list[Path], how: ReadOptions) -> list[Source
     options: dict[str, Any] = {"encoding": how.encoding, "csv_options": how.csv_options, "cache_dir": how.cache_dir}
     options["text_column"] = how.modality.column
     options["file_column"] = getattr(how.modality, "file_column", None)
+    options["partitions"] = how.folder_labels is not False
     parts = []
     for split, group in _by_split(files, root, how, by_stem=True).items():
         names = ", ".join(file.name for file in group[:3]) + (" ..." if len(group) > 3 else "")
@@ -342,56 +340,7 @@ def _raw_parts(root: Path, files: list[Path], how: ReadOptions) -> list[SourcePa
         parts.append(SourcePart(split, dataset, f"{how.modality.name} files"))
     for note in modality.take_notes():
         how.report.warn(note)
-    return _label_by_folder(parts, how)
-
-
-def _label_by_folder(parts: list[SourcePart], how: ReadOptions) -> list[SourcePart]:
-    if how.sheet or how.folder_labels is False or not parts:
-        return parts
-    paths = [list(part.dataset["path"]) for part in parts]
-    if how.folder_level is None and how.folder_labels is None:
-        on_disk.refuse_two_levels((path for part in paths for path in part), how.words)
-    classes = [on_disk.class_folders(part, how.words, how.folder_level) for part in paths]
-    labeled = [name for part, names in zip(parts, classes, strict=True) if part.split != "unlabeled" for name in names]
-    if not how.folder_labels and not on_disk.looks_like_classes(labeled):
-        return parts
-    if not how.folder_labels:
-        _refuse_no_classes({name for name in labeled if name is not None}, how)
-    how.report.decide(
-        f"labels are the folder names ({len(set(labeled) - {None})} classes); folder_labels=False turns that off"
-    )
-    value = datasets.Value("string")
-    for part, names in zip(parts, classes, strict=True):
-        if part.split != "unlabeled":
-            part.dataset = part.dataset.add_column(FOLDER_LABEL, names, feature=value)
-    return parts
-
-
-def _refuse_no_classes(names: set[str], how: ReadOptions) -> None:
-    """Folders that are called as parts of a data set are, and not as classes are.
-
-    Raises:
-        DataError: `images` beside `masks`, or `holdout` beside classes.
-    """
-    plain = {name.lower() for name in names}
-    if (
-        plain & on_disk.PICTURES_OF
-        and plain & on_disk.ANSWERS_OF
-        and plain <= on_disk.PICTURES_OF | on_disk.ANSWERS_OF
-    ):
-        first, second = sorted(plain & on_disk.PICTURES_OF)[0], sorted(plain & on_disk.ANSWERS_OF)[0]
-        raise DataError(
-            f"The folders {first!r} and {second!r} look like examples and what belongs to them, not like two classes: folder_labels=True if they "
-            "are classes, folder_labels=False if there are none. For masks give a table with a column of paths to pictures and one of paths to "
-            "masks, and name that one: label_column=..."
-        )
-    held_out = sorted(plain & on_disk.HELD_OUT)
-    if held_out and len(plain) > 1 and how.split_names is None:
-        raise DataError(
-            f"The folder {held_out[0]!r} sounds like data that were held out, and would be a class beside "
-            f"{', '.join(sorted(plain - set(held_out))[:3])}. If it "
-            f"is a class: folder_labels=True; if not, call it test or validation, or give it as test=..."
-        )
+    return labeled_by_folder(grouped_by_folder(parts, how), how)
 
 
 def _short(path: str, root: Path) -> str:

@@ -10,11 +10,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hf_ssl.core.textfiles import UnusableFile
-from hf_ssl.data.readers.headers import as_many, begins_table, distinct
+from hf_ssl.data.readers.headers import are_values, as_many, begins_table, distinct
 from hf_ssl.data.readers.rows import SNIFFED, cleaned, counts_up
 from hf_ssl.data.readers.shape import Shape, Table
 
 RULER = re.compile(r"[\s:+=|-]*-{2,}[\s:+=|-]*")
+
+
+def _is_row(first: list[str], rows: list[list[str]]) -> bool:
+    """Whether the first line of a table is a row of it and no header."""
+    columns = list(zip(*(row for row in rows[:SNIFFED] if len(row) == len(first)), strict=True))
+    return are_values(first, columns)
 
 
 @dataclass
@@ -29,6 +35,7 @@ class Geometry:
     rulers: int = 0
     trailing_rows: int = 0
     header: list[str] = field(default_factory=list)
+    named: bool = False
     missing: list[str] = field(default_factory=list)
 
     @classmethod
@@ -50,7 +57,20 @@ class Geometry:
         if shape.header and not shape.names and usual < len(names) and not any(names[usual:]) and all(names[:usual]):
             made.facts.append("the header ends with a separator that the lines do not have: left away")
             names = names[:usual]
-        geometry = cls(names, len(names), header=first if shape.header else [], missing=shape.missing)
+        # Names that the user gives may stand in some of the files all the same.
+        header = first if shape.header else shape.names or []
+        geometry = cls(names, len(names), header=header, named=shape.names is not None, missing=shape.missing)
+        said = _is_row(first, rows)
+        if shape.names and shape.header and said:
+            made.notes.append(
+                f"its first line ({', '.join(first)[:60]!r}) looks like a row, and is left out as a header because csv_options say "
+                "'header': 0; without that it is read"
+            )
+        elif shape.names and not shape.header and first != shape.names and not said and begins_table(chunk):
+            made.notes.append(
+                f"its first line ({', '.join(first)[:60]!r}) looks like a header, and is read as a row because csv_options name the "
+                "columns; with 'header': 0 in them it is left out"
+            )
         surplus = usual - len(names)
         if surplus > 0 and all(
             not value for row in rows[:SNIFFED] if len(row) == usual for value in row[len(names) :]
@@ -66,13 +86,18 @@ class Geometry:
                     f"name? The first: csv_options={{'names': {distinct(['row', *names])}, 'header': 0}}; the last: "
                     f"csv_options={{'names': {as_many(names, usual)}, 'header': 0}}. If values hold the separator, enclose them in quotes"
                 )
-        geometry._name_columns(begins_table(rows) if rows else False)
+        geometry._name_columns(begins_table(rows) if rows else False, said)
         return geometry
 
-    def _name_columns(self, names_below: bool) -> None:
+    def _name_columns(self, names_below: bool, is_row: bool) -> None:
         """Empty names get pandas' ones; equal ones are refused, because nobody can say which is meant."""
         self.names = [name or f"Unnamed: {place}" for place, name in enumerate(self.names)]
         twice = [name for name, count in Counter(self.names).items() if count > 1]
+        if twice and is_row:
+            raise UnusableFile(
+                f"seems to have no header (two columns would be called {twice[0]!r}): name its columns with "
+                f"csv_options={{'names': {as_many(['column_0'], len(self.names))}}}, in your own words"
+            )
         if twice:
             raise UnusableFile(
                 f"several columns are called {twice[0]!r}. "
@@ -126,7 +151,9 @@ class Geometry:
                          "value after it is left away")  # fmt: skip
         if self.row_names:
             found.append("rows have one value more than the header: taken for row numbers in front of the columns")
-        if self.repeated_header:
+        if self.named and self.repeated_header == 1:
+            made.facts.append("its first line repeats the names that csv_options give: left away")
+        elif self.repeated_header:
             found.append(f"{self.repeated_header:,} lines repeat the header: left away")
         if self.rulers:
             found.append(f"{self.rulers:,} lines are drawn between header and rows: left away")

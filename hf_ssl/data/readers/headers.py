@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from hf_ssl.core.textfiles import UnusableFile
 
@@ -24,6 +25,24 @@ def begins_table(rows: list[list[str]]) -> bool:
         if len(below) > 2 and name and not re.search(r"\d", name):
             if all(re.fullmatch(r"[-+]?[\d.,]+", value) for value in below):
                 return True
+    return False
+
+
+def are_values(names: Sequence[str], columns: Sequence[Sequence[str | None]]) -> bool:
+    """Whether what should name columns is a row of the table: long texts, numbers, or values that the columns hold again.
+
+    Args:
+        names: the first line.
+        columns: first values of every column below it.
+    """
+    for name, column in zip(names, columns, strict=False):
+        if len(name) > 40 and " " in name or len(name.split()) > 5:
+            return True
+        if re.fullmatch(r"-?\d+([.,]\d+)?|\d{4}-\d\d-\d\d.*", name.strip()):
+            return True
+        values = [value for value in column if value is not None]
+        if len(names) > 1 and len(values) > 4 and sum(value == name for value in values) >= max(2, 0.05 * len(values)):
+            return True
     return False
 
 

@@ -17,6 +17,8 @@ import pyarrow.parquet as parquet
 from hf_ssl.core.paths import stem, suffix
 from hf_ssl.core.textfiles import DEFAULT_ENCODING, UnusableFile
 from hf_ssl.data.readers.delimited import read_delimited
+from hf_ssl.data.readers.files import partitions as in_folders
+from hf_ssl.data.readers.headers import are_values
 from hf_ssl.data.readers.json_rows import from_rows, read_json, table_of_rows
 from hf_ssl.data.report import DataReport
 
@@ -47,6 +49,7 @@ def read_tables(
     cache_dir: str | None = None,
     text_column: str = "text",
     file_column: str | None = None,
+    partitions: bool = True,
 ) -> list[datasets.Dataset]:
     """Read tables of any of the known kinds.
 
@@ -61,22 +64,30 @@ def read_tables(
         cache_dir: where large tables are kept on disk.
         text_column: what the column is called where rows are bare strings.
         file_column: where several files have the same columns, this one says which file a row is of (None: not wanted).
+        partitions: folders such as `label=pos` below `root` are columns of the tables in them.
 
     Returns:
         One dataset per set of files with the same columns.
     """
-    read: dict[tuple[Any, ...], list[_Read]] = {}
+    every: list[_Read] = []
     for file in files:
         name = _relative(file, root)
         try:
             one = _read_one(file, name, report, encoding, csv_options, cache_dir, text_column)
+            if partitions and file.is_relative_to(root) and (said := in_folders(file.relative_to(root))):
+                one.dataset = _with_partitions(one.dataset, said)
+                report.decide(f"folders called {'=..., '.join(said)}=... are columns of the tables in them")
         except READ_ERRORS as error:
             report.quarantined.append({"path": name, "reason": reason_of(error)})
             continue
         one.dataset = _plain_types(one.dataset)
+        every.append(one)
+    if "names" not in (csv_options or {}):
+        every = _with_headers_of_others(every, root, report, encoding, csv_options, cache_dir)
+    read: dict[tuple[Any, ...], list[_Read]] = {}
+    for one in every:
         read.setdefault(tuple(sorted((k, str(v)) for k, v in one.dataset.features.items())), []).append(one)
     found = []
-    every = [one for group in read.values() for one in group]
     total = sum(one.found for one in every)
     for reason in sorted({reason for one in every for reason in one.bad}):
         count = sum(one.bad[reason] for one in every)
@@ -98,6 +109,50 @@ def read_tables(
         with quiet():
             found.append(parts[0] if len(parts) == 1 else datasets.concatenate_datasets(parts))
     return found
+
+
+def _with_headers_of_others(
+    every: list[_Read], root: Path, report: DataReport, encoding: str, csv_options: dict[str, Any] | None, cache_dir: str | None
+) -> list[_Read]:  # fmt: skip
+    """Of parts of one table only the first may have the header: the others are read with its names."""
+    lines = [one for one in every if suffix(one.path) in (".csv", ".tsv", ".tab")]
+    bare = {id(one) for one in lines if are_values(one.dataset.column_names, list(one.dataset[:2000].values()))}
+    headed = {tuple(one.dataset.column_names): one for one in lines if id(one) not in bare}
+    fits = {width: [names for names in headed if len(names) == width] for width in {len(names) for names in headed}}
+    made, first = [], None
+    for one in every:
+        names = fits.get(len(one.dataset.column_names), [])
+        if id(one) in bare and len(names) == 1:
+            options = {**(csv_options or {}), "names": list(names[0])}
+            first = first or (_relative(one.path, root), _relative(headed[names[0]].path, root), names[0])
+            one = _read_one(one.path, _relative(one.path, root), report, encoding, options, cache_dir, "")
+        made.append(one)
+    if first is not None:
+        count = sum(old is not new for old, new in zip(every, made, strict=True))
+        report.warn(
+            f"{count:,} of {len(every):,} tables have no header, such as {first[0]}: read with the names of {first[1]} ({', '.join(first[2])[:80]}); "
+            f"csv_options={{'names': {list(first[2])}}} says so for all"
+        )
+    return made
+
+
+def _with_partitions(dataset: datasets.Dataset, said: dict[str, str | None]) -> datasets.Dataset:
+    """The columns that folders say, beside those of the file.
+
+    Raises:
+        UnusableFile: the file holds such a column with other values.
+    """
+    for name, value in said.items():
+        if name in dataset.column_names:
+            other = next((held for held in dataset[name] if held is not None and str(held) != value), None)
+            if other is not None:
+                raise UnusableFile(
+                    f"its folder says {name}={value}, its column {name!r} holds {other!r}; folder_labels=False reads columns alone"
+                )
+            continue
+        with quiet():
+            dataset = dataset.add_column(name, [value] * len(dataset), feature=datasets.Value("string"))
+    return dataset
 
 
 def _read_one(

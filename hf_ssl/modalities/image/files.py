@@ -23,6 +23,7 @@ import numpy as np
 from hf_ssl.core.errors import require
 from hf_ssl.core.textfiles import nature
 from hf_ssl.modalities.arrays import load_arrays
+from hf_ssl.modalities.image.depth import Depth, to_8_bits
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -38,6 +39,7 @@ TAR = (".tar",)
 SIGNATURE_SIDE = 16
 FLAT = 4  # gray values: smaller steps are noise of compression in flat areas
 NPY, DICOM_MARK = b"\x93NUMPY", b"DICM"
+_GDAL_NODATA = 42113
 _DEEP_MODES = {"I;16", "I;16B", "I;16L", "I;16N", "I", "F"}
 
 
@@ -51,17 +53,21 @@ class DecodeOptions:
 
     Args:
         background: gray value (0 to 255) put behind transparent pixels.
-        intensity: how more than 8 bits become 8: `"range"` stretches each image's own 0.5th to 99.5th percentile (the
-            12 bits of a scanner fill a fraction of 16), `"full"` divides by the type's range and keeps values
+        intensity: how more than 8 bits become 8: `"range"` (and None) stretches each image's own 0.5th to 99.5th percentile
+            (the 12 bits of a scanner fill a fraction of 16), `"full"` divides by the type's range and keeps values
             comparable between images.
         max_megapixels: larger images are refused before they are decompressed.
         frames: which pictures of a file with several are used: `"first"`, `"all"`, or None: such files are refused.
+        value_range: the values of black and white, in place of `intensity`.
+        nodata: value of a pixel that was not measured (NaN: there is none); None: found out (`depth.measured`).
     """
 
     background: int = 255
-    intensity: str = "range"
+    intensity: str | None = None
     max_megapixels: float = 100.0
     frames: str | None = None
+    value_range: tuple[float, float] | None = None
+    nodata: float | None = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,7 @@ class ImageInfo:
         key: hash of its pixels.
         signature: perceptual hash and thumbnail, or None for an image without structure.
         frames: how many pictures the file holds.
+        depth: what its pixels were, where they were more than 8 bits.
     """
 
     problem: str | None
@@ -82,6 +89,7 @@ class ImageInfo:
     channels: int = 0
     signature: np.ndarray | None = None
     frames: int = 1
+    depth: Depth | None = None
 
 
 def as_reference(value: object) -> dict[str, Any]:
@@ -135,6 +143,18 @@ def pixels(value: object, reading: DecodeOptions, at_least: int | None = None) -
     Raises:
         Unreadable: with the reason.
     """
+    return _in_8_bits(*_decoded(value, reading, at_least), reading)[0]
+
+
+def _in_8_bits(array: np.ndarray, declared: float | None, reading: DecodeOptions) -> tuple[np.ndarray, Depth | None]:
+    try:
+        return to_8_bits(array, reading, declared)
+    except ValueError as error:
+        raise Unreadable(str(error)) from error
+
+
+def _decoded(value: object, reading: DecodeOptions, at_least: int | None) -> tuple[np.ndarray, float | None]:
+    """Pixels `(height, width, channels)` of the type that the file has, and the value that it says means none."""
     reference = as_reference(value)
     content, path = reference["bytes"], reference["path"]
     if content is None and path is None:
@@ -146,9 +166,9 @@ def pixels(value: object, reading: DecodeOptions, at_least: int | None = None) -
         raise Unreadable(f"not readable: {error}") from error
     with stream:
         if head[:6] == NPY:
-            return _from_array(_load_array(stream), reading)
+            return _from_array(_load_array(stream), reading), None
         if head[128:132] == DICOM_MARK:
-            return _from_dicom(stream, reading)
+            return _from_dicom(stream, reading), None
         return _from_picture(stream, reading, at_least)
 
 
@@ -173,10 +193,10 @@ def _from_array(array: np.ndarray, reading: DecodeOptions) -> np.ndarray:
     if array.shape[0] < min(array.shape[1:]) and array.shape[0] <= 32:
         array = np.moveaxis(array, 0, -1)
     refuse_bomb(array.shape[1], array.shape[0], reading)
-    return _to_8_bits(array, reading)
+    return array
 
 
-def _from_picture(stream: BinaryIO, reading: DecodeOptions, at_least: int | None) -> np.ndarray:
+def _from_picture(stream: BinaryIO, reading: DecodeOptions, at_least: int | None) -> tuple[np.ndarray, float | None]:
     pil = require("PIL.Image", "image")
     operations = require("PIL.ImageOps", "image")
     try:
@@ -187,8 +207,9 @@ def _from_picture(stream: BinaryIO, reading: DecodeOptions, at_least: int | None
                 if at_least is not None and image.format == "JPEG":
                     image.draft(image.mode, (at_least, at_least))
                 image.load()
+                declared = _declared_nodata(image)
                 upright = operations.exif_transpose(image)
-                return _from_mode(upright, reading)
+                return _from_mode(upright, reading), declared
     except Unreadable:
         raise
     except pil.DecompressionBombError as error:
@@ -218,7 +239,7 @@ def refuse_bomb(width: int, height: int, reading: DecodeOptions) -> None:
 
 def _from_mode(image: PilImage, reading: DecodeOptions) -> np.ndarray:
     if image.mode in _DEEP_MODES:
-        return _to_8_bits(np.asarray(image)[..., None], reading)
+        return np.asarray(image)[..., None]
     if image.mode in {"RGBA", "LA", "PA", "RGBa", "La"} or "transparency" in image.info:
         pil = require("PIL.Image", "image")
         flat = pil.new("RGBA", image.size, (reading.background,) * 3 + (255,))
@@ -231,29 +252,13 @@ def _from_mode(image: PilImage, reading: DecodeOptions) -> np.ndarray:
     return array[..., None] if array.ndim == 2 else array
 
 
-def _to_8_bits(array: np.ndarray, reading: DecodeOptions) -> np.ndarray:
-    if array.dtype == np.uint8:
-        return array
-    if array.dtype == bool:
-        return array.astype(np.uint8) * 255
-    if not np.issubdtype(array.dtype, np.number):
-        raise Unreadable(f"pixels of type {array.dtype} are no numbers")
-    values = array.astype(np.float32)
-    finite = np.isfinite(values)
-    if not finite.all():
-        if not finite.any():
-            raise Unreadable("no pixel is a finite number")
-        values = np.where(finite, values, values[finite].min())
-    if reading.intensity == "full" and np.issubdtype(array.dtype, np.integer):
-        limits = np.iinfo(array.dtype if array.dtype.itemsize <= 2 else np.uint16)
-        low, high = float(max(limits.min, 0)), float(limits.max)
-    elif reading.intensity == "full":
-        low, high = 0.0, 1.0
-    else:
-        low, high = (float(edge) for edge in np.percentile(values, (0.5, 99.5)))
-    if high <= low:
-        low, high = float(values.min()), float(max(values.max(), values.min() + 1))
-    return (np.clip((values - low) / (high - low), 0, 1) * 255 + 0.5).astype(np.uint8)
+def _declared_nodata(image: PilImage) -> float | None:
+    """GDAL's word for pixels without a value, where a TIFF file has it."""
+    tags = getattr(image, "tag_v2", None)
+    try:
+        return None if tags is None else float(str(tags[_GDAL_NODATA]).strip("\0 "))
+    except (KeyError, ValueError):
+        return None
 
 
 def _from_dicom(stream: BinaryIO, reading: DecodeOptions) -> np.ndarray:
@@ -273,7 +278,7 @@ def _from_dicom(stream: BinaryIO, reading: DecodeOptions) -> np.ndarray:
         raise
     except Exception as error:  # every codec behind pydicom has errors of its own; the file is quarantined with it
         raise Unreadable(f"not a readable DICOM file: {error}") from error
-    return _to_8_bits(np.asarray(array) if array.ndim == 3 else np.asarray(array)[..., None], reading)
+    return np.asarray(array) if array.ndim == 3 else np.asarray(array)[..., None]
 
 
 def dimensions(value: object, reading: DecodeOptions) -> tuple[int, int]:
@@ -305,14 +310,18 @@ def inspect(value: object, reading: DecodeOptions, frames: int = 1) -> ImageInfo
     if frames > 1 and reading.frames is None:
         return ImageInfo(f"{frames} pictures in one file (frames='first' or frames='all')", frames=frames)
     try:
-        array = pixels(value, reading)
+        raw, declared = _decoded(value, reading, None)
+        array, depth = _in_8_bits(raw, declared, reading)
     except Unreadable as error:
         return ImageInfo(str(error))
     height, width, channels = array.shape
     grey = channels == 1 or (channels == 3 and _is_gray(array))
     digest = hashlib.blake2b(f"{height} {width} {1 if grey else channels}".encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(array[..., :1] if grey else array).tobytes())
-    return ImageInfo(None, digest.hexdigest(), width, height, channels, signature(array), frames)
+    # What 8 bits cannot tell apart may differ all the same.
+    look = signature(array) if depth is None or depth.crowd is None else None
+    told = array if depth is None else raw.astype(np.float32)
+    digest.update(np.ascontiguousarray(told[..., :1] if grey and depth is None else told).tobytes())
+    return ImageInfo(None, digest.hexdigest(), width, height, channels, look, frames, depth)
 
 
 def _is_gray(array: np.ndarray) -> bool:

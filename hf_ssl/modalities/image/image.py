@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from hf_ssl.modalities.base import Modality, Notes
 from hf_ssl.modalities.cheap import CheapFeatures, Computed
 from hf_ssl.modalities.image import geometry as geo
 from hf_ssl.modalities.image.columns import array_features, arrays_stored, paths_resolved, table_of
+from hf_ssl.modalities.image.depth import remarks
 from hf_ssl.modalities.image.edges import SIDE, edge_histograms
 from hf_ssl.modalities.image.files import (
     ARRAYS,
@@ -96,8 +97,14 @@ class Image(Modality):
         blur: bool | None = option(None, "False switches blur off in random views.")
         local_views: int | None = option(None, "Small crops per picture (dino).", ge=0)
         background: int = option(255, "Gray value put behind transparent pixels.", ge=0, le=255)
-        intensity: Literal["range", "full"] = option(
-            "range", "16-bit pixels: stretch each picture's own range, or divide by the type's."
+        intensity: Literal["range", "full"] | None = option(
+            None, "16-bit pixels: stretch each picture's own range (default, told), or divide by the type's."
+        )
+        value_range: list[float] | None = option(
+            None, "Pixel values that become black and white, for all pictures of more than 8 bits, such as 0,4095."
+        )
+        nodata: float | None = option(
+            None, "Pixel value that means no measurement, such as -9999 (default: found; nan: there is none)."
         )
         frames: Literal["first", "all"] | None = option(
             None, "Pictures of a file with several (TIFF pages, animations, DICOM): first or all (asked for)."
@@ -110,14 +117,22 @@ class Image(Modality):
         def problems(self) -> list[str]:
             scale = self.crop_scale
             fits = scale is None or (len(scale) == 2 and 0 < scale[0] <= scale[1] <= 1)
-            return [*super().problems(), *([] if fits else [f"crop_scale: two fractions such as 0.2,1, not {scale}."])]
+            found = [
+                *super().problems(),
+                *([] if fits else [f"crop_scale: two fractions such as 0.2,1, not {scale}."]),
+            ]
+            edges = self.value_range
+            if edges is not None and (len(edges) != 2 or not edges[0] < edges[1]):
+                found.append(f"value_range: two values such as 0,4095, the lesser first, not {edges}.")
+            return found
 
     config: Config
 
     def __init__(self, config: Config | None = None) -> None:
         super().__init__(config)
         c = self.config
-        self.reading = DecodeOptions(c.background, c.intensity, c.max_megapixels, c.frames)
+        edges = None if c.value_range is None else (c.value_range[0], c.value_range[1])
+        self.reading = DecodeOptions(c.background, c.intensity, c.max_megapixels, c.frames, edges, c.nodata)
         self._infos: dict[str, ImageInfo] = {}
 
     # -- data side --------------------------------------------------------------------------------------------------
@@ -229,6 +244,11 @@ class Image(Modality):
             "side_min": int(min(widths.min(), heights.min())), "side_max": int(max(widths.max(), heights.max())),
             "channels": channels[0] if len(channels) == 1 else " and ".join(map(str, channels)),
         }  # fmt: skip
+
+    def remarks(self, values: Iterable[Any]) -> list[str]:
+        """Pictures of more than 8 bits, and pixels without a measurement."""
+        seen = {one.key: one.depth for one in map(self._inspect, values)}  # the pool may hold the rows of train again
+        return remarks(list(seen.values()), self.reading)
 
     def baseline_features(self, values: Sequence[Any]) -> np.ndarray:
         """Pixels: every picture at 28 x 28, `channels` of them (gray ones as color, too), on the scale of 0 to 1."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,3 +32,6 @@ class StreamedImage(Image):
 
     def describe(self, dataset: datasets.Dataset) -> dict[str, Any]:
         return {}
+
+    def remarks(self, values: Iterable[Any]) -> list[str]:
+        return []

@@ -1,0 +1,129 @@
+"""Labels that are labels by their column, and perhaps something else: marks for "not measured", a word and its confidence."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from hf_ssl.core.errors import DataError
+from hf_ssl.data.label_words import as_float
+from hf_ssl.data.report import DataReport
+
+MARKS = frozenset(
+    (-9.0, -99.0, -999.0, -9999.0, -99999.0, -99.9, -999.9, -999.99, 77.0, 88.0, 98.0, 99.0, 777.0, 888.0, 998.0, 999.0,
+     9999.0, 99999.0, 999999.0, 999.9, 999.99, 99.9, 99.99)
+)  # fmt: skip
+"""What questionnaires and instruments write for an answer or a measurement that is not there."""
+BOUND = re.compile(r"\s*(?:[<>≤≥~≈]=?|[LG]T)\s*[-+]?\d[\d.,]*(?:[eE][-+]?\d+)?\s*")
+"""An amount that is known to be beyond a bound only: `>10000`."""
+_SCORED = re.compile(r"[\s(:|;,=_\[/-]*\d*[.,]\d+\s*%?\s*[)\]]*$|[\s(:|;,=_\[/-]+\d{1,3}\s*%\s*[)\]]*$")
+_SCORE_FIRST = re.compile(r"^[(\[]*\d*[.,]\d+\s*%?[)\]]*[\s):|;,=_/-]+(?=[^\W\d])")
+MANY = 50
+
+
+def tell_marks(labels: Iterable[Any], kind: str, given: Sequence[str], column: str, report: DataReport) -> None:
+    """Warn about a number such as -999 or 99 that lies farther from all others than they from each other.
+
+    Args:
+        labels: named labels: amounts, or classes that are whole numbers.
+        kind: kind of label.
+        given: the user's `na_values`, who has said then what is missing.
+        column: column of the labels.
+        report: is warned.
+    """
+    if given or kind not in ("regression", "class"):
+        return
+    counts: Counter[float] = Counter()
+    for label in labels:
+        value = None if label is None else as_float(label) if isinstance(label, str) else float(label)
+        if value is None and label is not None:
+            return  # classes that are words
+        if value is not None:
+            counts[value] += 1
+    rest, found = dict(counts), []
+    while len(rest) > 2:
+        low, high = min(rest), max(rest)
+        for edge in (low, high):
+            others = [value for value in rest if value != edge]
+            width = max(others) - min(others)
+            if edge in MARKS and min(abs(edge - value) for value in (min(others), max(others))) > width:
+                found.append(edge)
+                rest.pop(edge)
+                break
+        else:
+            break
+    if not found:
+        return
+    shown = " and ".join(f"{counts[value]:,} are {value:g}" for value in found)
+    words = [f"{value:g}" for value in found]
+    report.warn(
+        f"of {sum(counts.values()):,} labels in {column!r} {shown}, far from the others ({min(rest):g} to {max(rest):g}), and are taken for "
+        f"{'amounts' if kind == 'regression' else 'classes'}: na_values={words} leaves them out, na_values=['nan'] says that they are meant"
+    )
+
+
+def tell_scores(labels: Sequence[Any], given: str | None, column: str, report: DataReport) -> None:
+    """`positive (0.87)` is a class and how sure somebody was of it, and no class of its own.
+
+    Raises:
+        DataError: nearly all labels are so, and nobody has said `label_kind='class'`.
+    """
+    present = [label for label in labels if isinstance(label, str)]
+    plain = [_SCORE_FIRST.sub("", _SCORED.sub("", label.strip())) for label in present]
+    scored = [label for label, word in zip(present, plain, strict=True) if word and word != label.strip()]
+    words, every = set(plain), set(present)
+    if len(scored) < 0.5 * len(present) or len(words) < 2 or len(every) < max(8, 4 * len(words)):
+        return
+    if any(as_float(word) is not None for word in words):
+        return
+    text = (
+        f"labels in {column!r} such as {scored[0]!r} seem to be a word and a number: {len(every):,} different ones, but "
+        f"{len(words):,} words ({', '.join(sorted(words)[:4])})"
+    )
+    if given is not None:
+        report.warn(f"{text}; each is a class of its own, as label_kind={given!r} says")
+        return
+    raise DataError(
+        f"{text[0].upper()}{text[1:]}. Write the word into a column of its own (label_column=... names it); if each is a class all the same: "
+        "label_kind='class'."
+    )
+
+
+def tell_many_classes(labels: Sequence[Any], column: str, report: DataReport) -> None:
+    """Classes that nearly every row has another of are ids or texts."""
+    present = [label for label in labels if isinstance(label, str)]
+    different = set(present)
+    if len(different) > MANY and len(different) > 0.3 * len(present):
+        report.warn(
+            f"{len(different):,} different labels in {len(present):,} rows, such as {min(different)[:40]!r}: if column {column!r} "
+            "holds ids or texts, "
+            "another is the label: label_column=..."
+        )
+
+
+def what_to_do(labels: Sequence[Any], words: Sequence[str]) -> str:
+    """Advice about labels that should be amounts and are not.
+
+    Args:
+        labels: raw labels.
+        words: those of them that are no numbers.
+    """
+    different = list(dict.fromkeys(words))
+    bounds = [word for word in different if BOUND.fullmatch(word)]
+    if different and len(bounds) == len(different):
+        shown = (
+            f"{bounds}"
+            if len(bounds) <= 12
+            else f"[{', '.join(map(repr, bounds[:6]))}, ...] with all {len(bounds)} of them"
+        )
+        return (
+            f"{len(words):,} of {len(labels):,} say no more than that the amount is beyond a bound. To leave their labels out: na_values={shown}; "
+            "to take "
+            "the bound for the amount, write it into the column without its mark."
+        )
+    if len(words) <= 0.1 * len(labels):
+        shown = f"{different}" if len(different) <= 12 else f"[{different[0]!r}, ...]"
+        return f"If {'it means' if len(different) == 1 else 'they mean'} a missing value: na_values={shown}."
+    return "label_kind='regression' needs numbers; label_kind='class' takes words."

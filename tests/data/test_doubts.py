@@ -1,0 +1,140 @@
+"""Labels and columns that may be something else than they seem: told with an option that works, or asked about."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from hf_ssl import load_data
+from hf_ssl.core.errors import DataError
+from hf_ssl.data.column_names import called_as_group
+from hf_ssl.data.domain import DomainData
+
+
+def text(number: int) -> str:
+    rng = random.Random(number)
+    return " ".join(rng.choice("abcdefghijklmnop") * 3 for _ in range(12)) + f" n{number}"
+
+
+def load(labels: list[Any], more: dict[str, list[Any]] | None = None, **options: Any) -> DomainData:
+    columns = {"text": [text(number) for number in range(len(labels))], "label": labels, **(more or {})}
+    return load_data(columns, verbose=False, **options)
+
+
+def told(data: DomainData, words: str) -> bool:
+    return any(words in warning for warning in data.report["warnings"])
+
+
+AMOUNTS = [1.5 + (7 * number % 50) / 10 for number in range(50)]
+
+
+@pytest.mark.parametrize("mark", [-999, -9999, -99.9, 99, 9999, "-999.0"])
+@pytest.mark.parametrize("kind", ["text", "numbers"])
+def test_a_mark_among_amounts_is_told_and_left_out_when_that_is_said(mark: float | str, kind: str) -> None:
+    labels: list[Any] = [mark if number % 10 == 3 else amount for number, amount in enumerate(AMOUNTS)]
+    labels = [str(label) for label in labels] if kind == "text" else [float(label) for label in labels]
+    data = load(labels, label_kind="regression")
+    word = f"{float(mark):g}"
+    assert told(data, f"na_values=['{word}']")
+    left = load(labels, label_kind="regression", na_values=[word])
+    values = [row["label"] for split in ("train", "validation", "test") for row in left[split]]
+    assert len(values) == 45 and max(map(abs, values)) < 10 and not left.report["warnings"]
+    assert not load(labels, label_kind="regression", na_values=["nan"]).report["warnings"]
+
+
+def test_two_marks_are_told_at_once_and_plain_amounts_are_not() -> None:
+    data = load([{3: -99.0, 7: -999.0}.get(n % 10, amount) for n, amount in enumerate(AMOUNTS)], label_kind="regression")
+    assert told(data, "-99") and told(data, "'-999'")
+    assert not load(AMOUNTS, label_kind="regression").report["warnings"]
+    assert not load([float(n * n) for n in range(1, 51)], label_kind="regression").report["warnings"]
+    assert not load([float(n) for n in range(60, 110)], label_kind="regression").report["warnings"]  # 77, 88 and 99 among them
+
+
+@pytest.mark.parametrize("classes", [["1", "2", "3", "4", "5", "99"], [0, 1, 999], ["0", "1", "2", "-9"]])
+def test_a_mark_among_class_numbers(classes: list[Any]) -> None:
+    labels = [classes[number % len(classes)] for number in range(60)]
+    assert told(load(labels), f"na_values=['{classes[-1]}']")
+    assert str(classes[-1]) not in load(labels, na_values=[str(classes[-1])]).label_names
+
+
+@pytest.mark.parametrize("classes", [[-1, 1], ["0", "1", "2"], ["98", "99"], [1, 2, 3, 7, 9], ["a", "b", "99"]])
+def test_class_numbers_that_are_classes(classes: list[Any]) -> None:
+    assert not load([classes[number % len(classes)] for number in range(60)]).report["warnings"]
+
+
+@pytest.mark.parametrize(
+    "shape", ["{word} ({share:.2f})", "{word}: {share:.3f}", "{word}|{share:.2f}", "{share:.2f} {word}", "{word} {percent}%", "{word}_{share:.2f}"]
+)
+def test_a_word_and_how_sure_somebody_was(shape: str) -> None:
+    labels = [
+        shape.format(word="positive" if number % 2 else "negative", share=0.5 + (number * 7 % 50) / 100, percent=50 + number * 7 % 50)
+        for number in range(60)
+    ]
+    with pytest.raises(DataError, match="label_kind='class'"):
+        load(labels)
+
+
+@pytest.mark.parametrize("classes", [["grade 1", "grade 2"], ["v1.0", "v2.0"], ["stage 2.1", "stage 2.2"], ["a-1", "b-2", "c-3"], ["50% off", "full price"]])
+def test_classes_with_numbers_in_them(classes: list[str]) -> None:
+    assert set(load([classes[number % len(classes)] for number in range(60)]).label_names) == set(classes)
+
+
+@pytest.mark.parametrize("bounds", [[">10000"], [">10000", "<0.1"], ["≥ 5,000"], [">= 12.5"]])
+def test_amounts_beyond_a_bound_name_their_column_and_a_way(bounds: list[str]) -> None:
+    labels = [bounds[number % len(bounds)] if number % 5 == 0 else f"{amount}" for number, amount in enumerate(AMOUNTS)]
+    columns = {"text": [text(number) for number in range(50)], "IC50_nM": labels}
+    options: dict[str, Any] = {"label_column": "IC50_nM", "label_kind": "regression", "verbose": False}
+    with pytest.raises(DataError) as caught:
+        load_data(columns, **options)
+    assert "'IC50_nM'" in str(caught.value) and all(repr(bound) in str(caught.value) for bound in bounds)
+    data = load_data(columns, **options, na_values=bounds)
+    assert sum(len(data[split]) for split in ("train", "validation", "test")) == 40
+
+
+def test_ids_as_labels_are_told() -> None:
+    assert told(load([f"ref-{number // 3}" for number in range(180)], validation_fraction=0, test_fraction=0), "label_column=")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Patienten-Nr", "Pat-ID", "PID", "MRN", "patientennummer", "ProbandenID", "USUBJID", "Kundennummer", "id_paciente", "N° patient", "numéro du patient",
+     "Sprecher", "Schüler-ID", "Fall-Nr.", "Subject No.", "authors", "Agent", "caller_id"],
+)  # fmt: skip
+def test_names_of_groups(name: str) -> None:
+    assert called_as_group(name)
+    columns = {name: [f"{1000 + number // 3}" for number in range(60)]}
+    with pytest.raises(DataError, match="group_column="):
+        load(["a", "b"] * 30, columns)
+    assert set(load(["a", "b"] * 30, columns, group_column=name)["train"].features) >= {"group"}
+
+
+@pytest.mark.parametrize("name", ["thesis", "falls", "color", "note", "patient age", "subject line", "series", "edition"])
+def test_names_of_no_groups(name: str) -> None:
+    assert not called_as_group(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("Tier", "{}"), ("Klinik-Kürzel", "H{}"), ("store_id", "{}"), ("ref", "AB-{}"), ("id", "{}"), ("welpe", "w_{}"), ("plot", "{}-a")],
+)
+@pytest.mark.parametrize("kind", [str, int])
+def test_ids_that_repeat_are_told_whatever_they_are_called(name: str, value: str, kind: type) -> None:
+    ids: list[Any] = [value.format(1000 + number // 3) for number in range(60)]
+    if kind is int and value == "{}":
+        ids = [int(one) for one in ids]
+    data = load(["a", "b"] * 30, {name: ids})
+    assert told(data, f"group_column={name!r}")
+    assert not load(["a", "b"] * 30, {name: ids}, ignore_columns=[name]).report["warnings"]
+    assert load(["a", "b"] * 30, {name: ids}, group_column=name).report["columns"]["group"] == name
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [("likes", [number * number % 37 for number in range(60)]), ("year", [2000 + number % 20 for number in range(60)]),
+     ("age", [20 + number % 30 for number in range(60)]), ("row", list(range(60))), ("uuid", [f"u{number}" for number in range(60)]),
+     ("weight", [f"{number % 20}.5" for number in range(60)]), ("published", [1990 + number % 25 for number in range(60)])],
+)  # fmt: skip
+def test_columns_that_are_no_ids(name: str, values: list[Any]) -> None:
+    assert not load(["a", "b"] * 30, {name: values}).report["warnings"]
