@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
@@ -18,58 +17,11 @@ from hf_ssl.data.report import DataReport
 LIKE_LABELS = {"sentiment", "stars", "rating", "y", "diagnosis", "dx", "emotion", "intent", "topic", "species", "outcome", "gold",
                "annotation", "score", "grade", "polarity", "genre", "toxic", "toxicity", "spam", "klass", "classes", "cls",
                "label_name", "class_name", "label_text", "category_name", "target_label", "class_id", "label_id"}  # fmt: skip
-LIKE_GROUPS = {"group", "groups", "group_id", "patient", "patient_id", "patientid", "subject", "subject_id", "speaker", "speaker_id",
-               "author", "author_id", "user", "user_id", "userid", "username", "participant", "participant_id", "recording_id",
-               "site", "hospital", "session", "session_id", "household", "customer", "customer_id", "client_id", "donor",
-               "donor_id", "writer", "writer_id", "case_id", "study_id"}  # fmt: skip
 
 
 LABEL_WORDS = {"label", "labels", "class", "classes", "category", "sentiment", "target", "rating", "stars", "score", "spam", "toxic", "toxicity",
                "gold", "emotion", "intent", "topic", "diagnosis", "polarity", "genre", "outcome", "grade", "annotation", "duplicate",
                "entailment", "hate", "offensive", "sarcastic", "verdict", "stance"}  # fmt: skip
-GROUP_WORDS = {"patient", "subject", "subj", "speaker", "author", "user", "username", "participant", "reviewer", "customer", "client", "donor",
-               "writer", "mrn", "household", "hospital", "doc", "document", "video", "conversation", "dialogue", "thread", "article",
-               "family", "recording", "session", "case", "study", "group", "site", "movie", "book", "lesion", "slide", "scene",
-               "animal", "device", "annotator", "worker", "child", "person", "player", "student", "agent", "caller", "rater", "employee",
-               "encounter", "admission", "visit", "pid", "ptid", "subjid", "usubjid", "sid", "uid", "pat", "spk", "vp", "vpn", "tn", "hadm",
-               "proband", "mouse", "herd", "flock", "litter"}  # fmt: skip
-"""Words for those (or that) of which a table has several rows."""
-_GROUP_STEM = re.compile(
-    r"(patient|pazient|pacient|paciente|proband|subject|subjekt|sujet|sujeto|soggett|speaker|sprecher|locuteur|kunde|customer|client|klient|klant|cliente"
-    r"|teilnehmer|participant|versuchsperson|spender|donneur|autor|auteur|verfasser|benutzer|nutzer|usuari|utilisateur|utente|schuler|eleve|schueler|haushalt"
-    r"|dossier|mitarbeiter|hablante)(i?nn?en|in|en|n|s|es|e|a|o|i|os|as)?(id|nr|no|num|nummer|number|code|kode|key|schlussel|numero|kennung)?"
-    r"|fall(id|nr|nummer|kennung)"
-)
-"""The same in other languages, and with what stands for a number behind it."""
-GROUP_REST = {
-    "id",
-    "ids",
-    "name",
-    "names",
-    "no",
-    "nr",
-    "num",
-    "number",
-    "key",
-    "code",
-    "uuid",
-    "identifier",
-    "index",
-    "hash",
-    "the",
-    "file",
-    "source",
-    "nummer",
-    "numero",
-    "kennung",
-    "kurzel",
-    "ref",
-    "n",
-    "de",
-    "der",
-    "du",
-    "del",
-}
 HARMLESS = {"lang", "language", "source", "country", "date", "year", "month", "day", "time", "id", "split", "url", "locale", "license", "domain",
             "version", "index", "length", "title", "path", "file", "fold", "region", "city", "platform", "device", "format", "type", "publisher",
             "publication", "timestamp", "gender", "age"}  # fmt: skip
@@ -109,38 +61,6 @@ def words_of_name(name: str) -> list[str]:
 def called_as_label(name: str) -> bool:
     words = words_of_name(name)
     return plain_name(name) in LIKE_LABELS or len(words) <= 4 and not LABEL_WORDS.isdisjoint(words)
-
-
-def called_as_group(name: str) -> bool:
-    """Whether a name says a group: `patient`, `patientId`, `Speaker Name`, `doc_id`, `source_file`."""
-    words = words_of_name(_ascii(name))
-    if plain_name(name) in LIKE_GROUPS or re.fullmatch(
-        r"(source|recording|orig(inal)?)_?(file|video|image|text)(_?name)?", plain_name(name)
-    ):
-        return True
-    if _GROUP_STEM.fullmatch("".join(words)):
-        return True
-    first = [
-        "patient"
-        if _GROUP_STEM.fullmatch(word)
-        else re.sub("(id|nr|no)$", "", word)
-        if word not in GROUP_WORDS
-        else word
-        for word in words
-    ]
-    first = [
-        one if one in GROUP_WORDS else word[:-1] if word[:-1] in GROUP_WORDS else word
-        for one, word in zip(first, words, strict=True)
-    ]
-    return (
-        not GROUP_WORDS.isdisjoint(first)
-        and set(first) <= GROUP_WORDS | GROUP_REST
-        and (len(words) > 1 or first[0] != "device")
-    )
-
-
-def _ascii(name: str) -> str:
-    return unicodedata.normalize("NFKD", name.replace("ß", "ss")).encode("ascii", "ignore").decode()
 
 
 def pair_of(there: Sequence[str]) -> tuple[str, str] | None:
@@ -185,7 +105,7 @@ def refuse_structures(dataset: datasets.Dataset, name: str, part: SourcePart) ->
         )
 
 
-def _distinct(dataset: datasets.Dataset, column: str) -> int:
+def distinct_values(dataset: datasets.Dataset, column: str) -> int:
     """Different values of a column, of its first 20,000 rows; 0 for columns that hold no plain values."""
     if not isinstance(dataset.features[column], (datasets.Value, datasets.ClassLabel)):
         return 0
@@ -215,9 +135,9 @@ def doubt_labels(ignored: list[str], part: SourcePart) -> None:
             f"label_columns={bits}; if none is: ignore_columns={bits}."
         )
     for name in ignored:
-        if called_as_label(name) and 2 <= _distinct(part.dataset, name) <= max(2, min(200, size // 2)):
+        if called_as_label(name) and 2 <= distinct_values(part.dataset, name) <= max(2, min(200, size // 2)):
             raise DataError(
-                f"No column of {part.origin} is called label, but {name!r} looks like one ({_distinct(part.dataset, name)} values in "
+                f"No column of {part.origin} is called label, but {name!r} looks like one ({distinct_values(part.dataset, name)} values in "
                 f"{size:,} rows). Give label_column={name!r}, or ignore_columns=[{name!r}] if it is none."
             )
 
@@ -248,7 +168,7 @@ def refuse_verdicts(ignored: list[str], part: SourcePart) -> None:
         DataError: a column says `accept` and `reject`, and is not used.
     """
     for name in ignored:
-        if plain_name(name) not in ("answer", "verdict", "status", "review", "decision") or not _distinct(
+        if plain_name(name) not in ("answer", "verdict", "status", "review", "decision") or not distinct_values(
             part.dataset, name
         ):
             continue
@@ -286,7 +206,7 @@ def tell_perhaps_labels(ignored: list[str], part: SourcePart, report: DataReport
         kind = getattr(part.dataset.features[name], "dtype", "")
         if kind not in ("string", "large_string") or not HARMLESS.isdisjoint(words_of_name(name)):
             continue
-        if 2 <= _distinct(part.dataset, name) <= min(20, size // 5):
+        if 2 <= distinct_values(part.dataset, name) <= min(20, size // 5):
             values = sorted({str(value) for value in part.dataset[:2000][name] if value is not None})[:3]
             report.warn(
                 f"{part.origin} has no label column; {name!r} holds the same few values again and again ({', '.join(values)} ...): "
@@ -314,57 +234,6 @@ def tell_twins(ignored: list[str], used: dict[str, str | None], report: DataRepo
                 )
 
 
-def tell_perhaps_groups(ignored: list[str], part: SourcePart, report: DataReport) -> None:
-    """Columns of ids, whatever they are called, each of which stands in several rows."""
-    size = len(part.dataset)
-    for name in ignored:
-        kind = getattr(part.dataset.features[name], "dtype", "")
-        if not (kind in ("string", "large_string") or kind.startswith(("int", "uint"))) or called_as_label(name):
-            continue
-        called = _called_as_id(name)
-        if called_as_group(name) or not called and not HARMLESS.isdisjoint(words_of_name(name)):
-            continue
-        values = [str(value).strip() for value in part.dataset[:20_000][name] if value is not None]
-        different = set(values)
-        if not max(3, len(values) // 200) <= len(different) <= 0.6 * len(values) or len(values) < 0.5 * min(
-            size, 20_000
-        ):
-            continue
-        if all(map((_ANY_ID if called else _ID).fullmatch, different)) or _serial(different):
-            report.warn(
-                f"column {name!r} of {part.origin} looks like ids of which each stands in several rows "
-                f"({len(different):,} in {len(values):,} rows, such as "
-                f"{values[0]!r}): group_column={name!r} if rows of one belong together (a patient, a site), ignore_columns=[{name!r}] if they are "
-                "independent"
-            )
-
-
-def _called_as_id(name: str) -> bool:
-    words = words_of_name(_ascii(name))
-    return bool(words) and (
-        words[-1] in ("id", "ids", "nr", "no", "number", "nummer", "code", "key", "uuid", "num", "identifier", "ref")
-        or re.fullmatch(r"\w{2,}(id|nr|nummer)", words[-1]) is not None
-    )
-
-
-_ID = re.compile(r"[A-Za-z]{1,8}[-_ /.#]?\d{1,12}[A-Za-z]?|\d{1,6}[-_/][A-Za-z0-9]{1,8}|[0-9a-f]{8}-[0-9a-f-]{27}")
-_ANY_ID = re.compile(r"[A-Za-z0-9_./-]{1,40}")
-
-
-def _serial(values: set[str]) -> bool:
-    """Whole numbers of three digits or more, all of as many (1000, 1001 ...), and not years."""
-    lengths = {len(value) for value in values}
-    if len(lengths) > 1 or min(lengths) < 3 or not all(value.isdigit() for value in values):
-        return False
-    return not all(1900 <= int(value) <= 2100 for value in values)
-
-
-def like_groups(ignored: list[str], part: SourcePart) -> list[str]:
-    """Columns that look like groups: called so, and with values that repeat."""
-    size = len(part.dataset)
-    return [name for name in ignored if called_as_group(name) and 2 <= _distinct(part.dataset, name) <= 0.9 * size]
-
-
 def made_up_names(count: int, column: str = "text") -> list[str]:
     return [column, "label", *(f"column_{place}" for place in range(2, count))][:count]
 
@@ -376,6 +245,10 @@ def existing(name: str, there: Sequence[str], option: str, part: SourcePart) -> 
         DataError: there is none; the nearest one is named.
     """
     found = named(name, there)
+    if found == FOLDER_LABEL and option == "group_column":  # the class would be lost
+        raise DataError(
+            "group_column='folder': those folders are the classes; another that is the group: group_level=..."
+        )
     if found is not None:
         return found
     if name == FOLDER_GROUP:

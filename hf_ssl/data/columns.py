@@ -14,18 +14,17 @@ from hf_ssl.core.errors import DataError
 from hf_ssl.data.column_names import (
     doubt_labels,
     existing,
-    like_groups,
     named,
     refuse_annotations,
     refuse_structures,
     refuse_verdicts,
     shown,
-    tell_perhaps_groups,
     tell_perhaps_labels,
     tell_second_labels,
     tell_second_texts,
     tell_twins,
 )
+from hf_ssl.data.group_names import like_groups, tell_perhaps_groups
 from hf_ssl.data.input_column import input_column, other_columns
 from hf_ssl.data.label_words import (
     NA_PERHAPS,
@@ -124,10 +123,6 @@ class Canonicalizer:
         for new, given in (("group", self.spec.group), ("id", self.spec.id), ("label", self.spec.label)):
             if given is not None and (named(given, there) or not optional):
                 names[new] = existing(given, there, f"{new}_column", part)
-        if names.get("group") == FOLDER_LABEL and self.spec.label is None:  # the class would be lost
-            raise DataError(
-                "group_column='folder': those folders are the classes; another that is the group is named by group_level=..."
-            )
         if self.tagged:
             option = f"tags_column={self.spec.tags!r}" if self.spec.tags else "label_kind='tags'"
             refuse_without_words(part, names.get("tokens"), names.get(self.modality.column, "..."), option)

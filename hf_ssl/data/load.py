@@ -199,10 +199,9 @@ def _load(source: object, given: DataOptions, modality: Modality, cache_dir: str
 
 
 def _spec(given: DataOptions) -> ColumnSpec:
-    group = group_named(given.group_column, given.group_level)
     kept = [*given.keep_columns, *([given.domain_column] if given.domain_column else [])]
     return ColumnSpec(
-        given.input_column, given.text_pair_column, given.label_column, group, given.id_column,
+        given.input_column, given.text_pair_column, given.label_column, group_named(given.group_column, given.group_level), given.id_column,
         given.tokens_column, given.tags_column, tuple(dict.fromkeys(kept)), tuple(given.label_columns),
         (*given.ignore_columns, *kept[len(given.keep_columns):]), tuple(given.na_values), given.domain_column, given.fold_labels,
     )  # fmt: skip

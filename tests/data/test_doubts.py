@@ -9,8 +9,8 @@ import pytest
 
 from hf_ssl import load_data
 from hf_ssl.core.errors import DataError
-from hf_ssl.data.column_names import called_as_group
 from hf_ssl.data.domain import DomainData
+from hf_ssl.data.group_names import called_as_group
 
 
 def text(number: int) -> str:
@@ -45,11 +45,15 @@ def test_a_mark_among_amounts_is_told_and_left_out_when_that_is_said(mark: float
 
 
 def test_two_marks_are_told_at_once_and_plain_amounts_are_not() -> None:
-    data = load([{3: -99.0, 7: -999.0}.get(n % 10, amount) for n, amount in enumerate(AMOUNTS)], label_kind="regression")
+    data = load(
+        [{3: -99.0, 7: -999.0}.get(n % 10, amount) for n, amount in enumerate(AMOUNTS)], label_kind="regression"
+    )
     assert told(data, "-99") and told(data, "'-999'")
     assert not load(AMOUNTS, label_kind="regression").report["warnings"]
     assert not load([float(n * n) for n in range(1, 51)], label_kind="regression").report["warnings"]
-    assert not load([float(n) for n in range(60, 110)], label_kind="regression").report["warnings"]  # 77, 88 and 99 among them
+    assert not load([float(n) for n in range(60, 110)], label_kind="regression").report[
+        "warnings"
+    ]  # 77, 88 and 99 among them
 
 
 @pytest.mark.parametrize("classes", [["1", "2", "3", "4", "5", "99"], [0, 1, 999], ["0", "1", "2", "-9"]])
@@ -65,25 +69,42 @@ def test_class_numbers_that_are_classes(classes: list[Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "shape", ["{word} ({share:.2f})", "{word}: {share:.3f}", "{word}|{share:.2f}", "{share:.2f} {word}", "{word} {percent}%", "{word}_{share:.2f}"]
+    "shape",
+    [
+        "{word} ({share:.2f})",
+        "{word}: {share:.3f}",
+        "{word}|{share:.2f}",
+        "{share:.2f} {word}",
+        "{word} {percent}%",
+        "{word}_{share:.2f}",
+    ],
 )
 def test_a_word_and_how_sure_somebody_was(shape: str) -> None:
     labels = [
-        shape.format(word="positive" if number % 2 else "negative", share=0.5 + (number * 7 % 50) / 100, percent=50 + number * 7 % 50)
+        shape.format(
+            word="positive" if number % 2 else "negative",
+            share=0.5 + (number * 7 % 50) / 100,
+            percent=50 + number * 7 % 50,
+        )
         for number in range(60)
     ]
     with pytest.raises(DataError, match="label_kind='class'"):
         load(labels)
 
 
-@pytest.mark.parametrize("classes", [["grade 1", "grade 2"], ["v1.0", "v2.0"], ["stage 2.1", "stage 2.2"], ["a-1", "b-2", "c-3"], ["50% off", "full price"]])
+@pytest.mark.parametrize(
+    "classes",
+    [["grade 1", "grade 2"], ["v1.0", "v2.0"], ["stage 2.1", "stage 2.2"], ["a-1", "b-2"], ["50% off", "full price"]],
+)
 def test_classes_with_numbers_in_them(classes: list[str]) -> None:
     assert set(load([classes[number % len(classes)] for number in range(60)]).label_names) == set(classes)
 
 
 @pytest.mark.parametrize("bounds", [[">10000"], [">10000", "<0.1"], ["≥ 5,000"], [">= 12.5"]])
 def test_amounts_beyond_a_bound_name_their_column_and_a_way(bounds: list[str]) -> None:
-    labels = [bounds[number % len(bounds)] if number % 5 == 0 else f"{amount}" for number, amount in enumerate(AMOUNTS)]
+    labels = [
+        bounds[number % len(bounds)] if number % 5 == 0 else f"{amount}" for number, amount in enumerate(AMOUNTS)
+    ]
     columns = {"text": [text(number) for number in range(50)], "IC50_nM": labels}
     options: dict[str, Any] = {"label_column": "IC50_nM", "label_kind": "regression", "verbose": False}
     with pytest.raises(DataError) as caught:
@@ -94,13 +115,15 @@ def test_amounts_beyond_a_bound_name_their_column_and_a_way(bounds: list[str]) -
 
 
 def test_ids_as_labels_are_told() -> None:
-    assert told(load([f"ref-{number // 3}" for number in range(180)], validation_fraction=0, test_fraction=0), "label_column=")
+    assert told(
+        load([f"ref-{number // 3}" for number in range(180)], validation_fraction=0, test_fraction=0), "label_column="
+    )
 
 
 @pytest.mark.parametrize(
     "name",
-    ["Patienten-Nr", "Pat-ID", "PID", "MRN", "patientennummer", "ProbandenID", "USUBJID", "Kundennummer", "id_paciente", "N° patient", "numéro du patient",
-     "Sprecher", "Schüler-ID", "Fall-Nr.", "Subject No.", "authors", "Agent", "caller_id"],
+    ["Patienten-Nr", "Pat-ID", "PID", "MRN", "patientennummer", "ProbandenID", "USUBJID", "Kundennummer", "id_paciente", "N° patient",
+     "numéro du patient",     "Sprecher", "Schüler-ID", "Fall-Nr.", "Subject No.", "authors", "Agent", "caller_id"],
 )  # fmt: skip
 def test_names_of_groups(name: str) -> None:
     assert called_as_group(name)
@@ -110,14 +133,24 @@ def test_names_of_groups(name: str) -> None:
     assert set(load(["a", "b"] * 30, columns, group_column=name)["train"].features) >= {"group"}
 
 
-@pytest.mark.parametrize("name", ["thesis", "falls", "color", "note", "patient age", "subject line", "series", "edition"])
+@pytest.mark.parametrize(
+    "name", ["thesis", "falls", "color", "note", "patient age", "subject line", "series", "edition"]
+)
 def test_names_of_no_groups(name: str) -> None:
     assert not called_as_group(name)
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("Tier", "{}"), ("Klinik-Kürzel", "H{}"), ("store_id", "{}"), ("ref", "AB-{}"), ("id", "{}"), ("welpe", "w_{}"), ("plot", "{}-a")],
+    [
+        ("Tier", "{}"),
+        ("Klinik-Kürzel", "H{}"),
+        ("store_id", "{}"),
+        ("ref", "AB-{}"),
+        ("id", "{}"),
+        ("welpe", "w_{}"),
+        ("plot", "{}-a"),
+    ],
 )
 @pytest.mark.parametrize("kind", [str, int])
 def test_ids_that_repeat_are_told_whatever_they_are_called(name: str, value: str, kind: type) -> None:

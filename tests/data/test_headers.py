@@ -57,7 +57,13 @@ def test_a_first_row_that_is_given_as_a_header_is_told(tmp_path: Path) -> None:
     for names in (["label", "text"], ["mark", "text"]):
         data = read(tmp_path / "b.csv", csv_options={"names": names, "header": 0}, label_column=names[0])
         assert labeled(data) == 60 and not data.report["warnings"]
-    data = read(tmp_path / "b.csv", csv_options={"names": ["mark", "text"]}, label_column="mark", validation_fraction=0, test_fraction=0)
+    data = read(
+        tmp_path / "b.csv",
+        csv_options={"names": ["mark", "text"]},
+        label_column="mark",
+        validation_fraction=0,
+        test_fraction=0,
+    )
     assert labeled(data) == 61 and any("'header': 0" in text for text in data.report["warnings"])
 
 
