@@ -382,12 +382,9 @@ def _canonicalizer(parts: list[SourcePart], spec: ColumnSpec, how: ReadOptions) 
     if tagged and not asked:
         how.report.decide("columns of words and tags found: token classification")
     if tagged and any("tokens" in part.dataset.column_names for part in parts):
-        spec = replace(
-            spec, tokens=None if spec.tokens and not named(spec.tokens, parts[0].dataset.column_names) else spec.tokens
-        )
-        spec = replace(
-            spec, tags=None if spec.tags and not named(spec.tags, parts[0].dataset.column_names) else spec.tags
-        )
+        there = parts[0].dataset.column_names
+        tokens, tags = (name if name and named(name, there) else None for name in (spec.tokens, spec.tags))
+        spec = replace(spec, tokens=tokens, tags=tags)
     labeled = [part.dataset for part in parts if part.split != "unlabeled"]
     if tagged and spec.group is None and labeled and all("document" in found.column_names for found in labeled):
         documents = {name for found in labeled for name in found["document"]}
