@@ -8,12 +8,16 @@ EXTRAS ?= demo,image,audio,timeseries,test,report,vectors
 VENV := .venv
 BIN  := $(VENV)/bin
 PIP  := $(BIN)/python -m pip --disable-pip-version-check
+# A folder that `make gpu-wheels` filled elsewhere stands for the network, on a machine that has none.
+WHEELS  ?= wheels
+OFFLINE := $(if $(wildcard $(WHEELS)/*.whl),--no-index --find-links $(WHEELS))
+PEERS   := sentence-transformers
 # One thread per worker: two workers with two threads each are slower than two with one.
 TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo-data quickstart test test-slow test-gpu bench bench-gpu lint format docs clean
+.PHONY: help install demo-data quickstart test test-slow test-gpu bench bench-gpu gpu-wheels lint format docs clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,14 +35,17 @@ test: $(VENV)/.installed $(VENV)/.data ## Run the fast tests
 test-slow: $(VENV)/.installed $(VENV)/.data ## Run all tests, the slow ones too
 	$(TEST)
 
-test-gpu: $(VENV)/.installed ## Run what needs a CUDA device (skipped with a reason elsewhere)
+test-gpu: $(VENV)/.gpu ## Run what needs a CUDA device (skipped with a reason elsewhere)
 	$(BIN)/python -m pytest tests/gpu -m gpu
 
 bench: $(VENV)/.installed $(VENV)/.data ## Print speed, memory and quality next to the stock way
 	OMP_NUM_THREADS=$$(getconf _NPROCESSORS_ONLN) $(BIN)/python -m pytest tests/benchmarks -s -p no:xdist -o python_files="bench_*.py"
 
-bench-gpu: $(VENV)/.installed $(VENV)/.data ## Print speed on a CUDA device next to peers that are installed
+bench-gpu: $(VENV)/.gpu ## Print speed on a CUDA device next to peers that are installed
 	$(BIN)/python -m pytest tests/benchmarks/bench_gpu.py -s -p no:xdist -o python_files="bench_*.py"
+
+gpu-wheels: $(VENV)/bin/python ## Download what the two need into wheels/, for a CUDA machine without network
+	$(PIP) download --dest $(WHEELS) "setuptools>=77" wheel torch torchvision ".[$(EXTRAS),gpu]" $(PEERS)
 
 lint: $(VENV)/.dev ## Check style, types and the direction of imports
 	$(BIN)/ruff check .
@@ -69,8 +76,12 @@ $(VENV)/bin/python:
 # Only pyproject.toml decides what is installed; the editable install sees changes in the code by itself.
 $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 	@echo "Installing torch and what hf_ssl needs into $(VENV): a few minutes, once."
-	$(PIP) install --quiet torch torchvision -e ".[$(EXTRAS)]"
+	$(PIP) install --quiet $(OFFLINE) torch torchvision -e ".[$(EXTRAS)]"
 	@touch $@
+
+# What only a CUDA device can use is installed only where one is.
+$(VENV)/.gpu: $(VENV)/.installed
+	@if command -v nvidia-smi > /dev/null; then $(PIP) install --quiet $(OFFLINE) -e ".[gpu]" $(PEERS) && touch $@; fi
 
 $(VENV)/.dev: $(VENV)/.installed
 	$(PIP) install -e ".[dev]"

@@ -72,7 +72,7 @@ def loaded_with(name: str) -> dict[str, str]:
 def packed_way(name: str) -> str:
     """How the documents of packed rows are to be kept apart: `SEQUENCES`, `BLOCKS` or `MASK`."""
     if name == "auto":
-        return SEQUENCES if torch.cuda.is_available() and _kernels() else MASK
+        return SEQUENCES if torch.cuda.is_available() and kernels() else MASK
     return SEQUENCES if name in FLASH else name if name in (SEQUENCES, BLOCKS) else MASK
 
 
@@ -172,14 +172,14 @@ def kernel_for(query: torch.Tensor, dropout: float) -> Kernel:
     """The best kernel for tokens `(tokens, heads, width)`; one that is written in torch's own operations where none fits."""
     half = query.dtype in (torch.float16, torch.bfloat16)
     if query.is_cuda and half and query.shape[-1] % 8 == 0 and query.shape[-1] <= 256:
-        for name, kernel in _kernels().items():
+        for name, kernel in kernels().items():
             if not dropout or name == "flash_attention_2":
                 return kernel
     return by_sequence
 
 
 @functools.cache
-def _kernels() -> Mapping[str, Kernel]:
+def kernels() -> Mapping[str, Kernel]:
     """Kernels for sequences of different lengths that are installed, best first; they compute on NVIDIA GPUs."""
     found: dict[str, Kernel] = {}
     if importlib.util.find_spec("flash_attn_interface") is not None:

@@ -2,12 +2,14 @@
 
     masked words    ours | transformers' Trainer as run_mlm.py sets it up, with FlashAttention-2 where flash-attn is there
     embedding       ours | sentence-transformers' encode
+    pictures        ours (mae) | Trainer with ViTMAE and torchvision's transforms;  ours (simclr) | lightly-train's SimCLR
+    sound           ours (wav2vec2) | Wav2Vec2ForPreTraining as transformers' pre-training script feeds it
+    windows         ours (masked-patch) | PatchTST on granite-tsfm's dataset
 
 Each pair runs in one process on the same card, data, checkpoint shape, batch and number format, in turns, the middle of three.
 Embedding is each library at its own default batching.
 Random weights of the released sizes: speed does not depend on their values, and nothing is downloaded. Figures go, with the
-card's name, into results/gpu.json. Without a card it is skipped; a peer
-that is not installed is named as not measured. SimCLR, wav2vec 2.0 and windows have no pair here yet.
+card's name, into results/gpu.json. Without a card it is skipped; a peer that is not installed is named as not measured.
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ import torch
 
 RESULTS = Path(__file__).parent / "results" / "gpu.json"
 ROUNDS, STEPS, BATCH = 3, 40, 32
+SIZES: dict[str, Any] = {"pictures": 1024, "side": 224, "vit": {}, "clips": 256, "wav2vec2": {}, "steps": 100_000}
+"""How much of everything; an empty configuration is the base model's."""
 WORDS = (
     "the",
     "patient",
@@ -162,9 +166,177 @@ def embedding(folder: Path) -> dict[str, Callable[[], Measured] | str]:
     return {"ours": ours, "sentence-transformers": missing("sentence_transformers") or peer}
 
 
+def jpegs(folder: Path) -> Path:
+    """Pictures of noise that was smoothed, as large as photographs are after a first look."""
+    from PIL import Image
+
+    folder.mkdir(parents=True)
+    draw = np.random.default_rng(0)
+    for number in range(SIZES["pictures"]):
+        small = Image.fromarray(draw.integers(0, 256, (24, 24, 3), dtype=np.uint8))
+        small.resize((400, 400)).save(folder / f"{number:05d}.jpg", quality=90)
+    return folder
+
+
+def masked_pictures(folder: Path) -> dict[str, Callable[[], Measured] | str]:
+    import transformers
+    from bench_throughput_images import Files
+
+    from hf_ssl.data import load_data
+    from hf_ssl.modalities.image.image import Image
+    from hf_ssl.objectives.mae import MAE
+
+    files, start, side = jpegs(folder / "files"), folder / "start", SIZES["side"]
+    config = transformers.ViTMAEConfig(image_size=side, **SIZES["vit"])
+    transformers.ViTMAEForPreTraining(config).save_pretrained(start)
+    transformers.ViTImageProcessor(size={"height": side, "width": side}).save_pretrained(start)
+
+    def ours() -> Measured:
+        objective = MAE(Image().load(str(start), MAE.auto_class), MAE.Config())
+        data = load_data(files, "image", verbose=False)["unlabeled"]
+        return fitted(objective, objective.rows(data, seed=0, training=True), folder / "ours", num_train_epochs=100)
+
+    def peer() -> Measured:
+        model = transformers.ViTMAEForPreTraining.from_pretrained(start, norm_pix_loss=True)
+
+        def collated(rows: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+            return {"pixel_values": torch.stack([row["pixel_values"] for row in rows])}
+
+        return stock(model, Files(files, side), collated, lambda made: len(made["pixel_values"]), folder / "stock")
+
+    return {"ours": ours, "Trainer + ViTMAE": peer}
+
+
+def contrasted_pictures(folder: Path) -> dict[str, Callable[[], Measured] | str]:
+    from hf_ssl.data import load_data
+    from hf_ssl.modalities.image.image import Image
+    from hf_ssl.objectives.simclr import SimCLR
+
+    files, side = jpegs(folder / "files"), SIZES["side"]
+
+    def ours() -> Measured:
+        import transformers
+
+        config = transformers.ViTConfig(image_size=side, **SIZES["vit"])
+        start = folder / "start"
+        transformers.ViTModel(config).save_pretrained(start)
+        transformers.ViTImageProcessor(size={"height": side, "width": side}).save_pretrained(start)
+        objective = SimCLR(Image().load(str(start), SimCLR.auto_class), SimCLR.Config())
+        data = load_data(files, "image", verbose=False)["unlabeled"]
+        return fitted(objective, objective.rows(data, seed=0, training=True), folder / "ours", num_train_epochs=100)
+
+    def peer() -> Measured:
+        import lightly_train
+        import timm
+
+        model = timm.create_model("vit_base_patch16_224", pretrained=False, img_size=side)
+        began, epochs = time.perf_counter(), 5
+        lightly_train.pretrain(
+            out=folder / "lightly", data=files, model=model, method="simclr", epochs=epochs, batch_size=BATCH,
+            precision="bf16-mixed", transform_args={"image_size": (side, side)}, overwrite=True,
+        )  # fmt: skip
+        return Measured(epochs * SIZES["pictures"] / (time.perf_counter() - began), {})
+
+    return {"ours": ours, "lightly-train": missing("lightly_train", "timm") or peer}
+
+
+def sound(folder: Path) -> dict[str, Callable[[], Measured] | str]:
+    import soundfile
+    import transformers
+    from transformers.models.wav2vec2.modeling_wav2vec2 import _compute_mask_indices, _sample_negative_indices
+
+    from hf_ssl.data import load_data
+    from hf_ssl.modalities.audio.audio import Audio
+    from hf_ssl.objectives.wav2vec2 import Wav2Vec2
+
+    start, draw = folder / "start", np.random.default_rng(0)
+    config = transformers.Wav2Vec2Config(
+        feat_extract_norm="layer", do_stable_layer_norm=True, layerdrop=0.0, **SIZES["wav2vec2"]
+    )
+    transformers.Wav2Vec2ForPreTraining(config).save_pretrained(start)
+    extractor = transformers.Wav2Vec2FeatureExtractor(return_attention_mask=True, do_normalize=True)
+    extractor.save_pretrained(start)
+    waves = [
+        draw.standard_normal(int(16_000 * draw.uniform(2, 15))).astype(np.float32) * 0.1 for _ in range(SIZES["clips"])
+    ]
+    paths = [str(folder / f"{number}.wav") for number in range(len(waves))]
+    for path, wave in zip(paths, waves, strict=True):
+        soundfile.write(path, wave, 16_000)
+
+    def ours() -> Measured:
+        objective = Wav2Vec2(Audio().load(str(start), Wav2Vec2.auto_class), Wav2Vec2.Config())
+        data = load_data([{"path": path} for path in paths], "audio", cache_dir=str(folder / "cache"), verbose=False)[
+            "unlabeled"
+        ]
+        return fitted(objective, objective.rows(data, seed=0, training=True), folder / "ours", num_train_epochs=100)
+
+    def peer() -> Measured:
+        model: Any = transformers.Wav2Vec2ForPreTraining.from_pretrained(start)
+
+        def collated(rows: list[np.ndarray]) -> dict[str, torch.Tensor]:
+            values = [{"input_values": extractor(row, sampling_rate=16_000).input_values[0]} for row in rows]
+            batch = extractor.pad(values, padding=True, return_tensors="pt")
+            length = int(model._get_feat_extract_output_lengths(batch["input_values"].shape[-1]))
+            seen = model._get_feature_vector_attention_mask(length, batch["attention_mask"])
+            mask = _compute_mask_indices((len(rows), length), 0.65, 10, attention_mask=seen, min_masks=2)
+            negatives = _sample_negative_indices((len(rows), length), 100, mask_time_indices=mask)
+            made = {"mask_time_indices": torch.tensor(mask), "sampled_negative_indices": torch.tensor(negatives)}
+            return {**batch, **made}
+
+        return stock(model, waves, collated, lambda made: int(made["attention_mask"].sum()) / 16_000, folder / "stock")
+
+    return {"ours": ours, "Trainer (wav2vec2 script)": peer}
+
+
+def windows(folder: Path) -> dict[str, Callable[[], Measured] | str]:
+    import pandas as pd
+    import transformers
+
+    from hf_ssl.data import load_data
+    from hf_ssl.modalities.timeseries.timeseries import TimeSeries
+    from hf_ssl.objectives.masked_patch import MaskedPatch
+
+    start, steps, context = folder / "start", SIZES["steps"], 512
+    sizes = {"context_length": context, "patch_length": 16, "patch_stride": 16, "num_input_channels": 3}
+    config = transformers.PatchTSTConfig(
+        **sizes, mask_type="random", d_model=256, num_attention_heads=8, ffn_dim=1024, num_hidden_layers=6
+    )
+    transformers.PatchTSTForPretraining(config).save_pretrained(start)
+    draw = np.random.default_rng(0)
+    frame = pd.DataFrame(draw.standard_normal((steps, 3)).cumsum(0).astype(np.float32), columns=["a", "b", "c"])
+    frame.insert(0, "timestamp", pd.date_range("2020-01-01", periods=steps, freq="min"))
+
+    def ours() -> Measured:
+        options = {"context_length": context, "frequency": "min", "target_columns": ["a", "b", "c"]}
+        data = load_data(frame, "timeseries", test_fraction=0, validation_fraction=0, verbose=False, **options)
+        encoder = TimeSeries(TimeSeries.Config(**options)).load(str(start), MaskedPatch.auto_class)
+        objective = MaskedPatch(encoder, MaskedPatch.Config())
+        rows = objective.rows(next(iter(data.values())), seed=0, training=True)
+        return fitted(objective, rows, folder / "ours", num_train_epochs=100)
+
+    def peer() -> Measured:
+        from tsfm_public.toolkit.dataset import ForecastDFDataset
+
+        rows = ForecastDFDataset(
+            frame, timestamp_column="timestamp", target_columns=["a", "b", "c"], context_length=context, prediction_length=1
+        )  # fmt: skip
+
+        def collated(items: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+            return {"past_values": torch.stack([item["past_values"] for item in items])}
+
+        model = transformers.PatchTSTForPretraining.from_pretrained(start)
+        return stock(model, rows, collated, lambda made: len(made["past_values"]), folder / "stock")
+
+    return {"ours": ours, "granite-tsfm": missing("tsfm_public") or peer}
+
+
 PAIRS: dict[str, Callable[[Path], dict[str, Callable[[], Measured] | str]]] = {
     "masked words, tokens/s": masked_words,
     "embedding, texts/s": embedding,
+    "masked pictures, pictures/s": masked_pictures,
+    "contrasted pictures, pictures/s": contrasted_pictures,
+    "sound, seconds/s": sound,
+    "windows, windows/s": windows,
 }
 
 

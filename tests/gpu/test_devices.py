@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ from contracts import case_of, pairs
 from devices import CUDA
 from host_syncs import allowed
 
+from hf_ssl.models import attention
 from hf_ssl.testing import Built
 from hf_ssl.training.dropout import set_dropout
 from hf_ssl.training.trainer import TrainResult, arguments, train
@@ -101,6 +103,70 @@ def test_a_resumed_run_goes_on_as_one_that_was_not_stopped(tiny_checkpoint, devi
     for (name, mine), theirs in zip(part.module.named_parameters(), whole.module.parameters(), strict=True):
         exact = {"rtol": 0, "atol": 0} if device.type == "cpu" else {"rtol": 1e-4, "atol": 1e-5}
         torch.testing.assert_close(mine, theirs, **exact, msg=lambda m, n=name: f"{n}: {m}")
+
+
+@on_cuda
+@pytest.mark.parametrize("window", [-1, 16])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_every_kernel_within_sequences_is_the_one_in_torchs_own_operations(device, dtype, window):
+    torch.manual_seed(0)
+    lengths = [5, 130, 1, 64, 300]
+    begins = torch.nn.functional.pad(torch.tensor(lengths).cumsum(0), (1, 0)).int().to(device)
+    parts = [torch.randn(sum(lengths), 4, 64, device=device, dtype=dtype, requires_grad=True) for _ in range(3)]
+    weights = torch.randn(sum(lengths), 4, 64, device=device)
+    expected = attention.by_sequence(*(p.float() for p in parts), begins, begins, 300, 300, 0.125, window, 0.0)
+    theirs = torch.autograd.grad((expected * weights).sum(), parts)
+    kernels = attention.kernels()
+    assert kernels, "torch 2.10 has one"
+    for name, kernel in kernels.items():
+        found = kernel(*parts, begins, begins, 300, 300, 0.125, window, 0.0)
+        torch.testing.assert_close(found.float(), expected, atol=0.02, rtol=0.02, msg=lambda m, n=name: f"{n}: {m}")
+        mine = torch.autograd.grad((found.float() * weights).sum(), parts)
+        for one, other in zip(mine, theirs, strict=True):
+            torch.testing.assert_close(one, other, atol=0.05, rtol=0.05, msg=lambda m, n=name: f"{n}: {m}")
+
+
+@pytest.mark.parametrize("way", ["varlen", "flex_attention"])
+def test_packed_rows_train_alike_however_they_are_kept_apart(tiny_checkpoint, device, tmp_path, way):
+    if way == "flex_attention" and device.type == "cpu":
+        pytest.skip("flex attention does not train on a CPU")
+    found = []
+    for kind in ("sdpa", way):
+        made = built(tiny_checkpoint, "objectives/mlm@text")
+        made.module.way = kind
+        trained(made, device, tmp_path / kind, save_strategy="no", bf16=device.type == "cuda")
+        found.append(losses(tmp_path / kind))
+    assert found[1] == pytest.approx(found[0], rel=0.02)
+
+
+@pytest.mark.parametrize("which", ["objectives/simclr@image", "objectives/mae@image", "objectives/dino@image"])
+def test_views_are_the_same_wherever_they_are_made(tiny_checkpoint, device, tmp_path, which):
+    found = []
+    for place in ("host", "device"):
+        made = built(tiny_checkpoint, which)
+        args = arguments(tmp_path / place, seed=0, defaults={}, overrides={
+            "per_device_train_batch_size": 4, "max_steps": 4, "logging_steps": 1, "save_strategy": "no", "report_to": "none",
+            "bf16": False, "use_cpu": device.type == "cpu"})  # fmt: skip
+        train(made.module, made.rows, args, tmp_path / place, views_on=place)
+        found.append(losses(tmp_path / place))
+    assert found[1] == pytest.approx(found[0], rel=0.02)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("bitsandbytes") is None, reason="bitsandbytes is not installed")
+@pytest.mark.parametrize("name", ["adamw_8bit", "paged_adamw_8bit", "paged_adamw_32bit"])
+def test_optimizers_in_8_bits_train(tiny_checkpoint, device, tmp_path, name):
+    trained(built(tiny_checkpoint, FEW[0]), device, tmp_path / "torch", save_strategy="no")
+    trained(built(tiny_checkpoint, FEW[0]), device, tmp_path / name, save_strategy="no", optim=name)
+    assert losses(tmp_path / name) == pytest.approx(losses(tmp_path / "torch"), rel=0.05)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("bitsandbytes") is None, reason="bitsandbytes is not installed")
+def test_layers_in_4_bits_train_their_adapters(tiny_checkpoint, device, tmp_path):
+    for method in ("lora", "qlora"):
+        made = case_of(tiny_checkpoint, "tasks/classification@text").build(method)
+        set_dropout(made.module, 0.0)
+        trained(made, device, tmp_path / method, save_strategy="no")
+    assert losses(tmp_path / "qlora") == pytest.approx(losses(tmp_path / "lora"), rel=0.1)
 
 
 @on_cuda
