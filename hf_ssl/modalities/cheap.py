@@ -17,12 +17,14 @@ class CheapFeatures(ABC):
         standardize: whether its columns have units of their own, so that each is to be divided by its spread.
         weight: among the cheap features of its kind of data, before the labels are asked; from the development sets
             (`docs/best-answer.md`).
+        ridge: whether ridge regression answers beside the logistic one, as for random kernels.
         holds_content: whether `state` holds pieces of the values, such as words: it is published only when the user says so.
     """
 
     name: str
     standardize: bool = False
     weight: float = 1.0
+    ridge: bool = False
     holds_content: bool = False
 
     def fit(self, values: Sequence[Any]) -> None:  # noqa: B027  # most have nothing to learn
@@ -50,8 +52,15 @@ class Computed(CheapFeatures):
         *,
         standardize: bool = False,
         weight: float = 1.0,
+        ridge: bool = False,
     ) -> None:
-        self.name, self.function, self.standardize, self.weight = name, function, standardize, weight
+        self.name, self.function, self.standardize, self.weight, self.ridge = (
+            name,
+            function,
+            standardize,
+            weight,
+            ridge,
+        )
 
     def rows(self, values: Sequence[Any]) -> np.ndarray:
         return self.function(values)

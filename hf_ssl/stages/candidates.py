@@ -29,6 +29,7 @@ from hf_ssl.evaluation.probes.taught import (
     learn,
     mixed,
     try_all,
+    vote_is_better,
 )
 from hf_ssl.models.checkpoint import read_json
 from hf_ssl.models.pooling import LINEAGE
@@ -151,18 +152,20 @@ def study(
     groups = [str(split[int(row)]["group"]) for row in chosen] if "group" in split.column_names else None
     known, pooled = np.arange(len(chosen)), np.arange(len(chosen), len(values))
     prior = prior_of(kinds, weights, UNTRAINED if _is_untrained(module) else module.encoder.frozen_share)
-    trial = try_all(views, prior, HEAD, y[chosen], pooled, classes, groups=groups, seed=seed)
+    trial = try_all(views, prior, HEAD, y[chosen], pooled, classes, groups=groups, seed=seed,
+                    ridged={one.name for one in cheap if one.ridge})  # fmt: skip
     lesson = learn(views, trial.recipe, known, y[chosen], pooled, classes)
     saved, reason = _decided(trial, len(pooled))
+    asked = TEACHER if saved == TAUGHT and not vote_is_better(trial) else VOTE
     plain = lesson.vote[HEAD]
     head = lesson.head if saved == TAUGHT else plain
     return Findings(
         spaces[HEAD].raw(head) if settable_layer(module, classes) is not None else None, saved, reason,
         {name: _scores(way) for name, way in trial.ways.items()},
         kept if saved == TAUGHT else kept[:0], lesson.believed if saved == TAUGHT else lesson.believed[:0],
-        _teacher(module, spaces, kinds, trial, lesson, cheap, saved, [str(name) for name in task.label_names]),
-        _is_ahead(trial, saved), len(chosen),
-        _folds(views, spaces[HEAD], trial, y, chosen, pooled, classes, groups, saved, seed) if rehearses else [],
+        _teacher(module, spaces, kinds, trial, lesson, cheap, asked, [str(name) for name in task.label_names]),
+        _is_ahead(trial, saved, asked), len(chosen),
+        _folds(views, spaces[HEAD], trial, y, chosen, pooled, classes, groups, saved, asked, seed) if rehearses else [],
     )  # fmt: skip
 
 
@@ -186,7 +189,7 @@ def _vectors(
 
 def _folds(
     views: Mapping[str, np.ndarray], read: Coordinates, trial: Trial, y: np.ndarray, chosen: np.ndarray, pooled: np.ndarray, classes: int,
-    groups: list[str] | None, saved: str, seed: int,
+    groups: list[str] | None, saved: str, asked: str, seed: int,
 ) -> list[Fold]:  # fmt: skip
     """As many as are needed to ask enough labels, each with what was learned without them."""
     found: list[Fold] = []
@@ -196,11 +199,11 @@ def _folds(
             break
         lesson = learn(views, trial.recipe, kept, truth[kept], pooled, classes)
         head = lesson.head if saved == TAUGHT else lesson.vote[HEAD]
-        heads = lesson.teacher if saved == TAUGHT else lesson.vote
-        asked = {name: one.answers(views[name][held]) for name, one in heads.items()}
+        heads = lesson.teacher if asked == TEACHER else lesson.vote
+        answers = {name: one.answers(views[name][held]) for name, one in heads.items()}
         found.append(
             Fold(chosen[kept], chosen[held], read.raw(head), lesson.believed, head.answers(views[HEAD][held]),
-                 mixed(asked, trial.recipe.shares))
+                 mixed(answers, trial.recipe.shares))
         )  # fmt: skip
     return found
 
@@ -224,15 +227,15 @@ def _decided(trial: Trial, pooled: int) -> tuple[str, str]:
     )
 
 
-def _is_ahead(trial: Trial, saved: str) -> bool:
-    """Whether the run answers with the teacher, which the model cannot carry: unless the labels prefer the start beyond one standard
-    error, or the two say the same of all of them.
+def _is_ahead(trial: Trial, saved: str, asked: str) -> bool:
+    """Whether the run answers with the teacher (or the vote: `asked`), which the model cannot carry: unless the labels prefer the
+    start beyond one standard error, or the two say the same of all of them.
 
     On the development sets the teacher is nearly always better, and a handful of labels would often say otherwise by chance.
     """
     if not trial.ways:
         return False
-    start, best = (trial.ways[name].answers.argmax(1) for name in (saved, TEACHER if saved == TAUGHT else VOTE))
+    start, best = (trial.ways[name].answers.argmax(1) for name in (saved, asked))
     return not clearly_more((start == trial.y).astype(float), (best == trial.y).astype(float)) and bool(
         (start != best).any()
     )
@@ -246,9 +249,9 @@ def _scores(way: Answered) -> dict[str, float]:
 
 def _teacher(
     module: TaskModule, spaces: dict[str, Coordinates], kinds: dict[str, str], trial: Trial, lesson: Lesson, cheap: list[Any],
-    saved: str, classes: list[str],
+    asked: str, classes: list[str],
 ) -> Teacher:  # fmt: skip
-    heads = lesson.teacher if saved == TAUGHT else lesson.vote
+    heads = lesson.teacher if asked == TEACHER else lesson.vote
     states = {one.name: one.state() for one in cheap}
     views = [
         TeacherView(name, kinds[name], trial.recipe.shares[name], space.raw(heads[name]), states.get(name, {}))
@@ -257,7 +260,7 @@ def _teacher(
     ]
     new = set(module.encoder.report.missing)
     extra = {name: one.detach().cpu().clone() for name, one in module.model.state_dict().items() if name in new}
-    return Teacher(views, classes, TEACHER if saved == TAUGHT else VOTE, module.encoder.ref, extra)
+    return Teacher(views, classes, asked, module.encoder.ref, extra)
 
 
 def prior_of(kinds: Mapping[str, str], weights: Mapping[str, float], frozen: float) -> dict[str, float]:

@@ -8,17 +8,22 @@ from scipy import sparse
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
-from hf_ssl.evaluation.probes.soft import Coordinates, soft_regression
+from hf_ssl.evaluation.probes.soft import Coordinates, between, ridge_head, soft_regression
 from hf_ssl.evaluation.probes.taught import (
     FROZEN,
     TAUGHT,
     TEACHER,
     VOTE,
+    Answered,
+    Recipe,
+    Trial,
     is_refused,
     learn,
     sharpened,
     stacked,
     try_all,
+    vote_is_better,
+    voted,
 )
 
 CLASSES = 4
@@ -182,3 +187,34 @@ def test_groups_stay_in_one_fold():
     apart = try_all({"net": rows}, {"net": 1.0}, "net", y, np.arange(0), 2, groups=[str(g) for g in groups])
     mixed = try_all({"net": rows}, {"net": 1.0}, "net", y, np.arange(0), 2)
     assert mixed.ways[FROZEN].accuracy > 0.95 and apart.ways[FROZEN].accuracy < 0.7
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_ridge_heads_answer_as_the_classifier_of_scikit_learn_and_a_ridged_view_lies_between(classes):
+    from sklearn.linear_model import RidgeClassifierCV
+
+    views, y = planted(noise=1.0)
+    y, rows = y % classes, views["net"]
+    theirs = RidgeClassifierCV(alphas=np.logspace(-3, 3, 10)).fit(rows[:60], y[:60])
+    own = ridge_head(rows[:60], np.eye(classes)[y[:60]])
+    assert (own.answers(rows[60:]).argmax(1) == theirs.predict(rows[60:])).mean() > 0.98
+    recipe = Recipe("net", PRIOR_SHARES, {"net": 1.0, "cheap": 1.0}, ridged=frozenset({"net"}))
+    heads = voted(views, recipe, np.arange(60), y[:60], classes)
+    plain = voted(views, Recipe("net", PRIOR_SHARES, {"net": 1.0, "cheap": 1.0}), np.arange(60), y[:60], classes)
+    np.testing.assert_allclose(heads["net"].weight, between(plain["net"], own).weight, atol=1e-6)
+    np.testing.assert_array_equal(heads["cheap"].weight, plain["cheap"].weight)
+
+
+def test_the_vote_answers_where_the_pool_made_it_clearly_worse():
+    y = np.arange(60) % 2
+    sure, unsure, wrong = (np.stack([1 - p, p], 1) for p in (0.1 + 0.8 * y, 0.4 + 0.2 * y, 0.9 - 0.8 * y))
+
+    def said(vote: np.ndarray, teacher: np.ndarray) -> bool:
+        ways = {VOTE: Answered.of(vote, y), TEACHER: Answered.of(teacher, y)}
+        return vote_is_better(Trial(y, Recipe("net", {}, {}), ways))
+
+    assert said(sure, wrong) and said(sure, unsure)
+    assert not said(unsure, sure) and not said(wrong, sure) and not said(sure, sure)
+    assert vote_is_better(
+        Trial(y, Recipe("net", {}, {}), {VOTE: Answered.of(sure, y)})
+    )  # without a pool there is no teacher

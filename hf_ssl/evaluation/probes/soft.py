@@ -11,6 +11,10 @@ FEW = 256
 """Columns that wide or sparse rows are brought to (latent semantic analysis): better than all of them at few labels."""
 WIDEST = 2048
 """Dense rows of up to so many columns stay as they are."""
+ALPHAS = tuple(np.logspace(-3, 3, 10).tolist())
+"""Penalties of ridge regression, for rows of mean squared length 10; chosen by generalized cross-validation."""
+RIDGE_SCALE = 4.0
+"""What answers between -1 and 1 are multiplied by to be logits. 1 to 32, chosen by labels held out, is no better (`docs/best-answer.md`)."""
 STEPS = 60  # of L-BFGS; each fit starts where the one before ended
 
 
@@ -123,3 +127,21 @@ def soft_regression(
     first = np.zeros((width + 1) * classes) if start is None else np.concatenate([start.weight.T.ravel(), start.bias])
     best = minimize(loss, first, jac=True, method="L-BFGS-B", options={"maxiter": steps, "maxcor": 20}).x
     return Head(best[: width * classes].reshape(width, classes).T.copy(), best[width * classes :].copy())
+
+
+def ridge_head(rows: np.ndarray, targets: np.ndarray) -> Head:
+    """Least squares on -1 and 1, the penalty by generalized cross-validation: what random kernels are made for.
+
+    Args:
+        rows: `(items, width)`.
+        targets: `(items, classes)`, rows sum to 1.
+    """
+    from sklearn.linear_model import RidgeCV
+
+    model = RidgeCV(alphas=ALPHAS).fit(rows, 2 * targets - 1)
+    return Head(np.atleast_2d(model.coef_) * RIDGE_SCALE, np.atleast_1d(model.intercept_) * RIDGE_SCALE)
+
+
+def between(first: Head, second: Head) -> Head:
+    """One head whose logits are the mean of both."""
+    return Head((first.weight + second.weight) / 2, (first.bias + second.bias) / 2)

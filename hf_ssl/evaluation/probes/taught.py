@@ -17,14 +17,14 @@ ensembles (Hinton et al. 2015, arXiv:1503.02531), self-training with soft target
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from hf_ssl.evaluation.probes.selection import View, folds_of, held_out_answers, log_loss
-from hf_ssl.evaluation.probes.soft import STEPS, Head, soft_regression
+from hf_ssl.evaluation.probes.soft import STEPS, Head, between, ridge_head, soft_regression
 
 PENALTY, WEAKER = 1.0, 10.0
 """C of fits on soft labels, for rows of mean squared length 10; the second where cross-validation clearly prefers it. On 8
@@ -87,12 +87,14 @@ class Recipe:
         shares: weight of each view in the vote; they sum to 1.
         penalties: C of each view's regression on the labels.
         penalty: C of all fits on soft labels.
+        ridged: views whose answer to the labels is the mean of a logistic and a ridge regression.
     """
 
     read: str
     shares: Mapping[str, float]
     penalties: Mapping[str, float]
     penalty: float = PENALTY
+    ridged: frozenset[str] = frozenset()
 
 
 def voted(
@@ -100,10 +102,11 @@ def voted(
 ) -> dict[str, Head]:
     """Step 1: every view's regression on the labels; arguments as for `learn`."""
     truth = np.eye(classes)[y]
-    return {
-        name: soft_regression(rows[known], truth, penalty=recipe.penalties[name], steps=3 * STEPS)
-        for name, rows in views.items()
-    }
+    heads = {}
+    for name, rows in views.items():
+        head = soft_regression(rows[known], truth, penalty=recipe.penalties[name], steps=3 * STEPS)
+        heads[name] = between(head, ridge_head(rows[known], truth)) if name in recipe.ridged else head
+    return heads
 
 
 def learn(
@@ -184,7 +187,7 @@ FROZEN, VOTE, TAUGHT, TEACHER = "frozen probe", "vote", "taught head", "teacher"
 
 def try_all(
     views: Mapping[str, np.ndarray], prior: Mapping[str, float], read: str, y: np.ndarray, pooled: np.ndarray, classes: int, *,
-    groups: Sequence[Any] | None = None, seed: int = 0,
+    groups: Sequence[Any] | None = None, seed: int = 0, ridged: Collection[str] = (),
 ) -> Trial:  # fmt: skip
     """Cross-validate every way to answer, on the same folds.
 
@@ -195,23 +198,38 @@ def try_all(
         y: `(labels,)` classes.
         pooled: item numbers of the pool.
         groups: of the labeled examples; they stay in one fold.
+        ridged: views that are answered by ridge regression, too.
     """
-    splits = folds_of(y, groups, seed, repeats=1)
+    splits, both = folds_of(y, groups, seed, repeats=1), frozenset(ridged)
     if not splits:
-        return Trial(y[:0], Recipe(read, dict(prior), dict.fromkeys(views, PENALTY)), {})
+        return Trial(y[:0], Recipe(read, dict(prior), dict.fromkeys(views, PENALTY), ridged=both), {})
     penalties, held = {}, {}
     asked = np.unique(np.concatenate([rows for _, rows in splits]))
     for name, rows in views.items():
         penalties[name], held[name] = held_out_answers(View.ready(rows), y, splits, classes)
+        if name in both:
+            held[name] = _with_ridge(held[name], rows, y, splits, classes)
     truth = y[asked]
     answers = {name: held[name][asked] for name in views}
     ways = {FROZEN if name == read else name: Answered.of(answers[name], truth) for name in views}
-    recipe = Recipe(read, stacked(prior, answers, truth), penalties)
+    recipe = Recipe(read, stacked(prior, answers, truth), penalties, ridged=both)
     ways[VOTE] = Answered.of(mixed(answers, recipe.shares), truth)
     if len(pooled):
         recipe, taught = _taught(views, recipe, y, pooled, classes, splits, asked)
         ways |= taught
     return Trial(truth, recipe, ways)
+
+
+def _with_ridge(
+    held: np.ndarray, rows: np.ndarray, y: np.ndarray, splits: Sequence[tuple[np.ndarray, np.ndarray]], classes: int
+) -> np.ndarray:
+    """Answers of logistic regressions for examples held out, and those of ridge regressions: the mean of their logits."""
+    truth, sums, seen = np.eye(classes)[y], np.zeros(held.shape), np.zeros((len(y), 1))
+    for kept, out in splits:
+        sums[out] += ridge_head(rows[kept], truth[kept]).answers(rows[out])
+        seen[out] += 1
+    mean = np.sqrt(np.clip(held, 1e-9, None) * np.clip(sums / np.maximum(seen, 1), 1e-9, None))
+    return mean / mean.sum(1, keepdims=True)
 
 
 def _taught(
@@ -287,6 +305,20 @@ def is_refused(offered: Answered, simple: Answered, y: np.ndarray, seed: int = 0
         offered.accuracy > simple.accuracy, offered.macro_f1 > simple.macro_f1, offered.log_loss < simple.log_loss
     )  # fmt: skip
     return None if any(better) else "nothing is better"
+
+
+def vote_is_better(trial: Trial) -> bool:
+    """Whether labels held out say that views answered better before the pool: more of them right, or as many with a log loss clearly lower.
+
+    On texts the pool helps, on series whose network is untrained it often does not (`tests/benchmarks/bench_series_vote.py`).
+    """
+    if TEACHER not in trial.ways:
+        return True
+    vote, teacher = trial.ways[VOTE], trial.ways[TEACHER]
+    right = [(one.answers.argmax(1) == trial.y).astype(float) for one in (vote, teacher)]
+    as_many = bool(right[0].mean() >= right[1].mean())
+    surer = clearly_more(_losses(teacher.answers, trial.y), _losses(vote.answers, trial.y))
+    return clearly_more(*right) or (as_many and surer)
 
 
 def _macro(guess: np.ndarray, y: np.ndarray) -> float:

@@ -337,9 +337,11 @@ class TimeSeries(Modality):
         }
 
     def cheap_features(self) -> list[CheapFeatures]:
-        """The baselines; competing kernels count four times as much as the others."""
+        """The baselines; both kinds of kernels count three times as much as the statistics, and are made for ridge regression."""
         return [
-            Computed(name, found, standardize=True, weight=4.0 if name == "hydra" else 1.0)
+            Computed(
+                name, found, standardize=True, weight=1.0 if name == "statistics" else 3.0, ridge=name != "statistics"
+            )
             for name, found in self.baselines().items()
         ]
 
