@@ -49,7 +49,6 @@ class Computed(CheapFeatures):
         self,
         name: str,
         function: Callable[[Sequence[Any]], np.ndarray],
-        *,
         standardize: bool = False,
         weight: float = 1.0,
         ridge: bool = False,

@@ -151,12 +151,14 @@ def study(
     views = {name: space.rows for name, space in spaces.items()}
     groups = [str(split[int(row)]["group"]) for row in chosen] if "group" in split.column_names else None
     known, pooled = np.arange(len(chosen)), np.arange(len(chosen), len(values))
-    prior = prior_of(kinds, weights, UNTRAINED if _is_untrained(module) else module.encoder.frozen_share)
+    untrained = _is_untrained(module)
+    prior = prior_of(kinds, weights, UNTRAINED if untrained else module.encoder.frozen_share)
     trial = try_all(views, prior, HEAD, y[chosen], pooled, classes, groups=groups, seed=seed,
                     ridged={one.name for one in cheap if one.ridge})  # fmt: skip
     lesson = learn(views, trial.recipe, known, y[chosen], pooled, classes)
     saved, reason = _decided(trial, len(pooled))
-    asked = TEACHER if saved == TAUGHT and not vote_is_better(trial) else VOTE
+    # Views that no network helps seldom teach each other anything (`tests/benchmarks/bench_series_vote.py`).
+    asked = TEACHER if saved == TAUGHT and not untrained and not vote_is_better(trial) else VOTE
     plain = lesson.vote[HEAD]
     head = lesson.head if saved == TAUGHT else plain
     return Findings(

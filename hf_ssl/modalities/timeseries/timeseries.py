@@ -338,12 +338,8 @@ class TimeSeries(Modality):
 
     def cheap_features(self) -> list[CheapFeatures]:
         """The baselines; both kinds of kernels count three times as much as the statistics, and are made for ridge regression."""
-        return [
-            Computed(
-                name, found, standardize=True, weight=1.0 if name == "statistics" else 3.0, ridge=name != "statistics"
-            )
-            for name, found in self.baselines().items()
-        ]
+        own = {"statistics": (1.0, False)}
+        return [Computed(name, found, True, *own.get(name, (3.0, True))) for name, found in self.baselines().items()]
 
     # -- models of this kind ----------------------------------------------------------------------------------------
 
