@@ -63,7 +63,16 @@ def nature(head: bytes) -> str | None:
         return "is a web page; was the download refused?"
     if head[4:8] == b"ftyp" and head[8:12].lower() not in (b"avif", b"avis", b"heic", b"heix", b"mif1"):
         return "is a video or sound (MP4)"
+    if head[257:262] == b"ustar" or head[:2] == b"\x1f\x8b" and _unpacked(head)[257:262] == b"ustar":
+        return "is a tar archive; unpack it"
     return next((what for mark, what in _NATURES if head.startswith(mark)), None)
+
+
+def _unpacked(head: bytes) -> bytes:
+    try:
+        return zlib.decompressobj(31).decompress(head, 1024)
+    except zlib.error:
+        return b""
 
 
 class UnusableFile(ValueError):

@@ -255,7 +255,7 @@ def _refuse_lost_classes(encoded: Encoding, known: Set[str], splits: dict[str, R
         return
     text = (
         f"No row of {', '.join(map(repr, lost[:5]))} is left: all repeat a row of another label. Are two folders or files the same, one of "
-        "them a link? Leave one out; dedup=False keeps repeated rows, leakage='allow' those of held-out splits too"
+        "them a link? Leave one out; dedup=False keeps repeated rows"
     )
     if KINDS[encoded.kind].holds == "name":
         raise DataError(f"{text}.")

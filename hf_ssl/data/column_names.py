@@ -146,7 +146,8 @@ def tell_second_labels(ignored: list[str], used: str, part: SourcePart, report: 
     """Columns beside the label that are called as labels are, and say something else: which was meant?"""
     size = len(part.dataset)
     for name in ignored:
-        count = distinct_values(part.dataset, name) if called_as_label(name) else 0
+        beside = (HARMLESS - {"id", "index", "type"}).isdisjoint(words_of_name(name))
+        count = distinct_values(part.dataset, name) if called_as_label(name) and beside else 0
         if not 2 <= count <= max(2, min(200, size // 2)):
             continue
         head = part.dataset.select_columns(list(dict.fromkeys([used, name])))[:20_000]

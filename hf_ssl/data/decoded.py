@@ -10,7 +10,7 @@ import datasets
 
 from hf_ssl.core.errors import DataError
 from hf_ssl.data.columns import ColumnSpec, input_column
-from hf_ssl.data.readers.files import check_bad_files
+from hf_ssl.data.readers.files import check_bad_files, short
 from hf_ssl.data.readers.folders import ReadOptions, SourcePart
 from hf_ssl.data.readers.tables import quiet
 
@@ -43,7 +43,7 @@ def decoded(
                 part.dataset, input_column(modality, spec.input, part), root=part.root, cache=cache, quarantine=bad,
                 whole=whole or (how.label_kind == "transcript" and part.split != "unlabeled"),
             )  # fmt: skip
-        bad = [{**item, "path": _short(item["path"], part.root)} for item in bad]
+        bad = [{**item, "path": short(item["path"], part.root)} for item in bad]
         how.report.quarantined += bad
         _enter(bad, len(part.dataset), part, how)
         if not len(rows):
@@ -82,10 +82,3 @@ def _grouped(parts: list[SourcePart], spec: ColumnSpec, how: ReadOptions) -> tup
             )
     how.report.decide(f"rows of one {RECORDING} stay together")
     return parts, replace(spec, group=RECORDING)
-
-
-def _short(path: str, root: Path | None) -> str:
-    """Below the data's own folder, or the bare name: a report tells nothing about the rest of the disk."""
-    if not Path(path).is_absolute():
-        return path
-    return Path(path).relative_to(root).as_posix() if root and Path(path).is_relative_to(root) else Path(path).name

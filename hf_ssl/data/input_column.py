@@ -9,7 +9,7 @@ import datasets
 
 from hf_ssl.core.errors import DataError
 from hf_ssl.data.column_names import existing, made_up_names, named, pair_of, shown
-from hf_ssl.data.readers.folders import SourcePart
+from hf_ssl.data.readers.folders import ReadOptions, SourcePart
 from hf_ssl.data.readers.headers import are_values
 
 if TYPE_CHECKING:
@@ -64,6 +64,49 @@ def _texts(part: SourcePart) -> list[list[str | None]]:
         [None if value is None else str(value) for value in head[name]] if is_plain else []
         for name, is_plain in zip(part.dataset.column_names, plain, strict=True)
     ]
+
+
+def without_answers(
+    parts: list[SourcePart], modality: Modality, given: str | None, how: ReadOptions
+) -> list[SourcePart]:
+    """Parts without tables that hold no texts beside others that do: `sample_submission.csv`, `y_train.csv`.
+
+    Raises:
+        DataError: they are too many of the rows.
+    """
+    names = [given] if given else [modality.column, *modality.aliases]
+
+    def has_text(part: SourcePart) -> bool:
+        there = part.dataset.column_names
+        if "tokens" in there or any(named(name, there) for name in names) or not given and text_inside(part):
+            return True
+        return not given and any(_long(part, name) for name in there)
+
+    holding = [part for part in parts if has_text(part)]
+    if modality.name != "text" or not holding or len(holding) == len(parts):
+        return parts
+    total = sum(len(part.dataset) for part in parts)
+    for part in parts:
+        if part in holding:
+            continue
+        twin = next((one for one in holding if len(one.dataset) == len(part.dataset)), None)
+        hint = (
+            f"If row by row they say more about {twin.origin}, write their columns into that table"
+            if twin
+            else "If ids tell what they are of, write their columns into the table of texts"
+        )
+        how.report.leave_out(
+            "rows", f"of {part.origin}, which has no column of texts ({shown(part.dataset.column_names)})", len(part.dataset), total, hint=hint
+        )  # fmt: skip
+    return holding
+
+
+def _long(part: SourcePart, name: str) -> bool:
+    """Whether a column holds values of several words, or most of them different and long."""
+    if getattr(part.dataset.features[name], "dtype", "") not in ("string", "large_string"):
+        return False
+    values = [str(value) for value in part.dataset[:200][name] if value]
+    return bool(values) and sum(len(value.split()) > 2 or len(value) > 25 for value in values) > 0.3 * len(values)
 
 
 def text_inside(part: SourcePart) -> list[str]:

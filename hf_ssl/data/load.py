@@ -27,6 +27,7 @@ from hf_ssl.data.column_names import existing, named
 from hf_ssl.data.columns import ROW, TAG_ALIASES, Canonicalizer, ColumnSpec, numbered, transcript_column
 from hf_ssl.data.decoded import decoded
 from hf_ssl.data.domain import DomainData
+from hf_ssl.data.input_column import without_answers
 from hf_ssl.data.label_kinds import kind_of
 from hf_ssl.data.leakage.guard import LeakCheck, drop_duplicates, remove_leakage, straddling_groups
 from hf_ssl.data.nested import opened
@@ -44,8 +45,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MIN_DOCUMENTS = 5
-# Names that keywords may have beside those of the fields.
-ALIASES = {"text_column": "input_column", "config_name": "data_config", "revision": "data_revision"}
+ALIASES = {"text_column": "input_column", "config_name": "data_config", "revision": "data_revision"}  # of keywords
 
 
 def load_data(
@@ -183,7 +183,7 @@ def _load(source: object, given: DataOptions, modality: Modality, cache_dir: str
     parts = by_split_column(parts, spec.ignore, used, how)
     parts, spec = decoded(parts, spec, how)
     spec = transcript_column(parts, spec, how.label_kind)
-    parts = _sentences(parts, spec, given.sentence_column, how)
+    parts = without_answers(_sentences(parts, spec, given.sentence_column, how), how.modality, spec.input, how)
     canonicalizer = _canonicalizer(parts, spec, how)
     splits, encoded = encode_and_sort([canonicalizer(part) for part in parts], canonicalizer, rules)
     known = names_in(encoded, splits)
@@ -360,7 +360,7 @@ def _sentences(parts: list[SourcePart], spec: ColumnSpec, sentence: str | None, 
             done.append(part)
             continue
         before = len(dataset)
-        made = words_to_sentences(dataset, *found, how.report)
+        made = words_to_sentences(dataset, *found, how.report, spec.ignore)
         how.report.warn(
             f"{part.origin}: {before:,} rows of one word each are {len(made):,} sentences, by column {found[0]!r}"
         )

@@ -10,7 +10,7 @@ from typing import Any
 import datasets
 
 from hf_ssl.core.errors import DataError, nearest
-from hf_ssl.data.column_names import shown
+from hf_ssl.data.column_names import plain_name, shown
 from hf_ssl.data.readers.folders import SourcePart
 from hf_ssl.data.report import DataReport
 
@@ -28,6 +28,11 @@ SENTENCES = (
 )
 WORDS = ("token", "word", "tokens", "words", "form")
 TAGS = ("tag", "ner_tag", "ner", "tags", "ner_tags", "label", "entity", "pos")
+ORDERS = {
+    *(f"{what}_{how}" for what in ("token", "tok", "word") for how in ("id", "idx", "index", "number", "no", "nr", "num", "#", "position", "order")),
+    "position", "idx", "index", "order", "offset", "start", "begin", "char_start", "start_char", "start_offset", "char_offset",
+}  # fmt: skip
+"""Columns that say where in its sentence a word stands."""
 OUTSIDE = {"-", "0", "_", "o", "", "OUT", "None", "none"}
 """What others write for O."""
 _SPAN = re.compile(r"(?:([BIESLUMW])[-_](.+)|([BIESLUMW])|O)")
@@ -166,12 +171,18 @@ def _usual_marks(rows: list[list[str] | None], report: DataReport) -> list[list[
 
 
 def words_to_sentences(
-    dataset: datasets.Dataset, sentence: str, word: str, tag: str, report: DataReport | None = None
+    dataset: datasets.Dataset,
+    sentence: str,
+    word: str,
+    tag: str,
+    report: DataReport | None = None,
+    ignored: Sequence[str] = (),
 ) -> datasets.Dataset:
     """A table with one word per row → one sentence per row: `tokens`, `tags`, and other columns from the first word.
 
     An empty sentence number means the one above it (as spreadsheets write it). A number that comes again after another one is
-    another sentence (`report` is told): tables number sentences anew in every document.
+    another sentence (`report` is told): tables number sentences anew in every document. Words are put in the order of a column
+    that numbers them (`token_id`), unless it is among the `ignored`.
 
     Raises:
         DataError: the rows of sentences lie scattered.
@@ -181,6 +192,9 @@ def words_to_sentences(
     current: Any = None
     begun: set[Any] = set()
     anew = 0
+    order = next((name for name in dataset.column_names if name not in ignored and plain_name(name) in ORDERS), None)
+    numbered = [_as_number(value) for value in dataset[order]] if order else [None] * len(dataset)
+    orders: list[list[int | None]] = []
     for row, (number, one, mark) in enumerate(zip(numbers, words, tags, strict=True)):
         told = number is not None and str(number).strip()
         if not rows or told and number != current:
@@ -188,7 +202,9 @@ def words_to_sentences(
             anew += current in begun
             begun.add(current)
             rows.append(([], [], row))
+            orders.append([])
         if one is not None and mark is not None:
+            orders[-1].append(numbered[row])
             rows[-1][0].append(str(one))
             rows[-1][1].append(str(mark))
     if len(rows) > 0.5 * len(numbers) and anew > 0.5 * len(rows):
@@ -200,6 +216,18 @@ def words_to_sentences(
         report.warn(
             f"{anew:,} of {len(rows):,} sentence numbers in column {sentence!r} occur again further down (numbered anew in every document?): taken "
             "for other sentences"
+        )
+    turned = 0
+    for (own_words, own_tags, _), places in zip(rows, orders, strict=True):
+        known = [place for place in places if place is not None]
+        if len(set(known)) == len(places) and known != sorted(known):
+            turned += 1
+            by_place = sorted(range(len(known)), key=known.__getitem__)
+            own_words[:], own_tags[:] = [own_words[k] for k in by_place], [own_tags[k] for k in by_place]
+    if turned and report is not None:
+        report.warn(
+            f"words of {turned:,} of {len(rows):,} sentences did not stand in the order of column {order!r}: put in it; "
+            f"ignore_columns=[{order!r}] leaves them as they are"
         )
     rest = [name for name in dataset.column_names if name not in (sentence, word, tag, "tokens", "tags")]
     kept = dataset.select([row for _, _, row in rows]).select_columns(rest) if rest else None
@@ -236,6 +264,11 @@ def refuse_without_words(part: SourcePart, tokens: str | None, text: str, option
             f"{shown(part.dataset.column_names)}). Name it: tokens_column={text!r}, where text is cut at blanks; or leave it out, where "
             "rows have one label each."
         )
+
+
+def _as_number(value: object) -> int | None:
+    text = str(value).strip().removesuffix(".0")
+    return int(text) if text.isascii() and text.isdigit() else None
 
 
 def find_word_table(names: Sequence[str]) -> tuple[str, str, str] | None:

@@ -100,7 +100,7 @@ def test_grouped_split_does_not_take_a_rare_class_from_train(seed: int) -> None:
 def test_rows_without_a_group_are_groups_of_their_own() -> None:
     data = load(rows(["a", "b"] * 30, ["x", None] * 30), group_column="who", validation_fraction=0)
     assert sum("x" in data[split]["group"] for split in ("train", "test")) == 1
-    assert any("30 rows have no who" in text for text in data.report["decisions"])
+    assert any("30 of 60 rows have no who" in text for text in data.report["warnings"])
 
 
 def test_groups_that_the_source_itself_splits() -> None:

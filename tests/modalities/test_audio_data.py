@@ -332,3 +332,17 @@ def test_an_interrupted_store_leaves_nothing_behind(tmp_path, monkeypatch):
     assert list((tmp_path / "cache").rglob("*.f32")) == [] and list((tmp_path / "cache").rglob("*.tmp")) == []
     monkeypatch.setattr(store, "content_digest", real)
     assert len(load(source)["train"])
+
+
+@pytest.mark.parametrize("column", ["end", "duration"])
+def test_an_end_of_minus_one_is_the_end_of_the_file(tmp_path, column):
+    root = folder(tmp_path / "d")
+    files = sorted(file.relative_to(root).as_posix() for file in root.rglob("*.wav"))
+    rows = [{"file": file, "start": 0.1, column: -1, "label": ("low", "high")[n % 2]} for n, file in enumerate(files)]
+    data = load(table(root / "list.csv", rows).parent)
+    plain = load(table(root / "list.csv", [{**row, column: ""} for row in rows]).parent)
+    lengths, wanted = (
+        sorted(row["audio"]["length"] for split in ("train", "validation", "test") for row in one[split])
+        for one in (data, plain)
+    )
+    assert lengths == wanted and any(f"{len(files)} parts" in text for text in data.report["warnings"])

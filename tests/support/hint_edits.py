@@ -10,6 +10,7 @@ import json
 import lzma
 import re
 import shutil
+import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -63,9 +64,13 @@ def renamed(source: Path, found: re.Match[str], to: Path) -> Path | None:
 
 
 def unpacked(source: Path, found: re.Match[str], to: Path) -> Path | None:
-    file = source if source.is_file() else next(iter(source.rglob("*.*")))
+    file = source if source.is_file() else next(one for one in source.rglob("*.*") if one.is_file())
     to.mkdir(exist_ok=True)
     content = file.read_bytes()
+    if tarfile.is_tarfile(file):
+        with tarfile.open(file) as archive:
+            archive.extractall(to, filter="data")
+        return to
     if content.startswith(b"PK"):
         with zipfile.ZipFile(file) as archive:
             archive.extractall(to)

@@ -20,6 +20,7 @@ COLUMNS = {".conllu": (1, 3)}
 DEFAULT_COLUMNS = (0, -1)
 BAD_SENTENCES = "sentences with a line of another number of columns"
 _COMMENT = re.compile(r"#\s*(id|text|sent|sent_id|newdoc|newpar|global\.columns)\b")
+_TAG = re.compile(r"O|[BIESLUMW][-_]\S+")
 _NEW_DOCUMENT = re.compile(r"-DOCSTART-|#\s*(newdoc)\b")
 
 
@@ -62,9 +63,10 @@ def read_conll(
         kind = suffix(file)
         try:
             found = encoding_of_file(file, encoding)
-            sentences = parse(
-                read_text(file, found.name), columns or COLUMNS.get(kind, DEFAULT_COLUMNS), conllu=kind == ".conllu"
-            )
+            text = read_text(file, found.name)
+            if columns is None and kind != ".conllu":
+                refuse_other_order(text)
+            sentences = parse(text, columns or COLUMNS.get(kind, DEFAULT_COLUMNS), conllu=kind == ".conllu")
         except (ValueError, OSError, EOFError) as error:
             report.quarantined.append({"path": relative, "reason": str(error)})
             continue
@@ -131,6 +133,33 @@ def parse(text: str, columns: tuple[int, int], conllu: bool = False) -> Sentence
     if not made.rows and made.bad:
         raise UnusableFile(made.example)
     return made
+
+
+def refuse_other_order(text: str) -> None:
+    """Lines that do not begin with the word, or do not end with the tag, where nobody has said which columns are meant.
+
+    Raises:
+        UnusableFile: numbers of words come first, or the tag does; with the option for each reading.
+    """
+    rows = [_fields(line) for line in text.replace("\r\n", "\n").split("\n")[:20_000] if line.strip()]
+    rows = [row for row in rows if not row[0].startswith(("#", "-DOCSTART-"))]
+    width = Counter(map(len, rows)).most_common(1)[0][0] if rows else 0
+    rows = [row for row in rows if len(row) == width]
+    if width < 2 or len(rows) < 10:
+        return
+    first, last = (Counter(row[place].strip() for row in rows) for place in (0, -1))
+    spans = [
+        sum(count for mark, count in marks.items() if _TAG.fullmatch(mark)) / len(rows) for marks in (first, last)
+    ]
+    numbered = width > 2 and all(mark.isdigit() for mark in first)
+    swapped = len(last) > 10 and len(last) > 2 * len(first) or spans[0] == 1 and spans[1] < 0.5 and len(first) > 1
+    if numbered or swapped:
+        shown = f"{', '.join(list(first)[:3])} ...; the last {', '.join(list(last)[:3])} ..."
+        likely = [1, width - 1] if numbered else [1, 0]
+        raise UnusableFile(
+            f"the first column holds {shown}: is the word in another one? conll_columns={likely} says so, conll_columns=[0, -1] that the word "
+            "comes first and the tag last"
+        )
 
 
 def _fields(line: str) -> list[str]:

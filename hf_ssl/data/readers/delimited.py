@@ -11,6 +11,7 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -28,8 +29,8 @@ from hf_ssl.core.textfiles import (
     open_bytes,
     open_text,
 )
-from hf_ssl.data.readers.geometry import Geometry
-from hf_ssl.data.readers.shape import SEPARATORS, Shape, Table
+from hf_ssl.data.readers.geometry import Geometry, spellings
+from hf_ssl.data.readers.shape import RETURN, SEPARATORS, Shape, Table
 
 CHUNK = 20_000
 # Options of `pandas.read_csv` that are understood here; a table with any other is read by pandas itself.
@@ -85,7 +86,7 @@ def _read_at_once(path: Path, encoding: str, shape: Shape, made: Table) -> bool:
     with open_bytes(path) as stream:
         names: list[str] = next(shape.reader([stream.readline().decode("utf-8-sig")]), [])
         while piece := stream.read(SAMPLE):
-            if b'"' in piece:
+            if b'"' in piece or piece.count(b"\r") > piece.count(b"\r\n"):
                 return False
     names = [name.strip() for name in names]
     if not all(names) or len(set(names)) < len(names):
@@ -101,7 +102,7 @@ def _read_at_once(path: Path, encoding: str, shape: Shape, made: Table) -> bool:
         )
     except pa.ArrowInvalid:
         return False
-    if not len(data) or pc.any(pc.equal(data[names[0]], names[0])).as_py():
+    if not len(data) or pc.any(pc.is_in(data[names[0]], pa.array(sorted(spellings(names))))).as_py():
         return False
     made.rows = len(data)
     made.data = made.without_blank(data)
@@ -166,8 +167,7 @@ def _by_backslashes(path: Path, encoding: str, shape: Shape, made: Table) -> boo
     with open_text(path, encoding) as stream:
         if not any('\\"' in line for line in stream):
             return False
-    escaped = Shape(shape.separator, shape.quoting, True, {**shape.extra, "escapechar": "\\", "doublequote": False}, shape.skip,
-                    shape.skip_lines, shape.names, shape.header, shape.literal, shape.missing)  # fmt: skip
+    escaped = replace(shape, quotes_given=True, extra={**shape.extra, "escapechar": "\\", "doublequote": False})
     other = Table(pa.table({}), notes=list(made.notes), facts=list(made.facts))
     try:
         if _read_records(path, encoding, escaped, other) or other.bad:
@@ -241,6 +241,8 @@ def _read_records(path: Path, encoding: str, shape: Shape, made: Table) -> str |
     with open_text(path, encoding) as stream:
         records = _Records(stream, shape)
         for first, chunk in records.chunks():
+            if shape.lone_returns:
+                chunk = [[value.replace(RETURN, "\r") for value in row] for row in chunk]
             several = records.line - first + 1 > len(chunk)
             if 0 in set(map(len, chunk)):
                 chunk = [row for row in chunk if row]

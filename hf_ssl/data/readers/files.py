@@ -81,6 +81,7 @@ class Listing:
     Attributes:
         root: folder that names are relative to.
         files: what may be read, sorted.
+        stored: files that are left away, because links name them that are read.
         hidden: how many hidden files and files of the operating system there are beside them.
         links: links that lead out of the folder and were not followed.
         empty: folders without any file.
@@ -91,6 +92,7 @@ class Listing:
     hidden: int = 0
     links: list[Path] = field(default_factory=list)
     empty: list[Path] = field(default_factory=list)
+    stored: list[Path] = field(default_factory=list)
 
 
 def find_files(source: str | Path, follow_links: bool | None = None) -> Listing:
@@ -107,8 +109,11 @@ def find_files(source: str | Path, follow_links: bool | None = None) -> Listing:
         return Listing(path.parent, [path])
     links: list[Path] = []
     empty: list[Path] = []
+    stored: set[Path] = set()
     if path.is_dir():
         root, found = path, list(_walk(path, bool(follow_links), links, empty))
+        stored = _store(found)
+        found = [file for file in found if file not in stored]
         folders = [link for link in links if link.is_dir()]
         if folders and follow_links is None:
             raise DataError(
@@ -128,7 +133,8 @@ def find_files(source: str | Path, follow_links: bool | None = None) -> Listing:
             else ""
         )
         raise DataError(f"No files found in {source}{left}{out}.")
-    return Listing(root, files, hidden, links, [folder for folder in empty if not _hidden(folder.relative_to(root))])
+    visible = [folder for folder in empty if not _hidden(folder.relative_to(root))]
+    return Listing(root, files, hidden, links, visible, sorted(stored))
 
 
 def _walk(root: Path, follow_links: bool, outside: list[Path], empty: list[Path]) -> Iterator[Path]:
@@ -154,6 +160,26 @@ def _walk(root: Path, follow_links: bool, outside: list[Path], empty: list[Path]
                 outside.append(path)
             elif path.is_file():
                 yield path
+
+
+def _store(found: list[Path]) -> set[Path]:
+    """Files of a folder that holds nothing but what links elsewhere name (`blobs` of a cache): they are read by those names.
+
+    The links lie in several folders or have other names than the files do, so that the folder is none of the classes itself.
+    """
+    links = [file for file in found if file.is_symlink()]
+    real = {os.path.realpath(file): file for file in links}
+    by_folder: dict[Path, list[Path]] = defaultdict(list)
+    for file in found if real else ():
+        by_folder[file.parent].append(file)
+    stores = [
+        files for files in by_folder.values() if all(not f.is_symlink() and os.path.realpath(f) in real for f in files)
+    ]
+    if len(stores) != 1:
+        return set()
+    named = [real[os.path.realpath(file)] for file in stores[0]]
+    renamed = any(link.name != file.name for link, file in zip(named, stores[0], strict=True))
+    return set(stores[0]) if renamed or len({link.parent for link in named}) > 1 else set()
 
 
 def _within(path: str, folder: str) -> bool:
@@ -360,3 +386,10 @@ def _fixed_part(pattern: Path) -> Path:
             break
         fixed.append(part)
     return Path(*fixed) if fixed else Path(".")
+
+
+def short(path: str, root: Path | None) -> str:
+    """Below the data's own folder, or the bare name: a report tells nothing about the rest of the disk."""
+    if not Path(path).is_absolute():
+        return path
+    return Path(path).relative_to(root).as_posix() if root and Path(path).is_relative_to(root) else Path(path).name

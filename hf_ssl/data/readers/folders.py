@@ -15,6 +15,7 @@ from hf_ssl.core.paths import stem, suffix
 from hf_ssl.core.textfiles import nature
 from hf_ssl.data.readers import files as on_disk
 from hf_ssl.data.readers.conll import read_conll
+from hf_ssl.data.readers.fasttext import is_fasttext
 from hf_ssl.data.readers.levels import grouped_by_folder, labeled_by_folder
 from hf_ssl.data.readers.tables import read_tables
 from hf_ssl.data.report import DataReport
@@ -74,7 +75,11 @@ def read_files(listing: on_disk.Listing, how: ReadOptions) -> list[SourcePart]:
     """Every file is read, or entered into the account of files with the reason why it is not."""
     root, found, report = listing.root, listing.files, how.report
     account = report.account("files")
-    account.found += len(found) + listing.hidden + len(listing.links)
+    account.found += len(found) + listing.hidden + len(listing.links) + len(listing.stored)
+    account.left_out["read by the names of links to them"] += len(listing.stored)
+    if listing.stored:
+        example = listing.stored[0].relative_to(root)
+        report.warn(f"{len(listing.stored):,} files such as {example} are read by the names of links to them alone")
     report.leave_out("files", "hidden, or the operating system's", listing.hidden, 1, warn=False)
     report.leave_out(
         "files", "links that lead out of the data folder", len(listing.links), len(found) + len(listing.links),
@@ -279,7 +284,7 @@ def file_kind(file: Path, how: ReadOptions) -> str:
         return "raw"
     if kind in on_disk.CONLL or (how.label_kind == "tags" and kind == ".txt"):
         return "conll"
-    if kind in on_disk.TABLES:
+    if kind in on_disk.TABLES or kind in (".txt", ".text") and how.modality.name == "text" and is_fasttext(file):
         return "table"
     if kind in how.modality.suffixes:
         return "raw"
@@ -336,12 +341,8 @@ def _raw_parts(root: Path, files: list[Path], how: ReadOptions) -> list[SourcePa
     for split, group in _by_split(files, root, how, by_stem=by_stem).items():
         bad: list[dict[str, str]] = []
         dataset = modality.read_files(group, root, bad)
-        how.report.quarantined += [{**item, "path": _short(item["path"], root)} for item in bad]
+        how.report.quarantined += [{**item, "path": on_disk.short(item["path"], root)} for item in bad]
         parts.append(SourcePart(split, dataset, f"{how.modality.name} files"))
     for note in modality.take_notes():
         how.report.warn(note)
     return labeled_by_folder(grouped_by_folder(parts, how), how)
-
-
-def _short(path: str, root: Path) -> str:
-    return Path(path).relative_to(root).as_posix() if Path(path).is_relative_to(root) else Path(path).name

@@ -23,6 +23,16 @@ def _is_row(first: list[str], rows: list[list[str]]) -> bool:
     return are_values(first, columns)
 
 
+def spellings(header: list[str]) -> frozenset[str]:
+    """Names of columns in the ways that people write them."""
+    ways = (str, str.strip, str.lower, str.upper, str.title, str.capitalize)
+    return frozenset(way(name) for name in header for way in ways)
+
+
+def _plain(row: list[str]) -> list[str]:
+    return [value.strip().lower() for value in row]
+
+
 @dataclass
 class Geometry:
     """Names of the columns, and which surplus fields of a record may be left away."""
@@ -37,6 +47,10 @@ class Geometry:
     header: list[str] = field(default_factory=list)
     named: bool = False
     missing: list[str] = field(default_factory=list)
+    again: frozenset[str] = frozenset()
+    """What a line begins with that may be the header once more."""
+    order: list[int] | None = None
+    """Places of the columns in rows, where a header further down turned them."""
 
     @classmethod
     def of(cls, chunk: list[list[str]], shape: Shape, made: Table) -> Geometry:
@@ -60,6 +74,7 @@ class Geometry:
         # Names that the user gives may stand in some of the files all the same.
         header = first if shape.header else shape.names or []
         geometry = cls(names, len(names), header=header, named=shape.names is not None, missing=shape.missing)
+        geometry.again = spellings(header)
         said = _is_row(first, rows)
         if shape.names and shape.header and said:
             made.notes.append(
@@ -113,7 +128,7 @@ class Geometry:
         ruled = any(value.startswith(("--", " --", ":-", " :-")) for row in chunk[:2] for value in row[:2])
         if set(map(len, chunk)) != {self.width} or chunk[0] == self.header or ruled:
             chunk = self._even(chunk, first, made)
-        elif self.header and self.header in chunk:
+        elif self.order is not None or self.header and any(row[0] in self.again for row in chunk):
             chunk = self._even(chunk, first, made)
         else:
             made.rows += len(chunk)
@@ -126,13 +141,13 @@ class Geometry:
     def _even(self, chunk: list[list[str]], first: int, made: Table) -> list[list[str]]:
         kept, line = [], first
         for row in chunk:
-            if row == self.header:
+            if row == self.header or row[0] in self.again and self._is_header(row, line, made):
                 self.repeated_header += 1
             elif self.rulers < 3 and all(RULER.fullmatch(value) or not value for value in row) and any(row):
                 self.rulers += 1
             elif len(row) == self.width:
                 made.rows += 1
-                kept.append(row)
+                kept.append(row if self.order is None else [row[place] for place in self.order])
             elif self.width < len(row) <= self.width + max(self.trailing, 1) and not any(row[self.width :]):
                 made.rows += 1
                 self.trailing_rows += 1
@@ -143,6 +158,19 @@ class Geometry:
                 made.example = made.example or f"line {line}: {len(row)} instead of {self.width}"
             line += 1 + sum(value.count("\n") for value in row)
         return kept
+
+    def _is_header(self, row: list[str], line: int, made: Table) -> bool:
+        """Whether a row names the columns once more, in whatever case or order; rows below it are then read by its order."""
+        own, names = _plain(row), _plain(self.header)
+        if len(own) < 2 or len(set(names)) < len(names) or sorted(own) != sorted(names):
+            return False
+        self.order = None if own == names else [own.index(name) for name in names]
+        if self.order is not None:
+            made.notes.append(
+                f"line {line} names the columns again, in another order ({', '.join(row)[:60]}): the rows below it are read by that; else make "
+                "two files of it"
+            )
+        return True
 
     def notes(self, made: Table) -> list[str]:
         found = []

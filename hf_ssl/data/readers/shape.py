@@ -6,7 +6,7 @@ import csv
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from hf_ssl.core.paths import suffix
 from hf_ssl.core.textfiles import MAX_LINE, SAMPLE, UnusableFile, open_text
+from hf_ssl.data.readers.headers import NAMES as KNOWN_NAMES
 from hf_ssl.data.readers.headers import begins_table, is_title, later_header, refuse_second_header
 from hf_ssl.data.readers.rows import SNIFFED, Rows, without_blank
 
@@ -24,7 +25,9 @@ RARE = ("\x1f", "\x01", "^", "~", "¦", "§")
 """Single marks that separate columns only where every line holds as many of them."""
 LONG = ("::", "||", "~|~", "@@", "##", "\\t")
 LITERAL = "\x1f"  # what stands for a separator of several characters
+RETURN = "\ue00d"  # what stands for a carriage return that ends no line
 REGULAR = 0.95
+NAME = re.compile(r"[^\W\d][\w .#-]{0,30}")
 _NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "|"}
 
 
@@ -70,6 +73,8 @@ class Shape:
     header: bool = True
     literal: str | None = None
     """A separator of several characters, which lines are freed of before they are cut."""
+    lone_returns: bool = False
+    """Lines end with a line feed, and carriage returns without one are parts of values."""
     missing: list[str] = field(default_factory=list)
     """Words for nothing, beside the empty field."""
 
@@ -78,6 +83,7 @@ class Shape:
         if self.literal is not None:
             literal = self.literal
             lines = (line.replace(literal, LITERAL) for line in lines)
+        lines = _joined(lines) if self.lone_returns else lines
         rules: dict[str, Any] = {"quoting": self.quoting if quoting is None else quoting, **self.extra}
         return csv.reader(lines, delimiter=self.separator, strict=strict, **rules)
 
@@ -143,6 +149,10 @@ class Shape:
         given, extra = options.get("sep", options.get("delimiter")), shape.extra
         with open_text(path, encoding) as stream:
             head = stream.read(SAMPLE)
+        lone = len(re.findall(r"\r(?!\n)", head[:-1]))
+        if lone and head.count("\n") > lone:
+            shape.lone_returns = True
+            made.notes.append(f"{lone:,} carriage returns stand within lines, and end none: kept in their values")
         lines = head.splitlines(keepends=True)
         lines = [line for number, line in enumerate(lines) if number >= shape.skip and number not in shape.skip_lines]
         if len(head) == SAMPLE and len(lines) > 1:
@@ -195,6 +205,19 @@ class Shape:
                 f"begins with {first} lines ({lines[0].strip()[:40]!r} ...) before its {usual} columns; leave them out with "
                 f"csv_options={{'skiprows': {first + self.skip}}}"
             )
+
+
+def _joined(lines: Iterable[str]) -> Iterator[str]:
+    """Lines that were cut at carriage returns without a line feed, whole."""
+    held = ""
+    for line in lines:
+        if line.endswith("\r"):
+            held += line[:-1] + RETURN
+        else:
+            yield held + line
+            held = ""
+    if held:
+        yield held
 
 
 def _single_quotes(shape: Shape, lines: list[str], made: Table) -> None:
@@ -271,6 +294,7 @@ def _separator(shape: Shape, lines: list[str], made: Table) -> str:
     if width >= 2 and even >= REGULAR:
         return usual
     better = [name for name, (same, wide) in fits.items() if name != usual and wide >= 2 and same >= REGULAR]
+    better = better or _below_title(shape, lines)
     if not better and width < 2:
         rare = [mark for mark in RARE if len({line.count(mark) for line in lines if line.strip()} - {0}) == 1
                 and all(mark in line for line in lines if line.strip())]  # fmt: skip
@@ -289,3 +313,29 @@ def _separator(shape: Shape, lines: list[str], made: Table) -> str:
     best = max(better, key=lambda name: (fits[name][0], fits[name][1]))
     made.facts.append(f"columns are separated by {_NAMES[best]}")
     return best
+
+
+def _below_title(shape: Shape, lines: list[str]) -> list[str]:
+    """What separates columns below a line or two of title, which is of no width of theirs; [] where no title stands there."""
+    body = [line.strip("\r\n") for line in lines]
+    filled = [place for place, line in enumerate(body) if line.strip()][:SNIFFED]
+    for above in (1, 2, 3):
+        if len(filled) < above + 4:
+            break
+        names, *rest = (body[place] for place in filled[above:])
+        for mark in OTHERS:
+            title = [body[place].count(mark) for place in filled[:above]]
+            header = [name.strip().strip('"') for name in names.rstrip(f" {mark}").split(mark)]
+            if any(title) or len(header) < 2 or not all(NAME.fullmatch(name) for name in header):
+                continue
+            if body[filled[0]].strip().lower() in KNOWN_NAMES or not begins_table(
+                [header, *(line.split(mark) for line in rest)]
+            ):
+                continue
+            rows = Shape(mark, shape.quoting, extra=shape.extra).reader([f"{line}\n" for line in rest], strict=False)
+            widths = Counter(len(row) for row in rows if row)
+            if sum(
+                count for width, count in widths.items() if width in (len(header), len(header) + 1)
+            ) >= REGULAR * sum(widths.values()):
+                return [mark]
+    return []

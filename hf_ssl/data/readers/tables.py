@@ -17,6 +17,7 @@ import pyarrow.parquet as parquet
 from hf_ssl.core.paths import stem, suffix
 from hf_ssl.core.textfiles import DEFAULT_ENCODING, UnusableFile
 from hf_ssl.data.readers.delimited import read_delimited
+from hf_ssl.data.readers.fasttext import read_fasttext
 from hf_ssl.data.readers.files import partitions as in_folders
 from hf_ssl.data.readers.headers import are_values
 from hf_ssl.data.readers.json_rows import from_rows, read_json, table_of_rows
@@ -168,7 +169,9 @@ def _read_one(
         one = _Read(file, dataset, rows.found, rows.bad, rows.example)
         notes, facts = rows.notes, []
     else:
-        table = read_delimited(file, encoding, csv_options)
+        table = (
+            read_fasttext(file, encoding) if kind in (".txt", ".text") else read_delimited(file, encoding, csv_options)
+        )
         one = _Read(file, _dataset(table.data, file, cache_dir), table.rows, table.bad, table.example)
         notes, facts = table.notes, table.facts
     for note in notes:

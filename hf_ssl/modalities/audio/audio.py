@@ -154,7 +154,11 @@ class Audio(Modality):
         quarantine += index.faults
         if not len(index):  # whoever asked says what is wrong with all of them
             return datasets.Dataset.from_dict({self.column: []}), []
-        told = [*by_name.notes(), *([spans.note] if spans.note else []), *self._doubts(dataset, column, spans, index)]
+        open_ends = sum(
+            str(value) in ("-1", "-1.0") for name in (spans.end, spans.length) if name for value in dataset[name]
+        )
+        told = [f"{open_ends:,} parts end at -1: taken up to the end of their files"] if open_ends else []
+        told += [*by_name.notes(), *([spans.note] if spans.note else []), *self._doubts(dataset, column, spans, index)]
         return self._pieces(dataset, column, path, index), [*told, *self._notes(index)]
 
     def _doubts(self, dataset: datasets.Dataset, column: str, spans: Spans, index: store.Index) -> list[str]:

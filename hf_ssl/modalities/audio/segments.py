@@ -50,7 +50,8 @@ class Spans:
             DataError: a value is no time.
         """
         start, end, length = (
-            _number(values[name], name, row) if name else None for name in (self.start, self.end, self.length)
+            _number(values[name], name, row, last) if name else None
+            for name, last in ((self.start, False), (self.end, True), (self.length, True))
         )
         units = {self.unit or unit_of(name) for name in self.columns}
         if len(units) > 1:
@@ -145,7 +146,8 @@ def unit_of(name: str | None) -> str:
     return "samples" if "sample" in text or text.endswith(("_frame", "_frames")) or text == "frames" else "s"
 
 
-def _number(value: object, name: str, row: int) -> float | None:
+def _number(value: object, name: str, row: int, last: bool) -> float | None:
+    """Seconds or samples, None: nothing is said. `last`: -1 means up to the end of the file, as readers of sounds write it."""
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
     clock = _CLOCK.fullmatch(value.strip()) if isinstance(value, str) else None
@@ -164,6 +166,11 @@ def _number(value: object, name: str, row: int) -> float | None:
         ) from None
     if number != number:
         return None
+    if number == -1 and last:
+        return None
     if number < 0:
-        raise DataError(f"Row {row}: {name}={value!r} is before the recording begins.")
+        raise DataError(
+            f"Row {row}: column {name!r} holds {value!r}, which is before the recording begins. Write a time into it, leave the row out, or "
+            "name another column: start_column=..., end_column=..., duration_column=..."
+        )
     return number
