@@ -175,7 +175,7 @@ def _rewritten(present: list[str], what: str) -> tuple[list[str] | None, str]:
         return thousands, f"commas separate thousands{other}"
     raise DataError(
         f"Column {what!r} holds values such as {commas[0]!r}: {commas[0].replace(',', '')} or {commas[0].replace(',', '.')}? Say which: "
-        "csv_options={'thousands': ','} or csv_options={'decimal': ','}."
+        "csv_options={'thousands': ','} or csv_options={'decimal': ','} (in other files than tables of text: write numbers)."
     )
 
 

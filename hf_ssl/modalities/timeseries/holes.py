@@ -22,6 +22,9 @@ _COARSER = (
 )  # fmt: skip
 
 
+_WRITTEN = " Say how they are written: timestamp_format=..., or which column holds them: timestamp_column=..."
+
+
 @dataclass(frozen=True)
 class Rows:
     """Rows as they came, in order of series and time.
@@ -94,7 +97,7 @@ def _way_on(rows: Rows, share: float, max_missing: float) -> str:
     if share <= OFFERED:
         return f" If the gaps are real: max_missing={rounded_up(share):g}."
     coarser = _coarser(rows, max_missing)
-    return f" If the gaps are real, a coarser step joins rows: frequency={coarser!r}." if coarser else ""
+    return f" If the gaps are real, a coarser step joins rows: frequency={coarser!r}." if coarser else _WRITTEN
 
 
 def _coarser(rows: Rows, max_missing: float) -> str | None:

@@ -21,6 +21,7 @@ from hf_ssl.modalities.timeseries.names import names_rows, tell_apart, tell_file
 from hf_ssl.modalities.timeseries.parts import SECONDS, numbers_of, part_of, with_months, with_stamp
 from hf_ssl.modalities.timeseries.shapes import melted, refuse_wide_rows, with_hours
 from hf_ssl.modalities.timeseries.stamps import read_stamps
+from hf_ssl.modalities.timeseries.steps import of_days
 from hf_ssl.modalities.timeseries.table import (
     NAMES,
     STAMPS,
@@ -29,6 +30,7 @@ from hf_ssl.modalities.timeseries.table import (
     Table,
     given_column,
 )
+from hf_ssl.modalities.timeseries.zones import on_the_wall
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,7 +69,7 @@ def read_moments(dataset: datasets.Dataset, columns: Columns, grid: GridOptions,
         (lower[a] for a in NAMES if a in lower and not names_rows(dataset, lower[a], report)), None
     )
     covariates = [*columns.past, *columns.known]
-    _refuse_unknown(columns, there, origin)
+    _refuse_roles(columns, stamp, there, origin)
     clock = _clock_column(dataset, columns, stamp, name, origin)
     not_values = {stamp, name, columns.label, clock, *covariates, *columns.static}
     finer = [] if clock is None else _finer_columns(dataset, stamp, name, clock, not_values | set(columns.targets))
@@ -75,10 +77,13 @@ def read_moments(dataset: datasets.Dataset, columns: Columns, grid: GridOptions,
     frame = dataset.with_format("arrow")[:]
     names = _strings(frame.column(name)) if name is not None else np.zeros(len(frame), np.int8)
     owner = _codes(names)
-    stamps = read_stamps(frame.column(stamp), stamp, grid.stamps, owner, report)
+    written = on_the_wall(frame.column(stamp)) if of_days(grid.frequency) else frame.column(stamp)
+    stamps = read_stamps(written, stamp, grid.stamps, owner, report)
     if clock is not None:
         stamps = _with_clock(stamps, frame, stamp, [clock, *finer], report)
-    targets = [given_column(column, there, "target_columns", origin) or column for column in columns.targets]
+    targets = [
+        given_column(column, there, "target_columns", origin) or column for column in dict.fromkeys(columns.targets)
+    ]
     if not targets:
         targets = value_columns(frame, not_values, stamps, owner, report)
     if not targets:
@@ -115,15 +120,24 @@ def read_moments(dataset: datasets.Dataset, columns: Columns, grid: GridOptions,
     return Table(series, step, [*targets, *covariates], len(targets))
 
 
-def _refuse_unknown(columns: Columns, there: Sequence[str], origin: str) -> None:
-    """Covariates and static columns that are not there are an error."""
+def _refuse_roles(columns: Columns, stamp: str, there: Sequence[str], origin: str) -> None:
+    """Refuse columns that are not there, and those that are to be two things: a target that is known in advance is no forecast.
+
+    Raises:
+        DataError: names the column and the options.
+    """
+    roles: dict[str | None, str] = {stamp: "timestamp_column"}
     for option, given in (
-        ("past_covariates", columns.past),
-        ("known_covariates", columns.known),
-        ("static_columns", columns.static),
-    ):
-        for column in given:
-            given_column(column, there, option, origin)
+        ("item_column", () if columns.name is None else (columns.name,)), ("target_columns", columns.targets),
+        ("past_covariates", columns.past), ("known_covariates", columns.known), ("static_columns", columns.static),
+    ):  # fmt: skip
+        for name in dict.fromkeys(given):
+            column = given_column(name, there, option, origin)
+            if column in roles and option != "static_columns":
+                raise DataError(
+                    f"Column {column!r} of {origin} is named by {option} and is {roles[column]} already. Leave it out of one of them: {option}=..."
+                )
+            roles[column] = option
 
 
 def _written(column: pa.ChunkedArray, rows: np.ndarray, place: int) -> tuple[str, int]:

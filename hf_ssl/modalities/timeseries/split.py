@@ -178,9 +178,11 @@ def _facts(item: Series, past: np.ndarray, frequency: str | None, season: int, t
         seen = (~np.isnan(change)).sum(axis=1)
         error = np.nansum(np.abs(change), axis=1) / seen
         square = np.nansum(change**2, axis=1) / seen
+    ours = {*SPAN, "series"}
+    static = {f"static_{name}" if name in ours else name: value for name, value in (item.static or {}).items()}
     return {
         "id": item.name, "start": item.start or "", "frequency": frequency or "", "season": lag, "targets": targets,
-        "loc": loc, "scale": scale, "naive_error": error, "naive_square": square, **(item.static or {}),
+        "loc": loc, "scale": scale, "naive_error": error, "naive_square": square, **static,
     }  # fmt: skip
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SAMPLE = 2000
-_NUMERIC_DATE = re.compile(r"(\d{1,2})([/.\- ])(\d{1,2})\2(\d{4}|\d{2})(?:[ T,]+(.+))?")
+_NUMERIC_DATE = re.compile(r"^(\d{1,2})([/.\- ])(\d{1,2})\2(\d{4}|\d{2})(?:[ T,]+(.+))?$")
 _SPAN = re.compile(r"(\d.{7,}\d)\s+[-–—]\s+(?:\d.{7,}\d)")
 _ELAPSED = re.compile(r"-?\d+ days?,?(?: [+-]?\d{1,2}:\d\d:\d\d(?:\.\d+)?)?")
 _ISO = re.compile(r"\d{4}-\d{1,2}(-\d{1,2})?([ T].*)?")
@@ -85,6 +85,10 @@ def read_stamps(column: pd.Series, name: str, options: StampOptions, owner: np.n
         raise DataError(f"Column {name!r} holds no time stamps. Say which does: timestamp_column=...")
     if options.format is not None:
         return _by_format(text, name, options.format, notes, owner)
+    if options.unit is not None and not re.fullmatch(r"-?[\d.]+(e[+-]?\d+)?", known.iloc[0].strip(), re.IGNORECASE):
+        notes.warn(
+            f"timestamp_unit={options.unit!r} is for numbers, and column {name!r} holds {known.iloc[0]!r}: it is not used"
+        )
     sample = known.iloc[:: max(1, len(known) // SAMPLE)].str.strip()
     if sample.str.fullmatch(r"-?\d+(\.0)?").all():
         stripped = text.str.strip()
@@ -132,7 +136,7 @@ def _numbers(values: pd.Series, name: str, options: StampOptions, owner: np.ndar
     missing = values.isna().to_numpy()
     if missing.all():
         raise DataError(f"Column {name!r} holds no time stamps. Say which does: timestamp_column=...")
-    if values.dtype.kind == "f" and (endless := np.isinf(values.to_numpy(np.float64))).any():
+    if values.dtype.kind == "f" and (endless := np.abs(values.to_numpy(np.float64)) > 9.2e18).any():
         raise DataError(
             f"Column {name!r} holds {values[endless].iloc[0]} (row {int(np.argmax(endless))}), which is no time stamp. Leave the field empty, or say "
             "which column holds them: timestamp_column=..."
@@ -281,15 +285,15 @@ def _with_midnight(
 def _day_or_month(text: pd.Series, name: str, options: StampOptions, owner: np.ndarray, notes: Notes) -> np.ndarray:
     """`05/01/2023`: the 5th of January or the 1st of May? And years of two digits in their century."""
     parts = text.str.strip().str.extract(_NUMERIC_DATE.pattern)
-    bad = parts[0].isna() & text.notna()
+    bad = (parts[0].isna() & text.notna()).to_numpy()
     if bad.any():
-        row = int(np.flatnonzero(bad.to_numpy())[0])
+        row = int(np.argmax(bad))
         raise DataError(
-            f"Column {name!r} holds {text.iloc[row]!r} (row {row}) among time stamps such as "
-            f"{text.dropna().iloc[0]!r}. Leave those rows out, or write all stamps alike."
+            f"Column {name!r} holds {text.iloc[row]!r} (row {row}) among time stamps such as {text[parts[0].notna()].iloc[0]!r} "
+            f"({int(bad.sum()):,} such rows). Leave those rows out, or write all stamps alike."
         )
     stamps = _ordered(text, parts, name, options, owner, notes)
-    if parts[3].str.len().max() == 2:
+    if parts[3].str.len().min() == 2:
         tell_centuries(stamps, name, text.dropna().iloc[0], notes)
     return stamps
 
@@ -308,7 +312,8 @@ def _ordered(
             raise DataError(
                 f"Column {name!r} holds {text.dropna().iloc[0]!r}: which is the year? Say {_two_digit_years(text, parts)}."
             )
-        year[known] = full_years(year[known].astype(np.int64))
+    if (short := known & (year < 100)).any():
+        year[short] = full_years(year[short].astype(np.int64))
     clock = clock_of(parts[4], known, name)
     ways = {}
     for day_first in (True, False):

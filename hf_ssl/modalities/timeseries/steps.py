@@ -71,6 +71,12 @@ def fixed_step(frequency: str) -> int:
     return step
 
 
+def of_days(frequency: str | None) -> bool:
+    """Whether a step is days or longer, and so begins where a clock on the wall says."""
+    step = canonical_frequency(frequency or "")
+    return step in MONTHS or bool(re.fullmatch(r"\d*D|B|W", step))
+
+
 def counted(stamps: np.ndarray, given: str) -> tuple[np.ndarray, str]:
     """Whole numbers and the step that a user gives for them: so many of them, or years.
 

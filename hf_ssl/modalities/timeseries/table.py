@@ -147,10 +147,11 @@ def read_rows(
     starts, frequency = _starts(dataset, there, columns, grid, report)
     series = [Series(name, value) for name, value in zip(names, values, strict=True)]
     if starts is not None:
-        ticks = np.array(starts, dtype="datetime64[ns]").astype(np.int64)
-        step = _approximate_step(frequency)
-        for item, tick in zip(series, ticks, strict=True):
-            item.place, item.start = int(tick // step), str(np.datetime64(int(tick), "ns").astype("datetime64[s]"))
+        moments = np.array(starts)
+        step = _approximate_step(frequency) if moments.dtype.kind == "M" else 1
+        for item, moment in zip(series, moments, strict=True):
+            item.place = int(moment.astype(np.int64) // step)
+            item.start = str(moment.astype("datetime64[s]") if moments.dtype.kind == "M" else moment)
     return Table(_with_static(series, dataset, columns), frequency, channels, targets, starts is not None)
 
 

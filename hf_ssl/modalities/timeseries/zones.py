@@ -6,6 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from hf_ssl.core.errors import DataError
 from hf_ssl.modalities.base import Notes
@@ -52,6 +54,15 @@ def parsed(
     return _wall_or_utc(utc, utc + shift, notes)
 
 
+def on_the_wall(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Stamps without the zone that they have, as the clocks there say: for steps of days that a user asks for."""
+    if pa.types.is_timestamp(column.type) and column.type.tz is not None:
+        return pc.local_timestamp(column)
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        return pc.replace_substring_regex(column, r"(:\d\d(?:\.\d+)?)\s*(?:Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)$", r"\1")
+    return column
+
+
 def in_utc(values: pd.Series, name: str, notes: Notes) -> np.ndarray:
     """Moments of pandas as datetime64[ns]; a zone that they have is left away (see `_wall_or_utc`)."""
     if getattr(values.dt, "tz", None) is None:
@@ -61,21 +72,25 @@ def in_utc(values: pd.Series, name: str, notes: Notes) -> np.ndarray:
 
 
 def _wall_or_utc(utc: np.ndarray, wall: np.ndarray, notes: Notes) -> np.ndarray:
-    """Days, months and years begin at midnight where they were counted; an hour that summer time repeats or skips does so on the wall alone."""
-    if np.array_equal(utc, wall, equal_nan=True):
-        notes.decide("time stamps with a zone are put on the UTC time line")
-        return utc
-    if _share_of_one_clock(wall[:5000]) > 0.5 and _share_of_one_clock(wall) >= max(0.9, _share_of_one_clock(utc)):
-        notes.decide("time stamps with a zone, all of one time of day: days are those of their own zone")
+    """Days, months and years begin at midnight where they were counted; an hour that summer time repeats or skips does so on the wall alone.
+
+    Of the two, rows were taken by the one that has fewer times of day: midnight and noon in Berlin are four in UTC.
+    """
+    on_wall, in_utc = _times_of_day(wall), _times_of_day(utc)
+    if not np.array_equal(utc, wall, equal_nan=True) and (on_wall < in_utc or on_wall == in_utc == 1):
+        notes.decide(
+            "time stamps with a zone are taken as its clocks say, because they are of the same times of day there"
+        )
         return wall
     notes.decide("time stamps with a zone are put on the UTC time line")
     return utc
 
 
-def _share_of_one_clock(stamps: np.ndarray) -> float:
-    """Share of the time of day that most of these stamps have."""
+def _times_of_day(stamps: np.ndarray) -> int:
+    """How many times of day these stamps have, without those that fewer than one in a hundred has."""
     ticks = stamps[~np.isnat(stamps)].astype(np.int64) % DAY
-    return float(np.unique(ticks, return_counts=True)[1].max() / len(ticks)) if len(ticks) else 0.0
+    counts = np.unique(ticks, return_counts=True)[1]
+    return int((counts >= 0.01 * len(ticks)).sum()) or len(counts)
 
 
 def _offsets(text: pd.Series) -> np.ndarray:
