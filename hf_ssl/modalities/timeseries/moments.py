@@ -52,15 +52,7 @@ def read_moments(dataset: datasets.Dataset, columns: Columns, grid: GridOptions,
     dataset = with_stamp(dataset, columns, report)
     there = dataset.column_names
     lower = {name.strip().lower(): name for name in reversed(there)}
-    stamp = given_column(columns.stamp, there, "timestamp_column", origin) or next(
-        (lower[a] for a in STAMPS if a in lower),
-        part_of(dataset, "year", (columns.name, columns.label, *columns.targets)),
-    )
-    if stamp is None:
-        raise DataError(
-            f"No column of {origin} is known to hold time stamps; its columns: {', '.join(there[:30])}. Say which one: "
-            f"timestamp_column={_likely_stamp(dataset)!r}." + _no_header(there)
-        )
+    stamp = _stamp_column(dataset, columns, origin)
     dataset, columns = with_joined_name(
         dataset, columns, {stamp, columns.label, *columns.targets, *columns.past, *columns.known}
     )
@@ -72,15 +64,14 @@ def read_moments(dataset: datasets.Dataset, columns: Columns, grid: GridOptions,
     _refuse_roles(columns, stamp, there, origin)
     clock = _clock_column(dataset, columns, stamp, name, origin)
     not_values = {stamp, name, columns.label, clock, *covariates, *columns.static}
-    finer = [] if clock is None else _finer_columns(dataset, stamp, name, clock, not_values | set(columns.targets))
-    not_values |= set(finer)
+    clocks = _clock_columns(dataset, stamp, name, clock, not_values | set(columns.targets))
+    not_values |= set(clocks)
     frame = dataset.with_format("arrow")[:]
     names = _strings(frame.column(name)) if name is not None else np.zeros(len(frame), np.int8)
     owner = _codes(names)
     written = on_the_wall(frame.column(stamp)) if of_days(grid.frequency) else frame.column(stamp)
     stamps = read_stamps(written, stamp, grid.stamps, owner, report)
-    if clock is not None:
-        stamps = _with_clock(stamps, frame, stamp, [clock, *finer], report)
+    stamps = _with_clock(stamps, frame, stamp, clocks, report)
     targets = [
         given_column(column, there, "target_columns", origin) or column for column in dict.fromkeys(columns.targets)
     ]
@@ -113,11 +104,30 @@ def read_moments(dataset: datasets.Dataset, columns: Columns, grid: GridOptions,
         series[0].name = "series"
     if columns.static:
         _add_static(series, frame, names, columns.static)
-    report.decide(
-        f"values: {', '.join(targets[:8])}{' ...' if len(targets) > 8 else ''} (target_columns chooses others)"
-    )
+    more = " ..." if len(targets) > 8 else ""
+    report.decide(f"values: {', '.join(targets[:8])}{more} (target_columns chooses others)")
     report.decide(f"{len(series):,} series with a step of {step}")
     return Table(series, step, [*targets, *covariates], len(targets))
+
+
+def _stamp_column(dataset: datasets.Dataset, columns: Columns, origin: str) -> str:
+    """The column that the user names, one that is called as stamps are, or one of years.
+
+    Raises:
+        DataError: there is none.
+    """
+    there = dataset.column_names
+    if columns.stamp is not None:
+        return str(given_column(columns.stamp, there, "timestamp_column", origin))
+    lower = {name.strip().lower(): name for name in reversed(there)}
+    stamp = next((lower[alias] for alias in STAMPS if alias in lower), None)
+    stamp = stamp or part_of(dataset, "year", (columns.name, columns.label, *columns.targets))
+    if stamp is None:
+        raise DataError(
+            f"No column of {origin} is known to hold time stamps; its columns: {', '.join(there[:30])}. Say which one: "
+            f"timestamp_column={_likely_stamp(dataset)!r}." + _no_header(there)
+        )
+    return stamp
 
 
 def _refuse_roles(columns: Columns, stamp: str, there: Sequence[str], origin: str) -> None:
@@ -205,12 +215,12 @@ def _clock_column(
     return found if only_days else None
 
 
-def _finer_columns(
-    dataset: datasets.Dataset, stamp: str, name: str | None, clock: str, taken: set[str | None]
+def _clock_columns(
+    dataset: datasets.Dataset, stamp: str, name: str | None, clock: str | None, taken: set[str | None]
 ) -> list[str]:
-    """Columns of minutes (and seconds) beside one of hours: without them, rows of one hour repeat."""
-    if numbers_of(dataset, clock, "hour") is None:
-        return []
+    """The column of the time of day, and those of minutes (and seconds) beside one of hours: without them, rows of one hour repeat."""
+    if clock is None or numbers_of(dataset, clock, "hour") is None:
+        return [] if clock is None else [clock]
     found = [column for part in ("minute", "second") if (column := part_of(dataset, part, taken)) is not None]
     keys = [stamp, clock, *([name] if name is not None else [])]
     frame = dataset.select_columns([*keys, *found]).with_format("pandas")[:]
@@ -218,11 +228,13 @@ def _finer_columns(
         frame[[*keys, *found[:-1]]].drop_duplicates()
     ):
         found.pop()
-    return found
+    return [clock, *found]
 
 
 def _with_clock(stamps: np.ndarray, frame: pa.Table, stamp: str, clocks: list[str], report: Notes) -> np.ndarray:
     """Days and the time of day in other columns: a clock, or hours, minutes and seconds."""
+    if not clocks:
+        return stamps
     name, *finer = clocks
     if stamps.dtype.kind != "M":
         raise DataError(
