@@ -15,7 +15,9 @@ ARMS = (
     "adapted+domain-adversarial",
 )  # fmt: skip
 """From the simplest to the dearest to make."""
-PROTOCOLS = ("knn", "linear-probe", "peft", "full")
+PROTOCOLS = ("knn", "linear-probe", "peft", "full", "answer")
+TUNED = ("peft", "full", "answer")
+"""Those that fine-tune."""
 
 
 @dataclass
@@ -35,7 +37,8 @@ class CompareConfig(RunOptions, AdapterOptions, ModelOptions, DataOptions, Domai
     )
     protocols: list[str] = option(
         ["linear-probe", "peft"],
-        "How arms learn from the labels: knn and linear-probe (frozen), peft (as --peft says), full (all weights).",
+        "How arms learn from the labels: knn and linear-probe (frozen), peft (as --peft says), full (all weights), answer (what finetune "
+        "answers with: trained where a rehearsal says that it pays, with the vote or the teacher where that is ahead).",
         choices=PROTOCOLS,
     )
     task: str | None = option(None, "Downstream task (default: from the labels).")
@@ -58,7 +61,7 @@ class CompareConfig(RunOptions, AdapterOptions, ModelOptions, DataOptions, Domai
         "allows that; or what the stock class reads (the first token), which an adapter published alone needs.",
     )
     warm_start: bool = option(True, "Start the new head from a closed-form probe on frozen features.")
-    finetune_arms: bool = option(True, "False leaves the protocols peft and full out: frozen probes only.")
+    finetune_arms: bool = option(True, "False leaves the protocols peft, full and answer out: frozen probes only.")
     self_training: int = option(
         1000, "Pool examples that the arms with self-training learn from too (0: no such arms).", ge=0
     )

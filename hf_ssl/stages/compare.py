@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hf_ssl.core import distributed
-from hf_ssl.core.compare_options import CompareConfig
+from hf_ssl.core.compare_options import TUNED, CompareConfig
 from hf_ssl.core.errors import ConfigError
 from hf_ssl.core.run import remove
 from hf_ssl.core.timing import seconds_of
@@ -131,11 +131,7 @@ class _Work:
 
     def _protocols(self) -> list[str]:
         """Those that were asked for; `peft` with --peft full is `full`."""
-        chosen = [
-            protocol
-            for protocol in self.config.protocols
-            if self.config.finetune_arms or protocol not in ("peft", "full")
-        ]
+        chosen = [protocol for protocol in self.config.protocols if self.config.finetune_arms or protocol not in TUNED]
         if self.config.peft == "full":
             chosen = ["full" if protocol == "peft" else protocol for protocol in chosen]
         return list(dict.fromkeys(chosen))
@@ -151,7 +147,7 @@ class _Work:
 
     def rows(self) -> list[ResultRow]:
         """All results: cheap ones first, then fine-tuning, what tells most first."""
-        tuned = [protocol for protocol in self.protocols if protocol in ("peft", "full")]
+        tuned = [protocol for protocol in self.protocols if protocol in TUNED]
         cheap = distributed.broadcast(self._cheap() if distributed.is_main() else None)
         self.unfinished += cheap[1]
         found = [*cheap[0], *self._fine_tuned(tuned)]
@@ -194,16 +190,11 @@ class _Work:
             found += self.frozen.baselines()
             found += self.frozen.peers(self.config.peers, self.arms[0])
         else:
-            learns = bool({"peft", "full"} & set(self.protocols)) and not any(
-                row.protocol == "zero-shot" for row in found
-            )
-            whole = self.task.unit == "window"
-            found += self.answers.baselines(few, without_labels=False) if learns or whole else []
+            learns = bool({*TUNED} & {*self.protocols})
             if any(row.protocol == "zero-shot" for row in found):
                 found += self.answers.baselines(few, without_labels=True)
-                found += (
-                    self.answers.baselines(few, without_labels=False) if {"peft", "full"} & set(self.protocols) else []
-                )
+            if learns or self.task.unit == "window":
+                found += self.answers.baselines(few, without_labels=False)
             found += self.answers.peers(self.config.peers, few, self.store)
         return found, left + self.frozen.left
 
@@ -230,7 +221,7 @@ class _Work:
     def _tuned(self, cell: Cell, arm: Arm, protocol: str) -> Cell:
         config = self.config
         how = (protocol, *((config.peft, config.lora_r, config.lora_alpha, config.lora_dropout, config.target_modules)
-                           if protocol == "peft" else ()))  # fmt: skip
+                           if protocol != "full" else ()))  # fmt: skip
         beside = {
             "": (0,), arms_of_run.SELF_TRAINING: (config.self_training,),
             arms_of_run.ADVERSARIAL: (
@@ -250,9 +241,13 @@ class _Work:
         fit = fit_task(
             self.task, arm.ref, self.answers.labeled(cell), None, config, dict(self.opening.resolved.training),
             self.opening.run.folder("compare", "work"), seed=config.seed + cell.seed, pool=self._pool(arm), pooling=self.pooling,
-            domains=self.domains if arm.beside == arms_of_run.ADVERSARIAL else None,
+            domains=self.domains if arm.beside == arms_of_run.ADVERSARIAL else None, rehearse=cell.protocol == "answer",
         )  # fmt: skip
         logits, _ = predict(fit.module, task_rows(self.task, fit.encoder, self.answers.test), fit.args)
+        if cell.protocol == "answer" and fit.found is not None and fit.found.teacher_ahead:
+            teacher = fit.found.teacher
+            own = teacher.answers(self.task, self.answers.test) if distributed.is_main() else None
+            logits = teacher.together(logits, distributed.broadcast(own))
         trainable = sum(parameter.numel() for parameter in fit.module.model.parameters() if parameter.requires_grad)
         return ResultRow(
             cell.arm, cell.budget, cell.seed, self.answers.predictions(logits, fit.encoder), cell.protocol,

@@ -24,7 +24,7 @@ from hf_ssl.stages.answers import Answers
 
 TITLES = {
     "peft": "Fine-tuned", "full": "Fine-tuned, all weights", "linear-probe": "Frozen probe", "knn": "Nearest neighbors",
-    "zero-shot": "Frozen, without labels",
+    "zero-shot": "Frozen, without labels", "answer": "The answer of finetune",
 }  # fmt: skip
 MAPPED = 2000
 """Most vectors in a map."""

@@ -249,3 +249,38 @@ def test_resampling_sentences_widens_the_interval_of_dependent_words():
     found = paired_bootstrap("word_accuracy", wrong, true, true, n_resamples=500)
     share = found.difference
     assert found.standard_error == pytest.approx(np.sqrt(share * (1 - share) / 40), rel=0.2)
+
+
+def test_the_protocol_answer_is_what_finetune_answers_with(tmp_path, tiny_checkpoint):
+    """Same labels, same seed: prediction by prediction that of `finetune` and `evaluate`, where the vote is ahead of the network."""
+    words = {"sea": "wave ship sail salt tide".split(), "land": "hill road farm tree barn".split()}
+
+    def part(count: int, seed: int) -> list[dict[str, str]]:
+        rng = np.random.default_rng(seed)
+        labels = [("sea", "land")[row % 2] for row in range(count)]
+        start = "one two three four five six seven"  # all that fits into the network's window
+        drawn = [" ".join(map(str, rng.choice(words[label], 4))) for label in labels]
+        return [
+            {"text": f"{start} {own} {row}", "label": label}
+            for row, (own, label) in enumerate(zip(drawn, labels, strict=True))
+        ]
+
+    common = {
+        "data": {"train": part(40, 0), "test": part(30, 1)}, "near_duplicates": False, "dedup": False, "validation_fraction": 0,
+        "model": str(tiny_checkpoint("bert", "AutoModelForMaskedLM")), "labels_per_class": 8, "peft": "linear-probe", "max_length": 6,
+    }  # fmt: skip
+    result = hf_ssl.compare(
+        **{**common, "labels_per_class": [8]}, adapted=common["model"], num_seeds=1, probe_draws=1, output=str(tmp_path / "compared"),
+        protocols=["linear-probe", "answer"], leakage="allow",
+    )  # fmt: skip
+    compared = pq.read_table(result.path / "predictions" / "answer-base.parquet").to_pylist()
+    plain = {name: common[name] for name in ("data", "near_duplicates", "dedup", "validation_fraction")} | {
+        "leakage": "allow"
+    }
+    hf_ssl.finetune(**common, leakage="allow", self_training=0, output=str(tmp_path / "run"))
+    own = pq.read_table(
+        hf_ssl.evaluate(**plain, output=str(tmp_path / "run")).path / "predictions.parquet"
+    ).to_pylist()
+    assert {row["id"]: row["prediction"] for row in compared} == {row["id"]: row["prediction"] for row in own}
+    assert any(row["prediction"] != row["model_prediction"] for row in own), "the vote answers, not the network"
+    assert "The answer of finetune" in json.loads((result.path / "table.json").read_text(encoding="utf-8"))

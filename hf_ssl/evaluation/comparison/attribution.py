@@ -30,6 +30,8 @@ PROTOCOL_STEPS = (
     ("fine-tuning instead of a frozen probe", "linear-probe", "peft"),
     ("all weights instead of a frozen probe", "linear-probe", "full"),
     ("adapters instead of all weights, in fine-tuning", "full", "peft"),
+    ("rehearsal, and the vote or the teacher beside the network", "peft", "answer"),
+    ("the answer of finetune instead of a frozen probe", "linear-probe", "answer"),
 )
 """What is asked, the protocol without it, the protocol with it; the arm is the same."""
 

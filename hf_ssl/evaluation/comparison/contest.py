@@ -35,11 +35,11 @@ if TYPE_CHECKING:
 ENOUGH = 3
 """Shared draws of labels from which a mean over them says something of other draws."""
 BASELINE, PEER = "baseline", "peer"
-PROTOCOLS = (BASELINE, "zero-shot", "knn", "linear-probe", PEER, "peft", "full")
+PROTOCOLS = (BASELINE, "zero-shot", "knn", "linear-probe", PEER, "peft", "full", "answer")
 """From the simplest to the dearest to make and to keep."""
 USES = {
     BASELINE: "the simple baseline wins", "zero-shot": "use it without labels", "knn": "use the probe", "linear-probe": "use the probe",
-    PEER: "use the peer", "peft": "fine-tune", "full": "fine-tune",
+    PEER: "use the peer", "peft": "fine-tune", "full": "fine-tune", "answer": "run finetune, and predict with its answer",
 }  # fmt: skip
 
 
@@ -278,6 +278,7 @@ def _told_choice(
         ((BASELINE,), "cheap baseline"),
         (("knn", "linear-probe"), "probe"),
         (("peft", "full"), "fine-tuned model"),
+        (("answer",), "answer of finetune"),
     ):
         rivals = [line for line in lines if line.protocol in kinds and line.difference is not None]
         if chosen[1] in kinds or not rivals or best in {(line.arm, line.protocol) for line in rivals}:
