@@ -10,6 +10,7 @@ import datasets
 import pyarrow as pa
 import pytest
 from data_kinds import labels, texts
+from follow import hints
 
 from hf_ssl.core.errors import HfSslError
 from hf_ssl.data import load_data
@@ -81,8 +82,10 @@ def test_columns_of_any_type(kind: str) -> None:
 def test_of_a_table(options: dict[str, Any], named: str, tmp_path: Path) -> None:
     rows = "".join(f"{text},{label}\n" for text, label in zip(texts(40), labels(40), strict=True))
     (tmp_path / "a.csv").write_text("text,label\n" + rows, encoding="utf-8")
-    with pytest.raises(HfSslError, match=named):
+    with pytest.raises(HfSslError, match=named) as error:
         load_data(tmp_path, verbose=False, **options)
+    if named in ("quoting", "sep", "quotechar"):
+        assert load_data(tmp_path, verbose=False, **next(hints(str(error.value)))).label_names == ["bad", "good"]
 
 
 @pytest.mark.parametrize("columns", [[-9, 0], [5, 1], [0, -3], [1, 1], [0, -2]])

@@ -27,6 +27,16 @@ LONG = ("::", "||", "~|~", "@@", "##", "\\t")
 LITERAL = "\x1f"  # what stands for a separator of several characters
 RETURN = "\ue00d"  # what stands for a carriage return that ends no line
 REGULAR = 0.95
+USUAL = {
+    "sep": ",",
+    "delimiter": ",",
+    "quoting": 0,
+    "quotechar": '"',
+    "escapechar": "\\",
+    "doublequote": True,
+    "skiprows": 0,
+}
+"""What to give in place of values of `csv_options` that cannot be."""
 NAME = re.compile(r"[^\W\d][\w .#-]{0,30}")
 _NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "|"}
 
@@ -100,9 +110,9 @@ class Shape:
         except UnusableFile:
             raise
         except (TypeError, ValueError, OverflowError, csv.Error) as error:
-            raise UnusableFile(
-                f"cannot be read with csv_options={options}: {error}; leave out what does not fit"
-            ) from error
+            usual = {name: USUAL[name] for name in options if name in USUAL}
+            hint = f". Usual: csv_options={usual}" if usual else "; leave out what does not fit"
+            raise UnusableFile(f"cannot be read, because csv_options holds {options}: {error}{hint}") from error
         return shape
 
     @classmethod
