@@ -88,14 +88,15 @@ def read_numbers(values: Sequence[str | None], what: str) -> tuple[list[float], 
             break
     else:
         return made, refuse_dot_thousands(stripped, what)
-    present, marked = _without_marks([value for value in stripped if value is not None])
+    present, powers, shortened = _without_powers([value for value in stripped if value is not None])
+    present, marked = _without_marks(present)
     rewritten, note = _rewritten(present, what)
-    note = "; ".join(text for text in (marked, note) if text)
+    note = "; ".join(text for text in (shortened, marked, note) if text)
     if rewritten is None:
         word = str(stripped[row])[:60]
         raise NotNumbers(f"Column {what!r} holds text such as {word!r} (row {row}), not numbers", row, word)
-    numbers = iter(rewritten)
-    made = [math.nan if value is None else float(next(numbers)) for value in stripped]
+    numbers = (float(value) * power for value, power in zip(rewritten, powers, strict=True))
+    made = [math.nan if value is None else next(numbers) for value in stripped]
     return made, f"column {what!r}: {note} ({stripped[row]!r} is {made[row]:g})"
 
 
@@ -109,6 +110,31 @@ def _how_spaced(present: list[str]) -> str:
     if any("," in value for value in present):
         done.append("decimal comma")
     return ", ".join(done)
+
+
+_POWERS = {"k": 1e3, "K": 1e3, "M": 1e6, "Mio": 1e6, "mn": 1e6, "B": 1e9, "bn": 1e9, "Mrd": 1e9}
+_SHORTENED = re.compile(r"([-+(]?\s?[$€£¥₹]?\s?[\d.,]*\d)\s?(Mio|mn|bn|Mrd|[kKMB])\.?(\s?[$€£¥₹]|\))?")
+
+
+def _without_powers(present: list[str]) -> tuple[list[str], list[float], str]:
+    """`8.1k`, `1.2M` and `950` as numbers before their powers of ten.
+
+    Returns:
+        the values without them, what each is to be multiplied by, and what was done (empty: nothing).
+    """
+    found = [_SHORTENED.fullmatch(value) for value in present]
+    if not any(found) or not all(
+        match or re.search(r"\d\W*$", value) for match, value in zip(found, present, strict=True)
+    ):
+        return present, [1.0] * len(present), ""
+    if all(value.endswith(" K") for value in present):  # kelvins
+        return present, [1.0] * len(present), ""
+    used = sorted({match[2] for match in found if match})
+    values = [
+        value if match is None else match[1] + (match[3] or "") for match, value in zip(found, present, strict=True)
+    ]
+    powers = [1.0 if match is None else _POWERS[match[2]] for match in found]
+    return values, powers, " and ".join(f"{word} means {_POWERS[word]:,.0f}" for word in used)
 
 
 _MARKED = re.compile(r"([-+]?)\s*([$€£¥₹]|[A-Z]{3}\s)?\s*([-+]?[\d.,'\u00a0\u202f ]*\d)\s*([%‰€$£¥₹]|\s[A-Z]{3})?")
@@ -141,6 +167,8 @@ def _rewritten(present: list[str], what: str) -> tuple[list[str] | None, str]:
     def all_fit(*patterns: re.Pattern[str]) -> bool:
         return all(any(pattern.fullmatch(value) for pattern in patterns) for value in present)
 
+    if all_fit(_PLAIN):  # nothing but a unit was in the way
+        return present, ""
     if all_fit(_SPACE_THOUSANDS, _PLAIN, _COMMA) and any(map(_SPACE_THOUSANDS.fullmatch, present)):
         return [re.sub("[ \u00a0\u202f'\u2019]", "", value).replace(",", ".") for value in present], _how_spaced(
             present

@@ -25,6 +25,12 @@ from hf_ssl.core.numbers import NotNumbers, read_numbers, respelled
         (["1 234", "987,5"], [1234, 987.5], "blanks"),
         (["1'234", "987.5"], [1234, 987.5], "apostrophes"),
         (["$1,234", "$987"], [1234, 987], "'decimal': ','"),
+        (["83%", "6%"], [83, 6], "%"),
+        (["8.1k", "950"], [8100, 950], "k means"),
+        (["1.20M", "961.5K", "-2k"], [1.2e6, 961500, -2000], "M means"),
+        (["$1.5 bn", "$2 Mio"], [1.5e9, 2e6], "bn means"),
+        (["8,1k", "9,55k"], [8100, 9550], "decimal comma"),
+        (["(1.5k)", "2k"], [-1500, 2000], "minus"),
         (["(1,234.50)", "12"], [-1234.5, 12], "minus"),
         (["1,234", None, "-", "12"], [1234, math.nan, math.nan, 12], "'decimal': ','"),
     ],
@@ -46,7 +52,10 @@ def test_one_or_one_thousand_is_asked_and_both_answers_work(written):
             assert answered is not None and abs(float(answered[0])) == pytest.approx(first)
 
 
-@pytest.mark.parametrize("written", [["1,23,456", "2"], ["1.2.3", "1,5"], ["1,234", "word"], ["1,2,3", "4,5"]])
+@pytest.mark.parametrize(
+    "written",
+    [["1,23,456", "2"], ["1.2.3", "1,5"], ["1,234", "word"], ["1,2,3", "4,5"], ["282.8 K", "283.1 K"], ["1.5m", "2m"]],
+)
 def test_what_is_no_number_is_refused(written):
     with pytest.raises(NotNumbers):
         read_numbers(written, "v")

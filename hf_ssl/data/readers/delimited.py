@@ -80,7 +80,7 @@ def _read_at_once(path: Path, encoding: str, shape: Shape, made: Table) -> bool:
     plain = (
         path.suffix.lower() != ".gz" and encoding in ("utf-8-sig", "utf-8") and not shape.skip and not shape.skip_lines
     )
-    plain = plain and shape.literal is None
+    plain = plain and shape.literal is None and not shape.missing and not shape.missing_in
     if not plain or shape.names or not shape.header or shape.extra or path.stat().st_size < SAMPLE:
         return False
     with open_bytes(path) as stream:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hf_ssl.core.textfiles import UnusableFile
-from hf_ssl.data.readers.headers import are_values, as_many, begins_table, distinct
+from hf_ssl.data.readers.headers import are_values, as_many, begins_table, distinct, refuse_equal_names
 from hf_ssl.data.readers.rows import SNIFFED, cleaned, counts_up
 from hf_ssl.data.readers.shape import Shape, Table
 
@@ -47,6 +47,7 @@ class Geometry:
     header: list[str] = field(default_factory=list)
     named: bool = False
     missing: list[str] = field(default_factory=list)
+    missing_in: dict[str, list[str]] = field(default_factory=dict)
     again: frozenset[str] = frozenset()
     """What a line begins with that may be the header once more."""
     order: list[int] | None = None
@@ -73,7 +74,14 @@ class Geometry:
             names = names[:usual]
         # Names that the user gives may stand in some of the files all the same.
         header = first if shape.header else shape.names or []
-        geometry = cls(names, len(names), header=header, named=shape.names is not None, missing=shape.missing)
+        geometry = cls(
+            names,
+            len(names),
+            header=header,
+            named=shape.names is not None,
+            missing=shape.missing,
+            missing_in=shape.missing_in,
+        )
         geometry.again = spellings(header)
         said = _is_row(first, rows)
         if shape.names and shape.header and said:
@@ -101,28 +109,9 @@ class Geometry:
                     f"name? The first: csv_options={{'names': {distinct(['row', *names])}, 'header': 0}}; the last: "
                     f"csv_options={{'names': {as_many(names, usual)}, 'header': 0}}. If values hold the separator, enclose them in quotes"
                 )
-        geometry._name_columns(begins_table(rows) if rows else False, said)
+        geometry.names = [name or f"Unnamed: {place}" for place, name in enumerate(geometry.names)]
+        refuse_equal_names(geometry.names, rows[0] if rows and begins_table(rows) else None, said, shape.skip)
         return geometry
-
-    def _name_columns(self, names_below: bool, is_row: bool) -> None:
-        """Empty names get pandas' ones; equal ones are refused, because nobody can say which is meant."""
-        self.names = [name or f"Unnamed: {place}" for place, name in enumerate(self.names)]
-        twice = [name for name, count in Counter(self.names).items() if count > 1]
-        if twice and is_row:
-            raise UnusableFile(
-                f"seems to have no header (two columns would be called {twice[0]!r}): name its columns with "
-                f"csv_options={{'names': {as_many(['column_0'], len(self.names))}}}, in your own words"
-            )
-        if twice:
-            raise UnusableFile(
-                f"several columns are called {twice[0]!r}. "
-                + (
-                    "If the names are in the next line: csv_options={'skiprows': 1}. Else name"
-                    if names_below
-                    else "Name"
-                )
-                + f" all {len(self.names)} yourself: csv_options={{'names': {distinct(self.names)}, 'header': 0}}"
-            )
 
     def batch(self, chunk: list[list[str]], first: int, made: Table) -> pa.RecordBatch:
         ruled = any(value.startswith(("--", " --", ":-", " :-")) for row in chunk[:2] for value in row[:2])
@@ -134,8 +123,11 @@ class Geometry:
             made.rows += len(chunk)
         columns = [pa.array(values, pa.string()) for values in zip(*chunk, strict=True)] if chunk else []
         columns = columns or [pa.array([], pa.string()) for _ in self.names]
-        absent = pa.array(["", *self.missing], pa.string())
-        empty = [pc.if_else(pc.is_in(column, absent), pa.scalar(None, pa.string()), column) for column in columns]
+        absent = [pa.array(["", *self.missing, *self.missing_in.get(name, [])], pa.string()) for name in self.names]
+        empty = [
+            pc.if_else(pc.is_in(column, words), pa.scalar(None, pa.string()), column)
+            for column, words in zip(columns, absent, strict=True)
+        ]
         return made.without_blank(pa.RecordBatch.from_arrays(empty, names=self.names))
 
     def _even(self, chunk: list[list[str]], first: int, made: Table) -> list[list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 from hf_ssl.core.textfiles import UnusableFile
@@ -118,6 +119,40 @@ def refuse_second_header(rows: list[list[str]], skip: int) -> None:
             f"has {said + 1} lines of header (the second is {', '.join(rows[1])[:60]!r}); leave the others out with "
             f"csv_options={{'skiprows': {list(range(skip + 1, skip + 1 + said))}}}"
         )
+
+
+def refuse_equal_names(names: list[str], below: list[str] | None, is_row: bool, skip: int) -> None:
+    """Equal names of columns: nobody can say which is meant; a second line of the header may tell them apart.
+
+    Args:
+        names: those of the header; `Unnamed: 0` where it has none.
+        below: the next line, where that names columns too.
+        is_row: whether the header looks like a row itself.
+        skip: lines above the header that the user left out.
+
+    Raises:
+        UnusableFile: two names are equal.
+    """
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if not twice:
+        return
+    if is_row:
+        raise UnusableFile(
+            f"seems to have no header (two columns would be called {twice[0]!r}): name its columns with "
+            f"csv_options={{'names': {as_many(['column_0'], len(names))}}}, in your own words"
+        )
+    text = f"several columns are called {twice[0]!r}. "
+    if below is not None:
+        if all(below) and len(set(below)) == len(below):
+            text += f"If the names are in the next line: csv_options={{'skiprows': {skip + 1}}}. "
+        made, above = [], ""
+        for place, (name, second) in enumerate(zip(names, below, strict=False)):
+            above = above if name == f"Unnamed: {place}" else name
+            made.append(f"{above} {second}".strip())
+        text += f"If they go on in the next line: csv_options={{'names': {distinct(made)}, 'skiprows': {skip + 2}}}. "
+    more = f", 'skiprows': {skip}" if skip else ""
+    all_of = f"{'Else name' if below is not None else 'Name'} all {len(names)} yourself"
+    raise UnusableFile(f"{text}{all_of}: csv_options={{'names': {distinct(names)}, 'header': 0{more}}}")
 
 
 def distinct(names: list[str]) -> list[str]:

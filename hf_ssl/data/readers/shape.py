@@ -87,6 +87,8 @@ class Shape:
     """Lines end with a line feed, and carriage returns without one are parts of values."""
     missing: list[str] = field(default_factory=list)
     """Words for nothing, beside the empty field."""
+    missing_in: dict[str, list[str]] = field(default_factory=dict)
+    """Those of single columns."""
 
     def reader(self, lines: Iterable[str], *, strict: bool = True, quoting: int | None = None) -> Any:
         csv.field_size_limit(MAX_LINE)
@@ -138,10 +140,10 @@ class Shape:
         else:
             shape.skip_lines = frozenset(int(line) for line in skipped)
         words = options.get("na_values") or []
-        shape.missing = [
-            f"{word:g}" if isinstance(word, float) else str(word)
-            for word in ([words] if isinstance(words, (str, int, float)) else words)
-        ]
+        if isinstance(words, dict):
+            shape.missing_in = {str(name): _spelled(own) for name, own in words.items()}
+        else:
+            shape.missing = _spelled(words)
         if options.get("names") is not None:
             if isinstance(options["names"], str):
                 raise UnusableFile(
@@ -215,6 +217,15 @@ class Shape:
                 f"begins with {first} lines ({lines[0].strip()[:40]!r} ...) before its {usual} columns; leave them out with "
                 f"csv_options={{'skiprows': {first + self.skip}}}"
             )
+
+
+def _spelled(words: Any) -> list[str]:
+    """Values of `na_values` as a file may spell them: -999 is -999.00 too."""
+    several = [words] if isinstance(words, (str, int, float)) else words
+    numbers = [word for word in several if isinstance(word, (int, float))]
+    return [str(word) for word in several] + [
+        form % word for word in numbers for form in ("%g", "%.1f", "%.2f", "%.3f", "%.4f")
+    ]
 
 
 def _joined(lines: Iterable[str]) -> Iterator[str]:

@@ -30,7 +30,12 @@ def since(values: np.ndarray, missing: np.ndarray, unit: str, name: str) -> np.n
     if far.any():
         row = int(np.argmax(far))
         raise DataError(
-            f"Column {name!r} holds {filled[row]} (row {row}): as {unit} that is beyond the years 1678 to 2261. Is timestamp_unit=... another one?"
+            f"Column {name!r} holds {filled[row]} (row {row}): as {unit} that is beyond the years 1678 to 2261. "
+            + (
+                "Are they Julian days: timestamp_unit='julian'?"
+                if abs(filled[row] - 2_440_588) < 60_000
+                else "Is timestamp_unit=... another one?"
+            )
         )
     if unit in ("excel", "days"):
         # A day with six decimals is known to a tenth of a second; steps are of whole ones.

@@ -12,6 +12,7 @@ import numpy as np
 from hf_ssl.core.errors import DataError
 from hf_ssl.modalities.base import Notes
 from hf_ssl.modalities.timeseries.holes import Rows, refuse_holes
+from hf_ssl.modalities.timeseries.repeats import repeated_at
 from hf_ssl.modalities.timeseries.steps import (
     DAYS_OF,
     MONTHS,
@@ -95,7 +96,8 @@ def to_grid(
     if not exact:
         report.warn(f"stamps off the {frequency} grid are put into the step they fall into")
     joined = "mean" if resample and not exact and duplicates is None else duplicates
-    places, values, codes = _join(codes, places, values, joined, report, hint)
+    example = repeated_at(codes, stamps, order_of)
+    places, values, codes = _join(codes, places, values, joined, report, hint, example)
     refuse_holes(
         codes, places, frequency, given=resample, max_missing=max_missing, hint=hint, names=order_of, rows=rows,
         channels=values.shape[1], report=report,
@@ -237,7 +239,13 @@ def _time_of(place: int, frequency: str, shift: int) -> str:
 
 
 def _join(
-    codes: np.ndarray, places: np.ndarray, values: np.ndarray, duplicates: str | None, report: Notes, hint: str
+    codes: np.ndarray,
+    places: np.ndarray,
+    values: np.ndarray,
+    duplicates: str | None,
+    report: Notes,
+    hint: str,
+    example: str,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """One row per series and step."""
     first = np.ones(len(codes), bool)
@@ -262,7 +270,7 @@ def _join(
         "rows", f"joined with another row of the same step ({duplicates})", repeated, len(codes), warn=False
     )
     report.warn(
-        f"{repeated:,} of {len(codes):,} rows repeat a time stamp: took their {duplicates} (duplicates=... takes another)"
+        f"{repeated:,} of {len(codes):,} rows repeat a time stamp: took their {duplicates} (duplicates=... takes another){example}"
     )
     starts = np.flatnonzero(first)
     if duplicates == "mean":

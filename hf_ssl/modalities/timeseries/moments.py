@@ -16,11 +16,19 @@ from hf_ssl.core.numbers import MISSING, NotNumbers, read_numbers, refuse_dot_th
 from hf_ssl.modalities.base import Notes
 from hf_ssl.modalities.timeseries.channels import is_text, number_columns, value_columns
 from hf_ssl.modalities.timeseries.clock import PERIODS, period_clock, read_clock
+from hf_ssl.modalities.timeseries.eras import moments_of
 from hf_ssl.modalities.timeseries.grid import Series, to_grid
-from hf_ssl.modalities.timeseries.names import names_rows, tell_apart, tell_files, with_joined_name
-from hf_ssl.modalities.timeseries.parts import SECONDS, numbers_of, part_of, with_months, with_stamp
+from hf_ssl.modalities.timeseries.marks import tell_marks
+from hf_ssl.modalities.timeseries.matrices import with_parts
+from hf_ssl.modalities.timeseries.names import (
+    names_rows,
+    tell_apart,
+    tell_files,
+    with_joined_name,
+    without_items,
+)
+from hf_ssl.modalities.timeseries.parts import SECONDS, numbers_of, part_of, with_stamp
 from hf_ssl.modalities.timeseries.shapes import melted, refuse_wide_rows, with_hours
-from hf_ssl.modalities.timeseries.stamps import read_stamps
 from hf_ssl.modalities.timeseries.steps import of_days
 from hf_ssl.modalities.timeseries.table import (
     NAMES,
@@ -30,6 +38,8 @@ from hf_ssl.modalities.timeseries.table import (
     Table,
     given_column,
 )
+from hf_ssl.modalities.timeseries.totals import tell_total_channels, tell_total_series
+from hf_ssl.modalities.timeseries.unused import tell_labels_as_channels, tell_unused
 from hf_ssl.modalities.timeseries.zones import on_the_wall
 
 if TYPE_CHECKING:
@@ -37,8 +47,6 @@ if TYPE_CHECKING:
 
 CLOCKS = ("time", "hour", "time_of_day", "time of day", "clock", "hh:mm", "hr", "timeofday")
 DAYS = re.compile(r"day|date|datum|^ds$", re.IGNORECASE)
-MARKS = (-999.0, -9999.0, -99.0, -999.9, -99.9, 9999.0, 99999.0, 999999.0, -99999.0, 999.9)
-"""What instruments write where nothing was measured."""
 
 
 def read_moments(dataset: datasets.Dataset, columns: Columns, grid: GridOptions, report: Notes, origin: str) -> Table:
@@ -47,9 +55,9 @@ def read_moments(dataset: datasets.Dataset, columns: Columns, grid: GridOptions,
     Raises:
         DataError: no time stamps, values that are no numbers, stamps that can be read in two ways, or a grid that does not fit.
     """
-    dataset = with_months(with_hours(melted(dataset, columns, report), columns, report), columns, report)
+    dataset = with_stamp(melted(dataset, columns, report), columns, report)
+    dataset, columns, grid = with_parts(with_hours(dataset, columns, report), columns, grid, report)
     refuse_wide_rows(dataset, columns, origin)
-    dataset = with_stamp(dataset, columns, report)
     there = dataset.column_names
     lower = {name.strip().lower(): name for name in reversed(there)}
     stamp = _stamp_column(dataset, columns, origin)
@@ -67,41 +75,38 @@ def read_moments(dataset: datasets.Dataset, columns: Columns, grid: GridOptions,
     clocks = _clock_columns(dataset, stamp, name, clock, not_values | set(columns.targets))
     not_values |= set(clocks)
     frame = dataset.with_format("arrow")[:]
-    names = _strings(frame.column(name)) if name is not None else np.zeros(len(frame), np.int8)
-    owner = _codes(names)
+    owner = np.zeros(len(frame), np.int64) if name is None else _codes(frame.column(name))
     written = on_the_wall(frame.column(stamp)) if of_days(grid.frequency) else frame.column(stamp)
-    stamps = read_stamps(written, stamp, grid.stamps, owner, report)
+    stamps = moments_of(written, stamp, grid.stamps, owner, report)
     stamps = _with_clock(stamps, frame, stamp, clocks, report)
-    targets = [
-        given_column(column, there, "target_columns", origin) or column for column in dict.fromkeys(columns.targets)
-    ]
-    if not targets:
-        targets = value_columns(frame, not_values, stamps, owner, report)
+    targets = [given_column(c, there, "target_columns", origin) or c for c in dict.fromkeys(columns.targets)]
+    targets = targets or value_columns(frame, not_values, stamps, owner, report)
     if not targets:
         raise DataError(f"{origin} has no column of values beside {stamp!r}. Say which: target_columns=[...].")
-    usable = ~_missing(stamps)
-    report.leave_out(
-        "rows", "no time stamp", int((~usable).sum()), len(usable), example=f"row {int(np.argmin(usable))}"
-    )
-    if not usable.any():
-        raise DataError(f"No row of {origin} has a time stamp in column {stamp!r}.")
-    tell_files(frame, name, stamps, usable, report)
-    apart = "" if columns.name is not None else tell_apart(frame, stamps, not_values, usable, name)
+    frame, stamps, rows = _usable(frame, stamps, stamp, origin, report)
+    names = _strings(frame.column(name)) if name is not None else np.zeros(len(frame), np.int8)
+    if columns.skip:
+        kept = without_items(names, columns.skip, report)
+        frame, names, stamps, rows = frame.filter(pa.array(kept)), names[kept], stamps[kept], rows[kept]
+    tell_files(frame, name, stamps, report)
+    apart = "" if columns.name is not None else tell_apart(frame, stamps, not_values, name)
     others = [c for c in there if c not in not_values or c in columns.targets] if columns.targets else targets
     numeric = partial(number_columns, frame, others)
     values = np.stack(
         [_numbers(frame.column(c), c, origin, (apart, numeric), report) for c in [*targets, *covariates]], axis=1
     )
-    tell_marks(values, [*targets, *covariates], report)
+    _tell_of_values(values, targets, columns, report)
     before = report.account("rows").left_out.total()
     series, step = to_grid(
-        names[usable], stamps[usable], values[usable], frequency=grid.frequency, duplicates=grid.duplicates, report=report,
-        max_missing=grid.max_missing, hint=apart, written=partial(_written, frame.column(stamp), np.flatnonzero(usable)),
+        names, stamps, values, frequency=grid.frequency, duplicates=grid.duplicates, report=report,
+        max_missing=grid.max_missing, hint=apart, written=partial(_written, frame.column(stamp), rows),
     )  # fmt: skip
     joined = report.account("rows").left_out.total() - before
-    report.account("rows").used += int(usable.sum()) - joined
+    report.account("rows").used += len(stamps) - joined
     if name is None:
         series[0].name = "series"
+    tell_total_series(series, report)
+    tell_unused(frame, names, {*not_values, *targets}, columns, report)
     if columns.static:
         _add_static(series, frame, names, columns.static)
     more = " ..." if len(targets) > 8 else ""
@@ -130,6 +135,31 @@ def _stamp_column(dataset: datasets.Dataset, columns: Columns, origin: str) -> s
     return stamp
 
 
+def _tell_of_values(values: np.ndarray, targets: list[str], columns: Columns, report: Notes) -> None:
+    """Warn of marks for what is missing, labels and totals among the channels `(rows, channels)`, the targets first."""
+    tell_marks(values, [*targets, *columns.past, *columns.known], report)
+    tell_labels_as_channels(values, targets, columns, report)
+    tell_total_channels(values[:, : len(targets)], targets, bool(columns.targets), report)
+
+
+def _usable(
+    frame: pa.Table, stamps: np.ndarray, stamp: str, origin: str, report: Notes
+) -> tuple[pa.Table, np.ndarray, np.ndarray]:
+    """The rows that have a time stamp, their stamps and places; in others stand units, sums and notes, and no values.
+
+    Raises:
+        DataError: there are none, or too many have no stamp.
+    """
+    usable = ~_missing(stamps)
+    report.leave_out(
+        "rows", "no time stamp", int((~usable).sum()), len(usable), example=f"row {int(np.argmin(usable))}"
+    )
+    if not usable.any():
+        raise DataError(f"No row of {origin} has a time stamp in column {stamp!r}.")
+    rows = np.flatnonzero(usable)
+    return (frame if usable.all() else frame.filter(pa.array(usable))), stamps[usable], rows
+
+
 def _refuse_roles(columns: Columns, stamp: str, there: Sequence[str], origin: str) -> None:
     """Refuse columns that are not there, and those that are to be two things: a target that is known in advance is no forecast.
 
@@ -151,13 +181,16 @@ def _refuse_roles(columns: Columns, stamp: str, there: Sequence[str], origin: st
 
 
 def _written(column: pa.ChunkedArray, rows: np.ndarray, place: int) -> tuple[str, int]:
-    return str(column[int(rows[place])].as_py()), int(rows[place])
+    return str(column[place].as_py()), int(rows[place])
 
 
-def _codes(names: np.ndarray) -> np.ndarray:
+def _codes(names: pa.ChunkedArray) -> np.ndarray:
     import pandas as pd
 
-    return pd.factorize(names, use_na_sentinel=False)[0].astype(np.int64)
+    values = names.to_pandas()
+    return pd.factorize(values.astype(str) if pa.types.is_nested(names.type) else values, use_na_sentinel=False)[
+        0
+    ].astype(np.int64)
 
 
 def _likely_stamp(dataset: datasets.Dataset) -> str:
@@ -314,24 +347,6 @@ def _numbers(
     if note:
         report.warn(note)
     return _finite(np.array(values), name)
-
-
-def tell_marks(values: np.ndarray, names: Sequence[str], report: Notes) -> None:
-    """Values such as -999 far from all others: marks of instruments for what is missing, as a rule."""
-    for place, name in enumerate(names):
-        column = values[:, place]
-        for mark in MARKS:
-            where = column == np.float32(mark)
-            count = int(where.sum())
-            rest = column[~where & ~np.isnan(column)]
-            if count < 2 or len(rest) < 10 or count > 0.5 * len(column):
-                continue
-            low, high = float(rest.min()), float(rest.max())
-            if mark < low - 3 * max(high - low, 1.0) or mark > high + 3 * max(high - low, 1.0):
-                report.warn(
-                    f"column {name!r}: {count:,} values are {mark:g}, far from all others ({low:g} to {high:g}): read as they are; "
-                    f"csv_options={{'na_values': [{mark:g}]}} says that they are missing"
-                )
 
 
 def _finite(values: np.ndarray, name: str) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hf_ssl.core.errors import DataError
+from hf_ssl.core.errors import DataError, nearest
 from hf_ssl.modalities.base import Notes
 from hf_ssl.modalities.timeseries.table import FILE, Columns
 
@@ -64,33 +64,31 @@ def names_rows(dataset: datasets.Dataset, name: str, report: Notes) -> bool:
     return True
 
 
-def tell_apart(
-    frame: pa.Table, stamps: np.ndarray, known: set[str | None], usable: np.ndarray, name: str | None = None
-) -> str:
+def tell_apart(frame: pa.Table, stamps: np.ndarray, known: set[str | None], name: str | None = None) -> str:
     """What to say when stamps repeat: the column (or two) with which none does; `name`: one that was taken and is not enough."""
     import pandas as pd
 
-    ticks = stamps.astype(np.int64)[usable]
+    ticks = stamps.astype(np.int64)
     rows = pd.DataFrame({"tick": ticks})
     if name is not None:
-        rows["name"] = pd.factorize(frame.column(name).to_pandas()[usable])[0]
+        rows["name"] = pd.factorize(frame.column(name).to_pandas())[0]
     if rows.duplicated().mean() < 0.1:
         return ""
     if name is not None:
-        return _two_tell_apart(frame, ticks, known - {name}, usable, name)
+        return _two_tell_apart(frame, ticks, known - {name}, name)
     found = []
     for column in frame.column_names:
         kind = frame.column(column).type
         if column in known or pa.types.is_floating(kind) or pa.types.is_nested(kind):
             continue
-        codes = pd.factorize(frame.column(column).to_pandas()[usable])[0]
+        codes = pd.factorize(frame.column(column).to_pandas())[0]
         several = len(np.unique(codes))
         if 2 <= several <= len(ticks) // 2:
             pairs = pd.DataFrame({"a": codes, "b": ticks})
             if pairs.duplicated().mean() < 0.02:
                 found.append((several, column))
     if not found:
-        return _two_tell_apart(frame, ticks, known, usable)
+        return _two_tell_apart(frame, ticks, known)
     several, column = min(found)
     if several in (24, 48, 96) and stamps.dtype.kind == "M" and bool((ticks % (86_400 * 10**9) == 0).all()):
         return (
@@ -100,7 +98,7 @@ def tell_apart(
     return f"Column {column!r} ({several:,} values) tells them apart: item_column={column!r}."
 
 
-def tell_files(frame: pa.Table, name: str | None, stamps: np.ndarray, usable: np.ndarray, report: Notes) -> None:
+def tell_files(frame: pa.Table, name: str | None, stamps: np.ndarray, report: Notes) -> None:
     """Several files without a column of names: parts of one series (years), or a series each (sensors)?
 
     Raises:
@@ -110,8 +108,8 @@ def tell_files(frame: pa.Table, name: str | None, stamps: np.ndarray, usable: np
 
     if name is not None or FILE not in frame.column_names:
         return
-    files = frame.column(FILE).to_pandas()[usable]
-    ticks = pd.Series(stamps.astype(np.int64)[usable])
+    files = frame.column(FILE).to_pandas()
+    ticks = pd.Series(stamps.astype(np.int64))
     spans = ticks.groupby(files.to_numpy()).agg(["min", "max"]).sort_values("min")
     if len(spans) < 2:
         return
@@ -126,9 +124,7 @@ def tell_files(frame: pa.Table, name: str | None, stamps: np.ndarray, usable: np
     )
 
 
-def _two_tell_apart(
-    frame: pa.Table, ticks: np.ndarray, known: set[str | None], usable: np.ndarray, name: str | None = None
-) -> str:
+def _two_tell_apart(frame: pa.Table, ticks: np.ndarray, known: set[str | None], name: str | None = None) -> str:
     """Two columns that tell series apart together: store and family.
 
     Args:
@@ -140,7 +136,7 @@ def _two_tell_apart(
     for column in frame.column_names:
         kind = frame.column(column).type
         if column not in known and not pa.types.is_floating(kind) and not pa.types.is_nested(kind):
-            own = pd.factorize(frame.column(column).to_pandas()[usable])[0]
+            own = pd.factorize(frame.column(column).to_pandas())[0]
             if 2 <= len(np.unique(own)) <= max(2, len(ticks) // 20):
                 codes[column] = own
     for one, two in itertools.combinations(list(codes)[:8], 2):
@@ -151,3 +147,22 @@ def _two_tell_apart(
             several = len(pairs[["a", "b"]].drop_duplicates())
             return f"Columns {one!r} and {two!r} ({several:,} pairs) tell them apart: item_column='{one},{two}'."
     return ""
+
+
+def without_items(names: np.ndarray, skip: Sequence[str], report: Notes) -> np.ndarray:
+    """Which rows are of other series than those of `skip_items`.
+
+    Raises:
+        DataError: there is no such series, or none beside them.
+    """
+    there = list(dict.fromkeys(map(str, names.tolist())))
+    for name in skip:
+        if name not in there:
+            raise DataError(
+                f"skip_items={name!r}, but the series are {', '.join(there[:20])} (item_column names their column).{nearest(name, there)}"
+            )
+    kept = ~np.isin(names, list(skip))
+    if not kept.any():
+        raise DataError(f"skip_items={list(skip)} leaves no series.")
+    report.leave_out("rows", "series named in skip_items", int((~kept).sum()), len(kept), warn=False)
+    return kept

@@ -23,8 +23,8 @@ class SeriesOptions(Options):
         None, "Dates such as 05/01/2023 have the day first (asked for where both are possible)."
     )
     timestamp_format: str | None = option(None, "How time stamps are written, such as %d.%m.%Y %H:%M or %Y%m%d.")
-    timestamp_unit: Literal["s", "ms", "us", "ns", "days", "excel"] | None = option(
-        None, "Unit of numeric time stamps since 1970 (excel: days as Excel counts them)."
+    timestamp_unit: Literal["s", "ms", "us", "ns", "days", "excel", "julian", "mjd"] | None = option(
+        None, "Unit of numeric time stamps since 1970 (excel, julian, mjd: days as they count them)."
     )
     time_column: str | None = option(None, "Column with the time of day, beside the day.")
     max_missing: float = option(
@@ -32,6 +32,9 @@ class SeriesOptions(Options):
     )
     timestamp_column: str | None = option(None, "Column with the time.")
     item_column: str | None = option(None, "Column that tells series apart.")
+    skip_items: list[str] = option(
+        [], "Series that are left out, by their names in item_column: a total of the others."
+    )
     channels_last: bool | None = option(
         None, "Arrays are (series, length, channels), not (series, channels, length) (asked for where they may be)."
     )

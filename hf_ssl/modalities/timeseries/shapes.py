@@ -20,7 +20,8 @@ def melted(dataset: datasets.Dataset, columns: Columns, report: Notes) -> datase
         name
         for name in there
         if re.fullmatch(
-            r"\d{4}([-/.]?\d{2}([-/.]?\d{2})?)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}|\d{4}-?Q[1-4]|\d{4} \[YR\d{4}\]|[A-Za-z]{3,9}\.?[ -]\d{4}",
+            r"\d{4}([-/.]?\d{2}([-/.]?\d{2})?)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}|\d{4}[ -]?[QqWwMmHh]\d{1,2}|[QqHh][1-4][ -/]\d{4}|"
+            r"\d{4} \[YR\d{4}\]|[A-Za-z]{3,9}\.?[ -]\d{4}|\d{2}[-/.]\d{4}",
             name.strip(),
         )
     ]

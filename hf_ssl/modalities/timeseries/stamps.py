@@ -17,7 +17,7 @@ from hf_ssl.modalities.timeseries.digits import SHORT, in_units, option_of, padd
 from hf_ssl.modalities.timeseries.formats import by_known_format, days_of, guessed
 from hf_ssl.modalities.timeseries.grid import unevenness
 from hf_ssl.modalities.timeseries.spellings import periods
-from hf_ssl.modalities.timeseries.zones import ZONE, in_utc, parsed
+from hf_ssl.modalities.timeseries.zones import ZONE, in_utc, parsed, refuse_far_years
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,12 +36,12 @@ class StampOptions:
     Attributes:
         day_first: whether `05/01/2023` is the 5th of January.
         format: as for `datetime.strptime`.
-        unit: of numbers since 1970 (`excel`: days since 1899-12-30).
+        unit: of numbers since 1970 (`excel`: days since 1899-12-30; `julian`, `mjd`: as astronomers count days).
     """
 
     day_first: bool | None = None
     format: str | None = None
-    unit: Literal["s", "ms", "us", "ns", "days", "excel"] | None = None
+    unit: Literal["s", "ms", "us", "ns", "days", "excel", "julian", "mjd"] | None = None
 
 
 def read_stamps(column: pd.Series, name: str, options: StampOptions, owner: np.ndarray, notes: Notes) -> np.ndarray:
@@ -152,7 +152,8 @@ def _numbers(values: pd.Series, name: str, options: StampOptions, owner: np.ndar
     if values.dtype.kind == "f" and (values.dropna() % 1 != 0).any():
         raise DataError(
             f"Column {name!r} holds numbers with a fraction, such as {values.dropna().iloc[0]}: seconds, milliseconds or days? Say which: "
-            "timestamp_unit='s', 'ms', 'days' (since 1970, or since the beginning) or 'excel'; years with a fraction have to be written as dates."
+            "timestamp_unit='s', 'ms' or 'days' (since 1970-01-01; a time since the beginning is then dated from that day on), or 'excel'; years "
+            "with a fraction have to be written as dates."
         )
     if missing.any():
         values = values.fillna(0)
@@ -314,6 +315,7 @@ def _ordered(
             )
     if (short := known & (year < 100)).any():
         year[short] = full_years(year[short].astype(np.int64))
+    refuse_far_years(year, text, name)
     clock = clock_of(parts[4], known, name)
     ways = {}
     for day_first in (True, False):

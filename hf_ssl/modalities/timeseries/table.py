@@ -11,9 +11,10 @@ import numpy as np
 
 from hf_ssl.core.errors import DataError, nearest
 from hf_ssl.modalities.base import Notes
+from hf_ssl.modalities.timeseries.eras import moments_of
 from hf_ssl.modalities.timeseries.grid import MAX_MISSING, Series, to_grid
 from hf_ssl.modalities.timeseries.split import arrays_of
-from hf_ssl.modalities.timeseries.stamps import StampOptions, read_stamps
+from hf_ssl.modalities.timeseries.stamps import StampOptions
 from hf_ssl.modalities.timeseries.steps import MONTHS, canonical_frequency, fixed_step
 
 STAMPS = (
@@ -52,6 +53,8 @@ class Columns:
     static: tuple[str, ...] = ()
     label: str | None = None
     time: str | None = None
+    skip: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -212,7 +215,7 @@ def _on_grid(
         if len(own) != value.shape[1]:
             raise DataError(f"Series {name!r} of {origin} has {value.shape[1]} values and {len(own)} time stamps.")
     owner = np.repeat(np.arange(len(names)), [value.shape[1] for value in values])
-    flat = read_stamps(pa.array([stamp for own in stamps for stamp in own]), "timestamp", grid.stamps, owner, report)
+    flat = moments_of(pa.array([stamp for own in stamps for stamp in own]), "timestamp", grid.stamps, owner, report)
     series, frequency = to_grid(
         owner,
         flat,
@@ -261,7 +264,7 @@ def _starts(
             f"another) says it; now no season is known"
         )
     starts = dataset.with_format("arrow")[:].column(column)
-    return list(read_stamps(starts, column, grid.stamps, np.arange(len(dataset)), report)), frequency
+    return list(moments_of(starts, column, grid.stamps, np.arange(len(dataset)), report)), frequency
 
 
 def _approximate_step(frequency: str | None) -> int:

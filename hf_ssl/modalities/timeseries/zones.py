@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 ZONE = re.compile(r":\d\d(?:\.\d+)?\s*(?:Z|UTC|GMT|[+-]\d\d:?\d\d)$")
 _OFFSET = r"(?:(Z|UTC|GMT)|([+-])(\d\d):?(\d\d)|[:.]\d+\s*([+-])(\d\d))$"
 DAY = 86_400 * 10**9
+FIRST, LAST = 1678, 2261
+"""Years that nanoseconds since 1970 reach."""
 
 
 def parsed(
@@ -128,19 +130,29 @@ def _with_neighbors_zone(
 
 
 def _kept(values: pd.Series, name: str) -> np.ndarray:
-    """datetime64[ns], which ends in 2262: later and earlier years would come back as others.
+    """datetime64[ns], which ends in 2262: later and earlier years would come back as others."""
+    if not values.isna().all() and not (values.min().year >= FIRST and values.max().year <= LAST):
+        refuse_far_years(values.dt.year.to_numpy(np.float64), values.astype(str).str.removesuffix(" 00:00:00"), name)
+    return values.to_numpy("datetime64[ns]")
+
+
+def refuse_far_years(years: np.ndarray, written: pd.Series, name: str) -> None:
+    """Years `(rows,)`, NaN where there is none, that nanoseconds since 1970 do not reach.
 
     Raises:
-        DataError: names the first of them.
+        DataError: names the first of them, or other calendars where most are such years.
     """
-    if values.isna().all() or (values.min().year >= 1678 and values.max().year <= 2261):
-        return values.to_numpy("datetime64[ns]")
-    years = values.dt.year
-    far = ((years > 2261) | (years < 1678)).to_numpy()
-    row, other = int(np.argmax(far)), int(np.argmax(~far & values.notna().to_numpy()))
-    shown = str(values.iloc[row]).removesuffix(" 00:00:00")
+    far = (years > LAST) | (years < FIRST)
+    if not far.any():
+        return
+    row, other = int(np.argmax(far)), int(np.argmax(~far & ~np.isnan(years)))
+    shown, read = written.iloc[row], f"years are read from {FIRST} to {LAST}"
+    if far.sum() > 0.5 * (~np.isnan(years)).sum():
+        raise DataError(
+            f"Column {name!r} holds time stamps such as {shown!r}; {read}. Are they of another calendar (Persian, Islamic, Hebrew ...)? Write "
+            "them in our years, or count the steps 0, 1, 2 ... in a column: timestamp_column=..."
+        )
     raise DataError(
-        f"Column {name!r} holds {shown!r} (row {row}) among time stamps such as {str(values.iloc[other])!r} ({int(far.sum()):,} such "
-        f"rows): years are read from 1678 to 2261. Leave those rows out, or say that this means a missing value: "
-        f"csv_options={{'na_values': [{shown!r}]}}."
+        f"Column {name!r} holds {shown!r} (row {row}) among time stamps such as {written.iloc[other]!r} ({int(far.sum()):,} such "
+        f"rows): {read}. Leave those rows out, or say that this means a missing value: csv_options={{'na_values': [{shown!r}]}}."
     )

@@ -1,0 +1,66 @@
+"""Columns of a table of moments that nobody uses and that look like labels: named, and told."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pyarrow as pa
+
+from hf_ssl.modalities.base import Notes
+from hf_ssl.modalities.timeseries.table import FILE, Columns
+
+MOST = 50
+"""Different values that labels of moments may have."""
+LABELS = re.compile(
+    r"(?:.*[_ ])?(?:label|labels|class|activity|activities|state|status|phase|stage|mode|regime|event|events|fault|failure|anomaly|"
+    r"is_anomaly|outlier|condition|behavio(?:u)?r|gesture|annotation|target_class|y_true)(?:[_ ]?(?:id|code))?",
+    re.IGNORECASE,
+)
+
+
+def tell_labels_as_channels(values: np.ndarray, targets: list[str], columns: Columns, report: Notes) -> None:
+    """Channels `(rows, channels)` that are called as labels are and hold a few whole numbers: unless the user named them."""
+    if columns.targets or len(targets) < 2:
+        return
+    for place, name in enumerate(targets):
+        known = values[~np.isnan(values[:, place]), place]
+        if (
+            LABELS.fullmatch(name.strip())
+            and name not in columns.ignore
+            and len(np.unique(known[:100_000])) <= MOST
+            and (known % 1 == 0).all()
+        ):
+            report.warn(
+                f"column {name!r} holds {len(np.unique(known)):,} whole numbers, as labels of moments do: taken for a channel like the others; "
+                f"target_columns={[other for other in targets if other != name]} leaves it out, ignore_columns=[{name!r}] says that this is meant"
+            )
+
+
+def tell_unused(frame: pa.Table, names: np.ndarray, used: set[str | None], columns: Columns, report: Notes) -> None:
+    """Labels of moments (`activity`: walk, run, walk) that change inside a series are no part of a forecast, nor the series' own label."""
+    import pandas as pd
+
+    rest = [name for name in frame.column_names if name not in used and name not in (*columns.ignore, FILE)]
+    if rest:
+        report.facts["ignored_columns"] = sorted(rest)
+    owner = pd.factorize(names)[0]
+    for name in rest:
+        column = frame.column(name)
+        if pa.types.is_floating(column.type) or pa.types.is_nested(column.type) or name.startswith("Unnamed"):
+            continue
+        values = column.to_pandas()
+        several = values.dropna().unique()
+        words = any(
+            isinstance(value, str) and not re.fullmatch(r"[-+\d.,]*", value.strip()) for value in several[:MOST]
+        )
+        if not 2 <= len(several) <= min(MOST, len(values) // 5) or not (words or LABELS.fullmatch(name.strip())):
+            continue
+        inside = pd.Series(pd.factorize(values)[0]).groupby(owner).nunique()
+        changing = int((inside > 1).sum())
+        if changing:
+            report.warn(
+                f"column {name!r} ({', '.join(map(str, several[:4]))}{' ...' if len(several) > 4 else ''}) changes inside {changing:,} of "
+                f"{len(inside):,} series, as labels of moments do, and is not used; cut the series at its changes to classify them, "
+                f"past_covariates takes a column of numbers, ignore_columns=[{name!r}] says that this is meant"
+            )
