@@ -149,7 +149,7 @@ class Canonicalizer:
         self.mapping |= {new: old for new, old in names.items() if new not in self.mapping}
         used = {*names.values(), *self.spec.keep, *self._label_columns(part)}
         ignored = [name for name in there if name not in used]
-        self.ignored |= dict.fromkeys(ignored)
+        self.ignored |= dict.fromkeys(name for name in ignored if name not in self.modality.consumed)
         doubtful = [name for name in ignored if name not in self.spec.ignore]
         refuse_verdicts(doubtful, part)
         refuse_annotations(doubtful, part)
@@ -246,10 +246,12 @@ class Canonicalizer:
                 first.setdefault(reason, len(keys) - 1)
         self.report.dropped.update(reasons)
         if sum(reasons.values()) > MAX_UNUSABLE * len(keys):
-            shown = ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common(3))
+            kinds = Counter(reason.split(":")[0] for reason in reasons.elements())
+            shown = ", ".join(f"{count:,} {reason}" for reason, count in kinds.most_common(3))
             raise DataError(
-                f"Most rows of {part.origin} are unusable ({shown}). Is {', '.join(columns)} the right column?"
-                + other_columns(part, columns, names)
+                f"{sum(reasons.values()):,} of {len(keys):,} rows of {part.origin} are unusable ({shown}), such as row "
+                f"{min(first.values())} ({min(first, key=lambda one: first[one])}). Is {', '.join(columns)} the right column?"
+                + other_columns(self.modality.name, part, columns, names)
             )
         for reason, count in reasons.most_common():
             example, hint = f"row {first[reason]} of {part.origin}", self.modality.hint(reason)

@@ -11,6 +11,7 @@ from hf_ssl.core.errors import DataError
 from hf_ssl.data.column_names import existing, made_up_names, named, pair_of, shown
 from hf_ssl.data.readers.folders import ReadOptions, SourcePart
 from hf_ssl.data.readers.headers import are_values
+from hf_ssl.data.tags import find_word_table
 
 if TYPE_CHECKING:
     from hf_ssl.modalities.base import Modality
@@ -44,6 +45,11 @@ def input_column(modality: Modality, given: str | None, part: SourcePart) -> str
             and {"word", "token", "words"} & lower
             and {"tag", "tags", "ner", "pos", "ner_tag"} & lower
         ):
+            if table := find_word_table(there):
+                raise DataError(
+                    f"{part.origin} has words and tags ({shown(there)}), one word a row: label_kind='tags' reads them as sentences, by column "
+                    f"{table[0]!r} (sentence_column={table[0]!r}; an empty cell means the sentence above)."
+                )
             raise DataError(
                 f"{part.origin} has words and tags ({shown(there)}), one word a row, and no column that says which sentence a word is of. Number "
                 "the sentences in a column and name it: sentence_column=..., or write the table as CoNLL: a "
@@ -121,7 +127,7 @@ def text_inside(part: SourcePart) -> list[str]:
     return sorted(found, key=lambda name: -found[name])
 
 
-def other_columns(part: SourcePart, tried: Sequence[str], used: Mapping[str, str]) -> str:
+def other_columns(modality: str, part: SourcePart, tried: Sequence[str], used: Mapping[str, str]) -> str:
     """` Another: input_column=...`: what else may be the content, also inside the structures of a column."""
     inside = text_inside(part)
     text = [
@@ -134,6 +140,8 @@ def other_columns(part: SourcePart, tried: Sequence[str], used: Mapping[str, str
         f" Another: {' or '.join(f'input_column={name!r}' for name in others)}."
         if others
         else " Write text into it, or name another: input_column=..."
+        if modality == "text"
+        else f" Write paths of {modality} files into it, as they lie below the data's folder, or name another: input_column=..."
     )
 
 

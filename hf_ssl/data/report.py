@@ -199,7 +199,7 @@ def _duplicate_lines(report: dict[str, Any]) -> list[str]:
             what = "removed" if found["removed"] else "kept"
             lines.append(f"  duplicates   {split}: {found['rows']:,} repeated rows {what}")
         if found["conflicts"]:
-            lines.append(f"  conflicts    {split}: {found['conflicts']:,} texts come with different labels")
+            lines.append(f"  conflicts    {split}: {found['conflicts']:,} examples come with different labels")
     for leak in report["leaks"]:
         action = {"strip": "removed from", "allow": "KEPT in", "fail": "in"}[report["leakage"]]
         lines.append(

@@ -55,7 +55,7 @@ def split_rows(
     for split, fraction in (("test", test_fraction), ("validation", validation_fraction)):
         if fraction:
             try:
-                rest, held = _hold_out(rest, strata, groups, fraction / left, seed, split, report)
+                rest, held = _hold_out(rest, strata, labels, groups, fraction / left, seed, split, report)
             except DataError as error:
                 if kind != "class" or any(as_float(str(label)) is None for label in labels):
                     raise
@@ -194,6 +194,7 @@ def _draw(seed: int, row_id: str) -> bytes:
 def _hold_out(
     rows: np.ndarray,
     strata: np.ndarray,
+    labels: Sequence[Any],
     groups: Sequence[str] | None,
     fraction: float,
     seed: int,
@@ -205,12 +206,12 @@ def _hold_out(
             strata[rows], np.array([groups[row] for row in rows], dtype=object), fraction, seed, split
         )
     else:
-        kept, held = _hold_out_rows(strata[rows], fraction, seed, split, report)
+        kept, held = _hold_out_rows(strata[rows], [labels[row] for row in rows], fraction, seed, split, report)
     return np.sort(rows[kept]), np.sort(rows[held])
 
 
 def _hold_out_rows(
-    strata: np.ndarray, fraction: float, seed: int, split: str, report: DataReport
+    strata: np.ndarray, labels: Sequence[Any], fraction: float, seed: int, split: str, report: DataReport
 ) -> tuple[np.ndarray, np.ndarray]:
     from sklearn.model_selection import StratifiedShuffleSplit
 
@@ -228,7 +229,10 @@ def _hold_out_rows(
             f"Give {split}=..., set {split}_fraction=0, or label more."
         )
     if single.any():
-        report.warn(f"{int(single.sum())} classes have a single row left: it stays in train, {split} has none of them")
+        shown = ", ".join(str(labels[row])[:40] for row in np.flatnonzero(single)[:5])
+        report.warn(
+            f"{int(single.sum())} classes have a single row left ({shown}): it stays in train, {split} has none of them"
+        )
     splitter = StratifiedShuffleSplit(n_splits=1, test_size=size, random_state=seed)
     kept, held = next(splitter.split(np.zeros((len(movable), 1)), strata[movable]))
     return np.concatenate([movable[kept], np.flatnonzero(single)]), movable[held]

@@ -110,6 +110,7 @@ class Modality(ABC):
     def __init__(self, config: object | None = None) -> None:
         self.config = config if config is not None else self.Config()
         self._pending: list[str] = []
+        self.consumed: set[str] = set()  # columns that `decode` has made use of
 
     def lacks(self, method: str, purpose: str) -> ConfigError:
         return ConfigError(f"{type(self).__name__} has no {method}, which it needs for {purpose}.")

@@ -56,7 +56,11 @@ class CheckpointRef:
         try:
             return Path(hf_hub_download(self.id, name, revision=self.revision, token=self.token))
         except LocalEntryNotFoundError:  # not the Hub's answer: it was not asked
-            if try_to_load_from_cache(self.id, name, revision=self.revision) is not _CACHED_NO_EXIST:
+            there = try_to_load_from_cache(self.id, "config.json", revision=self.revision)
+            known = try_to_load_from_cache(self.id, name, revision=self.revision) is _CACHED_NO_EXIST
+            if not known and isinstance(
+                there, str
+            ):  # of a checkpoint that is not there at all, `find_weights` says more
                 _say_unknown(self.id, self.revision)
             return None
         except (EntryNotFoundError, HFValidationError):  # what is wrong with a name, `find_weights` says better

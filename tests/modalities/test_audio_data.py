@@ -346,3 +346,31 @@ def test_an_end_of_minus_one_is_the_end_of_the_file(tmp_path, column):
         for one in (data, plain)
     )
     assert lengths == wanted and any(f"{len(files)} parts" in text for text in data.report["warnings"])
+
+
+def _calls(root, channels, repeated):
+    rows = []
+    for number in range(12):
+        write(root / f"call{number}.wav", np.stack([sounds.voice(number, 0.4), sounds.voice(number + 50, 0.4)], 1))
+        sides = channels if repeated else [channels[number % 2]]
+        rows += [{"path": f"call{number}.wav", "channel": side, "label": "ab"[number % 2]} for side in sides]
+    return table(root / "calls.csv", rows)
+
+
+@pytest.mark.parametrize("channels", [(0, 1), ("left", "right"), ("A", "B")])
+def test_a_column_of_channels_is_told(tmp_path, channels):
+    with pytest.raises(DataError, match="channel"):
+        load(_calls(tmp_path / "twice", channels, repeated=True))
+    data = load(_calls(tmp_path / "once", channels, repeated=False))
+    assert any("'channel'" in text for text in data.report["warnings"])
+
+
+@pytest.mark.parametrize("shape", ["0:0{:.2f}", "{:.2f}"])
+def test_columns_that_say_the_part_are_used(tmp_path, shape):
+    rows = []
+    for number in range(12):
+        write(tmp_path / f"{number}.wav", sounds.voice(number, 1.0))
+        rows.append(
+            {"path": f"{number}.wav", "start": shape.format(0.1), "end": shape.format(0.7), "label": "ab"[number % 2]}
+        )
+    assert load(table(tmp_path / "parts.csv", rows)).report["ignored_columns"] == []

@@ -293,6 +293,8 @@ def _by_pandas(path: Path, encoding: str, options: dict[str, Any]) -> pa.Table:
     known = {"sep": SEPARATORS.get(suffix(path), ","), "dtype": str, "keep_default_na": False, "na_values": [""]}
     if "delimiter" in options:
         known.pop("sep")
+    if "skipfooter" in options:
+        known["engine"] = "python"
     try:
         frame = pd.read_csv(path, encoding=encoding, index_col=False, **{**known, **options})
     except (ValueError, TypeError, OSError) as error:

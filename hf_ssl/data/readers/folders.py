@@ -20,6 +20,12 @@ from hf_ssl.data.readers.levels import grouped_by_folder, labeled_by_folder
 from hf_ssl.data.readers.tables import read_tables
 from hf_ssl.data.report import DataReport
 
+ANNOTATIONS = (
+    "They are called as the files that are read, so they may say something of each: write a table with a row per file or part (path, label; "
+    "start and end of a part of a recording)"
+)
+"""What to do with files of annotations."""
+
 
 @dataclass
 class SourcePart:
@@ -102,7 +108,7 @@ def read_files(listing: on_disk.Listing, how: ReadOptions) -> list[SourcePart]:
             f"Known: tables ({', '.join(sorted(on_disk.TABLES))}), "
             f"{how.modality.name} ({', '.join(how.modality.suffixes)})." + _what_to_do(others)
         )
-    _leave_out_others(others, len(found), how)
+    _leave_out_others(others, {file.stem for file in used}, len(found), how)
     bad = report.quarantined
     before, raw = len(bad), by_kind["raw"]
     folders = (root, *sorted({file.parent for file in by_kind["table"]}))
@@ -169,7 +175,7 @@ def _what_to_do(files: list[Path]) -> str:
     return " Convert them to one of these."
 
 
-def _leave_out_others(files: list[Path], total: int, how: ReadOptions) -> None:
+def _leave_out_others(files: list[Path], stems: set[str], total: int, how: ReadOptions) -> None:
     """Files of no kind that is read: papers about the data pass with a line, anything else is warned about."""
     papers = [file for file in files if on_disk.is_document(file)]
     if len(papers) > max(5, how.report.max_left_out * total):  # so many tell not about the data: they are data
@@ -181,6 +187,8 @@ def _leave_out_others(files: list[Path], total: int, how: ReadOptions) -> None:
             continue
         shown = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
         what = "documents about the data" if not warn else "of a kind that is not read"
+        beside = [file for file in group if file.name.split(".")[0] in stems]
+        annotated = warn and len(beside) >= 0.5 * len(group)
         how.report.decide(f"skipped files: {shown}") if not warn else None
         how.report.leave_out(
             "files",
@@ -188,9 +196,11 @@ def _leave_out_others(files: list[Path], total: int, how: ReadOptions) -> None:
             len(group),
             total,
             example=group[0].name,
+            hint=ANNOTATIONS if annotated else "",
             warn=warn,
             floor=1
-            if any(suffix(file) in on_disk.DATA_LIKE or file.suffix.lower() in on_disk.DATA_LIKE for file in group)
+            if annotated
+            or any(suffix(file) in on_disk.DATA_LIKE or file.suffix.lower() in on_disk.DATA_LIKE for file in group)
             else 5,
         )
 

@@ -47,6 +47,25 @@ def are_values(names: Sequence[str], columns: Sequence[Sequence[str | None]]) ->
     return False
 
 
+_SUM = re.compile(
+    r"((grand|sub)[ -]?total|totals?|sum|mean|average|avg|median|std|stdev|sd|min|max|count|subtotal"
+    r"|gesamt|insgesamt|summe|mittelwert|durchschnitt|anzahl|somme|moyenne|suma|promedio|totale|media)\b[^.!?]{0,30}",
+    re.IGNORECASE,
+)
+
+
+def sums_below(rows: Sequence[Sequence[str | None]]) -> list[str]:
+    """The last rows of a table that sum it up (`Total,`, `Average length,12`), as text; [] where others begin so, too."""
+    found: list[str] = []
+    for row in reversed(rows):
+        present = [value.strip() for value in row if value and value.strip()]
+        if len(found) == 5 or not present or not _SUM.fullmatch(present[0]):
+            break
+        found.append(", ".join(present)[:40])
+    others = [row for row in rows[: len(rows) - len(found)] if row and row[0] and _SUM.fullmatch(row[0].strip())]
+    return [] if others or len(rows) < len(found) + 5 else found[::-1]
+
+
 NAMES = frozenset(
     (
         "text",

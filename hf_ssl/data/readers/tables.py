@@ -19,7 +19,7 @@ from hf_ssl.core.textfiles import DEFAULT_ENCODING, UnusableFile
 from hf_ssl.data.readers.delimited import read_delimited
 from hf_ssl.data.readers.fasttext import read_fasttext
 from hf_ssl.data.readers.files import partitions as in_folders
-from hf_ssl.data.readers.headers import are_values
+from hf_ssl.data.readers.headers import are_values, sums_below
 from hf_ssl.data.readers.json_rows import from_rows, read_json, table_of_rows
 from hf_ssl.data.report import DataReport
 
@@ -174,6 +174,13 @@ def _read_one(
         )
         one = _Read(file, _dataset(table.data, file, cache_dir), table.rows, table.bad, table.example)
         notes, facts = table.notes, table.facts
+        last = table.data.slice(max(0, len(table.data) - 200)).to_pylist() if text_column == "text" else []
+        if sums := sums_below([[value for value in row.values()] for row in last]):
+            shown = " and ".join(map(repr, sums[:2]))
+            notes.append(
+                f"its last {len(sums)} rows ({shown}) look like sums below the table, and are read as rows; "
+                f"csv_options={{'skipfooter': {len(sums)}}} leaves them out"
+            )
     for note in notes:
         report.warn(f"{name}: {note}")
     for fact in facts:

@@ -12,10 +12,11 @@ import numpy as np
 
 from hf_ssl.core.errors import ConfigError, DataError
 from hf_ssl.modalities.audio import recordings, store
-from hf_ssl.modalities.audio.lists import ByName, is_kaldi, locate, name_of, read_kaldi
+from hf_ssl.modalities.audio.lists import is_kaldi, locate, name_of, read_kaldi
 from hf_ssl.modalities.audio.options import AudioOptions
 from hf_ssl.modalities.audio.segments import Spans, find_spans, unit_of
 from hf_ssl.modalities.base import Modality
+from hf_ssl.modalities.by_name import ByName
 
 if TYPE_CHECKING:
     import datasets
@@ -58,6 +59,10 @@ UNREAD = (
 )
 """Recordings that libsndfile does not read: met as unusable files, with the command that converts them, and not passed over."""
 _MAGIC = (b"fLaC", b"OggS", b"ID3", b".snd", b"caff", b"RF64")
+
+
+CHANNELS = ("l", "r", "left", "right", "a", "b", "none", "", "links", "rechts")
+"""What a column calls channels, beside their numbers."""
 
 
 class Audio(Modality):
@@ -148,6 +153,7 @@ class Audio(Modality):
 
         own = self.config
         spans = find_spans(dataset.column_names, own.start_column, own.end_column, own.duration_column, own.time_unit)
+        self.consumed |= set(spans.columns)
         by_name = ByName(root)
         sources = store.Sources(lambda: self._sources(dataset, column, root, spans, by_name))
         path, index = store.build(sources, self._recipe(whole), cache)
@@ -167,8 +173,14 @@ class Audio(Modality):
         Raises:
             DataError: many rows name a file that another row names too, and no column says which part.
         """
+        channels = _channel_column(dataset)
+        advice = (
+            f"column {channels!r} says a channel, which is not read: channels are mixed. Write the channel that is meant into a file of its own"
+            if channels
+            else ""
+        )
         if spans.columns:
-            return []
+            return [advice] if channels else []
         notes = []
         values = [name_of(value, row) for row, value in enumerate(dataset[column])]
         again = len(values) - len(set(values))
@@ -179,11 +191,17 @@ class Audio(Modality):
                 f"is known to say which part of it is meant: "
                 "start_column=... with end_column=... or duration_column=..."
             )
+            if channels and again > max(2, 0.1 * len(values)):
+                raise DataError(
+                    f"{again:,} of {len(values):,} rows name a file that another row names too ({example}), and {advice}."
+                )
             if again > max(2, 0.1 * len(values)) and any(
                 name != column for name in dataset.column_names if _may_be_times(dataset, name)
             ):
                 raise DataError(f"{text}. Where rows do mean whole files, leave those columns out of the table.")
             notes.append(text)
+        if channels:
+            notes.append(advice)
         if spans.unused is not None:
             real: Counter[int] = Counter()
             for row, length in zip(index.row, index.length, strict=True):
@@ -360,3 +378,13 @@ def _differs(said: Any, unit: float, seconds: float) -> bool:
     except (TypeError, ValueError):
         return False
     return abs(length - seconds) > max(0.1, 0.05 * seconds)
+
+
+def _channel_column(dataset: datasets.Dataset) -> str | None:
+    """A column that says which channel of a recording a row means: of several values, and of few."""
+    for name in dataset.column_names:
+        if name.strip().lower() in ("channel", "channels", "channel_id", "chan", "ch", "kanal", "side"):
+            values = {str(value).strip().lower() for value in dataset[name]}
+            if 1 < len(values) <= 8 and all(value.isdigit() or value in CHANNELS for value in values):
+                return str(name)
+    return None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 from hf_ssl.core.errors import DataError
+from hf_ssl.modalities.by_name import ByName
 
 KALDI = (
     "wav.scp",
@@ -20,50 +20,6 @@ KALDI = (
     "utt2label",
     "utt2lang",
 )
-
-
-class ByName:
-    """Finds a file by its name alone below a folder, where exactly one is called so (`clips/` of Common Voice).
-
-    Args:
-        root: folder to look in; None: nowhere.
-    """
-
-    def __init__(self, root: Path | None) -> None:
-        self.root = root
-        self._names: dict[str, list[Path]] | None = None
-        self._plain: dict[str, list[Path]] | None = None
-        self.found: dict[str, Path] = {}
-
-    def find(self, path: str) -> str | None:
-        """The file, or None."""
-        if self.root is None:
-            return None
-        if self._names is None:
-            names: dict[str, list[Path]] = defaultdict(list)
-            for file in self.root.rglob("*"):
-                names[file.name].append(file)
-            self._names = names
-        name = path.rsplit("/", 1)[-1]
-        files = [file for file in self._names.get(name, []) if file.is_file()]
-        if not files:  # another case, or no suffix
-            if self._plain is None:
-                self._plain = defaultdict(list)
-                for file in (file for found in self._names.values() for file in found if file.is_file()):
-                    for plain in {file.name.lower(), file.stem.lower()}:
-                        self._plain[plain].append(file)
-            files = self._plain.get(name.lower(), [])
-        if len(files) != 1:
-            return None
-        self.found[path] = files[0]
-        return str(files[0])
-
-    def notes(self) -> list[str]:
-        if not self.found or self.root is None:
-            return []
-        path, file = next(iter(self.found.items()))
-        return [f"{len(self.found):,} paths were found by their file's name only, such as {path} as {file.relative_to(self.root)}; audio_root says "
-                "where paths begin"]  # fmt: skip
 
 
 def is_kaldi(file: Path) -> bool:

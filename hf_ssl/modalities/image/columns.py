@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hf_ssl.modalities.by_name import ByName
 from hf_ssl.modalities.image.files import ARRAYS, DICOM, PICTURES
 
 if TYPE_CHECKING:
@@ -36,47 +37,41 @@ def array_features() -> tuple[type, ...]:
     return (datasets.List, datasets.LargeList, datasets.Array2D, datasets.Array3D)
 
 
-def paths_resolved(dataset: datasets.Dataset, column: str, new_name: str | None, folders: Sequence[Path]) -> Any:
-    """References in place of paths; the input column gets its canonical name, and the paths stay as `path`."""
+def paths_resolved(
+    dataset: datasets.Dataset, column: str, new_name: str | None, folders: Sequence[Path]
+) -> tuple[Any, list[str]]:
+    """References in place of paths, and what to tell; the input column gets its canonical name, and the paths stay as `path`.
+
+    A path begins in one of `folders`; else its file is the only one of that name below the first of them.
+    """
     import datasets
 
     head = [plain_path(name) for name in dataset[:100][column] if name]
     if not head or not all(Path(name).suffix.lower() in (*PICTURES, *ARRAYS, *DICOM) for name in head[:5]):
-        return dataset
+        return dataset, []
     bases = [Path(), *folders]
     hits = [sum((folder / name).is_file() for name in head) for folder in bases]
+    base, by_name = bases[hits.index(max(hits))], ByName(folders[0] if folders else None, "")
     names = list(dataset[column])
-    resolved: list[Any]
-    if max(hits):
-        base = bases[hits.index(max(hits))]
-        resolved = [None if not name else {"bytes": None, "path": str(base / plain_path(name))} for name in names]
-    else:
-        by_name = _only_files(folders)
-        found = [by_name.get(plain_path(name).rsplit("/", 1)[-1]) if name else None for name in names]
-        if not any(found):
-            return dataset
-        resolved = [
-            None if not name else {"bytes": None, "path": str(file or name)}
-            for name, file in zip(names, found, strict=True)
-        ]
+
+    def place(name: str) -> Path:
+        plain = plain_path(name)
+        there = base / plain
+        return there if there.is_file() else Path(by_name.find(plain) or there)
+
+    found = [place(name) if name else None for name in names]
+    if not max(hits) and not by_name.found:
+        return dataset, []
+    resolved = [None if file is None else {"bytes": None, "path": str(file)} for file in found]
     dataset = _replaced(dataset, column, new_name or column, resolved)
     if new_name is not None and "path" not in dataset.column_names:
         dataset = dataset.add_column("path", [str(name) for name in names], feature=datasets.Value("string"))
-    return dataset
+    return dataset, by_name.notes()
 
 
 def plain_path(name: str) -> str:
     """A path as it is written here: tables made on Windows have backslashes."""
     return name.strip().replace("\\", "/")
-
-
-def _only_files(folders: Sequence[Path]) -> dict[str, Path]:
-    """Files below the first folder by their name, without names that occur twice."""
-    found: dict[str, Path | None] = {}
-    for file in folders[0].rglob("*") if folders else ():
-        if file.is_file():
-            found[file.name] = None if file.name in found else file
-    return {name: file for name, file in found.items() if file is not None}
 
 
 def _replaced(dataset: datasets.Dataset, column: str, name: str, references: list[Any]) -> Any:

@@ -162,6 +162,8 @@ def _decoded(value: object, reading: DecodeOptions, at_least: int | None) -> tup
     try:
         head = content[:132] if content is not None else head_of(str(path))
         stream = io.BytesIO(content) if content is not None else open(str(path), "rb")  # noqa: SIM115
+    except FileNotFoundError as error:
+        raise Unreadable(f"no such file: {path}") from error
     except OSError as error:
         raise Unreadable(f"not readable: {error}") from error
     with stream:

@@ -217,7 +217,8 @@ class Image(Modality):
             if name == "path" and read:
                 continue
             if feature in (datasets.Value("string"), datasets.Value("large_string")):
-                dataset = paths_resolved(dataset, name, self.column if name == column else None, folders)
+                dataset, notes = paths_resolved(dataset, name, self.column if name == column else None, folders)
+                self._pending += notes
             elif isinstance(feature, dict) and {"bytes", "path"} <= feature.keys():
                 dataset = dataset.cast_column(name, datasets.Image(decode=False))
             elif name == column and isinstance(feature, array_features()):
@@ -248,7 +249,7 @@ class Image(Modality):
     def remarks(self, values: Iterable[Any]) -> list[str]:
         """Pictures of more than 8 bits, and pixels without a measurement."""
         seen = {one.key: one.depth for one in map(self._inspect, values)}  # the pool may hold the rows of train again
-        return remarks(list(seen.values()), self.reading)
+        return [*self.take_notes(), *remarks(list(seen.values()), self.reading)]
 
     def baseline_features(self, values: Sequence[Any]) -> np.ndarray:
         """Pixels: every picture at 28 x 28, `channels` of them (gray ones as color, too), on the scale of 0 to 1."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -102,6 +103,15 @@ def looks_like_table(content: str) -> str | None:
         if len(counts) == 1 and counts != {0}:
             return f"looks like a table (columns separated by {mark!r}) and is read as text; call it .tsv or .csv to read it as a table"
     return None
+
+
+_WORD_AND_TAG = re.compile(r"\S+[/_|](?:[A-Z][A-Z0-9$.-]{0,11}|O|[BIESLUMW]-[A-Za-z_]+|``|''|[.,:])")
+
+
+def tagged_inside(text: str) -> bool:
+    """Whether nearly every word has its tag behind it: `payment/NN arrived/VBD`."""
+    words = text.split()[:200]
+    return len(words) > 3 and sum(_WORD_AND_TAG.fullmatch(word) is not None for word in words) > 0.8 * len(words)
 
 
 def words_of(text: str) -> list[str]:
@@ -226,6 +236,19 @@ class Text(Modality):
             "words_median": int(np.median(counts)), "words_p95": int(np.percentile(counts, 95)),
             "words_max": int(counts.max()), "words_total": int(counts.sum()),
         }  # fmt: skip
+
+    def remarks(self, values: Iterable[Any]) -> list[str]:
+        """Texts of words with their tags, which are no text that anybody writes."""
+        first = [str(value) for value in itertools.islice(values, 500)]
+        inside = [text for text in first if tagged_inside(text)]
+        if len(inside) < 3 and len(inside) < len(first) or not inside or len(inside) < 0.2 * len(first):
+            return []
+        example = inside[0].split()[0][:30]
+        return [
+            f"{len(inside):,} of the first {len(first):,} texts hold a tag behind each word ({example} ...), which is read as "
+            "part of the text. For tags write a word, a tab and its tag in each line, and a blank line between sentences "
+            "(.conll); for texts take the tags off"
+        ]
 
     def cheap_features(self) -> list[CheapFeatures]:
         """TF-IDF of words, and of runs of characters."""

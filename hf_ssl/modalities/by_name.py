@@ -1,0 +1,58 @@
+"""Files that a table names by a path from another machine: by their name alone, whatever its case and the folder in front."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+
+class ByName:
+    """Finds a file by its name alone below a folder, where exactly one is called so (`clips/` of Common Voice).
+
+    Args:
+        root: folder to look in; None: nowhere.
+        hint: what to add to the notes.
+    """
+
+    def __init__(self, root: Path | None, hint: str = "audio_root says where paths begin") -> None:
+        self.root, self.hint = root, hint
+        self._names: dict[str, list[Path]] | None = None
+        self._plain: dict[str, list[Path]] | None = None
+        self.found: dict[str, Path] = {}
+
+    def find(self, path: str) -> str | None:
+        """The file, or None. Of several that are called so, the only one that lies in folders called as in the path."""
+        if self.root is None:
+            return None
+        if self._names is None:
+            names: dict[str, list[Path]] = defaultdict(list)
+            for file in self.root.rglob("*"):
+                names[file.name].append(file)
+            self._names = names
+        parts = path.replace("\\", "/").split("/")
+        files = [file for file in self._names.get(parts[-1], []) if file.is_file()]
+        if not files:  # another case, or no suffix
+            if self._plain is None:
+                self._plain = defaultdict(list)
+                for file in (file for found in self._names.values() for file in found if file.is_file()):
+                    for plain in {file.name.lower(), file.stem.lower()}:
+                        self._plain[plain].append(file)
+            files = self._plain.get(parts[-1].lower(), [])
+        above = [part.lower() for part in parts[-2::-1] if part]
+        for depth, folder in enumerate(above):
+            if len(files) < 2:
+                break
+            files = [
+                file for file in files if len(file.parents) > depth and file.parents[depth].name.lower() == folder
+            ]
+        if len(files) != 1:
+            return None
+        self.found[path] = files[0]
+        return str(files[0])
+
+    def notes(self) -> list[str]:
+        if not self.found or self.root is None:
+            return []
+        path, file = next(iter(self.found.items()))
+        text = f"{len(self.found):,} paths were found by their file's name only, such as {path} as {file.relative_to(self.root)}"
+        return [f"{text}; {self.hint}" if self.hint else text]

@@ -1,0 +1,148 @@
+"""What a table or a folder holds beside its rows: sums below, annotations beside, tags inside, paths from other machines."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pil = pytest.importorskip("PIL.Image")
+
+from hf_ssl import load_data  # noqa: E402
+from hf_ssl.core.errors import DataError  # noqa: E402
+
+QUIET: dict[str, Any] = {"verbose": False}
+
+
+def text(number: int) -> str:
+    rng = random.Random(number)
+    return " ".join(rng.choice("abcdefghijklmnop") * 3 for _ in range(12)) + f" n{number}"
+
+
+def pictures(folder: Path, names: list[str]) -> None:
+    for number, name in enumerate(names):
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        array = np.random.default_rng(number).integers(0, 255, (24, 24, 3), dtype=np.uint8)
+        pil.fromarray(array).save(file)
+
+
+@pytest.mark.parametrize(
+    "footer",
+    [["Total,"], ["Total,", "Average length,12"], ["Summe,40"], ["Mean,0.5", "Std,0.1", "Max,1"], ["Gesamt: 40,"]],
+)
+def test_sums_below_a_table_are_told_and_left_out_when_that_is_said(tmp_path: Path, footer: list[str]) -> None:
+    rows = [f"{text(number)},{'ab'[number % 2]}" for number in range(40)]
+    (tmp_path / "a.csv").write_text("\n".join(["text,label", *rows, *footer]) + "\n")
+    told = load_data(str(tmp_path / "a.csv"), **QUIET).report["warnings"]
+    assert any(f"{{'skipfooter': {len(footer)}}}" in warning for warning in told)
+    data = load_data(str(tmp_path / "a.csv"), csv_options={"skipfooter": len(footer)}, **QUIET)
+    assert (
+        data.label_names == ["a", "b"]
+        and data.report["accounts"]["rows"]["found"] == 40
+        and not data.report["warnings"]
+    )
+
+
+@pytest.mark.parametrize("last", ["Totally broken,a", "Minutes of the meeting were long. Nobody came.,b", "total,a"])
+def test_texts_that_begin_like_sums_are_texts(tmp_path: Path, last: str) -> None:
+    rows = [f"{text(number)},{'ab'[number % 2]}" for number in range(40)]
+    rows[3] = f"total,{'ab'[3 % 2]}" if last.startswith("total") else rows[3]
+    (tmp_path / "a.csv").write_text("\n".join(["text,label", *rows, last]) + "\n")
+    assert not any(
+        "skipfooter" in warning for warning in load_data(str(tmp_path / "a.csv"), **QUIET).report["warnings"]
+    )
+
+
+def test_a_class_of_a_single_row_is_named() -> None:
+    rows = [{"text": text(number), "label": "odd one" if number == 3 else "ab"[number % 2]} for number in range(40)]
+    assert any("odd one" in warning for warning in load_data(rows, **QUIET).report["warnings"])
+
+
+@pytest.mark.parametrize("shape", ["{}/{}", "{}_{}", "{}|{}"])
+@pytest.mark.parametrize("tags", [("NN", "VBD", "DT"), ("B-PER", "I-PER", "O")])
+def test_a_tag_behind_each_word_is_told(shape: str, tags: tuple[str, ...]) -> None:
+    lines = [
+        " ".join(shape.format(word, tags[place % 3]) for place, word in enumerate(text(number).split()))
+        for number in range(30)
+    ]
+    assert any(".conll" in warning for warning in load_data(lines, **QUIET).report["warnings"])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "and/or he/she TCP/IP either/or yes/no",
+        "a_b c_d e_f g_h",
+        "http://x.org/A http://y.org/B see also",
+        "3/4 cup AC/DC fan",
+    ],
+)
+def test_marks_inside_words_are_no_tags(line: str) -> None:
+    assert not any(
+        ".conll" in w for w in load_data([f"{line} {number}" for number in range(30)], **QUIET).report["warnings"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "there"),
+    [("C:\\data\\img\\{}.PNG", "img/{}.png"), ("img\\{}.PNG", "img/{}.png"), ("/home/me/photos/{}.Jpeg.png", "img/{}.jpeg.png"),
+     ("D:\\a\\left\\{}.png", "left/{}.png"), ("IMG/{}.png", "img/{}.png")],
+)  # fmt: skip
+def test_paths_from_another_machine_are_found_and_told(tmp_path: Path, written: str, there: str) -> None:
+    names = [there.format(number) for number in range(24)]
+    pictures(tmp_path, names)
+    lines = [f"{written.format(number)},{'ab'[number % 2]}" for number in range(24)]
+    (tmp_path / "labels.csv").write_text("\n".join(["File,Class", *lines]) + "\n")
+    data = load_data(str(tmp_path), modality="image", **QUIET)
+    assert sum(len(data[split]) for split in ("train", "validation", "test")) == 24
+    assert any("by their file's name" in warning for warning in data.report["warnings"])
+
+
+def test_of_files_with_one_name_the_folders_decide(tmp_path: Path) -> None:
+    pictures(tmp_path, [f"{side}/{number}.png" for side in ("left", "right") for number in range(12)])
+    lines = [f"C:\\scans\\{side.title()}\\{number}.PNG,{side}" for side in ("left", "right") for number in range(12)]
+    (tmp_path / "labels.csv").write_text("\n".join(["file,label", *lines]) + "\n")
+    data = load_data(str(tmp_path), modality="image", **QUIET)
+    rows = [row for split in ("train", "validation", "test") for row in data[split]]
+    names = data["train"].features["label"].names
+    assert len(rows) == 24 and all(names[row["label"]] in row["image"]["path"] for row in rows)
+
+
+def test_missing_files_are_counted_and_called_files(tmp_path: Path) -> None:
+    pictures(tmp_path, ["img/0.png", "img/1.png"])
+    lines = [f"img/{number}.png,{'ab'[number % 2]}" for number in range(24)]
+    (tmp_path / "labels.csv").write_text("\n".join(["file,label", *lines]) + "\n")
+    with pytest.raises(DataError) as caught:
+        load_data(str(tmp_path), modality="image", **QUIET)
+    assert "22 of 24" in str(caught.value) and "text" not in str(caught.value)
+
+
+@pytest.mark.parametrize("beside", ["{}.json5", "{}.Table.1.selections.anno", "{}.rttm"])
+@pytest.mark.parametrize("count", [3, 12])
+def test_annotations_beside_files_stop_until_they_are_given_up(tmp_path: Path, beside: str, count: int) -> None:
+    pictures(tmp_path, [f"{number}.png" for number in range(count)])
+    for number in range(count):
+        (tmp_path / beside.format(number)).write_text("1 2 3")
+    with pytest.raises(DataError, match="max_left_out=0.5"):
+        load_data(str(tmp_path), modality="image", **QUIET)
+    assert len(load_data(str(tmp_path), modality="image", max_left_out=0.5, **QUIET)["unlabeled"]) == count
+
+
+@pytest.mark.parametrize("options", [{}, {"input_column": "Word"}])
+def test_a_table_of_words_names_the_option_that_reads_it(tmp_path: Path, options: dict[str, str]) -> None:
+    lines = ["Sentence #,Word,POS,Tag"]
+    for number in range(20):
+        lines += [
+            f"{f'Sentence: {number}' if place == 0 else ''},{word},NN,{'O' if place else 'B-per'}"
+            for place, word in enumerate(text(number).split())
+        ]
+    (tmp_path / "ner.csv").write_text("\n".join(lines) + "\n")
+    if not options:
+        with pytest.raises(DataError, match="sentence_column='Sentence #'"):
+            load_data(str(tmp_path / "ner.csv"), **QUIET)
+    data = load_data(str(tmp_path / "ner.csv"), label_kind="tags", sentence_column="Sentence #", **QUIET)
+    assert sum(len(data[split]) for split in ("train", "validation", "test")) == 20
