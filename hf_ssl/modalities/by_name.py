@@ -20,8 +20,13 @@ class ByName:
         self._plain: dict[str, list[Path]] | None = None
         self.found: dict[str, Path] = {}
 
-    def find(self, path: str) -> str | None:
-        """The file, or None. Of several that are called so, the only one that lies in folders called as in the path."""
+    def find(self, path: str, start: Path | None = None) -> str | None:
+        """The file, or None. Of several that are called so, the only one that lies in folders called as in the path.
+
+        Args:
+            path: as it stands in the table.
+            start: where it begins (`root`). Where its folder is there, no other is looked into: `im/3.png` is not `mask/3.png`.
+        """
         if self.root is None:
             return None
         if self._names is None:
@@ -38,6 +43,9 @@ class ByName:
                     for plain in {file.name.lower(), file.stem.lower()}:
                         self._plain[plain].append(file)
             files = self._plain.get(parts[-1].lower(), [])
+        folder_there = (start or self.root, *(part for part in parts[:-1] if part))
+        if len(folder_there) > 1 and Path(*folder_there).is_dir():
+            files = [file for file in files if file.parent == Path(*folder_there)]
         above = [part.lower() for part in parts[-2::-1] if part]
         for depth, folder in enumerate(above):
             if len(files) < 2:

@@ -112,6 +112,22 @@ def test_of_files_with_one_name_the_folders_decide(tmp_path: Path) -> None:
     assert len(rows) == 24 and all(names[row["label"]] in row["image"]["path"] for row in rows)
 
 
+def test_a_missing_file_is_not_another_one_of_its_name(tmp_path: Path) -> None:
+    pictures(
+        tmp_path,
+        [
+            f"{side}/{number}.png"
+            for side in ("left", "right")
+            for number in range(20)
+            if (side, number) != ("left", 7)
+        ],
+    )
+    lines = [f"left/{number}.png,{'ab'[number % 2]}" for number in range(20)]
+    (tmp_path / "labels.csv").write_text("\n".join(["file,label", *lines]) + "\n")
+    data = load_data(str(tmp_path), modality="image", max_left_out=0.6, **QUIET)
+    assert data.report["accounts"]["rows"]["used"] == 19
+
+
 def test_missing_files_are_counted_and_called_files(tmp_path: Path) -> None:
     pictures(tmp_path, ["img/0.png", "img/1.png"])
     lines = [f"img/{number}.png,{'ab'[number % 2]}" for number in range(24)]

@@ -57,7 +57,7 @@ def paths_resolved(
     def place(name: str) -> Path:
         plain = plain_path(name)
         there = base / plain
-        return there if there.is_file() else Path(by_name.find(plain) or there)
+        return there if there.is_file() else Path(by_name.find(plain, base) or there)
 
     found = [place(name) if name else None for name in names]
     if not max(hits) and not by_name.found:
