@@ -43,11 +43,11 @@ class ByName:
                     for plain in {file.name.lower(), file.stem.lower()}:
                         self._plain[plain].append(file)
             files = self._plain.get(parts[-1].lower(), [])
-        folder_there = (start or self.root, *(part for part in parts[:-1] if part))
-        if len(folder_there) > 1 and Path(*folder_there).is_dir():
-            files = [file for file in files if file.parent == Path(*folder_there)]
+        folder = (start or self.root).joinpath(*(part for part in parts[:-1] if part))
+        if len(parts) > 1 and folder.is_dir():
+            files = [file for file in files if file.parent == folder]
         above = [part.lower() for part in parts[-2::-1] if part]
-        for depth, folder in enumerate(above):
+        for depth, called in enumerate(above):
             if len(files) < 2:
                 break
             files = [
