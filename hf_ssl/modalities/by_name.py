@@ -51,7 +51,7 @@ class ByName:
             if len(files) < 2:
                 break
             files = [
-                file for file in files if len(file.parents) > depth and file.parents[depth].name.lower() == folder
+                file for file in files if len(file.parents) > depth and file.parents[depth].name.lower() == called
             ]
         if len(files) != 1:
             return None
