@@ -78,26 +78,34 @@ def _says_again(column: pa.ChunkedArray, name: str, stamps: np.ndarray, owner: n
 
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or is_text(column)):
         return ""
-    numbers = pd.to_numeric(column.to_pandas(), errors="coerce").to_numpy(np.float64)
-    if len(numbers) < 4 or not np.isfinite(numbers).all():
-        return ""
-    within = owner[order][1:] == owner[order][:-1]
-    steps = np.diff(numbers[order])[within]
-    if len(steps) < 3 or not (numbers % 1 == 0).all():
+    said = ""
+    for rows in (order[:200], order):  # most columns are told by the first rows
+        some = pd.to_numeric(column.take(pa.array(rows)).to_pandas(), errors="coerce").to_numpy(np.float64)
+        if not (said := _again(some, name, stamps[rows], owner[rows], rows is order)):
+            break
+    return said
+
+
+def _again(numbers: np.ndarray, name: str, stamps: np.ndarray, owner: np.ndarray, all_rows: bool) -> str:
+    """`_says_again` of rows in order of series and time; of the first alone, whatever may come of all."""
+    within = owner[1:] == owner[:-1]
+    steps = np.diff(numbers)[within]
+    if len(numbers) < 4 or len(steps) < 3 or not np.isfinite(numbers).all() or not (numbers % 1 == 0).all():
         return ""
     if steps[0] != 0 and (steps == steps[0]).all():
         return f"goes on by {steps[0]:g} from row to row"
     if stamps.dtype.kind != "M" or np.isnat(stamps).any():
         return ""
-    times = np.diff(stamps[order].astype(np.int64))[within].astype(np.float64)
+    times = np.diff(stamps.astype(np.int64))[within].astype(np.float64)
     if steps.any() and times.any():
-        rate = steps[np.argmax(np.abs(times))] / times[np.argmax(np.abs(times))]
+        longest = int(np.argmax(np.abs(times)))
+        rate = steps[longest] / times[longest]
         if rate != 0 and np.allclose(steps, rate * times, rtol=1e-9, atol=0.5):
             return "is the time once more"
-    return _part_of_time(numbers, name, stamps)
+    return _part_of_time(numbers, name, stamps, all_rows)
 
 
-def _part_of_time(numbers: np.ndarray, name: str, stamps: np.ndarray) -> str:
+def _part_of_time(numbers: np.ndarray, name: str, stamps: np.ndarray, all_rows: bool) -> str:
     """`year`, `month`, `hour` ... of the stamps: the whole column has to agree, and vary or be called so."""
     import pandas as pd
 
@@ -114,7 +122,7 @@ def _part_of_time(numbers: np.ndarray, name: str, stamps: np.ndarray) -> str:
             if not np.array_equal(numbers[rows], np.asarray(of_times(times), np.float64)):
                 break
         else:
-            if called or len(np.unique(numbers)) > 1:
+            if called or not all_rows or len(np.unique(numbers)) > 1:
                 return f"is the {part.split(' from')[0]} of the time stamps"
     return ""
 

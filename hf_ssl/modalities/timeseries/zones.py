@@ -44,7 +44,7 @@ def parsed(
 
     zoned = zoned or "%z" in (form or "")
     values = pd.to_datetime(text, format=form, utc=zoned)
-    if not zoned:
+    if not zoned or text.dropna().str.endswith("Z").all():
         return in_utc(values, name, notes)
     utc = _kept(values.dt.tz_localize(None), name)
     offset = _offsets(text)
@@ -78,12 +78,13 @@ def _wall_or_utc(utc: np.ndarray, wall: np.ndarray, notes: Notes) -> np.ndarray:
 
     Of the two, rows were taken by the one that has fewer times of day: midnight and noon in Berlin are four in UTC.
     """
-    on_wall, in_utc = _times_of_day(wall), _times_of_day(utc)
-    if not np.array_equal(utc, wall, equal_nan=True) and (on_wall < in_utc or on_wall == in_utc == 1):
-        notes.decide(
-            "time stamps with a zone are taken as its clocks say, because they are of the same times of day there"
-        )
-        return wall
+    if not np.array_equal(utc, wall, equal_nan=True):
+        on_wall, in_utc = _times_of_day(wall), _times_of_day(utc)
+        if on_wall < in_utc or on_wall == in_utc == 1:
+            notes.decide(
+                "time stamps with a zone are taken as its clocks say, because they are of the same times of day there"
+            )
+            return wall
     notes.decide("time stamps with a zone are put on the UTC time line")
     return utc
 
