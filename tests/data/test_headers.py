@@ -85,3 +85,21 @@ def test_other_tables_keep_their_own_names(tmp_path: Path) -> None:
     written(tmp_path / "b.csv", rows(20, 2, seed=1), ["label", "comment"])
     assert not any("no header" in text for text in read(tmp_path / "a.csv").report["warnings"])
     assert labeled(read(tmp_path)) == 40
+
+
+@pytest.mark.parametrize("mark", [" ", "\t"])
+@pytest.mark.parametrize("middle", [[], ["NN"]])
+def test_numbers_behind_tags_are_no_tags(tmp_path: Path, mark: str, middle: list[str]) -> None:
+    sentences = [
+        "\n".join(
+            mark.join([word, *middle, "B-LOC" if place % 3 == 0 else "O", f"0.{number}{place}7"])
+            for place, word in enumerate(row[-1].split())
+        )
+        for number, row in enumerate(rows(30, 2))
+    ]
+    (tmp_path / "a.conll").write_text("\n\n".join(sentences) + "\n")
+    with pytest.raises(DataError) as caught:
+        read(tmp_path / "a.conll")
+    hinted = dict(next(hint for hint in hints(str(caught.value)) if "conll_columns" in hint))
+    assert hinted["conll_columns"] == [0, 1 + len(middle)]
+    assert set(read(tmp_path / "a.conll", **hinted).label_names) == {"B-LOC", "O"}

@@ -21,6 +21,7 @@ DEFAULT_COLUMNS = (0, -1)
 BAD_SENTENCES = "sentences with a line of another number of columns"
 _COMMENT = re.compile(r"#\s*(id|text|sent|sent_id|newdoc|newpar|global\.columns)\b")
 _TAG = re.compile(r"O|[BIESLUMW][-_]\S+")
+_NUMBER = re.compile(r"-?\d*\.\d+(e-?\d+)?|1|0", re.IGNORECASE)
 _NEW_DOCUMENT = re.compile(r"-DOCSTART-|#\s*(newdoc)\b")
 
 
@@ -151,6 +152,13 @@ def refuse_other_order(text: str) -> None:
     spans = [
         sum(count for mark, count in marks.items() if _TAG.fullmatch(mark)) / len(rows) for marks in (first, last)
     ]
+    if width > 2 and all(_NUMBER.fullmatch(mark) for mark in last):
+        spanned = [place for place in range(1, width - 1) if all(_TAG.fullmatch(row[place].strip()) for row in rows)]
+        tag = (spanned or [width - 2])[-1]
+        raise UnusableFile(
+            f"the last column holds numbers ({', '.join(list(last)[:3])} ...), how sure a program was? conll_columns=[0, {tag}] takes column "
+            f"{tag} for the tag ({rows[0][tag]} ...), conll_columns=[0, -1] the numbers"
+        )
     numbered = width > 2 and all(mark.isdigit() for mark in first)
     swapped = len(last) > 10 and len(last) > 2 * len(first) or spans[0] == 1 and spans[1] < 0.5 and len(first) > 1
     if numbered or swapped:
