@@ -24,6 +24,7 @@ from transformers import PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from hf_ssl.core import distributed
 from hf_ssl.core.errors import ConfigError, MissingExtraError, nearest
 
 if TYPE_CHECKING:
@@ -72,8 +73,15 @@ def loaded_with(name: str) -> dict[str, str]:
 def packed_way(name: str) -> str:
     """How the documents of packed rows are to be kept apart: `SEQUENCES`, `BLOCKS` or `MASK`."""
     if name == "auto":
-        return SEQUENCES if torch.cuda.is_available() and kernels() else MASK
+        on_a_gpu = torch.cuda.is_available() and not distributed.forced_to_cpu()
+        return SEQUENCES if on_a_gpu and kernels() else MASK
     return SEQUENCES if name in FLASH else name if name in (SEQUENCES, BLOCKS) else MASK
+
+
+def pays(model: PreTrainedModel, device: torch.device) -> bool:
+    """Whether telling a model where sequences begin is no slower than a mask: kernels compute in half precision."""
+    half = torch.is_autocast_enabled(device.type) or model.dtype in (torch.float16, torch.bfloat16)
+    return half or device.type == "cpu" or model.config._attn_implementation in FLASH
 
 
 def install(model: PreTrainedModel) -> None:

@@ -19,10 +19,10 @@ from hf_ssl.modalities.batching import Asked
 from hf_ssl.modalities.text.encoder import affixes
 from hf_ssl.modalities.text.padding_free import position_offset
 from hf_ssl.modalities.text.tokens import Tokens
-from hf_ssl.models.attention import BLOCKS, MASK, OWN, SEQUENCES, sequences
+from hf_ssl.models.attention import BLOCKS, MASK, OWN, SEQUENCES, pays, sequences
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedConfig, PreTrainedTokenizerBase
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 
 __all__ = ["Pieces", "best_fit", "collate_rows", "isolated", "isolation_masks", "position_offset"]
@@ -121,10 +121,14 @@ def collate_rows(
 
 
 def isolated(
-    model: nn.Module, way: str, document: torch.Tensor, position_ids: torch.Tensor, cu_seq_lens: torch.Tensor | None
+    model: PreTrainedModel,
+    way: str,
+    document: torch.Tensor,
+    position_ids: torch.Tensor,
+    cu_seq_lens: torch.Tensor | None,
 ) -> dict[str, Any]:
     """What tells a model that a token sees its own document only, in one of the ways of `hf_ssl.models.attention`."""
-    if way == SEQUENCES and cu_seq_lens is not None:
+    if way == SEQUENCES and cu_seq_lens is not None and pays(model, document.device):
         return sequences(cu_seq_lens, document.shape[1])
     if way == BLOCKS:
         return {"attention_mask": isolation_blocks(model, document, position_ids)}
