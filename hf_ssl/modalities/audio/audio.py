@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hf_ssl.core.by_name import ByName
 from hf_ssl.core.errors import ConfigError, DataError
 from hf_ssl.modalities.audio import recordings, store
 from hf_ssl.modalities.audio.lists import is_kaldi, locate, name_of, read_kaldi
 from hf_ssl.modalities.audio.options import AudioOptions
 from hf_ssl.modalities.audio.segments import Spans, find_spans, unit_of
 from hf_ssl.modalities.base import Modality
-from hf_ssl.modalities.by_name import ByName
 
 if TYPE_CHECKING:
     import datasets

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from hf_ssl.core.by_name import ByName
 from hf_ssl.core.errors import DataError
-from hf_ssl.modalities.by_name import ByName
 
 KALDI = (
     "wav.scp",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hf_ssl.modalities.by_name import ByName
+from hf_ssl.core.by_name import ByName
 from hf_ssl.modalities.image.files import ARRAYS, DICOM, PICTURES
 
 if TYPE_CHECKING:
