@@ -166,7 +166,7 @@ def study(
         {name: _scores(way) for name, way in trial.ways.items()},
         kept if saved == TAUGHT else kept[:0], lesson.believed if saved == TAUGHT else lesson.believed[:0],
         _teacher(module, spaces, kinds, trial, lesson, cheap, asked, [str(name) for name in task.label_names]),
-        _is_ahead(trial, saved, asked), len(chosen),
+        _is_ahead(trial, saved, asked, untrained), len(chosen),
         _folds(views, spaces[HEAD], trial, y, chosen, pooled, classes, groups, saved, asked, seed) if rehearses else [],
     )  # fmt: skip
 
@@ -229,15 +229,17 @@ def _decided(trial: Trial, pooled: int) -> tuple[str, str]:
     )
 
 
-def _is_ahead(trial: Trial, saved: str, asked: str) -> bool:
+def _is_ahead(trial: Trial, saved: str, asked: str, untrained: bool) -> bool:
     """Whether the run answers with the teacher (or the vote: `asked`), which the model cannot carry: unless the labels prefer the
-    start beyond one standard error, or the two say the same of all of them.
+    start beyond one standard error, or the two say the same of all of them; neither counts for random weights.
 
     On the development sets the teacher is nearly always better, and a handful of labels would often say otherwise by chance.
     """
     if not trial.ways:
         return False
     start, best = (trial.ways[name].answers.argmax(1) for name in (saved, asked))
+    if untrained:  # a head on random weights that is as right or more on a handful of labels is so by luck
+        return True
     return not clearly_more((start == trial.y).astype(float), (best == trial.y).astype(float)) and bool(
         (start != best).any()
     )
