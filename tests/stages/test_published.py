@@ -104,6 +104,16 @@ def test_the_answer_can_be_left_out(run, tmp_path):
     assert "fine-tuned model" in repr(hf_ssl.load_answer(folder))
 
 
+def test_on_random_weights_the_vote_answers_even_where_the_labels_cannot_tell(tmp_path):
+    """Four labels, all right in cross-validation whoever is asked: the head of an untrained network is right by luck."""
+    data, folder = {"train": split(*series(4, 0), "series")}, str(tmp_path / "run")
+    hf_ssl.finetune(
+        data=data, output=folder, model="patchtst", from_config=True, modality="timeseries", peft="linear-probe", standardize="none",
+        validation_fraction=0, near_duplicates=False,
+    )  # fmt: skip
+    assert "the fine-tuned model" not in repr(hf_ssl.load_answer(folder))
+
+
 Edit = Callable[[dict[str, Any], dict[str, np.ndarray]], object]
 
 
