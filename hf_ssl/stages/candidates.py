@@ -235,14 +235,13 @@ def _is_ahead(trial: Trial, saved: str, asked: str, untrained: bool) -> bool:
 
     On the development sets the teacher is nearly always better, and a handful of labels would often say otherwise by chance.
     """
+    if untrained:  # a head on random weights that is as right or more on a handful of labels is so by luck
+        return True
     if not trial.ways:
         return False
     start, best = (trial.ways[name].answers.argmax(1) for name in (saved, asked))
-    if untrained:  # a head on random weights that is as right or more on a handful of labels is so by luck
-        return True
-    return not clearly_more((start == trial.y).astype(float), (best == trial.y).astype(float)) and bool(
-        (start != best).any()
-    )
+    worse = clearly_more((start == trial.y).astype(float), (best == trial.y).astype(float))
+    return not worse and bool((start != best).any())
 
 
 def _scores(way: Answered) -> dict[str, float]:
