@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import PIL.Image
 import pytest
 
 from hf_ssl import load_rows
@@ -70,3 +71,14 @@ def test_a_series_without_any_value_is_an_error():
     empty = frame(0, 50)[["timestamp", "target"]]
     with pytest.raises(DataError):
         load_rows(empty, modality="timeseries", horizon=7)
+
+
+def test_sounds_and_pictures_as_datasets_gives_them_are_rows(tmp_path):
+    """A list of what `datasets.Audio` and `datasets.Image` hold: each is one value, not a row of columns."""
+    sounds = [{"array": np.sin(np.arange(8000) / (5 + n)), "sampling_rate": 16000, "path": None} for n in range(3)]
+    assert len(load_rows(sounds, modality="audio")["rows"]) == 3
+    pictures = []
+    for shade in (10, 200):
+        PIL.Image.new("RGB", (32, 32), (shade, 0, 0)).save(tmp_path / "one.png")
+        pictures.append({"bytes": (tmp_path / "one.png").read_bytes(), "path": None})
+    assert len(load_rows(pictures, modality="image")["rows"]) == 2

@@ -263,6 +263,13 @@ def _mended(value: object) -> Any:
     return [_mended(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
+def _is_media(row: object) -> bool:
+    """Whether a dict is one sound or picture, as `datasets.Audio` and `datasets.Image` give them, not a row of columns."""
+    if not isinstance(row, dict):
+        return False
+    return set(row) - {"path"} == {"array", "sampling_rate"} or set(row) == {"bytes", "path"}
+
+
 def from_rows(
     rows: list[Any], features: datasets.Features | None = None, text_column: str = "text"
 ) -> datasets.Dataset:
@@ -273,7 +280,9 @@ def from_rows(
     """
     names: dict[str, None] = {}
     for number, row in enumerate(rows):
-        if isinstance(row, str) or hasattr(row, "__array_interface__"):  # arrays and pictures alone, too
+        if (
+            isinstance(row, str) or hasattr(row, "__array_interface__") or _is_media(row)
+        ):  # arrays and pictures alone, too
             rows[number] = row = {text_column: row}
         if not isinstance(row, dict):
             raise DataError(
