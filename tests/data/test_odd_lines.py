@@ -66,6 +66,12 @@ def test_carriage_returns_within_lines(tmp_path: Path, quote: str) -> None:
     assert right(load_data(tmp_path, verbose=False))  # all lines of an old Mac end so
 
 
+@pytest.mark.parametrize("last", ["", "\r\n"])
+def test_line_ends_of_windows_are_ordinary(tmp_path: Path, last: str) -> None:
+    data = load(tmp_path, "\ufeff" + table(";").rstrip("\n").replace("\n", "\r\n") + last)
+    assert right(data) and not data.report["warnings"]
+
+
 @pytest.mark.parametrize("txt", ["file", "lines"])
 def test_lines_of_fasttext(tmp_path: Path, txt: str) -> None:
     data = load(tmp_path, "".join(f"__label__{label} {text}\n" for text, label in ROWS), "train.txt", txt=txt)

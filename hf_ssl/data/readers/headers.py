@@ -54,15 +54,19 @@ _SUM = re.compile(
 )
 
 
-def sums_below(rows: Sequence[Sequence[str | None]]) -> list[str]:
+def sums_below(rows: Sequence[Sequence[object]]) -> list[str]:
     """The last rows of a table that sum it up (`Total,`, `Average length,12`), as text; [] where others begin so, too."""
     found: list[str] = []
     for row in reversed(rows):
-        present = [value.strip() for value in row if value and value.strip()]
+        present = [value.strip() for value in row if isinstance(value, str) and value.strip()]
         if len(found) == 5 or not present or not _SUM.fullmatch(present[0]):
             break
         found.append(", ".join(present)[:40])
-    others = [row for row in rows[: len(rows) - len(found)] if row and row[0] and _SUM.fullmatch(row[0].strip())]
+    others = [
+        row
+        for row in rows[: len(rows) - len(found)]
+        if row and isinstance(row[0], str) and _SUM.fullmatch(row[0].strip())
+    ]
     return [] if others or len(rows) < len(found) + 5 else found[::-1]
 
 

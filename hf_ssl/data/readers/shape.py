@@ -161,7 +161,7 @@ class Shape:
         given, extra = options.get("sep", options.get("delimiter")), shape.extra
         with open_text(path, encoding) as stream:
             head = stream.read(SAMPLE)
-        lone = len(re.findall(r"\r(?!\n)", head[:-1]))
+        lone = len(re.findall(r"\r(?=[^\n])", head))  # the last one may be half of a line end that was cut
         if lone and head.count("\n") > lone:
             shape.lone_returns = True
             made.notes.append(f"{lone:,} carriage returns stand within lines, and end none: kept in their values")
