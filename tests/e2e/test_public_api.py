@@ -16,6 +16,7 @@ FUNCTIONS = {
     "evaluate": "**options",
     "example_rng": "seed, epoch, example",
     "finetune": "**options",
+    "load_answer": "model, *, revision, token, start, **options",
     "import_tf": "**options",
     "pretrain": "**options",
     "push": "*, token, **options",

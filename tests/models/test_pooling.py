@@ -82,8 +82,13 @@ def test_what_the_hub_could_not_be_asked_is_said(tmp_path, monkeypatch, caplog):
 
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    repo = tmp_path / "models--me--weights-alone"
+    write(repo, "refs/main", "a" * 40)
+    write(repo, f"snapshots/{'a' * 40}/config.json", {"model_type": "bert"})
     with caplog.at_level(logging.WARNING, "hf_ssl"):
-        assert saved_pooling(CheckpointRef("me/never-fetched")) is None
+        assert saved_pooling(CheckpointRef("me/never-fetched")) is None  # that it is not there, loading says
+        assert not caplog.records
+        assert saved_pooling(CheckpointRef("me/weights-alone")) is None
     assert [record.getMessage() for record in caplog.records if "--pooling" in record.getMessage()]
 
 
