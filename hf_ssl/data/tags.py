@@ -33,8 +33,17 @@ ORDERS = {
     "position", "idx", "index", "order", "offset", "start", "begin", "char_start", "start_char", "start_offset", "char_offset",
 }  # fmt: skip
 """Columns that say where in its sentence a word stands."""
-OUTSIDE = {"-", "0", "_", "o", "", "OUT", "None", "none"}
+OUTSIDE = {"-", "0", "_", "o", "", "OUT", "out", "OUTSIDE", "Outside", "outside", "None", "none"}
 """What others write for O."""
+_PLACES = {
+    **{letter: letter for letter in "BIELSUMW"},
+    "BEGIN": "B", "BEG": "B", "START": "B", "INSIDE": "I", "IN": "I", "CONT": "I", "MIDDLE": "M", "END": "E", "LAST": "L",
+    "SINGLE": "S", "UNIT": "U", "UNIQUE": "U", "WHOLE": "W",
+}  # fmt: skip
+"""What others write for the place of a word in its span (OpenNLP: `person-start`, `person-cont`)."""
+_PLACE = rf"(?P<place>{'|'.join(sorted(_PLACES, key=len, reverse=True))})"
+_AHEAD = re.compile(rf"{_PLACE}(?:(?P<mark>[-_/:|.])(?P<kind>.+))?", re.IGNORECASE)
+_BEHIND = re.compile(rf"(?P<kind>.+)(?P<mark>[-_/:|.]){_PLACE}", re.IGNORECASE)
 _SPAN = re.compile(r"(?:([BIESLUMW])[-_](.+)|([BIESLUMW])|O)")
 
 
@@ -108,7 +117,7 @@ def one_scheme(rows: list[list[str] | None], given: str | None, report: DataRepo
     """
     if given is not None and given not in SCHEMES:
         raise DataError(f"tag_scheme={given!r} does not exist.{nearest(given, SCHEMES)} Known: {', '.join(SCHEMES)}.")
-    rows = _usual_marks(rows, report) if given is None else rows
+    rows = rows if given == "keep" else _usual_marks(rows, report)
     present = [row for row in rows if row]
     scheme, seen = detect(present)
     if given is not None:
@@ -140,34 +149,49 @@ def one_scheme(rows: list[list[str] | None], given: str | None, report: DataRepo
 
 
 def _usual_marks(rows: list[list[str] | None], report: DataReport) -> list[list[str] | None]:
-    """Tags that nearly are those of spans: `PER-B`, and `-`, `0` or nothing for `O`; rewritten, and told."""
+    """Tags of spans in another spelling (`PER-B`, `B_PER`, `b/per`, `BEGIN-PER`; `-`, `0` or nothing for `O`), rewritten and told."""
     counts = Counter(tag for row in rows for tag in row or ())
+    new = _spelled_anew(counts)
     usual = {tag for tag in counts if _SPAN.fullmatch(tag) and tag != "O"}
-    behind = {tag for tag in counts if re.fullmatch(r".+[-_][BIESLU]", tag)}
     odd = set(counts) - usual - {"O"}
-    new: dict[str, str] = {}
-    if behind and len(behind) >= 2 and not usual and any(tag[-1] == "B" for tag in behind) and odd - behind <= OUTSIDE:
-        new |= {tag: f"{tag[-1]}-{tag[:-2]}" for tag in behind}
-        odd -= behind
-        usual = behind
-    if (
-        usual
-        and any(tag[0] == "B" or tag[-1] == "B" for tag in usual)
-        and len(odd) == 1
-        and odd <= OUTSIDE
-        and "O" not in counts
-    ):
-        new[next(iter(odd))] = "O"
-    elif usual and odd and sum(counts[tag] for tag in usual) > sum(counts[tag] for tag in odd):
+    if not new and usual and odd and sum(counts[tag] for tag in usual) > sum(counts[tag] for tag in odd):
         report.warn(
             f"tags such as {sorted(odd)[0]!r} ({sum(counts[tag] for tag in odd):,} words) are none of spans, the "
             f"others are: no spans are counted. Write words "
             "outside of spans as O"
         )
+    new = {old: tag for old, tag in new.items() if old != tag}
     if new:
         shown = ", ".join(f"{old!r} as {tag!r}" for old, tag in sorted(new.items())[:4])
-        report.warn(f"tags were rewritten: {shown}; tag_scheme='keep' leaves them as they are")
+        report.warn(
+            f"tags of {sum(counts[tag] for tag in new):,} words were rewritten: {shown}; tag_scheme='keep' leaves them as they are"
+        )
+    elif counts and all(tag.isascii() and tag.isdigit() for tag in counts):
+        report.warn(
+            f"tags are numbers, such as {min(counts)!r} ({sum(counts.values()):,} words): each is a tag of its own, and no spans are counted. If they "
+            "stand for names such as B-PER, write the names"
+        )
     return [None if row is None else [new.get(tag, tag) for tag in row] for row in rows] if new else rows
+
+
+def _spelled_anew(counts: Counter[str]) -> dict[str, str]:
+    """Every tag of spans → how it is written here; empty where some tags are none of spans, or none begins one."""
+    for pattern in (_AHEAD, _BEHIND):
+        read = {tag: match for tag in counts if tag not in OUTSIDE and (match := pattern.fullmatch(tag))}
+        rest = set(counts) - set(read) - {"O"}
+        marks = {match["mark"] for match in read.values()} - {None}
+        if not read or len(rest) > 1 or not rest <= OUTSIDE or rest and "O" in counts:
+            continue
+        parts = {tag: (_PLACES[match["place"].upper()], match["kind"] or "") for tag, match in read.items()}
+        if len(marks) > 1 and not marks <= {"-", "_"} or not {"B", "I"} & {place for place, _ in parts.values()}:
+            continue
+        begun = {kind for place, kind in parts.values() if place == "B"}
+        if not begun and pattern is _BEHIND or not (rest or "O" in counts) and not any(
+            place != "B" and kind in begun for place, kind in parts.values()
+        ):  # fmt: skip
+            continue
+        return {tag: f"{place}-{kind}" if kind else place for tag, (place, kind) in parts.items()} | dict.fromkeys(rest, "O")
+    return {}
 
 
 def words_to_sentences(

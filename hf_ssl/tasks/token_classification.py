@@ -60,7 +60,8 @@ class TokenClassification(Task[TextEncoder]):
     @property
     def spans(self) -> bool:
         """Whether tags mark spans (IOB) rather than single words."""
-        return any(name[:2] in ("B-", "I-") for name in self.label_names)
+        bare = {"B", "I"} <= set(self.label_names) <= {"B", "I", "O"}  # spans of one type, which has no name
+        return bare or any(name[:2] in ("B-", "I-") for name in self.label_names)
 
     def fit_labels(self, train: datasets.Dataset, label_names: Sequence[str] | None = None) -> None:
         super().fit_labels(train)
