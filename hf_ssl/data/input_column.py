@@ -11,7 +11,7 @@ from hf_ssl.core.errors import DataError
 from hf_ssl.data.column_names import existing, made_up_names, named, pair_of, shown
 from hf_ssl.data.readers.folders import ReadOptions, SourcePart
 from hf_ssl.data.readers.headers import are_values
-from hf_ssl.data.tags import find_word_table
+from hf_ssl.data.tags import find_word_table, is_words
 
 if TYPE_CHECKING:
     from hf_ssl.modalities.base import Modality
@@ -152,6 +152,9 @@ def _likely_input(modality: Modality, part: SourcePart) -> str:
         return f"input_column={pair[0]!r} and text_pair_column={pair[1]!r}"
     if inside := text_inside(part):
         return " or ".join(f"input_column={name!r}" for name in inside[:5])
+    lists = [name for name in there if is_words(part.dataset.features[name])]
+    if modality.name == "text" and lists:
+        return f"tokens_column={lists[0]!r} with label_kind='tags', where its rows are lists of words"
     head = part.dataset[:50]
     texts = [name for name in there if getattr(part.dataset.features[name], "dtype", "") in ("string", "large_string")]
     if modality.name != "text":  # names of files differ from row to row, classes do not

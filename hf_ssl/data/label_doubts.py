@@ -21,6 +21,58 @@ BOUND = re.compile(r"\s*(?:[<>≤≥~≈]=?|[LG]T)\s*[-+]?\d[\d.,]*(?:[eE][-+]?\
 _SCORED = re.compile(r"[\s(:|;,=_\[/-]*\d*[.,]\d+\s*%?\s*[)\]]*$|[\s(:|;,=_\[/-]+\d{1,3}\s*%\s*[)\]]*$")
 _SCORE_FIRST = re.compile(r"^[(\[]*\d*[.,]\d+\s*%?[)\]]*[\s):|;,=_/-]+(?=[^\W\d])")
 MANY = 50
+FEW = 10
+_NUMBER = r"(?:\d+(?:[.,'\u2019\u00a0\u202f ]\d{3})*(?:[.,]\d+)?|[.,]\d+)"
+_AMOUNT = re.compile(
+    rf"(?P<bound>[<>≤≥~≈]=?\s*)?(?P<number>[-+\u2212]?\s*(?P<front>[$€£¥₹]|[A-Z]{{3}}\s)?\s*[-+\u2212]?{_NUMBER})"
+    r"(?P<unit>\s*/\s*\d+|\s*[^\s\d.,:;|()&+-][^\d.,:;|()&+]{0,11}\d?)?"
+)
+"""`3.5 kg`, `$3.5`, `3,5 %`, `4.5/5`, `<1.2`."""
+
+
+def refuse_amounts(labels: Sequence[Any], report: DataReport) -> None:
+    """Amounts as people write them (`3,5`, `3.5 EUR`, `<1.2`) are no classes unless somebody says so.
+
+    Few different ones with a unit (`2.5 mg`, `5 mg`) may be names: that is told.
+
+    Raises:
+        DataError: what to say, for amounts and for classes.
+    """
+    texts = [label.strip() for label in labels if isinstance(label, str)]
+    different = sorted(set(texts))
+    found = [_AMOUNT.fullmatch(text) for text in different]
+    read = [match for match in found if match is not None]
+    if not read or len(read) < len(different) or len(texts) < len(labels):
+        return
+    if len({((match["front"] or "").strip(), (match["unit"] or "").strip()) for match in read}) > 1:
+        return
+    broken = next((match[0] for match in read if re.search(r"[.,]\d", match["number"])), None)
+    many = len(different) > MANY and len(different) > 0.3 * len(texts)
+    marked = [text for text in texts if as_float(text) is None]
+    if not marked or broken is None and not many:
+        return
+    example = next((text for text in different if text in marked and re.search(r"[.,]\d", text)), marked[0])
+    bounds = [text for text in marked if BOUND.fullmatch(text)]
+    amounts = "label_kind='regression' takes them for amounts, label_kind='class' for classes"
+    if re.fullmatch(r"\d+,\d+", example):
+        amounts += ", and label_kind='multilabel' with label_separator=',' for several labels in one row"
+    if len(bounds) == len(marked):
+        amounts += f". {what_to_do(texts, marked).removesuffix('.')}"
+    text = f"{len(different):,} different labels in {len(texts):,} rows are written as amounts, such as {example!r}"
+    if read[0]["unit"] and len(different) <= FEW:
+        report.warn(f"{text}, and are taken for classes: {amounts}")
+        return
+    raise DataError(f"{text}: {amounts}.")
+
+
+def without_unit(labels: Sequence[str | None]) -> tuple[list[str | None], str]:
+    """Amounts without the unit that all of them have (`3.5 kg`, `4.5/5`), and the unit; as they are where there is none."""
+    found = [None if label is None else _AMOUNT.fullmatch(label.strip()) for label in labels]
+    units = {(match["unit"] or "").strip() for match in found if match is not None}
+    unit = units.pop() if len(units) == 1 else ""
+    if not unit or any(label is not None and match is None for label, match in zip(labels, found, strict=True)):
+        return list(labels), ""
+    return [None if match is None else (match["bound"] or "") + match["number"] for match in found], unit
 
 
 def tell_marks(labels: Iterable[Any], kind: str, given: Sequence[str], column: str, report: DataReport) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 
 from hf_ssl.core.errors import DataError, nearest
 from hf_ssl.core.numbers import NotNumbers, read_numbers
-from hf_ssl.data.label_doubts import what_to_do
+from hf_ssl.data.label_doubts import refuse_amounts, what_to_do, without_unit
 from hf_ssl.data.label_kinds import KINDS
 from hf_ssl.data.label_words import as_float
 from hf_ssl.data.report import DataReport
@@ -138,6 +138,7 @@ def resolve_kind(labels: Iterable[Any], given: str | None, report: DataReport) -
             f"The labels are {len(texts):,} different whole numbers in {len(present):,} rows, such as {min(texts)}: say "
             "label_kind='regression' for amounts, or label_kind='class' for class numbers."
         )
+    refuse_amounts(present, report)
     report.decide("label_kind=class, because the labels are text or whole numbers")
     if any("|" in text for text in texts):
         report.warn("labels contain '|'; if that separates several labels of one row, say label_kind='multilabel'")
@@ -252,11 +253,20 @@ def _name(label: object, kind: str) -> str:
 def _amounts(labels: Sequence[Any], report: DataReport | None, column: str) -> list[float | None]:
     if any(isinstance(label, str) for label in labels):
         try:
-            values, note = read_numbers([None if label is None else str(label) for label in labels], column)
+            texts, unit = [None if label is None else str(label) for label in labels], ""
+            try:
+                values, note = read_numbers(texts, column)
+            except NotNumbers:
+                texts, unit = without_unit(texts)
+                if not unit:
+                    raise
+                values, note = read_numbers(texts, column)
         except NotNumbers as error:
             words = [label for label in labels if isinstance(label, str) and as_float(label) is None]
             what = what_to_do([label for label in labels if label is not None], words)
             raise NotNumbers(f"{error}. {what}", error.row, error.word) from error
+        if unit:
+            note = "; ".join(filter(None, (note, f"column {column!r}: {unit!r} is left away, as if it were the unit")))
         if note and report is not None:
             report.warn(note)
         gone = Counter(

@@ -168,8 +168,8 @@ def _usual_marks(rows: list[list[str] | None], report: DataReport) -> list[list[
         )
     elif counts and all(tag.isascii() and tag.isdigit() for tag in counts):
         report.warn(
-            f"tags are numbers, such as {min(counts)!r} ({sum(counts.values()):,} words): each is a tag of its own, and no spans are counted. If they "
-            "stand for names such as B-PER, write the names"
+            f"tags are numbers, such as {min(counts)!r} ({sum(counts.values()):,} words): each is a tag of its own, and no spans are "
+            "counted. If they stand for names such as B-PER, write the names"
         )
     return [None if row is None else [new.get(tag, tag) for tag in row] for row in rows] if new else rows
 
@@ -190,7 +190,9 @@ def _spelled_anew(counts: Counter[str]) -> dict[str, str]:
             place != "B" and kind in begun for place, kind in parts.values()
         ):  # fmt: skip
             continue
-        return {tag: f"{place}-{kind}" if kind else place for tag, (place, kind) in parts.items()} | dict.fromkeys(rest, "O")
+        return {tag: f"{place}-{kind}" if kind else place for tag, (place, kind) in parts.items()} | dict.fromkeys(
+            rest, "O"
+        )
     return {}
 
 
@@ -263,6 +265,11 @@ def words_to_sentences(
     return datasets.concatenate_datasets([made, kept], axis=1) if kept is not None else made
 
 
+def is_words(feature: object) -> bool:
+    """Whether the rows of a column are lists of words."""
+    return getattr(getattr(feature, "feature", None), "dtype", "") in ("string", "large_string")
+
+
 def refuse_without_words(part: SourcePart, tokens: str | None, text: str, option: str) -> None:
     """Tags are of words.
 
@@ -277,7 +284,7 @@ def refuse_without_words(part: SourcePart, tokens: str | None, text: str, option
     """
     if tokens is not None:
         kind = part.dataset.features[tokens]
-        if getattr(getattr(kind, "feature", None), "dtype", "") not in ("string", "large_string"):
+        if not is_words(kind):
             raise DataError(
                 f"Column {tokens!r} of {part.origin} holds {str(kind)[:60]}, no lists of words. Write a list of words into each row, or "
                 "name the column of words: tokens_column=..."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -171,3 +172,59 @@ def test_ids_that_repeat_are_told_whatever_they_are_called(name: str, value: str
 )  # fmt: skip
 def test_columns_that_are_no_ids(name: str, values: list[Any]) -> None:
     assert not load(["a", "b"] * 30, {name: values}).report["warnings"]
+
+
+WRITTEN: dict[str, Callable[[float], str]] = {
+    "decimal comma": lambda amount: f"{amount:.1f}".replace(".", ","),
+    "thousands": lambda amount: f"{amount * 1000:,.2f}",
+    **{
+        form: form.format
+        for form in (
+            "{:.1f} EUR",
+            "{:.1f}%",
+            "${:.1f}",
+            "€{:.1f}",
+            "{:.1f} kg",
+            "{:.1f}/5",
+            "{:.1f} µg/m³",
+            "{:.1f}°C",
+        )
+    },
+}
+
+
+@pytest.mark.parametrize("written", WRITTEN)
+def test_amounts_as_people_write_them_are_asked_about(written: str) -> None:
+    amounts = [AMOUNTS[number % 20] for number in range(60)]
+    labels = [WRITTEN[written](amount) for amount in amounts]
+    with pytest.raises(DataError, match="label_kind='regression'.*label_kind='class'"):
+        load(labels)
+    data = load(labels, label_kind="regression")
+    factor = 1000 if written == "thousands" else 1
+    found = {row["text"]: row["label"] for split in ("train", "validation", "test") for row in data[split]}
+    wanted = {text(number): pytest.approx(amount * factor, rel=1e-5) for number, amount in enumerate(amounts)}
+    assert found == wanted and data.report["warnings"]
+    assert len(load(labels, label_kind="class").label_names) == len(set(labels))
+
+
+def test_amounts_and_bounds_are_asked_about() -> None:
+    labels = ["<2.5" if number % 8 == 0 else f"{AMOUNTS[number % 20]}" for number in range(60)]
+    with pytest.raises(DataError, match=r"na_values=\['<2.5'\]"):
+        load(labels)
+    data = load(labels, label_kind="regression", na_values=["<2.5"])
+    assert sum(len(data[split]) for split in ("train", "validation", "test")) == 52
+
+
+def test_a_few_doses_are_classes_and_told() -> None:
+    data = load(["2.5 mg", "5 mg"] * 25)
+    assert data.label_names == ["2.5 mg", "5 mg"] and told(data, "label_kind='regression'")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [["18-25", "26-35", "<18", ">65"], ["1.2.3", "1.3.0"], ["10%", "20%"], ["2D", "3D"], ["1 star", "2 stars"], ["1a", "2b"],
+     ["1.5 m", "tall"], ["<1.5", "1.5-3", ">3"], ["24 h", "48 h"]],
+)  # fmt: skip
+def test_classes_that_hold_numbers_stay_in_silence(names: list[str]) -> None:
+    data = load(names * 15)
+    assert data.label_names == sorted(names) and not data.report["warnings"]

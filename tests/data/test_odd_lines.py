@@ -7,6 +7,7 @@ import io
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from data_kinds import labels, texts
@@ -149,3 +150,35 @@ def test_links_into_a_store_are_read_by_their_names(tmp_path: Path) -> None:
     data = load_data(tmp_path, verbose=False)
     assert right(data) and any("40 files" in text for text in data.report["warnings"])
     assert data.report["accounts"]["files"]["found"] == 80
+
+
+@pytest.mark.parametrize("separator", [";", "|", "\t"])
+@pytest.mark.parametrize("behind", [1, 2, 3])
+def test_separators_behind_rows_say_nothing_where_texts_hold_commas(
+    tmp_path: Path, separator: str, behind: int
+) -> None:
+    rows = [(f"{text}, No. {number}, more", label) for number, (text, label) in enumerate(ROWS)]
+    header, *lines = table(separator, rows).splitlines()
+    data = load(tmp_path, "\n".join([header, *(line + separator * behind for line in lines)]) + "\n")
+    assert right(data, rows) and data.report["warnings"]
+
+
+@pytest.mark.parametrize("separator", [",", "\t"])
+@pytest.mark.parametrize("columns", [2, 3])
+def test_a_sheet_of_labels_without_a_header_is_refused_and_the_advice_loses_no_row(
+    tmp_path: Path, separator: str, columns: int
+) -> None:
+    (tmp_path / "files").mkdir()
+    for number, (text, _) in enumerate(ROWS):
+        (tmp_path / "files" / f"t{number:02}.txt").write_text(text)
+    middle = [[f"{number}"] if columns == 3 else [] for number in range(len(ROWS))]
+    lines = [separator.join([f"t{n:02}.txt", *middle[n], label]) for n, (_, label) in enumerate(ROWS)]
+    sheet = tmp_path / f"labels.{'tsv' if separator == '	' else 'csv'}"
+    sheet.write_text("\n".join(lines) + "\n")
+    options: dict[str, Any] = {"labels_file": str(sheet), "verbose": False}
+    with pytest.raises(DataError) as raised:
+        load_data(tmp_path / "files", **options)
+    names = ["file", "label"] if columns == 2 else ["file", "column_1", "column_2"]
+    assert f"'names': {names}" in str(raised.value)
+    options |= {"csv_options": {"names": names}, "label_column": names[-1]}
+    assert right(load_data(tmp_path / "files", **options))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_ssl.core.paths import suffix
-from hf_ssl.core.textfiles import DEFAULT_ENCODING, UnusableFile, encoding_of_file, read_text
+from hf_ssl.core.textfiles import DEFAULT_ENCODING, UnusableFile, encoding_of_file, open_bytes, read_text
 from hf_ssl.data.report import DataReport
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ COLUMNS = {".conllu": (1, 3)}
 DEFAULT_COLUMNS = (0, -1)
 BAD_SENTENCES = "sentences with a line of another number of columns"
 _COMMENT = re.compile(r"#\s*(id|text|sent|sent_id|newdoc|newpar|global\.columns)\b")
-_TAG = re.compile(r"O|[BIESLUMW][-_]\S+")
+_TAG = re.compile(r"O|[BIESLUMW][-_/:|.]\S+", re.IGNORECASE)
 _NUMBER = re.compile(r"-?\d*\.\d+(e-?\d+)?|1|0", re.IGNORECASE)
 _NEW_DOCUMENT = re.compile(r"-DOCSTART-|#\s*(newdoc)\b")
 
@@ -32,6 +32,21 @@ class Sentences:
     rows: list[tuple[list[str], list[str], int]] = field(default_factory=list)
     bad: int = 0
     example: str = ""
+
+
+def is_conll(file: Path) -> bool:
+    """Whether a file that is called a table of tabs holds words and tags of spans, with empty lines between sentences and no header."""
+    try:
+        with open_bytes(file) as stream:
+            lines = stream.read(1 << 16).decode("utf-8", errors="ignore").replace("\r\n", "\n").split("\n")[:-1]
+    except (OSError, EOFError, ValueError):
+        return False
+    rows = [line.split("\t") for line in lines if line.strip()]
+    if len(rows) < 10 or len(rows) == len("\n".join(lines).strip().split("\n")):
+        return False
+    tags = {row[-1].strip() for row in rows}
+    same = len({len(row) for row in rows}) == 1 and len(rows[0]) > 1
+    return same and len(tags) > 1 and all(map(_TAG.fullmatch, tags)) and any(tag != "O" for tag in tags)
 
 
 def read_conll(

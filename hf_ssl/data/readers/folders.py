@@ -14,7 +14,7 @@ from hf_ssl.core.errors import DataError
 from hf_ssl.core.paths import stem, suffix
 from hf_ssl.core.textfiles import nature
 from hf_ssl.data.readers import files as on_disk
-from hf_ssl.data.readers.conll import read_conll
+from hf_ssl.data.readers.conll import is_conll, read_conll
 from hf_ssl.data.readers.fasttext import is_fasttext
 from hf_ssl.data.readers.levels import grouped_by_folder, labeled_by_folder
 from hf_ssl.data.readers.tables import read_tables
@@ -293,6 +293,11 @@ def file_kind(file: Path, how: ReadOptions) -> str:
     if kind in on_disk.TABLES and how.modality.recognizes(file):
         return "raw"
     if kind in on_disk.CONLL or (how.label_kind == "tags" and kind == ".txt"):
+        return "conll"
+    if kind in (".tsv", ".tab") and how.modality.name == "text" and not how.csv_options and is_conll(file):
+        how.report.decide(
+            f"{file.name}: a word and its tag in a line, empty lines between sentences, no header: read as CoNLL"
+        )
         return "conll"
     if kind in on_disk.TABLES or kind in (".txt", ".text") and how.modality.name == "text" and is_fasttext(file):
         return "table"

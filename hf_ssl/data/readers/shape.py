@@ -305,7 +305,8 @@ def _separator(shape: Shape, lines: list[str], made: Table) -> str:
     fits: dict[str, tuple[float, int]] = {}
     for candidate in dict.fromkeys((usual, *OTHERS)):
         rows = Shape(candidate, shape.quoting, extra=shape.extra).reader(lines, strict=False)
-        widths = [len(row) for row in itertools.islice(rows, SNIFFED) if row]
+        cut = [row for row in itertools.islice(rows, SNIFFED) if row]
+        widths = [max(_filled(row), min(len(row), len(cut[0]))) for row in cut]  # separators at the end say nothing
         if widths:
             same = sum(width in (widths[0], widths[0] + 1) for width in widths) / len(widths)
             fits[candidate] = (same, widths[0])
@@ -334,6 +335,11 @@ def _separator(shape: Shape, lines: list[str], made: Table) -> str:
     best = max(better, key=lambda name: (fits[name][0], fits[name][1]))
     made.facts.append(f"columns are separated by {_NAMES[best]}")
     return best
+
+
+def _filled(row: list[str]) -> int:
+    """Fields up to the last one that holds something."""
+    return next((place for place in range(len(row), 0, -1) if row[place - 1].strip()), 0)
 
 
 def _below_title(shape: Shape, lines: list[str]) -> list[str]:

@@ -50,12 +50,13 @@ def join_sheet(dataset: datasets.Dataset, sheet: datasets.Dataset, report: DataR
     suffix; a file without an entry gets None in every column.
 
     Raises:
-        DataError: no column names files, nothing matches, or an entry fits several files.
+        DataError: no column names files, nothing matches, an entry fits several files, or the first line is no header.
     """
     if "path" not in dataset.column_names:
         raise DataError(
             "labels=... labels files; this source is a table, whose label is a column: use label_column=..."
         )
+    _refuse_missing_header(sheet, list(dataset["path"]))
     key = _file_column(sheet, list(dataset["path"]))
     sheet = _once(sheet, key, report)
     entries = _entries(sheet, key)
@@ -88,6 +89,36 @@ def _entries(sheet: datasets.Dataset, key: str) -> list[str]:
     texts = [str(value).strip().replace("\\", "/") for value in sheet[key]]
     texts = [text.split("?")[0] if "://" in text else text for text in texts]
     return [PurePosixPath(text).as_posix() for text in texts]
+
+
+def _refuse_missing_header(sheet: datasets.Dataset, paths: list[str]) -> None:
+    """A file's own row that became the names of columns would lose its label.
+
+    Raises:
+        DataError: with names to give.
+    """
+    known = {name for path in paths for name in (path, Path(path).name, Path(path).name.split(".")[0])}
+    head = sheet.select(range(min(200, len(sheet))))
+    names = sheet.column_names
+    for place, name in enumerate(names):
+        own = Path(name.strip().replace("\\", "/")).name
+        if name.strip().lower() in FILE_COLUMNS or own not in known and Path(own).suffix not in _suffixes(paths):
+            continue
+        entries = [Path(entry).name for entry in _entries(head, name)]
+        if sum(entry in known for entry in entries) <= 0.5 * len(entries):
+            continue
+        given = [f"column_{number}" for number in range(len(names))]
+        given[place] = "file"
+        if len(names) == 2:
+            given[1 - place] = "label"
+        raise DataError(
+            f"The label sheet seems to have no header: its columns would be called {', '.join(names)[:80]}, and {own} would have no label. Name "
+            f"them: csv_options={{'names': {given}}}{'' if len(names) == 2 else ', and the one of labels: label_column=...'}."
+        )
+
+
+def _suffixes(paths: list[str]) -> set[str]:
+    return {Path(path).suffix for path in paths} - {""}
 
 
 def _file_column(sheet: datasets.Dataset, paths: list[str]) -> str:
