@@ -66,3 +66,36 @@ def test_numbers_that_are_none(tmp_path: Path, suffix: str) -> None:
 def test_numbers_that_are_not_whole(tmp_path: Path, odd: float) -> None:
     with pytest.raises(DataError, match="whole"):
         load(tmp_path, floats(odd))
+
+
+def drawn(values: list[int], quality: int = 75) -> Any:
+    """Rectangles of classes in JPEG files."""
+
+    def save(place: int, file: Path) -> None:
+        numbers = np.random.default_rng(place)
+        array = np.full((24, 24), values[0], np.uint8)
+        for number, value in enumerate(values[1:]):
+            top, left = int(numbers.integers(0, 4)), 8 * number
+            array[top : top + 16, left : left + 8] = value
+        pil.fromarray(array).save(file, quality=quality)
+
+    return save
+
+
+@pytest.mark.parametrize("values", [[0, 1, 2, 3], [0, 1, 2], [0, 254, 255], [0, 20, 21]])
+def test_neighboring_values_in_jpeg_are_not_proposed(tmp_path: Path, values: list[int]) -> None:
+    with pytest.raises(DataError, match="PNG") as told:
+        load(tmp_path, drawn(values), ".jpg")
+    assert "mask_values" not in str(told.value)
+    data = load(tmp_path, drawn(values), ".jpg", mask_values=[str(value) for value in values])
+    assert any("JPEG" in text for text in data.report["warnings"])
+
+
+@pytest.mark.parametrize("values", [[0, 255], [0, 128, 255]])
+def test_far_values_in_jpeg_are_proposed_and_right(tmp_path: Path, values: list[int]) -> None:
+    named = [str(value) for value in values]
+    with pytest.raises(DataError, match="mask_values") as told:
+        load(tmp_path, drawn(values), ".jpg")
+    assert f"mask_values={named}" in str(told.value)
+    data = load(tmp_path, drawn(values), ".jpg", mask_values=named)
+    assert values_of(data) == set(range(len(values))) and not data.report["warnings"]

@@ -188,3 +188,34 @@ def test_rows_that_are_series_are_asked_of_by_the_names_they_have(tmp_path: Path
             load(file, **{option: given})
     with pytest.raises(DataError, match="no list of numbers"):
         load(file, past_covariates=["item_id"])
+
+
+NUMBERS = np.random.default_rng(3).permutation(np.arange(10_000, 90_000))[:200]
+
+
+@pytest.mark.parametrize(
+    "name", ["row_id", "transaction_id", "record", "order_no", "customerNo", "ticket", "barcode", "phone", "hash"]
+)
+def test_another_number_in_every_row_is_no_channel_and_told(tmp_path: Path, name: str):
+    data = load(table(tmp_path, DAYS, **{name: NUMBERS}))
+    assert len(data["train"][0]["series"]) == 1
+    assert any(repr(name) in text and "target_columns" in text for text in data.report["warnings"])
+    assert len(load(table(tmp_path, DAYS, **{name: NUMBERS}), target_columns=["v", name])["train"][0]["series"]) == 2
+
+
+def test_one_zip_code_is_no_channel_and_numbers_alone_are_values(tmp_path: Path):
+    data = load(table(tmp_path, DAYS, zip=["08001"] * 200))
+    assert len(data["train"][0]["series"]) == 1 and any("'zip'" in text for text in data.report["warnings"])
+    alone = load(parquet(tmp_path, date=[f"{day:%Y-%m-%d}" for day in DAYS], order=NUMBERS))
+    assert not alone.report["warnings"]
+    np.testing.assert_allclose(alone["train"][0]["series"][0][:5], NUMBERS[:5])
+
+
+def test_a_column_called_as_names_that_may_be_values_is_told(tmp_path: Path):
+    file = table(tmp_path, DAYS, customer=NUMBERS % 97)
+    data = load(file)
+    assert len(data["train"][0]["series"]) == 2
+    assert any("'customer'" in text and "target_columns=['v']" in text for text in data.report["warnings"])
+    again = load(file, target_columns=["v"])
+    assert len(again["train"][0]["series"]) == 1 and not again.report["warnings"]
+    assert not load(table(tmp_path, DAYS, customers=NUMBERS % 97)).report["warnings"]

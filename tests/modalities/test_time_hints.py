@@ -55,3 +55,50 @@ def test_months_in_other_languages_are_not_promised():
     stamps = [f"1. {month} {year}" for year in (2015, 2016) for month in ("Januar", "Februar", "Dezember")]
     with pytest.raises(DataError, match="English"):
         read({"date": stamps, "y": VALUES[: len(stamps)]}, timestamp_column="date")
+
+
+def test_years_with_weeks_or_quarters_as_one_number():
+    weeks = [year * 100 + week for year in (2015, 2016, 2017) for week in range(1, 53 + (year == 2015))]
+    quarters = [year * 10 + quarter for year in range(1998, 2020) for quarter in (1, 2, 3, 4)]
+    for numbers, step, start, form in ((weeks, "W", "2014-12-29", "%G%V"), (quarters, "QS", "1998-01-01", "%Y%q")):
+        columns = {"moment": numbers, "y": VALUES[: len(numbers)]}
+        told = read(columns, timestamp_column="moment")
+        assert any(form in text for text in told.report["warnings"])
+        silent = read(columns, timestamp_column="moment", timestamp_format=form)
+        assert not silent.report["warnings"]
+        for data in (told, silent):
+            row = data["train"][0]
+            assert row["frequency"].startswith(step) and row["start"][:7] == start[:7]
+        with pytest.raises(DataError, match=form):
+            read({**columns, "moment": range(1, len(numbers) + 1)}, timestamp_column="moment", timestamp_format=form)
+
+
+def test_counters_that_could_be_weeks_or_quarters_stay_counters():
+    for numbers in (range(200001, 200051), range(20121, 20125), range(19981, 20181, 10)):
+        frame = {"step": list(numbers), "y": VALUES[: len(numbers)]}
+        if len(numbers) > 10:
+            assert read(frame, timestamp_column="step")["train"][0]["start"] == str(numbers[0])
+
+
+@pytest.mark.parametrize("part", ["sec", "shift", "half", "ms", "quarter"])
+def test_parts_of_the_time_are_not_advised_as_names_of_series(part):
+    stamps = pd.date_range("2024-01-01", periods=120, freq="8h")
+    values = ["AM", "PM", "am"] * 40 if part == "half" else [0, 20, 40] * 40
+    with pytest.raises(DataError) as told:
+        read({"date": stamps.strftime("%Y-%m-%d"), part: values, "y": VALUES[:120]})
+    assert "part of the time" in str(told.value) and "one column" in str(told.value)
+    joined = read({"date": stamps.astype(str), "y": VALUES[:120]})
+    assert joined["train"][0]["frequency"] == "8h"
+
+
+def test_a_clock_before_its_day_is_advised_with_it():
+    stamps = pd.date_range("2024-01-13", periods=200, freq="30min")
+    columns = {
+        "uhrzeit": stamps.strftime("%H:%M"),
+        "datum": stamps.strftime("%d.%m.%Y"),
+        "y": VALUES[:200],
+    }
+    with pytest.raises(DataError, match="timestamp_column='datum', time_column='uhrzeit'"):
+        read(columns)
+    row = read(columns, timestamp_column="datum", time_column="uhrzeit")["train"][0]
+    assert row["frequency"] == "30min" and row["start"].startswith("2024-01-13")

@@ -13,9 +13,10 @@ import numpy as np
 from hf_ssl.core.by_name import ByName
 from hf_ssl.core.errors import ConfigError, DataError
 from hf_ssl.modalities.audio import recordings, store
+from hf_ssl.modalities.audio.headers import Unusable
 from hf_ssl.modalities.audio.lists import is_kaldi, locate, name_of, read_kaldi
 from hf_ssl.modalities.audio.options import AudioOptions
-from hf_ssl.modalities.audio.segments import Spans, find_spans, unit_of
+from hf_ssl.modalities.audio.segments import Spans, find_spans, is_time, unit_of
 from hf_ssl.modalities.base import Modality
 
 if TYPE_CHECKING:
@@ -195,10 +196,11 @@ class Audio(Modality):
                 raise DataError(
                     f"{again:,} of {len(values):,} rows name a file that another row names too ({example}), and {advice}."
                 )
-            if again > max(2, 0.1 * len(values)) and any(
-                name != column for name in dataset.column_names if _may_be_times(dataset, name)
-            ):
-                raise DataError(f"{text}. Where rows do mean whole files, leave those columns out of the table.")
+            times = [name for name in dataset.column_names if name != column and _may_be_times(dataset, name)]
+            if again > max(2, 0.1 * len(values)) and times:
+                raise DataError(
+                    f"{text}. Columns of numbers: {', '.join(times[:8])}. Where rows do mean whole files, leave those columns out of the table."
+                )
             notes.append(text)
         if channels:
             notes.append(advice)
@@ -223,7 +225,10 @@ class Audio(Modality):
 
     def hint(self, reason: str) -> str:
         """The option that keeps recordings left out for this reason."""
-        return recordings.hint(reason, self.config)
+        said = recordings.hint(reason, self.config)
+        if reason.startswith("shorter than") and self.consumed and self.config.time_unit is None:
+            said += "; or start and end are in another unit: time_unit='s', 'ms' or 'samples' (frames of 10 ms: write seconds)"
+        return said
 
     def recognizes(self, file: Path) -> bool:
         """Recordings whose name does not say so, and lists of Kaldi."""
@@ -302,6 +307,11 @@ class Audio(Modality):
             notes.append(
                 f"{cut:,} recordings longer than {longest} were cut: {len(index):,} pieces of {len(set(index.row)):,} rows"
             )
+        if index.longer:
+            notes.append(
+                f"{len(index.longer):,} WAV files declare less sound than they hold ({index.longer[0]}): read up to their ends. If what follows is "
+                "no sound, write them anew: ffmpeg -i FILE NEW.wav"
+            )
         if index.silent_pieces:
             notes.append(f"{index.silent_pieces:,} silent pieces of long recordings were left out")
         return notes
@@ -336,7 +346,7 @@ class Audio(Modality):
             return store.load(value)
         try:
             return recordings.read(value, self.config.sampling_rate)
-        except recordings.Unusable as error:
+        except Unusable as error:
             raise DataError(f"{name_of(value, 0)}: {error}.") from error
 
     def length(self, value: object) -> int:
@@ -366,10 +376,7 @@ def _may_be_times(dataset: datasets.Dataset, name: str) -> bool:
     head = [value for value in dataset[:20][name] if value is not None]
     if not head or name in ("label", "labels", "class", "target", "id", "fold"):
         return False
-    try:
-        return len({float(value) for value in head}) > 1
-    except (TypeError, ValueError):
-        return False
+    return len(set(head)) > 1 and all(is_time(value) for value in head)
 
 
 def _differs(said: Any, unit: float, seconds: float) -> bool:

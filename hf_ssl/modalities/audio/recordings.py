@@ -14,6 +14,7 @@ import numpy as np
 
 from hf_ssl.core.errors import DataError, require
 from hf_ssl.core.textfiles import nature
+from hf_ssl.modalities.audio.headers import Unusable, mended_sizes, wrong_sizes
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -28,16 +29,9 @@ BLOCK_SECONDS = 30.0
 # Power of the channels' mean over the mean of their powers: 1 for equal channels, 1/2 for one channel alone or for
 # independent ones, 0 for channels in opposite phase. Below this the mean would take speech away.
 CANCELLING = 0.25
-HEAD = 1 << 16  # bytes in which a WAV file's samples begin
 COARSE = ("PCM_U8", "PCM_S8", "ULAW", "ALAW", "IMA_ADPCM", "MS_ADPCM", "GSM610", "DPCM_8", "VOX_ADPCM")
 """Steps so coarse that the top of any wave is a plateau; only one at full scale is clipped."""
-UNKNOWN = {0, 0xFFFFFFFF, 0xFFFFFFFE, 0x7FFFFFFF, 0x80000000, 0x7FFFF000, 0xFFFFFF00, 0x7FFFFFFE}
-"""Sizes that programs write when they do not know them."""
 BEYOND = 0.5  # seconds that a part may end after its recording, by rounding
-
-
-class Unusable(ValueError):
-    """A recording that goes into quarantine; the message is the reason."""
 
 
 def read(
@@ -48,6 +42,7 @@ def read(
     max_clipped: float = 1.0,
     unit: str = "s",
     full_scale: float = 1.0,
+    longer: list[bool] | None = None,
 ) -> np.ndarray:
     """Decode, mix down, cut, resample.
 
@@ -59,6 +54,7 @@ def read(
         unit: of `start` and `end`: `"s"`, or `"samples"` at the recording's own rate.
         full_scale: value of the loudest sample that a file of floating-point numbers can hold.
         max_clipped: largest share of samples on plateaus at the limit; looked for before resampling rounds them off.
+        longer: gets an entry where a file's header declares less sound than the file holds, and all of it was read.
 
     Returns:
         float32 `(samples,)`.
@@ -74,7 +70,7 @@ def read(
     if isinstance(source, Mapping):
         content, name = source.get("bytes"), source.get("path")
         if content is not None:
-            return _from_file(_mended(content), rate, part, max_clipped, full_scale)
+            return _from_file(mended_sizes(content, longer), rate, part, max_clipped, full_scale)
         source = name
     if not isinstance(source, (str, Path)):
         raise Unusable(f"no audio but {type(source).__name__}")
@@ -84,8 +80,8 @@ def read(
     if path.stat().st_size == 0:
         raise Unusable("empty file")
     with path.open("rb") as stream:
-        head = stream.read(HEAD)
-    mended = _mended(path.read_bytes()) if _needs_mending(head, path.stat().st_size) else path
+        wrong = wrong_sizes(stream, path.stat().st_size)
+    mended = mended_sizes(path.read_bytes(), longer) if wrong else path
     return _from_file(mended, rate, part, max_clipped, full_scale)
 
 
@@ -116,42 +112,6 @@ class _Part:
                 "no samples" if frames == 0 else f"nothing between {first / rate:g} s and {last / rate:g} s"
             )
         return first, last
-
-
-def _chunks(head: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Name, declared size and place of the content of each chunk of a RIFF file, as far as `head` goes."""
-    place = 12
-    while place + 8 <= len(head):
-        size = int.from_bytes(head[place + 4 : place + 8], "little")
-        yield head[place : place + 4], size, place + 8
-        place += 8 + size + size % 2
-
-
-def _needs_mending(head: bytes, size: int) -> bool:
-    """Whether this is a WAV file that was written through a pipe, so that its sizes were not known yet."""
-    if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
-        return False
-    for name, declared, place in _chunks(head):
-        if name == b"data":
-            if declared in UNKNOWN and size > place:
-                return True
-            if declared > size - place + 1:
-                raise Unusable(f"cut short: {size - place:,} of {declared:,} bytes are there")
-            return False
-    return False
-
-
-def _mended(content: bytes) -> io.BytesIO:
-    """The file with the sizes that it has."""
-    if not _needs_mending(content[:HEAD], len(content)):
-        return io.BytesIO(content)
-    fixed = bytearray(content)
-    for name, _, place in _chunks(content[:HEAD]):
-        if name == b"data":
-            fixed[place - 4 : place] = (len(content) - place).to_bytes(4, "little")
-            break
-    fixed[4:8] = (len(content) - 8).to_bytes(4, "little")
-    return io.BytesIO(bytes(fixed))
 
 
 def _from_array(

@@ -121,13 +121,20 @@ def find_spans(
             )
     if first is None and last is None:
         return Spans(unused=long)
+    framed = [name for name in (first, last) if name is not None and _plain(name).endswith(("_frame", "_frames"))]
+    doubt = (
+        f"{' and '.join(map(repr, framed))} are taken for samples (time_unit='samples' says so); frames that are longer, such as those of 10 ms, "
+        "have to be written in seconds"
+        if framed and unit is None
+        else None
+    )
     if last is not None:
-        return Spans(first, last, None, unit)
+        return Spans(first, last, None, unit, doubt)
     open_end = (
         f"column {first!r} says where parts begin, and none where they end: they go on to the end of their files "
         "(end_column=..., duration_column=...)"
     )
-    return Spans(first, None, long, unit, None if long is not None else open_end)
+    return Spans(first, None, long, unit, doubt if long is not None else open_end)
 
 
 def _plain(name: str) -> str:
@@ -144,6 +151,14 @@ def unit_of(name: str | None) -> str:
     if text.endswith(("_us", "_usec", "_microseconds")):
         return "us"
     return "samples" if "sample" in text or text.endswith(("_frame", "_frames")) or text == "frames" else "s"
+
+
+def is_time(value: object) -> bool:
+    """Whether a value can be a time in a recording: seconds, with a point or a comma, or a clock."""
+    try:
+        return _number(value, "", 0, False) is not None
+    except DataError:
+        return False
 
 
 def _number(value: object, name: str, row: int, last: bool) -> float | None:

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 ROW_NUMBERS = ("index", "", "row", "row_number", "rownum", "no", "nr", "#", "level_0")
 LIKE_NAMES = re.compile(r"(.*[_ ])?(id|ids|code|name|store|shop|sku|sensor|meter|station|device|machine|symbol|ticker|product|region|site|"
-                        r"country|item|series|customer|household|building|room|channel|location)", re.IGNORECASE)  # fmt: skip
+                        r"country|item|series|customer|household|building|room|channel|location|zip|post|postal)", re.IGNORECASE)  # fmt: skip
+OF_ROWS = re.compile(r"(.*_)?(record|order|ticket|invoice|receipt|transaction|booking|barcode|ean|gtin|isbn|phone|telephone|hash|"
+                     r"checksum|serial|uid|[a-z]{3,}_(no|nr|num|number))", re.IGNORECASE)  # fmt: skip
+"""What numbers are called that name what a row is of; how many there are of something is called so, too."""
+_WORDS = re.compile(r"(?<=[a-z])(?=[A-Z])|[ .-]")
 
 
 def value_columns(
@@ -47,22 +51,33 @@ def value_columns(
             )
         return usual[:1]
     rest = [c for c in frame.column_names if c not in not_values and c.strip().lower() not in LEFT_OUT]
-    kept, again = [], []
+    kept, again, doubtful = [], [], []
     order = np.lexsort((stamps.astype(np.int64), owner))
     for column in rest:
         if column.startswith("Unnamed") or column.strip().lower() in ROW_NUMBERS or _counts_rows(frame.column(column)):
             report.warn(f"column {column!r} counts rows: no values (target_columns=[...] takes it all the same)")
-        elif LIKE_NAMES.fullmatch(column.strip()) and _few_whole_numbers(frame.column(column)):
+        elif (named := _as_names(frame.column(column), column)) == "few":
             report.warn(
                 f"column {column!r} holds numbers that look like names: no values (target_columns=[...] takes it, "
                 f"item_column={column!r} tells series apart by it)"
             )
+        elif named == "all":
+            again.append((column, "is called as names are, and holds another whole number in nearly every row"))
+        elif named == "some":
+            doubtful.append(column)
+            kept.append(column)
         elif why := _says_again(frame.column(column), column, stamps, owner, order):
             again.append((column, why))
         else:
             kept.append(column)
     if not kept:
         return [column for column, _ in again]
+    if others := [column for column in kept if column not in doubtful]:
+        for column in doubtful:
+            report.warn(
+                f"column {column!r} is called as names are, and is taken for values: target_columns={others[:5]} leaves it out, and with it they "
+                "are said to be values"
+            )
     for column, why in again:
         report.warn(f"column {column!r} {why}: no values (target_columns=[...] takes it all the same)")
     return kept
@@ -139,14 +154,22 @@ def _counts_rows(column: pa.ChunkedArray) -> bool:
     return len(numbers) > 2 and numbers[0] in (0, 1) and bool((np.diff(numbers) == 1).all())
 
 
-def _few_whole_numbers(column: pa.ChunkedArray) -> bool:
+def _as_names(column: pa.ChunkedArray, name: str) -> str:
+    """How many names the whole numbers of a column that is called as names are would be: `few`, `some`, `all` (nearly another in
+    every row); empty: they are no names."""
     import pandas as pd
 
+    words = _WORDS.sub("_", name.strip())
+    if not (LIKE_NAMES.fullmatch(words) or OF_ROWS.fullmatch(words)):
+        return ""
     numbers = pd.to_numeric(column.to_pandas(), errors="coerce").to_numpy(np.float64)
     known = numbers[~np.isnan(numbers)]
-    return (
-        len(known) > 0 and bool((known % 1 == 0).all()) and len(np.unique(known)) <= max(1, min(1000, len(known) // 5))
-    )
+    if not len(known) or not (known % 1 == 0).all():
+        return ""
+    several = len(np.unique(known))
+    if several <= max(1, min(1000, len(known) // 5)):
+        return "few" if LIKE_NAMES.fullmatch(words) or several == 1 else ""
+    return "all" if len(known) >= 20 and several >= 0.98 * len(known) else "some"
 
 
 def number_columns(frame: pa.Table, columns: Sequence[str]) -> list[str]:

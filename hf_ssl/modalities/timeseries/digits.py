@@ -12,6 +12,9 @@ NANO = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 EXCEL = np.datetime64("1899-12-30", "ns").astype(np.int64)
 SHORT = ("%y%m", "%m%y")
 """Readings of numbers that may as well be counters with holes."""
+WEEKS, QUARTERS = "%G%V", "%Y%q"
+OWN_FORMS = (WEEKS, QUARTERS)
+"""Years with an ISO week or a quarter behind them, for which `strptime` has no reading."""
 _DIGITS = {"%Y": 4, "%y": 2, "%m": 2, "%d": 2, "%H": 2, "%M": 2, "%S": 2, "%j": 3}
 
 
@@ -77,11 +80,50 @@ def readings(numbers: np.ndarray) -> dict[str, np.ndarray]:
     ):
         years = (numbers // 1000 - 1970).astype("datetime64[Y]").astype("datetime64[D]")
         found["%Y%j"] = (years + (numbers % 1000 - 1)).astype("datetime64[ns]")
+    if not found or "%Y%m" not in found and int((numbers % 100).max()) > 31:
+        if (stamps := of_year_parts(numbers, WEEKS)) is not None:
+            found[WEEKS] = stamps
+    if (stamps := of_year_parts(numbers, QUARTERS)) is not None:
+        found[QUARTERS] = stamps
     for unit, nano in NANO.items():
         first, last = 10**18 // nano // 2, 41 * 10**17 // nano  # 1985 to 2099
         if first <= low and high <= last:
             found[unit] = (numbers * nano).astype("datetime64[ns]")
     return found
+
+
+def of_year_parts(numbers: np.ndarray, form: str) -> np.ndarray | None:
+    """`201801` (year and ISO week) or `20181` (year and quarter) → the day on which each begins; None: one of them is no such number."""
+    year, part = np.divmod(numbers, 100 if form == WEEKS else 10)
+    if not len(numbers) or year.min() < 1700 or year.max() > 2200 or part.min() < 1:
+        return None
+    if form == QUARTERS:
+        months = (year - 1970) * 12 + 3 * (part - 1)
+        return None if part.max() > 4 else months.astype("datetime64[M]").astype("datetime64[ns]")
+    first, following = (_first_week(year + more) for more in (0, 1))
+    days = first + 7 * (part - 1)
+    return None if (days >= following).any() else days.astype("datetime64[D]").astype("datetime64[ns]")
+
+
+def as_year_parts(numbers: np.ndarray, form: str, name: str) -> np.ndarray:
+    """`of_year_parts` of a column whose format the user gives.
+
+    Raises:
+        DataError: it holds other numbers.
+    """
+    made = of_year_parts(numbers.astype(np.int64), form) if (numbers % 1 == 0).all() else None
+    if made is None:
+        like = "201801 (year and ISO week)" if form == WEEKS else "20181 (year and quarter)"
+        raise DataError(
+            f"Column {name!r} holds more than numbers such as {like}, which timestamp_format={form!r} is for. Give another, or leave it out."
+        )
+    return made
+
+
+def _first_week(year: np.ndarray) -> np.ndarray:
+    """Monday of the first ISO week of years, in days since 1970: the week in which the 4th of January lies."""
+    fourth = (year - 1970).astype("datetime64[Y]").astype("datetime64[D]").astype(np.int64) + 3
+    return fourth - (fourth + 3) % 7
 
 
 def in_units(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:

@@ -130,7 +130,7 @@ def _stamp_column(dataset: datasets.Dataset, columns: Columns, origin: str) -> s
     if stamp is None:
         raise DataError(
             f"No column of {origin} is known to hold time stamps; its columns: {', '.join(there[:30])}. Say which one: "
-            f"timestamp_column={_likely_stamp(dataset)!r}." + _no_header(there)
+            f"{_likely_stamp(dataset)}." + _no_header(there)
         )
     return stamp
 
@@ -194,6 +194,20 @@ def _codes(names: pa.ChunkedArray) -> np.ndarray:
 
 
 def _likely_stamp(dataset: datasets.Dataset) -> str:
+    """The options that name the column of stamps, and that of the time of day beside one of days."""
+    head = dataset[:5]
+    clocks = [name for name in dataset.column_names if _all_match(head[name], r"\s*\d{1,2}:\d\d.*")]
+    days = [name for name in dataset.column_names if _all_match(head[name], r"\s*\d{1,4}([-/.])\d{1,2}\1\d{1,4}\s*")]
+    if clocks and days:
+        return f"timestamp_column={days[0]!r}, time_column={clocks[0]!r}"
+    return f"timestamp_column={_likely_column(dataset)!r}"
+
+
+def _all_match(values: Sequence[object], pattern: str) -> bool:
+    return bool(values) and all(isinstance(value, str) and re.fullmatch(pattern, value) for value in values)
+
+
+def _likely_column(dataset: datasets.Dataset) -> str:
     for name, feature in dataset.features.items():
         if getattr(feature, "dtype", "").startswith(("timestamp", "date")):
             return name

@@ -13,7 +13,14 @@ import pyarrow.compute as pc
 
 from hf_ssl.core.errors import DataError, nearest
 from hf_ssl.modalities.base import Notes
+from hf_ssl.modalities.timeseries.parts import NAMES as PARTS
 from hf_ssl.modalities.timeseries.table import FILE, Columns
+
+_PARTS = {alias for part in PARTS.values() for alias in part} | {
+    "quarter", "week", "weekday", "day_of_week", "dow", "shift", "half", "am_pm", "ampm", "am/pm", "meridiem", "ms", "msec", "millis",
+    "millisecond", "milliseconds", "us", "microsecond", "microseconds", "schicht", "quartal", "woche", "sekunde",
+}  # fmt: skip
+"""What columns are called that say when within a day, hour, second or year a row was."""
 
 
 def with_joined_name(
@@ -89,13 +96,31 @@ def tell_apart(frame: pa.Table, stamps: np.ndarray, known: set[str | None], name
                 found.append((several, column))
     if not found:
         return _two_tell_apart(frame, ticks, known)
-    several, column = min(found)
+    several, column = min(found, key=lambda pair: (_is_part(frame, pair[1]), *pair))
     if several in (24, 48, 96) and stamps.dtype.kind == "M" and bool((ticks % (86_400 * 10**9) == 0).all()):
         return (
             f"Column {column!r} ({several} values a day) seems to number parts of the day: write those as times (13:30) and name "
             "their column, time_column=..."
         )
+    if _is_part(frame, column):
+        return _write_in_one([column])
     return f"Column {column!r} ({several:,} values) tells them apart: item_column={column!r}."
+
+
+def _is_part(frame: pa.Table, column: str) -> bool:
+    """Whether a column is called as parts of the time are, or holds AM and PM."""
+    if column.strip().lower() in _PARTS:
+        return True
+    head = {str(value).strip().lower().replace(".", "") for value in frame.column(column).slice(0, 50).to_pylist()}
+    return head <= {"am", "pm", "a", "p"} and len(head) == 2
+
+
+def _write_in_one(columns: Sequence[str]) -> str:
+    names = " and ".join(map(repr, columns))
+    return (
+        f"{names} may be part of the time: then write the whole moment into one column (2024-05-01 13:30:05) and name it, "
+        f"timestamp_column=...; only if every value of it is a series of its own: item_column={','.join(columns)!r}."
+    )
 
 
 def tell_files(frame: pa.Table, name: str | None, stamps: np.ndarray, report: Notes) -> None:
@@ -144,6 +169,8 @@ def _two_tell_apart(frame: pa.Table, ticks: np.ndarray, known: set[str | None], 
             continue
         pairs = pd.DataFrame({"a": codes[one], "b": codes[two], "c": ticks})
         if pairs.duplicated().mean() < 0.02:
+            if parts := [column for column in (one, two) if _is_part(frame, column)]:
+                return _write_in_one(parts)
             several = len(pairs[["a", "b"]].drop_duplicates())
             return f"Columns {one!r} and {two!r} ({several:,} pairs) tell them apart: item_column='{one},{two}'."
     return ""

@@ -22,7 +22,10 @@ class SeriesOptions(Options):
     day_first: bool | None = option(
         None, "Dates such as 05/01/2023 have the day first (asked for where both are possible)."
     )
-    timestamp_format: str | None = option(None, "How time stamps are written, such as %d.%m.%Y %H:%M or %Y%m%d.")
+    timestamp_format: str | None = option(
+        None,
+        "How time stamps are written, such as %d.%m.%Y %H:%M or %Y%m%d; of numbers also %G%V (201801: ISO weeks) and %Y%q (20181: quarters).",
+    )
     timestamp_unit: Literal["s", "ms", "us", "ns", "days", "excel", "julian", "mjd"] | None = option(
         None, "Unit of numeric time stamps since 1970 (excel, julian, mjd: days as they count them)."
     )

@@ -13,7 +13,16 @@ from hf_ssl.core.errors import DataError
 from hf_ssl.modalities.base import Notes
 from hf_ssl.modalities.timeseries.centuries import full_years, in_their_century, tell_centuries
 from hf_ssl.modalities.timeseries.clock import clock_of
-from hf_ssl.modalities.timeseries.digits import SHORT, in_units, option_of, padded, readings, since
+from hf_ssl.modalities.timeseries.digits import (
+    OWN_FORMS,
+    SHORT,
+    as_year_parts,
+    in_units,
+    option_of,
+    padded,
+    readings,
+    since,
+)
 from hf_ssl.modalities.timeseries.formats import by_known_format, days_of, guessed
 from hf_ssl.modalities.timeseries.grid import unevenness
 from hf_ssl.modalities.timeseries.spellings import periods
@@ -84,7 +93,8 @@ def read_stamps(column: pd.Series, name: str, options: StampOptions, owner: np.n
     if not len(known):
         raise DataError(f"Column {name!r} holds no time stamps. Say which does: timestamp_column=...")
     if options.format is not None:
-        return _by_format(text, name, options.format, notes, owner)
+        if options.format not in OWN_FORMS or not known.str.strip().str.fullmatch(r"\d+(\.0)?").all():
+            return _by_format(text, name, options.format, notes, owner)
     if options.unit is not None and not re.fullmatch(r"-?[\d.]+(e[+-]?\d+)?", known.iloc[0].strip(), re.IGNORECASE):
         notes.warn(
             f"timestamp_unit={options.unit!r} is for numbers, and column {name!r} holds {known.iloc[0]!r}: it is not used"
@@ -141,6 +151,8 @@ def _numbers(values: pd.Series, name: str, options: StampOptions, owner: np.ndar
             f"Column {name!r} holds {values[endless].iloc[0]} (row {int(np.argmax(endless))}), which is no time stamp. Leave the field empty, or say "
             "which column holds them: timestamp_column=..."
         )
+    if options.format in OWN_FORMS:
+        return _spread(as_year_parts(values[~missing].to_numpy(np.float64), options.format, name), missing)
     if options.format is not None:
         text = pd.Series(None, index=values.index, dtype=object)
         text[~missing] = padded(values[~missing].to_numpy(np.int64), options.format)
@@ -194,6 +206,8 @@ def _found(numbers: np.ndarray, owner: np.ndarray, name: str, notes: Notes) -> d
         DataError: rows have different units, and are uneven.
     """
     found = readings(numbers)
+    if unevenness(numbers, owner) <= 0.02:
+        found = {form: stamps for form, stamps in found.items() if form not in OWN_FORMS}
     short = [form for form in found if form in SHORT]
     if short and unevenness(numbers, owner) <= 0.3:
         found = {form: stamps for form, stamps in found.items() if form not in short}
