@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,12 +15,11 @@ from hf_ssl.core.numbers import rounded_up
 from hf_ssl.modalities.arrays import load_arrays
 from hf_ssl.modalities.base import Notes
 from hf_ssl.modalities.image.frames import FRAMED
+from hf_ssl.modalities.image.jpeg_noise import too_near, without_noise
 
 IGNORED = 255
 SHOWN = 12
 MOST = 256
-APART = 8
-"""Gray values nearer than this are mixed by what JPEG adds around edges."""
 
 
 def class_masks(
@@ -113,10 +111,10 @@ def _refuse_unclear(values: Counter[int], colored: bool, lossy: int) -> None:
         drawn = [
             v for v in often if values[v] > 0.01 * total and (colored or values[v] > max(values[v - 1], values[v + 1]))
         ]
-        drawn = drawn if colored else _without_noise(drawn, values)
+        drawn = drawn if colored else without_noise(drawn, values)
         if len(drawn) < 2:
             drawn = [value for value in often if values[value] > 0.01 * total]
-        if not colored and (near := _too_near(drawn, values)):
+        if not colored and (near := too_near(drawn, values)):
             raise DataError(
                 f"{lossy:,} masks are JPEG pictures, which blur class numbers ({len(values):,} different values: {_listed(values, colored)}), "
                 f"and values as near as {near} cannot be told apart any more. Save masks as PNG, from what they were drawn with, or name "
@@ -147,32 +145,6 @@ def _refuse_unclear(values: Counter[int], colored: bool, lossy: int) -> None:
             f"Masks hold the values {_listed(values, colored)}: steps of gray rather than class numbers. Say which is class 0, 1, 2 ...: "
             f"{ready}."
         )
-
-
-def _without_noise(drawn: Sequence[int], values: Mapping[int, int]) -> list[int]:
-    """Gray values without the small bumps that JPEG leaves beside common ones."""
-    total = sum(values.values())
-    return [
-        value
-        for value in drawn
-        if values[value] > 0.05 * total
-        or not any(0 < abs(value - other) < APART and values[value] < 0.2 * values[other] for other in drawn)
-    ]
-
-
-def _too_near(drawn: Sequence[int], values: Mapping[int, int]) -> str:
-    """Two gray values that may both be classes, and that JPEG's noise mixes; empty: there are none."""
-    for one, two in itertools.pairwise(drawn):
-        if two - one < APART:
-            return f"{one} and {two}"
-    total = sum(values.values())
-    for peak in drawn:
-        for side in (-1, 1):
-            beside = values.get(peak + side, 0)
-            sudden = beside > 0.05 * total and beside > 5 * values.get(peak + 2 * side, 0)
-            if beside > 0.5 * values[peak] or sudden:
-                return f"{min(peak, peak + side)} and {max(peak, peak + side)}"
-    return ""
 
 
 class _Mask:
@@ -357,7 +329,7 @@ def _mapped(
     if len(set(codes)) < len(codes) or len(codes) > IGNORED:
         names = ", ".join(_name(code, colored) for code in codes[:SHOWN])
         raise DataError(f"mask_values names {len(codes)} values, some twice or more than {IGNORED}: {names}.")
-    if lossy and not colored and (near := _too_near(sorted(codes), {code: 1 for code in codes})):
+    if lossy and not colored and (near := too_near(sorted(codes), {code: 1 for code in codes})):
         report.warn(
             f"{lossy:,} masks are JPEG pictures, in which values as near as {near} are mixed: many pixels may get the class beside theirs; "
             "masks saved as PNG keep them apart"
