@@ -70,6 +70,14 @@ def test_what_programs_write_behind_the_sound_is_no_sound(tmp_path: Path, behind
     assert seconds_of(data) == pytest.approx(5.0, abs=0.01) and not data.report["warnings"]
 
 
+def test_joined_files_are_not_read_in_part(tmp_path: Path) -> None:
+    source = waves(tmp_path, None)
+    file = source / "a" / "0.wav"
+    file.write_bytes(file.read_bytes() + (source / "a" / "2.wav").read_bytes())
+    data = load(source, max_left_out=0.1)
+    assert "joined" in data.report["quarantined"][0]["reason"] and seconds_of(data) == pytest.approx(4.5, abs=0.01)
+
+
 WRITTEN = {
     "comma": lambda value: f"{value:.2f}".replace(".", ","),
     "clock": lambda value: f"00:00:{value:05.2f}",
@@ -99,6 +107,15 @@ def test_parts_in_columns_of_unknown_names_are_asked_for(tmp_path: Path, how: st
     assert "debut, fin" in str(told.value)
     data = load(source, start_column="debut", end_column="fin")
     assert lengths_of(data) == [RATE // 2] * 48
+
+
+@pytest.mark.parametrize("names", [("start_min", "end_min"), ("x", "y")])
+def test_parts_in_minutes(tmp_path: Path, names: tuple[str, str]) -> None:
+    source = parts(tmp_path, names, lambda value: f"{value / 60:.6f}")
+    unit = {} if names[0] == "start_min" else {"time_unit": "min"}
+    data = load(source, start_column=names[0], end_column=names[1], label_column="label", **unit)
+    assert sum(data.num_rows[split] for split in ("train", "validation", "test")) == 48
+    assert all(abs(length - RATE // 2) <= 1 for length in lengths_of(data))
 
 
 def test_columns_of_frames_are_told(tmp_path: Path) -> None:

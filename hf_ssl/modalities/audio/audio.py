@@ -209,7 +209,7 @@ class Audio(Modality):
             for row, length in zip(index.row, index.length, strict=True):
                 real[row] += length
             said = list(dataset[spans.unused])
-            unit = {"ms": 1e3, "us": 1e6, "samples": float(self.config.sampling_rate)}.get(
+            unit = {"ms": 1e3, "us": 1e6, "min": 1 / 60, "samples": float(self.config.sampling_rate)}.get(
                 self.config.time_unit or unit_of(spans.unused), 1.0
             )
             off = [
@@ -227,7 +227,7 @@ class Audio(Modality):
         """The option that keeps recordings left out for this reason."""
         said = recordings.hint(reason, self.config)
         if reason.startswith("shorter than") and self.consumed and self.config.time_unit is None:
-            said += "; or start and end are in another unit: time_unit='s', 'ms' or 'samples' (frames of 10 ms: write seconds)"
+            said += "; or start and end are in another unit: time_unit='s', 'ms', 'min' or 'samples' (frames of 10 ms: write seconds)"
         return said
 
     def recognizes(self, file: Path) -> bool:

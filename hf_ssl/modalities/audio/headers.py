@@ -43,12 +43,18 @@ def wrong_sizes(stream: BinaryIO, size: int) -> str:
 
 
 def _sound_behind(stream: BinaryIO, end: int, size: int) -> bool:
-    """Whether samples go on behind the declared end, and not the chunks, tags, text or zeros that programs write there."""
+    """Whether samples go on behind the declared end, and not the chunks, tags, text or zeros that programs write there.
+
+    Raises:
+        Unusable: another file goes on.
+    """
     if size - end < LEFT_OVER:
         return False
     for place in (end, end + 1):  # a byte that makes the size even
         stream.seek(place)
         rest = stream.read(HEAD)
+        if rest[:4] == b"RIFF" and rest[8:12] == b"WAVE":
+            raise Unusable("another WAV file is joined behind it: take them apart")
         if place + 8 + int.from_bytes(rest[4:8], "little") <= size + 1 and rest[:4].isascii() and rest[:4].isalnum():
             return False
         if rest.startswith((b"LIST", b"ID3", b"TAG", b"APETAGEX", b"LYRICS")):

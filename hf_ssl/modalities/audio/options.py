@@ -23,7 +23,7 @@ class AudioOptions(Options):
     )
     end_column: str | None = option(None, "Column with its end (default: end, stop ...).")
     duration_column: str | None = option(None, "Column with its length (default: duration).")
-    time_unit: Literal["s", "ms", "us", "samples"] | None = option(
+    time_unit: Literal["s", "ms", "us", "min", "samples"] | None = option(
         None, "Unit of those columns (default: by their names, else seconds)."
     )
     full_scale: float = option(

@@ -293,7 +293,7 @@ def hint(reason: str, options: AudioOptions) -> str:
         reason: message of an `Unusable`, or of `fault`.
         options: `hf_ssl.modalities.audio.options.AudioOptions`.
     """
-    parts = "time_unit='ms', 'us' or 'samples' if start and end are no seconds"
+    parts = "time_unit='ms', 'us', 'min' or 'samples' if start and end are no seconds"
     hints = {
         "shorter than": f"min_seconds=... (now {options.min_seconds:g}) keeps shorter ones",
         "silence": f"silence_db=... (now {options.silence_db:g}) keeps more silent ones",

@@ -20,8 +20,8 @@ LENGTHS = ("duration", "dur", "length", "segment_duration", "duration_s", "durat
            "length_ms", "num_samples", "num_frames", "n_frames", "n_samples", "frames", "length_seconds", "length_sec", "audio_duration",
            "dur_s", "dur_sec", "duration_samples", "duration_us")  # fmt: skip
 OFFSETS = ("offset", "offset_s", "offset_sec", "offset_ms")
-UNITS = ("s", "ms", "us", "samples")
-_SECONDS = {"ms": 0.001, "us": 1e-6}
+UNITS = ("s", "ms", "us", "min", "samples")
+_SECONDS = {"ms": 0.001, "us": 1e-6, "min": 60.0}
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _CLOCK = re.compile(r"(?:(\d{1,3}):)?(\d{1,2}):(\d{2}(?:[.,]\d+)?)")
 
@@ -150,6 +150,8 @@ def unit_of(name: str | None) -> str:
         return "ms"
     if text.endswith(("_us", "_usec", "_microseconds")):
         return "us"
+    if text.endswith(("_min", "_mins", "_minutes")):
+        return "min"
     return "samples" if "sample" in text or text.endswith(("_frame", "_frames")) or text == "frames" else "s"
 
 
