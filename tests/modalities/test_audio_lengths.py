@@ -109,6 +109,11 @@ def test_parts_in_columns_of_unknown_names_are_asked_for(tmp_path: Path, how: st
     assert lengths_of(data) == [RATE // 2] * 48
 
 
+def test_the_least_time_is_no_minute(tmp_path: Path) -> None:
+    data = load(parts(tmp_path, ("t_min", "t_max"), WRITTEN["point"]), start_column="t_min", end_column="t_max")
+    assert lengths_of(data) == [RATE // 2] * 48
+
+
 @pytest.mark.parametrize("names", [("start_min", "end_min"), ("x", "y")])
 def test_parts_in_minutes(tmp_path: Path, names: tuple[str, str]) -> None:
     source = parts(tmp_path, names, lambda value: f"{value / 60:.6f}")

@@ -23,6 +23,8 @@ OFFSETS = ("offset", "offset_s", "offset_sec", "offset_ms")
 UNITS = ("s", "ms", "us", "min", "samples")
 _SECONDS = {"ms": 0.001, "us": 1e-6, "min": 60.0}
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_MINUTES = re.compile(r".*_(mins|minutes)|(.*_)?(start|begin|onset|end|stop|offset|duration|length)(_time)?_min")
+"""What columns of minutes are called; `t_min` is the least time."""
 _CLOCK = re.compile(r"(?:(\d{1,3}):)?(\d{1,2}):(\d{2}(?:[.,]\d+)?)")
 
 
@@ -150,7 +152,7 @@ def unit_of(name: str | None) -> str:
         return "ms"
     if text.endswith(("_us", "_usec", "_microseconds")):
         return "us"
-    if text.endswith(("_min", "_mins", "_minutes")):
+    if _MINUTES.fullmatch(text):
         return "min"
     return "samples" if "sample" in text or text.endswith(("_frame", "_frames")) or text == "frames" else "s"
 
