@@ -24,6 +24,11 @@ MAX_WHOLE = 2 << 30
 """Bytes of a file that has to be read as a whole (`.json`, `.txt`, CoNLL)."""
 SAMPLE = 1 << 20
 DEFAULT_ENCODING = "utf-8-sig"
+MIXED = "utf-8 with lines that are not"
+"""Name of the encoding of files whose lines are UTF-8 but for a few; `open_text` puts `UNDECODABLE` into these."""
+UNDECODABLE = "\ue00e"
+BAD_LINES = "lines that are not UTF-8, as the others are"
+codecs.register_error("hf_ssl.undecodable", lambda error: (UNDECODABLE, error.end))  # type: ignore[attr-defined]
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -139,7 +144,8 @@ def open_text(path: Path, encoding: str, whole: bool = False) -> Iterator[TextIO
         UnusableFile: it cannot be read, or is not text in this encoding (with the byte).
     """
     try:
-        with io.TextIOWrapper(open_bytes(path, whole), encoding=encoding, newline="") as stream:
+        name, errors = (DEFAULT_ENCODING, "hf_ssl.undecodable") if encoding == MIXED else (encoding, "strict")
+        with io.TextIOWrapper(open_bytes(path, whole), encoding=name, errors=errors, newline="") as stream:
             yield stream
     except UnicodeDecodeError as error:
         raise UnusableFile(undecodable(path, encoding) or f"not {encoding}: {error.reason}") from error
@@ -155,16 +161,18 @@ def read_text(path: Path, encoding: str) -> str:
         return stream.read()
 
 
-def encoding_of_file(path: Path, given: str) -> Encoding:
+def encoding_of_file(path: Path, given: str, *, by_lines: bool = False) -> Encoding:
     """The encoding to read a file in: the one that was asked for, else by its byte order mark, else UTF-8 where it is
     that, else a legacy one that all of its likely readings agree on.
 
     Args:
         path: the file.
         given: the user's `encoding`; anything but the default is taken at its word.
+        by_lines: the reader leaves out (and counts) rows that hold `UNDECODABLE`: a file of UTF-8 but for a few lines is `MIXED`.
 
     Raises:
-        UnusableFile: it is not text in the encoding that was asked for, or readings disagree (both are shown).
+        UnusableFile: it is not text in the encoding that was asked for, readings disagree (both are shown), or some lines are of
+            another encoding than most.
     """
     if given.lower().replace("_", "-") not in ("utf-8-sig", "utf-8", "utf8"):
         try:
@@ -189,7 +197,29 @@ def encoding_of_file(path: Path, given: str) -> Encoding:
     problem = undecodable(path, "utf-8")
     if problem is None:
         return Encoding("utf-8-sig")
-    return _legacy(path, problem)
+    good, bad = _lines_of_utf8(path)
+    if len(bad) >= good:
+        return _legacy(path, problem)
+    if by_lines and min(bad) > 1:
+        return Encoding(MIXED)
+    raise UnusableFile(
+        f"not UTF-8 in {len(bad):,} of its lines (the first: line {min(bad)}), and UTF-8 in {good:,} others with letters beyond ASCII: mend those "
+        "lines, or take them out"
+    )
+
+
+def _lines_of_utf8(path: Path) -> tuple[int, list[int]]:
+    """How many lines with letters beyond ASCII are UTF-8, and the numbers of those that are not."""
+    good, bad = 0, []
+    with open_bytes(path, whole=True) as stream:
+        for number, line in enumerate(stream, start=1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError:
+                bad.append(number)
+            else:
+                good += not line.isascii()
+    return good, bad
 
 
 def _wide(head: bytes) -> str | None:

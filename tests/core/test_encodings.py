@@ -68,3 +68,46 @@ def test_the_right_encoding_is_read_or_shown(language: str, encoding: str, plain
         assert right, (encoding, offered)
         data = load_data(path, encoding=right[0][0], verbose=False)
     assert {row["text"] for split in ("train", "validation", "test") for row in data[split]} == set(rows)
+
+
+@pytest.mark.parametrize(
+    ("language", "other"),
+    [("French", "cp1252"), ("Polish", "cp1250"), ("Russian", "cp1251"), ("Japanese", "shift_jis")],
+)
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+@pytest.mark.parametrize("given", ["utf-8-sig", "utf-8"])
+def test_a_few_lines_of_another_encoding_are_left_out_and_told(
+    tmp_path: Path, language: str, other: str, suffix: str, given: str
+) -> None:
+    texts = [f"{LANGUAGES[language][number % 4]} {number}" for number in range(60)]
+    rows = [
+        f'{{"text": "{text}", "label": "c{number % 2}"}}' if suffix == "jsonl" else f'"{text}",c{number % 2}'
+        for number, text in enumerate(texts)
+    ]
+    lines = [row.encode(other if number in (7, 31) else "utf-8") + b"\n" for number, row in enumerate(rows)]
+    (tmp_path / f"a.{suffix}").write_bytes(b"".join([b"text,label\n"] * (suffix == "csv") + lines))
+    data = load_data(tmp_path, encoding=given, near_duplicates=False, verbose=False)
+    found = {row["text"] for split in ("train", "validation", "test") for row in data[split]}
+    assert found == {text for number, text in enumerate(texts) if number not in (7, 31)}
+    assert any("2 of 60 rows" in warning and "UTF-8" in warning for warning in data.report["warnings"])
+
+
+def test_many_lines_of_another_encoding_are_an_error_and_so_are_those_of_files_that_are_no_tables(
+    tmp_path: Path,
+) -> None:
+    texts = [f"{LANGUAGES['French'][number % 4]} {number}" for number in range(60)]
+    lines = [
+        f'"{text}",c{number % 2}\n'.encode("cp1252" if number % 3 == 1 else "utf-8")
+        for number, text in enumerate(texts)
+    ]
+    (tmp_path / "a.csv").write_bytes(b"".join([b"text,label\n", *lines]))
+    with pytest.raises(DataError, match="20 of 60 rows.*max_left_out"):
+        load_data(tmp_path, near_duplicates=False, verbose=False)
+    words = [
+        f"{word}\tO\n".encode("cp1252" if text == texts[1] else "utf-8")
+        for text in texts
+        for word in [*text.split(), ""]
+    ]
+    (tmp_path / "b.conll").write_bytes(b"".join(word if len(word) > 3 else b"\n" for word in words))
+    with pytest.raises(DataError, match="mend those lines"):
+        load_data(tmp_path / "b.conll", verbose=False)

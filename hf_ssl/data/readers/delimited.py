@@ -22,8 +22,11 @@ import pyarrow.csv as arrow_csv
 from hf_ssl.core.numbers import respelled
 from hf_ssl.core.paths import suffix
 from hf_ssl.core.textfiles import (
+    BAD_LINES,
     DEFAULT_ENCODING,
+    MIXED,
     SAMPLE,
+    UNDECODABLE,
     UnusableFile,
     encoding_of_file,
     open_bytes,
@@ -50,11 +53,12 @@ def read_delimited(path: Path, encoding: str = DEFAULT_ENCODING, options: dict[s
         UnusableFile: with the line, and with the option to give.
     """
     options = dict(options or {})
-    found = encoding_of_file(path, encoding)
+    by_pandas = set(options) - KNOWN or options.get("header", 0) not in (0, None, "infer")
+    found = encoding_of_file(path, encoding, by_lines=not by_pandas)
     made = Table(pa.table({}))
     if found.note:
         made.notes.append(found.note)
-    if set(options) - KNOWN or options.get("header", 0) not in (0, None, "infer"):
+    if by_pandas:
         made.data = _by_pandas(path, found.name, options)
         made.rows = len(made.data)
         return made
@@ -254,6 +258,8 @@ def _read_records(path: Path, encoding: str, shape: Shape, made: Table) -> str |
                 continue
             if several and suspicious is None:
                 suspicious = _swallowed(chunk, first, shape, len(geometry.names))
+            if encoding == MIXED:
+                chunk = _decoded(chunk, first, made)
             batches.append(geometry.batch(chunk, first, made))
     if geometry is None or not made.rows:
         raise UnusableFile("no rows")
@@ -261,6 +267,19 @@ def _read_records(path: Path, encoding: str, shape: Shape, made: Table) -> str |
     made.notes += geometry.notes(made)
     geometry.finish(made)
     return suspicious
+
+
+def _decoded(chunk: list[list[str]], first: int, made: Table) -> list[list[str]]:
+    """Records without those that hold what could not be decoded, which are counted."""
+    good = []
+    for place, row in enumerate(chunk):
+        if any(UNDECODABLE in value for value in row):
+            made.rows += 1
+            made.bad[BAD_LINES] += 1
+            made.example = made.example or f"line {first + place}: {','.join(row).replace(UNDECODABLE, '?')[:60]!r}"
+        else:
+            good.append(row)
+    return good
 
 
 def _swallowed(chunk: list[list[str]], first: int, shape: Shape, width: int) -> str | None:

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from hf_ssl.core.errors import DataError
 from hf_ssl.core.paths import suffix
-from hf_ssl.core.textfiles import UnusableFile, encoding_of_file, open_text, read_text
+from hf_ssl.core.textfiles import BAD_LINES, MIXED, UNDECODABLE, UnusableFile, encoding_of_file, open_text, read_text
 
 BAD_JSON = "lines that are no JSON"
 NOT_DICTS = "rows that are no {name: value}"
@@ -45,7 +45,7 @@ def read_json(path: Path, encoding: str) -> JsonRows:
     Raises:
         UnusableFile: it is not text, or holds no rows.
     """
-    found = encoding_of_file(path, encoding)
+    found = encoding_of_file(path, encoding, by_lines=suffix(path) != ".json")
     made = JsonRows([], notes=[found.note] if found.note else [])
     if suffix(path) == ".json":
         content = _whole(read_text(path, found.name), made.notes)
@@ -55,7 +55,7 @@ def read_json(path: Path, encoding: str) -> JsonRows:
             made.rows, made.found = content, len(content)
     else:
         with open_text(path, found.name) as stream:
-            _add_lines(stream, made)
+            _add_lines(stream, made, found.name == MIXED)
         with open_text(path, found.name) as stream:
             _tell_repeated_keys(stream, made)
         if made.bad[BAD_JSON] > len(made.rows):
@@ -65,11 +65,15 @@ def read_json(path: Path, encoding: str) -> JsonRows:
     return made
 
 
-def _add_lines(lines: Iterable[str], made: JsonRows) -> None:
+def _add_lines(lines: Iterable[str], made: JsonRows, mixed: bool = False) -> None:
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         made.found += 1
+        if mixed and UNDECODABLE in line:
+            made.bad[BAD_LINES] += 1
+            made.example = made.example or f"line {number}: {line.replace(UNDECODABLE, '?')[:60]!r}"
+            continue
         try:
             made.rows.append(json.loads(line))
         except (json.JSONDecodeError, RecursionError) as error:
