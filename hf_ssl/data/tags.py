@@ -33,8 +33,8 @@ ORDERS = {
     "position", "idx", "index", "order", "offset", "start", "begin", "char_start", "start_char", "start_offset", "char_offset",
 }  # fmt: skip
 """Columns that say where in its sentence a word stands."""
-OUTSIDE = {"-", "0", "_", "o", "", "OUT", "out", "OUTSIDE", "Outside", "outside", "None", "none"}
-"""What others write for O."""
+OUTSIDE = {"-", "0", "_", "o", "", "out", "outside", "none", "null", "nil", "other"}
+"""What others write for O, in small letters."""
 _PLACES = {
     **{letter: letter for letter in "BIELSUMW"},
     "BEGIN": "B", "BEG": "B", "START": "B", "INSIDE": "I", "IN": "I", "CONT": "I", "MIDDLE": "M", "END": "E", "LAST": "L",
@@ -160,27 +160,45 @@ def _usual_marks(rows: list[list[str] | None], report: DataReport) -> list[list[
             f"others are: no spans are counted. Write words "
             "outside of spans as O"
         )
+    elif not new:
+        _tell_words_alone(counts, report)
     new = {old: tag for old, tag in new.items() if old != tag}
     if new:
         shown = ", ".join(f"{old!r} as {tag!r}" for old, tag in sorted(new.items())[:4])
         report.warn(
             f"tags of {sum(counts[tag] for tag in new):,} words were rewritten: {shown}; tag_scheme='keep' leaves them as they are"
         )
-    elif counts and all(tag.isascii() and tag.isdigit() for tag in counts):
-        report.warn(
-            f"tags are numbers, such as {min(counts)!r} ({sum(counts.values()):,} words): each is a tag of its own, and no spans are "
-            "counted. If they stand for names such as B-PER, write the names"
-        )
     return [None if row is None else [new.get(tag, tag) for tag in row] for row in rows] if new else rows
+
+
+def _tell_words_alone(counts: Counter[str], report: DataReport) -> None:
+    """Tags that may stand for spans and are not written so: numbers, and words around a tag that looks like O."""
+    words = sum(counts.values())
+    usual = counts.most_common(1)[0][1] if counts else 0
+    outside = next(
+        (tag for tag in counts if tag.lower() in OUTSIDE and tag and counts[tag] >= max(usual, 0.25 * words)), None
+    )
+    other = next((tag for tag in sorted(counts) if tag != outside), None)
+    if counts and all(tag.isascii() and tag.isdigit() for tag in counts):
+        report.warn(
+            f"tags are numbers, such as {min(counts)!r} ({words:,} words): each is a tag of its own, and no spans are counted. If they "
+            "stand for names such as B-PER, write the names; tag_scheme='keep' says that they are meant"
+        )
+    elif outside is not None and other is not None:
+        report.warn(
+            f"{counts[outside]:,} of {words:,} words have the tag {outside!r}, as words outside of spans have, but tags such as {other!r} "
+            "are none of spans: every word is counted by itself. For spans write B- before the tag of their first word, I- before others; "
+            "tag_scheme='keep' says that they are meant"
+        )
 
 
 def _spelled_anew(counts: Counter[str]) -> dict[str, str]:
     """Every tag of spans → how it is written here; empty where some tags are none of spans, or none begins one."""
     for pattern in (_AHEAD, _BEHIND):
-        read = {tag: match for tag in counts if tag not in OUTSIDE and (match := pattern.fullmatch(tag))}
+        read = {tag: match for tag in counts if tag.lower() not in OUTSIDE and (match := pattern.fullmatch(tag))}
         rest = set(counts) - set(read) - {"O"}
         marks = {match["mark"] for match in read.values()} - {None}
-        if not read or len(rest) > 1 or not rest <= OUTSIDE or rest and "O" in counts:
+        if not read or len(rest) > 1 or not {tag.lower() for tag in rest} <= OUTSIDE or rest and "O" in counts:
             continue
         parts = {tag: (_PLACES[match["place"].upper()], match["kind"] or "") for tag, match in read.items()}
         if len(marks) > 1 and not marks <= {"-", "_"} or not {"B", "I"} & {place for place, _ in parts.values()}:

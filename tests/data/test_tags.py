@@ -38,7 +38,7 @@ def spelled(tags: list[str], how: Callable[[str, str], str], outside: str = "O")
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
-@pytest.mark.parametrize("outside", ["O", "o"])
+@pytest.mark.parametrize("outside", ["O", "o", "other", "NONE"])
 def test_spans_in_another_spelling_are_spans(spelling: str, outside: str) -> None:
     tags = spelled(TAGS, SPELLINGS[spelling], outside)
     data = load_data(sentences(tags), label_kind="tags", verbose=False)
@@ -63,9 +63,16 @@ def test_other_tags_stay_in_silence(tags: list[str]) -> None:
     assert first(data) == tags and not data.report["warnings"]
 
 
-def test_numbers_for_tags_are_told() -> None:
-    data = load_data(sentences(["1", "2", "0", "3", "3", "0"]), label_kind="tags", verbose=False)
-    assert any("numbers" in warning and "spans" in warning for warning in data.report["warnings"])
+@pytest.mark.parametrize(
+    "tags",
+    [["1", "2", "0", "3", "3", "0"], ["PER", "PER", "O", "LOC", "LOC", "O"], ["B(PER)", "I(PER)", "O", "B(LOC)", "B(LOC)", "O"],
+     ["B-PER", "I-PER", "O", "MISC", "O", "O"], ["B/PER", "I/PER", "O", "MISC", "O", "O"]],
+    ids=["numbers", "no places", "brackets", "one without", "slashes and one without"],
+)  # fmt: skip
+def test_tags_that_count_no_spans_are_told(tags: list[str]) -> None:
+    data = load_data(sentences(tags), label_kind="tags", verbose=False)
+    assert first(data) == tags and any("spans" in warning for warning in data.report["warnings"])
+    assert not load_data(sentences(tags), label_kind="tags", tag_scheme="keep", verbose=False).report["warnings"]
 
 
 @pytest.mark.parametrize("options", [{"label_kind": "tags"}, {}])
