@@ -10,7 +10,7 @@ from typing import Any
 import datasets
 
 from hf_ssl.core.errors import DataError
-from hf_ssl.data.columns import Canonicalizer
+from hf_ssl.data.columns import Canonicalizer, each_value
 from hf_ssl.data.domain import DomainData
 from hf_ssl.data.fingerprint import fingerprint
 from hf_ssl.data.label_doubts import tell_many_classes, tell_marks, tell_scores
@@ -366,7 +366,7 @@ def _tell_what_is_missing(report: DataReport) -> None:
 def _every_value(splits: dict[str, Rows], column: str) -> Iterator[Any]:
     for rows in splits.values():
         if column in rows.dataset.column_names:
-            yield from rows.dataset[column]
+            yield from each_value(rows.dataset, column)
 
 
 def _describe(rows: Rows, canonicalizer: Canonicalizer) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import glob
 import os
 import re
@@ -246,10 +247,22 @@ def parts_of(path: Path | str) -> tuple[str, ...]:
     return tuple(part for whole in Path(path).parts for part in whole.split("\\") if part)
 
 
+@functools.lru_cache(4096)
+def _folders_of(parent: str) -> tuple[str, ...]:
+    return parts_of(parent)
+
+
+def folders_above(path: Path | str) -> tuple[str, ...]:
+    """`parts_of(path)` without the name; a folder is taken apart once for all of its files."""
+    whole = str(path)
+    end = max(whole.rfind("/"), whole.rfind("\\"))
+    return _folders_of(whole[:end]) if end >= 0 else ()
+
+
 def partitions(path: Path | str) -> dict[str, str | None]:
     """Columns that folders hold (`label=pos/part-0.parquet`), as Hive, Spark and pandas write tables."""
     found: dict[str, str | None] = {}
-    for folder in parts_of(path)[:-1]:
+    for folder in folders_above(path):
         if (match := _PARTITION.fullmatch(folder)) and split_folder(folder) is None:
             value = unquote(match[2])
             found[match[1]] = None if value == "__HIVE_DEFAULT_PARTITION__" else value
@@ -258,7 +271,7 @@ def partitions(path: Path | str) -> dict[str, str | None]:
 
 def plain_folders(path: str, words: Mapping[str, str] = SPLIT_NAMES) -> list[str]:
     """Folders above a file that say no split; of `label=pos` what it says."""
-    folders = [folder for folder in parts_of(path)[:-1] if split_folder(folder, words) is None]
+    folders = [folder for folder in folders_above(path) if split_folder(folder, words) is None]
     return [match[2] if (match := _PARTITION.fullmatch(folder)) else folder for folder in folders]
 
 

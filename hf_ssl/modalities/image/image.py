@@ -237,7 +237,8 @@ class Image(Modality):
 
     def describe(self, dataset: datasets.Dataset) -> dict[str, Any]:
         """Sides and channels: median, least and greatest."""
-        seen = [self._inspect(value) for value in dataset[self.column]]
+        batches = dataset.select_columns([self.column]).iter(batch_size=1000)
+        seen = [self._inspect(value) for batch in batches for value in batch[self.column]]
         widths, heights = np.array([g.width for g in seen] or [0]), np.array([g.height for g in seen] or [0])
         channels = sorted({g.channels for g in seen})
         return {
