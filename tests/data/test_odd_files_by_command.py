@@ -24,7 +24,7 @@ ODD = (
 )  # fmt: skip
 
 ASKED = {
-    "row names without a name", "TIFF of several pages", "masks of 0, 128, 255", "year and week", "one column per label, shares, given",
+    "row names without a name", "TIFF of several pages", "masks of 0, 128, 255", "one column per label, shares, given",
     "a column of states", "source code by language", "mails", "a stray table",
     "LabelMe, JSON beside pictures", "German Excel, load every quarter of an hour",
 }  # fmt: skip

@@ -242,21 +242,16 @@ def split_of(path: Path, root: Path, *, by_stem: bool, words: Mapping[str, str] 
     return split_named(stem(path), words) if by_stem else None
 
 
+@functools.lru_cache(4096)
 def parts_of(path: Path | str) -> tuple[str, ...]:
     """Folders and name; archives that were packed on Windows leave names such as `train\\cat\\1.png`."""
     return tuple(part for whole in Path(path).parts for part in whole.split("\\") if part)
 
 
-@functools.lru_cache(4096)
-def _folders_of(parent: str) -> tuple[str, ...]:
-    return parts_of(parent)
-
-
 def folders_above(path: Path | str) -> tuple[str, ...]:
     """`parts_of(path)` without the name; a folder is taken apart once for all of its files."""
-    whole = str(path)
-    end = max(whole.rfind("/"), whole.rfind("\\"))
-    return _folders_of(whole[:end]) if end >= 0 else ()
+    end = max(str(path).rfind("/"), str(path).rfind("\\"))
+    return parts_of(str(path)[:end]) if end >= 0 else ()
 
 
 def partitions(path: Path | str) -> dict[str, str | None]:
@@ -275,6 +270,9 @@ def plain_folders(path: str, words: Mapping[str, str] = SPLIT_NAMES) -> list[str
     return [match[2] if (match := _PARTITION.fullmatch(folder)) else folder for folder in folders]
 
 
+_CLASS_COLUMNS = ("label", "class", "category", "target")
+
+
 def class_folders(
     paths: Iterable[str], words: Mapping[str, str] = SPLIT_NAMES, level: str | None = None
 ) -> list[str | None]:
@@ -282,17 +280,16 @@ def class_folders(
 
     A folder `label=pos` says itself that it is one.
     """
-    place = -1 if level == "last" else 0
     classes: list[str | None] = []
     for path in paths:
         said = {name.lower(): value for name, value in partitions(path).items()}
-        if named := [said[name] for name in ("label", "class", "category", "target") if name in said]:
+        if named := [said[name] for name in _CLASS_COLUMNS if name in said]:
             classes.append(named[0])
             continue
         folders = plain_folders(path, words)
         if folders and len(folders) > 1 and folders[0].lower() in ("labeled", "labelled"):
             folders = folders[1:]
-        classes.append(folders[place] if folders else None)
+        classes.append(folders[-1 if level == "last" else 0] if folders else None)
     return classes
 
 
@@ -305,12 +302,7 @@ def refuse_two_levels(paths: Iterable[str], words: Mapping[str, str]) -> None:
     below: dict[str, set[str]] = defaultdict(set)
     for path in paths:
         folders = plain_folders(path, words)
-        if len(folders) > 1 and not {name.lower() for name in partitions(path)} & {
-            "label",
-            "class",
-            "category",
-            "target",
-        }:
+        if len(folders) > 1 and not {name.lower() for name in partitions(path)} & set(_CLASS_COLUMNS):
             below[folders[0]].add(folders[-1])
     if len(below) < 2:
         return
