@@ -163,7 +163,7 @@ add(N, "tags of MultiCoNER", conll(lambda t: t, form="{word} _ _ {tag}", gap="\n
 add(N, "tags in CRLF, with a mark", conll(lambda t: t, form="{word}\t{tag}\r", encoding="utf-8-sig"), False)
 add(N, "tags in txt", conll(lambda t: t, name="train.txt", form="{word} {tag}", validation_fraction=0.1), False)
 add(N, "tags in txt, not said", conll(lambda t: t, told(lambda data: True), name="ner.txt", form="{word} {tag}", label_kind=None))
-add(N, "tags in lower case", conll(str.lower, lambda data: tag_check()(data) or tag_check([t.lower() for t in SPANS])(data)))
+add(N, "tags in lower case", conll(str.lower, lambda data: tag_check()(data) or tag_check([t[:1] + t[1:].lower() for t in SPANS])(data)))
 add(N, "tags with the prefix behind", conll(lambda t: t if t == "O" else f"{t[2:]}-{t[0]}", lambda data: tag_check()(data) or bool(data.report["warnings"])))
 add(N, "tags with underscores", conll(lambda t: t.replace("-", "_"), lambda data: tag_check()(data) or tag_check([t.replace("-", "_") for t in SPANS])(data)))
 add(N, "a dash for outside", conll(lambda t: "-" if t == "O" else t, lambda data: tag_check()(data) or bool(data.report["warnings"])))
