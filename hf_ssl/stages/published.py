@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_ssl.core.errors import CheckpointError
+from hf_ssl.core.fields import Options
 from hf_ssl.core.run import RunDir, write_json
 from hf_ssl.hub.artifacts import is_hub_id
 from hf_ssl.hub.staging import clean, refuse_nonfinite
@@ -108,7 +109,7 @@ def copy_start(ref: CheckpointRef, folder: Path) -> None:
 def reading(modality: Modality, task: Task[Any]) -> dict[str, Any]:
     """How a model's input is read, for `hf_ssl.json`: kind of data and what of its options is no place and not the default."""
 
-    def changed(config: Any) -> dict[str, Any]:
+    def changed(config: Options) -> dict[str, Any]:
         usual = type(config)()
         given = {item.name: getattr(config, item.name) for item in dataclasses.fields(config)}
         return plain_options({name: value for name, value in given.items() if value != getattr(usual, name)})

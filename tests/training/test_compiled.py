@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from contracts import case_of
+from trained import losses
 
 from hf_ssl.core.errors import ConfigError
-from hf_ssl.testing import Built
-from hf_ssl.training.dropout import set_dropout
-from hf_ssl.training.trainer import arguments, train
+from hf_ssl.training.trainer import arguments
 
 CALLS: list[int] = []
 
@@ -29,21 +26,6 @@ def backends() -> None:
     @torch._dynamo.register_backend(name="broken")
     def broken(graph: Any, inputs: Any, **options: Any) -> Callable[..., Any]:
         raise RuntimeError("no compiler here")
-
-
-def losses(made: Built, folder: Path, **more: Any) -> list[float]:
-    set_dropout(made.module, 0.0)
-    options = {
-        "per_device_train_batch_size": 4,
-        "max_steps": 5,
-        "logging_steps": 1,
-        "report_to": "none",
-        "save_strategy": "no",
-    }
-    args = arguments(folder, seed=0, defaults={"learning_rate": 1e-3}, overrides={**options, "bf16": False, **more})
-    train(made.module, made.rows, args, folder)
-    lines = [json.loads(line) for line in (folder / "curve.jsonl").read_text(encoding="utf-8").splitlines()]
-    return [line["loss"] for line in lines if "loss" in line]
 
 
 @pytest.mark.parametrize(

@@ -2,42 +2,26 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 from contracts import case_of
+from trained import losses
 
 from hf_ssl.testing import Built
-from hf_ssl.training.dropout import set_dropout
-from hf_ssl.training.trainer import arguments, train
 
-
-def losses(made: Built, folder: Path, views_on: Any, **more: Any) -> list[float]:
-    set_dropout(made.module, 0.0)
-    options = {
-        "per_device_train_batch_size": 4,
-        "max_steps": 3,
-        "logging_steps": 1,
-        "report_to": "none",
-        "save_strategy": "no",
-    }
-    args = arguments(folder, seed=0, defaults={"learning_rate": 1e-4}, overrides={**options, "bf16": False, **more})
-    train(made.module, made.rows, args, folder, views_on=views_on)
-    lines = [json.loads(line) for line in (folder / "curve.jsonl").read_text(encoding="utf-8").splitlines()]
-    return [line["loss"] for line in lines if "loss" in line]
+STEPS: dict[str, Any] = {"max_steps": 3, "learning_rate": 1e-4}
 
 
 @pytest.mark.parametrize(
     "which", ["objectives/simclr@image", "objectives/mae@image", "objectives/dino@image", "objectives/mlm@text"]
 )
 def test_losses_are_those_of_views_that_the_host_made(tiny_checkpoint, tmp_path, which):
-    host = losses(case_of(tiny_checkpoint, which).build(), tmp_path / "host", "host")
+    host = losses(case_of(tiny_checkpoint, which).build(), tmp_path / "host", views_on="host", **STEPS)
     made = case_of(tiny_checkpoint, which).build()
     batch = made.module.training_batch([made.rows[0], made.rows[1]])
     assert all(str(name).isidentifier() for name in batch)
-    device = losses(made, tmp_path / "device", "device")
+    device = losses(made, tmp_path / "device", views_on="device", **STEPS)
     assert device == pytest.approx(host, rel=0.02)
     assert made.module.views_on_device
     names = made.module.training_batch([made.rows[0], made.rows[1]])
@@ -58,7 +42,7 @@ def test_an_objective_that_computes_with_pixels_where_it_collates_keeps_its_view
         made.module.collate = collate
         return made
 
-    host = losses(build(), tmp_path / "host", "host")
+    host = losses(build(), tmp_path / "host", views_on="host", **STEPS)
     made = build()
-    assert losses(made, tmp_path / "device", "device") == host
+    assert losses(made, tmp_path / "device", views_on="device", **STEPS) == host
     assert not made.module.views_on_device
