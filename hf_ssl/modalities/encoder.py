@@ -61,7 +61,7 @@ class Encoder(ABC):
         poolings: modes of pooling it has; the first is what a checkpoint gets that says nothing.
         joins: whether the vectors of two modes may stand side by side (`cls+mean`).
         layered: modes that can be applied to an earlier layer (`mean@-2`).
-        has_views, makes_views_on_devices: whether `views` is there; and `deferring` and `rendered`, which make them later.
+        has_views: whether `views` is there (`hf_ssl.modalities.deferred`: made on the device that trains).
         frozen_share, reading_weights: of its `readings` in a vote with cheap features, before labels move them.
         attn_implementation: one of `hf_ssl.models.attention.CHOICES`, for rows that hold several examples.
         modality: the kind of data, with its options.
@@ -79,7 +79,6 @@ class Encoder(ABC):
     joins: ClassVar[bool] = False
     layered: ClassVar[tuple[str, ...]] = ()
     has_views: ClassVar[bool] = False
-    makes_views_on_devices: ClassVar[bool] = False
     frozen_share: ClassVar[float] = 0.5
     reading_weights: ClassVar[Mapping[str, float]] = {}
     attn_implementation = "auto"

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from hf_ssl.core.fields import Options
+from hf_ssl.modalities.deferred import DefersViews
 from hf_ssl.modalities.encoder import Batch, Encoder, Indexed
 from hf_ssl.modalities.rng import example_rng
 from hf_ssl.modalities.views import ViewPlan
@@ -149,8 +150,8 @@ class Objective(TrainingModule, ABC):
         return None
 
     def training_batch(self, rows: Sequence[Any]) -> Batch:
-        encoder: Any = self.encoder
-        if not (self.views_on_device and encoder.makes_views_on_devices):
+        encoder = self.encoder
+        if not (self.views_on_device and isinstance(encoder, DefersViews) and encoder.defers):
             return self.collate(rows)
         spare = None if self._defers else copy.deepcopy(rows)  # generators go on: another try needs its own
         try:
@@ -158,7 +159,7 @@ class Objective(TrainingModule, ABC):
                 batch = later.packed(self.collate(rows))
         except (RuntimeError, TypeError):
             batch = None
-        if batch is None:  # it computes with pixels where it collates
+        if batch is None:  # it computes with views where it collates
             assert spare is not None, "what could be deferred once can be deferred always"
             self.views_on_device = False
             return self.collate(spare)
@@ -166,8 +167,7 @@ class Objective(TrainingModule, ABC):
         return batch
 
     def on_device(self, batch: Batch) -> Batch:
-        encoder: Any = self.encoder
-        return encoder.rendered(batch) if encoder.makes_views_on_devices else batch
+        return self.encoder.rendered(batch) if isinstance(self.encoder, DefersViews) else batch
 
     @property
     def adapted(self) -> Encoder:

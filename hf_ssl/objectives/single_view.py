@@ -12,7 +12,7 @@ from hf_ssl.core.fields import Options
 from hf_ssl.modalities.encoder import Batch, Encoder
 from hf_ssl.modalities.text.crops import TokenCrops
 from hf_ssl.modalities.text.encoder import TextEncoder
-from hf_ssl.modalities.timeseries.distort import Mild, view
+from hf_ssl.modalities.timeseries.distort import Mild
 from hf_ssl.modalities.timeseries.encoder import TimeSeriesEncoder
 from hf_ssl.modalities.timeseries.windows import Windows
 from hf_ssl.modalities.views import View, ViewPlan
@@ -102,8 +102,7 @@ class SingleViewObjective(Objective):
                 [self.crops.cut(*pair) for _ in range(views) for pair in zip(items, rngs, strict=True)]
             )
         if isinstance(self.encoder, TimeSeriesEncoder):
-            cut = [view(values, Mild(), rng) for _ in range(views) for values, rng in zip(items, rngs, strict=True)]
-            return self.encoder.collate([{"past_values": values} for values in cut])
+            return self.encoder.distorted(items, rngs, Mild(), views)
         return self.encoder.views(items, rngs, ViewPlan(self.views[0] * views))[0]
 
     def random_view(self, items: Sequence[Any], rngs: Sequence[np.random.Generator]) -> Batch:

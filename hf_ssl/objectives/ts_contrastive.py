@@ -14,7 +14,6 @@ from torch.nn import functional
 from hf_ssl.core.fields import Options, option
 from hf_ssl.modalities.encoder import Batch
 from hf_ssl.modalities.rng import example_rng
-from hf_ssl.modalities.timeseries.distort import view
 from hf_ssl.modalities.timeseries.encoder import TimeSeriesEncoder
 from hf_ssl.modalities.timeseries.random_kernels import RandomKernels
 from hf_ssl.modalities.timeseries.windows import Windows
@@ -110,12 +109,10 @@ class SeriesContrastive(Objective):
         return WindowRows(self.encoder.windows(dataset), row_keys(dataset), seed=seed, training=training)
 
     def random_view(self, items: Sequence[np.ndarray], rngs: Sequence[np.random.Generator]) -> Batch:
-        views = [view(values, self.config, rng) for values, rng in zip(items, rngs, strict=True)]
-        return self.encoder.collate([{"past_values": values} for values in views])
+        return self.encoder.distorted(items, rngs, self.config, 1)
 
     def collate(self, rows: Sequence[tuple[np.ndarray, np.random.Generator]]) -> Batch:
-        pairs = [[view(values, self.config, rng) for _ in range(2)] for values, rng in rows]
-        batch = self.encoder.collate([{"past_values": pair[side]} for side in range(2) for pair in pairs])
+        batch = self.encoder.distorted([values for values, _ in rows], [rng for _, rng in rows], self.config, 2)
         whole = torch.from_numpy(np.stack([np.nan_to_num(values).T for values, _ in rows]))
         if self.spectrum is not None:
             batch["spectra"] = log_spectrum(whole, self.frame).flatten(1)

@@ -93,7 +93,7 @@ def stream_rows(objective: Objective, stream: Stream, seed: int, args: TrainingA
     from hf_ssl.training.streaming import StreamRows  # which imports torch; reading data does without
 
     return StreamRows(
-        stream, functools.partial(objective.rows, seed=seed, training=True), objective.collate, seed=seed,
+        stream, functools.partial(objective.rows, seed=seed, training=True), objective.training_batch, seed=seed,
         keep_order=str(args.train_sampling_strategy) == "sequential",
     )  # fmt: skip
 

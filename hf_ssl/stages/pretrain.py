@@ -10,7 +10,6 @@ from hf_ssl.core import distributed
 from hf_ssl.core.run import remove, write_json
 from hf_ssl.models import adapters
 from hf_ssl.models.tuned import ADVICE, tuned_with_labels
-from hf_ssl.objectives.base import ViewRows
 from hf_ssl.stages.base import (
     StageResult,
     note_lineage,
@@ -66,9 +65,10 @@ def pretrain(**options: object) -> StageResult:
             record.outputs["vocabulary"] = {"new_words": list(added.words), "tokens_per_word": added.tokens_per_word}
         rows = objective.rows(pool, seed=config.seed, training=True)
         held_rows = objective.rows(held, seed=config.seed, training=False)
-        defaults = {**objective.training_defaults, "save_strategy": "steps", "save_steps": 0.2}
-        if isinstance(rows, ViewRows):
-            defaults["dataloader_num_workers"] = distributed.loader_workers()
+        defaults = {
+            **objective.training_defaults, "save_strategy": "steps", "save_steps": 0.2,
+            "dataloader_num_workers": distributed.loader_workers(),
+        }  # fmt: skip
         training = opening.resolved.training
         defaults["learning_rate"] = learning_rate(config.peft, objective, modality, training)
         args = arguments(folder, seed=config.seed, defaults=defaults, overrides=training)

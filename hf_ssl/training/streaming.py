@@ -11,9 +11,10 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -33,6 +34,7 @@ logger = logging.getLogger(__name__)
 PLACE = "place in the stream"
 """Entry of a batch: where its reader is behind it, as JSON."""
 Batch = dict[str, Any]
+T = TypeVar("T")
 
 
 class Place(Protocol):
@@ -73,6 +75,19 @@ class Position:
     state: dict[str, Any] | None
     digest: str
     rows: int
+
+
+def ahead(items: Iterator[T]) -> Iterator[T]:
+    """The same items; a thread makes the next one, and never more than one, while one is used."""
+    end = object()
+    pool = ThreadPoolExecutor(1)
+    try:
+        coming: Future[Any] = pool.submit(next, items, end)
+        while (item := coming.result()) is not end:
+            coming = pool.submit(next, items, end)
+            yield item
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 class StreamRows(IterableDataset[Batch]):
@@ -116,7 +131,9 @@ class StreamRows(IterableDataset[Batch]):
         begun = self.positions.get(lane)
         reader, readers = distributed.rank() * self.lanes + lane, distributed.world_size() * self.lanes
         place = None if begun is None else self.source.place(begun.turn, begun.state)
-        for block in self.source.blocks(reader, readers, place):
+        made = ((block, self._made(block)) for block in self.source.blocks(reader, readers, place))
+        # In a process of its own the next block is read and decoded while batches of this one are taken.
+        for block, rows in ahead(made) if get_worker_info() is not None else made:
             skipped = 0
             if begun is not None:
                 if block.digest != begun.digest:
@@ -125,7 +142,6 @@ class StreamRows(IterableDataset[Batch]):
                         "itself. Give it unshuffled (rows are shuffled here), or start anew with --overwrite in place of --resume."
                     )
                 skipped, begun = begun.rows, None
-            rows = self._made(block)
             if isinstance(rows, EpochRows):
                 rows.set_epoch(block.place.turn)
             order = np.arange(len(rows))

@@ -249,11 +249,17 @@ class _Plan:
         drawn = rngs(len(items), seed)
         return [views.make(items, drawn, group, self.shape, side) for side, group in self.groups]
 
-    def device(self, items, seed=0):
-        drawn, later = rngs(len(items), seed), device_views.DeferredViews()
-        batch = {str(n): later.add(items, drawn, group, side) for n, (side, group) in enumerate(self.groups)}
-        made = device_views.rendered(later.packed(batch), self.shape)
-        return [made[str(number)] for number in range(len(self.groups))]
+    def device(self, items, drawn):
+        content = torch.from_numpy(np.stack(items))
+        return [
+            device_views.render(
+                content,
+                device_views.numbers_of(items, drawn, group, side),
+                device_views.facts_of(group, side),
+                self.shape,
+            )
+            for side, group in self.groups
+        ]
 
 
 @pytest.mark.parametrize("domain", ["natural", "satellite"])
@@ -264,7 +270,7 @@ def test_views_made_on_a_device_are_those_of_the_host(objective, domain, channel
     shape = replace(PLAIN, mean=(0.4,) * channels, std=(0.25,) * channels)
     plan = _Plan([(max(4, round(32 * group[0].size)), group) for group in groups], shape)
     items = store(12, 40, channels)
-    for mine, theirs in zip(plan.device(items), plan.host(items), strict=True):
+    for mine, theirs in zip(plan.device(items, rngs(12)), plan.host(items), strict=True):
         assert mine.shape == theirs.shape
         away = (mine - theirs).abs() * 0.25 * 255  # in levels of 255
         assert float(away.mean()) < 0.6, "the uint8 kernel rounds twice"
@@ -276,22 +282,9 @@ def test_views_made_on_a_device_are_those_of_the_host(objective, domain, channel
 def test_views_on_a_device_do_not_depend_on_the_split_of_a_batch():
     groups = views.fitted(DINO.views, "natural", 3)
     plan = _Plan([(32, groups[0]), (16, groups[1])], PLAIN)
-    items = store(7)
-    whole = plan.device(items)
-    drawn, parts = rngs(7), []
-    for start, end in ((0, 3), (3, 7)):
-        later = device_views.DeferredViews()
-        batch = {
-            str(n): later.add(items[start:end], drawn[start:end], group, side)
-            for n, (side, group) in enumerate(plan.groups)
-        }
-        parts.append(device_views.rendered(later.packed(batch), PLAIN))
+    items, drawn = store(7), rngs(7)
+    whole = plan.device(items, rngs(7))
+    parts = [plan.device(items[part], drawn[part]) for part in (slice(0, 3), slice(3, 7))]
     for number, group in enumerate(whole):
-        split = [part[str(number)].unflatten(0, (len(plan.groups[number][1]), -1)) for part in parts]
+        split = [part[number].unflatten(0, (len(plan.groups[number][1]), -1)) for part in parts]
         torch.testing.assert_close(torch.cat(split, dim=1).flatten(0, 1), group, atol=1e-5, rtol=0)
-
-
-def test_what_is_computed_from_a_view_before_it_is_made_is_found_out():
-    later = device_views.DeferredViews()
-    stand_in = later.add(store(2), rngs(2), SimCLR.views[0], 32)
-    assert later.packed({"pixel_values": stand_in * 2}) is None

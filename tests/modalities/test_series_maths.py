@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -18,10 +20,10 @@ from hf_ssl.evaluation.metrics.forecast import (
 )
 from hf_ssl.evaluation.probes.linear_forecast import least_absolute, linear_forecast, ridge
 from hf_ssl.modalities.timeseries.backbones import pool
-from hf_ssl.modalities.timeseries.distort import reflected, view
+from hf_ssl.modalities.timeseries.distort import described, filled, make
 from hf_ssl.modalities.timeseries.grid import times_from
 from hf_ssl.modalities.timeseries.random_kernels import random_kernel_features
-from hf_ssl.modalities.timeseries.windows import Windows
+from hf_ssl.modalities.timeseries.windows import Windows, fill
 from hf_ssl.objectives import losses
 from hf_ssl.objectives.ts_contrastive import SeriesContrastive, log_spectrum
 
@@ -72,15 +74,71 @@ def test_linear_forecaster_finds_a_linear_rule():
     assert abs(offset[0] - 1) < 0.05 < abs(bias[0] - 1)
 
 
+def views(windows: np.ndarray, seeds: range, count: int = 1, **options: Any) -> torch.Tensor:
+    """`(windows, count, context, channels)`."""
+    config = SeriesContrastive.Config(**options)
+    rngs = [np.random.default_rng(seed) for seed in seeds]
+    places, parts = (torch.from_numpy(part) for part in described(windows, config, rngs, count))
+    made = make(torch.from_numpy(windows), places, parts, config.stretch > 0)
+    return made.unflatten(0, (count, -1)).transpose(0, 1)
+
+
+STILL = {"noise": 0.0, "mask_ratio": 0.0, "sign_flip": False}
+
+
 def test_views_keep_shape_and_depend_on_their_generator_only():
-    values = np.random.default_rng(0).normal(size=(60, 2)).astype(np.float32)
-    values[:10] = np.nan
-    config = SeriesContrastive.Config(stretch=0.5, warp=0.2)
-    first, second = (view(values, config, np.random.default_rng(3)) for _ in range(2))
-    np.testing.assert_array_equal(first, second)
-    assert first.shape == values.shape and np.isfinite(first).sum() > 60
-    places = reflected(4, 5, 12, 0)
-    assert places.tolist() == [4, 5, 6, 7, 8, 7, 6, 5, 4, 5, 6, 7]
+    values = np.random.default_rng(0).normal(size=(5, 60, 2)).astype(np.float32)
+    values[:2, :10], values[3, 20:24] = np.nan, np.nan
+    options = {"stretch": 0.5, "warp": 0.2}
+    whole = views(values, range(5), 2, **options)
+    parts = [views(values[rows.start : rows.stop], rows, 2, **options) for rows in (range(3), range(3, 5))]
+    torch.testing.assert_close(torch.cat(parts), whole, rtol=0, atol=1e-6, equal_nan=True)
+    assert whole.shape == (5, 2, 60, 2) and (~whole.isnan()).float().mean() > 0.7
+    assert not torch.equal(whole[:, 0].nan_to_num(), whole[:, 1].nan_to_num())
+
+
+def test_a_crop_goes_back_and_forth_or_is_stretched():
+    ramp = np.arange(40, dtype=np.float32)[None, :, None] + np.zeros((30, 1, 1), np.float32)
+    for seen in views(ramp, range(30), crop=0.3, **STILL)[:, 0, :, 0].numpy():
+        kept = seen.max() - seen.min() + 1
+        assert kept >= 12 and set(np.abs(np.diff(seen))) <= {0.0, 1.0}
+        assert set(seen) == set(np.arange(seen.min(), seen.max() + 1))
+    for seen in views(ramp, range(30), crop=0.3, stretch=1.0, **STILL)[:, 0, :, 0].numpy():
+        steps = np.diff(seen)
+        np.testing.assert_allclose(steps, steps[0], atol=2e-5)
+        assert 11 / 39 - 1e-4 <= steps[0] <= 1
+
+
+@pytest.mark.parametrize("length", [1, 2, 3])
+def test_windows_with_hardly_a_step_have_views(length):
+    short = np.full((4, 24, 1), np.nan, np.float32)
+    short[:, -length:] = 3.0
+    for stretch in (0.0, 1.0):
+        seen = views(short, range(4), stretch=stretch, **STILL)
+        assert (seen == 3.0).all()
+
+
+def test_what_is_disturbed_stays_within_its_options():
+    flat = np.ones((400, 40, 1), np.float32)
+    loud = views(flat, range(400), noise=0.5, mask_ratio=0.0, sign_flip=False)[:, 0, :, 0] - 1
+    spread = loud.std(1)
+    assert spread.max() < 0.7 and float(spread.mean()) == pytest.approx(0.25, abs=0.03)
+    assert abs(float(loud.mean())) < 0.01
+    flipped = views(flat, range(400), noise=0.0, mask_ratio=0.0, sign_flip=True)[:, 0, 0, 0]
+    assert 160 < int((flipped == -1).sum()) < 240 and set(flipped.tolist()) == {1.0, -1.0}
+    hidden = views(flat, range(400), noise=0.0, mask_ratio=0.6, sign_flip=False)[:, 0, :, 0].isnan()
+    assert float(hidden.float().mean()) == pytest.approx(0.3, abs=0.03) and not hidden.all(1).any()
+    assert torch.equal(hidden[:, ::2], hidden[:, 1::2]), "spans of two steps"
+    warped = views(flat, range(400), warp=0.2, **STILL)[:, 0, :, 0]
+    assert float(warped[:, 0].std()) == pytest.approx(0.2, abs=0.03)
+    assert (warped.diff().abs() < 0.2).all()
+
+
+def test_missing_values_are_filled_as_on_the_host():
+    values = np.random.default_rng(1).normal(size=(6, 30, 2)).astype(np.float32)
+    values[0, 5:9], values[1, :, 1], values[2, 3, 0] = np.nan, np.nan, np.nan
+    for mine, theirs in zip(filled(torch.from_numpy(values)), fill(values), strict=True):
+        torch.testing.assert_close(mine, torch.from_numpy(theirs), rtol=0, atol=1e-6)
 
 
 def test_contrast_and_spectrum_by_hand():

@@ -13,7 +13,8 @@ from transformers import PreTrainedModel
 from hf_ssl.modalities.audio import backbones
 from hf_ssl.modalities.audio import views as sound_views
 from hf_ssl.modalities.audio.extractor import FeatureExtractor
-from hf_ssl.modalities.encoder import Batch, Encoder, Features
+from hf_ssl.modalities.deferred import DefersViews, Facts
+from hf_ssl.modalities.encoder import Batch, Features
 from hf_ssl.modalities.views import ViewPlan
 from hf_ssl.models import loading
 from hf_ssl.models.load_report import LoadReport
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from hf_ssl.modalities.base import Modality
 
 
-class AudioEncoder(Encoder):
+class AudioEncoder(DefersViews):
     """A checkpoint and its feature extractor."""
 
     # Mean and spread over time come first: what changes within a clip is lost in the mean alone.
@@ -156,12 +157,38 @@ class AudioEncoder(Encoder):
         How far they go is said by the modality's options; what a plan says of pictures has no meaning here, and clips of
         any length go.
         """
-        own, rate = self.modality.config, self.modality.config.sampling_rate
+        own, rate, count = self.modality.config, self.modality.config.sampling_rate, len(plan[0])
         how = sound_views.Views(own.view_share, own.view_speed, own.view_noise, own.view_gap)
-        drawn = [
-            [sound_views.view(self.modality.samples(item), rate, rng, how) for _ in plan[0]]
-            for item, rng in zip(items, rngs, strict=True)
-        ]
+        waves = [self.modality.samples(item) for item in items]
+        places, parts = sound_views.described([len(wave) for wave in waves], rate, rngs, how, count)
+        longest = int(places[..., 2].max())
+        content, numbers = (
+            {"samples": sound_views.joined(waves, compact=self.deferred is not None)},
+            {"places": torch.from_numpy(places), "parts": torch.from_numpy(parts)},
+        )
+        if self.defers:
+            shape = (count * len(items), longest)
+            return [
+                self.shown(content, numbers, {"longest": longest}, {"input_values": shape, "attention_mask": shape})
+            ]
+        made, _ = sound_views.make(content["samples"], numbers["places"], numbers["parts"], longest)
+        lengths = places[..., 2].ravel().tolist()
         return [
-            backbones.inputs(self.processor, [views[side] for side in range(len(plan[0])) for views in drawn], rate)
+            backbones.inputs(
+                self.processor, [wave[:end] for wave, end in zip(made.numpy(), lengths, strict=True)], rate
+            )
         ]
+
+    @property
+    def defers(self) -> bool:
+        """Spectrograms are made by the checkpoint's own extractor, on the host."""
+        return (
+            backbones.is_raw(self.processor)
+            and int(self.processor.sampling_rate) == self.modality.config.sampling_rate
+        )
+
+    def make_views(self, content: Batch, numbers: Batch, facts: Facts) -> Batch:
+        waves, sound = sound_views.make(content["samples"], numbers["places"], numbers["parts"], facts["longest"])
+        if getattr(self.processor, "do_normalize", True):
+            waves = sound_views.normalized(waves, sound)
+        return {"input_values": waves, "attention_mask": sound.long()}

@@ -1,14 +1,13 @@
-"""Random views of images on the device that trains: a batch brings the pictures and, in numbers, what is to be done to each.
+"""Random views of images made of uint8 pictures and of numbers, on any device (`hf_ssl.modalities.deferred`).
 
-All random choices are those of `hf_ssl.modalities.image.views`: drawn per picture, on the host, from its own counter-based
-generator. So a view is the same wherever it is computed, but for the rounding of resized pixels, and does not depend on how a
-batch is split. Crops are two matrix products per picture (the weights of an antialiased resize are a matrix for each axis).
+All random choices are those of `hf_ssl.modalities.image.views`, so a view is the same wherever it is computed, but for the
+rounding of resized pixels. Crops are two matrix products per picture (the weights of an antialiased resize are a matrix for each axis).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,66 +16,31 @@ import torch
 from hf_ssl.modalities.image.views import crop_box, mixing, quarters, sigmas, smoothed
 
 if TYPE_CHECKING:
+    from hf_ssl.modalities.deferred import Facts
     from hf_ssl.modalities.image.geometry import Geometry
     from hf_ssl.modalities.views import View
 
-PICTURES = "pictures@"
-"""Entry of a batch: uint8 `(pictures, channels, height, width)`, once for all groups of views."""
 _FIXED = 10  # numbers of a view before its color matrix
 _AT_ONCE = 64  # pictures, so that their float copies stay small
 
 
-class DeferredViews:
-    """Views that are drawn now and made later, `rendered` from the batch that `packed` gives."""
-
-    def __init__(self) -> None:
-        self.pictures: torch.Tensor | None = None
-        self.made: list[tuple[torch.Tensor, str, torch.Tensor]] = []
-
-    def add(
-        self, pictures: Sequence[np.ndarray], rngs: Sequence[np.random.Generator], group: Sequence[View], side: int
-    ) -> torch.Tensor:
-        """A tensor without content, of the views' shape, that stands for them until `packed`."""
-        self.pictures = torch.from_numpy(np.stack(pictures))
-        channels, height, width = pictures[0].shape
-        numbers = [
-            described(np.stack([rng.random(16) for rng in rngs]), view, channels, height, width, side)
-            for view in group
-        ]
-        flags = {"cubic": any(view.cubic for view in group), "mix": any(view.mixes for view in group),
-                 "solarize": any(view.solarize for view in group)}  # fmt: skip
-        reach = max(_reach(view, side) for view in group)
-        spec = ",".join([str(side), str(reach), *(name for name, wanted in flags.items() if wanted)])
-        stand_in = torch.empty((len(group) * len(pictures), channels, side, side), device="meta")
-        self.made.append((stand_in, spec, torch.from_numpy(np.stack(numbers).astype(np.float32))))
-        return stand_in
-
-    def packed(self, batch: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor] | None:
-        """The batch with pictures and numbers instead of stand-ins; None: something was computed from one."""
-        found: dict[str, torch.Tensor] = {}
-        for name, value in batch.items():
-            if not value.is_meta:
-                found[name] = value
-                continue
-            known = [(spec, numbers) for stand_in, spec, numbers in self.made if stand_in is value]
-            if not known or self.pictures is None:
-                return None
-            found |= {f"{name}@{known[0][0]}": known[0][1], PICTURES: self.pictures}
-        return found
+def facts_of(group: Sequence[View], side: int) -> dict[str, int]:
+    """What the views of a group have in common."""
+    return {
+        "side": side, "reach": max(_reach(view, side) for view in group), "cubic": any(view.cubic for view in group),
+        "mix": any(view.mixes for view in group), "solarize": any(view.solarize for view in group),
+    }  # fmt: skip
 
 
-def rendered(batch: Mapping[str, torch.Tensor], shape: Geometry) -> dict[str, torch.Tensor]:
-    """The batch with its views, made where its pictures are; a batch without deferred ones stays as it is."""
-    if PICTURES not in batch:
-        return dict(batch)
-    pictures, made = batch[PICTURES], {}
-    with torch.autocast(pictures.device.type, enabled=False):
-        for key, value in batch.items():
-            name, _, spec = key.partition("@")
-            if key == PICTURES:
-                continue
-            made[name] = render(pictures, value, spec.split(","), shape) if spec else value
-    return made
+def numbers_of(
+    pictures: Sequence[np.ndarray], rngs: Sequence[np.random.Generator], group: Sequence[View], side: int
+) -> torch.Tensor:
+    """All choices about the views of a group, `(views, pictures, numbers)`; see `described`."""
+    channels, height, width = pictures[0].shape
+    numbers = [
+        described(np.stack([rng.random(16) for rng in rngs]), view, channels, height, width, side) for view in group
+    ]
+    return torch.from_numpy(np.stack(numbers).astype(np.float32))
 
 
 def described(draws: np.ndarray, view: View, channels: int, height: int, width: int, side: int) -> np.ndarray:
@@ -95,16 +59,16 @@ def described(draws: np.ndarray, view: View, channels: int, height: int, width: 
     return np.concatenate([boxes, np.stack(columns, axis=1), matrix.reshape(len(draws), -1)], axis=1)
 
 
-def render(pictures: torch.Tensor, numbers: torch.Tensor, spec: Sequence[str], shape: Geometry) -> torch.Tensor:
+def render(pictures: torch.Tensor, numbers: torch.Tensor, facts: Facts, shape: Geometry) -> torch.Tensor:
     """Normalized float32 `(views * pictures, channels, side, side)`, as `hf_ssl.modalities.image.views.make` gives them."""
-    side, reach, flags = int(spec[0]), int(spec[1]), spec[2:]
+    side = facts["side"]
     views, count, _ = numbers.shape
     out = torch.empty((views, count, pictures.shape[1], side, side), device=pictures.device)
     for start in range(0, count, _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
         pixels = pictures[part].float()
         for view in range(views):
-            out[view, part] = _one(pixels, numbers[view, part], side, reach, flags)
+            out[view, part] = _one(pixels, numbers[view, part], facts)
     fitted = shape.for_channels(pictures.shape[1])
     scale = 1 / (255 * fitted.unit)
     for channel, (mean, std) in enumerate(zip(fitted.mean, fitted.std, strict=True)):
@@ -112,11 +76,12 @@ def render(pictures: torch.Tensor, numbers: torch.Tensor, spec: Sequence[str], s
     return out.flatten(0, 1)
 
 
-def _one(pixels: torch.Tensor, numbers: torch.Tensor, side: int, reach: int, flags: Sequence[str]) -> torch.Tensor:
+def _one(pixels: torch.Tensor, numbers: torch.Tensor, facts: Facts) -> torch.Tensor:
     """One view of each picture, on the scale of 0 to 1."""
+    side, reach, cubic = facts["side"], facts["reach"], bool(facts["cubic"])
     top, left, height, width, mirrored, upside_down, turns, offset, solarized, sigma = numbers[:, :_FIXED].unbind(1)
-    rows = resize_weights(top, height, side, pixels.shape[2], "cubic" in flags)
-    columns = resize_weights(left, width, side, pixels.shape[3], "cubic" in flags)
+    rows = resize_weights(top, height, side, pixels.shape[2], cubic)
+    columns = resize_weights(left, width, side, pixels.shape[3], cubic)
     crops = (rows.unsqueeze(1) @ pixels @ columns.unsqueeze(1).mT).round_().clamp_(0, 255)
 
     def where(chosen: torch.Tensor, one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
@@ -127,7 +92,7 @@ def _one(pixels: torch.Tensor, numbers: torch.Tensor, side: int, reach: int, fla
     for count in (1, 2, 3):
         crops = where(turns == count, crops.rot90(count, (2, 3)), crops)
     crops = crops.mul_(1 / 255)
-    if "mix" in flags:
+    if facts["mix"]:
         channels = crops.shape[1]
         means = crops.mean((2, 3))
         # As numbers: a tensor of them would have to be brought to the device.
@@ -137,7 +102,7 @@ def _one(pixels: torch.Tensor, numbers: torch.Tensor, side: int, reach: int, fla
     if reach:
         weights = torch.exp(-0.5 * (torch.arange(reach + 1, device=sigma.device) / sigma.unsqueeze(1)) ** 2)
         crops = smoothed(smoothed(crops, weights, 2), weights, 3)
-    if "solarize" in flags:
+    if facts["solarize"]:
         crops = where(solarized > 0, torch.where(crops >= 0.5, 1 - crops, crops), crops)
     return crops
 

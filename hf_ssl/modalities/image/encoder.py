@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,11 +11,12 @@ import torch
 from torch.nn import functional
 from transformers import PreTrainedConfig, PreTrainedModel
 
+from hf_ssl.modalities.deferred import DefersViews, Facts
 from hf_ssl.modalities.encoder import Batch, Features, VisionEncoder
 from hf_ssl.modalities.image import geometry as geo
 from hf_ssl.modalities.image import views as random_views
 from hf_ssl.modalities.image.backbones import laid_out, layer_map, load_fitted, run, special_tokens
-from hf_ssl.modalities.image.device_views import DeferredViews, rendered
+from hf_ssl.modalities.image.device_views import facts_of, numbers_of, render
 from hf_ssl.modalities.image.files import dimensions
 from hf_ssl.modalities.views import View, ViewPlan
 
@@ -32,14 +32,12 @@ _CLS_FAMILIES = {"vit", "deit", "dinov2", "dinov2_with_registers", "dinov3_vit",
 CHUNK = 2048  # images decoded at a time when embedding
 
 
-class ImageEncoder(VisionEncoder):
+class ImageEncoder(DefersViews, VisionEncoder):
     """A checkpoint and its image processor."""
 
     poolings = ("mean", "cls", "max", "native", "grid")
     layered = ("mean", "max", "grid")
     has_views = True
-    makes_views_on_devices = True
-    deferred: DeferredViews | None = None
     modality: Image
     processor: geo.PictureProcessor
 
@@ -150,23 +148,17 @@ class ImageEncoder(VisionEncoder):
     def views(
         self, items: Sequence[Any], rngs: Sequence[np.random.Generator], plan: ViewPlan, multiple: int = 1
     ) -> list[Batch]:
-        shape = self.shape
-        batches = []
+        shape, batches = self.shape, []
+        content = {} if self.deferred is None else {"pictures": torch.from_numpy(np.stack(items))}
         for group in self.view_groups(plan):
             side = max(1, round(min(shape.height, shape.width) * group[0].size / multiple)) * multiple
-            if self.deferred is not None:
-                batches.append({"pixel_values": self.deferred.add(items, rngs, group, side)})
-            else:
+            if self.deferred is None:  # the uint8 kernels of a CPU are faster than what all devices can do
                 batches.append({"pixel_values": random_views.make(items, rngs, group, shape, side)})
+                continue
+            numbers, channels = numbers_of(items, rngs, group, side), items[0].shape[0]
+            shapes = {"pixel_values": (len(group) * len(items), channels, side, side)}
+            batches.append(self.shown(content, {"numbers": numbers}, facts_of(group, side), shapes))
         return batches
 
-    @contextmanager
-    def deferring(self) -> Iterator[DeferredViews]:
-        self.deferred = DeferredViews()
-        try:
-            yield self.deferred
-        finally:
-            self.deferred = None
-
-    def rendered(self, batch: Batch) -> Batch:
-        return rendered(batch, self.shape)
+    def make_views(self, content: Batch, numbers: Batch, facts: Facts) -> Batch:
+        return {"pixel_values": render(content["pictures"], numbers["numbers"], facts, self.shape)}

@@ -9,8 +9,10 @@ import numpy as np
 import torch
 
 from hf_ssl.core.errors import ConfigError, DataError
+from hf_ssl.modalities.deferred import DefersViews, Facts
 from hf_ssl.modalities.encoder import Batch, Features, SeriesEncoder
 from hf_ssl.modalities.timeseries.backbones import SeriesProcessor, pool_patches, read_processor
+from hf_ssl.modalities.timeseries.distort import Distortions, described, filled, make
 from hf_ssl.modalities.timeseries.split import arrays_of
 from hf_ssl.modalities.timeseries.values import as_array, season_and_walk
 from hf_ssl.modalities.timeseries.windows import Windows, fill
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from hf_ssl.models.reference import CheckpointRef
 
 
-class TimeSeriesEncoder(SeriesEncoder):
+class TimeSeriesEncoder(DefersViews, SeriesEncoder):
     """A checkpoint and what its configuration says about its input."""
 
     # Mean and spread over the patches come first: windows have mean 0, so the mean alone says little before training.
@@ -58,14 +60,17 @@ class TimeSeriesEncoder(SeriesEncoder):
 
     def collate(self, features: Sequence[Features]) -> Batch:
         """`past_values` and its mask, both `(batch, context, channels)`."""
-        past, own = np.stack([feature["past_values"] for feature in features]), self.processor
+        past = self._checked_channels(np.stack([feature["past_values"] for feature in features]))
+        return self._inputs(*(torch.from_numpy(part) for part in fill(past)))
+
+    def _checked_channels(self, past: np.ndarray) -> np.ndarray:
+        own = self.processor
         if own.channels is not None and past.shape[2] != own.channels and not own.flexible:
             raise DataError(f"The model takes {own.channels} channels, the series have {past.shape[2]}.")
-        filled, seen = fill(past)
-        batch = {"past_values": torch.from_numpy(filled)}
-        if own.mask_name is not None:
-            batch[own.mask_name] = torch.from_numpy(seen)
-        return batch
+        return past
+
+    def _inputs(self, past: torch.Tensor, seen: torch.Tensor) -> Batch:
+        return {"past_values": past, **({} if self.processor.mask_name is None else {self.processor.mask_name: seen})}
 
     def features(self, batch: Batch) -> torch.Tensor:
         """Pool over the patches with anything observed in them, channels side by side."""
@@ -86,3 +91,32 @@ class TimeSeriesEncoder(SeriesEncoder):
     def example_values(self) -> list[Any]:
         """For the class itself: there is no pipeline. None for TimesFM, whose class takes lists of single series."""
         return season_and_walk(self.processor) if self.processor.channels is not None else []
+
+    # -- views ------------------------------------------------------------------------------------------------------
+
+    def distorted(
+        self, windows: Sequence[np.ndarray], rngs: Sequence[np.random.Generator], how: Distortions, count: int
+    ) -> Batch:
+        """Random views of windows as the model's inputs, `(count * windows, ...)`: all first ones, then all second ones.
+
+        Args:
+            windows: `(context, channels)` each, NaN where missing.
+            rngs: one generator per window: all random choices about it come from its own.
+            how: how far views go.
+            count: views of every window.
+        """
+        past = self._checked_channels(np.stack(windows))
+        places, parts = (torch.from_numpy(part) for part in described(past, how, rngs, count))
+        shape = (count * len(past), *past.shape[1:])
+        shapes = {name: shape for name in ("past_values", self.processor.mask_name) if name is not None}
+        return self.shown(
+            {"windows": torch.from_numpy(past)},
+            {"places": places, "parts": parts},
+            {"stretch": int(how.stretch > 0)},
+            shapes,
+        )
+
+    def make_views(self, content: Batch, numbers: Batch, facts: Facts) -> Batch:
+        return self._inputs(
+            *filled(make(content["windows"], numbers["places"], numbers["parts"], bool(facts["stretch"])))
+        )
