@@ -58,6 +58,12 @@ def places_of(mask: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.flatnonzero(mask))
 
 
+def brought(constant: torch.Tensor, device: torch.device | None) -> torch.Tensor:
+    """A constant on a device. Keep what comes back: a GPU's host waits for each such copy."""
+    with torch.inference_mode(False):  # asked for first in an evaluation, it must still do for a gradient
+        return constant.to(device)
+
+
 def taken(values: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
     """Entries `(places, …)` of `(batch, length, …)`."""
     return values.flatten(0, 1)[places]
@@ -98,6 +104,11 @@ class Asked:
         rows, columns = (place.flatten()[self.kept] for place in self.grid)
         return values[rows, columns]
 
+    @property
+    def real(self) -> torch.Tensor:
+        """Which positions are asked for, bool `(positions,)`; the others only fill the grid."""
+        return self.columns.flatten()[self.kept] >= 0
+
     def labels(self, labels: torch.Tensor) -> torch.Tensor:
         """Labels `(positions,)` of `(rows, length)`, -100 where the grid is only filled."""
-        return self.taken(labels).where(self.columns.flatten()[self.kept] >= 0, -100)
+        return self.taken(labels).where(self.real, -100)

@@ -289,7 +289,7 @@ class DINO(ViewObjective):
     def _note(self, name: str, target: torch.Tensor) -> None:
         if not self.training or self.idle:
             return
-        total = torch.cat([target.sum(dim=0), target.new_tensor([float(len(target))])])
+        total = torch.cat([target.sum(dim=0), target.new_full((1,), float(len(target)))])
         self._sums[name] = self._sums[name] + total if name in self._sums else total
 
     @torch.no_grad()

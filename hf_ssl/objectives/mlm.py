@@ -146,6 +146,10 @@ class MaskedLanguageModeling(Objective):
         count = (labels != -100).sum()
         return LossOutput(loss=normalize_loss(loss, count, num_items_in_batch), scalars={"predicted": count.detach()})
 
+    def states_kept(self, states: torch.Tensor, batch: Mapping[str, Any]) -> tuple[torch.Tensor, torch.Tensor | None]:
+        places = Asked(batch["asked"], batch["kept"])
+        return places.taken(states), places.real
+
     def kept_as_written(self) -> list[nn.Module]:
         return [self.last_block.block] if self.last_block.block is not None else []
 

@@ -15,6 +15,7 @@ from hf_ssl.core.errors import ConfigError, DataError
 from hf_ssl.core.fields import option
 from hf_ssl.evaluation.figures import confusion_matrix
 from hf_ssl.evaluation.metrics import metrics
+from hf_ssl.modalities.batching import brought
 from hf_ssl.modalities.encoder import Encoder
 from hf_ssl.tasks.base import Task, TaskModule, TaskRows
 from hf_ssl.tasks.heads import by_class, set_head, softmax
@@ -104,7 +105,7 @@ class Classification(Task[Encoder]):
         return terms.sum(), len(labels)
 
     def _terms(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        weights = self.weights.to(logits.device) if self.weights is not None else None
+        weights = self.weights = None if self.weights is None else brought(self.weights, logits.device)
         terms = functional.cross_entropy(
             logits, labels, weight=weights, reduction="none", label_smoothing=self.config.label_smoothing
         )
@@ -119,7 +120,8 @@ class Classification(Task[Encoder]):
         targets = (1 - smoothing) * targets + smoothing * targets.sum(-1, keepdim=True) / classes
         terms = -targets * torch.log_softmax(logits, dim=-1)
         if self.weights is not None:
-            terms = terms * self.weights.to(logits.device)
+            self.weights = brought(self.weights, logits.device)
+            terms = terms * self.weights
         if self.config.focal_gamma:
             terms = terms * (1 - torch.softmax(logits, dim=-1)) ** self.config.focal_gamma
         return terms.sum()

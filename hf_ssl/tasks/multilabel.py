@@ -13,6 +13,7 @@ from torch.nn import functional
 from hf_ssl.core.errors import DataError
 from hf_ssl.core.fields import option
 from hf_ssl.evaluation.metrics import metrics
+from hf_ssl.modalities.batching import brought
 from hf_ssl.modalities.encoder import Encoder, Features
 from hf_ssl.tasks.base import Task
 from hf_ssl.tasks.heads import by_class
@@ -74,7 +75,7 @@ class MultiLabel(Task[Encoder]):
         return torch.tensor(np.asarray([feature["labels"] for feature in features], dtype=np.float32))
 
     def loss(self, logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, int]:
-        weights = self.weights.to(logits.device) if self.weights is not None else None
+        weights = self.weights = None if self.weights is None else brought(self.weights, logits.device)
         total = functional.binary_cross_entropy_with_logits(
             logits, labels.float(), pos_weight=weights, reduction="sum"
         )

@@ -15,6 +15,7 @@ from hf_ssl.core.fields import option
 from hf_ssl.evaluation.metrics import metrics, speech
 from hf_ssl.modalities.audio import backbones
 from hf_ssl.modalities.audio.encoder import AudioEncoder
+from hf_ssl.modalities.batching import brought
 from hf_ssl.models.structure import unwrap_peft
 from hf_ssl.tasks.base import Task
 
@@ -77,7 +78,8 @@ class Verification(Task[AudioEncoder]):
         return torch.cat([vector, cosines], dim=-1)
 
     def loss(self, logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        wanted = self.places.to(labels.device)[labels]
+        self.places = brought(self.places, labels.device)
+        wanted = self.places[labels]
         scores = logits[:, -len(self.label_names) :]
         margin = self.config.margin * (wanted[:, None] == torch.arange(scores.shape[1], device=wanted.device))
         total = functional.cross_entropy(

@@ -137,6 +137,10 @@ class TrainingModule(nn.Module, ABC):
         mask = batch.get("attention_mask")
         return mask.sum() if mask is not None and mask.dim() == 2 else len(next(iter(batch.values())))
 
+    def states_kept(self, states: torch.Tensor, batch: Mapping[str, Any]) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Of all states of the backbone's last layer those that training computes, and which of them count (None: all)."""
+        return states, None
+
     def on_optimizer_step(self, step: int, total: int) -> None:
         """Called after every optimizer step (not micro-step); teachers and schedules live here."""
 

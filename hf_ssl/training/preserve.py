@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -26,16 +27,16 @@ class Preservation:
     """
 
     def __init__(self, module: TrainingModule, backbone: nn.Module, weight: float) -> None:
-        self.weight = weight
+        self.module, self.weight = module, weight
         self.start = frozen_copy(backbone)
         self._apart: list[torch.Tensor] = []
-        self._labels: torch.Tensor | None = None
+        self._batch: Mapping[str, Any] = {}
         module.register_forward_pre_hook(self._look, with_kwargs=True)
         backbone.register_forward_hook(self._compare, with_kwargs=True)
         module.register_forward_hook(self._add, with_kwargs=True)
 
     def _look(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self._labels = kwargs.get("labels")
+        self._batch = kwargs
 
     def _compare(self, backbone: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         if not (backbone.training and torch.is_grad_enabled()):
@@ -44,18 +45,15 @@ class Preservation:
         if next(self.start.parameters()).device != states.device:
             self.start.to(states.device)
         with torch.no_grad():
-            wanted = last_states(self.start(*args, **kwargs))
-        if states.shape != wanted.shape and self._labels is not None and wanted.shape[:2] == self._labels.shape:
-            wanted = wanted[self._labels != -100]  # an objective may compute the states that it needs alone (`mlm`)
-            states = states.reshape(-1, states.shape[-1])
-        if states.shape == wanted.shape and states.numel():
-            apart = 1 - functional.cosine_similarity(
-                states.float(), wanted.float(), dim=1 if states.dim() == 4 else -1
-            )
-            self._apart.append(apart.mean())
+            wanted, counted = self.module.states_kept(last_states(self.start(*args, **kwargs)), self._batch)
+        if states.numel() != wanted.numel() or not states.numel():
+            return
+        states = states.view_as(wanted)
+        apart = 1 - functional.cosine_similarity(states.float(), wanted.float(), dim=1 if states.dim() == 4 else -1)
+        self._apart.append(apart.mean() if counted is None else (apart * counted).sum() / counted.sum().clamp(min=1))
 
     def _add(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: LossOutput) -> LossOutput:
-        apart, self._apart = self._apart, []
+        apart, self._apart, self._batch = self._apart, [], {}
         if output.loss is None or not apart or not module.training:
             return output
         labels, whole = kwargs["labels"], kwargs.get("num_items_in_batch")

@@ -12,7 +12,7 @@ from devices import CUDA
 @pytest.fixture(params=[pytest.param("cpu", marks=pytest.mark.slow), pytest.param("cuda", marks=CUDA)])
 def device(request: pytest.FixtureRequest) -> Iterator[torch.device]:
     """Full float32 while it is compared with a CPU."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
+    # The API that transformers' --tf32 uses too; matrix products that the older one was used on do not follow it any more.
+    before, torch.backends.fp32_precision = torch.backends.fp32_precision, "ieee"
     yield torch.device(request.param)
-    torch.set_float32_matmul_precision(before)
+    torch.backends.fp32_precision = before

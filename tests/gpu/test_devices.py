@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import warnings
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from contracts import case_of, pairs
 from devices import CUDA
 from host_syncs import allowed
 
+from hf_ssl.modalities.rng import normals
+from hf_ssl.modalities.text.packing import collate_rows
 from hf_ssl.models import attention
 from hf_ssl.testing import Built
 from hf_ssl.training.dropout import set_dropout
@@ -139,7 +142,110 @@ def test_packed_rows_train_alike_however_they_are_kept_apart(tiny_checkpoint, de
     assert found[1] == pytest.approx(found[0], rel=0.02)
 
 
-@pytest.mark.parametrize("which", ["objectives/simclr@image", "objectives/mae@image", "objectives/dino@image"])
+VIEWED = ["objectives/simclr@image", "objectives/mae@image", "objectives/dino@image", "objectives/simclr@audio",
+          "objectives/properties@audio", "objectives/ts-contrastive@timeseries", "objectives/instance-identity@timeseries"]  # fmt: skip
+
+
+@pytest.mark.parametrize("half", [False, True], ids=["float32", "autocast"])
+@pytest.mark.parametrize("which", VIEWED)
+def test_views_that_are_made_on_a_device_are_those_of_the_cpu(tiny_checkpoint, device, which, half):
+    """Number for number, from what arrives there, without a wait, and whatever precision the model computes in."""
+    made = built(tiny_checkpoint, which)
+    made.module.views_on_device = True
+
+    def sent() -> dict[str, Any]:
+        return made.module.training_batch([made.rows[row] for row in range(6)])
+
+    expected = made.module.on_device(sent())
+    there = {name: part.to(device) if isinstance(part, torch.Tensor) else part for name, part in sent().items()}
+    if device.type == "cuda":
+        made.module.on_device(there)  # plans of Fourier transforms are made once
+        torch.cuda.set_sync_debug_mode("error")
+    try:
+        with torch.autocast(device.type, torch.bfloat16, enabled=half):
+            found = made.module.on_device(there)
+    finally:
+        if device.type == "cuda":
+            torch.cuda.set_sync_debug_mode("default")
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        assert found[name].device.type == device.type
+        # A pixel that is rounded the other way is a level of 255 off, and more after a change of colors.
+        near = {"atol": 0.02, "rtol": 0.0} if which.endswith("image") else {"atol": 1e-4, "rtol": 1e-4}
+        away = (found[name].cpu().double() - value.double()).abs()
+        assert float((away > near["atol"] + near["rtol"] * value.double().abs()).double().mean()) < 1e-3, name
+
+
+def test_normal_numbers_are_those_of_the_cpu(device):
+    keys = torch.tensor([1, -5, 1 << 60])
+    torch.testing.assert_close(normals(keys.to(device), 50_001).cpu(), normals(keys, 50_001), rtol=1e-4, atol=1e-5)
+
+
+def test_masked_words_can_be_replayed_as_a_cuda_graph(tiny_checkpoint, device):
+    """Batches of fixed shapes, written into the places of the first: loss and gradient are those of a step by itself."""
+    made = built(tiny_checkpoint, "objectives/mlm@text")
+    module = made.module.to(device).train()
+    pad = module.encoder.processor.pad_token_id
+    batches = [collate_rows([made.rows[row % len(made.rows)] for row in range(start, start + 4)], pad, fixed=True)
+               for start in range(0, 24, 4)]  # fmt: skip
+    shapes = Counter(tuple(part.shape for part in batch.values()) for batch in batches)
+    usual = [one for one in batches if tuple(part.shape for part in one.values()) == shapes.most_common(1)[0][0]][:3]
+    assert len(usual) == 3, "fixed shapes are few"
+    parameters = [one for one in module.parameters() if one.requires_grad]
+    held = {name: part.to(device) for name, part in usual[0].items()}
+    terms = torch.ones((), device=device)
+
+    def step() -> torch.Tensor:
+        for one in parameters:
+            one.grad = torch.zeros_like(one) if one.grad is None else one.grad.zero_()
+        loss = module(**held, num_items_in_batch=terms).loss
+        loss.backward()
+        return loss
+
+    def given(batch: dict[str, torch.Tensor]) -> None:
+        for name, part in batch.items():
+            held[name].copy_(part)
+        terms.fill_(int((batch["labels"] != -100).sum()))
+
+    def seen(loss: torch.Tensor) -> list[torch.Tensor]:
+        return [loss.detach().clone(), *(one.grad.clone() for one in parameters)]
+
+    expected = []
+    for batch in usual:
+        given(batch)
+        expected.append(seen(step()))
+    replay, loss = step, torch.zeros(())
+    if device.type == "cuda":
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(3):
+                step()
+        torch.cuda.current_stream().wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            loss = step()
+        replay = graph.replay
+    for batch, wanted in zip(usual, expected, strict=True):
+        given(batch)
+        again = replay()
+        for mine, theirs in zip(seen(loss if again is None else again), wanted, strict=True):
+            torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-6)
+
+
+@on_cuda
+@pytest.mark.parametrize("which", FEW)
+def test_tf32_is_switched_on_by_its_option_alone_and_trains_as_float32_does(tiny_checkpoint, device, tmp_path, which):
+    if torch.cuda.get_device_capability() < (8, 0):
+        pytest.skip("TF32 needs Ampere or later")
+    for name, asked in (("off", False), ("on", True)):
+        trained(built(tiny_checkpoint, which), device, tmp_path / name, save_strategy="no", tf32=asked)
+        for part in (torch.backends.cuda.matmul, torch.backends.cudnn.conv):
+            assert part.fp32_precision == ("tf32" if asked else "ieee")
+    assert losses(tmp_path / "on") == pytest.approx(losses(tmp_path / "off"), rel=0.02, abs=0.01)
+
+
+@pytest.mark.parametrize("which", VIEWED)
 def test_views_are_the_same_wherever_they_are_made(tiny_checkpoint, device, tmp_path, which):
     found = []
     for place in ("host", "device"):

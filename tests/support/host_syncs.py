@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -82,6 +82,42 @@ def counted() -> Iterator[Counter[str]]:
         finally:
             for patch in patches:
                 patch.stop()
+
+
+@contextmanager
+def brought() -> Iterator[list[str]]:
+    """Inside, tensors on `meta` pass for a GPU's (without content, so what is read of them is made up); lists the lines of this
+    library that bring a tensor of the host to the device, for which a host waits."""
+    found: list[str] = []
+    move, copy, autocast = torch.Tensor.to, torch.Tensor.copy_, torch.autocast
+
+    def note(source: torch.Tensor, target: torch.Tensor) -> None:
+        if source.device.type == "cpu" and target.is_meta:
+            lines = [one for one in traceback.extract_stack() if "/hf_ssl/" in one.filename]
+            found.append(f"{Path(lines[-1].filename).name}: {lines[-1].line}" if lines else "elsewhere")
+
+    def to(tensor: torch.Tensor, *given: Any, **named: Any) -> torch.Tensor:
+        made = move(tensor, *given, **named)
+        note(tensor, made)
+        return made
+
+    def copy_(tensor: torch.Tensor, source: torch.Tensor, *given: Any, **named: Any) -> torch.Tensor:
+        note(source, tensor)
+        return copy(tensor, source, *given, **named)
+
+    made_up = {"to": to, "copy_": copy_, "__bool__": lambda _: False, "item": lambda _: 1,
+               "tolist": lambda tensor: [1] * tensor.numel()}  # fmt: skip
+    patches = [mock.patch.object(torch.Tensor, name, method) for name, method in made_up.items()]
+    patches.append(
+        mock.patch.object(
+            torch, "autocast", lambda kind, *a, **k: nullcontext() if kind == "meta" else autocast(kind, *a, **k)
+        )
+    )
+    patches.append(mock.patch("torch.fx.experimental._config.meta_nonzero_assume_all_nonzero", True))
+    with ExitStack() as stack:
+        for patch in patches:
+            stack.enter_context(patch)
+        yield found
 
 
 def _noted(mode: HostSyncs, name: str) -> Callable[..., Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from contracts import case_of, pairs
-from host_syncs import allowed, counted
+from host_syncs import allowed, brought, counted
 
 ALWAYS = {
     "objectives/mlm@text", "objectives/simclr@image", "objectives/mae@image", "objectives/wav2vec2@audio",
@@ -34,6 +34,40 @@ def test_a_step_makes_the_host_wait_no_oftener_than_it_must(tiny_checkpoint, whi
     ours = sum(count for where, count in found.items() if where.startswith("hf_ssl"))
     most, stock = allowed(which)
     assert ours <= most and sum(found.values()) - ours <= stock, dict(found)
+
+
+ON_THE_HOST = "tasks/speech-recognition@audio"
+"""torch's CTC loss wants lengths there, see `allowed`: it cannot be tried without values."""
+
+
+@pytest.mark.parametrize("which", [param for param in EVERY if param.values[0] != ON_THE_HOST])
+def test_a_step_brings_nothing_to_the_device(tiny_checkpoint, which):
+    """What it needs comes with the batch, or was brought there before."""
+    built = case_of(tiny_checkpoint, which).build()
+    batch = built.batch(0, 8)
+    module = built.module.to("meta").train()
+    for step in range(2):  # constants are brought at the first
+        there = {name: part.to("meta") for name, part in batch.items()}
+        with brought() as found:
+            loss = module(**there, num_items_in_batch=torch.tensor(8, device="meta")).loss
+            assert loss is not None
+            loss.backward()
+            module.on_optimizer_step(step + 1, 2)
+    assert not found
+
+
+@pytest.mark.parametrize("which", ["classification@text", "multilabel@text"])
+def test_weights_of_classes_are_brought_to_the_device_once(tiny_checkpoint, which):
+    built = case_of(tiny_checkpoint, f"tasks/{which}").build()
+    task = built.module.task
+    task.weights = torch.rand(len(task.label_names))
+    batch, module = built.batch(0, 8), built.module.to("meta").train()
+    counts = []
+    for _ in range(2):
+        with brought() as found:
+            module(**{name: torch.empty_like(part, device="meta") for name, part in batch.items()})
+        counts.append(len(found))
+    assert counts == [1, 0]
 
 
 def test_what_waits_is_seen():

@@ -10,6 +10,7 @@ from contract_timeseries import waves
 import tiny
 from hf_ssl.core import plugins
 from hf_ssl.modalities.image.image import Image
+from hf_ssl.modalities.text.packing import collate_rows
 from hf_ssl.modalities.text.text import Text
 from hf_ssl.modalities.timeseries.timeseries import TimeSeries
 from hf_ssl.training.preserve import Preservation
@@ -83,3 +84,17 @@ def test_the_term_is_zero_at_the_start_and_not_in_what_is_measured_or_saved(trie
         if isinstance(module, (torch.nn.Dropout, torch.nn.modules.batchnorm._BatchNorm)):
             module.eval()
     assert held(**batch).loss > moved - 1e-4
+
+
+def test_masked_words_of_fixed_shapes_are_held_as_others_are(tiny_checkpoint):
+    """On an accelerator a batch has places that only fill it up, so that its shapes stay the same."""
+    objective, rows = built("mlm", tiny_checkpoint("bert", "AutoModelForMaskedLM"), 5.0)
+    pad, some = objective.encoder.processor.pad_token_id, [rows[i] for i in range(6)]
+    with torch.no_grad():
+        for parameter in objective.encoder.backbone.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    held = [objective.train()(**collate_rows(some, pad, fixed=fixed)).loss.item() for fixed in (False, True)]
+    alone, _ = built("mlm", tiny_checkpoint("bert", "AutoModelForMaskedLM"), 0.0)
+    alone.load_state_dict(objective.state_dict())
+    plain = alone.train()(**collate_rows(some, pad, fixed=True)).loss.item()
+    assert held[0] == pytest.approx(held[1], rel=1e-4) and held[0] > plain + 1e-3

@@ -14,7 +14,15 @@ STEPS: dict[str, Any] = {"max_steps": 3, "learning_rate": 1e-4}
 
 
 @pytest.mark.parametrize(
-    "which", ["objectives/simclr@image", "objectives/mae@image", "objectives/dino@image", "objectives/mlm@text"]
+    "which",
+    [
+        "objectives/simclr@image",
+        "objectives/mae@image",
+        "objectives/dino@image",
+        "objectives/simclr@audio",
+        "objectives/ts-contrastive@timeseries",
+        "objectives/mlm@text",
+    ],
 )
 def test_losses_are_those_of_views_that_the_host_made(tiny_checkpoint, tmp_path, which):
     host = losses(case_of(tiny_checkpoint, which).build(), tmp_path / "host", views_on="host", **STEPS)
@@ -22,7 +30,8 @@ def test_losses_are_those_of_views_that_the_host_made(tiny_checkpoint, tmp_path,
     batch = made.module.training_batch([made.rows[0], made.rows[1]])
     assert all(str(name).isidentifier() for name in batch)
     device = losses(made, tmp_path / "device", views_on="device", **STEPS)
-    assert device == pytest.approx(host, rel=0.02)
+    # Of pictures a CPU's own kernel rounds twice; of everything else there is one code.
+    assert device == pytest.approx(host, rel=0.02 if which.endswith("image") else 1e-5)
     assert made.module.views_on_device
     names = made.module.training_batch([made.rows[0], made.rows[1]])
     assert any("@" in name for name in names) is (which != "objectives/mlm@text")

@@ -7,16 +7,18 @@ import functools
 import numpy as np
 import torch
 
+from hf_ssl.modalities.batching import brought
+
 FLOOR = 1e-6  # power below which there is nothing to hear in a signal of unit variance
 
 
 @functools.lru_cache(maxsize=16)
-def mel_filters(fft: int, mels: int, rate: int) -> torch.Tensor:
+def mel_filters(fft: int, mels: int, rate: int, device: torch.device | None = None) -> torch.Tensor:
     """Triangular filters between 0 and half the rate on Slaney's scale, `(fft / 2 + 1, mels)`, float32."""
     from transformers.audio_utils import mel_filter_bank
 
     bank = mel_filter_bank(fft // 2 + 1, mels, 0.0, rate / 2, rate, norm="slaney", mel_scale="slaney")
-    return torch.from_numpy(np.asarray(bank, dtype=np.float32))
+    return brought(torch.from_numpy(np.asarray(bank, dtype=np.float32)), device)
 
 
 def log_mel(waves: torch.Tensor, rate: int, *, field: int, stride: int, mels: int) -> torch.Tensor:
@@ -36,7 +38,7 @@ def log_mel(waves: torch.Tensor, rate: int, *, field: int, stride: int, mels: in
     fft = max(512, 1 << (field - 1).bit_length())
     power = torch.fft.rfft(windows, n=fft).abs().square()
     with torch.autocast(waves.device.type, enabled=False):
-        return torch.log(power @ mel_filters(fft, mels, rate).to(waves.device) + FLOOR)
+        return torch.log(power @ mel_filters(fft, mels, rate, waves.device) + FLOOR)
 
 
 def standardized(energies: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:

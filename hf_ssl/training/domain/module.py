@@ -171,7 +171,8 @@ class DomainModule(TrainingModule):
         if step % NOTED == 0:
             self._noted = []
         self._step, self._total = step, total
-        self.progress.copy_(torch.tensor([step, total]))
+        for place, value in enumerate((step, total)):
+            self.progress[place].fill_(value)  # a tensor of them would have to be brought to the device
 
     def kept_whole(self) -> list[nn.Module]:
         return [self.method]
