@@ -62,7 +62,7 @@ class PretrainConfig(TrainingOptions, AttentionOptions, AdapterOptions, ModelOpt
     new_words: int = option(0, "Add at most this many domain words to the vocabulary.", ge=0)
     views_on: Literal["auto", "host", "device"] = option(
         "auto",
-        "Where random views of pictures are made: by the processes that prepare batches (host), or on the device that trains; auto: there, "
+        "Where random views are made: by the processes that prepare batches (host), or on the device that trains; auto: there, "
         "where it is an accelerator.",
     )
     eval_fraction: float = option(

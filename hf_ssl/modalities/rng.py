@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,7 +28,7 @@ def example_rng(seed: int, epoch: int, example: int | str) -> np.random.Generato
     return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
 
 
-def device_keys(rngs: list[np.random.Generator]) -> np.ndarray:
+def device_keys(rngs: Sequence[np.random.Generator]) -> np.ndarray:
     """A key for `normals` from the generator of every example, int64 `(examples,)`."""
     return np.array([rng.integers(1 << 63) for rng in rngs], dtype=np.int64)
 

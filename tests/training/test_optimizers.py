@@ -37,6 +37,15 @@ def test_what_computes_on_gpus_only_says_so(monkeypatch):
         optimizers.check("adamw_torch_4bit")
 
 
+def test_tf32_is_refused_where_no_device_has_it(monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    before = torch.backends.fp32_precision
+    with pytest.raises(ConfigError, match="tf32 requires Ampere"):
+        arguments(tmp_path, seed=0, defaults={}, overrides={"tf32": True})
+    arguments(tmp_path, seed=0, defaults={}, overrides={"tf32": False})
+    assert torch.backends.fp32_precision == before
+
+
 def test_an_accelerator_gets_one_kernel_for_the_step():
     assert optimizers.default(on_accelerator=True) == {"optim": "adamw_torch_fused"}
     assert optimizers.default(on_accelerator=False) == {}

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import stream_process
 import torch
+from contracts import case_of
 from stream_process import stream_rows
 from toy import Toy, options
 
-from hf_ssl.core.errors import TrainingError
-from hf_ssl.training.trainer import train
+from hf_ssl.core.errors import DataError, TrainingError
+from hf_ssl.stages.inputs import stream_rows as of_objective
+from hf_ssl.training.streaming import ahead
+from hf_ssl.training.trainer import arguments, train
 
 
 def _train(folder: Path, corpus: Path, resume: bool = False, **more: Any) -> Toy:
@@ -24,6 +31,17 @@ def _train(folder: Path, corpus: Path, resume: bool = False, **more: Any) -> Toy
     args = options(folder, save_total_limit=None, **more)
     train(module, stream_rows(corpus, module), args, folder, resume=resume)
     return module
+
+
+class OneBlock:
+    """A stream that gives the same rows again and again."""
+
+    def __init__(self, rows: Any) -> None:
+        self.rows = rows
+
+    def blocks(self, reader: int, readers: int, place: Any = None) -> Iterator[Any]:
+        for turn in itertools.count():
+            yield SimpleNamespace(rows=self.rows, place=SimpleNamespace(turn=turn, state=None), digest="0a")
 
 
 def _losses(folder: Path) -> list[tuple[int, float]]:
@@ -78,6 +96,56 @@ def test_what_cannot_be_gone_on_with_is_refused(corpus, tmp_path):
         (checkpoint / "complete.json").write_text(json.dumps(manifest))
         with pytest.raises(TrainingError, match=told):
             _train(tmp_path / "run", corpus, resume=True)
+
+
+def test_the_next_block_is_made_while_one_is_used_and_never_more_than_one():
+    begun: list[int] = []
+    reached = [threading.Event() for _ in range(6)]
+
+    def blocks() -> Iterator[int]:
+        for number in range(6):
+            begun.append(number)
+            reached[number].set()
+            yield number
+
+    taken = []
+    for block in ahead(blocks()):
+        if block < 5:
+            assert reached[block + 1].wait(10), "made without being asked for"
+        assert max(begun) <= block + 1
+        taken.append(block)
+    assert taken == begun == [0, 1, 2, 3, 4, 5]
+
+
+def test_what_goes_wrong_with_a_block_is_told_in_its_turn():
+    def blocks() -> Iterator[int]:
+        yield 1
+        raise DataError("the second block is broken")
+
+    coming = ahead(blocks())
+    assert next(coming) == 1
+    with pytest.raises(DataError, match="second block"):
+        next(coming)
+    ended = ahead(iter(range(100)))
+    assert next(ended) == 0
+    ended.close()
+
+
+def test_views_of_a_stream_are_made_where_training_is(tiny_checkpoint):
+    made = case_of(tiny_checkpoint, "objectives/simclr@image")
+    module, pool = made.build().module, made.data
+    for there in (False, True):
+        module.views_on_device = there
+        args = arguments(
+            Path("unused"), seed=0, defaults={}, overrides={"max_steps": 2, "per_device_train_batch_size": 4}
+        )
+        rows = of_objective(module, OneBlock(pool), 0, args)
+        rows.prepare(args, None)
+        batches = list(itertools.islice(iter(rows), 2))
+        assert [("@views" in batch) for batch in batches] == [there, there]
+        rows.note(batches)
+        finished = [module.on_device(batch) for batch in batches]
+        assert all(batch["pixel_values"].shape[0] == 8 for batch in finished)
 
 
 @pytest.mark.slow
