@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 # Files of those folders that hold what plug-ins share, and no plug-in.
 SHARED = {
-    "arrays", "base", "losses", "clips", "heads", "encoder", "batching", "cheap", "deferred", "rng", "rows", "single_view", "views",
+    "arrays", "base", "losses", "clips", "heads", "encoder", "batching", "cheap", "deferred", "rng", "rows", "single_view",
+    "views",
 }  # fmt: skip
 
 KINDS = {

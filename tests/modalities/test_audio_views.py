@@ -135,6 +135,11 @@ def test_views_that_are_made_together_are_those_that_are_made_alone():
         torch.testing.assert_close(one, third, rtol=0, atol=2e-5)
 
 
+def test_transforms_on_a_gpu_have_few_lengths_that_are_hardly_longer():
+    lengths = {least: sound_views.fast_length(least, few=True) for least in range(1000, 300_000, 37)}
+    assert all(least <= found <= 1.21 * least for least, found in lengths.items()) and len(set(lengths.values())) < 60
+
+
 def test_samples_of_16_bits_travel_as_such_and_others_as_they_are():
     exact = [np.array([0, 1, -7, 32767, -32767], dtype=np.float32) / 32768, np.array([0.25], dtype=np.float32)]
     found = sound_views.joined(exact, compact=True)

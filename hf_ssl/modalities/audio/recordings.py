@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import math
 import re
@@ -17,8 +18,6 @@ from hf_ssl.core.textfiles import nature
 from hf_ssl.modalities.audio.headers import Unusable, mended_sizes, wrong_sizes
 
 if TYPE_CHECKING:
-    from typing import BinaryIO
-
     import soundfile
 
     from hf_ssl.modalities.audio.options import AudioOptions
@@ -31,6 +30,8 @@ BLOCK_SECONDS = 30.0
 CANCELLING = 0.25
 COARSE = ("PCM_U8", "PCM_S8", "ULAW", "ALAW", "IMA_ADPCM", "MS_ADPCM", "GSM610", "DPCM_8", "VOX_ADPCM")
 """Steps so coarse that the top of any wave is a plateau; only one at full scale is clipped."""
+_BY_FFMPEG = (b"\x1aE\xdf\xa3", b"#!AMR", b"0&\xb2u", b"\xff\xf1", b"\xff\xf9", b"MAC ", b"wvpk")
+"""How Matroska (webm), AMR, WMA, AAC, APE and WavPack begin."""
 BEYOND = 0.5  # seconds that a part may end after its recording, by rounding
 
 
@@ -124,7 +125,7 @@ def _from_array(
     return resample(_not_clipped(samples, max_clipped), int(own_rate), rate)
 
 
-def _from_file(file: Path | BinaryIO, rate: int, part: _Part, max_clipped: float, full_scale: float) -> np.ndarray:
+def _from_file(file: Path | io.BytesIO, rate: int, part: _Part, max_clipped: float, full_scale: float) -> np.ndarray:
     soundfile = require("soundfile", "audio")
     try:
         with soundfile.SoundFile(file) as stream:
@@ -142,6 +143,8 @@ def _from_file(file: Path | BinaryIO, rate: int, part: _Part, max_clipped: float
                 parts.append(resampler(mono))
             parts.append(resampler.rest())
     except soundfile.LibsndfileError as error:
+        if (samples := _by_torchcodec(file, rate, part, max_clipped)) is not None:
+            return samples
         if what := _nature(file):
             raise Unusable(f"not readable as audio: {what}") from error
         why = (
@@ -156,16 +159,47 @@ def _from_file(file: Path | BinaryIO, rate: int, part: _Part, max_clipped: float
     return np.concatenate(parts).astype(np.float32, copy=False)
 
 
-def _head(path: Path) -> bytes:
-    with path.open("rb") as stream:
-        return stream.read(512)
+def _by_torchcodec(file: Path | io.BytesIO, rate: int, part: _Part, max_clipped: float) -> np.ndarray | None:
+    """What libsndfile does not know (m4a, webm, the sound of a video), by FFmpeg; None: that is not installed, or it is no sound.
 
-
-def _nature(file: Any) -> str | None:
-    try:
-        head = file.getvalue()[:512] if isinstance(file, io.BytesIO) else _head(Path(file))
-    except OSError:
+    Raises:
+        Unusable: as `read`; or torchcodec does not load.
+    """
+    head = _head(file)
+    if not has_torchcodec() or not (head[4:8] == b"ftyp" or head.startswith(_BY_FFMPEG)):
         return None
+    try:
+        from torchcodec.decoders import AudioDecoder
+    except (ImportError, RuntimeError, OSError) as error:
+        why = f"torchcodec does not load: {_first_line(error)}; does it find FFmpeg's libraries?"
+        raise Unusable(f"not readable as audio: {why}") from error
+    try:
+        found = AudioDecoder(file.read_bytes() if isinstance(file, Path) else file.getvalue()).get_all_samples()
+    except (RuntimeError, ValueError):
+        return None
+    own_rate, samples = _checked_rate(int(found.sample_rate)), _mono(found.data.numpy())
+    first, last = part.samples(own_rate, len(samples))
+    return resample(_not_clipped(samples[first:last], max_clipped), own_rate, rate)
+
+
+def has_torchcodec() -> bool:
+    """Whether it is installed; nothing is imported."""
+    return importlib.util.find_spec("torchcodec") is not None
+
+
+def _head(file: Path | io.BytesIO) -> bytes:
+    """The first bytes; none where it cannot be opened."""
+    if isinstance(file, io.BytesIO):
+        return file.getvalue()[:512]
+    try:
+        with file.open("rb") as stream:
+            return stream.read(512)
+    except OSError:
+        return b""
+
+
+def _nature(file: Path | io.BytesIO) -> str | None:
+    head = _head(file)
     return None if head[4:8] == b"ftyp" else nature(head)
 
 

@@ -116,7 +116,8 @@ def build(sources: Iterable[Source], recipe: Recipe, folder: Path) -> tuple[Path
     Returns:
         The file of float32 samples, and its index.
     """
-    digest = hashlib.blake2b(f"{VERSION} {asdict(recipe)}".encode(), digest_size=16)
+    decoders = " torchcodec" if recordings.has_torchcodec() else ""  # it reads what was left out without it
+    digest = hashlib.blake2b(f"{VERSION} {asdict(recipe)}{decoders}".encode(), digest_size=16)
     for source in sources:
         digest.update(f"\n{source.row} {source.identity()}".encode("utf-8", "surrogatepass"))
     stem = folder / digest.hexdigest()

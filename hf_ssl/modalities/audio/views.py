@@ -162,16 +162,19 @@ def together(
 def filtered(waves: torch.Tensor, responses: torch.Tensor) -> torch.Tensor:
     """`waves` `(batch, samples)` through filters `(batch, taps)` whose middle is time 0: what comes out while they sound."""
     samples, taps = waves.shape[1], responses.shape[1]
-    size = fast_length(samples + taps)
+    size = fast_length(samples + taps, few=waves.device.type != "cpu")
     spectrum = torch.fft.rfft(waves, n=size) * torch.fft.rfft(responses, n=size)
     return torch.fft.irfft(spectrum, n=size)[:, taps // 2 : taps // 2 + samples]
 
 
 @functools.lru_cache(maxsize=4096)
-def fast_length(least: int) -> int:
-    """The next length that Fourier transforms are fast for."""
+def fast_length(least: int, few: bool) -> int:
+    """The next length that Fourier transforms are fast for; `few`: of a few only, because a GPU makes a plan for each."""
     from scipy.fft import next_fast_len
 
+    if few:
+        octave = 1 << max(0, least.bit_length() - 4)
+        return next(octave * eighths for eighths in (8, 9, 10, 12, 14, 16) if octave * eighths >= least)
     return int(next_fast_len(least, real=True))
 
 
