@@ -58,7 +58,8 @@ UNREAD = (
     ".ape",
     ".wv",
 )
-"""Recordings that libsndfile does not read: met as unusable files, with the command that converts them, and not passed over."""
+"""Recordings that libsndfile does not read: torchcodec does where it is installed; else they are met as unusable files, with the
+command that converts them, and not passed over."""
 _MAGIC = (b"fLaC", b"OggS", b"ID3", b".snd", b"caff", b"RF64")
 
 

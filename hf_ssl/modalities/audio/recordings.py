@@ -148,7 +148,7 @@ def _from_file(file: Path | io.BytesIO, rate: int, part: _Part, max_clipped: flo
         if what := _nature(file):
             raise Unusable(f"not readable as audio: {what}") from error
         why = (
-            f"{_first_line(error)}; convert it: ffmpeg -i FILE FILE.wav"
+            f"{_first_line(error)}; convert it: ffmpeg -i FILE FILE.wav{'' if has_torchcodec() else ', or let FFmpeg read it: pip install torchcodec'}"
             if "ormat not" in str(error)
             else _first_line(error)
         )
