@@ -147,11 +147,10 @@ def _from_file(file: Path | io.BytesIO, rate: int, part: _Part, max_clipped: flo
             return samples
         if what := _nature(file):
             raise Unusable(f"not readable as audio: {what}") from error
-        why = (
-            f"{_first_line(error)}; convert it: ffmpeg -i FILE FILE.wav{'' if has_torchcodec() else ', or let FFmpeg read it: pip install torchcodec'}"
-            if "ormat not" in str(error)
-            else _first_line(error)
-        )
+        why = _first_line(error)
+        if "ormat not" in str(error):
+            why += "; convert it: ffmpeg -i FILE FILE.wav"
+            why += "" if has_torchcodec() else ", or let FFmpeg read it: pip install torchcodec"
         raise Unusable(f"not readable as audio: {why}") from error
     except (OSError, RuntimeError, EOFError) as error:
         raise Unusable(f"not readable: {_first_line(error)}") from error
