@@ -36,6 +36,7 @@ from hf_ssl.data.readers.geometry import Geometry, spellings
 from hf_ssl.data.readers.shape import RETURN, SEPARATORS, Shape, Table
 
 CHUNK = 20_000
+_ESCAPED = re.compile(r"\\(.?)", re.DOTALL)
 # Options of `pandas.read_csv` that are understood here; a table with any other is read by pandas itself.
 KNOWN = {"sep", "delimiter", "quoting", "quotechar", "escapechar", "doublequote", "names", "header", "skiprows",
          "decimal", "thousands", "na_values", "skipinitialspace"}  # fmt: skip
@@ -165,23 +166,38 @@ def _read(path: Path, encoding: str, shape: Shape, made: Table) -> None:
 
 
 def _by_backslashes(path: Path, encoding: str, shape: Shape, made: Table) -> bool:
-    r"""Quotes inside values may be written `\"` (MySQL and others): taken so where it makes every record even."""
+    r"""Quotes inside values may be written `\"` (MySQL and others): taken so where it makes every record even.
+
+    Other backslashes (paths, LaTeX, `\N`) stay: programs that escape them write `\\` for each, and then none stands alone.
+    """
     if "escapechar" in shape.extra or "doublequote" in shape.extra:
         return False
+    quotes, pairs, alone = 0, 0, ""
     with open_text(path, encoding) as stream:
-        if not any('\\"' in line for line in stream):
-            return False
-    escaped = replace(shape, quotes_given=True, extra={**shape.extra, "escapechar": "\\", "doublequote": False})
-    other = Table(pa.table({}), notes=list(made.notes), facts=list(made.facts))
+        for line in stream:
+            for following in _ESCAPED.findall(line):
+                quotes, pairs = quotes + (following == '"'), pairs + (following == "\\")
+                alone = alone or ("" if following in '"\\\n\rN0' else "\\" + following)
+    if not quotes:
+        return False
+    doubled = pairs > 0 and not alone
+    other = replace(
+        shape, quotes_given=True, escaped='"\\\n\r' if doubled else '"',
+        extra={**shape.extra, "escapechar": "\\", "doublequote": False},
+    )  # fmt: skip
+    read = Table(pa.table({}), notes=list(made.notes), facts=list(made.facts))
     try:
-        if _read_records(path, encoding, escaped, other) or other.bad:
+        if _read_records(path, encoding, other, read) or read.bad:
             return False
     except (_BadQuotes, UnusableFile):
         return False
-    made.data, made.rows, made.facts = other.data, other.rows, other.facts
+    made.data, made.rows, made.facts = read.data, read.rows, read.facts
+    rest = f"other backslashes ({alone} ...) are kept" if alone else r"\\ is one backslash" if doubled else ""
     made.notes = [
-        *other.notes,
-        "quotes inside values are written \\\": read so; csv_options={'doublequote': True} reads them otherwise",
+        *read.notes,
+        f'quotes inside values are written \\" ({quotes:,}): read so'
+        + (f"; {rest}" if rest else "")
+        + r"; csv_options={'escapechar': '\\'} takes every backslash away and what follows it as it is (\n for n)",
     ]
     return True
 

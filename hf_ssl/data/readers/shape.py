@@ -37,6 +37,7 @@ USUAL = {
     "skiprows": 0,
 }
 """What to give in place of values of `csv_options` that cannot be."""
+_BACKSLASH = re.compile(r"\\(.?)", re.DOTALL)
 NAME = re.compile(r"[^\W\d][\w .#-]{0,30}")
 _NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "|"}
 
@@ -85,6 +86,8 @@ class Shape:
     """A separator of several characters, which lines are freed of before they are cut."""
     lone_returns: bool = False
     """Lines end with a line feed, and carriage returns without one are parts of values."""
+    escaped: str = ""
+    """What a backslash in front makes an ordinary character; every other backslash is part of its value."""
     missing: list[str] = field(default_factory=list)
     """Words for nothing, beside the empty field."""
     missing_in: dict[str, list[str]] = field(default_factory=dict)
@@ -96,6 +99,7 @@ class Shape:
             literal = self.literal
             lines = (line.replace(literal, LITERAL) for line in lines)
         lines = _joined(lines) if self.lone_returns else lines
+        lines = (with_backslashes(line, self.escaped) for line in lines) if self.escaped else lines
         rules: dict[str, Any] = {"quoting": self.quoting if quoting is None else quoting, **self.extra}
         return csv.reader(lines, delimiter=self.separator, strict=strict, **rules)
 
@@ -226,6 +230,13 @@ def _spelled(words: Any) -> list[str]:
     return [str(word) for word in several] + [
         form % word for word in numbers for form in ("%g", "%.1f", "%.2f", "%.3f", "%.4f")
     ]
+
+
+def with_backslashes(line: str, escaped: str) -> str:
+    """A line whose backslashes are doubled, and so read as they are, unless what follows is among the `escaped`."""
+    if "\\" not in line:
+        return line
+    return _BACKSLASH.sub(lambda found: found[0] if found[1] and found[1] in escaped else found[0].replace("\\", "\\\\"), line)
 
 
 def _joined(lines: Iterable[str]) -> Iterator[str]:

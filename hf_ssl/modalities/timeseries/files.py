@@ -1,11 +1,11 @@
-"""Files that only hold time series: `.ts`, `.tsf`, `.arff`, and the `.tsv` of the UCR archive."""
+"""Files that only hold time series: `.ts`, `.tsf`, `.arff`, `.npy`, and lines of numbers such as the `.tsv` of the UCR archive."""
 
 from __future__ import annotations
 
 import csv
 import gzip
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,8 +13,10 @@ from typing import IO
 
 import numpy as np
 
+from hf_ssl.core.errors import DataError
 from hf_ssl.core.paths import suffix
 from hf_ssl.modalities.arrays import load_arrays
+from hf_ssl.modalities.timeseries.lines import MISSING, Position, are_places, fields_of, is_number, label_position
 
 # Words of the Monash archive's @frequency, as pandas spells them.
 TSF_FREQUENCIES = {
@@ -23,6 +25,8 @@ TSF_FREQUENCIES = {
     "4_seconds": "4s", "10_seconds": "10s",
 }  # fmt: skip
 SUFFIXES = (".ts", ".tsf", ".arff", ".npy", ".npz")
+LINES = (".tsv", ".csv", ".txt")
+"""Tables that may be lines of numbers alone."""
 
 
 @dataclass
@@ -50,18 +54,42 @@ Lines = Iterator[tuple[int, Callable[[], Record]]]
 
 def is_ucr_table(file: Path) -> bool:
     """Whether a `.tsv` or `.csv` has no header but numbers only: a label and a series in every line."""
-    if suffix(file) not in {".tsv", ".csv", ".txt"}:
+    if suffix(file) not in LINES:
         return False
     try:
         with _open(file) as stream:
             first = stream.readline()
     except (OSError, UnicodeDecodeError):
         return False
-    fields = first.strip().split({".tsv": "\t", ".csv": ","}.get(suffix(file)))
-    return len(fields) >= 8 and all(map(_is_number, fields))
+    fields = fields_of(first.strip(), file)
+    return len(fields) >= 8 and all(map(is_number, fields))
 
 
-def read_series_file(file: Path, channels_last: bool | None = None, bad: list[str] | None = None) -> list[Record]:
+def position_of_labels(files: list[Path], given: Position | None) -> tuple[Position, str]:
+    """Where lines of numbers have their label, and what to tell about it: by all files, because one may hold one class only.
+
+    Raises:
+        DataError: two columns may be the label.
+    """
+    lined = [file for file in files if suffix(file) in LINES]
+    rows: list[list[str]] = []
+    for file in lined if given is None else ():
+        try:
+            rows += [fields for _, fields in _lines_of_numbers(file)]
+        except (OSError, ValueError):
+            continue  # told when it is read
+    if not rows:
+        return given or "first", ""
+    try:
+        position, told = label_position(rows)
+    except ValueError as error:
+        raise DataError(f"{lined[0].name}: {error}.") from None
+    return position, told and f"{lined[0].name}: {told}"
+
+
+def read_series_file(
+    file: Path, channels_last: bool | None = None, bad: list[str] | None = None, position: Position = "first"
+) -> list[Record]:
     """All series of one file.
 
     Args:
@@ -69,6 +97,7 @@ def read_series_file(file: Path, channels_last: bool | None = None, bad: list[st
         bad: takes what is wrong with lines that cannot be read; None: such a line is an error.
         channels_last: arrays are `(series, length, channels)`; None: `(series, channels, length)`, and asked for where there would be
             more channels than steps.
+        position: where lines of numbers have their label.
 
     Raises:
         ValueError: the file is not what its suffix says, or none of its lines can be read; the message has the line.
@@ -76,12 +105,11 @@ def read_series_file(file: Path, channels_last: bool | None = None, bad: list[st
     kind = suffix(file)
     if kind in {".npy", ".npz"}:
         return list(_numpy(file, channels_last))
-    with _open(file) as stream:
-        lines = stream.read().splitlines()
-    if kind in {".tsv", ".csv", ".txt"}:
-        series = _ucr(lines, {".tsv": "\t", ".csv": ","}.get(kind))
+    if kind in LINES:
+        series: Lines = ((number, partial(_line, fields, position)) for number, fields in _lines_of_numbers(file))
     else:
-        series = {".ts": _ts, ".tsf": _tsf, ".arff": _arff}[kind](lines)
+        with _open(file) as stream:
+            series = {".ts": _ts, ".tsf": _tsf, ".arff": _arff}[kind](stream.read().splitlines())
     records: list[Record] = []
     problems: list[str] = []
     for number, read in series:
@@ -104,16 +132,12 @@ def _open(file: Path) -> IO[str]:
     return file.open(encoding="utf-8")
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
 def _numbers(text: str) -> np.ndarray:
-    return np.array([np.nan if v.strip() in {"?", "", "NaN"} else float(v) for v in text.split(",")], np.float32)
+    return _floats(text.split(","))
+
+
+def _floats(fields: Sequence[str]) -> np.ndarray:
+    return np.array([np.nan if field.strip() in MISSING else float(field) for field in fields], np.float32)
 
 
 def _stack(channels: list[np.ndarray]) -> np.ndarray:
@@ -161,18 +185,21 @@ def _label(value: np.generic) -> str | None:
     return None if np.isnan(value) else str(int(value)) if float(value).is_integer() else str(value)
 
 
-def _ucr(lines: list[str], separator: str | None) -> Lines:
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            yield number, partial(_ucr_row, line, separator)
+def _lines_of_numbers(file: Path) -> Iterator[tuple[int, list[str]]]:
+    """Number and fields of every line, without a first one that counts the columns."""
+    with _open(file) as stream:
+        for number, line in enumerate(stream, 1):
+            if line.strip() and not (number == 1 and are_places(fields_of(line.strip(), file))):
+                yield number, fields_of(line.rstrip("\r\n"), file)
 
 
-def _ucr_row(line: str, separator: str | None) -> Record:
-    label, *values = line.split(separator)
-    series = _numbers(",".join(values))
+def _line(fields: list[str], position: Position) -> Record:
+    place = {"first": 0, "last": -1, "none": None}[position]
+    label = None if place is None else _class_name(fields[place])
+    series = _floats(fields[1:] if place == 0 else fields[:-1] if place == -1 else fields)
     observed = np.flatnonzero(~np.isnan(series))
     # The archive pads shorter series with NaN at the end.
-    return Record(series[None, : observed[-1] + 1 if len(observed) else 0], _class_name(label))
+    return Record(series[None, : observed[-1] + 1 if len(observed) else 0], label)
 
 
 def _class_name(text: str) -> str:

@@ -16,7 +16,7 @@ from hf_ssl.core.errors import ConfigError, DataError, nearest
 from hf_ssl.modalities.base import Modality
 from hf_ssl.modalities.cheap import CheapFeatures, Computed
 from hf_ssl.modalities.timeseries.backbones import SeriesProcessor, default_config, read_processor
-from hf_ssl.modalities.timeseries.files import SUFFIXES, is_ucr_table, read_series_file
+from hf_ssl.modalities.timeseries.files import SUFFIXES, is_ucr_table, position_of_labels, read_series_file
 from hf_ssl.modalities.timeseries.grid import DUPLICATES
 from hf_ssl.modalities.timeseries.moments import read_moments
 from hf_ssl.modalities.timeseries.names import with_joined_name
@@ -84,10 +84,12 @@ class TimeSeries(Modality):
         import datasets
 
         found, paths = [], []
+        position, told = position_of_labels(files, self.config.label_position)
+        self._pending += [told] if told else []
         for file in files:
             lines: list[str] = []
             try:
-                records = read_series_file(file, self.config.channels_last, lines)
+                records = read_series_file(file, self.config.channels_last, lines, position)
             except (ValueError, OSError, KeyError) as error:
                 quarantine.append({"path": str(file), "reason": str(error)})
                 continue
