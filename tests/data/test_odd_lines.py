@@ -182,3 +182,32 @@ def test_a_sheet_of_labels_without_a_header_is_refused_and_the_advice_loses_no_r
     assert f"'names': {names}" in str(raised.value)
     options |= {"csv_options": {"names": names}, "label_column": names[-1]}
     assert right(load_data(tmp_path / "files", **options))
+
+
+BACKSLASHES = {
+    "paths": (r'"see C:\new\table\run.txt \"log\"","x"', r'see C:\new\table\run.txt "log"'),
+    "formulae": (r'"$\alpha + \beta$ of \"A\"","x"', r'$\alpha + \beta$ of "A"'),
+    "escaped backslashes": (r'"C:\\dir says \"hi\"","x"', r'C:\dir says "hi"'),
+    "line breaks of LaTeX": (r'"a \\ \hline \"b\"","x"', r'a \\ \hline "b"'),
+}
+
+
+@pytest.mark.parametrize("kind", BACKSLASHES)
+def test_backslashes_that_escape_no_quote_stay(tmp_path: Path, kind):
+    line, text = BACKSLASHES[kind]
+    rows = [line.replace('","', f' {place}","') for place in range(20)]
+    (tmp_path / "a.csv").write_text(
+        '"text","label"\n' + "\n".join(rows) + '\n"none \\"q\\"",\\N\n"more \\"q\\"","y"\n'
+    )
+    data = load_data(tmp_path / "a.csv", verbose=False, validation_fraction=0, test_fraction=0)
+    texts = [str(one) for split in ("train", "unlabeled") for one in data[split]["text"]]
+    assert f"{text} 3" in texts and data.label_names == ["x", "y"]
+    told = " ".join(data.report["warnings"])
+    assert r"'\\N'" in told and "escapechar" in told
+    other = load_data(
+        tmp_path / "a.csv", verbose=False, csv_options={"escapechar": "\\"}, validation_fraction=0, test_fraction=0
+    )
+    assert all("\\" not in one for one in other["train"]["text"]) or kind in (
+        "escaped backslashes",
+        "line breaks of LaTeX",
+    )

@@ -51,8 +51,11 @@ def test_years_and_weeks_are_read_as_they_are_advised_to_be_written():
         assert row["frequency"] == "W" and row["start"].startswith("2014-12-29")
 
 
-def test_months_in_other_languages_are_not_promised():
-    stamps = [f"1. {month} {year}" for year in (2015, 2016) for month in ("Januar", "Februar", "Dezember")]
+def test_days_in_other_languages_are_not_promised():
+    stamps = [
+        f"{day}, {number}. Januar 2015"
+        for number, day in enumerate(("Donnerstag", "Freitag", "Samstag", "Sonntag"), 1)
+    ]
     with pytest.raises(DataError, match="English"):
         read({"date": stamps, "y": VALUES[: len(stamps)]}, timestamp_column="date")
 

@@ -236,7 +236,9 @@ def with_backslashes(line: str, escaped: str) -> str:
     """A line whose backslashes are doubled, and so read as they are, unless what follows is among the `escaped`."""
     if "\\" not in line:
         return line
-    return _BACKSLASH.sub(lambda found: found[0] if found[1] and found[1] in escaped else found[0].replace("\\", "\\\\"), line)
+    return _BACKSLASH.sub(
+        lambda found: found[0] if found[1] and found[1] in escaped else found[0].replace("\\", "\\\\"), line
+    )
 
 
 def _joined(lines: Iterable[str]) -> Iterator[str]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from hf_ssl.core.errors import DataError
 from hf_ssl.modalities.base import Notes
+from hf_ssl.modalities.timeseries.calendar_words import english_month
 from hf_ssl.modalities.timeseries.centuries import in_their_century, tell_centuries
 from hf_ssl.modalities.timeseries.grid import unevenness
 from hf_ssl.modalities.timeseries.zones import ZONE, parsed
@@ -42,7 +43,29 @@ def guessed(text: pd.Series, name: str, notes: Notes, owner: np.ndarray | None =
                 return parsed(text, form, name, notes, owner, bool(ZONE.search(first)))
         except (ValueError, TypeError, UserWarning):
             continue
+    english = in_english(text)
+    if english.notna().sum() == text.notna().sum() and (english != text)[text.notna()].any():
+        row = int((english != text).to_numpy().argmax())
+        notes.decide(
+            f"months in column {name!r} are read by their names, such as {text.iloc[row]!r} as {english.iloc[row]!r}"
+        )
+        return guessed(english, name, notes, owner)
     return by_known_format(text, first, name, notes, owner)
+
+
+def by_given_format(text: pd.Series, form: str, name: str, notes: Notes, owner: np.ndarray) -> np.ndarray:
+    """`parsed`, with the names of months as other languages than English have them, too."""
+    try:
+        return parsed(text, form, name, notes, owner)
+    except ValueError:
+        if not re.search("%[bB]", form):
+            raise
+        return parsed(in_english(text), form.replace("%B", "%b"), name, notes, owner)
+
+
+def in_english(text: pd.Series) -> pd.Series:
+    """Stamps with the names of their months in English; None where there is no name of a month."""
+    return text.map(lambda value: None if value is None or value != value else english_month(value))
 
 
 def _refuse_strangers(text: pd.Series, name: str) -> None:
@@ -105,7 +128,7 @@ def by_known_format(text: pd.Series, first: str, name: str, notes: Notes, owner:
     if weeks:
         which = f"years and weeks as {first[:4]}-W{first[-2:].strip('-/ '):0>2} (ISO), or in two columns year and week"
     elif re.search(r"[^\W\d_]{3,}", first):
-        which += "; names of months and days are read in English alone"
+        which += "; names of days are read in English alone, those of months in the languages of western Europe"
     raise DataError(
         f"Column {name!r} holds time stamps such as {first!r} that cannot be read. Say how they are written: {which}, or name another column with "
         "timestamp_column."

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 from typing import Any
 
 import datasets
@@ -16,17 +16,12 @@ import pyarrow as pa
 from hf_ssl.core.errors import DataError
 from hf_ssl.core.numbers import NotNumbers, read_numbers
 from hf_ssl.modalities.base import Notes
+from hf_ssl.modalities.timeseries.calendar_words import COLUMNS, DAYS, MONTHS, place_among, plain
 from hf_ssl.modalities.timeseries.eras import BUDDHIST, SPLIT_YEAR, moments_of, refuse_strangers
-from hf_ssl.modalities.timeseries.parts import NAMES as PARTS
 from hf_ssl.modalities.timeseries.stamps import StampOptions
 from hf_ssl.modalities.timeseries.table import NAMES, STAMPS, Columns, GridOptions
 
-YEARS = (*PARTS["year"], "years", "an", "ar", "season", "fy", "fiscal year", "water year")
-_MONTHS = ("jan ene gen", "feb fev", "mar mrz mrt maa maerz", "apr abr avr", "may mai mag mei maj", "jun giu juin", "jul lug juil", "aug ago aou",
-           "sep set", "oct okt ott out", "nov", "dec dic dez")  # fmt: skip
-"""How the names of months begin in English, German, Dutch, French, Spanish, Italian, Portuguese and the north."""
-_DAYS = ("mon mo lun maa ma", "tue di mar tirs", "wed mi mer mie woe", "thu do jeu jue gio", "fri fr ven vie vri", "sat sa sam sab zat",
-         "sun so dim dom zon")  # fmt: skip
+YEARS = (*COLUMNS["year"], "years", "season", "fy", "fiscal year", "water year")
 _YEAR = re.compile(r"((?:1[5-9]|2[012456])\d\d)(?:\.0+|-01-01(?:[ T]00:00(?::00)?)?)?")
 NO_DAY = ""
 """Stamp of the 30th of February, of week 53 in years that have 52."""
@@ -50,26 +45,6 @@ class Kind:
     stamp: Callable[[int, int], str] | None = None
 
 
-def _plain(name: str) -> str:
-    text = unicodedata.normalize("NFKD", name.strip().lower())
-    return "".join(letter for letter in text if not unicodedata.combining(letter)).rstrip(".")
-
-
-def _word_in(words: tuple[str, ...]) -> Callable[[str], int | None]:
-    def number(name: str) -> int | None:
-        text = _plain(name)
-        if not re.fullmatch(r"[a-z]{2,10}", text):
-            return None
-        hits = [
-            place
-            for place, begins in enumerate(words, start=1)
-            if any(text == word or len(word) > 2 and text.startswith(word) for word in begins.split())
-        ]
-        return hits[0] if len(hits) == 1 else None
-
-    return number
-
-
 def _numbered(pattern: str, last: int) -> Callable[[str], int | None]:
     known = re.compile(pattern, re.IGNORECASE)
 
@@ -90,14 +65,14 @@ def _week(year: int, place: int) -> str:
 
 
 _KINDS = (
-    Kind("year", "month", range(6, 13), _word_in(_MONTHS), _month),
+    Kind("year", "month", range(6, 13), partial(place_among, MONTHS), _month),
     Kind("year", "month", range(12, 13), _numbered(r"(?:m|month)?[ _-]?0?(\d{1,2})", 12), _month),
     Kind("year", "quarter", range(4, 5), _numbered(r"(?:q|qtr|quarter|quartal|trim|trimestre)[ _.-]?(\d)", 4), lambda y, n: f"{y}Q{n}"),
     Kind("year", "quarter", range(4, 5), _numbered(r"(\d)[. ]?(?:q|qtr|quarter|quartal)", 4), lambda y, n: f"{y}Q{n}"),
     Kind("year", "half", range(2, 3), _numbered(r"(?:h|s|half)[ _.-]?(\d)", 2), lambda y, n: f"{y}H{n}"),
     Kind("year", "week", range(52, 54), _numbered(r"(?:w|wk|kw|week|woche|semaine)?[ _.-]?0?(\d{1,2})", 53), _week),
     Kind("month", "day", range(28, 32), _numbered(r"(?:d|day|tag)?[ _-]?0?(\d{1,2})", 31)),
-    Kind("week", "day", range(5, 8), _word_in(_DAYS)),
+    Kind("week", "day", range(5, 8), partial(place_among, DAYS)),
 )  # fmt: skip
 
 
@@ -136,12 +111,12 @@ def _stamped(
 ) -> tuple[str, list[list[str | None]]] | None:
     """The column that says which year, month or week a row is of, and the stamp of each part of each row."""
     others = [name for name in dataset.column_names if name not in found]
-    usual = [name for name in others if _plain(name) in (*YEARS, *STAMPS)]
+    usual = [name for name in others if plain(name) in (*YEARS, *STAMPS)]
     asked = [name for name in others if name == columns.stamp] or usual
     if kind.stamp is None:
         return next((made for name in asked if (made := _days(dataset, name, found, kind, grid, report))), None)
     # A year is known by its values: what its column is called in other languages does not matter.
-    named = columns.stamp in others or any(_plain(name) in (*YEARS, "date") for name in usual)
+    named = columns.stamp in others or any(plain(name) in (*YEARS, "date") for name in usual)
     candidates = asked if named else others if kind.counts.stop > 6 and not _is_count(found) else usual
     for name in candidates:
         years = _years(dataset[name], name)
@@ -265,7 +240,7 @@ def _long(
     columns, stamp, report = how
     frame = dataset.with_format("arrow")[:].to_pydict()
     kept = {columns.name, columns.label, *columns.past, *columns.known, *columns.static}
-    whole = [name for name in rest if name not in kept and _plain(name) not in NAMES and _is_numbers(frame[name])]
+    whole = [name for name in rest if name not in kept and plain(name) not in NAMES and _is_numbers(frame[name])]
     dropped = [name for name in whole if _sums_up(frame, name, parts) or name == "value"]
     others = [name for name in whole if name not in dropped]
     report.warn(

@@ -18,6 +18,7 @@ from hf_ssl.modalities.timeseries.channels import is_text, number_columns, value
 from hf_ssl.modalities.timeseries.clock import PERIODS, period_clock, read_clock
 from hf_ssl.modalities.timeseries.eras import moments_of
 from hf_ssl.modalities.timeseries.grid import Series, to_grid
+from hf_ssl.modalities.timeseries.likely_stamp import likely_stamp, no_header
 from hf_ssl.modalities.timeseries.marks import tell_marks
 from hf_ssl.modalities.timeseries.matrices import with_parts
 from hf_ssl.modalities.timeseries.names import (
@@ -129,8 +130,8 @@ def _stamp_column(dataset: datasets.Dataset, columns: Columns, origin: str) -> s
     stamp = stamp or part_of(dataset, "year", (columns.name, columns.label, *columns.targets))
     if stamp is None:
         raise DataError(
-            f"No column of {origin} is known to hold time stamps; its columns: {', '.join(there[:30])}. Say which one: "
-            f"{_likely_stamp(dataset)}." + _no_header(there)
+            f"No column of {origin} is known to hold time stamps; its columns: {', '.join(there[:30])}. "
+            f"{likely_stamp(dataset, columns)}." + no_header(there)
         )
     return stamp
 
@@ -191,48 +192,6 @@ def _codes(names: pa.ChunkedArray) -> np.ndarray:
     return pd.factorize(values.astype(str) if pa.types.is_nested(names.type) else values, use_na_sentinel=False)[
         0
     ].astype(np.int64)
-
-
-def _likely_stamp(dataset: datasets.Dataset) -> str:
-    """The options that name the column of stamps, and that of the time of day beside one of days."""
-    head = dataset[:5]
-    clocks = [name for name in dataset.column_names if _all_match(head[name], r"\s*\d{1,2}:\d\d.*")]
-    days = [name for name in dataset.column_names if _all_match(head[name], r"\s*\d{1,4}([-/.])\d{1,2}\1\d{1,4}\s*")]
-    if clocks and days:
-        return f"timestamp_column={days[0]!r}, time_column={clocks[0]!r}"
-    return f"timestamp_column={_likely_column(dataset)!r}"
-
-
-def _all_match(values: Sequence[object], pattern: str) -> bool:
-    return bool(values) and all(isinstance(value, str) and re.fullmatch(pattern, value) for value in values)
-
-
-def _likely_column(dataset: datasets.Dataset) -> str:
-    for name, feature in dataset.features.items():
-        if getattr(feature, "dtype", "").startswith(("timestamp", "date")):
-            return name
-    head = dataset[:5]
-    for name in dataset.column_names:
-        if all(
-            isinstance(value, str) and re.search(r"\d{1,4}[-/:]\d{1,2}|\d+\.\d+\.\d+", value) for value in head[name]
-        ):
-            return name
-    called = [
-        name
-        for name in dataset.column_names
-        if re.search(r"date|time|year|month|day|stamp|epoch|unix", name, re.IGNORECASE)
-    ]
-    return called[0] if called else dataset.column_names[0]
-
-
-def _no_header(names: Sequence[str]) -> str:
-    """What to add where the names of columns are values themselves."""
-    if sum(
-        bool(re.fullmatch(r"-?\d+([.,]\d+)?|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}.*", name.strip())) for name in names
-    ) * 2 < len(names):
-        return ""
-    made = ["timestamp", *(["value"] if len(names) == 2 else [f"value_{n}" for n in range(1, len(names))])]
-    return f" If the file has no header: csv_options={{'names': {made}}}."
 
 
 def _clock_column(

@@ -13,12 +13,12 @@ import pyarrow.compute as pc
 
 from hf_ssl.core.errors import DataError, nearest
 from hf_ssl.modalities.base import Notes
-from hf_ssl.modalities.timeseries.parts import NAMES as PARTS
+from hf_ssl.modalities.timeseries.calendar_words import COLUMNS, plain
 from hf_ssl.modalities.timeseries.table import FILE, Columns
 
-_PARTS = {alias for part in PARTS.values() for alias in part} | {
-    "quarter", "week", "weekday", "day_of_week", "dow", "shift", "half", "am_pm", "ampm", "am/pm", "meridiem", "ms", "msec", "millis",
-    "millisecond", "milliseconds", "us", "microsecond", "microseconds", "schicht", "quartal", "woche", "sekunde",
+_PARTS = {alias for part in COLUMNS.values() for alias in part} | {
+    "weekday", "dow", "day of week", "shift", "half", "am pm", "ampm", "am/pm", "meridiem", "ms", "msec", "millis", "millisecond",
+    "milliseconds", "us", "microsecond", "microseconds", "schicht", "halbjahr", "semestre",
 }  # fmt: skip
 """What columns are called that say when within a day, hour, second or year a row was."""
 
@@ -109,7 +109,7 @@ def tell_apart(frame: pa.Table, stamps: np.ndarray, known: set[str | None], name
 
 def _is_part(frame: pa.Table, column: str) -> bool:
     """Whether a column is called as parts of the time are, or holds AM and PM."""
-    if column.strip().lower() in _PARTS:
+    if plain(column) in _PARTS:
         return True
     head = {str(value).strip().lower().replace(".", "") for value in frame.column(column).slice(0, 50).to_pylist()}
     return head <= {"am", "pm", "a", "p"} and len(head) == 2

@@ -42,7 +42,8 @@ class SeriesOptions(Options):
         None, "Arrays are (series, length, channels), not (series, channels, length) (asked for where they may be)."
     )
     label_position: Literal["first", "last", "none"] | None = option(
-        None, "Which column of lines of numbers without a header is the label (default: found by what the outer two hold)."
+        None,
+        "Which column of lines of numbers without a header is the label (default: found by what the outer two hold).",
     )
     target_columns: list[str] = option([], "Columns to forecast (default: all numbers).")
     past_covariates: list[str] = option([], "Columns known up to now, not forecast.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import calendar
 from collections.abc import Collection
 
 import datasets
@@ -10,20 +9,14 @@ import numpy as np
 
 from hf_ssl.core.errors import DataError
 from hf_ssl.modalities.base import Notes
+from hf_ssl.modalities.timeseries.calendar_words import COLUMNS, MONTHS, place_among, plain
 from hf_ssl.modalities.timeseries.table import STAMPS, Columns
 
-NAMES = {
-    "year": ("year", "yr", "yyyy", "jahr", "año", "ano", "année", "annee", "anno", "jaar"),
-    "month": ("month", "mon", "mo", "mm", "mnth", "monat", "mes", "mois"),
-    "day": ("day", "dy", "dd", "dom", "mday", "day_of_month", "dayofmonth", "tag"),
-    "day of the year": ("doy", "day_of_year", "dayofyear", "yday", "jday", "julian_day"),
-    "hour": ("hour", "hr", "hh", "hour_of_day", "stunde", "hora", "heure"),
-    "minute": ("minute", "minutes", "min", "mi", "mn", "minuto"),
-    "second": ("second", "seconds", "sec", "ss"),
-}
 RANGES = {
     "year": (1678, 2261),
+    "quarter": (1, 4),
     "month": (1, 12),
+    "week": (1, 53),
     "day": (1, 31),
     "day of the year": (1, 366),
     "hour": (0, 24),
@@ -31,14 +24,19 @@ RANGES = {
     "second": (0, 59),
 }
 """What the numbers of a part may be: a column called `min` with 72 in it is no minute."""
+_LETTERED = {
+    "quarter": r"(?i)^(?:q|t|k|qtr|quartal|trim|trimestre)?[ ._-]?([1-4])(?:q|t|k|\.? ?quartal|(?:er|e|o)? ?trim(?:estre)?)?$",
+    "week": r"(?i)^(?:w|kw|cw|wk|s|sem|v|week|woche|semaine|semana|settimana|uke|uge|vecka)?[ ._-]*(\d{1,2})(?:\. ?(?:kw|woche))?$",
+}
+"""How the number of a quarter or of a week is written beside its letter (Q1, T1, KW 01, 1er trimestre)."""
 SECONDS = {"hour": 3600, "minute": 60, "second": 1}
 
 
 def part_of(dataset: datasets.Dataset, part: str, taken: Collection[str | None] = ()) -> str | None:
     """The column with this part of a time stamp, by name and by what is in it; None: there is none."""
-    lower = {name.strip().lower(): name for name in reversed(dataset.column_names)}
-    for alias in NAMES[part]:
-        column = lower.get(alias)
+    there = {plain(name): name for name in reversed(dataset.column_names)}
+    for alias in COLUMNS[part]:
+        column = there.get(alias)
         if column is not None and column not in taken and numbers_of(dataset, column, part) is not None:
             return column
     return None
@@ -50,9 +48,10 @@ def numbers_of(dataset: datasets.Dataset, column: str, part: str) -> np.ndarray 
 
     values = dataset.select_columns([column]).with_format("pandas")[:][column]
     if part == "month" and not pd.api.types.is_numeric_dtype(values):
-        short = values.astype(str).str.strip().str[:3].str.title()
-        places = {name: str(place) for place, name in enumerate(calendar.month_abbr) if name}
-        values = pd.Series([places.get(name, value) for name, value in zip(short, values, strict=True)])
+        words = values.astype(str)
+        values = words.map({word: str(place_among(MONTHS, word) or word) for word in words.unique()})
+    if part in _LETTERED and not pd.api.types.is_numeric_dtype(values):
+        values = values.astype(str).str.strip().str.replace(_LETTERED[part], r"\1", regex=True)
     if not (pd.api.types.is_numeric_dtype(values) or pd.api.types.is_string_dtype(values)):
         return None
     numbers = pd.to_numeric(values, errors="coerce").to_numpy(np.float64)
@@ -67,19 +66,17 @@ def with_stamp(dataset: datasets.Dataset, columns: Columns, report: Notes) -> da
     Raises:
         DataError: they make no dates.
     """
-    lower = {name.strip().lower(): name for name in reversed(dataset.column_names)}
     taken = {columns.name, columns.label, *columns.targets, *columns.past, *columns.known, *columns.static}
     year = part_of(dataset, "year", taken)
-    aliases = {alias for names in NAMES.values() for alias in names}
-    whole = next((unit for unit in ("quarter", "week") if unit in lower), None)
-    if (
-        columns.stamp is not None
-        or year is None
-        or [n for n in lower if n in STAMPS and n not in aliases and n != whole]
-    ):
+    if columns.stamp is not None or year is None:
         return dataset
-    if whole and not [name for name in lower if name in ("month", "day")]:
-        return _with_part_of_year(dataset, year, lower[whole], whole, report)
+    parts = {part: part_of(dataset, part, {*taken, year}) for part in ("quarter", "week", "month", "day")}
+    whole = next((part for part in ("quarter", "week") if parts[part] is not None), None)
+    aliases = {alias for names in COLUMNS.values() for alias in names} - ({"week"} if parts["week"] is None else set())
+    if [name for name in dataset.column_names if name.strip().lower() in STAMPS and plain(name) not in aliases]:
+        return dataset
+    if whole is not None and parts["month"] is None and parts["day"] is None:
+        return _with_part_of_year(dataset, year, str(parts[whole]), whole, report)
     found = {"year": year}
     for part in ("month", "day", "hour", "minute", "second"):
         if (column := part_of(dataset, part, {*taken, *found.values()})) is None:
@@ -124,14 +121,12 @@ def _joined(parts: dict[str, np.ndarray | None]) -> np.ndarray:
 def _with_part_of_year(dataset: datasets.Dataset, year: str, part: str, what: str, report: Notes) -> datasets.Dataset:
     """`2015` and `3` in columns of year and quarter (or ISO week)."""
     report.warn(f"time stamps are made of the columns {year} and {part}; timestamp_column names another")
-    mark = "Q" if what == "quarter" else "-W"
-    made = []
-    for row, (first, second) in enumerate(zip(dataset[year], dataset[part], strict=True)):
-        try:
-            number = int(float(str(second).strip().lstrip("QqWw")))
-            made.append(f"{int(float(first))}{mark}{number:02d}" if mark == "-W" else f"{int(float(first))}Q{number}")
-        except (TypeError, ValueError):
-            raise DataError(
-                f"Columns {year!r} and {part!r} hold {first!r} and {second!r} (row {row}), which make no date. Say timestamp_column=..."
-            ) from None
+    form = "{}Q{}" if what == "quarter" else "{}-W{:02d}"
+    pairs = zip(_known(numbers_of(dataset, year, "year")), _known(numbers_of(dataset, part, what)), strict=True)
+    made = [form.format(first, second) for first, second in pairs]
     return dataset.remove_columns([year, part]).add_column("timestamp", made)
+
+
+def _known(numbers: np.ndarray | None) -> list[int]:
+    """Of a column that `part_of` has found."""
+    return [] if numbers is None else numbers.tolist()

@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 
 
 _QUARTER = re.compile(
-    r"(?:(?P<y1>\d{4})[ .:/-]?[Qq](?P<q1>[1-4])|[Qq](?P<q2>[1-4])[ /-]*'?(?P<y2>\d{4}|\d{2})|(?P<q3>[1-4])[Qq][ '-]?(?P<y3>\d{4}|\d{2}))"
+    r"(?:(?P<y1>\d{4})[ .:/-]?[QqTtKk](?P<q1>[1-4])|[Qq](?P<q2>[1-4])[ /-]*'?(?P<y2>\d{4}|\d{2})|(?P<q3>[1-4])[Qq][ '-]?(?P<y3>\d{4}|\d{2})"
+    r"|[TtKk](?P<q4>[1-4])[ /-]*'?(?P<y4>\d{4})|(?P<q5>[1-4])(?:\. ?Quartal|[TtKk]|(?:er|e|º|o|°)? ?[Tt]rim(?:estre)?) ?(?P<y5>\d{4}))"
 )
 _HALF = re.compile(r"(?:(\d{4})[ -]?[HhSs]([12])|[HhSs]([12])[ -]?(\d{4}))")
+_WEEK_WORD = r"(?:W|KW|CW|WK|Week|Woche|Semaine|Semana|Settimana|Uke|Uge|Vecka|Sem\.?)"
 _WEEK = re.compile(
-    r"(?:(?P<y1>\d{4})[ -]?[Ww](?P<w1>\d{1,2})(?:-?(?P<d>[1-7]))?|[Ww](?P<w2>\d{1,2})[ -/](?P<y2>\d{4}))"
+    rf"(?i:(?P<y1>\d{{4}})[ /-]?{_WEEK_WORD}[ .-]?(?P<w1>\d{{1,2}})(?:-?(?P<d>[1-7]))?|{_WEEK_WORD}[ .-]?(?P<w2>\d{{1,2}})[ -/](?P<y2>\d{{4}})"
+    rf"|(?P<w3>\d{{1,2}})\.? ?{_WEEK_WORD}[ /-](?P<y3>\d{{4}}))"
 )
 _RANGE = re.compile(r"(\d{4}-\d\d-\d\d)/\d{4}-\d\d-\d\d")
 _MONTH = re.compile(r"(\d{4})[Mm](\d{1,2})")
@@ -43,6 +46,10 @@ def periods(text: pd.Series, sample: pd.Series, name: str, notes: Notes) -> np.n
         if sample.str.fullmatch(pattern.pattern).all():
             made = _each(text, pattern, read, name)
             short = pattern is _QUARTER and not sample.str.contains(r"\d{4}", regex=True).any()
+            if pattern is _QUARTER and sample.str.contains(r"[TtKk]", regex=True).any():
+                notes.warn(
+                    f"column {name!r} holds time stamps such as {sample.iloc[0]!r}: read as quarters of years (trimestre, kvartal)"
+                )
             if short:
                 made = in_their_century(made)
                 tell_centuries(made, name, sample.iloc[0], notes)
@@ -60,12 +67,18 @@ def _each(text: pd.Series, pattern: re.Pattern[str], read: Callable[[re.Match[st
                     f"Column {name!r} holds {value!r} (row {row}) among time stamps such as "
                     f"{text.dropna().iloc[0]!r}. Leave those rows out, or write all stamps alike."
                 )
-            made[row] = np.datetime64(read(match), "ns")
+            try:
+                made[row] = np.datetime64(read(match), "ns")
+            except ValueError as error:
+                raise DataError(
+                    f"Column {name!r} holds {value!r} (row {row}): {str(error).lower()}. Weeks are counted as ISO 8601 does (a year has 52 or 53); "
+                    "write the first day of each if yours are others."
+                ) from None
     return made
 
 
 def _quarter(match: re.Match[str]) -> str:
-    year, quarter = (match[f"{letter}1"] or match[f"{letter}2"] or match[f"{letter}3"] for letter in "yq")
+    year, quarter = (next(filter(None, (match[f"{letter}{place}"] for place in range(1, 6)))) for letter in "yq")
     return f"{_full_year(year)}-{3 * int(quarter) - 2:02d}-01"
 
 
@@ -84,9 +97,8 @@ def _range(match: re.Match[str]) -> str:
 def _week(match: re.Match[str]) -> str:
     from datetime import date
 
-    return date.fromisocalendar(
-        int(match["y1"] or match["y2"]), int(match["w1"] or match["w2"]), int(match["d"] or 1)
-    ).isoformat()
+    year, week = (int(match[f"{letter}1"] or match[f"{letter}2"] or match[f"{letter}3"]) for letter in "yw")
+    return date.fromisocalendar(year, week, int(match["d"] or 1)).isoformat()
 
 
 def _month(match: re.Match[str]) -> str:
@@ -94,3 +106,8 @@ def _month(match: re.Match[str]) -> str:
 
 
 _KINDS = ((_QUARTER, _quarter), (_WEEK, _week), (_MONTH, _month), (_HALF, _half), (_RANGE, _range))
+
+
+def is_period(text: object) -> bool:
+    """Whether this is a quarter, a week, a month, half a year or a range of days, as `periods` reads them."""
+    return isinstance(text, str) and any(pattern.fullmatch(text.strip()) for pattern, _ in _KINDS)

@@ -23,7 +23,7 @@ from hf_ssl.modalities.timeseries.digits import (
     readings,
     since,
 )
-from hf_ssl.modalities.timeseries.formats import by_known_format, days_of, guessed
+from hf_ssl.modalities.timeseries.formats import by_given_format, by_known_format, days_of, guessed
 from hf_ssl.modalities.timeseries.grid import unevenness
 from hf_ssl.modalities.timeseries.spellings import periods
 from hf_ssl.modalities.timeseries.zones import ZONE, in_utc, parsed, refuse_far_years
@@ -126,7 +126,7 @@ def _elapsed(values: pd.Series, name: str, notes: Notes) -> np.ndarray:
 def _by_format(text: pd.Series, name: str, form: str, notes: Notes, owner: np.ndarray) -> np.ndarray:
     text = text.astype(object).map(lambda v: v if v is None else str(v).strip())
     try:
-        stamps = parsed(text, form, name, notes, owner)
+        stamps = by_given_format(text, form, name, notes, owner)
     except (ValueError, TypeError) as error:
         raise DataError(
             f"Column {name!r} does not hold time stamps of timestamp_format={form!r}: {str(error).splitlines()[0]}"
