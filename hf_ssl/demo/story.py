@@ -229,7 +229,11 @@ def _last(file: Path, data: Path, run: Path, began: float) -> Summary:
         ("a new post", "answer"),
         *((f"{words[:56]}…", row["prediction"]) for words, row in zip(texts, rows, strict=False)),
     )
-    lines = (("where", str(file)), ("time", f"{clock(time.monotonic() - began)} for the whole story"))
+    lines = (
+        ("where", str(file)),
+        ("report", f"{run / 'report.html'}   (the whole run in one page)"),
+        ("time", f"{clock(time.monotonic() - began)} for the whole story"),
+    )
     given = shlex.quote(str(run))
     return Summary(
         "5 · new posts are answered", lines, table,

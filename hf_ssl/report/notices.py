@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from hf_ssl.core.codes import code_of_warning
 from hf_ssl.core.run import RunDir
 from hf_ssl.evaluation.comparison.verdict import UNCLEAR
 
 DOCS = "docs/reading-the-report.md"
+REPEATS = code_of_warning("hf_ssl.data.leakage")
 MEANING = {
     "HFS301": ("The data report has a warning.", "Read it, and look at the examples; hf-ssl data SOURCE reads the data again."),
     "HFS302": ("More than a tenth of what was found is not used.", "See the account of rows in the data section."),
@@ -23,7 +25,7 @@ MEANING = {
     "HFS306": ("The comparison is not finished.", "Run the same command again; finished models are kept."),
     "HFS307": ("Pre-training was no better than its start.", "The start was kept. More data, another objective, or no pre-training."),
     "HFS308": ("Without labels along the way it cannot be judged whether pre-training helped.", "Give some labels; compare then tells."),
-    "HFS309": ("Some rows of the pool or of train repeat test rows.", "See the data section; near copies are looked for by --near_duplicates."),
+    "HFS309": ("Rows or groups are repeated, in one part or across parts.", "Removed unless kept by --dedup, --leakage or --near_duplicates."),
     "HFS310": ("The license of the start checkpoint is not known.", "Ask its makers before publishing what descends from it."),
     "HFS311": ("A stage failed or was interrupted.", "Its part of this page may be missing or old. Go on with --resume."),
     "HFS312": ("Few test items.", "Intervals are wide; with fewer than 100 items most real gains go unseen."),
@@ -70,8 +72,10 @@ def notices(
 
 
 def _of_data(data: dict[str, Any]) -> Iterator[Notice]:
-    for text in data.get("warnings", []):
-        yield Notice("HFS301", text)
+    texts = data.get("warnings", [])
+    codes = data.get("warning_codes") or [""] * len(texts)  # a report of before warnings had codes
+    for text, code in zip(texts, codes, strict=False):
+        yield Notice("HFS309" if code == REPEATS else "HFS301", text)
     for unit, account in data.get("accounts", {}).items():
         left = sum(account["left_out"].values())
         if account["found"] and left > 0.1 * account["found"]:
@@ -81,7 +85,7 @@ def _of_data(data: dict[str, Any]) -> Iterator[Notice]:
         yield Notice("HFS303", f"By {', then by '.join(reasons)}.")
     leaks = [f"{leak['exact']:,} exact and {leak['near']:,} near copies of {leak['against']} in {leak['split']}"
              for leak in data.get("leaks", []) if leak["exact"] or leak["near"]]  # fmt: skip
-    if leaks:
+    if leaks and REPEATS not in codes:  # else it is told already, with an example
         yield Notice("HFS309", f"{'; '.join(leaks)} ({'kept' if data.get('leakage') == 'allow' else 'removed'}).")
     test = data.get("rows", {}).get("test")
     if test is not None and test < 100:

@@ -343,8 +343,25 @@ def _line(state: TrainerState, logs: dict[str, Any], watch: ThroughputCallback) 
     )
 
 
-class LossProgressBar(ProgressCallback):
-    """The stock bar, with the loss beside it instead of a dictionary between the lines."""
+class StageProgressBar(ProgressCallback):
+    """The stock bar with the name of the stage, the loss and the speed in its own units, instead of a dictionary between the lines.
+
+    Args:
+        stage: what is going on, such as `pretrain`.
+        watch: knows the units of work.
+    """
+
+    def __init__(self, stage: str, watch: ThroughputCallback) -> None:
+        super().__init__()
+        self.stage, self.watch = stage, watch
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
+        super().on_train_begin(args, state, control, **kwargs)
+        bar: Any = self.training_bar
+        if bar is not None:
+            bar.set_description(self.stage)
 
     def on_log(
         self,
@@ -356,7 +373,8 @@ class LossProgressBar(ProgressCallback):
     ) -> None:
         bar: Any = self.training_bar
         if state.is_world_process_zero and bar is not None and logs and "loss" in logs:
-            bar.set_postfix(loss=f"{logs['loss']:.4f}")
+            speed = self.watch.units / self.watch.seconds if self.watch.seconds else 0.0
+            bar.set_postfix_str(f"loss {logs['loss']:.4f}, {speed:,.0f} {self.watch.module.unit}/s")
 
 
 class StopRequested(Exception):

@@ -32,9 +32,9 @@ from hf_ssl.training.batch_size import fill_a_batch, same_batch, smaller_batch
 from hf_ssl.training.callbacks import (
     Evaluator,
     HeadWarmupCallback,
-    LossProgressBar,
     MonitorCallback,
     SetEpochCallback,
+    StageProgressBar,
     StopRequested,
     ThroughputCallback,
     TrackerAdapter,
@@ -256,7 +256,7 @@ def _train(
     if shards is not None:
         shards.prepare(trainer)
     trainer.owes_evaluation = last is not None and last.progress.owes_evaluation
-    _show_progress(trainer, module, folder)
+    _show_progress(trainer, module, folder, watch)
     distributed.settle_at_exit()
     with interruptible(watch), _as_it_trains(trained, args):
         with contextlib.suppress(StopRequested):  # before the first step
@@ -283,8 +283,8 @@ def _as_it_trains(module: TrainingModule, args: TrainingArguments) -> Iterator[N
         yield
 
 
-def _show_progress(trainer: ExactTrainer, module: TrainingModule, folder: Path) -> None:
-    """Trackers see the model, and a bar shows the loss."""
+def _show_progress(trainer: ExactTrainer, module: TrainingModule, folder: Path, watch: ThroughputCallback) -> None:
+    """Trackers see the model, and a bar shows the stage, the loss and the speed."""
     trackers = tuple(get_reporting_integration_callbacks(trainer.args.report_to or []))
     handler = trainer.callback_handler
     handler.callbacks = [
@@ -292,7 +292,7 @@ def _show_progress(trainer: ExactTrainer, module: TrainingModule, folder: Path) 
     ]
     trainer.remove_callback(PrinterCallback)
     if trainer.pop_callback(ProgressCallback):
-        trainer.add_callback(LossProgressBar)
+        trainer.add_callback(StageProgressBar(folder.name, watch))
 
 
 def _where_to_begin(

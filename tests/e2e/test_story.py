@@ -63,6 +63,10 @@ def test_story_ends_with_answers(small: None, tmp_path: Path, monkeypatch: pytes
     ledger = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
     done = {name for name, entry in ledger["stages"].items() if entry["status"] == "done"}
     assert {"pretrain", "finetune", "compare"} <= done
+    assert (
+        f"{tmp_path / 'run' / 'report.html'}" in dict(told[-1].lines)["report"]
+        and (tmp_path / "run" / "report.html").is_file()
+    )
     assert {row[1] for row in told[-1].table[1:]} <= set(story.GROUPS)
     assert cli.main(shlex.split(told[-1].next)[1:]) == 0, "what it says comes next works as printed"
 

@@ -167,6 +167,22 @@ def test_warnings_have_numbers_that_the_docs_explain(repository: Path, finished:
     assert "HFS307" in shown and "HFS312" in shown and shown == sorted(shown)
 
 
+def test_each_warning_of_the_data_is_told_once(run: Path) -> None:
+    report = json.loads((run / "data" / "report.json").read_text(encoding="utf-8"))
+    leak = {"split": "unlabeled", "against": "test", "exact": 2, "near": 0, "ids": []}
+    told = {"warnings": ["two rows are also in test", "a column was guessed"], "leaks": [leak]}
+    for codes, expected in ((["HFS206", "HFS203"], ["HFS301", "HFS309"]), (None, ["HFS301", "HFS301", "HFS309"])):
+        found = {**report, **told, **({"warning_codes": codes} if codes else {})}
+        if codes is None:
+            found.pop("warning_codes", None)
+        (run / "data" / "report.json").write_text(json.dumps(found), encoding="utf-8")
+        text = page.write_report(run).read_text(encoding="utf-8")
+        assert [
+            code for code in re.findall(r'class="code">(HFS\d+)', text) if code in ("HFS301", "HFS309")
+        ] == expected
+        assert text.count("two rows are also in test") == text.count("a column was guessed") == 1
+
+
 def test_commands_repeat_the_run(finished: Path) -> None:
     lines = dict(command_lines(RunDir(finished)))
     assert list(lines) == ["pretrain", "finetune", "evaluate", "compare", "embed"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -524,3 +525,10 @@ def test_freed_tensors_go_back_to_the_system_where_it_is_asked_for():
     assert full > 150 and left < 50
     assert full_as_ever > 150 and left_as_ever > 150
     assert MaskedLanguageModeling.frees_at_once and not SimCLR.frees_at_once
+
+
+def test_a_bar_names_the_stage_its_loss_and_its_speed(mlm, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    module, rows = mlm()
+    train(module, rows, _args(tmp_path, max_steps=3, disable_tqdm=False), tmp_path / "pretrain")
+    told = capsys.readouterr().err
+    assert re.search(r"pretrain: 100%.* 3/3 .*loss \d+\.\d{4}, [\d,]+ tokens/s", told), told[-500:]
