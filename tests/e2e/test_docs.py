@@ -91,6 +91,18 @@ def test_the_curve_is_that_of_the_committed_scores() -> None:
     assert set(scores) == {"TF-IDF", "MiniLM, frozen"}
 
 
+def test_each_mark_of_the_comparison_has_its_source() -> None:
+    table = re.search(r"^## How it compares\n(.*?)^## ", (REPOSITORY / "README.md").read_text(encoding="utf-8"), re.M | re.S)
+    assert table
+    head, _, *rows = [line.strip("| ").split(" | ") for line in table[1].splitlines() if line.startswith("|")]
+    page = (DOCS / "explanation" / "other-tools.md").read_text(encoding="utf-8")
+    sections = re.split(r"^## ", page, flags=re.M)[1:]
+    assert len(head) == len(sections) + 1 and all(re.search(r"^Read: .*2026", text, re.M) for text in sections)
+    for place, text in enumerate(sections, start=1):
+        found = dict(re.findall(r"^\| ([^|]+) \| ([●◐○][^|]*) \| .+ \|$", text, re.M))
+        assert found == {row[0]: row[place] for row in rows[:-1]}, text.partition("\n")[0]
+
+
 def all_options() -> set[str]:
     from hf_ssl.core.option_groups import RENAMED
     from hf_ssl.core.options import STAGES
