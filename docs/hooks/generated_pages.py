@@ -14,9 +14,12 @@ from pathlib import Path
 from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+RECORDS = REPOSITORY / "docs" / "results" / "recipes"
 NOTEBOOKS = ("text", "images", "audio", "series")
 WIDE = 360  # pixels of a thumbnail
-KINDS = {"text": "texts", "image": "pictures", "audio": "recordings", "series": "series"}
+RECIPES = """`hf-ssl run NAME --data my-data` runs one; `hf-ssl recipes cp NAME` copies it to change. Each page shows what the recipe needs, a minute of it
+on demo data (commands, all that they print, pictures) and its file. A minute shows the way and not what the recipe can do: *Expect* has figures
+of whole runs where there are some. The same stages step by step: [tutorials](../tutorials/index.md)."""
 
 
 def made() -> dict[str, str | bytes]:
@@ -31,7 +34,7 @@ def made() -> dict[str, str | bytes]:
             small = thumbnail(content) if file.endswith(".png") else content
             pages[f"gallery/{file}"] = small
             shown.append(card(f"gallery/{file}", f"tutorials/{name}.md#{anchor}", caption))
-    pages["recipes.md"] = recipes()
+    pages |= recipes()
     pages["gallery.md"] = gallery(shown)
     return pages
 
@@ -118,9 +121,12 @@ def gallery(shown: list[str]) -> str:
         card("results/terminal.png", "tutorials/index.md#what-a-command-says", "What a command says in the terminal"),
     ]
     parts += ["## Pages and terminal", *grid(others)]
+    made = [(file.stem, executed(file.stem)["pictures"]) for file in list_of_recipes()]
     parts += [
         "## Recipes",
-        f"[{len(list_of_recipes())} recipes: what they need, and what to expect of them](recipes.md).",
+        *grid(
+            [card(f"results/recipes/{found[0]['file']}", f"recipes/{name}.md", name) for name, found in made if found]
+        ),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -133,24 +139,53 @@ def list_of_recipes() -> list[Path]:
     return sorted((REPOSITORY / "recipes").glob("*.yaml"))
 
 
-def recipes() -> str:
-    """Every recipe: what its head says, and its options."""
-    parts = [
-        "# Recipes",
-        "`hf-ssl run NAME --data my-data` runs one; `hf-ssl recipes cp NAME` copies it to change. Below each: what it needs, what it gave where "
-        "it was run (*Expect*), and its file. The same stages with everything that they print, and pictures: [tutorials](tutorials/index.md).",
-    ]
+def recipes() -> dict[str, str]:
+    """A page for each recipe, and the page that lists them."""
+    pages: dict[str, str] = {}
+    rows = ["| recipe | what it does | its minute |", "|---|---|--:|"]
     for file in list_of_recipes():
         whole = file.read_text(encoding="utf-8").splitlines()
         said = list(itertools.takewhile(lambda line: line.startswith("#"), whole))
-        lines = [line.removeprefix("#").removeprefix(" ").rstrip() for line in said]
-        parts += [
-            f"## {file.stem}",
-            f"**{lines[0].rstrip('.')}.**",
-            "```text\n" + "\n".join(lines[1:]).strip() + "\n```",
+        title, *lines = [line.removeprefix("#").removeprefix(" ").rstrip() for line in said]
+        needs = re.sub(
+            r"^Minute:.*\n(?: {10}.*\n)*", "", "\n".join(lines), flags=re.M
+        )  # it is shown below, with what it prints
+        found = executed(file.stem)
+        parts = [
+            f"# {file.stem}",
+            f"**{title.rstrip('.')}.**",
+            "## What it needs, and what to expect",
+            "```text\n" + needs.strip() + "\n```",
+            *minute(found),
+            "## Its file",
+            "```yaml\n" + "\n".join(whole[len(said) :]).strip() + "\n```",
         ]
-        parts.append("```yaml\n" + "\n".join(whole[len(said) :]).strip() + "\n```")
-    return "\n\n".join(parts) + "\n"
+        pages[f"recipes/{file.stem}.md"] = "\n\n".join(parts) + "\n"
+        rows.append(f"| [{file.stem}]({file.stem}.md) | {title} | {found['seconds']} s |")
+    pages["recipes/index.md"] = f"# Recipes\n\n{RECIPES}\n\n" + "\n".join(rows) + "\n"
+    return pages
+
+
+def executed(name: str) -> dict[str, Any]:
+    """What `tests/support/execute_recipes.py` has kept of a recipe's minute."""
+    found: dict[str, Any] = json.loads((RECORDS / f"{name}.json").read_text(encoding="utf-8"))
+    return found
+
+
+def minute(found: dict[str, Any]) -> list[str]:
+    """The minute of a recipe: commands, output, pictures, time."""
+    took = (
+        f"{found['seconds']} s with the writing of the data, {found['processor_seconds']} s of processor time, on {found['cores']} cores "
+        f"under a load of {found['load']}, {found['date']}."
+    )
+    return [
+        "## A minute of it",
+        "```bash\n" + "\n".join(found["commands"]) + "\n```",
+        *([f"*{found['note'][:1].upper()}{found['note'][1:]}.*"] if found["note"] else []),
+        "````text\n" + "\n".join(found["said"]) + "\n````",
+        *(f"![{one['caption']}](../results/recipes/{one['file']})" for one in found["pictures"]),
+        took,
+    ]
 
 
 def on_post_page(output: str, page: Any, config: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib
 import inspect
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 from hf_ssl.core.errors import DataError, HfSslError, MissingExtraError, nearest
 
 # Each has ASSETS (name → where it is, or an error that says what to type), FETCHERS and WRITERS.
+LIMITS = ("pool_limit", "limit", "test_limit", "test_pairs")
 PARTS = ("text", "pairs", "molecules", "images", "audio", "series")
 
 
@@ -68,9 +70,8 @@ def write(name: str, folder: str | Path, **options: Any) -> Path:
                 f"{name!r} cannot be written; {', '.join(known)} and the UCR archive's data sets (FordA, ECG5000 ...) can."
                 f"{nearest(name, known)}"
             )
-        path: Path = series.write_ucr(name, folder, **options)
-        return path
-    path = writer(
+        writer = functools.partial(series.write_ucr, name)
+    path: Path = writer(
         folder, **{key: value for key, value in options.items() if key in inspect.signature(writer).parameters}
     )
     return path
@@ -87,6 +88,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     writer.add_argument("name", help="newsgroups, fashion-mnist, gcin, hourly ..., or a data set of the UCR archive")
     writer.add_argument("folder")
     writer.add_argument("--per_class", type=int, default=16, help="labels per class, where a data set has a choice")
+    writer.add_argument(
+        "--limit", type=int, help="at most so many rows without labels, and so many to test (default: all)"
+    )
     writer.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     try:
@@ -95,7 +99,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         elif options.verb == "fetch":
             print("\n".join(f"{name}: {fetch(name)}" for name in options.names))
         else:
-            print(write(options.name, options.folder, per_class=options.per_class, seed=options.seed))
+            limits = dict.fromkeys(LIMITS, options.limit) if options.limit else {}
+            print(write(options.name, options.folder, per_class=options.per_class, seed=options.seed, **limits))
     except HfSslError as error:
         print(error, file=sys.stderr)
         return 1

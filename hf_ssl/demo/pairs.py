@@ -66,4 +66,50 @@ def write_newsgroup_pairs(
     return folder
 
 
-WRITERS = {"newsgroup-pairs": write_newsgroup_pairs}
+# Topics that two groups of places speak of: what the one calls science is about medicine, what the other does about space.
+SITES = {
+    "computers": (("comp.graphics", "comp.sys.ibm.pc.hardware"), ("comp.windows.x", "comp.sys.mac.hardware")),
+    "recreation": (("rec.autos", "rec.sport.baseball"), ("rec.motorcycles", "rec.sport.hockey")),
+    "science": (("sci.crypt", "sci.med"), ("sci.electronics", "sci.space")),
+    "politics": (("talk.politics.guns",), ("talk.politics.mideast",)),
+}
+
+
+def write_newsgroup_sites(
+    folder: str | Path,
+    *,
+    per_class: int = 25,
+    pool_limit: int | None = None,
+    test_limit: int | None = None,
+    seed: int = 0,
+) -> Path:
+    """Write topics with a shift of domain: labels from one site, a model for another.
+
+    Args:
+        folder: made when missing; files in it are replaced.
+        per_class: labeled posts of every topic, all of the site `north`.
+        pool_limit, test_limit: at most so many unlabeled posts of each site, and test posts (default: all).
+        seed: of every draw.
+
+    Returns:
+        The folder, with `unlabeled.jsonl` (text, site; of both), `labels.csv` (text, label, site; of `north`) and `test.csv` (of `south`).
+    """
+    topic_of = {group: (topic, site) for topic, sides in SITES.items()
+                for site, groups in zip(("north", "south"), sides, strict=True) for group in groups}  # fmt: skip
+    draw, parts = random.Random(seed), {}
+    for split in ("train", "test"):
+        rows = [row | dict(zip(("label", "site"), topic_of[row["label"]], strict=True))
+                for row in demo.newsgroups(split) if row["label"] in topic_of]  # fmt: skip
+        draw.shuffle(rows)
+        parts[split] = {site: [row for row in rows if row["site"] == site] for site in ("north", "south")}
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    pool = [row for rows in parts["train"].values() for row in rows[:pool_limit]]
+    demo.write_jsonl(folder / "unlabeled.jsonl", [{"text": row["text"], "site": row["site"]} for row in pool])
+    columns = ("text", "label", "site")
+    demo.write_csv(folder / "labels.csv", demo.few_labels(parts["train"]["north"], per_class, seed), columns)
+    demo.write_csv(folder / "test.csv", parts["test"]["south"][:test_limit], columns)
+    return folder
+
+
+WRITERS = {"newsgroup-pairs": write_newsgroup_pairs, "newsgroup-sites": write_newsgroup_sites}

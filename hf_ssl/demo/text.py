@@ -273,12 +273,18 @@ def write_newsgroups(
 
 
 def write_brown_pos(
-    folder: str | Path, *, limit: int | None = None, test_limit: int | None = None, seed: int = 0
+    folder: str | Path,
+    *,
+    pool_limit: int | None = None,
+    limit: int | None = None,
+    test_limit: int | None = None,
+    seed: int = 0,
 ) -> Path:
     """Write the Brown corpus for tagging: `unlabeled.jsonl` and `train.conll`, `validation.conll`, `test.conll`.
 
     Args:
         folder: made when missing; files in it are replaced.
+        pool_limit: at most so many unlabeled passages (default: all).
         limit, test_limit: at most so many sentences in train, and in validation and test each (default: all).
         seed: of every draw.
 
@@ -292,7 +298,7 @@ def write_brown_pos(
         lines = (["\t".join(pair) for pair in zip(row["tokens"], row["tags"], strict=True)] for row in rows)
         content = "\n\n".join("\n".join(sentence) for sentence in lines)
         (folder / f"{split}.conll").write_text(content + "\n", encoding="utf-8")
-    write_jsonl(folder / "unlabeled.jsonl", [{"text": row["text"]} for row in brown_genre("train")])
+    write_jsonl(folder / "unlabeled.jsonl", [{"text": row["text"]} for row in brown_genre("train", pool_limit, seed)])
     return folder
 
 

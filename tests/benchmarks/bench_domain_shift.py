@@ -33,16 +33,11 @@ import numpy as np
 import hf_ssl
 from hf_ssl import demo
 from hf_ssl.demo import audio, images, series
+from hf_ssl.demo.pairs import SITES
 
 RESULTS = Path(__file__).parent / "results" / "domain_shift.json"
 SOURCE_ONLY, CONTINUED = "source only", "continued SSL"
 ARMS = (SOURCE_ONLY, "dann", "cdan", "coral", "mmd", CONTINUED)
-TOPICS = {
-    "computers": (("comp.graphics", "comp.sys.ibm.pc.hardware"), ("comp.windows.x", "comp.sys.mac.hardware")),
-    "recreation": (("rec.autos", "rec.sport.baseball"), ("rec.motorcycles", "rec.sport.hockey")),
-    "science": (("sci.crypt", "sci.med"), ("sci.electronics", "sci.space")),
-    "politics": (("talk.politics.guns",), ("talk.politics.mideast",)),
-}
 Parts = tuple[dict[str, datasets.Dataset], dict[str, Any]]
 
 
@@ -270,7 +265,7 @@ def _newsgroups(place: Path, seed: int) -> Parts:
     found: dict[str, list[list[tuple[str, str]]]] = {"train": [[], []], "test": [[], []]}
     for split, sides in found.items():
         for row in demo.newsgroups(split):
-            for topic, groups in TOPICS.items():
+            for topic, groups in SITES.items():
                 for side in (0, 1):
                     if row["label"] in groups[side]:
                         sides[side].append((str(row["text"])[:600], topic))

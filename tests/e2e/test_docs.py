@@ -92,7 +92,9 @@ def test_the_curve_is_that_of_the_committed_scores() -> None:
 
 
 def test_each_mark_of_the_comparison_has_its_source() -> None:
-    table = re.search(r"^## How it compares\n(.*?)^## ", (REPOSITORY / "README.md").read_text(encoding="utf-8"), re.M | re.S)
+    table = re.search(
+        r"^## How it compares\n(.*?)^## ", (REPOSITORY / "README.md").read_text(encoding="utf-8"), re.M | re.S
+    )
     assert table
     head, _, *rows = [line.strip("| ").split(" | ") for line in table[1].splitlines() if line.startswith("|")]
     page = (DOCS / "explanation" / "other-tools.md").read_text(encoding="utf-8")

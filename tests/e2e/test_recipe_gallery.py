@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 import warnings
 from pathlib import Path
 
 import pytest
+from execute_recipes import figures_of, minute_of, missing, run
 from places import RECIPES
 
 from hf_ssl.core import plugins
@@ -85,3 +87,31 @@ def test_the_table_is_the_test_matrix() -> None:
         assert name in text or f'"{kind}_*.yaml"' in text or (rest in text and f"{kind}_" in text), (
             f"{file} runs no {name}"
         )
+
+
+@files
+def test_a_minute_of_it_is_shown(file: Path) -> None:
+    """Its record is of the commands in its head, has pictures, took a minute of two cores, and tells nothing of the machine."""
+    records = file.parents[1] / "docs" / "results" / "recipes"
+    found = json.loads((records / f"{file.stem}.json").read_text(encoding="utf-8"))
+    minute = minute_of(file)
+    assert tuple(found["commands"]) == minute.commands and found["note"] == minute.note, (
+        "run: python tests/support/execute_recipes.py"
+    )
+    assert f"hf-ssl run {file.stem} " in minute.commands[-1] and found["processor_seconds"] < 2 * 60
+    text = "\n".join(found["said"])
+    assert re.search(r"^-- \w+ -+$", text, re.M) and not re.search(r"/home/|/root/|/tmp/|Traceback", text)
+    assert found["pictures"]
+    for picture in found["pictures"]:
+        assert (records / picture["file"]).read_text(encoding="utf-8").startswith("<svg") and picture["caption"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@files
+def test_the_minute_runs(file: Path, tmp_path: Path) -> None:
+    minute = minute_of(file)
+    if lacking := missing(minute):
+        pytest.skip(lacking)
+    assert "-- " in run(minute, tmp_path)
+    assert figures_of(next((tmp_path / "runs").glob("*/report.html")).read_text(encoding="utf-8"))
