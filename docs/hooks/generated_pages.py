@@ -17,9 +17,9 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 RECORDS = REPOSITORY / "docs" / "results" / "recipes"
 NOTEBOOKS = ("text", "images", "audio", "series")
 WIDE = 360  # pixels of a thumbnail
-RECIPES = """`hf-ssl run NAME --data my-data` runs one; `hf-ssl recipes cp NAME` copies it to change. Each page shows what the recipe needs, a minute of it
-on demo data (commands, all that they print, pictures) and its file. A minute shows the way and not what the recipe can do: *Expect* has figures
-of whole runs where there are some. The same stages step by step: [tutorials](../tutorials/index.md)."""
+RECIPES = """`hf-ssl run NAME --data my-data` runs one; `hf-ssl recipes cp NAME` copies it to change. Each page shows what the recipe needs, a
+minute of it on demo data (commands, all that they print, pictures) and its file. A minute shows the way and not what the recipe can do:
+*Expect* has figures of whole runs where there are some. The same stages step by step: [tutorials](../tutorials/index.md)."""
 
 
 def made() -> dict[str, str | bytes]:

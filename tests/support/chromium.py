@@ -149,11 +149,11 @@ class Chromium:
             f"[...document.querySelectorAll('button')].find(x => x.textContent.trim() == {json.dumps(text)}).click()"
         )
 
-    def screenshot(self, file: Path, width: int = 1280) -> None:
-        """The whole page as PNG."""
+    def screenshot(self, file: Path, width: int = 1280, most: int = 12000) -> None:
+        """The whole page as PNG, at most so many pixels of its height."""
         self.resize(width)
         time.sleep(0.5)  # until it has flowed anew
-        height = min(12000, int(self.value("document.documentElement.scrollHeight")))
+        height = min(most, int(self.value("document.documentElement.scrollHeight")))
         clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
         told = self.call("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)
         file.write_bytes(base64.b64decode(told["data"]))
