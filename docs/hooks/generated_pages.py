@@ -121,7 +121,7 @@ def gallery(shown: list[str]) -> str:
         card("results/terminal.png", "tutorials/index.md#what-a-command-says", "What a command says in the terminal"),
     ]
     parts += ["## Pages and terminal", *grid(others)]
-    made = [(file.stem, executed(file.stem)["pictures"]) for file in list_of_recipes()]
+    made = [(file.stem, executed(file.stem).get("pictures")) for file in list_of_recipes()]
     parts += [
         "## Recipes",
         *grid(
@@ -151,24 +151,26 @@ def recipes() -> dict[str, str]:
             r"^Minute:.*\n(?: {10}.*\n)*", "", "\n".join(lines), flags=re.M
         )  # it is shown below, with what it prints
         found = executed(file.stem)
+        took = f"{found['seconds']} s" if found else ""
         parts = [
             f"# {file.stem}",
             f"**{title.rstrip('.')}.**",
             "## What it needs, and what to expect",
             "```text\n" + needs.strip() + "\n```",
-            *minute(found),
+            *(minute(found) if found else []),
             "## Its file",
             "```yaml\n" + "\n".join(whole[len(said) :]).strip() + "\n```",
         ]
         pages[f"recipes/{file.stem}.md"] = "\n\n".join(parts) + "\n"
-        rows.append(f"| [{file.stem}]({file.stem}.md) | {title} | {found['seconds']} s |")
+        rows.append(f"| [{file.stem}]({file.stem}.md) | {title} | {took} |")
     pages["recipes/index.md"] = f"# Recipes\n\n{RECIPES}\n\n" + "\n".join(rows) + "\n"
     return pages
 
 
 def executed(name: str) -> dict[str, Any]:
-    """What `tests/support/execute_recipes.py` has kept of a recipe's minute."""
-    found: dict[str, Any] = json.loads((RECORDS / f"{name}.json").read_text(encoding="utf-8"))
+    """What `tests/support/execute_recipes.py` has kept of a recipe's minute; empty where it has none."""
+    file = RECORDS / f"{name}.json"
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     return found
 
 

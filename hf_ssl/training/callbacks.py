@@ -18,17 +18,16 @@ import numpy as np
 import torch
 from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from transformers.trainer_callback import ProgressCallback
 
 from hf_ssl.core import distributed
 from hf_ssl.core.errors import TrainingError
 from hf_ssl.core.run import append_jsonl, write_lines
 from hf_ssl.core.stopping import listening
-from hf_ssl.core.summary import clock
 from hf_ssl.training.checkpoints import Progress
 from hf_ssl.training.flops import ModelWork
 from hf_ssl.training.fsdp import Shards, as_divided
 from hf_ssl.training.module import EpochRows, TrainingModule
+from hf_ssl.training.progress import progress_line
 
 if TYPE_CHECKING:
     from hf_ssl.training.schedule import Schedule
@@ -308,7 +307,7 @@ class ThroughputCallback(TrainerCallback):
             logs[f"{self.module.unit}_per_second"] = round(speed, 1)
             logs |= self.figures()
             if state.is_world_process_zero and args.disable_tqdm:
-                logger.info(_line(state, logs, self))
+                logger.info(progress_line(state, logs, self))
         if state.is_world_process_zero and not {"train_runtime"} & logs.keys():
             append_jsonl(self.curve, {"step": state.global_step, **logs})
         if "loss" in logs and not math.isfinite(logs["loss"]):
@@ -330,51 +329,6 @@ def _cut(curve: Path, step: int | None) -> None:
         except (ValueError, KeyError, TypeError):  # the line that was being written when the run was killed
             continue
     write_lines(curve, kept)
-
-
-def _line(state: TrainerState, logs: dict[str, Any], watch: ThroughputCallback) -> str:
-    done = state.global_step
-    left = watch.seconds / max(1, done) * (state.max_steps - done)
-    unit = watch.module.unit
-    used = f"  MFU {logs['mfu_percent']:.0f} %" if "mfu_percent" in logs else ""
-    return (
-        f"  step {done}/{state.max_steps}  loss {logs['loss']:.4f}  lr {logs.get('learning_rate', 0):.1e}  "
-        f"{logs[f'{unit}_per_second']:,.0f} {unit}/s  data wait {logs['data_wait_percent']:.1f} %{used}  {clock(left)} left"
-    )
-
-
-class StageProgressBar(ProgressCallback):
-    """The stock bar with the name of the stage, the loss and the speed in its own units, instead of a dictionary between the lines.
-
-    Args:
-        stage: what is going on, such as `pretrain`.
-        watch: knows the units of work.
-    """
-
-    def __init__(self, stage: str, watch: ThroughputCallback) -> None:
-        super().__init__()
-        self.stage, self.watch = stage, watch
-
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
-    ) -> None:
-        super().on_train_begin(args, state, control, **kwargs)
-        bar: Any = self.training_bar
-        if bar is not None:
-            bar.set_description(self.stage)
-
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, Any] | None = None,
-        **kwargs: object,
-    ) -> None:
-        bar: Any = self.training_bar
-        if state.is_world_process_zero and bar is not None and logs and "loss" in logs:
-            speed = self.watch.units / self.watch.seconds if self.watch.seconds else 0.0
-            bar.set_postfix_str(f"loss {logs['loss']:.4f}, {speed:,.0f} {self.watch.module.unit}/s")
 
 
 class StopRequested(Exception):

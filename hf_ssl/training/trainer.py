@@ -34,7 +34,6 @@ from hf_ssl.training.callbacks import (
     HeadWarmupCallback,
     MonitorCallback,
     SetEpochCallback,
-    StageProgressBar,
     StopRequested,
     ThroughputCallback,
     TrackerAdapter,
@@ -46,6 +45,7 @@ from hf_ssl.training.cpu import cpu_convolutions, freed_at_once
 from hf_ssl.training.exact_trainer import ExactTrainer
 from hf_ssl.training.module import EpochRows, GroupedRows, SizedDataset, TrainingModule
 from hf_ssl.training.profile import ProfileCallback
+from hf_ssl.training.progress import StageProgressBar
 from hf_ssl.training.schedule import Schedule
 from hf_ssl.training.streaming import StreamEpoch, StreamRows
 
