@@ -9,7 +9,7 @@ import warnings
 from pathlib import Path
 
 import pytest
-from execute_recipes import figures_of, minute_of, missing, run
+from execute_recipes import RECORDS, figures_of, minute_of, missing, run
 from places import RECIPES
 
 from hf_ssl.core import plugins
@@ -89,12 +89,23 @@ def test_the_table_is_the_test_matrix() -> None:
         )
 
 
-@files
+WITH_A_MINUTE = [file for file in FILES if minute_of(file)]
+minutes = pytest.mark.parametrize("file", WITH_A_MINUTE, ids=lambda path: path.stem)
+
+
+def test_what_is_on_record_are_minutes_of_recipes() -> None:
+    records = {path.stem for path in RECORDS.glob("*.json")}
+    assert records == {file.stem for file in WITH_A_MINUTE}
+    kinds = {name.partition("_")[0] for name in records}
+    assert kinds == {"text", "series", "image", "audio"}
+
+
+@minutes
 def test_a_minute_of_it_is_shown(file: Path) -> None:
     """Its record is of the commands in its head, has pictures, took a minute of two cores, and tells nothing of the machine."""
-    records = file.parents[1] / "docs" / "results" / "recipes"
-    found = json.loads((records / f"{file.stem}.json").read_text(encoding="utf-8"))
+    found = json.loads((RECORDS / f"{file.stem}.json").read_text(encoding="utf-8"))
     minute = minute_of(file)
+    assert minute
     assert tuple(found["commands"]) == minute.commands and found["note"] == minute.note, (
         "run: python tests/support/execute_recipes.py"
     )
@@ -103,14 +114,15 @@ def test_a_minute_of_it_is_shown(file: Path) -> None:
     assert re.search(r"^-- \w+ -+$", text, re.M) and not re.search(r"/home/|/root/|/tmp/|Traceback", text)
     assert found["pictures"]
     for picture in found["pictures"]:
-        assert (records / picture["file"]).read_text(encoding="utf-8").startswith("<svg") and picture["caption"]
+        assert (RECORDS / picture["file"]).read_text(encoding="utf-8").startswith("<svg") and picture["caption"]
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@files
+@minutes
 def test_the_minute_runs(file: Path, tmp_path: Path) -> None:
     minute = minute_of(file)
+    assert minute
     if lacking := missing(minute):
         pytest.skip(lacking)
     assert "-- " in run(minute, tmp_path)

@@ -52,9 +52,11 @@ class Minute:
     note: str
 
 
-def minute_of(recipe: Path) -> Minute:
+def minute_of(recipe: Path) -> Minute | None:
+    """None where the head has none."""
     block = re.search(r"^# Minute: +(.*\n(?:#  {9,}.*\n)*)", recipe.read_text(encoding="utf-8"), re.M)
-    assert block, f"{recipe.name} has no minute"
+    if block is None:
+        return None
     whole = re.sub(r"\\\n", "", re.sub(r"^# +", "", block[1], flags=re.M))  # a backslash joins lines, as in the shell
     said = whole.splitlines()
     notes = [line.strip("()") for line in said if line.startswith("(")]
@@ -122,6 +124,7 @@ def without_this_machine(text: str, folder: Path) -> str:
 
 def record(recipe: Path) -> None:
     minute = minute_of(recipe)
+    assert minute, f"{recipe.name} has no minute"
     if lacking := missing(minute):
         raise SystemExit(f"{recipe.stem}: {lacking}")
     with tempfile.TemporaryDirectory() as place:
@@ -152,5 +155,5 @@ def record(recipe: Path) -> None:
 
 if __name__ == "__main__":
     for file in sorted(RECIPES.glob("*.yaml")):
-        if not sys.argv[1:] or file.stem in sys.argv[1:]:
+        if file.stem in sys.argv[1:] or (not sys.argv[1:] and minute_of(file)):
             record(file)
