@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 from hf_ssl import demo
@@ -112,4 +113,4 @@ def write_newsgroup_sites(
     return folder
 
 
-WRITERS = {"newsgroup-pairs": write_newsgroup_pairs, "newsgroup-sites": write_newsgroup_sites}
+WRITERS: dict[str, Callable[..., Path]] = {"newsgroup-pairs": write_newsgroup_pairs, "newsgroup-sites": write_newsgroup_sites}
