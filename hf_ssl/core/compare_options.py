@@ -65,7 +65,11 @@ class CompareConfig(RunOptions, AdapterOptions, ModelOptions, DataOptions, Domai
     self_training: int = option(
         1000, "Pool examples that the arms with self-training learn from too (0: no such arms).", ge=0
     )
-    peers: list[str] = option([], "Other tools as contenders, where they are installed: svm, setfit, statsforecast.")
+    peers: list[str] = option(
+        [],
+        "Other tools as contenders, where they are installed: svm, setfit; of forecasts auto-ets, auto-theta, "
+        "auto-arima, statsforecast, and as released timesfm@CHECKPOINT, chronos@CHECKPOINT.",
+    )
     budget: str | None = option(
         None, "Stop cleanly after so long (90s, 30m, 2h); what tells most comes first, and the same command goes on."
     )

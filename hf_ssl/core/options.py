@@ -135,6 +135,9 @@ class PredictConfig(RunOptions, ModelOptions, DataOptions):
 
     model: str | None = option(None, "Fine-tuned model: Hub id or local folder (default: the one of this run).")
     task: str | None = option(None, "Downstream task (default: the one the model was made for).")
+    future: Any = option(
+        None, "Of forecasts: a table of what is known of the steps ahead (time, series, known_covariates), no targets."
+    )
     save: str | None = option(
         None, "File for the answers: .parquet, .csv or .jsonl (default: in the run's folder predict/)."
     )

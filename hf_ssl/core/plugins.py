@@ -30,12 +30,13 @@ KINDS = {
     "pipelines": "ServedPipeline",
     "domain_methods": "DomainMethod",
     "peers": "Peer",
+    "forecasters": "Forecaster",
 }
 # Packages of a kind that are not `hf_ssl.KIND`: families of TensorFlow models, for `import-tf`; transformers' pipelines, for `push`;
-# what makes domains alike, for `finetune`; other tools, for `compare`.
+# what makes domains alike, for `finetune`; other tools, for `compare`; forecasts without the network, for both.
 PLACES = {
     "families": "models.tensorflow.families", "pipelines": "hub.pipelines", "domain_methods": "training.domain.methods",
-    "peers": "evaluation.peers",
+    "peers": "evaluation.peers", "forecasters": "evaluation.forecasters",
 }  # fmt: skip
 _SINGULAR = {"families": "family", "modalities": "modality", "vectors": "store", "domain_methods": "domain method"}
 

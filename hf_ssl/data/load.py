@@ -108,13 +108,9 @@ def _tell(data: DomainData) -> None:
 
 
 def load_rows(
-    source: object,
-    options: DataOptions | str | Any = None,
-    *,
-    verbose: bool = True,
-    cache_dir: str | None = None,
+    source: object, options: DataOptions | str | Any = None, *, future: object = None, verbose: bool = True, cache_dir: str | None = None,
     **keywords: object,
-) -> DomainData:
+) -> DomainData:  # fmt: skip
     """Every usable row of a source in its own order, for a model to answer: nothing is split, compared or removed.
 
     Labels are not looked at. What cannot be read is entered in the report, as in `load_data`.
@@ -122,6 +118,7 @@ def load_rows(
     Args:
         source, options, verbose, cache_dir, keywords: as in `load_data`; those about splits, labels, groups and duplicates change
             nothing.
+        future: a table of what is known of the steps to be forecast: times, series, `known_covariates`.
 
     Returns:
         One split, `rows`, with `id`, the content, `path` where there are files, and `ROW`: the number of the row in its table,
@@ -135,7 +132,8 @@ def load_rows(
     how = read_options(given, modality, report, cache_dir)
     how.label_kind = given.label_kind if kind_of(given.label_kind).shapes_input else None
     spec = replace(_spec(given), label=None, group=None, labels=(), tags=None)
-    parts = [replace(part, split="unlabeled") for part in _read_all(source, {}, None, how)]
+    parts = [part if part.split == "future" else replace(part, split="unlabeled")
+             for part in _read_all(source, {"future": future}, None, how)]  # fmt: skip
     facts: dict[str, Any] = {"source": describe_source(source), "leakage": "allow", "duplicates": {}, "leaks": []}
     parts = how.modality.prepare(opened(parts, spec, how), spec, report)
     future = how.modality.future(parts, spec, report)

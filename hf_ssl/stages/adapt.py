@@ -357,6 +357,8 @@ def score_of(record: StageRecord) -> tuple[float | None, str]:
     """How good a fine-tuned model is on its labels: cross-validated where that was done, else on validation data."""
     found = record.outputs.get("candidates") or {}
     way = (found.get("candidates") or {}).get(found.get("answer", found.get("start")))
+    if way and "mae" in way:
+        return -float(way["mae"]), "mean absolute error of what it answers with, on validation data"
     if way:
         return (
             float(way["accuracy"]) + float(way["macro_f1"])

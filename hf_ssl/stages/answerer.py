@@ -23,11 +23,13 @@ from hf_ssl.models.loading import load_config
 from hf_ssl.models.reference import CheckpointRef
 from hf_ssl.stages.build import task_rows
 from hf_ssl.stages.fit import finished_model
+from hf_ssl.stages.forecast_answer import Mixture
 from hf_ssl.stages.inputs import inputs_of, modality_of
+from hf_ssl.stages.kept import kept_teacher
 from hf_ssl.stages.published import lineage_of, plain_options, published_teacher
 from hf_ssl.stages.reference import limits_of, typical_of
 from hf_ssl.stages.resolve import resolve
-from hf_ssl.stages.teacher import Teacher, kept_teacher
+from hf_ssl.stages.teacher import Teacher
 from hf_ssl.tasks.base import TaskModule
 from hf_ssl.tasks.heads import softmax
 from hf_ssl.training.trainer import arguments
@@ -188,7 +190,7 @@ class Answerer:
     limits: np.ndarray | None
     typical: Typical | None
     all_classes: bool
-    teacher: Teacher | None = None
+    teacher: Teacher | Mixture | None = None
 
     @classmethod
     def of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,9 +16,8 @@ from hf_ssl.core.errors import ConfigError, DataError
 from hf_ssl.data.budgets import ALL, Budget, budget_rows, budget_size, share_of
 from hf_ssl.data.label_kinds import kind_of
 from hf_ssl.evaluation.comparison.results import NO_LABELS, ResultRow
-from hf_ssl.evaluation.metrics.forecast import seasonal_naive
-from hf_ssl.evaluation.peers.base import Series
-from hf_ssl.evaluation.probes.linear_forecast import linear_forecast
+from hf_ssl.evaluation.forecasters.base import Forecaster, forecaster
+from hf_ssl.modalities.timeseries.origins import Origins, origins_of
 from hf_ssl.modalities.timeseries.split import arrays_of, latest
 from hf_ssl.stages.cells import Cell, CellStore
 
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from hf_ssl.tasks.base import Task
     from hf_ssl.tasks.forecasting import Forecasting
 
+logger = logging.getLogger(__name__)
+
+BASELINES = ("seasonal-naive", "smoothing", "linear", "boosting")
+"""Forecasts that stand beside the arms without being asked for."""
 SEASONS = 10
 """That a statistical forecast looks back at, or as many horizons."""
 FEW_SERIES = 10
@@ -98,7 +102,7 @@ class Answers:
             return 1 / (1 + np.exp(-np.asarray(logits, np.float64)))
         return None
 
-    def baselines(self, cells: Sequence[Cell], *, without_labels: bool) -> list[ResultRow]:
+    def baselines(self, cells: Sequence[Cell], store: CellStore, *, without_labels: bool) -> list[ResultRow]:
         """The task's own baseline on every subset, or once, where nothing has labels to learn from."""
         found = []
         for cell in cells[:1] if without_labels else cells:
@@ -182,14 +186,14 @@ class ForecastAnswers(Answers):
         return task.modality.windows(self.test, context, task.horizon, stride=stride)
 
     @cached_property
-    def _parts(self) -> tuple[np.ndarray, np.ndarray]:
-        """History `(windows, context, channels)` and future of the targets `(windows, horizon x targets)`."""
-        past, future, _ = self.windows.batch(range(len(self.windows)))
-        return past, future[:, :, : self.task.targets].reshape(len(future), -1)
+    def asked(self) -> Origins:
+        """The same windows with covariates and dates."""
+        return origins_of(self.task.modality, self.test, self.task.horizon, stride=self.task.config.eval_stride)
 
     @cached_property
     def references(self) -> np.ndarray:
-        return self._parts[1]
+        """The truth, `(windows, horizon x targets)`."""
+        return self.asked.future.reshape(len(self.asked), -1)
 
     @cached_property
     def groups(self) -> list[Any]:
@@ -211,43 +215,57 @@ class ForecastAnswers(Answers):
     def probabilities(self, logits: np.ndarray) -> None:
         return None
 
-    def baselines(self, cells: Sequence[Cell], *, without_labels: bool) -> list[ResultRow]:
-        """The last season again, and a linear map of the history, fitted in closed form on the same series."""
-        task, found = self.task, []
-        past, _ = self._parts
-        for cell in cells:
-            began = time.monotonic()
-            naive = seasonal_naive(past, task.horizon, task.season)[:, :, : task.targets].reshape(len(past), -1)
-            found.append(self._baseline("seasonal naive", cell, naive, began))
-            began = time.monotonic()
-            known = task.modality.windows(self.labeled(cell), task.modality.context(), task.horizon, stride=1)
-            try:
-                linear = linear_forecast(known, self.windows, 8000, "mae")[:, :, : task.targets].reshape(len(past), -1)
-            except DataError:  # too few windows: there is no such baseline
-                continue
-            found.append(self._baseline("DLinear", cell, linear, began))
-        return found
+    def baselines(self, cells: Sequence[Cell], store: CellStore, *, without_labels: bool) -> list[ResultRow]:
+        """What needs no network: the last season again, exponential smoothing, a linear map, boosting with all covariates."""
+        return [row for name in BASELINES for row in self._forecast(name, cells, store, "baseline")]
 
     def peers(self, names: Sequence[str], cells: Sequence[Cell], store: CellStore) -> list[ResultRow]:
-        found: list[ResultRow] = []
+        """Other forecasters; their names are checked before any of them runs."""
         for name in names:
-            peer = plugins.find("peers", name)()
-            peer.check(self.task.modality.name, self.task.label_kind)
-            once = Cell(
-                name, "peer", NO_LABELS, 0, store.key(name, "peer")
-            )  # it learns from no labels: one answer for all
-            row = store.find(once)
+            if name in plugins.names("peers"):  # of another kind: it says so
+                plugins.find("peers", name)().check(self.task.modality.name, self.task.label_kind)
+            forecaster(name).check()
+        return [row for name in names for row in self._forecast(name, cells, store, "peer")]
+
+    def _forecast(self, name: str, cells: Sequence[Cell], store: CellStore, protocol: str) -> list[ResultRow]:
+        """One row per cell; what learns nothing is asked once, and looks back further."""
+        one, found = forecaster(name), []
+        title = one.title if protocol == "baseline" else name
+        for cell in cells:
+            of = (cell.budget, cell.seed, cell.rows) if one.learns else (NO_LABELS, 0)
+            mine = replace(cell, arm=title, protocol=protocol, key=store.key(name, "forecaster", *of))
+            row = store.find(mine)
             if row is None:
-                began, past = time.monotonic(), self._looked_back()
-                answer = peer.forecast(Series(past, self.task.horizon, self.task.season)).reshape(len(past), -1)
-                row = store.keep(
-                    once, ResultRow(name, NO_LABELS, 0, answer, "peer", None, time.monotonic() - began, 0)
-                )
-            found += [replace(row, budget=cell.budget, seed=cell.seed) for cell in cells]
+                began = time.monotonic()
+                try:
+                    answer = self._answered(one, cell)
+                except DataError as error:  # too few windows: there is no such forecast
+                    logger.info(f"  no {title} for {cell.budget}: {error}")
+                    continue
+                seconds = time.monotonic() - began
+                row = store.keep(mine, ResultRow(title, cell.budget, cell.seed, answer, protocol, None, seconds, None))
+            found.append(row)
         return found
 
-    def _looked_back(self) -> np.ndarray:
-        """What a tool of its own would look back at: `SEASONS` seasons before every window, `(windows, steps, targets)`, standardized.
+    def _answered(self, one: Forecaster, cell: Cell) -> np.ndarray:
+        task = self.task
+        if not one.learns:
+            return one.forecast(self._looked_back).reshape(len(self.asked), -1)
+        most = one.windows(task.horizon, task.targets)
+        known = origins_of(task.modality, self.labeled(cell), task.horizon, most=most)
+        one.learn(known, self._held, task.config.loss)
+        return one.forecast(self.asked).reshape(len(self.asked), -1)
+
+    @cached_property
+    def _held(self) -> Origins | None:
+        """Later windows than those that are learned from, to choose settings by."""
+        if "validation" not in self.data:
+            return None
+        return origins_of(self.task.modality, self.data["validation"], self.task.horizon, most=2000)
+
+    @cached_property
+    def _looked_back(self) -> Origins:
+        """What a tool of its own would look back at: `SEASONS` seasons before every window.
 
         Models see the steps of their context; a season that comes twice in it is not one for a statistical model.
         """
@@ -259,20 +277,16 @@ class ForecastAnswers(Answers):
                 missing = np.full((len(values), max(0, offset + values.shape[1] - row.shape[1])), np.nan, np.float32)
                 known[name] = np.hstack([row, missing])
                 known[name][:, offset : offset + values.shape[1]] = values
-        ids, offsets, targets = list(self.test["id"]), list(self.test["offset"]), self.task.targets
-        loc, scale = (np.array(self.test[name], np.float32)[:, :targets, None] for name in ("loc", "scale"))
+        ids, offsets = list(self.test["id"]), list(self.test["offset"])
+        loc, scale = (np.array(self.test[name], np.float32)[:, :, None] for name in ("loc", "scale"))
         steps = max(self.windows.context, SEASONS * max(self.task.season, self.task.horizon))
-        past = np.full((len(self.windows), steps, targets), np.nan, np.float32)
+        past = np.full((len(self.windows), steps, loc.shape[1]), np.nan, np.float32)
         for window in range(len(self.windows)):
             owner, step = self.windows.place(window)
             end = offsets[owner] + step
-            seen = known[ids[owner]][:targets, max(0, end - steps) : end]
+            seen = known[ids[owner]][:, max(0, end - steps) : end]
             past[window, steps - seen.shape[1] :] = ((seen - loc[owner]) / scale[owner]).T
-        return past
-
-    @staticmethod
-    def _baseline(name: str, cell: Cell, answer: np.ndarray, began: float) -> ResultRow:
-        return ResultRow(name, cell.budget, cell.seed, answer, "baseline", None, time.monotonic() - began)
+        return replace(self.asked, past=past)
 
     def columns(self) -> dict[str, list[Any]]:
         places = [self.windows.place(row) for row in range(len(self.windows))]

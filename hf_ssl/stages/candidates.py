@@ -90,6 +90,7 @@ class Findings:
         labels: examples that were used.
         folds: to find out on whether training the network pays (`hf_ssl.stages.rehearsal`).
         network: scores of the trained network on them, once that was done.
+        compared: with what the teacher is ahead of, and where.
     """
 
     head: Head | None
@@ -103,6 +104,7 @@ class Findings:
     labels: int
     folds: list[Fold] = field(default_factory=list)
     network: dict[str, float] = field(default_factory=dict)
+    compared: str = "the model's start in cross-validation"
 
     def to_dict(self) -> dict[str, Any]:
         """What `candidates.json` and the run's ledger hold."""

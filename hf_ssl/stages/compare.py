@@ -30,6 +30,7 @@ from hf_ssl.stages.build import build_task, task_rows
 from hf_ssl.stages.cells import Cell, CellStore, Clock, by_what_they_tell
 from hf_ssl.stages.comparison_files import write_comparison, write_predictions
 from hf_ssl.stages.fit import fit_task, open_pool
+from hf_ssl.stages.forecast_answer import mixed_forecasts
 from hf_ssl.stages.frozen import Frozen
 from hf_ssl.stages.result import StageResult
 from hf_ssl.training.trainer import predict
@@ -192,9 +193,9 @@ class _Work:
         else:
             learns = bool({*TUNED} & {*self.protocols})
             if any(row.protocol == "zero-shot" for row in found):
-                found += self.answers.baselines(few, without_labels=True)
+                found += self.answers.baselines(few, self.store, without_labels=True)
             if learns or self.task.unit == "window":
-                found += self.answers.baselines(few, without_labels=False)
+                found += self.answers.baselines(few, self.store, without_labels=False)
             found += self.answers.peers(self.config.peers, few, self.store)
         return found, left + self.frozen.left
 
@@ -244,8 +245,12 @@ class _Work:
             domains=self.domains if arm.beside == arms_of_run.ADVERSARIAL else None, rehearse=cell.protocol == "answer",
         )  # fmt: skip
         logits, _ = predict(fit.module, task_rows(self.task, fit.encoder, self.answers.test), fit.args)
-        if cell.protocol == "answer" and fit.found is not None and fit.found.teacher_ahead:
-            teacher = fit.found.teacher
+        found = fit.found
+        if cell.protocol == "answer" and self.task.unit == "window" and "validation" in self.data:
+            held = predict(fit.module, task_rows(self.task, fit.encoder, self.data["validation"]), fit.args)
+            found = mixed_forecasts(self.task, self.data, self.answers.labeled(cell), *held)
+        if cell.protocol == "answer" and found is not None and found.teacher_ahead:
+            teacher = found.teacher
             own = teacher.answers(self.task, self.answers.test) if distributed.is_main() else None
             logits = teacher.together(logits, distributed.broadcast(own))
         trainable = sum(parameter.numel() for parameter in fit.module.model.parameters() if parameter.requires_grad)

@@ -25,8 +25,10 @@ from hf_ssl.report.page import MISTAKES
 from hf_ssl.stages.base import metrics_line, prepare_stage
 from hf_ssl.stages.build import build_task, task_rows
 from hf_ssl.stages.fit import finished_model
+from hf_ssl.stages.forecast_answer import Mixture
+from hf_ssl.stages.kept import kept_teacher
 from hf_ssl.stages.result import StageResult
-from hf_ssl.stages.teacher import Teacher, kept_teacher
+from hf_ssl.stages.teacher import Teacher
 from hf_ssl.tasks.heads import softmax
 from hf_ssl.training.trainer import arguments, predict
 
@@ -122,18 +124,18 @@ def _mistakes(task: Task[Any], logits: np.ndarray, split: datasets.Dataset, enco
 
 
 def _each(
-    teacher: Teacher, task: Task[Any], answers: tuple[np.ndarray, np.ndarray, np.ndarray], split: datasets.Dataset, encoder: Encoder
+    teacher: Teacher | Mixture, task: Task[Any], answers: tuple[np.ndarray, np.ndarray, np.ndarray], split: datasets.Dataset, encoder: Encoder
 ) -> dict[str, Any]:  # fmt: skip
     """Who answers, and what the plain model and the teacher are worth alone.
 
     Args:
-        answers: logits of the model, probabilities of the teacher, and the labels.
+        answers: logits of the model, what the teacher answers, and the labels.
     """
     plain, own, labels = answers
     model = task.metrics(plain, labels)
     interval = _interval(task, plain, split, encoder, model)
     return {
-        "answer": teacher.told(), "model": model, "teacher": task.metrics(np.log(np.clip(own, 1e-9, None)), labels),
+        "answer": teacher.told(), "model": model, "teacher": task.metrics(teacher.together(None, own), labels),
         **({"model_interval": interval} if interval else {}),
     }  # fmt: skip
 

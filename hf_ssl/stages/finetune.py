@@ -23,6 +23,7 @@ from hf_ssl.stages.build import build_task, init_from_config, task_rows
 from hf_ssl.stages.candidates import Findings
 from hf_ssl.stages.domains import open_domains
 from hf_ssl.stages.fit import fit_task, open_pool
+from hf_ssl.stages.forecast_answer import ForecastFindings, asked_for, mixed_forecasts
 from hf_ssl.stages.published import reading
 from hf_ssl.stages.reference import keep_reference
 from hf_ssl.stages.teacher import FOLDER
@@ -57,6 +58,7 @@ def finetune(**options: object) -> StageResult:
         split = data["train"]
         if config.labels_per_class:
             split = split.select(labeled_subset(split, config.labels_per_class, config.seed))
+        asked_for(task)  # what is wrong with them is said before anything is trained
         logger.info(f"finetune: {config.peft} on {len(split):,} labeled examples, from {ref.id}")
         fit = fit_task(
             task, ref, split, data.get("validation"), config, opening.resolved.training, folder, seed=config.seed,
@@ -65,8 +67,6 @@ def finetune(**options: object) -> StageResult:
         )  # fmt: skip
         note_lineage(run, ref, fit.encoder.report)
         write_json(folder / "load_report.json", fit.encoder.report.to_dict())
-        if fit.found is not None:
-            keep_findings(fit.found, folder)
         record.metrics = {**fit.result.to_dict(), "trainable": str(adapters.trainable_report(fit.module.model))}
         if fit.domains is not None:
             record.metrics["domains"] = fit.domains
@@ -74,6 +74,9 @@ def finetune(**options: object) -> StageResult:
         if "validation" in data:
             held = predict(fit.module, task_rows(task, fit.encoder, data["validation"]), fit.args)
             record.metrics["validation"] = task.metrics(*held)
+            fit.found = fit.found or mixed_forecasts(task, data, split, *held)
+        if fit.found is not None:
+            keep_findings(fit.found, folder)
         if hasattr(fit.module.model, "peft_config") and not fit.encoder.stands_on_its_start:
             logger.info(
                 "  the model is saved merged; an adapter alone needs --head_pooling stock, which reads the first token"
@@ -109,14 +112,14 @@ def finetune(**options: object) -> StageResult:
     return StageResult(folder, record.metrics)
 
 
-def keep_findings(found: Findings, folder: Path) -> None:
+def keep_findings(found: Findings | ForecastFindings, folder: Path) -> None:
     """What the candidates' comparison found, and the teacher where it is ahead of what the model can carry."""
     write_json(folder / "candidates.json", found.to_dict())
     remove(folder / FOLDER)
     if not found.teacher_ahead:
         return
     logger.info(
-        f"  answer: {found.teacher.told()}, ahead of the model's start in cross-validation; evaluate and predict ask it. It lies in "
+        f"  answer: {found.teacher.told()}, ahead of {found.compared}; evaluate and predict ask it. It lies in "
         f"{folder / FOLDER}; the model beside it is a plain one, measured by evaluate, too"
     )
     if distributed.is_main():

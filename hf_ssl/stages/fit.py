@@ -25,6 +25,7 @@ from hf_ssl.models.pooling import Pooling
 from hf_ssl.models.reference import CheckpointRef
 from hf_ssl.stages.build import learning_rate, without_padding
 from hf_ssl.stages.candidates import Findings, Fold, study
+from hf_ssl.stages.forecast_answer import ForecastFindings
 from hf_ssl.stages.reading import settable_layer
 from hf_ssl.stages.rehearsal import Rehearsal
 from hf_ssl.stages.rehearsal import rehearse as rehearsal_of
@@ -59,7 +60,7 @@ class Fit:
     result: TrainResult
     args: TrainingArguments
     domains: dict[str, Any] | None = None
-    found: Findings | None = None
+    found: Findings | ForecastFindings | None = None
 
     @property
     def encoder(self) -> Encoder:

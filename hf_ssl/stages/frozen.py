@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hf_ssl.core import plugins
+from hf_ssl.core.errors import ConfigError
 from hf_ssl.evaluation.comparison.results import NO_LABELS, ResultRow
+from hf_ssl.evaluation.forecasters.base import is_forecaster
 from hf_ssl.evaluation.peers.base import Asked, Peer
 from hf_ssl.evaluation.probes import probes
 from hf_ssl.evaluation.probes.counted import CountedTexts
@@ -183,6 +185,10 @@ class Frozen:
     def peers(self, names: Sequence[str], start: Arm) -> Iterator[ResultRow]:
         """Other tools, on the same subsets; each says by itself what it needs."""
         for name in names:
+            if is_forecaster(name):
+                raise ConfigError(
+                    f"The peer {name} forecasts timeseries with a horizon, not {self.modality.name}. Leave it out of peers."
+                )
             peer: Peer = plugins.find("peers", name)()
             peer.check(self.modality.name, self.task.label_kind)
             cells = [

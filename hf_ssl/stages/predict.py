@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_ssl.core import distributed
+from hf_ssl.core.errors import ConfigError
 from hf_ssl.core.run import inputs_hash
 from hf_ssl.data import load_rows
 from hf_ssl.data.label_kinds import kind_of
@@ -38,7 +39,8 @@ def predict(**options: object) -> StageResult:
     (`accelerate launch`) share the work; an interrupted call goes on behind the last part that it saved.
 
     Args:
-        options: those of `hf_ssl.core.options.PredictConfig`. `data` is new data: a folder, a table, a list, a DataFrame.
+        options: those of `hf_ssl.core.options.PredictConfig`. `data` is new data: a folder, a table, a list, a DataFrame; `future` a table
+            (or DataFrame) of what is known of the steps to be forecast.
 
     Returns:
         `path`: the file of answers, one row per example (per step and channel of a forecast): `id`, `path` or `source_row` (or `step`
@@ -55,8 +57,15 @@ def predict(**options: object) -> StageResult:
     config: PredictConfig = resolved.config
     source = Source.of(config)
     task = source.task(config, modality_of(config))  # before the data are read, which may take long
+    if config.future is not None and task.unit != "window":
+        raise ConfigError(
+            "future: it says what is known of the steps ahead of series, and this run forecasts none. Leave it out."
+        )
     data = load_rows(
-        config.data, config, label_kind=task.label_kind if kind_of(task.label_kind).shapes_input else None
+        config.data,
+        config,
+        future=config.future,
+        label_kind=task.label_kind if kind_of(task.label_kind).shapes_input else None,
     )
     rows = data["rows"]
     if task.unit == "window":

@@ -16,7 +16,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_ssl.core.errors import CheckpointError
+from hf_ssl.core.errors import CheckpointError, ConfigError
 from hf_ssl.core.fields import Options
 from hf_ssl.core.run import RunDir, write_json
 from hf_ssl.hub.artifacts import is_hub_id
@@ -24,7 +24,9 @@ from hf_ssl.hub.staging import clean, refuse_nonfinite
 from hf_ssl.models.checkpoint import Tensors, find_weights, read_json
 from hf_ssl.models.pooling import LINEAGE
 from hf_ssl.models.reference import CheckpointRef
-from hf_ssl.stages.teacher import LARGEST, SETTINGS, Teacher, kept_teacher
+from hf_ssl.stages.forecast_answer import Mixture
+from hf_ssl.stages.kept import kept_teacher
+from hf_ssl.stages.teacher import LARGEST, SETTINGS, Teacher
 
 if TYPE_CHECKING:
     from hf_ssl.modalities.base import Modality
@@ -56,11 +58,19 @@ def stage_answer(
     teacher = kept_teacher(run.path / "finetune") if wanted is not False else None
     if teacher is None:
         return None
-    speaking = {one.name for one in modality.cheap_features() if one.holds_content}
-    told = [view.name for view in teacher.views if view.name in speaking and view.state]
+    if isinstance(teacher, Mixture):
+        if wanted:
+            raise ConfigError(
+                f"The run answers with {teacher.told()}, which stays in the run; leave --answer out: the plain model is published."
+            )
+        logger.warning(
+            f"  the run answers with {teacher.told()}, which stays in the run; the plain model alone is published"
+        )
+        return None
+    told = teacher.content(modality)
     if told and wanted is None:
         logger.warning(
-            f"  the run answers with {teacher.told()}; its {' and '.join(told)} are pieces of your texts, so the plain model alone is "
+            f"  the run answers with {teacher.told()}; its {' and '.join(told)} hold words of your data, so the plain model alone is "
             "published. --answer true publishes both"
         )
         return None

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 
 from hf_ssl.core.errors import CheckpointError
 from hf_ssl.core.run import write_json
@@ -26,10 +27,13 @@ from hf_ssl.tasks.base import Task, TaskModule
 if TYPE_CHECKING:
     import datasets
 
+    from hf_ssl.modalities.base import Modality
+
 FOLDER, SETTINGS, WEIGHTS = "teacher", "teacher.json", "teacher.safetensors"
 LARGEST = {SETTINGS: 64 * 2**20, WEIGHTS: 2**30}
 """Bytes of the files that are read: half a million n-grams, and 256 million weights."""
 MOST_VIEWS = 64
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError)
 
 
 @dataclass
@@ -114,15 +118,8 @@ class Teacher:
         Raises:
             CheckpointError: files are missing, damaged, or not what they say.
         """
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
         try:
-            for name, most in LARGEST.items():
-                if (size := (folder / name).stat().st_size) > most:
-                    raise ValueError(f"{name} has {size:,} bytes, at most {most:,} are read")
-            settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
-            tensors = load_file(folder / WEIGHTS)
+            settings, tensors = read_files(folder)
             views = [
                 TeacherView(
                     str(one["name"]), str(one["kind"]), float(one["share"]),
@@ -140,7 +137,7 @@ class Teacher:
             )  # fmt: skip
             found._check()
             return found
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError) as error:
+        except (*UNREADABLE, SafetensorError) as error:
             raise CheckpointError(f"The teacher in {folder} cannot be read ({error}). Run finetune again.") from error
 
     def _check(self) -> None:
@@ -156,6 +153,11 @@ class Teacher:
                 raise ValueError(f"the head of {view.name} is not one of {len(self.classes)} classes")
             if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
                 raise ValueError(f"the head of {view.name} is not finite")
+
+    def content(self, modality: Modality) -> list[str]:
+        """Views whose state holds words of the data."""
+        speaking = {one.name for one in modality.cheap_features() if one.holds_content}
+        return [view.name for view in self.views if view.name in speaking and view.state]
 
     @property
     def reads_network(self) -> bool:
@@ -233,6 +235,16 @@ def _named(ref: CheckpointRef, folder: Path) -> str:
     return Path(os.path.relpath(ref.folder.resolve(), folder.resolve())).as_posix()
 
 
-def kept_teacher(folder: Path) -> Teacher | None:
-    """What fine-tuning kept in its folder, if it did."""
-    return Teacher.load(folder / FOLDER) if (folder / FOLDER / SETTINGS).is_file() else None
+def read_files(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """Settings and tensors of what a run answers with; files of unlikely size are not read.
+
+    Raises:
+        one of `UNREADABLE`, or a SafetensorError: they are missing or damaged.
+    """
+    from safetensors.torch import load_file
+
+    for name, most in LARGEST.items():
+        if (size := (folder / name).stat().st_size) > most:
+            raise ValueError(f"{name} has {size:,} bytes, at most {most:,} are read")
+    settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+    return settings, load_file(folder / WEIGHTS)

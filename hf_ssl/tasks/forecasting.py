@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -15,6 +16,7 @@ from torch import nn
 from hf_ssl.core.errors import ConfigError, DataError
 from hf_ssl.core.fields import option
 from hf_ssl.evaluation.figures import error_by_step_figure, forecast_fan
+from hf_ssl.evaluation.forecasters.linear import Linear
 from hf_ssl.evaluation.metrics.forecast import (
     Scales,
     error_by_step,
@@ -23,11 +25,12 @@ from hf_ssl.evaluation.metrics.forecast import (
     seasonal_naive,
     steady,
 )
-from hf_ssl.evaluation.probes.linear_forecast import linear_forecast, ridge
+from hf_ssl.evaluation.probes.linear_forecast import ridge
 from hf_ssl.modalities.encoder import Batch, Features
 from hf_ssl.modalities.timeseries.encoder import TimeSeriesEncoder
 from hf_ssl.modalities.timeseries.forecast_rows import forecast_rows
 from hf_ssl.modalities.timeseries.grid import times_from
+from hf_ssl.modalities.timeseries.origins import origins_of
 from hf_ssl.modalities.timeseries.timesfm import timesfm_forecast
 from hf_ssl.modalities.timeseries.windows import MISSING, WindowFeatures
 from hf_ssl.models import structure
@@ -91,9 +94,14 @@ class Forecasting(Task[TimeSeriesEncoder]):
         residual: bool = option(False, "The model gives the difference from the seasonal-naive forecast.")
         quantiles: list[float] = option([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9], "Levels to report.", gt=0, lt=1)
         eval_stride: int = option(1, "Distance between evaluation windows.", ge=1)
+        forecasters: list[str] = option(
+            ["seasonal-naive", "smoothing", "linear", "boosting"],
+            "Forecasts without the network that finetune mixes with it, by their errors on the validation span; others: auto-ets, "
+            "auto-theta, auto-arima, timesfm@CHECKPOINT, chronos@CHECKPOINT; empty: the network alone.",
+        )
 
         def problems(self) -> list[str]:
-            falls = sorted(self.quantiles) != list(self.quantiles)
+            falls = sorted(set(self.quantiles)) != list(self.quantiles)
             return [*super().problems(), *([f"quantiles: they must rise, found {self.quantiles}."] if falls else [])]
 
     config: Config
@@ -109,10 +117,10 @@ class Forecasting(Task[TimeSeriesEncoder]):
     def auto_class(self) -> str:
         return "AutoModelForTimeSeriesPrediction"
 
-    @property
-    def levels(self) -> np.ndarray:
-        """Quantile levels of the answer; none for point forecasts."""
-        return np.array(self.config.quantiles if self.config.forecast_type == "normal" else [])
+    def _levels(self, count: int) -> np.ndarray:
+        """Levels of so many quantiles: those of the configuration, or TimesFM's nine."""
+        own = self.config.quantiles
+        return np.array(own) if len(own) == count else np.linspace(0.1, 0.9, count)
 
     def fit_labels(self, train: datasets.Dataset, label_names: Sequence[str] | None = None) -> None:
         """Remember every series' number and scales."""
@@ -235,33 +243,25 @@ class Forecasting(Task[TimeSeriesEncoder]):
         scales = self._target_scales()
         found = forecast_metrics(answer[..., 0], truth, series, scales, naive=naive)
         if answer.shape[3] > 1:
-            levels = self.levels if len(self.levels) else np.linspace(0.1, 0.9, answer.shape[3] - 1)
-            found |= quantile_metrics(answer[..., 1:], levels, truth, series, scales)
+            found |= quantile_metrics(answer[..., 1:], self._levels(answer.shape[3] - 1), truth, series, scales)
         return found
 
     def baseline_metrics(self, data: Mapping[str, datasets.Dataset], split: str) -> dict[str, float]:
         """MASE and standardized MAE of DLinear, fitted to the same training windows in closed form."""
         assert self.scales is not None, "fit_labels comes first"
-        context, own = self.modality.context(), self.config.eval_stride
         if "train" not in data:
             return {}
-        train = self.modality.windows(data["train"], context, self.horizon, stride=1)
-        held = (
-            self.modality.windows(data["validation"], context, self.horizon, stride=1)
-            if "validation" in data
-            else None
-        )
-        asked = self.modality.windows(data[split], context, self.horizon, stride=own)
+        linear, origins = Linear(), partial(origins_of, self.modality, horizon=self.horizon)
+        asked = origins(data[split], stride=self.config.eval_stride)
         try:
-            guess = linear_forecast(train, asked, 8000, held=held)
+            most = linear.windows(self.horizon, self.targets)
+            held = origins(data["validation"], most=most) if "validation" in data else None
+            linear.learn(origins(data["train"], most=most), held, "mse")
         except DataError as error:
             logger.info(f"  no DLinear beside it: {error}")
             return {}
-        parts = [asked.batch(range(at, min(at + 4096, len(asked))))[1:] for at in range(0, len(asked), 4096)]
-        truth = np.concatenate([future for future, _ in parts])[:, :, : self.targets]
-        owners = np.concatenate([owner for _, owner in parts])
-        series = np.array([self.numbers[name] for name in data[split]["id"]])[owners]
-        found = forecast_metrics(guess[:, :, : self.targets], truth, series, self._target_scales())
+        series = np.array([self.numbers[name] for name in asked.names.tolist()])
+        found = forecast_metrics(linear.forecast(asked), asked.future, series, self._target_scales())
         return {"mase_linear": found["mase"], "mae_linear": found["mae"]}
 
     def _target_scales(self) -> Scales:
@@ -272,7 +272,10 @@ class Forecasting(Task[TimeSeriesEncoder]):
     def _parts(self, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Forecast `(windows, horizon, targets, 1 + quantiles)`, seasonal-naive forecast, number of the series."""
         h, targets = self.horizon, self.targets
-        return logits[:, :h, :targets], logits[:, h : 2 * h, :targets, 0], logits[:, 2 * h, 0, 0].round().astype(int)
+        answer = logits[:, :h, :targets]
+        # A network's quantiles may cross; put in order they are never worse (Chernozhukov et al. 2010, Econometrica 78(3)).
+        answer = np.concatenate([answer[..., :1], np.sort(answer[..., 1:], axis=-1)], axis=-1)
+        return answer, logits[:, h : 2 * h, :targets, 0], logits[:, 2 * h, 0, 0].round().astype(int)
 
     def predictions(self, logits: np.ndarray, dataset: datasets.Dataset, encoder: TimeSeriesEncoder) -> list[Any]:
         """Forecasts in the data's own units, with the step (counted from the series' first) at which they begin."""

@@ -26,8 +26,9 @@ import pandas as pd
 from hf_ssl import evaluate, finetune, pretrain
 from hf_ssl.data import load_data
 from hf_ssl.demo import series as demo_series
+from hf_ssl.evaluation.forecasters.linear import Linear
 from hf_ssl.evaluation.metrics.forecast import Scales, forecast_metrics, seasonal_naive
-from hf_ssl.evaluation.probes.linear_forecast import linear_forecast
+from hf_ssl.modalities.timeseries.origins import origins_of
 from hf_ssl.modalities.timeseries.timeseries import TimeSeries
 
 SETS = ("electricity", "traffic", "beijing pm", "solar")
@@ -49,14 +50,15 @@ def quietly(verb: Any, **options: Any) -> Any:
 
 def dlinear(name: str, fraction: float, loss: str, split: str) -> dict[str, float]:
     loaded, modality = data([name], fraction), TimeSeries(TimeSeries.Config(**OPTIONS))
-    context, horizon = OPTIONS["context_length"], OPTIONS["horizon"]
-    train = modality.windows(loaded["train"], context, horizon, stride=1)
-    held = modality.windows(loaded["validation"], context, horizon, stride=1)
-    test = modality.windows(loaded[split], context, horizon, stride=1)
-    guess = linear_forecast(train, test, 8000, loss, held)
-    past, truth, series = test.batch(list(range(len(test))))
+    train, held = (
+        origins_of(modality, loaded[part], OPTIONS["horizon"], most=8000) for part in ("train", "validation")
+    )
+    test, linear = origins_of(modality, loaded[split], OPTIONS["horizon"]), Linear()
+    linear.learn(train, held, loss)
+    series = [list(loaded[split]["id"]).index(one) for one in test.names]
     columns = (np.array(loaded[split][key], np.float64) for key in ("loc", "scale", "naive_error", "naive_square"))
-    return forecast_metrics(guess, truth, series, Scales(*columns), naive=seasonal_naive(past, horizon, 24))
+    naive = seasonal_naive(test.past, OPTIONS["horizon"], 24)
+    return forecast_metrics(linear.forecast(test), test.future, np.array(series), Scales(*columns), naive=naive)
 
 
 def fine_tuned(
@@ -69,7 +71,7 @@ def fine_tuned(
     count = len(TimeSeries(TimeSeries.Config(**shape)).windows(shared["data"]["train"], 168, 24))
     epochs = max(1, min(10, round(20_000 / count)))
     options = {"learning_rate": args.rate, "num_train_epochs": epochs, "modality_options": shape, **TRAINING}
-    quietly(finetune, model=start, peft="full", task="forecasting", residual=True, **shared, **options)
+    quietly(finetune, model=start, peft="full", task="forecasting", residual=True, forecasters=[], **shared, **options)
     measured = quietly(evaluate, **shared, split="validation" if args.choose else "test").metrics
     shutil.rmtree(folder)
     return measured

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import retail
 from contract_image import pictures
 from doc_blocks import Block, blocks_of, commands_of
 from places import REPOSITORY
@@ -116,8 +117,16 @@ def sales(folder: Path) -> None:
     )
 
 
+def shops(folder: Path) -> None:
+    panel = retail.panel(4, 220)
+    cut = panel["date"].max() - np.timedelta64(14, "D")
+    panel[panel["date"] <= cut].to_csv(folder / "past.csv", index=False)
+    panel[panel["date"] > cut].drop(columns="sales").to_csv(folder / "ahead.csv", index=False)
+
+
 MAKERS: dict[str, Callable[[Path], None]] = {
     "channels": scenes,
+    "forecasting": shops,
     "groups": scans,
     "long-audio": parts,
     "panels": sales,

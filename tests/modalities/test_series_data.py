@@ -309,7 +309,7 @@ def test_scaling_of_constant_empty_and_missing_channels():
 
 def test_spans_round_trip_and_rows_of_unequal_channels():
     rows = [{"series": np.ones((2, 3), np.float32), "id": "a", "history": 0, "offset": 0, "start": "", "frequency": "", "season": 1, "targets": 2,
-             "loc": np.zeros(2), "scale": np.ones(2), "naive_error": np.ones(2), "naive_square": np.ones(2)}]  # fmt: skip
+             "known": 0, "loc": np.zeros(2), "scale": np.ones(2), "naive_error": np.ones(2), "naive_square": np.ones(2)}]  # fmt: skip
     assert arrays_of(spans(rows))[0].shape == (2, 3)
     ragged = datasets.Dataset.from_dict({"series": [[[1.0, 2.0], [3.0]]]})
     assert np.isnan(arrays_of(ragged)[0][1, 1])

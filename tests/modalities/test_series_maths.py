@@ -18,12 +18,12 @@ from hf_ssl.evaluation.metrics.forecast import (
     seasonal_naive,
     steady,
 )
-from hf_ssl.evaluation.probes.linear_forecast import least_absolute, linear_forecast, ridge
+from hf_ssl.evaluation.probes.linear_forecast import least_absolute, ridge
 from hf_ssl.modalities.timeseries.backbones import pool
 from hf_ssl.modalities.timeseries.distort import described, filled, make
 from hf_ssl.modalities.timeseries.grid import times_from
 from hf_ssl.modalities.timeseries.random_kernels import random_kernel_features
-from hf_ssl.modalities.timeseries.windows import Windows, fill
+from hf_ssl.modalities.timeseries.windows import fill
 from hf_ssl.objectives import losses
 from hf_ssl.objectives.ts_contrastive import SeriesContrastive, log_spectrum
 
@@ -57,14 +57,8 @@ def test_constant_series_are_left_out_of_the_mean():
     assert found["mase"] == pytest.approx(1.0)
 
 
-def test_linear_forecaster_finds_a_linear_rule():
+def test_least_absolute_errors_are_not_drawn_to_what_lies_far_off():
     rng = np.random.default_rng(0)
-    series = [
-        np.sin(np.arange(800) / 5)[None].astype(np.float32) + 0.01 * rng.standard_normal((1, 800)).astype(np.float32)
-    ]
-    train, test = (Windows([part], 40, 8, history=[40]) for part in (series[0][:, :600], series[0][:, 600:]))
-    guess, truth = linear_forecast(train, test), test.batch(list(range(len(test))))[1]
-    assert np.abs(guess - truth).mean() < 0.03
     inputs = rng.normal(size=(400, 3)).astype(np.float32)
     targets = (inputs @ np.array([[1.0], [2.0], [0.0]]) + 1).astype(np.float32)
     targets[:60] += 50  # what least squares is drawn to

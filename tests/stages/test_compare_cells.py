@@ -156,7 +156,7 @@ def test_a_peer_that_is_not_installed_or_does_not_fit_says_so(
     with pytest.raises(MissingExtraError, match="pip install setfit"):
         hf_ssl.compare(**news, finetune_arms=False, peers=["setfit"])
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: object())
-    with pytest.raises(ConfigError, match="timeseries.* text"):
+    with pytest.raises(ConfigError, match="forecasts timeseries.* text"):
         hf_ssl.compare(**{**news, "overwrite": True}, finetune_arms=False, peers=["statsforecast"])
     with pytest.raises(ConfigError, match="No peer is called 'svn'. Did you mean 'svm'"):
         hf_ssl.compare(**{**news, "overwrite": True}, finetune_arms=False, peers=["svn"])
@@ -197,7 +197,8 @@ def test_forecasts_are_compared_by_blocks_of_time(tmp_path: Path) -> None:
     difference = table["lines"][1]["difference"]
     assert 3 <= difference["units"] < difference["items"] and not difference["higher_is_better"]
     contest = json.loads((result.path / "contest.json").read_text(encoding="utf-8"))
-    assert {line["arm"] for line in contest["lines"]} == {"base", "adapted", "seasonal naive", "DLinear"}
+    simple = {"seasonal naive", "exponential smoothing", "DLinear", "gradient boosting"}
+    assert {line["arm"] for line in contest["lines"]} == {"base", "adapted", *simple}
     assert contest["choices"][-1]["word"] == "the simple baseline wins", "after two steps nothing else could be"
 
 
@@ -215,12 +216,12 @@ def test_statistical_forecasts_take_part_and_are_made_once(tmp_path: Path, monke
         "peft": "full",
     }
     shared |= {"output": str(tmp_path / "run"), "max_steps": 1, "num_seeds": 1, "peers": ["statsforecast"]}
-    peer, made = plugins.find("peers", "statsforecast"), []
+    peer, made = plugins.find("forecasters", "statsforecast"), []
     forecast = peer.forecast
 
-    def counting(self: Any, series: Any) -> Any:
-        made.append(series.past)
-        return forecast(self, series)
+    def counting(self: Any, asked: Any) -> Any:
+        made.append(asked.past)
+        return forecast(self, asked)
 
     monkeypatch.setattr(peer, "forecast", counting)
     for arms in (["base"], ["base", "random"]):
@@ -235,6 +236,34 @@ def test_statistical_forecasts_take_part_and_are_made_once(tmp_path: Path, monke
         assert np.isnan(past[: -len(values)]).all() and np.corrcoef(seen, values)[0, 1] > 0.9999, (
             "all before it, nothing after"
         )
+
+
+def test_the_mixture_is_a_contender_and_forecasters_are_asked_once(tmp_path: Path) -> None:
+    frame = tiny_series.table(260, "ab")
+    start = tiny_series.checkpoint(tmp_path, "patchtst", tiny_series.quiet_load(frame))
+    shared: dict[str, Any] = {
+        "data": frame, "modality": "timeseries", **tiny_series.OPTIONS, "model": start, "adapted": start, "peft": "full", "num_seeds": 1,
+        "output": str(tmp_path / "run"), "max_steps": 1, "labels_per_class": ["all"], "protocols": ["peft", "answer"], "arms": ["base"],
+    }  # fmt: skip
+    result = hf_ssl.compare(**shared, peers=[f"timesfm@{tiny_series.tiny_timesfm(tmp_path)}"])
+    lines = json.loads((result.path / "contest.json").read_text(encoding="utf-8"))["lines"]
+    errors = {(line["arm"], line["protocol"]): line["score"]["mean"] for line in lines}
+    answer = errors["base", "answer"]
+    assert answer < errors["base", "full"] and answer < 1.25 * min(errors.values()), (
+        "with a shorter history than exponential smoothing has"
+    )
+    assert sum(protocol == "peer" for _, protocol in errors) == 1
+    kept = sorted((result.path / "cells").glob("*.npz"))
+    before = [file.stat().st_mtime_ns for file in kept]
+    hf_ssl.compare(**{**shared, "overwrite": True})
+    assert [file.stat().st_mtime_ns for file in kept] == before, "forecasts are kept like everything else"
+    for name, words in (
+        ("svm", "learns from labels"),
+        ("timesfm", "needs a checkpoint"),
+        ("bosting", "Did you mean 'boosting'"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            hf_ssl.compare(**{**shared, "overwrite": True}, peers=[name])
 
 
 def test_a_share_of_a_span_is_its_latest_part() -> None:

@@ -93,6 +93,7 @@ class Kind:
                     "frequency": "h",
                     "season": 12,
                     "targets": 1,
+                    "known": 0,
                     "loc": loc,
                     "scale": scale,
                     "naive_error": np.ones(CHANNELS),

@@ -41,21 +41,6 @@ class Asked:
     groups: Sequence[Any] | None = None
 
 
-@dataclass(frozen=True)
-class Series:
-    """What a peer that forecasts is given.
-
-    Args:
-        past: `(windows, context, channels)`, standardized, NaN where missing.
-        horizon: steps to forecast.
-        season: steps of a season (1: none).
-    """
-
-    past: np.ndarray
-    horizon: int
-    season: int
-
-
 class Peer:
     """Base class of a peer.
 
@@ -99,11 +84,4 @@ class Peer:
 
     def answer(self, asked: Asked) -> ProbePrediction:
         """Learn from the labels and answer for the test examples."""
-        raise self._other("labels of examples")
-
-    def forecast(self, series: Series) -> np.ndarray:
-        """The next steps, `(windows, horizon, channels)`."""
-        raise self._other("forecasts")
-
-    def _other(self, what: str) -> ConfigError:
-        return ConfigError(f"The peer {self.name} does not give {what}.")
+        raise ConfigError(f"The peer {self.name} does not give labels of examples.")

@@ -19,8 +19,7 @@ def forecast_rows(
 
     Args:
         forecasts: each with `id`, `step` (the first one, counted from the series' first), `prediction` `[channels][horizon]` and
-            perhaps `quantiles` `[channels][horizon][levels]`. Quantiles that cross are put in order, which never makes them worse
-            (Chernozhukov et al. 2010, Econometrica 78(3)).
+            perhaps `quantiles` `[channels][horizon][levels]`, in order.
         spans: by id, what is known of a series: `start`, `frequency`.
         width: by id, half of the interval `(horizon, channels)`.
     """
@@ -39,6 +38,6 @@ def forecast_rows(
                     apart = float(width[name][ahead, channel])
                     row |= {"low": value - apart, "high": value + apart}
                 if "quantiles" in entry:
-                    row["quantiles"] = sorted(entry["quantiles"][channel][ahead])
+                    row["quantiles"] = entry["quantiles"][channel][ahead]
                 found.append(row)
     return found

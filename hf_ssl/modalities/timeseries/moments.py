@@ -113,7 +113,7 @@ def read_moments(dataset: datasets.Dataset, columns: Columns, grid: GridOptions,
     more = " ..." if len(targets) > 8 else ""
     report.decide(f"values: {', '.join(targets[:8])}{more} (target_columns chooses others)")
     report.decide(f"{len(series):,} series with a step of {step}")
-    return Table(series, step, [*targets, *covariates], len(targets))
+    return Table(series, step, [*targets, *covariates], len(targets), known=len(columns.known))
 
 
 def _stamp_column(dataset: datasets.Dataset, columns: Columns, origin: str) -> str:

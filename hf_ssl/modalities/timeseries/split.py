@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import datasets
@@ -19,6 +19,7 @@ SERIES = datasets.Features({"series": datasets.List(datasets.List(datasets.Value
 SPAN = {
     "id": datasets.Value("string"), "history": datasets.Value("int64"), "offset": datasets.Value("int64"), "start": datasets.Value("string"),
     "frequency": datasets.Value("string"), "season": datasets.Value("int64"), "targets": datasets.Value("int64"),
+    "known": datasets.Value("int64"),
     "loc": datasets.List(datasets.Value("float32")), "scale": datasets.List(datasets.Value("float32")),
     "naive_error": datasets.List(datasets.Value("float64")), "naive_square": datasets.List(datasets.Value("float64")),
 }  # fmt: skip
@@ -60,7 +61,14 @@ class TimeSplit:
 
 
 def cut_in_time(
-    series: Sequence[Series], cut: TimeSplit, *, frequency: str | None, season: int, targets: int, report: Notes
+    series: Sequence[Series],
+    cut: TimeSplit,
+    *,
+    frequency: str | None,
+    season: int,
+    targets: int,
+    report: Notes,
+    known: int = 0,
 ) -> dict[str, datasets.Dataset]:
     """Splits `unlabeled`, `train`, `validation`, `test`; each row is a span of one series.
 
@@ -69,9 +77,13 @@ def cut_in_time(
     from them. `loc` and `scale` (mean and standard deviation), and the seasonal-naive errors that MASE and RMSSE divide
     by, are those of the pool's span, and come with every row.
 
+    Args:
+        known: of the channels are known in advance, the last ones; they lie `horizon` steps too early.
+
     Raises:
         DataError: series too short, or a channel without a value to train on.
     """
+    series = [replace(item, values=item.values[:, : _observed(item, targets) or None]) for item in series]
     named: dict[str, list[dict[str, Any]]] = {"unlabeled": [], "train": [], "validation": [], "test": []}
     short = [item.name for item in series if item.values.shape[1] < 2 * cut.horizon]
     if len(short) == len(series):
@@ -87,7 +99,7 @@ def cut_in_time(
         if problem:
             unusable[problem] = unusable.get(problem, 0) + 1
             continue
-        facts = _facts(item, past, frequency, season, targets)
+        facts = _facts(item, past, frequency, season, targets, known)
         kept = max(cut.horizon + 1, round(cut.train_fraction * past.shape[1]))
         named["unlabeled"].append({**facts, "series": past, "history": 0, "offset": 0})
         first = max(0, past.shape[1] - kept)
@@ -133,7 +145,14 @@ def latest(dataset: datasets.Dataset, share: float, least: int) -> datasets.Data
 
 
 def to_forecast(
-    series: Sequence[Series], horizon: int, *, frequency: str | None, season: int, targets: int, report: Notes
+    series: Sequence[Series],
+    horizon: int,
+    *,
+    frequency: str | None,
+    season: int,
+    targets: int,
+    report: Notes,
+    known: int = 0,
 ) -> datasets.Dataset:
     """Rows whose `history` is all that is known of a series, and which have `horizon` unknown steps behind it.
 
@@ -145,19 +164,33 @@ def to_forecast(
     """
     rows = []
     for item in series:
-        seen = np.flatnonzero(~np.isnan(item.values[:targets]).all(axis=0))
-        if not len(seen):
+        past = item.values[:, : _observed(item, targets)]
+        if not past.shape[1]:
             continue
-        past = item.values[:, : int(seen[-1]) + 1]
         unknown = np.full((past.shape[0], horizon), np.nan, np.float32)
-        facts = _facts(item, past, frequency, season, targets)
+        facts = _facts(item, past, frequency, season, targets, known)
         rows.append({**facts, "series": np.hstack([past, unknown]), "history": past.shape[1], "offset": 0})
+    lacking = sum(
+        bool(known) and bool(np.isnan(row["series"][-known:, row["history"] - horizon : row["history"]]).any())
+        for row in rows
+    )
+    if lacking:
+        report.warn(
+            f"{lacking:,} of {len(rows):,} series have no known covariates for some of the {horizon} steps to be forecast; "
+            "they are taken for missing. Rows with time and covariates, without a target, say them (predict: --future TABLE)"
+        )
     report.account("series").found += len(series)
     report.account("series").used += len(rows)
     if not rows:
         raise DataError("No series has a value to forecast from.")
     report.leave_out("series", "no observed value", len(series) - len(rows), len(series))
     return spans(rows)
+
+
+def _observed(item: Series, targets: int) -> int:
+    """Steps up to the last one with a target. What is known in advance of later ones was moved to where it is of use."""
+    seen = np.flatnonzero(~np.isnan(item.values[:targets]).all(axis=0))
+    return int(seen[-1]) + 1 if len(seen) else 0
 
 
 def _problem(item: Series, past: np.ndarray, targets: int, cut: TimeSplit) -> str | None:
@@ -170,7 +203,9 @@ def _problem(item: Series, past: np.ndarray, targets: int, cut: TimeSplit) -> st
     return None
 
 
-def _facts(item: Series, past: np.ndarray, frequency: str | None, season: int, targets: int) -> dict[str, Any]:
+def _facts(
+    item: Series, past: np.ndarray, frequency: str | None, season: int, targets: int, known: int
+) -> dict[str, Any]:  # fmt: skip
     loc, scale = standardize(past)
     lag = season if past.shape[1] > 2 * season else 1
     change = past[:, lag:].astype(np.float64) - past[:, :-lag]
@@ -181,7 +216,7 @@ def _facts(item: Series, past: np.ndarray, frequency: str | None, season: int, t
     ours = {*SPAN, "series"}
     static = {f"static_{name}" if name in ours else name: value for name, value in (item.static or {}).items()}
     return {
-        "id": item.name, "start": item.start or "", "frequency": frequency or "", "season": lag, "targets": targets,
+        "id": item.name, "start": item.start or "", "frequency": frequency or "", "season": lag, "targets": targets, "known": known,
         "loc": loc, "scale": scale, "naive_error": error, "naive_square": square, **static,
     }  # fmt: skip
 

@@ -69,13 +69,19 @@ class GridOptions:
 
 @dataclass
 class Table:
-    """All series of a source, their step, and what their channels are called."""
+    """All series of a source, their step, and what their channels are called.
+
+    Args:
+        targets: how many of the channels, the first ones, are to be forecast.
+        known: how many, the last ones, are known in advance.
+    """
 
     series: list[Series]
     frequency: str | None
     channels: list[str] = field(default_factory=list)
     targets: int = 0
     stamped: bool = True
+    known: int = 0
 
 
 def series_column(dataset: datasets.Dataset, given: str | None = None) -> str | None:
@@ -134,18 +140,18 @@ def read_rows(
         raise DataError(
             f"The series of {origin} have different numbers of channels: {sorted({v.shape[0] for v in values})}."
         )
-    for group in (extra, known):
-        for covariate in group:
-            more = arrays_of(dataset, covariate)
-            values = [
-                _beside(value, other, name, covariate) for value, other, name in zip(values, more, names, strict=True)
-            ]
-            channels.append(covariate)
-    listed = _listed_stamps(dataset, there, columns)
+    listed, advance = _listed_stamps(dataset, there, columns), 0
+    for covariate in [*extra, *known]:
+        more = arrays_of(dataset, covariate)
+        ahead = covariate in known and listed is None
+        values = [_beside(*each, covariate, ahead) for each in zip(values, more, names, strict=True)]
+        width = more[0].shape[0] if more else 1
+        channels += [covariate] if width == 1 else [f"{covariate} {number}" for number in range(width)]
+        advance += width * (covariate in known)
     if listed is not None:
         report.account("rows").used += len(dataset)
         series, step_name = _on_grid(names, list(dataset[listed]), values, grid, report, origin)
-        return Table(_with_static(series, dataset, columns), step_name, channels, targets)
+        return Table(_with_static(series, dataset, columns), step_name, channels, targets, known=advance)
     report.account("rows").used += len(dataset)
     starts, frequency = _starts(dataset, there, columns, grid, report)
     series = [Series(name, value) for name, value in zip(names, values, strict=True)]
@@ -155,7 +161,7 @@ def read_rows(
         for item, moment in zip(series, moments, strict=True):
             item.place = int(moment.astype(np.int64) // step)
             item.start = str(moment.astype("datetime64[s]") if moments.dtype.kind == "M" else moment)
-    return Table(_with_static(series, dataset, columns), frequency, channels, targets, starts is not None)
+    return Table(_with_static(series, dataset, columns), frequency, channels, targets, starts is not None, advance)
 
 
 def _known(columns: Columns, dataset: datasets.Dataset, origin: str) -> Columns:
@@ -230,13 +236,16 @@ def _on_grid(
     return series, frequency
 
 
-def _beside(value: np.ndarray, other: np.ndarray, name: str, covariate: str) -> np.ndarray:
-    """Covariates under the target; a known one is longer and keeps its future in `known_future`."""
+def _beside(value: np.ndarray, other: np.ndarray, name: str, covariate: str, known: bool) -> np.ndarray:
+    """Covariates under the target; one known in advance may be longer, and the target is missing there."""
     if other.shape[1] < value.shape[1]:
         raise DataError(
             f"Series {name!r}: covariate {covariate} has {other.shape[1]} steps, the target {value.shape[1]}. A covariate "
             "must have a value (or a missing value) for every step of the target."
         )
+    if known and other.shape[1] > value.shape[1]:
+        missing = np.full((len(value), other.shape[1] - value.shape[1]), np.nan, np.float32)
+        value = np.hstack([value, missing])
     return np.concatenate([value, other[:, : value.shape[1]]])
 
 
@@ -273,25 +282,3 @@ def _approximate_step(frequency: str | None) -> int:
     if frequency == "B":
         frequency = "D"
     return fixed_step(frequency) if frequency else 86400 * 10**9
-
-
-def shift_known(table: Table, known: int, horizon: int) -> None:
-    """Move the last `known` channels `horizon` steps to the past: a window then carries what is known of its future.
-
-    A covariate known in advance (a holiday, a price) is of use at the steps to be forecast, which a model that sees only
-    the past would never read.
-
-    Raises:
-        DataError: such a value is missing at a step that is to be forecast from observed values.
-    """
-    for item in table.series:
-        moved = np.full_like(item.values[-known:], np.nan)
-        moved[:, :-horizon] = item.values[-known:, horizon:]
-        gaps = np.isnan(item.values[-known:]).any(axis=0) & ~np.isnan(item.values[: table.targets]).all(axis=0)
-        if gaps.any():
-            raise DataError(
-                f"Series {item.name!r}: a known covariate ({', '.join(table.channels[-known:])}) has no value at {int(gaps.sum()):,} "
-                "steps that have a target. What is called known must be known for every step to be forecast; give it as "
-                "past_covariates if it is only known afterwards."
-            )
-        item.values[-known:] = moved

@@ -18,13 +18,14 @@ from hf_ssl.modalities.cheap import CheapFeatures, Computed
 from hf_ssl.modalities.timeseries.backbones import SeriesProcessor, default_config, read_processor
 from hf_ssl.modalities.timeseries.files import SUFFIXES, is_ucr_table, position_of_labels, read_series_file
 from hf_ssl.modalities.timeseries.grid import DUPLICATES
+from hf_ssl.modalities.timeseries.known import shift_known, with_future
 from hf_ssl.modalities.timeseries.moments import read_moments
 from hf_ssl.modalities.timeseries.names import with_joined_name
 from hf_ssl.modalities.timeseries.options import SeriesOptions
 from hf_ssl.modalities.timeseries.split import TimeSplit, arrays_of, cut_in_time, spans, standardize, to_forecast
 from hf_ssl.modalities.timeseries.stamps import StampOptions
 from hf_ssl.modalities.timeseries.steps import season_of
-from hf_ssl.modalities.timeseries.table import FILE, Columns, GridOptions, Table, read_rows, series_column, shift_known
+from hf_ssl.modalities.timeseries.table import FILE, Columns, GridOptions, Table, read_rows, series_column
 from hf_ssl.modalities.timeseries.values import as_array, beside, labels_of, series_rows, sparklines, standard
 from hf_ssl.modalities.timeseries.windows import Windows, fit
 
@@ -129,7 +130,7 @@ class TimeSeries(Modality):
                 dataset = dataset.add_column("series_name", [item.name for item in table.series])
                 label = spec.label or next((c for c in ("label", "class") if c in part.dataset.column_names), None)
                 if label:
-                    names = self._columns(part.dataset, spec).name
+                    names = self._columns(spec).name
                     dataset = dataset.add_column(label, labels_of(part.dataset, names, label, table))
                 report.unit = "series"
                 report.account("series").found += len(dataset)
@@ -189,13 +190,14 @@ class TimeSeries(Modality):
             season=season,
             targets=table.targets or len(table.channels),
             report=report,
+            known=table.known,
         )
 
     def future(self, parts: list[Any], spec: ColumnSpec, report: Notes) -> datasets.Dataset | None:
         """With a horizon: every series with the steps that follow its last observed target, to be forecast."""
         if self.config.horizon is None:
             return None
-        table = self._one_table(parts, spec, report)
+        table = self._one_table(with_future(parts, self._columns(spec)), spec, report)
         report.facts["columns"] = {self.column: ", ".join(table.channels[:20])}
         return to_forecast(
             table.series,
@@ -204,6 +206,7 @@ class TimeSeries(Modality):
             season=self.config.season or season_of(table.frequency),
             targets=table.targets or len(table.channels),
             report=report,
+            known=table.known,
         )
 
     def _one_table(self, parts: list[Any], spec: ColumnSpec, report: Notes) -> Table:
@@ -214,13 +217,12 @@ class TimeSeries(Modality):
             raise DataError(f"The parts of the data have different steps or channels ({shown}). Load them one by one.")
         table = tables[0]
         table.series = [item for other in tables for item in other.series]
-        if self.config.known_covariates:
-            shift_known(table, len(self.config.known_covariates), int(self.config.horizon or 0))
+        if table.known:
+            shift_known(table, int(self.config.horizon or 0))
         return table
 
     def preview(self, value: object) -> tuple[str, bytes | None]:
-        """Length, range and course of each channel."""
-        return sparklines(as_array(value)), None
+        return sparklines(as_array(value)), None  # length, range and course of each channel
 
     def context(self) -> int:
         """Steps of history of a window."""
@@ -228,7 +230,7 @@ class TimeSeries(Modality):
 
     def _table(self, part: SourcePart, spec: ColumnSpec, report: Notes) -> Table:
         column = series_column(part.dataset, spec.input)
-        columns, config = self._columns(part.dataset, spec), self.config
+        columns, config = self._columns(spec), self.config
         if config.duplicates is not None and config.duplicates not in DUPLICATES:
             raise ConfigError(f"duplicates is one of {', '.join(DUPLICATES)}.{nearest(config.duplicates, DUPLICATES)}")
         if column is not None:
@@ -243,7 +245,7 @@ class TimeSeries(Modality):
         stamps = StampOptions(own.day_first, own.timestamp_format, own.timestamp_unit)
         return GridOptions(own.frequency, own.duplicates, own.max_missing, stamps)
 
-    def _columns(self, dataset: datasets.Dataset, spec: ColumnSpec) -> Columns:
+    def _columns(self, spec: ColumnSpec) -> Columns:
         config = self.config
         targets = tuple(config.target_columns) or ((spec.input,) if spec.input else ())
         return Columns(
