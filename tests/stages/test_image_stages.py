@@ -131,6 +131,8 @@ def test_timm_network_through_the_stages(tmp_path, fashion):
     }  # fmt: skip
     results = hf_ssl.run_recipe(recipe)
     assert results["finetune"].metrics["steps"] == 2
+    ledger = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))["stages"]
+    assert all(0 <= ledger[stage]["metrics"]["data_wait_percent"] <= 100 for stage in ("pretrain", "finetune"))
     model = transformers.AutoModelForImageClassification.from_pretrained(tmp_path / "run" / "finetune" / "model")
     assert model.config.pretrained_cfg["input_size"] == [3, 32, 32] and model.config.num_labels == 10
     assert set(model.config.id2label.values()) == {name.replace("/", "-") for name in demo_images.FASHION_CLASSES}
