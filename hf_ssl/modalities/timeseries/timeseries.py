@@ -200,14 +200,9 @@ class TimeSeries(Modality):
         table = self._one_table(with_future(parts, self._columns(spec)), spec, report)
         report.facts["columns"] = {self.column: ", ".join(table.channels[:20])}
         return to_forecast(
-            table.series,
-            self.config.horizon,
-            frequency=table.frequency,
-            season=self.config.season or season_of(table.frequency),
-            targets=table.targets or len(table.channels),
-            report=report,
-            known=table.known,
-        )
+            table.series, self.config.horizon, frequency=table.frequency, season=self.config.season or season_of(table.frequency),
+            targets=table.targets or len(table.channels), report=report, known=table.known,
+        )  # fmt: skip
 
     def _one_table(self, parts: list[Any], spec: ColumnSpec, report: Notes) -> Table:
         """All parts as one table of series, what is known of the future moved to where a window sees it."""
@@ -222,7 +217,8 @@ class TimeSeries(Modality):
         return table
 
     def preview(self, value: object) -> tuple[str, bytes | None]:
-        return sparklines(as_array(value)), None  # length, range and course of each channel
+        """Length, range and course of each channel."""
+        return sparklines(as_array(value)), None
 
     def context(self) -> int:
         """Steps of history of a window."""
