@@ -27,8 +27,16 @@ class ByName:
             path: as it stands in the table.
             start: where it begins (`root`). Where its folder is there, no other is looked into: `im/3.png` is not `mask/3.png`.
         """
-        if self.root is None:
+        files = self.candidates(path, start)
+        if len(files) != 1:
             return None
+        self.found[path] = files[0]
+        return str(files[0])
+
+    def candidates(self, path: str, start: Path | None = None) -> list[Path]:
+        """The files that `find` would choose from."""
+        if self.root is None:
+            return []
         if self._names is None:
             names: dict[str, list[Path]] = defaultdict(list)
             for file in self.root.rglob("*"):
@@ -53,10 +61,7 @@ class ByName:
             files = [
                 file for file in files if len(file.parents) > depth and file.parents[depth].name.lower() == called
             ]
-        if len(files) != 1:
-            return None
-        self.found[path] = files[0]
-        return str(files[0])
+        return files
 
     def notes(self) -> list[str]:
         if not self.found or self.root is None:

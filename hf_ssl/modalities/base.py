@@ -143,6 +143,11 @@ class Modality(ABC):
         """Whether a file that looks like a table, or like nothing known, is a raw file of this kind all the same."""
         return False
 
+    @property
+    def paths_begin(self) -> str | None:
+        """Folder that paths in tables start from, where the user says it; None: that of the table, or of the data."""
+        return None
+
     def take_notes(self) -> list[str]:
         """What `read_files` has to tell the user since the last call (each becomes a warning)."""
         self._pending, notes = [], self._pending

@@ -17,6 +17,7 @@ from hf_ssl.data.readers import files as on_disk
 from hf_ssl.data.readers.conll import is_conll, read_conll
 from hf_ssl.data.readers.fasttext import is_fasttext
 from hf_ssl.data.readers.levels import grouped_by_folder, labeled_by_folder
+from hf_ssl.data.readers.places import Places
 from hf_ssl.data.readers.tables import read_tables
 from hf_ssl.data.report import DataReport
 
@@ -111,7 +112,7 @@ def read_files(listing: on_disk.Listing, how: ReadOptions) -> list[SourcePart]:
     _leave_out_others(others, {file.stem for file in used}, len(found), how)
     bad = report.quarantined
     before, raw = len(bad), by_kind["raw"]
-    folders = (root, *sorted({file.parent for file in by_kind["table"]}))
+    folders: tuple[Path, ...] = (root,)
     parts = _conll_parts(root, by_kind["conll"], how)
     tables = [] if how.sheet else _table_parts(root, by_kind["table"], how)
     _tell_folders_of_tables(root, by_kind["table"], how)
@@ -326,6 +327,8 @@ def _table_parts(root: Path, files: list[Path], how: ReadOptions) -> list[Source
     options["text_column"] = how.modality.column
     options["file_column"] = getattr(how.modality, "file_column", None)
     options["partitions"] = how.folder_labels is not False
+    if not how.as_is and how.modality.paths_begin is None:
+        options["places"] = Places(root, how.modality.suffixes, how.modality.aliases)
     parts = []
     for split, group in _by_split(files, root, how, by_stem=True).items():
         names = ", ".join(file.name for file in group[:3]) + (" ..." if len(group) > 3 else "")

@@ -21,6 +21,7 @@ from hf_ssl.data.readers.fasttext import read_fasttext
 from hf_ssl.data.readers.files import partitions as in_folders
 from hf_ssl.data.readers.headers import are_values, sums_below
 from hf_ssl.data.readers.json_rows import from_rows, read_json, table_of_rows
+from hf_ssl.data.readers.places import Places
 from hf_ssl.data.report import DataReport
 
 __all__ = ["from_rows", "quiet", "read_tables"]
@@ -51,6 +52,7 @@ def read_tables(
     text_column: str = "text",
     file_column: str | None = None,
     partitions: bool = True,
+    places: Places | None = None,
 ) -> list[datasets.Dataset]:
     """Read tables of any of the known kinds.
 
@@ -66,6 +68,7 @@ def read_tables(
         text_column: what the column is called where rows are bare strings.
         file_column: where several files have the same columns, this one says which file a row is of (None: not wanted).
         partitions: folders such as `label=pos` below `root` are columns of the tables in them.
+        places: finds the files that rows name.
 
     Returns:
         One dataset per set of files with the same columns.
@@ -85,6 +88,10 @@ def read_tables(
         every.append(one)
     if "names" not in (csv_options or {}):
         every = _with_headers_of_others(every, root, report, encoding, csv_options, cache_dir)
+    if places is not None:
+        with quiet():
+            for one in every:
+                one.dataset = places.settled(one.dataset, one.path)
     read: dict[tuple[Any, ...], list[_Read]] = {}
     for one in every:
         read.setdefault(tuple(sorted((k, str(v)) for k, v in one.dataset.features.items())), []).append(one)

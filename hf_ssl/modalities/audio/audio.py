@@ -120,6 +120,10 @@ class Audio(Modality):
         """Its name: the block that it comes in is decoded together."""
         yield {self.column: str(file), "path": file.relative_to(root).as_posix()}
 
+    @property
+    def paths_begin(self) -> str | None:
+        return self.config.audio_root
+
     def open_values(self, rows: datasets.Dataset) -> None:
         for value in rows[self.column][:1]:  # all of them lie in one
             store.load(value)
