@@ -112,6 +112,9 @@ class DataOptions(Options):
         "Words in names of folders and files, and in a column, that say the split (default: train, valid, test, unlabeled, pool ...); "
         "holdout=test, 0=train say what others mean.",
     )
+    ignore_folders: list[str] = option(
+        [], "Folders whose files are left away, by name or by path below the data folder (drafts, site2/raw)."
+    )
     follow_links: bool | None = option(
         None, "Follow links that lead out of the data folder (asked for where they lead to folders)."
     )

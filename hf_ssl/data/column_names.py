@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 import datasets
 
 from hf_ssl.core.errors import DataError, nearest
+from hf_ssl.core.one_column import type_of, values_of
 from hf_ssl.data.label_words import NO, YES
 from hf_ssl.data.readers.folders import SourcePart
 from hf_ssl.data.readers.levels import FOLDER_GROUP, FOLDER_LABEL
@@ -79,6 +81,7 @@ def named(name: str, there: Sequence[str]) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
+@functools.lru_cache(1 << 16)
 def plain_name(name: str) -> str:
     return re.sub(r"[\s_-]+", "_", name.strip().lower())
 
@@ -107,16 +110,16 @@ def refuse_structures(dataset: datasets.Dataset, name: str, part: SourcePart) ->
 
 def distinct_values(dataset: datasets.Dataset, column: str) -> int:
     """Different values of a column, of its first 20,000 rows; 0 for columns that hold no plain values."""
-    if not isinstance(dataset.features[column], (datasets.Value, datasets.ClassLabel)):
+    if not isinstance(type_of(dataset, column), (datasets.Value, datasets.ClassLabel)):
         return 0
-    return len({value for value in dataset[:20_000][column] if value is not None})
+    return len({value for value in values_of(dataset, column, 20_000) if value is not None})
 
 
 def _is_bits(dataset: datasets.Dataset, column: str) -> bool:
     """Whether a column holds nothing but yes and no, however they are written, and both (or marks, and nothing else)."""
-    if not isinstance(dataset.features[column], datasets.Value):
+    if not isinstance(type_of(dataset, column), datasets.Value):
         return False
-    found = {str(value).strip().lower() for value in dataset[:20_000][column] if value is not None}
+    found = {str(value).strip().lower() for value in values_of(dataset, column, 20_000) if value is not None}
     found -= {"-1", "-1.0", ""}
     return bool(found & YES) and len(found) <= 2 and (len(found - YES) == 1 and found - YES <= NO or found == {"x"})
 
@@ -191,7 +194,7 @@ def refuse_annotations(ignored: list[str], part: SourcePart) -> None:
         DataError: there are some.
     """
     for name in ignored:
-        feature = part.dataset.features[name]
+        feature = type_of(part.dataset, name)
         if plain_name(name) in ANNOTATIONS and not isinstance(feature, (datasets.Value, datasets.ClassLabel)):
             raise DataError(
                 f"Column {name!r} of {part.origin} holds annotations inside ({str(feature)[:60]}), which are "
@@ -204,11 +207,11 @@ def tell_perhaps_labels(ignored: list[str], part: SourcePart, report: DataReport
     """Columns of a table without a label that hold a few words again and again, whatever they are called."""
     size = len(part.dataset)
     for name in ignored:
-        kind = getattr(part.dataset.features[name], "dtype", "")
+        kind = getattr(type_of(part.dataset, name), "dtype", "")
         if kind not in ("string", "large_string") or not HARMLESS.isdisjoint(words_of_name(name)):
             continue
         if 2 <= distinct_values(part.dataset, name) <= min(20, size // 5):
-            values = sorted({str(value) for value in part.dataset[:2000][name] if value is not None})[:3]
+            values = sorted({str(value) for value in values_of(part.dataset, name, 2000) if value is not None})[:3]
             report.warn(
                 f"{part.origin} has no label column; {name!r} holds the same few values again and again ({', '.join(values)} ...): "
                 f"label_column={name!r} if they are labels, ignore_columns=[{name!r}] if not"

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import replace
 from pathlib import Path
 
 import datasets
 
 from hf_ssl.core.errors import DataError
-from hf_ssl.data.columns import ColumnSpec, input_column
+from hf_ssl.data.column_names import named
+from hf_ssl.data.columns import LABEL_ALIASES, ColumnSpec, input_column
 from hf_ssl.data.readers.files import check_bad_files, short
 from hf_ssl.data.readers.folders import ReadOptions, SourcePart
+from hf_ssl.data.readers.levels import FOLDER_LABEL
+from hf_ssl.data.readers.lost import refuse_lost_values
 from hf_ssl.data.readers.tables import quiet
 
 RECORDING = "recording"  # a column that says which rows were cut from one file
@@ -35,7 +38,7 @@ def decoded(
         made_here = all(part.origin == f"{modality.name} files" for part in parts)
         return _grouped(parts, spec, how) if made_here else (parts, spec)
     cache = Path(how.cache_dir or datasets.config.HF_DATASETS_CACHE) / f"hf_ssl_{modality.name}"
-    done = []
+    done, faults = [], list[str]()
     for part in parts:
         bad: list[dict[str, str]] = []
         with quiet():
@@ -45,6 +48,7 @@ def decoded(
             )  # fmt: skip
         bad = [{**item, "path": short(item["path"], part.root)} for item in bad]
         how.report.quarantined += bad
+        faults += [item["reason"] for item in bad]
         _enter(bad, len(part.dataset), part, how)
         if not len(rows):
             raise DataError(
@@ -54,8 +58,39 @@ def decoded(
             how.report.warn(note)
         how.report.account("pieces").found += len(rows)
         done.append(replace(part, dataset=rows))
+    if faults:
+        _refuse_lost(parts, done, spec, how, faults[0])
     how.report.unit = "pieces"
     return _grouped(done, replace(spec, input=modality.column), how)
+
+
+def _refuse_lost(
+    before: list[SourcePart], after: list[SourcePart], spec: ColumnSpec, how: ReadOptions, reason: str
+) -> None:
+    """See `refuse_lost_values`; labels are those of folders, of the column that the user names, or of one that is called so."""
+    if how.label_kind in ("transcript", "regression", "mask", "tags"):
+        return
+
+    def labels(parts: list[SourcePart]) -> dict[str, Counter[str]]:
+        found: dict[str, Counter[str]] = defaultdict(Counter)
+        for part in parts:
+            there = part.dataset.column_names
+            aliases = (spec.label,) if spec.label else (FOLDER_LABEL, *LABEL_ALIASES)
+            name = next((name for alias in aliases if (name := named(alias, there))), None)
+            if (
+                name is not None
+                and part.split != "unlabeled"
+                and part.dataset.features[name] == datasets.Value("string")
+            ):
+                found[name].update(one for one in part.dataset[name] if one and one not in spec.na)
+        return found
+
+    left = labels(after)
+    for name, counts in labels(before).items():
+        what = "a folder" if name == FOLDER_LABEL else f"column {name!r}"
+        refuse_lost_values(
+            counts, left[name], what, f"{reason}. {how.modality.hint(reason)}".rstrip(". "), name == FOLDER_LABEL
+        )
 
 
 def _enter(bad: list[dict[str, str]], total: int, part: SourcePart, how: ReadOptions) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from hf_ssl.core.one_column import type_of, values_of
 from hf_ssl.data.column_names import HARMLESS, called_as_label, distinct_values, plain_name, words_of_name
 from hf_ssl.data.readers.folders import SourcePart
 from hf_ssl.data.report import DataReport
@@ -94,13 +95,13 @@ def tell_perhaps_groups(ignored: list[str], part: SourcePart, report: DataReport
     """Columns of ids, whatever they are called, each of which stands in several rows."""
     size = len(part.dataset)
     for name in ignored:
-        kind = getattr(part.dataset.features[name], "dtype", "")
+        kind = getattr(type_of(part.dataset, name), "dtype", "")
         if not (kind in ("string", "large_string") or kind.startswith(("int", "uint"))) or called_as_label(name):
             continue
         called = _called_as_id(name)
         if called_as_group(name) or not called and not HARMLESS.isdisjoint(words_of_name(name)):
             continue
-        values = [str(value).strip() for value in part.dataset[:20_000][name] if value is not None]
+        values = [str(value).strip() for value in values_of(part.dataset, name, 20_000) if value is not None]
         different = set(values)
         if not max(3, len(values) // 200) <= len(different) <= 0.6 * len(values) or len(values) < 0.5 * min(
             size, 20_000

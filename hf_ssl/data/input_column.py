@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import datasets
 
 from hf_ssl.core.errors import DataError
+from hf_ssl.core.one_column import type_of, values_of
 from hf_ssl.data.column_names import existing, made_up_names, named, pair_of, shown
 from hf_ssl.data.readers.folders import ReadOptions, SourcePart
 from hf_ssl.data.readers.headers import are_values
@@ -109,9 +110,9 @@ def without_answers(
 
 def _long(part: SourcePart, name: str) -> bool:
     """Whether a column holds values of several words, or most of them different and long."""
-    if getattr(part.dataset.features[name], "dtype", "") not in ("string", "large_string"):
+    if getattr(type_of(part.dataset, name), "dtype", "") not in ("string", "large_string"):
         return False
-    values = [str(value) for value in part.dataset[:200][name] if value]
+    values = [str(value) for value in values_of(part.dataset, name, 200) if value]
     return bool(values) and sum(len(value.split()) > 2 or len(value) > 25 for value in values) > 0.3 * len(values)
 
 
@@ -152,11 +153,11 @@ def _likely_input(modality: Modality, part: SourcePart) -> str:
         return f"input_column={pair[0]!r} and text_pair_column={pair[1]!r}"
     if inside := text_inside(part):
         return " or ".join(f"input_column={name!r}" for name in inside[:5])
-    lists = [name for name in there if is_words(part.dataset.features[name])]
+    lists = [name for name in there if is_words(type_of(part.dataset, name))]
     if modality.name == "text" and lists:
         return f"tokens_column={lists[0]!r} with label_kind='tags', where its rows are lists of words"
     head = part.dataset[:50]
-    texts = [name for name in there if getattr(part.dataset.features[name], "dtype", "") in ("string", "large_string")]
+    texts = [name for name in there if getattr(type_of(part.dataset, name), "dtype", "") in ("string", "large_string")]
     if modality.name != "text":  # names of files differ from row to row, classes do not
         return f"input_column={max(texts, key=lambda name: len(set(head[name])), default=there[0])!r}"
     longest = max(texts, key=lambda name: sum(len(value or "") for value in head[name]), default=there[0])

@@ -270,7 +270,7 @@ def read_options(given: DataOptions, modality: Modality, report: DataReport, cac
         group_level=given.group_level or ("file" if given.group_column else None),
         **{name: getattr(given, name) for name in (
             "label_kind", "txt", "encoding", "folder_labels", "csv_options", "max_examples", "seed", "data_config", "data_revision",
-            "streaming", "split_names", "follow_links", "folder_level",
+            "streaming", "split_names", "follow_links", "folder_level", "ignore_folders",
         )},
     )  # fmt: skip
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import datasets
 
+from hf_ssl.core.one_column import type_of, values_of
 from hf_ssl.data.column_names import named, structures
 from hf_ssl.data.columns import ColumnSpec
 from hf_ssl.data.readers.folders import ReadOptions, SourcePart
@@ -93,9 +94,9 @@ def _split(dataset: datasets.Dataset, names: Sequence[str], origin: str, how: Re
     """Words and tags in one text each become lists: `"B-PER O O"`, `"['B-PER', 'O', 'O']"`."""
     for wanted in names:
         name = named(wanted, dataset.column_names)
-        if name is None or getattr(dataset.features[name], "dtype", None) not in ("string", "large_string"):
+        if name is None or getattr(type_of(dataset, name), "dtype", None) not in ("string", "large_string"):
             continue
-        head = [value for value in dataset[:SAMPLE][name] if value]
+        head = [value for value in values_of(dataset, name, SAMPLE) if value]
         lists = bool(head) and all(_list_in(value) is not None for value in head)
         if not lists and not any(len(value.split()) > 1 for value in head):
             continue  # one word per row

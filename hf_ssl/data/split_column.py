@@ -7,11 +7,11 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import datasets
 
 from hf_ssl.core.errors import DataError
+from hf_ssl.core.one_column import type_of, values_of
 from hf_ssl.data.column_names import named, plain_name, words_of_name
 from hf_ssl.data.columns import LABEL_ALIASES
 from hf_ssl.data.label_words import NO, YES
@@ -197,9 +197,9 @@ def _found_in(part: SourcePart, there: list[str], how: ReadOptions) -> _Found | 
 
 def _words_in(dataset: datasets.Dataset, name: str, how: ReadOptions) -> _Found | None:
     """What the values of a column of few different ones say; None: there are too many, or they are no words."""
-    if not isinstance(dataset.features[name], (datasets.Value, datasets.ClassLabel)):
+    if not isinstance(type_of(dataset, name), (datasets.Value, datasets.ClassLabel)):
         return None
-    if len(set(_texts(dataset.select(range(min(1000, len(dataset)))), name))) > MOST:
+    if len(set(_texts(dataset, name, 1000))) > MOST:
         return None
     values = _texts(dataset, name)
     found = _Found(name, values, {value: _split_of(value, how) for value in dict.fromkeys(values)})
@@ -235,7 +235,7 @@ def _marked(dataset: datasets.Dataset, there: list[str]) -> _Found | None:
         match = FLAG.fullmatch(plain_name(name).replace("training", "train"))
         word = match[1].removesuffix("_set") if match else ""
         split = "test" if word in HELD_OUT else SPLIT_NAMES.get(word)
-        if split is None or split == "unlabeled" or not isinstance(dataset.features[name], datasets.Value):
+        if split is None or split == "unlabeled" or not isinstance(type_of(dataset, name), datasets.Value):
             continue
         values = [value.lower() for value in _texts(dataset, name)]
         counts = Counter(values)
@@ -255,13 +255,11 @@ def _marked(dataset: datasets.Dataset, there: list[str]) -> _Found | None:
     return _Found(first, values, {value: value if value in meaning else None for value in values})
 
 
-def _texts(dataset: datasets.Dataset, name: str) -> list[str]:
-    feature: Any = dataset.features[name]
+def _texts(dataset: datasets.Dataset, name: str, count: int | None = None) -> list[str]:
+    feature, values = type_of(dataset, name), values_of(dataset, name, count)
     if isinstance(feature, datasets.ClassLabel):
-        return [feature.names[value] if value is not None and value >= 0 else "" for value in dataset[name]]
-    return [
-        "" if value is None or value != value else str(value).strip().removesuffix(".0") for value in dataset[name]
-    ]
+        return [feature.names[value] if value is not None and value >= 0 else "" for value in values]
+    return ["" if value is None or value != value else str(value).strip().removesuffix(".0") for value in values]
 
 
 def _tell_folds(part: SourcePart, there: list[str], how: ReadOptions) -> None:

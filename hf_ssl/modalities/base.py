@@ -92,6 +92,7 @@ class Modality(ABC):
     near_bits: ClassVar[int | None] = None
     decodes: ClassVar[bool] = False
     tables_name_files: ClassVar[bool] = False
+    root_option: ClassVar[str | None] = None
     block: ClassVar[int] = 1000
     moments: ClassVar[bool] = False
     file_column: ClassVar[str | None] = None
@@ -146,7 +147,7 @@ class Modality(ABC):
     @property
     def paths_begin(self) -> str | None:
         """Folder that paths in tables start from, where the user says it; None: that of the table, or of the data."""
-        return None
+        return getattr(self.config, self.root_option) if self.root_option else None
 
     def take_notes(self) -> list[str]:
         """What `read_files` has to tell the user since the last call (each becomes a warning)."""

@@ -54,7 +54,9 @@ def test_two_tables_in_different_folders_each_find_their_own_recordings(tmp_path
     for number, folder in enumerate(("spk1", "spk2")):
         for row in range(COUNT):
             tone(tmp_path / folder / f"{row}.wav", 100 * number + row)
-        frame = pd.DataFrame({"audio_filepath": [f"{row}.wav" for row in range(COUNT)], "label": list("ab") * (COUNT // 2)})
+        frame = pd.DataFrame(
+            {"audio_filepath": [f"{row}.wav" for row in range(COUNT)], "label": list("ab") * (COUNT // 2)}
+        )
         file = tmp_path / folder / f"manifest.{kind}"
         if kind == "jsonl":
             frame.to_json(file, orient="records", lines=True)

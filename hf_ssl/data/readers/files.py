@@ -1,14 +1,11 @@
-"""Which files there are, and which split and class their names say."""
+"""Which split and class the names of files say, and what a file that is not read may be."""
 
 from __future__ import annotations
 
 import functools
-import glob
-import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -70,125 +67,7 @@ ADVICE: dict[frozenset[str], str] = {
     frozenset({".pdf", ".docx", ".doc", ".odt", ".rtf", ".epub", ".pptx"}): "Save each document as .txt.",
 }  # fmt: skip
 """What to do with files of kinds that are not read."""
-SYSTEM = {"__macosx", "__pycache__", "thumbs.db", "desktop.ini", "$recycle.bin", "lost+found"}
 _PARTITION = re.compile(r"([A-Za-z_]\w*)=(.+)")
-_GLOB = re.compile(r"[*?\[]")
-
-
-@dataclass
-class Listing:
-    """The files of a source.
-
-    Attributes:
-        root: folder that names are relative to.
-        files: what may be read, sorted.
-        stored: files that are left away, because links name them that are read.
-        hidden: how many hidden files and files of the operating system there are beside them.
-        links: links that lead out of the folder and were not followed.
-        empty: folders without any file.
-    """
-
-    root: Path
-    files: list[Path]
-    hidden: int = 0
-    links: list[Path] = field(default_factory=list)
-    empty: list[Path] = field(default_factory=list)
-    stored: list[Path] = field(default_factory=list)
-
-
-def find_files(source: str | Path, follow_links: bool | None = None) -> Listing:
-    """Files of a folder (nested), a pattern such as `data/**/*.csv`, or one file, sorted, without hidden ones.
-
-    Links are followed where they stay inside the folder; one that leads out is followed only when that is asked for
-    (a link to `/etc` must not become a text).
-
-    Raises:
-        DataError: nothing is there.
-    """
-    path = Path(source).expanduser()
-    if path.is_file():
-        return Listing(path.parent, [path])
-    links: list[Path] = []
-    empty: list[Path] = []
-    stored: set[Path] = set()
-    if path.is_dir():
-        root, found = path, list(_walk(path, bool(follow_links), links, empty))
-        stored = _store(found)
-        found = [file for file in found if file not in stored]
-        folders = [link for link in links if link.is_dir()]
-        if folders and follow_links is None:
-            raise DataError(
-                f"{len(folders)} links lead to folders outside the data folder, such as {folders[0].relative_to(root)}. Say whether they belong to "
-                "the data: follow_links=True or follow_links=False."
-            )
-    else:
-        root = _fixed_part(path)
-        found = [Path(item) for item in glob.glob(str(path), recursive=True) if Path(item).is_file()]
-    files = sorted(item for item in found if not _hidden(item.relative_to(root)))
-    hidden = len(found) - len(files)
-    if not files:
-        left = f" ({hidden} hidden files were left out)" if hidden else ""
-        out = (
-            f" ({len(links)} links lead out of the folder, such as {links[0].name}; follow_links=True follows them)"
-            if links
-            else ""
-        )
-        raise DataError(f"No files found in {source}{left}{out}.")
-    visible = [folder for folder in empty if not _hidden(folder.relative_to(root))]
-    return Listing(root, files, hidden, links, visible, sorted(stored))
-
-
-def _walk(root: Path, follow_links: bool, outside: list[Path], empty: list[Path]) -> Iterator[Path]:
-    """Files below a folder; `outside` gets the links that were not followed. A folder is never entered from itself."""
-    inside = os.path.realpath(root)
-    for folder, folders, names in os.walk(root, followlinks=True):
-        if not folders and not names:
-            empty.append(Path(folder))
-        steps = [Path(folder), *Path(folder).parents]
-        above = {os.path.realpath(step) for step in steps[: len(steps) - len(root.parents)]}
-        for name in list(folders):
-            path = Path(folder, name)
-            if path.is_symlink():
-                target = os.path.realpath(path)
-                if target in above:  # a circle
-                    folders.remove(name)
-                elif not follow_links and not _within(target, inside):
-                    folders.remove(name)
-                    outside.append(path)
-        for name in names:
-            path = Path(folder, name)
-            if path.is_symlink() and not follow_links and not _within(os.path.realpath(path), inside):
-                outside.append(path)
-            elif path.is_file():
-                yield path
-
-
-def _store(found: list[Path]) -> set[Path]:
-    """Files of a folder that holds nothing but what links elsewhere name (`blobs` of a cache): they are read by those names.
-
-    The links lie in several folders or have other names than the files do, so that the folder is none of the classes itself.
-    """
-    links = [file for file in found if file.is_symlink()]
-    real = {os.path.realpath(file): file for file in links}
-    by_folder: dict[Path, list[Path]] = defaultdict(list)
-    for file in found if real else ():
-        by_folder[file.parent].append(file)
-    stores = [
-        files for files in by_folder.values() if all(not f.is_symlink() and os.path.realpath(f) in real for f in files)
-    ]
-    if len(stores) != 1:
-        return set()
-    named = [real[os.path.realpath(file)] for file in stores[0]]
-    renamed = any(link.name != file.name for link, file in zip(named, stores[0], strict=True))
-    return set(stores[0]) if renamed or len({link.parent for link in named}) > 1 else set()
-
-
-def _within(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(folder + os.sep)
-
-
-def is_pattern(text: str) -> bool:
-    return bool(_GLOB.search(text))
 
 
 def split_words(names: Sequence[str] | None) -> dict[str, str]:
@@ -371,10 +250,6 @@ def check_bad_files(
     report.warn(f"{text} ({shown}), such as {quarantined[0]['path']}" + (f". {hint}" if hint else ""))
 
 
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") or part.lower() in SYSTEM for part in path.parts)
-
-
 def is_document(path: Path) -> bool:
     """Whether a file tells about data rather than being data: README, license, settings, code."""
     name = path.name.lower()
@@ -382,15 +257,6 @@ def is_document(path: Path) -> bool:
         path.suffix.lower() in DOCUMENTS
         or re.match(r"(readme|licen[cs]e|changelog|copying|notice|citation|requirements)\b", name) is not None
     )
-
-
-def _fixed_part(pattern: Path) -> Path:
-    fixed = []
-    for part in pattern.parts[:-1]:
-        if is_pattern(part):
-            break
-        fixed.append(part)
-    return Path(*fixed) if fixed else Path(".")
 
 
 def short(path: str, root: Path | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,15 @@ from typing import Any
 import datasets
 
 from hf_ssl.core.errors import DataError
+from hf_ssl.core.one_column import values_of
 from hf_ssl.core.paths import stem, suffix
 from hf_ssl.core.textfiles import nature
 from hf_ssl.data.readers import files as on_disk
 from hf_ssl.data.readers.conll import is_conll, read_conll
 from hf_ssl.data.readers.fasttext import is_fasttext
 from hf_ssl.data.readers.levels import grouped_by_folder, labeled_by_folder
+from hf_ssl.data.readers.listing import Listing, of_system, shown
+from hf_ssl.data.readers.lost import refuse_lost_folders
 from hf_ssl.data.readers.places import Places
 from hf_ssl.data.readers.tables import read_tables
 from hf_ssl.data.report import DataReport
@@ -66,6 +70,7 @@ class ReadOptions:
     cache_dir: str | None = None
     split_names: list[str] | None = None
     follow_links: bool | None = None
+    ignore_folders: Sequence[str] = ()
     as_is: bool = False
     folder_level: str | None = None
     group_level: str | int | None = None
@@ -78,20 +83,11 @@ class ReadOptions:
         return on_disk.split_words(self.split_names)
 
 
-def read_files(listing: on_disk.Listing, how: ReadOptions) -> list[SourcePart]:
+def read_files(listing: Listing, how: ReadOptions) -> list[SourcePart]:
     """Every file is read, or entered into the account of files with the reason why it is not."""
     root, found, report = listing.root, listing.files, how.report
     account = report.account("files")
-    account.found += len(found) + listing.hidden + len(listing.links) + len(listing.stored)
-    account.left_out["read by the names of links to them"] += len(listing.stored)
-    if listing.stored:
-        example = listing.stored[0].relative_to(root)
-        report.warn(f"{len(listing.stored):,} files such as {example} are read by the names of links to them alone")
-    report.leave_out("files", "hidden, or the operating system's", listing.hidden, 1, warn=False)
-    report.leave_out(
-        "files", "links that lead out of the data folder", len(listing.links), len(found) + len(listing.links),
-        example=listing.links[0].name if listing.links else "", hint="follow_links=True follows them",
-    )  # fmt: skip
+    account.found += len(found) + listing.beside
     if listing.empty:
         names = ", ".join(folder.relative_to(root).as_posix() for folder in listing.empty[:3])
         report.warn(
@@ -109,6 +105,9 @@ def read_files(listing: on_disk.Listing, how: ReadOptions) -> list[SourcePart]:
             f"Known: tables ({', '.join(sorted(on_disk.TABLES))}), "
             f"{how.modality.name} ({', '.join(how.modality.suffixes)})." + _what_to_do(others)
         )
+    if not by_kind["table"]:
+        refuse_lost_folders([*_hidden_data(listing, how), *found], used, root, how)
+    _leave_out_beside(listing, how)
     _leave_out_others(others, {file.stem for file in used}, len(found), how)
     bad = report.quarantined
     before, raw = len(bad), by_kind["raw"]
@@ -125,6 +124,9 @@ def read_files(listing: on_disk.Listing, how: ReadOptions) -> list[SourcePart]:
         folders = (*folders, *sorted({file.parent for file in by_kind["raw"]}))
     elif how.sheet:
         tables = _table_parts(root, by_kind["table"], how)
+    if raw and by_kind["table"]:
+        unread = [] if tables else by_kind["table"]
+        refuse_lost_folders([*_hidden_data(listing, how), *others, *unread, *raw], raw, root, how)
     parts += tables + _raw_parts(root, raw, how)
     for part in parts:
         part.root, part.folders = root, folders
@@ -138,6 +140,42 @@ def read_files(listing: on_disk.Listing, how: ReadOptions) -> list[SourcePart]:
     on_disk.check_bad_files(files, len(read), report)
     _leave_out_lines([item for item in bad[before:] if item.get("unit") == "rows"], parts, report)
     return parts
+
+
+def _hidden_data(listing: Listing, how: ReadOptions) -> list[Path]:
+    """Hidden files that are called as those that are read, and are no program's."""
+    known = {*how.modality.suffixes, *on_disk.TABLES}
+    inner = ((file, file.relative_to(listing.root)) for file in listing.hidden)
+    return [file for file, name in inner if suffix(file) in known and not of_system(name)]
+
+
+def _leave_out_beside(listing: Listing, how: ReadOptions) -> None:
+    """Files that are not looked into, by reason.
+
+    Raises:
+        DataError: they are more than `max_left_out`.
+    """
+    root, report, total = listing.root, how.report, len(listing.files) + listing.beside
+    report.account("files").left_out["read by the names of links to them"] += len(listing.stored)
+    if listing.stored:
+        example = listing.stored[0].relative_to(root)
+        report.warn(f"{len(listing.stored):,} files such as {example} are read by the names of links to them alone")
+    data = _hidden_data(listing, how)
+    report.leave_out("files", "hidden, or the operating system's", len(listing.hidden) - len(data), 1, warn=False)
+    report.leave_out("files", "in folders that ignore_folders names", len(listing.ignored), total, warn=False)
+    folders = sorted({file.relative_to(root).parts[0] for file in data if len(file.relative_to(root).parts) > 1})
+    folders = [name for name in folders if name.startswith(".")]
+    for reason, files, hint in (
+        ("links that lead out of the data folder", listing.links, "follow_links=True follows them"),
+        ("links that lead nowhere", listing.broken, "Mend them, or remove them"),
+        ("names that are not UTF-8", listing.unnamed, "Rename them: convmv -f latin1 -t utf8 -r --notest FOLDER"),
+        (
+            "hidden, as their names begin with a dot", data,
+            f"ignore_folders={folders} says that this is meant" if folders else "Rename them if they are data",
+        ),
+    ):  # fmt: skip
+        example = shown(files[0].relative_to(root)) if files else ""
+        report.leave_out("files", reason, len(files), len(listing.files) + len(files), example=example, hint=hint)
 
 
 def _leave_out_lines(bad: list[dict[str, str]], parts: list[SourcePart], report: DataReport) -> None:
@@ -257,9 +295,11 @@ def _names_in(tables: list[SourcePart]) -> set[str]:
         for name, feature in part.dataset.features.items():
             if feature not in text:
                 continue
-            first = [value for value in part.dataset[:20][name] if value]
+            first = [value for value in values_of(part.dataset, name, 20) if value]
             if first and all(len(value) < 400 and re.search(r"\.[A-Za-z0-9]{2,5}$", value.strip()) for value in first):
-                found |= {re.split(r"[\\/]", value.strip())[-1].lower() for value in part.dataset[name] if value}
+                found |= {
+                    re.split(r"[\\/]", value.strip())[-1].lower() for value in values_of(part.dataset, name) if value
+                }
     return found
 
 
@@ -284,7 +324,7 @@ def _with_named_stems(tables: list[SourcePart], raw: list[Path]) -> list[Path]:
     for part in tables:
         for name, feature in part.dataset.features.items():
             if isinstance(feature, datasets.Value):
-                column = (str(value).strip() for value in part.dataset[name] if value is not None)
+                column = (str(value).strip() for value in values_of(part.dataset, name) if value is not None)
                 names |= {re.split(r"[\\/]", value)[-1].split(".")[0].lower() for value in column if len(value) < 300}
     return [file for file in raw if file.stem.lower() in names] or raw
 
@@ -355,12 +395,14 @@ def _raw_parts(root: Path, files: list[Path], how: ReadOptions) -> list[SourcePa
     if names_splits and how.txt == "file" and modality.name == "text":
         how.report.decide("files are called train, test ...: read one example per line, not one per file")
         modality = type(modality)(replace(modality.config, txt="lines"))
-    parts = []
+    parts, unread = [], dict[str, str]()
     for split, group in _by_split(files, root, how, by_stem=by_stem).items():
         bad: list[dict[str, str]] = []
         dataset = modality.read_files(group, root, bad)
         how.report.quarantined += [{**item, "path": on_disk.short(item["path"], root)} for item in bad]
+        unread |= {item["path"]: item["reason"] for item in bad}
         parts.append(SourcePart(split, dataset, f"{how.modality.name} files"))
+    refuse_lost_folders(files, [file for file in files if str(file) not in unread], root, how, unread)
     for note in modality.take_notes():
         how.report.warn(note)
     return labeled_by_folder(grouped_by_folder(parts, how), how)

@@ -11,6 +11,7 @@ import datasets
 
 from hf_ssl.core.by_name import ByName
 from hf_ssl.core.errors import DataError
+from hf_ssl.core.one_column import values_of
 from hf_ssl.core.paths import stem
 from hf_ssl.data.readers.files import ANSWERS_OF, PICTURES_OF, split_folder, split_named
 
@@ -41,13 +42,15 @@ class Places:
         if not table.is_relative_to(self.root):
             return dataset
         for name, feature in dataset.features.items():
-            if feature not in _TEXT or not self._names_files(dataset[:100][name]):
+            if feature not in _TEXT or not self._names_files(values_of(dataset, name, 100)):
                 continue
-            old = list(dataset[name])
+            old = values_of(dataset, name)
             new = self._column(old, name, table)
             if new != old:
                 place = dataset.column_names
-                dataset = dataset.remove_columns([name]) if len(place) > 1 else dataset.rename_columns({name: f"{name} "})
+                dataset = (
+                    dataset.remove_columns([name]) if len(place) > 1 else dataset.rename_columns({name: f"{name} "})
+                )
                 dataset = dataset.add_column(name, new, feature=feature).select_columns(place)
         return dataset
 

@@ -17,6 +17,7 @@ from hf_ssl.core.errors import DataError, nearest
 from hf_ssl.core.paths import suffix
 from hf_ssl.data.readers import files as on_disk
 from hf_ssl.data.readers.folders import ReadOptions, SourcePart, file_kind, read_files
+from hf_ssl.data.readers.listing import Listing, find_files, is_pattern
 from hf_ssl.data.readers.tables import from_rows, quiet
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def _read(source: object, how: ReadOptions) -> list[SourcePart]:
         return _read_mapping(source, how)
     if isinstance(source, (list, tuple)) and source and all(isinstance(item, (str, Path)) for item in source):
         if paths := _existing(source, how):
-            return read_files(on_disk.Listing(Path(_common_root(paths)), paths), how)
+            return read_files(Listing(Path(_common_root(paths)), paths), how)
     if isinstance(source, (list, tuple)):
         return [SourcePart(None, from_rows(list(source), text_column=how.modality.column), "list")]
     if isinstance(source, Iterable):
@@ -86,8 +87,8 @@ def _read_name(source: str | Path, how: ReadOptions) -> list[SourcePart]:
     if (saved := Path(text).expanduser()).is_dir() and any((saved / mark).is_file() for mark in _SAVED):
         with quiet():
             return _read(_saved(saved), how)
-    if Path(text).expanduser().exists() or on_disk.is_pattern(text):
-        return read_files(on_disk.find_files(text, how.follow_links), how)
+    if Path(text).expanduser().exists() or is_pattern(text):
+        return read_files(find_files(text, how.follow_links, how.ignore_folders), how)
     if (hub_id := hub_id_of(source, how)) is not None:
         return _read_mapping(open_hub(hub_id, how), how)
     parent = Path(text).expanduser().parent
@@ -113,7 +114,7 @@ def _saved(folder: Path) -> datasets.Dataset | datasets.DatasetDict:
 def hub_id_of(source: str | Path, how: ReadOptions) -> str | None:
     """The id of the Hub dataset that a source names; None: it names something here."""
     text = str(source)
-    if Path(text).expanduser().exists() or on_disk.is_pattern(text):
+    if Path(text).expanduser().exists() or is_pattern(text):
         return None
     hub_id = re.sub(r"^hf://(datasets/)?", "", text)
     looks_local = text.startswith((".", "/", "~")) or suffix(Path(text)) in on_disk.TABLES | on_disk.CONLL | {".txt"}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hf_ssl.data.readers.files import SYSTEM
+from hf_ssl.data.readers.listing import SYSTEM
 
 
 class Names(Sequence[str]):
@@ -39,12 +39,12 @@ class Found:
     links: list[str] = field(default_factory=list)
 
 
-def walk(root: Path, follow_links: bool | None) -> Found:
+def walk(root: Path, follow_links: bool | None, ignore_folders: Sequence[str] = ()) -> Found:
     """Files of a folder and those in it, by name. Nothing is opened, and no file is asked for more than its name.
 
     Links are followed where they stay inside the folder, or where that is asked for; a folder is entered once.
     """
-    found, inside = Found(root), os.path.realpath(root)
+    found, inside, ignored = Found(root), os.path.realpath(root), set(ignore_folders)
     entered = {inside}
 
     def below(folder: str, prefix: str) -> Iterator[str]:
@@ -53,6 +53,8 @@ def walk(root: Path, follow_links: bool | None) -> Found:
         for entry in listed:
             if entry.name.startswith(".") or entry.name.lower() in SYSTEM:
                 found.hidden += 1
+                continue
+            if ignored and {entry.name, prefix + entry.name} & ignored and entry.is_dir():
                 continue
             if entry.is_symlink():
                 target = os.path.realpath(entry.path)

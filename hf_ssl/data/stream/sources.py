@@ -13,6 +13,7 @@ from hf_ssl.core.errors import DataError
 from hf_ssl.core.paths import stem, suffix
 from hf_ssl.data.readers import files as on_disk
 from hf_ssl.data.readers.folders import ReadOptions
+from hf_ssl.data.readers.listing import find_files
 from hf_ssl.data.readers.sources import hub_id_of, open_hub
 from hf_ssl.data.stream.files import JSON_LINES, TABLES, FileRows, holds_lists, numeric_columns, shards_of
 from hf_ssl.data.stream.names import Found, Names, walk
@@ -105,14 +106,14 @@ def _of_mapping(found: Mapping[str, datasets.IterableDataset], how: ReadOptions,
 def _found(source: str, how: ReadOptions) -> Found:
     path = Path(source).expanduser()
     if path.is_dir():
-        found = walk(path, how.follow_links)
+        found = walk(path, how.follow_links, how.ignore_folders)
         if found.links:
             how.report.leave_out(
                 "files", "links that lead out of the data folder", len(found.links), len(found.names) + len(found.links),
                 example=found.links[0], hint="follow_links=True follows them",
             )  # fmt: skip
     else:
-        listing = on_disk.find_files(source, how.follow_links)
+        listing = find_files(source, how.follow_links, how.ignore_folders)
         found = Found(listing.root, [file.relative_to(listing.root).as_posix() for file in listing.files])
     if not found.names:
         raise DataError(f"No files found in {source}.")

@@ -12,6 +12,7 @@ import numpy as np
 
 from hf_ssl.core.by_name import ByName
 from hf_ssl.core.errors import ConfigError, DataError
+from hf_ssl.core.one_column import values_of
 from hf_ssl.modalities.audio import recordings, store
 from hf_ssl.modalities.audio.headers import Unusable
 from hf_ssl.modalities.audio.lists import is_kaldi, locate, name_of, read_kaldi
@@ -84,6 +85,7 @@ class Audio(Modality):
     baseline = "log-mel statistics"
     decodes = True
     tables_name_files = True
+    root_option = "audio_root"
     block = 64
 
     @dataclass
@@ -119,10 +121,6 @@ class Audio(Modality):
     def stream_file(self, file: Path, root: Path) -> Iterator[dict[str, Any]]:
         """Its name: the block that it comes in is decoded together."""
         yield {self.column: str(file), "path": file.relative_to(root).as_posix()}
-
-    @property
-    def paths_begin(self) -> str | None:
-        return self.config.audio_root
 
     def open_values(self, rows: datasets.Dataset) -> None:
         for value in rows[self.column][:1]:  # all of them lie in one
@@ -378,7 +376,7 @@ class Audio(Modality):
 
 def _may_be_times(dataset: datasets.Dataset, name: str) -> bool:
     """Whether a column holds numbers, or text that is some."""
-    head = [value for value in dataset[:20][name] if value is not None]
+    head = [value for value in values_of(dataset, name, 20) if value is not None]
     if not head or name in ("label", "labels", "class", "target", "id", "fold"):
         return False
     return len(set(head)) > 1 and all(is_time(value) for value in head)

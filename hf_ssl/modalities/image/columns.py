@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hf_ssl.core.by_name import ByName
+from hf_ssl.core.one_column import values_of
 from hf_ssl.modalities.image.files import ARRAYS, DICOM, PICTURES
 
 if TYPE_CHECKING:
@@ -46,13 +47,13 @@ def paths_resolved(
     """
     import datasets
 
-    head = [plain_path(name) for name in dataset[:100][column] if name]
+    head = [plain_path(name) for name in values_of(dataset, column, 100) if name]
     if not head or not all(Path(name).suffix.lower() in (*PICTURES, *ARRAYS, *DICOM) for name in head[:5]):
         return dataset, []
     bases = [Path(), *folders]
     hits = [sum((folder / name).is_file() for name in head) for folder in bases]
     base, by_name = bases[hits.index(max(hits))], ByName(folders[0] if folders else None, "")
-    names = list(dataset[column])
+    names = values_of(dataset, column)
 
     def place(name: str) -> Path:
         plain = plain_path(name)

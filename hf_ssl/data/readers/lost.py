@@ -1,0 +1,94 @@
+"""A class that is there and of which nothing is used: an error, for a model that never sees it cannot be told from one that fails at it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hf_ssl.core.errors import DataError
+from hf_ssl.core.paths import suffix
+from hf_ssl.data.readers import files as on_disk
+
+if TYPE_CHECKING:
+    from hf_ssl.data.readers.folders import ReadOptions
+
+BESIDE = {"docs", "doc", "documentation", "scripts", "code", "src", "notebooks", "meta", "metadata", "license", "licenses", "tools", "utils", "logs",
+          "info", "readme", *on_disk.ANSWERS_OF}  # fmt: skip
+"""Folders of what tells about the data, as a rule."""
+
+
+def refuse_lost_folders(
+    there: Iterable[Path], used: Iterable[Path], root: Path, how: ReadOptions, reasons: Mapping[str, str] | None = None
+) -> None:
+    """Folders of files that would be classes, and of which no file is used.
+
+    Args:
+        there: files that were found.
+        used: those of them that are read.
+        root: folder of the data.
+        how: says which folders are classes.
+        reasons: file → why it cannot be read.
+
+    Raises:
+        DataError: names them, and the option that leaves them away.
+    """
+    if how.sheet or how.folder_labels is False:
+        return
+    kept = _classes(used, root, how)
+    classes = {name for name, _ in kept}
+    if not (how.folder_labels or on_disk.looks_like_classes([name for name, _ in kept])):
+        return
+    gone: dict[str, list[Path]] = {}
+    for name, file in _classes(there, root, how):
+        if name is not None and name not in classes and name.lower() not in BESIDE:
+            gone.setdefault(name, []).append(file)
+    if not gone:
+        return
+    name, files = next(iter(gone.items()))
+    example = files[0].relative_to(root).as_posix()
+    kinds = Counter(suffix(file) or "no suffix" for file in files)
+    hidden = any(part.startswith(".") for part in files[0].relative_to(root).parts)
+    why = (reasons or {}).get(str(files[0])) or (
+        "names that begin with a dot are hidden, and not read; rename the folder"
+        if hidden
+        else f"{', '.join(sorted(kinds))} is not read as {how.modality.name}"
+    )
+    raise DataError(
+        f"The folder {name!r} stands beside classes ({', '.join(sorted(filter(None, classes))[:3])}), and none of its {len(files):,} files is used: "
+        f"{example}: {why}. Without them the class would be missing; if it is none, or is to be left away: ignore_folders={sorted(gone)}."
+    )
+
+
+def _classes(files: Iterable[Path], root: Path, how: ReadOptions) -> list[tuple[str | None, Path]]:
+    own = [
+        file
+        for file in files
+        if file.is_relative_to(root) and on_disk.split_of(file, root, by_stem=False, words=how.words) != "unlabeled"
+    ]
+    names = on_disk.class_folders([file.relative_to(root).as_posix() for file in own], how.words, how.folder_level)
+    return list(zip(names, own, strict=True))
+
+
+def refuse_lost_values(before: Counter[str], after: Counter[str], what: str, reason: str, folders: bool) -> None:
+    """Values of a label of which every row is unusable.
+
+    Args:
+        before: label → rows that were found.
+        after: label → rows that are left.
+        what: the column, as a report names it.
+        reason: why rows are unusable.
+        folders: labels are the names of folders.
+
+    Raises:
+        DataError: names them, and the option that leaves them away.
+    """
+    gone = sorted(name for name in before if name not in after)
+    if not gone or len(before) > 0.5 * sum(before.values()) or len(before) < 2:
+        return
+    option = f"ignore_folders={gone}" if folders else f"na_values={gone}"
+    raise DataError(
+        f"None of the {before[gone[0]]:,} rows of the class {gone[0]!r} ({what}) is usable: {reason}. Without them the class would be missing; if "
+        f"it is to be left away: {option}."
+    )
