@@ -16,10 +16,11 @@ from hf_ssl.core.one_column import values_of
 from hf_ssl.core.paths import stem, suffix
 from hf_ssl.core.textfiles import nature
 from hf_ssl.data.readers import files as on_disk
+from hf_ssl.data.readers.beside import hidden_data, leave_out_beside
 from hf_ssl.data.readers.conll import is_conll, read_conll
 from hf_ssl.data.readers.fasttext import is_fasttext
 from hf_ssl.data.readers.levels import grouped_by_folder, labeled_by_folder
-from hf_ssl.data.readers.listing import Listing, of_system, shown
+from hf_ssl.data.readers.listing import Listing
 from hf_ssl.data.readers.lost import refuse_lost_folders
 from hf_ssl.data.readers.places import Places
 from hf_ssl.data.readers.tables import read_tables
@@ -106,8 +107,8 @@ def read_files(listing: Listing, how: ReadOptions) -> list[SourcePart]:
             f"{how.modality.name} ({', '.join(how.modality.suffixes)})." + _what_to_do(others)
         )
     if not by_kind["table"]:
-        refuse_lost_folders([*_hidden_data(listing, how), *found], used, root, how)
-    _leave_out_beside(listing, how)
+        refuse_lost_folders([*hidden_data(listing, how), *found], used, root, how)
+    leave_out_beside(listing, how)
     _leave_out_others(others, {file.stem for file in used}, len(found), how)
     bad = report.quarantined
     before, raw = len(bad), by_kind["raw"]
@@ -126,7 +127,7 @@ def read_files(listing: Listing, how: ReadOptions) -> list[SourcePart]:
         tables = _table_parts(root, by_kind["table"], how)
     if raw and by_kind["table"]:
         unread = [] if tables else by_kind["table"]
-        refuse_lost_folders([*_hidden_data(listing, how), *others, *unread, *raw], raw, root, how)
+        refuse_lost_folders([*hidden_data(listing, how), *others, *unread, *raw], raw, root, how)
     parts += tables + _raw_parts(root, raw, how)
     for part in parts:
         part.root, part.folders = root, folders
@@ -140,42 +141,6 @@ def read_files(listing: Listing, how: ReadOptions) -> list[SourcePart]:
     on_disk.check_bad_files(files, len(read), report)
     _leave_out_lines([item for item in bad[before:] if item.get("unit") == "rows"], parts, report)
     return parts
-
-
-def _hidden_data(listing: Listing, how: ReadOptions) -> list[Path]:
-    """Hidden files that are called as those that are read, and are no program's."""
-    known = {*how.modality.suffixes, *on_disk.TABLES}
-    inner = ((file, file.relative_to(listing.root)) for file in listing.hidden)
-    return [file for file, name in inner if suffix(file) in known and not of_system(name)]
-
-
-def _leave_out_beside(listing: Listing, how: ReadOptions) -> None:
-    """Files that are not looked into, by reason.
-
-    Raises:
-        DataError: they are more than `max_left_out`.
-    """
-    root, report, total = listing.root, how.report, len(listing.files) + listing.beside
-    report.account("files").left_out["read by the names of links to them"] += len(listing.stored)
-    if listing.stored:
-        example = listing.stored[0].relative_to(root)
-        report.warn(f"{len(listing.stored):,} files such as {example} are read by the names of links to them alone")
-    data = _hidden_data(listing, how)
-    report.leave_out("files", "hidden, or the operating system's", len(listing.hidden) - len(data), 1, warn=False)
-    report.leave_out("files", "in folders that ignore_folders names", len(listing.ignored), total, warn=False)
-    folders = sorted({file.relative_to(root).parts[0] for file in data if len(file.relative_to(root).parts) > 1})
-    folders = [name for name in folders if name.startswith(".")]
-    for reason, files, hint in (
-        ("links that lead out of the data folder", listing.links, "follow_links=True follows them"),
-        ("links that lead nowhere", listing.broken, "Mend them, or remove them"),
-        ("names that are not UTF-8", listing.unnamed, "Rename them: convmv -f latin1 -t utf8 -r --notest FOLDER"),
-        (
-            "hidden, as their names begin with a dot", data,
-            f"ignore_folders={folders} says that this is meant" if folders else "Rename them if they are data",
-        ),
-    ):  # fmt: skip
-        example = shown(files[0].relative_to(root)) if files else ""
-        report.leave_out("files", reason, len(files), len(listing.files) + len(files), example=example, hint=hint)
 
 
 def _leave_out_lines(bad: list[dict[str, str]], parts: list[SourcePart], report: DataReport) -> None:
