@@ -113,4 +113,7 @@ def write_newsgroup_sites(
     return folder
 
 
-WRITERS: dict[str, Callable[..., Path]] = {"newsgroup-pairs": write_newsgroup_pairs, "newsgroup-sites": write_newsgroup_sites}
+WRITERS: dict[str, Callable[..., Path]] = {
+    "newsgroup-pairs": write_newsgroup_pairs,
+    "newsgroup-sites": write_newsgroup_sites,
+}

@@ -1,5 +1,7 @@
 """Files that tables name: each table's own folder first, whatever another folder holds under the same names."""
 
+from __future__ import annotations
+
 import io
 
 import numpy as np

@@ -45,5 +45,5 @@ def leave_out_beside(listing: Listing, how: ReadOptions) -> None:
             f"ignore_folders={folders} says that this is meant" if folders else "Rename them if they are data",
         ),
     ):  # fmt: skip
-        example = shown(files[0].relative_to(root)) if files else ""
-        report.leave_out("files", reason, len(files), len(listing.files) + len(files), example=example, hint=hint)
+        named = shown(files[0].relative_to(root)) if files else ""
+        report.leave_out("files", reason, len(files), len(listing.files) + len(files), example=named, hint=hint)
