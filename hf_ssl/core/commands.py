@@ -10,7 +10,7 @@ from hf_ssl.core import plugins
 from hf_ssl.core.errors import ConfigError
 from hf_ssl.core.fields import hints_of
 from hf_ssl.core.launch import LaunchOptions
-from hf_ssl.core.options import COMMANDS, STAGES
+from hf_ssl.core.options import AUTO, COMMANDS, STAGES
 from hf_ssl.core.parser import COMMON, Parser, fields_of, groups_of, old_names, peek
 from hf_ssl.core.parsing import from_yaml
 from hf_ssl.core.source import training_arguments
@@ -207,7 +207,7 @@ def _add_stage(parser: Parser, stage: str, given: Mapping[str, Any], prefix: str
     for kind, name in (("modalities", "modality"), (PLUGIN.get(stage, ""), PLUGIN.get(stage, "").rstrip("s"))):
         if name in hints_of(config):
             fields[f"{prefix}{name}"] = _named(fields[f"{prefix}{name}"], kind)
-            if given.get(name):
+            if given.get(name) and given[name] != AUTO:
                 chosen[str(given[name])] = plugins.config_of(kind, str(given[name]))
     for title, names in groups_of(config, stage).items():
         parser.add(
@@ -252,4 +252,4 @@ def _add_stage_options(parser: Parser, stage: str, shared: Mapping[str, Any]) ->
 
 def _named(field: tuple[Any, str, Any, Any], kind: str) -> tuple[Any, str, Any, Any]:
     """The names of plug-ins as choices that the help and the shell show; dotted paths are allowed as well."""
-    return (*field[:3], plugins.names(kind))
+    return (*field[:3], [*([AUTO] if kind == "objectives" else []), *plugins.names(kind)])

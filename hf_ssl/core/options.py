@@ -22,12 +22,19 @@ from hf_ssl.core.option_groups import (
 )
 from hf_ssl.core.timing import wrong_length
 
+AUTO = "auto"
+"""An objective's name that asks for the best one to be found."""
+
 
 @dataclass
 class PretrainConfig(TrainingOptions, AttentionOptions, AdapterOptions, ModelOptions, DataOptions):
     """Continue self-supervised pre-training in your domain."""
 
-    objective: str | None = option(None, "What to predict (default: the modality's).")
+    objective: str | None = option(
+        None,
+        "What to predict (default: the modality's); auto: a few steps of each that suits, and what a probe on the labels likes best.",
+    )
+    trial_steps: int = option(40, "Steps of each objective's trial, with --objective auto.", ge=5)
     from_config: bool = option(False, "Start from random weights of the checkpoint's configuration, or of a family.")
     head_warmup: float = option(
         0.1,
@@ -120,7 +127,9 @@ class AdaptConfig(RunOptions, ModelOptions, DataOptions):
 
     budget: str = option("30m", "Time for everything: 90s, 30m, 2h.")
     objective: str | None = option(
-        None, "How pre-training is continued (default: what suits the checkpoint, one after the other)."
+        None,
+        "How pre-training is continued (default: what suits the checkpoint, one after the other); auto: what a probe on the labels likes "
+        "best after a few steps of each.",
     )
     task: str | None = option(None, "Downstream task (default: from the labels).")
     peft: PeftMethod = option("lora", "How models are fine-tuned.")

@@ -62,6 +62,7 @@ class Encoder(ABC):
         joins: whether the vectors of two modes may stand side by side (`cls+mean`).
         layered: modes that can be applied to an earlier layer (`mean@-2`).
         has_views: whether `views` is there (`hf_ssl.modalities.deferred`: made on the device that trains).
+        reads_states: whether `readings` wants the states of all layers.
         frozen_share, reading_weights: of its `readings` in a vote with cheap features, before labels move them.
         attn_implementation: one of `hf_ssl.models.attention.CHOICES`, for rows that hold several examples.
         modality: the kind of data, with its options.
@@ -79,6 +80,7 @@ class Encoder(ABC):
     joins: ClassVar[bool] = False
     layered: ClassVar[tuple[str, ...]] = ()
     has_views: ClassVar[bool] = False
+    reads_states: ClassVar[bool] = False
     frozen_share: ClassVar[float] = 0.5
     reading_weights: ClassVar[Mapping[str, float]] = {}
     attn_implementation = "auto"
@@ -226,8 +228,8 @@ class Encoder(ABC):
     def features(self, batch: Batch) -> torch.Tensor:
         """One vector per example, `(batch, width)`: the backbone's output, pooled."""
 
-    def readings(self, batch: Batch) -> dict[str, torch.Tensor]:
-        """More ways to read the frozen backbone than a head does, by name, `(batch, width)` each: candidates for a probe."""
+    def readings(self, batch: Batch, states: Sequence[torch.Tensor] = ()) -> dict[str, torch.Tensor]:
+        """More ways to read the frozen backbone (or `states`, of all layers) than a head does, by name, `(batch, width)` each."""
         return {}
 
     def logits(self, inputs: Batch) -> torch.Tensor:

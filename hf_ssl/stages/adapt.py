@@ -9,17 +9,28 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_ssl.core import distributed, plugins
+from hf_ssl.core import distributed
 from hf_ssl.core.errors import HfSslError, TrainingError
 from hf_ssl.core.run import RunDir, StageRecord, write_json
 from hf_ssl.core.timing import seconds_of, told
 from hf_ssl.data.domain import DomainData
-from hf_ssl.models.loading import load_config
+from hf_ssl.models.checkpoint import read_json
 from hf_ssl.models.reference import CheckpointRef
+from hf_ssl.stages.attempts import RELEASED, Attempt, Journal, score_of
+from hf_ssl.stages.auto_objective import (
+    FOR_ALL,
+    ObjectiveChoice,
+    chosen_objective,
+    forget,
+    is_auto,
+    objectives_for,
+    trial_options,
+    unjudged,
+)
 from hf_ssl.stages.embed import embed
 from hf_ssl.stages.evaluate import evaluate
 from hf_ssl.stages.finetune import finetune
@@ -37,12 +48,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-RELEASED = "as-released"
-# Objectives that suit most checkpoints of a kind of data, the one to be tried first in front.
-TRIED = {
-    "text": ("mlm", "simcse"), "image": ("simclr", "dino"), "audio": ("masked-spectrogram", "simclr"),
-    "timeseries": ("masked-patch", "ts-contrastive"),
-}  # fmt: skip
 FIRST_SHARE = 0.6
 """Of the budget, at most so much goes to the first fine-tuning; it is what there is if nothing else fits."""
 FEWEST_STEPS = 20
@@ -50,60 +55,8 @@ FEWEST_STEPS = 20
 ENOUGH_STEPS = 300
 """Of a small pool, so many are taken although they are more epochs than the objective would take by itself."""
 TRIALS, LOOK = "trials", 3
-
-
-@dataclass
-class Attempt:
-    """One way that was tried, in a run folder of its own.
-
-    Args:
-        name: `as-released`, or the objective that the pre-training was continued with.
-        steps: of pre-training (0: none), decided when it was begun.
-        score: of its fine-tuned model on the labels, by cross-validation where there is one, else on validation data.
-        measured: what the score is.
-        seconds: that it took.
-        outcome: `done`, or why there is no score.
-        kept: what pre-training said of its result.
-        tuning: options of the fine-tuning that fits into the time.
-    """
-
-    name: str
-    steps: int = 0
-    score: float | None = None
-    measured: str = ""
-    seconds: float = 0.0
-    outcome: str = ""
-    kept: str = ""
-    tuning: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass
-class Journal:
-    """All attempts, written down as they end, so that a call that is stopped can go on."""
-
-    file: Path
-    attempts: dict[str, Attempt] = field(default_factory=dict)
-
-    @classmethod
-    def open(cls, file: Path, resume: bool) -> Journal:
-        there = file.is_file() and resume
-        entries = json.loads(file.read_text(encoding="utf-8")) if there else []
-        return cls(file, {entry["name"]: Attempt(**entry) for entry in entries})
-
-    def note(self, attempt: Attempt) -> None:
-        self.attempts[attempt.name] = attempt
-        write_json(self.file, [asdict(one) for one in self.attempts.values()])
-
-    @property
-    def best(self) -> Attempt | None:
-        """The start as it was released, or the best continued one that its own measurements and its score both speak for."""
-        scores = {one.name: one.score for one in self.attempts.values() if one.score is not None}
-        if not scores:
-            return None
-        bar = scores.get(RELEASED, float("-inf"))
-        ahead = [name for name in scores if scores[name] > bar and "no better" not in self.attempts[name].kept]
-        chosen = max(ahead, key=lambda name: scores[name]) if ahead else RELEASED
-        return self.attempts[chosen if chosen in scores else max(scores, key=lambda name: scores[name])]
+CHOOSING_SHARE, TRIAL_STEPS = 0.3, 40
+"""With `objective="auto"`: share of the time for trials of all objectives, and most steps of each."""
 
 
 def adapt(**options: Any) -> StageResult:
@@ -184,7 +137,7 @@ class _Work:
         if "unlabeled" not in self.data:
             logger.info("adapt: no unlabeled data, so pre-training cannot be continued")
             return
-        names = [self.config.objective] if self.config.objective else objectives_for(self.config, self.modality)
+        names = self._objectives()
         for place, name in enumerate(names):
             if name in done and done[name].outcome:
                 continue
@@ -199,6 +152,39 @@ class _Work:
                 )
                 continue
             yield Attempt(name, steps)
+
+    def _objectives(self) -> list[str]:
+        """The one that was asked for, those that suit, or what labels choose among them."""
+        if not is_auto({"objective": self.config.objective}):
+            return [self.config.objective] if self.config.objective else objectives_for(self.config, self.modality)
+        file = self.run.path / "adapt" / "objective.json"
+        if self.config.resume and file.is_file():
+            return [str(read_json(file)["name"])]
+        choice = self._choice([*objectives_for(self.config, self.modality), *FOR_ALL])
+        logger.info(choice.told())
+        write_json(file, asdict(choice))
+        return [choice.name]
+
+    def _choice(self, names: list[str]) -> ObjectiveChoice:
+        """Short trials within a share of the time, all of them of as many steps."""
+        if not self.labeled:
+            return unjudged(names, "there are no labels")
+        share = CHOOSING_SHARE * self.left / len(names)
+        fitting = {name: self._steps(name, share) for name in names}
+        able = [name for name in names if fitting[name] >= FEWEST_STEPS]
+        if len(able) < 2:
+            return unjudged(able or names, f"the time is too short to try {len(names)} objectives")
+        steps = min(TRIAL_STEPS, *(fitting[name] for name in able))
+
+        def begin(name: str) -> StageResult:
+            place = self.run.path / TRIALS / f"{name}-trial"
+            try:
+                shared = {**self._shared(place), **self._start(), "objective": name}
+                return pretrain(**{**shared, **trial_options(steps)})
+            finally:
+                forget(place)
+
+        return chosen_objective(able, begin, steps)
 
     def make(self, attempt: Attempt) -> None:
         """Carry it out in its own folder; one that cannot be made is noted, and the others go on."""
@@ -278,9 +264,7 @@ class _Work:
             logger.info(f"adapt: {objective} cannot be tried ({str(error).splitlines()[0]})")
             return 0
         finally:
-            distributed.barrier()
-            if distributed.is_main():
-                shutil.rmtree(folder, ignore_errors=True)
+            forget(folder)
         took = time.monotonic() - began
         fit = trial.fits[0]
         opening = max(0.0, took - fit.seconds)  # loading, tokenizing, and the first measurements come again
@@ -332,44 +316,6 @@ class _Work:
         logger.info(
             f"adapt: what was tried{measured}\n{table}\nkept: {best.name}; {why}. Model: {self.run.output('finetune') or self.run.output('pretrain')}"
         )
-
-
-def objectives_for(config: AdaptConfig, modality: Modality) -> list[str]:
-    """Objectives to try for a checkpoint: first the one whose head it brings, if there is one."""
-    import transformers
-
-    names = list(TRIED.get(modality.name, (modality.default_objective,)))
-    try:
-        heads = load_config(CheckpointRef(str(config.model), config.revision).weights()).architectures or []
-    except (HfSslError, OSError):
-        heads = []
-    own = []
-    for name in names:
-        auto = getattr(plugins.find("objectives", name), "auto_class", "AutoModel")
-        mapping = getattr(getattr(transformers, auto, None), "_model_mapping", None)
-        classes = {auto} if mapping is None else {str(one) for one in mapping._model_mapping.values()}
-        if auto != "AutoModel" and set(heads) & classes:
-            own.append(name)
-    return [*own, *reversed([name for name in names if name not in own])]
-
-
-def score_of(record: StageRecord) -> tuple[float | None, str]:
-    """How good a fine-tuned model is on its labels: cross-validated where that was done, else on validation data."""
-    found = record.outputs.get("candidates") or {}
-    way = (found.get("candidates") or {}).get(found.get("answer", found.get("start")))
-    if way and "mae" in way:
-        return -float(way["mae"]), "mean absolute error of what it answers with, on validation data"
-    if way:
-        return (
-            float(way["accuracy"]) + float(way["macro_f1"])
-        ) / 2, "mean of accuracy and macro-F1, cross-validated on the labels"
-    held = record.metrics.get("validation") or {}
-    name = next((name for name in ("f1_macro", "accuracy", *held) if name in held), None)
-    if name is None:
-        return None, ""
-    kind = plugins.find("tasks", str(record.outputs["task"]))
-    name = kind.primary_metric if kind.primary_metric in held else name
-    return float(held[name]) * (1 if kind.greater_is_better else -1), f"{name} on validation data"
 
 
 def promote(trial: Path, run: RunDir) -> None:

@@ -8,29 +8,15 @@ carry is written into the model: fine-tuning starts there, and may stay there.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hf_ssl.evaluation.probes.answering import Conclusion, Material, concluded, scalings
 from hf_ssl.evaluation.probes.selection import folds_of
-from hf_ssl.evaluation.probes.soft import Coordinates, Head
-from hf_ssl.evaluation.probes.taught import (
-    FROZEN,
-    TAUGHT,
-    TEACHER,
-    VOTE,
-    Answered,
-    Lesson,
-    Trial,
-    clearly_more,
-    is_refused,
-    learn,
-    mixed,
-    try_all,
-    vote_is_better,
-)
+from hf_ssl.evaluation.probes.soft import Head
+from hf_ssl.evaluation.probes.taught import TAUGHT, Answered, learn, mixed
 from hf_ssl.models.checkpoint import read_json
 from hf_ssl.models.pooling import LINEAGE
 from hf_ssl.stages.reading import HEAD, frozen_rows, settable_layer
@@ -40,6 +26,7 @@ from hf_ssl.training.self_training import Pool
 if TYPE_CHECKING:
     import datasets
 
+    from hf_ssl.modalities.cheap import CheapFeatures
     from hf_ssl.modalities.encoder import Features
     from hf_ssl.tasks.base import Task, TaskModule
 
@@ -51,8 +38,6 @@ MOST_ITEMS = 4000
 """Labels and pool together."""
 FOLDS, ENOUGH = 3, 300
 """Trainings on parts of the labels before the real one; no more of them once so many labels were asked."""
-UNTRAINED = 0.05
-"""Share of the readings of a network that has learned nothing yet."""
 
 
 @dataclass
@@ -82,7 +67,7 @@ class Findings:
         head: of the model's last layer, on what reaches it; None where the model has no single one.
         saved: name of the candidate that `head` is.
         reason: why, in a sentence.
-        ways: scores of every candidate by cross-validation; empty where no class has two labels.
+        ways: scores of every candidate by cross-validation; empty where nothing could be held out, so that nobody can judge.
         kept: row numbers of the pool that it may learn from, and what the teacher believes of them.
         believed: `(len(kept), classes)`.
         teacher: the vote, or what it became on the pool.
@@ -109,7 +94,7 @@ class Findings:
     def to_dict(self) -> dict[str, Any]:
         """What `candidates.json` and the run's ledger hold."""
         return {
-            "start": self.saved, "reason": self.reason, "labels": self.labels, "pool": len(self.kept),
+            "start": self.saved, "reason": self.reason, "judged": bool(self.ways), "labels": self.labels, "pool": len(self.kept),
             "candidates": self.ways, "teacher": self.teacher.summary(), "teacher_ahead": self.teacher_ahead,
             **({"trained network": self.network} if self.network else {}), "answer": self.teacher.name if self.teacher_ahead else self.saved,
         }  # fmt: skip
@@ -142,34 +127,26 @@ def study(
     examples = rest.select(kept) if rest is not None else None
     vectors = _vectors(task, module, [features[row] for row in chosen], pool, examples)
     values = [*split.select(chosen)[column], *(examples[column] if examples is not None else [])]
-    spaces = {name: Coordinates(rows, standardize=name != HEAD) for name, rows in vectors.items()}
-    kinds = dict.fromkeys(spaces, "frozen")
-    weights = {name: module.encoder.reading_weights.get(name, 1.0) for name in spaces}
+    scaled = {name: scalings(rows, name != HEAD) for name, rows in vectors.items()}
+    weights = {name: module.encoder.reading_weights.get(name, 1.0) for name in scaled}
     cheap = task.modality.cheap_features()
     for one in cheap:
         one.fit(values)
-        spaces[one.name] = Coordinates(one.rows(values), standardize=one.standardize)
-        kinds[one.name], weights[one.name] = "cheap", one.weight
-    views = {name: space.rows for name, space in spaces.items()}
+        scaled[one.name], weights[one.name] = scalings(one.rows(values), one.standardize), one.weight
+    material = Material(
+        scaled, HEAD, frozenset(vectors), weights, frozenset(one.name for one in cheap if one.ridge), module.encoder.frozen_share,
+        _is_untrained(module),
+    )  # fmt: skip
     groups = [str(split[int(row)]["group"]) for row in chosen] if "group" in split.column_names else None
-    known, pooled = np.arange(len(chosen)), np.arange(len(chosen), len(values))
-    untrained = _is_untrained(module)
-    prior = prior_of(kinds, weights, UNTRAINED if untrained else module.encoder.frozen_share)
-    trial = try_all(views, prior, HEAD, y[chosen], pooled, classes, groups=groups, seed=seed,
-                    ridged={one.name for one in cheap if one.ridge})  # fmt: skip
-    lesson = learn(views, trial.recipe, known, y[chosen], pooled, classes)
-    saved, reason = _decided(trial, len(pooled))
-    # Views that no network helps seldom teach each other anything (`tests/benchmarks/bench_series_vote.py`).
-    asked = TEACHER if saved == TAUGHT and not untrained and not vote_is_better(trial) else VOTE
-    plain = lesson.vote[HEAD]
-    head = lesson.head if saved == TAUGHT else plain
+    pooled = np.arange(len(chosen), len(values))
+    said = concluded(material, y[chosen], pooled, classes, groups, seed)
+    is_taught = said.saved == TAUGHT
     return Findings(
-        spaces[HEAD].raw(head) if settable_layer(module, classes) is not None else None, saved, reason,
-        {name: _scores(way) for name, way in trial.ways.items()},
-        kept if saved == TAUGHT else kept[:0], lesson.believed if saved == TAUGHT else lesson.believed[:0],
-        _teacher(module, spaces, kinds, trial, lesson, cheap, asked, [str(name) for name in task.label_names]),
-        _is_ahead(trial, saved, asked, untrained), len(chosen),
-        _folds(views, spaces[HEAD], trial, y, chosen, pooled, classes, groups, saved, asked, seed) if rehearses else [],
+        said.spaces[HEAD].raw(said.head) if settable_layer(module, classes) is not None else None, said.saved, said.reason,
+        {name: _scores(way) for name, way in said.trial.ways.items()},
+        kept if is_taught else kept[:0], said.lesson.believed if is_taught else said.lesson.believed[:0],
+        _teacher(module, said, material, cheap, [str(name) for name in task.label_names]), said.is_ahead, len(chosen),
+        _folds(said, y, chosen, pooled, classes, groups, seed) if rehearses else [],
     )  # fmt: skip
 
 
@@ -192,58 +169,22 @@ def _vectors(
 
 
 def _folds(
-    views: Mapping[str, np.ndarray], read: Coordinates, trial: Trial, y: np.ndarray, chosen: np.ndarray, pooled: np.ndarray, classes: int,
-    groups: list[str] | None, saved: str, asked: str, seed: int,
+    said: Conclusion, y: np.ndarray, chosen: np.ndarray, pooled: np.ndarray, classes: int, groups: list[str] | None, seed: int
 ) -> list[Fold]:  # fmt: skip
     """As many as are needed to ask enough labels, each with what was learned without them."""
     found: list[Fold] = []
-    truth = y[chosen]
-    for kept, held in folds_of(truth, groups, seed, folds=FOLDS, repeats=1):
+    truth, views, recipe = y[chosen], said.views, said.trial.recipe
+    for kept, held in folds_of(truth, groups, seed, folds=FOLDS):
         if sum(len(fold.held) for fold in found) >= ENOUGH:
             break
-        lesson = learn(views, trial.recipe, kept, truth[kept], pooled, classes)
-        head = lesson.head if saved == TAUGHT else lesson.vote[HEAD]
-        heads = lesson.teacher if asked == TEACHER else lesson.vote
+        lesson = learn(views, recipe, kept, truth[kept], pooled, classes)
+        head, heads = lesson.head if said.saved == TAUGHT else lesson.vote[HEAD], said.heads(lesson)
         answers = {name: one.answers(views[name][held]) for name, one in heads.items()}
         found.append(
-            Fold(chosen[kept], chosen[held], read.raw(head), lesson.believed, head.answers(views[HEAD][held]),
-                 mixed(answers, trial.recipe.shares))
+            Fold(chosen[kept], chosen[held], said.spaces[HEAD].raw(head), lesson.believed, head.answers(views[HEAD][held]),
+                 mixed(answers, recipe.shares))
         )  # fmt: skip
     return found
-
-
-def _decided(trial: Trial, pooled: int) -> tuple[str, str]:
-    """Which head the fine-tuning starts from, and why."""
-    if not trial.ways:
-        taken = TAUGHT if pooled else FROZEN
-        return taken, "no class has two labels: nothing could be compared"
-    simple = trial.ways[FROZEN]
-    told = f"accuracy {simple.accuracy:.1%}, macro-F1 {simple.macro_f1:.3f}"
-    if not pooled:
-        return FROZEN, f"no pool to learn from; {told} in cross-validation"
-    offered = trial.ways[TAUGHT]
-    refused = is_refused(offered, simple, trial.y)
-    if refused is not None:
-        return FROZEN, f"the pool is left out: a head taught on it has {refused} in cross-validation"
-    return TAUGHT, (
-        f"taught on {pooled:,} pool examples by the vote of frozen vectors and cheap features: accuracy "
-        f"{offered.accuracy:.1%}, macro-F1 {offered.macro_f1:.3f} in cross-validation, the frozen probe {told}"
-    )
-
-
-def _is_ahead(trial: Trial, saved: str, asked: str, untrained: bool) -> bool:
-    """Whether the run answers with the teacher (or the vote: `asked`), which the model cannot carry: unless the labels prefer the
-    start beyond one standard error, or the two say the same of all of them; neither counts for random weights.
-
-    On the development sets the teacher is nearly always better, and a handful of labels would often say otherwise by chance.
-    """
-    if untrained:  # a head on random weights that is as right or more on a handful of labels is so by luck
-        return True
-    if not trial.ways:
-        return False
-    start, best = (trial.ways[name].answers.argmax(1) for name in (saved, asked))
-    worse = clearly_more((start == trial.y).astype(float), (best == trial.y).astype(float))
-    return not worse and bool((start != best).any())
 
 
 def _scores(way: Answered) -> dict[str, float]:
@@ -253,26 +194,18 @@ def _scores(way: Answered) -> dict[str, float]:
 
 
 def _teacher(
-    module: TaskModule, spaces: dict[str, Coordinates], kinds: dict[str, str], trial: Trial, lesson: Lesson, cheap: list[Any],
-    asked: str, classes: list[str],
-) -> Teacher:  # fmt: skip
-    heads = lesson.teacher if asked == TEACHER else lesson.vote
+    module: TaskModule, said: Conclusion, material: Material, cheap: list[CheapFeatures], classes: list[str]
+) -> Teacher:
+    heads, shares = said.heads(said.lesson), said.trial.recipe.shares
     states = {one.name: one.state() for one in cheap}
     views = [
-        TeacherView(name, kinds[name], trial.recipe.shares[name], space.raw(heads[name]), states.get(name, {}))
-        for name, space in spaces.items()
-        if trial.recipe.shares[name] > 0
+        TeacherView(name, material.kinds[name], shares[name], space.raw(heads[name]), states.get(name, {}))
+        for name, space in said.spaces.items()
+        if shares[name] > 0
     ]
     new = set(module.encoder.report.missing)
     extra = {name: one.detach().cpu().clone() for name, one in module.model.state_dict().items() if name in new}
-    return Teacher(views, classes, asked, module.encoder.ref, extra)
-
-
-def prior_of(kinds: Mapping[str, str], weights: Mapping[str, float], frozen: float) -> dict[str, float]:
-    """Share of every view in the vote before the labels are asked: so much for the frozen ones together, the rest for the cheap ones."""
-    totals = {kind: sum(weights[name] for name in kinds if kinds[name] == kind) for kind in set(kinds.values())}
-    of_kind = {"frozen": frozen, "cheap": 1 - frozen} if len(totals) > 1 else dict.fromkeys(totals, 1.0)
-    return {name: of_kind[kind] * weights[name] / totals[kind] for name, kind in kinds.items()}
+    return Teacher(views, classes, said.asked, module.encoder.ref, extra)
 
 
 def _is_untrained(module: TaskModule) -> bool:

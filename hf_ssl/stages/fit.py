@@ -233,7 +233,8 @@ def studied(
             logger.info(
                 f"  {name:<16} accuracy {way['accuracy']:.3f}  macro-F1 {way['macro_f1']:.3f}  log loss {way['log_loss']:.3f}"
             )
-        logger.info(f"  start: {known.saved}, {known.reason}")
+        told = logger.info if known.ways else logger.warning
+        told(f"  start: {known.saved}, {known.reason}")
     found: Findings = distributed.broadcast(known)
     module.model.load_state_dict(found.teacher.extra, strict=False)  # new layers below the last one, as they were read
     layer = settable_layer(module, len(task.label_names))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,26 +54,44 @@ def build_monitor(
             return None
         return view_pairs(objective, held_rows, config.monitor_examples, args.bf16)
 
-    labeled, targets, problem_type = probe_examples(data, modality)
+    probed = probe_examples(data, modality)
     return Monitor(
         objective, folder, embed=lambda: features(sample),
         evaluate=lambda: mean_loss(objective, held_rows, args.per_device_train_batch_size, args.bf16),
-        embed_labeled=(lambda: features(labeled)) if labeled is not None else None, targets=targets,
-        problem_type=problem_type,
+        embed_labeled=(lambda: features(probed.values)) if probed is not None else None,
+        targets=probed.targets if probed is not None else None, groups=probed.groups if probed is not None else None,
+        problem_type=probed.problem_type if probed is not None else "regression",
         embed_views=two_views,
         points=config.monitor_points, keep=config.keep_checkpoint, patience=config.early_stopping_patience, seed=config.seed, resume=config.resume,
     )  # fmt: skip
 
 
-def probe_examples(data: DomainData, modality: Modality) -> tuple[Sequence[Any] | None, np.ndarray | None, str]:
-    """What the probes along the way are fitted on: at most 2,000 labeled training examples and their targets.
+@dataclass(frozen=True)
+class Probed:
+    """Labeled training examples for the probes along the way.
+
+    Args:
+        values: their contents.
+        targets: classes, numbers, or rows of zeros and ones.
+        problem_type: as in transformers.
+        groups: patient, recording, author … of each; None where nothing says, or all are of one.
+    """
+
+    values: Sequence[Any]
+    targets: np.ndarray
+    problem_type: str
+    groups: list[str] | None
+
+
+def probe_examples(data: DomainData, modality: Modality) -> Probed | None:
+    """What the probes along the way are fitted on: at most 2,000 labeled training examples; None where labels are none or too few.
 
     Of more, every class keeps its share, whatever the order of the file; classes with a single label are left out.
     """
     kind = kind_of(data.label_kind)
     problem_type = kind.problem_type
     if problem_type is None or "train" not in data:
-        return None, None, problem_type or "regression"
+        return None
     train = data["train"]
     if kind.in_classes:
         labels = np.asarray(train["label"])
@@ -87,5 +106,7 @@ def probe_examples(data: DomainData, modality: Modality) -> tuple[Sequence[Any] 
     targets = np.asarray(train["label"])[rows] if len(rows) else np.zeros(0)
     if len(rows) < 4 or (kind.in_classes and len(np.unique(targets)) < 2):
         logger.info("  no probe along the way: fewer than four labeled examples, or than two classes with two labels")
-        return None, None, problem_type
-    return train.select(rows)[modality.column], targets, problem_type
+        return None
+    chosen = train.select(rows)
+    groups = [str(group) for group in chosen["group"]] if "group" in chosen.column_names else []
+    return Probed(chosen[modality.column], targets, problem_type, groups if len(set(groups)) > 1 else None)

@@ -10,7 +10,7 @@ from hf_ssl.core import plugins
 from hf_ssl.core.errors import ConfigError
 from hf_ssl.core.fields import OptionsError, hints_of
 from hf_ssl.core.option_groups import RENAMED, modern_names
-from hf_ssl.core.options import STAGES
+from hf_ssl.core.options import AUTO, STAGES
 from hf_ssl.core.run import RunDir
 from hf_ssl.stages.resolve import Resolved, modality_fields, resolve, split_sections
 
@@ -87,6 +87,8 @@ def plugin_config(stage: str, options: Mapping[str, Any]) -> type | None:
     if stage not in ("pretrain", "finetune", "compare"):
         return None
     kind = plugins.find("modalities", str(options.get("modality") or "text"))
+    if stage == "pretrain" and options.get("objective") == AUTO:
+        return None  # options of one objective mean nothing to the others
     if stage == "pretrain":
         return plugins.config_of("objectives", str(options.get("objective") or kind.default_objective))
     fitting = plugins.task_for(options.get("label_kind")) or kind.default_task(dict(options))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
+from typing import Any
 
 from transformers import set_seed
 
@@ -10,6 +12,7 @@ from hf_ssl.core import distributed
 from hf_ssl.core.run import remove, write_json
 from hf_ssl.models import adapters
 from hf_ssl.models.tuned import ADVICE, tuned_with_labels
+from hf_ssl.stages.auto_objective import ObjectiveChoice, is_auto, with_objective
 from hf_ssl.stages.base import (
     StageResult,
     note_lineage,
@@ -32,6 +35,7 @@ def pretrain(**options: object) -> StageResult:
 
     Args:
         options: those of `hf_ssl.core.options.PretrainConfig`, of the objective, and of `transformers.TrainingArguments`.
+            With `objective="auto"` the objective is chosen first (`hf_ssl.stages.auto_objective`).
 
     Returns:
         `path/model` is a plain transformers folder; `metrics["outcome"]` says whether it got better than the start.
@@ -39,6 +43,13 @@ def pretrain(**options: object) -> StageResult:
     Example:
         >>> pretrain(data="reviews/", model="answerdotai/ModernBERT-base", objective="mlm", output="runs/reviews")
     """
+    if is_auto(options):
+        return _pretrain(*with_objective(options, pretrain))
+    return _pretrain(options)
+
+
+def _pretrain(options: dict[str, Any], choice: ObjectiveChoice | None = None) -> StageResult:
+    """With the objective that the options name; `choice` is noted in the ledger."""
     opening = prepare_stage("pretrain", options)
     if opening.done is not None:
         return opening.done
@@ -104,6 +115,8 @@ def pretrain(**options: object) -> StageResult:
         )
         remove(folder / "checkpoints")
         record.metrics = {**result.to_dict(), **summary}
+        if choice is not None:
+            record.outputs["objective_choice"] = dataclasses.asdict(choice)
         record.outputs |= {"model": str(folder / "model"), "start_tuned_with_labels": tuned}
         logger.info(f"pretrain: kept step {summary['kept_step']}, {summary['outcome']}. Model: {folder / 'model'}")
     return StageResult(folder, record.metrics)

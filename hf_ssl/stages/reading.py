@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,7 @@ import torch
 from torch import nn
 
 from hf_ssl.modalities.batching import batches_by_size
-from hf_ssl.modalities.encoder import Features
+from hf_ssl.modalities.encoder import Encoder, Features
 from hf_ssl.models.structure import in_backbone, unwrap_peft
 from hf_ssl.tasks.base import TaskModule, last_linear
 
@@ -48,26 +50,53 @@ def frozen_rows(module: TaskModule, features: list[Features]) -> dict[str, np.nd
     found: dict[str, np.ndarray] = {}
     module.eval()
     try:
-        for rows in batches_by_size([encoder.size(feature) for feature in features], BUDGET):
-            bare = [
-                {name: value for name, value in features[row].items() if name not in ("labels", "soft_labels")}
-                for row in rows
-            ]
-            batch = {name: one.to(device) for name, one in module.task.collate_inputs(encoder, bare).items()}
-            vectors = encoder.readings(batch)
-            caught.clear()
-            if layer is None:
-                vectors = {HEAD: encoder.features(batch), **vectors}
-            else:
-                module(**batch)
-                vectors = {HEAD: caught[0], **vectors}  # of an answer averaged over views: the example itself
-            for name, part in vectors.items():
-                array = part.float().cpu().numpy()
-                if name not in found:
-                    found[name] = np.empty((len(features), array.shape[1]), np.float32)
-                found[name][rows] = array
+        with _all_states(encoder) as states:
+            for rows in batches_by_size([encoder.size(feature) for feature in features], BUDGET):
+                bare = [
+                    {name: value for name, value in features[row].items() if name not in ("labels", "soft_labels")}
+                    for row in rows
+                ]
+                batch = {name: one.to(device) for name, one in module.task.collate_inputs(encoder, bare).items()}
+                caught.clear()
+                states.clear()
+                if layer is None:
+                    vectors = {HEAD: encoder.features(batch)}
+                else:
+                    module(**batch)
+                    vectors = {HEAD: caught[0]}  # of an answer averaged over views: the example itself
+                for name, part in {**vectors, **encoder.readings(batch, states)}.items():
+                    array = part.float().cpu().numpy()
+                    if name not in found:
+                        found[name] = np.empty((len(features), array.shape[1]), np.float32)
+                    found[name][rows] = array
     finally:
         if handle is not None:
             handle.remove()
         module.train(was_training)
     return found
+
+
+@contextlib.contextmanager
+def _all_states(encoder: Encoder) -> Iterator[list[torch.Tensor]]:
+    """Within, the states of all layers in the backbone's first pass since the list was emptied; none where nobody reads them.
+
+    They come from the pass that the head is read from anyway, so that more readings cost no second one.
+    """
+    seen: list[torch.Tensor] = []
+    if not encoder.reads_states:
+        yield seen
+        return
+
+    def note(module: nn.Module, given: object, output: Any) -> None:
+        if not seen:
+            seen.extend(getattr(output, "hidden_states", None) or ())
+
+    backbone: Any = encoder.backbone
+    before = getattr(backbone.config, "output_hidden_states", False)
+    handle = backbone.register_forward_hook(note)
+    backbone.config.output_hidden_states = True
+    try:
+        yield seen
+    finally:
+        backbone.config.output_hidden_states = before
+        handle.remove()

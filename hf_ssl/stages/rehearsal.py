@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hf_ssl.evaluation.probes.taught import Answered, clearly_more, stacked
+from hf_ssl.evaluation.probes.selection import clearly_more
+from hf_ssl.evaluation.probes.taught import Answered, stacked
 from hf_ssl.stages.candidates import Findings, Fold
 
 logger = logging.getLogger(__name__)
@@ -66,10 +67,8 @@ def judged(start: Answered, trained: Answered, teacher: np.ndarray, y: np.ndarra
         start, trained: answers for the same labels `y`.
         teacher: its probabilities of them.
     """
-    right = [(one.answers.argmax(1) == y).astype(float) for one in (start, trained)]
-    losses = [-np.log(np.clip(one.answers[np.arange(len(y)), y], 1e-7, 1.0)) for one in (start, trained)]
-    as_many = bool(right[1].mean() >= right[0].mean())
-    pays = clearly_more(right[1], right[0]) or (as_many and clearly_more(losses[0], losses[1]))
+    as_many = bool(trained.right.mean() >= start.right.mean())
+    pays = clearly_more(trained.right, start.right) or (as_many and clearly_more(start.losses, trained.losses))
     share = stacked({NETWORK: 0.5, "teacher": 0.5}, {NETWORK: trained.answers, "teacher": teacher}, y)[NETWORK]
     reason = (
         f"trained on parts of the labels, the network has {trained.accuracy:.1%} of {len(y):,} labels held out right, its start "

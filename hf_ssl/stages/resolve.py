@@ -14,7 +14,7 @@ from hf_ssl.core import plugins
 from hf_ssl.core.errors import ConfigError, nearest
 from hf_ssl.core.fields import Options, OptionsError, field_name, hints_of
 from hf_ssl.core.option_groups import RENAMED, DataOptions, modern_names
-from hf_ssl.core.options import COMMANDS, STAGES
+from hf_ssl.core.options import AUTO, COMMANDS, STAGES
 from hf_ssl.core.parsing import coerce
 from hf_ssl.core.source import training_arguments
 
@@ -76,7 +76,12 @@ def resolve(stage: str, given: Mapping[str, Any], plugin_config: type | None = N
                     problems.append(f"{name}: {error}")
                 break
         else:
-            problems.append(f"{name}: no such option of {stage}.{_hint(stage, name, known)}")
+            auto = (
+                " Options of an objective need its name: --objective NAME instead of auto."
+                if given.get("objective") == AUTO
+                else ""
+            )
+            problems.append(f"{name}: no such option of {stage}.{_hint(stage, name, known)}{auto}")
     if modality is not None:
         _made(modality.Config, taken["data"], problems)
         taken["own"]["modality_options"] = taken["data"]

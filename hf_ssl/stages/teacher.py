@@ -62,7 +62,7 @@ class Teacher:
     Args:
         views: they.
         classes: their names.
-        name: `"vote"`, or `"teacher"` where the pool has taught them.
+        name: `"vote"`, or `"teacher"` where the pool has taught them; of one view that answers alone, its name.
         ref: the checkpoint that the frozen readings are of.
         extra: tensors of the model that the checkpoint has not (a projection before the last layer), as they were.
         model_share: share of the fine-tuned model in the run's answer; the rest is the teacher's.
@@ -84,7 +84,8 @@ class Teacher:
 
     def told(self) -> str:
         """Who answers, for people."""
-        own = f"the {self.name} of {', '.join(view.name for view in self.views)}"
+        names = [view.name for view in self.views]
+        own = self.name if len(names) == 1 and self.name != "teacher" else f"the {self.name} of {', '.join(names)}"
         return own if self.model_share == 0 else f"{own} ({1 - self.model_share:.0%}) and the fine-tuned model"
 
     def save(self, folder: Path) -> None:

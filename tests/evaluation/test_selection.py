@@ -1,4 +1,4 @@
-"""Which cheap classifier to trust: the signal wins, luck does not, groups stay together, and the fits are exact."""
+"""What cheap classifiers say of labels held out: often where they are few, groups stay together, and the fits are exact."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from scipy import sparse
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
-from hf_ssl.evaluation.probes.selection import Candidate, View, choose, folds_of, probabilities
+from hf_ssl.evaluation.probes.selection import View, folds_of, held_out, not_judged, probabilities, rounds_for
+from hf_ssl.evaluation.probes.soft import Coordinates
 
 
 def _blobs(classes=4, per_class=16, width=40, signal=2.0, seed=0):
@@ -37,32 +38,6 @@ def test_sparse_and_dense_rows_are_one_view():
     np.testing.assert_allclose(dense, thin, atol=1e-6)
 
 
-def test_the_better_view_is_chosen_and_noise_is_not():
-    x, y = _blobs(signal=6.0)
-    noise = np.random.default_rng(1).normal(size=x.shape)
-    candidates = [
-        Candidate("noise", ("noise",)),
-        Candidate("signal", ("signal",)),
-        Candidate("both", ("noise", "signal")),
-    ]
-    choice = choose(candidates, {"noise": View(noise), "signal": View(x)}, y, classes=4)
-    assert choice.candidate.name == "signal"
-    assert choice.scores["signal"].accuracy > 0.9 > 0.5 > choice.scores["noise"].accuracy
-
-
-def test_between_equals_the_simpler_one_is_taken():
-    """Twenty draws of two views that carry the same: the second is hardly ever taken although it is best half the time."""
-    taken = best = 0
-    for seed in range(20):
-        x, y = _blobs(signal=2.5, seed=seed, per_class=8)
-        rng = np.random.default_rng(100 + seed)
-        views = {"first": View(x + rng.normal(size=x.shape)), "second": View(x + rng.normal(size=x.shape))}
-        choice = choose([Candidate(name, (name,)) for name in views], views, y, classes=4, seed=seed)
-        taken += choice.candidate.name == "second"
-        best += choice.best == "second"
-    assert best >= 5 and taken < best
-
-
 def test_groups_stay_together_and_rare_classes_only_teach():
     y = np.array([0, 0, 0, 0, 1, 1, 1, 1, 2])
     groups = ["a", "a", "b", "b", "a", "a", "b", "b", "c"]
@@ -72,17 +47,36 @@ def test_groups_stay_together_and_rare_classes_only_teach():
     assert folds_of(np.arange(5), None, seed=0) == []
 
 
-def test_without_two_labels_of_a_class_the_first_is_taken():
-    x = np.eye(3)
-    choice = choose([Candidate("only", ("v",))], {"v": View(x)}, np.arange(3), classes=3)
-    assert choice.candidate.name == "only" and choice.scores == {}
+def test_labels_of_one_group_are_never_on_both_sides_not_even_for_want_of_groups():
+    y = np.repeat([0, 1], 6)
+    groups = ["a"] * 6 + ["b"] * 6
+    assert folds_of(y, None, seed=0) and folds_of(y, groups, seed=0) == []
+    assert "group" in not_judged(y, groups) and "two labels" in not_judged(np.arange(3), None)
+    two = ["a", "a", "a", "c", "c", "c", "b", "b", "b", "d", "d", "d"]
+    splits = folds_of(y, two, seed=0)
+    assert splits
+    for kept, held in splits:
+        assert not {two[row] for row in kept} & {two[row] for row in held} and set(y[kept]) == {0, 1}
 
 
 @pytest.mark.parametrize("width", [5, 500])
-def test_more_labels_than_columns_and_fewer(width):
+def test_views_are_held_out_again_and_again_where_labels_are_few(width):
     x, y = _blobs(width=width, signal=6.0)
-    choice = choose([Candidate("v", ("v",))], {"v": View(x)}, y, classes=4)
-    assert choice.scores["v"].accuracy > 0.8 and set(choice.penalties) == {"v"}
+    found = held_out({"v": (Coordinates(x).rows,)}, y, 4)
+    assert len(found.rounds) == rounds_for(len(y)) == 4 and rounds_for(10) == 5 and rounds_for(1000) == 1
+    assert found.answers["v"].shape == (4, len(y), 4) and found.asked.tolist() == list(range(len(y)))
+    right = (found.answers["v"].argmax(-1) == y).mean(1)
+    assert (right > 0.8).all() and not np.array_equal(found.answers["v"][0], found.answers["v"][1])
+    assert held_out({"v": (x,)}, np.arange(4), 4).rounds == []
+
+
+def test_the_scaling_that_answers_better_is_taken():
+    """A column of noise drowns the others as it is, and counts as one of many where all have the same spread."""
+    x, y = _blobs(signal=4.0)
+    x[:, 0] = 100 * np.random.default_rng(1).normal(size=len(x))
+    plain, equal = (Coordinates(x, standardize=each).rows for each in (False, True))
+    assert held_out({"v": (plain, equal)}, y, 4).scalings == {"v": 1}
+    assert held_out({"v": (equal, plain)}, y, 4).scalings == {"v": 0}
 
 
 def test_rows_that_are_all_the_same_say_nothing_and_break_nothing():

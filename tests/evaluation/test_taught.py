@@ -17,6 +17,7 @@ from hf_ssl.evaluation.probes.taught import (
     Answered,
     Recipe,
     Trial,
+    better_alone,
     is_refused,
     learn,
     sharpened,
@@ -205,16 +206,61 @@ def test_ridge_heads_answer_as_the_classifier_of_scikit_learn_and_a_ridged_view_
     np.testing.assert_array_equal(heads["cheap"].weight, plain["cheap"].weight)
 
 
+def said(y: np.ndarray, right: np.ndarray, sure: float) -> np.ndarray:
+    """Answers of two classes: the truth with that certainty where it is right, the other one elsewhere."""
+    found = np.full((len(y), 2), 1 - sure)
+    found[np.arange(len(y)), np.where(right, y, 1 - y)] = sure
+    return found
+
+
+def test_a_view_that_is_clearly_better_answers_alone_and_luck_does_not():
+    """A network that is sure and wrong outvotes the words; a few labels more are luck."""
+    y = np.arange(40) % 2
+    words, blind = said(y, np.ones(40, bool), 0.9), said(y, np.arange(40) < 22, 0.99)
+    ways = {"words": Answered.of(words, y), FROZEN: Answered.of(blind, y)}
+    assert better_alone(ways, Answered.of((words + blind) / 2, y)) == "words"
+    one, other = said(y, np.arange(40) % 5 > 0, 0.8), said(y, np.arange(40) % 4 > 0, 0.8)
+    close = {"words": Answered.of(one, y), FROZEN: Answered.of(other, y)}
+    assert better_alone(close, Answered.of((one + other) / 2, y)) is None
+
+
+def test_alone_it_is_asked_alone_and_teaches_the_head():
+    """Cheap features that tell the classes apart beside a network that does it less well and is believed, with and without a pool."""
+    rng = np.random.default_rng(0)
+    y = np.arange(160) % CLASSES
+    views = {
+        name: Coordinates(rng.normal(size=(CLASSES, 20))[y] + noise * rng.normal(size=(160, 20))).rows
+        for name, noise in (("net", 1.5), ("cheap", 1.0))
+    }
+    for pooled in (np.arange(0), np.arange(40, 160)):
+        trial = try_all(views, {"net": 0.98, "cheap": 0.02}, "net", y[:40], pooled, CLASSES)
+        assert trial.best == "cheap" and trial.recipe.shares == {"net": 0.0, "cheap": 1.0}
+        assert trial.ways["cheap"].accuracy > trial.ways[VOTE].accuracy
+        lesson = learn(views, trial.recipe, np.arange(40), y[:40], pooled, CLASSES)
+        assert set(lesson.vote) == {"net", "cheap"}
+    assert (lesson.believed.argmax(1) == y[40:]).mean() > 0.95
+
+
+def test_rounds_are_means_of_items_not_one_answer_more():
+    """Right in one of two rounds is half right; the mean of the probabilities would be right or wrong."""
+    y = np.array([0, 1])
+    rounds = np.stack([said(y, np.array([True, True]), 0.9), said(y, np.array([True, False]), 0.6)])
+    way = Answered.of(rounds, y)
+    assert way.right.tolist() == [1.0, 0.5] and way.accuracy == 0.75
+    assert way.losses[1] == pytest.approx(-(np.log(0.9) + np.log(0.4)) / 2) and way.first.accuracy == 1.0
+    assert way.guesses.tolist() == [0, 1]
+
+
 def test_the_vote_answers_where_the_pool_made_it_clearly_worse():
     y = np.arange(60) % 2
     sure, unsure, wrong = (np.stack([1 - p, p], 1) for p in (0.1 + 0.8 * y, 0.4 + 0.2 * y, 0.9 - 0.8 * y))
 
-    def said(vote: np.ndarray, teacher: np.ndarray) -> bool:
+    def before(vote: np.ndarray, teacher: np.ndarray) -> bool:
         ways = {VOTE: Answered.of(vote, y), TEACHER: Answered.of(teacher, y)}
         return vote_is_better(Trial(y, Recipe("net", {}, {}), ways))
 
-    assert said(sure, wrong) and said(sure, unsure)
-    assert not said(unsure, sure) and not said(wrong, sure) and not said(sure, sure)
+    assert before(sure, wrong) and before(sure, unsure)
+    assert not before(unsure, sure) and not before(wrong, sure) and not before(sure, sure)
     assert vote_is_better(
         Trial(y, Recipe("net", {}, {}), {VOTE: Answered.of(sure, y)})
     )  # without a pool there is no teacher

@@ -124,8 +124,13 @@ def test_evaluate_and_predict_ask_who_is_ahead(data, tmp_path):
 
 def test_the_report_names_every_candidate_and_the_reason(probed):
     report = json.loads((probed.path / "candidates.json").read_text(encoding="utf-8"))
-    assert {"frozen probe", "words", "characters", "vote", "taught head", "teacher"} == report["candidates"].keys()
-    assert report["start"] in ("frozen probe", "taught head") and "cross-validation" in report["reason"]
+    frozen = {"frozen probe", "first token", "last layers", "layers"}
+    assert frozen | {"words", "characters", "vote", "taught head", "teacher"} == report["candidates"].keys()
+    assert (
+        report["judged"]
+        and report["start"] in ("frozen probe", "taught head")
+        and "cross-validation" in report["reason"]
+    )
     ledger = json.loads((probed.path.parent / "run.json").read_text(encoding="utf-8"))
     assert ledger["stages"]["finetune"]["outputs"]["candidates"] == report
 
@@ -214,13 +219,14 @@ def test_one_hot_soft_labels_give_the_loss_of_labels(options):
     torch.testing.assert_close(task.soft_loss(logits, torch.eye(3)[labels]), wanted)
 
 
-def test_one_label_a_class_and_no_pool_still_trains(tiny_checkpoint, tmp_path):
+def test_one_label_a_class_and_no_pool_still_trains_and_says_that_nobody_can_judge(tiny_checkpoint, tmp_path, caplog):
     rows = [{"text": text, "label": "ab"[n % 2]} for n, text in enumerate(tiny.corpus(8)[:8])]
     given = {"train": datasets.Dataset.from_list(rows[:2]), "test": datasets.Dataset.from_list(rows[2:])}
     start = str(tiny_checkpoint("bert", "AutoModelForMaskedLM"))
     tuned = hf_ssl.finetune(model=start, max_steps=1, **common(given, tmp_path / "run"))
     report = json.loads((tuned.path / "candidates.json").read_text(encoding="utf-8"))
-    assert report["candidates"] == {} and "nothing could be compared" in report["reason"]
+    assert report["candidates"] == {} and report["judged"] is False and "cannot judge" in report["reason"]
+    assert "cannot judge" in caplog.text
 
 
 def test_training_that_does_not_pay_is_left_out(data, tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,7 @@ class Monitor:
         embed: gives the features of the health examples.
         evaluate: gives the objective's mean loss on held-out data, and its metrics.
         embed_labeled, targets, problem_type: features and targets of the labeled training split, when there is one.
+        groups: of the labeled examples; the probe's folds keep them together.
         embed_views: gives the features of two random views of the health examples, for their alignment; None: there are none.
         points: number of measurements after step 0.
         keep: `"best"` or `"last"`.
@@ -61,6 +62,7 @@ class Monitor:
         embed_labeled: Callable[[], np.ndarray] | None = None,
         targets: np.ndarray | None = None,
         problem_type: str = "single_label_classification",
+        groups: Sequence[str] | None = None,
         embed_views: Callable[[], tuple[np.ndarray, np.ndarray] | None] | None = None,
         points: int = 5,
         keep: str = "best",
@@ -71,7 +73,7 @@ class Monitor:
         self.module, self.folder = module, folder
         self.embed, self.evaluate = embed, evaluate
         self.embed_labeled, self.targets, self.problem_type = embed_labeled, targets, problem_type
-        self.embed_views = embed_views
+        self.groups, self.embed_views = groups, embed_views
         self.points, self.keep, self.patience, self.seed = points, keep, patience, seed
         self.history: list[dict[str, Any]] = []
         self.best_step = 0
@@ -195,7 +197,7 @@ class Monitor:
         probe, neighbors = (
             cross_validated_probe(
                 features, self.targets, seed=self.seed, problem_type=self.problem_type, probe=kind, folds=folds,
-                repeats=-(-FITS // folds),
+                repeats=-(-FITS // folds), groups=self.groups,
             )
             for kind in ("linear", "knn")
         )  # fmt: skip

@@ -1,30 +1,28 @@
-"""Which of several cheap classifiers to trust, asked of the labeled budget alone.
+"""What cheap classifiers say of labels that they were not fitted on: the labeled budget alone is asked.
 
-Every candidate answers every labeled example from folds that it was not fitted on; the answers are compared example by
-example. The best one by cross-validation is often best by luck where labels are few, so a candidate has to be better than
-a simpler one by more than one standard error of the difference (Breiman et al. 1984, Classification and Regression Trees,
-section 3.4.3): with nothing between them, the simpler one is taken.
-
-A candidate is a logistic regression on a view of the examples (vectors of a frozen encoder, word frequencies, pixels …),
-or the mean of the probabilities of several. The penalty is chosen inside, by log loss. All fits are exact, in the space
-that the labeled examples span, so that their cost depends on the number of labels and hardly on the width of a view.
+A classifier is a logistic regression on a view of the examples (vectors of a frozen encoder, word frequencies, pixels …). All fits
+are exact, in the space that the labeled examples span, so that their cost depends on the number of labels and hardly on the
+width of a view. Few labels are held out several times over, in other partitions: one partition of forty labels says one thing, the
+next another.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hf_ssl.evaluation.probes.probes import PROBLEM_TYPES, grouped_folds, splitter
+from hf_ssl.evaluation.probes.soft import ridge_head
 
 if TYPE_CHECKING:
     from scipy.sparse import spmatrix
 
 FOLDS = 5
-REPEATS = 3
+ENOUGH, MOST_ROUNDS = 300, 5
+"""Labels are held out until so many were asked, and no more often than that."""
 PENALTIES = tuple(float(c) for c in np.geomspace(1e-3, 1e2, 11))
 """Values of C for rows whose mean squared length is 1 per example; the grid is the same for every view."""
 SPANNED = 2000
@@ -91,173 +89,179 @@ def probabilities(
     return found
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A way to classify.
-
-    Args:
-        name: for people, such as `"mean of the last layer"`.
-        views: names of the views whose logistic regressions are averaged.
-    """
-
-    name: str
-    views: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Score:
-    """What cross-validation says of a candidate.
-
-    Args:
-        accuracy, macro_f1, log_loss: over the held-out answers.
-        answers: `(items, classes)` probabilities, each from folds without the item, averaged over the repeats.
-    """
-
-    accuracy: float
-    macro_f1: float
-    log_loss: float
-    answers: np.ndarray
-
-
-@dataclass(frozen=True)
-class Choice:
-    """The candidate that was chosen.
-
-    Args:
-        candidate: it.
-        penalties: of its views.
-        penalties_of_all: of the views of all candidates.
-        scores: of all candidates, by name.
-        best: name of the candidate with the highest score.
-        reason: one sentence.
-    """
-
-    candidate: Candidate
-    penalties: dict[str, float]
-    penalties_of_all: dict[str, float]
-    scores: dict[str, Score]
-    best: str
-    reason: str
-
-
 def folds_of(
-    y: np.ndarray, groups: Sequence[Any] | None, seed: int, folds: int = FOLDS, repeats: int = REPEATS
+    y: np.ndarray, groups: Sequence[Any] | None, seed: int, folds: int = FOLDS, repeats: int = 1
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """`(kept, held)` row numbers, stratified, groups kept together where every class has enough of them.
+    """`(kept, held)` row numbers, stratified; labels of one group (patient, recording) are never on both sides.
 
-    Classes with a single example stay in the training part: they can be predicted wrongly, never rightly.
+    Classes with a single label (with groups: with labels from a single group) stay in the training part: they can be predicted
+    wrongly, never rightly.
 
     Returns:
-        an empty list where no class has two examples.
+        an empty list where fewer than two classes can be held out; `not_judged` says why.
     """
-    counts = np.bincount(y)
-    often = np.flatnonzero(counts[y] >= 2)
-    if len(np.unique(y[often])) < 2:
+    asked = _classes_to_ask(y, groups)
+    often = np.flatnonzero(np.isin(y, asked))
+    if len(asked) < 2:
         return []
     rare = np.setdiff1d(np.arange(len(y)), often)
-    number = min(folds, int(counts[counts >= 2].min()))
     found = []
     for repeat in range(repeats):
-        inner = None if groups is None else [groups[int(row)] for row in often]
-        apart = number if inner is None else min(number, len(set(inner)))
-        grouped = grouped_folds(y[often], inner, PROBLEM_TYPES[0], apart, seed + repeat) if apart > 1 else None
-        splits = grouped or splitter(PROBLEM_TYPES[0], number, seed + repeat).split(often, y[often])
+        splits = _round(
+            y[often], None if groups is None else [groups[int(row)] for row in often], folds, seed + repeat
+        )
         found += [(np.concatenate([often[kept], rare]), often[held]) for kept, held in splits]
     return found
 
 
-def held_out_answers(
-    view: View, y: np.ndarray, splits: Sequence[tuple[np.ndarray, np.ndarray]], classes: int
-) -> tuple[float, np.ndarray]:
-    """The penalty of least log loss, and what the regression with it says of every example from folds without it.
-
-    Returns:
-        C, and `(len(y), classes)` averaged over the repeats; 0 where an example was never asked.
-    """
-    sums = {penalty: np.zeros((len(y), classes)) for penalty in PENALTIES}
-    seen = np.zeros(len(y))
-    for kept, held in splits:
-        seen[held] += 1
-        for penalty, answer in probabilities(view, kept, y[kept], held, classes, PENALTIES).items():
-            sums[penalty][held] += answer
-    tried = seen > 0
-    losses = {penalty: log_loss(answer[tried] / seen[tried, None], y[tried]) for penalty, answer in sums.items()}
-    best = min(losses, key=lambda penalty: (round(losses[penalty], 4), penalty))
-    return best, sums[best] / np.maximum(seen, 1)[:, None]
+def _classes_to_ask(y: np.ndarray, groups: Sequence[Any] | None) -> np.ndarray:
+    """Classes with labels from two places: rows, or groups."""
+    places = (
+        np.arange(len(y)) if groups is None else np.unique([str(group) for group in groups], return_inverse=True)[1]
+    )
+    pairs = np.unique(np.stack([y, places]), axis=1)[0]
+    classes, counts = np.unique(pairs, return_counts=True)
+    return classes[counts >= 2]
 
 
-def choose(
-    candidates: Sequence[Candidate], views: Mapping[str, View], y: np.ndarray, *, classes: int, seed: int = 0,
-    groups: Sequence[Any] | None = None,
-) -> Choice:  # fmt: skip
-    """The simplest candidate that is not worse than the best by more than one standard error.
+def _round(y: np.ndarray, groups: Sequence[Any] | None, folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """One partition; with groups, of as many folds as they allow, or none."""
+    most = min(folds, int(np.unique(y, return_counts=True)[1].min()))
+    if groups is None:
+        return list(splitter(PROBLEM_TYPES[0], most, seed).split(y, y))
+    for number in range(min(most, len(set(groups))), 1, -1):
+        for attempt in range(5):  # some shuffles leave a class on one side
+            found = grouped_folds(y, groups, PROBLEM_TYPES[0], number, seed + 1000 * attempt)
+            if found is not None:
+                return found
+    return []
+
+
+def not_judged(y: np.ndarray, groups: Sequence[Any] | None) -> str:
+    """Why `folds_of` found nothing, for people."""
+    if len(_classes_to_ask(y, None)) < 2:
+        return "fewer than two classes have two labels, so none can be held out"
+    return "labels of a class come from one group each, so none can be held out without its group"
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What views say of labeled examples that they were not fitted on.
 
     Args:
-        candidates: from the simplest to the most complicated.
-        views: by name; the first `len(y)` rows are the labeled examples.
-        y: `(n,)` class numbers.
-        classes: number of classes.
-        seed: of the folds.
-        groups: as in `linear_probe`.
+        rounds: partitions of the labels, each of `(kept, held)` row numbers; none where no two classes can be held out.
+        asked: row numbers that were held out, in order; the same in every round.
+        scalings: which of a view's scalings answers better.
+        penalties: C of each view.
+        answers: by view `(rounds, len(asked), classes)`.
     """
-    items = np.arange(len(y))
-    splits = folds_of(y, groups, seed)
-    used = sorted({name for candidate in candidates for name in candidate.views})
-    if not splits:
-        first = candidates[0]
-        fixed = dict.fromkeys(used, 1.0)
-        return Choice(
-            first,
-            dict.fromkeys(first.views, 1.0),
-            fixed,
-            {},
-            first.name,
-            "no class has two labels: nothing was compared",
-        )
-    held_out: dict[str, np.ndarray] = {}
-    penalties: dict[str, float] = {}
-    for name in used:
-        penalties[name], held_out[name] = held_out_answers(views[name], y, splits, classes)
-    tried = np.isin(items, np.concatenate([held for _, held in splits]))
-    scores = {}
-    for candidate in candidates:
-        answers = np.mean([held_out[name] for name in candidate.views], axis=0)
-        scores[candidate.name] = _score(answers, y, tried)
-    return _simplest(candidates, penalties, scores, y, tried)
+
+    rounds: list[list[tuple[np.ndarray, np.ndarray]]]
+    asked: np.ndarray
+    scalings: dict[str, int]
+    penalties: dict[str, float]
+    answers: dict[str, np.ndarray]
 
 
-def _simplest(
-    candidates: Sequence[Candidate],
-    penalties: Mapping[str, float],
-    scores: dict[str, Score],
+def rounds_for(labels: int) -> int:
+    """How often labels are held out: five times where they are few, once where they are hundreds."""
+    return int(np.clip(ENOUGH // max(1, labels), 1, MOST_ROUNDS))
+
+
+def held_out(
+    views: Mapping[str, Sequence[np.ndarray]], y: np.ndarray, classes: int, *, groups: Sequence[Any] | None = None, seed: int = 0,
+    ridged: Collection[str] = (),
+) -> HeldOut:  # fmt: skip
+    """Cross-validate every view on the same folds.
+
+    Penalty and scaling are chosen by log loss in the first round, and answer in all of them.
+
+    Args:
+        views: rows by name, in one or several scalings, of mean squared length 10 per item; the first `len(y)` items are the labeled ones.
+        y: `(labels,)` classes.
+        classes: number of classes.
+        groups: of the labeled examples; they stay in one fold.
+        seed: of the folds.
+        ridged: views whose answer is the mean of a logistic and a ridge regression.
+    """
+    drawn = [folds_of(y, groups, seed + number, repeats=1) for number in range(rounds_for(len(y)))]
+    rounds = [splits for splits in drawn if splits]
+    if not rounds:
+        nothing = np.arange(0)
+        return HeldOut([], nothing, dict.fromkeys(views, 0), dict.fromkeys(views, 1.0), {})
+    asked = np.unique(np.concatenate([held for _, held in rounds[0]]))
+    scalings, penalties, answers = {}, {}, {}
+    for name, scaled in views.items():
+        tried = [_by_penalty(View.ready(rows), y, rounds[0], classes, PENALTIES) for rows in scaled]
+        place, penalty = _scaling([{c: found[asked] for c, found in each.items()} for each in tried], y[asked])
+        rows = scaled[place]
+        later = (_by_penalty(View.ready(rows), y, splits, classes, (penalty,))[penalty] for splits in rounds[1:])
+        found = np.stack([tried[place][penalty], *later])
+        if name in ridged:
+            found = _between(found, np.stack([_by_ridge(rows, y, splits, classes) for splits in rounds]))
+        scalings[name], penalties[name], answers[name] = place, penalty, found[:, asked]
+    return HeldOut(rounds, asked, scalings, penalties, answers)
+
+
+def _scaling(tried: Sequence[Mapping[float, np.ndarray]], y: np.ndarray) -> tuple[int, float]:
+    """Place of the scaling and C: the view's own, unless another one is better by more than a standard error."""
+    best = [
+        min(each, key=lambda c: (round(log_loss(each[c], y), 4), c)) for each in tried
+    ]  # of equals the stronger penalty
+    own, place = losses_of(tried[0][best[0]], y), 0
+    for other in range(1, len(tried)):
+        if clearly_more(own, losses_of(tried[other][best[other]], y)):
+            place = other
+    return place, best[place]
+
+
+def _by_penalty(
+    view: View,
     y: np.ndarray,
-    tried: np.ndarray,
-) -> Choice:
-    best = max(candidates, key=lambda candidate: (scores[candidate.name].accuracy, -scores[candidate.name].log_loss))
-    right = {name: (score.answers.argmax(1) == y)[tried].astype(float) for name, score in scores.items()}
-    for candidate in candidates:
-        gain = right[best.name] - right[candidate.name]
-        error = float(gain.std(ddof=1) / np.sqrt(len(gain))) if len(gain) > 1 else 0.0
-        if candidate is best or gain.mean() <= error:
-            break
-    share, top = scores[candidate.name].accuracy, scores[best.name].accuracy
-    reason = (
-        f"{candidate.name}: {share:.1%} of the labels are right in cross-validation"
-        + ("" if candidate is best else f"; {best.name} has {top:.1%}, which is less than one standard error more")
-    )  # fmt: skip
-    return Choice(
-        candidate, {name: penalties[name] for name in candidate.views}, dict(penalties), scores, best.name, reason
-    )
+    splits: Sequence[tuple[np.ndarray, np.ndarray]],
+    classes: int,
+    penalties: Sequence[float],
+) -> dict[float, np.ndarray]:
+    """Answers `(len(y), classes)` for every C, 0 where an example was never asked."""
+    found = {penalty: np.zeros((len(y), classes)) for penalty in penalties}
+    for kept, held in splits:
+        for penalty, answer in probabilities(view, kept, y[kept], held, classes, penalties).items():
+            found[penalty][held] = answer
+    return found
 
 
-def _score(answers: np.ndarray, y: np.ndarray, tried: np.ndarray) -> Score:
-    from sklearn.metrics import f1_score
+def _by_ridge(
+    rows: np.ndarray, y: np.ndarray, splits: Sequence[tuple[np.ndarray, np.ndarray]], classes: int
+) -> np.ndarray:
+    truth, found = np.eye(classes)[y], np.zeros((len(y), classes))
+    for kept, held in splits:
+        found[held] = ridge_head(rows[kept], truth[kept]).answers(rows[held])
+    return found
 
-    guess = answers[tried].argmax(1)
-    macro = f1_score(y[tried], guess, average="macro", labels=np.unique(y[tried]), zero_division=0)
-    return Score(float((guess == y[tried]).mean()), float(macro), log_loss(answers[tried], y[tried]), answers)
+
+def _between(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """The mean of the logits of two answers."""
+    mean = np.sqrt(np.clip(first, 1e-9, None) * np.clip(second, 1e-9, None))
+    return mean / mean.sum(-1, keepdims=True)
+
+
+def losses_of(answers: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """-log of the probability of the truth `(items,)`, mean over the rounds if there are any.
+
+    Args:
+        answers: `(items, classes)` or `(rounds, items, classes)`.
+    """
+    losses = -np.log(np.clip(answers[..., np.arange(len(y)), y], 1e-7, 1.0))
+    return losses if losses.ndim == 1 else losses.mean(0)
 
 
 def log_loss(answers: np.ndarray, y: np.ndarray) -> float:
     """Mean of -log of the probability of the truth."""
-    return float(-np.log(np.clip(answers[np.arange(len(y)), y], 1e-7, 1.0)).mean())
+    return float(losses_of(answers, y).mean())
+
+
+def clearly_more(first: np.ndarray, second: np.ndarray, errors: float = 1.0) -> bool:
+    """Whether the first is larger by more than so many standard errors of the paired difference."""
+    gain = first - second
+    error = float(gain.std(ddof=1) / np.sqrt(len(gain))) if len(gain) > 1 else 0.0
+    return bool(gain.mean() > errors * error)

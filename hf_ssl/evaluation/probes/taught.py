@@ -18,12 +18,12 @@ ensembles (Hinton et al. 2015, arXiv:1503.02531), self-training with soft target
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from hf_ssl.evaluation.probes.selection import View, folds_of, held_out_answers, log_loss
+from hf_ssl.evaluation.probes.selection import clearly_more, held_out, losses_of
 from hf_ssl.evaluation.probes.soft import STEPS, Head, between, ridge_head, soft_regression
 
 PENALTY, WEAKER = 1.0, 10.0
@@ -36,8 +36,19 @@ SHARPER, SHARPER_AGAIN = 2.0, 1.5
 PRIOR, LEAST = 20.0, 0.02
 """Labels that the prior of a vote's shares is worth, and the share below which a view is left out. 5 to 40 differ by .007 macro-F1 on
 the development sets, 2 loses .01."""
+ALONE = 2.0
+"""Standard errors of log loss by which one view has to be better than the vote to answer alone. With one, .07 macro-F1 were lost on a
+development set (a view of less worth, by luck); by accuracy, as much."""
 FLOOR = 0.2
 """Least share of a class in what is believed of the pool, as a fraction of its share among the labels."""
+
+
+Scalings: TypeAlias = np.ndarray | tuple[np.ndarray, ...]
+"""Rows of a view, or the same rows in several scalings, its own first."""
+
+
+def _scalings(rows: Scalings) -> tuple[np.ndarray, ...]:
+    return rows if isinstance(rows, tuple) else (rows,)
 
 
 def sharpened(answers: np.ndarray, power: float, shares: np.ndarray) -> np.ndarray:
@@ -88,6 +99,7 @@ class Recipe:
         penalties: C of each view's regression on the labels.
         penalty: C of all fits on soft labels.
         ridged: views whose answer to the labels is the mean of a logistic and a ridge regression.
+        scalings: which of its scalings each view is read in.
     """
 
     read: str
@@ -95,15 +107,26 @@ class Recipe:
     penalties: Mapping[str, float]
     penalty: float = PENALTY
     ridged: frozenset[str] = frozenset()
+    scalings: Mapping[str, int] = field(default_factory=dict)
+
+    def uses(self, name: str) -> bool:
+        """Whether a view answers, or the model's head reads it."""
+        return self.shares[name] > 0 or name == self.read
+
+    def rows(self, views: Mapping[str, Scalings]) -> dict[str, np.ndarray]:
+        """Every view in its scaling."""
+        return {name: _scalings(rows)[self.scalings.get(name, 0)] for name, rows in views.items()}
 
 
 def voted(
     views: Mapping[str, np.ndarray], recipe: Recipe, known: np.ndarray, y: np.ndarray, classes: int
 ) -> dict[str, Head]:
-    """Step 1: every view's regression on the labels; arguments as for `learn`."""
+    """Step 1: the regression on the labels of every view that is used; arguments as for `learn`."""
     truth = np.eye(classes)[y]
     heads = {}
     for name, rows in views.items():
+        if not recipe.uses(name):
+            continue
         head = soft_regression(rows[known], truth, penalty=recipe.penalties[name], steps=3 * STEPS)
         heads[name] = between(head, ridge_head(rows[known], truth)) if name in recipe.ridged else head
     return heads
@@ -125,7 +148,7 @@ def learn(
     vote = voted(views, recipe, known, y, classes) if vote is None else vote
     if not len(pooled):
         return Lesson(vote[recipe.read], np.zeros((0, classes)), vote, vote)
-    used = [name for name in views if recipe.shares[name] > 0 or name == recipe.read]
+    used = [name for name in views if recipe.uses(name)]
     truth, present = np.eye(classes)[y], np.bincount(y, minlength=classes) / len(y)
     both = np.concatenate([known, pooled])
     weights = np.concatenate([np.ones(len(known)), np.full(len(pooled), POOL_SHARE)])
@@ -143,27 +166,52 @@ def learn(
     return Lesson(taught(recipe.read, soft, teacher[recipe.read]), soft, teacher, vote)
 
 
+FROZEN, VOTE, TAUGHT, TEACHER = "frozen probe", "vote", "taught head", "teacher"
+
+
 @dataclass(frozen=True)
 class Answered:
     """What a way to answer said of labeled examples that it was not fitted on.
 
     Args:
-        answers: `(items, classes)`.
-        accuracy, macro_f1, log_loss: of those that were asked.
+        answers: `(rounds, items, classes)`, in every round by fits on other parts of the labels.
+        y: `(items,)` the truth.
+        accuracy, macro_f1, log_loss: of those that were asked, mean over the rounds.
     """
 
     answers: np.ndarray
+    y: np.ndarray
     accuracy: float
     macro_f1: float
     log_loss: float
 
     @classmethod
     def of(cls, answers: np.ndarray, y: np.ndarray) -> Answered:
-        from sklearn.metrics import f1_score
+        """Of answers of one round or of several."""
+        each = answers if answers.ndim == 3 else answers[None]
+        guesses = each.argmax(-1)
+        macro = np.mean([_macro(guess, y) for guess in guesses])
+        return cls(each, y, float((guesses == y).mean()), float(macro), float(losses_of(each, y).mean()))
 
-        guess = answers.argmax(1)
-        macro = f1_score(y, guess, average="macro", labels=np.unique(y), zero_division=0)
-        return cls(answers, float((guess == y).mean()), float(macro), log_loss(answers, y))
+    @property
+    def right(self) -> np.ndarray:
+        """How often every item was answered rightly `(items,)`."""
+        return (self.answers.argmax(-1) == self.y).mean(0)
+
+    @property
+    def losses(self) -> np.ndarray:
+        """Mean loss of every item `(items,)`."""
+        return losses_of(self.answers, self.y)
+
+    @property
+    def guesses(self) -> np.ndarray:
+        """The class of every item by the mean over the rounds `(items,)`."""
+        return self.answers.mean(0).argmax(-1)
+
+    @property
+    def first(self) -> Answered:
+        """In the first round alone."""
+        return Answered.of(self.answers[:1], self.y)
 
 
 @dataclass(frozen=True)
@@ -174,25 +222,25 @@ class Trial:
         y: classes of the examples that were asked.
         recipe: to fit the views again on everything.
         ways: `"frozen probe"`, every other view by its name, `"vote"`, and with a pool `"taught head"` and `"teacher"`;
-            empty where no class has two labels.
+            empty where no two classes could be held out.
+        best: the way that answers as long as no pool has taught: the vote, or a view that is clearly better alone.
     """
 
     y: np.ndarray
     recipe: Recipe
     ways: dict[str, Answered]
-
-
-FROZEN, VOTE, TAUGHT, TEACHER = "frozen probe", "vote", "taught head", "teacher"
+    best: str = VOTE
 
 
 def try_all(
-    views: Mapping[str, np.ndarray], prior: Mapping[str, float], read: str, y: np.ndarray, pooled: np.ndarray, classes: int, *,
+    views: Mapping[str, Scalings], prior: Mapping[str, float], read: str, y: np.ndarray, pooled: np.ndarray, classes: int, *,
     groups: Sequence[Any] | None = None, seed: int = 0, ridged: Collection[str] = (),
 ) -> Trial:  # fmt: skip
     """Cross-validate every way to answer, on the same folds.
 
     Args:
-        views: coordinates by name, `(items, columns)` each; the first `len(y)` items are the labeled ones.
+        views: coordinates by name, `(items, columns)` each, or a tuple of them in several scalings; the first `len(y)` items are
+            the labeled ones.
         prior: share of each view in the vote before the labels are asked; they sum to 1.
         read: the view that the model's head reads.
         y: `(labels,)` classes.
@@ -200,36 +248,24 @@ def try_all(
         groups: of the labeled examples; they stay in one fold.
         ridged: views that are answered by ridge regression, too.
     """
-    splits, both = folds_of(y, groups, seed, repeats=1), frozenset(ridged)
-    if not splits:
+    both = frozenset(ridged)
+    held = held_out(
+        {name: _scalings(rows) for name, rows in views.items()}, y, classes, groups=groups, seed=seed, ridged=both
+    )
+    if not held.rounds:
         return Trial(y[:0], Recipe(read, dict(prior), dict.fromkeys(views, PENALTY), ridged=both), {})
-    penalties, held = {}, {}
-    asked = np.unique(np.concatenate([rows for _, rows in splits]))
-    for name, rows in views.items():
-        penalties[name], held[name] = held_out_answers(View.ready(rows), y, splits, classes)
-        if name in both:
-            held[name] = _with_ridge(held[name], rows, y, splits, classes)
-    truth = y[asked]
-    answers = {name: held[name][asked] for name in views}
-    ways = {FROZEN if name == read else name: Answered.of(answers[name], truth) for name in views}
-    recipe = Recipe(read, stacked(prior, answers, truth), penalties, ridged=both)
-    ways[VOTE] = Answered.of(mixed(answers, recipe.shares), truth)
+    truth = y[held.asked]
+    ways = {FROZEN if name == read else name: Answered.of(answers, truth) for name, answers in held.answers.items()}
+    recipe = Recipe(read, stacked(prior, held.answers, truth), held.penalties, ridged=both, scalings=held.scalings)
+    alone = better_alone(ways, Answered.of(mixed(held.answers, recipe.shares), truth))
+    ways[VOTE] = Answered.of(mixed(held.answers, recipe.shares), truth)
+    if alone is not None:
+        own = read if alone == FROZEN else alone
+        recipe = replace(recipe, shares={name: float(name == own) for name in views})
     if len(pooled):
-        recipe, taught = _taught(views, recipe, y, pooled, classes, splits, asked)
+        recipe, taught = _taught(recipe.rows(views), recipe, y, pooled, classes, held.rounds[0], held.asked)
         ways |= taught
-    return Trial(truth, recipe, ways)
-
-
-def _with_ridge(
-    held: np.ndarray, rows: np.ndarray, y: np.ndarray, splits: Sequence[tuple[np.ndarray, np.ndarray]], classes: int
-) -> np.ndarray:
-    """Answers of logistic regressions for examples held out, and those of ridge regressions: the mean of their logits."""
-    truth, sums, seen = np.eye(classes)[y], np.zeros(held.shape), np.zeros((len(y), 1))
-    for kept, out in splits:
-        sums[out] += ridge_head(rows[kept], truth[kept]).answers(rows[out])
-        seen[out] += 1
-    mean = np.sqrt(np.clip(held, 1e-9, None) * np.clip(sums / np.maximum(seen, 1), 1e-9, None))
-    return mean / mean.sum(1, keepdims=True)
+    return Trial(truth, recipe, ways, alone or VOTE)
 
 
 def _taught(
@@ -260,11 +296,11 @@ def stacked(prior: Mapping[str, float], held: Mapping[str, np.ndarray], y: np.nd
 
     Args:
         prior: share of each view before anything was seen; they sum to 1.
-        held: probabilities `(items, classes)` of each view for examples that it was not fitted on.
+        held: probabilities `(items, classes)` of each view, or `(rounds, items, classes)`, for examples that it was not fitted on.
         y: `(items,)` classes of these.
     """
     before = np.array([*prior.values()])
-    likely = np.stack([np.clip(held[name][np.arange(len(y)), y], 1e-7, 1.0) for name in prior])
+    likely = np.stack([np.exp(-losses_of(held[name], y)) for name in prior])
     shares = before
     for _ in range(200):
         owned = shares[:, None] * likely
@@ -274,15 +310,11 @@ def stacked(prior: Mapping[str, float], held: Mapping[str, np.ndarray], y: np.nd
     return dict(zip(prior, (shares / shares.sum()).tolist(), strict=True))
 
 
-def _losses(answers: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return -np.log(np.clip(answers[np.arange(len(y)), y], 1e-7, 1.0))
-
-
-def clearly_more(first: np.ndarray, second: np.ndarray, errors: float = 1.0) -> bool:
-    """Whether the first is larger by more than so many standard errors of the paired difference."""
-    gain = first - second
-    error = float(gain.std(ddof=1) / np.sqrt(len(gain))) if len(gain) > 1 else 0.0
-    return bool(gain.mean() > errors * error)
+def better_alone(ways: Mapping[str, Answered], vote: Answered) -> str | None:
+    """The one view that has more labels right than the vote and a log loss that is clearly lower, if there is one."""
+    best = min(ways, key=lambda name: ways[name].log_loss)
+    is_better = ways[best].accuracy > vote.accuracy and clearly_more(vote.losses, ways[best].losses, ALONE)
+    return best if is_better else None
 
 
 def is_refused(offered: Answered, simple: Answered, y: np.ndarray, seed: int = 0) -> str | None:
@@ -292,11 +324,12 @@ def is_refused(offered: Answered, simple: Answered, y: np.ndarray, seed: int = 0
     it is worse than the simple way beyond doubt, in accuracy or in macro-F1 (two standard errors) or in log loss, which a
     handful of labels measures better (one); and where nothing is better, neither of the two nor the log loss.
     """
-    first, second = (answered.answers.argmax(1) for answered in (simple, offered))
-    if clearly_more(_losses(offered.answers, y), _losses(simple.answers, y)):
+    simple = simple.first  # the pool was tried in the first round alone
+    if clearly_more(offered.losses, simple.losses):
         return f"log loss {offered.log_loss:.3f} against {simple.log_loss:.3f}"
-    if clearly_more((first == y).astype(float), (second == y).astype(float), 2.0):
+    if clearly_more(simple.right, offered.right, 2.0):
         return f"accuracy {offered.accuracy:.1%} against {simple.accuracy:.1%}"
+    first, second = simple.guesses, offered.guesses
     drawn = np.random.default_rng(seed).integers(0, len(y), (200, len(y)))
     gains = np.array([_macro(second[rows], y[rows]) - _macro(first[rows], y[rows]) for rows in drawn])
     if offered.macro_f1 - simple.macro_f1 < -2 * gains.std():
@@ -310,15 +343,13 @@ def is_refused(offered: Answered, simple: Answered, y: np.ndarray, seed: int = 0
 def vote_is_better(trial: Trial) -> bool:
     """Whether labels held out say that views answered better before the pool: more of them right, or as many with a log loss clearly lower.
 
-    On texts the pool helps, on series whose network is untrained it often does not (`tests/benchmarks/bench_series_vote.py`).
+    On texts the pool helps, on series whose network is untrained it often does not (`tests/benchmarks/bench_vote.py`).
     """
     if TEACHER not in trial.ways:
         return True
-    vote, teacher = trial.ways[VOTE], trial.ways[TEACHER]
-    right = [(one.answers.argmax(1) == trial.y).astype(float) for one in (vote, teacher)]
-    as_many = bool(right[0].mean() >= right[1].mean())
-    surer = clearly_more(_losses(teacher.answers, trial.y), _losses(vote.answers, trial.y))
-    return clearly_more(*right) or (as_many and surer)
+    vote, teacher = trial.ways[trial.best].first, trial.ways[TEACHER]
+    as_many = bool(vote.right.mean() >= teacher.right.mean())
+    return clearly_more(vote.right, teacher.right) or (as_many and clearly_more(teacher.losses, vote.losses))
 
 
 def _macro(guess: np.ndarray, y: np.ndarray) -> float:

@@ -110,7 +110,7 @@ class AudioEncoder(DefersViews):
         hidden, valid = backbones.frames(self.backbone, batch, layer="all" if how == "layers" else None)
         return backbones.pool(hidden, valid, "mean-std" if how == "layers" else how)
 
-    def readings(self, batch: Batch) -> dict[str, torch.Tensor]:
+    def readings(self, batch: Batch, states: Sequence[torch.Tensor] = ()) -> dict[str, torch.Tensor]:
         """Mean and spread of every layer, and of the last one: a head of these classes reads a projection of a mean."""
         hidden, valid = backbones.frames(self.backbone, batch, layer="all")
         width = self.backbone.config.hidden_size

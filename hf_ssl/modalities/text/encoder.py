@@ -24,12 +24,18 @@ if TYPE_CHECKING:
     import datasets
 
 
+LAST, SPREAD = 4, 4
+"""Layers whose means stand side by side in the readings `last layers`, and at equal distances up to the last one `layers`."""
+
+
 class TextEncoder(Encoder):
     """A checkpoint and its tokenizer."""
 
     # The modes of sentence-transformers, under its names.
     poolings = ("mean", "cls", "max", "lasttoken", "weightedmean", "mean_sqrt_len_tokens")
     joins = True
+    reads_states = True
+    reading_weights = {"head": 3.0}
     processor: PreTrainedTokenizerBase
     preparation = Preparation()
     head: PooledHead | None = None  # how a new head reads the mean, as long as it is not written into the model
@@ -144,6 +150,27 @@ class TextEncoder(Encoder):
         hidden = self.backbone(**batch).last_hidden_state
         vectors = [pool(hidden, batch["attention_mask"], mode) for mode in self.pooling.modes]
         return vectors[0] if len(vectors) == 1 else torch.cat(vectors, dim=-1)
+
+    def readings(self, batch: Batch, states: Sequence[torch.Tensor] = ()) -> dict[str, torch.Tensor]:
+        """The first token, and means over the tokens of the last layers and of all, side by side.
+
+        What a task asks for is not always what the checkpoint was trained to put into its last layer, or into its mean.
+        """
+        if not states:
+            return {}
+        mask = batch["attention_mask"]
+        means = [pool(layer.float(), mask, "mean") for layer in states]
+        places = np.unique(np.linspace(0, len(means) - 1, SPREAD + 1).round().astype(int)[1:])
+        found = {
+            "first token": pool(states[-1], mask, "cls"),
+            "last layers": torch.cat(means[-LAST:], dim=-1),
+            "layers": torch.cat([means[place] for place in places], dim=-1),
+        }
+        return found if self._head_reads_mean else {"mean": means[-1], **found}
+
+    @property
+    def _head_reads_mean(self) -> bool:
+        return self.head is not None or getattr(self.model.config, "classifier_pooling", None) == "mean"
 
     def example_values(self) -> list[Any]:
         return ["The bridge was closed after the storm.", "A quiet week, they said; then the numbers came in."]

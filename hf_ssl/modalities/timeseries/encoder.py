@@ -76,7 +76,7 @@ class TimeSeriesEncoder(DefersViews, SeriesEncoder):
         """Pool over the patches with anything observed in them, channels side by side."""
         return pool_patches(self.backbone, batch, self.pooling.mode)
 
-    def readings(self, batch: Batch) -> dict[str, torch.Tensor]:
+    def readings(self, batch: Batch, states: Sequence[torch.Tensor] = ()) -> dict[str, torch.Tensor]:
         """Mean and spread over the patches: a head of these classes reads the mean, or what it was made with."""
         return {"mean-std": pool_patches(self.backbone, batch, "mean-std")}
 
