@@ -115,8 +115,7 @@ def _pretrain(options: dict[str, Any], choice: ObjectiveChoice | None = None) ->
         )
         remove(folder / "checkpoints")
         record.metrics = {**result.to_dict(), **summary}
-        if choice is not None:
-            record.outputs["objective_choice"] = dataclasses.asdict(choice)
+        record.outputs |= {} if choice is None else {"objective_choice": dataclasses.asdict(choice)}
         record.outputs |= {"model": str(folder / "model"), "start_tuned_with_labels": tuned}
         logger.info(f"pretrain: kept step {summary['kept_step']}, {summary['outcome']}. Model: {folder / 'model'}")
     return StageResult(folder, record.metrics)
