@@ -1,7 +1,7 @@
 """Who should answer: one view, the vote, or the teacher? On features that were computed once, so that draws are nearly free.
 
     python tests/benchmarks/bench_vote.py [--sets FordA,digits,text] [--budgets 1,4,16] [--draws 5]
-    python tests/benchmarks/bench_vote.py --table --output tests/benchmarks/results/vote
+    python tests/benchmarks/bench_vote.py --table                    what was measured
 
 Development sets only (`best_answer_sets.py`). Every set's checkpoint and cheap features are read once and kept in a file: at most 1,500
 training and 500 test examples. Every draw takes k labels a class from the former, at most 1,000 others as the pool, and decides as
