@@ -195,6 +195,8 @@ def on_post_page(output: str, page: Any, config: Any) -> str:
     output = output.replace(
         'data-md-component="search" role="dialog"', 'data-md-component="search" role="dialog" aria-label="Search"'
     )
+    # An empty head of a column is none, but a cell.
+    output = re.sub(r"<th( [^>]*)?></th>", "<td></td>", output)
     # Labels of sections with a page of their own are empty: a landmark without a name is none.
     named = r'<nav (class="md-nav" data-md-level="1") aria-labelledby="[^"]*" aria-expanded="[^"]*"'
     return re.sub(named, r'<nav \1 role="none"', output)
