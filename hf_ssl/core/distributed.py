@@ -28,12 +28,21 @@ NO_ZERO3 = (
 
 def rank() -> int:
     """Number of this process, 0 for the first."""
-    return int(os.environ.get("RANK", "0"))
+    return _number("RANK", 0)
 
 
 def world_size() -> int:
     """Number of processes."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    return _number("WORLD_SIZE", 1)
+
+
+def _number(name: str, otherwise: int) -> int:
+    said = os.environ.get(name, str(otherwise))
+    if not said.isdecimal():
+        raise ConfigError(
+            f"The environment says {name}={said!r}, which is no number of processes. Unset it, or start with torchrun."
+        )
+    return int(said)
 
 
 def is_main() -> bool:
@@ -47,6 +56,10 @@ def check_launch() -> None:
     Raises:
         ConfigError: that is what happened. Where it only looks like it, a warning is logged.
     """
+    if rank() >= world_size():
+        raise ConfigError(
+            f"The environment says RANK={rank()} of WORLD_SIZE={world_size()}. Unset both, or start with torchrun."
+        )
     if lone := lone_launch():
         raise ConfigError(f"{lone}. For one process say --num_processes 1.")
     if problem := unfit_division(os.environ):

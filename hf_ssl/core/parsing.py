@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 import re
 import typing
 from pathlib import Path
@@ -12,6 +14,7 @@ from hf_ssl.core.fields import OptionsError, choices_of, hints_of, not_among
 
 _BOUND = re.compile(r"[<>≤≥]")
 _COMMA_OUTSIDE = r",(?!\d{3}(?!\d))"  # `> 5,000` is one word
+_TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{30,}\b")
 MAX_YAML = 1_000_000  # bytes; a recipe has one or two thousand
 
 
@@ -42,11 +45,25 @@ def coerce(hint: Any, value: Any) -> Any:
         value = mapping(value)
     elif holds(hint, list):
         value = _listed(value)
+    for part in value if isinstance(value, list) else [value]:
+        if isinstance(part, str) and _is_secret(part):
+            raise ConfigError(
+                "this is an access token, and options are written down in the run's folder. Log in with `hf auth login`, or set HF_TOKEN."
+            )
     try:
-        return TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True)).validate_python(value)
+        made = TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True)).validate_python(value)
     except ValidationError as error:
         first = error.errors()[0]
         raise ConfigError(f"{value!r} is not right: {first['msg'].lower()}.") from None
+    if any(isinstance(part, float) and math.isnan(part) for part in (made if isinstance(made, list) else [made])):
+        raise ConfigError(f"{value!r} is no number.")
+    return made
+
+
+def _is_secret(text: str) -> bool:
+    """Whether it holds an access token: one of the Hub by its form, or whatever is in HF_TOKEN."""
+    own = os.environ.get("HF_TOKEN", "")
+    return _TOKEN.search(text) is not None or bool(len(own) >= 8 and own in text)
 
 
 def _listed(value: object) -> Any:

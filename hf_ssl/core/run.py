@@ -19,6 +19,7 @@ from typing import Any
 
 from hf_ssl.core import distributed
 from hf_ssl.core.errors import RunFolderError
+from hf_ssl.core.jsonfiles import parse
 from hf_ssl.core.lock import LOCK, alive, locked
 from hf_ssl.core.option_groups import RENAMED
 
@@ -78,6 +79,16 @@ class BaseModel:
     source: str = ""
 
 
+class Outputs(dict[str, Any]):
+    """What a stage's record says that it left; what it does not say was lost."""
+
+    def __missing__(self, name: str) -> Any:
+        raise RunFolderError(
+            f"The ledger ({LEDGER}) does not say what a finished stage left as its {name}: it was changed, or is of another version. Run the "
+            "stage again with --overwrite."
+        )
+
+
 def _read_stage(name: str, entry: object, where: Path) -> StageRecord:
     """A stage of a run.json, also of one that was written before there were types (format 1)."""
     entry = dict(_mapping(entry, f"stages.{name}", where))
@@ -88,6 +99,7 @@ def _read_stage(name: str, entry: object, where: Path) -> StageRecord:
     for part in ("options", "plugin", "training", "metrics", "outputs"):
         entry[part] = dict(_mapping(entry.get(part) or {}, f"stages.{name}.{part}", where))
     entry["options"] = {RENAMED.get(key, key): value for key, value in entry["options"].items()}
+    entry["outputs"] = Outputs(entry["outputs"])
     record = StageRecord(**{item.name: entry[item.name] for item in fields(StageRecord) if item.name in entry})
     if record.status not in STATES or not isinstance(record.inputs, str):
         raise RunFolderError(f"{where}: stages.{name} has the status {record.status!r}. Use another --output.")
@@ -152,8 +164,8 @@ class RunDir:
                 )
             if not ledger.exists():
                 return {"format": FORMAT, "stages": {}}
-            content = json.loads(ledger.read_text(encoding="utf-8"))
-        except (ValueError, RecursionError) as error:
+            content = parse(ledger.read_bytes())
+        except ValueError as error:
             raise RunFolderError(f"{ledger} is not readable JSON ({error}). Use another --output.") from error
         except OSError as error:
             raise RunFolderError(

@@ -301,7 +301,7 @@ def refuse_without_words(part: SourcePart, tokens: str | None, text: str, option
         DataError: rows of tags have no column of words, or it holds something else.
     """
     if tokens is not None:
-        kind = part.dataset.features[tokens]
+        kind = part.dataset.info.features[tokens]
         if not is_words(kind):
             raise DataError(
                 f"Column {tokens!r} of {part.origin} holds {str(kind)[:60]}, no lists of words. Write a list of words into each row, or "

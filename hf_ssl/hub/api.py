@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import logging
 import time
 from collections.abc import Callable
@@ -29,6 +28,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.hf_api import RepoFile
 
 from hf_ssl.core.errors import HubError
+from hf_ssl.core.jsonfiles import parse
 
 logger = logging.getLogger(__name__)
 
@@ -124,8 +124,8 @@ def look(api: HfApi, target: Target) -> Remote:
     except FAILURES as error:
         raise HubError(f"{target.repo} cannot be read: {_reason(error)}") from error
     if manifest is not None:
-        with contextlib.suppress(ValueError):
-            listed = json.loads(manifest).get("files", [])
+        with contextlib.suppress(ValueError, AttributeError):
+            listed = parse(manifest).get("files", [])
             remote.managed = [str(name) for name in listed] if isinstance(listed, list) else []
     return remote
 

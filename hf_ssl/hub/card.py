@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 import shutil
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from huggingface_hub import ModelCardData
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from hf_ssl.core.errors import HubError
+from hf_ssl.core.jsonfiles import read_json
 from hf_ssl.core.option_groups import DataOptions, RunOptions
 from hf_ssl.core.options import STAGES
 from hf_ssl.core.run import RunDir, StageRecord
@@ -82,7 +82,7 @@ def write_card(folder: Path, run: RunDir, facts: CardFields, existing: str | Non
         _tables(run.path / "compare" / "table.json", folder) if facts.kind in ("model", "backbone", "adapter") else []
     )
     described = run.path / "data" / "report.json"
-    report = json.loads(described.read_text(encoding="utf-8")) if described.is_file() else {}
+    report = read_json(described) if described.is_file() else {}
     stages = run.stages
     own, fields = kept_text(existing), _metadata(facts)
     environment = Environment(
@@ -220,7 +220,7 @@ def _tables(path: Path, folder: Path) -> list[dict[str, Any]]:
         return []
     markdown = _markdown_tables((path.parent / "table.md").read_text(encoding="utf-8"))
     found = []
-    for title, table in json.loads(path.read_text(encoding="utf-8")).items():
+    for title, table in read_json(path).items():
         drawn = path.parent / figure_name(title)
         figure = None
         if drawn.is_file():

@@ -15,6 +15,7 @@ import torch
 from safetensors import safe_open
 from transformers import AutoProcessor, PreTrainedTokenizerBase
 
+from hf_ssl.core import jsonfiles
 from hf_ssl.core.errors import HubError
 from hf_ssl.core.run import write_json
 from hf_ssl.hub.pipelines.base import find_pipeline
@@ -168,7 +169,7 @@ def stage_adapter(artifact: Artifact, folder: Path) -> None:
 def clean(folder: Path) -> None:
     """Take facts about this machine out of the JSON files that transformers and PEFT wrote."""
     for path in folder.glob("*.json"):
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = jsonfiles.read_json(path)
         if isinstance(content, dict) and LOCAL_KEYS & content.keys():
             write_json(path, {key: value for key, value in content.items() if key not in LOCAL_KEYS})
 

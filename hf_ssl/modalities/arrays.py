@@ -11,6 +11,8 @@ from typing import BinaryIO
 
 import numpy as np
 
+from hf_ssl.core.textfiles import MAX_RATIO, UNPACKED_FREE
+
 # What numpy's parser of headers, zipfile and zlib raise for damaged files.
 _DAMAGED = (ValueError, OSError, EOFError, SyntaxError, KeyError, TypeError, AttributeError, IndexError, OverflowError, MemoryError,
             RecursionError, NotImplementedError, RuntimeError, tokenize.TokenError, zipfile.BadZipFile, zlib.error)  # fmt: skip
@@ -30,8 +32,12 @@ def load_arrays(stream: BinaryIO) -> dict[str, np.ndarray]:
         if head[:4] != b"PK\x03\x04":
             return {"x": _one(stream)}
         with zipfile.ZipFile(stream) as archive:
-            if sum(item.file_size for item in archive.infolist()) > MOST:
-                raise ValueError(f"unpacks to more than {MOST >> 30} GB")
+            packed = stream.seek(0, io.SEEK_END)
+            total = sum(item.file_size for item in archive.infolist())
+            if total > min(MOST, max(UNPACKED_FREE, MAX_RATIO * packed)):
+                raise ValueError(
+                    f"unpacks to {total >> 20:,} MB from {packed >> 10:,} kB, as no arrays of measurements do"
+                )
             names = [name for name in archive.namelist() if name.endswith(".npy")]
             return {name.removesuffix(".npy"): _one(io.BytesIO(archive.read(name))) for name in names}
     except _DAMAGED as error:

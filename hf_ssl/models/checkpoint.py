@@ -8,7 +8,6 @@ object store) is one more branch there.
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import pickle
 import re
@@ -19,6 +18,7 @@ from typing import Any
 import torch
 
 from hf_ssl.core.errors import CheckpointError
+from hf_ssl.core.jsonfiles import parse
 
 logger = logging.getLogger(__name__)
 
@@ -154,7 +154,7 @@ def read_json(path: Path) -> dict[str, Any]:
         CheckpointError: the file is missing, cut off, or holds something else.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse(path.read_bytes())
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} is not readable JSON: {error}") from error
     if not isinstance(content, dict):

@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass
 
 from hf_ssl.core.errors import ConfigError
+from hf_ssl.core.jsonfiles import parse
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class EmbeddingSpec:
             ConfigError: there is none: the store was not made here.
         """
         try:
-            return cls(**json.loads(text))
+            return cls(**parse(text))
         except (ValueError, TypeError) as error:
             raise ConfigError(
                 f"{where} has no stamp of hf_ssl, so nobody knows which model its vectors are of."

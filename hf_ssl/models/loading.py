@@ -246,15 +246,19 @@ def load_processor(model_id: str, modality_name: str, revision: str | None = Non
     auto_class, noun, extra = _PROCESSORS[modality_name]
     try:
         with quiet():
-            return getattr(transformers, auto_class).from_pretrained(
+            found = getattr(transformers, auto_class).from_pretrained(
                 model_id, revision=revision or "main", token=token, trust_remote_code=False
             )
+        longest = getattr(found, "model_max_length", 1)
+        if not isinstance(longest, (int, float)) or not longest >= 1:
+            raise ValueError(f"its longest input is said to be {longest!r}.")
+        return found
     except ImportError as error:
         raise MissingExtraError(
             f'The {noun} of {model_id} needs a package that is not installed. Run: pip install "hf_ssl[{extra}]" '
             f"({str(error).strip().splitlines()[0]})"
         ) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except UNFIT as error:
         raise CheckpointError(
             f"{model_id} has no usable {noun} for {modality_name} data: {error} Save one beside the weights with "
             "processor.save_pretrained(folder)."

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_ssl.core.errors import CheckpointError, ConfigError
+from hf_ssl.core.jsonfiles import parse
 from hf_ssl.core.run import write_json
 from hf_ssl.models.reference import CheckpointRef
 
@@ -143,7 +144,7 @@ def _after_pooling(start: CheckpointRef) -> list[dict[str, Any]]:
 
 def _read(path: Path, kind: type) -> Any:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse(path.read_bytes())
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} is not readable JSON: {error}") from error
     if not isinstance(content, kind):

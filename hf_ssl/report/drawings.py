@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,19 +44,6 @@ def from_file(path: Path, caption: str) -> Drawing | None:
         return None
     svg = inlined(path.read_text(encoding="utf-8"), re.sub(r"\W+", "-", f"{path.parent.name}-{path.stem}"))
     return None if svg is None else Drawing(caption, svg)
-
-
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """JSON lines; a last line that was cut short is left out."""
-    found = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(entry, dict):
-            found.append(entry)
-    return found
 
 
 def history(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_ssl.core.errors import RunFolderError
+from hf_ssl.core.jsonfiles import parse, read_lines
 from hf_ssl.core.run import RunDir
 from hf_ssl.evaluation.advice import CHOICES, Advice
 from hf_ssl.report import drawings
@@ -128,7 +128,7 @@ def collect(run: RunDir, *, content: bool) -> tuple[list[Section], list[Notice]]
     data, contest = _json(folder / "data" / "report.json", {}), _json(folder / "compare" / "contest.json", {})
     tables, monitor = (
         _json(folder / "compare" / "table.json", {}),
-        drawings.read_lines(folder / "pretrain" / "monitor.jsonl"),
+        read_lines(folder / "pretrain" / "monitor.jsonl"),
     )
     compared = run.stage("compare").done
     contest, tables = (contest, tables) if compared else ({}, {})
@@ -240,7 +240,7 @@ def _pretraining(run: RunDir, folder: Path, monitor: list[dict[str, Any]]) -> Se
         return section
     outcome = record.metrics.get("outcome")
     section.lines.append(f"{record.status}{f': {outcome}' if outcome else ''}. {numbers(record.metrics)}")
-    curve = drawings.read_lines(folder / "pretrain" / "curve.jsonl")
+    curve = read_lines(folder / "pretrain" / "curve.jsonl")
     section.drawings += _some(drawings.history("pretrain-loss", "Training loss", curve, {"loss": "loss"}, "loss"))
     if monitor:
         section.tables.append(_monitor_table(monitor))
@@ -288,7 +288,7 @@ def _fine_tuning(run: RunDir, folder: Path) -> Section:
     validation = record.metrics.get("validation")
     if validation:
         section.lines.append(f"On validation data, which chose the checkpoint: {numbers(validation)}.")
-    curve = drawings.read_lines(folder / "finetune" / "curve.jsonl")
+    curve = read_lines(folder / "finetune" / "curve.jsonl")
     section.drawings += _some(drawings.history("finetune-loss", "Training loss", curve, {"loss": "loss"}, "loss"))
     domains = record.metrics.get("domains")
     if domains:
@@ -355,7 +355,7 @@ def _some(drawing: Drawing | None) -> list[Drawing]:
 def _json(path: Path, default: Any) -> Any:
     """Content of a file that a stage wrote; the default where it is not there, or was cut short."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse(path.read_bytes())
     except (OSError, ValueError):
         return default
 

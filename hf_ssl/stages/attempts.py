@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hf_ssl.core import plugins
+from hf_ssl.core.jsonfiles import read_json
 from hf_ssl.core.run import StageRecord, write_json
 
 RELEASED = "as-released"
@@ -48,7 +48,7 @@ class Journal:
     @classmethod
     def open(cls, file: Path, resume: bool) -> Journal:
         there = file.is_file() and resume
-        entries = json.loads(file.read_text(encoding="utf-8")) if there else []
+        entries = read_json(file) if there else []
         return cls(file, {entry["name"]: Attempt(**entry) for entry in entries})
 
     def note(self, attempt: Attempt) -> None:

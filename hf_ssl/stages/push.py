@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import shutil
 import tempfile
@@ -358,7 +357,7 @@ def _upload(
         run.record(hub_begun={key: pending})
 
     result = hub.publish(api, target, folder, config.message, remote, pending=bool(begun.get(key)), note=note)
-    kind = json.loads((folder / "hf_ssl.json").read_text(encoding="utf-8"))["kind"]
+    kind = read_json(folder / "hf_ssl.json")["kind"]
     run.record(hub={kind: {"repo": target.repo, "commit": result.commit, "url": result.url}})
     logger.info(
         f"push: {result.pull_request or result.url} at {result.commit[:8]} ({len(result.changed)} files changed)"

@@ -21,6 +21,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from hf_ssl.core import distributed
 from hf_ssl.core.errors import TrainingError
+from hf_ssl.core.jsonfiles import read_lines
 from hf_ssl.core.run import append_jsonl, write_lines
 from hf_ssl.core.stopping import listening
 from hf_ssl.training.checkpoints import Progress
@@ -321,14 +322,8 @@ def _cut(curve: Path, step: int | None) -> None:
     if step is None:
         curve.unlink(missing_ok=True)
         return
-    kept = []
-    for line in curve.read_text(encoding="utf-8").splitlines() if curve.is_file() else ():
-        try:
-            if json.loads(line)["step"] <= step:
-                kept.append(line)
-        except (ValueError, KeyError, TypeError):  # the line that was being written when the run was killed
-            continue
-    write_lines(curve, kept)
+    lines = (line for line in read_lines(curve) if isinstance(line.get("step"), int) and line["step"] <= step)
+    write_lines(curve, [json.dumps(line) for line in lines])
 
 
 class StopRequested(Exception):

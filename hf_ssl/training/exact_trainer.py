@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.state import AcceleratorState
 from torch import nn
 from torch.utils.data import DataLoader
 from transformers import Trainer
@@ -23,7 +24,7 @@ from transformers.trainer_utils import (
 )
 
 from hf_ssl.core import distributed
-from hf_ssl.core.errors import TrainingError
+from hf_ssl.core.errors import ConfigError, TrainingError
 from hf_ssl.training import fsdp, sharding
 from hf_ssl.training.callbacks import StopRequested, ThroughputCallback, same_randomness
 from hf_ssl.training.checkpoints import MANIFEST, seal
@@ -50,6 +51,8 @@ class ExactTrainer(Trainer):
     shards: fsdp.Shards | None = None
 
     def __init__(self, *given: Any, **named: Any) -> None:
+        if named["args"].deepspeed_plugin is not None:
+            AcceleratorState._reset_state()  # every training has a plugin of its own, and Accelerate keeps the first
         with by_blocks(named["args"]):
             super().__init__(*given, **named)
         # Accelerate divides; weights are loaded before that, and saved whole, as without it.
@@ -223,11 +226,14 @@ class ExactTrainer(Trainer):
         return loss * 0
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        if self.schedule is None or self.optimizer is not None:
-            return super().create_optimizer(model)
-        kind, options = self.get_optimizer_cls_and_kwargs(self.args)
-        assert self.model is not None  # it was given to the constructor
-        self.optimizer = kind(parameter_groups(self.model, self.schedule, self.args), **options)
+        try:
+            if self.schedule is None or self.optimizer is not None:
+                return super().create_optimizer(model)
+            kind, options = self.get_optimizer_cls_and_kwargs(self.args)
+            assert self.model is not None  # it was given to the constructor
+            self.optimizer = kind(parameter_groups(self.model, self.schedule, self.args), **options)
+        except (ValueError, TypeError) as error:  # a rate below 0, a beta of 2
+            raise ConfigError(f"--optim {self.args.optim} refuses these options: {error}") from error
         return self.optimizer
 
     def create_scheduler(

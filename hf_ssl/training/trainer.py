@@ -329,8 +329,9 @@ def predict(module: TrainingModule, rows: SizedDataset, args: TrainingArguments)
     """
     args = copy.copy(args)  # training's evaluation and checkpoint settings ask for data that are not there now
     args.eval_strategy, args.save_strategy, args.load_best_model_at_end = IntervalStrategy.NO, SaveStrategy.NO, False
+    args.deepspeed_plugin = None  # DeepSpeed knows no evaluation by itself
     trainer = ExactTrainer(model=module.to(args.device), args=args, data_collator=module.collate)
-    trainer.is_deepspeed_enabled = False  # it knows no evaluation by itself
+    trainer.is_deepspeed_enabled = False
     trainer.remove_callback(PrinterCallback)
     order = _longest_first(rows)
     with limit.timed(len(rows)):

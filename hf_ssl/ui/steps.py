@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import html
 import itertools
-import json
 import os
 import shlex
 import shutil
@@ -27,6 +26,7 @@ import yaml
 from hf_ssl.core import plugins
 from hf_ssl.core.commands import gallery
 from hf_ssl.core.errors import ConfigError, RunFolderError
+from hf_ssl.core.jsonfiles import read_json, read_lines
 from hf_ssl.core.run import LEDGER, RunDir
 from hf_ssl.data.report import SPLITS, render
 from hf_ssl.stages.data import data as read_source
@@ -209,7 +209,7 @@ def outcome(output: str) -> list[Row]:
     file = Path(output) / "adapt" / "result.json"
     if not file.is_file():
         return []
-    found = json.loads(file.read_text(encoding="utf-8"))
+    found = read_json(file)
     return [
         [one["name"] + (" (kept)" if one["name"] == found["kept"] else ""), "" if one["score"] is None else f"{one['score']:.3f}",
          f"{one['seconds']:.0f} s", one["kept"] or one["outcome"]]
@@ -260,7 +260,7 @@ def answer(output: str, text: str = "", file: str | None = None) -> tuple[dict[s
             shutil.copy(file, folder)
             given = str(folder)
         predict(data=given, output=output, save=str(saved), all_classes=True)
-        found = [json.loads(line) for line in saved.read_text(encoding="utf-8").splitlines()]
+        found = read_lines(saved)
     chances = {
         name.removeprefix("probability of "): float(value)
         for name, value in found[0].items()

@@ -51,7 +51,10 @@ class FaissStore(Store):
         stored, rows = _read(of_rows)
         if spec is not None:
             stored.require_same(spec, str(path))
-        index = faiss.read_index(str(path), 0 if spec is not None else faiss.IO_FLAG_MMAP_IFC)
+        try:
+            index = faiss.read_index(str(path), 0 if spec is not None else faiss.IO_FLAG_MMAP_IFC)
+        except RuntimeError as error:
+            raise ConfigError(f"{path} is damaged ({error}). Make it again: hf-ssl embed --overwrite ...") from error
         if index.ntotal != len(rows):
             raise ConfigError(
                 f"{path} has {index.ntotal:,} vectors, and {of_rows.name} {len(rows):,} rows: one of them is of another time. "

@@ -101,10 +101,8 @@ class ParquetStore(Store):
             for batch in _batches(file, ["vector"]):
                 yield batch.column(0).flatten().to_numpy(zero_copy_only=False).reshape(len(batch), -1)
 
-    def _file(self) -> Any:
-        import pyarrow.parquet as pq
-
-        return pq.ParquetFile(self.path, buffer_size=1 << 20, pre_buffer=False)
+    def _file(self) -> ParquetFile:
+        return _opened(self.path)
 
     def search(self, queries: np.ndarray, k: int) -> list[list[Hit]]:
         queries = check_queries(queries, k, self.spec)
@@ -191,6 +189,15 @@ def _batches(file: ParquetFile, columns: list[str]) -> Iterator[Any]:
 
 
 def _spec_text(path: Path) -> str:
+    with _opened(path) as file:
+        return (file.schema_arrow.metadata or {}).get(b"hf_ssl.stamp", b"").decode()
+
+
+def _opened(path: Path) -> ParquetFile:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    return (pq.read_schema(path).metadata or {}).get(b"hf_ssl.stamp", b"").decode()
+    try:
+        return pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False)
+    except pa.ArrowInvalid as error:
+        raise ConfigError(f"{path} is damaged ({error}). Make it again: hf-ssl embed --overwrite ...") from error

@@ -1,12 +1,16 @@
-"""Faults injected and survived, hostile inputs and clear errors: counted, on a tiny random BERT.
+"""Faults injected and survived, hostile inputs and clear errors, resumed runs and their bits: counted, on tiny random models.
 
-    python tests/benchmarks/bench_faults.py [--kills 50] [--seed 0]       writes docs/results/faults.json and .md
-    python tests/benchmarks/bench_faults.py --efficiency                  prints 1 -> 2 processes with one core each
+    python tests/benchmarks/bench_faults.py --only kill --stage pretrain --kills 12      kills of one command, the other rows kept
+    python tests/benchmarks/bench_faults.py --only fault|input|resume                    one group anew, the other rows kept
+    python tests/benchmarks/bench_faults.py --page                                       the page anew
+
+Rows are kept in tests/benchmarks/results/faults.json, with the load of the machine, and the page docs/results/faults.md is made of them.
 
 Libraries are imported once; every command runs in a process forked from there, as `hf-ssl` with its arguments. A kill is SIGKILL
-at a random moment of a command, which `--resume` then goes on with: survived is what ends with the same weights (or vectors, or
-metrics), bit for bit, as the command that was never killed. A fault or a bad input is survived when it is one line `error: ...`
-with exit code 1 (no traceback, within the limit of time), and where the table says so, when the run then goes on to the same weights.
+at a random moment of a command, to it and all that it started; the command is then given again with `--resume`. Survived is what ends
+with the same weights (or vectors, metrics, files on the Hub), bit for bit, as the command that was never killed. A fault or a bad
+input is survived when it is one line `error: ...` with exit code 1 (no traceback, within a minute, in less than two gigabytes more
+than the libraries take), or is read; and where the table says so, when the run then goes on to the same weights.
 """
 
 from __future__ import annotations
@@ -22,10 +26,8 @@ import shutil
 import signal
 import socket
 import sys
-import tarfile
 import tempfile
 import time
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,12 +35,17 @@ from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests" / "support")]
-RESULTS = REPOSITORY / "docs" / "results" / "faults.json"
+RESULTS = REPOSITORY / "tests" / "benchmarks" / "results" / "faults.json"
+PAGE = REPOSITORY / "docs" / "results" / "faults.md"
 LIMIT = 240.0
-"""Seconds a command may take; on a busy machine that is long for what it does."""
+"""Seconds a command that is to go on may take; on a busy machine that is long for what it does."""
+CLEAR = 60.0
+"""Seconds until a bad input must be told."""
+MOST = 2000
+"""Megabytes that a bad input may take."""
 TOKEN = "hf_" + "secret0123456789" * 2
-STAGES = {"pretrain": 16, "finetune": 14, "compare": 8, "embed": 7, "push": 5}
-"""How often each is killed, of 50."""
+STAGES = {"pretrain": 12, "finetune": 9, "compare": 7, "embed": 8, "milvus": 7, "push": 7}
+"""How often each is killed."""
 VOLATILE = ("second", "wait", "memory", "flops", "mfu", "time", "date")
 
 
@@ -49,17 +56,24 @@ class Child:
     pid: int
     log: Path
     began: float = field(default_factory=time.monotonic)
+    megabytes: int = 0
+    """The most that it held."""
 
     def wait(self, limit: float = LIMIT) -> int | None:
         """Its exit code (negative: the signal); None where it had to be ended."""
         while time.monotonic() - self.began < limit:
-            found, status = os.waitpid(self.pid, os.WNOHANG)
+            found, status, usage = os.wait4(self.pid, os.WNOHANG)
             if found:
+                self.megabytes = usage.ru_maxrss // 1024
                 return os.waitstatus_to_exitcode(status)
             time.sleep(0.02)
-        os.killpg(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
+        self.kill()
         return None
+
+    def kill(self) -> bool:
+        """SIGKILL to it and all that it started; whether it had just ended by itself."""
+        os.killpg(self.pid, signal.SIGKILL)
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1]) >= 0
 
     def wait_step(self, run: Path, step: int) -> bool:
         """Whether it has not come to a step of its pre-training yet, and may."""
@@ -101,6 +115,21 @@ def begin(words: list[str], log: Path, before: Callable[[], None] | None = None,
         os._exit(code)
 
 
+def elsewhere(make: Callable[[], Any], file: Path) -> Any:
+    """What a function gives, called in a process of its own: it leaves no lock and no thread here. None: it failed."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            file.write_text(json.dumps(make()))
+            os._exit(0)
+        except BaseException:
+            import traceback
+
+            traceback.print_exc()
+            os._exit(1)
+    return json.loads(file.read_text()) if os.waitpid(pid, 0)[1] == 0 else None
+
+
 def steady(value: Any) -> Any:
     """Without what differs from run to run."""
     if isinstance(value, dict):
@@ -126,6 +155,16 @@ def made_by(stage: str, run: Path) -> dict[str, Any]:
     return found
 
 
+def in_milvus(folder: Path) -> dict[str, Any]:
+    """Checksum of all vectors and their rows."""
+    from vectors_on_disk import opened
+
+    with opened("milvus", folder=folder) as store:
+        vectors, rows = store.all_vectors()
+    lines = sorted(f"{row['content']} {vector.tolist()}" for row, vector in zip(rows, vectors, strict=True))
+    return {"vectors": hashlib.sha256("\n".join(lines).encode()).hexdigest(), "count": len(lines)}
+
+
 def differences(one: dict[str, Any], other: dict[str, Any]) -> str:
     if one.get("metrics") != other.get("metrics"):
         first, second = (json.loads(made.get("metrics", "{}")) for made in (one, other))
@@ -136,45 +175,45 @@ def differences(one: dict[str, Any], other: dict[str, Any]) -> str:
 class Bench:
     """The tiny things that everything runs on, and what was found."""
 
-    def __init__(self, root: Path, seed: int) -> None:
+    def __init__(self, root: Path, seed: int, hub: Any) -> None:
         import runs
 
-        self.root, self.draw, self.results = root, random.Random(seed), []  # type: ignore[var-annotated]
+        self.root, self.draw, self.hub = root, random.Random(seed), hub
+        self.results: list[dict[str, Any]] = []
+        self.took: dict[str, float] = {}
         self.base = runs.base_checkpoint(root / "base")
+        self.made = root / "made"
         for name, labeled, count, first in (("labeled", True, 60, 0), ("pool", False, 80, 1000)):
             lines = [json.dumps(row) for row in runs.rows(count, first, labeled)]
             (root / f"{name}.jsonl").write_text("\n".join(lines), encoding="utf-8")
 
     def words(self, stage: str, run: Path) -> list[str]:
-        common = [f"--output={run}"]
         data = [
-            f"--data={self.root / 'labeled.jsonl'}",
-            f"--unlabeled={self.root / 'pool.jsonl'}",
-            "--near_duplicates=false",
-        ]
+            f"--data={self.root / 'labeled.jsonl'}", f"--unlabeled={self.root / 'pool.jsonl'}", "--near_duplicates=false",
+        ]  # fmt: skip
         small = [
-            f"--model={self.base}",
-            "--use_cpu=true",
-            "--bf16=false",
-            "--per_device_train_batch_size=4",
-            "--logging_steps=1",
-        ]
+            f"--model={self.base}", "--use_cpu=true", "--bf16=false", "--per_device_train_batch_size=4", "--logging_steps=1",
+        ]  # fmt: skip
         more = {
             "pretrain": [
-                *data,
-                *small,
-                "--max_steps=8",
-                "--save_steps=2",
-                "--monitor_points=2",
-                "--keep_checkpoint=last",
-                "--learning_rate=1e-3",
+                *data, *small, "--max_steps=8", "--save_steps=2", "--monitor_points=2", "--keep_checkpoint=last", "--learning_rate=1e-3",
             ],
             "finetune": [*data, *small, "--num_train_epochs=4", "--labels_per_class=8", "--head_pooling=stock"],
             "compare": [*data, "--labels_per_class=2,4", "--num_seeds=2", "--probe_draws=2", "--finetune_arms=false"],
-            "embed": [*data],
-            "push": ["--repo=alice/tiny", "--dry_run", "--base_model=unpublished"],
-        }[stage]
-        return [stage, *common, *more]
+            "embed": [*data, "--part_size=16"],
+            "milvus": [*data, "--part_size=16", "--store=milvus"],
+            "push": [f"--repo=alice/{run.name}", "--base_model=unpublished"],
+        }[stage]  # fmt: skip
+        return ["embed" if stage == "milvus" else stage, f"--output={run}", *more]
+
+    def begin(self, stage: str, run: Path, *more: str) -> Child:
+        from hub_process import WRITE
+
+        return begin(
+            [*self.words(stage, run), *more],
+            self.root / f"{run.name}-{stage}.log",
+            **({"HF_TOKEN": WRITE} if stage == "push" else {}),
+        )
 
     def note(self, group: str, name: str, passed: bool, told: str = "") -> None:
         told = re.sub(r"/tmp/\w+/(hostile/)?|/[\w./-]*site-packages/", "", told)  # places on the machine that measured
@@ -183,44 +222,73 @@ class Bench:
 
     # -- kills --------------------------------------------------------------------------------------------------------
 
-    def kills(self, total: int) -> None:
-        made = self.root / "made"
-        for stage, share in STAGES.items():
-            if total == 0 and stage != "pretrain":
-                break  # the other faults are of pre-training
-            before = self.root / f"before-{stage}"
-            if stage != "pretrain":
-                shutil.copytree(made, before)
-            child = begin(self.words(stage, made), self.root / f"{stage}.log")
-            code = child.wait()
-            took = time.monotonic() - child.began
-            if code:
-                self.note("kill", stage, False, f"does not run at all: {child.said[-300:]}")
+    def run(self, stage: str) -> float | None:
+        """A stage that nobody kills, behind those before it, and its seconds; a copy of the run as it was before is kept."""
+        if stage in self.took:
+            return self.took[stage]
+        where = self.made
+        if where.exists():
+            shutil.copytree(where, self.root / f"before-{stage}")
+        if stage == "milvus":  # beside the stages that follow
+            where = Path(shutil.copytree(self.made, self.root / "made-milvus"))
+        child = self.begin(stage, where)
+        if code := child.wait():
+            self.note("kill", stage, False, f"does not run at all: {code}, {child.said[-300:]}")
+            return None
+        self.took[stage] = time.monotonic() - child.began
+        return self.took[stage]
+
+    def ended(self, stage: str, run: Path) -> dict[str, Any]:
+        """What is there in the end."""
+        if stage == "milvus":
+            return elsewhere(lambda: in_milvus(run / "embed"), self.root / "elsewhere.json") or {}
+        return self.published(run.name) if stage == "push" else made_by(stage, run)
+
+    def published(self, name: str) -> dict[str, Any]:
+        """Checksums of the files of a public repository; nothing where there is none."""
+        repository = self.hub.repos().get(f"models/alice/{name}")
+        if repository is None or repository["private"]:
+            return {}
+        files = self.hub.files(f"models/alice/{name}")
+        return {
+            path: hashlib.sha256(content.replace(name.encode(), b"made")).hexdigest()
+            for path, content in files.items()
+        }
+
+    def kills(self, stages: list[str], count: int | None) -> None:
+        last = max(list(STAGES).index(stage) for stage in stages)
+        for stage in list(STAGES)[: last + 1]:
+            if stage == "milvus" and stage not in stages:
                 continue
-            wanted = made_by(stage, made)
-            for number in range(round(share * total / 50)):
-                run = self.root / f"{stage}-{number}"
-                if before.exists():
-                    shutil.copytree(before, run)
-                moment = took * self.draw.uniform(0.02, 1.0)
-                child = begin(self.words(stage, run), self.root / f"{stage}-{number}.log")
-                time.sleep(moment)
-                os.killpg(child.pid, signal.SIGKILL)
-                late = os.waitstatus_to_exitcode(os.waitpid(child.pid, 0)[1]) >= 0
-                again = begin(self.words(stage, run) + ([] if stage == "push" else ["--resume"]), child.log)
-                code = again.wait()
-                ended = made_by(stage, run)
-                same = code == 0 and ended == wanted
-                told = f"after {moment:.2f} of {took:.2f} s{' (it had just ended)' if late else ''}"
-                self.note(
-                    "kill",
-                    stage,
-                    same,
-                    told
-                    if same
-                    else f"{told}; exit {code}: {differences(wanted, ended) if code == 0 else again.said[-200:]}",
-                )
-                shutil.rmtree(run, ignore_errors=True)
+            took = self.run(stage)
+            if took is None:
+                return
+            if stage in stages:
+                wanted = self.ended(stage, self.root / "made-milvus" if stage == "milvus" else self.made)
+                for number in range(STAGES[stage] if count is None else count):
+                    self.kill(stage, number, took, wanted)
+
+    def kill(self, stage: str, number: int, took: float, wanted: dict[str, Any]) -> None:
+        """One kill, and the command again."""
+        run = self.root / f"{stage}-{number}"
+        if (self.root / f"before-{stage}").exists():
+            shutil.copytree(self.root / f"before-{stage}", run)
+        moment = took * self.draw.uniform(0.02, 1.0)
+        child = self.begin(stage, run)
+        time.sleep(moment)
+        late = child.kill()
+        told = f"after {moment:.2f} of {took:.2f} s{' (it had just ended)' if late else ''}"
+        between = self.published(run.name) if stage == "push" else {}
+        again = self.begin(stage, run, *([] if stage == "push" else ["--resume"]))
+        code = again.wait()
+        ended = self.ended(stage, run)
+        same = code == 0 and ended == wanted and between in ({}, wanted)
+        if between not in ({}, wanted):
+            told += f"; public and not whole: {differences(wanted, between)}"
+        elif not same:
+            told += f"; exit {code}: {differences(wanted, ended) if code == 0 else again.said[-200:]}"
+        self.note("kill", stage, same, told)
+        shutil.rmtree(run, ignore_errors=True)
 
     # -- faults -------------------------------------------------------------------------------------------------------
 
@@ -234,7 +302,8 @@ class Bench:
         )
 
     def faults(self) -> None:
-        wanted = made_by("pretrain", self.root / "made")
+        self.run("pretrain")
+        wanted = made_by("pretrain", self.made)
         plain = self.words("pretrain", self.root / "x")
 
         def stopped(name: str, code: int, send: Callable[[Child, Path], None]) -> None:
@@ -303,8 +372,7 @@ class Bench:
         child = begin(self.words("pretrain", run), self.root / "fault.log")
         while child.wait_step(run, 7) and time.monotonic() - child.began < LIMIT:
             time.sleep(0.01)
-        os.killpg(child.pid, signal.SIGKILL)
-        os.waitpid(child.pid, 0)
+        child.kill()
         for path in run.rglob("*"):
             os.utime(path, (time.time() + 86_400,) * 2)
         same, told = self.goes_on(run, wanted)
@@ -316,8 +384,7 @@ class Bench:
         both = ranks(words, self.root, 2)
         while both[0].wait_step(run, 4) and time.monotonic() - both[0].began < LIMIT:
             time.sleep(0.05)
-        os.killpg(both[1].pid, signal.SIGKILL)
-        os.waitpid(both[1].pid, 0)
+        both[1].kill()
         killed = time.monotonic()
         both[0].began = killed
         code = both[0].wait()
@@ -329,28 +396,60 @@ class Bench:
 
     # -- inputs -------------------------------------------------------------------------------------------------------
 
-    def inputs(self) -> None:
+    def inputs(self, only: str) -> None:
+        import hostile_inputs
+
         place = self.root / "hostile"
         place.mkdir()
-        harm = place / "harm"
-        for name, words in {**models(place, self.base, harm), **data(place, harm)}.items():
-            run = place / f"run-{name.replace(' ', '-').replace('/', '-')}"
-            given = [f"--output={run}", *words]
-            if not any(word.startswith("--model") for word in words):
-                given.append(f"--model={self.base}")
-            if not any(word.startswith("--data") for word in words):
-                given.append(f"--data={self.root / 'pool.jsonl'}")
-            child = begin(
-                ["pretrain", *given, "--max_steps=1", "--use_cpu=true"], self.root / "input.log", HF_TOKEN=TOKEN
+        harm, before = place / "harm", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        folders = bool(re.search(only, "run folder"))
+        for stage in ("pretrain", "finetune", "embed") if folders else ():
+            self.run(stage)
+        every = hostile_inputs.every(place, self.base, self.root / "pool.jsonl", self.made if folders else None, harm)
+        plain = [
+            "pretrain",
+            f"--data={self.root / 'pool.jsonl'}",
+            f"--model={self.base}",
+            "--max_steps=1",
+            "--use_cpu=true",
+        ]
+        environments = hostile_inputs.ENVIRONMENTS
+        for name, words in {**every, **dict.fromkeys(environments, plain)}.items():
+            if not re.search(only, name):
+                continue
+            run = place / f"out-{hostile_inputs.slug(name)}"
+            own = (
+                [] if words[0] == "data" or any(word.startswith("--output") for word in words) else [f"--output={run}"]
             )
-            code = child.wait()
-            told = error_of(child.said)
-            fine = (code == 0 or (code == 1 and is_clear(child.said))) and not harm.exists()
+            child = begin([*words, *own], self.root / "input.log", HF_TOKEN=TOKEN, **environments.get(name, {}))
+            code = child.wait(CLEAR)
+            seconds, more = time.monotonic() - child.began, child.megabytes - before
+            fine = (code == 0 or (code == 1 and is_clear(child.said))) and not harm.exists() and more < MOST
             fine = fine and TOKEN not in child.said and not holds(run, TOKEN.encode())
-            self.note("input", name, fine, told if code else f"exit {code}")
+            said = "is read" if code == 0 else error_of(child.said)
+            self.note("input", name, fine, said if fine else f"exit {code}, {seconds:.0f} s, {more} MB more: {said}")
             harm.unlink(missing_ok=True)
             shutil.rmtree(run, ignore_errors=True)
-        self.markup()
+        if re.search(only, "markup"):
+            self.markup()
+
+    def resumes(self) -> None:
+        """Every objective stopped and resumed, in the middle of an epoch and behind one."""
+        import resuming
+
+        import tiny
+
+        def checkpoint(arch: str, auto_class: str | None = None, **overrides: Any) -> Path:
+            place = Path(tempfile.mkdtemp(dir=self.root))
+            return Path(tiny.write_checkpoint(arch, place, auto_class, **overrides))
+
+        for name in resuming.CASES:
+            folder = self.root / f"resume-{name}"
+            found = elsewhere(lambda: resuming.compare(name, checkpoint, folder), self.root / "elsewhere.json") or {}  # noqa: B023
+            same = {moment: found.get(moment, False) for moment in ("mid-epoch", "epoch end")}
+            told = ", ".join(f"{moment}: {'equal' if equal else 'NOT equal'}" for moment, equal in same.items())
+            self.note("resume", name, all(same.values()) and found.get("moved", False), told)
+            shutil.rmtree(folder, ignore_errors=True)
 
     def markup(self) -> None:
         """Labels with markup and line breaks, in the table and on the report page."""
@@ -393,7 +492,7 @@ def kill_workers() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def ranks(words: list[str], root: Path, world: int, cores: bool = False) -> list[Child]:
+def ranks(words: list[str], root: Path, world: int) -> list[Child]:
     """The same command in several processes that meet at a port, as torchrun starts them."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -407,7 +506,6 @@ def ranks(words: list[str], root: Path, world: int, cores: bool = False) -> list
     return [
         begin(
             words, root / f"rank{rank}.log", RANK=str(rank), LOCAL_RANK=str(rank), LOCAL_WORLD_SIZE=str(world), **common,
-            before=(lambda rank=rank: os.sched_setaffinity(0, {rank})) if cores else None,
         )
         for rank in range(world)
     ]  # fmt: skip
@@ -425,132 +523,42 @@ def holds(run: Path, secret: bytes) -> bool:
     return any(secret in path.read_bytes() for path in run.rglob("*") if path.is_file())
 
 
-class Payload:
-    """What a pickle would do."""
-
-    def __init__(self, harm: Path) -> None:
-        self.harm = harm
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Path.touch, (self.harm,)
-
-
-def models(place: Path, base: Path, harm: Path) -> dict[str, list[str]]:
-    """Checkpoints that nobody should load, and words that ask for them."""
-    import pickle
-
-    def made(name: str, change: Callable[[Path], None]) -> list[str]:
-        folder = place / f"model-{name}"
-        shutil.copytree(base, folder)
-        change(folder)
-        return [f"--model={folder}"]
-
-    def config(**fields: Any) -> Callable[[Path], None]:
-        def change(folder: Path) -> None:
-            file = folder / "config.json"
-            file.write_text(json.dumps({**json.loads(file.read_text()), **fields}))
-
-        return change
-
-    def pickled(folder: Path) -> None:
-        (folder / "model.safetensors").unlink()
-        (folder / "pytorch_model.bin").write_bytes(pickle.dumps({"weight": Payload(harm)}))
-
-    def weights(content: Callable[[bytes], bytes]) -> Callable[[Path], None]:
-        def change(folder: Path) -> None:
-            file = folder / "model.safetensors"
-            file.write_bytes(content(file.read_bytes()))
-
-        return change
-
-    def remote(folder: Path) -> None:
-        config(auto_map={"AutoModelForMaskedLM": "evil.Model", "AutoConfig": "evil.Config"}, model_type="evil")(folder)
-        (folder / "evil.py").write_text(f"open({str(harm)!r}, 'w')")
-
-    changes = {
-        "pickle with a payload": pickled, "remote code": remote,
-        "safetensors cut short": weights(lambda file: file[: len(file) // 2]),
-        "safetensors with an absurd header": weights(lambda file: b"\xff" * 7 + b"\x7f" + file[8:]),
-        "safetensors of noise": weights(lambda file: random.Random(0).randbytes(len(file))),
-        "config with a million layers": config(num_hidden_layers=1_000_000), "config with no heads": config(num_attention_heads=0),
-        "config with a text for a width": config(hidden_size="wide"), "config with an unknown activation": config(hidden_act="evil"),
-    }  # fmt: skip
-    return {name: made(name.replace(" ", "-"), change) for name, change in changes.items()}
-
-
-def data(place: Path, harm: Path) -> dict[str, list[str]]:
-    """Data that harm, fill the memory or never end, and words that ask for them."""
-    found = {}
-
-    def file(name: str, ending: str, content: bytes) -> None:
-        path = place / f"{name.replace(' ', '-')}{ending}"
-        path.write_bytes(content)
-        found[name] = [f"--data={path}"]
-
-    import gzip
-    import io
-
-    line = b'{"text": "the nurse measured the blood pressure"}\n'
-    slip = place / "slip.tar.gz"
-    with tarfile.open(slip, "w:gz") as archive:
-        entry = tarfile.TarInfo("../harm")
-        entry.size = len(line)
-        archive.addfile(entry, io.BytesIO(line))
-    found["tar that writes outside"] = [f"--data={slip}"]
-    with zipfile.ZipFile(place / "slip.zip", "w") as archive:
-        archive.writestr("../harm", line)
-    found["zip that writes outside"] = [f"--data={place / 'slip.zip'}"]
-    bomb = gzip.compress(bytes(1 << 20), 1) * 2000  # 2 GB
-    file("gzip bomb as csv", ".csv.gz", bomb)
-    file("gzip bomb as JSON lines", ".jsonl.gz", bomb)
-    for name, ending in (
-        ("line of a gigabyte in a text", ".txt"),
-        ("line of a gigabyte in JSON lines", ".jsonl"),
-        ("line of a gigabyte in csv", ".csv"),
-    ):
-        file(name, ending, b'{"text": "' if ending == ".jsonl" else b"text\n")
-        with (place / f"{name.replace(' ', '-')}{ending}").open("r+b") as stream:
-            stream.truncate(1 << 30)  # of NULs, which take no room on the disk
-    file("NULs in csv", ".csv", b"text,label\n" + b"the \0 nurse,a\n" * 30)
-    file("deep JSON", ".json", b"[" * 200_000)
-    file("npy with an absurd header", ".npy", b"\x93NUMPY\x02\x00\xff\xff\xff\x7f" + b"{" * 1000)
-    file("parquet of noise", ".parquet", b"PAR1" + random.Random(0).randbytes(4000) + b"PAR1")
-    file("pickle as data", ".pkl", __import__("pickle").dumps(Payload(harm)))
-    folder = place / "link"
-    folder.mkdir()
-    (folder / "a.txt").symlink_to("/etc/hostname")
-    found["symlink out of the folder"] = [f"--data={folder}"]
-    yaml = "a: &a [x, x]\n" + "".join(
-        f"{b}: &{b} [*{a}, *{a}, *{a}, *{a}, *{a}]\n" for a, b in zip("abcdefghij", "bcdefghijk", strict=True)
-    )
-    (place / "bomb.yaml").write_text(f"{yaml}max_steps: *k\n")
-    found["YAML bomb"] = [f"--config={place / 'bomb.yaml'}"]
-    found["token in the environment"] = []
-    return found
-
-
-TITLES = {"kill": "SIGKILL at a random moment, then `--resume`", "fault": "Other faults", "input": "Hostile inputs"}
+TITLES = {
+    "kill": "SIGKILL at a random moment, then the command again with `--resume`", "fault": "Other faults",
+    "input": "Bad and hostile inputs, clear errors", "resume": "Objectives resumed, in mid-epoch and behind an epoch: equal bits",
+}  # fmt: skip
+NAMES = {"milvus": "`embed --store milvus`", "push": "`push` to a Hub on loopback"}
 
 
 def page(found: Mapping[str, Any]) -> str:
-    """The table of the docs."""
+    """The tables of the docs."""
     lines = [
         "# Faults injected, faults survived", "",
-        f"Made by `tests/benchmarks/bench_faults.py` (seed {found['seed']}, load of the machine {found['load']}), on a tiny random BERT. Of a kill, "
-        "survived means that the command with `--resume` ends with the same weights, vectors and metrics, to the bit, as one that was never killed; "
-        "of a fault or an input, that it is one line `error:` and exit code 1 (or is read), with no traceback and within four minutes.", "",
-        *([found["note"], ""] if "note" in found else []), "| | injected | survived |", "|---|---|---|",
+        "Made by `tests/benchmarks/bench_faults.py` on tiny random models. Of a kill, survived means that the command, given again with "
+        "`--resume`, ends with the same weights, vectors, metrics and published files, to the bit, as one that was never killed, and that "
+        "nothing incomplete was public in between; of a fault or an input, that it is one line `error:` and exit code 1 (or is read), with no "
+        f"traceback, within {CLEAR:.0f} seconds and {MOST / 1000:.0f} GB.", "", "| | injected | survived | lost |", "|---|---|---|---|",
     ]  # fmt: skip
     rows = found["results"]
+
+    def count(title: str, of: list[Any]) -> str:
+        passed = sum(row["passed"] for row in of)
+        return f"| {title} | {len(of)} | {passed} | {len(of) - passed} |"
+
     for group, title in TITLES.items():
-        of = [row for row in rows if row["group"] == group]
-        lines.append(f"| {title} | {len(of)} | {sum(row['passed'] for row in of)} |")
+        lines.append(count(title, [row for row in rows if row["group"] == group]))
     for stage in STAGES:
         of = [row for row in rows if row["group"] == "kill" and row["name"] == stage]
-        lines.append(f"| &nbsp;&nbsp;of these: `{stage}` | {len(of)} | {sum(row['passed'] for row in of)} |")
-    lines += ["", "| fault or input | | what is said |", "|---|---|---|"]
-    for row in rows:
-        if row["group"] != "kill":
+        if not of:
+            lines.append(f"| &nbsp;&nbsp;kills of {NAMES.get(stage, f'`{stage}`')} | not measured yet | | |")
+            continue
+        lines.append(count(f"&nbsp;&nbsp;kills of {NAMES.get(stage, f'`{stage}`')}", of))
+    measured = "; ".join(f"{what} {one['load']} ({one['on']})" for what, one in found["measured"].items())
+    lines += ["", f"Load of the machine (two cores) and day of each part: {measured}."]
+    for group, head in (("kill", "killed"), ("resume", "objective"), ("fault", "fault"), ("input", "input")):
+        of = [row for row in rows if row["group"] == group and (group != "kill" or not row["passed"])]
+        lines += ["", f"| {head} | | |", "|---|---|---|"] if of else []
+        for row in of:
             told = row["told"].replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
             lines.append(f"| {row['name']} | {'survived' if row['passed'] else 'NOT survived'} | {told[:160]} |")
     return "\n".join(lines) + "\n"
@@ -558,57 +566,67 @@ def page(found: Mapping[str, Any]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--kills", type=int, help="of each command (default: as in the table)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", choices=tuple(TITLES), help="one group anew, the others as they were written")
-    parser.add_argument("--efficiency", action="store_true")
+    parser.add_argument("--stage", choices=tuple(STAGES), help="kills of one command anew")
+    parser.add_argument("--match", default="", help="inputs whose names this is found in; nothing is written then")
+    parser.add_argument("--page", action="store_true", help="make the page anew and nothing else")
     given = parser.parse_args()
-    import torch
-    import transformers.models.bert.modeling_bert  # noqa: E401, F401, I001
-
-    import hf_ssl.cli  # noqa: E401, F401, I001
-
-    torch.set_num_threads(1)
-    os.environ.update(HF_HUB_OFFLINE="1", CUDA_VISIBLE_DEVICES="", OMP_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false")
-    began = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(Path(folder), given.seed)
-        if given.efficiency:
-            efficiency(bench)
+    kept = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {"results": [], "measured": {}}
+    if not given.page:
+        measured = measure(given)
+        if given.match:
             return
-        bench.kills(given.kills if given.only in (None, "kill") else 0)
-        for name, part in (("fault", bench.faults), ("input", bench.inputs)):
-            if given.only in (None, name):
-                part()
-    kept = json.loads(RESULTS.read_text(encoding="utf-8")) if given.only and RESULTS.is_file() else {"results": []}
-    others = [row for row in kept["results"] if row["group"] != given.only]
-    rows = sorted([*others, *bench.results], key=lambda row: list(TITLES).index(row["group"]))
-    found = {"load": round(os.getloadavg()[0], 1), "seed": given.seed, "results": rows}
-    print(f"{time.monotonic() - began:.0f} s")
-    RESULTS.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    RESULTS.with_suffix(".md").write_text(page(found), encoding="utf-8")
+        kept = merged(kept, measured, given)
+    RESULTS.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    PAGE.write_text(page(kept), encoding="utf-8")
 
 
-def efficiency(bench: Bench) -> None:
-    """Tokens a second of one process on one core, and of two on one core each."""
-    speeds = []
-    for world in (1, 2):
-        run = bench.root / f"speed{world}"
-        words = [
-            *bench.words("pretrain", run),
-            "--max_steps=60",
-            "--per_device_train_batch_size=16",
-            "--logging_steps=20",
-        ]
-        if any(child.wait() for child in ranks(words, bench.root, world, cores=True)):
-            raise SystemExit((bench.root / "rank0.log").read_text())
-        lines = (run / "pretrain" / "curve.jsonl").read_text(encoding="utf-8").splitlines()
-        speeds.append(
-            next(json.loads(line)["tokens_per_second"] for line in reversed(lines) if "tokens_per_second" in line)
-        )
-    print(
-        f"{speeds[0]:,.0f} and {speeds[1]:,.0f} tokens/s: efficiency {speeds[1] / speeds[0] / 2:.2f}, load {os.getloadavg()[0]:.1f}"
+def merged(kept: dict[str, Any], rows: list[dict[str, Any]], given: argparse.Namespace) -> dict[str, Any]:
+    """New rows in the place of the old ones of the same group (of kills: of the same command)."""
+    new = {(row["group"], row["name"] if row["group"] == "kill" else "") for row in rows}
+    others = [
+        row for row in kept["results"] if (row["group"], row["name"] if row["group"] == "kill" else "") not in new
+    ]
+    order = list(TITLES)
+    now = {"load": round(os.getloadavg()[1], 1), "on": time.strftime("%Y-%m-%d"), "seed": given.seed}
+    titles = {" ".join(filter(None, key)): now for key in sorted(new)}
+    return {
+        "measured": {**kept["measured"], **titles},
+        "results": sorted([*others, *rows], key=lambda row: order.index(row["group"])),
+    }
+
+
+def measure(given: argparse.Namespace) -> list[dict[str, Any]]:
+    """The rows asked for."""
+    os.environ.update(
+        CUDA_VISIBLE_DEVICES="", OMP_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false", HF_HUB_DISABLE_XET="1"
     )
+    os.environ.update(HF_HUB_DISABLE_TELEMETRY="1", HF_HUB_DISABLE_PROGRESS_BARS="1")
+    with tempfile.TemporaryDirectory() as folder:
+        from hub_process import HubProcess
+
+        hub = HubProcess(Path(folder) / "hub").start()
+        os.environ.update(HF_ENDPOINT=hub.url, HF_HOME=str(Path(folder) / "home"))  # before the libraries look
+        import torch
+        import transformers.models.bert.modeling_bert  # noqa: F401
+
+        import hf_ssl.cli  # noqa: F401
+
+        torch.set_num_threads(1)
+        bench = Bench(Path(folder), given.seed, hub)
+        try:
+            parts: dict[str, Callable[[], None]] = {
+                "kill": lambda: bench.kills([given.stage] if given.stage else list(STAGES), given.kills),
+                "fault": bench.faults, "input": lambda: bench.inputs(given.match), "resume": bench.resumes,
+            }  # fmt: skip
+            for name, part in parts.items():
+                if given.only in (None, name):
+                    part()
+        finally:
+            hub.stop()
+        return bench.results
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hf_ssl.core import distributed
+from hf_ssl.core.errors import ConfigError
 
 
 @pytest.mark.parametrize(
@@ -33,3 +34,13 @@ def test_a_lone_process_of_several_is_said_aloud(
 def test_a_start_without_accelerate_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ACCELERATE_MIXED_PRECISION", raising=False)
     assert distributed.lone_launch(["python", "--num_processes", "8"]) is None
+
+
+@pytest.mark.parametrize("given", [{"WORLD_SIZE": "two"}, {"RANK": "-1"}, {"RANK": "7", "WORLD_SIZE": "1"}])
+def test_an_environment_that_cannot_be(given: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RANK", "WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=next(iter(given))):
+        distributed.check_launch()

@@ -382,6 +382,25 @@ def test_processors(tiny_checkpoint, tmp_path):
         loading.load_processor(str(tiny_checkpoint("bert")), "audio")
 
 
+@pytest.mark.parametrize("longest", [-5, 0, "long", [1], None])
+def test_a_tokenizer_with_a_longest_input_that_cannot_be(longest, tiny_checkpoint, tmp_path):
+    folder = Path(shutil.copytree(tiny_checkpoint("bert"), tmp_path / "model"))
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps({**settings, "model_max_length": longest}))
+    if longest is None:
+        assert loading.load_processor(str(folder), "text").model_max_length > 512, "as good as no limit"
+    else:
+        with pytest.raises(CheckpointError, match="longest input"):
+            loading.load_processor(str(folder), "text")
+
+
+def test_a_tokenizer_nested_too_deeply(tiny_checkpoint, tmp_path):
+    folder = Path(shutil.copytree(tiny_checkpoint("bert"), tmp_path / "model"))
+    (folder / "tokenizer.json").write_text("[" * 100_000)
+    with pytest.raises(CheckpointError, match="no usable tokenizer"):
+        loading.load_processor(str(folder), "text")
+
+
 def test_a_tokenizer_must_fit_the_embeddings():
     tokenizer = tiny.tiny_tokenizer("bert")
     fitting = tiny.tiny_model("bert")

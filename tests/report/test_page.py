@@ -17,6 +17,7 @@ import runs
 import hf_ssl
 from hf_ssl import cli
 from hf_ssl.core.errors import RunFolderError
+from hf_ssl.core.jsonfiles import read_lines
 from hf_ssl.core.run import RunDir
 from hf_ssl.evaluation.advice import Advice
 from hf_ssl.evaluation.figures import Curve, curves_figure
@@ -215,7 +216,7 @@ def test_curves_need_three_points_and_figures_share_no_ids(tmp_path: Path) -> No
     svg = curves_figure("Score", "labels", "score", [Curve("<b>", [1, 2], list(np.ones(2)), [0, 0])])
     assert "<b>" not in str(drawings.inlined(svg, "x")) and drawings.inlined("<svg onload=x()></svg>", "x") is None
     (tmp_path / "curve.jsonl").write_text('{"step": 1, "loss": 2}\n{"step": 2, "lo', encoding="utf-8")
-    assert drawings.read_lines(tmp_path / "curve.jsonl") == [{"step": 1, "loss": 2}]
+    assert read_lines(tmp_path / "curve.jsonl") == [{"step": 1, "loss": 2}]
 
 
 def test_numbers_have_names_and_units() -> None:

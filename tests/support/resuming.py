@@ -25,7 +25,7 @@ Make = Callable[..., Path]
 
 @dataclass
 class Case:
-    """An objective on the smallest model that it works on."""
+    """An objective on the smallest model that it works on; the option `teacher` is filled in with the start checkpoint."""
 
     objective: str
     modality: str
@@ -34,6 +34,7 @@ class Case:
     options: dict[str, Any] = field(default_factory=dict)
     peft: str = "full"
     model: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
 
 
 CASES = {
@@ -43,7 +44,9 @@ CASES = {
     "simcse-crop": Case("simcse", "text", "bert", None, {"max_length": 32}),
     "tsdae": Case("tsdae", "text", "bert", None, {"max_length": 32}),
     "instance-identity": Case("instance-identity", "text", "bert"),
+    "properties": Case("properties", "text", "bert"),
     "simclr": Case("simclr", "image", "vit"),
+    "distill": Case("distill", "image", "vit", None, {"teacher": ""}),
     "dino": Case("dino", "image", "vit", None, {"prototypes": 16}),
     "vicreg": Case("vicreg", "image", "vit"),
     "simmim": Case("simmim", "image", "vit"),
@@ -54,6 +57,15 @@ CASES = {
     "masked-waveform": Case("masked-waveform", "audio", "wav2vec2"),
     "masked-patch": Case("masked-patch", "timeseries", "patchtst"),
     "ts-contrastive": Case("ts-contrastive", "timeseries", "patchtst"),
+    "forecast": Case(
+        "forecast",
+        "timeseries",
+        "patchtst",
+        None,
+        {"shorten": 0.3},
+        model={"norm_type": "layernorm", "context_length": 32},
+        data={"horizon": 16},
+    ),
 }
 ROWS = 16
 
@@ -90,12 +102,13 @@ def _png(pixels: np.ndarray) -> dict[str, Any]:
 
 def _objective(case: Case, checkpoint: Path) -> Objective:
     set_seed(0)
-    modality = plugins.find("modalities", case.modality)()
-    kind = plugins.find("objectives", case.objective)
+    known = plugins.find("modalities", case.modality)
+    modality, kind = known(known.Config(**case.data)), plugins.find("objectives", case.objective)
     encoder = modality.load(str(checkpoint), kind.auto_class)
     if case.peft != "full":
         encoder = encoder.replace(model=adapters.apply(encoder.model, case.peft, missing=encoder.report.missing))
-    made: Objective = kind(encoder, kind.Config(**case.options))
+    options = {name: str(checkpoint) if name == "teacher" else value for name, value in case.options.items()}
+    made: Objective = kind(encoder, kind.Config(**options))
     return made
 
 

@@ -16,6 +16,7 @@ import datasets
 import numpy as np
 import pytest
 import torch
+from toy import Numbers, Toy, options
 
 import tiny
 from hf_ssl.core.errors import ConfigError, MissingExtraError, TrainingError
@@ -239,6 +240,16 @@ def test_curve_has_one_line_a_logged_step(mlm, tmp_path):
 def test_unknown_training_argument_is_a_configuration_error(tmp_path):
     with pytest.raises(ConfigError, match="TrainingArguments"):
         _args(tmp_path, learning_rte=1.0)
+
+
+@pytest.mark.parametrize("given", [{"learning_rate": -1.0}, {"adam_beta1": 2.0}, {"adam_epsilon": -1.0}])
+def test_what_an_optimizer_refuses_is_a_configuration_error(given, tmp_path):
+    with pytest.raises(ConfigError, match="refuses these options"):
+        train(Toy(), Numbers(), options(tmp_path, **given), tmp_path)
+    module = Toy()
+    schedule = Schedule({name: None for name, _ in module.named_parameters()})
+    with pytest.raises(ConfigError, match="refuses these options"):
+        train(module, Numbers(), options(tmp_path, **given), tmp_path, schedule=schedule)
 
 
 def test_users_options_beat_the_objectives_and_those_beat_ours(tmp_path):

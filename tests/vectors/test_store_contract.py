@@ -170,3 +170,16 @@ def test_a_search_reads_the_file_in_pieces(tmp_path: Path) -> None:
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     *ids, peak = told.stdout.split()
     assert ids == ["row-7", "row-29999"] and int(peak) < found.nbytes / 2
+
+
+@pytest.mark.parametrize(("where", "file"), [("parquet", "embeddings.parquet"), ("faiss", "vectors.faiss")])
+@pytest.mark.parametrize("content", [b"", b"PAR1 and noise \xff\xfe"])
+def test_a_damaged_file_is_told_with_what_to_do(where: str, file: str, content: bytes, tmp_path: Path) -> None:
+    if where in NEEDS:
+        pytest.importorskip(NEEDS[where])
+    found, rows = points(5)
+    with opened(where, STAMP, tmp_path) as made:
+        made.add(found, rows)
+    (tmp_path / file).write_bytes(content)
+    with pytest.raises(ConfigError, match=f"{file} is damaged.*--overwrite"):
+        opened(where, None, tmp_path)

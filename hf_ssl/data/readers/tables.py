@@ -28,6 +28,8 @@ __all__ = ["from_rows", "quiet", "read_tables"]
 READ_ERRORS = (datasets.exceptions.DatasetsError, pa.ArrowException, ValueError, OSError, EOFError, OverflowError)
 IN_MEMORY = 1 << 28
 """Bytes of a table in Arrow above which it is kept in the cache on disk."""
+MANY_ROWS, ROWS_A_BYTE = 10_000_000, 50
+"""A parquet file of more rows than both (the second for each byte of it) holds one value again and again, to fill the memory."""
 
 
 @dataclass
@@ -217,8 +219,10 @@ def _dataset(table: pa.Table, file: Path, cache_dir: str | None) -> datasets.Dat
 def _read_parquet(file: Path, cache_dir: str | None) -> _Read:
     """Parquet, with text that is text: a damaged file must not fail later, in the middle of an iteration."""
     try:
-        if not parquet.ParquetFile(file).metadata.num_rows:
+        if not (count := parquet.ParquetFile(file).metadata.num_rows):
             raise UnusableFile("no rows")
+        if count > max(MANY_ROWS, ROWS_A_BYTE * file.stat().st_size):
+            raise UnusableFile(f"{count:,} rows in {file.stat().st_size:,} bytes: nearly all of them are the same")
         with quiet():
             if any(pa.types.is_map(kind) for kind in parquet.read_schema(file).types):
                 dataset = datasets.Dataset(datasets.table.InMemoryTable(_without_maps(parquet.read_table(file))))

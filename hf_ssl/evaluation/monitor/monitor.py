@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from hf_ssl.core.errors import TrainingError
+from hf_ssl.core.jsonfiles import read_lines
 from hf_ssl.core.run import append_jsonl, write_lines
 from hf_ssl.evaluation.monitor.health import alignment, collapsed, health
 from hf_ssl.evaluation.probes.cross_validated import ProbeScore, cross_validated_probe, paired_difference
@@ -241,7 +242,7 @@ class Monitor:
 
     def _recall(self) -> None:
         """Go on from what an interrupted run had measured."""
-        self.history = list(_records(self._log))
+        self.history = read_lines(self._log)
         if not self.history:  # killed before the start was measured
             return
         stored = np.load(self._start_file)
@@ -254,14 +255,6 @@ class Monitor:
             )  # fmt: skip
         for record in self.history:
             self._wins(record)
-
-
-def _records(log: Path) -> Iterator[dict[str, Any]]:
-    for line in log.read_text(encoding="utf-8").splitlines():
-        try:
-            yield json.loads(line)
-        except ValueError:  # the line that was being written when the run was killed
-            return
 
 
 def mean_loss(module: TrainingModule, rows: SizedDataset, batch_size: int, bf16: bool) -> dict[str, float]:

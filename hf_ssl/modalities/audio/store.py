@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hf_ssl.core.jsonfiles import parse
 from hf_ssl.modalities.audio import recordings
 from hf_ssl.modalities.audio.headers import Unusable
 
@@ -123,7 +125,8 @@ def build(sources: Iterable[Source], recipe: Recipe, folder: Path) -> tuple[Path
     stem = folder / digest.hexdigest()
     samples_file, index_file = stem.with_suffix(".f32"), stem.with_suffix(".json")
     if index_file.is_file() and samples_file.is_file():
-        return samples_file, Index(**json.loads(index_file.read_text(encoding="utf-8")))
+        with contextlib.suppress(ValueError, TypeError):  # a damaged one is written again
+            return samples_file, Index(**parse(index_file.read_bytes()))
     folder.mkdir(parents=True, exist_ok=True)
     unfinished = stem.with_suffix(f".{os.getpid()}.tmp")
     try:

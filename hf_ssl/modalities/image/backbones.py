@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from torch import nn
 
 from hf_ssl.core.errors import CheckpointError, ConfigError
 from hf_ssl.models import loading, structure
-from hf_ssl.models.checkpoint import Tensors
+from hf_ssl.models.checkpoint import Tensors, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -131,7 +130,7 @@ def _config(ref: CheckpointRef) -> dict[str, Any]:
     if not folder.is_dir():
         folder = weights.files[0].parent
     file = folder / "config.json"
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return read_json(file) if file.is_file() else {}
 
 
 def _model_args(config: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import os
 import tarfile
 import threading
@@ -21,7 +20,8 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from hf_ssl.core.errors import require
-from hf_ssl.core.textfiles import nature
+from hf_ssl.core.jsonfiles import parse
+from hf_ssl.core.textfiles import MAX_RATIO, UNPACKED_FREE, nature
 from hf_ssl.modalities.arrays import load_arrays
 from hf_ssl.modalities.image.depth import Depth, to_8_bits
 
@@ -355,9 +355,13 @@ def read_tar(file: Path, quarantine: list[dict[str, str]]) -> Iterator[dict[str,
     An image member becomes `image`; a `.cls` or `.txt` member, or `label`, `class` or `cls` in a `.json`, its label.
     """
     examples: dict[str, dict[str, Any]] = {}
+    total, most = 0, max(UNPACKED_FREE, MAX_RATIO * file.stat().st_size)
     try:
         with tarfile.open(file) as archive:
             for member in archive:
+                total += member.size
+                if total > most:
+                    raise tarfile.ReadError(f"{member.name} and those before it promise {total >> 20:,} MB")
                 if not member.isfile() or PurePosixPath(member.name).name.startswith("."):
                     continue
                 folder, name = PurePosixPath(member.name).parent, PurePosixPath(member.name).name
@@ -386,7 +390,7 @@ def _add_member(example: dict[str, Any], name: str, kind: str, content: bytes) -
         example["label"] = content.decode("utf-8", "replace").strip()
     elif last == ".json":
         try:
-            fields = json.loads(content)
+            fields = parse(content)
         except ValueError:
             return  # a caption sidecar that is not JSON says nothing about the label
         found = [fields[key] for key in ("label", "class", "cls") if isinstance(fields, dict) and key in fields]

@@ -126,6 +126,12 @@ def _words_and_emoji() -> Any:
     return regex.compile(r"[\p{L}\p{M}\p{N}_]+|\p{So}[\p{M}\u200d\p{So}\p{Sk}]*")
 
 
+def too_long(file: Path) -> str | None:
+    """What to say of a file that would be one document as long as whole corpora are; None: it is not."""
+    size = file.stat().st_size
+    return f"would be one document of {size >> 20:,} MB. One per line: txt=lines." if size > MAX_LINE else None
+
+
 class Text(Modality):
     """Documents of any length, as strings."""
 
@@ -172,6 +178,8 @@ class Text(Modality):
         rows: dict[str, list[str]] = {"text": [], "path": []}
         for file in files:
             try:
+                if self.config.txt == "file" and (huge := too_long(file)):
+                    raise UnusableFile(huge)
                 found = encoding_of_file(file, self.config.encoding)
                 content = read_text(file, found.name)
             except UnusableFile as error:
@@ -200,15 +208,15 @@ class Text(Modality):
         Raises:
             DataError: it is as long as whole corpora are.
         """
-        if file.stat().st_size > MAX_LINE:
-            raise DataError(
-                f"{file.name} would be one document of {file.stat().st_size >> 20:,} MB. One per line: txt=lines."
-            )
+        if huge := too_long(file):
+            raise DataError(f"{file.name} {huge}")
         yield from super().stream_file(file, root)
 
     def validate(self, value: object) -> str | None:
         if not isinstance(value, str):
             return f"not text but {type(value).__name__}"
+        if len(value) > MAX_LINE:
+            return f"a text of {len(value):,} characters"
         return None if value.strip() else "empty text"
 
     def content_key(self, value: object) -> str:

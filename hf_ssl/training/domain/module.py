@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from torch import nn
 
 from hf_ssl.core import distributed
 from hf_ssl.core.errors import ConfigError
+from hf_ssl.core.jsonfiles import read_lines
 from hf_ssl.core.run import append_jsonl
 from hf_ssl.models.structure import evaluating
 from hf_ssl.training.domain.methods.base import DomainMethod
@@ -261,8 +261,7 @@ def _balanced(opinion: torch.Tensor, domains: torch.Tensor) -> torch.Tensor:
 
 def journal_lines(journal: Path) -> list[dict[str, float]]:
     """Of the journal, in the first process (a resumed run may have written one twice)."""
-    lines = journal.read_text(encoding="utf-8").splitlines() if distributed.is_main() and journal.is_file() else []
-    return [json.loads(line) for line in lines]
+    return read_lines(journal) if distributed.is_main() else []
 
 
 def last_critic_accuracy(journal: Path) -> float | None:
