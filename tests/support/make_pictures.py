@@ -48,10 +48,11 @@ def in_a_terminal(words: list[str], folder: Path) -> str:
             said += more
     os.close(ours)
     assert process.returncode == 0, said.decode()
-    return said.decode()
+    return said.decode().replace("\r\n", "\n")
 
 
 def terminal(browser: Chromium, folder: Path) -> None:
+    from PIL import Image, ImageChops
     from rich.console import Console
     from rich.text import Text
 
@@ -59,10 +60,14 @@ def terminal(browser: Chromium, folder: Path) -> None:
     console = Console(record=True, file=io.StringIO(), width=COLUMNS, force_terminal=True)
     console.print(Text(f"$ hf-ssl {' '.join(words)}"))
     console.print(Text.from_ansi(in_a_terminal(words, folder)))
-    page = folder / "terminal.html"
+    page = browser.folder / "terminal.html"
     page.write_text(console.export_html(inline_styles=True), encoding="utf-8")
-    browser.open(page.as_uri(), width=860)
-    browser.screenshot(RESULTS / "terminal.png", width=860)
+    browser.open(page.as_uri(), width=1000)
+    browser.screenshot(RESULTS / "terminal.png", width=1000)
+    with Image.open(RESULTS / "terminal.png") as whole:
+        shown = whole.convert("RGB")
+    _, _, _, end = ImageChops.invert(shown).getbbox()  # the window is taller than what stands in it
+    shown.crop((0, 0, shown.width, end + 12)).save(RESULTS / "terminal.png")
 
 
 def report(browser: Chromium, run: Path) -> None:
@@ -99,12 +104,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pictures", nargs="+", choices=("terminal", "report", "ui"))
     parser.add_argument("--run", type=Path, help="run folder of the report")
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        help="where the demo runs (default: a new folder); what it has computed there before is kept",
+    )
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as place, Chromium(Path(place)) as browser:
         folder = Path(place, "work")
         folder.mkdir()
         if "terminal" in asked.pictures:
-            terminal(browser, folder)
+            terminal(browser, asked.folder or folder)
         if "report" in asked.pictures:
             report(browser, asked.run)
         if "ui" in asked.pictures:
