@@ -102,7 +102,9 @@ class DataOptions(Options):
     encoding: str = option("utf-8-sig", "Text encoding of the files.")
     txt: Literal["file", "lines"] = option("file", "A .txt file is one document, or one per line.")
     folder_labels: bool | None = option(None, "Folder names are classes (default: when they look like it).")
-    folder_level: Literal["first", "last"] | None = option(None, "Which folder is the class, of several above a file.")
+    folder_level: str | int | None = option(
+        None, "Which folder is the class, of several above a file: first (outermost), last, or a number from 1."
+    )
     group_level: str | int | None = option(
         None,
         "Which folder above a file is its group (patient, site): first, last, a number from 1 (outermost); file: none is.",

@@ -6,15 +6,18 @@ import functools
 import re
 from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import datasets
 
 from hf_ssl.core.errors import DataError, nearest
 from hf_ssl.core.one_column import type_of, values_of
 from hf_ssl.data.label_words import NO, YES
-from hf_ssl.data.readers.folders import SourcePart
-from hf_ssl.data.readers.levels import FOLDER_GROUP, FOLDER_LABEL
+from hf_ssl.data.readers.files import FOLDER_GROUP, FOLDER_LABEL
 from hf_ssl.data.report import DataReport
+
+if TYPE_CHECKING:
+    from hf_ssl.data.readers.folders import SourcePart
 
 LIKE_LABELS = {"sentiment", "stars", "rating", "y", "diagnosis", "dx", "emotion", "intent", "topic", "species", "outcome", "gold",
                "annotation", "score", "grade", "polarity", "genre", "toxic", "toxicity", "spam", "klass", "classes", "cls",
@@ -255,6 +258,11 @@ def existing(name: str, there: Sequence[str], option: str, part: SourcePart) -> 
         )
     if found is not None:
         return found
+    if name == FOLDER_LABEL and option == "label_column" and "path" in there:
+        raise DataError(
+            f"label_column={name!r}: the folders of {part.origin} are not taken for classes. folder_level='last' takes the folder that a file lies "
+            "in, folder_level='first' the outermost one; a table with a row per file goes into labels_file=..."
+        )
     if name == FOLDER_GROUP:
         raise DataError(
             f"group_level names a folder above files, and {part.origin} are no files of rows: name a column, group_column=..."

@@ -36,7 +36,7 @@ from hf_ssl.data.label_words import (
 )
 from hf_ssl.data.labels import raw_labels, sort_names
 from hf_ssl.data.readers.folders import SourcePart
-from hf_ssl.data.readers.levels import FOLDER_LABEL
+from hf_ssl.data.readers.files import FOLDER_LABEL
 from hf_ssl.data.readers.tables import quiet
 from hf_ssl.data.report import DataReport
 from hf_ssl.data.rows import CanonicalPart, Rows, added

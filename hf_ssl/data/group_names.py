@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from typing import TYPE_CHECKING
 
 from hf_ssl.core.one_column import type_of, values_of
 from hf_ssl.data.column_names import HARMLESS, called_as_label, distinct_values, plain_name, words_of_name
-from hf_ssl.data.readers.folders import SourcePart
 from hf_ssl.data.report import DataReport
+
+if TYPE_CHECKING:
+    from hf_ssl.data.readers.folders import SourcePart
 
 LIKE_GROUPS = {"group", "groups", "group_id", "patient", "patient_id", "patientid", "subject", "subject_id", "speaker", "speaker_id",
                "author", "author_id", "user", "user_id", "userid", "username", "participant", "participant_id", "recording_id",

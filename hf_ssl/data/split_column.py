@@ -15,9 +15,8 @@ from hf_ssl.core.one_column import type_of, values_of
 from hf_ssl.data.column_names import named, plain_name, words_of_name
 from hf_ssl.data.columns import LABEL_ALIASES
 from hf_ssl.data.label_words import NO, YES
-from hf_ssl.data.readers.files import HELD_OUT, SPLIT_NAMES, split_named
+from hf_ssl.data.readers.files import FOLDER_LABEL, HELD_OUT, SPLIT_NAMES, split_named
 from hf_ssl.data.readers.folders import ReadOptions, SourcePart
-from hf_ssl.data.readers.levels import FOLDER_LABEL
 from hf_ssl.data.rows import selected
 
 NAMES = (

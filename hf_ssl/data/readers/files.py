@@ -13,6 +13,9 @@ from hf_ssl.core.errors import DataError, nearest
 from hf_ssl.core.paths import stem
 from hf_ssl.data.report import DataReport
 
+FOLDER_LABEL = "folder"
+FOLDER_GROUP = "group folder"
+"""Columns of what folders say."""
 SPLIT_NAMES = {
     "train": "train", "training": "train",
     "valid": "validation", "validation": "validation", "dev": "validation", "val": "validation",
@@ -43,10 +46,6 @@ FILLERS = {
 """Words that may stand beside the one that says a split."""
 HELD_OUT = {"holdout", "hold_out", "hold-out", "heldout", "held_out", "held-out", "eval", "evaluation", "unseen"}
 """What sounds like data that were held out, and is no word for one of the splits here."""
-PICTURES_OF = {"images", "image", "img", "imgs", "jpegimages", "input", "inputs", "rgb", "photos", "pictures", "texts"}
-ANSWERS_OF = {"masks", "mask", "label", "labels", "segmentation", "segmentations", "segmentationclass", "segmentationobject", "gt", "groundtruth",
-              "ground_truth", "annotation", "annotations", "target", "targets", "output", "outputs", "depth", "seg", "labelids", "lbl"}  # fmt: skip
-"""Folders of pictures, and of what is to be predicted for each."""
 TABLES = {".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json", ".parquet"}
 CONLL = {".conll", ".conllu", ".iob", ".iob2", ".bio"}
 DOCUMENTS = {".md", ".rst", ".pdf", ".html", ".htm", ".py", ".ipynb", ".sh", ".yaml", ".yml", ".toml", ".cfg", ".ini", ".log",
@@ -149,50 +148,6 @@ def plain_folders(path: str, words: Mapping[str, str] = SPLIT_NAMES) -> list[str
     return [match[2] if (match := _PARTITION.fullmatch(folder)) else folder for folder in folders]
 
 
-_CLASS_COLUMNS = ("label", "class", "category", "target")
-
-
-def class_folders(
-    paths: Iterable[str], words: Mapping[str, str] = SPLIT_NAMES, level: str | None = None
-) -> list[str | None]:
-    """Class of each raw file: its first (or `level="last"`) folder that says no split, or None for a file in no such folder.
-
-    A folder `label=pos` says itself that it is one.
-    """
-    classes: list[str | None] = []
-    for path in paths:
-        said = {name.lower(): value for name, value in partitions(path).items()}
-        if named := [said[name] for name in _CLASS_COLUMNS if name in said]:
-            classes.append(named[0])
-            continue
-        folders = plain_folders(path, words)
-        if folders and len(folders) > 1 and folders[0].lower() in ("labeled", "labelled"):
-            folders = folders[1:]
-        classes.append(folders[-1 if level == "last" else 0] if folders else None)
-    return classes
-
-
-def refuse_two_levels(paths: Iterable[str], words: Mapping[str, str]) -> None:
-    """`site1/cat`, `site1/dog`, `site2/cat` …: is the class the first folder or the second?
-
-    Raises:
-        DataError: the same folders lie in several others; both readings, with the option for each.
-    """
-    below: dict[str, set[str]] = defaultdict(set)
-    for path in paths:
-        folders = plain_folders(path, words)
-        if len(folders) > 1 and not {name.lower() for name in partitions(path)} & set(_CLASS_COLUMNS):
-            below[folders[0]].add(folders[-1])
-    if len(below) < 2:
-        return
-    shared = set.intersection(*below.values())
-    if len(shared) > 1 and len(shared) >= 0.5 * len(set.union(*below.values())):
-        raise DataError(
-            f"Folders lie in folders: are the classes {', '.join(sorted(below)[:3])} ... (folder_level='first') or "
-            f"{', '.join(sorted(shared)[:3])} ... (folder_level='last')? Say which."
-        )
-
-
 def ambiguous_folders(files: Iterable[Path], root: Path, words: Mapping[str, str]) -> list[str]:
     """Folders called as a split is that stand beside folders that are not: a class `pool` beside `garden`, or a split?
 
@@ -217,12 +172,6 @@ def ambiguous_folders(files: Iterable[Path], root: Path, words: Mapping[str, str
             if others and not plain and (inside_split or not holds_classes):
                 found[name] = None
     return list(found)
-
-
-def looks_like_classes(classes: list[str | None]) -> bool:
-    """Two or more folders, holding two files each on average: classes rather than one folder per document."""
-    counts = Counter(name for name in classes if name is not None)
-    return len(counts) >= 2 and sum(counts.values()) >= 2 * len(counts)
 
 
 def check_bad_files(

@@ -19,7 +19,7 @@ from hf_ssl.data.readers import files as on_disk
 from hf_ssl.data.readers.beside import hidden_data, leave_out_beside
 from hf_ssl.data.readers.conll import is_conll, read_conll
 from hf_ssl.data.readers.fasttext import is_fasttext
-from hf_ssl.data.readers.levels import grouped_by_folder, labeled_by_folder
+from hf_ssl.data.readers.levels import by_folder, class_folders, looks_like_classes
 from hf_ssl.data.readers.listing import Listing
 from hf_ssl.data.readers.lost import refuse_lost_folders
 from hf_ssl.data.readers.places import Places
@@ -73,7 +73,7 @@ class ReadOptions:
     follow_links: bool | None = None
     ignore_folders: Sequence[str] = ()
     as_is: bool = False
-    folder_level: str | None = None
+    folder_level: str | int | None = None
     group_level: str | int | None = None
     files: Counter[str] = field(default_factory=Counter)
     unnamed: int = 0
@@ -156,8 +156,8 @@ def _tell_folders_of_tables(root: Path, tables: list[Path], how: ReadOptions) ->
     if how.sheet or len(tables) < 10 or how.folder_labels is False:
         return
     inside = [file for file in tables if file.is_relative_to(root) and not on_disk.partitions(file.relative_to(root))]
-    names = on_disk.class_folders([file.relative_to(root).as_posix() for file in inside], how.words, how.folder_level)
-    if on_disk.looks_like_classes(names):
+    names = class_folders([file.relative_to(root).as_posix() for file in inside], how.words, how.folder_level)
+    if looks_like_classes(names):
         shown = ", ".join(sorted({name for name in names if name})[:4])
         how.report.warn(
             f"{len(tables):,} tables lie in folders ({shown}), which are no labels: those of rows stand in a "
@@ -370,4 +370,4 @@ def _raw_parts(root: Path, files: list[Path], how: ReadOptions) -> list[SourcePa
     refuse_lost_folders(files, [file for file in files if str(file) not in unread], root, how, unread)
     for note in modality.take_notes():
         how.report.warn(note)
-    return labeled_by_folder(grouped_by_folder(parts, how), how)
+    return by_folder(parts, how)

@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import datasets
 
 from hf_ssl.core.errors import DataError
 from hf_ssl.data.readers import files as on_disk
+from hf_ssl.data.readers import folder_doubts as doubts
+from hf_ssl.data.readers.files import FOLDER_GROUP, FOLDER_LABEL
 
 if TYPE_CHECKING:
     from hf_ssl.data.readers.folders import ReadOptions, SourcePart
 
-FOLDER_LABEL = "folder"
-FOLDER_GROUP = "group folder"
-_PERSON = re.compile(
-    r"(p|pat|pt|patient|s|sub|subj|subject|spk|speaker|id|u|user|case|slide|donor|animal|mouse|proband|vp|person|part|participant|c|m|f)"
-    r"[-_ ]?[a-z]?\d+[a-z]?",
-    re.IGNORECASE,
-)
-"""Names of folders that are persons' rather than anything else's."""
+_CLASS_COLUMNS = ("label", "class", "category", "target")
+Level = str | int
 
 
-def group_named(column: str | None, level: str | int | None) -> str | None:
+def group_named(column: str | None, level: Level | None) -> str | None:
     """Column of groups that `group_column` or `group_level` names.
 
     Raises:
@@ -33,123 +30,181 @@ def group_named(column: str | None, level: str | int | None) -> str | None:
     """
     if level is None or level == "file":
         return column
-    if level not in ("first", "last") and not re.fullmatch(r"[1-9]\d?", str(level)):
-        raise DataError(
-            f"group_level={level!r}: which folder above a file is its group is said by 'first', 'last', a number from 1 (the outermost), or "
-            "'file'."
-        )
+    check_level("group_level", level, "group", " or 'file'")
     if column is not None:
         raise DataError("group_column and group_level both say what the groups are: give one.")
     return FOLDER_GROUP
 
 
-def grouped_by_folder(parts: list[SourcePart], how: ReadOptions) -> list[SourcePart]:
-    """Raw files get the group that `group_level` says.
-
-    Raises:
-        DataError: no file lies in so many folders, or the folder is the class's.
+def check_level(option: str, level: Level | None, what: str, more: str = "") -> None:
+    """Raises:
+    DataError: a level is none of `first`, `last` and a number from 1.
     """
-    if how.group_level in (None, "file"):
-        return parts
-    every = 0
-    for part in parts:
-        names = [_at(on_disk.plain_folders(path, how.words), str(how.group_level)) for path in part.dataset["path"]]
-        every += sum(name is not None for name in names)
-        part.dataset = part.dataset.add_column(FOLDER_GROUP, names, feature=datasets.Value("string"))
-    if parts and not every:
+    if level is not None and level not in ("first", "last") and not re.fullmatch(r"[1-9]\d?", str(level)):
         raise DataError(
-            f"group_level={how.group_level!r}, but no file lies in so many folders (folders that say a split do not count)."
+            f"{option}={level!r}: which folder above a file is its {what} is said by 'first', 'last', a number from 1 (the outermost){more}."
         )
-    how.report.decide(f"groups are folders, as group_level={how.group_level} says")
-    return parts
 
 
-def _at(folders: Sequence[str], level: str) -> str | None:
-    place = {"first": 0, "last": -1}.get(level)
+def level_of(folders: Sequence[str], level: Level) -> str | None:
+    """The folder at a level: `first`, `last`, or a number from 1; None where there are not so many."""
+    place = {"first": 0, "last": -1}.get(str(level))
     place = int(level) - 1 if place is None else place
     return folders[place] if folders and place < len(folders) else None
 
 
-def _doubt_other_level(paths: list[str], classes: list[str | None], how: ReadOptions) -> None:
-    """Folders above or below the classes' that hold several files each: patients, sites, sessions?
+@dataclass
+class Levels:
+    """Folders above the files of a source, without those that say a split and those around all others.
+
+    Attributes:
+        parts: of every file of every part, from the outermost.
+        said: class that a folder `label=pos` says itself.
+        around: folders that hold all others, which are walked through.
+    """
+
+    parts: list[list[Sequence[str]]]
+    said: list[list[str | None]]
+    around: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, paths: Sequence[Sequence[str]], words: Mapping[str, str], splits: Sequence[str | None]) -> Levels:
+        """Args:
+        paths: names of the files of every part, below the source's folder.
+        words: words that say a split.
+        splits: of every part; a pool may lie anywhere, and does not count for what lies around all others.
+        """
+        known: dict[str, tuple[Sequence[str], str | None]] = {}
+
+        def look(path: str) -> tuple[Sequence[str], str | None]:
+            key = path[: max(path.rfind("/"), path.rfind("\\")) + 1]
+            if key not in known:
+                named = {name.lower(): value for name, value in on_disk.partitions(path).items()}
+                said = next((named[name] for name in _CLASS_COLUMNS if name in named), None)
+                folders = on_disk.plain_folders(path, words)
+                known[key] = folders[len(folders) > 1 and folders[0].lower() in ("labeled", "labelled") :], said
+            return known[key]
+
+        looked = [[look(path) for path in part] for part in paths]
+        levels = cls([[one[0] for one in part] for part in looked], [[one[1] for one in part] for part in looked])
+        everything = [place for place, split in enumerate(splits) if split != "unlabeled"] or list(range(len(paths)))
+        levels._walk_through(everything)
+        for place in (one for one in everything if splits[one] is not None):
+            first = {folders[0] for other in everything if other != place for folders in levels.parts[other] if folders}
+            levels._walk_through([place], first)
+        return levels
+
+    def _walk_through(self, places: Sequence[int], known: set[str] | None = None) -> None:
+        """Leave away the outermost folder as long as it is the only one and holds folders; not one that is `known` elsewhere."""
+        while True:
+            every = {tuple(folders) for place in places for folders in self.parts[place] if folders}
+            first = {folders[0] for folders in every}
+            if len(first) != 1 or max(map(len, every)) < 2 or known and first <= known:
+                return
+            self.around += sorted(first - set(self.around))
+            inner = {folders: folders[1:] for folders in every}
+            for place, part in enumerate(self.parts):
+                if place in places or known is None:
+                    self.parts[place] = [inner.get(tuple(folders), folders) for folders in part]
+
+    def classes(self, place: int, level: Level | None) -> list[str | None]:
+        """Class of every file of a part: what a folder says itself, or the one at a level."""
+        return [
+            level_of(folders, level or "first") if said is None else said
+            for folders, said in zip(self.parts[place], self.said[place], strict=True)
+        ]
+
+
+def by_folder(parts: list[SourcePart], how: ReadOptions) -> list[SourcePart]:
+    """Raw files get the group that `group_level` says, and the class that their folder says, where folders look like classes.
 
     Raises:
-        DataError: they are called as persons are.
+        DataError: it is open which folders are classes, or which are groups, or files do not lie as deep as an option says.
     """
-    level = "first" if how.folder_level == "last" else "last"
-    folders = [on_disk.plain_folders(path, how.words) for path in paths]
-    names = [_at(one, level) if len(one) > 1 else None for one in folders]
-    counts = Counter(name for name, kind in zip(names, classes, strict=True) if name is not None and name != kind)
-    if len(counts) < 2 or sum(counts.values()) < 0.5 * len(paths) or len(counts) > 0.9 * sum(counts.values()):
-        return
-    shown = ", ".join(sorted(counts)[:3])
-    text = (
-        f"files lie in folders beside those of the classes ({shown} ... {len(counts):,} of them). If those are patients or sites, whose files "
-        f"should not be on two sides of a split: group_level={level!r}; if files are independent: group_level='file'"
-    )
-    if sum(_PERSON.fullmatch(name) is not None for name in counts) >= 0.9 * len(counts):
-        raise DataError(text[0].upper() + text[1:] + ".")
-    how.report.warn(text)
-
-
-def labeled_by_folder(parts: list[SourcePart], how: ReadOptions) -> list[SourcePart]:
-    """Raw files get the class that their folder says, where folders look like classes.
-
-    Raises:
-        DataError: it is open which folders are classes, or which are groups.
-    """
-    if how.sheet or how.folder_labels is False or not parts:
+    if not parts:
         return parts
+    check_level("folder_level", how.folder_level, "class")
     paths = [list(part.dataset["path"]) for part in parts]
-    if how.folder_level is None and how.folder_labels is None:
-        on_disk.refuse_two_levels((path for part in paths for path in part), how.words)
-    classes = [on_disk.class_folders(part, how.words, how.folder_level) for part in paths]
-    labeled = [name for part, names in zip(parts, classes, strict=True) if part.split != "unlabeled" for name in names]
-    if not how.folder_labels and not on_disk.looks_like_classes(labeled):
+    levels = Levels.of(paths, how.words, [part.split for part in parts])
+    if how.group_level not in (None, "file"):
+        _add_groups(parts, levels, how)
+    if how.sheet or how.folder_labels is False:
         return parts
+    return _add_classes(parts, levels, paths, how)
+
+
+def _add_groups(parts: list[SourcePart], levels: Levels, how: ReadOptions) -> None:
+    every = 0
+    for part, folders in zip(parts, levels.parts, strict=True):
+        names = [level_of(one, how.group_level or "first") for one in folders]
+        every += sum(name is not None for name in names)
+        part.dataset = part.dataset.add_column(FOLDER_GROUP, names, feature=datasets.Value("string"))
+    if not every:
+        raise DataError(
+            f"group_level={how.group_level!r}, but no file lies in so many folders (folders that say a split, and those around all others, do not "
+            "count)."
+        )
+    how.report.decide(f"groups are folders, as group_level={how.group_level} says")
+
+
+def _add_classes(parts: list[SourcePart], levels: Levels, paths: list[list[str]], how: ReadOptions) -> list[SourcePart]:
+    labeled = [place for place, part in enumerate(parts) if part.split != "unlabeled"]
+    folders = [one for place in labeled for one in levels.parts[place]]
+    said = any(name is not None for place in labeled for name in levels.said[place])
+    asked = how.folder_labels is None and how.folder_level is None and not said
+    if asked:
+        doubts.refuse_two_levels(folders)
+    classes = [levels.classes(place, how.folder_level) for place in range(len(parts))]
+    names = [name for place in labeled for name in classes[place]]
+    if how.folder_level is not None and names and not any(names):
+        raise DataError(f"folder_level={how.folder_level!r}, but no file lies in so many folders.")
+    if not how.folder_labels and not looks_like_classes(names):
+        if asked:
+            doubts.tell_deeper_classes(folders, names, looks_like_classes, how.report)
+        return parts
+    if levels.around:
+        how.report.decide(f"all files lie in {'/'.join(levels.around)}: classes are looked for below")
     if not how.folder_labels:
-        _refuse_no_classes({name for name in labeled if name is not None}, how)
+        doubts.refuse_no_classes({name for name in names if name is not None}, how.split_names)
+        if asked and doubts.are_groups(names, _are_the_groups(parts, classes), how.report):
+            return parts
     how.report.decide(
-        f"labels are the folder names ({len(set(labeled) - {None})} classes); folder_labels=False turns that off"
+        f"labels are the folder names ({len(set(names) - {None})} classes); folder_labels=False turns that off"
     )
     value = datasets.Value("string")
-    for part, names in zip(parts, classes, strict=True):
-        if part.split != "unlabeled":
-            if FOLDER_GROUP in part.dataset.column_names and list(part.dataset[FOLDER_GROUP]) == names:
-                raise DataError(
-                    f"group_level={how.group_level!r} names the folders that are the classes: no class is on two sides of a split. Name another."
-                )
-            part.dataset = part.dataset.add_column(FOLDER_LABEL, names, feature=value)
+    for place in labeled:
+        part = parts[place]
+        if _are_the_groups([part], [classes[place]]):
+            raise DataError(
+                f"group_level={how.group_level!r} names the folders that are the classes: no class is on two sides of a split. Name another."
+            )
+        part.dataset = part.dataset.add_column(FOLDER_LABEL, classes[place], feature=value)
+    outside = [path for place in labeled if parts[place].split in (None, "train")
+               for path, name in zip(paths[place], classes[place], strict=True) if name is None]  # fmt: skip
+    if outside and not how.folder_labels:
+        how.report.warn(
+            f"{len(outside):,} of {sum(map(len, paths)):,} files lie in no folder of a class, such as {outside[0]}, and are unlabeled; "
+            "folder_labels=True says that this is meant"
+        )
     if how.group_level is None:
-        labeled_paths = [
-            path for part, found in zip(parts, paths, strict=True) if part.split != "unlabeled" for path in found
-        ]
-        _doubt_other_level(labeled_paths, labeled, how)
+        doubts.doubt_other_level(folders, names, how.folder_level, how.report)
     return parts
 
 
-def _refuse_no_classes(names: set[str], how: ReadOptions) -> None:
-    """Folders that are called as parts of a data set are, and not as classes are.
+def _are_the_groups(parts: Sequence[SourcePart], classes: Sequence[Sequence[str | None]]) -> bool:
+    """Whether `group_level` names the folders that would be the classes."""
+    return any(
+        FOLDER_GROUP in part.dataset.column_names and list(part.dataset[FOLDER_GROUP]) == list(names)
+        for part, names in zip(parts, classes, strict=True)
+    )
 
-    Raises:
-        DataError: `images` beside `masks`, or `holdout` beside classes.
-    """
-    plain = {name.lower() for name in names}
-    if (
-        plain & on_disk.PICTURES_OF
-        and plain & on_disk.ANSWERS_OF
-        and plain <= on_disk.PICTURES_OF | on_disk.ANSWERS_OF
-    ):
-        first, second = sorted(plain & on_disk.PICTURES_OF)[0], sorted(plain & on_disk.ANSWERS_OF)[0]
-        raise DataError(
-            f"The folders {first!r} and {second!r} look like examples and what belongs to them, not like two classes: folder_labels=True if they "
-            "are classes, folder_labels=False if there are none. For masks give a table with a column of paths to pictures and one of paths to "
-            "masks, and name that one: label_column=..."
-        )
-    held_out = sorted(plain & on_disk.HELD_OUT)
-    if held_out and len(plain) > 1 and how.split_names is None:
-        raise DataError(
-            f"The folder {held_out[0]!r} sounds like data that were held out, and would be a class beside "
-            f"{', '.join(sorted(plain - set(held_out))[:3])}. If it "
-            f"is a class: folder_labels=True; if not, call it test or validation, or give it as test=..."
-        )
+
+def class_folders(paths: Sequence[str], words: Mapping[str, str], level: Level | None) -> list[str | None]:
+    """Class that the folders of each file say, if they say one."""
+    return Levels.of([paths], words, [None]).classes(0, level)
+
+
+def looks_like_classes(classes: Sequence[str | None]) -> bool:
+    """Two or more folders, holding two files each on average: classes rather than one folder per document."""
+    counts = Counter(name for name in classes if name is not None)
+    return len(counts) >= 2 and sum(counts.values()) >= 2 * len(counts)

@@ -1,0 +1,197 @@
+"""Folders that may be classes and may be something else: another level, patients and devices, pictures and their masks, splits."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
+
+from hf_ssl.core.errors import DataError
+from hf_ssl.data.group_names import called_as_group
+from hf_ssl.data.readers.files import HELD_OUT
+from hf_ssl.data.report import DataReport
+
+PICTURES_OF = {"images", "image", "img", "imgs", "jpegimages", "input", "inputs", "rgb", "photos", "pictures", "texts"}
+ANSWERS_OF = {"masks", "mask", "label", "labels", "segmentation", "segmentations", "segmentationclass", "segmentationobject", "gt", "groundtruth",
+              "ground_truth", "annotation", "annotations", "target", "targets", "output", "outputs", "depth", "seg", "labelids", "lbl"}  # fmt: skip
+"""Folders of pictures, and of what is to be predicted for each."""
+_NUMBERED = re.compile(r"(.*?[^\W\d_])s?[-_ .#]*(?:\d+[A-Za-z]?|(?<=[a-z])[A-Z]|(?<=[-_ ])[A-Za-z])")
+_INITIAL = re.compile(r"[a-z]?[psu][-_ ]?\d+[a-z]?", re.IGNORECASE)
+_SHORT = {"pat", "pt", "sub", "subj", "subjects", "spk", "id", "uid", "vp", "actor", "actress", "rat", "mouse", "mice", "device", "sensor", "phone",
+          "machine", "unit", "camera", "cam", "station", "scanner", "center", "centre", "clinic", "proband", "person", "participant", "rater", "sample_id",
+          "specimen", "plate", "well"}  # fmt: skip
+"""Names of persons, places and devices that stand before a number in names of folders, beside those of columns."""
+_PIECES = {"part", "batch", "chunk", "shard", "volume", "vol", "fold", "run", "day", "week", "page"}
+MASKS_BY_TABLE = (
+    "For masks give a table with a column of paths to pictures and one of paths to masks, and name that one: label_column=..."
+)
+
+
+def refuse_two_levels(folders: Iterable[Sequence[str]]) -> None:
+    """`site1/cat`, `site1/dog`, `site2/cat` ...: is the class the first folder or the second?
+
+    Args:
+        folders: above every file, from the outermost.
+
+    Raises:
+        DataError: the same folders lie in several others; all readings, with the option for each.
+    """
+    every = {tuple(one) for one in folders}
+    deepest = max(map(len, every), default=0)
+    for level in range(deepest - 1, 0, -1):
+        below: dict[str, set[str]] = defaultdict(set)
+        for one in every:
+            if len(one) > level:
+                below[one[0]].add(one[level])
+        if len(below) < 2:
+            continue
+        shared = set.intersection(*below.values())
+        if len(shared) < 2 or len(shared) < 0.5 * len(set.union(*below.values())):
+            continue
+        _refuse_answers(shared, "")
+        said = "'last'" if all(len(one) == level + 1 for one in every) else str(level + 1)
+        raise DataError(
+            f"Folders lie in folders: are the classes {_shown(below)} ... (folder_level='first') or "
+            f"{_shown(shared)} ... (folder_level={said})? Say which."
+        )
+    first = {one[0] for one in every if one}
+    again = next(((one[0], one[-1]) for one in sorted(every) if len(one) > 1 and one[-1] in first - {one[0]}), None)
+    if again is not None and {one[-1] for one in every if one} != {again[1]}:
+        raise DataError(
+            f"The folder {again[1]!r} lies beside {again[0]!r}, and another one of this name in it: are the classes {_shown(first)} "
+            f"(folder_level='first') or the folders that files lie in, such as {again[1]} (folder_level='last')? Say which."
+        )
+
+
+def tell_deeper_classes(
+    folders: Sequence[Sequence[str]],
+    names: Sequence[str | None],
+    looks_like_classes: Callable[[Sequence[str | None]], bool],
+    report: DataReport,
+) -> None:
+    """The outermost folders are no classes, and the innermost ones may be."""
+    last = [one[-1] if len(one) > 1 else None for one in folders]
+    if looks_like_classes(last) and len(set(last)) <= 0.5 * len(last):
+        report.warn(
+            f"the outermost folders ({_shown(set(names))} ...) are not taken for classes, and files are unlabeled: folder_level='last' takes those "
+            f"that files lie in ({_shown(set(last))} ...), folder_labels=False says that none are"
+        )
+
+
+def doubt_other_level(
+    folders: Sequence[Sequence[str]], classes: Sequence[str | None], level: str | int | None, report: DataReport
+) -> None:
+    """Folders above or below the classes' that hold several files each: patients, sites, sessions, or the classes themselves?
+
+    Raises:
+        DataError: they are called as persons are.
+    """
+    other = "first" if level not in (None, "first", 1, "1") else "last"
+    names = [one[0 if other == "first" else -1] if len(one) > 1 else None for one in folders]
+    counts = Counter(name for name, kind in zip(names, classes, strict=True) if name is not None and name != kind)
+    if len(counts) < 2 or len(counts) > 0.9 * sum(counts.values()):
+        return
+    enough = sum(counts.values()) >= 0.5 * len(folders)
+    if not enough and level is not None:
+        return
+    text = f"files lie in folders beside those of the classes ({_shown(counts)} ... {len(counts):,} of them)"
+    if level is None:
+        text += f". Classes are now {_shown(set(classes))} (folder_level='first' says so); folder_level={other!r} takes the others"
+    text += (
+        ". If those are patients or sites, whose files should not be on two sides of a split: "
+        f"group_level={other!r}; if files are independent: group_level='file'"
+    )
+    if enough and _like(counts, lambda name: _is_group(name) or _INITIAL.fullmatch(name) is not None, 0.9):
+        raise DataError(text[0].upper() + text[1:] + ".")
+    report.warn(text)
+
+
+def are_groups(classes: Sequence[str | None], named: bool, report: DataReport) -> bool:
+    """Whether folders that would be classes are groups, as their names say and `group_level` confirms.
+
+    Args:
+        classes: folder of every file.
+        named: `group_level` names these folders.
+        report: is warned where names leave it open.
+
+    Raises:
+        DataError: they are called as persons, places and devices are, and nobody has said what they are.
+    """
+    names = {name for name in classes if name is not None}
+    group = _like(names, _is_group, 0.9)
+    what = "of persons, places, devices or pieces" if group or _like(names, _is_piece, 0.9) else _numbers(names)
+    if not what:
+        return False
+    if named:
+        report.decide(f"folders such as {min(names)} are groups, as group_level says, and no classes")
+        return True
+    text = (
+        f"the {len(names):,} folders {_shown(names)} ... look like names {what}, and would be the classes. If they are: folder_labels=True; "
+        "if files of one belong together on one side of a split: group_level='first', and the classes are in a table: labels_file=...; "
+        "if they say nothing: folder_labels=False"
+    )
+    if group:
+        raise DataError(text[0].upper() + text[1:] + ".")
+    report.warn(text)
+    return False
+
+
+def _like(names: Iterable[str], test: Callable[[str], bool], share: float) -> bool:
+    found = [test(name) for name in names]
+    return sum(found) >= share * len(found)
+
+
+def _is_group(name: str) -> bool:
+    match = _NUMBERED.fullmatch(name)
+    word = match[1].strip("-_ .#").lower() if match else ""
+    return bool(word) and (word in _SHORT or word.removesuffix("s") in _SHORT or called_as_group(word))
+
+
+def _is_piece(name: str) -> bool:
+    match = _NUMBERED.fullmatch(name)
+    return match is not None and (re.split(r"[^a-z]+", match[1].lower())[-1] in _PIECES) or bool(_INITIAL.fullmatch(name))
+
+
+def _numbers(names: set[str]) -> str:
+    """What whole numbers that are not counted through may be; "" for 0, 1, 2 ..., for digits, and for words."""
+    if not all(name.isdecimal() for name in names):
+        return ""
+    values = sorted(map(int, names))
+    if all(1900 <= value <= 2100 for value in values):
+        return "of years"
+    gaps = sum(after - before > 1 for before, after in pairwise(values))
+    if values[-1] < 10 or values[0] <= 1 and gaps <= 0.1 * len(values):
+        return ""
+    return "of persons, sessions or places, written as numbers that are not counted through"
+
+
+def refuse_no_classes(names: set[str], split_names: Sequence[str] | None) -> None:
+    """Folders that are called as parts of a data set are, and not as classes are.
+
+    Raises:
+        DataError: `images` beside `masks`, or `holdout` beside classes.
+    """
+    plain = {name.lower() for name in names}
+    _refuse_answers(plain, "folder_labels=True if they are classes, folder_labels=False if there are none. ")
+    held_out = sorted(plain & HELD_OUT)
+    if held_out and len(plain) > 1 and split_names is None:
+        raise DataError(
+            f"The folder {held_out[0]!r} sounds like data that were held out, and would be a class beside "
+            f"{', '.join(sorted(plain - set(held_out))[:3])}. If it "
+            f"is a class: folder_labels=True; if not, call it test or validation, or give it as test=..."
+        )
+
+
+def _refuse_answers(names: set[str], options: str) -> None:
+    plain = {name.lower() for name in names}
+    if plain & PICTURES_OF and plain & ANSWERS_OF and plain <= PICTURES_OF | ANSWERS_OF:
+        first, second = sorted(plain & PICTURES_OF)[0], sorted(plain & ANSWERS_OF)[0]
+        raise DataError(
+            f"The folders {first!r} and {second!r} look like examples and what belongs to them, not like two classes: "
+            f"{options or 'folder_labels=False if all are examples. '}{MASKS_BY_TABLE}"
+        )
+
+
+def _shown(names: Iterable[str | None]) -> str:
+    return ", ".join(sorted(name for name in names if name is not None)[:3])
