@@ -35,10 +35,10 @@ from hf_ssl.data.label_words import (
     without_na_words,
 )
 from hf_ssl.data.labels import raw_labels, sort_names
-from hf_ssl.data.readers.folders import SourcePart
 from hf_ssl.data.readers.files import FOLDER_LABEL
+from hf_ssl.data.readers.folders import SourcePart
 from hf_ssl.data.readers.tables import quiet
-from hf_ssl.data.report import DataReport
+from hf_ssl.data.report import DataReport, kind_of_reason
 from hf_ssl.data.rows import CanonicalPart, Rows, added
 from hf_ssl.data.tags import refuse_without_words
 
@@ -231,7 +231,7 @@ class Canonicalizer:
         columns = [names[new] for new in ("tokens", self.modality.column, "text_pair") if new in names]
         keys: list[str | None] = []
         reasons: Counter[str] = Counter()
-        first: dict[str, int] = {}
+        first: dict[str, tuple[int, str]] = {}
         words: Counter[str] = Counter()
         for values in zip(*(each_value(source, column) for column in columns), strict=True):
             if "tokens" in names:
@@ -242,20 +242,26 @@ class Canonicalizer:
             )
             keys.append(None if reason is not None else self._key(values))
             if reason is not None:
-                reasons[reason] += 1
-                first.setdefault(reason, len(keys) - 1)
+                kind = kind_of_reason(reason)
+                reasons[kind] += 1
+                first.setdefault(kind, (len(keys) - 1, reason))
         self.report.dropped.update(reasons)
         if sum(reasons.values()) > MAX_UNUSABLE * len(keys):
-            kinds = Counter(reason.split(":")[0] for reason in reasons.elements())
-            shown = ", ".join(f"{count:,} {reason}" for reason, count in kinds.most_common(3))
+            shown = ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common(3))
+            row, why = min(first.values())
             raise DataError(
                 f"{sum(reasons.values()):,} of {len(keys):,} rows of {part.origin} are unusable ({shown}), such as row "
-                f"{min(first.values())} ({min(first, key=lambda one: first[one])}). Is {', '.join(columns)} the right column?"
+                f"{row} ({_without_root(why, part)}). Is {', '.join(columns)} the right column?"
                 + other_columns(self.modality.name, part, columns, names)
             )
+        before = 0
         for reason, count in reasons.most_common():
-            example, hint = f"row {first[reason]} of {part.origin}", self.modality.hint(reason)
-            self.report.leave_out(self.unit, reason, count, len(keys), example=example, hint=hint)
+            row, why = first[reason]
+            detail = _without_root(why, part).removeprefix(reason).lstrip(": ")
+            example = f"row {row} of {part.origin}" + (f": {detail}" if detail else "")
+            hint = self.modality.hint(why)
+            self.report.leave_out(self.unit, reason, count, len(keys), example=example, hint=hint, before=before)
+            before += count
         self._tell_na_words(words, columns)
         tell_lost_letters(
             (value for column in columns for value in each_value(source, column)), columns[0], self.report
@@ -337,6 +343,11 @@ def numbered(dataset: datasets.Dataset) -> datasets.Dataset:
         return dataset
     with quiet():
         return added(dataset, ROW, range(len(dataset)), datasets.Value("int64"))
+
+
+def _without_root(reason: str, part: SourcePart) -> str:
+    """A reason whose paths begin in the source's folder."""
+    return reason.replace(f"{part.root}/", "") if part.root is not None else reason
 
 
 def transcript_column(parts: Sequence[SourcePart], spec: ColumnSpec, label_kind: str | None) -> ColumnSpec:

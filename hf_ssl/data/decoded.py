@@ -16,6 +16,7 @@ from hf_ssl.data.readers.folders import ReadOptions, SourcePart
 from hf_ssl.data.readers.levels import FOLDER_LABEL
 from hf_ssl.data.readers.lost import refuse_lost_values
 from hf_ssl.data.readers.tables import quiet
+from hf_ssl.data.report import kind_of_reason
 
 RECORDING = "recording"  # a column that says which rows were cut from one file
 
@@ -99,7 +100,7 @@ def _enter(bad: list[dict[str, str]], total: int, part: SourcePart, how: ReadOpt
     Raises:
         DataError: more than `max_left_out` of the rows are unusable.
     """
-    reasons = Counter(item["reason"].split(":")[0].split(" (")[0] for item in bad)
+    reasons = Counter(kind_of_reason(item["reason"]) for item in bad)
     how.report.account("rows").used += total - len(bad)
     hints = dict.fromkeys(hint for item in bad if (hint := how.modality.hint(item["reason"])))
     check_bad_files(bad, total, how.report, "recordings", "; ".join(hints))

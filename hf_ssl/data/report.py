@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,6 +38,12 @@ class Account:
             "used": self.used,
             "left_out": {reason: count for reason, count in sorted(self.left_out.items()) if count},
         }
+
+
+def kind_of_reason(reason: str) -> str:
+    """What a reason has in common with others of its kind: no path, no detail, no numbers of one row."""
+    plain = re.split(r": | \(", reason)[0]
+    return re.sub(r"(?<=between )\S+ s and \S+ s", "its start and end", plain)
 
 
 class DataReport:
@@ -91,6 +98,7 @@ class DataReport:
         hint: str = "",
         warn: bool = True,
         floor: int = 1,
+        before: int = 0,
     ) -> None:
         """Enter what is not used into the account, and say so: a warning, or an error when it is too large a share.
 
@@ -103,6 +111,7 @@ class DataReport:
             hint: option that reads them otherwise.
             warn: False where it was announced already, or was asked for.
             floor: fewer than so many are never too large a share.
+            before: how many of the same total were left out for other reasons: the limit is for all of them.
 
         Raises:
             DataError: more than `max_left_out` of the total.
@@ -114,14 +123,16 @@ class DataReport:
             return
         text = f"{count:,} of {total:,} {unit} left out: {reason}"
         text += (f" (such as {example})" if example else "") + (f". {hint}" if hint else "")
-        if count >= floor and count > self.max_left_out * total:
+        gone = count + before
+        if gone >= floor and gone > self.max_left_out * total:
             rest = (
-                f" To go on without them: max_left_out={rounded_up(count / total)}."
-                if count < total
+                f" To go on without them: max_left_out={rounded_up(gone / total)}."
+                if gone < total
                 else " None would be left."
             )
+            share = f"{gone / total:.0%}" + (f" with {before:,} left out for other reasons" if before else "")
             raise DataError(
-                f"{text}{'' if text.endswith('.') else '.'} That is {count / total:.0%}, more than max_left_out="
+                f"{text}{'' if text.endswith('.') else '.'} That is {share}, more than max_left_out="
                 f"{self.max_left_out:g}.{rest}"
             )
         self.warn(text)

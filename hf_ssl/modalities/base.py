@@ -149,6 +149,10 @@ class Modality(ABC):
         """Folder that paths in tables start from, where the user says it; None: that of the table, or of the data."""
         return getattr(self.config, self.root_option) if self.root_option else None
 
+    def answers_among(self, files: list[Path], root: Path) -> tuple[bool, str] | None:
+        """What to tell where some raw files are answers to others, as masks are to pictures, and whether folders tell them apart."""
+        return None
+
     def take_notes(self) -> list[str]:
         """What `read_files` has to tell the user since the last call (each becomes a warning)."""
         self._pending, notes = [], self._pending

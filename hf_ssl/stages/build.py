@@ -155,6 +155,17 @@ def continuation(
     )  # fmt: skip
 
 
+def _where_labels_are(data: DomainData) -> str:
+    """What says the labels: a column of a table; of files that no table names, their folders or a table with a row per file."""
+    if not data.report.get("of_files"):
+        return "Give --label_column."
+    return (
+        "Put the files of a class into a folder of its own (--folder_labels true, where folders do not look like classes; --folder_level "
+        "last, where the class is the folder that a file lies in), or write a table with a row per file: --labels_file TABLE.csv --label_column "
+        "label."
+    )
+
+
 def build_task(name: str | None, plugin: dict[str, Any], modality: Modality, data: DomainData) -> Task[Any]:
     """The task that fits the labels, its labels learned from the training split.
 
@@ -163,7 +174,9 @@ def build_task(name: str | None, plugin: dict[str, Any], modality: Modality, dat
     """
     given, name = name, name or plugins.task_for(data.label_kind)
     if name is None or "train" not in data:
-        raise DataError(f"There are no labels to learn from; the splits are {', '.join(data)}. Give --label_column.")
+        raise DataError(
+            f"There are no labels to learn from; the splits are {', '.join(data)}. {_where_labels_are(data)}"
+        )
     kind = plugins.find("tasks", name)
     if not kind.fits(modality):
         raise ConfigError(f"{name} works on {_fitting(kind)}, not on {modality.name}.")

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from hf_ssl.core.errors import DataError, nearest
 from hf_ssl.core.paths import stem
-from hf_ssl.data.report import DataReport
+from hf_ssl.data.report import DataReport, kind_of_reason
 
 FOLDER_LABEL = "folder"
 FOLDER_GROUP = "group folder"
@@ -194,7 +194,7 @@ def check_bad_files(
             + (f"\n{hint}." if hint else "")
             + (f"\nTo go on without them: max_left_out={allowed:g}." if len(quarantined) < total else "")
         )
-    kinds = Counter(item["reason"].split(":")[0] for item in quarantined)
+    kinds = Counter(kind_of_reason(item["reason"]) for item in quarantined)
     shown = "; ".join(f"{count} {reason}" for reason, count in kinds.most_common(3))
     report.warn(f"{text} ({shown}), such as {quarantined[0]['path']}" + (f". {hint}" if hint else ""))
 
@@ -204,6 +204,7 @@ def is_document(path: Path) -> bool:
     name = path.name.lower()
     return (
         path.suffix.lower() in DOCUMENTS
+        or name == "dicomdir"  # a list of the files beside it
         or re.match(r"(readme|licen[cs]e|changelog|copying|notice|citation|requirements)\b", name) is not None
     )
 

@@ -18,14 +18,13 @@ ANSWERS_OF = {"masks", "mask", "label", "labels", "segmentation", "segmentations
 """Folders of pictures, and of what is to be predicted for each."""
 _NUMBERED = re.compile(r"(.*?[^\W\d_])s?[-_ .#]*(?:\d+[A-Za-z]?|(?<=[a-z])[A-Z]|(?<=[-_ ])[A-Za-z])")
 _INITIAL = re.compile(r"[a-z]?[psu][-_ ]?\d+[a-z]?", re.IGNORECASE)
-_SHORT = {"pat", "pt", "sub", "subj", "subjects", "spk", "id", "uid", "vp", "actor", "actress", "rat", "mouse", "mice", "device", "sensor", "phone",
-          "machine", "unit", "camera", "cam", "station", "scanner", "center", "centre", "clinic", "proband", "person", "participant", "rater", "sample_id",
-          "specimen", "plate", "well"}  # fmt: skip
+_SHORT = frozenset(
+    "pat pt sub subj subjects spk id uid vp actor actress rat mouse mice device sensor phone machine unit camera cam station scanner center centre clinic "
+    "proband person participant rater specimen plate well".split()
+)
 """Names of persons, places and devices that stand before a number in names of folders, beside those of columns."""
 _PIECES = {"part", "batch", "chunk", "shard", "volume", "vol", "fold", "run", "day", "week", "page"}
-MASKS_BY_TABLE = (
-    "For masks give a table with a column of paths to pictures and one of paths to masks, and name that one: label_column=..."
-)
+MASKS_BY_TABLE = "For masks give a table with a column of paths to pictures and one of paths to masks, and name that one: label_column=..."
 
 
 def refuse_two_levels(folders: Iterable[Sequence[str]]) -> None:
@@ -150,7 +149,9 @@ def _is_group(name: str) -> bool:
 
 def _is_piece(name: str) -> bool:
     match = _NUMBERED.fullmatch(name)
-    return match is not None and (re.split(r"[^a-z]+", match[1].lower())[-1] in _PIECES) or bool(_INITIAL.fullmatch(name))
+    return (
+        match is not None and (re.split(r"[^a-z]+", match[1].lower())[-1] in _PIECES) or bool(_INITIAL.fullmatch(name))
+    )
 
 
 def _numbers(names: set[str]) -> str:

@@ -202,10 +202,6 @@ def _leave_out_others(files: list[Path], stems: set[str], total: int, how: ReadO
             example=group[0].name,
             hint=ANNOTATIONS if annotated else "",
             warn=warn,
-            floor=1
-            if annotated
-            or any(suffix(file) in on_disk.DATA_LIKE or file.suffix.lower() in on_disk.DATA_LIKE for file in group)
-            else 5,
         )
 
 
@@ -360,6 +356,7 @@ def _raw_parts(root: Path, files: list[Path], how: ReadOptions) -> list[SourcePa
     if names_splits and how.txt == "file" and modality.name == "text":
         how.report.decide("files are called train, test ...: read one example per line, not one per file")
         modality = type(modality)(replace(modality.config, txt="lines"))
+    _tell_answers(files, root, how)
     parts, unread = [], dict[str, str]()
     for split, group in _by_split(files, root, how, by_stem=by_stem).items():
         bad: list[dict[str, str]] = []
@@ -371,3 +368,19 @@ def _raw_parts(root: Path, files: list[Path], how: ReadOptions) -> list[SourcePa
     for note in modality.take_notes():
         how.report.warn(note)
     return by_folder(parts, how)
+
+
+def _tell_answers(files: list[Path], root: Path, how: ReadOptions) -> None:
+    """Masks among pictures are told; where folders tell them apart they must become no class.
+
+    Raises:
+        DataError: they would, and nobody has said that they are.
+    """
+    found = how.modality.answers_among(files, root)
+    if found is None or found[0] and how.folder_labels is True:
+        return
+    if found[0] and how.folder_labels is None and not how.sheet:
+        raise DataError(
+            f"{found[1]}; folder_labels=True if folders are classes all the same, folder_labels=False if all are pictures without a class."
+        )
+    how.report.warn(found[1])

@@ -90,7 +90,9 @@ class Levels:
         everything = [place for place, split in enumerate(splits) if split != "unlabeled"] or list(range(len(paths)))
         levels._walk_through(everything)
         for place in (one for one in everything if splits[one] is not None):
-            first = {folders[0] for other in everything if other != place for folders in levels.parts[other] if folders}
+            first = {
+                folders[0] for other in everything if other != place for folders in levels.parts[other] if folders
+            }
             levels._walk_through([place], first)
         return levels
 
@@ -147,7 +149,9 @@ def _add_groups(parts: list[SourcePart], levels: Levels, how: ReadOptions) -> No
     how.report.decide(f"groups are folders, as group_level={how.group_level} says")
 
 
-def _add_classes(parts: list[SourcePart], levels: Levels, paths: list[list[str]], how: ReadOptions) -> list[SourcePart]:
+def _add_classes(
+    parts: list[SourcePart], levels: Levels, paths: list[list[str]], how: ReadOptions
+) -> list[SourcePart]:
     labeled = [place for place, part in enumerate(parts) if part.split != "unlabeled"]
     folders = [one for place in labeled for one in levels.parts[place]]
     said = any(name is not None for place in labeled for name in levels.said[place])

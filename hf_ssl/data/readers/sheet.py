@@ -73,8 +73,10 @@ def join_sheet(dataset: datasets.Dataset, sheet: datasets.Dataset, report: DataR
             f"label sheet: {len(entries) - len(set(found)):,} of {len(entries):,} entries name no file that was found"
         )
     if len(found) < len(rows):
-        report.decide(
-            f"label sheet: {len(rows) - len(found):,} of {len(rows):,} rows are of files it does not name: unlabeled"
+        missing = next(path for path, row in zip(dataset["path"], rows, strict=True) if row is None)
+        report.warn(
+            f"label sheet: {len(rows) - len(found):,} of {len(rows):,} files are not named in it, such as {missing}: unlabeled, whatever their "
+            "folders are called"
         )
     for name in sheet.column_names:
         if name != key and name not in dataset.column_names:

@@ -304,16 +304,21 @@ class Audio(Modality):
 
     def _notes(self, index: store.Index) -> list[str]:
         cut = sum(count > 1 for count in Counter(index.row).values())
-        notes = []
-        if cut:
-            longest = f"{self.config.max_seconds:g} s"
-            notes.append(
-                f"{cut:,} recordings longer than {longest} were cut: {len(index):,} pieces of {len(set(index.row)):,} rows"
-            )
+        longest, rows = self.config.max_seconds, len(set(index.row))
+        notes = (
+            [f"{cut:,} recordings longer than {longest:g} s were cut: {len(index):,} pieces of {rows:,} rows"]
+            if cut
+            else []
+        )
         if index.longer:
             notes.append(
-                f"{len(index.longer):,} WAV files declare less sound than they hold ({index.longer[0]}): read up to their ends. If what follows is "
-                "no sound, write them anew: ffmpeg -i FILE NEW.wav"
+                f"{len(index.longer):,} WAV files declare less sound than they hold ({index.longer[0]}): read up to their ends. "
+                "If what follows is no sound, write them anew: ffmpeg -i FILE NEW.wav"
+            )
+        if index.mixed:
+            notes.append(
+                f"{len(set(index.mixed)):,} recordings have several channels ({index.mixed[0]}), which are mixed to one. For one of them alone: "
+                "ffmpeg -i FILE -af pan='mono|c0=c1' NEW.wav"
             )
         if index.silent_pieces:
             notes.append(f"{index.silent_pieces:,} silent pieces of long recordings were left out")

@@ -64,13 +64,13 @@ def _sound_behind(stream: BinaryIO, end: int, size: int) -> bool:
     return any(rest)
 
 
-def mended_sizes(content: bytes, longer: list[bool] | None = None) -> io.BytesIO:
+def mended_sizes(content: bytes, told: list[str] | None = None) -> io.BytesIO:
     """The file with the sizes that it has."""
     wrong = wrong_sizes(io.BytesIO(content), len(content))
     if not wrong:
         return io.BytesIO(content)
-    if wrong == "less" and longer is not None:
-        longer.append(True)
+    if wrong == "less" and told is not None:
+        told.append("longer")
     fixed = bytearray(content)
     for name, _, place in _chunks(content[:HEAD]):
         if name == b"data":

@@ -43,7 +43,7 @@ def read(
     max_clipped: float = 1.0,
     unit: str = "s",
     full_scale: float = 1.0,
-    longer: list[bool] | None = None,
+    told: list[str] | None = None,
 ) -> np.ndarray:
     """Decode, mix down, cut, resample.
 
@@ -55,7 +55,8 @@ def read(
         unit: of `start` and `end`: `"s"`, or `"samples"` at the recording's own rate.
         full_scale: value of the loudest sample that a file of floating-point numbers can hold.
         max_clipped: largest share of samples on plateaus at the limit; looked for before resampling rounds them off.
-        longer: gets an entry where a file's header declares less sound than the file holds, and all of it was read.
+        told: gets `longer` where a file's header declares less sound than the file holds, and all of it was read; `mixed` where there are
+            several channels.
 
     Returns:
         float32 `(samples,)`.
@@ -71,7 +72,7 @@ def read(
     if isinstance(source, Mapping):
         content, name = source.get("bytes"), source.get("path")
         if content is not None:
-            return _from_file(mended_sizes(content, longer), rate, part, max_clipped, full_scale)
+            return _from_file(mended_sizes(content, told), rate, part, max_clipped, full_scale, told)
         source = name
     if not isinstance(source, (str, Path)):
         raise Unusable(f"no audio but {type(source).__name__}")
@@ -82,8 +83,8 @@ def read(
         raise Unusable("empty file")
     with path.open("rb") as stream:
         wrong = wrong_sizes(stream, path.stat().st_size)
-    mended = mended_sizes(path.read_bytes(), longer) if wrong else path
-    return _from_file(mended, rate, part, max_clipped, full_scale)
+    mended = mended_sizes(path.read_bytes(), told) if wrong else path
+    return _from_file(mended, rate, part, max_clipped, full_scale, told)
 
 
 @dataclass(frozen=True)
@@ -125,11 +126,15 @@ def _from_array(
     return resample(_not_clipped(samples, max_clipped), int(own_rate), rate)
 
 
-def _from_file(file: Path | io.BytesIO, rate: int, part: _Part, max_clipped: float, full_scale: float) -> np.ndarray:
+def _from_file(
+    file: Path | io.BytesIO, rate: int, part: _Part, max_clipped: float, full_scale: float, told: list[str] | None
+) -> np.ndarray:
     soundfile = require("soundfile", "audio")
     try:
         with soundfile.SoundFile(file) as stream:
             own_rate = _checked_rate(stream.samplerate)
+            if stream.channels > 1 and told is not None:
+                told.append("mixed")
             first, last = part.samples(own_rate, stream.frames)
             floating = stream.subtype in ("FLOAT", "DOUBLE")
             coarse = stream.subtype in COARSE

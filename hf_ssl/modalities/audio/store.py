@@ -23,7 +23,7 @@ from hf_ssl.modalities.audio.headers import Unusable
 if TYPE_CHECKING:
     from typing import BinaryIO
 
-VERSION = 4  # of what is written; another number makes another store
+VERSION = 5  # of what is written; another number makes another store
 AHEAD = 64  # recordings decoded at the same time by the threads
 
 
@@ -91,6 +91,7 @@ class Index:
     faults: list[dict[str, str]] = field(default_factory=list)
     silent_pieces: int = 0
     longer: list[str] = field(default_factory=list)
+    mixed: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.row)
@@ -142,12 +143,12 @@ def build(sources: Iterable[Source], recipe: Recipe, folder: Path) -> tuple[Path
 
 def _write(sources: Iterable[Source], recipe: Recipe, file: BinaryIO) -> Index:
     index, place = Index(), 0
-    for source, samples, reason, longer in _decoded(sources, recipe):
+    for source, samples, reason, told in _decoded(sources, recipe):
         if reason is not None:
             index.faults.append({"path": source.name, "reason": reason})
             continue
-        if longer:
-            index.longer.append(source.name)
+        for what in told:
+            getattr(index, what).append(source.name)
         for first, piece in pieces(samples, recipe):
             if len(samples) > len(piece) and recordings.fault(piece, recipe.sampling_rate, **_limits(recipe)):
                 index.silent_pieces += 1
@@ -163,12 +164,12 @@ def _write(sources: Iterable[Source], recipe: Recipe, file: BinaryIO) -> Index:
     return index
 
 
-def _decoded(sources: Iterable[Source], recipe: Recipe) -> Iterator[tuple[Source, np.ndarray, str | None, bool]]:
-    """Sources in order with their samples or their fault, and whether their headers declare less than they hold. Threads decode ahead:
+def _decoded(sources: Iterable[Source], recipe: Recipe) -> Iterator[tuple[Source, np.ndarray, str | None, list[str]]]:
+    """Sources in order with their samples or their fault, and what is to be told of them (`recordings.read`). Threads decode ahead:
     the decoder releases the lock."""
 
-    def one(source: Source) -> tuple[Source, np.ndarray, str | None, bool]:
-        longer: list[bool] = []
+    def one(source: Source) -> tuple[Source, np.ndarray, str | None, list[str]]:
+        told: list[str] = []
         try:
             samples = recordings.read(
                 source.value,
@@ -178,12 +179,12 @@ def _decoded(sources: Iterable[Source], recipe: Recipe) -> Iterator[tuple[Source
                 recipe.max_clipped,
                 source.unit,
                 recipe.full_scale,
-                longer,
+                told,
             )
         except Unusable as error:
-            return source, np.zeros(0, dtype=np.float32), str(error), False
+            return source, np.zeros(0, dtype=np.float32), str(error), []
         fault = recordings.fault(samples, recipe.sampling_rate, **_limits(recipe))
-        return source, samples, fault, bool(longer)
+        return source, samples, fault, told
 
     waiting = iter(sources)
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as threads:

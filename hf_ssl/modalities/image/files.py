@@ -13,6 +13,7 @@ import tarfile
 import threading
 import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, cast
@@ -80,6 +81,7 @@ class ImageInfo:
         signature: perceptual hash and thumbnail, or None for an image without structure.
         frames: how many pictures the file holds.
         depth: what its pixels were, where they were more than 8 bits.
+        transparent: something of it was, and lies before the background now.
     """
 
     problem: str | None
@@ -90,6 +92,7 @@ class ImageInfo:
     signature: np.ndarray | None = None
     frames: int = 1
     depth: Depth | None = None
+    transparent: bool = False
 
 
 def as_reference(value: object) -> dict[str, Any]:
@@ -143,7 +146,8 @@ def pixels(value: object, reading: DecodeOptions, at_least: int | None = None) -
     Raises:
         Unreadable: with the reason.
     """
-    return _in_8_bits(*_decoded(value, reading, at_least), reading)[0]
+    array, declared, _ = _decoded(value, reading, at_least)
+    return _in_8_bits(array, declared, reading)[0]
 
 
 def _in_8_bits(array: np.ndarray, declared: float | None, reading: DecodeOptions) -> tuple[np.ndarray, Depth | None]:
@@ -153,8 +157,8 @@ def _in_8_bits(array: np.ndarray, declared: float | None, reading: DecodeOptions
         raise Unreadable(str(error)) from error
 
 
-def _decoded(value: object, reading: DecodeOptions, at_least: int | None) -> tuple[np.ndarray, float | None]:
-    """Pixels `(height, width, channels)` of the type that the file has, and the value that it says means none."""
+def _decoded(value: object, reading: DecodeOptions, at_least: int | None) -> tuple[np.ndarray, float | None, bool]:
+    """Pixels `(height, width, channels)` of the type that the file has, the value that it says means none, and whether any was transparent."""
     reference = as_reference(value)
     content, path = reference["bytes"], reference["path"]
     if content is None and path is None:
@@ -168,9 +172,9 @@ def _decoded(value: object, reading: DecodeOptions, at_least: int | None) -> tup
         raise Unreadable(f"not readable: {error}") from error
     with stream:
         if head[:6] == NPY:
-            return _from_array(_load_array(stream), reading), None
+            return _from_array(_load_array(stream), reading), None, False
         if head[128:132] == DICOM_MARK:
-            return _from_dicom(stream, reading), None
+            return _from_dicom(stream, reading), None, False
         return _from_picture(stream, reading, at_least)
 
 
@@ -198,11 +202,14 @@ def _from_array(array: np.ndarray, reading: DecodeOptions) -> np.ndarray:
     return array
 
 
-def _from_picture(stream: BinaryIO, reading: DecodeOptions, at_least: int | None) -> tuple[np.ndarray, float | None]:
+def _from_picture(
+    stream: BinaryIO, reading: DecodeOptions, at_least: int | None
+) -> tuple[np.ndarray, float | None, bool]:
     pil = require("PIL.Image", "image")
     operations = require("PIL.ImageOps", "image")
     try:
-        with warnings.catch_warnings() if threading.current_thread() is threading.main_thread() else _nothing():
+        # Warning filters are global: only the main thread changes them.
+        with warnings.catch_warnings() if threading.current_thread() is threading.main_thread() else nullcontext():
             warnings.simplefilter("ignore", pil.DecompressionBombWarning)  # our own limit is stricter and reported
             with pil.open(stream) as image:
                 refuse_bomb(image.width, image.height, reading)
@@ -211,7 +218,8 @@ def _from_picture(stream: BinaryIO, reading: DecodeOptions, at_least: int | None
                 image.load()
                 declared = _declared_nodata(image)
                 upright = operations.exif_transpose(image)
-                return _from_mode(upright, reading), declared
+                array, transparent = _from_mode(upright, reading)
+                return array, declared, transparent
     except Unreadable:
         raise
     except pil.DecompressionBombError as error:
@@ -226,32 +234,28 @@ def _from_picture(stream: BinaryIO, reading: DecodeOptions, at_least: int | None
         raise Unreadable(f"not a readable image: {str(error).splitlines()[0] if str(error) else error!r}") from error
 
 
-class _nothing:
-    def __enter__(self) -> None:
-        """Warning filters are global: only the main thread changes them."""
-
-    def __exit__(self, *args: object) -> None:
-        """Nothing to restore."""
-
-
 def refuse_bomb(width: int, height: int, reading: DecodeOptions) -> None:
     if width * height > reading.max_megapixels * 1e6:
         raise Unreadable(f"{width} x {height} pixels, more than max_megapixels={reading.max_megapixels:g}")
 
 
-def _from_mode(image: PilImage, reading: DecodeOptions) -> np.ndarray:
+def _from_mode(image: PilImage, reading: DecodeOptions) -> tuple[np.ndarray, bool]:
+    """Pixels, and whether any of them was transparent."""
+    transparent = False
     if image.mode in _DEEP_MODES:
-        return np.asarray(image)[..., None]
+        return np.asarray(image)[..., None], False
     if image.mode in {"RGBA", "LA", "PA", "RGBa", "La"} or "transparency" in image.info:
         pil = require("PIL.Image", "image")
         flat = pil.new("RGBA", image.size, (reading.background,) * 3 + (255,))
-        image = pil.alpha_composite(flat, image.convert("RGBA")).convert("RGB")
+        opacity = image.convert("RGBA")
+        transparent = opacity.getextrema()[3][0] < 255
+        image = pil.alpha_composite(flat, opacity).convert("RGB")
     elif image.mode in {"1", "L"}:
         image = image.convert("L")
     elif image.mode != "RGB":
         image = image.convert("RGB")
     array = np.asarray(image)
-    return array[..., None] if array.ndim == 2 else array
+    return array[..., None] if array.ndim == 2 else array, transparent
 
 
 def _declared_nodata(image: PilImage) -> float | None:
@@ -312,7 +316,7 @@ def inspect(value: object, reading: DecodeOptions, frames: int = 1) -> ImageInfo
     if frames > 1 and reading.frames is None:
         return ImageInfo(f"{frames} pictures in one file (frames='first' or frames='all')", frames=frames)
     try:
-        raw, declared = _decoded(value, reading, None)
+        raw, declared, transparent = _decoded(value, reading, None)
         array, depth = _in_8_bits(raw, declared, reading)
     except Unreadable as error:
         return ImageInfo(str(error))
@@ -323,7 +327,7 @@ def inspect(value: object, reading: DecodeOptions, frames: int = 1) -> ImageInfo
     look = signature(array) if depth is None or depth.crowd is None else None
     told = array if depth is None else raw.astype(np.float32)
     digest.update(np.ascontiguousarray(told[..., :1] if grey and depth is None else told).tobytes())
-    return ImageInfo(None, digest.hexdigest(), width, height, channels, look, frames, depth)
+    return ImageInfo(None, digest.hexdigest(), width, height, channels, look, frames, depth, transparent)
 
 
 def _is_gray(array: np.ndarray) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from hf_ssl.modalities.image.files import (
     read_tar,
 )
 from hf_ssl.modalities.image.frames import frame_count, frames_of, looks_like_picture, thumbnail
+from hf_ssl.modalities.image.mask_pairs import mask_pairs
 from hf_ssl.modalities.image.masks import class_masks
 
 if TYPE_CHECKING:
@@ -54,8 +54,6 @@ PATH_COLUMNS = (
     "file",
     "path",
 )
-
-_MASK_NAME = re.compile(r"[-_](mask|masks|seg|segmentation|label|labels|gt|annotation|matte)$")
 
 
 class Image(Modality):
@@ -96,7 +94,9 @@ class Image(Modality):
         color: float | None = option(None, "Multiplies the method's color changes; 0 switches them off.", ge=0)
         blur: bool | None = option(None, "False switches blur off in random views.")
         local_views: int | None = option(None, "Small crops per picture (dino).", ge=0)
-        background: int = option(255, "Gray value put behind transparent pixels.", ge=0, le=255)
+        background: int | None = option(
+            None, "Gray value put behind transparent pixels (default: 255, white, and told).", ge=0, le=255
+        )
         intensity: Literal["range", "full"] | None = option(
             None, "16-bit pixels: stretch each picture's own range (default, told), or divide by the type's."
         )
@@ -132,7 +132,9 @@ class Image(Modality):
         super().__init__(config)
         c = self.config
         edges = None if c.value_range is None else (c.value_range[0], c.value_range[1])
-        self.reading = DecodeOptions(c.background, c.intensity, c.max_megapixels, c.frames, edges, c.nodata)
+        self.reading = DecodeOptions(
+            255 if c.background is None else c.background, c.intensity, c.max_megapixels, c.frames, edges, c.nodata
+        )
         self._infos: dict[str, ImageInfo] = {}
 
     # -- data side --------------------------------------------------------------------------------------------------
@@ -158,8 +160,6 @@ class Image(Modality):
                 kept.append(row)
             else:
                 quarantine.append({"path": row["image"]["path"] or row["path"], "reason": seen.problem})
-        if told := _masks_among(plain):
-            self._pending.append(told)
         several = [row for row in kept if row.get("recording")]
         if several:
             count = len({row["recording"] for row in several})
@@ -181,6 +181,22 @@ class Image(Modality):
     def recognizes(self, file: Path) -> bool:
         """Pictures whose name does not say so."""
         return file.suffix.lower() not in TABLES and looks_like_picture(file)
+
+    def answers_among(self, files: list[Path], root: Path) -> tuple[bool, str] | None:
+        """Masks among pictures: told apart by their folders, or by their names."""
+        found = mask_pairs([file for file in files if file.suffix.lower() not in TAR], root)
+        if found is None:
+            return None
+        mask, picture = (
+            file.relative_to(root) if file.is_relative_to(root) else file
+            for file in next(iter(found.pictures.items()))
+        )
+        where = "" if found.sides is None else f" in folders {found.sides[0] or '.'!r}"
+        return found.sides is not None, (
+            f"{len(found.pictures):,} of {len(files):,} pictures{where} hold few values each and are called as others are ({mask} as {picture}): "
+            "they look like masks, and would be read as pictures. For masks give a table with a column of paths to pictures and one of paths to "
+            "masks (label_column='mask')"
+        )
 
     def hint(self, reason: str) -> str:
         return "frames='first' or frames='all' says which are used" if "in one file" in reason else ""
@@ -248,9 +264,15 @@ class Image(Modality):
         }  # fmt: skip
 
     def remarks(self, values: Iterable[Any]) -> list[str]:
-        """Pictures of more than 8 bits, and pixels without a measurement."""
-        seen = {one.key: one.depth for one in map(self._inspect, values)}  # the pool may hold the rows of train again
-        return [*self.take_notes(), *remarks(list(seen.values()), self.reading)]
+        """Pictures of more than 8 bits, pixels without a measurement, and transparent ones."""
+        seen = {one.key: one for one in map(self._inspect, values)}  # the pool may hold the rows of train again
+        told = [*self.take_notes(), *remarks([one.depth for one in seen.values()], self.reading)]
+        if (clear := sum(one.transparent for one in seen.values())) and self.config.background is None:
+            told.append(
+                f"{clear:,} of {len(seen):,} pictures are transparent in places, which are read as white: background=0 makes them black, "
+                "background=255 says that white is meant"
+            )
+        return told
 
     def baseline_features(self, values: Sequence[Any]) -> np.ndarray:
         """Pixels: every picture at 28 x 28, `channels` of them (gray ones as color, too), on the scale of 0 to 1."""
@@ -297,19 +319,3 @@ class Image(Modality):
 
         processor: Any = super().load_processor(ref)
         return fit_processor(processor, self.config.channels, self.config.image_size)
-
-
-def _masks_among(files: list[Path]) -> str | None:
-    """What to tell where pictures are called as the masks of others (`0_mask.png` beside `0.png`)."""
-    there = {(file.parent, file.stem.lower()) for file in files}
-    masks = [
-        file
-        for file in files
-        if (base := _MASK_NAME.sub("", file.stem.lower())) != file.stem.lower() and (file.parent, base) in there
-    ]
-    if len(masks) < 3 or len(masks) < 0.1 * len(files):
-        return None
-    return (
-        f"{len(masks):,} of {len(files):,} pictures are called as masks of others ({masks[0].name}) and are read as pictures; for masks give a table "
-        "with a column of paths to pictures and one of paths to masks (label_column='mask')"
-    )

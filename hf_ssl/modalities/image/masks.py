@@ -16,6 +16,7 @@ from hf_ssl.modalities.arrays import load_arrays
 from hf_ssl.modalities.base import Notes
 from hf_ssl.modalities.image.frames import FRAMED
 from hf_ssl.modalities.image.jpeg_noise import too_near, without_noise
+from hf_ssl.modalities.image.mask_pairs import number_objects
 
 IGNORED = 255
 SHOWN = 12
@@ -64,9 +65,11 @@ def _of_classes(
     lossy = sum(item.lossy for item in known)
     colored = any(item.colored for item in known)
     values: Counter[int] = Counter()
+    of_each: list[set[int]] = []
     for item in known:
         found, counts = np.unique(item.codes(colored), return_counts=True)
         values.update(dict(zip(found.tolist(), counts.tolist(), strict=True)))
+        of_each.append(set(found.tolist()) - {0, IGNORED})
     if given:
         return _mapped(masks, read, [_code(text, colored) for text in given], colored, lossy, values, report)
     if len(values) == 1:
@@ -89,6 +92,12 @@ def _of_classes(
         share = values[IGNORED] / sum(values.values())
         report.warn(
             f"{share:.1%} of the pixels of masks are 255: not counted, as the option `ignore` says; mask_values=[...] makes it a class"
+        )
+    if number_objects(of_each):
+        every = [str(value) for value in numbers] if len(numbers) <= 2 * SHOWN else "[...]"
+        report.warn(
+            f"masks hold {len(numbers):,} values, and each other ones ({_listed(values, colored)}): they look like numbers of objects, and would be "
+            f"{len(numbers):,} classes. Write 1 for every object; mask_values={every} says that they are classes"
         )
     report.decide(f"masks hold class numbers: {_listed(values, colored)}")
     return [
