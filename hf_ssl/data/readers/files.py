@@ -165,7 +165,7 @@ def ambiguous_folders(files: Iterable[Path], root: Path, words: Mapping[str, str
     for parent, names in below.items():
         called = {name: word for name in names if (word := split_folder(name, words))}
         others = names - set(called)
-        for name, word in called.items():
+        for name, word in sorted(called.items()):
             plain = words[word] == "unlabeled" and word != "pool"
             holds_classes = bool(below.get((*parent, name)))
             inside_split = any(split_folder(part, words) for part in parent)

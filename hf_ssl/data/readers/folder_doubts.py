@@ -19,8 +19,8 @@ ANSWERS_OF = {"masks", "mask", "label", "labels", "segmentation", "segmentations
 _NUMBERED = re.compile(r"(.*?[^\W\d_])s?[-_ .#]*(?:\d+[A-Za-z]?|(?<=[a-z])[A-Z]|(?<=[-_ ])[A-Za-z])")
 _INITIAL = re.compile(r"[a-z]?[psu][-_ ]?\d+[a-z]?", re.IGNORECASE)
 _SHORT = frozenset(
-    "pat pt sub subj subjects spk id uid vp actor actress rat mouse mice device sensor phone machine unit camera cam station scanner center centre clinic "
-    "proband person participant rater specimen plate well".split()
+    "pat pt sub subj subjects spk id uid vp actor actress rat mouse mice device sensor phone machine unit camera cam station scanner center centre "
+    "clinic proband person participant rater specimen plate well".split()
 )
 """Names of persons, places and devices that stand before a number in names of folders, beside those of columns."""
 _PIECES = {"part", "batch", "chunk", "shard", "volume", "vol", "fold", "run", "day", "week", "page"}

@@ -272,10 +272,9 @@ class Audio(Modality):
             batch_size=store.AHEAD
         ):
             for place, value in enumerate(batch[column]):
-                row += 1
+                row, name = row + 1, name_of(value, row + 1)
                 start, end, unit = spans.seconds({name: batch[name][place] for name in spans.columns}, row)
                 located = locate(value, root, self.config.audio_root, by_name)
-                name = name_of(value, row)
                 if root is not None and Path(name).is_relative_to(root):
                     name = Path(name).relative_to(root).as_posix()
                 yield store.Source(row, located, name, start, end, unit)
@@ -305,11 +304,8 @@ class Audio(Modality):
     def _notes(self, index: store.Index) -> list[str]:
         cut = sum(count > 1 for count in Counter(index.row).values())
         longest, rows = self.config.max_seconds, len(set(index.row))
-        notes = (
-            [f"{cut:,} recordings longer than {longest:g} s were cut: {len(index):,} pieces of {rows:,} rows"]
-            if cut
-            else []
-        )
+        text = f"{cut:,} recordings longer than {longest:g} s were cut: {len(index):,} pieces of {rows:,} rows"
+        notes = [text] if cut else []
         if index.longer:
             notes.append(
                 f"{len(index.longer):,} WAV files declare less sound than they hold ({index.longer[0]}): read up to their ends. "

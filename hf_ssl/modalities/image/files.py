@@ -248,7 +248,7 @@ def _from_mode(image: PilImage, reading: DecodeOptions) -> tuple[np.ndarray, boo
         pil = require("PIL.Image", "image")
         flat = pil.new("RGBA", image.size, (reading.background,) * 3 + (255,))
         opacity = image.convert("RGBA")
-        transparent = opacity.getextrema()[3][0] < 255
+        transparent = opacity.getchannel("A").getextrema()[0] != 255
         image = pil.alpha_composite(flat, opacity).convert("RGB")
     elif image.mode in {"1", "L"}:
         image = image.convert("L")
