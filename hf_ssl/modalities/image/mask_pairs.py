@@ -178,8 +178,8 @@ def number_objects(masks: Sequence[set[int]]) -> bool:
     """
     holding = [mask for mask in masks if mask]
     often = Counter(value for mask in holding for value in mask)
-    if len(holding) < 4 or len(often) <= 10:
+    if len(holding) < 4 or len(often) < 5:
         return False
     counted = all(mask == set(range(1, len(mask) + 1)) for mask in holding) and len(set(map(len, holding))) > 2
     own = sum(count <= max(1, 0.25 * len(holding)) for count in often.values())
-    return counted or own >= 0.8 * len(often) and max(map(len, holding)) <= 0.5 * len(often)
+    return counted or len(often) > 10 and own >= 0.8 * len(often) and max(map(len, holding)) <= 0.5 * len(often)
