@@ -46,6 +46,10 @@ FILLERS = {
 """Words that may stand beside the one that says a split."""
 HELD_OUT = {"holdout", "hold_out", "hold-out", "heldout", "held_out", "held-out", "eval", "evaluation", "unseen"}
 """What sounds like data that were held out, and is no word for one of the splits here."""
+PICTURES_OF = {"images", "image", "img", "imgs", "jpegimages", "input", "inputs", "rgb", "photos", "pictures", "texts"}
+ANSWERS_OF = {"masks", "mask", "label", "labels", "segmentation", "segmentations", "segmentationclass", "segmentationobject", "gt", "groundtruth",
+              "ground_truth", "annotation", "annotations", "target", "targets", "output", "outputs", "depth", "seg", "labelids", "lbl"}  # fmt: skip
+"""Folders of pictures, and of what is to be predicted for each."""
 TABLES = {".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json", ".parquet"}
 CONLL = {".conll", ".conllu", ".iob", ".iob2", ".bio"}
 DOCUMENTS = {".md", ".rst", ".pdf", ".html", ".htm", ".py", ".ipynb", ".sh", ".yaml", ".yml", ".toml", ".cfg", ".ini", ".log",

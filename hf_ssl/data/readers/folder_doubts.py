@@ -9,13 +9,9 @@ from itertools import pairwise
 
 from hf_ssl.core.errors import DataError
 from hf_ssl.data.group_names import called_as_group
-from hf_ssl.data.readers.files import HELD_OUT
+from hf_ssl.data.readers.files import ANSWERS_OF, HELD_OUT, PICTURES_OF
 from hf_ssl.data.report import DataReport
 
-PICTURES_OF = {"images", "image", "img", "imgs", "jpegimages", "input", "inputs", "rgb", "photos", "pictures", "texts"}
-ANSWERS_OF = {"masks", "mask", "label", "labels", "segmentation", "segmentations", "segmentationclass", "segmentationobject", "gt", "groundtruth",
-              "ground_truth", "annotation", "annotations", "target", "targets", "output", "outputs", "depth", "seg", "labelids", "lbl"}  # fmt: skip
-"""Folders of pictures, and of what is to be predicted for each."""
 _NUMBERED = re.compile(r"(.*?[^\W\d_])s?[-_ .#]*(?:\d+[A-Za-z]?|(?<=[a-z])[A-Z]|(?<=[-_ ])[A-Za-z])")
 _INITIAL = re.compile(r"[a-z]?[psu][-_ ]?\d+[a-z]?", re.IGNORECASE)
 _SHORT = frozenset(

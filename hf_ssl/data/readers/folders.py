@@ -181,7 +181,9 @@ def _what_to_do(files: list[Path]) -> str:
 
 def _leave_out_others(files: list[Path], stems: set[str], total: int, how: ReadOptions) -> None:
     """Files of no kind that is read: papers about the data pass with a line, anything else is warned about."""
-    papers = [file for file in files if on_disk.is_document(file)]
+    papers = [
+        file for file in files if on_disk.is_document(file) or not file.stat().st_size
+    ]  # an empty one is a mark, as Spark's
     if len(papers) > max(5, how.report.max_left_out * total):  # so many tell not about the data: they are data
         papers = []
     rest = [file for file in files if file not in set(papers)]

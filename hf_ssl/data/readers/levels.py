@@ -68,11 +68,14 @@ class Levels:
     around: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, paths: Sequence[Sequence[str]], words: Mapping[str, str], splits: Sequence[str | None]) -> Levels:
+    def of(
+        cls, paths: Sequence[Sequence[str]], words: Mapping[str, str], splits: Sequence[str | None], walk: bool = True
+    ) -> Levels:
         """Args:
         paths: names of the files of every part, below the source's folder.
         words: words that say a split.
         splits: of every part; a pool may lie anywhere, and does not count for what lies around all others.
+        walk: leave away what lies around all others.
         """
         known: dict[str, tuple[Sequence[str], str | None]] = {}
 
@@ -87,6 +90,8 @@ class Levels:
 
         looked = [[look(path) for path in part] for part in paths]
         levels = cls([[one[0] for one in part] for part in looked], [[one[1] for one in part] for part in looked])
+        if not walk:
+            return levels
         everything = [place for place, split in enumerate(splits) if split != "unlabeled"] or list(range(len(paths)))
         levels._walk_through(everything)
         for place in (one for one in everything if splits[one] is not None):
@@ -203,9 +208,32 @@ def _are_the_groups(parts: Sequence[SourcePart], classes: Sequence[Sequence[str 
     )
 
 
-def class_folders(paths: Sequence[str], words: Mapping[str, str], level: Level | None) -> list[str | None]:
-    """Class that the folders of each file say, if they say one."""
-    return Levels.of([paths], words, [None]).classes(0, level)
+def class_folders(
+    paths: Sequence[str], words: Mapping[str, str], level: Level | None, like: Sequence[str] | None = None
+) -> list[str | None]:
+    """Class that the folders of each file say, if they say one.
+
+    Args:
+        paths: below the source's folder.
+        words: words that say a split.
+        level: which folder it is.
+        like: files of which those around all others say where classes begin (`paths`); what lies elsewhere has no class.
+    """
+    levels = Levels.of([paths if like is None else like], words, [None])
+    around = tuple(levels.around)
+    if like is None or like == paths:
+        return levels.classes(0, level)
+    plain = [(tuple(on_disk.plain_folders(path, words)), path) for path in paths]
+    kept = [path for folders, path in plain if folders[: len(around)] == around]
+    names = dict(zip(kept, _inside(kept, words, level, len(around)), strict=True))
+    return [names.get(path) for path in paths]
+
+
+def _inside(paths: Sequence[str], words: Mapping[str, str], level: Level | None, depth: int) -> list[str | None]:
+    """Classes of files whose first `depth` folders are no classes."""
+    levels = Levels.of([paths], words, [None], walk=False)
+    levels.parts = [[folders[depth:] for folders in part] for part in levels.parts]
+    return levels.classes(0, level)
 
 
 def looks_like_classes(classes: Sequence[str | None]) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from hf_ssl.core.errors import DataError
 from hf_ssl.core.paths import suffix
 from hf_ssl.data.readers import files as on_disk
+from hf_ssl.data.readers.levels import class_folders, looks_like_classes
 
 if TYPE_CHECKING:
     from hf_ssl.data.readers.folders import ReadOptions
@@ -36,12 +37,13 @@ def refuse_lost_folders(
     """
     if how.sheet or how.folder_labels is False:
         return
-    kept = _classes(used, root, how)
+    used = list(used)
+    kept = _classes(used, used, root, how)
     classes = {name for name, _ in kept}
-    if not (how.folder_labels or on_disk.looks_like_classes([name for name, _ in kept])):
+    if not (how.folder_labels or looks_like_classes([name for name, _ in kept])):
         return
     gone: dict[str, list[Path]] = {}
-    for name, file in _classes(there, root, how):
+    for name, file in _classes(there, used, root, how):
         if name is not None and name not in classes and name.lower() not in BESIDE:
             gone.setdefault(name, []).append(file)
     if not gone:
@@ -61,14 +63,18 @@ def refuse_lost_folders(
     )
 
 
-def _classes(files: Iterable[Path], root: Path, how: ReadOptions) -> list[tuple[str | None, Path]]:
-    own = [
-        file
-        for file in files
-        if file.is_relative_to(root) and on_disk.split_of(file, root, by_stem=False, words=how.words) != "unlabeled"
-    ]
-    names = on_disk.class_folders([file.relative_to(root).as_posix() for file in own], how.words, how.folder_level)
-    return list(zip(names, own, strict=True))
+def _classes(
+    files: Iterable[Path], used: Iterable[Path], root: Path, how: ReadOptions
+) -> list[tuple[str | None, Path]]:
+    """Class and file, of those that are no pool; classes begin where those of the files do that are used."""
+
+    def labeled(some: Iterable[Path]) -> list[Path]:
+        inside = (file for file in some if file.is_relative_to(root))
+        return [file for file in inside if on_disk.split_of(file, root, by_stem=False, words=how.words) != "unlabeled"]
+
+    own = labeled(files)
+    names = ([file.relative_to(root).as_posix() for file in some] for some in (own, labeled(used)))
+    return list(zip(class_folders(next(names), how.words, how.folder_level, next(names)), own, strict=True))
 
 
 def refuse_lost_values(before: Counter[str], after: Counter[str], what: str, reason: str, folders: bool) -> None:

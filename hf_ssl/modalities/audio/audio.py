@@ -303,8 +303,7 @@ class Audio(Modality):
 
     def _notes(self, index: store.Index) -> list[str]:
         cut = sum(count > 1 for count in Counter(index.row).values())
-        longest, rows = self.config.max_seconds, len(set(index.row))
-        text = f"{cut:,} recordings longer than {longest:g} s were cut: {len(index):,} pieces of {rows:,} rows"
+        text = f"{cut:,} recordings longer than {self.config.max_seconds:g} s were cut: {len(index):,} pieces of {len(set(index.row)):,} rows"
         notes = [text] if cut else []
         if index.longer:
             notes.append(
@@ -314,7 +313,7 @@ class Audio(Modality):
         if index.mixed:
             notes.append(
                 f"{len(set(index.mixed)):,} recordings have several channels ({index.mixed[0]}), which are mixed to one. For one of them alone: "
-                "ffmpeg -i FILE -af pan='mono|c0=c1' NEW.wav"
+                "sox FILE NEW.wav remix 1"
             )
         if index.silent_pieces:
             notes.append(f"{index.silent_pieces:,} silent pieces of long recordings were left out")
