@@ -19,7 +19,7 @@ from hf_ssl.data.readers import files as on_disk
 from hf_ssl.data.readers.beside import hidden_data, leave_out_beside
 from hf_ssl.data.readers.conll import is_conll, read_conll
 from hf_ssl.data.readers.fasttext import is_fasttext
-from hf_ssl.data.readers.levels import by_folder, class_folders, looks_like_classes
+from hf_ssl.data.readers.levels import by_folder, check_level, class_folders, looks_like_classes
 from hf_ssl.data.readers.listing import Listing
 from hf_ssl.data.readers.lost import refuse_lost_folders
 from hf_ssl.data.readers.places import Places
@@ -77,6 +77,9 @@ class ReadOptions:
     group_level: str | int | None = None
     files: Counter[str] = field(default_factory=Counter)
     unnamed: int = 0
+
+    def __post_init__(self) -> None:
+        check_level("folder_level", self.folder_level, "class")
 
     @property
     def words(self) -> dict[str, str]:

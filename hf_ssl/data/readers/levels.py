@@ -130,7 +130,6 @@ def by_folder(parts: list[SourcePart], how: ReadOptions) -> list[SourcePart]:
     """
     if not parts:
         return parts
-    check_level("folder_level", how.folder_level, "class")
     paths = [list(part.dataset["path"]) for part in parts]
     levels = Levels.of(paths, how.words, [part.split for part in parts])
     if how.group_level not in (None, "file"):
