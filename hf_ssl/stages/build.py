@@ -13,6 +13,7 @@ from hf_ssl.core.fields import Options
 from hf_ssl.core.options import FinetuneConfig, PretrainConfig
 from hf_ssl.core.run import RunDir, write_json
 from hf_ssl.data import DomainData
+from hf_ssl.data.readers.files import CONLL, TABLES
 from hf_ssl.modalities.text.encoder import TextEncoder
 from hf_ssl.modalities.text.tokens import Preparation
 from hf_ssl.models import adapters
@@ -157,7 +158,8 @@ def continuation(
 
 def _where_labels_are(data: DomainData) -> str:
     """What says the labels: a column of a table; of files that no table names, their folders or a table with a row per file."""
-    if not data.report.get("of_files"):
+    files = set(data.report.get("files") or ())
+    if not files or files & {*TABLES, *CONLL}:
         return "Give --label_column."
     return (
         "Put the files of a class into a folder of its own (--folder_labels true, where folders do not look like classes; --folder_level "

@@ -11,8 +11,10 @@ import pytest
 pil = pytest.importorskip("PIL.Image")
 
 from hf_ssl import load_data  # noqa: E402
+from hf_ssl.core import plugins  # noqa: E402
 from hf_ssl.core.errors import DataError  # noqa: E402
 from hf_ssl.data.domain import DomainData  # noqa: E402
+from hf_ssl.stages.build import build_task  # noqa: E402
 
 PICTURES: dict[str, Any] = {"modality": "image", "verbose": False}
 
@@ -255,3 +257,14 @@ def test_a_label_column_called_folder_leads_to_the_level(tmp_path: Path) -> None
     source = texts(tmp_path, [f"{n}.txt" for n in range(12)])
     with pytest.raises(DataError, match="folder_level="):
         load_data(str(source), label_column="folder", verbose=False)
+
+
+def test_finetune_on_files_without_labels_names_what_works(tmp_path: Path) -> None:
+    source = texts(tmp_path, [f"{n}.txt" for n in range(12)])
+    data = load_data(str(source), verbose=False)
+    modality = plugins.find("modalities", "text")()
+    with pytest.raises(DataError, match="--folder_level"):
+        build_task(None, {}, modality, data)
+    table = load_data([{"text": f"row {n} of many"} for n in range(12)], verbose=False)
+    with pytest.raises(DataError, match="Give --label_column"):
+        build_task(None, {}, modality, table)

@@ -168,7 +168,8 @@ def test_a_path_that_leads_nowhere_is_a_dropped_row(tmp_path):
     with pytest.raises(DataError, match="max_left_out"):
         load_data(tmp_path / "unlabeled.csv", "image", **QUIET)
     data = load_data(tmp_path / "unlabeled.csv", "image", max_left_out=0.2, **QUIET)
-    assert len(data["unlabeled"]) == 8 and any("gone.png" in reason for reason in data.report["dropped"])
+    assert len(data["unlabeled"]) == 8 and data.report["dropped"] == {"no such file": 1}
+    assert any("gone.png" in text for text in data.report["warnings"])
 
 
 def test_hugging_face_images_and_streams():
