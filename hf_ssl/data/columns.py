@@ -85,6 +85,7 @@ class Canonicalizer:
     taken_ids: set[str] = field(default_factory=set)
     like_groups: list[str] = field(default_factory=list)
     spellings: dict[str, str] = field(default_factory=dict)
+    uneven: dict[int, str] = field(default_factory=dict)
 
     def __call__(self, part: SourcePart) -> CanonicalPart:
         names = self._find_columns(part)
@@ -217,13 +218,14 @@ class Canonicalizer:
         if not self.tagged:
             labels = without_na_words(labels, name, self.spec.na, self.report)
         if self.tagged:
-            for row, (words, tags) in enumerate(zip(each_value(source, names["tokens"]), labels, strict=True)):
-                count = 1 if isinstance(tags, str) else len(tags) if isinstance(tags, list) else 0
-                if tags is not None and words is not None and len(words) != count:
-                    raise DataError(
-                        f"Row {row} of {part.origin}: {len(words)} words and {count} tags; they must be as many. Mend that row, or "
-                        "leave it out."
-                    )
+            pairs = enumerate(zip(each_value(source, names["tokens"]), labels, strict=True))
+            self.uneven = {
+                row: f"{len(words)} words and {len(tags) if isinstance(tags, list) else 1} tags"
+                for row, (words, tags) in pairs
+                if tags is not None
+                and words is not None
+                and len(words) != (len(tags) if isinstance(tags, list) else 1)
+            }
         return labels, label_names
 
     def _keys(self, source: datasets.Dataset, names: dict[str, str], part: SourcePart) -> list[str | None]:
@@ -237,6 +239,8 @@ class Canonicalizer:
             if "tokens" in names:
                 values = (None if values[0] is None else " ".join(map(str, values[0])),)
             reason = next((why for why in map(self._problem, values) if why is not None), None)
+            if reason is None and len(keys) in self.uneven:
+                reason = f"as many words as tags are needed: {self.uneven[len(keys)]}"
             words.update(
                 value for value in values if isinstance(value, str) and len(value) < 5 and value in NA_PERHAPS
             )
@@ -246,6 +250,7 @@ class Canonicalizer:
                 reasons[kind] += 1
                 first.setdefault(kind, (len(keys) - 1, reason))
         self.report.dropped.update(reasons)
+        self.uneven = {}
         if sum(reasons.values()) > MAX_UNUSABLE * len(keys):
             shown = ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common(3))
             row, why = min(first.values())

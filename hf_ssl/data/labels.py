@@ -167,7 +167,11 @@ def _separator_of(texts: set[str]) -> str | None:
             continue
         counts = Counter(part for parts in several for part in set(parts))
         counts.update(alone)
-        if all(part and counts[part] > 1 for parts in several for part in parts) and len(counts) <= len(texts):
+        known = [bool(part) and counts[part] > 1 for parts in several for part in parts]
+        listed = (
+            mark in ";," and sum(known) >= 0.7 * len(known) and all(not alone.isdisjoint(parts) for parts in several)
+        )
+        if (all(known) or listed) and len(counts) <= len(texts):
             return mark
     return None
 
@@ -334,7 +338,7 @@ def _check_separator(labels: Sequence[Any], given: str | None) -> None:
 def _as_list(label: object, kind: str, given: str | None = None) -> list[Any]:
     if isinstance(label, str):
         separator = (given or "|") if kind == "multilabel" else None
-        return [part for part in label.split(separator) if part.strip()]
+        return [part.strip() for part in label.split(separator) if part.strip()]
     if isinstance(label, (list, tuple, np.ndarray)):
         return list(label)
     if kind == "multilabel":

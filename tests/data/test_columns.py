@@ -197,7 +197,12 @@ def test_words_and_tags_in_columns() -> None:
     named = load([{"w": row["tokens"], "t": row["ner_tags"]} for row in content], tokens_column="w", tags_column="t")
     assert named.fingerprint == data.fingerprint
     content[3]["ner_tags"] = ["O"]
-    with pytest.raises(DataError, match="Row 3 of list: 13 words and 1 tags"):
+    data = load(content)
+    assert sum(len(data[name]) for name in ("train", "validation", "test")) == 39
+    assert any("row 3 of list: 13 words and 1 tags" in text for text in data.report["warnings"])
+    for row in content[:8]:
+        row["ner_tags"] = ["O"]
+    with pytest.raises(DataError, match="8 of 40 rows.*row 0 of list: 13 words and 1 tags"):
         load(content)
     with pytest.raises(DataError, match="no column of tags"):
         load([{"tokens": ["a"]}], label_kind="tags")

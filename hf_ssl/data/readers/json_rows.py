@@ -76,12 +76,14 @@ def _add_lines(lines: Iterable[str], made: JsonRows, mixed: bool = False) -> Non
             continue
         try:
             made.rows.append(json.loads(line))
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # also a number of more digits than Python reads
             made.bad[BAD_JSON] += 1
             why = (
                 f"{error.msg} at column {error.colno}"
                 if isinstance(error, json.JSONDecodeError)
                 else "nested too deeply"
+                if isinstance(error, RecursionError)
+                else "a number of thousands of digits"
             )
             made.example = made.example or f"line {number} is not json: {why}"
 
@@ -92,7 +94,7 @@ def _add_objects(text: str, made: JsonRows) -> None:
     while (between := _BETWEEN.match(text, place)) is not None and (start := between.end()) < len(text):
         try:
             row, place = decoder.raw_decode(text, start)
-        except (json.JSONDecodeError, RecursionError):
+        except (ValueError, RecursionError):
             return
         rows.append(row)
     made.rows, made.found, made.example = rows, len(rows), ""
@@ -111,7 +113,7 @@ def _tell_repeated_keys(lines: Iterable[str], made: JsonRows) -> None:
     for line in itertools.islice(lines, FIRST):
         try:
             json.loads(line, object_pairs_hook=pairs)
-        except (json.JSONDecodeError, RecursionError):
+        except (ValueError, RecursionError):
             continue
     if twice:
         made.notes.append(f"rows have several values for {min(twice)!r}: the last one counts")
@@ -192,8 +194,12 @@ def table_of_rows(made: JsonRows, text_column: str = "text") -> datasets.Dataset
             made.bad[NOT_DICTS] += 1
             made.example = made.example or (f"a row is {type(row).__name__}, and not {{name: value}}: {str(row)[:40]}")
             continue
+        if any(_SURROGATE.search(name) for name in row):
+            row = _mended(row)
+            made.notes.append("names of columns hold half of a character (a lone surrogate): replaced by \ufffd")
         names.update(dict.fromkeys(row))
         rows.append(row)
+    made.notes = list(dict.fromkeys(made.notes))
     odd: set[int] = set()
     for name in names:
         odd |= _odd_rows([row.get(name) for row in rows], name, made)

@@ -41,6 +41,7 @@ class _Read:
     found: int
     bad: Counter[str] = field(default_factory=Counter)
     example: str = ""
+    notes: list[str] = field(default_factory=list)
 
 
 def read_tables(
@@ -171,7 +172,10 @@ def _read_one(
 ) -> _Read:  # fmt: skip
     kind = suffix(file)
     if kind == ".parquet":
-        return _read_parquet(file, cache_dir)
+        one = _read_parquet(file, cache_dir)
+        for note in one.notes:
+            report.warn(f"{name}: {note}")
+        return one
     if kind in {".jsonl", ".ndjson", ".json"}:
         rows = read_json(file, encoding)
         dataset = table_of_rows(rows, text_column)
@@ -228,12 +232,48 @@ def _read_parquet(file: Path, cache_dir: str | None) -> _Read:
                 dataset = datasets.Dataset(datasets.table.InMemoryTable(_without_maps(parquet.read_table(file))))
             else:
                 dataset = datasets.Dataset.from_parquet([str(file)], cache_dir=cache_dir)
-        dataset.data.table.validate(full=True)
+        dataset, mended = _valid_text(dataset)
     except UnusableFile:
         raise
     except Exception as error:  # pyarrow and datasets have errors of many kinds for damaged files
         raise UnusableFile(reason_of(error)) from error
-    return _Read(file, dataset, len(dataset))
+    notes = [
+        f"{count:,} values of column {name!r} are no UTF-8: what is wrong in them was replaced by \ufffd"
+        for name, count in mended.items()
+    ]
+    return _Read(file, dataset, len(dataset), notes=notes)
+
+
+def _valid_text(dataset: datasets.Dataset) -> tuple[datasets.Dataset, dict[str, int]]:
+    """The dataset with text that is text, and how many values of which columns were not.
+
+    Raises:
+        pyarrow.ArrowInvalid: it is damaged in another way.
+    """
+    table, mended = dataset.data.table, dict[str, int]()
+    try:
+        table.validate(full=True)
+        return dataset, mended
+    except pa.ArrowInvalid:
+        for place, field_ in enumerate(table.schema):
+            if not (pa.types.is_string(field_.type) or pa.types.is_large_string(field_.type)):
+                continue
+            binary = pa.binary() if pa.types.is_string(field_.type) else pa.large_binary()
+            content = [chunk.view(binary).to_pylist() for chunk in table.column(place).chunks]
+            text = [
+                [None if value is None else value.decode("utf-8", "replace") for value in chunk] for chunk in content
+            ]
+            wrong = sum(
+                new is not None and new.encode() != old
+                for chunk, old_chunk in zip(text, content, strict=True) for new, old in zip(chunk, old_chunk, strict=True)
+            )  # fmt: skip
+            if wrong:
+                mended[field_.name] = wrong
+                table = table.set_column(
+                    place, field_, pa.chunked_array([pa.array(chunk, field_.type) for chunk in text], field_.type)
+                )
+    table.validate(full=True)
+    return datasets.Dataset(datasets.table.InMemoryTable(table)), mended
 
 
 def _without_maps(table: pa.Table) -> pa.Table:

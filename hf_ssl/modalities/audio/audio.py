@@ -17,7 +17,7 @@ from hf_ssl.modalities.audio import recordings, store
 from hf_ssl.modalities.audio.headers import Unusable
 from hf_ssl.modalities.audio.lists import is_kaldi, locate, name_of, read_kaldi
 from hf_ssl.modalities.audio.options import AudioOptions
-from hf_ssl.modalities.audio.segments import Spans, find_spans, is_time, unit_of
+from hf_ssl.modalities.audio.segments import Spans, contradicted, find_spans, is_time, unit_of
 from hf_ssl.modalities.base import Modality
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ class Audio(Modality):
             else ""
         )
         if spans.columns:
-            return [advice] if channels else []
+            return [*([advice] if channels else []), *contradicted(spans, dataset)]
         notes = []
         values = [name_of(value, row) for row, value in enumerate(dataset[column])]
         again = len(values) - len(set(values))

@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hf_ssl.core.errors import DataError, nearest
+from hf_ssl.core.one_column import values_of
+
+if TYPE_CHECKING:
+    import datasets
 
 STARTS = ("start", "start_time", "begin", "begin_time", "onset", "segment_start", "start_s", "start_sec", "start_seconds", "t_start", "tmin",
           "start_ms", "begin_ms", "onset_ms", "start_sample", "start_samples", "start_frame", "begin_sample", "begin_s",
@@ -40,6 +44,8 @@ class Spans:
     """What the user should be told about how they were read."""
     unused: str | None = None
     """A column of lengths without one of starts: the lengths of whole files, as a rule."""
+    beside: str | None = None
+    """A column of lengths beside ends, which say the same."""
 
     @property
     def columns(self) -> list[str]:
@@ -131,12 +137,35 @@ def find_spans(
         else None
     )
     if last is not None:
-        return Spans(first, last, None, unit, doubt)
+        return Spans(first, last, None, unit, doubt, beside=long)
     open_end = (
         f"column {first!r} says where parts begin, and none where they end: they go on to the end of their files "
         "(end_column=..., duration_column=...)"
     )
     return Spans(first, None, long, unit, doubt if long is not None else open_end)
+
+
+def contradicted(spans: Spans, dataset: datasets.Dataset) -> list[str]:
+    """What to tell where lengths are not those from start to end, in more than a few rows."""
+    if spans.start is None or spans.end is None or spans.beside is None:
+        return []
+    names = (spans.start, spans.end, spans.beside)
+    units = [spans.unit or unit_of(name) for name in names]
+    if "samples" in units and len(set(units)) > 1:
+        return []
+    scales = [_SECONDS.get(unit, 1.0) for unit in units]
+    rows = []
+    for values in zip(*(values_of(dataset, name) for name in names), strict=True):
+        if all(is_time(value) for value in values):
+            rows.append([(_number(v, n, 0, True) or 0.0) * s for v, n, s in zip(values, names, scales, strict=True)])
+    off = [(end - start, long) for start, end, long in rows if abs(end - start - long) > max(0.02 * abs(long), 0.05)]
+    if len(off) <= 0.02 * len(rows):
+        return []
+    return [
+        f"column {spans.beside!r} is not used, and contradicts {spans.start!r} and {spans.end!r} in {len(off):,} of {len(rows):,} rows "
+        f"({off[0][0]:g} from start to end, {off[0][1]:g} there): taken from start to end; start_column={spans.start!r} with "
+        f"duration_column={spans.beside!r} takes the other"
+    ]
 
 
 def _plain(name: str) -> str:

@@ -17,8 +17,10 @@ from hf_ssl.modalities.base import Notes
 from hf_ssl.modalities.image.frames import FRAMED
 from hf_ssl.modalities.image.jpeg_noise import too_near, without_noise
 from hf_ssl.modalities.image.mask_pairs import number_objects
+from hf_ssl.modalities.image.smoothed import refuse_smoothed, refuse_two_scales
 
 IGNORED = 255
+NOTHING = -1
 SHOWN = 12
 MOST = 256
 
@@ -76,9 +78,22 @@ def _of_classes(
         report.warn(
             f"all masks hold one value alone ({_listed(values, colored)}): there is nothing to tell apart; are they the right files?"
         )
+    if not colored and not lossy:
+        refuse_smoothed([item.pixels for item in known if not item.palette], values, report.max_left_out)
+        refuse_two_scales([item.pixels for item in known], values, report.max_left_out)
+    if negative := sorted(value for value in values if value < NOTHING):
+        raise DataError(
+            f"Masks hold values below 0 ({', '.join(map(str, negative[:4]))}), which are no class numbers. Say which values are class 0, 1, 2 ...: "
+            f"mask_values={[str(value) for value in sorted(values)[:SHOWN]]}."
+        )
     if not all(item.palette for item in known) or max(values) >= MOST:  # places in one palette are class numbers
         _refuse_unclear(values, colored, lossy)
-    numbers = sorted(value for value in values if value != IGNORED)
+    numbers = sorted(value for value in values if value not in (IGNORED, NOTHING))
+    if values[NOTHING]:
+        share = values[NOTHING] / sum(values.values())
+        report.warn(
+            f"{share:.1%} of the pixels of masks are -1: not counted; mask_values={[str(one) for one in sorted(values)]} makes it a class"
+        )
     if numbers == [0] and IGNORED in values:
         report.warn("masks hold 0 and 255: taken for classes 0 and 1; mask_values=['0', '255'] says so")
         return _mapped(masks, read, [0, IGNORED], False, 0, values, report)
@@ -145,7 +160,7 @@ def _refuse_unclear(values: Counter[int], colored: bool, lossy: int) -> None:
         raise DataError(
             f"Masks are drawn in {len(values):,} colors: {_listed(values, colored)}. Say which is class 0, 1, 2 ...: {ready}."
         )
-    numbers = sorted(value for value in values if value != IGNORED)
+    numbers = sorted(value for value in values if value not in (IGNORED, NOTHING))
     if not numbers:
         raise DataError("Masks hold nothing but 255, which is not counted. Say what it means: mask_values=['255'].")
     highest = numbers[-1]

@@ -1,0 +1,75 @@
+"""Masks whose values are no class numbers, though they could be: drawn with smooth edges, or in two scales."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from hf_ssl.core.errors import DataError
+from hf_ssl.core.numbers import rounded_up
+
+LOOKED_AT = 50
+"""Masks that are looked at."""
+PEAK = 0.02
+"""Share of the pixels from which a value was drawn, and not made by smoothing."""
+
+
+def refuse_smoothed(masks: Sequence[np.ndarray], values: Counter[int], limit: float) -> None:
+    """Values between those that were drawn, which lie on the edges alone: what scaling or a soft brush leaves.
+
+    Where regions of class numbers meet, no pixel lies between its neighbors; on a smooth edge nearly every one does.
+
+    Args:
+        masks: pixels `(height, width)`.
+        values: value -> pixels in all of them.
+        limit: share of the pixels that may be left uncounted without saying so (`max_left_out`).
+
+    Raises:
+        DataError: says which values were drawn.
+    """
+    total = sum(values.values())
+    drawn = sorted(value for value, count in values.items() if count >= PEAK * total)
+    between = [value for value in values if value not in drawn and drawn and drawn[0] < value < drawn[-1]]
+    if len(drawn) < 2 or len(between) < 5:
+        return
+    odd = ramps = 0
+    for pixels in masks[:LOOKED_AT]:
+        rare = ~np.isin(pixels, drawn)
+        on_ramp = np.zeros(pixels.shape, bool)
+        for side, way in ((pixels, on_ramp), (pixels.T, on_ramp.T)):
+            before, middle, after = side[:-2], side[1:-1], side[2:]
+            way[1:-1] |= ((before < middle) & (middle < after)) | ((before > middle) & (middle > after))
+        odd, ramps = odd + int(rare.sum()), ramps + int((rare & on_ramp).sum())
+    if not odd or ramps < 0.6 * odd:
+        return
+    share = sum(count for value, count in values.items() if value not in drawn) / total
+    raise DataError(
+        f"Masks have smooth edges: {len(between):,} values between {' and '.join(map(str, drawn[:6]))} ({share:.1%} of the pixels), as drawing or "
+        "scaling leaves them. Draw or scale them without smoothing (nearest neighbor), or leave those pixels uncounted: "
+        f"mask_values={[str(value) for value in drawn]}{_beyond(share, limit)}."
+    )
+
+
+def refuse_two_scales(masks: Sequence[np.ndarray], values: Counter[int], limit: float) -> None:
+    """The object as 255 in some files and as a class number in others, where 255 is not counted.
+
+    Raises:
+        DataError: many masks hold nothing but 0 and 255, and many do hold class numbers.
+    """
+    if 255 not in values or set(values) <= {0, 255}:
+        return
+    found = [set(np.unique(pixels).tolist()) for pixels in masks]
+    high = sum(255 in one and one <= {0, 255} for one in found)
+    low = sum(bool(one - {0, 255}) for one in found)
+    if high >= max(2, 0.1 * len(found)) and low:
+        raise DataError(
+            f"{high:,} of {len(found):,} masks hold 0 and 255 alone, and {low:,} hold class numbers: is 255 the object there, or not counted? Save "
+            "all masks in one scale; if it is not counted: "
+            f"mask_values={[str(value) for value in sorted(values) if value != 255]}{_beyond(values[255] / sum(values.values()), limit)}."
+        )
+
+
+def _beyond(share: float, limit: float) -> str:
+    return f" with max_left_out={rounded_up(share)}" if share > limit else ""
