@@ -14,12 +14,14 @@ LOOKED_AT = 50
 """Masks that are looked at."""
 PEAK = 0.02
 """Share of the pixels from which a value was drawn, and not made by smoothing."""
+ON_RAMPS, ALONE = 0.3, 0.6
+"""Share of the pixels of other values that lie between their neighbors in value, and that differ from both of them."""
 
 
 def refuse_smoothed(masks: Sequence[np.ndarray], values: Counter[int], limit: float) -> None:
     """Values between those that were drawn, which lie on the edges alone: what scaling or a soft brush leaves.
 
-    Where regions of class numbers meet, no pixel lies between its neighbors; on a smooth edge nearly every one does.
+    In a region of a class a pixel is like a neighbor on either axis; on a smooth edge it differs from both, and mostly lies between them.
 
     Args:
         masks: pixels `(height, width)`.
@@ -34,15 +36,17 @@ def refuse_smoothed(masks: Sequence[np.ndarray], values: Counter[int], limit: fl
     between = [value for value in values if value not in drawn and drawn and drawn[0] < value < drawn[-1]]
     if len(drawn) < 2 or len(between) < 5:
         return
-    odd = ramps = 0
+    odd = ramps = lone = 0
     for pixels in masks[:LOOKED_AT]:
         rare = ~np.isin(pixels, drawn)
-        on_ramp = np.zeros(pixels.shape, bool)
-        for side, way in ((pixels, on_ramp), (pixels.T, on_ramp.T)):
+        on_ramp, alone = np.zeros(pixels.shape, bool), np.zeros(pixels.shape, bool)
+        for side, way, one in ((pixels, on_ramp, alone), (pixels.T, on_ramp.T, alone.T)):
             before, middle, after = side[:-2], side[1:-1], side[2:]
             way[1:-1] |= ((before < middle) & (middle < after)) | ((before > middle) & (middle > after))
-        odd, ramps = odd + int(rare.sum()), ramps + int((rare & on_ramp).sum())
-    if not odd or ramps < 0.6 * odd:
+            one[1:-1] |= (before != middle) & (middle != after)
+        odd += int(rare.sum())
+        ramps, lone = ramps + int((rare & on_ramp).sum()), lone + int((rare & alone).sum())
+    if not odd or ramps < ON_RAMPS * odd or lone < ALONE * odd:
         return
     share = sum(count for value, count in values.items() if value not in drawn) / total
     raise DataError(
