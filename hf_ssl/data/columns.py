@@ -158,6 +158,12 @@ class Canonicalizer:
             if not ({"label", "tags"} & names.keys() or self.spec.labels):
                 doubt_labels(doubtful, part)
                 tell_perhaps_labels(doubtful, part, self.report)
+                said = [name for name in doubtful if name in TRANSCRIPT_ALIASES and self.modality.decodes]
+                for name in said[:1] if part.split in (None, "train") else ():
+                    self.report.warn(
+                        f"column {name!r} of {part.origin} may be what is said, and is not used: label_kind='transcript' takes it as the answer, "
+                        f"ignore_columns=[{name!r}] says that it is not wanted"
+                    )
             if self.modality.name == "text" and not {"text_pair", "tokens"} & names.keys():
                 tell_second_texts(doubtful, names[self.modality.column], self.report)
             columns = {"input_column": names.get(self.modality.column), "label_column": names.get("label")}

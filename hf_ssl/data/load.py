@@ -268,6 +268,7 @@ def read_options(given: DataOptions, modality: Modality, report: DataReport, cac
         modality, report, cache_dir=cache_dir, sheet=given.labels_file is not None,
         conll_columns=None if columns is None else (columns[0], columns[1]),
         group_level=given.group_level or ("file" if given.group_column else None),
+        labeled=bool(given.label_column or given.label_columns or given.label_kind),
         **{name: getattr(given, name) for name in (
             "label_kind", "txt", "encoding", "folder_labels", "csv_options", "max_examples", "seed", "data_config", "data_revision",
             "streaming", "split_names", "follow_links", "folder_level", "ignore_folders",

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hf_ssl.core.paths import suffix
-from hf_ssl.data.readers.files import TABLES
+from hf_ssl.core.paths import stem, suffix
+from hf_ssl.data.readers.files import PICTURES_OF, TABLES
+from hf_ssl.data.readers.levels import CLASS_COLUMNS, class_folders, looks_like_classes
 from hf_ssl.data.readers.listing import Listing, of_system, shown
 
 if TYPE_CHECKING:
     from hf_ssl.data.readers.folders import ReadOptions
+    from hf_ssl.data.report import DataReport
+
+COMMON_VOICE = {
+    "validated",
+    "invalidated",
+    "other",
+    "reported",
+    "unvalidated_sentences",
+    "validated_sentences",
+    "clip_durations",
+}
+"""Tables of Common Voice that are no split of it: all that was accepted, what was rejected, what nobody has heard yet."""
 
 
 def hidden_data(listing: Listing, how: ReadOptions) -> list[Path]:
@@ -47,3 +62,53 @@ def leave_out_beside(listing: Listing, how: ReadOptions) -> None:
     ):  # fmt: skip
         named = shown(files[0].relative_to(root)) if files else ""
         report.leave_out("files", reason, len(files), len(listing.files) + len(files), example=named, hint=hint)
+
+
+def tell_folder_classes(
+    tables: Sequence[tuple[str, Sequence[str]]], raw: Sequence[Path], root: Path, how: ReadOptions
+) -> None:
+    """A table without labels that names the files of class folders: then the classes are not read.
+
+    Args:
+        tables: names and columns of the tables that are read.
+        raw: the files that are not read by themselves.
+        root: folder of the data.
+        how: what the user says about labels.
+    """
+    columns = {name.strip().lower() for _, there in tables for name in there}
+    if how.folder_labels is False or how.labeled or columns & {*CLASS_COLUMNS, "labels"}:
+        return
+    names = class_folders(
+        [file.relative_to(root).as_posix() for file in raw if file.is_relative_to(root)], how.words, how.folder_level
+    )
+    plain = {name.lower() for name in names if name}
+    if looks_like_classes(names) and not plain & PICTURES_OF:
+        listed = ", ".join(sorted({name for name in names if name})[:4])
+        how.report.warn(
+            f"{tables[0][0]} names the files, so its rows are read, and the folders ({listed}) that look like classes are not used: "
+            f"data='FOLDER/**/*{suffix(raw[0])}' reads the files and their folders, folder_labels=False says that the table is meant"
+        )
+
+
+def without_rejected(tables: list[Path], report: DataReport) -> list[Path]:
+    """Tables without those of Common Voice that hold what was rejected, or the rows of its splits a second time."""
+    by_folder: dict[Path, dict[str, Path]] = defaultdict(dict)
+    for file in tables:
+        by_folder[file.parent][stem(file).lower()] = file
+    aside: list[Path] = []
+    for named in by_folder.values():
+        first = named.get("train") or named.get("validated")
+        beside = [file for name, file in named.items() if name in COMMON_VOICE and file != first]
+        if first is None or not beside:
+            continue
+        with first.open("rb") as stream:
+            header = stream.readline(4096)
+        if b"client_id" in header and b"sentence" in header:
+            aside += beside
+    if aside:
+        report.leave_out("files", "tables of Common Voice beside its splits", len(aside), len(tables), warn=False)
+        report.warn(
+            f"{', '.join(sorted(file.name for file in aside))}: {len(aside)} tables of Common Voice hold what was rejected, or rows of its splits "
+            f"again, and are left out; to read one: data='FOLDER/{aside[0].name}'"
+        )
+    return [file for file in tables if file not in aside]

@@ -16,7 +16,7 @@ from hf_ssl.core.one_column import values_of
 from hf_ssl.core.paths import stem, suffix
 from hf_ssl.core.textfiles import nature
 from hf_ssl.data.readers import files as on_disk
-from hf_ssl.data.readers.beside import hidden_data, leave_out_beside
+from hf_ssl.data.readers.beside import hidden_data, leave_out_beside, tell_folder_classes, without_rejected
 from hf_ssl.data.readers.conll import is_conll, read_conll
 from hf_ssl.data.readers.fasttext import is_fasttext
 from hf_ssl.data.readers.levels import by_folder, check_level, class_folders, looks_like_classes
@@ -50,8 +50,8 @@ class ReadOptions:
     """How to read, and where to write down what was found.
 
     See `load_data` for the options; `modality` is an object with the data side of `hf_ssl.modalities.base.Modality`.
-    `as_is`: columns are not made the modality's (a sheet of labels names files, and holds no pictures). `unnamed` counts raw
-    files beside tables that do not name them, while one source is read.
+    `labeled`: the user says what the labels are. `as_is`: columns are not made the modality's (a sheet of labels names files, and holds no
+    pictures). `unnamed` counts raw files beside tables that do not name them, while one source is read.
     """
 
     modality: Any
@@ -73,6 +73,7 @@ class ReadOptions:
     follow_links: bool | None = None
     ignore_folders: Sequence[str] = ()
     as_is: bool = False
+    labeled: bool = False
     folder_level: str | int | None = None
     group_level: str | int | None = None
     files: Counter[str] = field(default_factory=Counter)
@@ -101,6 +102,7 @@ def read_files(listing: Listing, how: ReadOptions) -> list[SourcePart]:
     for file in found:
         by_kind[file_kind(file, how)].append(file)
     others = by_kind.pop("other", [])
+    by_kind["table"] = without_rejected(by_kind["table"], report)
     used = [file for kind in by_kind.values() for file in kind]
     if not used:
         kinds = Counter(suffix(file) or "no suffix" for file in others)
@@ -237,6 +239,7 @@ def _beside_tables(tables: list[SourcePart], raw: list[Path], root: Path, how: R
         else:
             report.account("files").left_out[f"{how.modality.name} files beside a table"] += how.unnamed
         report.decide(f"tables that name {how.modality.name} files: the tables are read")
+        tell_folder_classes([(part.origin, part.dataset.column_names) for part in tables], raw, root, how)
         return []
     if len(papers) == len(raw):
         how.unnamed = len(raw)
@@ -354,9 +357,12 @@ def _raw_parts(root: Path, files: list[Path], how: ReadOptions) -> list[SourcePa
         folders = {part for file in files for part in on_disk.parts_of(file.relative_to(root))[:-1]}
         known = sorted({word for part in folders if (word := on_disk.split_folder(part, words))})
         others = [name for name in known if name not in {on_disk.split_folder(folder, words) for folder in doubtful}]
+        above = [on_disk.parts_of(file.relative_to(root))[:-1] for file in files]
+        inside = any(doubtful[0] in names[1:] and on_disk.split_folder(names[0], words) for names in above)
+        otherwise = " with folder_level='last'" if inside else f"; if it is a split: split_names={known}"
         raise DataError(
             f"The folder {doubtful[0]!r} is called as a split is, and stands beside folders that are not. If it is a class: "
-            f"split_names={others}; if it is a split: split_names={known}."
+            f"split_names={others}{otherwise}."
         )
     if names_splits and how.txt == "file" and modality.name == "text":
         how.report.decide("files are called train, test ...: read one example per line, not one per file")

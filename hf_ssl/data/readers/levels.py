@@ -18,7 +18,7 @@ from hf_ssl.data.readers.files import FOLDER_GROUP, FOLDER_LABEL
 if TYPE_CHECKING:
     from hf_ssl.data.readers.folders import ReadOptions, SourcePart
 
-_CLASS_COLUMNS = ("label", "class", "category", "target")
+CLASS_COLUMNS = ("label", "class", "category", "target")
 Level = str | int
 
 
@@ -83,7 +83,7 @@ class Levels:
             key = path[: max(path.rfind("/"), path.rfind("\\")) + 1]
             if key not in known:
                 named = {name.lower(): value for name, value in on_disk.partitions(path).items()}
-                said = next((named[name] for name in _CLASS_COLUMNS if name in named), None)
+                said = next((named[name] for name in CLASS_COLUMNS if name in named), None)
                 folders = on_disk.plain_folders(path, words)
                 known[key] = folders[len(folders) > 1 and folders[0].lower() in ("labeled", "labelled") :], said
             return known[key]

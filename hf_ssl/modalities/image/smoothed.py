@@ -32,7 +32,12 @@ def refuse_smoothed(masks: Sequence[np.ndarray], values: Counter[int], limit: fl
         DataError: says which values were drawn.
     """
     total = sum(values.values())
-    drawn = sorted(value for value, count in values.items() if count >= PEAK * total)
+    peaks = [value for value, count in values.items() if count >= PEAK * total]
+    drawn = sorted(  # what rings around a drawn value is nearly as frequent at times
+        value
+        for value in peaks
+        if not any(0 < abs(value - other) <= 4 and values[other] > values[value] for other in peaks)
+    )
     between = [value for value in values if value not in drawn and drawn and drawn[0] < value < drawn[-1]]
     if len(drawn) < 2 or len(between) < 5:
         return
