@@ -90,8 +90,8 @@ def tell_folder_classes(
         )
 
 
-def without_rejected(tables: list[Path], report: DataReport) -> list[Path]:
-    """Tables without those of Common Voice that hold what was rejected, or the rows of its splits a second time."""
+def without_rejected(tables: list[Path], raw: list[Path], report: DataReport) -> tuple[list[Path], list[Path]]:
+    """Tables and files without what Common Voice rejected, or has in its splits a second time, and the clips that only those tables name."""
     by_folder: dict[Path, dict[str, Path]] = defaultdict(dict)
     for file in tables:
         by_folder[file.parent][stem(file).lower()] = file
@@ -105,10 +105,24 @@ def without_rejected(tables: list[Path], report: DataReport) -> list[Path]:
             header = stream.readline(4096)
         if b"client_id" in header and b"sentence" in header:
             aside += beside
-    if aside:
-        report.leave_out("files", "tables of Common Voice beside its splits", len(aside), len(tables), warn=False)
-        report.warn(
-            f"{', '.join(sorted(file.name for file in aside))}: {len(aside)} tables of Common Voice hold what was rejected, or rows of its splits "
-            f"again, and are left out; to read one: data='FOLDER/{aside[0].name}'"
-        )
-    return [file for file in tables if file not in aside]
+    if not aside:
+        return tables, raw
+    kept = [file for file in tables if file not in aside]
+    names = _clips(aside) - _clips(kept)
+    clips = {file for file in raw if file.name in names}
+    report.leave_out("files", "tables of Common Voice beside its splits", len(aside), len(tables), warn=False)
+    report.leave_out("files", "clips that those tables alone name", len(clips), len(raw), warn=False)
+    report.warn(
+        f"{', '.join(sorted(file.name for file in aside))}: tables of Common Voice that hold what was rejected, or rows of its splits again, are "
+        f"left out, with {len(clips):,} clips that they alone name; to read one: data='FOLDER/{aside[0].name}'"
+    )
+    return kept, [file for file in raw if file not in clips]
+
+
+def _clips(tables: Sequence[Path]) -> set[str]:
+    """First fields of every line, where tables of Common Voice name their clips."""
+    found: set[str] = set()
+    for file in tables:
+        with file.open(encoding="utf-8", errors="replace") as stream:
+            found.update(field for line in stream for field in line.split("\t", 3)[:2])
+    return found

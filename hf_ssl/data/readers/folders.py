@@ -102,7 +102,7 @@ def read_files(listing: Listing, how: ReadOptions) -> list[SourcePart]:
     for file in found:
         by_kind[file_kind(file, how)].append(file)
     others = by_kind.pop("other", [])
-    by_kind["table"] = without_rejected(by_kind["table"], report)
+    by_kind["table"], by_kind["raw"] = without_rejected(by_kind["table"], by_kind["raw"], report)
     used = [file for kind in by_kind.values() for file in kind]
     if not used:
         kinds = Counter(suffix(file) or "no suffix" for file in others)
