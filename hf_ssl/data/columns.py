@@ -232,6 +232,12 @@ class Canonicalizer:
                 and words is not None
                 and len(words) != (len(tags) if isinstance(tags, list) else 1)
             }
+            if len(self.uneven) > MAX_UNUSABLE * len(labels):
+                row = min(self.uneven)
+                raise DataError(
+                    f"Row {row} of {part.origin}: {self.uneven[row]}, and so {len(self.uneven):,} of {len(labels):,} rows; they must be as many. "
+                    "Mend those rows, or leave them out."
+                )
         return labels, label_names
 
     def _keys(self, source: datasets.Dataset, names: dict[str, str], part: SourcePart) -> list[str | None]:
