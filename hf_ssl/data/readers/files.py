@@ -178,6 +178,19 @@ def ambiguous_folders(files: Iterable[Path], root: Path, words: Mapping[str, str
     return list(found)
 
 
+def which_is_meant(doubtful: Sequence[str], files: Iterable[Path], root: Path, words: Mapping[str, str]) -> str:
+    """The readings of folders that `ambiguous_folders` found, with the options for each."""
+    above = [parts_of(file.relative_to(root))[:-1] for file in files]
+    known = sorted({word for names in above for part in names if (word := split_folder(part, words))})
+    others = [name for name in known if name not in {split_folder(folder, words) for folder in doubtful}]
+    inside = any(doubtful[0] in names[1:] and split_folder(names[0], words) for names in above)
+    otherwise = " with folder_level='last'" if inside else f"; if it is a split: split_names={known}"
+    return (
+        f"The folder {doubtful[0]!r} is called as a split is, and stands beside folders that are not. If it is a class: "
+        f"split_names={others}{otherwise}."
+    )
+
+
 def check_bad_files(
     quarantined: list[dict[str, str]], total: int, report: DataReport, unit: str = "files", hint: str = ""
 ) -> None:

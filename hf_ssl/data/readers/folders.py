@@ -354,16 +354,7 @@ def _raw_parts(root: Path, files: list[Path], how: ReadOptions) -> list[SourcePa
     contained = all(suffix(file) in how.modality.containers for file in files)
     modality, by_stem = how.modality, how.txt == "lines" or names_splits or contained
     if how.split_names is None and (doubtful := on_disk.ambiguous_folders(files, root, words)):
-        folders = {part for file in files for part in on_disk.parts_of(file.relative_to(root))[:-1]}
-        known = sorted({word for part in folders if (word := on_disk.split_folder(part, words))})
-        others = [name for name in known if name not in {on_disk.split_folder(folder, words) for folder in doubtful}]
-        above = [on_disk.parts_of(file.relative_to(root))[:-1] for file in files]
-        inside = any(doubtful[0] in names[1:] and on_disk.split_folder(names[0], words) for names in above)
-        otherwise = " with folder_level='last'" if inside else f"; if it is a split: split_names={known}"
-        raise DataError(
-            f"The folder {doubtful[0]!r} is called as a split is, and stands beside folders that are not. If it is a class: "
-            f"split_names={others}{otherwise}."
-        )
+        raise DataError(on_disk.which_is_meant(doubtful, files, root, words))
     if names_splits and how.txt == "file" and modality.name == "text":
         how.report.decide("files are called train, test ...: read one example per line, not one per file")
         modality = type(modality)(replace(modality.config, txt="lines"))

@@ -17,7 +17,7 @@ from hf_ssl.modalities.base import Notes
 from hf_ssl.modalities.image.frames import FRAMED
 from hf_ssl.modalities.image.jpeg_noise import too_near, without_noise
 from hf_ssl.modalities.image.mask_pairs import number_objects
-from hf_ssl.modalities.image.smoothed import refuse_smoothed, refuse_two_scales
+from hf_ssl.modalities.image.smoothed import refuse_negative, refuse_smoothed, refuse_two_scales
 
 IGNORED = 255
 NOTHING = -1
@@ -81,11 +81,7 @@ def _of_classes(
     if not colored and not lossy:
         refuse_smoothed([item.pixels for item in known if not item.palette], values, report.max_left_out)
         refuse_two_scales([item.pixels for item in known], values, report.max_left_out)
-    if negative := sorted(value for value in values if value < NOTHING):
-        raise DataError(
-            f"Masks hold values below 0 ({', '.join(map(str, negative[:4]))}), which are no class numbers. Say which values are class 0, 1, 2 ...: "
-            f"mask_values={[str(value) for value in sorted(values)[:SHOWN]]}."
-        )
+    refuse_negative(values)
     if not all(item.palette for item in known) or max(values) >= MOST:  # places in one palette are class numbers
         _refuse_unclear(values, colored, lossy)
     numbers = sorted(value for value in values if value not in (IGNORED, NOTHING))

@@ -80,5 +80,18 @@ def refuse_two_scales(masks: Sequence[np.ndarray], values: Counter[int], limit: 
         )
 
 
+def refuse_negative(values: Counter[int]) -> None:
+    """Values below 0, but for -1, which marks pixels that are not counted.
+
+    Raises:
+        DataError: there are some.
+    """
+    if negative := sorted(value for value in values if value < -1):
+        raise DataError(
+            f"Masks hold values below 0 ({', '.join(map(str, negative[:4]))}), which are no class numbers. Say which values are class 0, 1, 2 ...: "
+            f"mask_values={[str(value) for value in sorted(values)[:12]]}."
+        )
+
+
 def _beyond(share: float, limit: float) -> str:
     return f" with max_left_out={rounded_up(share)}" if share > limit else ""
