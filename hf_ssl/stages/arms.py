@@ -183,7 +183,8 @@ def random_start(
     if distributed.is_main() and not (place / "config.json").is_file():
         encoder = task.modality.load(ref, dataset=train)
         set_seed(seed)
-        encoder.save(place, model=type(encoder.model)(encoder.model.config))
+        whole = encoder.plain_model()  # with what the encoder was cut out of: Whisper's is a part of a larger file
+        encoder.save(place, model=type(whole)(whole.config))
     distributed.barrier()
     return CheckpointRef(str(place))
 
