@@ -189,7 +189,8 @@ class _Work:
             self.clock.note("frozen", time.monotonic() - began)
         if self.frozen.targets is not None:
             found += self.frozen.baselines()
-            found += self.frozen.peers(self.config.peers, self.arms[0])
+            base = next(arm for arm in self.arms if arm.name == "base")
+            found += self.frozen.peers(self.config.peers, base)
         else:
             learns = bool({*TUNED} & {*self.protocols})
             if any(row.protocol == "zero-shot" for row in found):

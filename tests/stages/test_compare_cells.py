@@ -146,6 +146,24 @@ def test_peers_stand_beside_each_with_its_own_answers(news: dict[str, Any], monk
     assert lines["svm"]["mean"] > lines["setfit"]["mean"] and lines["setfit"]["sd"] == 0
 
 
+def test_a_peer_on_vectors_reads_the_start_whatever_the_order_of_the_arms(
+    news: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    svm, read = plugins.find("peers", "svm"), []
+
+    def noted(peer: Any, asked: Asked) -> ProbePrediction:
+        read.append((asked.start, asked.test_vectors))
+        return ProbePrediction(np.full(len(asked.test), asked.labels.min()), None, None, {})
+
+    monkeypatch.setattr(svm, "answer", noted)
+    shared = {**news, "labels_per_class": [4], "finetune_arms": False, "peers": ["svm"]}
+    hf_ssl.compare(**shared)
+    hf_ssl.compare(**{**shared, "output": f"{news['output']}-random"}, arms=["random", "base", "adapted"])
+    (first, vectors), (other, seen) = read[0], read[-1]
+    assert len(read) > 1 and first == other
+    np.testing.assert_array_equal(vectors, seen)
+
+
 def test_a_peer_that_is_not_installed_or_does_not_fit_says_so(
     news: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
