@@ -226,3 +226,16 @@ def test_marks_of_nothing_in_many_values_are_told(word):
         "taken for missing" in one
         for one in measured({p: word for p in range(1, 120, 6)}, na_values=[word]).report["warnings"]
     )
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [("ME", "MS (month, dated by its last day), from 2020-01-31 to 2024-12-31"), ("MS", "MS (month), from 2020-01-01 to 2024-12-01"),
+     ("QE", "QS (quarter, dated by its last day), from 2020-03-31 to 2034-12-31"),
+     ("h", "h (hour), from 2020-01-01 00:00:00 to 2020-01-03 11:00:00")],
+)  # fmt: skip
+def test_the_report_says_from_when_to_when(step, said):
+    frame = pd.DataFrame(
+        {"date": pd.date_range("2020-01-01", periods=60, freq=step).astype(str), "value": np.sin(np.arange(60))}
+    )
+    assert any(said in one for one in read(frame, horizon=3).report["decisions"])

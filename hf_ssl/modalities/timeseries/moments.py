@@ -30,7 +30,7 @@ from hf_ssl.modalities.timeseries.names import (
 )
 from hf_ssl.modalities.timeseries.parts import SECONDS, numbers_of, part_of, with_stamp
 from hf_ssl.modalities.timeseries.shapes import melted, refuse_wide_rows, with_hours
-from hf_ssl.modalities.timeseries.steps import of_days
+from hf_ssl.modalities.timeseries.steps import in_words, of_days
 from hf_ssl.modalities.timeseries.table import (
     NAMES,
     STAMPS,
@@ -116,7 +116,7 @@ def read_moments(dataset: datasets.Dataset, columns: Columns, grid: GridOptions,
         _add_static(series, frame, names, columns.static)
     more = " ..." if len(targets) > 8 else ""
     report.decide(f"values: {', '.join(targets[:8])}{more} (target_columns chooses others)")
-    report.decide(f"{len(series):,} series with a step of {step}")
+    report.decide(f"{len(series):,} series with a step of {in_words(step, stamps)}")
     return Table(series, step, [*targets, *covariates], len(targets), known=len(columns.known))
 
 
