@@ -14,7 +14,6 @@ from hf_ssl.core.errors import DataError, nearest
 from hf_ssl.core.one_column import type_of, values_of
 from hf_ssl.data.label_words import NO, YES, as_float
 from hf_ssl.data.readers.files import FOLDER_GROUP, FOLDER_LABEL
-from hf_ssl.data.readers.folders import SourcePart
 from hf_ssl.data.report import DataReport
 
 if TYPE_CHECKING:
