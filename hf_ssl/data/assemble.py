@@ -72,7 +72,7 @@ def encode_and_sort(
         tell_marks(every, kind, canonicalizer.spec.na, column, report)
         if kind == "class":
             tell_scores(every, label_kind, column, report)
-            tell_many_classes(every, column, report)
+            tell_many_classes(every, label_kind, column, canonicalizer.modality.name, report)
         tell_na_words((label for part in parts for label in part.rows.labels), kind, canonicalizer.spec.na, report)
         spelled = one_spelling([part.rows.labels for part in parts], kind, rules.fold, report)
         for part, labels in zip(parts, spelled, strict=True):

@@ -12,7 +12,7 @@ import datasets
 
 from hf_ssl.core.errors import DataError, nearest
 from hf_ssl.core.one_column import type_of, values_of
-from hf_ssl.data.label_words import NO, YES
+from hf_ssl.data.label_words import NO, YES, as_float
 from hf_ssl.data.readers.files import FOLDER_GROUP, FOLDER_LABEL
 from hf_ssl.data.report import DataReport
 
@@ -26,7 +26,7 @@ LIKE_LABELS = {"sentiment", "stars", "rating", "y", "diagnosis", "dx", "emotion"
 
 LABEL_WORDS = {"label", "labels", "class", "classes", "category", "sentiment", "target", "rating", "stars", "score", "spam", "toxic", "toxicity",
                "gold", "emotion", "intent", "topic", "diagnosis", "polarity", "genre", "outcome", "grade", "annotation", "duplicate",
-               "entailment", "hate", "offensive", "sarcastic", "verdict", "stance"}  # fmt: skip
+               "entailment", "similarity", "relatedness", "hate", "offensive", "sarcastic", "verdict", "stance"}  # fmt: skip
 HARMLESS = {"lang", "language", "source", "country", "date", "year", "month", "day", "time", "id", "split", "url", "locale", "license", "domain",
             "version", "index", "length", "title", "path", "file", "fold", "region", "city", "platform", "device", "format", "type", "publisher",
             "publication", "timestamp", "gender", "age"}  # fmt: skip
@@ -35,6 +35,8 @@ SECOND_TEXTS = {
     "sentence2", "sentence_2", "text2", "text_2", "text_b", "hypothesis", "premise", "question2", "context", "answer", "aspect", "response",
     "query", "passage", "claim", "evidence", "sentence_b", "s2", "target_text", "second_text", "reply",
 }  # fmt: skip
+TITLES = {"title", "subject", "headline", "summary", "heading", "question", "text", "abstract", "description", "body"}
+"""What shorter texts are called."""
 PAIRS = (("premise", "hypothesis"), ("sentence1", "sentence2"), ("sentence_1", "sentence_2"), ("question1", "question2"), ("text_a", "text_b"),
          ("text1", "text2"), ("text_1", "text_2"), ("question", "answer"), ("question", "context"), ("query", "passage"), ("claim", "evidence"),
          ("sentence_a", "sentence_b"), ("sentence", "aspect"))  # fmt: skip
@@ -65,7 +67,10 @@ def words_of_name(name: str) -> list[str]:
 
 def called_as_label(name: str) -> bool:
     words = words_of_name(name)
-    return plain_name(name) in LIKE_LABELS or len(words) <= 4 and not LABEL_WORDS.isdisjoint(words)
+    joined = any(
+        re.search(r"^label(?:s|\d+|id)?$|[a-z]label(?:s|\d+)?$", word) and not word.startswith("un") for word in words
+    )
+    return plain_name(name) in LIKE_LABELS or len(words) <= 4 and (joined or not LABEL_WORDS.isdisjoint(words))
 
 
 def pair_of(there: Sequence[str]) -> tuple[str, str] | None:
@@ -211,6 +216,12 @@ def tell_perhaps_labels(ignored: list[str], part: SourcePart, report: DataReport
     size = len(part.dataset)
     for name in ignored:
         kind = getattr(type_of(part.dataset, name), "dtype", "")
+        if called_as_label(name) and are_numbers(part.dataset, name):
+            report.warn(
+                f"{part.origin} has no label column, and column {name!r}, which is called as labels are, is not used: label_column={name!r} with "
+                f"label_kind='regression' if it holds the labels, ignore_columns=[{name!r}] if not"
+            )
+            continue
         if kind not in ("string", "large_string") or not HARMLESS.isdisjoint(words_of_name(name)):
             continue
         if 2 <= distinct_values(part.dataset, name) <= min(20, size // 5):
@@ -221,14 +232,33 @@ def tell_perhaps_labels(ignored: list[str], part: SourcePart, report: DataReport
             )
 
 
-def tell_second_texts(ignored: list[str], used: str, report: DataReport) -> None:
-    """Columns that are not used and are called as the second text of a pair is."""
+def are_numbers(dataset: datasets.Dataset, column: str) -> bool:
+    """Whether a column holds numbers alone, many different ones, as such or as text."""
+    if not isinstance(type_of(dataset, column), datasets.Value) or distinct_values(dataset, column) < 8:
+        return False
+    values = [value for value in values_of(dataset, column, 2000) if value is not None]
+    return all(not isinstance(value, bool) and as_float(str(value)) is not None for value in values)
+
+
+def tell_second_texts(ignored: list[str], used: str, part: SourcePart, report: DataReport) -> None:
+    """Columns that are not used and are called as the second text of a pair is, or hold texts of their own."""
     for name in ignored:
-        if plain_name(name) in SECOND_TEXTS and name != used:
+        if name != used and (plain_name(name) in SECOND_TEXTS or _are_texts(part.dataset, name)):
             report.warn(
                 f"column {name!r} is not used: only {used!r} is read. text_pair_column={name!r} reads both, "
                 f"ignore_columns=[{name!r}] says that one is meant"
             )
+
+
+def _are_texts(dataset: datasets.Dataset, column: str) -> bool:
+    """Whether a column holds texts: several words in nearly every row, and nearly every row others."""
+    if getattr(type_of(dataset, column), "dtype", "") not in ("string", "large_string"):
+        return False
+    values = [value for value in values_of(dataset, column, 2000) if value is not None and value.strip()]
+    if len(values) < 5 or len(set(values)) < 0.7 * len(values):
+        return False
+    words = sorted(sum(bool(re.search(r"[^\W\d_]{2}", word)) for word in value.split()) for value in values)
+    return words[len(words) // 4] >= (3 if not TITLES.isdisjoint(words_of_name(column)) else 4)
 
 
 def tell_twins(ignored: list[str], used: dict[str, str | None], report: DataReport) -> None:
@@ -239,10 +269,6 @@ def tell_twins(ignored: list[str], used: dict[str, str | None], report: DataRepo
                 report.warn(
                     f"columns {column!r} and {name!r} differ in case or blanks only: took {column!r}; {option}={name!r} takes the other"
                 )
-
-
-def made_up_names(count: int, column: str = "text") -> list[str]:
-    return [column, "label", *(f"column_{place}" for place in range(2, count))][:count]
 
 
 def existing(name: str, there: Sequence[str], option: str, part: SourcePart) -> str:

@@ -25,10 +25,11 @@ from hf_ssl.data.column_names import (
     tell_twins,
 )
 from hf_ssl.data.group_names import like_groups, tell_perhaps_groups
-from hf_ssl.data.input_column import input_column, other_columns
+from hf_ssl.data.input_column import input_column, other_columns, refuse_names_of_texts
 from hf_ssl.data.label_words import (
     NA_PERHAPS,
     NA_SURELY,
+    counted,
     labels_of_columns,
     one_group_each,
     tell_lost_letters,
@@ -165,7 +166,7 @@ class Canonicalizer:
                         f"ignore_columns=[{name!r}] says that it is not wanted"
                     )
             if self.modality.name == "text" and not {"text_pair", "tokens"} & names.keys():
-                tell_second_texts(doubtful, names[self.modality.column], self.report)
+                tell_second_texts(doubtful, names[self.modality.column], part, self.report)
             columns = {"input_column": names.get(self.modality.column), "label_column": names.get("label")}
             meant = (self.spec.input, self.spec.label)  # to the letter, so there is nothing to ask
             tell_twins(doubtful, {name: one for name, one in columns.items() if one not in meant}, self.report)
@@ -222,6 +223,7 @@ class Canonicalizer:
         refuse_structures(source, name, part)
         labels, label_names = raw_labels(each_value(source, name), source.features[name])
         if not self.tagged:
+            tell_lost_letters((label for label in labels if isinstance(label, str)), name, self.report)
             labels = without_na_words(labels, name, self.spec.na, self.report)
         if self.tagged:
             pairs = enumerate(zip(each_value(source, names["tokens"]), labels, strict=True))
@@ -261,6 +263,8 @@ class Canonicalizer:
                 kind = kind_of_reason(reason)
                 reasons[kind] += 1
                 first.setdefault(kind, (len(keys) - 1, reason))
+        if self.modality.name == "text" and "tokens" not in names:
+            refuse_names_of_texts(source[:200][columns[0]], columns[0], part)
         self.report.dropped.update(reasons)
         self.uneven = {}
         if sum(reasons.values()) > MAX_UNUSABLE * len(keys):
@@ -287,11 +291,10 @@ class Canonicalizer:
 
     def _tell_na_words(self, words: Counter[str], columns: list[str]) -> None:
         """Texts that are nothing but `NA` or `null` are kept, because a text may be that; the user is told."""
-        found = [(word, count) for word, count in words.most_common() if word not in ("-", ".", "?")]
-        if found and not self.spec.na:
-            word, count = found[0]
+        found = {word: count for word, count in words.most_common() if word not in ("-", ".", "?", *self.spec.na)}
+        if found:
             self.report.warn(
-                f"{count:,} values of {columns[0]!r} are {word!r}: kept as text; na_values=[{word!r}] leaves them out"
+                f"of the values of {columns[0]!r} {counted(found)}: kept as text; na_values={[*self.spec.na, *found]} leaves them out"
             )
 
     def _problem(self, value: object) -> str | None:

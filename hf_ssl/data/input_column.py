@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import datasets
 
 from hf_ssl.core.errors import DataError
 from hf_ssl.core.one_column import type_of, values_of
-from hf_ssl.data.column_names import existing, made_up_names, named, pair_of, shown
+from hf_ssl.data.column_names import existing, named, pair_of, shown
+from hf_ssl.data.label_words import as_float
 from hf_ssl.data.readers.folders import ReadOptions, SourcePart
-from hf_ssl.data.readers.headers import are_values
+from hf_ssl.data.readers.headers import NAME_OF_FILE, are_values, names_by_content
 from hf_ssl.data.tags import find_word_table, is_words
+
+NAME_OF_TEXT = re.compile(r"\S(?:.*\S)?\.(?:txt|text|md|html?|xml|json|pdf|docx?|rtf)", re.IGNORECASE)
 
 if TYPE_CHECKING:
     from hf_ssl.modalities.base import Modality
@@ -29,6 +34,11 @@ def input_column(modality: Modality, given: str | None, part: SourcePart) -> str
     if given is not None:
         return existing(given, there, "input_column", part)
     found = [name for alias in (modality.column, *modality.aliases) if (name := named(alias, there))]
+    typed = [
+        name for name, feature in part.dataset.features.items() if type(feature).__name__.lower() == modality.name
+    ]
+    if not found and len(typed) == 1:  # the files that its values name are there, or it came so
+        found = typed
     if not found and len(there) == 1 and part.split == "unlabeled" and not are_values(there, _texts(part)):
         found = list(there)
     if not found:
@@ -38,7 +48,7 @@ def input_column(modality: Modality, given: str | None, part: SourcePart) -> str
                 + (
                     "csv_options={'names': [...]} (for all files); or add one to those that have none."
                     if ", " in part.origin
-                    else f"csv_options={{'names': {made_up_names(len(there), modality.column)}}}."
+                    else f"csv_options={{'names': {names_by_content(there, _texts(part), modality.column)}}}, in your own words."
                 )
             )
         if (
@@ -61,6 +71,26 @@ def input_column(modality: Modality, given: str | None, part: SourcePart) -> str
             f"Its columns: {shown(there)}. Say which one: {_likely_input(modality, part)}."
         )
     return found[0]
+
+
+def refuse_names_of_texts(values: Sequence[object], column: str, part: SourcePart) -> None:
+    """Names of text files are no texts: nobody opens them.
+
+    Raises:
+        DataError: nearly all are names of files that are there.
+    """
+    head = [value for value in values[:200] if isinstance(value, str)]
+    if not head or sum(bool(NAME_OF_TEXT.fullmatch(value)) for value in head) < 0.9 * len(head):
+        return
+    folders = [folder for folder in (part.root, *part.folders, Path()) if folder is not None]
+    there = next(
+        (value for value in head if any((folder / value.replace("\\", "/")).is_file() for folder in folders)), None
+    )
+    if there is not None:
+        raise DataError(
+            f"Column {column!r} of {part.origin} holds names of text files ({there!r} is there), not texts, and names are not opened in tables. "
+            "Give the folder of the files, with a folder per class; or write the texts into the table."
+        )
 
 
 def _texts(part: SourcePart) -> list[list[str | None]]:
@@ -158,7 +188,15 @@ def _likely_input(modality: Modality, part: SourcePart) -> str:
         return f"tokens_column={lists[0]!r} with label_kind='tags', where its rows are lists of words"
     head = part.dataset[:50]
     texts = [name for name in there if getattr(type_of(part.dataset, name), "dtype", "") in ("string", "large_string")]
-    if modality.name != "text":  # names of files differ from row to row, classes do not
-        return f"input_column={max(texts, key=lambda name: len(set(head[name])), default=there[0])!r}"
+    if modality.name != "text":  # names of files differ from row to row, classes do not, and are no numbers
+        files = {name: sum(bool(NAME_OF_FILE.search(str(value or ""))) for value in head[name]) for name in texts}
+        words = {name: sum(as_float(value or "0") is None for value in head[name]) for name in texts}
+        best = max(texts, key=lambda name: (files[name], bool(words[name]), len(set(head[name]))), default=there[0])
+        return f"input_column={best!r}"
+    named_files = [name for name in texts if all(NAME_OF_TEXT.fullmatch(value or "") for value in head[name])]
+    if named_files and len(named_files) == len(texts) - sum(
+        len(set(head[name])) < len(head[name]) / 3 for name in texts
+    ):
+        return f"{named_files[0]!r} holds names of text files, which are not opened: give the folder of the files, or write their texts in"
     longest = max(texts, key=lambda name: sum(len(value or "") for value in head[name]), default=there[0])
     return f"input_column={longest!r}"

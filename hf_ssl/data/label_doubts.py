@@ -143,10 +143,25 @@ def tell_scores(labels: Sequence[Any], given: str | None, column: str, report: D
     )
 
 
-def tell_many_classes(labels: Sequence[Any], column: str, report: DataReport) -> None:
-    """Classes that nearly every row has another of are ids or texts."""
+def tell_many_classes(
+    labels: Sequence[Any], given: str | None, column: str, modality: str, report: DataReport
+) -> None:
+    """Classes that nearly every row has another of are ids or texts; of recordings, what is spoken.
+
+    Args:
+        given: the user's `label_kind`.
+
+    Raises:
+        DataError: they are sentences beside recordings, and nobody has said that each is a class.
+    """
     present = [label for label in labels if isinstance(label, str)]
     different = set(present)
+    if modality == "audio" and given is None and len(different) > max(2, 0.3 * len(present)):
+        if sum(len(label.split()) > 2 for label in different) > 0.5 * len(different):
+            raise DataError(
+                f"{len(different):,} different labels in {len(present):,} rows, such as {min(different)[:40]!r}: is column {column!r} what is "
+                "spoken? Then label_kind='transcript'; if each is a class: label_kind='class'."
+            )
     if len(different) > MANY and len(different) > 0.3 * len(present):
         report.warn(
             f"{len(different):,} different labels in {len(present):,} rows, such as {min(different)[:40]!r}: if column {column!r} "

@@ -18,7 +18,9 @@ NA_SURELY = frozenset({"nan", "NaN", "NAN", "<NA>", "#N/A", "#NA", "NaT", "-nan"
 NA_PERHAPS = frozenset({"NA", "N/A", "n/a", "null", "NULL", "Null", "None", "none", "-", "--", "?", ".", "missing", "Missing",
                          "not available", "no data"})  # fmt: skip
 """What may be a missing value or a word (Namibia, "none of these")."""
-
+TO_COME = frozenset({"todo", "tbd", "to do", "tba", "unlabeled", "unlabelled", "not labeled", "not labelled", "no label", "unknown", "unk",
+                     "unannotated", "not annotated", "pending", "to be labeled", "to be determined", "undefined", "not yet"})  # fmt: skip
+"""What people write where a label is still to come, or nobody knows it, in lower case."""
 
 YES, NO, UNSAID = (
     frozenset({"1", "1.0", "true", "yes", "y", "x"}),
@@ -51,23 +53,38 @@ def without_na_words(labels: list[Any], column: str, given: Sequence[str], repor
     if not gone:
         return labels
     if not given:
-        word, count = gone.most_common(1)[0]
         report.warn(
-            f"{count:,} labels of {column!r} are {word!r}: taken for no label; na_values=[...] says which words mean that"
+            f"of the labels of {column!r} {counted(dict(gone.most_common()))}: taken for no label; na_values=[...] says which words mean that"
         )
     return [None if absent(label) else label for label in labels]
 
 
+def counted(words: dict[Any, int]) -> str:
+    """`3 are 'NA' and 2 are '-'`."""
+    return " and ".join(f"{count:,} are {word!r}" for word, count in list(words.items())[:6])
+
+
 def tell_na_words(labels: Iterable[Any], kind: str, given: Sequence[str], report: DataReport) -> None:
-    """Warn about labels such as `NA` that are kept as a class."""
-    if given or kind in ("mask", "transcript", "tags", "regression"):
+    """Warn about labels such as `NA` and `todo` that are kept as a class; those of `na_values` are gone already."""
+    if kind in ("mask", "transcript", "tags", "regression"):
         return
-    perhaps = Counter(label for label in labels if isinstance(label, str) and label.strip() in NA_PERHAPS)
-    if perhaps:
-        word, count = perhaps.most_common(1)[0]
-        report.warn(
-            f"{count:,} labels are {word!r}: taken for a class; na_values=[{word!r}] says that they are missing"
-        )
+    every = Counter(label for label in labels if isinstance(label, str))
+    perhaps = {label: count for label, count in every.most_common() if label.strip() in NA_PERHAPS}
+    later = {
+        label: count
+        for label, count in every.most_common()
+        if " ".join(label.lower().replace("_", " ").split()) in TO_COME
+    }
+    for found, what in (
+        (perhaps, "taken for a class"),
+        (later, "taken for a class like the others, as words for a label to come"),
+    ):
+        if found and len(found) < len(every):
+            several = "classes" if len(found) > 1 else "a class"
+            report.warn(
+                f"of {sum(every.values()):,} labels {counted(found)}: {what.replace('a class', several, 1)}; na_values={[*given, *found]} says that "
+                "they are missing"
+            )
 
 
 def labels_of_columns(columns: dict[str, list[Any]], given: Sequence[str], report: DataReport) -> list[Any]:
@@ -163,7 +180,15 @@ def one_spelling(rows: list[list[Any]], kind: str, fold: bool | None, report: Da
 def _folded(name: str, numbers: bool = True) -> str:
     number = as_float(name) if numbers else None
     if number is not None and math.isfinite(number):
-        return repr(number)
+        # Ids of more than 15 digits are no floats: they are compared digit by digit.
+        whole = re.fullmatch(r"\s*([-+]?\d+)(?:\.0*)?\s*", name)
+        return (
+            str(int(whole[1]))
+            if whole
+            else str(int(number))
+            if number.is_integer() and abs(number) < 2**53
+            else repr(number)
+        )
     return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
@@ -199,13 +224,15 @@ def one_group_each(
 
 
 def tell_lost_letters(values: Iterable[object], column: str, report: DataReport) -> None:
-    """Warn about texts with U+FFFD, which stands where a program could not read a letter, and wrote the text all the same."""
-    total, lost = 0, []
+    """Warn about texts with U+FFFD, which stands where a program could not read a letter, and with `Ã¶`, a letter read as two."""
+    total, lost, garbled = 0, [], []
     for value in values:
         texts = value if isinstance(value, list) else [value]
         total += 1
         if any(isinstance(text, str) and "\ufffd" in text for text in texts):
             lost.append(str(value))
+        elif any(isinstance(text, str) and not text.isascii() and meant(text) != text for text in texts):
+            garbled.append(next(text for text in texts if isinstance(text, str) and meant(text) != text))
     if lost and len(lost) >= 0.01 * total:
         place = lost[0].index("\ufffd")
         report.warn(
@@ -213,6 +240,36 @@ def tell_lost_letters(values: Iterable[object], column: str, report: DataReport)
             f"{lost[0][max(0, place - 15) : place + 15]!r}: the file was read in a wrong encoding before it was written. Export it anew from "
             "its source"
         )
+    if garbled and len(garbled) >= 0.01 * total:
+        report.warn(
+            f"{len(garbled):,} of {total:,} values of {column!r} hold letters that were read as two, such as {_around(garbled[0])!r} for "
+            f"{meant(_around(garbled[0]))!r}: UTF-8 was read in another encoding before the file was written. Export it anew from its source"
+        )
+
+
+_GARBLED = re.compile(
+    "[\u00c2-\u00f4][\u0080-\u00bf\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u02c6\u02dc\u2013-\u203a\u20ac\u2122]+"
+)
+"""A letter of UTF-8 that was read as Windows-1252 or Latin-1."""
+
+
+def meant(text: str) -> str:
+    """`grÃ¶ÃŸe` → `größe`: what a text was before its UTF-8 was read as Windows-1252; other texts as they are."""
+
+    def letters(found: re.Match[str]) -> str:
+        for encoding in ("cp1252", "latin-1"):
+            try:
+                return found[0].encode(encoding).decode("utf-8")
+            except UnicodeError:
+                continue
+        return found[0]
+
+    return _GARBLED.sub(letters, text)
+
+
+def _around(text: str) -> str:
+    """The word with the first letters that were read as two."""
+    return next((word for word in text.split() if meant(word) != word), text[:40])
 
 
 def as_float(text: str) -> float | None:

@@ -176,8 +176,9 @@ def build_task(name: str | None, plugin: dict[str, Any], modality: Modality, dat
     """
     given, name = name, name or plugins.task_for(data.label_kind)
     if name is None or "train" not in data:
+        spoken = " Where they say what is spoken: --label_kind transcript." if modality.name == "audio" else ""
         raise DataError(
-            f"There are no labels to learn from; the splits are {', '.join(data)}. {_where_labels_are(data)}"
+            f"There are no labels to learn from; the splits are {', '.join(data)}. {_where_labels_are(data)}{spoken}"
         )
     kind = plugins.find("tasks", name)
     if not kind.fits(modality):

@@ -228,3 +228,63 @@ def test_a_few_doses_are_classes_and_told() -> None:
 def test_classes_that_hold_numbers_stay_in_silence(names: list[str]) -> None:
     data = load(names * 15)
     assert data.label_names == sorted(names) and not data.report["warnings"]
+
+
+def test_every_word_for_nothing_is_told_also_beside_those_that_are_named() -> None:
+    labels = [("good", "bad", "NA", "None", "-", "?")[n % 6] for n in range(60)]
+    told_first = next(one for one in load(labels).report["warnings"] if "taken for classes" in one)
+    assert all(repr(word) in told_first for word in ("NA", "None", "-", "?"))
+    assert told(load(labels, na_values=["NA"]), "'None'")
+    left = load(labels, na_values=["NA", "None", "-", "?"])
+    assert left.label_names == ["bad", "good"] and not told(left, "taken for")
+    gone = load([("good", "bad", "nan", "\\N")[n % 4] for n in range(60)])
+    assert told(gone, "'nan'") and told(gone, "'\\\\N'")
+
+
+@pytest.mark.parametrize("word", ["TODO", "tbd", "unknown", "Unlabeled", "not_labeled", "to be labeled"])
+def test_words_for_a_label_to_come_are_told(word: str) -> None:
+    labels = [("cat", "dog", word)[n % 3] for n in range(60)]
+    assert told(load(labels), f"na_values=['{word}']")
+    assert load(labels, na_values=[word]).label_names == ["cat", "dog"]
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [("score", [n * 0.37 for n in range(60)]), ("similarity", [str(n / 12) for n in range(60)]), ("label_confidence", [n / 61 for n in range(60)])],
+)  # fmt: skip
+def test_amounts_called_as_labels_are_told_where_none_is_the_label(column: str, values: list[Any]) -> None:
+    columns = {"text": [text(n) for n in range(60)], "other": [text(n + 100) for n in range(60)], column: values}
+    data = load_data(columns, verbose=False, text_pair_column="other")
+    assert told(data, f"label_column='{column}'")
+    read = load_data(columns, verbose=False, text_pair_column="other", label_column=column, label_kind="regression")
+    assert read.label_kind == "regression"
+    assert not told(load_data(columns, verbose=False, text_pair_column="other", ignore_columns=[column]), column)
+
+
+def test_a_finer_label_of_another_name_is_told() -> None:
+    data = load(["ab"[n % 2] for n in range(60)], {"sublabel": ["xyz"[n % 3] for n in range(60)]})
+    assert told(data, "label_column='sublabel'")
+    assert not told(load(["ab"[n % 2] for n in range(60)], {"labeler": ["xyz"[n % 3] for n in range(60)]}), "labeler")
+
+
+@pytest.mark.parametrize("name", ["title", "subject", "text_en", "anything"])
+def test_texts_beside_the_text_are_told(name: str) -> None:
+    more = {name: [text(n + 500) for n in range(60)]}
+    labels = ["ab"[n % 2] for n in range(60)]
+    assert told(load(labels, more), f"text_pair_column='{name}'")
+    assert not load(labels, more, ignore_columns=[name]).report["warnings"]
+
+
+@pytest.mark.parametrize("good", ["größe über", "naïve café", "Ærø", "日本語", "“quoted” – text…", "Ã la carte"])
+def test_letters_that_were_read_as_two_are_told_and_others_are_not(good: str) -> None:
+    texts = [f"{good} {text(n)}" for n in range(40)]
+    labels = ["ab"[n % 2] for n in range(40)]
+    assert not load_data({"text": texts, "label": labels}, verbose=False).report["warnings"]
+    if good == "Ã la carte":
+        return
+    try:
+        broken = [one.encode().decode("cp1252") for one in texts]
+    except UnicodeError:
+        broken = [one.encode().decode("latin-1") for one in texts]
+    data = load_data({"text": broken, "label": labels}, verbose=False)
+    assert told(data, "read as two")

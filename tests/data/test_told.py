@@ -90,3 +90,86 @@ def test_labels_in_structures_name_all_of_them() -> None:
         load_data(rows, verbose=False)
     way = next(hint for hint in hints(str(error.value)) if "label_columns" in hint)
     assert load_data(rows, verbose=False, **way).label_kind == "multilabel"
+
+
+HEADERLESS = {
+    "sentiment": (
+        [[f'"{n % 2 * 4}"', f'"{n}"', '"NO_QUERY"', f'"user{n}"', f'"{text}"'] for n, text in enumerate(texts(40))],
+        ["0", "4"],
+    ),
+    "news": ([[f'"{n % 3 + 1}"', f'"title {n}"', f'"{text}"'] for n, text in enumerate(texts(40))], ["1", "2", "3"]),
+    "texts first": ([[f'"{text}"', "ab"[n % 2]] for n, text in enumerate(texts(40))], ["a", "b"]),
+}
+
+
+@pytest.mark.parametrize("name", HEADERLESS)
+def test_columns_without_names_are_named_by_what_they_hold(tmp_path: Path, name: str) -> None:
+    rows, classes = HEADERLESS[name]
+    (tmp_path / "a.csv").write_text("\n".join(",".join(row) for row in rows) + "\n")
+    with pytest.raises(DataError, match="no header") as asked:
+        load_data(tmp_path / "a.csv", verbose=False)
+    (way,) = [way for way in hints(str(asked.value)) if "csv_options" in way]
+    data = load_data(tmp_path / "a.csv", verbose=False, **way)
+    assert data.label_names == classes and set(data["train"]["text"]) <= set(texts(40))
+
+
+def test_names_in_the_last_comment(tmp_path: Path) -> None:
+    rows = [f'{text}, {n}, "x,{n}", {"ab"[n % 2]}' for n, text in enumerate(texts(40))]
+    (tmp_path / "a.csv").write_text("# made\n# of = 40\n# text, number, several, label\n" + "\n".join(rows) + "\n")
+    with pytest.raises(DataError, match="comments") as asked:
+        load_data(tmp_path / "a.csv", verbose=False)
+    (way,) = [way for way in hints(str(asked.value)) if "csv_options" in way]
+    data = load_data(tmp_path / "a.csv", verbose=False, **way)
+    assert data.label_names == ["a", "b"] and sum(len(data[name]) for name in ("train", "validation", "test")) == 40
+
+
+@pytest.mark.parametrize("name", ["text", "My notes"])
+def test_one_column_whose_texts_hold_a_comma_each(tmp_path: Path, name: str) -> None:
+    lines = [f"{text} one, and more of {n}" for n, text in enumerate(texts(40))]
+    (tmp_path / "a.csv").write_text("\n".join([name, *lines]) + "\n")
+    column = {} if name == "text" else {"input_column": name}
+    data = load_data(tmp_path / "a.csv", verbose=False, **column)
+    assert set(data["unlabeled"]["text"]) == set(lines) and any(
+        "one column" in text for text in data.report["warnings"]
+    )
+
+
+def test_a_word_above_two_columns_is_asked_about(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(
+        "text\n" + "\n".join(f"{text},{'ab'[n % 2]}" for n, text in enumerate(texts(40))) + "\n"
+    )
+    with pytest.raises(DataError, match="skiprows") as asked:
+        load_data(tmp_path / "a.csv", verbose=False)
+    ways = [way["csv_options"] for way in hints(str(asked.value)) if "csv_options" in way]
+    whole = next(way for way in ways if "sep" in way)
+    assert len(load_data(tmp_path / "a.csv", verbose=False, csv_options=whole)["unlabeled"]) == 40
+    assert any(way.get("names", [""])[0] == "text" for way in ways)
+
+
+def test_names_of_text_files_are_no_texts(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    for n, text in enumerate(texts(40)):
+        (tmp_path / "docs" / f"{n}.txt").write_text(text)
+    pd.DataFrame({"file": [f"docs/{n}.txt" for n in range(40)], "label": labels(40)}).to_csv(
+        tmp_path / "index.csv", index=False
+    )
+    for options in ({}, {"input_column": "file"}):
+        with pytest.raises(DataError, match="not opened"):
+            load_data(tmp_path / "index.csv", verbose=False, **options)
+
+
+@pytest.mark.parametrize(
+    "ids", [["12345678901234567", "12345678901234568"], ["9007199254740993", "9007199254740992.0"]]
+)
+def test_ids_of_many_digits_are_compared_by_each(ids: list[str]) -> None:
+    assert load({"label": [ids[n % 2] for n in range(40)]}, label_kind="class").label_names == sorted(ids)
+    with pytest.raises(DataError, match="fold_labels"):
+        load({"label": [ids[0] if n % 2 else f"{ids[0]}.0" for n in range(40)]}, label_kind="class")
+
+
+def test_tables_of_other_columns_are_named_one_by_one(tmp_path: Path) -> None:
+    pd.DataFrame({"text": texts(20), "label": labels(20)}).to_csv(tmp_path / "a.csv", index=False)
+    pd.DataFrame({"body": texts(40)[20:], "topic": labels(20)}).to_csv(tmp_path / "b.csv", index=False)
+    with pytest.raises(DataError, match="topic") as told:
+        load_data(tmp_path, verbose=False)
+    assert "b.csv" in str(told.value) and "a.csv" not in str(told.value)

@@ -352,7 +352,7 @@ def test_marks_of_missing_values_are_told_at_once(tmp_path: Path):
     values[[5, 50, 51]], values[[9, 99]], values[150] = 9999, -99.9, -999
     pd.DataFrame({"date": DAYS, "t": values}).to_csv(tmp_path / "a.csv", index=False)
     told = " ".join(read(tmp_path / "a.csv").report["warnings"])
-    words = ast.literal_eval(re.search(r"'na_values': (\[.*?\])", told)[1])
-    assert sorted(words) == [-999, -99.9, 9999]
-    data = read(tmp_path / "a.csv", csv_options={"na_values": words})
+    words = ast.literal_eval(re.search(r"na_values=(\[.*?\])", told)[1])
+    assert sorted(map(float, words)) == [-999, -99.9, 9999]
+    data = read(tmp_path / "a.csv", na_values=words)
     assert not data.report["warnings"] and np.isnan(values_of(data, 200)).sum() == 6

@@ -192,3 +192,50 @@ def test_where_no_column_holds_times_none_is_proposed():
     with pytest.raises(DataError, match="rise evenly") as told:
         read(pd.DataFrame(doses), horizon=3)
     assert not re.search("timestamp_column='", str(told.value))
+
+
+# -- words among values ---------------------------------------------------------------------------------------------------
+
+
+def measured(words: dict[int, str], **options: object):
+    values = [words.get(place, f"{place % 7 + 0.5}") for place in range(120)]
+    frame = pd.DataFrame({"date": pd.date_range("2024-01-01", periods=120).astype(str), "value": values})
+    return read(frame, horizon=3, validation_fraction=0, test_fraction=0, **options)
+
+
+@pytest.mark.parametrize("word", ["Bad", "No Good", "offline"])
+def test_words_of_a_bad_measurement_are_missing_when_that_is_said(word):
+    words = {3: word, 50: word}
+    with pytest.raises(DataError, match=re.escape(f"na_values=['{word}']")):
+        measured(words)
+    values = arrays_of(measured(words, na_values=[word])["train"])[0]
+    assert np.flatnonzero(np.isnan(values[0])).tolist() == [3, 50]
+
+
+def test_numbers_that_mean_nothing_in_any_spelling():
+    values = arrays_of(measured({3: "-999.00", 50: "-999"}, na_values=["-999"])["train"])[0]
+    assert np.flatnonzero(np.isnan(values[0])).tolist() == [3, 50]
+
+
+@pytest.mark.parametrize("word", ["-", "\\N", "?"])
+def test_marks_of_nothing_in_many_values_are_told(word):
+    data = measured({place: word for place in range(1, 120, 6)})
+    assert any(f"20 are {word!r}" in warning and "taken for missing" in warning for warning in data.report["warnings"])
+    assert not any("taken for missing" in one for one in measured({5: word}).report["warnings"])
+    assert not any(
+        "taken for missing" in one
+        for one in measured({p: word for p in range(1, 120, 6)}, na_values=[word]).report["warnings"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [("ME", "MS (month, dated by its last day), from 2020-01-31 to 2024-12-31"), ("MS", "MS (month), from 2020-01-01 to 2024-12-01"),
+     ("QE", "QS (quarter, dated by its last day), from 2020-03-31 to 2034-12-31"),
+     ("h", "h (hour), from 2020-01-01 00:00:00 to 2020-01-03 11:00:00")],
+)  # fmt: skip
+def test_the_report_says_from_when_to_when(step, said):
+    frame = pd.DataFrame(
+        {"date": pd.date_range("2020-01-01", periods=60, freq=step).astype(str), "value": np.sin(np.arange(60))}
+    )
+    assert any(said in one for one in read(frame, horizon=3).report["decisions"])

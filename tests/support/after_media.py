@@ -342,7 +342,7 @@ def shape(n: int) -> str:
 
 def unnamed(count: int) -> Check:
     """Pictures that no row names are unlabeled, and the report says so."""
-    return lambda data: len(rows_of(data)) == count and any("unlabeled" in text for text in data.report["decisions"])
+    return lambda data: len(rows_of(data)) == count and any("unlabeled" in text for text in data.report["warnings"])
 
 
 add(P, "sheet by semicolons", sheet(lambda n: {"file_name": f"p{n}.png", "label": shape(n)}, look(), sep=";"), False)

@@ -33,10 +33,10 @@ from hf_ssl.core.textfiles import (
     open_text,
 )
 from hf_ssl.data.readers.geometry import Geometry, spellings
+from hf_ssl.data.readers.rows import BACKSLASH
 from hf_ssl.data.readers.shape import RETURN, SEPARATORS, Shape, Table
 
 CHUNK = 20_000
-_ESCAPED = re.compile(r"\\(.?)", re.DOTALL)
 # Options of `pandas.read_csv` that are understood here; a table with any other is read by pandas itself.
 KNOWN = {"sep", "delimiter", "quoting", "quotechar", "escapechar", "doublequote", "names", "header", "skiprows",
          "decimal", "thousands", "na_values", "skipinitialspace"}  # fmt: skip
@@ -175,7 +175,7 @@ def _by_backslashes(path: Path, encoding: str, shape: Shape, made: Table) -> boo
     quotes, pairs, alone = 0, 0, ""
     with open_text(path, encoding) as stream:
         for line in stream:
-            for following in _ESCAPED.findall(line):
+            for following in BACKSLASH.findall(line):
                 quotes, pairs = quotes + (following == '"'), pairs + (following == "\\")
                 alone = alone or ("" if following in '"\\\n\rN0' else "\\" + following)
     if not quotes:

@@ -183,7 +183,8 @@ def which_is_meant(doubtful: Sequence[str], files: Iterable[Path], root: Path, w
     above = [parts_of(file.relative_to(root))[:-1] for file in files]
     known = sorted({word for names in above for part in names if (word := split_folder(part, words))})
     others = [name for name in known if name not in {split_folder(folder, words) for folder in doubtful}]
-    inside = any(doubtful[0] in names[1:] and split_folder(names[0], words) for names in above)
+    word = split_folder(doubtful[0], words)  # a class called as the split around it
+    inside = any(doubtful[0] in names[1:] and split_folder(names[0], words) == word for names in above)
     otherwise = " with folder_level='last'" if inside else f"; if it is a split: split_names={known}"
     return (
         f"The folder {doubtful[0]!r} is called as a split is, and stands beside folders that are not. If it is a class: "

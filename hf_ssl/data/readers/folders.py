@@ -340,8 +340,9 @@ def _table_parts(root: Path, files: list[Path], how: ReadOptions) -> list[Source
         options["places"] = Places(root, how.modality.suffixes, how.modality.aliases)
     parts = []
     for split, group in _by_split(files, root, how, by_stem=True).items():
-        names = ", ".join(file.name for file in group[:3]) + (" ..." if len(group) > 3 else "")
-        parts += [SourcePart(split, table, names) for table in read_tables(group, root, how.report, **options)]
+        for files_of, table in read_tables(group, root, how.report, **options):
+            names = ", ".join(file.name for file in files_of[:3]) + (" ..." if len(files_of) > 3 else "")
+            parts.append(SourcePart(split, table, names))
     return parts
 
 

@@ -19,8 +19,12 @@ RULER = re.compile(r"[\s:+=|-]*-{2,}[\s:+=|-]*")
 
 def _is_row(first: list[str], rows: list[list[str]]) -> bool:
     """Whether the first line of a table is a row of it and no header."""
-    columns = list(zip(*(row for row in rows[:SNIFFED] if len(row) == len(first)), strict=True))
-    return are_values(first, columns)
+    return are_values(first, _columns(first, rows))
+
+
+def _columns(first: list[str], rows: list[list[str]]) -> list[tuple[str, ...]]:
+    """First values of every column, of the rows that are as wide as the first line."""
+    return list(zip(*(row for row in rows[:SNIFFED] if len(row) == len(first)), strict=True))
 
 
 def spellings(header: list[str]) -> frozenset[str]:
@@ -110,7 +114,9 @@ class Geometry:
                     f"csv_options={{'names': {as_many(names, usual)}, 'header': 0}}. If values hold the separator, enclose them in quotes"
                 )
         geometry.names = [name or f"Unnamed: {place}" for place, name in enumerate(geometry.names)]
-        refuse_equal_names(geometry.names, rows[0] if rows and begins_table(rows) else None, said, shape.skip)
+        refuse_equal_names(
+            geometry.names, rows[0] if rows and begins_table(rows) else None, said, shape.skip, _columns(first, rows)
+        )
         return geometry
 
     def batch(self, chunk: list[list[str]], first: int, made: Table) -> pa.RecordBatch:

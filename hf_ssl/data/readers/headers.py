@@ -13,6 +13,8 @@ TYPES = {"string", "text", "str", "varchar", "char", "category", "categorical", 
          "ignore", "time", "nominal", "real"}  # fmt: skip
 """What a second header says about columns."""
 
+NAME_OF_FILE = re.compile(r"[^/\\]\.[A-Za-z][A-Za-z0-9]{1,4}$")
+
 
 def begins_table(rows: list[list[str]]) -> bool:
     """Whether the first of these rows names columns: a column holds numbers below a word, or a name is one of the usual."""
@@ -45,6 +47,30 @@ def are_values(names: Sequence[str], columns: Sequence[Sequence[str | None]]) ->
         if len(names) > 1 and len(values) > 4 and sum(value == name for value in values) >= max(2, 0.05 * len(values)):
             return True
     return False
+
+
+def names_by_content(
+    first: Sequence[str], columns: Sequence[Sequence[str | None]], column: str | None = None
+) -> list[str]:
+    """Names for the columns of a table that has none: the input (names of files, else the longest texts), the label (few values).
+
+    Args:
+        first: the line that would name them.
+        columns: first values of every column below it.
+        column: what the input is called; None: `path` where a column holds names of files, else `text`.
+    """
+    values = [[name, *(value or "" for value in own)] for name, own in zip(first, columns, strict=False)]
+    files = [sum(bool(NAME_OF_FILE.search(value)) for value in own) / len(own) for own in values]
+    lengths = [sum(map(len, own)) / len(own) for own in values]
+    places = range(len(values))
+    content = max(places, key=lambda place: (column != "text" and files[place] > 0.5, lengths[place]), default=0)
+    several = {place: len(set(values[place])) for place in places if place != content}
+    labels = [place for place, count in several.items() if 2 <= count <= max(2, min(100, len(values[place]) // 3))]
+    label = min(labels, key=lambda place: several[place]) if labels else None
+    own = {content: column or ("path" if values and files[content] > 0.5 else "text")} | (
+        {} if label is None else {label: "label"}
+    )
+    return [own.get(place, f"column_{place}") for place in range(len(first))]
 
 
 _SUM = re.compile(
@@ -144,7 +170,9 @@ def refuse_second_header(rows: list[list[str]], skip: int) -> None:
         )
 
 
-def refuse_equal_names(names: list[str], below: list[str] | None, is_row: bool, skip: int) -> None:
+def refuse_equal_names(
+    names: list[str], below: list[str] | None, is_row: bool, skip: int, columns: Sequence[Sequence[str]]
+) -> None:
     """Equal names of columns: nobody can say which is meant; a second line of the header may tell them apart.
 
     Args:
@@ -152,6 +180,7 @@ def refuse_equal_names(names: list[str], below: list[str] | None, is_row: bool, 
         below: the next line, where that names columns too.
         is_row: whether the header looks like a row itself.
         skip: lines above the header that the user left out.
+        columns: first values of every column below the header.
 
     Raises:
         UnusableFile: two names are equal.
@@ -162,7 +191,7 @@ def refuse_equal_names(names: list[str], below: list[str] | None, is_row: bool, 
     if is_row:
         raise UnusableFile(
             f"seems to have no header (two columns would be called {twice[0]!r}): name its columns with "
-            f"csv_options={{'names': {as_many(['column_0'], len(names))}}}, in your own words"
+            f"csv_options={{'names': {names_by_content(names, columns)}}}, in your own words"
         )
     text = f"several columns are called {twice[0]!r}. "
     if below is not None:
@@ -192,3 +221,23 @@ def distinct(names: list[str]) -> list[str]:
 def as_many(names: list[str], count: int) -> list[str]:
     """So many names: made-up ones behind, or fewer."""
     return distinct([*names, *(f"column_{place}" for place in range(len(names), count))])[:count]
+
+
+def or_one_column(rows: list[list[str]], separator: str, skip: int) -> str:
+    """What else a line of one word above rows of two values may be: the name of the first, or of their only column."""
+    mark = next(
+        (mark for mark in "\t|;" if mark != separator and not any(mark in value for row in rows for value in row)),
+        None,
+    )
+    if len(rows[0]) > 1 or len(rows[1]) < 2 or mark is None:
+        return ""
+    return (
+        f"; or name the columns: csv_options={{'names': {as_many([rows[0][0]], len(rows[1]))}, 'skiprows': {1 + skip}}}; or, if it names "
+        f"the only column, and its values hold {separator!r} without quotes: csv_options={{'sep': {mark!r}}}"
+    )
+
+
+def named_by(comment: str, row: list[str], separator: str) -> str:
+    """The option that takes the names of columns from the last comment above them, where it has as many fields as the rows."""
+    names = [name.strip() for name in comment.lstrip("# ").strip().split(separator)]
+    return f", 'names': {names}" if len(names) == len(row) > 1 and all(names) else ""

@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 SNIFFED = 300
+BACKSLASH = re.compile(r"\\(.?)", re.DOTALL)
+"""A backslash and what follows it."""
 Rows = TypeVar("Rows", pa.Table, pa.RecordBatch)
 
 
@@ -44,3 +46,12 @@ def counts_up(values: Sequence[str]) -> bool:
         return False
     numbers = list(map(int, values))
     return numbers[0] in (0, 1) and all(b - a == 1 for a, b in itertools.pairwise(numbers))
+
+
+def with_backslashes(line: str, escaped: str) -> str:
+    """A line whose backslashes are doubled, and so read as they are, unless what follows is among the `escaped`."""
+    if "\\" not in line:
+        return line
+    return BACKSLASH.sub(
+        lambda found: found[0] if found[1] and found[1] in escaped else found[0].replace("\\", "\\\\"), line
+    )

@@ -16,8 +16,15 @@ import pyarrow as pa
 from hf_ssl.core.paths import suffix
 from hf_ssl.core.textfiles import MAX_LINE, SAMPLE, UnusableFile, open_text
 from hf_ssl.data.readers.headers import NAMES as KNOWN_NAMES
-from hf_ssl.data.readers.headers import begins_table, is_title, later_header, refuse_second_header
-from hf_ssl.data.readers.rows import SNIFFED, Rows, without_blank
+from hf_ssl.data.readers.headers import (
+    begins_table,
+    is_title,
+    later_header,
+    named_by,
+    or_one_column,
+    refuse_second_header,
+)
+from hf_ssl.data.readers.rows import SNIFFED, Rows, with_backslashes, without_blank
 
 SEPARATORS = {".tsv": "\t", ".tab": "\t"}
 OTHERS = (",", ";", "\t", "|")
@@ -37,7 +44,6 @@ USUAL = {
     "skiprows": 0,
 }
 """What to give in place of values of `csv_options` that cannot be."""
-_BACKSLASH = re.compile(r"\\(.?)", re.DOTALL)
 NAME = re.compile(r"[^\W\d][\w .#-]{0,30}")
 _NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "|"}
 
@@ -179,7 +185,8 @@ class Shape:
             if given is None:
                 shape.separator, given = declared[1], declared[1]
         if given is None:
-            shape.separator = _separator(shape, lines, made)
+            below = list(itertools.dropwhile(lambda line: line.startswith("#"), lines))
+            shape.separator = _separator(shape, below or lines, made)
             _refuse_long_separators(shape, lines)
         if "quotechar" not in extra and "quoting" not in options:
             _single_quotes(shape, lines, made)
@@ -199,7 +206,7 @@ class Shape:
         if comments > 1 or comments == 1 and len(rows[0]) != len(rows[1]):
             raise UnusableFile(
                 f"begins with {comments} comments ({lines[0].strip()[:40]!r} ...); leave them out with "
-                f"csv_options={{'skiprows': {comments + self.skip}}}"
+                f"csv_options={{'skiprows': {comments + self.skip}{named_by(lines[comments - 1], rows[-1], self.separator)}}}"
             )
         if is_title(rows):
             raise UnusableFile(
@@ -219,7 +226,7 @@ class Shape:
         if titled and usual > 1 and first and count >= REGULAR * (len(widths) - first):
             raise UnusableFile(
                 f"begins with {first} lines ({lines[0].strip()[:40]!r} ...) before its {usual} columns; leave them out with "
-                f"csv_options={{'skiprows': {first + self.skip}}}"
+                f"csv_options={{'skiprows': {first + self.skip}}}" + or_one_column(rows, self.separator, self.skip)
             )
 
 
@@ -230,15 +237,6 @@ def _spelled(words: Any) -> list[str]:
     return [str(word) for word in several] + [
         form % word for word in numbers for form in ("%g", "%.1f", "%.2f", "%.3f", "%.4f")
     ]
-
-
-def with_backslashes(line: str, escaped: str) -> str:
-    """A line whose backslashes are doubled, and so read as they are, unless what follows is among the `escaped`."""
-    if "\\" not in line:
-        return line
-    return _BACKSLASH.sub(
-        lambda found: found[0] if found[1] and found[1] in escaped else found[0].replace("\\", "\\\\"), line
-    )
 
 
 def _joined(lines: Iterable[str]) -> Iterator[str]:
@@ -270,7 +268,7 @@ def _single_quotes(shape: Shape, lines: list[str], made: Table) -> None:
 def _blanks_before_quotes(shape: Shape, lines: list[str], made: Table) -> None:
     """`a, "b, c"`: a blank before a quote makes it an ordinary character, and its commas separate."""
     quote = shape.extra.get("quotechar", '"')
-    body = [line for line in lines if line.strip()][:SNIFFED]
+    body = [line for line in lines if line.strip() and not line.startswith("#")][:SNIFFED]
     marked = sum(f"{shape.separator} {quote}" in line for line in body)
     if len(body) < 4 or marked < 0.5 * len(body):
         return
@@ -337,7 +335,8 @@ def _separator(shape: Shape, lines: list[str], made: Table) -> str:
             made.notes.append(f"columns are separated by {rare[0]!r}; csv_options={{'sep': ','}} says otherwise")
             return rare[0]
         rows = [len(row) for row in Shape(usual, shape.quoting, extra=shape.extra).reader(lines, strict=False) if row]
-        if shape.header and rows and rows[0] == 1 and len(set(rows[1:])) > 1 and max(rows) > 1:
+        uneven = len(set(rows[1:])) > 1 and max(rows) > 1
+        if shape.header and rows and rows[0] == 1 and (uneven or _is_prose(lines, usual)):
             made.notes.append(
                 "has one column, whose values hold commas without quotes: every line is read as one value; "
                 f"csv_options={{'sep': {usual!r}}} cuts them"
@@ -348,6 +347,20 @@ def _separator(shape: Shape, lines: list[str], made: Table) -> str:
     best = max(better, key=lambda name: (fits[name][0], fits[name][1]))
     made.facts.append(f"columns are separated by {_NAMES[best]}")
     return best
+
+
+def _is_prose(lines: list[str], mark: str) -> bool:
+    """Whether the commas of all lines below the name of one column stand in sentences, a blank behind each."""
+    head, *body = [line.strip() for line in lines if line.strip()] or [""]
+    if (
+        mark not in ",;"
+        or not NAME.fullmatch(head.strip('"'))
+        or len(head.split()) > 2
+        or not any(mark in line for line in body)
+    ):
+        return False
+    marks = sum(line.count(mark) for line in body)
+    return sum(line.count(f"{mark} ") for line in body) >= 0.95 * marks
 
 
 def _filled(row: list[str]) -> int:

@@ -56,7 +56,7 @@ def read_tables(
     file_column: str | None = None,
     partitions: bool = True,
     places: Places | None = None,
-) -> list[datasets.Dataset]:
+) -> list[tuple[list[Path], datasets.Dataset]]:
     """Read tables of any of the known kinds.
 
     Every csv and tsv value is kept as the text it is (`007` stays `007`, `NA` stays `NA`), an empty field is None.
@@ -74,7 +74,7 @@ def read_tables(
         places: finds the files that rows name.
 
     Returns:
-        One dataset per set of files with the same columns.
+        Files with the same columns, and the dataset that they are together.
     """
     every: list[_Read] = []
     for file in files:
@@ -118,7 +118,8 @@ def read_tables(
                 for one in group
             ]
         with quiet():
-            found.append(parts[0] if len(parts) == 1 else datasets.concatenate_datasets(parts))
+            table = parts[0] if len(parts) == 1 else datasets.concatenate_datasets(parts)
+        found.append(([one.path for one in group], table))
     return found
 
 

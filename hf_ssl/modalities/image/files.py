@@ -306,13 +306,7 @@ def dimensions(value: object, reading: DecodeOptions) -> tuple[int, int]:
 
 
 def inspect(value: object, reading: DecodeOptions, frames: int = 1) -> ImageInfo:
-    """Decode once and keep what the data checks need.
-
-    Args:
-        value: what `as_reference` takes.
-        reading: how.
-        frames: how many pictures it holds (`hf_ssl.modalities.image.frames.frame_count`).
-    """
+    """Decode once and keep what the data checks need; `frames` is how many pictures it holds (`frames.frame_count`)."""
     if frames > 1 and reading.frames is None:
         return ImageInfo(f"{frames} pictures in one file (frames='first' or frames='all')", frames=frames)
     try:

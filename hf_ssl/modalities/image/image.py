@@ -193,9 +193,9 @@ class Image(Modality):
         )
         where = "" if found.sides is None else f" in folders {found.sides[0] or '.'!r}"
         return found.sides is not None, (
-            f"{len(found.pictures):,} of {len(files):,} pictures{where} hold few values each and are called as others are ({mask} as {picture}): "
-            "they look like masks, and would be read as pictures. For masks give a table with a column of paths to pictures and one of paths to "
-            "masks (label_column='mask')"
+            f"{len(found.pictures):,} of {len(files):,} pictures{where} are called as others are ({mask} as {picture}), and as masks or hold few "
+            "values each: they look like masks, and would be read as pictures. For masks give a table with a column of paths to pictures and "
+            "one of paths to masks (label_column='mask')"
         )
 
     def hint(self, reason: str) -> str:

@@ -15,6 +15,8 @@ ROLES = frozenset(
     "color colour ids instance polygons image images img imgs im sat rgb raw input left fine photo original orig l png pixels train training".split()
 )
 """Words in names of files that say what a file is for, and not which example it belongs to."""
+MASK_WORDS = {"mask", "masks", "seg", "segmentation", "matte"}
+"""Those that nothing but a mask is called."""
 SHARE, LEAST, MOST_SIDES = 0.8, 3, 20
 SAMPLES, SIDE = 4, 256
 FEW, FLAT = 64, 0.8
@@ -43,7 +45,7 @@ class _File:
 
 
 def mask_pairs(files: Sequence[Path], root: Path) -> MaskPairs | None:
-    """Files that go by the names of others once words such as `mask` are left away, and hold few values, which those do not."""
+    """Files that go by the names of others without words such as `mask`, and are called as masks or hold few values, as those do not."""
     known = [_taken_apart(file, root) for file in files]
     seen: dict[Path, bool | None] = {}
     deepest = max((len(file.folders) for file in known), default=0)
@@ -121,11 +123,19 @@ def _search(
                 shared = [key for key in keys if key in other]
                 if len(shared) < LEAST or len(shared) < SHARE * len(keys):
                     continue
+                if _called_as_masks(mask) and not _called_as_masks(picture):
+                    names = names or (mask, picture)
+                    pairs |= {keys[key]: other[key] for key in shared if keys[key] not in pairs}
+                    continue
                 chosen = shared[:: max(1, len(shared) // SAMPLES)][:SAMPLES]
                 if _few(chosen, keys, seen) >= SHARE and _few(chosen, other, seen) <= 1 - SHARE:
                     names = names or (mask, picture)
                     pairs |= {keys[key]: other[key] for key in shared if keys[key] not in pairs}
     return None if names is None else (names, pairs)
+
+
+def _called_as_masks(side: str) -> bool:
+    return not MASK_WORDS.isdisjoint(_WORD.findall(_CAMEL.sub(" ", side).lower()))
 
 
 def _few(chosen: Iterable[tuple[object, ...]], files: Keys, seen: dict[Path, bool | None]) -> float:

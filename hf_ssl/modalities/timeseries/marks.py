@@ -32,5 +32,5 @@ def tell_marks(values: np.ndarray, names: Sequence[str], report: Notes) -> None:
         shown = " and ".join(f"{counts[mark]:,} are {mark:g}" for mark in found)
         report.warn(
             f"column {name!r}: {sum(counts.values()):,} values lie far from all others ({low:g} to {high:g}): {shown}; read as they are; "
-            f"csv_options={{'na_values': [{', '.join(f'{mark:g}' for mark in found)}]}} says that they are missing"
+            f"na_values={[f'{mark:g}' for mark in found]} says that they are missing"
         )

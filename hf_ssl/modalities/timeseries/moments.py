@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,15 +12,15 @@ import numpy as np
 import pyarrow as pa
 
 from hf_ssl.core.errors import DataError
-from hf_ssl.core.numbers import MISSING, NotNumbers, read_numbers, refuse_dot_thousands
 from hf_ssl.modalities.base import Notes
-from hf_ssl.modalities.timeseries.channels import is_text, number_columns, value_columns
+from hf_ssl.modalities.timeseries.channels import number_columns, value_columns
 from hf_ssl.modalities.timeseries.clock import PERIODS, period_clock, read_clock
 from hf_ssl.modalities.timeseries.eras import moments_of
 from hf_ssl.modalities.timeseries.grid import Series, to_grid
 from hf_ssl.modalities.timeseries.likely_stamp import likely_stamp, no_header
 from hf_ssl.modalities.timeseries.marks import tell_marks
 from hf_ssl.modalities.timeseries.matrices import with_parts
+from hf_ssl.modalities.timeseries.measured import Asked, read_values
 from hf_ssl.modalities.timeseries.names import (
     names_rows,
     tell_apart,
@@ -30,7 +30,7 @@ from hf_ssl.modalities.timeseries.names import (
 )
 from hf_ssl.modalities.timeseries.parts import SECONDS, numbers_of, part_of, with_stamp
 from hf_ssl.modalities.timeseries.shapes import melted, refuse_wide_rows, with_hours
-from hf_ssl.modalities.timeseries.steps import of_days
+from hf_ssl.modalities.timeseries.steps import in_words, of_days
 from hf_ssl.modalities.timeseries.table import (
     NAMES,
     STAMPS,
@@ -94,7 +94,11 @@ def read_moments(dataset: datasets.Dataset, columns: Columns, grid: GridOptions,
     others = [c for c in there if c not in not_values or c in columns.targets] if columns.targets else targets
     numeric = partial(number_columns, frame, others)
     values = np.stack(
-        [_numbers(frame.column(c), c, origin, (apart, numeric), report) for c in [*targets, *covariates]], axis=1
+        [
+            read_values(frame.column(c), c, origin, Asked(apart, numeric, columns.na), report)
+            for c in [*targets, *covariates]
+        ],
+        axis=1,
     )
     _tell_of_values(values, targets, columns, report)
     before = report.account("rows").left_out.total()
@@ -112,7 +116,7 @@ def read_moments(dataset: datasets.Dataset, columns: Columns, grid: GridOptions,
         _add_static(series, frame, names, columns.static)
     more = " ..." if len(targets) > 8 else ""
     report.decide(f"values: {', '.join(targets[:8])}{more} (target_columns chooses others)")
-    report.decide(f"{len(series):,} series with a step of {step}")
+    report.decide(f"{len(series):,} series with a step of {in_words(step, stamps)}")
     return Table(series, step, [*targets, *covariates], len(targets), known=len(columns.known))
 
 
@@ -271,65 +275,6 @@ def _strings(column: pd.Series) -> np.ndarray:
     if values.dtype.kind == "f" and (values % 1 == 0).all():
         values = values.astype(np.int64)
     return values.astype(str).to_numpy()
-
-
-def _numbers(
-    column: pa.ChunkedArray, name: str, origin: str, instead: tuple[str, Callable[[], list[str]]], report: Notes
-) -> np.ndarray:
-    """A column as float32; `?`, `NA` and empty fields are missing values, a decimal comma and thousands are understood.
-
-    Args:
-        instead: how series could be told apart, and the columns that hold numbers, for the error.
-
-    Raises:
-        DataError: other text, with its row.
-    """
-    import pandas as pd
-
-    kind = column.type
-    if pa.types.is_decimal(kind):
-        column, kind = column.cast(pa.float64()), pa.float64()
-    if pa.types.is_null(kind):
-        return np.full(len(column), np.nan, np.float32)
-    apart, numeric = instead
-    if not is_text(column):
-        if not (pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
-            raise DataError(
-                f"Column {name!r} of {origin} holds {column.type}, not numbers. Choose the columns of values: target_columns={numeric() or '...'}."
-            )
-        values = column.to_pandas()
-        return _finite((values.astype("float64") if pa.types.is_boolean(kind) else values).to_numpy(np.float64), name)
-    text = column.to_pandas()
-    numbers = pd.to_numeric(text, errors="coerce")
-    wrong = numbers.isna() & text.notna() & ~text.str.strip().isin(MISSING) if numbers.isna().any() else None
-    if wrong is None or not wrong.any():
-        if told := refuse_dot_thousands(text.iloc[:5000], name):
-            report.warn(told)
-        return _finite(numbers.to_numpy(np.float64), name)
-    try:
-        values, note = read_numbers([None if value is None or value != value else value for value in text], name)
-    except NotNumbers as error:
-        second = error.row == 0 and int(wrong.sum()) == 1
-        units = " If that row is a second header or holds units: csv_options={'skiprows': [1]}." if second else ""
-        other = "Write numbers alone into it, and nothing where a value is missing."
-        if not apart and (others := numeric()):
-            other = f"The columns of numbers alone: target_columns={others}" + (
-                f"; if it names the series: item_column={name!r}." if text.nunique() == 1 else "."
-            )
-        raise DataError(f"{error} in {origin}.{units} {apart or other}") from error
-    if note:
-        report.warn(note)
-    return _finite(np.array(values), name)
-
-
-def _finite(values: np.ndarray, name: str) -> np.ndarray:
-    """float32; numbers that are infinite are refused, because nobody measures them."""
-    if np.isinf(values).any():
-        row = int(np.flatnonzero(np.isinf(values))[0])
-        raise DataError(
-            f"Column {name!r} holds an infinite number (row {row}). Leave the field empty if the value is missing."
-        )
-    return values.astype(np.float32)
 
 
 def _missing(stamps: np.ndarray) -> np.ndarray:

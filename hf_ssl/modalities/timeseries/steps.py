@@ -118,3 +118,28 @@ def places_of(stamps: np.ndarray, frequency: str) -> tuple[np.ndarray, bool, int
     offsets, counts = np.unique(ticks % step, return_counts=True)
     shift = int(offsets[counts.argmax()])
     return (ticks - shift) // step, bool(((ticks - shift) % step == 0).all()), shift
+
+
+_NAMED = {"s": "second", "min": "minute", "h": "hour", "D": "day", "B": "business day", "W": "week", "28D": "four weeks", "MS": "month",
+          "2MS": "two months", "QS": "quarter", "4MS": "four months", "2QS": "half a year", "YS": "year"}  # fmt: skip
+
+
+def in_words(step: str, stamps: np.ndarray) -> str:
+    """`MS (month, dated by its last day), from 2020-01-31 to 2024-12-31`: a step and what it spans; counters alone as they are.
+
+    Args:
+        stamps: `(rows,)` datetime64[ns] or whole numbers, at least one.
+    """
+    first, last = stamps.min(), stamps.max()
+    if stamps.dtype.kind != "M":
+        return f"{step}, from {first} to {last}"
+    days = stamps.astype("datetime64[D]")
+    ends = step in MONTHS and bool((days.astype("datetime64[M]") != (days + 1).astype("datetime64[M]")).all())
+    whole = bool((stamps == days).all())
+    shown = [
+        str(one.astype("datetime64[D]") if whole else one.astype("datetime64[s]")).replace("T", " ")
+        for one in (first, last)
+    ]
+    name = _NAMED.get(step, "")
+    words = f" ({name}{', dated by its last day' if ends else ''})" if name else ""
+    return f"{step}{words}, from {shown[0]} to {shown[1]}"

@@ -55,6 +55,8 @@ class Columns:
     time: str | None = None
     skip: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
+    na: tuple[str, ...] = ()
+    """Words and numbers that mean a missing value."""
 
 
 @dataclass(frozen=True)

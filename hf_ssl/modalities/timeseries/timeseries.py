@@ -245,8 +245,8 @@ class TimeSeries(Modality):
         config = self.config
         targets = tuple(config.target_columns) or ((spec.input,) if spec.input else ())
         return Columns(
-            config.timestamp_column, config.item_column or spec.id, targets, tuple(config.past_covariates),
-            tuple(config.known_covariates), tuple(config.static_columns), spec.label, config.time_column, tuple(config.skip_items), spec.ignore,
+            config.timestamp_column, config.item_column or spec.id, targets, tuple(config.past_covariates), tuple(config.known_covariates),
+            tuple(config.static_columns), spec.label, config.time_column, tuple(config.skip_items), spec.ignore, spec.na,
         )  # fmt: skip
 
     def hold_out(
