@@ -237,8 +237,8 @@ def tell_lost_letters(values: Iterable[object], column: str, report: DataReport)
         place = lost[0].index("\ufffd")
         report.warn(
             f"{len(lost):,} of {total:,} values of {column!r} hold U+FFFD, what is left of a letter that was lost, such as "
-            f"{lost[0][max(0, place - 15) : place + 15]!r}: the file was read in a wrong encoding before it was written. Export it anew from "
-            "its source"
+            f"{lost[0][max(0, place - 15) : place + 15]!r}. Unless another warning says that it was put there now, the file was read in a wrong "
+            "encoding before it was written: export it anew from its source"
         )
     if garbled and len(garbled) >= 0.01 * total:
         report.warn(
