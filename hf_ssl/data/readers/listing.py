@@ -167,12 +167,15 @@ def _store(found: list[Path], root: Path) -> set[Path]:
 
 
 def _below_links(found: list[Path], root: Path) -> set[Path]:
-    """Files that also lie below a link to a folder beside which their own folder does not lie."""
+    """Files that also lie below a link to a folder beside which their own folder does not lie, or lies hidden."""
     depth = len(root.parents) + 1
     folders = {above for file in {file.parent for file in found} for above in (file, *file.parents)}
     links = {folder for folder in folders if len(folder.parents) >= depth and folder.is_symlink()}
     targets = {os.path.realpath(link): os.path.realpath(link.parent) for link in links}
-    stores = {Path(target) for target, beside in targets.items() if os.path.dirname(target) != beside}
+    stores = {
+        Path(target) for target, beside in targets.items()
+        if os.path.dirname(target) != beside or os.path.basename(target).startswith(".")
+    }  # fmt: skip
     inside = Path(os.path.realpath(root))
     below = {folder: not stores.isdisjoint((inside / folder.relative_to(root), *(inside / folder.relative_to(root)).parents))
              for folder in folders if stores and len(folder.parents) >= depth and links.isdisjoint((folder, *folder.parents))}  # fmt: skip
