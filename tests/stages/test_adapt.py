@@ -5,23 +5,14 @@ from __future__ import annotations
 import json
 import time
 
-import numpy as np
-import pandas as pd
 import pytest
+from shop import reviews, write_reviews
 
 import hf_ssl
 import tiny
 from hf_ssl.cli import main
 from hf_ssl.core.run import RunDir
 from hf_ssl.stages import adapt as stage
-
-WORDS = {"good": ["great", "fine", "lovely"], "bad": ["awful", "broken", "poor"]}
-
-
-def reviews(count: int, seed: int) -> tuple[list[str], list[str]]:
-    rng = np.random.default_rng(seed)
-    labels = ["good" if row % 2 else "bad" for row in range(count)]
-    return [f"{rng.choice(WORDS[label])} item {rng.integers(10**6)} of this shop" for label in labels], labels
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -33,13 +24,7 @@ def few_steps():
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("reviews")
-    for name, count, seed in (("labels", 60, 0), ("test", 40, 1)):
-        texts, labels = reviews(count, seed)
-        pd.DataFrame({"text": texts, "label": labels}).to_csv(folder / f"{name}.csv", index=False)
-    lines = "\n".join(json.dumps({"text": text}) for text in reviews(120, 2)[0])
-    (folder / "unlabeled.jsonl").write_text(lines, encoding="utf-8")
-    return str(folder)
+    return str(write_reviews(tmp_path_factory.mktemp("reviews"), 120, labels=(60, 0), test=(40, 1)))
 
 
 @pytest.fixture(scope="module")

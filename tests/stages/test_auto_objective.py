@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 
-import numpy as np
-import pandas as pd
 import pytest
+from shop import reviews, write_reviews
 
 import hf_ssl
 import tiny
@@ -16,23 +15,10 @@ from hf_ssl.core.run import RunDir
 from hf_ssl.stages import adapt
 from hf_ssl.stages.auto_objective import ObjectiveTrial, decided
 
-WORDS = {"good": ["great", "fine", "lovely"], "bad": ["awful", "broken", "poor"]}
-
-
-def reviews(count: int, seed: int) -> tuple[list[str], list[str]]:
-    rng = np.random.default_rng(seed)
-    labels = ["good" if row % 2 else "bad" for row in range(count)]
-    return [f"{rng.choice(WORDS[label])} item {rng.integers(10**6)} of this shop" for label in labels], labels
-
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("reviews")
-    texts, labels = reviews(40, 0)
-    pd.DataFrame({"text": texts, "label": labels}).to_csv(folder / "labels.csv", index=False)
-    lines = "\n".join(json.dumps({"text": text}) for text in reviews(80, 2)[0])
-    (folder / "unlabeled.jsonl").write_text(lines, encoding="utf-8")
-    return str(folder)
+    return str(write_reviews(tmp_path_factory.mktemp("reviews"), 80, labels=(40, 0)))
 
 
 @pytest.fixture(scope="module")
