@@ -83,7 +83,8 @@ def installed(venv: Path, torch: list[str]) -> str:
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     if torch:
         subprocess.run([*pip, *torch], check=True)
-    subprocess.run([*pip, f"hf-ssl[text] @ git+{REPOSITORY.as_uri()}@{head()}"], check=True)
+    address = REPOSITORY.as_uri().replace("file://", "file://localhost", 1)  # pip of Python 3.11 wants a host in it
+    subprocess.run([*pip, f"hf-ssl[text] @ git+{address}@{head()}"], check=True)
     return python
 
 
