@@ -188,7 +188,7 @@ def encoding_of_file(path: Path, given: str, *, by_lines: bool = False) -> Encod
     except (OSError, EOFError, zlib.error) as error:
         raise UnusableFile(f"not readable: {error}") from error
     if what := nature(head):
-        raise UnusableFile(what)
+        raise UnusableFile("is packed twice; unpack it" if "gzip" in what and path.suffix.lower() == ".gz" else what)
     for mark, name in _MARKS:
         if head.startswith(mark):
             return Encoding(name, None if name == "utf-8-sig" else f"has the byte order mark of {name.upper()}")
@@ -224,7 +224,9 @@ def _seven_bit(path: Path) -> Encoding | None:
             name, sure = found
             if sure and undecodable(path, name) is None:
                 example = encodings.example(piece[: 2 * SAMPLE].decode(name, "replace"))
-                return Encoding(name, f"read as {name}, such as {example!r} (encoding='ascii' takes every byte as it is)")
+                return Encoding(
+                    name, f"read as {name}, such as {example!r} (encoding='ascii' takes every byte as it is)"
+                )
             if not sure:
                 raise UnusableFile(
                     "seems to be UTF-7, which writes letters beyond ASCII as +...-: encoding='utf-7' reads them, encoding='ascii' leaves them"

@@ -68,7 +68,10 @@ def read_delimited(path: Path, encoding: str = DEFAULT_ENCODING, options: dict[s
         _read(path, found.name, shape, made)
     if (aside := shifted(made.data)) is not None:
         made.bad["values stand one column beside their own"] += int(aside.sum())
-        made.example = made.example or f"row {int(aside.argmax())}: {', '.join(v or '' for v in made.data.slice(int(aside.argmax()), 1).to_pylist()[0].values())[:60]!r}"
+        made.example = (
+            made.example
+            or f"row {int(aside.argmax())}: {', '.join(v or '' for v in made.data.slice(int(aside.argmax()), 1).to_pylist()[0].values())[:60]!r}"
+        )
         made.data = made.data.filter(pa.array(~aside))
     decimal, thousands = options.get("decimal"), options.get("thousands")
     if decimal is not None or thousands is not None:
@@ -349,7 +352,13 @@ def _by_pandas(path: Path, encoding: str, options: dict[str, Any], made: Table) 
     """With options of `pandas.read_csv` that only pandas knows; lines that they leave out are counted where they are no choice of rows."""
     import pandas as pd
 
-    known = {"sep": SEPARATORS.get(suffix(path), ","), "dtype": str, "keep_default_na": False, "na_values": [""], "index_col": False}
+    known = {
+        "sep": SEPARATORS.get(suffix(path), ","),
+        "dtype": str,
+        "keep_default_na": False,
+        "na_values": [""],
+        "index_col": False,
+    }
     if "delimiter" in options:
         known.pop("sep")
     given, wide = dict(options), list[list[str]]()
@@ -368,12 +377,17 @@ def _by_pandas(path: Path, encoding: str, options: dict[str, Any], made: Table) 
         made.bad["lines with more columns than the header"] += len(wide)
         made.example = ",".join(wide[0])[:60]
     if len(frame) == given.get("nrows") and (lines := _lines_in(path)) > len(frame) + 1:
-        made.notes.append(f"csv_options={{'nrows': {len(frame)}}} reads its first {len(frame):,} rows; it has {lines:,} lines")
+        made.notes.append(
+            f"csv_options={{'nrows': {len(frame)}}} reads its first {len(frame):,} rows; it has {lines:,} lines"
+        )
     frame = frame.reset_index() if not (given.get("index_col") is None or given["index_col"] is False) else frame
     frame.columns = [str(name).strip() for name in frame.columns]
     if not len(frame):
         raise UnusableFile("no rows")
-    text = {name: [None if gone else str(value) for value, gone in zip(frame[name], frame[name].isna(), strict=True)] for name in frame}
+    text = {
+        name: [None if gone else str(value) for value, gone in zip(frame[name], frame[name].isna(), strict=True)]
+        for name in frame
+    }
     made.data = pa.table({name: pa.array(values, pa.string()) for name, values in text.items()})
     made.rows = len(made.data) + len(wide)
 

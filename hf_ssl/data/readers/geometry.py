@@ -32,7 +32,9 @@ def _columns(first: list[str], rows: list[list[str]]) -> list[tuple[str, ...]]:
 def spellings(header: list[str]) -> frozenset[str]:
     """Names of columns in the ways that people write them."""
     ways = (str, str.strip, str.lower, str.upper, str.title, str.capitalize)
-    return frozenset(mark + way(name) for name in header for way in ways for mark in ("", BOM, f'{BOM}"'))
+    return frozenset(
+        form.format(way(name)) for name in header for way in ways for form in ("{}", BOM + "{}", f'{BOM}"{{}}"')
+    )
 
 
 def _plain(row: list[str]) -> list[str]:

@@ -230,7 +230,8 @@ class Shape:
         if titled and usual > 1 and first and count >= REGULAR * (len(widths) - first):
             raise UnusableFile(
                 f"begins with {filled[first]} lines ({lines[0].strip()[:40]!r} ...) before its {usual} columns; leave them out with "
-                f"csv_options={{'skiprows': {filled[first] + self.skip}}}" + or_one_column(rows, self.separator, self.skip)
+                f"csv_options={{'skiprows': {filled[first] + self.skip}}}"
+                + or_one_column(rows, self.separator, self.skip)
             )
 
 
