@@ -134,8 +134,9 @@ def resized(
 ) -> np.ndarray:
     """Resize (antialiased) and cut out the center, uint8 `(height, width, channels)`."""
     pil = require("PIL.Image", "image")
-    target, (top, left) = target_of(*array.shape[:2], height, width, shorter, to_even)
-    if array.shape[:2] != target:
+    rows, columns = array.shape[:2]
+    target, (top, left) = target_of(rows, columns, height, width, shorter, to_even)
+    if (rows, columns) != target:
         if array.shape[2] == 3:
             picture = pil.fromarray(np.ascontiguousarray(array)).resize(target[::-1], resample)
             array = np.asarray(picture)
@@ -193,7 +194,7 @@ def store(
         array = resized(with_channels(array, channels), height, width, shorter, shape.resample, shape.to_even)
         pictures[row] = np.moveaxis(array, 2, 0)
 
-    left = range(len(values))
+    left: Sequence[int] = range(len(values))
     if reading.nvjpeg:
         left = _on_a_device(pictures, values, reading, shape, (height, width, shorter))
     if len(left) < 64:
