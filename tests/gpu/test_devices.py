@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import toy_process
@@ -20,6 +22,9 @@ from contracts import case_of, pairs
 from devices import CUDA
 from host_syncs import allowed
 
+from hf_ssl.modalities.image import device_jpeg
+from hf_ssl.modalities.image.geometry import Geometry, ramp_and_rings, store
+from hf_ssl.modalities.image.image import Image
 from hf_ssl.modalities.rng import normals
 from hf_ssl.modalities.text.packing import collate_rows
 from hf_ssl.models import attention
@@ -140,6 +145,21 @@ def test_packed_rows_train_alike_however_they_are_kept_apart(tiny_checkpoint, de
         trained(made, device, tmp_path / kind, save_strategy="no", bf16=device.type == "cuda")
         found.append(losses(tmp_path / kind))
     assert found[1] == pytest.approx(found[0], rel=0.02)
+
+
+def test_jpeg_files_are_those_of_pillow_within_a_level(device, monkeypatch):
+    decoders = pytest.importorskip("torchcodec.decoders", reason="torchcodec is not installed")
+    if not hasattr(decoders, "decode_jpeg"):
+        pytest.skip("torchcodec before 0.16 decodes no pictures")
+    monkeypatch.setattr(device_jpeg, "place", lambda: device)
+    values, shape = [], Geometry(48, 48, 56, 2, (0.5,) * 3, (0.5,) * 3)
+    for number in range(70):  # more than are decoded at once
+        stream = io.BytesIO()
+        ramp_and_rings()[number % 2].resize((100 + number, 90)).save(stream, "JPEG", progressive=number % 3 == 0)
+        values.append({"bytes": stream.getvalue(), "path": None})
+    found = store(values, Image(Image.Config(jpeg_decoder="nvjpeg")).reading, shape, 3)
+    away = np.abs(found.astype(int) - store(values, Image().reading, shape, 3).astype(int))
+    assert away.mean() < 1.5 and np.percentile(away, 99.9) <= 12
 
 
 VIEWED = ["objectives/simclr@image", "objectives/mae@image", "objectives/dino@image", "objectives/simclr@audio",

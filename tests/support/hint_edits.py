@@ -26,7 +26,7 @@ EXCUSES: dict[str, tuple[str, ...]] = {
     "formats that another program has to convert": (
         "not readable as audio", "of no known format", "is a video", "Convert them", "convert it", "save the sheet", "save it as", "save those as parquet",
         "export its table", "write its sound to a file", "is a picture", "Save each document", "Mails: save", "Subtitles: write", "Molecules: write",
-        "Sequences: write", "Measurements: save", "Write its rows as", "is a COCO file", "write every value",
+        "Sequences: write", "Measurements: save", "Volumes: write", "Write its rows as", "is a COCO file", "write every value",
     ),
     "dates that have to be written otherwise": (
         "Say how they are written", "have to be written as dates", "bring them to one", "write all stamps", "unknown frequency", "is no known step",

@@ -67,6 +67,7 @@ ADVICE: dict[frozenset[str], str] = {
     frozenset({".hl7", ".edi", ".x12"}): "Messages: write a table with a row per message and columns text and label.",
     frozenset({".lvm", ".tdms", ".dat", ".asc", ".log"}): "Measurements: save the table alone, with one line of names above it, as .csv or .tsv.",
     frozenset({".html", ".htm", ".xml", ".yaml", ".yml", ".toml"}): "Write its rows as .csv or JSON lines, one {name: value} a line.",
+    frozenset({".nii", ".nrrd", ".mha", ".mgz"}): "Volumes: write their slices as pictures (.png).",
     frozenset({".pdf", ".docx", ".doc", ".odt", ".rtf", ".epub", ".pptx"}): "Save each document as .txt.",
 }  # fmt: skip
 """What to do with files of kinds that are not read."""

@@ -174,10 +174,18 @@ def _what_to_do(files: list[Path]) -> str:
     """How files of no known kind become files that are read."""
     for file in files[:20]:
         with file.open("rb") as stream:
-            if what := nature(stream.read(512)):
-                return f" {file.name} {what}."
+            what = nature(stream.read(512))
+        own = what is not None and what.endswith(
+            f"end in {file.suffix.lower()}"
+        )  # it is what its name says, and is not read here
+        if what and ".nii" not in file.suffixes:
+            return (
+                f" {file.name} {what.partition(';')[0]}; save it as a table (.csv, .parquet)."
+                if own
+                else f" {file.name} {what}."
+            )
     for kinds, advice in on_disk.ADVICE.items():
-        if any(file.suffix.lower() in kinds for file in files):
+        if any(suffix(file) in kinds for file in files):
             return f" {advice}"
     if any(file.suffix.lower() in on_disk.DATA_LIKE for file in files):
         return " Unpack archives, and save spreadsheets as .csv."

@@ -63,6 +63,16 @@ def by_given_format(text: pd.Series, form: str, name: str, notes: Notes, owner: 
         return parsed(in_english(text), form.replace("%B", "%b"), name, notes, owner)
 
 
+def turned(text: pd.Series, form: str) -> str:
+    """What to say where a format does not fit: the one with day and month the other way round, if that does."""
+    import pandas as pd
+
+    other = form.translate(str.maketrans("dm", "md"))
+    if other != form and (pd.to_datetime(text, format=other, errors="coerce").notna() == text.notna()).all():
+        return f"With day and month turned it fits: timestamp_format={other!r}."
+    return "Say how the stamps are written, or leave timestamp_format out: then it is found out."
+
+
 def in_english(text: pd.Series) -> pd.Series:
     """Stamps with the names of their months in English; None where there is no name of a month."""
     return text.map(lambda value: None if value is None or value != value else english_month(value))
