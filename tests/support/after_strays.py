@@ -6,13 +6,19 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from after_base import add, file, folder, lines, pairs, told
-from data_kinds import Made, asked, labels, texts, write
+from after_series import DAYS, daily, dates, grid
+from data_kinds import Check, Made, asked, labels, texts, wave, write
 
-T = "tables"
+from hf_ssl.data import DomainData
+
+T, S = "tables", "series"
 PAIRS = list(zip(texts(40), labels(40), strict=True))
 KANA = [f"電車で良い第{n}回 {'abc'[n % 3] * 3}" for n in range(40)]
 ACCENTS = [f"café crème {n} à la carte déjà" for n in range(40)]
@@ -69,3 +75,95 @@ def array(at: Path) -> Made:
 
 add("files", "an array where texts are asked for", array)
 add("files", "a volume among pictures", folder({"a.nii.gz": gzip.compress(b"\0" * 400)}, asked, modality="image"))
+
+
+# -- files that tell of others, and folders that are no classes
+def picture(at: Path, name: str, seed: int) -> Path:
+    from PIL import Image
+
+    (at / name).parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (24, 24, 3), dtype=np.uint8)).save(at / name)
+    return at
+
+
+def pictures(names: list[str], check: Check, more: dict[str, str] | None = None, **options: Any) -> Callable[[Path], Made]:
+    def make(at: Path) -> Made:
+        for seed, name in enumerate(names):
+            picture(at / "d", name, seed)
+        for name, content in (more or {}).items():
+            write(at / "d" / name, content)
+        return at / "d", {"modality": "image", **options}, check
+
+    return make
+
+
+def of_files(data: DomainData) -> bool:
+    return data.label_kind is None and len(data["unlabeled"]) == 24
+
+
+def two_classes(data: DomainData) -> bool:
+    return sorted(data.label_names) == ["bad", "good"] and sum(len(data[split]) for split in ("train", "validation", "test")) == 24
+
+
+numbered = [f"images/IMG_{n:04}.png" for n in range(24)]
+add("names", "folders trainA and trainB", pictures([f"{split}{side}/{n}.png" for split in ("train", "test") for side in "AB" for n in range(6)], of_files))
+add("names", "folders train1 and train2", pictures([f"train{side}/{n}.png" for side in "12" for n in range(12)], of_files))
+add("names", "a sheet with other capitals and suffixes", pictures(numbered, two_classes, {"labels.csv": "file,label\n" + "".join(f"img_{n:04}.JPG,{v}\n" for n, v in enumerate(labels(24)))}))
+add("names", "lists of pictures for each split", pictures(numbered, told(of_files), {"train.txt": "".join(f"{n} {i % 2}\n" for i, n in enumerate(numbered[:18])), "test.txt": "".join(f"{n} {i % 2}\n" for i, n in enumerate(numbered[18:]))}), False)
+
+
+def documents(extra: dict[str, str], check: Check) -> Callable[[Path], Made]:
+    return lambda at: ([write(at / "d" / f"{v}/{n}.txt", t) for n, (t, v) in enumerate(PAIRS)] and [write(at / "d" / name, c) for name, c in extra.items()] and (at / "d"), {}, check)
+
+
+add("names", "lists of texts for each split", documents({"train.txt": "".join(f"{v}/{n}.txt\n" for n, (_, v) in enumerate(PAIRS[:30])), "test.txt": "".join(f"{v}/{n + 30}.txt\n" for n, (_, v) in enumerate(PAIRS[30:]))}, told(pairs())), False)
+add("names", "a readme beside folders of texts", documents({"README.md": "About these texts."}, pairs()), False)
+add(T, "a table with commas called .txt", file("a.txt", lines(), told(lambda data: len(data["unlabeled"]) == 1)), False)
+
+
+def shares(at: Path) -> Made:
+    from PIL import Image
+
+    for n in range(16):
+        picture(at / "d", f"images/{n}.png", n)
+        (at / "d" / "masks").mkdir(exist_ok=True)
+        Image.fromarray(np.linspace(0, 255, 24 * 24).reshape(24, 24).astype(np.uint8)).save(at / "d" / f"masks/{n}.png")
+    write(at / "d" / "a.csv", "image,mask\n" + "".join(f"images/{n}.png,masks/{n}.png\n" for n in range(16)))
+    return at / "d", {"modality": "image", "label_column": "mask", "label_kind": "mask"}, asked
+
+
+add("pictures", "masks of shares", shares)
+
+
+# -- moments that programs have damaged, or that other countries write
+def translated(zero: str) -> list[str]:
+    return [stamp.translate({48 + digit: chr(ord(zero) + digit) for digit in range(10)}) for stamp in DAYS.strftime("%Y-%m-%d")]
+
+
+SHORT: dict[str, Any] = {"horizon": 2, "context_length": 4}
+twenty = pd.date_range("2023-01-10", periods=20)
+for form in ("%Y-%d-%m", "%Y/%d/%m", "%Y-%d-%m %H:%M"):
+    add(S, f"year, day and month as {form}", dates(DAYS.strftime(form), told(daily)))
+for what, zero in (("Persian", "۰"), ("Arabic", "٠"), ("wide", "０"), ("Thai", "๐")):
+    add(S, f"{what} digits", dates(translated(zero), daily), False)
+add(S, "Arabic digits, day first", dates([stamp.translate({48 + digit: chr(0x660 + digit) for digit in range(10)}) for stamp in DAYS.strftime("%d/%m/%Y")], daily), False)
+add(S, "the Persian calendar", dates([f"1402/{1 + n // 30:02}/{1 + n % 30:02}" for n in range(180)], asked))
+add(S, "minutes and seconds that Excel left", dates([f"{5 * n % 60:02}:00.0" for n in range(500)], asked))
+add(S, "times of day without a day", dates([f"{n % 24:02}:00" for n in range(500)], asked))
+add(S, "hours 1 to 24 as digits", dates([f"{day:%Y%m%d}{hour:02}00" for day in DAYS[:40] for hour in range(1, 25)], told(grid(960, 24, "h", first="2023-01-05T01", values=list(wave(960))))), False)
+add(S, "hours 1 to 25 in a column", dates([f"{day:%Y-%m-%d},{hour}" for day in pd.date_range("2023-10-20", periods=20) for hour in range(1, 26 if day.day == 29 else 25)], told(lambda data: data.report["accounts"]["rows"]["found"] == 481 and data["train"][0]["start"].startswith("2023-10-20")), header="date,hour,sales"), False)
+add(S, "days of January without a year", dates(twenty.strftime("%d-%b"), asked, **SHORT))
+add(S, "January's days without a year", dates(twenty.strftime("%b-%d"), asked, **SHORT))
+add(S, "years and months as fractions", dates([f"{2000 + n / 12:.4f}" for n in range(120)], asked, header="year_decimal,sales"))
+add(S, "a thirteenth month", dates([f"{2010 + n // 13},{1 + n % 13}" for n in range(156)], asked, header="year,month,sales"))
+EPOCH = [int(day.timestamp()) for day in DAYS]
+add(S, "seconds said to be milliseconds", dates(EPOCH, told(lambda data: len(data["train"]) == 1), timestamp_unit="ms"), False)
+add(S, "milliseconds said to be seconds", dates([1000 * second for second in EPOCH], daily, timestamp_unit="s"))
+add(S, "day first, and a format that says month first", dates(DAYS.strftime("%d/%m/%Y"), daily, timestamp_format="%m/%d/%Y"))
+add(S, "World Bank's titles and years", file("a.csv", '"Data Source","World Development Indicators",\n\n"Last Updated Date","2023-05-10",\n\n"Country Name","Country Code",' + ",".join(f'"{year}"' for year in range(1960, 2021)) + ",\n" + "".join(f'"{name}","{name[:3].upper()}",' + ",".join(f'"{number}"' for number in wave(61)) + ",\n" for name in ("Aruba", "Belgium", "Chad", "Denmark")), lambda data: len(data["train"]) == 4 and data["test"][0]["frequency"] == "1", modality="timeseries", horizon=4, context_length=8))
+add(S, "InfluxDB's annotations", file("a.csv", "#group,false,false,true,true,false,false\n#datatype,string,long,dateTime:RFC3339,dateTime:RFC3339,dateTime:RFC3339,double\n#default,_result,,,,,\n,result,table,_start,_stop,_time,_value\n" + "".join(f",,0,2023-01-01T00:00:00Z,2023-02-01T00:00:00Z,{hour:%Y-%m-%dT%H:%M:%SZ},{number}\n" for hour, number in zip(pd.date_range("2023-01-05", periods=300, freq="h"), wave(300), strict=True)), lambda data: data["test"][0]["frequency"] == "h", modality="timeseries", horizon=12, context_length=32))
+add(S, "NASA's header, year and day of the year", file("a.csv", "-BEGIN HEADER-\nNASA/POWER Daily\nLocation: Latitude 1.0\n-END HEADER-\nYEAR,DOY,T2M\n" + "".join(f"{day.year},{day.dayofyear},{number}\n" for day, number in zip(DAYS, wave(500), strict=True)), daily, modality="timeseries", horizon=12, context_length=32))
+add(S, "a table called .txt", file("a.txt", "date\tsales\n" + "".join(f"{day:%Y-%m-%d}\t{number}\n" for day, number in zip(DAYS, wave(500), strict=True)), daily, modality="timeseries", horizon=12, context_length=32))
+for steps, horizon in ((13, 12), (13, 6), (40, 20)):
+    add(S, f"{steps} steps and a horizon of {horizon}", dates(DAYS[:steps].strftime("%Y-%m-%d"), lambda data: len(data["train"]) == 1, horizon=horizon, context_length=4))
+add("names", "shares in label columns", file("a.csv", "text,toxic,rude\n" + "".join(f"{t},{n % 4 / 4},{n % 3 / 3:.2f}\n" for n, t in enumerate(texts(40))), asked, label_columns=["toxic", "rude"]))

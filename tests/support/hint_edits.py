@@ -37,7 +37,7 @@ EXCUSES: dict[str, tuple[str, ...]] = {
     ),
     "contradictions in the data": (
         "Leave one of them", "Write the names of the files", "have the same class", "no values before the label", "is none of those that", "else mend the line",
-        "values and", "x holds", "x has", "needs an array x", "needs numbers", "All of train is",
+        "values and", "sums of the years", "x holds", "x has", "needs an array x", "needs numbers", "All of train is",
     ),
 }  # fmt: skip
 """What can only be done with other programs, or by the user's own knowledge: the words by which messages ask for it."""

@@ -204,7 +204,7 @@ class Image(Modality):
         return found.sides is not None, (
             f"{len(found.pictures):,} of {len(files):,} pictures{where} are called as others are ({mask} as {picture}), and as masks or hold few "
             "values each: they look like masks, and would be read as pictures. For masks give a table with a column of paths to pictures and "
-            "one of paths to masks (label_column='mask')"
+            "one of paths to masks (label_column=... names it)"
         )
 
     def hint(self, reason: str) -> str:

@@ -69,7 +69,7 @@ def refuse_years_with_fraction(values: pd.Series, name: str) -> None:
     if 1678 <= values.min() and values.max() <= 2261:
         raise DataError(
             f"Column {name!r} holds years with a fraction, such as {values.dropna().iloc[0]}: they have to be written as dates (2012-01-16), as "
-            "nobody can say which day or month is meant."
+            "nobody can say which day or month is meant; timestamp_column=... names another."
         )
 
 
@@ -202,7 +202,8 @@ def _digits(numbers: np.ndarray, digits: int) -> np.ndarray | None:
         days = days + (day - 1)
     ticks = days.astype("datetime64[s]")
     for value, limit, seconds in zip(below[1:], (24, 60, 60), (3600, 60, 1), strict=False):
-        if value.min() < 0 or value.max() >= limit:
+        late = value == 24 if limit == 24 else np.zeros(len(value), bool)  # 24:00 is the midnight at the end of a day
+        if value.min() < 0 or (value[~late] >= limit).any() or any(part[late].any() for part in below[2:]):
             return None
         ticks = ticks + value * seconds
     return ticks.astype("datetime64[ns]")
