@@ -1,8 +1,8 @@
 """Model FLOPs and MFU: how much of what a machine's matrix products can do goes into the model.
 
-Counted by `torch.utils.flop_counter` on the first batch of each of a few shapes, while it trains: the counter looks at the
-shapes that pass, so weights and random numbers stay as they were, to the bit. Batches of other shapes are taken to cost in
-proportion to their entries, padding included.
+Counted by `torch.utils.flop_counter` on the first batch of each of a few shapes of rows, while it trains: the counter looks at
+the shapes that pass, so weights and random numbers stay as they were, to the bit. Batches of more or fewer rows, and of other
+shapes, are taken to cost in proportion to their entries, padding included.
 
 In: every matrix product, convolution and attention of forward and backward pass, as it is computed: a head that runs on the
 masked positions counts for these only, attention over packed rows and padding counts whole, a teacher's forward pass counts.
@@ -98,16 +98,18 @@ class ModelWork:
 
     @contextmanager
     def step(self, batch: Mapping[str, Any]) -> Iterator[None]:
-        """Add a batch's forward and backward pass: counted, or known from one of the same shape."""
+        """Add a batch's forward and backward pass: counted, or known from one whose rows have the same shape."""
         # By the first of its inputs: how many places are hidden, say, differs in every batch.
         first = next((v for v in batch.values() if isinstance(v, torch.Tensor)), None)
         shape, entries = (first.shape, first.numel()) if first is not None else (torch.Size(), 0)
         if not self.rate or not entries:
             yield
             return
-        if shape in self._by_shape or len(self._by_shape) >= SHAPES:
+        known = self._known(shape)
+        if known is not None or len(self._by_shape) >= SHAPES:
             yield
-            self.flops += self._expected(shape, entries)
+            counted, flops = known or min(self._by_shape.values(), key=lambda one: abs(one[0] - entries))
+            self.flops += flops * entries / counted
             return
         began = time.monotonic()
         with self._counting() as counter:
@@ -131,11 +133,10 @@ class ModelWork:
             "mfu_percent": _rounded(100 * flops / rest / self.rate),
         }
 
-    def _expected(self, shape: torch.Size, entries: int) -> float:
-        if shape in self._by_shape:
-            return self._by_shape[shape][1]
-        known, flops = min(self._by_shape.values(), key=lambda one: abs(one[0] - entries))
-        return flops * entries / known
+    def _known(self, shape: torch.Size) -> tuple[int, int] | None:
+        """What was counted of this shape, or of one with more or fewer rows, which cost the same each."""
+        alike = (found for other, found in self._by_shape.items() if len(shape) > 1 and other[1:] == shape[1:])
+        return self._by_shape.get(shape) or next(alike, None)
 
     @contextmanager
     def _counting(self) -> Iterator[FlopCounterMode]:

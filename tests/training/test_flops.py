@@ -67,14 +67,15 @@ def test_batches_that_were_not_counted_cost_what_their_shape_says():
     work = ModelWork(module)
     work.rate = 1e9
     seen = []
-    for length in (8, 16, 24, 16, 48):
-        before, batch = work.flops, {"input_ids": torch.full((2, length), 7)}
+    for rows, length in ((2, 8), (2, 16), (2, 24), (2, 16), (2, 48), (3, 16)):
+        before, batch = work.flops, {"input_ids": torch.full((rows, length), 7)}
         with work.step(batch):
             module(**batch).backward()
         seen.append(work.flops - before)
     vocabulary = module.model.config.vocab_size
     assert seen[:3] == [bert_flops(2, length, vocabulary) for length in (8, 16, 24)] and seen[3] == seen[1]
     assert seen[4] == 2 * seen[2], "a fourth shape is scaled from the nearest"
+    assert seen[5] == bert_flops(3, 16, vocabulary), "of its rows"
     assert work.counted_flops == sum(seen[:3])
 
 
