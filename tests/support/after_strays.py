@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from after_base import add, file, folder, lines, pairs, told
+from after_media import as_file, lengths, sounds
 from after_series import DAYS, daily, dates, grid
 from data_kinds import Check, Made, asked, labels, texts, wave, write
 
@@ -167,3 +169,16 @@ add(S, "a table called .txt", file("a.txt", "date\tsales\n" + "".join(f"{day:%Y-
 for steps, horizon in ((13, 12), (13, 6), (40, 20)):
     add(S, f"{steps} steps and a horizon of {horizon}", dates(DAYS[:steps].strftime("%Y-%m-%d"), lambda data: len(data["train"]) == 1, horizon=horizon, context_length=4))
 add("names", "shares in label columns", file("a.csv", "text,toxic,rude\n" + "".join(f"{t},{n % 4 / 4},{n % 3 / 3:.2f}\n" for n, t in enumerate(texts(40))), asked, label_columns=["toxic", "rude"]))
+add(T, "keys of rows in two spellings", file("a.jsonl", "".join(json.dumps({"Text" if n % 2 else "text": t, "label": v}) + "\n" for n, (t, v) in enumerate(PAIRS)), told(pairs())), False)
+add(T, "keys in two spellings, both in a row", file("a.jsonl", "".join(json.dumps({"text": t, "Text": "other", "label": v}) + "\n" for t, v in PAIRS), pairs(), input_column="text"), False)
+
+
+def cut_already(at: Path) -> Made:
+    """Files that are parts of recordings, and where these began in them, as UrbanSound8K has them."""
+    source, options, check = sounds(as_file(".wav"), lengths())(at)
+    names = sorted(file.relative_to(at / "d").as_posix() for file in (at / "d").rglob("*.wav"))
+    write(at / "d" / "a.csv", "path,start,end,label\n" + "".join(f"{name},{10 + n},{11 + n},{name.split('/')[0]}\n" for n, name in enumerate(names)))
+    return source, {**options, "ignore_columns": ["start", "end"]}, check
+
+
+add("audio", "places in recordings that were cut already, ignored", cut_already, False)

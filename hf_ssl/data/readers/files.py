@@ -251,6 +251,13 @@ def lists_files(file: Path) -> bool:
     return bool(names) and all("." in name and "\0" not in name and (file.parent / name).is_file() for name in names)
 
 
+def looks_tabbed(file: Path) -> bool:
+    """Whether the first lines of a text file hold as many tabs each."""
+    with file.open("rb") as stream:
+        counts = {line.count(b"\t") for _ in range(10) if (line := stream.readline(4000)).strip()}
+    return len(counts) == 1 and counts != {0}
+
+
 def what_they_say(files: list[Path], stems: set[str], in_tables: bool) -> str:
     """What files that are not read may say of those that are, which are called by these `stems`, and how to say it; "" for nothing.
 
@@ -260,6 +267,11 @@ def what_they_say(files: list[Path], stems: set[str], in_tables: bool) -> str:
     if any(suffix(file) in (".txt", ".text", ".md") and lists_files(file) for file in files[:20]):
         table = "write a table with the columns path and label for each split (train.csv, test.csv)"
         return f"They list other files: {table if in_tables else 'lay those of each split into a folder called train or test'}"
+    for file in [file for file in files if suffix(file) in (".txt", ".text") and file.name.split(".")[0] not in stems][
+        :20
+    ]:
+        if looks_tabbed(file):
+            return f"{file.name} looks like a table: let its name end in .tsv"
     return ANNOTATIONS if sum(file.name.split(".")[0] in stems for file in files) >= 0.5 * len(files) else ""
 
 
