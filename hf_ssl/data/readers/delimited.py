@@ -98,7 +98,12 @@ def _read_at_once(path: Path, encoding: str, shape: Shape, made: Table) -> bool:
     with open_bytes(path) as stream:
         names: list[str] = next(shape.reader([stream.readline().decode("utf-8-sig")]), [])
         while piece := stream.read(SAMPLE):
-            if b'"' in piece or b"\xef\xbb\xbf" in piece or piece.count(b"\r") > piece.count(b"\r\n"):
+            if (
+                b'"' in piece
+                or b"\xef" in piece
+                and b"\xef\xbb\xbf" in piece
+                or piece.count(b"\r") > piece.count(b"\r\n")
+            ):
                 return False
     names = [name.strip() for name in names]
     if not all(names) or len(set(names)) < len(names):
