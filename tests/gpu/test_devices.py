@@ -222,10 +222,11 @@ def test_stages_compute_on_the_device_before_and_after_they_train(tiny_checkpoin
     monkeypatch.setattr(transformers.BertModel, "forward", noted)
     hf_ssl.finetune(**options, model=start, max_steps=2, early_stopping_patience=0, peft="lora")
     hf_ssl.evaluate(**options)
+    options |= {"data": rows.select_columns("text"), "output": str(tmp_path / "vectors")}
     hf_ssl.embed(**options, model=start, normalize_embeddings=False)
     assert seen == {device.type}
-    table = pq.read_table(tmp_path / "run" / "embed" / "embeddings.parquet").to_pydict()
-    np.testing.assert_allclose(table["vector"], Text().load(start).embed(table["content"]), atol=1e-4)
+    table = pq.read_table(tmp_path / "vectors" / "embed" / "embeddings.parquet").to_pydict()
+    np.testing.assert_allclose(table["vector"], Text().load(start).embed(texts), atol=1e-4)
 
 
 def test_normal_numbers_are_those_of_the_cpu(device):
