@@ -254,8 +254,7 @@ class Encoder(ABC):
         ):  # fmt: skip
             for rows in batches_by_size([self.size(feature) for feature in features], batch_size):
                 batch = self.collate([features[row] for row in rows])
-                batch = {name: tensor.to(device) for name, tensor in batch.items()}
-                pooled = self.features(batch).float().cpu().numpy()
+                pooled = self.features({name: one.to(device) for name, one in batch.items()}).float().cpu().numpy()
                 if vectors is None:
                     vectors = np.empty((len(values), pooled.shape[1]), dtype=np.float32)
                 vectors[rows] = pooled
