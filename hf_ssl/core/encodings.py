@@ -154,11 +154,11 @@ def _east(letter: str) -> bool:
 
 
 _SHIFTS = (
-    ("iso2022_jp_2", re.compile(rb"\x1b\$(?:[@B]|\([DO])")),
-    ("iso2022_kr", re.compile(rb"\x1b\$\)C")),
-    ("hz", re.compile(rb"~\{(?:[!-w][!-~])+~\}")),
+    ("iso2022_jp_2", b"\x1b", re.compile(rb"\x1b\$(?:[@B]|\([DO])")),
+    ("iso2022_kr", b"\x1b", re.compile(rb"\x1b\$\)C")),
+    ("hz", b"~", re.compile(rb"~\{(?:[!-w][!-~])+~\}")),
 )
-"""Encodings that write other letters by plain ones, and the marks where those begin."""
+"""Encodings that write other letters by plain ones, and the marks where those begin, and their first byte, which is found a hundred times as fast."""
 _BASE64 = re.compile(rb"\+([A-Za-z0-9/]{3,})(?![A-Za-z0-9+/])")
 
 
@@ -168,8 +168,8 @@ def seven_bit(content: bytes) -> tuple[str, bool] | None:
     Args:
         content: whole lines.
     """
-    for name, mark in _SHIFTS:
-        if mark.search(content):
+    for name, first, mark in _SHIFTS:
+        if first in content and mark.search(content):
             for more in (name, "iso2022_jp_ext") if name == "iso2022_jp_2" else (name,):
                 try:
                     return (more, True) if not content.decode(more).isascii() else None

@@ -35,7 +35,7 @@ from hf_ssl.core.textfiles import (
 from hf_ssl.data.readers.geometry import Geometry, spellings
 from hf_ssl.data.readers.rows import BACKSLASH
 from hf_ssl.data.readers.shape import RETURN, SEPARATORS, Shape, Table
-from hf_ssl.data.readers.strays import FEW, HEAD, Block, refuse_second_table, shifted
+from hf_ssl.data.readers.strays import FEW, HEAD, Block, leave_out_shifted, refuse_second_table
 
 CHUNK = 20_000
 # Options of `pandas.read_csv` that are understood here; a table with any other is read by pandas itself.
@@ -66,13 +66,7 @@ def read_delimited(path: Path, encoding: str = DEFAULT_ENCODING, options: dict[s
     shape = Shape.of(path, found.name, options, made)
     if not _read_at_once(path, found.name, shape, made):
         _read(path, found.name, shape, made)
-    if (aside := shifted(made.data)) is not None:
-        made.bad["values stand one column beside their own"] += int(aside.sum())
-        made.example = (
-            made.example
-            or f"row {int(aside.argmax())}: {', '.join(v or '' for v in made.data.slice(int(aside.argmax()), 1).to_pylist()[0].values())[:60]!r}"
-        )
-        made.data = made.data.filter(pa.array(~aside))
+    leave_out_shifted(made)
     decimal, thousands = options.get("decimal"), options.get("thousands")
     if decimal is not None or thousands is not None:
         made.data = _respelled(made.data, decimal, thousands)
@@ -98,7 +92,12 @@ def _read_at_once(path: Path, encoding: str, shape: Shape, made: Table) -> bool:
     with open_bytes(path) as stream:
         names: list[str] = next(shape.reader([stream.readline().decode("utf-8-sig")]), [])
         while piece := stream.read(SAMPLE):
-            if b'"' in piece or b"\xef\xbb\xbf" in piece or piece.count(b"\r") > piece.count(b"\r\n"):
+            if (
+                b'"' in piece
+                or b"\xef" in piece
+                and b"\xef\xbb\xbf" in piece
+                or piece.count(b"\r") > piece.count(b"\r\n")
+            ):
                 return False
     names = [name.strip() for name in names]
     if not all(names) or len(set(names)) < len(names):

@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from hf_ssl.core.textfiles import UnusableFile
+
+if TYPE_CHECKING:
+    from hf_ssl.data.readers.shape import Table
 
 NUMBER = r"\s*[-+]?[\d.,]*\d[\d.,]*(?:[eE][-+]?\d+)?\s*"
 MOMENT = r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T].*)?"
@@ -107,6 +111,18 @@ def refuse_second_table(data: pa.Table, blocks: Sequence[Block], records: int) -
                 f"a second table seems to begin at line {last.line} ({', '.join(last.rows[0])[:60]!r}), below a blank line: leave it out with "
                 f"csv_options={{'skipfooter': {records - last.above}}}, or make two files; {AS_IT_IS}"
             )
+
+
+def leave_out_shifted(made: Table) -> None:
+    """Rows whose values stand beside their columns are taken out and counted."""
+    aside = shifted(made.data)
+    if aside is None:
+        return
+    row = int(aside.argmax())
+    example = ", ".join(value or "" for value in made.data.slice(row, 1).to_pylist()[0].values())
+    made.bad["values stand one column beside their own"] += int(aside.sum())
+    made.example = made.example or f"row {row}: {example[:60]!r}"
+    made.data = made.data.filter(pa.array(~aside))
 
 
 def shifted(data: pa.Table) -> np.ndarray | None:
