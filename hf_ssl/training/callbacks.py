@@ -153,6 +153,7 @@ class HeadWarmupCallback(TrainerCallback):
 
     def __init__(self, module: TrainingModule, schedule: Schedule) -> None:
         self.module, self.schedule = module, schedule
+        self._kept: dict[str, torch.Tensor] = {}
 
     def on_pre_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
@@ -162,9 +163,11 @@ class HeadWarmupCallback(TrainerCallback):
         for name, parameter in self.module.named_parameters():
             if name in self.schedule.rows:
                 if parameter.grad is not None:
-                    kept = torch.zeros(len(parameter), 1)
-                    kept[self.schedule.rows[name]] = 1
-                    parameter.grad.mul_(as_divided(kept.to(parameter.grad.device), parameter.grad))
+                    if name not in self._kept:  # brought to the device once
+                        kept = torch.zeros(len(parameter), 1)
+                        kept[self.schedule.rows[name]] = 1
+                        self._kept[name] = as_divided(kept.to(parameter.grad.device), parameter.grad)
+                    parameter.grad.mul_(self._kept[name])
             elif self.schedule.depth.get(name, 0) is not None:
                 parameter.grad = None
 
