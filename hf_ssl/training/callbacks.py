@@ -24,6 +24,7 @@ from hf_ssl.core.errors import TrainingError
 from hf_ssl.core.jsonfiles import read_lines
 from hf_ssl.core.run import append_jsonl, write_lines
 from hf_ssl.core.stopping import listening
+from hf_ssl.training import zero3
 from hf_ssl.training.checkpoints import Progress
 from hf_ssl.training.flops import ModelWork, settle
 from hf_ssl.training.fsdp import Shards, as_divided
@@ -236,7 +237,7 @@ class ThroughputCallback(TrainerCallback):
     def on_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
-        self.module.on_optimizer_step(state.global_step + 1, state.max_steps)
+        zero3.step_of(self.module, state.global_step + 1, state.max_steps)
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
