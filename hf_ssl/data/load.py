@@ -23,7 +23,7 @@ from hf_ssl.data.assemble import (
     names_in,
     split_off,
 )
-from hf_ssl.data.column_names import existing, named
+from hf_ssl.data.column_names import existing, in_full, named
 from hf_ssl.data.columns import ROW, TAG_ALIASES, Canonicalizer, ColumnSpec, numbered, transcript_column
 from hf_ssl.data.decoded import decoded
 from hf_ssl.data.domain import DomainData
@@ -171,6 +171,7 @@ def _load(source: object, given: DataOptions, modality: Modality, cache_dir: str
     )
     extra = {"unlabeled": given.unlabeled, "validation": given.validation, "test": given.test}
     parts = _read_all(source, extra, given.labels_file, how)
+    spec = in_full(spec, parts)
     parts = how.modality.prepare(opened(parts, spec, how), spec, report)
     parts = opened(parts, spec, how)
     facts = {"source": describe_source(source), "leakage": given.leakage}

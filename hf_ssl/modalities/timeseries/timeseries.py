@@ -197,7 +197,9 @@ class TimeSeries(Modality):
         """With a horizon: every series with the steps that follow its last observed target, to be forecast."""
         if self.config.horizon is None:
             return None
-        table = self._one_table(with_future(parts, self._columns(spec)), spec, report)
+        table = self._one_table(
+            with_future(parts, self._columns(spec).in_full(parts[0].dataset.column_names)), spec, report
+        )
         report.facts["columns"] = {self.column: ", ".join(table.channels[:20])}
         return to_forecast(
             table.series, self.config.horizon, frequency=table.frequency, season=self.config.season or season_of(table.frequency),
@@ -226,7 +228,7 @@ class TimeSeries(Modality):
 
     def _table(self, part: SourcePart, spec: ColumnSpec, report: Notes) -> Table:
         column = series_column(part.dataset, spec.input)
-        columns, config = self._columns(spec), self.config
+        columns, config = self._columns(spec).in_full(part.dataset.column_names), self.config
         if config.duplicates is not None and config.duplicates not in DUPLICATES:
             raise ConfigError(f"duplicates is one of {', '.join(DUPLICATES)}.{nearest(config.duplicates, DUPLICATES)}")
         if column is not None:
