@@ -203,6 +203,7 @@ def _spec(given: DataOptions) -> ColumnSpec:
         given.input_column, given.text_pair_column, given.label_column, group_named(given.group_column, given.group_level), given.id_column,
         given.tokens_column, given.tags_column, tuple(dict.fromkeys(kept)), tuple(given.label_columns),
         (*given.ignore_columns, *kept[len(given.keep_columns):]), tuple(given.na_values), given.domain_column, given.fold_labels,
+        tuple(given.yes_values),
     )  # fmt: skip
 
 
