@@ -176,7 +176,7 @@ def _marked(token: str) -> str:
     return _MARK + token if _DASHED.fullmatch(token) else token
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """Values as they were typed."""
     if isinstance(value, list):
         return Words(word.removeprefix(_MARK) for word in value)

@@ -94,8 +94,8 @@ def named(name: str, there: Sequence[str]) -> str | None:
 def in_full(spec: ColumnSpec, parts: Iterable[SourcePart]) -> ColumnSpec:
     """Lists of columns with the names that hold commas in one piece: a command line cuts them there."""
     there = list(dict.fromkeys(name for part in parts for name in part.dataset.column_names))
-    lists = {field: whole_names(getattr(spec, field), there) for field in ("keep", "labels", "ignore")}
-    return replace(spec, **lists)
+    keep, labels, ignore = (whole_names(names, there) for names in (spec.keep, spec.labels, spec.ignore))
+    return replace(spec, keep=keep, labels=labels, ignore=ignore)
 
 
 @functools.lru_cache(1 << 16)

@@ -62,8 +62,9 @@ class Columns:
 
     def in_full(self, there: Sequence[str]) -> Columns:
         """With the names that hold commas in one piece, which a command line cuts there."""
-        lists = {field: whole_names(getattr(self, field), there) for field in ("targets", "past", "known", "static")}
-        return replace(self, **lists)
+        names = (self.targets, self.past, self.known, self.static)
+        targets, past, known, static = (whole_names(some, there) for some in names)
+        return replace(self, targets=targets, past=past, known=known, static=static)
 
 
 @dataclass(frozen=True)
