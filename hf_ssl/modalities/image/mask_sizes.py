@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from hf_ssl.core.errors import DataError
 from hf_ssl.modalities.base import Notes
 from hf_ssl.modalities.image.files import DecodeOptions, Unreadable, dimensions
+
+if TYPE_CHECKING:
+    from PIL import Image as pil
 
 TURNED = 0x0112
 """EXIF tag of the orientation: 1 is upright, 5 to 8 swap width and height."""
@@ -99,13 +103,21 @@ def _alike(own: Size, other: Size) -> bool:
     return abs(own[0] * other[1] - own[1] * other[0]) <= max(*other, *own)
 
 
+def mark_of(picture: pil.Image) -> int:
+    """The EXIF mark of the orientation, 1 to 8; 1 where there is none that can be read."""
+    try:
+        mark = picture.getexif().get(TURNED, 1)
+    except (OSError, ValueError, SyntaxError, EOFError, TypeError, KeyError, IndexError, struct.error):
+        return 1
+    return int(mark) if mark in range(1, 9) else 1
+
+
 def _orientation(picture: Mapping[str, Any]) -> int:
     from PIL import Image as pil
 
     content = picture.get("bytes")
     try:
         with pil.open(io.BytesIO(content) if content is not None else str(picture.get("path"))) as found:
-            mark = found.getexif().get(TURNED, 1)
+            return mark_of(found)
     except (OSError, ValueError, SyntaxError, pil.DecompressionBombError):  # an array or a DICOM file has no mark
         return 1
-    return int(mark) if mark in range(1, 9) else 1

@@ -17,7 +17,7 @@ from hf_ssl.modalities.base import Notes
 from hf_ssl.modalities.image.frames import FRAMED
 from hf_ssl.modalities.image.jpeg_noise import too_near, without_noise
 from hf_ssl.modalities.image.mask_pairs import number_objects
-from hf_ssl.modalities.image.mask_sizes import TURNED, fit_sizes, upright
+from hf_ssl.modalities.image.mask_sizes import fit_sizes, mark_of, upright
 from hf_ssl.modalities.image.smoothed import refuse_negative, refuse_smoothed, refuse_two_scales
 
 IGNORED = 255
@@ -234,7 +234,7 @@ def _read(value: Mapping[str, Any] | bytes | None, frames: str | None = None) ->
                 return f"{path}: {pages} pictures in one file, and one holds class numbers: frames='first' takes the first, else save it alone"
             made = _drawn(picture, lossy)
             made.pages = pages
-            if (mark := picture.getexif().get(TURNED, 1)) != 1:
+            if (mark := mark_of(picture)) != 1:
                 made.turn(mark)
                 made.marked = True
             return made
