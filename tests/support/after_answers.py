@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Sequence
 
 from after_base import add, file, pairs, rows_of, silent, told
@@ -90,3 +91,33 @@ units = [(text, *bits) for text, bits in zip(texts(40), BITS, strict=True)]
 named = [[{"sport": "Sport [yes]", "news": "News, local (1, 2)"}[name] for name in names] for names in wanted]
 for what, given in (("", ["Sport [yes]", "News, local (1, 2)"]), (", cut there", ["Sport [yes]", "News", "local (1", "2)"])):
     add(N, f"names of columns with commas and brackets{what}", file("a.csv", table(["text", "Sport [yes]", "News, local (1, 2)"], units), several(named), label_columns=given), False)
+
+
+# -- notes below a table
+for last in (["Total rows: 40", "Exported by Survey 3.2 on 01/02/2024"], ["Grand Total: 40 reviews", "Confidential - do not distribute", "Page 1 of 1"], ["Quelle: Statistisches Bundesamt", "© 2024"], ["Source: own survey"], ["*** End of report ***"], ["40 records exported"], ["Seite 1 von 1"], ["出典：統計局"], ["Note: texts were shortened."]):
+    for blank in ("", "\n"):
+        add(T, f"{last[0]} below the table{' and a blank line' * bool(blank)}", file("a.csv", written(labels(40)) + blank + "".join(f'"{line}",\n' for line in last), told(lambda data, last=last: len(rows_of(data)) == 40 and set(last) <= set(data["unlabeled"]["text"]))))
+closing = [*texts(39), "Source: my own eyes and ears"]
+add(T, "a last text that begins as notes do", file("a.csv", table(["text", "label"], list(zip(closing, labels(40), strict=True))), silent(pairs(closing))), False)
+add(T, "texts alone, the last of which begins as notes do", file("a.csv", table(["text"], [[one] for one in closing]), silent(lambda data: len(data["unlabeled"]) == 40)), False)
+
+# -- tables that are called .txt
+rows = list(zip(texts(40), labels(40), strict=True))
+psql = " text | label \n------+-------\n" + "".join(f" {t} | {v} \n" for t, v in rows) + "(40 rows)\n"
+one_document = told(lambda data: len(data["unlabeled"]) == 1)
+objects = [json.dumps({"text": t, "label": v}) for t, v in rows]
+add(T, "psql's table called .txt", file("a.txt", psql, one_document), False)
+add(T, "JSON lines called .txt", file("a.txt", "\n".join(objects) + "\n", one_document), False)
+add(T, "a JSON list called .txt", file("a.txt", "[\n" + ",\n".join(objects) + "\n]\n", one_document), False)
+add(T, "a JSON list called .jsonl", file("a.jsonl", "[\n" + ",\n".join(objects) + "\n]\n", told(pairs())), False)
+
+# -- splits in other languages
+for column, names in (("usage", ("Trainieren", "Prüfen", "Testen")), ("subset", ("entraînement", "validation", "test")), ("partition", ("treino", "validação", "teste")), ("what", ("обучение", "проверка", "тест")), ("set", ("训练", "验证", "测试"))):
+    said = [names[0] if n % 4 < 2 else names[n % 4 - 1] for n in range(40)]
+    add(N, f"column {column} of {names[0]} and {names[2]}", file("a.csv", table(["text", "label", column], [(*row, word) for row, word in zip(rows, said, strict=True)]), lambda data: [len(data[split]) for split in ("train", "validation", "test")] == [20, 10, 10]))
+
+# -- questions with line breaks, and words of a table whose columns are named
+asks = '"Please tell us.\nBe honest:","How was it,\nin all?"\n'
+add(T, "questions with line breaks below the header", file("a.csv", "text,label\n" + asks + "".join(f"{t},{v}\n" for t, v in rows)))
+words_below = [(f"Sentence: {n}" if not place else "", word, "B-geo" if word == "north" else "O") for n in range(40) for place, word in enumerate(f"we went north on day {n}".split())]
+add(N, "one word per row with named columns", file("a.csv", table(["Sent no", "Word", "Tag"], words_below), lambda data: data.label_kind == "tags" and len(rows_of(data)) == 40, tokens_column="Word", tags_column="Tag"))
