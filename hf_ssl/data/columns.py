@@ -276,12 +276,13 @@ class Canonicalizer:
                 f"{row} ({_without_root(why, part)}). Is {', '.join(columns)} the right column?"
                 + other_columns(self.modality.name, part, columns, names)
             )
+        within = f"rows of {part.origin}, {part.split}"
         for reason, count in reasons.most_common():
             row, why = first[reason]
             detail = _without_root(why, part).removeprefix(reason).lstrip(": ")
             example = f"row {row} of {part.origin}" + (f": {detail}" if detail else "")
             hint = self.modality.hint(why)
-            self.report.leave_out(self.unit, reason, count, len(keys), example=example, hint=hint)
+            self.report.leave_out(self.unit, reason, count, len(keys), example=example, hint=hint, within=within)
         self._tell_na_words(words, columns)
         tell_lost_letters(
             (value for column in columns for value in each_value(source, column)), columns[0], self.report

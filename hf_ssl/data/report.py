@@ -99,6 +99,7 @@ class DataReport:
         hint: str = "",
         warn: bool = True,
         floor: int = 1,
+        within: str = "",
     ) -> None:
         """Enter what is not used into the account, and say so: a warning, or an error when it is too large a share.
 
@@ -110,8 +111,9 @@ class DataReport:
             example: one of them, such as a file and a line.
             hint: option that reads them otherwise.
             warn: False where it was announced already, or was asked for.
-            floor: fewer than so many are never too large a share; then they are counted alone (copies, which are no loss), else with all
-                that was left out for other reasons.
+            floor: fewer than so many are never too large a share.
+            within: what the total is of (a part of the data, the files of a source): the limit is for all reasons there together; "": for
+                this one alone.
 
         Raises:
             DataError: more than `max_left_out` of the total.
@@ -123,7 +125,7 @@ class DataReport:
             return
         text = f"{count:,} of {total:,} {unit} left out: {reason}"
         text += (f" (such as {example})" if example else "") + (f". {hint}" if hint else "")
-        total, gone = (total, count) if floor > 1 else self.lose(unit, count, total)
+        total, gone = self.lose(within, count, total)
         before = gone - count
         if gone >= floor and gone > self.max_left_out * total:
             rest = (
@@ -140,11 +142,13 @@ class DataReport:
             )
         self.warn(text)
 
-    def lose(self, unit: str, count: int, total: int) -> tuple[int, int]:
-        """Count what is lost of a unit, whatever the reason: of how many, and how many so far."""
-        most, gone = self._lost.get(unit, (0, 0))
-        self._lost[unit] = (max(most, total), gone + count)
-        return self._lost[unit]
+    def lose(self, within: str, count: int, total: int) -> tuple[int, int]:
+        """Count what is lost, whatever the reason: of how many, and how many so far."""
+        if not within:
+            return total, count
+        most, gone = self._lost.get(within, (0, 0))
+        self._lost[within] = (max(most, total), gone + count)
+        return self._lost[within]
 
     def to_dict(self) -> dict[str, Any]:
         """The report: JSON-safe; holds counts, ids, class names and file names, never content."""

@@ -213,3 +213,20 @@ def test_a_class_of_links_that_lead_out_is_not_lost(tmp_path: Path) -> None:
     assert len(alone["unlabeled"]) == 12 and alone.report["accounts"]["files"]["left_out"] == {
         "in folders that ignore_folders names": 12
     }
+
+
+def test_the_same_share_in_two_parts_is_no_larger_share(tmp_path: Path) -> None:
+    """Six percent of train and six of test are six percent, and not twelve."""
+    for split, first in (("train", 0), ("test", 100)):
+        rows = [f"{'' if n % 100 < 6 else text(n)},{'ab'[n % 2]}" for n in range(first, first + 100)]
+        (tmp_path / f"{split}.csv").write_text("text,label\n" + "\n".join(rows) + "\n")
+        for kind in "ab":
+            texts_in(tmp_path / "files" / split / kind, kind, 47, first + 50 * (kind == "a"))
+        for n in range(6):
+            (tmp_path / "files" / split / "a" / f"e{n}.txt").write_bytes(b"")
+    data = load_data(
+        {split: str(tmp_path / f"{split}.csv") for split in ("train", "test")}, validation_fraction=0, **QUIET
+    )
+    assert (len(data["train"]), len(data["test"])) == (94, 94)
+    files = {split: str(tmp_path / "files" / split) for split in ("train", "test")}
+    assert len(load_data(files["train"], test=files["test"], validation_fraction=0, **QUIET)["test"]) == 94

@@ -69,7 +69,10 @@ def leave_out_beside(listing: Listing, how: ReadOptions) -> None:
         ),
     ):  # fmt: skip
         named = shown(files[0].relative_to(root)) if files else ""
-        report.leave_out("files", reason, len(files), len(listing.files) + len(files), example=named, hint=hint)
+        report.leave_out(
+            "files", reason, len(files), len(listing.files) + len(files), example=named, hint=hint,
+            within=f"files of {root}, {len(listing.files)}",
+        )  # fmt: skip
 
 
 def tell_folder_classes(

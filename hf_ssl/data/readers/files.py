@@ -204,7 +204,12 @@ def which_is_meant(doubtful: Sequence[str], files: Iterable[Path], root: Path, w
 
 
 def check_bad_files(
-    quarantined: list[dict[str, str]], total: int, report: DataReport, unit: str = "files", hint: str = ""
+    quarantined: list[dict[str, str]],
+    total: int,
+    report: DataReport,
+    unit: str = "files",
+    hint: str = "",
+    within: str = "",
 ) -> None:
     """Say which files cannot be used; stop when they are too many: then the data, or an option, is wrong.
 
@@ -216,7 +221,7 @@ def check_bad_files(
     shown = "".join(f"\n  {item['path']}: {item['reason']}" for item in quarantined[:5])
     more = f"\n  ... and {len(quarantined) - 5} more" if len(quarantined) > 5 else ""
     text = f"{len(quarantined)} of {total} {unit} cannot be used"
-    most, gone = report.lose(unit, len(quarantined), total)
+    most, gone = report.lose(within, len(quarantined), total)
     if gone > report.max_left_out * most:
         others = (
             f", with {gone - len(quarantined)} of {most} left out for other reasons" if gone > len(quarantined) else ""

@@ -140,7 +140,7 @@ def read_files(listing: Listing, how: ReadOptions) -> list[SourcePart]:
     account.used += len(used) - (len(by_kind["table"]) if how.sheet and raw else 0) - len(files)
     account.used -= how.unnamed
     how.unnamed = 0
-    on_disk.check_bad_files(files, len(read), report)
+    on_disk.check_bad_files(files, len(read), report, within=f"files of {root}, {len(found)}")
     _leave_out_lines([item for item in bad[before:] if item.get("unit") == "rows"], parts, report)
     return parts
 
@@ -216,6 +216,7 @@ def _leave_out_others(files: list[Path], used: list[Path], root: Path, total: in
             example=group[0].name,
             hint=on_disk.what_they_say(group, stems, how.modality.name != "text") if warn else "",
             warn=warn,
+            within=f"files of {root}, {total}",
         )
 
 

@@ -26,6 +26,7 @@ from hf_ssl.modalities.timeseries.split import TimeSplit, arrays_of, cut_in_time
 from hf_ssl.modalities.timeseries.stamps import StampOptions
 from hf_ssl.modalities.timeseries.steps import season_of
 from hf_ssl.modalities.timeseries.table import FILE, Columns, GridOptions, Table, read_rows, series_column
+from hf_ssl.modalities.timeseries.unused import tell_classes_of_series
 from hf_ssl.modalities.timeseries.values import as_array, beside, labels_of, series_rows, sparklines, standard
 from hf_ssl.modalities.timeseries.windows import Windows, fit
 
@@ -157,17 +158,12 @@ class TimeSeries(Modality):
                 f"With horizon={config.horizon} the splits are made in time, but {' and '.join(given)} data are given too. "
                 "Put them into one source (they are cut by validation_fraction and test_fraction), or leave horizon out."
             )
+        tell_classes_of_series(parts, spec.label, (*config.static_columns, *spec.ignore), report)
         table = self._one_table(parts, spec, report)
         season = config.season or season_of(table.frequency)
         context = self.context()
-        cut = TimeSplit(
-            config.horizon,
-            context,
-            fractions.validation,
-            fractions.test,
-            config.train_fraction,
-            table.stamped and config.cut == "shared",
-        )
+        shared = table.stamped and config.cut == "shared"
+        cut = TimeSplit(config.horizon, context, fractions.validation, fractions.test, config.train_fraction, shared)
         report.decide(
             f"cut in time: the last {fractions.test:.0%} of the span test, {fractions.validation:.0%} before it validate; "
             f"scalers from what lies before; {context} steps of history, {config.horizon} to forecast, season {season}"
