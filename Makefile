@@ -11,7 +11,7 @@ PIP  := $(BIN)/python -m pip --disable-pip-version-check
 # A folder that `make gpu-wheels` filled elsewhere stands for the network, on a machine that has none.
 WHEELS  ?= wheels
 OFFLINE := $(if $(wildcard $(WHEELS)/*.whl),--no-index --find-links $(WHEELS))
-PEERS   := sentence-transformers
+PEERS   ?= sentence-transformers lightly-train granite-tsfm
 # One thread per worker: two workers with two threads each are slower than two with one.
 TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
@@ -41,7 +41,7 @@ test-gpu: $(VENV)/.gpu ## Run what needs a CUDA device (skipped with a reason el
 bench: $(VENV)/.installed $(VENV)/.data ## Print speed, memory and quality next to the stock way
 	OMP_NUM_THREADS=$$(getconf _NPROCESSORS_ONLN) $(BIN)/python -m pytest tests/benchmarks -s -p no:xdist -o python_files="bench_*.py"
 
-bench-gpu: $(VENV)/.gpu ## Print speed on a CUDA device next to peers that are installed
+bench-gpu: $(VENV)/.peers ## Print speed on a CUDA device next to peers that are installed
 	$(BIN)/python -m pytest tests/benchmarks/bench_gpu.py -s -p no:xdist -o python_files="bench_*.py"
 
 gpu-wheels: $(VENV)/bin/python ## Download what the two need into wheels/, for a CUDA machine without network
@@ -81,7 +81,11 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 
 # What only a CUDA device can use is installed only where one is.
 $(VENV)/.gpu: $(VENV)/.installed
-	@if command -v nvidia-smi > /dev/null; then $(PIP) install --quiet $(OFFLINE) -e ".[gpu]" $(PEERS) && touch $@; fi
+	@if command -v nvidia-smi > /dev/null; then $(PIP) install --quiet $(OFFLINE) -e ".[gpu]" && touch $@; fi
+
+# They may want an older torch, so they come for the benchmark alone; a peer that cannot be installed is not measured.
+$(VENV)/.peers: $(VENV)/.gpu
+	@if command -v nvidia-smi > /dev/null; then for peer in $(PEERS); do $(PIP) install --quiet $(OFFLINE) -e . $$peer || true; done; touch $@; fi
 
 $(VENV)/.dev: $(VENV)/.installed
 	$(PIP) install -e ".[dev]"

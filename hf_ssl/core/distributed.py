@@ -16,9 +16,12 @@ import os
 import time
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hf_ssl.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    import torch
 
 NO_ZERO3 = (
     "DeepSpeed's ZeRO-3 empties the parameters of a model while it trains, and is not supported. Take --launch fsdp2, which "
@@ -113,9 +116,26 @@ def accelerators() -> int:
     return torch.accelerator.device_count() if torch.accelerator.is_available() else 0
 
 
+_asked = {"cpu": False}
+
+
+def leave_accelerator_alone(wanted: bool) -> None:
+    """What `--use_cpu` of a stage says, for all that the stage computes."""
+    _asked["cpu"] = wanted
+
+
 def forced_to_cpu() -> bool:
-    """Whether `accelerate launch --cpu` asked to leave the accelerator alone."""
-    return os.environ.get("ACCELERATE_USE_CPU", "false").lower() in ("1", "true", "yes")
+    """Whether `--use_cpu` or `accelerate launch --cpu` asked to leave the accelerator alone."""
+    return _asked["cpu"] or os.environ.get("ACCELERATE_USE_CPU", "false").lower() in ("1", "true", "yes")
+
+
+def device() -> torch.device:
+    """Where this process computes what it does without the Trainer, which knows for itself: a GPU by CUDA or ROCm, else the processor."""
+    import torch
+
+    if forced_to_cpu() or not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", _number("LOCAL_RANK", 0) % torch.cuda.device_count())
 
 
 def lone_launch(command: list[str] | None = None) -> str | None:

@@ -118,6 +118,8 @@ def _did(verb: str, record: StageRecord, metrics: Mapping[str, Any]) -> str:
     if verb in ("evaluate", "predict", "embed"):
         counted = next((metrics[name] for name in ("examples", "rows", "vectors", "count") if name in metrics), None)
         rows.append(f"{counted:,} examples" if isinstance(counted, int) else str(options.get("split") or ""))
+    if verb == "push" and isinstance(metrics.get("files"), Mapping):
+        rows.append(f"{len(metrics['files'])} files, read again in a fresh process")
     if verb == "adapt" and isinstance(metrics.get("attempts"), list):
         rows.append(
             f"{sum(one['outcome'] == 'done' for one in metrics['attempts'])} of {len(metrics['attempts'])} ways tried"
@@ -166,6 +168,12 @@ def _result(verb: str, metrics: Mapping[str, Any]) -> str:
     if verb == "adapt" and "kept" in metrics:
         measured = numbers(metrics.get("test", {}))
         return f"kept {metrics['kept']}: {metrics.get('why', '')}" + (f"; on test {measured}" if measured else "")
+    if verb == "push" and "difference" in metrics:
+        return str(
+            metrics.get(
+                "url", f"nothing uploaded; answers differ by at most {metrics['difference']:.2g} of the largest"
+            )
+        )
     return str(metrics["url"]) if "url" in metrics else numbers(metrics)
 
 

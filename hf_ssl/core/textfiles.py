@@ -40,7 +40,7 @@ _MARKS = (
 
 
 _NATURES = (
-    (b"\x1f\x8b", "is packed with gzip; let its name end in .gz"),
+    (b"\x1f\x8b", "is packed with gzip; unpack it, or let its name end in .gz after that of what is in it (.csv.gz)"),
     (b"PK\x03\x04", "is a ZIP archive or a spreadsheet (.xlsx); unpack it, or save the sheet as .csv"),
     (b"BZh", "is packed with bzip2; unpack it"),
     (b"\xfd7zXZ\0", "is packed with xz; unpack it"),
@@ -188,7 +188,7 @@ def encoding_of_file(path: Path, given: str, *, by_lines: bool = False) -> Encod
     except (OSError, EOFError, zlib.error) as error:
         raise UnusableFile(f"not readable: {error}") from error
     if what := nature(head):
-        raise UnusableFile(what)
+        raise UnusableFile("is packed twice; unpack it" if "gzip" in what and path.suffix.lower() == ".gz" else what)
     for mark, name in _MARKS:
         if head.startswith(mark):
             return Encoding(name, None if name == "utf-8-sig" else f"has the byte order mark of {name.upper()}")
@@ -196,7 +196,7 @@ def encoding_of_file(path: Path, given: str, *, by_lines: bool = False) -> Encod
         return Encoding(wide, f"has no byte order mark; read as {wide.upper()}, because every other byte is 0")
     problem = undecodable(path, "utf-8")
     if problem is None:
-        return Encoding("utf-8-sig")
+        return _seven_bit(path) or Encoding("utf-8-sig")
     good, bad = _lines_of_utf8(path)
     if len(bad) >= good:
         return _legacy(path, problem)
@@ -206,6 +206,34 @@ def encoding_of_file(path: Path, given: str, *, by_lines: bool = False) -> Encod
         f"not UTF-8 in {len(bad):,} of its lines (the first: line {min(bad)}), and UTF-8 in {good:,} others with letters beyond ASCII: mend those "
         "lines, or take them out"
     )
+
+
+def _seven_bit(path: Path) -> Encoding | None:
+    """Encodings whose bytes are all ASCII: letters of other scripts between marks, which would be read as signs and letters of ours.
+
+    Raises:
+        UnusableFile: it may be one, or plain text.
+    """
+    with open_bytes(path, whole=True) as stream:
+        while piece := stream.read(SAMPLE):
+            if not any(
+                mark in piece for mark in (b"\x1b", b"~", b"+")
+            ):  # single bytes are found a hundred times as fast
+                continue
+            piece += stream.readline()
+            if (found := encodings.seven_bit(piece)) is None:
+                continue
+            name, sure = found
+            if sure and undecodable(path, name) is None:
+                example = encodings.example(piece[: 2 * SAMPLE].decode(name, "replace"))
+                return Encoding(
+                    name, f"read as {name}, such as {example!r} (encoding='ascii' takes every byte as it is)"
+                )
+            if not sure:
+                raise UnusableFile(
+                    "seems to be UTF-7, which writes letters beyond ASCII as +...-: encoding='utf-7' reads them, encoding='ascii' leaves them"
+                )
+    return None
 
 
 def _lines_of_utf8(path: Path) -> tuple[int, list[int]]:

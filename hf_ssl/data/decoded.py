@@ -42,9 +42,12 @@ def decoded(
     done, faults = [], list[str]()
     for part in parts:
         bad: list[dict[str, str]] = []
+        free = [
+            name for name in spec.ignore if name in part.dataset.column_names
+        ]  # they say no part of a recording either
         with quiet():
             rows, notes = modality.decode(
-                part.dataset, input_column(modality, spec.input, part), root=part.root, cache=cache, quarantine=bad,
+                part.dataset.remove_columns(free), input_column(modality, spec.input, part), root=part.root, cache=cache, quarantine=bad,
                 whole=whole or (how.label_kind == "transcript" and part.split != "unlabeled"),
             )  # fmt: skip
         bad = [{**item, "path": short(item["path"], part.root)} for item in bad]

@@ -66,6 +66,11 @@ def input_column(modality: Modality, given: str | None, part: SourcePart) -> str
                 "the sentences in a column and name it: sentence_column=..., or write the table as CoNLL: a "
                 "word and its tag in a line, a blank line between sentences."
             )
+        if len(there) == 1 and (mark := next((mark for mark in "\t;|," if mark in there[0].strip()), None)):
+            raise DataError(
+                f"{part.origin} has one column, {there[0]!r}, whose name holds {mark!r}: if that separates columns: csv_options={{'sep': {mark!r}}}; "
+                f"else input_column={there[0]!r}."
+            )
         raise DataError(
             f"No column of {part.origin} is known to hold the {modality.name}. "
             f"Its columns: {shown(there)}. Say which one: {_likely_input(modality, part)}."

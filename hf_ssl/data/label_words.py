@@ -87,6 +87,17 @@ def tell_na_words(labels: Iterable[Any], kind: str, given: Sequence[str], report
             )
 
 
+def shares(values: Sequence[Any]) -> bool:
+    """Whether nearly all of a column's values are numbers, several of them no 0 and no 1."""
+    numbers = [as_float(str(value)) for value in values if value not in (None, "")]
+    found = {number for number in numbers if number is not None}
+    return (
+        bool(numbers)
+        and len(found - {0.0, 1.0, -1.0}) > 1
+        and sum(number is None for number in numbers) < 0.1 * len(numbers)
+    )
+
+
 def labels_of_columns(columns: dict[str, list[Any]], given: Sequence[str], report: DataReport) -> list[Any]:
     """One column of 0 and 1 per label → the names of each row's labels; a row of nothing but -1 or nothing has no label.
 
@@ -112,6 +123,12 @@ def labels_of_columns(columns: dict[str, list[Any]], given: Sequence[str], repor
             continue
         for name, text in zip(texts, row, strict=True):
             if text not in YES | NO | UNSAID:
+                if shares(columns[name]):
+                    raise DataError(
+                        f"label_columns: column {name!r} holds shares or scores such as {text!r}; one column per label holds 0 or 1: write 1 "
+                        f"where the share is large enough (df[{name!r}] >= 0.5). One column of numbers is learned without label_columns: "
+                        f"label_column={name!r} and label_kind='regression'."
+                    )
                 raise DataError(
                     f"label_columns: column {name!r} holds {text!r}; one column per label holds 0 or 1. If rows with it have no "
                     f"label: na_values=[{text!r}]."

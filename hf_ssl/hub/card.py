@@ -376,7 +376,7 @@ def _data(report: dict[str, Any], run: RunDir, facts: CardFields) -> str:
     leaks = report.get("leaks")
     if leaks is not None:
         found = (
-            f"{len(leaks)} kinds of overlap were found and handled (`{report.get('leakage')}`)"
+            f"overlap was found in {len(leaks)} way{'s' * (len(leaks) > 1)} and handled (`{report.get('leakage')}`)"
             if leaks
             else "no overlap was found"
         )

@@ -247,14 +247,14 @@ class Encoder(ABC):
             float32 array `(len(values), width)`.
         """
         features = self.preprocess(values, max_length)
-        device = next(self.backbone.parameters()).device
         vectors: np.ndarray | None = None
-        precision = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
-        with structure.evaluating(self.backbone), torch.inference_mode(), precision:
+        with (
+            structure.at_work(self.model) as device, structure.evaluating(self.backbone), torch.inference_mode(),
+            torch.autocast(device.type, torch.bfloat16, enabled=bf16),
+        ):  # fmt: skip
             for rows in batches_by_size([self.size(feature) for feature in features], batch_size):
                 batch = self.collate([features[row] for row in rows])
-                batch = {name: tensor.to(device) for name, tensor in batch.items()}
-                pooled = self.features(batch).float().cpu().numpy()
+                pooled = self.features({name: one.to(device) for name, one in batch.items()}).float().cpu().numpy()
                 if vectors is None:
                     vectors = np.empty((len(values), pooled.shape[1]), dtype=np.float32)
                 vectors[rows] = pooled

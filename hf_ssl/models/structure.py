@@ -17,6 +17,8 @@ import torch
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
+from hf_ssl.core import distributed
+
 # A second stack counts as blocks too (the decoder next to the encoder) when it has this share of the largest one.
 _SECOND_STACK_SHARE = 0.25
 _EMBEDDING_WORDS = ("embed", "relative_attention", "rel_pos", "cls_token", "mask_token", "patch")
@@ -34,6 +36,27 @@ def evaluating(module: nn.Module) -> Iterator[None]:
         yield
     finally:
         module.train(was_training)
+
+
+@contextlib.contextmanager
+def at_work(module: nn.Module) -> Iterator[torch.device]:
+    """`module` on this process's GPU, where there is one, and afterwards where it was; within another `at_work` it stays there.
+
+    Yields:
+        the device where its batches are to be.
+    """
+    home = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
+    place = distributed.device() if home.type == "cpu" else home
+    if place == home:
+        yield home
+        return
+    with torch.inference_mode(False):  # parameters stay ones that can be trained
+        module.to(place)
+    try:
+        yield place
+    finally:
+        with torch.inference_mode(False):
+            module.to(home)
 
 
 def _size(module: nn.Module) -> int:

@@ -30,7 +30,12 @@ MEANING = {
     "HFS311": ("A stage failed or was interrupted.", "Its part of this page may be missing or old. Go on with --resume."),
     "HFS312": ("Few test items.", "Intervals are wide; with fewer than 100 items most real gains go unseen."),
     "HFS313": ("Features collapsed, or nearly.", "The effective rank fell below half of the start's: a lower learning rate, or another objective."),
+    "HFS314": ("Training waited for its data.", "Raise --dataloader_num_workers where a GPU trains; store the data smaller, or decoded."),
 }  # fmt: skip
+
+
+WAITED, WORTH = 5.0, 10.0
+"""Percent of a training, and seconds, from which on waiting for data is told."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,9 @@ def notices(
     for name, record in run.stages.items():
         if record.status in ("failed", "interrupted"):
             found.append(Notice("HFS311", f"{name}: {record.status}. {record.error}".strip()))
+        share, seconds = (record.metrics.get(key) or 0.0 for key in ("data_wait_percent", "train_seconds"))
+        if share > WAITED and share / 100 * seconds > WORTH:
+            found.append(Notice("HFS314", f"{name}: {share:.0f} % of {seconds:,.0f} seconds."))
     return sorted(found, key=lambda notice: notice.code)
 
 

@@ -195,6 +195,7 @@ def _check_machine(config: ModelOptions, training: Mapping[str, Any]) -> None:
     """What needs a package or a device that may not be here is refused before data and weights are read."""
     from hf_ssl.models import attention, quantized
 
+    distributed.leave_accelerator_alone(bool(training.get("use_cpu")))
     attention.check(getattr(config, "attn_implementation", "auto"))
     if getattr(config, "peft", None) == "qlora":
         quantized.check()

@@ -8,7 +8,7 @@ carry is written into the model: fine-tuning starts there, and may stay there.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -90,6 +90,13 @@ class Findings:
     folds: list[Fold] = field(default_factory=list)
     network: dict[str, float] = field(default_factory=dict)
     compared: str = "the model's start in cross-validation"
+
+    def for_another_domain(self) -> Findings:
+        """The same without the vote: labels of one domain cannot put it ahead on another one, which has none."""
+        if not self.teacher_ahead:
+            return self
+        told = "; the vote, ahead in the labels' own domain, does not answer: nothing says how good it is in the target"
+        return replace(self, teacher_ahead=False, reason=self.reason + told)
 
     def to_dict(self) -> dict[str, Any]:
         """What `candidates.json` and the run's ledger hold."""

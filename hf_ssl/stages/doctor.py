@@ -90,9 +90,10 @@ def accelerator() -> dict[str, Any]:
 def processes() -> dict[str, bool]:
     """What several processes can talk through."""
     there = torch.distributed.is_available()
-    return {
-        "gloo": there and torch.distributed.is_gloo_available(), "nccl": there and torch.distributed.is_nccl_available()
-    }  # fmt: skip
+    nccl = (
+        there and torch.distributed.is_nccl_available() and torch.cuda.is_available()
+    )  # torch brings it, a GPU uses it
+    return {"gloo": there and torch.distributed.is_gloo_available(), "nccl": nccl}
 
 
 def missing_extras() -> dict[str, dict[str, Any]]:

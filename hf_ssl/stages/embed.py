@@ -18,6 +18,7 @@ from hf_ssl.core.run import inputs_hash
 from hf_ssl.data.label_kinds import kind_of
 from hf_ssl.evaluation.figures import embedding_map
 from hf_ssl.models.embedding import EmbeddingSpec
+from hf_ssl.models.structure import at_work
 from hf_ssl.stages.base import note_lineage, prepare_stage, start_of
 from hf_ssl.stages.build import without_padding
 from hf_ssl.stages.inputs import inputs_of
@@ -93,7 +94,8 @@ def embed(**options: object) -> StageResult:
                 found = encoder.embed(chunk, max_length=config.max_length)
             return unit(found) if config.normalize_embeddings else found
 
-        _fill(parts, values, columns["id"], encode)
+        with at_work(encoder.model):
+            _fill(parts, values, columns["id"], encode)
         if not distributed.is_main():
             return StageResult(folder, {})
         _wait_for(parts)

@@ -94,6 +94,8 @@ def fit_task(
         wanted = rehearse and domains is None and is_unwatched(peft, training, watched)
         found, features = studied(task, module, train_split, features, pool, seed, known, wanted)
         found.teacher.head_pooling = config.head_pooling
+        if domains is not None:
+            found = found.for_another_domain()
         if found.folds and found.head is not None:
             again = functools.partial(
                 fit_task, task, ref, config=config, training=training, seed=seed, balanced=balanced, pooling=pooling

@@ -217,8 +217,7 @@ def layers(
     None for networks that do not give their hidden states.
     """
     seen: list[list[list[torch.Tensor]]] = []
-    device = next(encoder.backbone.parameters()).device
-    with structure.evaluating(encoder.backbone):
+    with structure.at_work(encoder.model) as device, structure.evaluating(encoder.backbone):
         for part in values:
             features, collected = encoder.preprocess(part, limit), []
             for start in range(0, len(features), 32):

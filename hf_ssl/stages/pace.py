@@ -11,6 +11,7 @@ import numpy as np
 
 from hf_ssl.core import distributed
 from hf_ssl.models.reference import CheckpointRef
+from hf_ssl.models.structure import at_work
 
 if TYPE_CHECKING:
     import datasets
@@ -41,12 +42,13 @@ class Pace:
         """By a few examples of each split; the first ones, in which caches fill, are not counted."""
         encoder = modality.load(ref, dataset=next(iter(data.values())))
         found = {}
-        for split, rows in data.items():
-            values = modality.examples(_some(rows), LOOKED_AT)
-            encoder.embed(values[:2], max_length=LONGEST)
-            began = time.monotonic()
-            encoder.embed(values, max_length=LONGEST)
-            found[split] = (time.monotonic() - began) / max(1, len(values))
+        with at_work(encoder.model):
+            for split, rows in data.items():
+                values = modality.examples(_some(rows), LOOKED_AT)
+                encoder.embed(values[:2], max_length=LONGEST)
+                began = time.monotonic()
+                encoder.embed(values, max_length=LONGEST)
+                found[split] = (time.monotonic() - began) / max(1, len(values))
         return cls(distributed.broadcast(found))
 
     def whole(self, data: DomainData, split: str) -> float:

@@ -12,7 +12,7 @@ from torch import nn
 
 from hf_ssl.modalities.batching import batches_by_size
 from hf_ssl.modalities.encoder import Encoder, Features
-from hf_ssl.models.structure import in_backbone, unwrap_peft
+from hf_ssl.models.structure import at_work, in_backbone, unwrap_peft
 from hf_ssl.tasks.base import TaskModule, last_linear
 
 HEAD = "head"
@@ -44,13 +44,13 @@ def frozen_rows(module: TaskModule, features: list[Features]) -> dict[str, np.nd
         `readings`; float32 `(len(features), width)` each.
     """
     encoder, layer = module.encoder, last_linear(module.model)
-    device, was_training = next(module.parameters()).device, module.training
+    was_training = module.training
     caught: list[torch.Tensor] = []
     handle = None if layer is None else layer.register_forward_hook(lambda _, given, out: caught.append(given[0]))
     found: dict[str, np.ndarray] = {}
     module.eval()
     try:
-        with _all_states(encoder) as states:
+        with at_work(module) as device, _all_states(encoder) as states:
             for rows in batches_by_size([encoder.size(feature) for feature in features], BUDGET):
                 bare = [
                     {name: value for name, value in features[row].items() if name not in ("labels", "soft_labels")}

@@ -15,7 +15,7 @@ from torch import nn
 from hf_ssl.core.errors import ConfigError, DataError
 from hf_ssl.core.fields import Options, option
 from hf_ssl.modalities.encoder import Batch, Encoder, Features, Processor
-from hf_ssl.models.structure import find_backbone, in_backbone, unwrap_peft
+from hf_ssl.models.structure import at_work, find_backbone, in_backbone, unwrap_peft
 from hf_ssl.tasks.rows import TaskRows
 from hf_ssl.training.dropout import set_dropout
 from hf_ssl.training.module import LossOutput, SizedDataset, TrainingModule, normalize_loss
@@ -382,15 +382,15 @@ def head_inputs(module: TaskModule, rows: SizedDataset, batch_size: int = 32) ->
     was_training = module.training
     module.eval()
     labels = []
-    device = next(module.parameters()).device
     drawn = np.random.default_rng(0).permutation(len(rows))[:WARM_ROWS].tolist()
     taken = sorted((rows[i] for i in drawn), key=lambda row: len(row.get("input_ids", ())))  # little padding
     try:
-        for start in range(0, len(taken), batch_size):
-            batch = module.collate(taken[start : start + batch_size])
-            labels.append(batch["labels"].numpy())
-            module(**{name: tensor.to(device) for name, tensor in batch.items()})
-            del caught[len(labels) :]  # an answer averaged over several views: the first is the example itself
+        with at_work(module) as device:
+            for start in range(0, len(taken), batch_size):
+                batch = module.collate(taken[start : start + batch_size])
+                labels.append(batch["labels"].numpy())
+                module(**{name: tensor.to(device) for name, tensor in batch.items()})
+                del caught[len(labels) :]  # an answer averaged over several views: the first is the example itself
     finally:
         handle.remove()
         module.train(was_training)

@@ -10,7 +10,7 @@ from torch import nn
 
 from hf_ssl.evaluation.probes.probes import fixed_c
 from hf_ssl.modalities.timeseries.windows import MISSING
-from hf_ssl.models.structure import in_backbone, unwrap_peft
+from hf_ssl.models.structure import at_work, in_backbone, unwrap_peft
 from hf_ssl.tasks.base import TaskModule, TaskRows, head_inputs, last_linear
 
 
@@ -96,20 +96,20 @@ def forecast_pairs(
     inputs, targets = [], []
     was_training = module.training
     module.eval()
-    device = next(module.parameters()).device
     try:
-        for start in range(0, len(features), 256):
-            batch = {k: v.to(device) for k, v in module.collate(features[start : start + 256]).items()}
-            labels, naive, _ = batch.pop("labels"), batch.pop("naive"), batch.pop("series")
-            batch.pop("steady", None)
-            caught.clear()
-            with torch.inference_mode():
-                output = module.model(**batch)
-            level = naive if residual else output.loc
-            scaled = ((labels - level) / output.scale).clamp(-10, 10).transpose(1, 2).cpu()
-            whole = (labels != MISSING).all(dim=1).cpu()
-            inputs.append(caught[0].reshape(*whole.shape, -1)[whole].numpy())
-            targets.append(scaled[whole].numpy())
+        with at_work(module) as device:
+            for start in range(0, len(features), 256):
+                batch = {k: v.to(device) for k, v in module.collate(features[start : start + 256]).items()}
+                labels, naive, _ = batch.pop("labels"), batch.pop("naive"), batch.pop("series")
+                batch.pop("steady", None)
+                caught.clear()
+                with torch.inference_mode():
+                    output = module.model(**batch)
+                level = naive if residual else output.loc
+                scaled = ((labels - level) / output.scale).clamp(-10, 10).transpose(1, 2).cpu()
+                whole = (labels != MISSING).all(dim=1).cpu()
+                inputs.append(caught[0].reshape(*whole.shape, -1)[whole].numpy())
+                targets.append(scaled[whole].numpy())
     finally:
         handle.remove()
         module.train(was_training)

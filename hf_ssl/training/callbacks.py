@@ -25,7 +25,7 @@ from hf_ssl.core.jsonfiles import read_lines
 from hf_ssl.core.run import append_jsonl, write_lines
 from hf_ssl.core.stopping import listening
 from hf_ssl.training.checkpoints import Progress
-from hf_ssl.training.flops import ModelWork
+from hf_ssl.training.flops import ModelWork, settle
 from hf_ssl.training.fsdp import Shards, as_divided
 from hf_ssl.training.module import EpochRows, TrainingModule
 from hf_ssl.training.progress import progress_line
@@ -98,6 +98,7 @@ class MonitorCallback(TrainerCallback):
             control.should_training_stop = True
 
     def _stops(self, args: TrainingArguments, state: TrainerState, look: Callable[[int, int], bool]) -> bool:
+        settle(args.device)  # steps that a device is still at are no part of the measurement
         began = time.monotonic()
         with self.shards.looked_at(args.device) if self.shards is not None else nullcontext():
             stops = self._look(state, look)
@@ -237,11 +238,13 @@ class ThroughputCallback(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
+        if state.global_step >= state.max_steps:
+            control.should_log = True  # else a run shorter than `logging_steps` would leave no curve
+        if control.should_log or control.should_evaluate or control.should_save:
+            settle(args.device)  # what follows waits for the device anyway, and is no training
         now = time.monotonic()
         self.seconds += now - self._mark
         self._mark = now
-        if state.global_step >= state.max_steps:
-            control.should_log = True  # else a run shorter than `logging_steps` would leave no curve
         if self.asked():
             control.should_training_stop = True  # the Trainer saves, see `ExactTrainer`
 
@@ -356,10 +359,14 @@ def same_randomness() -> Iterator[None]:
     So a run that is resumed in the middle of an evaluation trains on as one that was not stopped.
     """
     python, arrays = random.getstate(), np.random.get_state()
-    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
-    with torch.random.fork_rng(devices):
+    accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    own: Any = torch.get_device_module(accelerator) if accelerator is not None else None
+    drawn = None if own is None else own.get_rng_state()
+    with torch.random.fork_rng([]):
         try:
             yield
         finally:
             random.setstate(python)
             np.random.set_state(arrays)
+            if own is not None:
+                own.set_rng_state(drawn)

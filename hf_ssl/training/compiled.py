@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -58,9 +58,18 @@ def compiled_blocks(module: TrainingModule, args: TrainingArguments) -> Iterator
         together.compile(block, str(args.torch_compile_backend), args.torch_compile_mode)
     logger.info(f"  {len(blocks)} blocks are compiled as they are met: the first steps take longer")
     try:
-        yield
+        with _with_the_backward_pass():
+            yield
     finally:
         together.undo()
+
+
+def _with_the_backward_pass() -> AbstractContextManager[None]:
+    """Inside, both passes of a block are compiled at its first call; else the backward pass is, and fails, in the middle of one."""
+    from torch._functorch import config
+
+    name = "force_non_lazy_backward_lowering"  # not in every torch
+    return config.patch(name, True) if hasattr(config, name) else nullcontext()
 
 
 @contextmanager

@@ -1,8 +1,8 @@
 """Model FLOPs and MFU: how much of what a machine's matrix products can do goes into the model.
 
-Counted by `torch.utils.flop_counter` on the first batch of each of a few shapes, while it trains: the counter looks at the
-shapes that pass, so weights and random numbers stay as they were, to the bit. Batches of other shapes are taken to cost in
-proportion to their entries, padding included.
+Counted by `torch.utils.flop_counter` on the first batch of each of a few shapes of rows, while it trains: the counter looks at
+the shapes that pass, so weights and random numbers stay as they were, to the bit. Batches of more or fewer rows, and of other
+shapes, are taken to cost in proportion to their entries, padding included.
 
 In: every matrix product, convolution and attention of forward and backward pass, as it is computed: a head that runs on the
 masked positions counts for these only, attention over packed rows and padding counts whole, a teacher's forward pass counts.
@@ -16,17 +16,12 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, Self
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import (
-    FlopCounterMode,
-    flop_registry,
-    sdpa_backward_flop_count,
-    sdpa_flop_count,
-)
+from torch.utils.flop_counter import FlopCounterMode, flop_registry
 from torch.utils.module_tracker import ModuleTracker
 from transformers import TrainingArguments
 
@@ -37,25 +32,45 @@ SIDE, SIDE_ON_ACCELERATOR = 1024, 8192  # of the matrices: a small product canno
 
 aten = torch.ops.aten
 Formula = Callable[..., int]
+# FlashAttention's own operations, forward and backward: where they are told where sequences begin and end, and the longest.
+_FLASH = {
+    "flash_attn": (("_flash_attn_varlen_forward", 3, (3, 4, 5, 6)), ("_flash_attn_varlen_backward", 6, (9, 10, 11, 12))),
+    "flash_attn_3": (("_flash_attn_forward", 3, (7, 8, 12, 13)), ("_flash_attn_backward", 6, (6, 7, 10, 11))),
+}  # fmt: skip
 
 
-@functools.cache
 def matmul_rate(dtype: torch.dtype, device: torch.device, seconds: float = SECONDS) -> float:
     """FLOP/s of square matrix products on this machine, as its threads are set; measured once in a process.
 
     The best of many, so that a busy moment does not count. Draws no random numbers.
     """
+    # --tf32 changes what a product of float32 is.
+    return _measured_rate(dtype, device, seconds, getattr(torch.backends.cuda.matmul, "fp32_precision", ""))
+
+
+@functools.cache
+def _measured_rate(dtype: torch.dtype, device: torch.device, seconds: float, precision: str) -> float:
     side = SIDE if device.type == "cpu" else SIDE_ON_ACCELERATOR
     one = torch.linspace(-1, 1, side * side, device=device).view(side, side).to(dtype)
-    best, end = float("inf"), time.perf_counter() + seconds
+
+    def product() -> float:
+        began = time.perf_counter()
+        one @ one
+        settle(device)
+        return time.perf_counter() - began
+
     with torch.no_grad(), torch.autocast(device.type, enabled=False):
-        while best == float("inf") or time.perf_counter() < end:
-            began = time.perf_counter()
-            one @ one
-            if device.type != "cpu":
-                torch.accelerator.synchronize(device)
-            best = min(best, time.perf_counter() - began)
+        product()  # a device loads its kernels at the first, which may take longer than all the others
+        best, end = product(), time.perf_counter() + seconds
+        while time.perf_counter() < end:
+            best = min(best, product())
     return 2 * side**3 / best
+
+
+def settle(device: torch.device) -> None:
+    """Wait until a device has done what it was given: only then does a clock say what that took."""
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
 
 
 class ModelWork:
@@ -77,19 +92,24 @@ class ModelWork:
         kept = next((p.dtype for p in self.module.parameters() if p.requires_grad), torch.float32)
         dtype = torch.bfloat16 if args.bf16 else torch.float16 if args.fp16 else kept
         self.rate, self.compiled = matmul_rate(dtype, args.device), args.torch_compile
+        if args.device.type == "cuda":
+            with suppress(ImportError):  # torch before 2.10
+                from torch.nn.attention import varlen  # noqa: F401 the formula of its kernel comes with it
 
     @contextmanager
     def step(self, batch: Mapping[str, Any]) -> Iterator[None]:
-        """Add a batch's forward and backward pass: counted, or known from one of the same shape."""
+        """Add a batch's forward and backward pass: counted, or known from one whose rows have the same shape."""
         # By the first of its inputs: how many places are hidden, say, differs in every batch.
         first = next((v for v in batch.values() if isinstance(v, torch.Tensor)), None)
         shape, entries = (first.shape, first.numel()) if first is not None else (torch.Size(), 0)
         if not self.rate or not entries:
             yield
             return
-        if shape in self._by_shape or len(self._by_shape) >= SHAPES:
+        known = self._known(shape)
+        if known is not None or len(self._by_shape) >= SHAPES:
             yield
-            self.flops += self._expected(shape, entries)
+            counted, flops = known or min(self._by_shape.values(), key=lambda one: abs(one[0] - entries))
+            self.flops += flops * entries / counted
             return
         began = time.monotonic()
         with self._counting() as counter:
@@ -113,11 +133,10 @@ class ModelWork:
             "mfu_percent": _rounded(100 * flops / rest / self.rate),
         }
 
-    def _expected(self, shape: torch.Size, entries: int) -> float:
-        if shape in self._by_shape:
-            return self._by_shape[shape][1]
-        known, flops = min(self._by_shape.values(), key=lambda one: abs(one[0] - entries))
-        return flops * entries / known
+    def _known(self, shape: torch.Size) -> tuple[int, int] | None:
+        """What was counted of this shape, or of one with more or fewer rows, which cost the same each."""
+        alike = (found for other, found in self._by_shape.items() if len(shape) > 1 and other[1:] == shape[1:])
+        return self._by_shape.get(shape) or next(alike, None)
 
     @contextmanager
     def _counting(self) -> Iterator[FlopCounterMode]:
@@ -139,22 +158,34 @@ class ModelWork:
     def _formulas(self) -> dict[Any, Formula]:
         """Of what the counter does not know, and of what may be computed again in the backward pass."""
         known: dict[Any, Formula] = flop_registry
-        repeated = [aten.mm, aten.addmm, aten.bmm, aten.baddbmm]
-        found = {op: self._once(functools.partial(_by_shapes, known[op])) for op in repeated}
-        attention = ("flash_attention", "efficient_attention", "cudnn_attention", "flash_attention_for_cpu")
-        for name in attention:
-            if hasattr(aten, f"_scaled_dot_product_{name}"):
-                found[getattr(aten, f"_scaled_dot_product_{name}")] = self._once(_attention)
-        found[aten._scaled_dot_product_flash_attention_for_cpu_backward] = _attention_backward
+        attention = [f"_scaled_dot_product_{name}_attention" for name in ("flash", "efficient", "cudnn")]
+        names = [(aten, name) for name in ("mm", "addmm", "bmm", "baddbmm", *attention)]
+        repeated = [
+            getattr(where, name)
+            for where, name in [*names, (torch.ops.torch_attn, "_varlen_attn")]
+            if hasattr(where, name)
+        ]
+        found = {op: self._once(known[op]) for op in repeated if op in known}
+        found[aten._scaled_dot_product_flash_attention_for_cpu] = found[aten._scaled_dot_product_flash_attention]
+        found[aten._scaled_dot_product_flash_attention_for_cpu_backward] = _of_tensors(
+            functools.partial(known[aten._scaled_dot_product_flash_attention_backward])
+        )
+        for package, (forward, backward) in _FLASH.items():
+            ops = getattr(torch.ops, package)
+            if hasattr(ops, forward[0]) and hasattr(ops, backward[0]):
+                found[getattr(ops, forward[0])] = self._once(
+                    _told_by(known[aten._flash_attention_forward], *forward[1:])
+                )
+                found[getattr(ops, backward[0])] = _told_by(known[aten._flash_attention_backward], *backward[1:])
         return found
 
     def _once(self, formula: Formula) -> Formula:
         """0 for what is recomputed: only there does a backward pass keep a graph."""
 
-        def counted(*shapes: object, **named: object) -> int:
-            return 0 if self._in_backward and torch.is_grad_enabled() else formula(*shapes, **named)
+        def counted(*given: object, **named: object) -> int:
+            return 0 if self._in_backward and torch.is_grad_enabled() else formula(*given, **named)
 
-        return counted
+        return _of_tensors(counted)
 
 
 class _OneTotal(ModuleTracker):
@@ -171,15 +202,16 @@ def _rounded(value: float) -> float:
     return float(f"{value:.4g}")
 
 
-def _by_shapes(formula: Formula, *shapes: object, out_shape: object = None, **named: object) -> int:
-    return formula(*shapes, out_val=out_shape, **named)
+def _of_tensors(formula: Formula) -> Formula:
+    """A formula that is given tensors, as those of torch's own table are, and not their shapes."""
+    vars(formula)["_get_raw"] = True
+    return formula
 
 
-def _attention(query: torch.Size, key: torch.Size, value: torch.Size, *_: object, **named: object) -> int:
-    return sdpa_flop_count(query, key, value)
+def _told_by(formula: Formula, first: int, places: tuple[int, ...]) -> Formula:
+    """torch's formula of the kernel behind an operation that says the same at other places."""
 
+    def counted(*given: Any, **named: object) -> int:
+        return formula(*given[:first], *(given[place] for place in places))
 
-def _attention_backward(
-    gradient: torch.Size, query: torch.Size, key: torch.Size, value: torch.Size, *_: object, **named: object
-) -> int:
-    return sdpa_backward_flop_count(gradient, query, key, value)
+    return _of_tensors(counted)

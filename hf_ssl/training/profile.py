@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile, record_function
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from hf_ssl.core import distributed
 from hf_ssl.core.run import write_lines
+from hf_ssl.training.flops import settle
 
 if TYPE_CHECKING:
     from hf_ssl.training.callbacks import ThroughputCallback
@@ -37,7 +40,7 @@ class Profile:
 
     Args:
         steps, seconds: how many, and how long they took by the clock.
-        parts: waiting for data, forward pass, backward pass, optimizer; on an accelerator as long as the host was busy.
+        parts: waiting for data, forward pass, backward pass, optimizer; on an accelerator as long as its work took there.
         modules: of the forward pass, by class, without the classes inside.
         ops: by operation, without those inside; on an accelerator the time there.
         calls: of each operation.
@@ -144,15 +147,16 @@ class ProfileCallback(TrainerCallback):
         if not distributed.is_main():
             return
         if self._profiler is not None and state.global_step >= self._first + STEPS:
-            self._stop(state.global_step)
+            self._stop(state.global_step, args.device)
         elif self._profiler is None and state.global_step == self._first < state.max_steps:
+            settle(args.device)
             self._start(state.global_step)
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
         if self._profiler is not None:
-            self._stop(state.global_step)
+            self._stop(state.global_step, args.device)
         elif distributed.is_main() and not (self.folder / SUMMARY).is_file():
             logger.warning("--profile: the run has too few steps, there is no profile. Two are needed.")
 
@@ -180,16 +184,19 @@ class ProfileCallback(TrainerCallback):
         if self._open:  # a module that was called within another's compiled code has not entered
             self._open.pop().__exit__(None, None, None)
 
-    def _stop(self, step: int) -> None:
+    def _stop(self, step: int, device: torch.device) -> None:
         assert self._profiler is not None
         profiler, self._profiler = self._profiler, None
+        ended = time.monotonic()
+        settle(device)
+        late = time.monotonic() - ended
         profiler.stop()
         for hook in self._hooks:
             hook.remove()
         seconds, waited, flops = self._before
         work = self.watch.work
         found = summarized(
-            profiler.events() or (), max(1, step - self._at), self.watch.seconds - seconds, self.watch.waited - waited,
+            profiler.events() or (), max(1, step - self._at), self.watch.seconds - seconds + late, self.watch.waited - waited,
             (work.flops - flops) / work.rate if work.rate else 0.0,
         )  # fmt: skip
         try:
@@ -208,9 +215,11 @@ def summarized(events: Sequence[Any], steps: int, seconds: float, waited: float,
     """Sums over a profiler's events (`torch.autograd.profiler_util.FunctionEvent`)."""
     modules, ops, calls = Counter[str](), Counter[str](), Counter[str]()
     forward = backward = optimizer = 0.0
+    # What ran on a device is an event of its own, and told once more by the host's event that started it.
+    events = [event for event in events if event.device_type == DeviceType.CPU]
     on_device = any(event.self_device_time_total for event in events)
     for event in events:
-        took = event.cpu_time_total / 1e6
+        took = (event.device_time_total if on_device else event.cpu_time_total) / 1e6
         if event.name.startswith(MODULE):
             parent = event.cpu_parent
             while parent is not None and not parent.name.startswith(MODULE):

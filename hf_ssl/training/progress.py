@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerControl, TrainerState, TrainingArguments
@@ -18,11 +19,16 @@ def progress_line(state: TrainerState, logs: dict[str, Any], watch: ThroughputCa
     done = state.global_step
     left = watch.seconds / max(1, done) * (state.max_steps - done)
     unit = watch.module.unit
-    used = f"  MFU {logs['mfu_percent']:.0f} %" if "mfu_percent" in logs else ""
     return (
         f"  step {done}/{state.max_steps}  loss {logs['loss']:.4f}  lr {logs.get('learning_rate', 0):.1e}  "
-        f"{logs[f'{unit}_per_second']:,.0f} {unit}/s  data wait {logs['data_wait_percent']:.1f} %{used}  {clock(left)} left"
+        f"{logs[f'{unit}_per_second']:,.0f} {unit}/s  {used(logs)}  {clock(left)} left"
     )
+
+
+def used(figures: Mapping[str, float]) -> str:
+    """How well the machine is used; the MFU only where FLOPs were counted."""
+    mfu = f"  MFU {figures['mfu_percent']:.0f} %" if "mfu_percent" in figures else ""
+    return f"data wait {figures['data_wait_percent']:.1f} %{mfu}"
 
 
 class StageProgressBar(ProgressCallback):
@@ -56,4 +62,6 @@ class StageProgressBar(ProgressCallback):
         bar: Any = self.training_bar
         if state.is_world_process_zero and bar is not None and logs and "loss" in logs:
             speed = self.watch.units / self.watch.seconds if self.watch.seconds else 0.0
-            bar.set_postfix_str(f"loss {logs['loss']:.4f}, {speed:,.0f} {self.watch.module.unit}/s")
+            bar.set_postfix_str(
+                f"loss {logs['loss']:.4f}, {speed:,.0f} {self.watch.module.unit}/s, {used(self.watch.figures())}"
+            )

@@ -106,7 +106,11 @@ def arguments(folder: Path, *, seed: int, defaults: dict[str, Any], overrides: d
     if distributed.forced_to_cpu() or not (torch.cuda.is_available() or torch.backends.mps.is_available()):
         mine["use_cpu"] = True
     else:
-        mine |= {**optimizers.default(on_accelerator=True), "accelerator_config": {"non_blocking": True}}
+        # Memory that a copy can be left to is pinned for NVIDIA's and AMD's devices.
+        mine |= {
+            **optimizers.default(on_accelerator=True),
+            "accelerator_config": {"non_blocking": torch.cuda.is_available()},
+        }
     chosen = {**mine, **defaults, **overrides}
     if chosen.get("optim"):
         optimizers.check(str(chosen["optim"]))

@@ -35,6 +35,7 @@ from sklearn.metrics import f1_score
 
 import hf_ssl
 from hf_ssl.core import plugins
+from hf_ssl.core.errors import HfSslError
 from hf_ssl.evaluation.probes import probes
 
 POOL = 1500
@@ -222,11 +223,15 @@ def main() -> None:
         if any(key.items() <= row.items() for row in rows):
             continue
         data = known[name]()
-        if not any(count >= budget for count in Counter(row["label"] for row in data.train).values()):
+        if sum(count >= budget for count in Counter(row["label"] for row in data.train).values()) < 2:
             continue
         parts = drawn(data, budget, draw, asked.test_limit)
-        with tempfile.TemporaryDirectory() as work:
-            row = measured(data, parts, Path(work), draw, {"peft": asked.peft, **json.loads(asked.given)})
+        try:
+            with tempfile.TemporaryDirectory() as work:
+                row = measured(data, parts, Path(work), draw, {"peft": asked.peft, **json.loads(asked.given)})
+        except HfSslError as refused:  # some rows of a class may be unusable; the other sets go on
+            print({**key, "refused": str(refused)}, flush=True)
+            continue
         rows.append({**key, **row, "release": hf_ssl.__version__, "date": time.strftime("%F"), "commit": commit()})
         with file.open("a", encoding="utf-8") as out:
             out.write(json.dumps(rows[-1]) + "\n")

@@ -87,10 +87,11 @@ def fit(shift: str, arm: str, seed: int, rule: str | None) -> dict[str, Any]:
             shared |= {"target": parts["target"], "domain_method": arm, **rule_given}
         tuned = hf_ssl.finetune(**{**shared, "self_training": 0, **options})
         kept = {name: options[name] for name in SHAPE if name in options}
-        measured = hf_ssl.evaluate(
+        result = hf_ssl.evaluate(
             data=data, test=parts["test"], test_fraction=0.0, near_duplicates=False, leakage="allow", dedup=False,
             output=f"{place}/run", **kept,
-        ).metrics  # fmt: skip
+        )  # fmt: skip
+        measured = json.loads((result.path / "metrics.json").read_text(encoding="utf-8"))
     told = tuned.metrics.get("domains", {})
     own = measured.get("model") or measured  # where a teacher answers, the network is asked all the same
     return {

@@ -301,7 +301,8 @@ def page(found: dict[str, Any]) -> str:
 
 
 def _shown(value: object) -> str:
-    return f"{value:,}" if isinstance(value, (int, float)) else str(value)
+    whole = int(value) if isinstance(value, float) and value >= 10 and value.is_integer() else value
+    return f"{whole:,}" if isinstance(whole, (int, float)) else str(whole)
 
 
 def main() -> None:

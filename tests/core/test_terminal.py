@@ -119,6 +119,13 @@ def test_a_box_without_a_run_folder_still_says_what_there_is(tmp_path: Path):
     assert ("result", "distance 0.250") in box.lines
 
 
+def test_a_push_says_how_many_files_and_whether_answers_agree(tmp_path: Path):
+    metrics = {"files": {"config.json": 9, "README.md": 8}, "compared": ["logits"], "difference": 0.0}
+    dry = str(summary_of("push", tmp_path, metrics, False, {"output": str(tmp_path / "none")}).lines)
+    sent = str(summary_of("push", tmp_path, metrics | {"url": "https://here/you"}, False, {"output": "none"}).lines)
+    assert "2 files" in dry and "nothing uploaded" in dry and "https://here/you" in sent and "nothing" not in sent
+
+
 def test_numbers_and_times():
     assert numbers({"f1": 0.5, "n": 3}) == "f1 0.500"
     assert [clock(seconds) for seconds in (4, 200, 7500)] == ["4 s", "3 min 20 s", "2 h 5 min"]

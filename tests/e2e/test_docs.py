@@ -6,6 +6,7 @@ import importlib.util
 import json
 import re
 import shlex
+import sys
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -43,6 +44,28 @@ def anchors(page: Path) -> set[str]:
     """As mkdocs and GitHub make them from heads."""
     heads = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.M)
     return {re.sub(r"\s+", "-", re.sub(r"[^\w\s-]", "", head.lower()).strip()) for head in heads}
+
+
+def test_figures_of_gpus_are_those_that_were_measured() -> None:
+    """Where nothing was, the page says so."""
+    folder = REPOSITORY / "tests" / "benchmarks"
+    spec = importlib.util.spec_from_file_location("bench_gpu", folder / "bench_gpu.py")
+    assert spec and spec.loader
+    bench = importlib.util.module_from_spec(spec)
+    sys.modules["bench_gpu"] = bench  # its dataclasses look there
+    spec.loader.exec_module(bench)
+    file = folder / "results" / "gpu.json"
+    told = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+    page = (DOCS / "how-to" / "speed.md").read_text(encoding="utf-8")
+    assert bench.BEGIN + bench.table(told) + bench.END in page
+    row = {
+        "speeds": {"ours": 3000.0, "lightly-train": 1500.0},
+        "ratio": 2.0,
+        "ours": {"mfu_percent": 51.0},
+        "loss": None,
+    }
+    some = bench.table({"card": "NVIDIA X", "torch": "2", "rows": {"contrasted pictures, pictures/s": row}})
+    assert "NVIDIA X" in some and "| 3,000.0 | 1,500.0 | 2.00 | 51.0 % |" in some and some.count("not measured") == 20
 
 
 @each_page

@@ -70,6 +70,20 @@ def test_one_shared_draw_decides_only_what_the_spread_over_draws_leaves_no_doubt
     assert contest(large).choices[0].protocol == "peft"
 
 
+def test_the_line_says_so_where_only_the_draws_of_labels_leave_it_open() -> None:
+    rng = np.random.default_rng(2)
+    references, order = rng.integers(0, CLASSES, ITEMS), rng.random(ITEMS)
+    rows = [
+        ResultRow(arm, 8, seed, np.where(order < 0.7 - worse, references, (references + 1) % CLASSES), protocol)
+        for seed, by in enumerate((0.03, 0.12, 0.3))
+        for arm, protocol, worse in (("base", "linear-probe", 0.0), ("TF-IDF", "baseline", by))
+    ]
+    found = contest(PairedResults(rows, references, "accuracy", n_resamples=300))
+    line = next(one for one in found.lines if one.arm == "TF-IDF")
+    assert line.difference is not None and line.difference.high < 0, "by items alone it would be decided"
+    assert line.word.startswith("not told apart") and "3 draws" in line.word
+
+
 def test_all_stand_in_one_table_with_intervals_and_cost() -> None:
     found = contest(results({BASELINE: 0.5, PROBE: 0.6, TUNED: 0.7}))
     assert [line.budget for line in found.lines] == [4] * 3 + [16] * 3

@@ -8,7 +8,16 @@ from scipy import sparse
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
-from hf_ssl.evaluation.probes.selection import View, folds_of, held_out, not_judged, probabilities, rounds_for
+from hf_ssl.evaluation.probes.selection import (
+    PENALTIES,
+    USUAL,
+    View,
+    folds_of,
+    held_out,
+    not_judged,
+    probabilities,
+    rounds_for,
+)
 from hf_ssl.evaluation.probes.soft import Coordinates
 
 
@@ -84,3 +93,14 @@ def test_rows_that_are_all_the_same_say_nothing_and_break_nothing():
     y = np.array([0, 1, 0, 1, 1])
     found = probabilities(View(np.zeros((8, 16))), np.arange(5), y, np.arange(5, 8), 2, [1.0])
     np.testing.assert_allclose(found[1.0], np.tile([0.4, 0.6], (3, 1)), atol=1e-3)
+
+
+def test_labels_that_cannot_tell_penalties_apart_do_not_choose_one():
+    """Eight labels of classes that overlap pick by luck, hundreds of them and noise do not."""
+
+    def penalty(x: np.ndarray, y: np.ndarray) -> float:
+        return held_out({"v": (Coordinates(x).rows,)}, y, 4).penalties["v"]
+
+    assert {penalty(*_blobs(per_class=2, signal=1.0, seed=seed)) for seed in range(4)} == {USUAL}
+    assert min(PENALTIES) < penalty(*_blobs(per_class=100)) < USUAL
+    assert penalty(np.random.default_rng(0).normal(size=(400, 40)), np.arange(400) % 4) < 0.1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import json
 import os
 import shutil
@@ -13,15 +14,25 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 import toy_process
+import transformers
 from contracts import case_of, pairs
+from datasets import Dataset
 from devices import CUDA
 from host_syncs import allowed
 
+import hf_ssl
+import tiny
+from hf_ssl.modalities.image import device_jpeg
+from hf_ssl.modalities.image.geometry import Geometry, ramp_and_rings, store
+from hf_ssl.modalities.image.image import Image
 from hf_ssl.modalities.rng import normals
 from hf_ssl.modalities.text.packing import collate_rows
+from hf_ssl.modalities.text.text import Text
 from hf_ssl.models import attention
 from hf_ssl.testing import Built
 from hf_ssl.training.dropout import set_dropout
@@ -142,6 +153,21 @@ def test_packed_rows_train_alike_however_they_are_kept_apart(tiny_checkpoint, de
     assert found[1] == pytest.approx(found[0], rel=0.02)
 
 
+def test_jpeg_files_are_those_of_pillow_within_a_level(device, monkeypatch):
+    decoders = pytest.importorskip("torchcodec.decoders", reason="torchcodec is not installed")
+    if not hasattr(decoders, "decode_jpeg"):
+        pytest.skip("torchcodec before 0.16 decodes no pictures")
+    monkeypatch.setattr(device_jpeg, "place", lambda: device)
+    values, shape = [], Geometry(48, 48, 56, 2, (0.5,) * 3, (0.5,) * 3)
+    for number in range(70):  # more than are decoded at once
+        stream = io.BytesIO()
+        ramp_and_rings()[number % 2].resize((100 + number, 90)).save(stream, "JPEG", progressive=number % 3 == 0)
+        values.append({"bytes": stream.getvalue(), "path": None})
+    found = store(values, Image(Image.Config(jpeg_decoder="nvjpeg")).reading, shape, 3)
+    away = np.abs(found.astype(int) - store(values, Image().reading, shape, 3).astype(int))
+    assert away.mean() < 1.5 and np.percentile(away, 99.9) <= 12
+
+
 VIEWED = ["objectives/simclr@image", "objectives/mae@image", "objectives/dino@image", "objectives/simclr@audio",
           "objectives/properties@audio", "objectives/ts-contrastive@timeseries", "objectives/instance-identity@timeseries"]  # fmt: skip
 
@@ -174,6 +200,33 @@ def test_views_that_are_made_on_a_device_are_those_of_the_cpu(tiny_checkpoint, d
         near = {"atol": 0.02, "rtol": 0.0} if which.endswith("image") else {"atol": 1e-4, "rtol": 1e-4}
         away = (found[name].cpu().double() - value.double()).abs()
         assert float((away > near["atol"] + near["rtol"] * value.double().abs()).double().mean()) < 1e-3, name
+
+
+def test_stages_compute_on_the_device_before_and_after_they_train(tiny_checkpoint, device, tmp_path, monkeypatch):
+    """Vectors, frozen features, the start of a head and training: each forward pass of a model, and files as from a CPU."""
+    texts = tiny.corpus(40)
+    rows = Dataset.from_dict({"text": texts, "label": ["short" if len(text) < 40 else "long" for text in texts]})
+    start = str(tiny_checkpoint("bert", "AutoModelForMaskedLM"))
+    options: dict[str, Any] = {"data": rows, "near_duplicates": False, "output": str(tmp_path / "run")}
+    seen: set[str] = set()
+    forward = transformers.BertModel.forward
+
+    def noted(model: Any, *given: Any, **named: Any) -> Any:
+        if (
+            not any(part.is_meta for part in model.parameters())
+            and len(named.get("input_ids", given and given[0])) > 2
+        ):
+            seen.add(next(model.parameters()).device.type)
+        return forward(model, *given, **named)
+
+    monkeypatch.setattr(transformers.BertModel, "forward", noted)
+    hf_ssl.finetune(**options, model=start, max_steps=2, early_stopping_patience=0, peft="lora")
+    hf_ssl.evaluate(**options)
+    options |= {"data": rows.select_columns("text"), "output": str(tmp_path / "vectors")}
+    hf_ssl.embed(**options, model=start, normalize_embeddings=False)
+    assert seen == {device.type}
+    table = pq.read_table(tmp_path / "vectors" / "embed" / "embeddings.parquet").to_pydict()
+    np.testing.assert_allclose(table["vector"], Text().load(start).embed(texts), atol=1e-4)
 
 
 def test_normal_numbers_are_those_of_the_cpu(device):

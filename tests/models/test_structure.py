@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 import transformers
@@ -9,6 +11,8 @@ from families import HEADS, headed
 from torch import nn
 
 import tiny
+from hf_ssl.core import distributed
+from hf_ssl.modalities.text.text import Text
 from hf_ssl.models import adapters, structure
 
 
@@ -86,3 +90,61 @@ def test_weights_read_without_a_call_are_found():
 
     assert structure.read_functionally(nn.Sequential(Layer())) == {"0.read"}
     assert structure.read_functionally(nn.MultiheadAttention(4, 2)) == {"out_proj"}
+
+
+def test_a_model_is_at_work_where_this_process_computes_and_home_again_afterwards(monkeypatch):
+    """`meta` passes for a GPU; a tensor does not come back from there with what it held, so the model keeps that."""
+
+    class Model(nn.Linear):
+        held: torch.Tensor
+        moves: list[str] = []
+
+        def to(self, place: torch.device) -> Model:  # type: ignore[override]
+            self.moves.append(place.type)
+            assert not torch.is_inference_mode_enabled()
+            if place.type == "meta":
+                self.held = self.weight.data
+            self.weight = nn.Parameter(self.held if place.type == "cpu" else self.held.to("meta"))
+            return self
+
+    model = Model(2, 2, bias=False)
+    with structure.at_work(model) as place:
+        assert place.type == "cpu" and not model.moves, "there is no GPU here"
+    monkeypatch.setattr(distributed, "device", lambda: torch.device("meta"))
+    with pytest.raises(KeyError), torch.inference_mode(), structure.at_work(model) as place:
+        assert place.type == model.weight.device.type == "meta"
+        with structure.at_work(model) as same:
+            assert same == place
+        raise KeyError
+    assert model.moves == ["meta", "cpu"] and model.weight.device.type == "cpu"
+
+
+def test_vectors_are_computed_where_the_model_is_at_work(monkeypatch, tiny_checkpoint):
+    encoder = Text().load(str(tiny_checkpoint("bert")))
+    seen: list[str] = []
+    monkeypatch.setattr(distributed, "device", lambda: torch.device("meta"))
+    monkeypatch.setattr(type(encoder.model), "to", lambda model, place: seen.append(f"model on {place}"))
+
+    def features(batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        seen.extend({f"batch on {part.device}" for part in batch.values()})
+        return torch.zeros(len(batch["input_ids"]), 3)
+
+    monkeypatch.setattr(encoder, "features", features)
+    monkeypatch.setattr(torch, "autocast", lambda *given, **named: nullcontext())  # there is none for `meta`
+    assert encoder.embed(["one", "two words"]).shape == (2, 3)
+    assert seen == ["model on meta", "batch on meta", "model on cpu"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "launched", "kind"), [(False, "", "cuda"), (True, "", "cpu"), (False, "true", "cpu")]
+)
+def test_a_process_computes_on_its_own_gpu_unless_it_was_told_not_to(monkeypatch, asked, launched, kind):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    monkeypatch.setenv("ACCELERATE_USE_CPU", launched)
+    distributed.leave_accelerator_alone(asked)
+    try:
+        assert str(distributed.device()) == ("cuda:3" if kind == "cuda" else "cpu")
+    finally:
+        distributed.leave_accelerator_alone(False)

@@ -141,6 +141,17 @@ def test_a_damaged_or_unfinished_run_still_has_a_page(run: Path) -> None:
     assert "HFS311" in text and "is not finite" in text
 
 
+@pytest.mark.parametrize(
+    ("share", "seconds", "told"), [(12.5, 400.0, True), (4.9, 4000.0, False), (60.0, 12.0, False)]
+)
+def test_training_that_waited_for_its_data_is_told(run: Path, share: float, seconds: float, told: bool) -> None:
+    ledger = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    ledger["stages"]["finetune"]["metrics"] |= {"data_wait_percent": share, "train_seconds": seconds}
+    (run / "run.json").write_text(json.dumps(ledger), encoding="utf-8")
+    text = page.write_report(run).read_text(encoding="utf-8")
+    assert ("HFS314" in text) is told and (not told or "dataloader_num_workers" in text)
+
+
 def test_a_page_that_cannot_be_written_fails_no_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said) -> None:
     def broken(*given: object, **named: object) -> None:
         raise OSError("no space")

@@ -63,6 +63,23 @@ def test_every_kind_of_data(kind, tiny_checkpoint, tmp_path):
     assert names[0] == names[1] and not any("critic" in name or "inner" in name for name in names[0])
 
 
+def test_the_vote_of_the_source_does_not_answer_for_the_target(bert, tmp_path):
+    """It would be the same whatever the domain method did to the network."""
+    draw = random.Random(5)
+    words = sorted({word for text in tiny.OBJECTS + tiny.PLACES for word in text.split()})
+    source = [
+        {"text": " ".join(draw.sample([*draw.choices(words, k=14), ("yes", "no")[row % 2]], 15)), "label": "ab"[row % 2]} for row in range(60)
+    ]
+    shared = {**SHORT, "model": bert, "test_fraction": 0.0, "self_training": 0}
+    found = {}
+    for name, more in (("alone", {}), ("adapted", {"target": sentences(20, "harbour", False, 2)})):
+        result = hf_ssl.finetune(**shared, data=source, output=str(tmp_path / name), **more)
+        found[name] = json.loads((result.path / "candidates.json").read_text()), (result.path / "teacher").exists()
+    assert found["alone"][0]["teacher_ahead"] and found["alone"][1], "words tell the two classes apart, random weights do not"
+    assert not found["adapted"][0]["teacher_ahead"] and not found["adapted"][1]
+    assert "target" in found["adapted"][0]["reason"]
+
+
 def test_domains_of_a_column_and_what_is_told(bert, tmp_path):
     data = [*sentences(50, "north", True, 1), *sentences(50, "harbour", False, 2)]
     output = tmp_path / "run"

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from after_base import add, csv_of, file, folder, jsonl_of, lines, pairs, pool, rows_of, silent
+from after_base import add, csv_of, file, folder, jsonl_of, lines, pairs, pool, rows_of, silent, told
 from after_media import as_file, look, pictures, saved, sounds
 from after_media import lengths as sound_lengths
 from after_names import SPANS, WORDS, classes, conll, docs, tag_check
@@ -88,5 +88,5 @@ plain("wav in folders", sounds(as_file(".wav"), sound_lengths()))
 plain("flac in folders", sounds(as_file(".flac"), sound_lengths()))
 plain("mp3 in folders", sounds(as_file(".mp3"), sound_lengths(within=3000)))
 plain("ogg at 44.1 kHz", sounds(as_file(".ogg", 44_100), sound_lengths(within=3000)))
-plain("stereo wav", sounds(lambda stem, n, x: as_file(".wav")(stem, n, np.stack([x, 0.5 * x], axis=1)), sound_lengths()))
+add("audio", "stereo wav", sounds(lambda stem, n, x: as_file(".wav")(stem, n, np.stack([x, 0.5 * x], axis=1)), told(sound_lengths())), False)
 assert Case and Check and rows_of

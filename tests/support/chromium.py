@@ -154,6 +154,8 @@ class Chromium:
         self.resize(width)
         time.sleep(0.5)  # until it has flowed anew
         height = min(most, int(self.value("document.documentElement.scrollHeight")))
+        self.resize(width, height)  # frames outside of the window are painted late, or in part
+        time.sleep(0.5)
         clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
         told = self.call("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)
         file.write_bytes(base64.b64decode(told["data"]))

@@ -6,7 +6,8 @@ import after_media
 import after_names
 import after_ordinary
 import after_series
+import after_strays
 import after_tables
 from after_base import AFTER as CASES
 
-__all__ = ["CASES", "after_media", "after_names", "after_ordinary", "after_series", "after_tables"]
+__all__ = ["CASES", "after_media", "after_names", "after_ordinary", "after_series", "after_strays", "after_tables"]

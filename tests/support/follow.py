@@ -123,6 +123,10 @@ def ways(
         new = source
         if "data" in done:
             new = str(done.pop("data")).replace("FOLDER", str(source))
+        done = {
+            name: value.replace("FOLDER", str(source)) if isinstance(value, str) else value
+            for name, value in done.items()
+        }
         after = given_more(options, done)
         if after != options or new is not source:
             made.append((", ".join(f"{n}={v!r}" for n, v in hint.items()), new, after))

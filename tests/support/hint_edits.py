@@ -26,7 +26,7 @@ EXCUSES: dict[str, tuple[str, ...]] = {
     "formats that another program has to convert": (
         "not readable as audio", "of no known format", "is a video", "Convert them", "convert it", "save the sheet", "save it as", "save those as parquet",
         "export its table", "write its sound to a file", "is a picture", "Save each document", "Mails: save", "Subtitles: write", "Molecules: write",
-        "Sequences: write", "Measurements: save", "Write its rows as", "is a COCO file", "write every value",
+        "Sequences: write", "Measurements: save", "Volumes: write", "Write its rows as", "is a COCO file", "write every value",
     ),
     "dates that have to be written otherwise": (
         "Say how they are written", "have to be written as dates", "bring them to one", "write all stamps", "unknown frequency", "is no known step",
@@ -37,7 +37,7 @@ EXCUSES: dict[str, tuple[str, ...]] = {
     ),
     "contradictions in the data": (
         "Leave one of them", "Write the names of the files", "have the same class", "no values before the label", "is none of those that", "else mend the line",
-        "values and", "x holds", "x has", "needs an array x", "needs numbers", "All of train is",
+        "values and", "sums of the years", "x holds", "x has", "needs an array x", "needs numbers", "All of train is",
     ),
 }  # fmt: skip
 """What can only be done with other programs, or by the user's own knowledge: the words by which messages ask for it."""

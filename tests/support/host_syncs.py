@@ -24,7 +24,9 @@ COPYING = ("tolist", "numpy", "cpu")
 """Methods of a tensor that bring it to the host; on a CPU no operation shows them."""
 PACKAGES = ("hf_ssl", "transformers")
 
-ON_A_CPU_ONLY = 'device.type == "cpu" and'
+LOADING = "torch/utils/data/"
+"""Where batches are made, on the host, of what lies there."""
+ON_A_CPU_ONLY = ('device.type == "cpu" and', "if on_cpu else")
 """In a line that looks at values on a CPU, where that is free, and never on another device."""
 
 
@@ -55,14 +57,39 @@ class HostSyncs(TorchDispatchMode):
 
     def note(self, kind: str) -> None:
         """One more, at the innermost line of a package of `PACKAGES`."""
-        for one in reversed(traceback.extract_stack()):
-            if ON_A_CPU_ONLY in (one.line or ""):
+        stack = traceback.extract_stack()
+        if any(LOADING in one.filename for one in stack):
+            return
+        for one in reversed(stack):
+            if any(mark in (one.line or "") for mark in ON_A_CPU_ONLY):
                 return
             for package in PACKAGES:
                 if f"/{package}/" in one.filename:
                     self.found[f"{package}: {kind} in {Path(one.filename).name}:{one.name}"] += 1
                     return
         self.found[f"backward: {kind}"] += 1
+
+
+class Doubles(TorchDispatchMode):
+    """Notes the lines that make float64 numbers on `meta`: Apple's GPUs have none."""
+
+    def __init__(self, found: list[str]) -> None:
+        super().__init__()
+        self.found = found
+
+    def __torch_dispatch__(
+        self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        made = func(*args, **(kwargs or {}))
+        for one in made if isinstance(made, (tuple, list)) else [made]:
+            if isinstance(one, torch.Tensor) and one.is_meta and one.dtype == torch.float64:
+                self.found.append(f"float64: {_ours()}")
+        return made
+
+
+def _ours() -> str:
+    lines = [one for one in traceback.extract_stack() if "/hf_ssl/" in one.filename]
+    return f"{Path(lines[-1].filename).name}: {lines[-1].line}" if lines else "elsewhere"
 
 
 def _mask(index: object) -> bool:
@@ -87,14 +114,13 @@ def counted() -> Iterator[Counter[str]]:
 @contextmanager
 def brought() -> Iterator[list[str]]:
     """Inside, tensors on `meta` pass for a GPU's (without content, so what is read of them is made up); lists the lines of this
-    library that bring a tensor of the host to the device, for which a host waits."""
+    library that bring a tensor of the host to the device, for which a host waits, or make float64 numbers there."""
     found: list[str] = []
     move, copy, autocast = torch.Tensor.to, torch.Tensor.copy_, torch.autocast
 
     def note(source: torch.Tensor, target: torch.Tensor) -> None:
         if source.device.type == "cpu" and target.is_meta:
-            lines = [one for one in traceback.extract_stack() if "/hf_ssl/" in one.filename]
-            found.append(f"{Path(lines[-1].filename).name}: {lines[-1].line}" if lines else "elsewhere")
+            found.append(_ours())
 
     def to(tensor: torch.Tensor, *given: Any, **named: Any) -> torch.Tensor:
         made = move(tensor, *given, **named)
@@ -117,6 +143,7 @@ def brought() -> Iterator[list[str]]:
     with ExitStack() as stack:
         for patch in patches:
             stack.enter_context(patch)
+        stack.enter_context(Doubles(found))
         yield found
 
 

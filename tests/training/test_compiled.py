@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from contracts import case_of
+from torch._dynamo.backends.common import aot_autograd
 from trained import losses
 
 from hf_ssl.core.errors import ConfigError
@@ -26,6 +27,9 @@ def backends() -> None:
     @torch._dynamo.register_backend(name="broken")
     def broken(graph: Any, inputs: Any, **options: Any) -> Callable[..., Any]:
         raise RuntimeError("no compiler here")
+
+    forward_only = aot_autograd(fw_compiler=lambda graph, _: graph.forward, bw_compiler=broken)
+    torch._dynamo.register_backend(forward_only, name="broken backward")
 
 
 @pytest.mark.parametrize(
@@ -54,12 +58,13 @@ def test_blocks_of_packed_rows_that_are_told_apart_by_their_places(tiny_checkpoi
     assert found[1] == pytest.approx(found[0], rel=1e-5)
 
 
-def test_where_compiling_fails_training_goes_on_as_written(tiny_checkpoint, tmp_path, caplog):
+@pytest.mark.parametrize("backend", ["broken", "broken backward"])
+def test_where_compiling_fails_training_goes_on_as_written(tiny_checkpoint, tmp_path, caplog, backend):
     torch._dynamo.reset()
     plain = losses(case_of(tiny_checkpoint, "tasks/classification@text").build(), tmp_path / "plain")
     with caplog.at_level("WARNING", "hf_ssl"):
         made = case_of(tiny_checkpoint, "tasks/classification@text").build()
-        assert losses(made, tmp_path / "broken", torch_compile_backend="broken") == plain
+        assert losses(made, tmp_path / "broken", torch_compile_backend=backend) == plain
     assert len([one for one in caplog.records if "compile" in one.getMessage()]) == 1
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -66,14 +67,15 @@ def test_batches_that_were_not_counted_cost_what_their_shape_says():
     work = ModelWork(module)
     work.rate = 1e9
     seen = []
-    for length in (8, 16, 24, 16, 48):
-        before, batch = work.flops, {"input_ids": torch.full((2, length), 7)}
+    for rows, length in ((2, 8), (2, 16), (2, 24), (2, 16), (2, 48), (3, 16)):
+        before, batch = work.flops, {"input_ids": torch.full((rows, length), 7)}
         with work.step(batch):
             module(**batch).backward()
         seen.append(work.flops - before)
     vocabulary = module.model.config.vocab_size
     assert seen[:3] == [bert_flops(2, length, vocabulary) for length in (8, 16, 24)] and seen[3] == seen[1]
     assert seen[4] == 2 * seen[2], "a fourth shape is scaled from the nearest"
+    assert seen[5] == bert_flops(3, 16, vocabulary), "of its rows"
     assert work.counted_flops == sum(seen[:3])
 
 
@@ -107,6 +109,44 @@ def test_mfu_is_of_the_steps_that_were_not_slowed_by_the_count():
     work.counted_flops = work.flops  # a single step: there are no others
     assert work.figures(6.0)["mfu_percent"] == 10.0
     assert work.figures(0.0) == {}
+
+
+def test_kernels_of_other_packages_are_counted_by_the_lengths_that_they_are_told():
+    """FlashAttention is not torch's: a stand-in with its name and its arguments, and sequences of 3 and 5 tokens."""
+    tokens, heads, width = 8, 2, 16
+    begins = torch.tensor([0, 3, 8], dtype=torch.int32)
+    library = torch.library.Library("flash_attn", "FRAGMENT")
+    library.define(
+        "_flash_attn_varlen_forward(Tensor q, Tensor k, Tensor v, Tensor cu_q, Tensor cu_k, int max_q, int max_k) -> Tensor"
+    )
+    library.define(
+        "_flash_attn_varlen_backward(Tensor dout, Tensor q, Tensor k, Tensor v, Tensor out, Tensor lse, Tensor? dq, "
+        "Tensor? dk, Tensor? dv, Tensor cu_q, Tensor cu_k, int max_q, int max_k) -> Tensor"
+    )
+    for name in ("forward", "backward"):
+        library.impl(f"_flash_attn_varlen_{name}", lambda first, *rest: first.clone(), "CPU")
+    part = torch.randn(tokens, heads, width)
+
+    class Flash(nn.Module):
+        def forward(self, batch: torch.Tensor) -> torch.Tensor:
+            ops = torch.ops.flash_attn
+            out = ops._flash_attn_varlen_forward(part, part, part, begins, begins, 5, 5)
+            ops._flash_attn_varlen_backward(out, part, part, part, out, out, None, None, None, begins, begins, 5, 5)
+            return out
+
+    work, batch = ModelWork(Flash()), torch.zeros(1)
+    work.rate = 1e9
+    with work.step({"batch": batch}):
+        work.module(batch)
+    forward = sum(4 * length**2 * heads * width for length in (3, 5))
+    assert work.flops == forward * 3.5, "the backward pass has five products for the two of the forward pass"
+
+
+def test_what_a_device_does_once_is_no_part_of_its_rate(monkeypatch):
+    waits = iter([0.5])
+    monkeypatch.setattr(flops, "settle", lambda device: time.sleep(next(waits, 0.0)))
+    monkeypatch.setattr(flops, "SIDE", 96)
+    assert matmul_rate(torch.float32, torch.device("cpu"), 0.01) > 10 * 2 * 96**3 / 0.5
 
 
 def test_rate_of_the_machine_is_measured_once_and_draws_no_random_numbers():

@@ -7,6 +7,8 @@ import torch
 from contracts import case_of, pairs
 from host_syncs import allowed, brought, counted
 
+from hf_ssl.training.trainer import arguments, train
+
 ALWAYS = {
     "objectives/mlm@text", "objectives/simclr@image", "objectives/mae@image", "objectives/wav2vec2@audio",
     "objectives/masked-waveform@audio", "objectives/dino@image", "objectives/ts-contrastive@timeseries",
@@ -42,13 +44,15 @@ ON_THE_HOST = "tasks/speech-recognition@audio"
 
 @pytest.mark.parametrize("which", [param for param in EVERY if param.values[0] != ON_THE_HOST])
 def test_a_step_brings_nothing_to_the_device(tiny_checkpoint, which):
-    """What it needs comes with the batch, or was brought there before."""
+    """What it needs comes with the batch, or was brought there before; nor is anything there a float64, views made there too."""
     built = case_of(tiny_checkpoint, which).build()
-    batch = built.batch(0, 8)
+    built.module.views_on_device = True
+    batch = built.module.training_batch([built.rows[row % len(built.rows)] for row in range(8)])
     module = built.module.to("meta").train()
     for step in range(2):  # constants are brought at the first
-        there = {name: part.to("meta") for name, part in batch.items()}
+        there = {name: part.to("meta") if isinstance(part, torch.Tensor) else part for name, part in batch.items()}
         with brought() as found:
+            there = module.on_device(there)
             loss = module(**there, num_items_in_batch=torch.tensor(8, device="meta")).loss
             assert loss is not None
             loss.backward()
@@ -68,6 +72,34 @@ def test_weights_of_classes_are_brought_to_the_device_once(tiny_checkpoint, whic
             module(**{name: torch.empty_like(part, device="meta") for name, part in batch.items()})
         counts.append(len(found))
     assert counts == [1, 0]
+
+
+IN_THE_LOOP = {
+    "objectives/mlm@text",
+    "objectives/simclr@image",
+    "objectives/ts-contrastive@timeseries",
+    "tasks/classification@text",
+}
+
+
+@pytest.mark.parametrize("which", [
+    pytest.param(param.values[0], marks=() if param.values[0] in IN_THE_LOOP else pytest.mark.slow) for param in EVERY
+])  # fmt: skip
+def test_a_step_of_the_whole_loop_makes_the_host_wait_no_oftener_than_it_must(tiny_checkpoint, tmp_path, which):
+    """With views, clipping, the optimizer, callbacks: what two steps more add, so that the start and the last log do not count."""
+    found = []
+    for steps in (4, 6):
+        built = case_of(tiny_checkpoint, which).build()
+        options = {"max_steps": steps, "logging_steps": 100, "per_device_train_batch_size": 2, "optim": "adamw_torch_fused",
+                   "save_strategy": "no", "report_to": "none", "bf16": False, "use_cpu": True}  # fmt: skip
+        args = arguments(tmp_path, seed=0, defaults={}, overrides=options)
+        with counted() as waits:
+            train(built.module, built.rows, args, tmp_path, views_on="device")
+        found.append(waits)
+    more = found[1] - found[0]
+    ours = sum(count for where, count in more.items() if where.startswith("hf_ssl"))
+    most, stock = allowed(which)
+    assert ours <= 2 * most and sum(more.values()) - ours <= 2 * stock, dict(more)
 
 
 def test_what_waits_is_seen():

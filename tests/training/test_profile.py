@@ -6,14 +6,16 @@ import gzip
 import json
 import logging
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 import toy
+from torch.autograd import DeviceType
 
 from hf_ssl import finetune
-from hf_ssl.training.profile import Profile
+from hf_ssl.training.profile import Profile, summarized
 from hf_ssl.training.trainer import train
 
 
@@ -63,6 +65,34 @@ def test_losses_add_up_and_the_largest_comes_first():
     assert lost["operations that are no matrix products"] == 2.0
     assert sum(lost.values()) + seen.floor == pytest.approx(seen.seconds)
     assert "aten::gelu" in seen.losses["operations that are no matrix products"][1]
+
+
+def event(
+    name: str, host: float, there: float = 0.0, parent: Any = None, own: float | None = None, on: Any = DeviceType.CPU
+) -> Any:
+    """What a profiler tells of one thing: microseconds on the host, and on a device."""
+    return SimpleNamespace(name=name, cpu_time_total=host, self_cpu_time_total=host, device_time_total=there, device_type=on,
+                           self_device_time_total=there if own is None else own, cpu_parent=parent)  # fmt: skip
+
+
+def test_time_on_a_device_is_told_once_and_is_what_counts():
+    """The host takes 10 us to start a product of 400; the device tells of its kernel, and of its part in marks, once more."""
+    model = event("module: Model", 30, 700, own=0)
+    layer = event("module: Linear", 20, 400, model, own=0)
+    step = event("Optimizer.step#AdamW.step", 15, 250, own=0)
+    seen = summarized([
+        model, layer, event("aten::addmm", 10, 400, layer), event("aten::gelu", 5, 300, model),
+        event("nvjet_hsh_128x256", 0, 400, on=DeviceType.CUDA), event("module: Linear", 0, 400, on=DeviceType.CUDA),
+        step, event("aten::_fused_adamw_", 9, 250, step), event("Optimizer.step#AdamW.step", 0, 250, on=DeviceType.CUDA),
+    ], 1, 1e-3, 0.0, 3e-4)  # fmt: skip
+    assert seen.ops == pytest.approx(
+        {"aten::addmm": 4e-4, "aten::gelu": 3e-4, "aten::_fused_adamw_": 2.5e-4, step.name: 0}
+    )
+    assert seen.modules == pytest.approx({"Model": 3e-4, "Linear": 4e-4})
+    assert (seen.parts["forward pass"], seen.parts["optimizer"]) == pytest.approx((7e-4, 2.5e-4))
+    lost = {name: seconds for name, (seconds, _) in seen.losses.items()}
+    assert lost["the host, between operations"] == pytest.approx(5e-5)
+    assert sum(lost.values()) + seen.floor == pytest.approx(seen.seconds)
 
 
 def test_finetune_takes_the_option(tmp_path, tiny_checkpoint):

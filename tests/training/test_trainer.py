@@ -27,6 +27,7 @@ from hf_ssl.objectives.simclr import SimCLR
 from hf_ssl.tasks.base import TaskModule, TaskRows
 from hf_ssl.tasks.classification import Classification
 from hf_ssl.tasks.regression import Regression
+from hf_ssl.training.callbacks import same_randomness
 from hf_ssl.training.schedule import Schedule, parameter_groups
 from hf_ssl.training.trainer import arguments, predict, train
 
@@ -475,6 +476,43 @@ def test_measuring_is_neither_training_nor_waiting_for_data(mlm, tmp_path):
     assert _curve(tmp_path)[-1]["data_wait_percent"] < 50
 
 
+def test_what_a_device_is_still_at_is_training_when_a_measurement_begins_and_when_it_ends(tmp_path, monkeypatch):
+    class Quick:
+        def due(self, step: int, total: int) -> bool:
+            return step < total
+
+        def at(self, step: int, total: int) -> bool:
+            return False
+
+        def saved(self, checkpoint: Path) -> None:
+            raise AssertionError("nothing is saved in this run")
+
+    monkeypatch.setattr("hf_ssl.training.callbacks.settle", lambda device: time.sleep(0.3))
+    args = options(tmp_path, max_steps=3, logging_steps=100, logging_first_step=False, save_strategy="no")
+    assert train(Toy(), Numbers(), args, tmp_path, measure=Quick()).seconds > 3 * 0.3
+
+
+def test_an_evaluation_takes_no_random_numbers_of_any_device(monkeypatch):
+    class Device:
+        state = torch.arange(3)
+
+        def get_rng_state(self) -> torch.Tensor:
+            return self.state
+
+        def set_rng_state(self, state: torch.Tensor) -> None:
+            self.state = state
+
+    there = Device()
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("mps"))
+    monkeypatch.setattr(torch, "get_device_module", lambda device: there)
+    host = torch.random.get_rng_state()
+    with same_randomness():
+        torch.rand(3)
+        there.state = torch.zeros(3)
+    assert torch.equal(there.state, torch.arange(3)) and torch.equal(torch.random.get_rng_state(), host)
+
+
 def test_trackers_are_opt_in_and_a_missing_one_has_a_pip_line(mlm, tmp_path, monkeypatch):
     from transformers import TrainerCallback
     from transformers.integrations import integration_utils
@@ -542,4 +580,6 @@ def test_a_bar_names_the_stage_its_loss_and_its_speed(mlm, tmp_path: Path, capsy
     module, rows = mlm()
     train(module, rows, _args(tmp_path, max_steps=3, disable_tqdm=False), tmp_path / "pretrain")
     told = capsys.readouterr().err
-    assert re.search(r"pretrain: 100%.* 3/3 .*loss \d+\.\d{4}, [\d,]+ tokens/s", told), told[-500:]
+    assert re.search(
+        r"pretrain: 100%.* 3/3 .*loss \d+\.\d{4}, [\d,]+ tokens/s, data wait [\d.]+ %  MFU \d+ %", told
+    ), told[-500:]

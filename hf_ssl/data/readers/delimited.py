@@ -35,6 +35,7 @@ from hf_ssl.core.textfiles import (
 from hf_ssl.data.readers.geometry import Geometry, spellings
 from hf_ssl.data.readers.rows import BACKSLASH
 from hf_ssl.data.readers.shape import RETURN, SEPARATORS, Shape, Table
+from hf_ssl.data.readers.strays import FEW, HEAD, Block, leave_out_shifted, refuse_second_table
 
 CHUNK = 20_000
 # Options of `pandas.read_csv` that are understood here; a table with any other is read by pandas itself.
@@ -60,12 +61,12 @@ def read_delimited(path: Path, encoding: str = DEFAULT_ENCODING, options: dict[s
     if found.note:
         made.notes.append(found.note)
     if by_pandas:
-        made.data = _by_pandas(path, found.name, options)
-        made.rows = len(made.data)
+        _by_pandas(path, found.name, options, made)
         return made
     shape = Shape.of(path, found.name, options, made)
     if not _read_at_once(path, found.name, shape, made):
         _read(path, found.name, shape, made)
+    leave_out_shifted(made)
     decimal, thousands = options.get("decimal"), options.get("thousands")
     if decimal is not None or thousands is not None:
         made.data = _respelled(made.data, decimal, thousands)
@@ -91,7 +92,12 @@ def _read_at_once(path: Path, encoding: str, shape: Shape, made: Table) -> bool:
     with open_bytes(path) as stream:
         names: list[str] = next(shape.reader([stream.readline().decode("utf-8-sig")]), [])
         while piece := stream.read(SAMPLE):
-            if b'"' in piece or piece.count(b"\r") > piece.count(b"\r\n"):
+            if (
+                b'"' in piece
+                or b"\xef" in piece
+                and b"\xef\xbb\xbf" in piece
+                or piece.count(b"\r") > piece.count(b"\r\n")
+            ):
                 return False
     names = [name.strip() for name in names]
     if not all(names) or len(set(names)) < len(names):
@@ -125,6 +131,8 @@ class _Records:
             lines = (line for number, line in enumerate(lines, shape.skip) if number not in shape.skip_lines)
         self.reader = shape.reader(lines, strict=strict, quoting=quoting)
         self.offset = shape.skip
+        self.count = 0
+        """Records read, blank lines among them."""
 
     @property
     def line(self) -> int:
@@ -139,6 +147,7 @@ class _Records:
                 raise _BadQuotes(self.line, str(error)) from error
             if not chunk:
                 return
+            self.count += len(chunk)
             yield first, chunk
 
 
@@ -256,6 +265,7 @@ def _read_records(path: Path, encoding: str, shape: Shape, made: Table) -> str |
     """
     batches: list[pa.RecordBatch] = []
     suspicious = None
+    blocks: list[Block] = []
     geometry: Geometry | None = None
     made.rows, made.bad = 0, Counter()
     with open_text(path, encoding) as stream:
@@ -265,6 +275,7 @@ def _read_records(path: Path, encoding: str, shape: Shape, made: Table) -> str |
                 chunk = [[value.replace(RETURN, "\r") for value in row] for row in chunk]
             several = records.line - first + 1 > len(chunk)
             if 0 in set(map(len, chunk)):
+                blocks += _below_blanks(chunk, first, records) if len(blocks) <= FEW else []
                 chunk = [row for row in chunk if row]
             if geometry is None and chunk:
                 geometry = Geometry.of(chunk, shape, made)
@@ -282,7 +293,22 @@ def _read_records(path: Path, encoding: str, shape: Shape, made: Table) -> str |
     made.data = pa.Table.from_batches(batches)
     made.notes += geometry.notes(made)
     geometry.finish(made)
+    refuse_second_table(made.data, blocks, records.count)
     return suspicious
+
+
+def _below_blanks(chunk: list[list[str]], first: int, records: _Records) -> list[Block]:
+    """What stands below blank lines in the middle of a chunk, rows of another table perhaps."""
+    found: list[Block] = []
+    start = records.count - len(chunk)
+    for place in (place for place, row in enumerate(chunk) if not row):
+        if len(found) > FEW:
+            break
+        if place + 1 < len(chunk) and chunk[place + 1] and start + place > 1:
+            line = first + place + 1 + sum(value.count("\n") for row in chunk[:place] for value in row)
+            block = list(itertools.takewhile(len, chunk[place + 1 : place + HEAD]))
+            found.append(Block(line, start + place, block))
+    return found
 
 
 def _decoded(chunk: list[list[str]], first: int, made: Table) -> list[list[str]]:
@@ -321,26 +347,50 @@ def _swallowed(chunk: list[list[str]], first: int, shape: Shape, width: int) -> 
     return None
 
 
-def _by_pandas(path: Path, encoding: str, options: dict[str, Any]) -> pa.Table:
-    """With options of `pandas.read_csv` that only pandas knows."""
+def _by_pandas(path: Path, encoding: str, options: dict[str, Any], made: Table) -> None:
+    """With options of `pandas.read_csv` that only pandas knows; lines that they leave out are counted where they are no choice of rows."""
     import pandas as pd
 
-    known = {"sep": SEPARATORS.get(suffix(path), ","), "dtype": str, "keep_default_na": False, "na_values": [""]}
+    known = {
+        "sep": SEPARATORS.get(suffix(path), ","),
+        "dtype": str,
+        "keep_default_na": False,
+        "na_values": [""],
+        "index_col": False,
+    }
     if "delimiter" in options:
         known.pop("sep")
-    if "skipfooter" in options:
+    given, wide = dict(options), list[list[str]]()
+    if given.get("on_bad_lines") in ("skip", "warn"):
+        given["on_bad_lines"] = wide.append  # returns None, and so the line is skipped
+    if "skipfooter" in given or callable(given.get("on_bad_lines")):
+        given = {name: value for name, value in given.items() if name not in ("low_memory", "engine")}
         known["engine"] = "python"
     try:
-        frame = pd.read_csv(path, encoding=encoding, index_col=False, **{**known, **options})
+        frame = pd.read_csv(path, encoding=encoding, **{**known, **given})
     except (ValueError, TypeError, OSError) as error:
         raise UnusableFile(f"not readable with csv_options={options}: {str(error).splitlines()[0]}") from error
     if not isinstance(frame, pd.DataFrame):
         raise UnusableFile(f"csv_options={options} read a file in pieces; leave out chunksize and iterator")
+    if wide:
+        made.bad["lines with more columns than the header"] += len(wide)
+        made.example = ",".join(wide[0])[:60]
+    if len(frame) == given.get("nrows") and (lines := _lines_in(path)) > len(frame) + 1:
+        made.notes.append(
+            f"csv_options={{'nrows': {len(frame)}}} reads its first {len(frame):,} rows; it has {lines:,} lines"
+        )
+    frame = frame.reset_index() if not (given.get("index_col") is None or given["index_col"] is False) else frame
     frame.columns = [str(name).strip() for name in frame.columns]
     if not len(frame):
         raise UnusableFile("no rows")
     text = {
-        name: frame[name].astype(object).where(frame[name].notna(), None).map(lambda v: v if v is None else str(v))
+        name: [None if gone else str(value) for value, gone in zip(frame[name], frame[name].isna(), strict=True)]
         for name in frame
     }
-    return pa.table({name: pa.array(list(values), pa.string()) for name, values in text.items()})
+    made.data = pa.table({name: pa.array(values, pa.string()) for name, values in text.items()})
+    made.rows = len(made.data) + len(wide)
+
+
+def _lines_in(path: Path) -> int:
+    with open_bytes(path) as stream:
+        return sum(piece.count(b"\n") for piece in iter(lambda: stream.read(SAMPLE), b""))

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from hf_ssl.core.errors import DataError, nearest
-from hf_ssl.core.paths import stem
+from hf_ssl.core.paths import stem, suffix
 from hf_ssl.data.report import DataReport, kind_of_reason
 
 FOLDER_LABEL = "folder"
@@ -67,9 +67,16 @@ ADVICE: dict[frozenset[str], str] = {
     frozenset({".hl7", ".edi", ".x12"}): "Messages: write a table with a row per message and columns text and label.",
     frozenset({".lvm", ".tdms", ".dat", ".asc", ".log"}): "Measurements: save the table alone, with one line of names above it, as .csv or .tsv.",
     frozenset({".html", ".htm", ".xml", ".yaml", ".yml", ".toml"}): "Write its rows as .csv or JSON lines, one {name: value} a line.",
+    frozenset({".txt", ".text"}): "If it is a table: let its name end in .tsv where tabs separate columns, and in .csv where other marks do.",
+    frozenset({".nii", ".nrrd", ".mha", ".mgz"}): "Volumes: write their slices as pictures (.png).",
     frozenset({".pdf", ".docx", ".doc", ".odt", ".rtf", ".epub", ".pptx"}): "Save each document as .txt.",
 }  # fmt: skip
 """What to do with files of kinds that are not read."""
+ANNOTATIONS = (
+    "They are called as the files that are read, so they may say something of each: write a table with a row per file or part (path, label; "
+    "start and end of a part of a recording)"
+)
+"""What to do with files of annotations."""
 _PARTITION = re.compile(r"([A-Za-z_]\w*)=(.+)")
 
 
@@ -225,6 +232,47 @@ def is_document(path: Path) -> bool:
         or name == "dicomdir"  # a list of the files beside it
         or re.match(r"(readme|licen[cs]e|changelog|copying|notice|citation|requirements)\b", name) is not None
     )
+
+
+def without_papers(raw: list[Path], root: Path) -> tuple[list[Path], list[Path]]:
+    """Files to read, and those among them that tell about the others: a README beside folders of texts, lists of names of files."""
+    papers = [file for file in raw if file.suffix.lower() in (".txt", ".text", ".md") and file.parent == root]
+    if len(papers) == len(raw) or len(papers) > 20:
+        return raw, []
+    apart = {file for file in papers if is_document(file) or lists_files(file)}
+    return [file for file in raw if file not in apart], sorted(apart)
+
+
+def lists_files(file: Path) -> bool:
+    """Whether the first lines of a text file begin with names of files that lie beside or below it."""
+    with file.open("rb") as stream:
+        lines = [stream.readline(2000).decode("utf-8", "replace") for _ in range(5)]
+    names = [re.split(r"[\s,;]", line.strip())[0].replace("\\", "/").lstrip("/") for line in lines if line.strip()]
+    return bool(names) and all("." in name and "\0" not in name and (file.parent / name).is_file() for name in names)
+
+
+def looks_tabbed(file: Path) -> bool:
+    """Whether the first lines of a text file hold as many tabs each."""
+    with file.open("rb") as stream:
+        counts = {line.count(b"\t") for _ in range(10) if (line := stream.readline(4000)).strip()}
+    return len(counts) == 1 and counts != {0}
+
+
+def what_they_say(files: list[Path], stems: set[str], in_tables: bool) -> str:
+    """What files that are not read may say of those that are, which are called by these `stems`, and how to say it; "" for nothing.
+
+    Args:
+        in_tables: tables may name the files that are read.
+    """
+    if any(suffix(file) in (".txt", ".text", ".md") and lists_files(file) for file in files[:20]):
+        table = "write a table with the columns path and label for each split (train.csv, test.csv)"
+        return f"They list other files: {table if in_tables else 'lay those of each split into a folder called train or test'}"
+    for file in [file for file in files if suffix(file) in (".txt", ".text") and file.name.split(".")[0] not in stems][
+        :20
+    ]:
+        if looks_tabbed(file):
+            return f"{file.name} looks like a table: let its name end in .tsv"
+    return ANNOTATIONS if sum(file.name.split(".")[0] in stems for file in files) >= 0.5 * len(files) else ""
 
 
 def short(path: str, root: Path | None) -> str:

@@ -13,6 +13,9 @@ from hf_ssl.data.readers.files import ANSWERS_OF, HELD_OUT, PICTURES_OF
 from hf_ssl.data.report import DataReport
 
 _NUMBERED = re.compile(r"(.*?[^\W\d_])s?[-_ .#]*(?:\d+[A-Za-z]?|(?<=[a-z])[A-Z]|(?<=[-_ ])[A-Za-z])")
+_PART_OF_SPLIT = re.compile(
+    r"(?:train|training|test|testing|val|valid|validation|dev|eval)[-_ ]?(?:[A-Za-z]|\d{1,3})", re.IGNORECASE
+)
 _INITIAL = re.compile(r"[a-z]?[psu][-_ ]?\d+[a-z]?", re.IGNORECASE)
 _SHORT = frozenset(
     "pat pt sub subj subjects spk id uid vp actor actress rat mouse mice device sensor phone machine unit camera cam station scanner center centre "
@@ -171,6 +174,12 @@ def refuse_no_classes(names: set[str], split_names: Sequence[str] | None) -> Non
     """
     plain = {name.lower() for name in names}
     _refuse_answers(plain, "folder_labels=True if they are classes, folder_labels=False if there are none. ")
+    parts = sorted(name for name in names if _PART_OF_SPLIT.fullmatch(name))
+    if len(parts) > 1 and len(parts) >= 0.5 * len(names):
+        raise DataError(
+            f"The folders {', '.join(parts[:4])} are called as splits with a letter or number behind, and would be classes: two domains, cameras or "
+            "folds? If they are classes: folder_labels=True; if files have none: folder_labels=False; what is test: test=..."
+        )
     held_out = sorted(plain & HELD_OUT)
     if held_out and len(plain) > 1 and split_names is None:
         raise DataError(

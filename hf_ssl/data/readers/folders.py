@@ -26,12 +26,6 @@ from hf_ssl.data.readers.places import Places
 from hf_ssl.data.readers.tables import read_tables
 from hf_ssl.data.report import DataReport
 
-ANNOTATIONS = (
-    "They are called as the files that are read, so they may say something of each: write a table with a row per file or part (path, label; "
-    "start and end of a part of a recording)"
-)
-"""What to do with files of annotations."""
-
 
 @dataclass
 class SourcePart:
@@ -103,6 +97,8 @@ def read_files(listing: Listing, how: ReadOptions) -> list[SourcePart]:
         by_kind[file_kind(file, how)].append(file)
     others = by_kind.pop("other", [])
     by_kind["table"], by_kind["raw"] = without_rejected(by_kind["table"], by_kind["raw"], report)
+    by_kind["raw"], papers = on_disk.without_papers(by_kind["raw"], root)
+    others += papers
     used = [file for kind in by_kind.values() for file in kind]
     if not used:
         kinds = Counter(suffix(file) or "no suffix" for file in others)
@@ -174,10 +170,18 @@ def _what_to_do(files: list[Path]) -> str:
     """How files of no known kind become files that are read."""
     for file in files[:20]:
         with file.open("rb") as stream:
-            if what := nature(stream.read(512)):
-                return f" {file.name} {what}."
+            what = nature(stream.read(512))
+        own = what is not None and what.endswith(
+            f"end in {file.suffix.lower()}"
+        )  # it is what its name says, and is not read here
+        if what and ".nii" not in file.suffixes:
+            return (
+                f" {file.name} {what.partition(';')[0]}; save it as a table (.csv, .parquet)."
+                if own
+                else f" {file.name} {what}."
+            )
     for kinds, advice in on_disk.ADVICE.items():
-        if any(file.suffix.lower() in kinds for file in files):
+        if any(suffix(file) in kinds for file in files):
             return f" {advice}"
     if any(file.suffix.lower() in on_disk.DATA_LIKE for file in files):
         return " Unpack archives, and save spreadsheets as .csv."
@@ -198,8 +202,6 @@ def _leave_out_others(files: list[Path], stems: set[str], total: int, how: ReadO
             continue
         shown = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
         what = "documents about the data" if not warn else "of a kind that is not read"
-        beside = [file for file in group if file.name.split(".")[0] in stems]
-        annotated = warn and len(beside) >= 0.5 * len(group)
         how.report.decide(f"skipped files: {shown}") if not warn else None
         how.report.leave_out(
             "files",
@@ -207,7 +209,7 @@ def _leave_out_others(files: list[Path], stems: set[str], total: int, how: ReadO
             len(group),
             total,
             example=group[0].name,
-            hint=ANNOTATIONS if annotated else "",
+            hint=on_disk.what_they_say(group, stems, how.modality.name != "text") if warn else "",
             warn=warn,
         )
 
@@ -249,10 +251,12 @@ def _beside_tables(tables: list[SourcePart], raw: list[Path], root: Path, how: R
         )
         return []
     table, file = tables[0].origin.split(", ")[0], raw[0]
+    sheet = f" (it names them without suffix: data='FOLDER/**/*{suffix(file)}' and labels_file='FOLDER/{table}')"
     raise DataError(
         f"There are tables ({table} ...) and {len(raw)} {how.modality.name} files ({file.name} ...), and the tables do not name the files. "
         f"Which are the data? Give a pattern: the tables 'FOLDER/**/*{suffix(Path(table)) or '.csv'}', the files "
         f"'FOLDER/**/*{suffix(file)}'; a table that labels the files goes into labels_file=..."
+        + (sheet if _names_stems(tables, raw) else "")
     )
 
 

@@ -14,6 +14,8 @@ from hf_ssl.data.readers.headers import are_values, as_many, begins_table, disti
 from hf_ssl.data.readers.rows import SNIFFED, cleaned, counts_up
 from hf_ssl.data.readers.shape import Shape, Table
 
+BOM = "\ufeff"
+"""Stands in front of a line where files with marks were put together."""
 RULER = re.compile(r"[\s:+=|-]*-{2,}[\s:+=|-]*")
 
 
@@ -30,11 +32,13 @@ def _columns(first: list[str], rows: list[list[str]]) -> list[tuple[str, ...]]:
 def spellings(header: list[str]) -> frozenset[str]:
     """Names of columns in the ways that people write them."""
     ways = (str, str.strip, str.lower, str.upper, str.title, str.capitalize)
-    return frozenset(way(name) for name in header for way in ways)
+    return frozenset(
+        form.format(way(name)) for name in header for way in ways for form in ("{}", BOM + "{}", f'{BOM}"{{}}"')
+    )
 
 
 def _plain(row: list[str]) -> list[str]:
-    return [value.strip().lower() for value in row]
+    return [value.lstrip(BOM).strip().strip('"').lower() for value in row]
 
 
 @dataclass

@@ -200,6 +200,12 @@ def table_of_rows(made: JsonRows, text_column: str = "text") -> datasets.Dataset
         names.update(dict.fromkeys(row))
         rows.append(row)
     made.notes = list(dict.fromkeys(made.notes))
+    for name, other in _spelled_twice(names):
+        if not any(name in row and other in row for row in rows):
+            count = sum(other in row for row in rows)
+            rows = [{name if key == other else key: value for key, value in row.items()} for row in rows]
+            names.pop(other)
+            made.notes.append(f"{count:,} of {len(rows):,} rows call column {name!r} {other!r}: taken for the same")
     odd: set[int] = set()
     for name in names:
         odd |= _odd_rows([row.get(name) for row in rows], name, made)
@@ -210,6 +216,13 @@ def table_of_rows(made: JsonRows, text_column: str = "text") -> datasets.Dataset
     if not rows or not columns:
         raise UnusableFile(made.example or "no rows")
     return datasets.Dataset(datasets.table.InMemoryTable(pa.table(columns)))
+
+
+def _spelled_twice(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Names that differ in capitals and blanks alone from one before them, each behind that one."""
+    first: dict[str, str] = {}
+    found = [(first.setdefault(name.strip().lower(), name), name) for name in names]
+    return [(one, other) for one, other in found if one != other]
 
 
 def _kind(value: object) -> str:

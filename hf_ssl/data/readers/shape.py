@@ -25,6 +25,7 @@ from hf_ssl.data.readers.headers import (
     refuse_second_header,
 )
 from hf_ssl.data.readers.rows import SNIFFED, Rows, with_backslashes, without_blank
+from hf_ssl.data.readers.strays import refuse_questions
 
 SEPARATORS = {".tsv": "\t", ".tab": "\t"}
 OTHERS = (",", ";", "\t", "|")
@@ -208,13 +209,15 @@ class Shape:
                 f"begins with {comments} comments ({lines[0].strip()[:40]!r} ...); leave them out with "
                 f"csv_options={{'skiprows': {comments + self.skip}{named_by(lines[comments - 1], rows[-1], self.separator)}}}"
             )
+        refuse_questions(rows, self.skip)
         if is_title(rows):
             raise UnusableFile(
                 f"begins with a line ({lines[0].strip()[:40]!r}) that is a title and no header; leave it out with "
                 f"csv_options={{'skiprows': {self.skip + 1}}}"
             )
+        filled = [number for number, line in enumerate(lines) if line.strip()]
         if (later := later_header(rows)) is not None:
-            place = [number for number, line in enumerate(lines) if line.strip()][later]
+            place = filled[later]
             raise UnusableFile(
                 f"begins with {place} lines of facts ({lines[0].strip()[:40]!r} ...) above the names of its "
                 f"columns ({', '.join(rows[later])[:60]}); leave "
@@ -222,11 +225,13 @@ class Shape:
             )
         usual, count = Counter(widths[1:]).most_common(1)[0]
         first = next((place for place, width in enumerate(widths) if width == usual), 0)
-        titled = widths[0] == 1 or widths[0] != usual and begins_table(rows[first:])
+        narrow = 2 * widths[0] <= usual and not KNOWN_NAMES.intersection(name.strip().lower() for name in rows[0])
+        titled = widths[0] == 1 or narrow or widths[0] != usual and begins_table(rows[first:])
         if titled and usual > 1 and first and count >= REGULAR * (len(widths) - first):
             raise UnusableFile(
-                f"begins with {first} lines ({lines[0].strip()[:40]!r} ...) before its {usual} columns; leave them out with "
-                f"csv_options={{'skiprows': {first + self.skip}}}" + or_one_column(rows, self.separator, self.skip)
+                f"begins with {filled[first]} lines ({lines[0].strip()[:40]!r} ...) before its {usual} columns; leave them out with "
+                f"csv_options={{'skiprows': {filled[first] + self.skip}}}"
+                + or_one_column(rows, self.separator, self.skip)
             )
 
 
@@ -372,14 +377,14 @@ def _below_title(shape: Shape, lines: list[str]) -> list[str]:
     """What separates columns below a line or two of title, which is of no width of theirs; [] where no title stands there."""
     body = [line.strip("\r\n") for line in lines]
     filled = [place for place, line in enumerate(body) if line.strip()][:SNIFFED]
-    for above in (1, 2, 3):
+    for above in range(1, 7):
         if len(filled) < above + 4:
             break
         names, *rest = (body[place] for place in filled[above:])
         for mark in OTHERS:
             title = [body[place].count(mark) for place in filled[:above]]
             header = [name.strip().strip('"') for name in names.rstrip(f" {mark}").split(mark)]
-            if any(title) or len(header) < 2 or not all(NAME.fullmatch(name) for name in header):
+            if len(header) - 1 in title and min(title) > 0 or len(header) < 2 or not all(map(NAME.fullmatch, header)):
                 continue
             if body[filled[0]].strip().lower() in KNOWN_NAMES or not begins_table(
                 [header, *(line.split(mark) for line in rest)]

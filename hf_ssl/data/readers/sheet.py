@@ -47,7 +47,7 @@ def join_sheet(dataset: datasets.Dataset, sheet: datasets.Dataset, report: DataR
     """Add the sheet's columns to rows that have a `path`.
 
     A sheet's entry is matched by the path below the source's folder, else by file name, else by file name without
-    suffix; a file without an entry gets None in every column.
+    suffix, capitals or not; a file without an entry gets None in every column.
 
     Raises:
         DataError: no column names files, nothing matches, an entry fits several files, or the first line is no header.
@@ -170,7 +170,8 @@ def _once(sheet: datasets.Dataset, key: str, report: DataReport) -> datasets.Dat
 
 def _match(paths: list[str], entries: list[str]) -> list[int | None]:
     """Row of the sheet for every path."""
-    ways = (lambda text: text, lambda text: Path(text).name, lambda text: Path(text).name.split(".")[0])
+    ways = (lambda text: text, lambda text: Path(text).name, lambda text: Path(text).name.split(".")[0],
+            lambda text: Path(text).name.split(".")[0].lower())  # fmt: skip
     rows: list[int | None] = [None] * len(paths)
     open_entries = set(range(len(entries)))
     for way in ways:

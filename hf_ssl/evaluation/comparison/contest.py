@@ -22,6 +22,7 @@ from hf_ssl.core.compare_options import ARMS
 from hf_ssl.evaluation.comparison.paired import PairedDifference, Spread, holm
 from hf_ssl.evaluation.comparison.results import PairedResults, ResultRow
 from hf_ssl.evaluation.comparison.verdict import (
+    draw_interval,
     minimum_detectable,
     over_draws,
     unit_of,
@@ -51,7 +52,8 @@ class ContestLine:
         score: over its own draws.
         present: macro-F1 over the classes of the test set alone, where the metric is macro-F1.
         difference: this one minus the chosen one, on the draws both have; None for the chosen one.
-        word: `"chosen"`, `"shown to be worse"`, `"shown to be better"`, or `"not told apart"`.
+        word: `"chosen"`, `"shown to be worse"`, `"shown to be better"`, or `"not told apart"`, with the reason where the interval over items
+            alone would tell them apart.
         seconds, trainable: of one draw.
     """
 
@@ -240,13 +242,21 @@ def _line(
         word = "not compared"
     else:
         shown = verdict(difference, adjusted).shown
-        word = {1: "shown to be better", -1: "shown to be worse", 0: "not told apart"}[shown]
+        word = {1: "shown to be better", -1: "shown to be worse", 0: _not_told(difference)}[shown]
     known = [row.seconds for row in draws if math.isfinite(row.seconds)]
     return ContestLine(
         budget, *one, results.spread(one, budget), _present(results, draws), difference, None if adjusted is None else float(adjusted),
         None if difference is None else minimum_detectable(difference), word, float(np.mean(known)) if known else math.nan,
         draws[0].trainable,
     )  # fmt: skip
+
+
+def _not_told(difference: PairedDifference) -> str:
+    """Why not, where the interval beside it leaves zero out."""
+    over = draw_interval(difference)
+    if over is None or over[0] > 0 or over[1] < 0 or difference.low <= 0 <= difference.high:
+        return "not told apart"
+    return f"not told apart: {len(difference.per_draw)} draws of labels are too few"
 
 
 def _present(results: PairedResults, draws: Sequence[ResultRow]) -> float | None:

@@ -16,7 +16,7 @@ from hf_ssl.modalities.audio.extractor import FeatureExtractor
 from hf_ssl.modalities.deferred import DefersViews, Facts
 from hf_ssl.modalities.encoder import Batch, Features
 from hf_ssl.modalities.views import ViewPlan
-from hf_ssl.models import loading
+from hf_ssl.models import loading, structure
 from hf_ssl.models.load_report import LoadReport
 from hf_ssl.models.reference import CheckpointRef
 from hf_ssl.models.structure import unwrap_peft
@@ -98,7 +98,8 @@ class AudioEncoder(DefersViews):
         rows_of: dict[int, list[int]] = {}
         for row, feature in enumerate(self.preprocess(values, max_length)):
             rows_of.setdefault(feature["length"], []).append(row)
-        vectors = [together([values[row] for row in rows]) for rows in rows_of.values()]
+        with structure.at_work(self.model):
+            vectors = [together([values[row] for row in rows]) for rows in rows_of.values()]
         return np.concatenate(vectors)[np.argsort(np.concatenate(list(rows_of.values())))]
 
     def features(self, batch: Batch) -> torch.Tensor:

@@ -337,7 +337,7 @@ def hint(reason: str, options: AudioOptions) -> str:
         "silence": f"silence_db=... (now {options.silence_db:g}) keeps more silent ones",
         "clipped": f"max_clipped=... (now {options.max_clipped:g}) keeps clipped ones",
         "nothing between": f"{parts}; start_column=... and end_column=... if these are other columns",
-        "part beyond": f"{parts}; duration_column=... if it is no end",
+        "part beyond": f"{parts}; duration_column=... if it is no end; ignore_columns=[...] with both if every file is its part already",
         "out of range": f"full_scale={_scale_of(reason)} if samples are whole numbers",
         "no such file": "audio_root=... says where relative paths begin",
     }

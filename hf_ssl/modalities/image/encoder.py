@@ -19,6 +19,7 @@ from hf_ssl.modalities.image.backbones import laid_out, layer_map, load_fitted, 
 from hf_ssl.modalities.image.device_views import facts_of, numbers_of, render
 from hf_ssl.modalities.image.files import dimensions
 from hf_ssl.modalities.views import View, ViewPlan
+from hf_ssl.models import structure
 
 if TYPE_CHECKING:
     from hf_ssl.modalities.base import Modality
@@ -84,7 +85,8 @@ class ImageEncoder(DefersViews, VisionEncoder):
         if len(values) <= CHUNK:
             return super().embed(values, **options)
         starts = range(0, len(values), CHUNK)
-        return np.concatenate([super(ImageEncoder, self).embed(values[s : s + CHUNK], **options) for s in starts])
+        with structure.at_work(self.model):
+            return np.concatenate([super(ImageEncoder, self).embed(values[s : s + CHUNK], **options) for s in starts])
 
     def features(self, batch: Batch) -> torch.Tensor:
         """One vector per picture.

@@ -61,6 +61,7 @@ class DecodeOptions:
         frames: which pictures of a file with several are used: `"first"`, `"all"`, or None: such files are refused.
         value_range: the values of black and white, in place of `intensity`.
         nodata: value of a pixel that was not measured (NaN: there is none); None: found out (`depth.measured`).
+        nvjpeg: where pictures are stored for a model, a GPU decodes JPEG files (`device_jpeg`).
     """
 
     background: int = 255
@@ -69,6 +70,7 @@ class DecodeOptions:
     frames: str | None = None
     value_range: tuple[float, float] | None = None
     nodata: float | None = None
+    nvjpeg: bool = False
 
 
 @dataclass(frozen=True)

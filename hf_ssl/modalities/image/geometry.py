@@ -135,11 +135,7 @@ def resized(
     """Resize (antialiased) and cut out the center, uint8 `(height, width, channels)`."""
     pil = require("PIL.Image", "image")
     rows, columns = array.shape[:2]
-    if shorter is not None:
-        scale = shorter / min(rows, columns)
-        target = (max(height, int(rows * scale + 1e-6)), max(width, int(columns * scale + 1e-6)))
-    else:
-        target = (height, width)
+    target, (top, left) = target_of(rows, columns, height, width, shorter, to_even)
     if (rows, columns) != target:
         if array.shape[2] == 3:
             picture = pil.fromarray(np.ascontiguousarray(array)).resize(target[::-1], resample)
@@ -147,9 +143,21 @@ def resized(
         else:
             planes = [pil.fromarray(np.ascontiguousarray(array[..., c])) for c in range(array.shape[2])]
             array = np.stack([np.asarray(plane.resize(target[::-1], resample)) for plane in planes], axis=2)
+    return array[top : top + height, left : left + width]
+
+
+def target_of(
+    rows: int, columns: int, height: int, width: int, shorter: int | None, to_even: bool
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """What a picture of `rows` and `columns` is resized to, and where the cut of `height` and `width` begins in that."""
+    if shorter is not None:
+        scale = shorter / min(rows, columns)
+        target = (max(height, int(rows * scale + 1e-6)), max(width, int(columns * scale + 1e-6)))
+    else:
+        target = (height, width)
     rests = (target[0] - height, target[1] - width)
     top, left = (round(rest / 2) if to_even else rest // 2 for rest in rests)
-    return array[top : top + height, left : left + width]
+    return target, (top, left)
 
 
 def store(
@@ -186,14 +194,38 @@ def store(
         array = resized(with_channels(array, channels), height, width, shorter, shape.resample, shape.to_even)
         pictures[row] = np.moveaxis(array, 2, 0)
 
-    if len(values) < 64:
-        for row in range(len(values)):
+    left: Sequence[int] = range(len(values))
+    if reading.nvjpeg:
+        left = _on_a_device(pictures, values, reading, shape, (height, width, shorter))
+    if len(left) < 64:
+        for row in left:
             fill(row)
     else:
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:  # decoders and resizing release the lock
-            for _ in pool.map(fill, range(len(values)), chunksize=16):
+            for _ in pool.map(fill, left, chunksize=16):
                 continue
     return pictures
+
+
+def _on_a_device(
+    pictures: np.ndarray, values: Sequence[Any], reading: DecodeOptions, shape: Geometry, sides: tuple[int, int, int | None]
+) -> Sequence[int]:  # fmt: skip
+    """Fill in what a GPU can decode; returns the rows that are left."""
+    from hf_ssl.modalities.image import device_jpeg
+
+    device, (height, width, shorter) = device_jpeg.place(), sides
+    if device is None:
+        return range(len(values))
+
+    def target(rows: int, columns: int) -> device_jpeg.Target:
+        return target_of(rows, columns, height, width, shorter, shape.to_even)
+
+    done: set[int] = set()
+    size, channels = (height, width), pictures.shape[1]
+    for rows, made in device_jpeg.stored(values, reading, channels, shape.resample, size, target, device):
+        pictures[rows] = made
+        done.update(rows)
+    return [row for row in range(len(values)) if row not in done]
 
 
 def _empty(shape: tuple[int, ...]) -> np.ndarray:

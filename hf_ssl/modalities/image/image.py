@@ -113,6 +113,9 @@ class Image(Modality):
             [], "Values of masks (or colors such as #ff0000) that are classes 0, 1, 2 ..., in this order."
         )
         max_megapixels: float = option(100.0, "Larger pictures are refused unopened.", gt=0)
+        jpeg_decoder: Literal["pillow", "nvjpeg"] = option(
+            "pillow", "nvjpeg: an NVIDIA GPU decodes (torchcodec); pixels differ by a level on average."
+        )
 
         def problems(self) -> list[str]:
             scale = self.crop_scale
@@ -133,7 +136,13 @@ class Image(Modality):
         c = self.config
         edges = None if c.value_range is None else (c.value_range[0], c.value_range[1])
         self.reading = DecodeOptions(
-            255 if c.background is None else c.background, c.intensity, c.max_megapixels, c.frames, edges, c.nodata
+            255 if c.background is None else c.background,
+            c.intensity,
+            c.max_megapixels,
+            c.frames,
+            edges,
+            c.nodata,
+            c.jpeg_decoder == "nvjpeg",
         )
         self._infos: dict[str, ImageInfo] = {}
 
@@ -195,7 +204,7 @@ class Image(Modality):
         return found.sides is not None, (
             f"{len(found.pictures):,} of {len(files):,} pictures{where} are called as others are ({mask} as {picture}), and as masks or hold few "
             "values each: they look like masks, and would be read as pictures. For masks give a table with a column of paths to pictures and "
-            "one of paths to masks (label_column='mask')"
+            "one of paths to masks (label_column=... names it)"
         )
 
     def hint(self, reason: str) -> str:

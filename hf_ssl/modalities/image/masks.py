@@ -128,12 +128,10 @@ def _refuse_unclear(values: Counter[int], colored: bool, lossy: int) -> None:
     if lossy:
         total = sum(values.values())
         # What JPEG adds lies around the values that were drawn.
-        drawn = [
-            v for v in often if values[v] > 0.01 * total and (colored or values[v] > max(values[v - 1], values[v + 1]))
-        ]
+        peaks = often if colored else [v for v in often if values[v] > max(values[v - 1], values[v + 1])]
+        drawn = [value for value in peaks if values[value] > 0.01 * total]
         drawn = drawn if colored else without_noise(drawn, values)
-        if len(drawn) < 2:
-            drawn = [value for value in often if values[value] > 0.01 * total]
+        drawn = drawn if len(drawn) > 1 else [value for value in often if values[value] > 0.01 * total]
         if not colored and (near := too_near(drawn, values)):
             raise DataError(
                 f"{lossy:,} masks are JPEG pictures, which blur class numbers ({len(values):,} different values: {_listed(values, colored)}), "
@@ -147,19 +145,23 @@ def _refuse_unclear(values: Counter[int], colored: bool, lossy: int) -> None:
         )
     if colored and len(values) > 256:
         raise DataError(
-            f"Masks are drawn in {len(values):,} colors ({_listed(values, colored)}), more than there are "
-            f"classes: are they photographs, or masks that "
+            f"Masks are drawn in {len(values):,} colors ({_listed(values, colored)}), more than there are classes: photographs, or masks that "
             "were scaled or smoothed? Name the column of masks (label_column=...), or save masks without smoothing, as PNG."
         )
     if colored:
-        ready = f"mask_values={[_name(value, colored) for value in sorted(values)]}"
+        every = [_name(value, colored) for value in sorted(values)]
+        shown = _listed(values, colored)
         raise DataError(
-            f"Masks are drawn in {len(values):,} colors: {_listed(values, colored)}. Say which is class 0, 1, 2 ...: {ready}."
+            f"Masks are drawn in {len(values):,} colors: {shown}. Say which is class 0, 1, 2 ...: mask_values={every}."
         )
     numbers = sorted(value for value in values if value not in (IGNORED, NOTHING))
     if not numbers:
         raise DataError("Masks hold nothing but 255, which is not counted. Say what it means: mask_values=['255'].")
     highest = numbers[-1]
+    if len(numbers) > 200 and highest <= IGNORED:
+        raise DataError(
+            f"Masks hold {len(values)} values up to {highest}, as shares do. Save class numbers, or name others: label_column=..."
+        )
     if highest >= MOST or highest > 4 * len(numbers) or (highest > 2 * len(numbers) + 10 and len(numbers) < 20):
         raise DataError(
             f"Masks hold the values {_listed(values, colored)}: steps of gray rather than class numbers. Say which is class 0, 1, 2 ...: "

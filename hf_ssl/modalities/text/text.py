@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import itertools
 import re
 import unicodedata
@@ -98,8 +99,12 @@ def looks_like_table(content: str) -> str | None:
     spans = sum(bool(re.fullmatch(r"O|[BIESLU]-[A-Za-z_]+", mark)) for mark in marks)
     if spans > 0.9 * len(lines) and any(mark != "O" for mark in marks):
         return "looks like words with tags and is read as text; label_kind='tags' reads the tags"
-    for mark in ("\t", "|", ";"):
-        counts = {line.count(mark) for line in lines}
+    for mark in ("\t", "|", ";", ","):
+        if mark == "," and not all(
+            re.fullmatch(r'"?[A-Za-z_]\w{0,20}"?', name.strip()) for name in lines[0].split(",")
+        ):
+            continue
+        counts = {len(row) - 1 for row in csv.reader(lines)} if mark == "," else {line.count(mark) for line in lines}
         if len(counts) == 1 and counts != {0}:
             return f"looks like a table (columns separated by {mark!r}) and is read as text; call it .tsv or .csv to read it as a table"
     return None

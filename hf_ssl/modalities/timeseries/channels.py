@@ -178,7 +178,7 @@ def number_columns(frame: pa.Table, columns: Sequence[str]) -> list[str]:
     for name in columns:
         column = frame.column(name)
         first = [value for value in column.slice(0, 200).to_pylist() if value is not None]
-        if pa.types.is_nested(column.type) or pa.types.is_temporal(column.type):
+        if not first or pa.types.is_nested(column.type) or pa.types.is_temporal(column.type):
             continue
         try:
             read_numbers([str(value) for value in first], name)

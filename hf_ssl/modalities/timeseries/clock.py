@@ -50,6 +50,14 @@ def period_clock(values: pd.Series) -> np.ndarray | None:
     )
 
 
+def counts_to_25(values: pd.Series) -> bool:
+    """Hours 1 to 25: they number those of a day, of which the day has 25 when clocks are set back."""
+    import pandas as pd
+
+    numbers = pd.to_numeric(values, errors="coerce")
+    return bool(numbers.notna().all() and numbers.min() == 1 and numbers.max() == 25)
+
+
 def read_clock(values: pd.Series, name: str) -> np.ndarray:
     """`13:05`, `1:05 PM`, `13:05:00.5`, `1305`, hours as numbers → timedelta64[ns].
 

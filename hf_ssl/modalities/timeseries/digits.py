@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from hf_ssl.core.errors import DataError
+from hf_ssl.modalities.base import Notes
 from hf_ssl.modalities.timeseries.centuries import full_years
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DAY = 86_400 * 10**9
 NANO = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
@@ -37,7 +43,7 @@ def since(values: np.ndarray, missing: np.ndarray, unit: str, name: str) -> np.n
             + (
                 "Are they Julian days: timestamp_unit='julian'?"
                 if abs(filled[row] - 2_440_588) < 60_000
-                else "Is timestamp_unit=... another one?"
+                else f"Is another unit meant{_likely_unit(filled[~missing])}?"
             )
         )
     if unit in ("excel", "days"):
@@ -52,6 +58,47 @@ def since(values: np.ndarray, missing: np.ndarray, unit: str, name: str) -> np.n
     made = ticks.astype("datetime64[ns]")
     made[missing] = np.datetime64("NaT")
     return made
+
+
+def refuse_years_with_fraction(values: pd.Series, name: str) -> None:
+    """2012.0417 may be a day of the year or a month without its zero.
+
+    Raises:
+        DataError: all are years.
+    """
+    if 1678 <= values.min() and values.max() <= 2261:
+        raise DataError(
+            f"Column {name!r} holds years with a fraction, such as {values.dropna().iloc[0]}: they have to be written as dates (2012-01-16), as "
+            "nobody can say which day or month is meant; timestamp_column=... names another."
+        )
+
+
+def _likely_unit(numbers: np.ndarray) -> str:
+    fits = [
+        unit
+        for unit, nano in NANO.items()
+        if 10**18 // 2 <= numbers.min() * float(nano) and numbers.max() * float(nano) <= 41 * 10**17
+    ]
+    return f": timestamp_unit={fits[0]!r}" if fits else ", timestamp_unit=..."
+
+
+def tell_other_unit(numbers: np.ndarray, unit: str, name: str, notes: Notes) -> None:
+    """Warn where the unit that the user gives puts all stamps into the first days of 1970 or beyond 2100, and another into our years."""
+    if unit not in NANO or not len(numbers):
+        return
+    first, last = float(numbers.min()), float(numbers.max())
+    if 10**16 < first * NANO[unit] and last * NANO[unit] < 41 * 10**17:  # from May 1970 on
+        return
+    others = [
+        other
+        for other, nano in NANO.items()
+        if other != unit and 10**18 // 2 <= first * nano and last * nano <= 41 * 10**17
+    ]
+    if others:
+        when = str(np.datetime64(int(first) * NANO[others[0]], "ns").astype("datetime64[s]")).replace("T", " ")
+        notes.warn(
+            f"column {name!r} holds {first:.0f}: as timestamp_unit={unit!r} far from our years, and {when} by timestamp_unit={others[0]!r}"
+        )
 
 
 def readings(numbers: np.ndarray) -> dict[str, np.ndarray]:
@@ -155,7 +202,8 @@ def _digits(numbers: np.ndarray, digits: int) -> np.ndarray | None:
         days = days + (day - 1)
     ticks = days.astype("datetime64[s]")
     for value, limit, seconds in zip(below[1:], (24, 60, 60), (3600, 60, 1), strict=False):
-        if value.min() < 0 or value.max() >= limit:
+        late = value == 24 if limit == 24 else np.zeros(len(value), bool)  # 24:00 is the midnight at the end of a day
+        if value.min() < 0 or (value[~late] >= limit).any() or any(part[late].any() for part in below[2:]):
             return None
         ticks = ticks + value * seconds
     return ticks.astype("datetime64[ns]")

@@ -40,6 +40,8 @@ def moments_of(
     """
     text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
     if text:
+        column = in_plain_digits(column, name, notes)
+        _refuse_persian(column, name)
         refuse_strangers(column, name)
     if (counted := _day_counts(column, name, options, notes)) is not None:
         return counted
@@ -53,6 +55,33 @@ def moments_of(
         if text:
             _refuse_days_that_are_none(column, name)
         raise
+
+
+def in_plain_digits(column: pa.ChunkedArray | pa.Array, name: str, notes: Notes) -> pa.ChunkedArray | pa.Array:
+    """Stamps whose digits are Persian, Arabic, Thai, wide ones, with those of ours."""
+    head = [value for value in column.slice(0, 50).to_pylist() if value]
+    others = {letter for value in head for letter in value if letter.isdecimal() and not letter.isascii()}
+    if not others:
+        return column
+    zeros = {ord(letter) - int(letter) for letter in others}
+    table = {zero + digit: str(digit) for zero in zeros for digit in range(10)}
+    made = [value if value is None else value.translate(table) for value in column.to_pylist()]
+    notes.decide(f"digits in column {name!r} are read as ours: {head[0]!r} as {head[0].translate(table)!r}")
+    return pa.chunked_array([pa.array(made, pa.string())])
+
+
+def _refuse_persian(column: pa.ChunkedArray | pa.Array, name: str) -> None:
+    """1402/01/15: the Persian calendar has other months than ours, and the Islamic one other years.
+
+    Raises:
+        DataError: all years are theirs.
+    """
+    head = [value for value in column.slice(0, 50).to_pylist() if value]
+    if head and all(re.match(r"\s*1[34]\d\d[-/.]", value) for value in head):
+        raise DataError(
+            f"Column {name!r} holds time stamps such as {head[0]!r}, years of the Persian or Islamic calendar: they have to be written as dates of "
+            "ours (2023-04-04), or numbered: a column with the steps 0, 1, 2 ... is named by timestamp_column=..."
+        )
 
 
 # -- words and sums -----------------------------------------------------------------------------------------------------

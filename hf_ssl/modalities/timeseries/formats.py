@@ -26,7 +26,7 @@ _RARER = (
     "%b. %Y", "%b'%y", "%b-%y", "%y-%b", "%b %y", "%b/%y", "%B-%y", "%B %y",
     "%m.%Y", "%Y.%m", "%d-%b-%y", "%d %b %y", "%Y_%m_%d", "%Y年%m月%d日", "%Y년 %m월 %d일", "%Y-%j", "%d/%b/%Y:%H:%M:%S %z",
     "%H:%M %d/%m/%Y", "%H:%M:%S %d/%m/%Y", "%H:%M %m/%d/%Y", "%d-%b-%Y:%H:%M", "%Y-%m-%d %Hh", "%d-%m-%Y %H.%M", "%d.%m.%Y %H.%M",
-    "%Y-%m-%d_%H-%M-%S", "%Y%m%d_%H%M%S",
+    "%Y-%m-%d_%H-%M-%S", "%Y%m%d_%H%M%S", "%Y-%d-%m", "%Y/%d/%m", "%Y-%d-%m %H:%M", "%Y-%d-%m %H:%M:%S", "%Y/%d/%m %H:%M", "%Y/%d/%m %H:%M:%S",
 )  # fmt: skip
 """Formats that are tried where nothing else reads, and taken where the grid is even."""
 
@@ -61,6 +61,16 @@ def by_given_format(text: pd.Series, form: str, name: str, notes: Notes, owner: 
         if not re.search("%[bB]", form):
             raise
         return parsed(in_english(text), form.replace("%B", "%b"), name, notes, owner)
+
+
+def turned(text: pd.Series, form: str) -> str:
+    """What to say where a format does not fit: the one with day and month the other way round, if that does."""
+    import pandas as pd
+
+    other = form.translate(str.maketrans("dm", "md"))
+    if other != form and (pd.to_datetime(text, format=other, errors="coerce").notna() == text.notna()).all():
+        return f"With day and month turned it fits: timestamp_format={other!r}."
+    return "Say how the stamps are written, or leave timestamp_format out: then it is found out."
 
 
 def in_english(text: pd.Series) -> pd.Series:
@@ -113,6 +123,8 @@ def by_known_format(text: pd.Series, first: str, name: str, notes: Notes, owner:
     ):  # a month's name; what tells several series apart is asked for next
         _refuse_days_without_year(text, list(fits), first, name, owner)
         even = list(fits)
+    if len(even) == 1 and "%y" in even[0] and np.median(np.diff(fits[even[0]][known])) > np.timedelta64(300, "D"):
+        _refuse_days_without_year(text, even, first, name, owner)
     if len(even) == 1:
         notes.warn(
             f"column {name!r} holds time stamps such as {first!r}: read as {days_of(fits[even[0]])} (timestamp_format={even[0]!r} says so)"
@@ -124,6 +136,7 @@ def by_known_format(text: pd.Series, first: str, name: str, notes: Notes, owner:
         " or ".join(f"timestamp_format={form!r}" for form in even)
         or "timestamp_format=... (as strptime has it: %d.%m.%Y %H:%M)"
     )
+    _refuse_times_of_day(text[known], first, name)
     weeks = text[known].astype(str).str.fullmatch(r"\d{4}[-/ ]?\d{1,2}").all()
     if weeks:
         which = f"years and weeks as {first[:4]}-W{first[-2:].strip('-/ '):0>2} (ISO), or in two columns year and week"
@@ -151,6 +164,25 @@ def _refuse_days_without_year(text: pd.Series, forms: list[str], first: str, nam
                 f"Column {name!r} holds time stamps such as {first!r}: days, or years? Say which: timestamp_format={days!r} (days of a year that "
                 f"is not named) or timestamp_format={form!r}."
             )
+
+
+def _refuse_times_of_day(text: pd.Series, first: str, name: str) -> None:
+    """`13:05`, or the `05:00.0` that Excel leaves of a moment.
+
+    Raises:
+        DataError: no value has a day.
+    """
+    if not text.astype(str).str.fullmatch(r"\d{1,2}:\d\d(?::\d\d)?(?:\.\d+)?").all():
+        return
+    if text.astype(str).str.fullmatch(r"\d{1,2}:\d\d\.\d").all():
+        raise DataError(
+            f"Column {name!r} holds minutes and seconds alone, such as {first!r}: so Excel saves moments as .csv. They have to be written as dates: "
+            "give the cells the format yyyy-mm-dd hh:mm:ss and save the table again, or name another column: timestamp_column=..."
+        )
+    raise DataError(
+        f"Column {name!r} holds times of day such as {first!r}, and no day. Name the column of days beside it: timestamp_column=... and "
+        f"time_column={name!r}; without any the moments have to be written as dates (2024-05-01 13:05)."
+    )
 
 
 def days_of(stamps: np.ndarray) -> str:

@@ -55,6 +55,9 @@ def likely_stamp(dataset: datasets.Dataset, columns: Columns) -> str:
             "that holds the times: timestamp_column=..."
         )
     fractions = found[0] in rising and bool((_numbers(free[found[0]]) % 1 != 0).any())
+    fractions = fractions and not bool(
+        (np.abs(_numbers(free[found[0]]) - 1970) < 292).all()
+    )  # years, which have no unit
     unit = ", timestamp_unit='s' (or its own unit)" if fractions else ""
     return f"Say which one: timestamp_column={found[0]!r}{unit}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -83,7 +84,9 @@ def read_values(column: pa.ChunkedArray, name: str, origin: str, asked: Asked, r
         other = "Write numbers alone into it, and nothing where a value is missing."
         if not asked.apart and (others := asked.numeric()):
             other = f"The columns of numbers alone: target_columns={others}" + (
-                f"; if it names the series: item_column={name!r}." if text.nunique() == 1 else "."
+                f"; if it names the series: item_column={name!r}."
+                if text.nunique() == 1 and not re.match(r"\d{4}-\d\d-\d\d", str(text.iloc[0]))
+                else "."
             )
         words = list(text[wrong].str.strip().unique())
         if len(words) <= 12 and wrong.sum() <= 0.5 * text.notna().sum() and not second:

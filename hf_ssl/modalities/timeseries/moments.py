@@ -14,7 +14,7 @@ import pyarrow as pa
 from hf_ssl.core.errors import DataError
 from hf_ssl.modalities.base import Notes
 from hf_ssl.modalities.timeseries.channels import number_columns, value_columns
-from hf_ssl.modalities.timeseries.clock import PERIODS, period_clock, read_clock
+from hf_ssl.modalities.timeseries.clock import PERIODS, counts_to_25, period_clock, read_clock
 from hf_ssl.modalities.timeseries.eras import moments_of
 from hf_ssl.modalities.timeseries.grid import Series, to_grid
 from hf_ssl.modalities.timeseries.likely_stamp import likely_stamp, no_header
@@ -253,7 +253,7 @@ def _with_clock(stamps: np.ndarray, frame: pa.Table, stamp: str, clocks: list[st
     clock = frame.column(name).to_pandas()
     known = clock.notna().to_numpy()
     made = stamps.copy()
-    parts = period_clock(clock[known]) if PERIODS.fullmatch(name.strip()) else None
+    parts = period_clock(clock[known]) if PERIODS.fullmatch(name.strip()) or counts_to_25(clock[known]) else None
     made[known] = stamps[known] + (read_clock(clock[known], name) if parts is None else parts)
     for column, seconds in zip(finer, list(SECONDS.values())[1:], strict=False):
         numbers = np.array(frame.column(column).to_pylist(), np.float64)

@@ -70,6 +70,7 @@ def with_stamp(dataset: datasets.Dataset, columns: Columns, report: Notes) -> da
     year = part_of(dataset, "year", taken)
     if columns.stamp is not None or year is None:
         return dataset
+    _refuse_sums(dataset, taken)
     parts = {part: part_of(dataset, part, {*taken, year}) for part in ("quarter", "week", "month", "day")}
     whole = next((part for part in ("quarter", "week") if parts[part] is not None), None)
     aliases = {alias for names in COLUMNS.values() for alias in names} - ({"week"} if parts["week"] is None else set())
@@ -95,6 +96,26 @@ def with_stamp(dataset: datasets.Dataset, columns: Columns, report: Notes) -> da
     return kept.add_column(
         "timestamp", _joined({part: numbers_of(dataset, name, part) for part, name in found.items()})
     )
+
+
+def _refuse_sums(dataset: datasets.Dataset, taken: Collection[str | None]) -> None:
+    """A thirteenth month, or a fifth quarter, is a sum of the year as a rule.
+
+    Raises:
+        DataError: names the column and the rows to leave out.
+    """
+    there = {plain(name): name for name in reversed(dataset.column_names) if name not in taken}
+    for part, last in (("month", 12), ("quarter", 4)):
+        for column in [there[alias] for alias in COLUMNS[part] if alias in there]:
+            held = {str(value).strip() for value in dataset.unique(column) if value is not None}
+            if (
+                held >= {str(number) for number in range(1, last + 1)}
+                and (others := sorted(held - {str(n) for n in range(1, last + 1)}))[:1]
+            ):
+                if len(others) == 1 and (others[0] == str(last + 1) or others[0].isalpha()):
+                    raise DataError(
+                        f"Column {column!r} holds {others[0]!r} beside the {part}s 1 to {last}: sums of the years? Leave those rows out."
+                    )
 
 
 def _joined(parts: dict[str, np.ndarray | None]) -> np.ndarray:

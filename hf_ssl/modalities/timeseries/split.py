@@ -25,6 +25,9 @@ SPAN = {
 }  # fmt: skip
 
 
+NEAR_THE_CUT = "series end or begin too near the cut to train on"
+
+
 @dataclass(frozen=True)
 class TimeSplit:
     """Where the splits of a set of series begin.
@@ -90,7 +93,7 @@ def cut_in_time(
         longest = max(item.values.shape[1] for item in series)
         raise DataError(
             f"horizon={cut.horizon} is too long: the longest series has {longest} steps, and training and measuring need "
-            f"at least {2 * cut.horizon}. Give a horizon of at most that half: horizon={longest // 2}."
+            f"at least {2 * cut.horizon}. {_shorter(series, cut)}"
         )
     unusable: dict[str, int] = {}
     for item, (validation, test, end) in zip(series, cut.bounds(series), strict=True):
@@ -119,9 +122,13 @@ def cut_in_time(
             report.leave_out("series", problem, count, len(series))
     if not named["train"]:
         whys = "; ".join(f"{count:,} {why}" for why, count in unusable.items())
-        raise DataError(
-            f"No series can be used: {whys}. target_columns=[...] names the columns of values, the first is channel 0."
+        near = all(why.startswith(NEAR_THE_CUT) for why in unusable)
+        what = (
+            _shorter(series, cut)
+            if near
+            else "target_columns=[...] names the columns of values, the first is channel 0."
         )
+        raise DataError(f"No series can be used: {whys}. {what}")
     made = {split: spans(rows) for split, rows in named.items() if rows and split != "train"}
     # Where train is the whole span, it is the pool: one buffer serves both.
     made["train"] = spans(named["train"]) if cut.train_fraction < 1 else made["unlabeled"]
@@ -193,9 +200,18 @@ def _observed(item: Series, targets: int) -> int:
     return int(seen[-1]) + 1 if len(seen) else 0
 
 
+def _shorter(series: Sequence[Series], cut: TimeSplit) -> str:
+    """The longest horizon for which the cut leaves enough of one series to train on, or what else helps where there is none."""
+    for horizon in range(min(cut.horizon - 1, max(item.values.shape[1] for item in series) // 2), 0, -1):
+        bounds = replace(cut, horizon=horizon).bounds(series)
+        if any(min(first, item.values.shape[1]) > horizon for item, (first, _, _) in zip(series, bounds, strict=True)):
+            return f"The longest that these series allow: horizon={horizon}."
+    return "They are too short for any: were steps joined by a frequency that is too coarse, or does a wrong item_column cut them?"
+
+
 def _problem(item: Series, past: np.ndarray, targets: int, cut: TimeSplit) -> str | None:
     if past.shape[1] < cut.horizon + 1:
-        return f"series end or begin too near the cut to train on (fewer than {cut.horizon + 1} steps before it)"
+        return f"{NEAR_THE_CUT} (fewer than {cut.horizon + 1} steps before it)"
     empty = np.isnan(past).all(axis=1)
     if empty[:targets].any():
         channel = int(np.flatnonzero(empty[:targets])[0])

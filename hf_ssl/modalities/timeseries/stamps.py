@@ -21,9 +21,11 @@ from hf_ssl.modalities.timeseries.digits import (
     option_of,
     padded,
     readings,
+    refuse_years_with_fraction,
     since,
+    tell_other_unit,
 )
-from hf_ssl.modalities.timeseries.formats import by_given_format, by_known_format, days_of, guessed
+from hf_ssl.modalities.timeseries.formats import by_given_format, by_known_format, days_of, guessed, turned
 from hf_ssl.modalities.timeseries.grid import unevenness
 from hf_ssl.modalities.timeseries.spellings import periods
 from hf_ssl.modalities.timeseries.zones import ZONE, in_utc, parsed, refuse_far_years
@@ -128,8 +130,9 @@ def _by_format(text: pd.Series, name: str, form: str, notes: Notes, owner: np.nd
     try:
         stamps = by_given_format(text, form, name, notes, owner)
     except (ValueError, TypeError) as error:
+        first = str(error).splitlines()[0].partition(" You might")[0].rstrip(".")
         raise DataError(
-            f"Column {name!r} does not hold time stamps of timestamp_format={form!r}: {str(error).splitlines()[0]}"
+            f"Column {name!r} does not hold time stamps of timestamp_format={form!r}: {first}. {turned(text, form)}"
         ) from error
     if "%y" in form:
         stamps = in_their_century(stamps)
@@ -158,14 +161,14 @@ def _numbers(values: pd.Series, name: str, options: StampOptions, owner: np.ndar
         text[~missing] = padded(values[~missing].to_numpy(np.int64), options.format)
         return _by_format(text, name, options.format, notes, owner)
     if options.unit is not None:
-        return since(
-            values.to_numpy(np.float64 if values.dtype.kind == "f" else np.int64), missing, options.unit, name
-        )
+        numbers = values.to_numpy(np.float64 if values.dtype.kind == "f" else np.int64)
+        tell_other_unit(numbers[~missing], options.unit, name, notes)
+        return since(numbers, missing, options.unit, name)
     if values.dtype.kind == "f" and (values.dropna() % 1 != 0).any():
+        refuse_years_with_fraction(values, name)
         raise DataError(
             f"Column {name!r} holds numbers with a fraction, such as {values.dropna().iloc[0]}: seconds, milliseconds or days? Say which: "
-            "timestamp_unit='s', 'ms' or 'days' (since 1970-01-01; a time since the beginning is then dated from that day on), or 'excel'; years "
-            "with a fraction have to be written as dates."
+            "timestamp_unit='s', 'ms' or 'days' (since 1970-01-01; a time since the beginning is then dated from that day on), or 'excel'."
         )
     if missing.any():
         values = values.fillna(0)
@@ -281,14 +284,8 @@ def _text(
 
 
 def _with_midnight(
-    text: pd.Series,
-    sample: pd.Series,
-    late: pd.Series,
-    name: str,
-    options: StampOptions,
-    owner: np.ndarray,
-    notes: Notes,
-) -> np.ndarray:
+    text: pd.Series, sample: pd.Series, late: pd.Series, name: str, options: StampOptions, owner: np.ndarray, notes: Notes
+) -> np.ndarray:  # fmt: skip
     """`24:00` is the midnight at the end of its day."""
     text, sample = (column.str.replace(r"([ T])24:00", r"\g<1>00:00", regex=True) for column in (text, sample))
     made = _text(text, sample, name, options, owner, notes)

@@ -31,6 +31,7 @@ STAMPS = (
     "week",
     "period",
     "start",
+    "_time",
 )
 NAMES = ("item_id", "unique_id", "series_id", "series_name", "id", "item", "series")
 VALUES = ("target", "value", "values", "y")
