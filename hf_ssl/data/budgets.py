@@ -107,4 +107,4 @@ def _smallest(train: datasets.Dataset) -> str:
         return f"{len(train):,}"
     counts = _counts(train)
     number = min(counts, key=lambda one: counts[one])
-    return f"{counts[number]} of the smallest class, {train.features['label'].names[number]}"
+    return f"{counts[number]} of the smallest class, {train.features['label'].names[number]!r}"

@@ -75,8 +75,9 @@ def target_modules(model: nn.Module, method: str = "lora", rank: int = 8) -> lis
         chosen |= _feedforward(model, layers)
     if not chosen:
         raise ConfigError(
-            f"Found no layer of {type(model).__name__} that {method} could adapt (looked for linear layers in "
-            f"{len(blocks(model))} blocks). Name them with target_modules=[...], or use method 'full'."
+            f"Found no layer of {type(model).__name__} that {method} could adapt (looked for linear layers wider than "
+            f"{rank} in {len(blocks(model))} blocks). Lower --lora_r if they are narrow, name them with target_modules=[...], or "
+            "use method 'full'."
         )
     return _short_names(model, {name: layers[name][0] for name in chosen})
 

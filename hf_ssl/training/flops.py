@@ -170,6 +170,7 @@ class ModelWork:
         found[aten._scaled_dot_product_flash_attention_for_cpu_backward] = _of_tensors(
             functools.partial(known[aten._scaled_dot_product_flash_attention_backward])
         )
+        found[aten.convolution_backward] = _of_tensors(functools.partial(_of_groups, known[aten.convolution_backward]))
         for package, (forward, backward) in _FLASH.items():
             ops = getattr(torch.ops, package)
             if hasattr(ops, forward[0]) and hasattr(ops, backward[0]):
@@ -206,6 +207,13 @@ def _of_tensors(formula: Formula) -> Formula:
     """A formula that is given tensors, as those of torch's own table are, and not their shapes."""
     vars(formula)["_get_raw"] = True
     return formula
+
+
+def _of_groups(formula: Formula, *given: Any, **named: object) -> int:
+    """torch takes the weights' gradient of a convolution in groups (depthwise: as many as channels) for that of a whole one."""
+    *before, groups, mask = given
+    inputs = formula(*before, groups, [mask[0], False, False], **named)
+    return inputs + formula(*before, groups, [False, mask[1], False], **named) // groups
 
 
 def _told_by(formula: Formula, first: int, places: tuple[int, ...]) -> Formula:

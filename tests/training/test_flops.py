@@ -56,6 +56,17 @@ def test_flops_of_bert_are_those_of_the_textbook(attention, bf16):
     assert counted(model, 4, 16, bf16=bf16) == bert_flops(4, 16, model.config.vocab_size)
 
 
+@pytest.mark.parametrize("groups", [1, 4, 8])
+def test_convolutions_in_groups_cost_what_they_compute(groups):
+    """Depthwise ones, of EfficientNet: their weights' gradient is none of all channels with all others."""
+    model = nn.Conv2d(8, 8, 3, padding=1, groups=groups, bias=False)
+    work, pictures = ModelWork(model), torch.ones(2, 8, 5, 5, requires_grad=True)
+    work.rate = 1e9
+    with work.step({"pixel_values": pictures}):
+        model(pictures).sum().backward()
+    assert work.flops == 3 * 2 * (2 * 8 * 5 * 5) * (8 // groups) * 3 * 3
+
+
 def test_what_is_computed_a_second_time_to_save_memory_is_not_counted():
     model = tiny.tiny_bert()
     model.activation_checkpointing_enable()
