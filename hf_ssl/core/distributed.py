@@ -23,11 +23,6 @@ from hf_ssl.core.errors import ConfigError
 if TYPE_CHECKING:
     import torch
 
-NO_ZERO3 = (
-    "DeepSpeed's ZeRO-3 empties the parameters of a model while it trains, and is not supported. Take --launch fsdp2, which "
-    "divides parameters too, or --launch zero2."
-)
-
 
 def rank() -> int:
     """Number of this process, 0 for the first."""
@@ -83,8 +78,8 @@ def unfit_division(environment: Mapping[str, str]) -> str | None:
         environment: of a process that it started.
     """
     given = {name: value.lower() for name, value in environment.items()}
-    if given.get("ACCELERATE_USE_DEEPSPEED") == "true" and given.get("ACCELERATE_DEEPSPEED_ZERO_STAGE") == "3":
-        return NO_ZERO3
+    if given.get("ACCELERATE_USE_DEEPSPEED") == "true" and given.get("ACCELERATE_DEEPSPEED_ZERO3_INIT") == "true":
+        return "Set zero3_init_flag: false in the launch file: every process reads the checkpoint, and proves it."
     if given.get("ACCELERATE_USE_FSDP") != "true":
         return None
     if given.get("FSDP_VERSION", "1") != "2":

@@ -32,7 +32,7 @@ class LaunchOptions(Options):
     launch: str | None = option(
         None,
         (
-            "Start the command on several processes: ddp, fsdp2, zero2, multi-node, cpu (gloo), single, or a file that "
+            "Start the command on several processes: ddp, fsdp2, zero2, zero3, multi-node, cpu (gloo), single, or a file that "
             "`accelerate config` wrote."
         ),
     )
@@ -94,8 +94,6 @@ def command_of(
     """
     hosts = options.num_machines or 1
     name = str(options.launch)
-    if name == "zero3":
-        raise ConfigError(distributed.NO_ZERO3)
     if name == CPU:
         if options.num_processes is None:
             raise ConfigError("--launch cpu starts as many processes as --num_processes says: --num_processes 2.")
@@ -110,7 +108,7 @@ def command_of(
             "Lower --num_processes, or use the processors: --launch cpu --num_processes 2."
         )
     if name.startswith("zero"):
-        _need_deepspeed()
+        _need_deepspeed(name)
     given = {
         "num_processes": total or None, "num_machines": options.num_machines, "machine_rank": options.machine_rank,
         "main_process_ip": options.main_process_ip, "main_process_port": options.main_process_port,
@@ -158,8 +156,8 @@ def start(options: LaunchOptions, words: Sequence[str], typed: Sequence[str]) ->
     os.execv(command[0], command)
 
 
-def _need_deepspeed() -> None:
+def _need_deepspeed(name: str) -> None:
     import importlib.util
 
     if importlib.util.find_spec("deepspeed") is None:
-        raise MissingExtraError("--launch zero2 needs DeepSpeed: pip install deepspeed")
+        raise MissingExtraError(f"--launch {name} needs DeepSpeed: pip install deepspeed")

@@ -68,6 +68,10 @@ class DataOptions(Options):
         None, "Scheme of span tags: IOB2, IOB1, BIOES, BILOU, IO (default: found; all become IOB2); keep: leave them."
     )
     label_columns: list[str] = option([], "Columns of 0 and 1, one per label, for several labels per row.")
+    yes_values: list[str] = option(
+        [],
+        "Words of label_columns that mean that a row has the label; all others mean that it has not (default: 1, yes, x and their like).",
+    )
     label_separator: str | None = option(None, "Between several labels in one text (default: |).")
     fold_labels: bool | None = option(
         None,

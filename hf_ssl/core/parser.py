@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -15,7 +16,7 @@ from hf_ssl.core.domain_options import DomainOptions
 from hf_ssl.core.errors import ConfigError
 from hf_ssl.core.fields import choices_of, field_name, hints_of
 from hf_ssl.core.option_groups import RENAMED, AdapterOptions, DataOptions, ModelOptions, RunOptions
-from hf_ssl.core.parsing import holds
+from hf_ssl.core.parsing import Words, holds
 
 # In the order of the help; what a stage adds itself comes before them.
 GROUPS = {
@@ -31,6 +32,10 @@ COMMON = (
     "gradient_accumulation_steps", "activation_checkpointing", "weight_decay", "max_grad_norm", "bf16", "fp16", "save_steps",
     "logging_steps", "report_to", "run_name", "dataloader_num_workers", "optim", "tf32", "torch_compile",
 )  # fmt: skip
+# Words that begin with dashes and name no option (`--`, `---`, `-9 (missing)`, `--none--`); argparse does not see the dashes behind the mark.
+_DASHED = re.compile(r"-+|-{1,2}[^-A-Za-z_].*|-(?:inf|nan)|-.*-", re.IGNORECASE | re.DOTALL)
+_OPTION = re.compile(r"--[A-Za-z][\w.-]*")
+_MARK = "\0"
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
@@ -96,16 +101,16 @@ class Parser(argparse.ArgumentParser):
         Raises:
             ConfigError: a word is neither an option nor an option's value.
         """
-        given, rest = self.parse_known_args([underscored(token) for token in tokens])
-        found = dict(vars(given))
+        given, rest = self.parse_known_args([underscored(_marked(token)) for token in tokens])
+        found = {name: _plain(value) for name, value in vars(given).items()}
         while rest:
             token = rest.pop(0)
-            if not token.startswith("--") or token == "--":
-                raise ConfigError(f"Expected an option that starts with --, found {token!r}.")
+            if not token.startswith("--"):
+                raise ConfigError(f"Expected an option that starts with --, found {_plain(token)!r}.")
             name, equals, value = token[2:].partition("=")
-            values = [value] if equals else []
+            values = [_plain(value)] if equals else []
             while rest and not rest[0].startswith("--"):
-                values.append(rest.pop(0))
+                values.append(_plain(rest.pop(0)))
             found[name] = values[0] if len(values) == 1 else values or True
         return found
 
@@ -161,6 +166,21 @@ def underscored(token: str) -> str:
         return token
     name, equals, value = token[2:].partition("=")
     return f"--{field_name(name)}{equals}{value}"
+
+
+def _marked(token: str) -> str:
+    """A value that begins with dashes with a mark before it, alone or behind an option's `=`."""
+    name, equals, value = token.partition("=")
+    if equals and _OPTION.fullmatch(name):
+        return f"{name}={_MARK}{value}" if _DASHED.fullmatch(value) else token
+    return _MARK + token if _DASHED.fullmatch(token) else token
+
+
+def _plain(value: object) -> object:
+    """Values as they were typed."""
+    if isinstance(value, list):
+        return Words(word.removeprefix(_MARK) for word in value)
+    return value.removeprefix(_MARK) if isinstance(value, str) else value
 
 
 def _is_switch(hint: object) -> bool:

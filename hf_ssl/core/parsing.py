@@ -15,13 +15,19 @@ from hf_ssl.core.fields import OptionsError, choices_of, hints_of, not_among
 _BOUND = re.compile(r"[<>≤≥]")
 _COMMA_OUTSIDE = r",(?!\d{3}(?!\d))"  # `> 5,000` is one word
 _TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{30,}\b")
+_BRACKETS = re.compile(r"\[[^\[\]]*\]|\([^()]*\)|\{[^{}]*\}")
+_PART = re.compile(rf"\s*(?:'[^']*'|\"[^\"]*\")\s*(?=,|$)|(?:{_BRACKETS.pattern}|[^,])+")
 MAX_YAML = 1_000_000  # bytes; a recipe has one or two thousand
+
+
+class Words(list[str]):
+    """What stands behind an option of a list on a command line: words, of which one may hold several texts or a part of one."""
 
 
 def coerce(hint: Any, value: Any) -> Any:
     """Convert a value to a field's type the way users mean it.
 
-    `"2e-1"` is a number; `"4,16"`, `"[4, 16]"`, `["4,", "16"]` and `[4, 16]` are the same list; a choice is found whatever its case
+    `"2e-1"` is a number; `"4,16"`, `"[4, 16]"`, `["4", "16"]` and `[4, 16]` are the same list; a choice is found whatever its case
     and its hyphens.
 
     Raises:
@@ -67,16 +73,47 @@ def _is_secret(text: str) -> bool:
 
 
 def _listed(value: object) -> Any:
-    """A list, from any way to write one: `4,16`, `[4,16]`, `4 16` as separate words, or a single value."""
+    """A list, from any way to write one in a line; what is a list already keeps its texts as they are, commas and all."""
+    if isinstance(value, Words):
+        return listed(",".join(value))
     if isinstance(value, (list, tuple)):
-        if not all(isinstance(part, str) for part in value):
-            return list(value)
-        value = ",".join(value)
+        return [part for part in value if not isinstance(part, str) or part.strip()]
     if isinstance(value, str):
-        inner = value.strip().strip("[]")  # one pair of brackets or two: what help prints may be copied
-        parts = re.split(_COMMA_OUTSIDE if _BOUND.search(inner) else ",", inner)
-        return [part for part in (part.strip().strip("'\"") for part in parts) if part]
+        return listed(value)
     return [value] if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+
+
+def listed(text: str) -> list[str]:
+    """`4,16`, `[4, 16]`, `['Fp1 [uV]', 'Temp, C']` → the texts in it.
+
+    Commas separate, those in quotes and in brackets do not. Brackets around the whole are those of a list, one pair or two: what
+    messages and help print may be copied. A shell takes the quotes away, so that they may be missing.
+    """
+    inner = text.strip()
+    while (whole := _inside(inner)) is not None:
+        inner = whole
+    if _BOUND.search(inner):
+        parts = re.split(_COMMA_OUTSIDE, inner)
+    else:
+        parts = _PART.findall(inner) if _closed(inner) else inner.split(",")
+    return [part for part in (part.strip().strip("'\"") for part in parts) if part]
+
+
+def _inside(text: str) -> str | None:
+    """What the brackets around the whole text hold; None: there are none around the whole."""
+    if text[:1] != "[" or text[-1:] != "]":
+        return None
+    depth = 0
+    for place, letter in enumerate(text):
+        depth += (letter == "[") - (letter == "]")
+        if not depth:
+            return text[1:-1].strip() if place == len(text) - 1 else None
+    return None
+
+
+def _closed(text: str) -> bool:
+    """Whether every bracket is closed; one kind in another is looked at from the outside only."""
+    return not set(_BRACKETS.sub("", text)) & set("[](){}")
 
 
 def coerce_fields(config: type, values: dict[str, Any]) -> dict[str, Any]:

@@ -213,6 +213,7 @@ def split_off(
         report=report,
     )
     way = "in whole groups" if train.groups else KINDS[encoded.kind].split
+    report.facts["split_off"] = dict.fromkeys(lacking, way)
     report.decide(f"{' and '.join(lacking)} split off from {len(train):,} labeled rows {way}, seed {fractions.seed}")
     return {**splits, **{name: train.take(chosen) for name, chosen in rows.items()}}
 

@@ -5,18 +5,20 @@ from __future__ import annotations
 import functools
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import datasets
 
 from hf_ssl.core.errors import DataError, nearest
-from hf_ssl.core.one_column import type_of, values_of
+from hf_ssl.core.one_column import type_of, values_of, whole_names
 from hf_ssl.data.label_words import NO, YES, as_float
 from hf_ssl.data.readers.files import FOLDER_GROUP, FOLDER_LABEL
 from hf_ssl.data.report import DataReport
 
 if TYPE_CHECKING:
+    from hf_ssl.data.columns import ColumnSpec
     from hf_ssl.data.readers.folders import SourcePart
 
 LIKE_LABELS = {"sentiment", "stars", "rating", "y", "diagnosis", "dx", "emotion", "intent", "topic", "species", "outcome", "gold",
@@ -87,6 +89,13 @@ def named(name: str, there: Sequence[str]) -> str | None:
         return name
     found = [other for other in there if plain_name(other) == plain_name(name)]
     return found[0] if len(found) == 1 else None
+
+
+def in_full(spec: ColumnSpec, parts: Iterable[SourcePart]) -> ColumnSpec:
+    """Lists of columns with the names that hold commas in one piece: a command line cuts them there."""
+    there = list(dict.fromkeys(name for part in parts for name in part.dataset.column_names))
+    keep, labels, ignore = (whole_names(names, there) for names in (spec.keep, spec.labels, spec.ignore))
+    return replace(spec, keep=keep, labels=labels, ignore=ignore)
 
 
 @functools.lru_cache(1 << 16)

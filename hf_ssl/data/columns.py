@@ -26,16 +26,16 @@ from hf_ssl.data.column_names import (
 )
 from hf_ssl.data.group_names import like_groups, tell_perhaps_groups
 from hf_ssl.data.input_column import input_column, other_columns, refuse_names_of_texts
+from hf_ssl.data.label_bits import labels_of_columns
 from hf_ssl.data.label_words import (
-    NA_PERHAPS,
     NA_SURELY,
     counted,
-    labels_of_columns,
     one_group_each,
     tell_lost_letters,
     without_na_words,
 )
 from hf_ssl.data.labels import raw_labels, sort_names
+from hf_ssl.data.missing_words import NA_PERHAPS
 from hf_ssl.data.readers.files import FOLDER_LABEL
 from hf_ssl.data.readers.folders import SourcePart
 from hf_ssl.data.readers.tables import quiet
@@ -66,6 +66,7 @@ class ColumnSpec:
     na: tuple[str, ...] = ()
     domain: str | None = None
     fold: bool | None = None
+    yes: tuple[str, ...] = ()
 
 
 @dataclass
@@ -217,7 +218,7 @@ class Canonicalizer:
             if part.split == "unlabeled":
                 return [None] * len(source), None
             columns = {name: list(each_value(source, name)) for name in several}
-            return labels_of_columns(columns, self.spec.na, self.report), sort_names(several)
+            return labels_of_columns(columns, self.spec.na, self.report, self.spec.yes), sort_names(several)
         if name is None or part.split == "unlabeled":
             return [None] * len(source), None
         refuse_structures(source, name, part)
@@ -275,14 +276,13 @@ class Canonicalizer:
                 f"{row} ({_without_root(why, part)}). Is {', '.join(columns)} the right column?"
                 + other_columns(self.modality.name, part, columns, names)
             )
-        before = 0
+        within = f"rows of {part.origin}, {part.split}"
         for reason, count in reasons.most_common():
             row, why = first[reason]
             detail = _without_root(why, part).removeprefix(reason).lstrip(": ")
             example = f"row {row} of {part.origin}" + (f": {detail}" if detail else "")
             hint = self.modality.hint(why)
-            self.report.leave_out(self.unit, reason, count, len(keys), example=example, hint=hint, before=before)
-            before += count
+            self.report.leave_out(self.unit, reason, count, len(keys), example=example, hint=hint, within=within)
         self._tell_na_words(words, columns)
         tell_lost_letters(
             (value for column in columns for value in each_value(source, column)), columns[0], self.report

@@ -10,14 +10,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from hf_ssl.core.errors import DataError
+from hf_ssl.data.missing_words import perhaps_missing
 from hf_ssl.data.report import DataReport
 
 NA_SURELY = frozenset({"nan", "NaN", "NAN", "<NA>", "#N/A", "#NA", "NaT", "-nan", "-NaN", "1.#QNAN", "#N/A N/A", "\\N",
                        "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!"})  # fmt: skip
 """What programs write for a value that is not there, and nobody means as a word."""
-NA_PERHAPS = frozenset({"NA", "N/A", "n/a", "null", "NULL", "Null", "None", "none", "-", "--", "?", ".", "missing", "Missing",
-                         "not available", "no data"})  # fmt: skip
-"""What may be a missing value or a word (Namibia, "none of these")."""
 TO_COME = frozenset({"todo", "tbd", "to do", "tba", "unlabeled", "unlabelled", "not labeled", "not labelled", "no label", "unknown", "unk",
                      "unannotated", "not annotated", "pending", "to be labeled", "to be determined", "undefined", "not yet"})  # fmt: skip
 """What people write where a label is still to come, or nobody knows it, in lower case."""
@@ -69,7 +67,7 @@ def tell_na_words(labels: Iterable[Any], kind: str, given: Sequence[str], report
     if kind in ("mask", "transcript", "tags", "regression"):
         return
     every = Counter(label for label in labels if isinstance(label, str))
-    perhaps = {label: count for label, count in every.most_common() if label.strip() in NA_PERHAPS}
+    perhaps = {label: count for label, count in every.most_common() if perhaps_missing(label)}
     later = {
         label: count
         for label, count in every.most_common()
@@ -96,58 +94,6 @@ def shares(values: Sequence[Any]) -> bool:
         and len(found - {0.0, 1.0, -1.0}) > 1
         and sum(number is None for number in numbers) < 0.1 * len(numbers)
     )
-
-
-def labels_of_columns(columns: dict[str, list[Any]], given: Sequence[str], report: DataReport) -> list[Any]:
-    """One column of 0 and 1 per label → the names of each row's labels; a row of nothing but -1 or nothing has no label.
-
-    Args:
-        columns: values of every label's column.
-        given: the user's `na_values`: a row that holds one of them has no label.
-        report: warned about labels that no row has, and about -1 and empty fields between 0 and 1, which are taken for 0.
-
-    Raises:
-        DataError: a value is no yes or no.
-    """
-    texts = {
-        name: ["" if value is None or value != value else str(value).strip().lower() for value in values]
-        for name, values in columns.items()
-    }
-    absent = {"" if word == EMPTY else word.strip().lower() for word in given}
-    marked = not NO & {text for values in texts.values() for text in values}  # nobody says no: `x` or nothing
-    rows: list[Any] = []
-    unsaid: Counter[tuple[str, str]] = Counter()
-    for row in zip(*texts.values(), strict=True):
-        if absent & set(row) or not marked and all(text in UNSAID for text in row):
-            rows.append(None)
-            continue
-        for name, text in zip(texts, row, strict=True):
-            if text not in YES | NO | UNSAID:
-                if shares(columns[name]):
-                    raise DataError(
-                        f"label_columns: column {name!r} holds shares or scores such as {text!r}; one column per label holds 0 or 1: write 1 "
-                        f"where the share is large enough (df[{name!r}] >= 0.5). One column of numbers is learned without label_columns: "
-                        f"label_column={name!r} and label_kind='regression'."
-                    )
-                raise DataError(
-                    f"label_columns: column {name!r} holds {text!r}; one column per label holds 0 or 1. If rows with it have no "
-                    f"label: na_values=[{text!r}]."
-                )
-            unsaid[name, text] += text in UNSAID and not (marked and not text)
-        rows.append([name for name, text in zip(texts, row, strict=True) if text in YES])
-    for (name, text), count in unsaid.items():
-        if count:
-            report.warn(
-                f"{count:,} of {len(rows):,} values of label column {name!r} are {text or EMPTY}: taken for 0 (not {name!r}); "
-                f"na_values=[{text or EMPTY!r}] takes their rows for unlabeled"
-            )
-    for name, values in texts.items():
-        if rows and not YES.intersection(values):
-            report.warn(
-                f"no row has the label {name!r}: its column holds no 1, so that nothing can be learned of it; leave it out of "
-                "label_columns=... if that is meant"
-            )
-    return rows
 
 
 def one_spelling(rows: list[list[Any]], kind: str, fold: bool | None, report: DataReport) -> list[list[Any]]:

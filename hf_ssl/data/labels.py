@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import datetime
 import decimal
 import math
@@ -21,6 +20,7 @@ from hf_ssl.data.label_doubts import refuse_amounts, what_to_do, without_unit
 from hf_ssl.data.label_kinds import KINDS
 from hf_ssl.data.label_words import as_float
 from hf_ssl.data.report import DataReport
+from hf_ssl.data.written_lists import are_lists, read_list
 
 if TYPE_CHECKING:
     from datasets.features.features import FeatureType
@@ -138,6 +138,11 @@ def resolve_kind(labels: Iterable[Any], given: str | None, report: DataReport) -
             f"The labels are {len(texts):,} different whole numbers in {len(present):,} rows, such as {min(texts)}: say "
             "label_kind='regression' for amounts, or label_kind='class' for class numbers."
         )
+    if (lists := are_lists([str(label) for label in present])) and len(lists) >= 0.5 * len(present):
+        raise DataError(
+            f"{len(lists):,} of {len(present):,} labels are lists written as text, such as {lists[0][:60]!r}: say label_kind='multilabel' for "
+            "several labels per row, or label_kind='class' if each text is a class of its own."
+        )
     refuse_amounts(present, report)
     report.decide("label_kind=class, because the labels are text or whole numbers")
     if any("|" in text for text in texts):
@@ -148,8 +153,6 @@ def resolve_kind(labels: Iterable[Any], given: str | None, report: DataReport) -
             f"labels such as {example!r} hold others with {mark!r} between them; if they are several labels of one row: "
             f"label_kind='multilabel' and label_separator={mark!r}"
         )
-    if texts and all(text.strip()[:1] == "[" and text.strip()[-1:] == "]" for text in texts):
-        raise DataError(f"The labels are lists written as text, such as {min(texts)!r}: say label_kind='multilabel'.")
     return "class"
 
 
@@ -204,7 +207,8 @@ def named_labels(
     if kind == "regression":
         return _amounts(labels, report, column)
     if kind == "multilabel":
-        labels = _read_lists(labels)
+        lists = set(are_lists([label for label in labels if isinstance(label, str)]))
+        labels = [read_list(label) if isinstance(label, str) and label in lists else label for label in labels]
         _check_separator(labels, separator)
     rows = [None if label is None else _as_list(label, kind, separator) for label in labels]
     if kind == "multilabel" and _are_multi_hot(rows):
@@ -304,22 +308,6 @@ def _amount(label: SupportsFloat) -> float:
             f"label_kind='regression' needs numbers, and a label is {str(label)[:40]!r} ({type(label).__name__}). Write numbers into that "
             "column, such as days or seconds, or name another: label_column=..."
         ) from None
-
-
-def _read_lists(labels: Sequence[Any]) -> Sequence[Any]:
-    """Lists that a csv file holds as text (`['a', 'b']`) as lists."""
-    texts = [label for label in labels if label is not None]
-    if not texts or not all(
-        isinstance(label, str) and label.strip()[:1] + label.strip()[-1:] in ("[]", "{}", "()") for label in texts
-    ):
-        return labels
-    try:
-        return [None if label is None else sorted(ast.literal_eval(label.strip())) for label in labels]
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):  # [a, b] without quotes
-        return [
-            None if label is None else [part.strip() for part in label.strip()[1:-1].split(",") if part.strip()]
-            for label in labels
-        ]
 
 
 def _check_separator(labels: Sequence[Any], given: str | None) -> None:

@@ -23,7 +23,7 @@ from hf_ssl.data.assemble import (
     names_in,
     split_off,
 )
-from hf_ssl.data.column_names import existing, named
+from hf_ssl.data.column_names import existing, in_full, named
 from hf_ssl.data.columns import ROW, TAG_ALIASES, Canonicalizer, ColumnSpec, numbered, transcript_column
 from hf_ssl.data.decoded import decoded
 from hf_ssl.data.domain import DomainData
@@ -171,6 +171,7 @@ def _load(source: object, given: DataOptions, modality: Modality, cache_dir: str
     )
     extra = {"unlabeled": given.unlabeled, "validation": given.validation, "test": given.test}
     parts = _read_all(source, extra, given.labels_file, how)
+    spec = in_full(spec, parts)
     parts = how.modality.prepare(opened(parts, spec, how), spec, report)
     parts = opened(parts, spec, how)
     facts = {"source": describe_source(source), "leakage": given.leakage}
@@ -202,6 +203,7 @@ def _spec(given: DataOptions) -> ColumnSpec:
         given.input_column, given.text_pair_column, given.label_column, group_named(given.group_column, given.group_level), given.id_column,
         given.tokens_column, given.tags_column, tuple(dict.fromkeys(kept)), tuple(given.label_columns),
         (*given.ignore_columns, *kept[len(given.keep_columns):]), tuple(given.na_values), given.domain_column, given.fold_labels,
+        tuple(given.yes_values),
     )  # fmt: skip
 
 

@@ -73,6 +73,7 @@ class DataReport:
         self.warning_codes: list[str] = []
         self.dropped: Counter[str] = Counter()
         self.quarantined: list[dict[str, str]] = []
+        self._lost: dict[str, tuple[int, int]] = {}
 
     def decide(self, text: str) -> None:
         if text not in self.decisions:
@@ -98,7 +99,7 @@ class DataReport:
         hint: str = "",
         warn: bool = True,
         floor: int = 1,
-        before: int = 0,
+        within: str = "",
     ) -> None:
         """Enter what is not used into the account, and say so: a warning, or an error when it is too large a share.
 
@@ -111,7 +112,8 @@ class DataReport:
             hint: option that reads them otherwise.
             warn: False where it was announced already, or was asked for.
             floor: fewer than so many are never too large a share.
-            before: how many of the same total were left out for other reasons: the limit is for all of them.
+            within: what the total is of (a part of the data, the files of a source): the limit is for all reasons there together; "": for
+                this one alone.
 
         Raises:
             DataError: more than `max_left_out` of the total.
@@ -123,19 +125,30 @@ class DataReport:
             return
         text = f"{count:,} of {total:,} {unit} left out: {reason}"
         text += (f" (such as {example})" if example else "") + (f". {hint}" if hint else "")
-        gone = count + before
+        total, gone = self.lose(within, count, total)
+        before = gone - count
         if gone >= floor and gone > self.max_left_out * total:
             rest = (
                 f" To go on without them: max_left_out={rounded_up(gone / total)}."
                 if gone < total
                 else " None would be left."
             )
-            share = f"{gone / total:.0%}" + (f" with {before:,} left out for other reasons" if before else "")
+            share = f"{gone / total:.0%}" + (
+                f" with {before:,} of {total:,} left out for other reasons" if before else ""
+            )
             raise DataError(
                 f"{text}{'' if text.endswith('.') else '.'} That is {share}, more than max_left_out="
                 f"{self.max_left_out:g}.{rest}"
             )
         self.warn(text)
+
+    def lose(self, within: str, count: int, total: int) -> tuple[int, int]:
+        """Count what is lost, whatever the reason: of how many, and how many so far."""
+        if not within:
+            return total, count
+        most, gone = self._lost.get(within, (0, 0))
+        self._lost[within] = (max(most, total), gone + count)
+        return self._lost[within]
 
     def to_dict(self) -> dict[str, Any]:
         """The report: JSON-safe; holds counts, ids, class names and file names, never content."""

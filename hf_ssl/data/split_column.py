@@ -41,6 +41,16 @@ ABBREVIATED = {
     "te": "test", "ts": "test", "tst": "test", "testb": "test", "privatetest": "test",
 }  # fmt: skip
 """Words that say a split in a column, where others beside them do; as names of folders they may mean anything."""
+FOREIGN = {
+    word: split for split, words in {
+        "train": "trainieren|trainings|entraînement|entrainement|apprentissage|entrenamiento|treino|treinamento|addestramento|trening|träning|"
+        "træning|eğitim|обучение|обучающая|тренировка|тренировочная|訓練|学習|训练|訓練集|训练集|학습|훈련",
+        "validation": "validieren|validierung|validación|validacion|validação|validacao|validazione|validering|walidacja|doğrulama|"
+        "валидация|валидационная|проверочная|検証|验证|驗證|验证集|검증|ontwikkeling|prüfen|pruefen|проверка",
+        "test": "testen|tests|teste|prueba|prueba final|essai|тест|тестовая|тестирование|テスト|評価|测试|測試|测试集|테스트|평가",
+    }.items() for word in words.split("|")
+}  # fmt: skip
+"""Words of other languages, which are asked about: `prüfen` is to test as well as to validate."""
 FLAG = re.compile(r"(?:is|in|for|used_for|use_for|use_in)_?(\w+)")
 FOLDS = ("fold", "folds", "kfold", "cv_fold", "fold_id", "split", "splits")
 MOST = 20
@@ -83,6 +93,10 @@ class _Found:
         order = ("train", "test") if len(self.meaning) == 2 else ("train", "validation", "test")
         guessed = []
         for place, value in enumerate(sorted(self.unclear)):
+            known_abroad = FOREIGN.get(value.lower())
+            if known_abroad is not None:
+                guessed.append(f"{value}={known_abroad}")
+                continue
             near = difflib.get_close_matches(value.lower(), SPLIT_NAMES, n=1, cutoff=0.7)
             likely = SPLIT_NAMES[near[0]] if near else "test" if value else "train"
             guessed.append(f"{value}={order[min(place, len(order) - 1)] if numbered or not self.splits else likely}")
@@ -161,6 +175,11 @@ def _found_in(part: SourcePart, there: list[str], how: ReadOptions) -> _Found | 
         if one is None:
             continue
         sure, share = not SURE.isdisjoint(words_of_name(name)), 1 - sum(one.unclear.values()) / len(one.values)
+        sure = sure or (
+            2 <= len(one.meaning) <= 4
+            and bool(one.unclear)
+            and all(split is not None or value.lower() in FOREIGN for value, split in one.meaning.items())
+        )
         numbered = name in known and all(value.isdigit() for value in one.meaning)
         doubtful = len(one.splits) > 1 and share >= 0.1 or numbered and not sure and 2 <= len(one.meaning) <= 4
         complete = len(one.splits) > 1 and ("train" in one.splits or name in known)
@@ -175,7 +194,7 @@ def _found_in(part: SourcePart, there: list[str], how: ReadOptions) -> _Found | 
         elif sure and part.split is None and 2 <= len(one.meaning) <= 4 and len(one.splits) < 2 and len(one.unclear):
             counts = ", ".join(f"{value or 'empty'} ({count:,})" for value, count in Counter(one.values).items())
             raise DataError(
-                f"Column {name!r} of {part.origin} is called as one that says the split of rows, and its values are not known to: "
+                f"Column {name!r} of {part.origin} seems to say the split of rows, and its values are not known to: "
                 f"{counts}. Say what they mean: {one.option()}; or that it says none: ignore_columns=[{name!r}]."
             )
     if len(found) > 1:

@@ -15,6 +15,7 @@ from hf_ssl.core.errors import DataError
 from hf_ssl.data.label_kinds import KINDS
 from hf_ssl.data.label_words import as_float
 from hf_ssl.data.report import DataReport
+from hf_ssl.data.spread import one_of_each
 
 
 def split_rows(
@@ -52,10 +53,13 @@ def split_rows(
         groups = list(labels)
     rest, splits = np.arange(len(labels)), {}
     left = 1.0
-    for split, fraction in (("test", test_fraction), ("validation", validation_fraction)):
+    for split, fraction, later in (
+        ("test", test_fraction, int(validation_fraction > 0)),
+        ("validation", validation_fraction, 0),
+    ):
         if fraction:
             try:
-                rest, held = _hold_out(rest, strata, labels, groups, fraction / left, seed, split, report)
+                rest, held = _hold_out(rest, strata, groups, fraction / left, seed, split, later, report)
             except DataError as error:
                 if kind != "class" or any(as_float(str(label)) is None for label in labels):
                     raise
@@ -105,6 +109,27 @@ def check_labels(kind: str, labels: dict[str, Sequence[Any]], report: DataReport
                     )
                 raise DataError(f"{text}. Move some to train, remove those rows, or check how the classes are spelt.")
             report.warn(text)
+        missing = sorted(known - names[split]) if split in names and of.problem_type else []
+        if missing:
+            _tell_missing(split, missing, len(known), report)
+
+
+def _tell_missing(split: str, missing: list[str], known: int, report: DataReport) -> None:
+    """Nothing that is measured on a split tells of a class that it has no row of."""
+    shown = ", ".join(map(repr, missing[:5])) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+    text = f"{split} has no row of {len(missing)} of {known} classes ({shown}): no figure on it tells how well they are found"
+    way = report.facts.get("split_off", {}).get(split)
+    if way is None:
+        report.warn(
+            f"{text}. Add rows of them, or give data without {split}: it is split off then, {split}_fraction says how much"
+        )
+        return
+    unit = "group" if way == "in whole groups" else "row"
+    other = " group_column=... may name smaller groups." if unit == "group" else ""
+    report.warn(
+        f"{text}. It was split off {way}, and a class needs a {unit} of its own for each part: label more {unit}s of it, give {split}=..., or "
+        f"make fewer parts (validation_fraction=0, test_fraction=0).{other}"
+    )
 
 
 def _repeated(report: DataReport) -> str:
@@ -194,24 +219,24 @@ def _draw(seed: int, row_id: str) -> bytes:
 def _hold_out(
     rows: np.ndarray,
     strata: np.ndarray,
-    labels: Sequence[Any],
     groups: Sequence[str] | None,
     fraction: float,
     seed: int,
     split: str,
+    later: int,
     report: DataReport,
 ) -> tuple[np.ndarray, np.ndarray]:
+    """Rows that stay, and those of the split. `later`: how many parts are split off afterwards, and need their examples, too."""
     if groups is not None:
-        kept, held = _hold_out_groups(
-            strata[rows], np.array([groups[row] for row in rows], dtype=object), fraction, seed, split
-        )
+        names = np.array([groups[row] for row in rows], dtype=object)
+        kept, held = _hold_out_groups(strata[rows], names, fraction, seed, split, later, report)
     else:
-        kept, held = _hold_out_rows(strata[rows], [labels[row] for row in rows], fraction, seed, split, report)
+        kept, held = _hold_out_rows(strata[rows], fraction, seed, split, later, report)
     return np.sort(rows[kept]), np.sort(rows[held])
 
 
 def _hold_out_rows(
-    strata: np.ndarray, labels: Sequence[Any], fraction: float, seed: int, split: str, report: DataReport
+    strata: np.ndarray, fraction: float, seed: int, split: str, later: int, report: DataReport
 ) -> tuple[np.ndarray, np.ndarray]:
     from sklearn.model_selection import StratifiedShuffleSplit
 
@@ -228,23 +253,23 @@ def _hold_out_rows(
             f"{len(strata)} labeled rows of {len(counts)} classes are too few to split off {split}. "
             f"Give {split}=..., set {split}_fraction=0, or label more."
         )
-    if single.any():
-        shown = ", ".join(str(labels[row])[:40] for row in np.flatnonzero(single)[:5])
-        report.warn(
-            f"{int(single.sum())} classes have a single row left ({shown}): it stays in train, {split} has none of them"
-        )
     splitter = StratifiedShuffleSplit(n_splits=1, test_size=size, random_state=seed)
     kept, held = next(splitter.split(np.zeros((len(movable), 1)), strata[movable]))
-    return np.concatenate([movable[kept], np.flatnonzero(single)]), movable[held]
+    kept, held = np.concatenate([movable[kept], np.flatnonzero(single)]), movable[held]
+    # Proportions round down to none for a rare class: one of its rows is taken, where one is left for each later part, too.
+    rare = [name for name in np.flatnonzero(counts >= later + 2) if not (strata[held] == name).any()]
+    more = np.array([kept[strata[kept] == name][0] for name in rare], dtype=np.int64)
+    return kept[~np.isin(kept, more)], np.concatenate([held, more])
 
 
 def _hold_out_groups(
-    strata: np.ndarray, groups: np.ndarray, fraction: float, seed: int, split: str
+    strata: np.ndarray, groups: np.ndarray, fraction: float, seed: int, split: str, later: int, report: DataReport
 ) -> tuple[np.ndarray, np.ndarray]:
     """Of several ways to split whole groups, the one that loses no class from either side and is closest in size."""
     from sklearn.model_selection import GroupShuffleSplit, StratifiedGroupKFold
 
-    count = len(set(groups.tolist()))
+    names, groups = np.unique(groups.astype(str), return_inverse=True)
+    count = len(names)
     if count < 2:
         raise DataError(
             f"{split} cannot be split off: all {len(groups)} rows left are of one group. "
@@ -259,10 +284,28 @@ def _hold_out_groups(
             warnings.filterwarnings("ignore", message="The least populated class")
             stratified = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
             ways += [way for way in stratified.split(nothing, strata, groups) if len(way[0]) and len(way[1])]
-    classes = len(np.unique(strata))
+    classes, strata = np.unique(strata, return_inverse=True)
+    pairs = np.unique(np.stack([groups, strata]), axis=1)
+    enough = np.bincount(pairs[1], minlength=len(classes)) >= later + 2
 
-    def cost(way: tuple[np.ndarray, np.ndarray]) -> tuple[int, int, float]:
+    def lost(way: tuple[np.ndarray, np.ndarray]) -> tuple[int, int, int, int]:
         kept, held = (len(np.unique(strata[rows])) for rows in way)
-        return classes - kept, classes - held, abs(len(way[1]) - fraction * len(groups))
+        stay = pairs[:, np.isin(pairs[0], groups[way[0]])]
+        left = np.bincount(stay[1], minlength=len(classes))
+        own = np.flatnonzero(np.bincount(stay[0], left[stay[1]] == 1, minlength=count) == 0)  # has no class alone
+        stuck = later and not (len(np.unique(stay[0])) > 1 and np.isin(own, stay[0]).any())
+        return len(classes) - kept, int(stuck), len(classes) - held, int((enough & (left <= later)).sum())
 
-    return min(ways, key=cost)
+    def off(way: tuple[np.ndarray, np.ndarray]) -> float:
+        return abs(len(way[1]) - fraction * len(groups))
+
+    best = min(ways, key=lambda way: (*lost(way), off(way)))
+    if any(lost(best)):
+        built = one_of_each(strata, groups, fraction, seed, later)
+        if built is not None and lost(built) < lost(best):
+            size = round(fraction * len(groups))
+            report.decide(
+                f"{split}: {len(built[1]):,} rows instead of {size:,}, so that it has a group of every class that can be spared"
+            )
+            return built
+    return best

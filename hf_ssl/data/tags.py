@@ -303,6 +303,11 @@ def refuse_without_words(part: SourcePart, tokens: str | None, text: str, option
     if tokens is not None:
         kind = part.dataset.info.features[tokens]
         if not is_words(kind):
+            if numbered := [name for name in part.dataset.column_names if "sent" in name.lower()]:
+                raise DataError(
+                    f"Column {tokens!r} of {part.origin} holds {str(kind)[:60]}, no lists of words. Where it holds one word per row, name "
+                    f"the column that numbers the sentences, too: sentence_column={numbered[0]!r}."
+                )
             raise DataError(
                 f"Column {tokens!r} of {part.origin} holds {str(kind)[:60]}, no lists of words. Write a list of words into each row, or "
                 "name the column of words: tokens_column=..."

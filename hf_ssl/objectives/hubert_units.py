@@ -17,7 +17,7 @@ from hf_ssl.modalities.audio import backbones
 from hf_ssl.modalities.audio.encoder import AudioEncoder
 from hf_ssl.modalities.audio.spectrogram import log_mel, standardized
 from hf_ssl.modalities.batching import batches_by_size, places_of, taken
-from hf_ssl.models.structure import evaluating
+from hf_ssl.models.structure import at_work, evaluating
 from hf_ssl.objectives.base import Objective
 from hf_ssl.objectives.clips import TRAINING, Clips, needs_waveform, padded_masks, span_mask
 from hf_ssl.training.dropout import set_dropout
@@ -180,7 +180,7 @@ class HubertUnits(Objective):
 
     def _by_batches(self, clips: UnitClips, rows: Sequence[int]) -> Any:
         """Rows with their features, batched by length, the model as it is in evaluation."""
-        with evaluating(self):
+        with at_work(self), evaluating(self):
             sizes = [int(clips.lengths[row]) for row in rows]
             for places in batches_by_size(sizes, 60 * self.encoder.processor.sampling_rate):
                 chosen = [rows[place] for place in places]

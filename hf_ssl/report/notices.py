@@ -21,7 +21,7 @@ MEANING = {
     "HFS302": ("More than a tenth of what was found is not used.", "See the account of rows in the data section."),
     "HFS303": ("The test split was opened for more than one purpose.", "Choices made since the first opening are choices on test data."),
     "HFS304": ("The comparison cannot tell at this number of test items.", "Label more test items: the table says how many would do."),
-    "HFS305": ("The simple baseline is at least as good.", "Use it, or find out what the pretrained model misses."),
+    "HFS305": ("The simple baseline is as good, as far as can be told.", "Use it, or find out what the pretrained model misses."),
     "HFS306": ("The comparison is not finished.", "Run the same command again; finished models are kept."),
     "HFS307": ("Pre-training was no better than its start.", "The start was kept. More data, another objective, or no pre-training."),
     "HFS308": ("Without labels along the way it cannot be judged whether pre-training helped.", "Give some labels; compare then tells."),

@@ -95,7 +95,9 @@ class Findings:
         """The same without the vote: labels of one domain cannot put it ahead on another one, which has none."""
         if not self.teacher_ahead:
             return self
-        told = "; the vote, ahead in the labels' own domain, does not answer: nothing says how good it is in the target"
+        told = (
+            "; the vote, ahead in the labels' own domain, does not answer: nothing says how good it is in the target"
+        )
         return replace(self, teacher_ahead=False, reason=self.reason + told)
 
     def to_dict(self) -> dict[str, Any]:

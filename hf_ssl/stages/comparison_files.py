@@ -46,7 +46,7 @@ def write_comparison(
         rows, answers.references, answers.metric, answers.groups, n_resamples=200 if loops else 1000
     )
     everything = contest(results, names=answers.task.label_names)
-    steps = attribution.attribute(results, sizes)
+    steps = attribution.attribute(results, sizes, one_model=one_model)
     tables = protocol_tables(rows, answers, n_resamples=300 if loops else 2000, one_model=one_model)
     if distributed.is_main():
         text = _markdown(everything, steps, tables, unfinished)

@@ -24,6 +24,7 @@ from hf_ssl.core.errors import TrainingError
 from hf_ssl.core.jsonfiles import read_lines
 from hf_ssl.core.run import append_jsonl, write_lines
 from hf_ssl.core.stopping import listening
+from hf_ssl.training import zero3
 from hf_ssl.training.checkpoints import Progress
 from hf_ssl.training.flops import ModelWork, settle
 from hf_ssl.training.fsdp import Shards, as_divided
@@ -153,6 +154,7 @@ class HeadWarmupCallback(TrainerCallback):
 
     def __init__(self, module: TrainingModule, schedule: Schedule) -> None:
         self.module, self.schedule = module, schedule
+        self._kept: dict[str, torch.Tensor] = {}
 
     def on_pre_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
@@ -162,9 +164,11 @@ class HeadWarmupCallback(TrainerCallback):
         for name, parameter in self.module.named_parameters():
             if name in self.schedule.rows:
                 if parameter.grad is not None:
-                    kept = torch.zeros(len(parameter), 1)
-                    kept[self.schedule.rows[name]] = 1
-                    parameter.grad.mul_(as_divided(kept.to(parameter.grad.device), parameter.grad))
+                    if name not in self._kept:  # brought to the device once
+                        kept = torch.zeros(len(parameter), 1)
+                        kept[self.schedule.rows[name]] = 1
+                        self._kept[name] = as_divided(kept.to(parameter.grad.device), parameter.grad)
+                    parameter.grad.mul_(self._kept[name])
             elif self.schedule.depth.get(name, 0) is not None:
                 parameter.grad = None
 
@@ -233,7 +237,7 @@ class ThroughputCallback(TrainerCallback):
     def on_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
-        self.module.on_optimizer_step(state.global_step + 1, state.max_steps)
+        zero3.step_of(self.module, state.global_step + 1, state.max_steps)
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object

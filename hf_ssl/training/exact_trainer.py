@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -25,7 +26,7 @@ from transformers.trainer_utils import (
 
 from hf_ssl.core import distributed
 from hf_ssl.core.errors import ConfigError, TrainingError
-from hf_ssl.training import fsdp, sharding
+from hf_ssl.training import fsdp, sharding, zero3
 from hf_ssl.training.callbacks import StopRequested, ThroughputCallback, same_randomness
 from hf_ssl.training.checkpoints import MANIFEST, seal
 from hf_ssl.training.compiled import by_blocks
@@ -137,11 +138,12 @@ class ExactTrainer(Trainer):
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         if self.shards is None or self.model is None:
             super().save_model(output_dir, _internal_call)
-        else:
+            return
+        with zero3.together(self.model) if self.is_deepspeed_enabled else contextlib.nullcontext():
             self._save(output_dir, state_dict=self.model.state_dict())
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
-        if self.shards is None or self.optimizer is None or self.lr_scheduler is None:
+        if self.shards is None or self.is_deepspeed_enabled or self.optimizer is None or self.lr_scheduler is None:
             super()._save_optimizer_and_scheduler(output_dir)
             return
         state = fsdp.optimizer_state(self.optimizer)
@@ -150,7 +152,13 @@ class ExactTrainer(Trainer):
             torch.save(self.lr_scheduler.state_dict(), Path(output_dir) / SCHEDULER_NAME)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        if self.shards is None or checkpoint is None or self.optimizer is None or self.lr_scheduler is None:
+        if (
+            self.shards is None
+            or self.is_deepspeed_enabled
+            or checkpoint is None
+            or self.optimizer is None
+            or self.lr_scheduler is None
+        ):
             super()._load_optimizer_and_scheduler(checkpoint)
             return
         fsdp.load_optimizer(self.optimizer, Path(checkpoint) / OPTIMIZER_NAME)

@@ -36,7 +36,9 @@ def asked_for(args: TrainingArguments) -> bool:
 
 def local(tensor: torch.Tensor) -> torch.Tensor:
     """This process's part of a tensor, or the tensor where it is not divided."""
-    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+    return (
+        tensor.to_local() if isinstance(tensor, DTensor) else getattr(tensor, "ds_tensor", tensor)
+    )  # DeepSpeed's part
 
 
 def place_of(tensor: torch.Tensor) -> int:
@@ -93,14 +95,14 @@ class Shards:
         plugin.mixed_precision_policy = None  # autocast, as undivided: objectives are written for it
         device = trainer.args.device
         for _, tensor in self.trained.saved_tensors():
-            _from_first(tensor, device)
+            from_first(tensor, device)
 
     @torch.no_grad()
     def gather(self) -> None:
         """Bring the whole module up to date. All processes must call it."""
         for _, tensor in self.trained.saved_tensors():
             if not isinstance(tensor, DTensor):  # running statistics, which each process has of its own batches
-                _from_first(tensor, tensor.device)
+                from_first(tensor, tensor.device)
         self.module.load_state_dict(self.trained.state_dict())
         for source, target in zip(self.trained.modules(), self.module.modules(), strict=True):
             numbers = {name: value for name, value in vars(source).items() if type(value) in (int, float)}
@@ -155,7 +157,7 @@ def load_optimizer(optimizer: torch.optim.Optimizer, file: Path) -> None:
     load_optimizer_state(optimizer, torch.load(file, map_location="cpu", weights_only=True))
 
 
-def _from_first(tensor: torch.Tensor, device: torch.device) -> None:
+def from_first(tensor: torch.Tensor, device: torch.device) -> None:
     moved = tensor.detach().to(device)
     dist.broadcast(moved, src=0)
     tensor.copy_(moved)

@@ -27,7 +27,7 @@ from hf_ssl.core import distributed
 from hf_ssl.core.errors import ConfigError, MissingExtraError, TrainingError
 from hf_ssl.core.log import shows_progress
 from hf_ssl.core.stopping import Terminated
-from hf_ssl.training import deadline, fsdp, limit, optimizers, sharding
+from hf_ssl.training import deadline, fsdp, limit, optimizers, sharding, zero3
 from hf_ssl.training.batch_size import fill_a_batch, same_batch, smaller_batch
 from hf_ssl.training.callbacks import (
     Evaluator,
@@ -126,6 +126,7 @@ def arguments(folder: Path, *, seed: int, defaults: dict[str, Any], overrides: d
     for name, value in compiling.items():
         setattr(args, name, value)
     _check_trackers(list(args.report_to or ()))
+    zero3.forget()
     return args
 
 
@@ -228,7 +229,7 @@ def _train(
     profile: bool,
 ) -> TrainResult:
     last = _where_to_begin(rows, args, resume, elastic)
-    shards = fsdp.Shards(module) if fsdp.asked_for(args) else None
+    shards = fsdp.Shards(module) if fsdp.asked_for(args) else zero3.Zero3(module) if zero3.asked_for(args) else None
     trained = shards.trained if shards is not None else module
     watch = ThroughputCallback(trained, folder / "curve.jsonl", last.progress if last else None)
     callbacks: list[TrainerCallback] = [watch, *deadline.callbacks()]
@@ -238,7 +239,11 @@ def _train(
         callbacks.append(SetEpochCallback(rows))
     elif isinstance(rows, StreamRows):
         callbacks.append(StreamEpoch())
-    if schedule is not None and schedule.head_warmup > 0:
+    if schedule is not None and schedule.head_warmup > 0 and args.deepspeed_plugin is not None:
+        logger.warning(
+            "head_warmup has no effect under DeepSpeed, which keeps gradients to itself; ddp and fsdp2 know it"
+        )
+    elif schedule is not None and schedule.head_warmup > 0:
         callbacks.append(HeadWarmupCallback(trained, schedule))
     if measure is not None:
         callbacks.append(MonitorCallback(measure, watch, shards))
@@ -262,7 +267,7 @@ def _train(
     trainer.owes_evaluation = last is not None and last.progress.owes_evaluation
     _show_progress(trainer, module, folder, watch)
     distributed.settle_at_exit()
-    with interruptible(watch), _as_it_trains(trained, args):
+    with interruptible(watch), _as_it_trains(trained, args), zero3.dividing(args):
         with contextlib.suppress(StopRequested):  # before the first step
             trainer.train(resume_from_checkpoint=str(last.path) if last else None)
     if watch.stopping:
@@ -340,6 +345,7 @@ def predict(module: TrainingModule, rows: SizedDataset, args: TrainingArguments)
     order = _longest_first(rows)
     with limit.timed(len(rows)):
         output = trainer.predict(rows if order is None else Subset(rows, order.tolist()))
+    zero3.forget()  # Accelerate has just made a plugin anew
     if order is None:
         return output.predictions, output.label_ids
     return _unsorted(output.predictions, order), _unsorted(output.label_ids, order)

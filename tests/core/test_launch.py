@@ -39,7 +39,7 @@ def test_every_file_is_one_of_accelerates(name: str, monkeypatch: pytest.MonkeyP
     there.__spec__ = ModuleSpec("deepspeed", None)
     monkeypatch.setitem(sys.modules, "deepspeed", there)  # asked whether it is installed, no more
     config = load_config_from_file(str(FOLDER / f"{name}.yaml"))
-    kinds = {"single": "NO", "fsdp2": "FSDP", "zero2": "DEEPSPEED"}
+    kinds = {"single": "NO", "fsdp2": "FSDP", "zero2": "DEEPSPEED", "zero3": "DEEPSPEED"}
     assert str(config.distributed_type.value) == kinds.get(name, "MULTI_GPU")
     command, more = command_of(LaunchOptions(launch=name), WORDS, devices=2, environment={})
     read = launch_command_parser().parse_args(command[3:])
@@ -99,15 +99,15 @@ def test_launches_that_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
         ("fsdp", 1, "'fsdp2'"),
         ("cpu", 0, "--num_processes 2"),
         ("ddp", 0, "--launch cpu"),
-        ("zero3", 2, "fsdp2"),
     ):
         with pytest.raises(ConfigError, match=fact):
             command_of(LaunchOptions(launch=name), WORDS, devices=devices, environment={})
     with pytest.raises(ConfigError, match="has 2 for 4"):
         command_of(LaunchOptions(launch="ddp", num_processes=4), WORDS, devices=2, environment={})
     monkeypatch.setitem(sys.modules, "deepspeed", None)
-    with pytest.raises(MissingExtraError, match="pip install deepspeed"):
-        command_of(LaunchOptions(launch="zero2"), WORDS, devices=2, environment={})
+    for name in ("zero2", "zero3"):
+        with pytest.raises(MissingExtraError, match="pip install deepspeed"):
+            command_of(LaunchOptions(launch=name), WORDS, devices=2, environment={})
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(ConfigError, match="--launch"):
         launch.start(LaunchOptions(launch="cpu", num_processes=2), WORDS, WORDS)
@@ -152,7 +152,8 @@ def test_two_processes_are_two(tmp_path: Path) -> None:
         ({"FSDP_VERSION": "2", "FSDP_CPU_RAM_EFFICIENT_LOADING": "true"}, "fsdp_cpu_ram_efficient_loading"),
         ({"FSDP_VERSION": "2", "FSDP_ACTIVATION_CHECKPOINTING": "true"}, "--gradient_checkpointing"),
         ({"ACCELERATE_USE_DEEPSPEED": "true", "ACCELERATE_DEEPSPEED_ZERO_STAGE": "2"}, None),
-        ({"ACCELERATE_USE_DEEPSPEED": "true", "ACCELERATE_DEEPSPEED_ZERO_STAGE": "3"}, "fsdp2"),
+        ({"ACCELERATE_USE_DEEPSPEED": "true", "ACCELERATE_DEEPSPEED_ZERO_STAGE": "3"}, None),
+        ({"ACCELERATE_USE_DEEPSPEED": "true", "ACCELERATE_DEEPSPEED_ZERO3_INIT": "true"}, "zero3_init_flag"),
     ],
 )
 def test_divisions_that_do_not_fit(

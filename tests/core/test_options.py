@@ -190,6 +190,36 @@ def test_a_list_may_be_spelled_in_many_ways(spelled: list[str]) -> None:
     assert resolve("compare", read("compare", *spelled)).config.labels_per_class == [4, 8, 16]
 
 
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        (["EEG Fp1 [uV]", "EEG Fp2 [uV]"], ["EEG Fp1 [uV]", "EEG Fp2 [uV]"]),
+        (["[EEG Fp1 [uV],", "EEG Fp2 [uV]]"], ["EEG Fp1 [uV]", "EEG Fp2 [uV]"]),
+        (["['EEG Fp1 [uV]', 'EEG Fp2 [uV]']"], ["EEG Fp1 [uV]", "EEG Fp2 [uV]"]),
+        (["['Temp, C (in, out)', 'RH, %']"], ["Temp, C (in, out)", "RH, %"]),
+        (["[yes]", "[no]"], ["[yes]", "[no]"]), (["it's", "its"], ["it's", "its"]), (["f(x, y)", "g(x)"], ["f(x, y)", "g(x)"]),
+        (["--"], ["--"]), (["---", "--"], ["---", "--"]), (["[--]"], ["--"]), (["-", "-9", "-inf", "-9 (none)"], ["-", "-9", "-inf", "-9 (none)"]),
+        (["--none--", "n/a"], ["--none--", "n/a"]), ([">5,000", "<3"], [">5,000", "<3"]),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("option", ["ignore_columns", "na_values", "label_columns", "keep_columns"])
+def test_names_in_a_list_may_hold_brackets_commas_and_dashes(words: list[str], names: list[str], option: str) -> None:
+    tokens = [f"--{option}", *words, "--seed", "3"]
+    given = read("data", *tokens)
+    assert coerce(list[str], given[option]) == names and given["seed"] == "3"
+    if len(words) == 1:
+        assert coerce(list[str], read("data", f"--{option}={words[0]}")[option]) == names
+
+
+def test_texts_in_a_list_from_python_stay_as_they_are() -> None:
+    assert coerce(list[str], ["Temp, C", "[uV]", "'a'"]) == ["Temp, C", "[uV]", "'a'"]
+
+
+def test_dashes_before_any_option_are_an_error() -> None:
+    with pytest.raises(ConfigError, match="starts with --"):
+        read("data", "--")
+
+
 def test_values_from_yaml_and_python_mean_the_same() -> None:
     for value in ([4, 8], (4, 8), "4,8", ["4", "8"], "[4, 8]"):
         assert coerce(list[int], value) == [4, 8]

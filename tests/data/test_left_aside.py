@@ -162,3 +162,71 @@ def test_a_table_of_words_names_the_option_that_reads_it(tmp_path: Path, options
             load_data(str(tmp_path / "ner.csv"), **QUIET)
     data = load_data(str(tmp_path / "ner.csv"), label_kind="tags", sentence_column="Sentence #", **QUIET)
     assert sum(len(data[split]) for split in ("train", "validation", "test")) == 20
+
+
+def texts_in(folder: Path, name: str, count: int, first: int = 0) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        (folder / f"{name}{number}.txt").write_text(f"{name} {text(first + number)}")
+
+
+def test_reasons_are_added_up(tmp_path: Path) -> None:
+    """Two reasons of 8 percent each are more than a tenth."""
+    for kind in ("pos", "neg"):
+        texts_in(tmp_path / kind, kind, 20)
+    for number in range(4):
+        (tmp_path / "pos" / f"x{number}.docx").write_bytes(b"PK\3\4" + bytes(40))
+    told = load_data(str(tmp_path), **QUIET)
+    assert any(
+        "4 of 44 files" in text and ".docx" in text for text in told.report["warnings"]
+    )  # examples, and no papers
+    for number in range(4):
+        (tmp_path / "neg" / f"z{number}.txt").write_bytes(b"")
+    with pytest.raises(DataError, match=r"max_left_out=0\.17"):
+        load_data(str(tmp_path), **QUIET)
+    assert len(load_data(str(tmp_path), max_left_out=0.17, **QUIET)["train"]) == 28
+
+
+def test_papers_in_class_folders_are_no_examples(tmp_path: Path) -> None:
+    for kind in ("pos", "neg"):
+        texts_in(tmp_path / kind, kind, 20)
+    (tmp_path / "pos" / "README.md").write_text("What these texts are about.")
+    data = load_data(str(tmp_path), **QUIET)
+    assert sum(len(data[split]) for split in ("train", "validation", "test")) == 40
+    assert data.report["accounts"]["files"]["left_out"] == {"documents about the data (.md)": 1}
+    readmes = tmp_path / "readmes"
+    for number in range(20):
+        texts_in(readmes / "ab"[number % 2] / f"project{number}", "README", 1, number)
+    assert len(load_data(str(readmes), folder_labels=False, **QUIET)["unlabeled"]) == 20
+
+
+def test_a_class_of_links_that_lead_out_is_not_lost(tmp_path: Path) -> None:
+    texts_in(tmp_path / "out", "neg", 12)
+    texts_in(tmp_path / "data" / "pos", "pos", 12)
+    (tmp_path / "data" / "neg").mkdir()
+    for file in (tmp_path / "out").iterdir():
+        (tmp_path / "data" / "neg" / file.name).symlink_to(file)
+    with pytest.raises(DataError, match="follow_links=True.*ignore_folders=.'neg'."):
+        load_data(str(tmp_path / "data"), max_left_out=0.5, **QUIET)
+    assert load_data(str(tmp_path / "data"), follow_links=True, **QUIET).label_names == ["neg", "pos"]
+    alone = load_data(str(tmp_path / "data"), ignore_folders=["neg"], **QUIET)
+    assert len(alone["unlabeled"]) == 12 and alone.report["accounts"]["files"]["left_out"] == {
+        "in folders that ignore_folders names": 12
+    }
+
+
+def test_the_same_share_in_two_parts_is_no_larger_share(tmp_path: Path) -> None:
+    """Six percent of train and six of test are six percent, and not twelve."""
+    for split, first in (("train", 0), ("test", 100)):
+        rows = [f"{'' if n % 100 < 6 else text(n)},{'ab'[n % 2]}" for n in range(first, first + 100)]
+        (tmp_path / f"{split}.csv").write_text("text,label\n" + "\n".join(rows) + "\n")
+        for kind in "ab":
+            texts_in(tmp_path / "files" / split / kind, kind, 47, first + 50 * (kind == "a"))
+        for n in range(6):
+            (tmp_path / "files" / split / "a" / f"e{n}.txt").write_bytes(b"")
+    data = load_data(
+        {split: str(tmp_path / f"{split}.csv") for split in ("train", "test")}, validation_fraction=0, **QUIET
+    )
+    assert (len(data["train"]), len(data["test"])) == (94, 94)
+    files = {split: str(tmp_path / "files" / split) for split in ("train", "test")}
+    assert len(load_data(files["train"], test=files["test"], validation_fraction=0, **QUIET)["test"]) == 94

@@ -130,7 +130,7 @@ def test_singletons_stay_in_train() -> None:
     data = load(rows(["a"] * 40 + ["b"] * 40 + ["lonely"]))
     lonely = data.label_names.index("lonely")
     assert lonely in data["train"]["label"] and lonely not in data["test"]["label"]
-    assert any("single row" in text for text in data.report["warnings"])
+    assert sum("lonely" in text for text in data.report["warnings"]) == 2  # test and validation
 
 
 def test_small_tests_still_have_every_class() -> None:
@@ -262,3 +262,41 @@ def test_fingerprint_and_splits_are_the_same_in_every_process() -> None:
 
 def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(Path(str(hf_ssl.data.__file__)).parents[2])}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_every_part_has_every_class_where_each_has_groups_enough(seed: int) -> None:
+    """Ten authors of one class each: a tenth of the rows is one author, which cannot hold both classes."""
+    groups = [f"author {number // 6}" for number in range(60)]
+    data = load(rows(["ab"[number // 30] for number in range(60)], groups), group_column="who", seed=seed)
+    assert all(set(data[split]["label"]) == {0, 1} for split in LABELLED)
+    assert not any("classes" in text for text in data.report["warnings"])
+    assert len({group for split in LABELLED for group in set(data[split]["group"])}) == 10
+    again = load(rows(["ab"[number // 30] for number in range(60)], groups), group_column="who", seed=seed)
+    assert again.fingerprint == data.fingerprint
+
+
+def test_a_class_that_a_part_lacks_is_named_and_the_advice_works() -> None:
+    groups = [f"author {number // 12}" for number in range(72)]
+    source = rows(["abc"[number // 24] for number in range(72)], groups)  # two authors a class, and three parts
+    data = load(source, group_column="who")
+    for split in ("validation", "test"):
+        missing = {"a", "b", "c"} - {data.label_names[label] for label in data[split]["label"]}
+        told = [text for text in data.report["warnings"] if text.startswith(f"{split} has no row")]
+        assert missing and all(repr(name) in told[0] for name in missing) and "validation_fraction=0" in told[0]
+    fewer = load(source, group_column="who", validation_fraction=0)
+    assert set(fewer["test"]["label"]) == set(fewer["train"]["label"]) == {0, 1, 2}
+    assert not any("has no row" in text for text in fewer.report["warnings"])
+
+
+def test_a_class_that_given_test_data_lack_is_named() -> None:
+    made = rows(["a", "b", "c"] * 20)
+    source = {"train": made[:45], "test": [row for row in made[45:] if row["label"] != "c"]}
+    told = [text for text in load(source).report["warnings"] if "has no row" in text]
+    assert len(told) == 1 and told[0].startswith("test") and "'c'" in told[0]
+
+
+def test_a_rare_class_of_rows_is_in_every_part() -> None:
+    data = load(rows(["a"] * 150 + ["b"] * 147 + ["rare"] * 3))
+    rare = data.label_names.index("rare")
+    assert all(list(data[split]["label"]).count(rare) == 1 for split in LABELLED)

@@ -9,7 +9,7 @@ from hf_ssl.core.errors import DataError
 from hf_ssl.evaluation.comparison.attribution import as_markdown, attribute, labels_for
 from hf_ssl.evaluation.comparison.contest import contest, use_words
 from hf_ssl.evaluation.comparison.results import PairedResults, ResultRow
-from hf_ssl.evaluation.comparison.verdict import HELPED
+from hf_ssl.evaluation.comparison.verdict import HELPED, KEPT, verdict
 
 ITEMS, CLASSES = 900, 5
 
@@ -70,6 +70,24 @@ def test_one_shared_draw_decides_only_what_the_spread_over_draws_leaves_no_doubt
     assert contest(large).choices[0].protocol == "peft"
 
 
+def test_what_is_behind_is_not_said_to_win_where_nothing_is_shown() -> None:
+    """Eleven items, one draw: a baseline that is far behind, and no interval that says so."""
+    references = np.array([0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2])
+    rows = [
+        ResultRow(arm, 2, 0, np.where(np.isin(np.arange(11), wrong), (references + 1) % 4, references), protocol)
+        for arm, protocol, wrong in (
+            ("base", "linear-probe", [0, 9]),
+            ("TF-IDF", "baseline", [1, 2, 3, 4, 5, 6]),
+        )
+    ]
+    results = PairedResults(rows, references, "accuracy", n_resamples=500)
+    apart = results.difference(("base", "linear-probe"), ("TF-IDF", "baseline"), 2)
+    assert apart is not None and verdict(apart).shown == 0 and apart.difference < -apart.standard_error
+    found = contest(results)
+    assert found.choices[0].protocol == "linear-probe"
+    assert "1 draw," in found.choices[0].sentence and "11 test items" in found.choices[0].sentence
+
+
 def test_the_line_says_so_where_only_the_draws_of_labels_leave_it_open() -> None:
     rng = np.random.default_rng(2)
     references, order = rng.integers(0, CLASSES, ITEMS), rng.random(ITEMS)
@@ -122,6 +140,9 @@ def test_steps_are_attributed_to_what_differs() -> None:
     )
     assert by_step["pseudo-labels, after SSL", 4].verdict.word != HELPED
     assert as_markdown(lines).count("\n") == len(lines) + 1
+    one = attribute(results(skill, budgets=(4,)), {4: 4.0}, one_model=True)
+    kept = {line.step for line in one if line.verdict.word == KEPT}
+    assert kept == {"continued SSL"}, "pseudo-labels are no part of what the start is"
 
 
 def test_labels_for_a_score_are_read_off_the_curve() -> None:

@@ -29,7 +29,7 @@ from hf_ssl.evaluation.comparison.resampling import (
 )
 from hf_ssl.evaluation.comparison.results import ResultRow
 from hf_ssl.evaluation.comparison.table import compare_arms
-from hf_ssl.evaluation.comparison.verdict import draw_interval, minimum_detectable, verdict
+from hf_ssl.evaluation.comparison.verdict import KEPT, draw_interval, minimum_detectable, verdict
 from hf_ssl.evaluation.metrics.decomposable import DECOMPOSABLE
 from hf_ssl.evaluation.metrics.ranking import SCORES
 
@@ -297,7 +297,8 @@ def test_two_arms_that_are_one_model_are_called_that():
             for row in rows for base in rows
             if (base.arm, base.budget, base.seed) == ("base", row.budget, row.seed)]  # fmt: skip
     table = compare_arms(same, references, one_model=True)
-    assert table.overall.word == "did not help" and "one model" in table.to_markdown()
+    assert {table.overall.word, *(line.verdict.word for line in table.lines)} == {KEPT}, "one word for one thing"
+    assert "one model" in table.to_markdown()
     assert compare_arms(same, references).overall.word == "cannot tell at this n"
 
 

@@ -99,3 +99,62 @@ def test_far_values_in_jpeg_are_proposed_and_right(tmp_path: Path, values: list[
     assert f"mask_values={named}" in str(told.value)
     data = load(tmp_path, drawn(values), ".jpg", mask_values=named)
     assert values_of(data) == set(range(len(values))) and not data.report["warnings"]
+
+
+def picture_with_mark(
+    at: Path, mark: int, size: tuple[int, int] = (32, 24), mask: np.ndarray | None = None, own: int = 1
+) -> DomainData:
+    """Pictures whose EXIF mark says how they stand, and one mask for all: class 1 in the upper left corner of what is stored."""
+    if mask is None:
+        mask = np.zeros(size[::-1], np.uint8)
+        mask[:5, :9] = 1
+    lines = ["image,mask"]
+    for place in range(12):
+        picture = pil.fromarray(np.random.default_rng(place).integers(0, 255, (*size[::-1], 3), dtype=np.uint8))
+        exif = pil.Exif()
+        exif[0x0112] = mark
+        picture.save(at / f"{place}.jpg", exif=exif)
+        exif[0x0112] = own
+        pil.fromarray(mask).save(at / f"m{place}.png", exif=exif)
+        lines.append(f"{place}.jpg,m{place}.png")
+    (at / "a.csv").write_text("\n".join(lines))
+    return load_data(at, "image", verbose=False, label_column="mask", label_kind="mask")
+
+
+def shown(data: DomainData) -> np.ndarray:
+    from hf_ssl.tasks.segmentation import mask_of
+
+    return mask_of(data["train"][0]["label"])
+
+
+@pytest.mark.parametrize("mark", [5, 6, 7, 8])
+@pytest.mark.parametrize("own", [False, True])
+def test_masks_of_stored_pixels_are_turned_as_their_pictures(tmp_path: Path, mark: int, own: bool) -> None:
+    from PIL.ImageOps import exif_transpose
+
+    data = picture_with_mark(tmp_path, mark, own=mark if own else 1)
+    stored = pil.fromarray(np.pad(np.ones((5, 9), np.uint8), ((0, 19), (0, 23))))
+    stored.getexif()[0x0112] = mark
+    assert (shown(data) == np.asarray(exif_transpose(stored))).all()
+    assert any("12 masks" in text and "EXIF" in text for text in data.report["warnings"]) != own
+
+
+@pytest.mark.parametrize("mark", [6, 8])
+def test_masks_of_upright_pictures_stay(tmp_path: Path, mark: int) -> None:
+    mask = np.zeros((32, 24), np.uint8)
+    mask[:5, :9] = 1
+    data = picture_with_mark(tmp_path, mark, mask=mask)
+    assert (shown(data) == mask).all() and not data.report["warnings"]
+
+
+@pytest.mark.parametrize(("mark", "size"), [(3, (32, 24)), (2, (32, 24)), (6, (24, 24))])
+def test_marks_that_the_size_does_not_tell_are_told(tmp_path: Path, mark: int, size: tuple[int, int]) -> None:
+    data = picture_with_mark(tmp_path, mark, size)
+    assert shown(data)[:5, :9].all() and any(
+        "12 pictures" in text and "EXIF" in text for text in data.report["warnings"]
+    )
+
+
+def test_masks_on_their_side_are_no_masks(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="24 x 32 pixels, its picture 32 x 24"):
+        picture_with_mark(tmp_path, 1, mask=np.eye(32, 24, dtype=np.uint8))

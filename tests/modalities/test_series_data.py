@@ -316,3 +316,21 @@ def test_spans_round_trip_and_rows_of_unequal_channels():
     assert TimeSeries().validate([[1.0], [float("inf")]]) == "infinite value"
     assert TimeSeries().validate([[None, None]]) == "series without any observed value"
     assert "different lengths" in TimeSeries().validate([[1.0, 2.0], [3.0]])
+
+
+@pytest.mark.parametrize("suffix", [".tsv", ".ts"])
+def test_classes_of_series_are_told_where_forecasts_are_asked_for(tmp_path: Path, suffix: str):
+    rows = [(row % 2 + 1, np.sin(np.arange(60) / 4 + row)) for row in range(12)]
+    if suffix == ".tsv":
+        lines = ["\t".join([str(label), *(f"{value:.4f}" for value in values)]) for label, values in rows]
+    else:
+        lines = ["@problemName a", "@timeStamps false", "@univariate true", "@classLabel true 1 2", "@data"]
+        lines += [",".join(f"{value:.4f}" for value in values) + f":{label}" for label, values in rows]
+    file = tmp_path / f"a{suffix}"
+    file.write_text("\n".join(lines) + "\n")
+    data = load_data(str(file), "timeseries", horizon=6, verbose=False)
+    told = [text for text in data.report["warnings"] if "'label'" in text]
+    assert len(told) == 1 and "2 classes" in told[0] and data.report["ignored_columns"] == ["label"]
+    meant = load_data(str(file), "timeseries", horizon=6, ignore_columns=["label"], verbose=False)
+    assert not any("'label'" in text for text in meant.report["warnings"])
+    assert load_data(str(file), "timeseries", verbose=False).label_names == ["1", "2"]

@@ -12,6 +12,7 @@ import pytest
 from series_files import DAYS, HOURS, in_zone, load, parquet, step_and_start, table
 
 from hf_ssl.core.errors import DataError
+from hf_ssl.data import load_data
 
 
 @pytest.mark.parametrize(
@@ -211,3 +212,18 @@ def test_years_of_two_and_of_four_digits_and_dates_of_two_orders(tmp_path: Path)
     turned = [day.strftime("%Y-%d-%m" if row % 3 == 0 else "%d/%m/%Y") for row, day in enumerate(DAYS)]
     with pytest.raises(DataError, match=r"'2021-05-01' \(row 0\).*67 such rows"):
         load(table(tmp_path, turned))
+
+
+@pytest.mark.parametrize("form", ["%Y-%m-%d", "%m/%d/%Y"])
+def test_months_of_four_and_five_weeks_are_not_repeated(tmp_path: Path, form: str) -> None:
+    """Sixty different dates, 14 of which lie in the month of the one before: nothing to join."""
+    days = pd.Timestamp("2020-02-01") + pd.to_timedelta(np.cumsum([0, *[4, 5, 4] * 20][:60]) * 7, unit="D")
+    lines = [f"{day.strftime(form)},{50 + number % 7}.5" for number, day in enumerate(days)]
+    (tmp_path / "a.csv").write_text("period_end,sales\n" + "\n".join(lines) + "\n")
+    given = {"modality": "timeseries", "horizon": 6, "timestamp_column": "period_end", "verbose": False}
+    with pytest.raises(DataError, match="4-4-5") as refused:
+        load_data(str(tmp_path / "a.csv"), **given)
+    assert "duplicates" not in str(refused.value)
+    (tmp_path / "b.csv").write_text("period,sales\n" + "\n".join(f"{n},{50 + n % 7}.5" for n in range(60)) + "\n")
+    data = load_data(str(tmp_path / "b.csv"), **{**given, "timestamp_column": "period"})
+    assert len(data["train"]) and not any("repeat" in text for text in data.report["warnings"])

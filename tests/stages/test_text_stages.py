@@ -17,6 +17,7 @@ import hf_ssl
 from hf_ssl import demo
 from hf_ssl.core.errors import CheckpointError, ConfigError, DataError, MissingExtraError, RunFolderError
 from hf_ssl.core.run import RunDir
+from hf_ssl.evaluation.comparison.verdict import KEPT
 from hf_ssl.models.reference import CheckpointRef
 from hf_ssl.stages.base import start_of
 
@@ -177,7 +178,7 @@ def test_compare_tables(tmp_path, minilm, newsgroups_folder):
     table = json.loads((result.path / "table.json").read_text())["Frozen probe"]
     line = table["lines"][0]
     assert line["base"]["mean"] == line["adapted"]["mean"], "the same model on both sides must tie"
-    assert result.metrics["verdict"] == {"Frozen probe": "did not help"}, "both arms are one checkpoint"
+    assert result.metrics["verdict"] == {"Frozen probe": KEPT}, "both arms are one checkpoint"
 
 
 def test_unknown_option_names_the_nearest(tmp_path):

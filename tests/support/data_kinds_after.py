@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import after_answers
 import after_media
 import after_names
 import after_ordinary
@@ -10,4 +11,13 @@ import after_strays
 import after_tables
 from after_base import AFTER as CASES
 
-__all__ = ["CASES", "after_media", "after_names", "after_ordinary", "after_series", "after_strays", "after_tables"]
+__all__ = [
+    "CASES",
+    "after_answers",
+    "after_media",
+    "after_names",
+    "after_ordinary",
+    "after_series",
+    "after_strays",
+    "after_tables",
+]

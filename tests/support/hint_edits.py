@@ -226,7 +226,7 @@ EDITS: list[tuple[str, Edit]] = [
     (r"let their names end in \.txt", named_txt),
     (r"give the folder or file of (test|validation) alone as data", test_alone),
     (r"let its name end in (\.\w+)", renamed),
-    (r"call it (\.tsv) or", renamed),
+    (r"call it (\.tsv|\.jsonl?) (?:or|to)", renamed),
     (r"(?:unpack it|Unpack archives)", unpacked),
     (r"holds '([^']*)' \(row \d+\) among .*Leave those rows out", row_left_out),
     (r"holds '([^']*)' \(row \d+\) among .*Leave those rows out", rows_left_out),

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 from contracts import case_of, pairs
+from domain_toy import domains
 from host_syncs import allowed, brought, counted
+from toy import options
 
 from hf_ssl.training.trainer import arguments, train
 
@@ -100,6 +102,27 @@ def test_a_step_of_the_whole_loop_makes_the_host_wait_no_oftener_than_it_must(ti
     ours = sum(count for where, count in more.items() if where.startswith("hf_ssl"))
     most, stock = allowed(which)
     assert ours <= 2 * most and sum(more.values()) - ours <= 2 * stock, dict(more)
+
+
+@pytest.mark.parametrize(("method", "most"), [("dann", 0), ("cdan", 0), ("coral", 8), ("mmd", 8)])
+def test_a_step_that_adapts_to_a_domain_makes_the_host_wait_no_oftener_than_it_must(tmp_path, method, most):
+    """Distances take the rows of each domain out of a batch: which domains there are, and four waits for two of them."""
+    found = []
+    for steps in (4, 6):
+        module, rows = domains(method)
+        args = options(
+            tmp_path,
+            max_steps=steps,
+            logging_steps=100,
+            logging_first_step=False,
+            save_strategy="no",
+            optim="adamw_torch_fused",
+        )
+        with counted() as waits:
+            train(module, rows, args, tmp_path)
+        found.append(waits)
+    more = found[1] - found[0]
+    assert sum(more.values()) <= 2 * most, dict(more)
 
 
 def test_what_waits_is_seen():

@@ -35,6 +35,14 @@ def hidden_data(listing: Listing, how: ReadOptions) -> list[Path]:
     return [file for file, name in inner if suffix(file) in known and not of_system(name)]
 
 
+def unreached(listing: Listing) -> dict[str, str]:
+    """Links that are not followed: why each is not read."""
+    outside = dict.fromkeys(
+        map(str, listing.links), "it is a link that leads out of the data folder, follow_links=True follows it"
+    )
+    return {**outside, **dict.fromkeys(map(str, listing.broken), "it is a link that leads nowhere")}
+
+
 def leave_out_beside(listing: Listing, how: ReadOptions) -> None:
     """Files that are not looked into, by reason.
 
@@ -61,7 +69,10 @@ def leave_out_beside(listing: Listing, how: ReadOptions) -> None:
         ),
     ):  # fmt: skip
         named = shown(files[0].relative_to(root)) if files else ""
-        report.leave_out("files", reason, len(files), len(listing.files) + len(files), example=named, hint=hint)
+        report.leave_out(
+            "files", reason, len(files), len(listing.files) + len(files), example=named, hint=hint,
+            within=f"files of {root}, {len(listing.files)}",
+        )  # fmt: skip
 
 
 def tell_folder_classes(

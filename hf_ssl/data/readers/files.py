@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
 from hf_ssl.core.errors import DataError, nearest
+from hf_ssl.core.numbers import rounded_up
 from hf_ssl.core.paths import stem, suffix
 from hf_ssl.data.report import DataReport, kind_of_reason
 
@@ -54,6 +55,9 @@ TABLES = {".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json", ".parquet"}
 CONLL = {".conll", ".conllu", ".iob", ".iob2", ".bio"}
 DOCUMENTS = {".md", ".rst", ".pdf", ".html", ".htm", ".py", ".ipynb", ".sh", ".yaml", ".yml", ".toml", ".cfg", ".ini", ".log",
              ".lock", ".bib", ".docx", ".doc", ".css", ".js"}  # fmt: skip
+WRITTEN = {".pdf", ".html", ".htm", ".rst", ".docx", ".doc", ".md"}
+"""Those of them that people write; beside files that are read, in folders of classes, they are examples that are not read."""
+_PAPER = re.compile(r"(readme|licen[cs]e|changelog|copying|notice|citation|requirements)\b")
 DATA_LIKE = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst", ".xlsx", ".xls", ".ods", ".h5", ".hdf5", ".mat", ".sqlite", ".db",
              ".feather", ".arrow", ".pkl", ".pickle", ".rdata", ".rds", ".sav", ".dta"}  # fmt: skip
 """Files that hold data as a rule: a single one that is not read may be the data."""
@@ -200,7 +204,12 @@ def which_is_meant(doubtful: Sequence[str], files: Iterable[Path], root: Path, w
 
 
 def check_bad_files(
-    quarantined: list[dict[str, str]], total: int, report: DataReport, unit: str = "files", hint: str = ""
+    quarantined: list[dict[str, str]],
+    total: int,
+    report: DataReport,
+    unit: str = "files",
+    hint: str = "",
+    within: str = "",
 ) -> None:
     """Say which files cannot be used; stop when they are too many: then the data, or an option, is wrong.
 
@@ -212,12 +221,15 @@ def check_bad_files(
     shown = "".join(f"\n  {item['path']}: {item['reason']}" for item in quarantined[:5])
     more = f"\n  ... and {len(quarantined) - 5} more" if len(quarantined) > 5 else ""
     text = f"{len(quarantined)} of {total} {unit} cannot be used"
-    if len(quarantined) > report.max_left_out * total:
-        allowed = min(1.0, -(-len(quarantined) * 100 // total) / 100)
+    most, gone = report.lose(within, len(quarantined), total)
+    if gone > report.max_left_out * most:
+        others = (
+            f", with {gone - len(quarantined)} of {most} left out for other reasons" if gone > len(quarantined) else ""
+        )
         raise DataError(
-            f"{text} (more than max_left_out={report.max_left_out:g}):{shown}{more}"
+            f"{text}{others} (more than max_left_out={report.max_left_out:g}):{shown}{more}"
             + (f"\n{hint}." if hint else "")
-            + (f"\nTo go on without them: max_left_out={allowed:g}." if len(quarantined) < total else "")
+            + (f"\nTo go on without them: max_left_out={rounded_up(gone / most)}." if gone < most else "")
         )
     kinds = Counter(kind_of_reason(item["reason"]) for item in quarantined)
     shown = "; ".join(f"{count} {reason}" for reason, count in kinds.most_common(3))
@@ -230,16 +242,26 @@ def is_document(path: Path) -> bool:
     return (
         path.suffix.lower() in DOCUMENTS
         or name == "dicomdir"  # a list of the files beside it
-        or re.match(r"(readme|licen[cs]e|changelog|copying|notice|citation|requirements)\b", name) is not None
+        or _PAPER.match(name) is not None
     )
 
 
+def is_text_inside(file: Path, folders: Collection[Path]) -> bool:
+    """Whether a document such as a .docx lies in one of these folders of data, and does not tell about them by its name."""
+    return file.parent in folders and file.suffix.lower() in WRITTEN and not _PAPER.match(file.name.lower())
+
+
 def without_papers(raw: list[Path], root: Path) -> tuple[list[Path], list[Path]]:
-    """Files to read, and those among them that tell about the others: a README beside folders of texts, lists of names of files."""
+    """Files to read, and those that tell about the others: a README in a folder of texts or beside such, lists of names of files."""
     papers = [file for file in raw if file.suffix.lower() in (".txt", ".text", ".md") and file.parent == root]
     if len(papers) == len(raw) or len(papers) > 20:
         return raw, []
-    apart = {file for file in papers if is_document(file) or lists_files(file)}
+    inside = Counter(file.parent for file in raw)
+    named = [
+        file for file in raw if file.parent != root and _PAPER.match(file.name.lower()) and inside[file.parent] > 3
+    ]
+    alone = named if len({file.parent for file in named}) == len(named) <= 20 else []
+    apart = {*(file for file in papers if is_document(file) or lists_files(file)), *alone}
     return [file for file in raw if file not in apart], sorted(apart)
 
 

@@ -16,7 +16,7 @@ from hf_ssl.core.one_column import values_of
 from hf_ssl.core.paths import stem, suffix
 from hf_ssl.core.textfiles import nature
 from hf_ssl.data.readers import files as on_disk
-from hf_ssl.data.readers.beside import hidden_data, leave_out_beside, tell_folder_classes, without_rejected
+from hf_ssl.data.readers.beside import hidden_data, leave_out_beside, tell_folder_classes, unreached, without_rejected
 from hf_ssl.data.readers.conll import is_conll, read_conll
 from hf_ssl.data.readers.fasttext import is_fasttext
 from hf_ssl.data.readers.levels import by_folder, check_level, class_folders, looks_like_classes
@@ -108,9 +108,10 @@ def read_files(listing: Listing, how: ReadOptions) -> list[SourcePart]:
             f"{how.modality.name} ({', '.join(how.modality.suffixes)})." + _what_to_do(others)
         )
     if not by_kind["table"]:
-        refuse_lost_folders([*hidden_data(listing, how), *found], used, root, how)
+        lost = unreached(listing)
+        refuse_lost_folders([*hidden_data(listing, how), *map(Path, lost), *found], used, root, how, lost)
     leave_out_beside(listing, how)
-    _leave_out_others(others, {file.stem for file in used}, len(found), how)
+    _leave_out_others(others, used, root, len(found), how)
     bad = report.quarantined
     before, raw = len(bad), by_kind["raw"]
     folders: tuple[Path, ...] = (root,)
@@ -139,7 +140,7 @@ def read_files(listing: Listing, how: ReadOptions) -> list[SourcePart]:
     account.used += len(used) - (len(by_kind["table"]) if how.sheet and raw else 0) - len(files)
     account.used -= how.unnamed
     how.unnamed = 0
-    on_disk.check_bad_files(files, len(read), report)
+    on_disk.check_bad_files(files, len(read), report, within=f"files of {root}, {len(found)}")
     _leave_out_lines([item for item in bad[before:] if item.get("unit") == "rows"], parts, report)
     return parts
 
@@ -188,11 +189,15 @@ def _what_to_do(files: list[Path]) -> str:
     return " Convert them to one of these."
 
 
-def _leave_out_others(files: list[Path], stems: set[str], total: int, how: ReadOptions) -> None:
+def _leave_out_others(files: list[Path], used: list[Path], root: Path, total: int, how: ReadOptions) -> None:
     """Files of no kind that is read: papers about the data pass with a line, anything else is warned about."""
+    stems, inside = {file.stem for file in used}, {file.parent for file in used} - {root}
+    inside = inside if len(inside) > 1 and not how.sheet and how.folder_labels is not False else set()
     papers = [
-        file for file in files if on_disk.is_document(file) or not file.stat().st_size
-    ]  # an empty one is a mark, as Spark's
+        file
+        for file in files  # an empty one is a mark, as Spark's
+        if on_disk.is_document(file) and not on_disk.is_text_inside(file, inside) or not file.stat().st_size
+    ]
     if len(papers) > max(5, how.report.max_left_out * total):  # so many tell not about the data: they are data
         papers = []
     rest = [file for file in files if file not in set(papers)]
@@ -211,6 +216,7 @@ def _leave_out_others(files: list[Path], stems: set[str], total: int, how: ReadO
             example=group[0].name,
             hint=on_disk.what_they_say(group, stems, how.modality.name != "text") if warn else "",
             warn=warn,
+            within=f"files of {root}, {total}",
         )
 
 

@@ -78,21 +78,40 @@ _SUM = re.compile(
     r"|gesamt|insgesamt|summe|mittelwert|durchschnitt|anzahl|somme|moyenne|suma|promedio|totale|media)\b[^.!?]{0,30}",
     re.IGNORECASE,
 )
+_NOTE = re.compile(
+    r"(grand |sub)?(totals?|gesamt|summe|total général)\b.{0,60}$|(exported|generated|created|downloaded|printed|compiled|prepared|produced|"
+    r"extracted|exportiert|erstellt|erzeugt|gedruckt|exporté|généré|exportado|generado|gerado|esportato|generato)\b.{0,80}$|"
+    r"(sources?|data sources?|quellen?|fuentes?|fontes?|fonti?|bron|źródło|kaynak|källa|kilde|источник|出典|出所|来源|资料来源|"
+    r"notes?|footnotes?|hinweis|anmerkung(en)?|remarque|nota|disclaimer|legend|filters?( applied)?|applied filters|"
+    r"stand|as of|last updated?)\s*[:：]|"
+    r"(page|seite|página|pagina|strona|страница|side|sida)\s+\d+(\s*(/|of|von|de|sur|di|van|z|из)\s*\d+)?\s*$|"
+    r"(confidential|strictly confidential|vertraulich|confidentiel|confidencial|riservato|internal use only|for internal use|all rights reserved)\b|"
+    r"(©|\(c\)|copyright)\s|(-+|\*+|=+)?\s*(end of (report|file|data|table|list|export)|ende der (liste|daten|tabelle)|eof)\b|"
+    r"\(?\d[\d,. ]* (rows?|records?|entries|results|zeilen|datensätze|einträge|lignes|filas|registros|righe)\b.{0,20}$",
+    re.IGNORECASE,
+)
+"""What programs and people write below a table, about it."""
 
 
 def sums_below(rows: Sequence[Sequence[object]]) -> list[str]:
-    """The last rows of a table that sum it up (`Total,`, `Average length,12`), as text; [] where others begin so, too."""
+    """The last rows of a table that sum it up (`Total,`, `Average length,12`) or tell of it (`Source: ...,`, `Page 1 of 1,`), as text.
+
+    Returns:
+        []: there are none, or others begin so, too.
+    """
+    filled = [[value.strip() for value in row if isinstance(value, str) and value.strip()] for row in rows]
+    alone = sum(len(present) == 1 for present in filled) <= 5  # as a rule rows have something in other columns, too
+
+    def is_below(present: list[str]) -> bool:
+        note = alone and len(present) == 1 and _NOTE.match(present[0]) is not None
+        return bool(present) and (note or _SUM.fullmatch(present[0]) is not None)
+
     found: list[str] = []
-    for row in reversed(rows):
-        present = [value.strip() for value in row if isinstance(value, str) and value.strip()]
-        if len(found) == 5 or not present or not _SUM.fullmatch(present[0]):
+    for present in reversed(filled):
+        if len(found) == 5 or not is_below(present):
             break
         found.append(", ".join(present)[:40])
-    others = [
-        row
-        for row in rows[: len(rows) - len(found)]
-        if row and isinstance(row[0], str) and _SUM.fullmatch(row[0].strip())
-    ]
+    others = [present for present in filled[: len(rows) - len(found)] if is_below(present)]
     return [] if others or len(rows) < len(found) + 5 else found[::-1]
 
 

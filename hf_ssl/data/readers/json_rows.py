@@ -97,9 +97,12 @@ def _add_objects(text: str, made: JsonRows) -> None:
         except (ValueError, RecursionError):
             return
         rows.append(row)
+    what = "objects that are not one per line"
+    if len(rows) == 1 and isinstance(rows[0], list):
+        rows, what = rows[0], "objects of one list, as files that end in .json hold"
     made.rows, made.found, made.example = rows, len(rows), ""
     made.bad.clear()
-    made.notes.append(f"{len(rows):,} objects that are not one per line: read one after the other")
+    made.notes.append(f"{len(rows):,} {what}: read one after the other")
 
 
 def _tell_repeated_keys(lines: Iterable[str], made: JsonRows) -> None:

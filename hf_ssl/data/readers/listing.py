@@ -90,6 +90,15 @@ def find_files(source: str | Path, follow_links: bool | None = None, ignore_fold
         found = list(_walk(path, bool(follow_links), made))
         stored = _store(found, path)
         made.stored = sorted(stored)
+        given = set(ignore_folders)
+        for links in (made.links, made.broken):
+            away = [
+                link
+                for link in links
+                if given & {link.name, *_named(link.relative_to(path)), link.relative_to(path).as_posix()}
+            ]
+            made.ignored += away
+            links[:] = [link for link in links if link not in away]
         found = [file for file in found if file not in stored]
         folders = [link for link in made.links if link.is_dir()]
         if folders and follow_links is None:
@@ -101,8 +110,7 @@ def find_files(source: str | Path, follow_links: bool | None = None, ignore_fold
         found = [Path(item) for item in glob.glob(str(path), recursive=True) if Path(item).is_file()]
     for file in sorted(found):
         inner = file.relative_to(made.root)
-        names = {*inner.parts[:-1], *(one.as_posix() for one in inner.parents)}
-        kind = made.ignored if names & set(ignore_folders) else made.hidden if _hidden(inner) else made.files
+        kind = made.ignored if _named(inner) & set(ignore_folders) else made.hidden if _hidden(inner) else made.files
         (kind if written(inner) else made.unnamed).append(file)
     if not made.files:
         left = f" ({len(made.hidden)} hidden files were left out)" if made.hidden else ""
@@ -115,6 +123,11 @@ def find_files(source: str | Path, follow_links: bool | None = None, ignore_fold
         raise DataError(f"No files found in {source}{left}.")
     made.empty = [folder for folder in made.empty if not _hidden(folder.relative_to(made.root)) and written(folder)]
     return made
+
+
+def _named(inner: Path) -> set[str]:
+    """Names of the folders that a file is in, alone and from the data folder on."""
+    return {*inner.parts[:-1], *(one.as_posix() for one in inner.parents)}
 
 
 def _walk(root: Path, follow_links: bool, made: Listing) -> Iterator[Path]:

@@ -40,10 +40,15 @@ def refuse_lost_folders(
     used = list(used)
     kept = _classes(used, used, root, how)
     classes = {name for name, _ in kept}
-    if not (how.folder_labels or looks_like_classes([name for name, _ in kept])):
+    found = _classes(there, used, root, how)
+    # Where one class of two is made of links, the other alone does not look like a class.
+    linked = [name for name, file in found if str(file) in (reasons or {})]
+    if not (
+        how.folder_labels or any(looks_like_classes([*(name for name, _ in kept), *more]) for more in ([], linked))
+    ):
         return
     gone: dict[str, list[Path]] = {}
-    for name, file in _classes(there, used, root, how):
+    for name, file in found:
         if name is not None and name not in classes and name.lower() not in BESIDE:
             gone.setdefault(name, []).append(file)
     if not gone:

@@ -52,10 +52,17 @@ def refuse_questions(rows: Sequence[Sequence[str]], skip: int) -> None:
         if len(row) == len(header) and _asks(row, header, columns):
             said = number
     if said:
+        first = skip + 1 + _breaks(header)
+        gone = list(range(first, first + said + sum(_breaks(row) for row in rows[1 : said + 1])))
         raise UnusableFile(
             f"has {said} lines under its header that are no rows, as exports of surveys have (line {skip + 2}: {', '.join(rows[1])[:60]!r}); leave "
-            f"them out with csv_options={{'skiprows': {list(range(skip + 1, skip + 1 + said))}}}; {AS_IT_IS}"
+            f"them out with csv_options={{'skiprows': {gone}}}; {AS_IT_IS}"
         )
+
+
+def _breaks(row: Sequence[str]) -> int:
+    """Line breaks inside a row's values: lines are counted as they stand in the file."""
+    return sum(value.count("\n") for value in row)
 
 
 def _asks(row: Sequence[str], header: Sequence[str], columns: Sequence[Sequence[str]]) -> bool:

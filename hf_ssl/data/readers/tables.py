@@ -192,7 +192,7 @@ def _read_one(
         if sums := sums_below([[value for value in row.values()] for row in last]):
             shown = " and ".join(map(repr, sums[:2]))
             notes.append(
-                f"its last {len(sums)} rows ({shown}) look like sums below the table, and are read as rows; "
+                f"its last {len(sums)} rows ({shown}) look like sums or notes below the table, and are read as rows; "
                 f"csv_options={{'skipfooter': {len(sums)}}} leaves them out"
             )
     for note in notes:

@@ -12,7 +12,7 @@ from typing import Any
 
 from hf_ssl.evaluation.comparison.paired import PairedDifference, holm
 from hf_ssl.evaluation.comparison.results import NO_LABELS, PairedResults
-from hf_ssl.evaluation.comparison.verdict import Verdict, minimum_detectable, verdict
+from hf_ssl.evaluation.comparison.verdict import ONE_MODEL, Verdict, minimum_detectable, verdict
 
 ARM_STEPS = (
     ("the start's own pre-training", "random", "base"),
@@ -26,6 +26,8 @@ ARM_STEPS = (
     ("domain-adversarial training, after SSL", "adapted", "adapted+domain-adversarial"),
 )
 """What is asked, the arm without it, the arm with it; both learn from the labels in the same way."""
+TWINS = {("base", "adapted"), ("self-training", "adapted+self-training")}
+"""Arms that start from the same weights, and differ in nothing, where pre-training kept its start."""
 PROTOCOL_STEPS = (
     ("fine-tuning instead of a frozen probe", "linear-probe", "peft"),
     ("all weights instead of a frozen probe", "linear-probe", "full"),
@@ -60,12 +62,13 @@ class AttributionLine:
     labels_saved: tuple[float | None, float | None, float | None] | None = None
 
 
-def attribute(results: PairedResults, sizes: Mapping[Any, float]) -> list[AttributionLine]:
+def attribute(results: PairedResults, sizes: Mapping[Any, float], *, one_model: bool = False) -> list[AttributionLine]:
     """All steps for which both sides were measured.
 
     Args:
         results: of all arms and protocols.
         sizes: budget → labels (per class where labels are classes), for the labels saved.
+        one_model: pre-training kept its start.
     """
     questions: list[tuple[str, str, tuple[str, str], tuple[str, str]]] = []
     protocols = list(dict.fromkeys(protocol for _, protocol in results.rows))
@@ -77,7 +80,9 @@ def attribute(results: PairedResults, sizes: Mapping[Any, float]) -> list[Attrib
     lines: list[AttributionLine] = []
     for step, fixed, first, second in questions:
         if first in results.rows and second in results.rows:
-            lines += _step(results, sizes, step, fixed, first, second)
+            found = _step(results, sizes, step, fixed, first, second)
+            twins = one_model and (first[0], second[0]) in TWINS
+            lines += [replace(line, verdict=ONE_MODEL, labels_saved=None) for line in found] if twins else found
     return lines
 
 

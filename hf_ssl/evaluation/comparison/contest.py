@@ -217,18 +217,20 @@ def _choose(
 def _beats(results: PairedResults, one: tuple[str, str], other: tuple[str, str], budget: Hashable) -> bool:
     """Whether one is better than a simpler one by more than one standard error, or shown to be; True where nobody can tell.
 
-    On fewer than `ENOUGH` shared draws it takes both, and the error over draws is that of the scores themselves.
+    With fewer than `ENOUGH` shared draws of many, it takes both, and the error over draws is that of the scores themselves. Where
+    neither has more draws than are shared, the one that is ahead stands on no fewer than the other, and is not held back.
     """
     difference = results.difference(other, one, budget)
     if difference is None:
         return True
     gain = difference.difference if difference.higher_is_better else -difference.difference
     shown, shared = verdict(difference).shown > 0, len(difference.per_draw)
-    if shared >= ENOUGH:
-        return shown or gain > math.sqrt(difference.standard_error**2 + over_draws(difference))
-    spreads = [results.spread(side, budget).sd for side in (one, other)]
+    error, sides = over_draws(difference), (one, other)
+    if shared >= min(ENOUGH, max(len(results.draws(side, budget)) for side in sides)):
+        return shown or gain > math.sqrt(difference.standard_error**2 + error)
+    spreads = [results.spread(side, budget).sd for side in sides]
     unpaired = sum(sd**2 for sd in spreads if math.isfinite(sd)) / shared
-    return shown and gain > math.sqrt(difference.standard_error**2 + max(unpaired, over_draws(difference)))
+    return shown and gain > math.sqrt(difference.standard_error**2 + max(unpaired, error))
 
 
 def _line(
@@ -282,7 +284,7 @@ def _told_choice(
         assert top.difference is not None  # it was compared to be passed over
         sentence += (
             f" {top.name} has {top.score}, which is not told apart from it "
-            f"({top.difference.difference:+.3f} [{top.difference.low:+.3f}, {top.difference.high:+.3f}]), and costs more."
+            f"({_interval(top.difference)}; {_too_little(top.difference)}), and costs more."
         )
     for kinds, name in (
         ((BASELINE,), "cheap baseline"),
@@ -294,8 +296,23 @@ def _told_choice(
         if chosen[1] in kinds or not rivals or best in {(line.arm, line.protocol) for line in rivals}:
             continue
         rival = max(rivals, key=lambda line: sign * line.score.mean)
-        sentence += f" The best {name}, {rival.name}, has {rival.score.mean:.3f} ({rival.word})."
+        sentence += f" The best {name}, {rival.name}, has {rival.score.mean:.3f} ({rival.word}"
+        open_ = rival.difference is not None and rival.word.startswith("not told apart")
+        sentence += f": {_too_little(rival.difference)})." if open_ and rival.difference else ")."
     return Choice(budget, *chosen, USES.get(chosen[1], "use it"), sentence)
+
+
+def _interval(difference: PairedDifference) -> str:
+    return f"{difference.difference:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]"
+
+
+def _too_little(difference: PairedDifference) -> str:
+    """`cannot tell at 1 draw, 11 test items`."""
+    draws, unit = len(difference.per_draw), unit_of(difference)
+    return (
+        f"cannot tell at {draws} draw{'s' * (draws != 1)}, "
+        f"{difference.units:,} test {unit.removesuffix('s') if difference.units == 1 else unit}"
+    )
 
 
 def _units(differences: Iterable[PairedDifference | None]) -> str:

@@ -20,6 +20,7 @@ from hf_ssl.evaluation.comparison.verdict import (
     DID_NOT,
     HELPED,
     MIXED,
+    ONE_MODEL,
     UNCLEAR,
     Verdict,
     minimum_detectable,
@@ -180,7 +181,7 @@ def compare_arms(
             draws=spread(difference.per_draw),
             adjusted_p=float(p),
             minimum_detectable=minimum_detectable(difference),
-            verdict=verdict(difference, float(p)),
+            verdict=ONE_MODEL if one_model else verdict(difference, float(p)),
             others={
                 arm: spread(found) for arm in by_arm if arm not in (base, adapted) if (found := scores(arm, budget))
             },
@@ -198,7 +199,7 @@ def overall_verdict(lines: Sequence[ComparisonLine], *, one_model: bool = False)
         one_model: both arms are the same weights, so that nothing could have helped.
     """
     if one_model:
-        return Verdict(DID_NOT, "Pre-training kept its start: both arms are one model.")
+        return ONE_MODEL
     budgets = {
         word: [str(line.budget) for line in lines if line.verdict.word == word] for word in (HELPED, DID_NOT, UNCLEAR)
     }

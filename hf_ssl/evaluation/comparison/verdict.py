@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from hf_ssl.evaluation.comparison.paired import PairedDifference, spread
 
 HELPED, DID_NOT, UNCLEAR, MIXED = "helped", "did not help", "cannot tell at this n", "mixed"
+KEPT = "nothing to compare: the start was kept"
 POWER = 2.8
 """Standard errors to a difference that is found 8 times in 10 at the 5 % level: 1.96 + 0.84."""
 FEWEST = 6
@@ -28,7 +29,7 @@ class Verdict:
     """What a comparison shows.
 
     Args:
-        word: `HELPED`, `DID_NOT` or `UNCLEAR`; over several budgets also `MIXED`.
+        word: `HELPED`, `DID_NOT` or `UNCLEAR`; over several budgets also `MIXED`; `KEPT` where both arms are one model.
         sentence: why.
         shown: 1 when the second arm is shown to be better, -1 when it is shown to be worse, else 0.
     """
@@ -36,6 +37,9 @@ class Verdict:
     word: str
     sentence: str
     shown: int = 0
+
+
+ONE_MODEL = Verdict(KEPT, "Pre-training kept its start: both arms are one model.")
 
 
 def scale_of(difference: PairedDifference) -> float:

@@ -17,6 +17,7 @@ from hf_ssl.modalities.base import Notes
 from hf_ssl.modalities.image.frames import FRAMED
 from hf_ssl.modalities.image.jpeg_noise import too_near, without_noise
 from hf_ssl.modalities.image.mask_pairs import number_objects
+from hf_ssl.modalities.image.mask_sizes import fit_sizes, mark_of, upright
 from hf_ssl.modalities.image.smoothed import refuse_negative, refuse_smoothed, refuse_two_scales
 
 IGNORED = 255
@@ -62,7 +63,7 @@ def _of_classes(
     known = [item for item in read if item is not None]
     if not known:
         return list(masks)
-    _compare_sizes(read, pictures, report)
+    fit_sizes(read, pictures, report)
     _by_palette(known)
     lossy = sum(item.lossy for item in known)
     colored = any(item.colored for item in known)
@@ -177,6 +178,10 @@ class _Mask:
         lossy: from a JPEG file.
         plain: the file holds one byte per pixel, and can stay what it is.
         palette: color of every value, where pixels are places in a palette.
+
+    Attributes:
+        pages: pictures in the file.
+        marked: it has an EXIF mark of its own that turns it, and was turned.
     """
 
     def __init__(
@@ -188,6 +193,11 @@ class _Mask:
         self.pixels = pixels if self.colored or pixels.ndim == 2 else pixels[..., 0]
         self.lossy = lossy
         self.pages = 1
+        self.marked = False
+
+    def turn(self, orientation: int) -> None:
+        """As the EXIF mark `orientation` says; the file is not what it holds then."""
+        self.pixels, self.plain = upright(self.pixels, orientation), False
 
     def codes(self, colored: bool) -> np.ndarray:
         """One whole number per pixel: the value, or `0xRRGGBB`."""
@@ -224,6 +234,9 @@ def _read(value: Mapping[str, Any] | bytes | None, frames: str | None = None) ->
                 return f"{path}: {pages} pictures in one file, and one holds class numbers: frames='first' takes the first, else save it alone"
             made = _drawn(picture, lossy)
             made.pages = pages
+            if (mark := mark_of(picture)) != 1:
+                made.turn(mark)
+                made.marked = True
             return made
     except (OSError, ValueError, SyntaxError, EOFError) as error:
         return f"{path}: {type(error).__name__ if content is None else error}"
@@ -282,38 +295,6 @@ def _by_palette(known: list[_Mask]) -> None:
             for value, color in item.palette.items():
                 table[value] = color or (0, 0, 0)
             item.pixels, item.colored, item.palette, item.plain = table[item.pixels], True, None, False
-
-
-def _compare_sizes(read: list[_Mask | None], pictures: Sequence[Any], report: Notes) -> None:
-    """A mask has a value for every pixel of its picture.
-
-    Raises:
-        DataError: a mask is of another shape than its picture.
-    """
-    from hf_ssl.modalities.image.files import DecodeOptions, Unreadable, dimensions
-
-    other, example = 0, ""
-    for item, picture in zip(read, pictures, strict=False):
-        if item is None or not isinstance(picture, Mapping):
-            continue
-        try:
-            width, height = dimensions(picture, DecodeOptions())
-        except Unreadable:
-            continue
-        own = (item.pixels.shape[1], item.pixels.shape[0])
-        if own in ((width, height), (height, width)):  # a picture may be turned by its EXIF mark
-            continue
-        shown = f"{own[0]} x {own[1]} pixels, its picture {width} x {height}"
-        if abs(own[0] * height - own[1] * width) > max(width, height, *own):
-            raise DataError(
-                f"A mask has {shown} ({picture.get('path') or 'in memory'}): another shape. Do the columns of "
-                f"pictures and masks fit row by row? label_column=..."
-            )
-        other, example = other + 1, example or shown
-    if other:
-        report.warn(
-            f"{other:,} masks are of another size than their picture, such as {example}: both are scaled to one size"
-        )
 
 
 def _code(text: str, colored: bool) -> int:

@@ -89,11 +89,19 @@ def made_of_words(texts: Sequence[str]) -> bool:
     return segmented and symbols - plain < 0.08 * max(1, len(sample))
 
 
+_RULE = re.compile(r"[-+=|: ]*[-+=][-+=|: ]*|\(\d+ rows?\)")
+
+
 def looks_like_table(content: str) -> str | None:
     """What to tell about a text file whose lines are words with tags, or rows of a table; None: it looks like text."""
     lines = [line for line in content[:20_000].split("\n")[:-1] if line.strip()][:200]
     if len(lines) < 10:
         return None
+    if all(line.strip()[:1] == "{" and line.strip()[-1:] == "}" and '":' in line for line in lines):
+        return "looks like JSON lines and is read as text; call it .jsonl to read it as a table"
+    if lines[0].lstrip()[:1] in "[{" and re.match(r'\s*\[?\s*\{\s*"[^"\n]+"\s*:', content):
+        return "looks like JSON and is read as text; call it .json to read it as a table"
+    lines = [line for line in lines if not _RULE.fullmatch(line.strip())]  # psql's lines, and what it writes below
     fields = [line.split() for line in lines]
     marks = [row[-1] for row in fields if len(row) in (2, 3, 4, 5)]
     spans = sum(bool(re.fullmatch(r"O|[BIESLU]-[A-Za-z_]+", mark)) for mark in marks)

@@ -97,6 +97,8 @@ def to_grid(
         report.warn(f"stamps off the {frequency} grid are put into the step they fall into")
     joined = "mean" if resample and not exact and duplicates is None else duplicates
     example = repeated_at(codes, stamps, order_of)
+    if duplicates is None and joined is None:
+        _refuse_uneven(codes, places, stamps, frequency, report)
     places, values, codes = _join(codes, places, values, joined, report, hint, example)
     refuse_holes(
         codes, places, frequency, given=resample, max_missing=max_missing, hint=hint, names=order_of, rows=rows,
@@ -190,6 +192,31 @@ def _step(codes: np.ndarray, stamps: np.ndarray, names: list[str], integer: bool
             + (f"Say which grid to put them on: frequency={near or found!r}." if fits else _NO_GRID)
         )
     return found
+
+
+def _refuse_uneven(codes: np.ndarray, places: np.ndarray, stamps: np.ndarray, frequency: str, report: Notes) -> None:
+    """Different dates in one step are no repeats: steps are uneven, as months of 4, 4 and 5 weeks are.
+
+    Raises:
+        DataError: more than two rows, and more than `max_left_out`; fewer are told by date.
+    """
+    if frequency not in MONTHS:
+        return  # other steps are held against the distances before
+    same = (codes[1:] == codes[:-1]) & (places[1:] == places[:-1])
+    apart = np.flatnonzero(same & (stamps[1:] != stamps[:-1]))
+    if not len(apart):
+        return
+    pair = " and ".join(str(stamps[row].astype("datetime64[D]")) for row in (apart[0], apart[0] + 1))
+    text = f"{len(apart):,} of {len(codes):,} rows are of other dates than the row before and fall into the same step ({frequency}), such as {pair}"
+    if len(apart) <= 2 or len(apart) <= report.max_left_out * len(codes):
+        report.warn(f"{text}: of each step the last row is taken, duplicates='mean' takes the mean, 'fail' refuses")
+        return
+    days = np.unique(_gaps(codes, stamps)[0] // NANO["D"], return_counts=True)
+    usual = sorted(days[0][np.argsort(-days[1])][:3].tolist())
+    weeks = " (whole weeks, such as a calendar of 4-4-5 weeks)" if not (days[0] % 7).any() else ""
+    raise DataError(
+        f"{text}. Rows are {', '.join(map(str, usual))} days apart{weeks}: uneven steps, and no repeated ones. {_NO_GRID}"
+    )
 
 
 def _near_step(gaps: np.ndarray) -> str | None:

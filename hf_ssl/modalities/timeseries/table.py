@@ -10,6 +10,7 @@ import datasets
 import numpy as np
 
 from hf_ssl.core.errors import DataError, nearest
+from hf_ssl.core.one_column import whole_names
 from hf_ssl.modalities.base import Notes
 from hf_ssl.modalities.timeseries.eras import moments_of
 from hf_ssl.modalities.timeseries.grid import MAX_MISSING, Series, to_grid
@@ -58,6 +59,12 @@ class Columns:
     ignore: tuple[str, ...] = ()
     na: tuple[str, ...] = ()
     """Words and numbers that mean a missing value."""
+
+    def in_full(self, there: Sequence[str]) -> Columns:
+        """With the names that hold commas in one piece, which a command line cuts there."""
+        names = (self.targets, self.past, self.known, self.static)
+        targets, past, known, static = (whole_names(some, there) for some in names)
+        return replace(self, targets=targets, past=past, known=known, static=static)
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from hf_ssl.modalities.timeseries.split import TimeSplit, arrays_of, cut_in_time
 from hf_ssl.modalities.timeseries.stamps import StampOptions
 from hf_ssl.modalities.timeseries.steps import season_of
 from hf_ssl.modalities.timeseries.table import FILE, Columns, GridOptions, Table, read_rows, series_column
+from hf_ssl.modalities.timeseries.unused import tell_classes_of_series
 from hf_ssl.modalities.timeseries.values import as_array, beside, labels_of, series_rows, sparklines, standard
 from hf_ssl.modalities.timeseries.windows import Windows, fit
 
@@ -157,17 +158,12 @@ class TimeSeries(Modality):
                 f"With horizon={config.horizon} the splits are made in time, but {' and '.join(given)} data are given too. "
                 "Put them into one source (they are cut by validation_fraction and test_fraction), or leave horizon out."
             )
+        tell_classes_of_series(parts, spec.label, (*config.static_columns, *spec.ignore), report)
         table = self._one_table(parts, spec, report)
         season = config.season or season_of(table.frequency)
         context = self.context()
-        cut = TimeSplit(
-            config.horizon,
-            context,
-            fractions.validation,
-            fractions.test,
-            config.train_fraction,
-            table.stamped and config.cut == "shared",
-        )
+        shared = table.stamped and config.cut == "shared"
+        cut = TimeSplit(config.horizon, context, fractions.validation, fractions.test, config.train_fraction, shared)
         report.decide(
             f"cut in time: the last {fractions.test:.0%} of the span test, {fractions.validation:.0%} before it validate; "
             f"scalers from what lies before; {context} steps of history, {config.horizon} to forecast, season {season}"
@@ -197,7 +193,9 @@ class TimeSeries(Modality):
         """With a horizon: every series with the steps that follow its last observed target, to be forecast."""
         if self.config.horizon is None:
             return None
-        table = self._one_table(with_future(parts, self._columns(spec)), spec, report)
+        table = self._one_table(
+            with_future(parts, self._columns(spec).in_full(parts[0].dataset.column_names)), spec, report
+        )
         report.facts["columns"] = {self.column: ", ".join(table.channels[:20])}
         return to_forecast(
             table.series, self.config.horizon, frequency=table.frequency, season=self.config.season or season_of(table.frequency),
@@ -226,7 +224,7 @@ class TimeSeries(Modality):
 
     def _table(self, part: SourcePart, spec: ColumnSpec, report: Notes) -> Table:
         column = series_column(part.dataset, spec.input)
-        columns, config = self._columns(spec), self.config
+        columns, config = self._columns(spec).in_full(part.dataset.column_names), self.config
         if config.duplicates is not None and config.duplicates not in DUPLICATES:
             raise ConfigError(f"duplicates is one of {', '.join(DUPLICATES)}.{nearest(config.duplicates, DUPLICATES)}")
         if column is not None:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from hf_ssl.modalities.base import Notes
-from hf_ssl.modalities.timeseries.table import FILE, Columns
+from hf_ssl.modalities.timeseries.table import FILE, Columns, series_column
+
+if TYPE_CHECKING:
+    from hf_ssl.data.readers.folders import SourcePart
 
 MOST = 50
 """Different values that labels of moments may have."""
@@ -35,6 +40,24 @@ def tell_labels_as_channels(values: np.ndarray, targets: list[str], columns: Col
                 f"column {name!r} holds {len(np.unique(known)):,} whole numbers, as labels of moments do: taken for a channel like the others; "
                 f"target_columns={[other for other in targets if other != name]} leaves it out, ignore_columns=[{name!r}] says that this is meant"
             )
+
+
+def tell_classes_of_series(parts: Sequence[SourcePart], label: str | None, used: Sequence[str], report: Notes) -> None:
+    """Classes of whole series, as files for classification have, which a forecast does not look at."""
+    found: dict[str, set[object]] = {}
+    for part in parts:
+        there = part.dataset.column_names
+        name = label if label in there else next((one for one in ("label", "class") if one in there), None)
+        if name and name not in used and series_column(part.dataset, None) not in (None, name):
+            found.setdefault(name, set()).update(value for value in part.dataset[name] if value is not None)
+    for name, values in found.items():
+        if len(values) < 2:
+            continue
+        report.facts["ignored_columns"] = sorted({*report.facts.get("ignored_columns", ()), name})
+        report.warn(
+            f"column {name!r} holds {len(values):,} classes of series, such as {min(map(str, values))!r}, and is not used: horizon=... asks for "
+            f"forecasts. Without horizon they are classified; ignore_columns=[{name!r}] says that this is meant"
+        )
 
 
 def tell_unused(frame: pa.Table, names: np.ndarray, used: set[str | None], columns: Columns, report: Notes) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.distributed as dist
 from torch import nn
@@ -117,10 +119,11 @@ class Critic(nn.Module):
         if world()[0] > 1:
             dist.all_reduce(gradient)
         self.taken += 1
-        taken = int(self.taken)
         self.first.lerp_(gradient, 1 - DECAYS[0])
         self.second.lerp_(gradient.square(), 1 - DECAYS[1])
-        mean, square = self.first / (1 - DECAYS[0] ** taken), self.second / (1 - DECAYS[1] ** taken)
+        # 1 - decay ** taken, exact in float32; as a number it would make a GPU's host wait.
+        biases = [-torch.expm1(self.taken * math.log(decay)) for decay in DECAYS]
+        mean, square = self.first / biases[0], self.second / biases[1]
         update = self.learning_rate * mean / (square.sqrt() + 1e-8)
         sizes = [weight.numel() for weight in self.layers.parameters()]
         for weight, change in zip(self.layers.parameters(), update.split(sizes), strict=True):

@@ -1,0 +1,79 @@
+"""Lists, sets, tuples, arrays and dicts that a table holds as text (`['a', 'b']`, `['a' 'b']`, `{'choices': ['a']}`): several labels of a row."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from hf_ssl.core.errors import DataError
+
+_CALLED = re.compile(r"(?:np\.|numpy\.)?(?:array|frozenset|set|tuple|list)\((.*?)(?:,\s*dtype=[^()]*)?\)", re.DOTALL)
+_QUOTED = r"(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")"
+_TEXTS = re.compile(rf"\s*{_QUOTED}(?:\s+{_QUOTED})*\s*")
+_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+_NUMBERS = re.compile(rf"\s*{_NUMBER}(?:\s+{_NUMBER})*\s*")
+_PAIRS = ("[]", "{}", "()")
+
+
+def are_lists(texts: Sequence[str]) -> list[str]:
+    """Those of some labels that are a list, set, tuple, array or dict written as text.
+
+    Brackets alone are no list where all are of another kind than `[]`: `(happy)` and `{joy}` are words.
+    """
+    found = [
+        text
+        for text in texts
+        if (plain := text.strip()) and (plain[:1] + plain[-1:] in _PAIRS or _CALLED.fullmatch(plain))
+    ]
+    sure = any(text.strip()[:1] not in "({" or re.search(r"[,'\"]", text) for text in found)
+    return found if sure else []
+
+
+def read_list(text: str) -> list[Any] | str:
+    """The labels in one text; the text itself where it is no list.
+
+    Raises:
+        DataError: numpy or pandas has left out the middle, or a dict holds something else than labels.
+    """
+    plain = text.strip()
+    if called := _CALLED.fullmatch(plain):
+        plain = called[1].strip() or "[]"
+    if plain[:1] + plain[-1:] not in _PAIRS:
+        return text
+    inner = plain[1:-1]
+    if re.search(r"(?:^|[\s,])(?:\.\.\.|…)(?:[\s,]|$)", inner):
+        raise DataError(
+            f"A label is a list whose middle was left out when it was written: {text.strip()[:60]!r}. Write the table anew from its source, the "
+            "names of the labels joined by '|'."
+        )
+    if _TEXTS.fullmatch(inner):
+        return [ast.literal_eval(one) for one in re.findall(_QUOTED, inner)]
+    if _NUMBERS.fullmatch(inner):
+        return [float(one) if re.search(r"[.eE]", one) else int(one) for one in inner.split()]
+    for read in (ast.literal_eval, json.loads):
+        try:
+            value = read(plain)
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            continue
+        if isinstance(value, dict):
+            return _of_dict(value, text)
+        if isinstance(value, (set, frozenset)):
+            return sorted(value, key=str)
+        return list(value) if isinstance(value, (list, tuple)) else [value]
+    return [part.strip().strip("'\"") for part in inner.split(",") if part.strip()]  # [a, b] without quotes
+
+
+def _of_dict(value: dict[Any, Any], text: str) -> list[Any]:
+    """`{'choices': ['a', 'b']}` → its list; `{'a': 1, 'b': 0}` → the names that are 1."""
+    held = list(value.values())
+    if held and all(isinstance(one, (bool, int)) and one in (0, 1) for one in held):
+        return [name for name, one in value.items() if one]
+    if not held or len(held) == 1 and isinstance(held[0], (list, str)):
+        return (held[0] if isinstance(held[0], list) else [held[0]]) if held else []
+    raise DataError(
+        f"A label is a structure written as text, {text.strip()[:60]!r}. Write what is meant of it into a column of its own, several labels joined "
+        "by '|', and name it: label_column=..."
+    )
