@@ -63,7 +63,7 @@ def summary_of(
         lines += [("time", clock(record.seconds)), ("speed", _speed(metrics))]
     facts = {"path": str(path), "skipped": skipped, "seconds": record.seconds, "metrics": metrics}
     told = tuple((name, text) for name, text in lines if text)
-    table = _attempts(metrics) if verb == "adapt" else ()
+    table = attempts(metrics) if verb == "adapt" else ()
     return Summary(verb, told, table, next=next_command(verb, metrics, options, record), facts=facts)
 
 
@@ -110,9 +110,10 @@ def _did(verb: str, record: StageRecord, metrics: Mapping[str, Any]) -> str:
     if verb == "pretrain":
         rows.append(str(options.get("objective") or "continued pre-training"))
     if verb == "finetune":
-        rows += [str(record.outputs.get("task", "")), str(options.get("peft", ""))]
-    if "steps" in metrics:
-        rows.append(f"{metrics['steps']:,} steps")
+        untrained = record.outputs.get("untrained")
+        rows += [str(record.outputs.get("task", "")), str(untrained or options.get("peft", ""))]
+    if metrics.get("steps"):
+        rows.append(f"{metrics['steps']:,} step{'s' * (metrics['steps'] != 1)}")
     if verb == "compare":
         rows.append(f"base against adapted on {metrics.get('test_examples', 0):,} test examples")
     if verb in ("evaluate", "predict", "embed"):
@@ -140,7 +141,7 @@ def _speed(metrics: Mapping[str, Any]) -> str:
     return ", ".join(told)
 
 
-def _attempts(metrics: Mapping[str, Any]) -> tuple[tuple[str, ...], ...]:
+def attempts(metrics: Mapping[str, Any]) -> tuple[tuple[str, ...], ...]:
     """What `adapt` tried, how good each was, how long it took."""
     attempts = metrics.get("attempts")
     if not isinstance(attempts, list):
@@ -167,7 +168,12 @@ def _result(verb: str, metrics: Mapping[str, Any]) -> str:
         return ", ".join(found) + (f"; {strange:,} look unlike the training data" if strange else "")
     if verb == "adapt" and "kept" in metrics:
         measured = numbers(metrics.get("test", {}))
-        return f"kept {metrics['kept']}: {metrics.get('why', '')}" + (f"; on test {measured}" if measured else "")
+        parts = [
+            f"kept {metrics['kept']}: {metrics.get('why', '')}",
+            metrics.get("training"),
+            measured and f"on test {measured}",
+        ]
+        return "; ".join(part for part in parts if part)
     if verb == "push" and "difference" in metrics:
         return str(
             metrics.get(
