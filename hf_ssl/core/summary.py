@@ -7,7 +7,7 @@ Everything is read from the stage's own record in `run.json`, so that the box sa
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -89,7 +89,7 @@ def next_command(verb: str, metrics: Mapping[str, Any], options: Mapping[str, An
         "adapt": f"hf-ssl predict NEW-DATA --output {output}",
         "data": f"hf-ssl pretrain {source} --model CHECKPOINT --output runs/mine"
         + (f" --modality {kind}" if kind != "text" else ""),
-        "gap": f"what the advice says, or: hf-ssl pretrain {same} --model CHECKPOINT",
+        "gap": _advised(metrics, options, same),
         "pretrain": f"hf-ssl compare {same}   (did it help?)",
         "finetune": f"hf-ssl evaluate {same}",
         "evaluate": f"hf-ssl predict NEW-DATA --output {output}",
@@ -103,6 +103,36 @@ def next_command(verb: str, metrics: Mapping[str, Any], options: Mapping[str, An
         "import-tf": f"hf-ssl pretrain --model {output} --data DATA   (pictures: --modality image)",
     }
     return known.get(verb, "")
+
+
+def _advised(metrics: Mapping[str, Any], options: Mapping[str, Any], same: str) -> str:
+    """The command of what `gap` says is worth trying first."""
+    model = shlex.quote(str(options.get("model") or "CHECKPOINT"))
+    advice = metrics.get("advice")
+    target = options.get("target")
+    other = shlex.quote(target) if isinstance(target, str) else "OTHER-DATA"
+    commands = {
+        "as-released": f"hf-ssl finetune {same} --model {model}",
+        "domain-adaptive": f"hf-ssl pretrain {same} --model {model} --unlabeled {other}",
+        "adversarial": f"hf-ssl finetune {same} --model {model} --target {other} --domain_method dann",
+        "another-checkpoint": f"hf-ssl gap {same} --model ANOTHER-CHECKPOINT",
+    }
+    chosen = str(advice.get("choice")) if isinstance(advice, Mapping) else ""
+    return commands.get(chosen, f"hf-ssl pretrain {same} --model {model}")
+
+
+def hits_summary(hits: Sequence[Mapping[str, Any]], vote: str | None) -> Summary:
+    """What `search` found, the nearest first."""
+    rows = [
+        (
+            f"{hit['score']:.3f}",
+            str(hit.get("label", "")),
+            str(hit.get("text") or hit.get("path") or hit["id"]).replace("\n", " ")[:90],
+        )
+        for hit in hits
+    ]
+    lines = (("result", f"{len(rows)} nearest" + (f"; they vote for {vote}" if vote else "")),)
+    return Summary("search", lines, (("score", "label", "what"), *rows) if rows else ())
 
 
 def _did(verb: str, record: StageRecord, metrics: Mapping[str, Any]) -> str:
@@ -196,4 +226,5 @@ def numbers(metrics: Mapping[str, Any]) -> str:
 
 def _where(path: Path, record: StageRecord) -> str:
     model = record.outputs.get("model")
-    return str(model) if isinstance(model, str) else str(path)
+    where = model if isinstance(model, str) else str(path)
+    return "" if where == "." else where

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_ssl.core import distributed
 from hf_ssl.core.errors import HfSslError, TrainingError
+from hf_ssl.core.log import quietly
 from hf_ssl.core.run import DATE, RunDir, StageRecord, write_json
 from hf_ssl.core.timing import seconds_of, told
 from hf_ssl.data.domain import DomainData
@@ -148,7 +149,7 @@ class _Work:
         if self.labeled and (first is None or not first.outcome):
             yield Attempt(RELEASED)
         if "unlabeled" not in self.data:
-            logger.info("adapt: no unlabeled data, so pre-training cannot be continued")
+            logger.info("adapt: no unlabeled data, so pre-training cannot be continued. Name some with --unlabeled")
             return
         names = self._objectives()
         for place, name in enumerate(names):
@@ -275,7 +276,7 @@ class _Work:
         began = time.monotonic()
         folder = self.run.path / TRIALS / f"{objective}-look"
         try:
-            with limited(LOOK) as trial, until(time.monotonic() + seconds):
+            with limited(LOOK) as trial, until(time.monotonic() + seconds), quietly():
                 pretrain(
                     **self._shared(folder), **self._start(), objective=objective, monitor_points=1, overwrite=True
                 )
