@@ -167,9 +167,13 @@ class _Work:
             yield Attempt(name, steps)
 
     def _enough(self, share: float, objectives: int) -> str:
-        """A budget in which as many objectives as are left get their fewest steps: by the pace of the last look, or twice this one."""
-        whole = seconds_of(self.config.budget)
-        lacking = 1.2 * objectives * max(0.0, self.wanted - share) if self.wanted else 0.0
+        """A budget in which as many objectives as are left get their fewest steps: by the pace of the last look.
+
+        Without a look, each is taken to need what the first fine-tuning took, and its own fine-tuning as much again.
+        """
+        whole, first = seconds_of(self.config.budget), self.journal.attempts.get(RELEASED)
+        needed = self.wanted - share if self.wanted else 2 * (first.seconds if first else 0.0)
+        lacking = 1.2 * objectives * max(0.0, needed)
         return f"{math.ceil(max(2 * whole, whole + lacking) / 60)}m"
 
     def _objectives(self) -> list[str]:

@@ -128,6 +128,9 @@ def test_a_short_time_is_kept_to(data, start, tmp_path):
     outcomes = [attempt["outcome"] for attempt in result.metrics["attempts"][1:]]
     assert all(str(stage.FEWEST_STEPS) in told and "--budget" in told for told in outcomes), "what would do is said"
     assert "--budget" in result.metrics["why"]
+    released = result.metrics["attempts"][0]["seconds"]
+    would_do = [60 * int(told.rpartition(" ")[2].removesuffix("m")) for told in outcomes]
+    assert min(would_do) > 2 * released, "there is time for the start and for another way"
 
 
 def test_without_labels_there_are_a_model_and_vectors(start, tmp_path):
