@@ -21,7 +21,7 @@ from hf_ssl.core.errors import ConfigError, HfSslError, nearest, require
 from hf_ssl.core.parsing import from_yaml
 from hf_ssl.core.skeletons import KINDS, write_skeleton
 from hf_ssl.core.stopping import terminable
-from hf_ssl.core.summary import summary_of
+from hf_ssl.core.summary import hits_summary, summary_of
 from hf_ssl.core.terminal import Terminal, modes_of, speaking
 
 logger = logging.getLogger(__name__)
@@ -259,7 +259,9 @@ def _stage(verb: str, rest: list[str], terminal: Terminal, checked: Callable[[],
 
     answer = CALLED[verb](**options)
     if verb == "search":
-        for hit in answer.metrics["hits"]:
+        if terminal.mode != "json":
+            terminal.show(hits_summary(answer.metrics["hits"], answer.metrics["vote"]))
+        for hit in answer.metrics["hits"] if terminal.mode == "json" else ():
             print(json.dumps(hit, ensure_ascii=False))
     else:
         _show(verb, answer, options, terminal)

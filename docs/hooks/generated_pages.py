@@ -9,6 +9,7 @@ import base64
 import io
 import itertools
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,14 @@ WIDE = 360  # pixels of a thumbnail
 RECIPES = """`hf-ssl run NAME --data my-data` runs one; `hf-ssl recipes cp NAME` copies it to change. Each page shows what the recipe needs, a
 minute of it on demo data (commands, all that they print, pictures) and its file. A minute shows the way and not what the recipe can do:
 *Expect* has figures of whole runs where there are some. The same stages step by step: [tutorials](../tutorials/index.md)."""
+
+
+IN_REPOSITORY = {
+    **{f"notebooks/{name}.ipynb": f"tutorials/{name}.md" for name in NOTEBOOKS},
+    "notebooks/README.md": "gallery.md",
+    "recipes/README.md": "recipes/index.md",
+}
+"""What pages link to in the repository, where made pages do not exist → the page of the site that shows it."""
 
 
 def made() -> dict[str, str | bytes]:
@@ -200,6 +209,20 @@ def on_post_page(output: str, page: Any, config: Any) -> str:
     # Labels of sections with a page of their own are empty: a landmark without a name is none.
     named = r'<nav (class="md-nav" data-md-level="1") aria-labelledby="[^"]*" aria-expanded="[^"]*"'
     return re.sub(named, r'<nav \1 role="none"', output)
+
+
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """mkdocs' hook: links into the repository become links to the pages made of it."""
+    folder = (REPOSITORY / "docs" / page.file.src_uri).parent
+
+    def to_site(link: re.Match[str]) -> str:
+        target = os.path.relpath(folder / link[1], REPOSITORY)
+        there = IN_REPOSITORY.get(Path(target).as_posix())
+        return (
+            link[0] if there is None else f"]({Path(os.path.relpath(REPOSITORY / 'docs' / there, folder)).as_posix()})"
+        )
+
+    return re.sub(r"\]\(((?:\.\./)+(?:notebooks|recipes)/[\w.-]+)\)", to_site, markdown)
 
 
 def on_files(files: Any, config: Any) -> Any:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from hf_ssl.core import distributed
 from hf_ssl.core.codes import code_of_warning
@@ -52,6 +54,18 @@ def set_verbosity(level: str) -> None:
     if not any(isinstance(handler, TerminalHandler) for handler in logger.handlers):
         logger.addHandler(TerminalHandler())
     logger.propagate = False
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Warnings only: what stages say of steps and folders is not true of the run that they only try out."""
+    library = logging.getLogger("hf_ssl")
+    level = library.level
+    library.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        library.setLevel(level)
 
 
 def shows_progress() -> bool:

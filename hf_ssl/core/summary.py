@@ -7,7 +7,7 @@ Everything is read from the stage's own record in `run.json`, so that the box sa
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,7 @@ def summary_of(
         lines += [("time", clock(record.seconds)), ("speed", _speed(metrics))]
     facts = {"path": str(path), "skipped": skipped, "seconds": record.seconds, "metrics": metrics}
     told = tuple((name, text) for name, text in lines if text)
-    table = _attempts(metrics) if verb == "adapt" else ()
+    table = attempts(metrics) if verb == "adapt" else ()
     return Summary(verb, told, table, next=next_command(verb, metrics, options, record), facts=facts)
 
 
@@ -89,7 +89,7 @@ def next_command(verb: str, metrics: Mapping[str, Any], options: Mapping[str, An
         "adapt": f"hf-ssl predict NEW-DATA --output {output}",
         "data": f"hf-ssl pretrain {source} --model CHECKPOINT --output runs/mine"
         + (f" --modality {kind}" if kind != "text" else ""),
-        "gap": f"what the advice says, or: hf-ssl pretrain {same} --model CHECKPOINT",
+        "gap": _advised(metrics, options, same),
         "pretrain": f"hf-ssl compare {same}   (did it help?)",
         "finetune": f"hf-ssl evaluate {same}",
         "evaluate": f"hf-ssl predict NEW-DATA --output {output}",
@@ -105,14 +105,45 @@ def next_command(verb: str, metrics: Mapping[str, Any], options: Mapping[str, An
     return known.get(verb, "")
 
 
+def _advised(metrics: Mapping[str, Any], options: Mapping[str, Any], same: str) -> str:
+    """The command of what `gap` says is worth trying first."""
+    model = shlex.quote(str(options.get("model") or "CHECKPOINT"))
+    advice = metrics.get("advice")
+    target = options.get("target")
+    other = shlex.quote(target) if isinstance(target, str) else "OTHER-DATA"
+    commands = {
+        "as-released": f"hf-ssl finetune {same} --model {model}",
+        "domain-adaptive": f"hf-ssl pretrain {same} --model {model} --unlabeled {other}",
+        "adversarial": f"hf-ssl finetune {same} --model {model} --target {other} --domain_method dann",
+        "another-checkpoint": f"hf-ssl gap {same} --model ANOTHER-CHECKPOINT",
+    }
+    chosen = str(advice.get("choice")) if isinstance(advice, Mapping) else ""
+    return commands.get(chosen, f"hf-ssl pretrain {same} --model {model}")
+
+
+def hits_summary(hits: Sequence[Mapping[str, Any]], vote: str | None) -> Summary:
+    """What `search` found, the nearest first."""
+    rows = [
+        (
+            f"{hit['score']:.3f}",
+            str(hit.get("label", "")),
+            str(hit.get("text") or hit.get("path") or hit["id"]).replace("\n", " ")[:90],
+        )
+        for hit in hits
+    ]
+    lines = (("result", f"{len(rows)} nearest" + (f"; they vote for {vote}" if vote else "")),)
+    return Summary("search", lines, (("score", "label", "what"), *rows) if rows else ())
+
+
 def _did(verb: str, record: StageRecord, metrics: Mapping[str, Any]) -> str:
     options, rows = record.options, []
     if verb == "pretrain":
         rows.append(str(options.get("objective") or "continued pre-training"))
     if verb == "finetune":
-        rows += [str(record.outputs.get("task", "")), str(options.get("peft", ""))]
-    if "steps" in metrics:
-        rows.append(f"{metrics['steps']:,} steps")
+        untrained = record.outputs.get("untrained")
+        rows += [str(record.outputs.get("task", "")), str(untrained or options.get("peft", ""))]
+    if metrics.get("steps"):
+        rows.append(f"{metrics['steps']:,} step{'s' * (metrics['steps'] != 1)}")
     if verb == "compare":
         rows.append(f"base against adapted on {metrics.get('test_examples', 0):,} test examples")
     if verb in ("evaluate", "predict", "embed"):
@@ -140,7 +171,7 @@ def _speed(metrics: Mapping[str, Any]) -> str:
     return ", ".join(told)
 
 
-def _attempts(metrics: Mapping[str, Any]) -> tuple[tuple[str, ...], ...]:
+def attempts(metrics: Mapping[str, Any]) -> tuple[tuple[str, ...], ...]:
     """What `adapt` tried, how good each was, how long it took."""
     attempts = metrics.get("attempts")
     if not isinstance(attempts, list):
@@ -167,7 +198,12 @@ def _result(verb: str, metrics: Mapping[str, Any]) -> str:
         return ", ".join(found) + (f"; {strange:,} look unlike the training data" if strange else "")
     if verb == "adapt" and "kept" in metrics:
         measured = numbers(metrics.get("test", {}))
-        return f"kept {metrics['kept']}: {metrics.get('why', '')}" + (f"; on test {measured}" if measured else "")
+        parts = [
+            f"kept {metrics['kept']}: {metrics.get('why', '')}",
+            metrics.get("training"),
+            measured and f"on test {measured}",
+        ]
+        return "; ".join(part for part in parts if part)
     if verb == "push" and "difference" in metrics:
         return str(
             metrics.get(
@@ -190,4 +226,5 @@ def numbers(metrics: Mapping[str, Any]) -> str:
 
 def _where(path: Path, record: StageRecord) -> str:
     model = record.outputs.get("model")
-    return str(model) if isinstance(model, str) else str(path)
+    where = model if isinstance(model, str) else str(path)
+    return "" if where == "." else where

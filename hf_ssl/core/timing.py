@@ -10,14 +10,17 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def seconds_of(text: str) -> float:
-    """`90s`, `30m`, `1.5h`, `1h30m`, or a number of seconds.
+    """`90s`, `30m`, `1.5h`, `1h30m`. A number alone is refused: whoever types 3 seldom means seconds.
 
     Raises:
         ConfigError: it is none of these, or not above 0.
     """
-    parts = re.fullmatch(r"\s*((?:\d+(?:\.\d+)?\s*[smhd]\s*)+|\d+(?:\.\d+)?)\s*", str(text).lower())
-    found = re.findall(r"(\d+(?:\.\d+)?)\s*([smhd]?)", parts[1]) if parts else []
-    total = sum(float(number) * _UNITS[unit or "s"] for number, unit in found)
+    said = str(text).strip().lower()
+    if re.fullmatch(r"\d+(\.\d+)?", said) and float(said) > 0:
+        raise ConfigError(f"{text!r} has no unit. Say which is meant: {said}s, {said}m or {said}h.")
+    parts = re.fullmatch(r"(?:\d+(?:\.\d+)?\s*[smhd]\s*)+", said)
+    found = re.findall(r"(\d+(?:\.\d+)?)\s*([smhd])", said) if parts else []
+    total = sum(float(number) * _UNITS[unit] for number, unit in found)
     if total <= 0:
         raise ConfigError(f"{text!r} is no length of time. Write it as 90s, 30m, 2h or 1h30m.")
     return total

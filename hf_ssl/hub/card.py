@@ -326,7 +326,8 @@ def _stages(stages: dict[str, StageRecord], facts: CardFields) -> list[dict[str,
             objective = entry.options.get("objective") or facts.objective
             text = f"Objective `{objective}`. {facts.objective_text} {text} Outcome: {metrics.get('outcome', 'not measured')}."
         else:
-            text = f"Method `{entry.options.get('peft')}`: {_shortened(str(metrics.get('trainable', '')))}. {text}"
+            way = f"Method `{entry.options.get('peft')}`: {_shortened(str(metrics.get('trainable', '')))}. {text}"
+            text = f"No step was taken: {entry.outputs['untrained']}." if "untrained" in entry.outputs else way
         found.append({"title": title, "text": text, "settings": _settings(stage, entry)})
     return found
 
@@ -335,9 +336,8 @@ def _shortened(trainable: str) -> str:
     """The count of what is trained, and its whole modules where they are few enough to be read."""
     count, found, modules = trainable.partition("; whole modules: ")
     names = modules.split(", ")
-    if not found or len(names) <= SHOWN_MODULES:
-        return trainable
-    return f"{count}; {len(names)} modules as a whole"
+    few = not found or len(names) <= SHOWN_MODULES
+    return trainable if few else f"{count}; {len(names)} modules as a whole"
 
 
 def _settings(stage: str, entry: StageRecord) -> str:

@@ -16,7 +16,15 @@ from hf_ssl.report import drawings
 from hf_ssl.report.drawings import Drawing
 from hf_ssl.report.notices import Notice, notices
 from hf_ssl.report.repeat import command_lines
-from hf_ssl.report.tables import Table, attribution_table, contest_table, numbers, split_table, stage_table
+from hf_ssl.report.tables import (
+    Table,
+    attempts_tables,
+    attribution_table,
+    contest_table,
+    numbers,
+    split_table,
+    stage_table,
+)
 
 FILE = "report.html"
 LARGEST = 2_000_000
@@ -114,6 +122,8 @@ def _lead(run: RunDir) -> str:
         told = "; ".join(f"{budget} labels: {word}" if budget != "no" else f"without labels: {word}"
                          for budget, word in compared.metrics["use"].items())  # fmt: skip
         return f"{told}."
+    if adapted := _adapted(run):
+        return adapted
     measured = run.stage("evaluate")
     if measured.done:
         return f"Measured, but not compared: {numbers(measured.metrics)}."
@@ -133,15 +143,32 @@ def collect(run: RunDir, *, content: bool) -> tuple[list[Section], list[Notice]]
     compared = run.stage("compare").done
     contest, tables = (contest, tables) if compared else ({}, {})
     sections = [
-        _verdict(contest, tables), _comparison(folder, contest) if compared else Section("comparison", ""), _measured(run, folder, content),
+        _verdict(run, contest, tables), _attempts(run),
+        _comparison(folder, contest) if compared else Section("comparison", ""), _measured(run, folder, content),
         _gap(folder), _pretraining(run, folder, monitor), _fine_tuning(run, folder), _vectors(run, folder), _data(data, folder, content),
         _provenance(run),
     ]  # fmt: skip
     return sections, notices(run, data, contest, tables, monitor)
 
 
-def _verdict(contest: dict[str, Any], tables: dict[str, Any]) -> Section:
+def _adapted(run: RunDir) -> str:
+    """What `adapt` kept, why, and how good it is."""
+    if not (metrics := run.stage("adapt").metrics):
+        return ""
+    tested = f"on test {numbers(metrics['test'])}" if metrics.get("test") else ""
+    parts = [f"Kept {metrics['kept']}: {metrics['why']}", metrics.get("training", ""), tested]
+    return f"{'; '.join(part for part in parts if part)}."
+
+
+def _attempts(run: RunDir) -> Section:
+    """Every way that `adapt` tried."""
+    return Section("attempts", "What adapt tried", tables=attempts_tables(run.stage("adapt").metrics))
+
+
+def _verdict(run: RunDir, contest: dict[str, Any], tables: dict[str, Any]) -> Section:
     section = Section("verdict", "Verdict")
+    if adapted := _adapted(run):
+        section.lines.append(adapted)
     for choice in contest.get("choices", []):
         where = "Without labels" if choice["budget"] == "no" else f"{choice['budget']} labels"
         section.lines.append(f"{where}: {choice['word']}. {choice['sentence']}")
@@ -285,6 +312,9 @@ def _fine_tuning(run: RunDir, folder: Path) -> Section:
     section.lines.append(
         f"{record.status}. {record.metrics.get('trainable', '')}. {numbers(record.metrics)}".replace("..", ".")
     )
+    section.lines = [
+        f"{record.status}. {said}." for said in [record.outputs.get("untrained")] if said
+    ] or section.lines
     validation = record.metrics.get("validation")
     if validation:
         section.lines.append(f"On validation data, which chose the checkpoint: {numbers(validation)}.")

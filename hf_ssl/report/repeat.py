@@ -11,12 +11,25 @@ from hf_ssl.core.fields import hints_of
 from hf_ssl.core.options import COMMANDS
 from hf_ssl.core.run import RunDir
 
+READ = "DomainData"
+"""What the ledger says of data that another stage had read."""
 UNSAID = ("resume", "overwrite")
 
 
 def command_lines(run: RunDir) -> list[tuple[str, str]]:
-    """Stage and command, in the order they ran; options that are their defaults are left out."""
-    ordered = sorted(run.stages.items(), key=lambda item: item[1].started)
+    """Stage and command, in the order they ran; options that are their defaults are left out.
+
+    Stages that `adapt` ran had their data from it as an object, and come again with it.
+    """
+    adapted = "adapt" in run.stages
+    ordered = sorted(
+        (
+            (name, record)
+            for name, record in run.stages.items()
+            if not (adapted and record.options.get("data") == READ)
+        ),
+        key=lambda item: item[1].started,
+    )
     return [
         (name, _command(name, record.options, record.plugin, record.training))
         for name, record in ordered

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hf_ssl.core.run import RunDir
+from hf_ssl.core.summary import attempts
 from hf_ssl.evaluation.comparison.attribution import COLUMNS, saved_text
 from hf_ssl.evaluation.comparison.contest import contender_name
 
@@ -63,6 +64,13 @@ def attribution_table(steps: Sequence[Mapping[str, Any]]) -> Table:
     ]  # fmt: skip
     strong = [place for place, step in enumerate(steps) if step["verdict"]["word"] == "helped"]
     return Table("What helped: each line compares two arms that differ in one thing", head, rows, strong)
+
+
+def attempts_tables(adapted: Mapping[str, Any]) -> list[Table]:
+    """Every way that `adapt` tried, where it ran."""
+    rows = [list(row) for row in attempts(adapted)]
+    strong = [place for place, row in enumerate(rows[1:]) if row[0] == adapted["kept"]]
+    return [Table("Ways tried: the kept one is in bold", rows[0], rows[1:], strong)] if rows else []
 
 
 def split_table(data: Mapping[str, Any]) -> Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import math
 import os
 import shutil
 import time
@@ -15,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from hf_ssl.core import distributed
 from hf_ssl.core.errors import HfSslError, TrainingError
-from hf_ssl.core.run import RunDir, StageRecord, write_json
+from hf_ssl.core.log import quietly
+from hf_ssl.core.run import DATE, RunDir, StageRecord, write_json
 from hf_ssl.core.timing import seconds_of, told
 from hf_ssl.data.domain import DomainData
 from hf_ssl.models.checkpoint import read_json
@@ -31,6 +33,7 @@ from hf_ssl.stages.auto_objective import (
     trial_options,
     unjudged,
 )
+from hf_ssl.stages.base import save_page
 from hf_ssl.stages.embed import embed
 from hf_ssl.stages.evaluate import evaluate
 from hf_ssl.stages.finetune import finetune
@@ -79,7 +82,11 @@ def adapt(**options: Any) -> StageResult:
     Raises:
         HfSslError: the data or the checkpoint cannot be used.
     """
-    config: AdaptConfig = resolve_stage("adapt", options).config
+    resolved = resolve_stage("adapt", options)
+    config: AdaptConfig = resolved.config
+    typed = resolved.to_dict()
+    asked = StageRecord(options=typed["options"], training=typed["training"], started=time.strftime(DATE))
+    began = time.monotonic()
     end = time.monotonic() + seconds_of(config.budget)
     run = RunDir(config.output)
     data = read_data(config)
@@ -97,6 +104,12 @@ def adapt(**options: Any) -> StageResult:
             raise
         logger.warning("stopped: the best so far becomes the run's model")
     metrics = work.finish()
+    asked.metrics, asked.seconds = metrics, round(time.monotonic() - began, 1)
+    asked.status = "done" if stopped is None else "interrupted"
+    run = RunDir(run.path)  # as its last stage has left it
+    run.stages["adapt"] = asked
+    run.save()
+    save_page(run)
     if stopped is not None:
         raise stopped
     return StageResult(run.path, metrics)
@@ -113,6 +126,7 @@ class _Work:
     journal: Journal
     end: float
     pace: Pace
+    wanted: float = 0.0  # seconds that the last objective looked at needs for the fewest steps; 0: not known
 
     @property
     def labeled(self) -> bool:
@@ -135,7 +149,7 @@ class _Work:
         if self.labeled and (first is None or not first.outcome):
             yield Attempt(RELEASED)
         if "unlabeled" not in self.data:
-            logger.info("adapt: no unlabeled data, so pre-training cannot be continued")
+            logger.info("adapt: no unlabeled data, so pre-training cannot be continued. Name some with --unlabeled")
             return
         names = self._objectives()
         for place, name in enumerate(names):
@@ -146,12 +160,21 @@ class _Work:
             begun = done.get(name)
             steps = begun.steps if begun is not None else self._steps(name, share)
             if steps < FEWEST_STEPS and begun is None:
-                self.journal.note(Attempt(name, outcome=f"not tried: {steps} steps fit into the time that is left"))
-                logger.info(
-                    f"adapt: {name} is not tried, as only {steps} steps fit into the {told(max(0, share))} that are left for it"
-                )
+                said = f"{steps} of at least {FEWEST_STEPS} steps fit; try --budget {self._enough(share, len(names) - place)}"
+                self.journal.note(Attempt(name, outcome=f"not tried: {said}"))
+                logger.info(f"adapt: {name} is not tried: into the {told(max(0, share))} that are left for it {said}")
                 continue
             yield Attempt(name, steps)
+
+    def _enough(self, share: float, objectives: int) -> str:
+        """A budget in which as many objectives as are left get their fewest steps: by the pace of the last look.
+
+        Without a look, each is taken to need what the first fine-tuning took, and its own fine-tuning as much again.
+        """
+        whole, first = seconds_of(self.config.budget), self.journal.attempts.get(RELEASED)
+        needed = self.wanted - share if self.wanted else 2 * (first.seconds if first else 0.0)
+        lacking = 1.2 * objectives * max(0.0, needed)
+        return f"{math.ceil(max(2 * whole, whole + lacking) / 60)}m"
 
     def _objectives(self) -> list[str]:
         """The one that was asked for, those that suit, or what labels choose among them."""
@@ -251,12 +274,13 @@ class _Work:
 
     def _steps(self, objective: str, seconds: float) -> int:
         """How many steps of pre-training fit, by trying a few; no more than the objective would take by itself, or `ENOUGH_STEPS`."""
+        self.wanted = 0.0
         if seconds <= 0:
             return 0
         began = time.monotonic()
         folder = self.run.path / TRIALS / f"{objective}-look"
         try:
-            with limited(LOOK) as trial, until(time.monotonic() + seconds):
+            with limited(LOOK) as trial, until(time.monotonic() + seconds), quietly():
                 pretrain(
                     **self._shared(folder), **self._start(), objective=objective, monitor_points=1, overwrite=True
                 )
@@ -268,6 +292,7 @@ class _Work:
         took = time.monotonic() - began
         fit = trial.fits[0]
         opening = max(0.0, took - fit.seconds)  # loading, tokenizing, and the first measurements come again
+        self.wanted = took + opening + 5 * fit.measured + FEWEST_STEPS * fit.per_step
         free = seconds - took - opening - 5 * fit.measured
         return int(
             distributed.broadcast(min(max(fit.planned, ENOUGH_STEPS), int(max(0.0, free) / max(fit.per_step, 1e-6))))
@@ -288,6 +313,8 @@ class _Work:
             "why": self._why(best),
             "attempts": [asdict(one) for one in self.journal.attempts.values()],
         }
+        if untrained := self.run.stage("finetune").outputs.get("untrained"):
+            metrics["training"] = untrained
         shared = {**self._shared(self.run.path), "data": self.data}
         if self.labeled and "test" in self.data:
             metrics["test"] = evaluate(**shared).metrics
@@ -302,7 +329,12 @@ class _Work:
             first = RELEASED in self.journal.attempts
             return "continued pre-training helped" if first else "there are no labels to compare by"
         others = [one for one in self.journal.attempts.values() if one.name != RELEASED and one.outcome == "done"]
-        return "continued pre-training was not shown to help" if others else "no other way could be tried in this time"
+        if others:
+            return "continued pre-training was not shown to help"
+        left = [one.outcome for one in self.journal.attempts.values() if "--budget" in one.outcome]
+        return "no other way could be tried in this time" + (
+            f" ({left[0].removeprefix('not tried: ')})" if left else ""
+        )
 
     def _tell(self, best: Attempt, why: str) -> None:
         rows = [(one.name, "-" if one.score is None else f"{one.score:.3f}", told(one.seconds), one.kept or one.outcome)

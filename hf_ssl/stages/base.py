@@ -96,6 +96,18 @@ def save_model(
         encoder.save(folder, model=model, processor=processor, carried=carried, base=base, **facts)
 
 
+def save_page(run: RunDir) -> None:
+    """Write the run's page; that it cannot be written is told, and is no reason for a stage to fail."""
+    if not distributed.is_main():
+        return
+    from hf_ssl.report import write_report
+
+    try:
+        write_report(run)
+    except Exception as error:
+        logger.warning(f"the page {run.path / 'report.html'} could not be written: {type(error).__name__}: {error}")
+
+
 @dataclass
 class StageContext:
     """What every stage starts with: checked options, the run folder, the data, and whether anything is left to do.
@@ -134,20 +146,7 @@ class StageContext:
             self.run.record(data={"fingerprint": self.data.fingerprint, "modality": self.config.modality})
             self.save_data_report()
             yield record, self.run.folder(self.stage)
-        self.save_page()
-
-    def save_page(self) -> None:
-        """Write the run's page; that it cannot be written is told, and is no reason for a stage to fail."""
-        if not distributed.is_main():
-            return
-        from hf_ssl.report import write_report
-
-        try:
-            write_report(self.run)
-        except Exception as error:
-            logger.warning(
-                f"the page {self.run.path / 'report.html'} could not be written: {type(error).__name__}: {error}"
-            )
+        save_page(self.run)
 
     def save_data_report(self) -> None:
         """Write the data report (again, when the test split has been opened since)."""

@@ -7,8 +7,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ import numpy as np
 
 from hf_ssl.core.compare_options import CompareConfig
 from hf_ssl.core.fields import Options
+from hf_ssl.core.log import quietly
 from hf_ssl.core.run import RunDir
 from hf_ssl.data import DomainData
 from hf_ssl.data.examples import as_text
@@ -90,7 +90,7 @@ def check(recipe: dict[str, Any]) -> dict[str, Any]:
                 options["data"].stream = sample.whole.stream
             logger.info(f"check: {stage}")
             began = time.monotonic()
-            with limited(STEPS) as trial, _quietly():
+            with limited(STEPS) as trial, quietly():
                 VERBS[stage](**{**options, **_shortened(stage, one.config)})
             found[stage] = _estimate(stage, one, sample, trial, time.monotonic() - began)
             found[stage]["peak_memory_gb"] = round(peak_memory() / 1e9, 2)
@@ -141,18 +141,6 @@ def _shortened(stage: str, config: Options) -> dict[str, Any]:
         )
         return {**largest, "num_seeds": 1, "probe_draws": 1, "budget": None}
     return {"dry_run": True} if stage == "push" else {}
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """What the stages say of steps and folders is not true of the run that is planned; warnings are."""
-    library = logging.getLogger("hf_ssl")
-    level = library.level
-    library.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        library.setLevel(level)
 
 
 def _estimate(stage: str, one: Resolved, sample: Sample | None, trial: Trial, seconds: float) -> dict[str, Any]:

@@ -107,9 +107,19 @@ def finetune(**options: object) -> StageResult:
             "task_options": dataclasses.asdict(task.config),
             "labels": [str(name) for name in task.label_names or ()],
             **({} if fit.found is None else {"candidates": fit.found.to_dict()}),
+            **({} if fit.result.steps else {"untrained": untrained(fit.found)}),
         }
         logger.info(f"finetune: {metrics_line(record.metrics.get('validation', {}))}. Model: {folder / 'model'}")
     return StageResult(folder, record.metrics)
+
+
+def untrained(found: Findings | ForecastFindings | None) -> str:
+    """Why the network was left as it was."""
+    scores = found.network if isinstance(found, Findings) else {}
+    if "accuracy_of_start" not in scores:
+        return "a head on frozen features was fitted in closed form"
+    against = f"{scores['accuracy']:.3f} against {scores['accuracy_of_start']:.3f}"
+    return f"the frozen probe was kept: training was not worth it (accuracy {against} on labels held out)"
 
 
 def keep_findings(found: Findings | ForecastFindings, folder: Path) -> None:

@@ -116,7 +116,7 @@ def _absent(resolved: Resolved, earlier: tuple[str, ...]) -> list[str]:
     if stage in ("evaluate", "predict"):
         if "finetune" not in earlier and not run.stage("finetune").done:
             found.append(
-                f"output: {config.output} has no finished finetune. Run `hf-ssl finetune` with the same --output first"
+                f"output: {config.output} has no finished finetune. Run `hf-ssl adapt` or `hf-ssl finetune` with the same --output first"
                 + (", or name a fine-tuned --model." if stage == "predict" else ".")
             )
     elif getattr(config, "from_config", False) and not config.model:

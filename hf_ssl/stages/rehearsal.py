@@ -75,6 +75,7 @@ def judged(start: Answered, trained: Answered, teacher: np.ndarray, y: np.ndarra
         f"{start.accuracy:.1%}"
     )
     scores = {
-        "accuracy": round(trained.accuracy, 4), "macro_f1": round(trained.macro_f1, 4), "log_loss": round(trained.log_loss, 4)
+        "accuracy": round(trained.accuracy, 4), "macro_f1": round(trained.macro_f1, 4), "log_loss": round(trained.log_loss, 4),
+        "accuracy_of_start": round(start.accuracy, 4),
     }  # fmt: skip
     return Rehearsal(pays, share if pays else 0.0, scores, reason)

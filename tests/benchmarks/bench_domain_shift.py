@@ -110,7 +110,6 @@ PRETRAINING: dict[str, dict[str, Any]] = {
         "max_steps": 80,
         "per_device_train_batch_size": 64,
         "crop_scale": [0.6, 1.0],
-        "flip": False,
     },
     "timeseries": {"objective": "ts-contrastive", "num_train_epochs": 6},
     "audio": {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import pytest
 
 from hf_ssl import cli
 from hf_ssl.core import terminal
+from hf_ssl.core.commands import parser_of
 from hf_ssl.core.log import set_verbosity
-from hf_ssl.core.summary import Summary, clock, next_command, numbers, summary_of
+from hf_ssl.core.summary import Summary, clock, hits_summary, next_command, numbers, summary_of
 
 BOX = Summary("pretrain", (("result", "no better"), ("where", "runs/x")), (("a", "b"), ("1", "2")), "hf-ssl compare")
 said = logging.getLogger("hf_ssl.somewhere")
@@ -112,6 +114,27 @@ def test_a_dry_run_leads_nowhere_and_data_without_a_name_are_not_invented():
     assert next_command("push", {}, {}, summary_record("text")) == ""
     assert next_command("push", {"commit": "x"}, {}, summary_record("text"))
     assert "--data DATA" in next_command("pretrain", {}, {"data": object()}, summary_record("text"))
+
+
+@pytest.mark.parametrize(
+    ("choice", "verb", "never"),
+    [("as-released", "finetune", "pretrain"), ("task-adaptive", "pretrain", "finetune"), ("adversarial", "finetune", "pretrain"),
+     ("another-checkpoint", "gap", "pretrain")],
+)  # fmt: skip
+def test_after_gap_comes_what_it_advises(choice: str, verb: str, never: str):
+    told = next_command("gap", {"advice": {"choice": choice}}, {"data": "x", "model": "m/n"}, summary_record("text"))
+    assert f"hf-ssl {verb} " in told and never not in told
+    assert parser_of(verb, shlex.split(told)[2:]).read(shlex.split(told)[2:])["data"] == "x"
+
+
+def test_what_search_finds_is_a_table():
+    hits = [
+        {"id": "1", "score": 0.9, "label": "space", "text": "an orbit\nabove"},
+        {"id": "2", "score": 0.5, "path": "a.txt"},
+    ]
+    box = hits_summary(hits, "space")
+    assert box.table[1] == ("0.900", "space", "an orbit above") and box.table[2][2] == "a.txt"
+    assert not hits_summary([], None).table
 
 
 def test_a_box_without_a_run_folder_still_says_what_there_is(tmp_path: Path):

@@ -16,7 +16,6 @@ from hf_ssl.core.timing import seconds_of, told
         ("1.5h", 5400),
         ("1h30m", 5400),
         ("1h 30m", 5400),
-        ("45", 45),
         ("2d", 172800),
         (" 10M ", 600),
     ],
@@ -28,6 +27,12 @@ def test_lengths_that_are_understood(text, seconds):
 @pytest.mark.parametrize("text", ["", "soon", "0m", "-5m", "5 minutes", "m5", "1h30"])
 def test_and_those_that_are_not(text):
     with pytest.raises(ConfigError, match="30m"):
+        seconds_of(text)
+
+
+@pytest.mark.parametrize("text", ["3", "3.5", 45])
+def test_a_number_alone_is_asked_for_its_unit(text):
+    with pytest.raises(ConfigError, match=f"{text}s, {text}m or {text}h"):
         seconds_of(text)
 
 

@@ -20,7 +20,10 @@ DOCS = REPOSITORY / "docs"
 PAGES = sorted(
     [
         *DOCS.rglob("*.md"),
-        *(REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "recipes/README.md")),
+        *(
+            REPOSITORY / name
+            for name in ("README.md", "notebooks/README.md", "CONTRIBUTING.md", "SECURITY.md", "recipes/README.md")
+        ),
     ]
 )
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
@@ -76,11 +79,21 @@ def test_links_lead_to_files_and_heads_that_exist(page: Path) -> None:
             continue
         path, _, anchor = target.partition("#")
         file = (page.parent / path).resolve() if path else page
-        if DOCS in file.parents and file.relative_to(DOCS).as_posix() in generated():
-            continue  # its heads are looked at where the site is built
         assert file.exists(), f"{page.name} links to {target}"
-        assert DOCS not in page.parents or DOCS in file.parents, f"{page.name}: {target} is not on the site"
+        if DOCS in page.parents and DOCS not in file.parents:
+            shown = hook("generated_pages").IN_REPOSITORY.get(file.relative_to(REPOSITORY).as_posix())
+            assert shown in generated(), f"{page.name}: {target} is not on the site"
         assert not anchor or anchor in anchors(file), f"{page.name}: {target} has no such head"
+
+
+def test_links_into_the_repository_lead_to_the_pages_made_of_it() -> None:
+    class Page:
+        class file:
+            src_uri = "tutorials/index.md"
+
+    said = "[a](../../notebooks/text.ipynb) [b](../../recipes/README.md) [c](../data.md)"
+    found = hook("generated_pages").on_page_markdown(said, Page)
+    assert found == "[a](text.md) [b](../recipes/index.md) [c](../data.md)"
 
 
 @each_page

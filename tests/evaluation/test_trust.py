@@ -50,4 +50,4 @@ def test_it_survives_a_file_and_says_nothing_of_few_or_equal_examples(tmp_path):
     assert np.allclose(
         Typical.load(tmp_path / "t.safetensors").strangeness(asked), typical.strangeness(asked), rtol=1e-4
     )
-    assert Typical.of(cloud(10, 5, 0)) is None and Typical.of(np.ones((50, 5))) is None
+    assert Typical.of(cloud(99, 5, 0)) is None and Typical.of(np.ones((150, 5))) is None

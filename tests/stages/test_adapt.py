@@ -12,6 +12,7 @@ import hf_ssl
 import tiny
 from hf_ssl.cli import main
 from hf_ssl.core.run import RunDir
+from hf_ssl.core.summary import summary_of
 from hf_ssl.stages import adapt as stage
 
 
@@ -73,6 +74,31 @@ def test_the_run_goes_on_like_any_other(adapted, data):
     ).path.is_dir()
 
 
+def test_the_page_shows_the_ways_and_the_command_that_was_typed(adapted, data):
+    output, result = adapted
+    page = (output / "report.html").read_text(encoding="utf-8")
+    commands = page.partition("<h3>Commands</h3>")[2].partition("</pre>")[0]
+    assert f"hf-ssl adapt --data {data}" in commands and "DomainData" not in commands
+    assert all(f">{attempt['name']}<" in page for attempt in result.metrics["attempts"])
+    assert f"Kept {result.metrics['kept']}" in page
+    assert RunDir(output).stage("adapt").done
+
+
+def test_what_was_not_trained_is_not_said_to_be(data, start, tmp_path):
+    """Where the head was fitted in closed form, no method and no steps are named; not in the terminal, page or card."""
+    output = tmp_path / "run"
+    options = {"data": data, "model": start, "output": str(output), "peft": "linear-probe"}
+    result = hf_ssl.finetune(**options)
+    told = RunDir(output).stage("finetune").outputs["untrained"]
+    lines = dict(summary_of("finetune", result.path, result.metrics, False, options).lines)
+    assert told in lines["did"] and "step" not in lines["did"]
+    page = (output / "report.html").read_text(encoding="utf-8")
+    assert told in page and "steps 0" not in page
+    pushed = hf_ssl.push(output=str(output), repo="me/reviews", license="mit", base_model="unpublished", dry_run=True)
+    card = (pushed.path / "README.md").read_text(encoding="utf-8")
+    assert told in card and "0 optimizer steps" not in card
+
+
 def test_stopping_keeps_the_best_so_far_and_resuming_tries_the_rest(data, start, tmp_path, monkeypatch):
     real, calls = stage.pretrain, []
 
@@ -99,6 +125,12 @@ def test_a_short_time_is_kept_to(data, start, tmp_path):
     assert result.metrics["kept"] == "as-released" and result.metrics["test"]
     assert [attempt["outcome"].partition(":")[0] for attempt in result.metrics["attempts"][1:]] == ["not tried"] * 2
     assert time.monotonic() - began < 60
+    outcomes = [attempt["outcome"] for attempt in result.metrics["attempts"][1:]]
+    assert all(str(stage.FEWEST_STEPS) in told and "--budget" in told for told in outcomes), "what would do is said"
+    assert "--budget" in result.metrics["why"]
+    released = result.metrics["attempts"][0]["seconds"]
+    would_do = [60 * int(told.rpartition(" ")[2].removesuffix("m")) for told in outcomes]
+    assert min(would_do) > 2 * released, "there is time for the start and for another way"
 
 
 def test_without_labels_there_are_a_model_and_vectors(start, tmp_path):

@@ -68,14 +68,20 @@ def test_the_vote_of_the_source_does_not_answer_for_the_target(bert, tmp_path):
     draw = random.Random(5)
     words = sorted({word for text in tiny.OBJECTS + tiny.PLACES for word in text.split()})
     source = [
-        {"text": " ".join(draw.sample([*draw.choices(words, k=14), ("yes", "no")[row % 2]], 15)), "label": "ab"[row % 2]} for row in range(60)
+        {
+            "text": " ".join(draw.sample([*draw.choices(words, k=14), ("yes", "no")[row % 2]], 15)),
+            "label": "ab"[row % 2],
+        }
+        for row in range(60)
     ]
     shared = {**SHORT, "model": bert, "test_fraction": 0.0, "self_training": 0}
     found = {}
     for name, more in (("alone", {}), ("adapted", {"target": sentences(20, "harbour", False, 2)})):
         result = hf_ssl.finetune(**shared, data=source, output=str(tmp_path / name), **more)
         found[name] = json.loads((result.path / "candidates.json").read_text()), (result.path / "teacher").exists()
-    assert found["alone"][0]["teacher_ahead"] and found["alone"][1], "words tell the two classes apart, random weights do not"
+    assert found["alone"][0]["teacher_ahead"] and found["alone"][1], (
+        "words tell the two classes apart, random weights do not"
+    )
     assert not found["adapted"][0]["teacher_ahead"] and not found["adapted"][1]
     assert "target" in found["adapted"][0]["reason"]
 

@@ -33,7 +33,7 @@ def bert(tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, minilm):
     folder = tmp_path_factory.mktemp("predict")
-    texts, labels = reviews(120, 0)
+    texts, labels = reviews(180, 0)
     pd.DataFrame({"review": texts, "verdict": labels}).to_csv(folder / "train.csv", index=False)
     hf_ssl.finetune(
         data=str(folder / "train.csv"), input_column="review", label_column="verdict", model=str(minilm), max_steps=8,

@@ -51,7 +51,7 @@ def test_every_store_finds_the_same(base: Path, tmp_path: Path) -> None:
 def test_a_text_finds_itself_and_content_is_one_row(base: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     run = embedded(tmp_path / "run", base)
     text = runs.rows(24, 0, labeled=True)[3]["text"]
-    assert cli.main(["search", text, "--output", str(run), "--k", "2"]) == 0
+    assert cli.main(["search", text, "--output", str(run), "--k", "2", "--json"]) == 0
     first = json.loads(capsys.readouterr().out.splitlines()[0])
     assert first["score"] == pytest.approx(1.0, abs=1e-5)
     (tmp_path / "query.txt").write_text(text)
