@@ -173,7 +173,7 @@ def test_leap_days_of_the_buddhist_era_exist():
 @pytest.mark.parametrize("shift", [-621, 3760, 300], ids=["Persian", "Hebrew", "of the future"])
 def test_years_that_cannot_be_held_are_refused(shift):
     for stamps in ([f"{d.year + shift}-{d:%m-%d}" for d in DAYS], [f"{d:%d/%m}/{d.year + shift}" for d in DAYS]):
-        with pytest.raises(DataError, match="another calendar"):
+        with pytest.raises(DataError, match="another calendar|Persian or Islamic calendar"):
             read(pd.DataFrame({"date": stamps, "y": WAVE[:300]}))
 
 

@@ -36,7 +36,7 @@ def test_texts_side_by_side_give_the_vectors_and_the_scores_of_a_padded_batch(so
         hf_ssl.finetune(**where, **options, padding_free=bare)
         scores.append(hf_ssl.evaluate(**{name: value for name, value in where.items() if name != "model"}).metrics)
     np.testing.assert_allclose(_vectors(str(tmp_path / "run-True")), _vectors(str(tmp_path / "run-False")), atol=1e-5)
-    assert scores[0] == pytest.approx(scores[1], abs=1e-4)
+    assert scores[0] == pytest.approx(scores[1], abs=1e-3)
 
 
 def test_pretraining_takes_the_attention_that_is_named(some):
