@@ -17,7 +17,7 @@ import functools
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import torch
 from torch import nn
@@ -209,9 +209,9 @@ def _of_tensors(formula: Formula) -> Formula:
     return formula
 
 
-def _of_groups(formula: Formula, *given: Any, **named: object) -> int:
+def _of_groups(formula: Formula, *given: object, **named: object) -> int:
     """torch takes the weights' gradient of a convolution in groups (depthwise: as many as channels) for that of a whole one."""
-    *before, groups, mask = given
+    before, groups, mask = given[:-2], cast(int, given[-2]), cast("list[bool]", given[-1])
     inputs = formula(*before, groups, [mask[0], False, False], **named)
     return inputs + formula(*before, groups, [False, mask[1], False], **named) // groups
 

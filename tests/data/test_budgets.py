@@ -30,7 +30,7 @@ def test_amounts_and_series_count_examples() -> None:
 
 
 def test_too_many_names_the_smallest_class_and_what_to_ask_for() -> None:
-    with pytest.raises(DataError, match=r"57 .*, b.*--labels_per_class 4,16,57"):
+    with pytest.raises(DataError, match=r"57 .*, 'b'.*--labels_per_class 4,16,57"):
         budgets_of(labeled({"a": 90, "b": 57}), [4, 16, 64])
 
 
