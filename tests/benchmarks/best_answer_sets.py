@@ -110,11 +110,12 @@ def syllables(target: str) -> Data:
         for row in demo_audio.gcin()
         if row["split"] != "validation"
     ]
-    train = [row for row in found if row["split"] == "train"]
-    counts = {name: sum(row["label"] == name for row in train) for name in {row["label"] for row in train}}
+    counts = Counter(row["label"] for row in found if row["split"] == "train")
     often = {name for name, count in counts.items() if count >= 20}
-    parts = ([row for row in found if row["split"] == part and row["label"] in often] for part in ("train", "test"))
-    return Data("audio", "audio", *parts, whisper, {"window": 1.0, "min_seconds": 0.05})
+    train, test = (
+        [row for row in found if row["split"] == part and row["label"] in often] for part in ("train", "test")
+    )
+    return Data("audio", "audio", train, test, whisper, {"window": 1.0, "min_seconds": 0.05})
 
 
 def series(name: str) -> Data:
