@@ -6,6 +6,11 @@ import importlib
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from hf_ssl.core import log
+from hf_ssl.core.errors import OldNameWarning
+
+log.install()
+
 __version__ = "0.1.0"
 
 _HOME = {
@@ -19,7 +24,7 @@ _HOME = {
     "run_recipe": "stages.recipe", "check": "stages.check",
     "Objective": "objectives.base", "Task": "tasks.base", "Modality": "modalities.base",
     "Encoder": "modalities.encoder", "CheckpointRef": "models.reference", "Rows": "objectives.base",
-    "HfSslError": "core.errors", "LossOutput": "training.module", "normalize_loss": "training.module",
+    "HfSslError": "core.errors", "HfSslWarning": "core.errors", "LossOutput": "training.module", "normalize_loss": "training.module",
     "set_verbosity": "core.log", "example_rng": "modalities.rng", "StageResult": "stages.result",
     "Store": "vectors.base", "StoreAddress": "vectors.base", "EmbeddingSpec": "models.embedding",
     "ServedPipeline": "hub.pipelines.base",
@@ -31,6 +36,7 @@ _RENAMED = {"divide": "normalize_loss"}
 
 if TYPE_CHECKING:  # `as`: re-exported, so that type checkers of other packages see the names
     from hf_ssl.core.errors import HfSslError as HfSslError
+    from hf_ssl.core.errors import HfSslWarning as HfSslWarning
     from hf_ssl.core.log import set_verbosity as set_verbosity
     from hf_ssl.data import few_label_subset as few_label_subset
     from hf_ssl.data import load_data as load_data
@@ -73,7 +79,7 @@ if TYPE_CHECKING:  # `as`: re-exported, so that type checkers of other packages 
 def __getattr__(name: str) -> Any:
     """Public names are loaded when they are first used, so that `import hf_ssl` stays quick (PEP 562)."""
     if name in _RENAMED:
-        warnings.warn(f"hf_ssl.{name} is called hf_ssl.{_RENAMED[name]} now.", FutureWarning, stacklevel=2)
+        warnings.warn(OldNameWarning(f"hf_ssl.{name} is called hf_ssl.{_RENAMED[name]} now."), stacklevel=2)
         name = _RENAMED[name]
     if name not in _HOME:
         raise AttributeError(f"module 'hf_ssl' has no attribute {name!r}")

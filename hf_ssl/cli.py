@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from hf_ssl.core import distributed, launch
-from hf_ssl.core.codes import calling_module, code_of_warning
+from hf_ssl.core.codes import FOREIGN_WARNING
 from hf_ssl.core.commands import LAUNCHED, VERBS, completing, gallery, parser_of, recipe_of
-from hf_ssl.core.errors import ConfigError, HfSslError, nearest, require
+from hf_ssl.core.errors import ConfigError, HfSslError, HfSslWarning, nearest, require
 from hf_ssl.core.parsing import from_yaml
 from hf_ssl.core.skeletons import KINDS, write_skeleton
 from hf_ssl.core.stopping import terminable
@@ -138,8 +138,10 @@ def short_warnings() -> Iterator[None]:
     """Warnings as lines like the library's own, without the file and the line of code."""
 
     def show(message: Warning | str, *where: object, **more: object) -> None:
-        giver = calling_module("warnings", "_warnings", __name__)
-        logger.warning(str(message), extra={"code": code_of_warning(giver)})
+        if isinstance(message, HfSslWarning):
+            logger.warning(message.text, extra={"code": message.code})
+        else:
+            logger.warning(str(message), extra={"code": FOREIGN_WARNING})
 
     with warnings.catch_warnings():
         warnings.showwarning = show

@@ -60,9 +60,10 @@ def seeded() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def quiet_library() -> Iterator[None]:
     """The command line shows what the library says; the next test's library call is silent again."""
-    yield
     logger = logging.getLogger("hf_ssl")
-    logger.handlers.clear()
+    before = list(logger.handlers)
+    yield
+    logger.handlers = before
     logger.setLevel(logging.NOTSET)
     logger.propagate = True
 

@@ -7,7 +7,7 @@ import importlib
 from collections.abc import Iterable
 from types import ModuleType
 
-from hf_ssl.core.codes import code_of
+from hf_ssl.core.codes import calling_module, code_of, code_of_warning
 
 
 class HfSslError(Exception):
@@ -45,6 +45,27 @@ class TrainingError(HfSslError):
 
 class HubError(HfSslError):
     """A repository cannot be published as it is, or the Hub refused or lost it; the message says what is there now."""
+
+
+class HfSslWarning(UserWarning):
+    """What Python's `warnings` show of this library; the text ends with the code, which other libraries' have not.
+
+    Args:
+        text: what should be known.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+        self.code = code_of_warning(calling_module(__name__))
+        """Such as `HFS240`: its section in docs/troubleshooting.md."""
+
+    def __str__(self) -> str:
+        return f"{self.text} [{self.code}]"
+
+
+class OldNameWarning(HfSslWarning, FutureWarning):
+    """An old name is used, which will go."""
 
 
 def nearest(name: str, options: Iterable[str]) -> str:

@@ -1,7 +1,8 @@
 """What the library says while it works: Python's own logging, under the name `hf_ssl`.
 
 A call from Python says nothing but warnings. The command line shows everything; a script gets the same with
-`hf_ssl.set_verbosity("info")`, and a program that has logging of its own configures the logger `hf_ssl` as any other.
+`hf_ssl.set_verbosity("info")`, and a program that has logging of its own configures the logger `hf_ssl` as any other. Wherever a
+warning is shown, it ends with its code.
 """
 
 from __future__ import annotations
@@ -27,15 +28,41 @@ class TerminalHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if not distributed.is_main():
             return
-        text = record.getMessage()
-        if record.levelno == logging.WARNING:
-            text = f"WARNING: {text} [{warning_code(record)}]"
-        print(text, file=sys.stderr, flush=True)
+        text, code = text_and_code(record)
+        print(f"WARNING: {text} [{code}]" if code else text, file=sys.stderr, flush=True)
 
 
-def warning_code(record: logging.LogRecord) -> str:
-    """The code that the record brings along, else that of the module that wrote it."""
-    return str(getattr(record, "code", None) or code_of_warning(record.name))
+class CodeHandler(TerminalHandler):
+    """Adds the code of a warning to its text, for all handlers behind it; where there are none, it shows the warning itself.
+
+    Python's own last resort would show it bare.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text, code = text_and_code(record)
+        logger = logging.getLogger("hf_ssl")
+        if logger.handlers == [self] and not (logger.propagate and logging.root.handlers):
+            super().emit(record)
+        elif code:
+            record.__dict__.update(bare=text, code=code, msg=f"{text} [{code}]", args=None)
+
+
+def text_and_code(record: logging.LogRecord) -> tuple[str, str]:
+    """What the library said, and the code of a warning (of who wrote it, where it brings none along); "" for anything else."""
+    text = str(getattr(record, "bare", None) or record.getMessage())
+    if record.levelno != logging.WARNING:
+        return text, ""
+    return text, str(getattr(record, "code", None) or code_of_warning(record.name))
+
+
+def install() -> None:
+    """Give warnings their codes, from the import of the library on."""
+    logger = logging.getLogger("hf_ssl")
+    if not any(isinstance(handler, CodeHandler) for handler in logger.handlers):
+        logger.addHandler(CodeHandler())
 
 
 def set_verbosity(level: str) -> None:
@@ -51,9 +78,14 @@ def set_verbosity(level: str) -> None:
         raise ConfigError(f"There is no verbosity {level!r}.{nearest(level, LEVELS)} Known: {', '.join(LEVELS)}.")
     logger = logging.getLogger("hf_ssl")
     logger.setLevel(LEVELS[level])
-    if not any(isinstance(handler, TerminalHandler) for handler in logger.handlers):
+    if not any(speaks(handler) for handler in logger.handlers):
         logger.addHandler(TerminalHandler())
     logger.propagate = False
+
+
+def speaks(handler: logging.Handler) -> bool:
+    """Whether it shows what the library says on standard error, and not only warnings that nobody else would show."""
+    return isinstance(handler, TerminalHandler) and not isinstance(handler, CodeHandler)
 
 
 @contextmanager

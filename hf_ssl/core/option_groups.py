@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from hf_ssl.core.errors import OldNameWarning
 from hf_ssl.core.fields import Options, field_name, option
 
 PeftMethod = Literal["full", "lora", "rslora", "dora", "qlora", "ia3", "oft", "linear-probe"]
@@ -35,7 +36,9 @@ def modern_names(
         name = field_name(raw)
         new = table.get(name)
         if name not in names and new in names:
-            warnings.warn(f"The option {name} is called {new} now; the old name will go.", FutureWarning, stacklevel=3)
+            warnings.warn(
+                OldNameWarning(f"The option {name} is called {new} now; the old name will go."), stacklevel=3
+            )
             name = str(new)
         if name in values:
             problems.append(f"{name}: given twice (once as {raw}).")

@@ -26,6 +26,7 @@ from hf_ssl.core.option_groups import RENAMED
 LEDGER = "run.json"
 FORMAT = 2
 DATE = "%Y-%m-%dT%H:%M:%S%z"
+ATTEMPTS = "attempts.json"
 STATES = ("absent", "running", "done", "interrupted", "failed")
 PACKAGES = ("hf-ssl", "torch", "transformers", "datasets", "accelerate", "peft", "evaluate", "huggingface_hub")
 
@@ -228,12 +229,14 @@ class RunDir:
     @contextlib.contextmanager
     def running(
         self, name: str, inputs: str, options: dict[str, dict[str, Any]], *, resume: bool, overwrite: bool, alone: bool = False,
+        around: bool = False,
     ) -> Iterator[StageRecord]:  # fmt: skip
         """Bracket a stage: note that it runs, then that it is done, was interrupted, or failed.
 
         Args:
             options: `{"options", "plugin", "training"}`, as `Resolved.to_dict` gives them.
             alone: only the first of several processes comes here, and must not wait for the others.
+            around: other stages of the run are run within: they lock the folder one by one, and what they note is kept.
 
         Yields:
             the stage's record; what the stage puts into it (`metrics`, `outputs`) is kept.
@@ -242,18 +245,18 @@ class RunDir:
             RunFolderError: another process is at it, or the folder holds this stage with other inputs.
         """
         with contextlib.ExitStack() as held:
-            if distributed.is_main():
+            if distributed.is_main() and not around:
                 held.enter_context(locked(self.path, name))
             self._load(self._read() if alone else None)  # another process may have been at it since
             if distributed.is_main():
                 self._refuse_to_run(name, inputs, resume=resume, overwrite=overwrite)
-            with self._bracketed(name, inputs, options) as record:
+            with self._bracketed(name, inputs, options, around) as record:
                 yield record
             if not alone:
                 distributed.barrier()  # nobody reads this stage's files before they are written
 
     @contextlib.contextmanager
-    def _bracketed(self, name: str, inputs: str, options: Mapping[str, Any]) -> Iterator[StageRecord]:
+    def _bracketed(self, name: str, inputs: str, options: Mapping[str, Any], around: bool) -> Iterator[StageRecord]:
         record = StageRecord(
             "running", inputs, **options, pid=os.getpid(), host=platform.node(), processes=distributed.world_size(),
             started=time.strftime(DATE),
@@ -276,6 +279,9 @@ class RunDir:
             record.seconds = round(time.monotonic() - began, 1)
             # A disk that is full must not hide the error that says so.
             with contextlib.suppress(*(() if record.done else (OSError,))):
+                if around and distributed.is_main():  # no word between processes: one of them may have failed alone
+                    self._load(self._read())
+                    self.stages[name] = record
                 self.save()
 
     def _refuse_to_run(self, name: str, inputs: str, *, resume: bool, overwrite: bool) -> None:
@@ -289,7 +295,7 @@ class RunDir:
                 f"{self.path} holds a {name} ({record.status}) made with other options or data. "
                 f"Name a new folder with --output, or redo it with --overwrite."
             )
-        if not (record.done or resume or overwrite) and self._has_checkpoint(name):
+        if not (record.done or resume or overwrite) and self._can_go_on(name):
             raise RunFolderError(
                 f"{self.path}: {name} was interrupted. Go on with --resume, or start anew with --overwrite."
             )
@@ -299,8 +305,10 @@ class RunDir:
         files = (path for path in (self.path / name).rglob("*") if path.is_file())
         return self.stage(name).status == "failed" and next(files, None) is None
 
-    def _has_checkpoint(self, name: str) -> bool:
-        return any((self.path / name / "checkpoints").glob("checkpoint-*"))
+    def _can_go_on(self, name: str) -> bool:
+        """Whether it left a checkpoint, or attempts (of `adapt`)."""
+        folder = self.path / name
+        return (folder / ATTEMPTS).is_file() or any((folder / "checkpoints").glob("checkpoint-*"))
 
 
 def inputs_hash(*parts: object) -> str:

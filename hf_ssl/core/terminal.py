@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from hf_ssl.core import distributed
-from hf_ssl.core.log import TerminalHandler, set_verbosity, warning_code
+from hf_ssl.core.log import TerminalHandler, set_verbosity, speaks, text_and_code
 from hf_ssl.core.summary import Summary
 
 # A message that opens with the name of its stage says that something began or ended; all others are details.
@@ -42,7 +42,7 @@ class Terminal(TerminalHandler):
         if record.levelno >= logging.ERROR or self.mode == "verbose":
             super().emit(record)
         elif record.levelno >= logging.WARNING:
-            known = (record.getMessage(), warning_code(record))
+            known = text_and_code(record)
             self.warnings[known] = self.warnings.get(known, 0) + 1
         elif self.mode == "brief" and distributed.is_main() and HEADLINE.match(record.getMessage()):
             print(record.getMessage().splitlines()[0], file=sys.stderr, flush=True)
@@ -82,13 +82,15 @@ def speaking(mode: str) -> Iterator[Terminal]:
     if mode == "brief" and logger.isEnabledFor(logging.INFO) and _listens(logger):
         mode = "verbose"
     before, terminal = list(logger.handlers), Terminal(mode)
-    logger.handlers = [one for one in before if not isinstance(one, TerminalHandler)] + [terminal]
+    level, propagate = logger.level, logger.propagate
+    logger.handlers = [one for one in before if not speaks(one)] + [terminal]
     set_verbosity({"quiet": "error", "json": "warning"}.get(mode, "info"))
     try:
         yield terminal
     finally:
         terminal.show_warnings()
-        logger.handlers = before if any(isinstance(one, TerminalHandler) for one in before) else [*before, terminal]
+        logger.handlers, logger.propagate = before, propagate
+        logger.setLevel(level)
 
 
 def _listens(logger: logging.Logger) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 import datasets
 import numpy as np
 
-from hf_ssl.core.errors import DataError
+from hf_ssl.core.errors import DataError, HfSslWarning
 from hf_ssl.data.label_kinds import KINDS
 from hf_ssl.data.label_words import as_float
 from hf_ssl.data.report import DataReport
@@ -182,7 +182,7 @@ def few_label_subset(
         text = f"{len(short)} classes have fewer than {per_class} examples: {shown}"
         if incomplete == "raise":
             raise DataError(f"{text}. Ask for at most {min(short.values())}, the size of the smallest class.")
-        warnings.warn(text, stacklevel=2)
+        warnings.warn(HfSslWarning(text), stacklevel=2)
     drawn = [
         sorted(by_class[number], key=lambda row: _draw(seed, ids[row]))[:per_class]
         for number in range(len(feature.names))

@@ -10,19 +10,19 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_ssl.core import distributed
-from hf_ssl.core.errors import HfSslError, TrainingError
+from hf_ssl.core.errors import HfSslError, RunFolderError, TrainingError
 from hf_ssl.core.log import quietly
-from hf_ssl.core.run import DATE, RunDir, StageRecord, write_json
+from hf_ssl.core.run import ATTEMPTS, RunDir, StageRecord, write_json
 from hf_ssl.core.timing import seconds_of, told
 from hf_ssl.data.domain import DomainData
 from hf_ssl.models.checkpoint import read_json
 from hf_ssl.models.reference import CheckpointRef
-from hf_ssl.stages.attempts import RELEASED, Attempt, Journal, score_of
+from hf_ssl.stages.attempts import LEFT_OUT, RELEASED, Attempt, Journal, score_of
 from hf_ssl.stages.auto_objective import (
     FOR_ALL,
     ObjectiveChoice,
@@ -33,13 +33,11 @@ from hf_ssl.stages.auto_objective import (
     trial_options,
     unjudged,
 )
-from hf_ssl.stages.base import save_page
+from hf_ssl.stages.base import prepare_stage
 from hf_ssl.stages.embed import embed
 from hf_ssl.stages.evaluate import evaluate
 from hf_ssl.stages.finetune import finetune
-from hf_ssl.stages.inputs import modality_of, read_data
 from hf_ssl.stages.pace import Pace
-from hf_ssl.stages.plan import resolve_stage
 from hf_ssl.stages.pretrain import pretrain
 from hf_ssl.stages.result import StageResult
 from hf_ssl.training.deadline import until
@@ -58,6 +56,8 @@ FEWEST_STEPS = 20
 ENOUGH_STEPS = 300
 """Of a small pool, so many are taken although they are more epochs than the objective would take by itself."""
 TRIALS, LOOK = "trials", 3
+BECOMES = ("pretrain", "finetune")
+"""Stages of the best attempt, which become the run's own."""
 CHOOSING_SHARE, TRIAL_STEPS = 0.3, 40
 """With `objective="auto"`: share of the time for trials of all objectives, and most steps of each."""
 
@@ -70,7 +70,8 @@ def adapt(**options: Any) -> StageResult:
     pre-training has to be better both by its own measurements and by the fine-tuned model's cross-validation) becomes the run's
     model, and is measured on the test split, once. Without labels, pre-training and vectors are all there is.
 
-    Ctrl-C keeps the best so far; `resume` goes on with what was not tried, and `budget` counts anew.
+    Ctrl-C keeps the best so far; `resume` goes on with what was not tried, also for want of time, and `budget` counts anew. Without
+    it a folder in which this was done is left as it is, and one in which it was stopped is refused.
 
     Args:
         options: those of `hf_ssl.core.options.AdaptConfig`.
@@ -81,38 +82,45 @@ def adapt(**options: Any) -> StageResult:
 
     Raises:
         HfSslError: the data or the checkpoint cannot be used.
+        RunFolderError: the folder holds attempts with other data or options, stopped ones, or stages that would be replaced.
     """
-    resolved = resolve_stage("adapt", options)
-    config: AdaptConfig = resolved.config
-    typed = resolved.to_dict()
-    asked = StageRecord(options=typed["options"], training=typed["training"], started=time.strftime(DATE))
     began = time.monotonic()
-    end = time.monotonic() + seconds_of(config.budget)
-    run = RunDir(config.output)
-    data = read_data(config)
-    modality = modality_of(config)
-    journal = Journal.open(run.path / "adapt" / "attempts.json", config.resume)
-    pace = Pace.measured(CheckpointRef(str(config.model), config.revision), modality, data)
-    work = _Work(config, data, modality, run, journal, end, pace)
-    stopped: KeyboardInterrupt | None = None
-    try:
-        for attempt in work.planned():
-            work.make(attempt)
-    except KeyboardInterrupt as stop:
-        stopped = stop
-        if journal.best is None:
-            raise
-        logger.warning("stopped: the best so far becomes the run's model")
-    metrics = work.finish()
-    asked.metrics, asked.seconds = metrics, round(time.monotonic() - began, 1)
-    asked.status = "done" if stopped is None else "interrupted"
-    run = RunDir(run.path)  # as its last stage has left it
-    run.stages["adapt"] = asked
-    run.save()
-    save_page(run)
-    if stopped is not None:
-        raise stopped
-    return StageResult(run.path, metrics)
+    opening = prepare_stage("adapt", options, extends=True)
+    config: AdaptConfig = opening.config
+    run = opening.run
+    journal = Journal.open(run.path / "adapt" / ATTEMPTS, config.resume)
+    if opening.done is not None:
+        return replace(opening.done, path=run.path)
+    _spare_other_work(run, config.overwrite)
+    with opening.around() as record:
+        if not journal.attempts:
+            _clear(run)
+        pace = Pace.measured(CheckpointRef(str(config.model), config.revision), opening.modality, opening.data)
+        end = began + seconds_of(config.budget)
+        work = _Work(config, opening.data, opening.modality, run, journal, end, pace)
+        stopped = work.carry_out()
+        record.metrics = work.finish()
+        if stopped is not None:
+            raise stopped
+    return StageResult(run.path, record.metrics)
+
+
+def _spare_other_work(run: RunDir, overwrite: bool) -> None:
+    """What becomes the run's model takes the place of these stages, which must not be somebody's hours of work."""
+    made = [name for name in BECOMES if run.stage(name).status != "absent"]
+    if made and run.stage("adapt").status == "absent" and not overwrite:
+        raise RunFolderError(
+            f"{run.path} holds a {' and a '.join(made)} that adapt did not make and would replace. "
+            "Name a new folder with --output, or let it be replaced with --overwrite."
+        )
+
+
+def _clear(run: RunDir) -> None:
+    """Away with attempts that this call does not go on from."""
+    if distributed.is_main():
+        for name in (TRIALS, "adapt"):
+            shutil.rmtree(run.path / name, ignore_errors=True)
+    distributed.barrier()
 
 
 @dataclass
@@ -142,6 +150,18 @@ class _Work:
         )
         return float(distributed.broadcast(self.end - time.monotonic() - 1.2 * last))
 
+    def carry_out(self) -> KeyboardInterrupt | None:
+        """All attempts; returns what stopped them, where one of them has a result by then."""
+        try:
+            for attempt in self.planned():
+                self.make(attempt)
+        except KeyboardInterrupt as stop:
+            if self.journal.best is None:
+                raise
+            logger.warning("stopped: the best so far becomes the run's model")
+            return stop
+        return None
+
     def planned(self) -> Iterator[Attempt]:
         """Attempts that are worth their time, each made before the next is asked for."""
         done = self.journal.attempts
@@ -161,7 +181,7 @@ class _Work:
             steps = begun.steps if begun is not None else self._steps(name, share)
             if steps < FEWEST_STEPS and begun is None:
                 said = f"{steps} of at least {FEWEST_STEPS} steps fit; try --budget {self._enough(share, len(names) - place)}"
-                self.journal.note(Attempt(name, outcome=f"not tried: {said}"))
+                self.journal.note(Attempt(name, outcome=f"{LEFT_OUT}{said}"))
                 logger.info(f"adapt: {name} is not tried: into the {told(max(0, share))} that are left for it {said}")
                 continue
             yield Attempt(name, steps)
@@ -332,9 +352,7 @@ class _Work:
         if others:
             return "continued pre-training was not shown to help"
         left = [one.outcome for one in self.journal.attempts.values() if "--budget" in one.outcome]
-        return "no other way could be tried in this time" + (
-            f" ({left[0].removeprefix('not tried: ')})" if left else ""
-        )
+        return "no other way could be tried in this time" + (f" ({left[0].removeprefix(LEFT_OUT)})" if left else "")
 
     def _tell(self, best: Attempt, why: str) -> None:
         rows = [(one.name, "-" if one.score is None else f"{one.score:.3f}", told(one.seconds), one.kept or one.outcome)
@@ -355,7 +373,7 @@ def promote(trial: Path, run: RunDir) -> None:
     if not distributed.is_main():
         return
     own = RunDir(trial)
-    for name in ("pretrain", "finetune"):
+    for name in BECOMES:
         shutil.rmtree(run.path / name, ignore_errors=True)
         run.stages.pop(name, None)
         if own.stage(name).done:

@@ -10,7 +10,7 @@ from hf_ssl.core import plugins
 from hf_ssl.core.jsonfiles import read_json
 from hf_ssl.core.run import StageRecord, write_json
 
-RELEASED = "as-released"
+RELEASED, LEFT_OUT = "as-released", "not tried: "
 
 
 @dataclass
@@ -37,6 +37,11 @@ class Attempt:
     kept: str = ""
     tuning: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def left_out(self) -> bool:
+        """Whether there was no time for it."""
+        return self.outcome.startswith(LEFT_OUT)
+
 
 @dataclass
 class Journal:
@@ -47,9 +52,9 @@ class Journal:
 
     @classmethod
     def open(cls, file: Path, resume: bool) -> Journal:
-        there = file.is_file() and resume
-        entries = read_json(file) if there else []
-        return cls(file, {entry["name"]: Attempt(**entry) for entry in entries})
+        """What an earlier call tried, or an empty one; what it had no time for may be tried now."""
+        entries = [Attempt(**entry) for entry in read_json(file)] if file.is_file() and resume else []
+        return cls(file, {one.name: one for one in entries if not one.left_out})
 
     def note(self, attempt: Attempt) -> None:
         self.attempts[attempt.name] = attempt

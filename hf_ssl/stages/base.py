@@ -148,13 +148,29 @@ class StageContext:
             yield record, self.run.folder(self.stage)
         save_page(self.run)
 
+    @contextlib.contextmanager
+    def around(self) -> Iterator[StageRecord]:
+        """Bracket work that runs other stages in the same run folder; the page is written also of what was stopped."""
+        try:
+            with self.run.running(
+                self.stage, self.inputs, self.resolved.to_dict(),
+                resume=self.config.resume, overwrite=self.config.overwrite, around=True,
+            ) as record:  # fmt: skip
+                yield record
+        except KeyboardInterrupt:
+            save_page(self.run)
+            raise
+        save_page(self.run)
+
     def save_data_report(self) -> None:
         """Write the data report (again, when the test split has been opened since)."""
         if distributed.is_main():
             self.data.save_report(self.run.folder("data") / "report")
 
 
-def prepare_stage(stage: str, options: dict[str, Any], *, after: str | None = None, unless: str = "") -> StageContext:
+def prepare_stage(
+    stage: str, options: dict[str, Any], *, after: str | None = None, unless: str = "", extends: bool = False
+) -> StageContext:
     """Check a stage's options, read its data, and see whether it has already run with the same.
 
     Args:
@@ -162,6 +178,7 @@ def prepare_stage(stage: str, options: dict[str, Any], *, after: str | None = No
         options: as given by the user.
         after: the stage of the same run whose result it works on.
         unless: the option that names something else to work on.
+        extends: with `resume`, it does more although it is done.
     """
     resolved = resolve_stage(stage, options)
     config, run = resolved.config, RunDir(resolved.config.output)
@@ -177,14 +194,14 @@ def prepare_stage(stage: str, options: dict[str, Any], *, after: str | None = No
     )
     described = resolved.to_dict()
     for name in (
-        "output", "resume", "overwrite", "elastic", "auto_batch_size", "profile", "data", "cache_dir", "preprocessing_num_workers",
+        "output", "resume", "overwrite", "elastic", "auto_batch_size", "profile", "data", "cache_dir", "preprocessing_num_workers", "budget",
     ):  # fmt: skip
         described["options"].pop(name, None)
     for name in ("dataloader_num_workers", "dataloader_prefetch_factor", "dataloader_pin_memory", "disable_tqdm"):
         described["training"].pop(name, None)  # who prepares batches does not change them
     before = () if after is None or getattr(config, unless, None) else (run.stage(after).inputs,)
     inputs, done = inputs_hash(stage, described, data.fingerprint, *before, *([seen] if seen else [])), None
-    if run.finished(stage, inputs) and not config.overwrite:
+    if run.finished(stage, inputs) and not (config.overwrite or (extends and config.resume)):
         logger.info(f"{stage}: already done with these inputs, skipped")
         done = StageResult(run.path / stage, run.stage(stage).metrics, skipped=True)
     return StageContext(stage, resolved, config, run, data, modality, inputs, done, target, seen)

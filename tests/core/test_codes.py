@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import logging
+import logging.handlers
 import pkgutil
 import re
 import warnings
@@ -15,7 +16,7 @@ import pytest
 
 import hf_ssl
 from hf_ssl import cli
-from hf_ssl.core import terminal
+from hf_ssl.core import errors, terminal
 from hf_ssl.core.codes import CODES, OTHER_WARNING, WARNINGS, code_of, code_of_warning
 from hf_ssl.core.errors import CheckpointError, ConfigError, DataError, HfSslError
 from hf_ssl.core.fields import OptionsError
@@ -103,6 +104,67 @@ def test_a_warning_ends_with_the_code_of_who_gave_it(capsys: pytest.CaptureFixtu
         warnings.warn("of a test, which is no part of the library", stacklevel=1)
     lines = capsys.readouterr().err.splitlines()
     assert [line[-8:] for line in lines] == ["[HFS231]", "[HFS240]", "[HFS299]"]
+
+
+def test_what_pythons_warnings_show_of_ours_ends_with_the_code_and_others_do_not() -> None:
+    with warnings.catch_warnings(record=True) as given:
+        warnings.simplefilter("always")
+        roc_auc(np.array([0.1, 0.2]), np.array([1, 1]))
+        _ = hf_ssl.divide
+        warnings.warn("of a test, which is no part of the library", stacklevel=1)
+    shown = [warnings.formatwarning(one.message, one.category, "a.py", 1, "") for one in given]
+    assert [re.findall(r"\[(HFS\d+)\]$", text.strip()) for text in shown] == [["HFS240"], ["HFS250"], []]
+    assert [isinstance(one.message, hf_ssl.HfSslWarning) for one in given] == [True, True, False]
+    assert issubclass(given[1].category, FutureWarning)
+    with terminal.speaking("json") as told, cli.short_warnings():
+        roc_auc(np.array([0.1, 0.2]), np.array([1, 1]))
+        assert [(text, code) for text, code in told.warnings if code not in text] == [
+            (given[0].message.text, "HFS240")  # type: ignore[union-attr]
+        ]
+
+
+def test_no_place_gives_python_a_warning_without_a_code() -> None:
+    found = 0
+    for file in sorted(Path(hf_ssl.__path__[0]).rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("warnings.warn", "warn"):
+                made = node.args[0]
+                assert isinstance(made, ast.Call), file
+                assert issubclass(getattr(errors, ast.unparse(made.func)), hf_ssl.HfSslWarning), file
+                found += 1
+    assert found > 4
+
+
+def test_a_warning_from_python_code_ends_with_its_code_whoever_shows_it(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    library, giver = logging.getLogger("hf_ssl"), logging.getLogger("hf_ssl.training.checkpoints")
+    giver.warning("cut %s", "short")
+    giver.info("a detail")
+    assert caplog.messages == ["cut short [HFS231]"] and not capsys.readouterr().err, "a program that listens shows it"
+    assert caplog.records[0].code == "HFS231"  # type: ignore[attr-defined]
+    library.propagate = False  # as in a program that knows nothing of logging
+    giver.warning("cut short")
+    giver.info("a detail")
+    assert capsys.readouterr().err == "WARNING: cut short [HFS231]\n"
+    hf_ssl.set_verbosity("info")
+    giver.warning("cut short")
+    giver.info("a detail")
+    assert capsys.readouterr().err == "WARNING: cut short [HFS231]\na detail\n"
+    library.addHandler(kept := logging.handlers.BufferingHandler(9))
+    giver.warning("cut short")
+    assert [one.getMessage() for one in kept.buffer] == ["cut short [HFS231]"]
+    assert capsys.readouterr().err == "WARNING: cut short [HFS231]\n"
+
+
+def test_after_a_command_a_call_from_python_speaks_as_before(capsys: pytest.CaptureFixture[str]) -> None:
+    library = logging.getLogger("hf_ssl")
+    library.propagate = False
+    with terminal.speaking("brief"):
+        library.info("pretrain: shown")
+    logging.getLogger("hf_ssl.training.checkpoints").warning("not held back for ever")
+    library.info("pretrain: not shown")
+    assert capsys.readouterr().err == "pretrain: shown\nWARNING: not held back for ever [HFS231]\n"
 
 
 def test_a_brief_command_tells_what_reading_the_data_warned_of(

@@ -191,7 +191,11 @@ def test_report_text_names_what_was_found(caplog: pytest.LogCaptureFixture) -> N
     assert set(data.report_text().splitlines()) - set(told.splitlines()) == {
         f"  WARNING      {text}" for text in data.report["warnings"]
     }
-    assert [message.removeprefix("data: ") for message in warned] == data.report["warnings"] != []
+    coded = [
+        f"data: {text} [{code}]"
+        for text, code in zip(data.report["warnings"], data.report["warning_codes"], strict=True)
+    ]
+    assert warned == coded != []
     for part in (
         "unlabeled",
         "words median",
@@ -205,7 +209,7 @@ def test_report_text_names_what_was_found(caplog: pytest.LogCaptureFixture) -> N
     caplog.clear()
     with caplog.at_level("WARNING", "hf_ssl"):
         load_data(leaky())
-    assert [message.removeprefix("data: ") for message in caplog.messages] == data.report["warnings"]
+    assert caplog.messages == coded
     caplog.clear()
     load(leaky())
     assert not caplog.messages

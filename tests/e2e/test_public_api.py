@@ -50,6 +50,7 @@ CLASSES = {
     "EmbeddingSpec": "from_json require_same to_json",
     "ServedPipeline": "ask class_names compare usage write_example",
     "HfSslError": "",
+    "HfSslWarning": "",
     "LossOutput": "",
     "StageResult": "",
 }

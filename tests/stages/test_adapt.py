@@ -11,6 +11,7 @@ from shop import reviews, write_reviews
 import hf_ssl
 import tiny
 from hf_ssl.cli import main
+from hf_ssl.core.errors import RunFolderError
 from hf_ssl.core.run import RunDir
 from hf_ssl.core.summary import summary_of
 from hf_ssl.stages import adapt as stage
@@ -114,6 +115,9 @@ def test_stopping_keeps_the_best_so_far_and_resuming_tries_the_rest(data, start,
         hf_ssl.adapt(**options)
     assert hf_ssl.predict(data=["great item"], output=str(tmp_path / "run")).metrics["answers"] == 1
     before = (tmp_path / "run" / "trials" / "mlm" / "run.json").read_bytes()
+    with pytest.raises(RunFolderError, match="--resume.*--overwrite"):  # as after any other stage that was stopped
+        hf_ssl.adapt(**options)
+    assert (tmp_path / "run" / "trials" / "mlm" / "run.json").read_bytes() == before
     result = hf_ssl.adapt(**options, resume=True)
     assert [attempt["outcome"] for attempt in result.metrics["attempts"]] == ["done"] * 3
     assert (tmp_path / "run" / "trials" / "mlm" / "run.json").read_bytes() == before  # what was done is not done again
@@ -131,6 +135,32 @@ def test_a_short_time_is_kept_to(data, start, tmp_path):
     released = result.metrics["attempts"][0]["seconds"]
     would_do = [60 * int(told.rpartition(" ")[2].removesuffix("m")) for told in outcomes]
     assert min(would_do) > 2 * released, "there is time for the start and for another way"
+
+
+def test_what_had_no_time_is_tried_by_a_call_that_goes_on_with_more_of_it(data, start, tmp_path):
+    options = {"data": data, "model": start, "output": str(tmp_path / "run"), "objective": "mlm"}
+    first = hf_ssl.adapt(**options, budget="1s")
+    longer = hf_ssl.adapt(**options, budget="4m")
+    assert longer.skipped and longer.metrics == first.metrics, "done is done, as with any other stage"
+    result = hf_ssl.adapt(**options, budget="4m", resume=True)
+    assert [attempt["outcome"] for attempt in result.metrics["attempts"]] == ["done"] * 2
+    assert result.metrics["attempts"][0] == first.metrics["attempts"][0]
+
+
+def test_a_folder_with_other_work_is_left_alone(data, start, tmp_path):
+    options = {"data": data, "model": start, "output": str(tmp_path / "run"), "peft": "linear-probe"}
+    hf_ssl.finetune(**options)
+    before = (tmp_path / "run" / "run.json").read_bytes()
+    for more in ({}, {"resume": True}):
+        with pytest.raises(RunFolderError, match="finetune.*--overwrite"):
+            hf_ssl.adapt(**options, **more)
+    assert (tmp_path / "run" / "run.json").read_bytes() == before
+    options |= {"budget": "1s"}
+    assert hf_ssl.adapt(**options, overwrite=True).metrics["kept"] == "as-released"
+    with pytest.raises(RunFolderError, match="other options.*--overwrite"):
+        hf_ssl.adapt(**{**options, "seed": 1})
+    again = hf_ssl.adapt(**{**options, "seed": 1}, overwrite=True)
+    assert not again.skipped and RunDir(tmp_path / "run").stage("adapt").options["seed"] == 1
 
 
 def test_without_labels_there_are_a_model_and_vectors(start, tmp_path):

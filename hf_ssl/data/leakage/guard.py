@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hf_ssl.core.errors import DataError, nearest
+from hf_ssl.core.errors import DataError, HfSslWarning, nearest
 from hf_ssl.data.leakage.near_image import LookIndex
 from hf_ssl.data.leakage.near_text import NearIndex, hash_pieces, search_all
 from hf_ssl.data.report import MAX_LISTED, DataReport
@@ -256,7 +256,7 @@ def _act(
     if mode == "allow":
         warning = f"TRANSDUCTIVE: {text}, and leakage='allow' keeps them. Results will not hold for new data."
         report.warn(warning)
-        warnings.warn(warning, stacklevel=4)
+        warnings.warn(HfSslWarning(warning), stacklevel=4)
         return splits
     kept = dict(splits)
     for split in CHECKS:

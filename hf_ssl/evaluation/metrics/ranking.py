@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hf_ssl.core.errors import DataError
+from hf_ssl.core.errors import DataError, HfSslWarning
 from hf_ssl.evaluation.metrics.speech import equal_error_rate
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def _undefined(message: str) -> float:
-    warnings.warn(f"{message} The metric is reported as NaN.", stacklevel=4)
+    warnings.warn(HfSslWarning(f"{message} The metric is reported as NaN."), stacklevel=4)
     return float("nan")
 
 
@@ -67,7 +67,9 @@ def _mean_over_columns(
         return _undefined(f"{name} needs examples of more than one class; the references hold only one.")
     if not defined.all():
         warnings.warn(
-            f"{name} averages {defined.sum()} of {len(defined)} classes: the others have no examples to rank.",
+            HfSslWarning(
+                f"{name} averages {defined.sum()} of {len(defined)} classes: the others have no examples to rank."
+            ),
             stacklevel=3,
         )
     return float(np.mean([score(scores[:, column], targets[:, column]) for column in np.flatnonzero(defined)]))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hf_ssl.core.errors import DataError, require
+from hf_ssl.core.errors import DataError, HfSslWarning, require
 
 if TYPE_CHECKING:
     from hf_ssl.evaluation.metrics import Answers
@@ -94,7 +94,10 @@ def equal_error_rate(scores: Answers, references: Answers) -> float:
         raise DataError("Scores must be finite, and references 0 (different) or 1 (same).")
     same = references == 1
     if same.all() or not same.any():
-        warnings.warn("The equal error rate needs pairs of both kinds. The metric is reported as NaN.", stacklevel=2)
+        warnings.warn(
+            HfSslWarning("The equal error rate needs pairs of both kinds. The metric is reported as NaN."),
+            stacklevel=2,
+        )
         return float("nan")
     order = np.argsort(scores, kind="stable")
     ordered, kinds = scores[order], same[order]
