@@ -65,8 +65,27 @@ def test_every_kind_of_data(kind, tiny_checkpoint, tmp_path):
     assert names[0] == names[1] and not any("critic" in name or "inner" in name for name in names[0])
 
 
-def test_the_vote_of_the_source_does_not_answer_for_the_target():
-    """It would be the same whatever the domain method did to the network."""
+def test_the_vote_of_the_source_does_not_answer_for_the_target(tmp_path):
+    """It would be the same whatever the domain method did to the network. Where that has random weights, a vote answers otherwise."""
+    draw = np.random.default_rng(5)
+    source, target = (
+        [{"series": (np.sin(np.arange(64) / (2 + row % 2)) + draw.normal(0, noise, 64)).tolist(), "label": "ab"[row % 2]} for row in range(40)]
+        for noise in (0.1, 0.5)
+    )  # fmt: skip
+    shared = {
+        **SHORT, "data": source, "modality": "timeseries", "model": "patchtst", "from_config": True, "test_fraction": 0.0,
+        "self_training": 0, "peft": "full",
+    }  # fmt: skip
+    found = {}
+    for name, more in (("alone", {}), ("adapted", {"target": [{"series": row["series"]} for row in target]})):
+        result = hf_ssl.finetune(**shared, output=str(tmp_path / name), **more)
+        found[name] = json.loads((result.path / "candidates.json").read_text()), (result.path / "teacher").exists()
+    assert found["alone"][0]["teacher_ahead"] and found["alone"][1]
+    assert not found["adapted"][0]["teacher_ahead"] and not found["adapted"][1]
+    assert "target" in found["adapted"][0]["reason"]
+
+
+def test_an_answer_for_another_domain_is_the_networks():
     none: Any = None
     ahead = Findings(None, "frozen probe", "why", {}, np.zeros(0, int), np.zeros((0, 2)), none, True, 8)
     found = ahead.for_another_domain()
