@@ -15,7 +15,7 @@ from hf_ssl.core.errors import DataError, HfSslError, MissingExtraError, nearest
 
 # Each has ASSETS (name → where it is, or an error that says what to type), FETCHERS and WRITERS.
 LIMITS = ("pool_limit", "limit", "test_limit", "test_pairs")
-PARTS = ("text", "pairs", "molecules", "images", "audio", "series")
+PARTS = ("text", "pairs", "molecules", "masked_words", "images", "audio", "series")
 
 
 def _all(kind: str) -> dict[str, Any]:

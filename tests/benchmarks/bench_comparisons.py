@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_ssl import demo
-from hf_ssl.demo import audio, images, molecules, series
+from hf_ssl.demo import audio, images, masked_words, molecules, series
 
 RESULTS = Path(__file__).parent / "results" / "comparisons"
 PAGE = Path(__file__).parents[2] / "docs" / "results" / "comparisons.md"
@@ -71,7 +71,7 @@ def newsgroups(data: Path, start: Path) -> str:
 
 def b3db(data: Path, start: Path) -> str:
     molecules.write_molecules(data, per_class=256, test_limit=1503)
-    return str(molecules.write_reaction_bert(start))
+    return str(masked_words.write_masked_words("reaction-bert", start))
 
 
 def fashion(data: Path, start: Path) -> str:
