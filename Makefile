@@ -3,7 +3,7 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 JOBS   ?= 2
-EXTRAS ?= demo,image,audio,timeseries,test,report,vectors
+EXTRAS ?= demo,image,audio,timeseries,test,report,vectors,docs
 
 VENV := .venv
 BIN  := $(VENV)/bin

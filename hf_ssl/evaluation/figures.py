@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import math
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -73,7 +74,10 @@ class _Page:
         try:
             if kind is None:
                 text = io.StringIO()
-                self.figure.savefig(text, format="svg", metadata={"Date": None, "Creator": "hf_ssl"})
+                with warnings.catch_warnings():
+                    # Words stay words in the document: the reader's program has the letters that matplotlib's font lacks.
+                    warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
+                    self.figure.savefig(text, format="svg", metadata={"Date": None, "Creator": "hf_ssl"})
                 _, _, body = text.getvalue().partition("<svg")
                 head, end, rest = body.partition(">")
                 told = f"<title>{escape(self.title)}</title><desc>{escape(self.told)}</desc>"
@@ -193,7 +197,7 @@ def forecast_fan(
         if times is not None:
             from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
-            locator = AutoDateLocator(maxticks=8)
+            locator = AutoDateLocator(minticks=3, maxticks=8)  # at five, four days in hours have no interval
             axes.xaxis.set_major_locator(locator)
             axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
         axes.set(xlabel="steps from the forecast's first" if times is None else "", ylabel=y_label)

@@ -561,8 +561,8 @@ def page(found: Mapping[str, Any]) -> str:
         of = [row for row in rows if row["group"] == group and (group != "kill" or not row["passed"])]
         lines += ["", f"| {head} | | |", "|---|---|---|"] if of else []
         for row in of:
-            told = row["told"].replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
-            lines.append(f"| {row['name']} | {'survived' if row['passed'] else 'NOT survived'} | {told[:160]} |")
+            told = re.sub(r"([\[\]|*_`])", r"\\\1", row["told"][:160]).replace("<", "&lt;").replace("\n", " ")
+            lines.append(f"| {row['name']} | {'survived' if row['passed'] else 'NOT survived'} | {told} |")
     return "\n".join(lines) + "\n"
 
 

@@ -97,6 +97,13 @@ def test_links_into_the_repository_lead_to_the_pages_made_of_it() -> None:
 
 
 @each_page
+def test_no_two_brackets_stand_where_a_link_is_not_meant(page: Path) -> None:
+    """`[-32] [HFS041]` is a link to `HFS041`, which the site does not have: messages are escaped."""
+    text = re.sub(r"^```.*?^```|`[^`\n]*`", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    assert not re.findall(r"(?<!\\)\[[^\[\]]+(?<!\\)\] ?\[[^\[\]]*\]", text)
+
+
+@each_page
 def test_commands_and_options_exist(page: Path) -> None:
     """Every `hf-ssl` line of a code block is read by the parser of its command."""
     for block in re.findall(r"^```bash\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S):

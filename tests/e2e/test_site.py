@@ -28,7 +28,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.slow
 def test_no_link_is_broken_and_every_tutorial_is_there(site: Path) -> None:
     pages = pages_of(site)
     count, broken = broken_links(pages)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -63,6 +64,25 @@ def test_one_budget_is_drawn_as_points_and_no_labels_at_all_are_not() -> None:
         assert svg is not None
         assert {"base", "adapted", "TF-IDF", "labeled examples", *map(str, budgets)} <= set(texts(svg))
     assert figures.figure_name("Frozen, without labels") == "label_efficiency_frozen_without_labels.svg"
+
+
+def test_letters_of_every_script_are_words_and_no_warning() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        svg = figures.confusion_matrix(np.array([0, 1, 2]), np.array([0, 1, 1]), ["ㄈ", "影像", "ไทย"])
+    assert {"ㄈ", "影像", "ไทย"} <= set(texts(svg))
+
+
+@pytest.mark.parametrize("step", ["s", "m", "h", "D", "W", "M"])
+def test_dates_of_any_length_are_marked_without_a_warning(step: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for count in (6, 20, 70, 98, 130, 400):
+            times = (np.datetime64("2024-01-30", step) + np.arange(count)).astype("datetime64[s]")
+            values = np.arange(float(count))
+            svg = figures.forecast_fan(values[:-3], values[-3:], values[-3:], times=times, y_label="sales")
+            marked = [text for text in texts(svg) if text[:1].isdigit() or text[:3].isalpha()]
+            assert len(marked) > 3, count
 
 
 def test_a_forecast_has_its_dates() -> None:
