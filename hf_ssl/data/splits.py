@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import datasets
@@ -111,24 +111,33 @@ def check_labels(kind: str, labels: dict[str, Sequence[Any]], report: DataReport
             report.warn(text)
         missing = sorted(known - names[split]) if split in names and of.problem_type else []
         if missing:
-            _tell_missing(split, missing, len(known), report)
+            _tell_missing(split, missing, names, report)
 
 
-def _tell_missing(split: str, missing: list[str], known: int, report: DataReport) -> None:
-    """Nothing that is measured on a split tells of a class that it has no row of."""
+def _tell_missing(split: str, missing: list[str], names: Mapping[str, set[str]], report: DataReport) -> None:
+    """Nothing that is measured on a split tells of a class that it has no row of.
+
+    Args:
+        names: classes of every split.
+    """
     shown = ", ".join(map(repr, missing[:5])) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
-    text = f"{split} has no row of {len(missing)} of {known} classes ({shown}): no figure on it tells how well they are found"
-    way = report.facts.get("split_off", {}).get(split)
-    if way is None:
+    text = (
+        f"{split} has no row of {len(missing)} of {len(names['train'])} classes ({shown}): no figure on it tells how well they are found"
+    )
+    ways = report.facts.get("split_off", {})
+    if split not in ways:
         report.warn(
             f"{text}. Add rows of them, or give data without {split}: it is split off then, {split}_fraction says how much"
         )
         return
-    unit = "group" if way == "in whole groups" else "row"
-    other = " group_column=... may name smaller groups." if unit == "group" else ""
+    unit = "group" if ways[split] == "in whole groups" else "row"
+    smaller = " group_column=... may name smaller groups." if unit == "group" else ""
+    other = "test" if split == "validation" else "validation"
+    has_it = other in ways and set(missing) <= names.get(other, set())
+    fewer = f" {other}_fraction=0 leaves those of {other} to the rest," if has_it else ""
     report.warn(
-        f"{text}. It was split off {way}, and a class needs a {unit} of its own for each part: label more {unit}s of it, give {split}=..., or "
-        f"make fewer parts (validation_fraction=0, test_fraction=0).{other}"
+        f"{text}. It was split off {ways[split]}, and a class needs a {unit} of its own for each part: label more {unit}s of it, or give "
+        f"{split}=...;{fewer} {split}_fraction=0 does without {split}.{smaller}"
     )
 
 

@@ -33,8 +33,9 @@ from hf_ssl.core.textfiles import (
     open_text,
 )
 from hf_ssl.data.readers.geometry import Geometry, spellings
-from hf_ssl.data.readers.rows import BACKSLASH
-from hf_ssl.data.readers.shape import RETURN, SEPARATORS, Shape, Table
+from hf_ssl.data.readers.quotes import inner_quotes, plain_geometry, swallowed
+from hf_ssl.data.readers.rows import BACKSLASH, RETURN
+from hf_ssl.data.readers.shape import SEPARATORS, Shape, Table
 from hf_ssl.data.readers.strays import FEW, HEAD, Block, leave_out_shifted, refuse_second_table
 
 CHUNK = 20_000
@@ -159,19 +160,41 @@ class _BadQuotes(ValueError):
 
 def _read(path: Path, encoding: str, shape: Shape, made: Table) -> None:
     try:
-        swallowed = _read_records(path, encoding, shape, made)
+        doubt = _read_records(path, encoding, shape, made)
     except _BadQuotes as error:
+        enclose = shape.quotes_given and shape.quoting == csv.QUOTE_MINIMAL and "field larger" not in str(error)
+        if enclose and _by_inner_quotes(path, encoding, shape, made):
+            return
         if shape.quotes_given or "field larger" in str(error):
             raise UnusableFile(
                 f"line {error.line}: {error}. If quotes are ordinary characters there: csv_options={{'quoting': 3}}; else mend the line"
             ) from error
         if _by_backslashes(path, encoding, shape, made):
             return
-        swallowed = f"line {error.line}: a quote begins or ends inside a value ({error})"
-        _as_plain(path, encoding, shape, made, swallowed, mended=False)
+        _as_plain(path, encoding, shape, made, f"line {error.line}: a quote begins or ends inside a value ({error})", mended=False)
         return
-    if swallowed and not shape.quotes_given:
-        _as_plain(path, encoding, shape, made, swallowed, mended=True)
+    if doubt and not shape.quotes_given:
+        _as_plain(path, encoding, shape, made, doubt, mended=True)
+
+
+def _by_inner_quotes(path: Path, encoding: str, shape: Shape, made: Table) -> bool:
+    """Values such as `"a 5" screen"`: the quotes that stand at separators enclose them, the others are parts of them."""
+    found = inner_quotes(path, encoding, shape)
+    if found is None:
+        return False
+    read = Table(pa.table({}), notes=list(made.notes), facts=list(made.facts))
+    try:
+        _read_records(path, encoding, replace(shape, inner=True), read)
+    except (_BadQuotes, UnusableFile):
+        return False
+    made.data, made.rows, made.bad, made.example = read.data, read.rows, read.bad, read.example
+    made.facts = read.facts
+    made.notes = [
+        *read.notes,
+        f"{found.lines:,} lines hold quotes inside of values that are enclosed in quotes, the first is line {found.first}: kept as parts of "
+        "those values; csv_options={'quoting': 3} takes all quotes for ordinary characters",
+    ]
+    return True
 
 
 def _by_backslashes(path: Path, encoding: str, shape: Shape, made: Table) -> bool:
@@ -218,8 +241,9 @@ def _as_plain(path: Path, encoding: str, shape: Shape, made: Table, why: str, *,
         why: what is wrong with the quotes.
         mended: whether `made` holds a reading that takes quotes for quotes, which may be right after all.
     """
-    even, total, quoted, with_quote = _plain_geometry(path, encoding, shape)
-    options = "csv_options={'quoting': 3} if quotes are ordinary characters, csv_options={'quoting': 0} if they enclose values"
+    even, total, quoted, with_quote = plain_geometry(path, encoding, shape)
+    options = "csv_options={'quoting': 3} if quotes are ordinary characters"
+    options += ", csv_options={'quoting': 0} if they enclose values" if mended else ""
     if even == total and not quoted:
         plain = Table(pa.table({}), notes=list(made.notes), facts=made.facts)
         shape.quoting = csv.QUOTE_NONE
@@ -230,31 +254,11 @@ def _as_plain(path: Path, encoding: str, shape: Shape, made: Table, why: str, *,
             f"{with_quote:,} lines hold lone quotes ({why}): read as ordinary characters; else csv_options={{'quoting': 0}}"
         )
         return
+    if not mended and _by_inner_quotes(path, encoding, shape, made):
+        return
     if mended and even < 0.5 * total:
         return  # lines are no records by themselves: the quotes do enclose texts of several lines
     raise UnusableFile(f"{why}. Say what quotes are: {options}, or mend the line")
-
-
-def _plain_geometry(path: Path, encoding: str, shape: Shape) -> tuple[int, int, int, int]:
-    """Lines that have the header's width when quotes mean nothing; all lines; values that are enclosed in quotes; lines
-    with any quote."""
-    quote = shape.extra.get("quotechar", '"')
-    enclosed = re.compile(
-        f"(?:^|{re.escape(shape.separator)}){quote}[^{quote}]*{quote}(?:{re.escape(shape.separator)}|$)"
-    )
-    even = total = quoted = with_quote = width = 0
-    with open_text(path, encoding) as stream:
-        for number, line in enumerate(stream):
-            if number < shape.skip or number in shape.skip_lines or not line.strip():
-                continue
-            line = line.rstrip("\r\n")
-            fields = line.count(shape.separator)
-            width = width or (len(shape.names) - 1 if shape.names else fields)
-            even, total = even + (fields == width), total + 1
-            if quote in line:
-                with_quote += 1
-                quoted += bool(enclosed.search(line))
-    return even, total, quoted, with_quote
 
 
 def _read_records(path: Path, encoding: str, shape: Shape, made: Table) -> str | None:
@@ -284,7 +288,7 @@ def _read_records(path: Path, encoding: str, shape: Shape, made: Table) -> str |
             if geometry is None or not chunk:
                 continue
             if several and suspicious is None:
-                suspicious = _swallowed(chunk, first, shape, len(geometry.names))
+                suspicious = swallowed(chunk, first, shape, len(geometry.names))
             if encoding == MIXED:
                 chunk = _decoded(chunk, first, made)
             batches.append(geometry.batch(chunk, first, made))
@@ -322,29 +326,6 @@ def _decoded(chunk: list[list[str]], first: int, made: Table) -> list[list[str]]
         else:
             good.append(row)
     return good
-
-
-def _swallowed(chunk: list[list[str]], first: int, shape: Shape, width: int) -> str | None:
-    """A value of several lines, most of which would be records of their own: a quote that was never meant as one."""
-    if width < 2:
-        return None
-    several = alike = 0
-    where, line = None, first
-    for row in chunk:
-        lines = [part for value in row if "\n" in value for part in value.split("\n")]
-        if lines:
-            several += 1
-            inner = lines[1:]
-            if (
-                all(part.count(shape.separator) >= width - 1 for part in inner[:-1])
-                and shape.separator in inner[-1] + inner[0]
-            ):
-                alike += 1
-                where = where or line
-        line += 1 + sum(value.count("\n") for value in row)
-    if alike and alike >= 0.5 * several:
-        return f"line {where}: a quote swallows the lines after it ({alike:,} such places)"
-    return None
 
 
 def _by_pandas(path: Path, encoding: str, options: dict[str, Any], made: Table) -> None:

@@ -10,12 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hf_ssl.core.textfiles import UnusableFile
-from hf_ssl.data.readers.headers import are_values, as_many, begins_table, distinct, refuse_equal_names
+from hf_ssl.data.readers.headers import BOM, are_values, as_many, begins_table, distinct, refuse_equal_names
 from hf_ssl.data.readers.rows import SNIFFED, cleaned, counts_up
 from hf_ssl.data.readers.shape import Shape, Table
 
-BOM = "\ufeff"
-"""Stands in front of a line where files with marks were put together."""
 RULER = re.compile(r"[\s:+=|-]*-{2,}[\s:+=|-]*")
 
 

@@ -13,6 +13,8 @@ TYPES = {"string", "text", "str", "varchar", "char", "category", "categorical", 
          "ignore", "time", "nominal", "real"}  # fmt: skip
 """What a second header says about columns."""
 
+BOM = "\ufeff"
+"""Stands in front of a line where files with marks were put together."""
 NAME_OF_FILE = re.compile(r"[^/\\]\.[A-Za-z][A-Za-z0-9]{1,4}$")
 
 
@@ -168,6 +170,29 @@ def is_title(rows: list[list[str]]) -> bool:
     return (
         bool(inner) and named and any(second[place].strip() not in {row[place] for row in rows[2:]} for place in inner)
     )
+
+
+_FORMATS = {
+    r"#FORMAT=WebAnno TSV": "WebAnno's own table of words, whose lines are of several kinds: export the project as CoNLL 2002 or CoNLL-U, and let "
+    "its name end in .conll or .conllu",
+    r"-DOCSTART-|# (?:sent_id|newdoc|newpar|global\.columns)\b": "CoNLL, one word a line: let its name end in .conll (.conllu where columns are those of "
+    "Universal Dependencies)",
+    r"@relation\b": "ARFF: let its name end in .arff",
+    r"%%MatrixMarket\b": "MatrixMarket, a list of cells: convert it to a table with a row per example",
+    r"<\?xml\b|<(?:TEI|corpus|dataset)\b": "XML: write its rows as .csv or JSON lines",
+}
+"""How files of other formats begin, and what to do with those that are called as tables are."""
+
+
+def refuse_other_format(line: str) -> None:
+    """A first line that says that this is no table.
+
+    Raises:
+        UnusableFile: with what to do.
+    """
+    for begins, advice in _FORMATS.items():
+        if re.match(begins, line.strip(BOM + " \"'"), re.IGNORECASE):
+            raise UnusableFile(f"is no table, but {advice}")
 
 
 def refuse_second_header(rows: list[list[str]], skip: int) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 SNIFFED = 300
+RETURN = "\ue00d"
+"""Stands for a carriage return that ends no line."""
 BACKSLASH = re.compile(r"\\(.?)", re.DOTALL)
 """A backslash and what follows it."""
 Rows = TypeVar("Rows", pa.Table, pa.RecordBatch)
@@ -55,3 +58,36 @@ def with_backslashes(line: str, escaped: str) -> str:
     return BACKSLASH.sub(
         lambda found: found[0] if found[1] and found[1] in escaped else found[0].replace("\\", "\\\\"), line
     )
+
+
+def with_doubled(line: str, separator: str, quote: str) -> str:
+    """A line whose quotes inside of values are doubled, if a quote stands there that is not; separators end all values.
+
+    `1,"a 5" screen",x` becomes `1,"a 5"" screen",x`.
+    """
+    if quote not in line:
+        return line
+    try:
+        next(csv.reader([line], delimiter=separator, quotechar=quote, strict=True), None)
+    except csv.Error:
+        body = line.rstrip("\r\n")
+        made = []
+        for value in body.split(separator):
+            enclosed = len(value) > 1 and value.startswith(quote) and value.endswith(quote)
+            plain = (value[1:-1] if enclosed else value).replace(quote * 2, quote)
+            made.append(f"{quote}{plain.replace(quote, quote * 2)}{quote}")
+        return separator.join(made) + line[len(body) :]
+    return line
+
+
+def joined(lines: Iterable[str]) -> Iterator[str]:
+    """Lines that were cut at carriage returns without a line feed, whole."""
+    held = ""
+    for line in lines:
+        if line.endswith("\r"):
+            held += line[:-1] + RETURN
+        else:
+            yield held + line
+            held = ""
+    if held:
+        yield held

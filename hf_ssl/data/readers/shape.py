@@ -6,7 +6,7 @@ import csv
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,10 @@ from hf_ssl.data.readers.headers import (
     later_header,
     named_by,
     or_one_column,
+    refuse_other_format,
     refuse_second_header,
 )
-from hf_ssl.data.readers.rows import SNIFFED, Rows, with_backslashes, without_blank
+from hf_ssl.data.readers.rows import SNIFFED, Rows, joined, with_backslashes, with_doubled, without_blank
 from hf_ssl.data.readers.strays import refuse_questions
 
 SEPARATORS = {".tsv": "\t", ".tab": "\t"}
@@ -33,7 +34,6 @@ RARE = ("\x1f", "\x01", "^", "~", "¦", "§")
 """Single marks that separate columns only where every line holds as many of them."""
 LONG = ("::", "||", "~|~", "@@", "##", "\\t")
 LITERAL = "\x1f"  # what stands for a separator of several characters
-RETURN = "\ue00d"  # what stands for a carriage return that ends no line
 REGULAR = 0.95
 USUAL = {
     "sep": ",",
@@ -95,6 +95,8 @@ class Shape:
     """Lines end with a line feed, and carriage returns without one are parts of values."""
     escaped: str = ""
     """What a backslash in front makes an ordinary character; every other backslash is part of its value."""
+    inner: bool = False
+    """Quotes inside of values that quotes enclose are not doubled."""
     missing: list[str] = field(default_factory=list)
     """Words for nothing, beside the empty field."""
     missing_in: dict[str, list[str]] = field(default_factory=dict)
@@ -105,8 +107,9 @@ class Shape:
         if self.literal is not None:
             literal = self.literal
             lines = (line.replace(literal, LITERAL) for line in lines)
-        lines = _joined(lines) if self.lone_returns else lines
+        lines = joined(lines) if self.lone_returns else lines
         lines = (with_backslashes(line, self.escaped) for line in lines) if self.escaped else lines
+        lines = (with_doubled(line, self.separator, self.extra.get("quotechar", '"')) for line in lines) if self.inner else lines
         rules: dict[str, Any] = {"quoting": self.quoting if quoting is None else quoting, **self.extra}
         return csv.reader(lines, delimiter=self.separator, strict=strict, **rules)
 
@@ -202,12 +205,15 @@ class Shape:
         widths = [len(row) for row in rows]
         if len(widths) < 4 or self.names is not None or not self.header:
             return
+        refuse_other_format(lines[0])
         refuse_second_header(rows, self.skip)
         comments = sum(1 for _ in itertools.takewhile(lambda line: line.startswith("#"), lines))
         if comments > 1 or comments == 1 and len(rows[0]) != len(rows[1]):
+            below = [row for row in self.reader(lines[comments:], strict=False) if row]
+            names = "" if begins_table(below) else named_by(lines[comments - 1], rows[-1], self.separator)
             raise UnusableFile(
                 f"begins with {comments} comments ({lines[0].strip()[:40]!r} ...); leave them out with "
-                f"csv_options={{'skiprows': {comments + self.skip}{named_by(lines[comments - 1], rows[-1], self.separator)}}}"
+                f"csv_options={{'skiprows': {comments + self.skip}{names}}}"
             )
         refuse_questions(rows, self.skip)
         if is_title(rows):
@@ -242,19 +248,6 @@ def _spelled(words: Any) -> list[str]:
     return [str(word) for word in several] + [
         form % word for word in numbers for form in ("%g", "%.1f", "%.2f", "%.3f", "%.4f")
     ]
-
-
-def _joined(lines: Iterable[str]) -> Iterator[str]:
-    """Lines that were cut at carriage returns without a line feed, whole."""
-    held = ""
-    for line in lines:
-        if line.endswith("\r"):
-            held += line[:-1] + RETURN
-        else:
-            yield held + line
-            held = ""
-    if held:
-        yield held
 
 
 def _single_quotes(shape: Shape, lines: list[str], made: Table) -> None:

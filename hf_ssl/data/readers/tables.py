@@ -16,12 +16,12 @@ import pyarrow.parquet as parquet
 
 from hf_ssl.core.paths import stem, suffix
 from hf_ssl.core.textfiles import DEFAULT_ENCODING, UnusableFile
-from hf_ssl.data.readers.delimited import read_delimited
 from hf_ssl.data.readers.fasttext import read_fasttext
 from hf_ssl.data.readers.files import partitions as in_folders
 from hf_ssl.data.readers.headers import are_values, sums_below
 from hf_ssl.data.readers.json_rows import from_rows, read_json, table_of_rows
 from hf_ssl.data.readers.places import Places
+from hf_ssl.data.readers.tried import begins_at, read_with_advice
 from hf_ssl.data.report import DataReport
 
 __all__ = ["from_rows", "quiet", "read_tables"]
@@ -105,9 +105,12 @@ def read_tables(
         first = next(one for one in every if one.bad[reason])
         report.account("rows").found += count
         quotes = "If values hold the separator, enclose them in quotes; if another separates columns: csv_options={'sep': ...}"
+        uneven = "number of columns" in reason and count > 0.2 * total
+        if uneven and (better := begins_at(first.path, encoding, csv_options or {})) is not None:
+            quotes = f"The table seems to begin at line {better['skiprows'] + 1}: csv_options={better}"
         report.leave_out(
             "rows", reason, count, total, example=f"{_relative(first.path, root)}, {first.example}",
-            hint=quotes if "number of columns" in reason and count > 0.2 * total else "",
+            hint=quotes if uneven else "",
         )  # fmt: skip
     for group in read.values():
         parts = [one.dataset for one in group]
@@ -184,7 +187,7 @@ def _read_one(
         notes, facts = rows.notes, []
     else:
         table = (
-            read_fasttext(file, encoding) if kind in (".txt", ".text") else read_delimited(file, encoding, csv_options)
+            read_fasttext(file, encoding) if kind in (".txt", ".text") else read_with_advice(file, encoding, csv_options)
         )
         one = _Read(file, _dataset(table.data, file, cache_dir), table.rows, table.bad, table.example)
         notes, facts = table.notes, table.facts

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import pyarrow as pa
 from hf_ssl.core.numbers import NotNumbers, read_numbers
 from hf_ssl.modalities.base import Notes
 from hf_ssl.modalities.timeseries.table import LEFT_OUT, VALUES
+from hf_ssl.modalities.timeseries.unused import label_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +27,12 @@ _WORDS = re.compile(r"(?<=[a-z])(?=[A-Z])|[ .-]")
 
 
 def value_columns(
-    frame: pa.Table, not_values: set[str | None], stamps: np.ndarray, owner: np.ndarray, report: Notes
+    frame: pa.Table,
+    not_values: Collection[str | None],
+    stamps: np.ndarray,
+    owner: np.ndarray,
+    report: Notes,
+    ignored: Collection[str] = (),
 ) -> list[str]:
     """The column called as values are, else every other one that is no row number, no name, and does not say the time again.
 
@@ -36,23 +42,25 @@ def value_columns(
         stamps: `(rows,)` datetime64[ns] or whole numbers.
         owner: `(rows,)` number of the series of each row.
         report: told what is left out.
+        ignored: columns that the user knows not to be used beside one that is called as values are.
     """
     lower = {name.strip().lower(): name for name in reversed(frame.column_names)}
+    rest = [c for c in frame.column_names if c not in not_values and c.strip().lower() not in LEFT_OUT]
     usual = [lower[alias] for alias in VALUES if alias in lower and lower[alias] not in not_values]
+    order = np.lexsort((stamps.astype(np.int64), owner))
     if usual:
         others = [
             c
-            for c in frame.column_names
-            if c not in not_values and c != usual[0] and pa.types.is_floating(frame.column(c).type)
+            for c in rest
+            if c != usual[0] and c not in ignored and _says_more(frame, c, stamps, owner, order)
         ]
         if others:
             report.warn(
-                f"values are {usual[0]!r} alone; {', '.join(map(repr, others[:5]))} are not used (target_columns=[...] names several)"
+                f"values are {usual[0]!r} alone; {', '.join(_with_few(frame.column(c), c) for c in others[:5])} "
+                f"{'holds' if len(others) == 1 else 'hold'} numbers, too, not used: target_columns={[usual[0], *others]} takes them as channels, ignore_columns={others} says that this is meant"
             )
         return usual[:1]
-    rest = [c for c in frame.column_names if c not in not_values and c.strip().lower() not in LEFT_OUT]
     kept, again, doubtful = [], [], []
-    order = np.lexsort((stamps.astype(np.int64), owner))
     for column in rest:
         if column.startswith("Unnamed") or column.strip().lower() in ROW_NUMBERS or _counts_rows(frame.column(column)):
             report.warn(f"column {column!r} counts rows: no values (target_columns=[...] takes it all the same)")
@@ -81,6 +89,28 @@ def value_columns(
     for column, why in again:
         report.warn(f"column {column!r} {why}: no values (target_columns=[...] takes it all the same)")
     return kept
+
+
+def _says_more(frame: pa.Table, name: str, stamps: np.ndarray, owner: np.ndarray, order: np.ndarray) -> bool:
+    """Whether a column holds numbers that change, and do not count or name rows, or say the time again."""
+    column = frame.column(name)
+    if name.startswith("Unnamed") or name.strip().lower() in ROW_NUMBERS or not number_columns(frame, [name]):
+        return False
+    if column.null_count == len(column) or len(column.unique()) < 2 or _counts_rows(column):
+        return False
+    if label_words(column, name) is not None:
+        return False  # told as labels
+    return _as_names(column, name) in ("", "some") and not _says_again(column, name, stamps, owner, order)
+
+
+def _with_few(column: pa.ChunkedArray, name: str) -> str:
+    """A column's name, with its values and how often each comes where they are few, as those of marks for quality are."""
+    import pandas as pd
+
+    counts = pd.Series(column.to_pandas()).value_counts()
+    if len(counts) > 3:
+        return repr(name)
+    return f"{name!r} ({', '.join(f'{value}: {count:,} times' for value, count in counts.items())})"
 
 
 def _says_again(column: pa.ChunkedArray, name: str, stamps: np.ndarray, owner: np.ndarray, order: np.ndarray) -> str:

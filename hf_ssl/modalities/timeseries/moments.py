@@ -81,7 +81,7 @@ def read_moments(dataset: datasets.Dataset, columns: Columns, grid: GridOptions,
     stamps = moments_of(written, stamp, grid.stamps, owner, report)
     stamps = _with_clock(stamps, frame, stamp, clocks, report)
     targets = [given_column(c, there, "target_columns", origin) or c for c in dict.fromkeys(columns.targets)]
-    targets = targets or value_columns(frame, not_values, stamps, owner, report)
+    targets = targets or value_columns(frame, not_values, stamps, owner, report, columns.ignore)
     if not targets:
         raise DataError(f"{origin} has no column of values beside {stamp!r}. Say which: target_columns=[...].")
     frame, stamps, rows = _usable(frame, stamps, stamp, origin, report)

@@ -19,7 +19,8 @@ MOST = 50
 """Different values that labels of moments may have."""
 LABELS = re.compile(
     r"(?:.*[_ ])?(?:label|labels|class|activity|activities|state|status|phase|stage|mode|regime|event|events|fault|failure|anomaly|"
-    r"is_anomaly|outlier|condition|behavio(?:u)?r|gesture|annotation|target_class|y_true)(?:[_ ]?(?:id|code))?",
+    r"is_anomaly|outlier|condition|behavio(?:u)?r|gesture|annotation|target_class|y_true|quality|qc|flags?|q_?flag|valid|validity|good|bad|alarm|"
+    r"error|err|qualit(?:ä|ae)t|g(?:ü|ue)ltig)(?:[_ ]?(?:id|code|flag|bit))?",
     re.IGNORECASE,
 )
 
@@ -60,6 +61,16 @@ def tell_classes_of_series(parts: Sequence[SourcePart], label: str | None, used:
         )
 
 
+def label_words(column: pa.ChunkedArray, name: str) -> list[object] | None:
+    """The few values of a column that is called as labels are, or holds words; None: it is none of those."""
+    if pa.types.is_floating(column.type) or pa.types.is_nested(column.type) or name.startswith("Unnamed"):
+        return None
+    several = list(column.to_pandas().dropna().unique())
+    words = any(isinstance(value, str) and not re.fullmatch(r"[-+\d.,]*", value.strip()) for value in several[:MOST])
+    few = 2 <= len(several) <= min(MOST, len(column) // 5)
+    return several if few and (words or LABELS.fullmatch(name.strip())) else None
+
+
 def tell_unused(frame: pa.Table, names: np.ndarray, used: set[str | None], columns: Columns, report: Notes) -> None:
     """Labels of moments (`activity`: walk, run, walk) that change inside a series are no part of a forecast, nor the series' own label."""
     import pandas as pd
@@ -69,16 +80,10 @@ def tell_unused(frame: pa.Table, names: np.ndarray, used: set[str | None], colum
         report.facts["ignored_columns"] = sorted(rest)
     owner = pd.factorize(names)[0]
     for name in rest:
-        column = frame.column(name)
-        if pa.types.is_floating(column.type) or pa.types.is_nested(column.type) or name.startswith("Unnamed"):
+        several = label_words(frame.column(name), name)
+        if several is None:
             continue
-        values = column.to_pandas()
-        several = values.dropna().unique()
-        words = any(
-            isinstance(value, str) and not re.fullmatch(r"[-+\d.,]*", value.strip()) for value in several[:MOST]
-        )
-        if not 2 <= len(several) <= min(MOST, len(values) // 5) or not (words or LABELS.fullmatch(name.strip())):
-            continue
+        values = frame.column(name).to_pandas()
         inside = pd.Series(pd.factorize(values)[0]).groupby(owner).nunique()
         changing = int((inside > 1).sum())
         if changing:
