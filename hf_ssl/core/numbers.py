@@ -62,6 +62,11 @@ class NotNumbers(DataError):
         self.row, self.word = row, word
 
 
+def is_amount(text: str) -> bool:
+    """Whether a text is a number in one of the ways that people write them, whatever the others of its column are."""
+    return any(form.fullmatch(text.strip()) for form in (_PLAIN, _COMMA, _COMMA_THOUSANDS, _DOT_THOUSANDS, _SPACE_THOUSANDS))
+
+
 def read_numbers(values: Sequence[str | None], what: str) -> tuple[list[float], str | None]:
     """Text → numbers, NaN for missing values.
 
@@ -93,6 +98,7 @@ def read_numbers(values: Sequence[str | None], what: str) -> tuple[list[float], 
     rewritten, note = _rewritten(present, what)
     note = "; ".join(text for text in (shortened, marked, note) if text)
     if rewritten is None:
+        row = next((place for place, value in enumerate(stripped) if value is not None and not is_amount(value)), row)
         word = str(stripped[row])[:60]
         raise NotNumbers(f"Column {what!r} holds text such as {word!r} (row {row}), not numbers", row, word)
     numbers = (float(value) * power for value, power in zip(rewritten, powers, strict=True))

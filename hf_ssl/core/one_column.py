@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -37,6 +37,30 @@ def whole_names(names: Sequence[str], there: Sequence[str]) -> tuple[str, ...]:
             size = next(joined, 1)
         made.append(columns[_joined(names, place, size)] if size > 1 else names[place])
         place += size
+    return tuple(made)
+
+
+def whole_words(words: Sequence[str], datasets: Iterable[datasets.Dataset]) -> tuple[str, ...]:
+    """`("no", "thanks")` → `("no, thanks",)` where a column of text holds that value: a command line cuts words at their commas."""
+    if len(words) < 2:
+        return tuple(words)
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    pairs = [(first, last) for first in range(len(words)) for last in range(first + 2, len(words) + 1)]
+    ways = {mark.join(words[first:last]): (first, last) for first, last in pairs for mark in (", ", ",")}
+    asked = pa.array(list(ways), pa.string())
+    found: set[str] = set()
+    for dataset in datasets:
+        for column in dataset.data.columns:
+            if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+                found.update(asked.filter(pc.is_in(asked, column.cast(pa.string()).unique())).to_pylist())
+    made: list[str] = []
+    place = 0
+    while place < len(words):
+        longest = max((word for word in found if ways[word][0] == place), key=len, default=words[place])
+        made.append(longest)
+        place = ways[longest][1] if longest in ways and ways[longest][0] == place else place + 1
     return tuple(made)
 
 

@@ -13,7 +13,7 @@ from hf_ssl.core.errors import ConfigError
 from hf_ssl.core.fields import OptionsError, choices_of, hints_of, not_among
 
 _BOUND = re.compile(r"[<>≤≥]")
-_COMMA_OUTSIDE = r",(?!\d{3}(?!\d))"  # `> 5,000` is one word
+_COMMA_OUTSIDE = r"(?<!\d),|,(?!\d)"  # `> 5,000` and `<0,5` are one word each
 _TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{30,}\b")
 _BRACKETS = re.compile(r"\[[^\[\]]*\]|\([^()]*\)|\{[^{}]*\}")
 _PART = re.compile(rf"\s*(?:'[^']*'|\"[^\"]*\")\s*(?=,|$)|(?:{_BRACKETS.pattern}|[^,])+")
@@ -73,8 +73,14 @@ def _is_secret(text: str) -> bool:
 
 
 def _listed(value: object) -> Any:
-    """A list, from any way to write one in a line; what is a list already keeps its texts as they are, commas and all."""
+    """A list, from any way to write one in a line; what is a list already keeps its texts as they are, commas and all.
+
+    So does one of several words in which a comma and a blank stand: a shell has kept them together because the user put quotes around it.
+    """
     if isinstance(value, Words):
+        inside = [bool(re.search(r"\S, +\S", word)) for word in value]
+        if len(value) > 1 and any(inside) and not any(re.search(r"^[\[,]|[\],]$", word.strip()) for word in value):
+            return [part for word, is_text in zip(value, inside, strict=True) for part in ([word] if is_text else listed(word))]
         return listed(",".join(value))
     if isinstance(value, (list, tuple)):
         return [part for part in value if not isinstance(part, str) or part.strip()]

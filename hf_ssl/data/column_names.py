@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import datasets
 
 from hf_ssl.core.errors import DataError, nearest
-from hf_ssl.core.one_column import type_of, values_of, whole_names
+from hf_ssl.core.one_column import type_of, values_of, whole_names, whole_words
 from hf_ssl.data.label_words import NO, YES, as_float
 from hf_ssl.data.readers.files import FOLDER_GROUP, FOLDER_LABEL
 from hf_ssl.data.report import DataReport
@@ -91,11 +91,13 @@ def named(name: str, there: Sequence[str]) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
-def in_full(spec: ColumnSpec, parts: Iterable[SourcePart]) -> ColumnSpec:
-    """Lists of columns with the names that hold commas in one piece: a command line cuts them there."""
+def in_full(spec: ColumnSpec, parts: Sequence[SourcePart]) -> ColumnSpec:
+    """Lists of columns and of words with those that hold commas in one piece: a command line cuts them there."""
     there = list(dict.fromkeys(name for part in parts for name in part.dataset.column_names))
     keep, labels, ignore = (whole_names(names, there) for names in (spec.keep, spec.labels, spec.ignore))
-    return replace(spec, keep=keep, labels=labels, ignore=ignore)
+    return replace(
+        spec, keep=keep, labels=labels, ignore=ignore, na=whole_words(spec.na, (part.dataset for part in parts))
+    )
 
 
 @functools.lru_cache(1 << 16)

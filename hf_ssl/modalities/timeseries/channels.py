@@ -202,8 +202,8 @@ def _as_names(column: pa.ChunkedArray, name: str) -> str:
     return "all" if len(known) >= 20 and several >= 0.98 * len(known) else "some"
 
 
-def number_columns(frame: pa.Table, columns: Sequence[str]) -> list[str]:
-    """Columns whose first values can be read as numbers."""
+def number_columns(frame: pa.Table, columns: Sequence[str], changing: bool = False) -> list[str]:
+    """Columns whose first values can be read as numbers; `changing`: without those of one number alone, if others are left."""
     found = []
     for name in columns:
         column = frame.column(name)
@@ -215,7 +215,8 @@ def number_columns(frame: pa.Table, columns: Sequence[str]) -> list[str]:
         except NotNumbers:
             continue
         found.append(name)
-    return found
+    several = [name for name in found if len(frame.column(name).unique()) > 1] if changing else []
+    return several or found
 
 
 def is_text(column: pa.ChunkedArray) -> bool:

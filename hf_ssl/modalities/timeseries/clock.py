@@ -89,7 +89,14 @@ def read_clock(values: pd.Series, name: str) -> np.ndarray:
             return (hour * 3600 * 10**9).astype("timedelta64[ns]")
         numbers = pd.to_numeric(text, errors="coerce").to_numpy(np.float64)
         if np.isnan(numbers).any():
-            wrong = text[np.isnan(numbers)].iloc[0]
+            among = parts[0].isna() & parts[0].notna().any()
+            wrong = values[among if among.any() else np.isnan(numbers)].iloc[0]
+            if among.any():
+                raise DataError(
+                    f"Column {name!r} holds {wrong!r} among times of day such as {text[~among].iloc[0]!r} ({int(among.sum()):,} such rows), which "
+                    "cannot be read. Where a clock that is set back has the hour twice, write the distance to UTC behind all stamps (+02:00); else "
+                    "leave those rows out."
+                )
             raise DataError(
                 f"Column {name!r} holds times of day such as {wrong!r} that cannot be read. Write them as 13:05, or name another: time_column=..."
             )

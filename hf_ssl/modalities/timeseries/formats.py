@@ -187,3 +187,15 @@ def _refuse_times_of_day(text: pd.Series, first: str, name: str) -> None:
 
 def days_of(stamps: np.ndarray) -> str:
     return " ".join(str(stamp.astype("datetime64[D]")) for stamp in stamps[:3])
+
+
+def two_digit_years(text: pd.Series, parts: pd.DataFrame) -> str:
+    """`timestamp_format='%y/%m/%d' or ...`: the formats with a year of two digits that all of these dates have."""
+    import pandas as pd
+
+    mark = parts[1].dropna().iloc[0]
+    clock = str(parts[4].dropna().iloc[0]) if parts[4].notna().any() else ""
+    after = {0: "", 1: " %H:%M", 2: " %H:%M:%S"}[min(clock.count(":"), 2)]
+    forms = [mark.join(order) + after for order in (("%y", "%m", "%d"), ("%d", "%m", "%y"), ("%m", "%d", "%y"))]
+    fits = [form for form in forms if pd.to_datetime(text.dropna(), format=form, errors="coerce").notna().all()]
+    return " or ".join(f"timestamp_format={form!r}" for form in fits or forms)

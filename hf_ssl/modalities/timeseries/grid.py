@@ -13,6 +13,7 @@ from hf_ssl.core.errors import DataError
 from hf_ssl.modalities.base import Notes
 from hf_ssl.modalities.timeseries.holes import Rows, refuse_holes
 from hf_ssl.modalities.timeseries.repeats import repeated_at
+from hf_ssl.modalities.timeseries.rounded import on_even_steps
 from hf_ssl.modalities.timeseries.steps import (
     DAYS_OF,
     MONTHS,
@@ -91,6 +92,8 @@ def to_grid(
         report.decide("rows were not in order of time: sorted")
     codes, stamps, values = codes[sort], stamps[sort], values[sort]
     rows = Rows(codes, stamps, None if written is None else lambda place: written(int(sort[place])))
+    if frequency is None and not integer:
+        frequency, stamps = _rounded(codes, stamps, report)
     frequency = frequency or _step(codes, stamps, order_of, integer)
     places, exact, shift = places_of(stamps, frequency)
     if not exact:
@@ -158,6 +161,23 @@ _NO_GRID = (
     "No even grid fits: bring them to one (a mean or sum by day, week or month), or, if every row is one step, name a column that "
     "counts them 0, 1, 2 ...: timestamp_column=..."
 )
+
+
+def _rounded(codes: np.ndarray, stamps: np.ndarray, report: Notes) -> tuple[str | None, np.ndarray]:
+    """The step, and stamps on it, where most gaps are none of the most frequent one because stamps were rounded; None: they were not."""
+    gaps, _ = _gaps(codes, stamps)
+    sizes, counts = np.unique(gaps, return_counts=True)
+    if not len(gaps) or not (gaps % sizes[counts.argmax()]).any() or sizes[counts.argmax()] >= NANO["min"]:
+        return None, stamps
+    found = on_even_steps(codes, stamps)
+    if found is None:
+        return None, stamps
+    made, step, unit = found
+    report.warn(
+        f"time stamps are rounded to {alias_of(unit)}, and lie beside even steps of {step / NANO['s']:.10g} s ({NANO['s'] / step:.6g} a second) by "
+        f"less than that: put on those; frequency={alias_of(int(sizes[counts.argmax()]))!r} joins rows by another step"
+    )
+    return alias_of(step), made
 
 
 def _step(codes: np.ndarray, stamps: np.ndarray, names: list[str], integer: bool) -> str:

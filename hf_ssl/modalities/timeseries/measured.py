@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from hf_ssl.core.errors import DataError
-from hf_ssl.core.numbers import MISSING, NotNumbers, read_numbers, refuse_dot_thousands
+from hf_ssl.core.numbers import MISSING, NotNumbers, is_amount, read_numbers, refuse_dot_thousands
 from hf_ssl.modalities.base import Notes
 from hf_ssl.modalities.timeseries.channels import is_text
 from hf_ssl.modalities.timeseries.lines import is_number
@@ -88,8 +88,9 @@ def read_values(column: pa.ChunkedArray, name: str, origin: str, asked: Asked, r
                 if text.nunique() == 1 and not re.match(r"\d{4}-\d\d-\d\d", str(text.iloc[0]))
                 else "."
             )
+        wrong &= ~text.fillna("").map(is_amount)
         words = list(text[wrong].str.strip().unique())
-        if len(words) <= 12 and wrong.sum() <= 0.5 * text.notna().sum() and not second:
+        if 0 < len(words) <= 12 and wrong.sum() <= 0.5 * text.notna().sum() and not second:
             other = f"If {'it means' if len(words) == 1 else 'they mean'} that nothing was measured: na_values={words}. {other}"
         raise DataError(f"{error} in {origin}.{units} {asked.apart or other}") from error
     if note:

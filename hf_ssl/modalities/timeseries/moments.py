@@ -92,7 +92,7 @@ def read_moments(dataset: datasets.Dataset, columns: Columns, grid: GridOptions,
     tell_files(frame, name, stamps, report)
     apart = "" if columns.name is not None else tell_apart(frame, stamps, not_values, name)
     others = [c for c in there if c not in not_values or c in columns.targets] if columns.targets else targets
-    numeric = partial(number_columns, frame, others)
+    numeric = partial(number_columns, frame, others, changing=True)
     values = np.stack(
         [
             read_values(frame.column(c), c, origin, Asked(apart, numeric, columns.na), report)

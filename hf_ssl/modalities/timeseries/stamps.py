@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -25,10 +26,10 @@ from hf_ssl.modalities.timeseries.digits import (
     since,
     tell_other_unit,
 )
-from hf_ssl.modalities.timeseries.formats import by_given_format, by_known_format, days_of, guessed, turned
+from hf_ssl.modalities.timeseries.formats import by_given_format, by_known_format, days_of, guessed, turned, two_digit_years
 from hf_ssl.modalities.timeseries.grid import unevenness
 from hf_ssl.modalities.timeseries.spellings import periods
-from hf_ssl.modalities.timeseries.zones import ZONE, in_utc, parsed, refuse_far_years
+from hf_ssl.modalities.timeseries.zones import ZONE, by_named_zones, in_utc, parsed, refuse_far_years
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,6 +95,11 @@ def read_stamps(column: pd.Series, name: str, options: StampOptions, owner: np.n
     known = values.dropna()
     if not len(known):
         raise DataError(f"Column {name!r} holds no time stamps. Say which does: timestamp_column=...")
+    if options.format is None or "%Z" in options.format:
+        plain = replace(options, format=(options.format or "").replace("%Z", "").strip() or None)
+        read = partial(read_stamps, name=name, options=plain, owner=owner, notes=notes)
+        if (made := by_named_zones(text, name, read, notes)) is not None:
+            return made
     if options.format is not None:
         if options.format not in OWN_FORMS or not known.str.strip().str.fullmatch(r"\d+(\.0)?").all():
             return _by_format(text, name, options.format, notes, owner)
@@ -322,7 +328,7 @@ def _ordered(
             np.nanmax(first) > 12 and np.nanmax(year) <= 31 and len(np.unique(first[known])) < 3
         ):
             raise DataError(
-                f"Column {name!r} holds {text.dropna().iloc[0]!r}: which is the year? Say {_two_digit_years(text, parts)}."
+                f"Column {name!r} holds {text.dropna().iloc[0]!r}: which is the year? Say {two_digit_years(text, parts)}."
             )
     if (short := known & (year < 100)).any():
         year[short] = full_years(year[short].astype(np.int64))
@@ -364,18 +370,6 @@ def _ordered(
         f"Column {name!r} holds dates such as {example!r}: day or month first? Both are possible. Say day_first=True (then they begin "
         f"{days_of(ways[True])}) or day_first=False ({days_of(ways[False])})."
     )
-
-
-def _two_digit_years(text: pd.Series, parts: pd.DataFrame) -> str:
-    """`timestamp_format='%y/%m/%d' or ...`: the formats with a year of two digits that all of these dates have."""
-    import pandas as pd
-
-    mark = parts[1].dropna().iloc[0]
-    clock = str(parts[4].dropna().iloc[0]) if parts[4].notna().any() else ""
-    after = {0: "", 1: " %H:%M", 2: " %H:%M:%S"}[min(clock.count(":"), 2)]
-    forms = [mark.join(order) + after for order in (("%y", "%m", "%d"), ("%d", "%m", "%y"), ("%m", "%d", "%y"))]
-    fits = [form for form in forms if pd.to_datetime(text.dropna(), format=form, errors="coerce").notna().all()]
-    return " or ".join(f"timestamp_format={form!r}" for form in fits or forms)
 
 
 def _telling(text: pd.Series, ways: dict[bool, np.ndarray]) -> str:

@@ -35,7 +35,7 @@ STAMPS = (
     "_time",
 )
 NAMES = ("item_id", "unique_id", "series_id", "series_name", "id", "item", "series")
-VALUES = ("target", "value", "values", "y")
+VALUES = ("target", "value", "values", "y", "_value")
 SERIES_ALIASES = ("series", "target", "past_values", "values", "signal", "x")
 FREQUENCIES = ("freq", "frequency")
 FILE = "file"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,14 @@ if TYPE_CHECKING:
 
 ZONE = re.compile(r":\d\d(?:\.\d+)?\s*(?:Z|UTC|GMT|[+-]\d\d:?\d\d)$")
 _OFFSET = r"(?:(Z|UTC|GMT)|([+-])(\d\d):?(\d\d)|[:.]\d+\s*([+-])(\d\d))$"
+_NAMED = r"^(.*(?::\d\d(?:[.,]\d+)?|[AaPp]\.?[Mm]\.?))\s*\(?([A-Za-z]{2,5})\)?$"
+NAMED = {
+    "UTC": 0.0, "GMT": 0.0, "WET": 0.0, "WEST": 1.0, "BST": 1.0, "CET": 1.0, "MEZ": 1.0, "CEST": 2.0, "MESZ": 2.0, "EET": 2.0, "EEST": 3.0,
+    "MSK": 3.0, "SAST": 2.0, "IST": 5.5, "SGT": 8.0, "HKT": 8.0, "AWST": 8.0, "JST": 9.0, "KST": 9.0, "ACST": 9.5, "ACDT": 10.5, "AEST": 10.0,
+    "AEDT": 11.0, "NZST": 12.0, "NZDT": 13.0, "AST": -4.0, "ADT": -3.0, "EST": -5.0, "EDT": -4.0, "CST": -6.0, "CDT": -5.0, "MST": -7.0,
+    "MDT": -6.0, "PST": -8.0, "PDT": -7.0, "AKST": -9.0, "AKDT": -8.0, "HST": -10.0, "BRT": -3.0, "ART": -3.0,
+}  # fmt: skip
+"""Hours that clocks of these zones are ahead of UTC; those of North America as RFC 5322 has them."""
 DAY = 86_400 * 10**9
 FIRST, LAST = 1678, 2261
 """Years that nanoseconds since 1970 reach."""
@@ -54,6 +63,39 @@ def parsed(
         utc, offset = _with_neighbors_zone(text, utc, offset, bare, owner, name, notes)
     shift = (np.nan_to_num(offset) * 60 * 10**9).astype(np.int64).astype("timedelta64[ns]")
     return _wall_or_utc(utc, utc + shift, notes)
+
+
+def by_named_zones(
+    text: pd.Series, name: str, read: Callable[[pa.ChunkedArray], np.ndarray], notes: Notes
+) -> np.ndarray | None:
+    """Stamps with the name of a zone behind each (`2023-03-12 03:00:00 EDT`); None: they have none.
+
+    Args:
+        text: stamps, None where there is none.
+        name: of the column.
+        read: reads stamps without a zone, an Arrow column of text, as datetime64[ns].
+        notes: told how the names were read.
+    """
+    import pandas as pd
+
+    parts = text.str.strip().str.extract(_NAMED)
+    known = text.notna()
+    words = parts[1].str.upper()
+    if not known.any() or not words[known].isin(list(NAMED)).all() or words[known].isin(("UTC", "GMT")).all():
+        return None
+    wall = read(pa.chunked_array([pa.array(parts[0], pa.string(), from_pandas=True)]))
+    if wall.dtype.kind != "M":
+        return None
+    counts = words[known].value_counts()
+    shown = ", ".join(f"{word} ({count:,} rows) is UTC{NAMED[word]:+g}" for word, count in counts.items())
+    several = {"BST", "CST", "IST", "AST"} & set(counts.index) - ({"CST"} if "CDT" in counts.index else set())
+    tell = notes.warn if several - ({"BST"} if "GMT" in counts.index else set()) else notes.decide
+    tell(
+        f"names of zones behind the stamps of column {name!r}: {shown}"
+        + ("; write the distance to UTC behind each stamp (+05:30) if another zone is meant" if several else "")
+    )
+    hours = pd.to_numeric(words.map(NAMED), errors="coerce").fillna(0).to_numpy(np.float64)
+    return _wall_or_utc(wall - (hours * 3600).astype(np.int64).astype("timedelta64[s]"), wall, notes)
 
 
 def on_the_wall(column: pa.ChunkedArray) -> pa.ChunkedArray:
