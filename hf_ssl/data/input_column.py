@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import datasets
 
+from hf_ssl.core.by_name import ByName
 from hf_ssl.core.errors import DataError
 from hf_ssl.core.one_column import type_of, values_of
 from hf_ssl.data.column_names import existing, named, pair_of, shown
@@ -196,7 +197,11 @@ def _likely_input(modality: Modality, part: SourcePart) -> str:
     if modality.name != "text":  # names of files differ from row to row, classes do not, and are no numbers
         files = {name: sum(bool(NAME_OF_FILE.search(str(value or ""))) for value in head[name]) for name in texts}
         words = {name: sum(as_float(value or "0") is None for value in head[name]) for name in texts}
-        best = max(texts, key=lambda name: (files[name], bool(words[name]), len(set(head[name]))), default=there[0])
+        by_name = ByName(part.root)
+        there_are = {name: sum(value is not None and bool(by_name.candidates(str(value))) for value in head[name]) for name in texts}
+        best = max(
+            texts, key=lambda name: (there_are[name], files[name], bool(words[name]), len(set(head[name]))), default=there[0]
+        )
         return f"input_column={best!r}"
     named_files = [name for name in texts if all(NAME_OF_TEXT.fullmatch(value or "") for value in head[name])]
     if named_files and len(named_files) == len(texts) - sum(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import datasets
@@ -124,7 +124,8 @@ def by_split_column(
     for part in parts:
         own = [name for name in part.dataset.column_names if name not in ignored and name not in used]
         own = [name for name in own if plain_name(name) not in contents]
-        found = _found_in(part, own, how) if part.split in (None, "train") else None
+        alone = not any(one.split in (None, "train") for one in parts)
+        found = _found_in(part, own, how) if part.split in (None, "train") or alone and part.split != "unlabeled" else None
         if found is None:
             _tell_folds(part, own, how)
             made.append(part)
@@ -183,6 +184,13 @@ def _found_in(part: SourcePart, there: list[str], how: ReadOptions) -> _Found | 
         numbered = name in known and all(value.isdigit() for value in one.meaning)
         doubtful = len(one.splits) > 1 and share >= 0.1 or numbered and not sure and 2 <= len(one.meaning) <= 4
         complete = len(one.splits) > 1 and ("train" in one.splits or name in known)
+        if how.split_names and part.split is not None and name in known and not one.splits and _say_splits(one.meaning):
+            words = ", ".join(list(one.meaning)[:5])
+            every = [*how.split_names, *one.meaning]
+            how.report.warn(
+                f"{part.origin}: column {name!r} ({words}) says the split of every row and is not followed, because split_names gives other "
+                f"words: split_names={every} follows it, ignore_columns=[{name!r}] says that this is meant"
+            )
         if complete and (share >= 1 - how.report.max_left_out or name in known or not any(one.unclear)):
             found.append(one)
         elif doubtful and part.split is None:
@@ -233,6 +241,12 @@ def _words_in(dataset: datasets.Dataset, name: str, how: ReadOptions) -> _Found 
                 found.meaning[value] = free
                 found.note = f"because {value!r} sounds like {free}"
     return found
+
+
+def _say_splits(values: Iterable[str]) -> bool:
+    """Whether values are words for splits, and for several, whatever words the user has given."""
+    plain = [value.lower() for value in values]
+    return all(value in SPLIT_NAMES for value in plain) and len({SPLIT_NAMES[value] for value in plain}) > 1
 
 
 def _split_of(value: str, how: ReadOptions) -> str | None:

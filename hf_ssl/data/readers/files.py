@@ -135,6 +135,21 @@ def split_of(path: Path, root: Path, *, by_stem: bool, words: Mapping[str, str] 
     return split_named(stem(path), words) if by_stem else None
 
 
+def split_word(path: Path, root: Path, words: Mapping[str, str]) -> str:
+    """The word by which `split_of` knows a file's split: of its folders, else of its name."""
+    folders = [word for folder in parts_of(path.relative_to(root))[:-1] if (word := split_folder(folder, words))]
+    own = [stem(path).lower(), *re.split(r"[^a-z]+", stem(path).lower())]
+    return next((word for word in (*folders, *own) if word in words), "")
+
+
+def note_words(
+    groups: Mapping[str | None, Sequence[Path]], root: Path, words: Mapping[str, str], report: DataReport
+) -> None:
+    """Keep for later messages by which word each split was known."""
+    said = {split: split_word(group[0], root, words) for split, group in groups.items() if split}
+    report.facts.setdefault("split_words", {}).update(said)
+
+
 @functools.lru_cache(4096)
 def parts_of(path: Path | str) -> tuple[str, ...]:
     """Folders and name; archives that were packed on Windows leave names such as `train\\cat\\1.png`."""

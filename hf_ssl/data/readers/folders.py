@@ -330,6 +330,7 @@ def _by_split(files: list[Path], root: Path, how: ReadOptions, *, by_stem: bool)
     groups: dict[str | None, list[Path]] = defaultdict(list)
     for file in files:
         groups[on_disk.split_of(file, root, by_stem=by_stem, words=how.words)].append(file)
+    on_disk.note_words(groups, root, how.words, how.report)
     return groups
 
 

@@ -76,7 +76,7 @@ class Audio(Modality):
     name = "audio"
     column = "audio"
     aliases = ("audio", "audio_filepath", "audio_path", "audio_file", "wav_path", "wav_file", "wav_filename", "clip_path", "path",
-               "file", "file_path", "filepath", "file_name", "filename", "wav", "clip", "speech", "sound")  # fmt: skip
+               "file", "file_path", "filepath", "file_name", "filename", "fname", "wav", "clip", "speech", "sound")  # fmt: skip
     suffixes = (*SUFFIXES, *UNREAD)
     default_objective = "masked-spectrogram"
     processor = "audio"
@@ -102,11 +102,9 @@ class Audio(Modality):
 
         lists = [file for file in files if is_kaldi(file)]
         if any(file.name == "wav.scp" for file in lists):
-            rows, notes = read_kaldi([file for file in lists if file.name == "wav.scp"], root, quarantine)
+            rows, notes = read_kaldi([file for file in lists if file.name == "wav.scp"], root)
             if not rows:
-                raise DataError(
-                    f"wav.scp names no recording that can be read: {quarantine[0]['reason'] if quarantine else 'it is empty'}."
-                )
+                raise DataError("wav.scp names no recording: it is empty.")
             self._pending += notes
             return datasets.Dataset.from_dict(rows)
         plain = [file for file in files if file not in lists]

@@ -27,12 +27,10 @@ def is_kaldi(file: Path) -> bool:
     return file.name in KALDI and (file.parent / "wav.scp").is_file()
 
 
-def read_kaldi(
-    files: list[Path], root: Path, quarantine: list[dict[str, str]]
-) -> tuple[dict[str, list[Any]], list[str]]:
+def read_kaldi(files: list[Path], root: Path) -> tuple[dict[str, list[Any]], list[str]]:
     """Rows of Kaldi data folders: one per segment, or per recording without segments.
 
-    A recording that is a command (`sox ... |`) is never run; it goes into quarantine.
+    A recording that is a command (`sox ... |`) is never run: it stays what it is, and whoever opens it says so.
 
     Returns:
         Columns `audio`, `path`, `id`, `start`, `end`, and `transcript`, `speaker`, `label` where the lists have them; and notes.
@@ -50,14 +48,11 @@ def read_kaldi(
             (name, name, None, None) for name in wavs
         ]
         for utterance, recording, start, end in (part for part in parts if len(part) == 4):
-            source = wavs.get(str(recording))
-            if source is None or source.rstrip().endswith("|"):
-                why = "not in wav.scp" if source is None else "a command, which is not run; write its sound to a file"
-                quarantine.append({"path": str(file), "reason": f"{utterance}: {why}"})
-                continue
+            source = wavs.get(str(recording), f"{recording}, which wav.scp does not name")
             path = Path(source)
             found = next((place for place in (path, folder / path, root / path) if place.is_file()), path)
-            row = {"audio": str(found), "path": source, "id": utterance, "start": _time(start), "end": _time(end)}
+            shown = source if found.is_file() else utterance
+            row = {"audio": str(found), "path": shown, "id": utterance, "start": _time(start), "end": _time(end)}
             rows.append({**row, **{name: values.get(str(utterance)) for name, values in extra.items() if values}})
     names = dict.fromkeys(name for row in rows for name in row)
     notes = [

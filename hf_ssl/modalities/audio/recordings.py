@@ -78,7 +78,8 @@ def read(
         raise Unusable(f"no audio but {type(source).__name__}")
     path = Path(source)
     if not path.is_file():
-        raise Unusable("no such file")
+        command = isinstance(source, str) and source.rstrip().endswith("|")
+        raise Unusable("a command, which is not run; write its sound to a file" if command else "no such file")
     if path.stat().st_size == 0:
         raise Unusable("empty file")
     with path.open("rb") as stream:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 ROW_NUMBERS = ("index", "", "row", "row_number", "rownum", "no", "nr", "#", "level_0")
 LIKE_NAMES = re.compile(r"(.*[_ ])?(id|ids|code|name|store|shop|sku|sensor|meter|station|device|machine|symbol|ticker|product|region|site|"
-                        r"country|item|series|customer|household|building|room|channel|location|zip|post|postal)", re.IGNORECASE)  # fmt: skip
+                        r"country|item|series|customer|household|building|room|channel|table|location|zip|post|postal)", re.IGNORECASE)  # fmt: skip
 OF_ROWS = re.compile(r"(.*_)?(record|order|ticket|invoice|receipt|transaction|booking|barcode|ean|gtin|isbn|phone|telephone|hash|"
                      r"checksum|serial|uid|[a-z]{3,}_(no|nr|num|number))", re.IGNORECASE)  # fmt: skip
 """What numbers are called that name what a row is of; how many there are of something is called so, too."""
