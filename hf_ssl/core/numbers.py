@@ -64,7 +64,9 @@ class NotNumbers(DataError):
 
 def is_amount(text: str) -> bool:
     """Whether a text is a number in one of the ways that people write them, whatever the others of its column are."""
-    return any(form.fullmatch(text.strip()) for form in (_PLAIN, _COMMA, _COMMA_THOUSANDS, _DOT_THOUSANDS, _SPACE_THOUSANDS))
+    return any(
+        form.fullmatch(text.strip()) for form in (_PLAIN, _COMMA, _COMMA_THOUSANDS, _DOT_THOUSANDS, _SPACE_THOUSANDS)
+    )
 
 
 def read_numbers(values: Sequence[str | None], what: str) -> tuple[list[float], str | None]:

@@ -80,7 +80,11 @@ def _listed(value: object) -> Any:
     if isinstance(value, Words):
         inside = [bool(re.search(r"\S, +\S", word)) for word in value]
         if len(value) > 1 and any(inside) and not any(re.search(r"^[\[,]|[\],]$", word.strip()) for word in value):
-            return [part for word, is_text in zip(value, inside, strict=True) for part in ([word] if is_text else listed(word))]
+            return [
+                part
+                for word, is_text in zip(value, inside, strict=True)
+                for part in ([word] if is_text else listed(word))
+            ]
         return listed(",".join(value))
     if isinstance(value, (list, tuple)):
         return [part for part in value if not isinstance(part, str) or part.strip()]

@@ -191,12 +191,11 @@ def split_off(
         said = report.facts.get("split_words", {})
         words = [f"{said[name]}=train" for name in splits if name != "unlabeled" and said.get(name)]
         hint = (
-            f" The words {' and '.join(repr(word.removesuffix('=train')) for word in words)} in names of files or folders say so; if these rows "
-            f"are all there is, and are to be split: split_names={words}."
+            f"Names of files or folders say so; if these rows are all there is, and are to be split: split_names={words}."
             if words
-            else " Give some to train on."
+            else "Give some to train on."
         )
-        raise DataError(f"There are labeled rows in {held_out}, but none to train on.{hint}")
+        raise DataError(f"There are labeled rows in {held_out}, but none to train on. {hint}")
     sizes = {"validation": fractions.validation, "test": fractions.test}
     sizes = {name: 0.0 if name in splits else size for name, size in sizes.items()}
     lacking = [name for name, size in sizes.items() if size]

@@ -172,7 +172,8 @@ class Canonicalizer:
             meant = (self.spec.input, self.spec.label)  # to the letter, so there is nothing to ask
             tell_twins(doubtful, {name: one for name, one in columns.items() if one not in meant}, self.report)
             if "group" not in names:
-                self.like_groups += [name for name in like_groups(doubtful, part) if name not in self.like_groups]
+                groups = like_groups(doubtful, part, names.get(self.modality.column), self.report)
+                self.like_groups += [name for name in groups if name not in self.like_groups]
                 if {"label", "tags"} & names.keys() or self.spec.labels:
                     tell_perhaps_groups(doubtful, part, self.report)
         return names

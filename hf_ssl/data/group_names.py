@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+import datasets
 
 from hf_ssl.core.one_column import type_of, values_of
 from hf_ssl.data.column_names import HARMLESS, called_as_label, distinct_values, plain_name, words_of_name
@@ -106,17 +110,58 @@ def tell_perhaps_groups(ignored: list[str], part: SourcePart, report: DataReport
             continue
         values = [str(value).strip() for value in values_of(part.dataset, name, 20_000) if value is not None]
         different = set(values)
-        if not max(3, len(values) // 200) <= len(different) <= 0.6 * len(values) or len(values) < 0.5 * min(
+        least = 2 if name == PREFIX else 3
+        if not max(least, len(values) // 200) <= len(different) <= 0.6 * len(values) or len(values) < 0.5 * min(
             size, 20_000
         ):
             continue
         if all(map((_ANY_ID if called else _ID).fullmatch, different)) or _serial(different):
+            column = f"column {name!r} of {part.origin}" + (", made of the names of files," if name == PREFIX else "")
+            alone = " with validation_fraction=0" if len(different) < 3 else ""
             report.warn(
-                f"column {name!r} of {part.origin} looks like ids of which each stands in several rows "
-                f"({len(different):,} in {len(values):,} rows, such as "
-                f"{values[0]!r}): group_column={name!r} if rows of one belong together (a patient, a site), ignore_columns=[{name!r}] if they are "
-                "independent"
+                f"{column} looks like ids of which each stands in several rows ({len(different):,} in {len(values):,} rows, such as "
+                f"{values[0]!r}): group_column={name!r}{alone} if rows of one belong together (a patient, a site), ignore_columns=[{name!r}] if "
+                "they are independent"
             )
+
+
+PREFIX = "prefix"
+"""Column of what the names of files begin with where that says a patient, a camera, a site."""
+_TOKEN = re.compile(r"(?:^|(?<=[-_ .]))([^\W\d_]+)[-_ ]?(\d{1,6}[A-Za-z]?)(?=[-_ .])")
+_DEVICES = frozenset(
+    "cam camera kamera mic microphone sensor scanner spk subj pat pt sub vp proband rater center centre clinic".split()
+)
+_INITIALS = frozenset("psuv")
+
+
+def prefixes(paths: Sequence[str], folders: Sequence[str | None]) -> list[str] | None:
+    """Of every file what its name says of patients, speakers, cameras (`cam2_0013.png` → `cam2`); None: names say no such thing.
+
+    Args:
+        paths: of files.
+        folders: their classes; where each has a prefix of its own, that is the class once more.
+    """
+    found: list[str] = []
+    for path in paths:
+        name = re.split(r"[\\/]", path)[-1]
+        said = next((one[0] for one in _TOKEN.finditer(name) if _says_group(one[1].lower())), None)
+        if said is None:
+            return None
+        found.append(said)
+    counts = Counter(found)
+    pairs = set(zip(found, folders, strict=True))
+    if not 2 <= len(counts) <= 0.5 * len(found) or len(pairs) == len(counts) == len(set(folders)):
+        return None
+    return found
+
+
+def _says_group(word: str) -> bool:
+    return (
+        word in _INITIALS
+        or word in _DEVICES
+        or word not in ("file", "image", "video", "document", "text")
+        and called_as_group(word)
+    )
 
 
 def _called_as_id(name: str) -> bool:
@@ -139,9 +184,34 @@ def _serial(values: set[str]) -> bool:
     return not all(1900 <= int(value) <= 2100 for value in values)
 
 
-def like_groups(ignored: list[str], part: SourcePart) -> list[str]:
-    """Columns that look like groups: called so, and with values that repeat."""
+def like_groups(ignored: list[str], part: SourcePart, content: str | None, report: DataReport) -> list[str]:
+    """Columns that look like groups: called so, and with values that repeat; those that say who judged are told instead.
+
+    Args:
+        ignored: columns that nothing else uses.
+        part: the table.
+        content: its column of inputs.
+        report: is warned.
+    """
     size = len(part.dataset)
-    return [
+    found = [
         name for name in ignored if called_as_group(name) and 2 <= distinct_values(part.dataset, name) <= 0.9 * size
     ]
+    judges = [name for name in found if content is not None and _judges(part, name, content)]
+    for name in judges:
+        report.warn(
+            f"{part.origin}: most inputs stand in several rows, each with another value of column {name!r}, as where several people judge each: "
+            f"of copies one row is kept. To learn what most of them say, write one row for each input; ignore_columns=[{name!r}] says that this "
+            "is meant"
+        )
+    return [name for name in found if name not in judges]
+
+
+def _judges(part: SourcePart, name: str, content: str) -> bool:
+    """Whether most rows are of inputs that come again with other values of a column: raters, and no groups of inputs."""
+    if not isinstance(type_of(part.dataset, content), datasets.Value):
+        return False
+    pairs = list(zip(map(str, values_of(part.dataset, content)), map(str, values_of(part.dataset, name)), strict=True))
+    rows = Counter(value for value, _ in pairs)
+    by = Counter(value for value, _ in set(pairs))
+    return sum(rows[value] for value, count in by.items() if count > 1 and count == rows[value]) > 0.5 * len(pairs)

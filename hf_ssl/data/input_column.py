@@ -198,9 +198,14 @@ def _likely_input(modality: Modality, part: SourcePart) -> str:
         files = {name: sum(bool(NAME_OF_FILE.search(str(value or ""))) for value in head[name]) for name in texts}
         words = {name: sum(as_float(value or "0") is None for value in head[name]) for name in texts}
         by_name = ByName(part.root)
-        there_are = {name: sum(value is not None and bool(by_name.candidates(str(value))) for value in head[name]) for name in texts}
+        there_are = {
+            name: sum(value is not None and bool(by_name.candidates(str(value))) for value in head[name])
+            for name in texts
+        }
         best = max(
-            texts, key=lambda name: (there_are[name], files[name], bool(words[name]), len(set(head[name]))), default=there[0]
+            texts,
+            key=lambda name: (there_are[name], files[name], bool(words[name]), len(set(head[name]))),
+            default=there[0],
         )
         return f"input_column={best!r}"
     named_files = [name for name in texts if all(NAME_OF_TEXT.fullmatch(value or "") for value in head[name])]

@@ -45,9 +45,11 @@ def without_na_words(labels: list[Any], column: str, given: Sequence[str], repor
     def absent(label: Any) -> bool:
         if isinstance(label, str):
             return label.strip() in words or bool(numbers) and as_float(label) in numbers
+        if isinstance(label, list) and not label:
+            return "[]" in words
         return isinstance(label, (int, float)) and not isinstance(label, bool) and label in numbers
 
-    gone = Counter(label for label in labels if absent(label))
+    gone = Counter(str(label) if isinstance(label, list) else label for label in labels if absent(label))
     if not gone:
         return labels
     if not given:
@@ -96,6 +98,14 @@ def shares(values: Sequence[Any]) -> bool:
     )
 
 
+_ALIKE = str.maketrans(
+    "АВЕЅІЈКМНОРСТХУаеѕіјорсхуԁԛԝһΑΒΕΖΗΙΚΜΝΟΡΤΥΧο\u2019\u2018\u00b4`\u2013\u2014\u2011\u2212",
+    "ABESIJKMHOPCTXYaesijopcxydqwhABEZHIKMNOPTYXo" + 4 * "'" + 4 * "-",
+    "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff",
+)
+"""Cyrillic and Greek letters, and marks, that look as Latin ones do; marks that nobody sees."""
+
+
 def one_spelling(rows: list[list[Any]], kind: str, fold: bool | None, report: DataReport) -> list[list[Any]]:
     """Labels that differ in case, blanks or the spelling of a number only: one class or several?
 
@@ -119,11 +129,13 @@ def one_spelling(rows: list[list[Any]], kind: str, fold: bool | None, report: Da
     several = [sorted(names, key=lambda name: -counts[name]) for names in spellings.values() if len(names) > 1]
     if not several:
         return rows
-    shown = "; ".join(" and ".join(f"{name!r} ({counts[name]:,})" for name in names) for names in several[:4])
+    shown = "; ".join(
+        " and ".join(f"{_seen(name, names)} ({counts[name]:,})" for name in names) for names in several[:4]
+    )
     if fold is None:
         raise DataError(
-            f"Labels differ in case, blanks or the spelling of numbers only: {shown}. fold_labels=True takes them for one class "
-            "each (spelled as most are), fold_labels=False for different classes."
+            f"Labels differ in case, blanks, the spelling of numbers or letters that look alike only: {shown}. fold_labels=True takes them for "
+            "one class each (spelled as most are), fold_labels=False for different classes."
         )
     report.warn(f"labels taken for one, because fold_labels=True: {shown}")
     chosen = {name: names[0] for names in several for name in names}
@@ -152,7 +164,16 @@ def _folded(name: str, numbers: bool = True) -> str:
             if number.is_integer() and abs(number) < 2**53
             else repr(number)
         )
-    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+    return " ".join(_latin(name).casefold().split())
+
+
+def _latin(name: str) -> str:
+    return unicodedata.normalize("NFKC", name).translate(_ALIKE)
+
+
+def _seen(name: str, names: Sequence[str]) -> str:
+    """A name as it is shown beside others: by the numbers of its letters where it would look the same."""
+    return repr(name) if sum(_latin(other) == _latin(name) for other in names) < 2 else ascii(name)
 
 
 def one_group_each(

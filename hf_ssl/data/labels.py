@@ -20,7 +20,7 @@ from hf_ssl.data.label_doubts import refuse_amounts, what_to_do, without_unit
 from hf_ssl.data.label_kinds import KINDS
 from hf_ssl.data.label_words import as_float
 from hf_ssl.data.report import DataReport
-from hf_ssl.data.written_lists import are_lists, read_list
+from hf_ssl.data.written_lists import are_lists, only_one, read_list, tell_lists
 
 if TYPE_CHECKING:
     from datasets.features.features import FeatureType
@@ -105,6 +105,7 @@ def resolve_kind(labels: Iterable[Any], given: str | None, report: DataReport) -
     present = [label for label in labels if label is not None]
     if all(isinstance(label, (list, tuple, np.ndarray)) for label in present):
         report.decide("label_kind=multilabel, because the labels are lists")
+        tell_lists(present, report)
         return "multilabel"
     if present and all(isinstance(label, dict) and {"bytes", "path"} <= label.keys() for label in present):
         report.decide("label_kind=mask, because the labels are pictures")
@@ -199,7 +200,7 @@ def named_labels(
         DataError: a label does not fit the kind.
     """
     if KINDS[kind].holds == "name":
-        return [None if label is None else _name(label, kind) for label in labels]
+        return [None if label is None else _name(label, kind) for label in map(only_one, labels)]
     if kind == "mask":
         return list(labels)
     if kind == "transcript":

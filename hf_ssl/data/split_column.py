@@ -125,7 +125,9 @@ def by_split_column(
         own = [name for name in part.dataset.column_names if name not in ignored and name not in used]
         own = [name for name in own if plain_name(name) not in contents]
         alone = not any(one.split in (None, "train") for one in parts)
-        found = _found_in(part, own, how) if part.split in (None, "train") or alone and part.split != "unlabeled" else None
+        found = (
+            _found_in(part, own, how) if part.split in (None, "train") or alone and part.split != "unlabeled" else None
+        )
         if found is None:
             _tell_folds(part, own, how)
             made.append(part)
@@ -184,7 +186,13 @@ def _found_in(part: SourcePart, there: list[str], how: ReadOptions) -> _Found | 
         numbered = name in known and all(value.isdigit() for value in one.meaning)
         doubtful = len(one.splits) > 1 and share >= 0.1 or numbered and not sure and 2 <= len(one.meaning) <= 4
         complete = len(one.splits) > 1 and ("train" in one.splits or name in known)
-        if how.split_names and part.split is not None and name in known and not one.splits and _say_splits(one.meaning):
+        if (
+            how.split_names
+            and part.split is not None
+            and name in known
+            and not one.splits
+            and _say_splits(one.meaning)
+        ):
             words = ", ".join(list(one.meaning)[:5])
             every = [*how.split_names, *one.meaning]
             how.report.warn(

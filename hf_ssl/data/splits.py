@@ -121,9 +121,7 @@ def _tell_missing(split: str, missing: list[str], names: Mapping[str, set[str]],
         names: classes of every split.
     """
     shown = ", ".join(map(repr, missing[:5])) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
-    text = (
-        f"{split} has no row of {len(missing)} of {len(names['train'])} classes ({shown}): no figure on it tells how well they are found"
-    )
+    text = f"{split} has no row of {len(missing)} of {len(names['train'])} classes ({shown}): no figure on it tells how well they are found"
     ways = report.facts.get("split_off", {})
     if split not in ways:
         report.warn(
@@ -282,7 +280,7 @@ def _hold_out_groups(
     if count < 2:
         raise DataError(
             f"{split} cannot be split off: all {len(groups)} rows left are of one group. "
-            f"Give {split}=..., or set {split}_fraction=0."
+            f"{_repeated(report)}Give {split}=..., or set {split}_fraction=0."
         )
     folds = min(max(2, round(1 / fraction)), count)
     nothing = np.zeros((len(groups), 1))

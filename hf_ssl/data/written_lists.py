@@ -8,7 +8,10 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from hf_ssl.core.errors import DataError
+from hf_ssl.data.report import DataReport
 
 _CALLED = re.compile(r"(?:np\.|numpy\.)?(?:array|frozenset|set|tuple|list)\((.*?)(?:,\s*dtype=[^()]*)?\)", re.DOTALL)
 _QUOTED = r"(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")"
@@ -77,3 +80,41 @@ def _of_dict(value: dict[Any, Any], text: str) -> list[Any]:
         f"A label is a structure written as text, {text.strip()[:60]!r}. Write what is meant of it into a column of its own, several labels joined "
         "by '|', and name it: label_column=..."
     )
+
+
+def only_one(label: Any) -> Any:
+    """The only label of a list, None of an empty one; anything else is what it is.
+
+    Raises:
+        DataError: a list holds several.
+    """
+    if not isinstance(label, (list, tuple, np.ndarray)):
+        return label
+    if len(label) > 1:
+        raise DataError(
+            f"label_kind='class', but a row has {len(label)} labels ({', '.join(map(str, label[:3]))}). For several in a row: "
+            "label_kind='multilabel'."
+        )
+    return label[0] if len(label) else None
+
+
+def tell_lists(labels: Sequence[Any], report: DataReport) -> None:
+    """Lists of labels that perhaps are single classes, and empty ones that perhaps mean that nobody has labeled the row.
+
+    Args:
+        labels: lists, those that are missing left out.
+        report: is warned.
+    """
+    empty = sum(not len(label) for label in labels)
+    meant = "label_kind='multilabel' says that this is meant"
+    if empty < len(labels) and max(map(len, labels), default=0) == 1:
+        rest = f", and leaves the {empty:,} that have none without a label" if empty else ""
+        report.warn(
+            f"the labels are lists, and none of {len(labels):,} rows has more than one: label_kind='class' takes each for one class{rest}; {meant}"
+            + (" (a row without any is then none of the labels)" if empty else "")
+        )
+    elif empty:
+        report.warn(
+            f"{empty:,} of {len(labels):,} rows have an empty list of labels: taken to be none of them; na_values=['[]'] leaves them without a "
+            f"label, {meant}"
+        )

@@ -195,7 +195,7 @@ def _dicom(at: Path) -> Made:
     for n in range(24):
         dicom(at / ("benign" if n % 2 else "malignant") / f"IM{n}", f"P{n // 4}", "CT", n)
     (at / "benign" / "IMbad").write_bytes(b"\0" * 128 + b"DICMxx")
-    return at, {"modality": "image"}
+    return at, {"modality": "image", "group_column": "PatientID"}
 
 
 # -- sounds

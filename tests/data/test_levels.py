@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from follow import hints
 
 from hf_ssl import load_data
 from hf_ssl.core.errors import DataError
@@ -127,3 +128,29 @@ def test_partitions_say_splits_and_missing_values_and_may_not_contradict(tmp_pat
     table(range(200, 220), label="b").to_csv(tmp_path / "split=train/label=a/more.csv", index=False)
     with pytest.raises(DataError, match="folder_labels=False"):
         load_data(str(tmp_path), verbose=False)
+
+
+@pytest.mark.parametrize("called", ["cam{}_{:04}", "P{:03}-{}", "scan_patient{}_{}", "spk{:02} take {}"])
+def test_what_names_of_files_say_may_be_groups(tmp_path: Path, called: str) -> None:
+    for number in range(24):
+        place = tmp_path / ("benign", "malignant")[number % 2]
+        place.mkdir(exist_ok=True)
+        (place / (called.format(number % 8 // 2, number) + ".txt")).write_text(text_of(number))
+    told = next(text for text in load_data(tmp_path, verbose=False).report["warnings"] if "names of files" in text)
+    group, independent = hints(told)
+    data = load_data(tmp_path, verbose=False, **group)
+    groups = groups_of(data)
+    assert len(set.union(*groups)) == 4 and sum(map(len, groups)) == 4
+    assert told not in load_data(tmp_path, verbose=False, **independent).report["warnings"]
+
+
+@pytest.mark.parametrize(
+    "called", ["{kind}_{number}", "{kind}.{number}", "IMG_{number:04}", "{number}", "s_{kind}{number}"]
+)
+def test_ordinary_names_of_files_are_no_groups(tmp_path: Path, called: str) -> None:
+    for number in range(24):
+        kind = ("benign", "malignant")[number % 2]
+        (tmp_path / kind).mkdir(exist_ok=True)
+        (tmp_path / kind / (called.format(kind=kind, number=number) + ".txt")).write_text(text_of(number))
+    data = load_data(tmp_path, verbose=False)
+    assert not any("names of files" in text for text in data.report["warnings"])

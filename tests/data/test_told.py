@@ -173,3 +173,55 @@ def test_tables_of_other_columns_are_named_one_by_one(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="topic") as told:
         load_data(tmp_path, verbose=False)
     assert "b.csv" in str(told.value) and "a.csv" not in str(told.value)
+
+
+LISTS = [[] if n % 10 == 0 else [label] for n, label in enumerate(labels(40))]
+
+
+def test_lists_of_one_label_may_be_classes() -> None:
+    told = next(text for text in load({"label": LISTS}).report["warnings"] if "label_kind='class'" in text)
+    single, several = hints(told)
+    data = load({"label": LISTS}, **single)
+    assert (
+        set(data.label_names) == set(labels(40))
+        and sum(data[s].num_rows for s in ("train", "validation", "test")) == 36
+    )
+    assert told not in load({"label": LISTS}, **several).report["warnings"]
+    with pytest.raises(DataError, match="label_kind='multilabel'"):
+        load({"label": [[label, "x"] for label in labels(40)]}, label_kind="class")
+
+
+def test_empty_lists_may_mean_that_nobody_has_labeled_the_row() -> None:
+    some = [[*row, "more"] if n % 3 == 1 else row for n, row in enumerate(LISTS)]
+    told = next(text for text in load({"label": some}).report["warnings"] if "na_values" in text)
+    without, meant = hints(told)
+    empty = sum(not row for row in some)
+    assert sum(load({"label": some}, **without)[s].num_rows for s in ("train", "validation", "test")) == 40 - empty
+    assert told not in load({"label": some}, **meant).report["warnings"]
+
+
+@pytest.mark.parametrize("other", ["sp\u0430m", "\u0455pam", "SPAM"])
+def test_names_of_classes_that_look_alike_are_asked_about(other: str) -> None:
+    column = [("ham", "spam", other)[n % 3] for n in range(40)]
+    with pytest.raises(DataError, match="look alike") as error:
+        load({"label": column})
+    one, two = hints(str(error.value))
+    assert len(load({"label": column}, **one).label_names) == 2
+    assert len(load({"label": column}, **two).label_names) == 3
+
+
+def test_who_judged_is_no_group_of_inputs() -> None:
+    table = pd.DataFrame(
+        [
+            (text, rater, labels(40)[(n + (rater == "C" and n % 3 == 0)) % 40])
+            for n, text in enumerate(texts(40))
+            for rater in "ABC"
+        ],
+        columns=["text", "rater", "label"],
+    )
+    data = load_data(table, verbose=False)
+    told = next(text for text in data.report["warnings"] if "'rater'" in text)
+    assert "group_column='rater'" not in told
+    assert told not in load_data(table, verbose=False, **next(hints(told))).report["warnings"]
+    with pytest.raises(DataError, match="80 rows that repeat another"):
+        load_data(table, verbose=False, group_column="rater")

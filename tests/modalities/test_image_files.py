@@ -14,6 +14,8 @@ import pytest
 pil = pytest.importorskip("PIL.Image")
 
 from contract_image import pictures  # noqa: E402
+from follow import hints  # noqa: E402
+from PIL import Image as PILImage  # noqa: E402
 
 from hf_ssl import load_data  # noqa: E402
 from hf_ssl.core.errors import ConfigError, DataError, MissingExtraError  # noqa: E402
@@ -363,3 +365,36 @@ def test_pictures_that_8_bits_cannot_tell_apart_are_no_copies(tmp_path):
     faint = _rasters(tmp_path, lambda array, number: (array * 9 + number % 3).astype(np.uint16))
     data = load_data(str(faint), modality="image", intensity="full", near_duplicates=False, **QUIET)
     assert data.report["accounts"]["rows"]["left_out"] == {}
+
+
+@pytest.mark.parametrize("small", ["cat/thumbnails", "cat/web", "cat_small", "thumbs/cat"])
+def test_thumbnails_beside_pictures_are_told_and_left_out(tmp_path, small):
+    big = "images/cat" if small == "thumbs/cat" else "cat"
+    for number in range(8):
+        blocks = np.random.default_rng(number).integers(0, 255, (6, 8, 3), np.uint8)
+        picture = PILImage.fromarray(blocks).resize((64, 48), PILImage.Resampling.BICUBIC)
+        for folder, size in ((big, (64, 48)), (small, (16, 12)), (big.replace("cat", "dog"), (32, 32))):
+            (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+            turned = picture.rotate(90) if "dog" in folder else picture
+            turned.resize(size).save(tmp_path / folder / f"{number}.png")
+    options = {"folder_level": "last"} if small == "thumbs/cat" else {}
+    data = load_data(tmp_path, modality="image", verbose=False, **options)
+    told = next(text for text in data.report["warnings"] if "another size" in text)
+    assert "8 of 24" in told
+    left = load_data(tmp_path, modality="image", verbose=False, **options, **next(hints(told)))
+    assert sum(left[split].num_rows for split in ("train", "validation", "test")) == 16
+
+
+def test_patients_of_dicom_files_are_a_group(tmp_path):
+    pytest.importorskip("pydicom")
+    from new_user import dicom
+
+    for number in range(24):
+        dicom(tmp_path / ("benign" if number % 2 else "malignant") / f"IM{number}", f"P{number // 4}", "CT", number)
+    with pytest.raises(DataError, match="PatientID") as error:
+        load_data(tmp_path, modality="image", verbose=False)
+    group, independent = hints(str(error.value))
+    data = load_data(tmp_path, modality="image", verbose=False, **group)
+    patients = [set(data[split]["group"]) for split in ("train", "validation", "test")]
+    assert not patients[0] & patients[1] and not patients[0] & patients[2]
+    assert "group" not in load_data(tmp_path, modality="image", verbose=False, **independent)["train"].column_names

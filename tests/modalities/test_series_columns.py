@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from follow import hints
 from series_files import DAYS, HALVES, HOURS, MONTHS, load, parquet, spread, step_and_start, table
 
 from hf_ssl.core.errors import DataError
@@ -219,3 +220,35 @@ def test_a_column_called_as_names_that_may_be_values_is_told(tmp_path: Path):
     again = load(file, target_columns=["v"])
     assert len(again["train"][0]["series"]) == 1 and not again.report["warnings"]
     assert not load(table(tmp_path, DAYS, customers=NUMBERS % 97)).report["warnings"]
+
+
+NUMBERS_BESIDE = {
+    "a second channel": [0.5 * row % 7 for row in range(240)],
+    "whole numbers": [row * row % 97 for row in range(240)],
+    "marks of quality": [0 if row % 9 == 0 else 192 for row in range(240)],
+    "text of numbers": [f"{row * row % 97 / 10}" for row in range(240)],
+}
+
+
+@pytest.mark.parametrize("kind", NUMBERS_BESIDE)
+def test_numbers_beside_a_column_called_value_are_told(tmp_path: Path, kind: str) -> None:
+    frame = pd.DataFrame(
+        {
+            "timestamp": pd.date_range("2023-03-01", periods=240, freq="h").astype(str),
+            "value": np.sin(np.arange(240.0)),
+            "other": NUMBERS_BESIDE[kind],
+            "hour": np.arange(240) % 24,
+            "row": np.arange(240),
+            "table": 0,
+        }
+    )
+    frame.to_csv(tmp_path / "a.csv", index=False)
+
+    def warnings(**options: Any) -> list[str]:
+        data = load(tmp_path, **options)
+        return [text for text in data.report["warnings"] if "'other'" in text]
+
+    (told,) = warnings()
+    both, meant = hints(told)
+    assert both == {"target_columns": ["value", "other"]} and not warnings(**both) and not warnings(**meant)
+    assert ("192: 213 times" in told) == (kind == "marks of quality")

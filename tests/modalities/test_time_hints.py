@@ -105,3 +105,54 @@ def test_a_clock_before_its_day_is_advised_with_it():
         read(columns)
     row = read(columns, timestamp_column="datum", time_column="uhrzeit")["train"][0]
     assert row["frequency"] == "30min" and row["start"].startswith("2024-01-13")
+
+
+@pytest.mark.parametrize(("rate", "digits"), [(256, 5), (256, 3), (3, 3), (30, 3), (29.97, 4)])
+def test_rounded_stamps_lie_on_the_steps_that_they_were_rounded_from(rate, digits):
+    stamps = np.round(np.delete(np.arange(300), [50, 51]) / rate, digits)
+    data = read({"t": stamps, "y": VALUES[:298]}, timestamp_column="t", timestamp_unit="s")
+    told = next(text for text in data.report["warnings"] if "rounded" in text)
+    step = pd.Timedelta(data["train"][0]["frequency"]).total_seconds()
+    assert abs(step * rate - 1) < 1e-3
+    assert "2 of 300 steps" in " ".join(data.report["decisions"]) and "frequency=" in told
+
+
+def test_stamps_that_jitter_are_on_no_even_steps():
+    stamps = np.arange(240) * 0.1 + np.random.default_rng(0).uniform(0, 0.05, 240)
+    with pytest.raises(DataError, match="no common step"):
+        read({"t": stamps.round(3), "y": VALUES[:240]}, timestamp_column="t", timestamp_unit="s")
+
+
+@pytest.mark.parametrize(
+    ("zone", "names"),
+    [("America/New_York", ("EST", "EDT")), ("Europe/Berlin", ("CET", "CEST")), ("Europe/London", ("GMT", "BST"))],
+)
+@pytest.mark.parametrize("form", [None, "%Y-%m-%d %H:%M:%S %Z"])
+def test_names_of_zones_are_distances_to_utc(zone, names, form):
+    hours = pd.date_range("2023-03-01", periods=900, freq="h", tz=zone)
+    text = [stamp.strftime("%Y-%m-%d %H:%M:%S ") + names[bool(stamp.dst())] for stamp in hours]
+    data = read({"date": text, "y": np.sin(np.arange(900.0))}, timestamp_format=form)
+    assert data["train"][0]["frequency"] == "h"
+    assert not any(
+        "repeat" in note or "no row" in note for note in [*data.report["warnings"], *data.report["decisions"]]
+    )
+
+
+def test_a_step_that_begins_on_another_day_is_told():
+    stamps = pd.date_range("2020-01-05", periods=100, freq="W-SUN").astype(str)
+    data = read({"date": stamps, "y": VALUES[:100]}, frequency="W-MON")
+    told = next(text for text in data.report["warnings"] if "W-MON" in text)
+    assert not any(
+        "Sun" in text for text in read({"date": stamps, "y": VALUES[:100]}, frequency="W-SUN").report["warnings"]
+    )
+    assert "frequency='W-SUN'" in told
+
+
+def test_the_value_that_is_no_number_is_the_example():
+    values = [f"{n},5" for n in range(98)]
+    values[40:42] = ["fehlt", "n.v."]
+    columns = {"date": pd.date_range("2024-01-01", periods=98).astype(str), "y": values}
+    with pytest.raises(DataError, match="such as 'fehlt'") as told:
+        read(columns)
+    assert "na_values=['fehlt', 'n.v.']" in str(told.value)
+    assert read(columns, na_values=["fehlt", "n.v."])["train"].num_rows

@@ -23,7 +23,7 @@ from hf_ssl.core.errors import HfSslError
 from hf_ssl.core.options import DataOptions
 from hf_ssl.data import DomainData, load_data
 
-VALUE = r"(\{(?:[^{}]|\{[^{}]*\})*\}|\[[^\[\]]*\]|'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|True|False|-?\d+(?:\.\d+)?|\.\.\.)"
+VALUE = r"(\{(?:[^{}]|\{[^{}]*\})*\}|\[(?:'[^']*'|[^\[\]])*\]|'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|True|False|-?\d+(?:\.\d+)?|\.\.\.)"
 AGAIN = r"(?:(?: \([^()]*\))?(?:,| or|, or) '[^']*')*"
 HINT = re.compile(rf"(?<![\w.'\"])([a-z_]+)={VALUE}((?: and [a-z_]+={VALUE})*)({AGAIN})")
 STATES, DEPTH = 16, 6

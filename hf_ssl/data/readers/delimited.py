@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import itertools
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -171,7 +170,14 @@ def _read(path: Path, encoding: str, shape: Shape, made: Table) -> None:
             ) from error
         if _by_backslashes(path, encoding, shape, made):
             return
-        _as_plain(path, encoding, shape, made, f"line {error.line}: a quote begins or ends inside a value ({error})", mended=False)
+        _as_plain(
+            path,
+            encoding,
+            shape,
+            made,
+            f"line {error.line}: a quote begins or ends inside a value ({error})",
+            mended=False,
+        )
         return
     if doubt and not shape.quotes_given:
         _as_plain(path, encoding, shape, made, doubt, mended=True)

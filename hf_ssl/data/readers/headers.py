@@ -173,10 +173,10 @@ def is_title(rows: list[list[str]]) -> bool:
 
 
 _FORMATS = {
-    r"#FORMAT=WebAnno TSV": "WebAnno's own table of words, whose lines are of several kinds: export the project as CoNLL 2002 or CoNLL-U, and let "
-    "its name end in .conll or .conllu",
-    r"-DOCSTART-|# (?:sent_id|newdoc|newpar|global\.columns)\b": "CoNLL, one word a line: let its name end in .conll (.conllu where columns are those of "
-    "Universal Dependencies)",
+    r"#FORMAT=WebAnno TSV": "WebAnno's own table of words, whose lines are of several kinds: export the project as CoNLL 2002 or CoNLL-U, and "
+    "let its name end in .conll or .conllu",
+    r"-DOCSTART-|# (?:sent_id|newdoc|newpar|global\.columns)\b": "CoNLL, one word a line: let its name end in .conll (.conllu where columns are "
+    "those of Universal Dependencies)",
     r"@relation\b": "ARFF: let its name end in .arff",
     r"%%MatrixMarket\b": "MatrixMarket, a list of cells: convert it to a table with a row per example",
     r"<\?xml\b|<(?:TEI|corpus|dataset)\b": "XML: write its rows as .csv or JSON lines",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import datasets
 
 from hf_ssl.core.errors import DataError
+from hf_ssl.data.group_names import PREFIX, prefixes
 from hf_ssl.data.readers import files as on_disk
 from hf_ssl.data.readers import folder_doubts as doubts
 from hf_ssl.data.readers.files import FOLDER_GROUP, FOLDER_LABEL
@@ -134,9 +136,26 @@ def by_folder(parts: list[SourcePart], how: ReadOptions) -> list[SourcePart]:
     levels = Levels.of(paths, how.words, [part.split for part in parts])
     if how.group_level not in (None, "file"):
         _add_groups(parts, levels, how)
-    if how.sheet or how.folder_labels is False:
-        return parts
-    return _add_classes(parts, levels, paths, how)
+    if not how.sheet and how.folder_labels is not False:
+        parts = _add_classes(parts, levels, paths, how)
+    if how.group_level in (None, "file"):
+        _add_prefixes(parts, paths)
+    return parts
+
+
+def _add_prefixes(parts: list[SourcePart], paths: Sequence[Sequence[str]]) -> None:
+    """A column of what the names of files say of patients, cameras, sites, where they do."""
+    classes = [
+        list(part.dataset[FOLDER_LABEL]) if FOLDER_LABEL in part.dataset.column_names else [None] * len(part.dataset)
+        for part in parts
+    ]
+    found = prefixes([path for part in paths for path in part], [name for part in classes for name in part])
+    if found is None:
+        return
+    rest = iter(found)
+    for part in parts:
+        own = list(itertools.islice(rest, len(part.dataset)))
+        part.dataset = part.dataset.add_column(PREFIX, own, feature=datasets.Value("string"))
 
 
 def _add_groups(parts: list[SourcePart], levels: Levels, how: ReadOptions) -> None:

@@ -109,7 +109,11 @@ class Shape:
             lines = (line.replace(literal, LITERAL) for line in lines)
         lines = joined(lines) if self.lone_returns else lines
         lines = (with_backslashes(line, self.escaped) for line in lines) if self.escaped else lines
-        lines = (with_doubled(line, self.separator, self.extra.get("quotechar", '"')) for line in lines) if self.inner else lines
+        lines = (
+            (with_doubled(line, self.separator, self.extra.get("quotechar", '"')) for line in lines)
+            if self.inner
+            else lines
+        )
         rules: dict[str, Any] = {"quoting": self.quoting if quoting is None else quoting, **self.extra}
         return csv.reader(lines, delimiter=self.separator, strict=strict, **rules)
 

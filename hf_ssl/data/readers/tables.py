@@ -187,7 +187,9 @@ def _read_one(
         notes, facts = rows.notes, []
     else:
         table = (
-            read_fasttext(file, encoding) if kind in (".txt", ".text") else read_with_advice(file, encoding, csv_options)
+            read_fasttext(file, encoding)
+            if kind in (".txt", ".text")
+            else read_with_advice(file, encoding, csv_options)
         )
         one = _Read(file, _dataset(table.data, file, cache_dir), table.rows, table.bad, table.example)
         notes, facts = table.notes, table.facts

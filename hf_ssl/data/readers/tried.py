@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import ast
-import itertools
 import re
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from hf_ssl.core.textfiles import SAMPLE, UnusableFile, encoding_of_file, open_text
 from hf_ssl.data.readers.delimited import read_delimited
 from hf_ssl.data.readers.shape import OTHERS, Table
+from hf_ssl.data.readers.strays import NUMBER
 
 Options = dict[str, Any]
 ADVICE = re.compile(r"csv_options=(\{(?:[^{}]|\{[^{}]*\})*\})")
@@ -28,9 +29,24 @@ def read_with_advice(path: Path, encoding: str, options: Options | None) -> Tabl
         UnusableFile: with the options by which the file is read, where there are some.
     """
     try:
-        return read_delimited(path, encoding, options)
+        read = read_delimited(path, encoding, options)
     except UnusableFile as error:
         raise UnusableFile(tried(str(error), path, encoding, options or {})) from error
+    if _holds_columns(read) and (better := begins_at(path, encoding, options or {})) is not None:
+        raise UnusableFile(
+            f"begins with {better['skiprows']} lines ({read.data.column_names[0][:40]!r} ...) above a table of several columns; leave them out with "
+            f"csv_options={better}"
+        )
+    return read
+
+
+def _holds_columns(read: Table) -> bool:
+    """Whether one column was read, and most of its values hold the same number of marks that separate columns."""
+    if read.data.num_columns != 1:
+        return False
+    values = [value for value in read.data.column(0).slice(0, LINES).to_pylist() if value]
+    counts = [Counter(value.count(mark) for value in values).most_common(1) for mark in "\t;|"]
+    return any(found and found[0][0] and found[0][1] > 0.5 * len(values) for found in counts)
 
 
 def tried(text: str, path: Path, encoding: str, options: Options) -> str:
@@ -59,18 +75,40 @@ def begins_at(path: Path, encoding: str, options: Options) -> Options | None:
     except UnusableFile:
         return None
     for mark in [given] if (given := options.get("sep")) else OTHERS:
-        filled = [(number, line.count(mark)) for number, line in enumerate(lines) if line.strip()]
-        usual = Counter(count for _, count in filled[len(filled) // 2 :]).most_common(1)
-        if not usual or not usual[0][0]:
-            continue
-        above = list(itertools.takewhile(lambda one: one[1] == usual[0][0], reversed(filled)))
-        first = above[-1][0] if above else 0
-        if not 0 < first <= ABOVE or len(above) < 4 or first == options.get("skiprows"):
+        first = _first_line(lines, mark)
+        if not 0 < first <= ABOVE or first == options.get("skiprows"):
             continue
         made = {**options, "skiprows": first}
-        if (read := _read(path, encoding, made)) is not None and _few_left_out(read):
+        if (read := _read(path, encoding, made)) is not None and _is_right(read):
             return {"skiprows": first}
     return None
+
+
+def _first_line(lines: Sequence[str], mark: str) -> int:
+    """The line above those that are of one width down to the end, and hold numbers in the same columns; 0: there are none."""
+    rows = [(number, line.split(mark)) for number, line in enumerate(lines) if line.strip()]
+    body = [row for _, row in rows[len(rows) // 2 :]]
+    usual = Counter(map(len, body)).most_common(1)
+    if not usual or usual[0][0] < 2:
+        return 0
+    columns = list(zip(*(row for row in body if len(row) == usual[0][0]), strict=True))
+    numbers = [
+        place for place, column in enumerate(columns) if any(column) and all(not v or _is_number(v) for v in column)
+    ]
+
+    def fits(row: Sequence[str]) -> bool:
+        return len(row) == usual[0][0] and all(not row[place] or _is_number(row[place]) for place in numbers)
+
+    run = next((place for place, (_, row) in enumerate(reversed(rows)) if not fits(row)), len(rows))
+    above = len(rows) - run - 1
+    if run < 4 or above < 0:
+        return 0
+    named = len(rows[above][1]) == usual[0][0] and (numbers or run > 4)
+    return rows[above if named else above + 1][0]
+
+
+def _is_number(value: str) -> bool:
+    return re.fullmatch(NUMBER, value.strip(' "')) is not None
 
 
 def _follow(advice: Options, path: Path, encoding: str, options: Options) -> Options | None:
@@ -82,7 +120,7 @@ def _follow(advice: Options, path: Path, encoding: str, options: Options) -> Opt
             return None
         done.append(made)
         try:
-            if _few_left_out(read_delimited(path, encoding, {**options, **made})):
+            if _is_right(read_delimited(path, encoding, {**options, **made})):
                 return made
             break
         except UnusableFile as error:
@@ -100,5 +138,6 @@ def _read(path: Path, encoding: str, options: Options) -> Table | None:
         return None
 
 
-def _few_left_out(read: Table) -> bool:
-    return sum(read.bad.values()) <= 0.1 * read.rows
+def _is_right(read: Table) -> bool:
+    """Whether all but a few rows are read, and no column is called by a number."""
+    return sum(read.bad.values()) <= 0.1 * read.rows and not any(map(_is_number, read.data.column_names))

@@ -95,7 +95,10 @@ def find_spans(
     """
     if unit is not None and unit not in UNITS:
         raise DataError(f"time_unit={unit!r} does not exist.{nearest(unit, UNITS)} Known: {', '.join(UNITS)}.")
-    lower = {re.sub(r"(_hh_mm|_h_mm|_mm)?(_ss)?_(s|sec|secs|seconds|ms|msec)$|(_hh)?_mm_ss$|_hms$", "", _plain(name)): name for name in reversed(names)}
+    lower = {
+        re.sub(r"(_hh_mm|_h_mm|_mm)?(_ss)?_(s|sec|secs|seconds|ms|msec)$|(_hh)?_mm_ss$|_hms$", "", _plain(name)): name
+        for name in reversed(names)
+    }
     lower |= {_plain(name): name for name in reversed(names)}
     given = {"start_column": start, "end_column": end, "duration_column": length}
     for option, name in given.items():
@@ -177,7 +180,9 @@ def _plain(name: str) -> str:
 def unit_of(name: str | None) -> str:
     """Unit that a column's name says."""
     text = _plain(name or "")
-    if re.search(r"_(ss?|sec)_(ms|msec|sss)$|_mm_ss$", text):  # `Begin Time - ss.msec`, `hh:mm:ss.ms`: seconds and their fraction
+    if re.search(
+        r"_(ss?|sec)_(ms|msec|sss)$|_mm_ss$", text
+    ):  # `Begin Time - ss.msec`, `hh:mm:ss.ms`: seconds and their fraction
         return "s"
     if text.endswith(("_ms", "_msec", "_milliseconds")):
         return "ms"

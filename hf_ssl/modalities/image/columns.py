@@ -18,13 +18,15 @@ if TYPE_CHECKING:
 
 
 def table_of(rows: list[dict[str, Any]]) -> datasets.Dataset:
-    """A dataset of `image` references, `path`, and `label` where a row has one."""
+    """A dataset of `image` references, `path`, and `label` and `PatientID` where a row has one."""
     import datasets
 
     features: dict[str, Any] = {"image": datasets.Image(decode=False), "path": datasets.Value("string")}
     if any(row.get("recording") for row in rows):  # pictures of one file stay together
         rows = [{**row, "recording": row.get("recording") or row["path"]} for row in rows]
         features["recording"] = datasets.Value("string")
+    if any(row.get("PatientID") for row in rows):
+        features["PatientID"] = datasets.Value("string")
     columns = {name: [row.get(name) for row in rows] for name in features}
     if any(row.get("label") is not None for row in rows):
         features["label"], columns["label"] = datasets.Value("string"), [row.get("label") for row in rows]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,21 @@ def frame_count(value: object) -> int:
         return 1
     except require("PIL.Image", "image").DecompressionBombError:
         return 1
+
+
+def patients_of(files: Sequence[Path]) -> dict[Path, str]:
+    """The patient that each DICOM file names; {} where some name none, all the same one, or each another."""
+    found: dict[Path, str] = {}
+    for file in files:
+        if file.suffix.lower() not in ("", ".dcm", ".dicom", ".ima") or head_of(str(file))[128:132] != DICOM_MARK:
+            continue
+        try:
+            header = require("pydicom", "dicom").dcmread(file, stop_before_pixels=True, specific_tags=["PatientID"])
+        except _DAMAGED:
+            continue
+        found[file] = str(header.get("PatientID") or "").strip()
+    several = len(set(found.values()))
+    return found if 1 < several < len(found) and all(found.values()) else {}
 
 
 def _is_animated(content: bytes | None, path: str | None) -> bool:

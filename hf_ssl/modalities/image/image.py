@@ -15,6 +15,7 @@ from hf_ssl.modalities.base import Modality, Notes
 from hf_ssl.modalities.cheap import CheapFeatures, Computed
 from hf_ssl.modalities.image import geometry as geo
 from hf_ssl.modalities.image.columns import array_features, arrays_stored, paths_resolved, table_of
+from hf_ssl.modalities.image.copies import copies_in_folders, told
 from hf_ssl.modalities.image.depth import remarks
 from hf_ssl.modalities.image.edges import SIDE, edge_histograms
 from hf_ssl.modalities.image.files import (
@@ -30,7 +31,7 @@ from hf_ssl.modalities.image.files import (
     inspect,
     read_tar,
 )
-from hf_ssl.modalities.image.frames import frame_count, frames_of, looks_like_picture, thumbnail
+from hf_ssl.modalities.image.frames import frame_count, frames_of, looks_like_picture, patients_of, thumbnail
 from hf_ssl.modalities.image.mask_pairs import mask_pairs
 from hf_ssl.modalities.image.masks import class_masks
 
@@ -173,7 +174,12 @@ class Image(Modality):
         if several:
             count = len({row["recording"] for row in several})
             self._pending.append(f"{count:,} files hold several pictures: {len(several):,} rows, as frames='all' says")
-        return table_of(kept)
+        patients = patients_of([Path(row["image"]["path"]) for row in kept if row["image"]["path"]])
+        return table_of(
+            [{**row, "PatientID": patients.get(Path(row["image"]["path"] or ""))} for row in kept]
+            if patients
+            else kept
+        )
 
     def stream_file(self, file: Path, root: Path) -> Iterator[dict[str, Any]]:
         """A reference, or the pictures of an archive one after the other."""
@@ -193,7 +199,11 @@ class Image(Modality):
 
     def answers_among(self, files: list[Path], root: Path) -> tuple[bool, str] | None:
         """Masks among pictures: told apart by their folders, or by their names."""
-        found = mask_pairs([file for file in files if file.suffix.lower() not in TAR], root)
+        plain = [file for file in files if file.suffix.lower() not in TAR]
+        copies = copies_in_folders(plain, root)
+        self._pending += told(copies, len(plain), root)
+        again = {file for found in copies.values() for file in found}
+        found = mask_pairs([file for file in plain if file not in again], root)
         if found is None:
             return None
         mask, picture = (

@@ -46,18 +46,18 @@ def value_columns(
     """
     lower = {name.strip().lower(): name for name in reversed(frame.column_names)}
     rest = [c for c in frame.column_names if c not in not_values and c.strip().lower() not in LEFT_OUT]
+    for column in [c for c in rest if frame.column(c).null_count == len(frame) > 0]:
+        rest.remove(column)
+        report.decide(f"column {column!r} is empty: no values")
     usual = [lower[alias] for alias in VALUES if alias in lower and lower[alias] not in not_values]
     order = np.lexsort((stamps.astype(np.int64), owner))
     if usual:
-        others = [
-            c
-            for c in rest
-            if c != usual[0] and c not in ignored and _says_more(frame, c, stamps, owner, order)
-        ]
+        others = [c for c in rest if c != usual[0] and c not in ignored and _says_more(frame, c, stamps, owner, order)]
         if others:
+            shown = ", ".join(_with_few(frame.column(c), c) for c in others[:5])
             report.warn(
-                f"values are {usual[0]!r} alone; {', '.join(_with_few(frame.column(c), c) for c in others[:5])} "
-                f"{'holds' if len(others) == 1 else 'hold'} numbers, too, not used: target_columns={[usual[0], *others]} takes them as channels, ignore_columns={others} says that this is meant"
+                f"values are {usual[0]!r} alone; {shown} {'holds' if len(others) == 1 else 'hold'} numbers, too, not used: "
+                f"target_columns={[usual[0], *others]} takes them as channels, ignore_columns={others} says that this is meant"
             )
         return usual[:1]
     kept, again, doubtful = [], [], []

@@ -22,6 +22,7 @@ from hf_ssl.modalities.timeseries.steps import (
     canonical_frequency,
     counted,
     fixed_step,
+    other_anchor,
     places_of,
 )
 
@@ -86,7 +87,10 @@ def to_grid(
     if frequency is not None and integer:
         stamps, frequency = counted(stamps, frequency)
         integer = np.issubdtype(stamps.dtype, np.integer)
-    frequency = canonical_frequency(frequency) if frequency is not None else None
+    if frequency is not None:
+        if told := other_anchor(frequency, stamps):
+            report.warn(told)
+        frequency = canonical_frequency(frequency)
     sort = np.lexsort((np.arange(len(stamps)), stamps.astype(np.int64), codes))
     if (sort[1:] < sort[:-1]).any():
         report.decide("rows were not in order of time: sorted")

@@ -26,7 +26,14 @@ from hf_ssl.modalities.timeseries.digits import (
     since,
     tell_other_unit,
 )
-from hf_ssl.modalities.timeseries.formats import by_given_format, by_known_format, days_of, guessed, turned, two_digit_years
+from hf_ssl.modalities.timeseries.formats import (
+    by_given_format,
+    by_known_format,
+    days_of,
+    guessed,
+    turned,
+    two_digit_years,
+)
 from hf_ssl.modalities.timeseries.grid import unevenness
 from hf_ssl.modalities.timeseries.spellings import periods
 from hf_ssl.modalities.timeseries.zones import ZONE, by_named_zones, in_utc, parsed, refuse_far_years

@@ -41,6 +41,39 @@ def canonical_frequency(given: str) -> str:
     return _WORDS.get(text, text)
 
 
+_DAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
+_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+
+
+def other_anchor(given: str, stamps: np.ndarray) -> str:
+    """What to tell where a step is anchored to another day or month than the dates are: `W-MON` for Sundays; "": they agree.
+
+    Args:
+        given: the user's frequency.
+        stamps: `(rows,)` datetime64[ns].
+    """
+    found = re.fullmatch(r"(\d*B?(W|QS|QE|Q|YS|YE|Y|AS|A))-([A-Z]{3})", given)
+    if found is None or stamps.dtype.kind != "M" or not len(stamps):
+        return ""
+    names, cycle = (_DAYS, 7) if found[2] == "W" else (_MONTHS, 3 if found[2][0] == "Q" else 12)
+    if found[3] not in names:
+        return ""
+    of_days, of_months = (
+        stamps.astype("datetime64[D]").astype(np.int64),
+        stamps.astype("datetime64[M]").astype(np.int64),
+    )
+    own = (of_days + 3) % 7 if found[2] == "W" else of_months % 12  # 1970-01-01 was a Thursday
+    counts = np.bincount(own % cycle, minlength=cycle)
+    usual = int(counts.argmax())
+    if counts[usual] < 0.6 * len(stamps) or usual == names.index(found[3]) % cycle:
+        return ""
+    written = str(stamps[int(np.argmax(own % cycle == usual))].astype("datetime64[D]"))
+    return (
+        f"frequency={given!r} says {found[3].title()}, and {int(counts[usual]):,} of {len(stamps):,} stamps are of {names[usual].title()}, such as "
+        f"{written}: steps are taken as the stamps have them; frequency='{found[1]}-{names[usual]}' says so"
+    )
+
+
 def alias_of(nanoseconds: int) -> str:
     """`3_600_000_000_000` → `"h"`, `900_000_000_000` → `"15min"`."""
     for unit in ("D", "h", "min", "s", "ms", "us"):
