@@ -82,7 +82,7 @@ def _of_dict(value: dict[Any, Any], text: str) -> list[Any]:
     )
 
 
-def only_one(label: Any) -> Any:
+def only_one(label: object) -> object:
     """The only label of a list, None of an empty one; anything else is what it is.
 
     Raises:
@@ -95,7 +95,8 @@ def only_one(label: Any) -> Any:
             f"label_kind='class', but a row has {len(label)} labels ({', '.join(map(str, label[:3]))}). For several in a row: "
             "label_kind='multilabel'."
         )
-    return label[0] if len(label) else None
+    found: object = label[0] if len(label) else None
+    return found
 
 
 def tell_lists(labels: Sequence[Any], report: DataReport) -> None:
