@@ -222,7 +222,10 @@ def main() -> None:
             parser.error(f"{name} is none of {', '.join(every(DEVELOPMENT))}")
         if any(key.items() <= row.items() for row in rows):
             continue
-        rows.append({**key, **measured(features(name, cache), budget, draw)})
+        found = features(name, cache)
+        if sum(np.unique(found["y"][0], return_counts=True)[1] >= budget) < 2:
+            continue  # next to no class has so many
+        rows.append({**key, **measured(found, budget, draw)})
         with file.open("a", encoding="utf-8") as out:
             out.write(json.dumps(rows[-1]) + "\n")
         print({**key, **{n: v for n, v in rows[-1].items() if n != "right"}}, flush=True)
