@@ -56,12 +56,15 @@ def features(name: str, cache: Path) -> dict[str, Any]:
 
 def read(data: Data) -> dict[str, Any]:
     rng, column = np.random.default_rng(0), data.column
-    parts = {
-        part: datasets.Dataset.from_list(
-            [{name: rows[place][name] for name in (column, "label")} for place in rng.permutation(len(rows))[:most]]
-        )
-        for part, rows, most in (("train", data.train, TRAIN), ("test", data.test, TEST))
+    rows = {
+        part: [
+            {name: given[place][name] for name in (column, "label")} for place in rng.permutation(len(given))[:most]
+        ]
+        for part, given, most in (("train", data.train, TRAIN), ("test", data.test, TEST))
     }
+    known = {row["label"] for row in rows["train"]}  # a rare class may have been drawn for the test part alone
+    rows["test"] = [row for row in rows["test"] if row["label"] in known]
+    parts = {part: datasets.Dataset.from_list(some) for part, some in rows.items()}
     kind = plugins.find("modalities", data.modality)
     shown = {name: value for name, value in data.options.items() if name in kind.Config.__dataclass_fields__}
     loaded = hf_ssl.load_data(
