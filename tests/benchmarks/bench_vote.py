@@ -58,9 +58,10 @@ def read(data: Data) -> dict[str, Any]:
     rng, column = np.random.default_rng(0), data.column
     rows = {
         part: [
-            {name: given[place][name] for name in (column, "label")} for place in rng.permutation(len(given))[:most]
+            {name: every_row[place][name] for name in (column, "label")}
+            for place in rng.permutation(len(every_row))[:most]
         ]
-        for part, given, most in (("train", data.train, TRAIN), ("test", data.test, TEST))
+        for part, every_row, most in (("train", data.train, TRAIN), ("test", data.test, TEST))
     }
     known = {row["label"] for row in rows["train"]}  # a rare class may have been drawn for the test part alone
     rows["test"] = [row for row in rows["test"] if row["label"] in known]
@@ -73,7 +74,8 @@ def read(data: Data) -> dict[str, Any]:
     )  # fmt: skip
     train, test = loaded["train"], hf_ssl.data.open_test(loaded, "vote benchmark")
     modality = kind(kind.Config(**shown))
-    task = Classification(Classification.Config(**({"max_length": 128} if data.modality == "text" else {})), modality)
+    given: dict[str, Any] = {"max_length": 128} if data.modality == "text" else {}
+    task = Classification(Classification.Config(**given), modality)
     task.fit_labels(train)
     found: dict[str, Any] = {
         "y": (np.asarray(train["label"]), np.asarray(test["label"])),
