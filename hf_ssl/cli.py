@@ -17,7 +17,7 @@ from typing import Any
 from hf_ssl.core import distributed, launch
 from hf_ssl.core.codes import FOREIGN_WARNING
 from hf_ssl.core.commands import LAUNCHED, VERBS, completing, gallery, parser_of, recipe_of
-from hf_ssl.core.errors import ConfigError, HfSslError, HfSslWarning, nearest, require
+from hf_ssl.core.errors import ConfigError, HfSslError, HfSslWarning, MachineError, nearest, require
 from hf_ssl.core.parsing import from_yaml
 from hf_ssl.core.skeletons import KINDS, write_skeleton
 from hf_ssl.core.stopping import terminable
@@ -92,7 +92,7 @@ def main(argv: list[str] | None = None) -> int:
                 f"This is a fault of hf_ssl, not yours. {where}, with the command and what follows.", file=sys.stderr
             )
             raise
-        print(f"error: {line}", file=sys.stderr)
+        show_error(MachineError(line), mode)
     return 1
 
 

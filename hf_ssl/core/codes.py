@@ -64,6 +64,7 @@ CODES = {
     "HFS090": Kind("HubError", (), "The repository cannot be published as it is"),
     "HFS091": Kind("HubError", ("hub.reload_check",), "The staged model does not answer as the run's"),
     "HFS092": Kind("HubError", ("hub.api",), "The Hub refused, or was not reached"),
+    "HFS101": Kind("MachineError", (), "The disk, the memory or the system does not let it"),
     "HFS100": Kind("HfSslError", (), "Another error of this library"),
 }  # fmt: skip
 

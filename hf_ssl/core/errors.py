@@ -39,6 +39,10 @@ class RunFolderError(HfSslError):
     """The run folder is in use, belongs to another configuration, or lacks an earlier stage."""
 
 
+class MachineError(HfSslError):
+    """The disk is full, memory ran short, a file may not be written, or another process of the command has ended."""
+
+
 class TrainingError(HfSslError):
     """Training could not go on: the loss is not finite, or the features collapsed."""
 

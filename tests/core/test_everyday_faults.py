@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -117,7 +118,11 @@ def test_libraries_wrap_what_happened(make: Callable[[], Exception], words, give
         raise make()
 
     monkeypatch.setitem(VERBS, "pretrain", fail)
-    assert words in told(given, capsys)
+    line = told(given, capsys)
+    assert words in line and line.endswith("[HFS101]")
+    assert cli.main([*given, "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)["error"]
+    assert found["code"] == "HFS101" and words in found["message"]
 
 
 def test_an_error_of_ours_keeps_its_traceback_and_says_where_to_report(given, monkeypatch, capsys):
