@@ -102,6 +102,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             limits = dict.fromkeys(LIMITS, options.limit) if options.limit else {}
             print(write(options.name, options.folder, per_class=options.per_class, seed=options.seed, **limits))
     except HfSslError as error:
-        print(error, file=sys.stderr)
+        print(f"error: {error} [{error.code}]", file=sys.stderr)
         return 1
     return 0

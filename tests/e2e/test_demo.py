@@ -136,7 +136,8 @@ def test_fetch_refuses_an_archive_that_is_not_the_checked_one(monkeypatch: pytes
 
 def test_command_line_reports_errors_without_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     assert demo.main(["fetch", "bron"]) == 1
-    assert "Did you mean 'brown'?" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert told.startswith("error: ") and "Did you mean 'brown'?" in told and told.rstrip().endswith("]")
 
 
 def test_one_entry_point_for_every_kind_of_data(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

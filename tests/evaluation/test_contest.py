@@ -38,7 +38,7 @@ BASELINE, PROBE, TUNED = ("TF-IDF", "baseline"), ("adapted", "linear-probe"), ("
         ({BASELINE: 0.5, PROBE: 0.6, TUNED: 0.6}, "use the probe", PROBE),
         ({BASELINE: 0.7, PROBE: 0.6, TUNED: 0.6}, "the simple baseline wins", BASELINE),
         ({BASELINE: 0.5, PROBE: 0.6, TUNED: 0.7}, "fine-tune", TUNED),
-        ({BASELINE: 0.6, PROBE: 0.6, TUNED: 0.6}, "the simple baseline wins", BASELINE),
+        ({BASELINE: 0.6, PROBE: 0.6, TUNED: 0.6}, "the simple baseline", BASELINE),
         ({("random", "peft"): 0.9, PROBE: 0.6}, "use the probe", PROBE),
     ],
 )
@@ -47,6 +47,10 @@ def test_the_simplest_that_is_not_beaten_is_chosen(skill, word, chosen) -> None:
     assert [(one.arm, one.protocol) for one in found.choices] == [chosen] * 2
     assert all(text.startswith(word) for text in use_words(found).values())
     assert {line.word for line in found.lines if (line.arm, line.protocol) == chosen} == {"chosen"}
+    for choice in found.choices:
+        scores = {line.protocol: line.score.mean for line in found.lines if line.budget == choice.budget}
+        if "wins" in choice.word:
+            assert scores[choice.protocol] == max(scores.values()), "what is behind does not win"
 
 
 def few_draws(gain: float) -> PairedResults:

@@ -154,9 +154,7 @@ class Chromium:
         self.resize(width)
         time.sleep(0.5)  # until it has flowed anew
         # A frame that is a share of the window's height would grow with it, and push away what comes below.
-        self.value(
-            "document.querySelectorAll('iframe').forEach(x => { x.style.height = getComputedStyle(x).height })"
-        )
+        self.value("document.querySelectorAll('iframe').forEach(x => { x.style.height = getComputedStyle(x).height })")
         height = min(most, int(self.value("document.documentElement.scrollHeight")))
         self.resize(width, height)  # frames outside of the window are painted late, or in part
         time.sleep(0.5)

@@ -42,6 +42,8 @@ USES = {
     BASELINE: "the simple baseline wins", "zero-shot": "use it without labels", "knn": "use the probe", "linear-probe": "use the probe",
     PEER: "use the peer", "peft": "fine-tune", "full": "fine-tune", "answer": "run finetune, and predict with its answer",
 }  # fmt: skip
+AS_GOOD = "the simple baseline will do, as far as can be told"
+"""Where something has a better mean that is not told apart."""
 
 
 @dataclass(frozen=True)
@@ -299,7 +301,10 @@ def _told_choice(
         sentence += f" The best {name}, {rival.name}, has {rival.score.mean:.3f} ({rival.word}"
         open_ = rival.difference is not None and rival.word.startswith("not told apart")
         sentence += f": {_too_little(rival.difference)})." if open_ and rival.difference else ")."
-    return Choice(budget, *chosen, USES.get(chosen[1], "use it"), sentence)
+    word = USES.get(chosen[1], "use it")
+    if chosen[1] == BASELINE != best[1]:
+        word = AS_GOOD
+    return Choice(budget, *chosen, word, sentence)
 
 
 def _interval(difference: PairedDifference) -> str:
