@@ -172,7 +172,7 @@ class Canonicalizer:
             meant = (self.spec.input, self.spec.label)  # to the letter, so there is nothing to ask
             tell_twins(doubtful, {name: one for name, one in columns.items() if one not in meant}, self.report)
             if "group" not in names:
-                groups = like_groups(doubtful, part, names.get(self.modality.column), self.report)
+                groups = like_groups(doubtful, part, names.get(self.modality.column), names.get("label"), self.report)
                 self.like_groups += [name for name in groups if name not in self.like_groups]
                 if {"label", "tags"} & names.keys() or self.spec.labels:
                     tell_perhaps_groups(doubtful, part, self.report)

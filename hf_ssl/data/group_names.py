@@ -127,7 +127,7 @@ def tell_perhaps_groups(ignored: list[str], part: SourcePart, report: DataReport
 
 PREFIX = "prefix"
 """Column of what the names of files begin with where that says a patient, a camera, a site."""
-_TOKEN = re.compile(r"(?:^|(?<=[-_ .]))([^\W\d_]+)[-_ ]?(\d{1,6}[A-Za-z]?)(?=[-_ .])")
+_TOKEN = re.compile(r"(?:^|(?<=[-_ .]))([^\W\d_]+?)(?:[-_ ]?(\d{1,6}[A-Za-z]?)|[-_ ]?(?<![A-Z])[A-Z])(?=[-_ .])")
 _DEVICES = frozenset(
     "cam camera kamera mic microphone sensor scanner spk subj pat pt sub vp proband rater center centre clinic".split()
 )
@@ -184,19 +184,25 @@ def _serial(values: set[str]) -> bool:
     return not all(1900 <= int(value) <= 2100 for value in values)
 
 
-def like_groups(ignored: list[str], part: SourcePart, content: str | None, report: DataReport) -> list[str]:
-    """Columns that look like groups: called so, and with values that repeat; those that say who judged are told instead.
+def like_groups(
+    ignored: list[str], part: SourcePart, content: str | None, label: str | None, report: DataReport
+) -> list[str]:
+    """Columns that look like groups: called so, and with values that repeat; not those that say the classes once more.
+
+    Those that say who judged are told instead.
 
     Args:
         ignored: columns that nothing else uses.
         part: the table.
         content: its column of inputs.
+        label: its column of labels.
         report: is warned.
     """
     size = len(part.dataset)
     found = [
         name for name in ignored if called_as_group(name) and 2 <= distinct_values(part.dataset, name) <= 0.9 * size
     ]
+    found = [name for name in found if label is None or not _say_the_same(part, name, label)]
     judges = [name for name in found if content is not None and _judges(part, name, content)]
     for name in judges:
         report.warn(
@@ -205,6 +211,14 @@ def like_groups(ignored: list[str], part: SourcePart, content: str | None, repor
             "is meant"
         )
     return [name for name in found if name not in judges]
+
+
+def _say_the_same(part: SourcePart, name: str, label: str) -> bool:
+    """Whether two columns of plain values tell rows apart alike."""
+    if not isinstance(type_of(part.dataset, label), (datasets.Value, datasets.ClassLabel)):
+        return False
+    both = set(zip(values_of(part.dataset, name), values_of(part.dataset, label), strict=True))
+    return len({one for one, _ in both}) == len({other for _, other in both}) == len(both)
 
 
 def _judges(part: SourcePart, name: str, content: str) -> bool:

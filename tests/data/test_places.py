@@ -126,3 +126,26 @@ def test_audio_root_says_where_paths_begin_whatever_lies_beside_the_table(tmp_pa
     own = load_data(tmp_path / "lists", **options)
     clean = load_data(tmp_path / "lists", audio_root=str(tmp_path / "clean"), **options)
     assert not {row["audio"]["digest"] for row in rows_of(own)} & {row["audio"]["digest"] for row in rows_of(clean)}
+
+
+@pytest.mark.parametrize("entry", ["IMG_{}.png", "img_{}", "{}", "{:02}"])
+def test_entries_with_other_zeros_in_front_of_their_numbers(tmp_path, entry):
+    for number in range(20):
+        picture(tmp_path / "im" / f"IMG_{number:04}.png", number)
+    lines = [f"{entry.format(number)},{'ab'[number % 2]}" for number in range(20)]
+    (tmp_path / "list.csv").write_text("file,label\n" + "\n".join(lines))
+    data = load_data(tmp_path / "im", modality="image", labels_file=tmp_path / "list.csv", verbose=False)
+    rows = [row for split in ("train", "validation", "test") for row in data[split]]
+    assert {(row["path"], data.label_names[row["label"]]) for row in rows} == {
+        (f"IMG_{number:04}.png", "ab"[number % 2]) for number in range(20)
+    }
+    assert any("by their numbers" in text for text in data.report["warnings"])
+
+
+def test_numbers_that_may_be_several_files_are_not_taken_for_one(tmp_path):
+    for number in range(10):
+        picture(tmp_path / "im" / f"a{number:02}.png", number)
+        picture(tmp_path / "im" / f"b{number:02}.png", 10 + number)
+    (tmp_path / "list.csv").write_text("file,label\n" + "\n".join(f"{n},{'ab'[n % 2]}" for n in range(10)))
+    with pytest.raises(DataError, match="No file is named"):
+        load_data(tmp_path / "im", modality="image", labels_file=tmp_path / "list.csv", verbose=False)

@@ -59,3 +59,13 @@ def test_an_index_column_stays_a_column(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("text,label\n" + "".join(ROWS))
     data = load_data(tmp_path, verbose=False, csv_options={"index_col": 0})
     assert {row["text"] for split in ("train", "validation", "test") for row in data[split]} == set(texts(40))
+
+
+@pytest.mark.parametrize("last", ["Summe,,\n", "Total,,\n", "Total: 40,,\n", "Page 1 of 1,,\n"])
+def test_a_sum_in_a_column_of_numbers_is_no_shifted_row(tmp_path: Path, last: str) -> None:
+    content = "id,text,label\n" + "".join(f"{n},{row}" for n, row in enumerate(ROWS)) + last
+    (tmp_path / "a.csv").write_text(content)
+    data = load_data(tmp_path, verbose=False)
+    assert data.report["accounts"]["rows"]["left_out"] == {"no text": 1}
+    way = next(one for text in data.report["warnings"] for one in hints(text) if "csv_options" in one)
+    assert load_data(tmp_path, verbose=False, **way).report["accounts"]["rows"]["found"] == 40

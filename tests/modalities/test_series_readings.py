@@ -227,3 +227,20 @@ def test_months_of_four_and_five_weeks_are_not_repeated(tmp_path: Path, form: st
     (tmp_path / "b.csv").write_text("period,sales\n" + "\n".join(f"{n},{50 + n % 7}.5" for n in range(60)) + "\n")
     data = load_data(str(tmp_path / "b.csv"), **{**given, "timestamp_column": "period"})
     assert len(data["train"]) and not any("repeat" in text for text in data.report["warnings"])
+
+
+@pytest.mark.parametrize(("rate", "step"), [(1, "s"), (4, "250ms"), (32, "31250us"), (64, "15625us")])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_values_below_their_start_and_rate(tmp_path: Path, rate: int, step: str, channels: int):
+    rows = [[f"{row * (channel + 2) % 37}.5" for channel in range(channels)] for row in range(200)]
+    above = [["1677628800.000000"] * channels, [f"{rate}.000000"] * channels]
+    (tmp_path / "ACC.csv").write_text("".join(", ".join(row) + "\n" for row in above + rows))
+    row = load_data(tmp_path, modality="timeseries", horizon=6, verbose=False)["train"][0]
+    assert row["frequency"] == step and str(row["start"]).startswith("2023-03-01")
+    assert np.asarray(row["series"]).shape[0] == channels
+
+
+def test_times_since_1970_above_others_are_no_start_and_rate(tmp_path: Path):
+    (tmp_path / "a.csv").write_text("".join(f"{1677628800 + 3600 * row}\n" for row in range(60)))
+    with pytest.raises(DataError):
+        load_data(tmp_path, modality="timeseries", horizon=6, verbose=False)

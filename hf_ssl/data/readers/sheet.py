@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from pathlib import Path, PurePosixPath
 
@@ -61,6 +62,8 @@ def join_sheet(dataset: datasets.Dataset, sheet: datasets.Dataset, report: DataR
     sheet = _once(sheet, key, report)
     entries = _entries(sheet, key)
     rows = _match(dataset["path"], entries)
+    if not any(row is not None for row in rows):
+        rows = _by_numbers(dataset["path"], entries, report)
     found = [row for row in rows if row is not None]
     if not found:
         raise DataError(
@@ -166,6 +169,40 @@ def _once(sheet: datasets.Dataset, key: str, report: DataReport) -> datasets.Dat
         return sheet
     report.warn(f"label sheet: {again:,} of {len(sheet):,} rows repeat another one: read once")
     return sheet.select(rows)
+
+
+def _by_numbers(paths: list[str], entries: list[str], report: DataReport) -> list[int | None]:
+    """Row of the sheet for every path whose entry has other zeros in front of its numbers (`IMG_7`, `IMG_0007.png`), or is the number alone."""
+    stems = [Path(path).name.split(".")[0].lower() for path in paths]
+    asked = [Path(entry).name.split(".")[0].lower() for entry in entries]
+    alone = all(entry.isdigit() for entry in asked)
+    for way in (_plain_numbers, _last_number)[: 2 if alone else 1]:
+        named = [way(stem) for stem in stems]
+        wanted = {way(entry): row for row, entry in enumerate(asked)}
+        if (
+            len(set(named)) < len(named)
+            or len(wanted) < len(asked)
+            or sum(name in wanted for name in named) < 0.5 * len(named)
+        ):
+            continue
+        rows = [wanted.get(name) for name in named]
+        place = next(place for place, row in enumerate(rows) if row is not None)
+        entry = entries[rows[place] or 0]
+        report.warn(
+            f"label sheet: entries are taken for files by their numbers, such as {entry!r} for {paths[place]}; write the names of the files into "
+            "the sheet if that is wrong"
+        )
+        return rows
+    return [None] * len(paths)
+
+
+def _plain_numbers(name: str) -> str:
+    return re.sub(r"\d+", lambda found: found[0].lstrip("0") or "0", name)
+
+
+def _last_number(name: str) -> str:
+    found = re.findall(r"\d+", name)
+    return (found[-1].lstrip("0") or "0") if found else name
 
 
 def _match(paths: list[str], entries: list[str]) -> list[int | None]:

@@ -147,10 +147,14 @@ def shifted(data: pa.Table) -> np.ndarray | None:
         if len(others) < 8:
             continue
         held = [column.drop_null().to_pylist() for column in others.columns]
+        several = (
+            sum((pc.is_valid(column).to_numpy().astype(int) for column in some.columns), np.zeros(len(some), int)) > 1
+        )
         signs = np.zeros(len(some), int)
         for place in range(len(data.column_names) - 1):
             to, came = (place + 1, place) if step > 0 else (place, place + 1)
             signs += _moved(some.column(to), held[to], held[came])
+        signs[~several] = 0  # a sum below the table is beside nothing
         if (signs > 0).any():
             found = np.zeros(len(data), bool)
             found[np.flatnonzero(empty.to_numpy())[signs > 0]] = True

@@ -17,6 +17,7 @@ from hf_ssl.core.errors import DataError
 from hf_ssl.core.paths import suffix
 from hf_ssl.modalities.arrays import load_arrays
 from hf_ssl.modalities.timeseries.lines import MISSING, Position, are_places, fields_of, is_number, label_position
+from hf_ssl.modalities.timeseries.steps import alias_of
 
 # Words of the Monash archive's @frequency, as pandas spells them.
 TSF_FREQUENCIES = {
@@ -65,13 +66,42 @@ def is_ucr_table(file: Path) -> bool:
     return len(fields) >= 8 and all(map(is_number, fields))
 
 
+def is_rated(file: Path) -> bool:
+    """Whether a `.csv` holds the seconds since 1970 when its values begin, how many there are a second, and then nothing but values.
+
+    Wristbands of Empatica write such files: `HR.csv`, and `ACC.csv` with three columns.
+    """
+    if suffix(file) != ".csv":
+        return False
+    try:
+        with _open(file) as stream:
+            lines = [[field.strip() for field in stream.readline().split(",")] for _ in range(6)]
+    except (OSError, UnicodeDecodeError):
+        return False
+    start, rate, *rest = lines
+    if not all(map(is_number, start + rate)) or len(set(start)) > 1 or len(set(rate)) > 1:
+        return False
+    fits = all(len(line) == len(start) == len(rate) and all(map(is_number, line)) for line in rest)
+    return fits and re.fullmatch(r"1\d{9}(\.\d+)?", start[0]) is not None and 0.01 <= float(rate[0]) <= 10_000
+
+
+def _rated(file: Path) -> Record:
+    with _open(file) as stream:
+        rows = [line.strip().split(",") for line in stream if line.strip()]
+    nanoseconds = round(1e9 / float(rows[1][0]))
+    start = np.datetime64(round(float(rows[0][0]) * 1000), "ms")
+    return Record(
+        np.stack([_floats(row) for row in rows[2:]], axis=1), start=str(start), frequency=alias_of(nanoseconds)
+    )
+
+
 def position_of_labels(files: list[Path], given: Position | None) -> tuple[Position, str]:
     """Where lines of numbers have their label, and what to tell about it: by all files, because one may hold one class only.
 
     Raises:
         DataError: two columns may be the label.
     """
-    lined = [file for file in files if suffix(file) in LINES]
+    lined = [file for file in files if suffix(file) in LINES and not is_rated(file)]
     rows: list[list[str]] = []
     for file in lined if given is None else ():
         try:
@@ -105,6 +135,8 @@ def read_series_file(
     kind = suffix(file)
     if kind in {".npy", ".npz"}:
         return list(_numpy(file, channels_last))
+    if is_rated(file):
+        return [_rated(file)]
     if kind in LINES:
         series: Lines = ((number, partial(_line, fields, position)) for number, fields in _lines_of_numbers(file))
     else:

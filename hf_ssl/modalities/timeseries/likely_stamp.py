@@ -123,5 +123,7 @@ def no_header(names: Sequence[str]) -> str:
         bool(re.fullmatch(r"-?\d+([.,]\d+)?|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}.*", name.strip())) for name in names
     ) * 2 < len(names):
         return ""
+    if len(names) == 1:
+        return " If the file has no header, write a line of names above its values, such as step,value."
     made = ["timestamp", *(["value"] if len(names) == 2 else [f"value_{n}" for n in range(1, len(names))])]
     return f" If the file has no header: csv_options={{'names': {made}}}."

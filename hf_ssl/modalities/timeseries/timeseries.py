@@ -16,7 +16,7 @@ from hf_ssl.core.errors import ConfigError, DataError, nearest
 from hf_ssl.modalities.base import Modality
 from hf_ssl.modalities.cheap import CheapFeatures, Computed
 from hf_ssl.modalities.timeseries.backbones import SeriesProcessor, default_config, read_processor
-from hf_ssl.modalities.timeseries.files import SUFFIXES, is_ucr_table, position_of_labels, read_series_file
+from hf_ssl.modalities.timeseries.files import SUFFIXES, is_rated, is_ucr_table, position_of_labels, read_series_file
 from hf_ssl.modalities.timeseries.grid import DUPLICATES
 from hf_ssl.modalities.timeseries.known import shift_known, with_future
 from hf_ssl.modalities.timeseries.moments import read_moments
@@ -78,8 +78,8 @@ class TimeSeries(Modality):
     # -- data side --------------------------------------------------------------------------------------------------
 
     def recognizes(self, file: Path) -> bool:
-        """A table of numbers without header is the UCR archive's: a label and a series per line."""
-        return is_ucr_table(file)
+        """A table of numbers without header is the UCR archive's: a label and a series per line; or values below their start and rate."""
+        return is_ucr_table(file) or is_rated(file)
 
     def read_files(self, files: list[Path], root: Path, quarantine: list[dict[str, str]]) -> datasets.Dataset:
         """One row per series: `series`, `path`, and `label`, `series_name`, `start`, `frequency` where the files have them."""
