@@ -115,7 +115,7 @@ def tell_perhaps_groups(ignored: list[str], part: SourcePart, report: DataReport
             size, 20_000
         ):
             continue
-        if all(map((_ANY_ID if called else _ID).fullmatch, different)) or _serial(different):
+        if name == PREFIX or all(map((_ANY_ID if called else _ID).fullmatch, different)) or _serial(different):
             column = f"column {name!r} of {part.origin}" + (", made of the names of files," if name == PREFIX else "")
             alone = " with validation_fraction=0" if len(different) < 3 else ""
             report.warn(

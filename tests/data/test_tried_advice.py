@@ -83,15 +83,43 @@ def test_quotes_inside_of_quoted_values_are_parts_of_them(tmp_path: Path, given:
     assert any("'quoting': 3" in text and "5 lines" in text for text in data.report["warnings"])
 
 
-def test_a_line_that_quotes_leave_open_to_two_readings_is_counted_or_refused(tmp_path: Path) -> None:
-    broken = [quoted(text, label, n) for n, (text, label) in enumerate(ROWS)]
-    broken[9] = '9,"one, with a 5" screen, and more","good"\n'
-    data = load(tmp_path, "id,text,label\n" + "".join(broken))
-    assert data.report["accounts"]["rows"]["found"] == 40
-    assert sum(data.report["accounts"]["rows"]["left_out"].values()) == 1
-    several = broken[:9] + ['9,"two\nlines","good"\n'] + broken[10:]
-    with pytest.raises(DataError, match="line 2"):
-        load(tmp_path, "id,text,label\n" + "".join(several))
+def test_separators_between_such_quotes_are_parts_of_values(tmp_path: Path) -> None:
+    lines = [quoted(text, label, n) for n, (text, label) in enumerate(ROWS)]
+    lines[9] = '9,"one, with a 5" screen, and more","good"\n'
+    assert ('one, with a 5" screen, and more', "good") in pairs(load(tmp_path, "id,text,label\n" + "".join(lines)))
+    lines[9] = '9,"one with a 5", screen and more","good"\n'
+    left = load(tmp_path, "id,text,label\n" + "".join(lines)).report["accounts"]["rows"]
+    assert left["found"] == 40 and sum(left["left_out"].values()) == 1
+
+
+def test_a_quote_that_is_never_closed_is_left_out_with_its_line(tmp_path: Path) -> None:
+    lines = [f'{n},"{text}","{label}"\n' for n, (text, label) in enumerate(ROWS)]
+    lines[20] = f'20,"{ROWS[20][0]},{ROWS[20][1]}\n'
+    content = "id,text,label\n" + "".join(lines)
+    made = advised(tmp_path, content)
+    assert pairs(load(tmp_path, content, **made)) == set(ROWS) - {ROWS[20]}
+    kept = load(tmp_path, content, csv_options={"quoting": 3})
+    assert any("39" in text and "'quoting': 3" in text for text in kept.report["warnings"])
+
+
+@pytest.mark.parametrize(
+    "above",
+    [
+        "[Header]\nTITLE,run 7\nINFO,sample,A\n[Data]\nt,left,right\n",
+        "Model,DSO\nSerial,MY1\nx-axis,1,2\nt,left,left\n",
+        "Report\n\nStation,Berlin\n\nt,left,right\n",
+    ],
+)
+def test_facts_of_other_widths_above_numbers(tmp_path: Path, above: str) -> None:
+    content = above + "".join(f"{n},{n * n % 7}.5,{n * n % 5}.25\n" for n in range(60))
+    options = {"modality": "timeseries", "horizon": 3, "timestamp_column": "t"}
+    made = advised(tmp_path, content, **options)
+    assert load(tmp_path, content, **options, **made)["train"].num_rows
+
+
+def test_sentences_in_one_column_are_no_table(tmp_path: Path) -> None:
+    content = "text\n" + "".join(f"{text}, and so on, it is {label}\n" for text, label in ROWS)
+    assert len(load(tmp_path, content)["unlabeled"]) == 40
 
 
 @pytest.mark.parametrize(

@@ -156,3 +156,24 @@ def test_the_value_that_is_no_number_is_the_example():
         read(columns)
     assert "na_values=['fehlt', 'n.v.']" in str(told.value)
     assert read(columns, na_values=["fehlt", "n.v."])["train"].num_rows
+
+
+@pytest.mark.parametrize(
+    "form", ["%Y-%m-%d %H:%M:%S America/New_York", "%Y-%m-%dT%H:%M:%S%z[America/New_York]", "%a %b %d %H:%M:%S {} %Y"]
+)
+def test_zones_by_their_region_or_inside_of_stamps(form):
+    hours = pd.date_range("2023-03-01", periods=900, freq="h", tz="America/New_York")
+    text = [stamp.strftime(form.format("EDT" if stamp.dst() else "EST")) for stamp in hours]
+    data = read({"date": text, "y": np.sin(np.arange(900.0))})
+    assert data["train"][0]["frequency"] == "h"
+    assert not data.report["warnings"]
+
+
+def test_columns_that_are_nearly_empty_hold_no_stamps_and_a_row_of_units_is_named(tmp_path):
+    rows = "".join(f"{row},{VALUES[row]:.3f},,\n" for row in range(300))
+    (tmp_path / "a.csv").write_text("X,CH1,Start,Increment\nSequence,Volt,-1.2e-3,1e-6\n" + rows)
+    options = {"modality": "timeseries", "horizon": 3, "verbose": False}
+    with pytest.raises(DataError, match=r"'skiprows': \[1\]"):
+        load_data(tmp_path, **options)
+    data = load_data(tmp_path, csv_options={"skiprows": [1]}, timestamp_column="X", **options)
+    assert data["train"][0]["frequency"] == "1"

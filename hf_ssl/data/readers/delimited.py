@@ -32,7 +32,7 @@ from hf_ssl.core.textfiles import (
     open_text,
 )
 from hf_ssl.data.readers.geometry import Geometry, spellings
-from hf_ssl.data.readers.quotes import inner_quotes, plain_geometry, swallowed
+from hf_ssl.data.readers.quotes import inner_quotes, odd_lines, plain_geometry, swallowed
 from hf_ssl.data.readers.rows import BACKSLASH, RETURN
 from hf_ssl.data.readers.shape import SEPARATORS, Shape, Table
 from hf_ssl.data.readers.strays import FEW, HEAD, Block, leave_out_shifted, refuse_second_table
@@ -179,6 +179,10 @@ def _read(path: Path, encoding: str, shape: Shape, made: Table) -> None:
             mended=False,
         )
         return
+    if shape.quotes_given and shape.quoting == csv.QUOTE_NONE and (kept := plain_geometry(path, encoding, shape)[2]):
+        made.notes.append(
+            f"{kept:,} lines hold values that quotes enclose: the quotes are kept as parts of them, as csv_options={{'quoting': 3}} says"
+        )
     if doubt and not shape.quotes_given:
         _as_plain(path, encoding, shape, made, doubt, mended=True)
 
@@ -197,8 +201,8 @@ def _by_inner_quotes(path: Path, encoding: str, shape: Shape, made: Table) -> bo
     made.facts = read.facts
     made.notes = [
         *read.notes,
-        f"{found.lines:,} lines hold quotes inside of values that are enclosed in quotes, the first is line {found.first}: kept as parts of "
-        "those values; csv_options={'quoting': 3} takes all quotes for ordinary characters",
+        f"{found.lines:,} lines hold quotes inside of values that are enclosed in quotes, the first is line {found.first}: those that stand at no "
+        "separator are kept as parts of values; csv_options={'quoting': 3} takes all quotes for ordinary characters",
     ]
     return True
 
@@ -264,7 +268,20 @@ def _as_plain(path: Path, encoding: str, shape: Shape, made: Table, why: str, *,
         return
     if mended and even < 0.5 * total:
         return  # lines are no records by themselves: the quotes do enclose texts of several lines
+    odd = odd_lines(path, encoding, shape)
+    few = not mended and 0 < len(odd) <= max(1, 0.1 * total) and not shape.skip_lines
+    if few and _reads(path, encoding, replace(shape, skip_lines=odd)):
+        options = f"csv_options={{'skiprows': {sorted(odd)}}} leaves out lines with an odd number of quotes, {options}"
     raise UnusableFile(f"{why}. Say what quotes are: {options}, or mend the line")
+
+
+def _reads(path: Path, encoding: str, shape: Shape) -> bool:
+    """Whether a file can be read in this way."""
+    try:
+        _read_records(path, encoding, shape, Table(pa.table({})))
+    except (_BadQuotes, UnusableFile):
+        return False
+    return True
 
 
 def _read_records(path: Path, encoding: str, shape: Shape, made: Table) -> str | None:

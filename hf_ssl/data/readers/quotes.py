@@ -26,7 +26,7 @@ class Inner:
 
 def inner_quotes(path: Path, encoding: str, shape: Shape) -> Inner | None:
     """Lines to be read by `Shape.doubled`; None: there are none, or records go over several lines, so that a line says nothing by itself."""
-    found = Inner()
+    found, width = Inner(), 0
     if shape.extra.get("escapechar") or shape.literal is not None or shape.lone_returns:
         return None
     with open_text(path, encoding) as stream:
@@ -34,15 +34,23 @@ def inner_quotes(path: Path, encoding: str, shape: Shape) -> Inner | None:
             if number < shape.skip or number in shape.skip_lines or not line.strip():
                 continue
             try:
-                next(shape.reader([line]), None)
+                fields = len(next(shape.reader([line]), []))
             except csv.Error as error:
                 if "expected after" not in str(error) or '\\"' in line:
                     return None
                 found.lines, found.first = found.lines + 1, found.first or number + 1
                 continue
-            if line.count(shape.extra.get("quotechar", '"')) % 2:
+            width = width or fields
+            if fields == width and line.count(shape.extra.get("quotechar", '"')) % 2:
                 return None
     return found if found.lines else None
+
+
+def odd_lines(path: Path, encoding: str, shape: Shape) -> frozenset[int]:
+    """Numbers from 0 of lines with an odd number of quotes, of which none or two are right."""
+    quote = shape.extra.get("quotechar", '"')
+    with open_text(path, encoding) as stream:
+        return frozenset(number for number, line in enumerate(stream) if line.count(quote) % 2)
 
 
 def plain_geometry(path: Path, encoding: str, shape: Shape) -> tuple[int, int, int, int]:

@@ -71,12 +71,11 @@ def with_doubled(line: str, separator: str, quote: str) -> str:
         next(csv.reader([line], delimiter=separator, quotechar=quote, strict=True), None)
     except csv.Error:
         body = line.rstrip("\r\n")
-        made = []
-        for value in body.split(separator):
-            enclosed = len(value) > 1 and value.startswith(quote) and value.endswith(quote)
-            plain = (value[1:-1] if enclosed else value).replace(quote * 2, quote)
-            made.append(f"{quote}{plain.replace(quote, quote * 2)}{quote}")
-        return separator.join(made) + line[len(body) :]
+        plain = (
+            value.replace(quote * 2, quote).replace(quote, quote * 2)
+            for value in _by_outer_quotes(body, separator, quote)
+        )
+        return separator.join(f"{quote}{value}{quote}" for value in plain) + line[len(body) :]
     return line
 
 
@@ -91,3 +90,21 @@ def joined(lines: Iterable[str]) -> Iterator[str]:
             held = ""
     if held:
         yield held
+
+
+def _by_outer_quotes(line: str, separator: str, quote: str) -> list[str]:
+    """Values of a line: a quote at its beginning or behind a separator opens one, and the next before a separator or the end closes it."""
+    values, place = [], 0
+    while place <= len(line):
+        end, close = line.find(separator, place), -1
+        if line.startswith(quote, place):
+            closing = re.compile(f"{re.escape(quote)}(?={re.escape(separator)}|$)").search(line, place + 1)
+            close = -1 if closing is None else closing.start()
+        if close >= 0:
+            values.append(line[place + 1 : close])
+            place = close + 2
+        else:
+            end = len(line) if end < 0 else end
+            values.append(line[place:end])
+            place = end + 1
+    return values

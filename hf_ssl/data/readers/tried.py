@@ -32,12 +32,13 @@ def read_with_advice(path: Path, encoding: str, options: Options | None) -> Tabl
         read = read_delimited(path, encoding, options)
     except UnusableFile as error:
         raise UnusableFile(tried(str(error), path, encoding, options or {})) from error
-    if _holds_columns(read) and (better := begins_at(path, encoding, options or {})) is not None:
-        raise UnusableFile(
-            f"begins with {better['skiprows']} lines ({read.data.column_names[0][:40]!r} ...) above a table of several columns; leave them out with "
-            f"csv_options={better}"
-        )
-    return read
+    better = begins_at(path, encoding, options or {}, sure=True) if _holds_columns(read) else None
+    if better is None:
+        return read
+    raise UnusableFile(
+        f"begins with {better['skiprows']} lines ({read.data.column_names[0][:40]!r} ...) above a table of several columns; leave them out with "
+        f"csv_options={better}"
+    )
 
 
 def _holds_columns(read: Table) -> bool:
@@ -45,7 +46,7 @@ def _holds_columns(read: Table) -> bool:
     if read.data.num_columns != 1:
         return False
     values = [value for value in read.data.column(0).slice(0, LINES).to_pylist() if value]
-    counts = [Counter(value.count(mark) for value in values).most_common(1) for mark in "\t;|"]
+    counts = [Counter(value.count(mark) for value in values).most_common(1) for mark in OTHERS]
     return any(found and found[0][0] and found[0][1] > 0.5 * len(values) for found in counts)
 
 
@@ -62,10 +63,10 @@ def tried(text: str, path: Path, encoding: str, options: Options) -> str:
     return ADVICE.sub(ended, text)
 
 
-def begins_at(path: Path, encoding: str, options: Options) -> Options | None:
+def begins_at(path: Path, encoding: str, options: Options, sure: bool = False) -> Options | None:
     """Options that leave out what stands above a table, where its lines are even from some line on; None: there are none.
 
-    They have been tried: all but a few rows are read with them.
+    They have been tried: all but a few rows are read with them. `sure`: some columns have to hold numbers.
     """
     if path.stat().st_size > LARGEST:
         return None
@@ -75,16 +76,15 @@ def begins_at(path: Path, encoding: str, options: Options) -> Options | None:
     except UnusableFile:
         return None
     for mark in [given] if (given := options.get("sep")) else OTHERS:
-        first = _first_line(lines, mark)
+        first = _first_line(lines, mark, sure)
         if not 0 < first <= ABOVE or first == options.get("skiprows"):
             continue
-        made = {**options, "skiprows": first}
-        if (read := _read(path, encoding, made)) is not None and _is_right(read):
-            return {"skiprows": first}
+        if (made := _led({"skiprows": first}, path, encoding, options)) is not None:
+            return made
     return None
 
 
-def _first_line(lines: Sequence[str], mark: str) -> int:
+def _first_line(lines: Sequence[str], mark: str, sure: bool) -> int:
     """The line above those that are of one width down to the end, and hold numbers in the same columns; 0: there are none."""
     rows = [(number, line.split(mark)) for number, line in enumerate(lines) if line.strip()]
     body = [row for _, row in rows[len(rows) // 2 :]]
@@ -101,7 +101,7 @@ def _first_line(lines: Sequence[str], mark: str) -> int:
 
     run = next((place for place, (_, row) in enumerate(reversed(rows)) if not fits(row)), len(rows))
     above = len(rows) - run - 1
-    if run < 4 or above < 0:
+    if run < 4 or above < 0 or sure and not numbers:
         return 0
     named = len(rows[above][1]) == usual[0][0] and (numbers or run > 4)
     return rows[above if named else above + 1][0]
@@ -113,29 +113,27 @@ def _is_number(value: str) -> bool:
 
 def _follow(advice: Options, path: Path, encoding: str, options: Options) -> Options | None:
     """Advice and what it leads to, until the file is read; None: it leads nowhere."""
+    made = _led(advice, path, encoding, options)
+    if "skiprows" not in advice or made is not None and not read_delimited(path, encoding, {**options, **made}).bad:
+        return made
+    better = begins_at(path, encoding, options, sure=made is not None)
+    return made if better is None else {**advice, **better}
+
+
+def _led(advice: Options, path: Path, encoding: str, options: Options) -> Options | None:
     done: list[Options] = []
     made = dict(advice)
     for _ in range(DEEPEST):
         if made in done:
-            return None
+            break
         done.append(made)
         try:
-            if _is_right(read_delimited(path, encoding, {**options, **made})):
-                return made
-            break
+            return made if _is_right(read_delimited(path, encoding, {**options, **made})) else None
         except UnusableFile as error:
             if (found := ADVICE.search(str(error))) is None:
-                return None
+                break
             made = {**made, **ast.literal_eval(found[1])}
-    better = begins_at(path, encoding, options) if "skiprows" in advice else None
-    return None if better is None else {**advice, **better}
-
-
-def _read(path: Path, encoding: str, options: Options) -> Table | None:
-    try:
-        return read_delimited(path, encoding, options)
-    except UnusableFile:
-        return None
+    return None
 
 
 def _is_right(read: Table) -> bool:

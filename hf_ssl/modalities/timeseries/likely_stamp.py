@@ -50,6 +50,16 @@ def likely_stamp(dataset: datasets.Dataset, columns: Columns) -> str:
     ]
     found = sorted(dates, key=_is_called) + sorted(rising, key=_is_called)
     if not found:
+        below = [
+            name
+            for name, values in free.items()
+            if len(values) > 20 and _rises(values[1:], bool(_CALLED.search(name)))
+        ]
+        if below:
+            return (
+                f"Column {below[0]!r} does, but for its first row ({free[below[0]][0]!r}): if that is a second header or holds units: "
+                "csv_options={'skiprows': [1]}"
+            )
         return (
             "None of them holds dates or numbers that rise evenly. Add one that numbers the steps of every series (0, 1, 2 ...), or name the one "
             "that holds the times: timestamp_column=..."

@@ -129,7 +129,8 @@ def _stamp_column(dataset: datasets.Dataset, columns: Columns, origin: str) -> s
     there = dataset.column_names
     if columns.stamp is not None:
         return str(given_column(columns.stamp, there, "timestamp_column", origin))
-    lower = {name.strip().lower(): name for name in reversed(there)}
+    filled = [name for name in there if dataset.data.column(name).null_count <= 0.5 * len(dataset)]
+    lower = {name.strip().lower(): name for name in reversed(filled or there)}
     stamp = next((lower[alias] for alias in STAMPS if alias in lower), None)
     stamp = stamp or part_of(dataset, "year", (columns.name, columns.label, *columns.targets))
     if stamp is None:

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 ZONE = re.compile(r":\d\d(?:\.\d+)?\s*(?:Z|UTC|GMT|[+-]\d\d:?\d\d)$")
 _OFFSET = r"(?:(Z|UTC|GMT)|([+-])(\d\d):?(\d\d)|[:.]\d+\s*([+-])(\d\d))$"
-_NAMED = r"^(.*(?::\d\d(?:[.,]\d+)?|[AaPp]\.?[Mm]\.?))\s*\(?([A-Za-z]{2,5})\)?$"
+_NAMED = r"^(.*(?::\d\d(?:[.,]\d+)?(?: \d{4})?|[AaPp]\.?[Mm]\.?))\s*\(?([A-Za-z]{2,5})\)?$"
+_UNIX = r"^([A-Z][a-z]{2} [A-Z][a-z]{2} +\d{1,2} \d\d:\d\d:\d\d) ([A-Z]{2,5}) (\d{4})$"
+"""`Sun Mar 12 03:00:00 EDT 2023`, as the command `date` writes it."""
+_REGION = r"^(.*\d)\s*\[?((?:Africa|America|Antarctica|Asia|Atlantic|Australia|Europe|Indian|Pacific|Etc)/[A-Za-z_/+-]+\d*)\]?$"
 NAMED = {
     "UTC": 0.0, "GMT": 0.0, "WET": 0.0, "WEST": 1.0, "BST": 1.0, "CET": 1.0, "MEZ": 1.0, "CEST": 2.0, "MESZ": 2.0, "EET": 2.0, "EEST": 3.0,
     "MSK": 3.0, "SAST": 2.0, "IST": 5.5, "SGT": 8.0, "HKT": 8.0, "AWST": 8.0, "JST": 9.0, "KST": 9.0, "ACST": 9.5, "ACDT": 10.5, "AEST": 10.0,
@@ -78,7 +81,10 @@ def by_named_zones(
     """
     import pandas as pd
 
-    parts = text.str.strip().str.extract(_NAMED)
+    text = text.astype(object).str.strip().str.replace(_UNIX, r"\1 \3 \2", regex=True)
+    if text.str.match(_REGION).fillna(False).any():
+        return _of_regions(text, name, read, notes)
+    parts = text.str.extract(_NAMED)
     known = text.notna()
     words = parts[1].str.upper()
     if not known.any() or not words[known].isin(list(NAMED)).all() or words[known].isin(("UTC", "GMT")).all():
@@ -96,6 +102,33 @@ def by_named_zones(
     )
     hours = pd.to_numeric(words.map(NAMED), errors="coerce").fillna(0).to_numpy(np.float64)
     return _wall_or_utc(wall - (hours * 3600).astype(np.int64).astype("timedelta64[s]"), wall, notes)
+
+
+def _of_regions(
+    text: pd.Series, name: str, read: Callable[[pa.ChunkedArray], np.ndarray], notes: Notes
+) -> np.ndarray | None:
+    """Stamps of one region (`2023-03-12 03:00 America/New_York`); the distance to UTC that stands before it says the same (`-05:00[...]`)."""
+    import pandas as pd
+
+    parts = text.str.extract(_REGION)
+    plain = pa.chunked_array([pa.array(parts[0].where(text.notna()), pa.string(), from_pandas=True)])
+    regions = parts[1].dropna().unique()
+    if parts[0].isna().sum() > text.isna().sum():
+        return None
+    if parts[0].dropna().str.contains(r"(?:Z|[+-]\d\d:?\d\d)$", regex=True).all():
+        return read(plain)
+    wall = read(plain)
+    if len(regions) != 1 or wall.dtype.kind != "M":
+        return None
+    try:
+        utc = pd.Series(wall).dt.tz_localize(regions[0], ambiguous="infer").dt.tz_convert("UTC").dt.tz_localize(None)
+    except (ValueError, KeyError) as error:
+        notes.warn(
+            f"stamps of column {name!r} are of {regions[0]}, and not all of them are times there ({str(error).splitlines()[0][:80]}): taken as its "
+            "clocks say; write the distance to UTC behind each stamp (+02:00) for one time line"
+        )
+        return wall
+    return _wall_or_utc(utc.to_numpy("datetime64[ns]"), wall, notes)
 
 
 def on_the_wall(column: pa.ChunkedArray) -> pa.ChunkedArray:
