@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import re
+from pathlib import Path
 
 import hf_ssl
 
@@ -61,6 +63,14 @@ def test_public_names() -> None:
     for name in hf_ssl.__all__:
         assert getattr(hf_ssl, name) is not None
         assert name in dir(hf_ssl)
+
+
+def test_each_has_its_place_in_the_reference(repository: Path) -> None:
+    page = (repository / "docs" / "reference" / "python.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^::: (\S+)\.(\w+)$", page, re.M)
+    assert {name for _, name in shown} >= set(hf_ssl.__all__)
+    for module, name in shown:
+        assert getattr(importlib.import_module(module), name), name
 
 
 def test_parameters_of_functions() -> None:
