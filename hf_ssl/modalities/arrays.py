@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import threading
 import tokenize
 import zipfile
 import zlib
@@ -16,6 +17,8 @@ from hf_ssl.core.textfiles import MAX_RATIO, UNPACKED_FREE
 # What numpy's parser of headers, zipfile and zlib raise for damaged files.
 _DAMAGED = (ValueError, OSError, EOFError, SyntaxError, KeyError, TypeError, AttributeError, IndexError, OverflowError, MemoryError,
             RecursionError, NotImplementedError, RuntimeError, tokenize.TokenError, zipfile.BadZipFile, zlib.error)  # fmt: skip
+# numpy reads headers as Python; parsers of two threads at once make SystemErrors in Python 3.11 (python/cpython#106905).
+_HEADERS = threading.Lock()
 MOST = 8 << 30
 """Bytes of the arrays of a packed file, unpacked."""
 
@@ -51,12 +54,17 @@ def load_arrays(stream: BinaryIO) -> dict[str, np.ndarray]:
 def _one(stream: BinaryIO) -> np.ndarray:
     version = np.lib.format.read_magic(stream)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, kind = read(stream)
+    with _HEADERS:
+        shape, by_columns, kind = read(stream)
     begins = stream.tell()
     stream.seek(0, io.SEEK_END)
     there = stream.tell() - begins
-    if not kind.hasobject and (min(shape, default=0) < 0 or math.prod(shape) * kind.itemsize > there):
+    if kind.hasobject:
+        raise ValueError("Object arrays")
+    if min(shape, default=0) < 0 or math.prod(shape) * kind.itemsize > there:
         raise ValueError(f"promises {math.prod(shape):,} values of {kind} and holds {there:,} bytes")
-    stream.seek(0)
-    found: np.ndarray = np.load(stream, allow_pickle=False)
-    return found
+    stream.seek(begins)
+    flat = np.empty(math.prod(shape), kind)
+    if flat.nbytes:
+        flat.view(np.uint8)[:] = np.frombuffer(stream.read(flat.nbytes), np.uint8)
+    return flat.reshape(shape, order="F" if by_columns else "C")
