@@ -180,7 +180,7 @@ class _Work:
             begun = done.get(name)
             steps = begun.steps if begun is not None else self._steps(name, share)
             if steps < FEWEST_STEPS and begun is None:
-                said = f"{steps} of at least {FEWEST_STEPS} steps fit; try --budget {self._enough(share, len(names) - place)}"
+                said = f"{steps} of at least {FEWEST_STEPS} steps fit; try --resume --budget {self._enough(share, len(names) - place)}"
                 self.journal.note(Attempt(name, outcome=f"{LEFT_OUT}{said}"))
                 logger.info(f"adapt: {name} is not tried: into the {told(max(0, share))} that are left for it {said}")
                 continue

@@ -202,7 +202,8 @@ def prepare_stage(
     before = () if after is None or getattr(config, unless, None) else (run.stage(after).inputs,)
     inputs, done = inputs_hash(stage, described, data.fingerprint, *before, *([seen] if seen else [])), None
     if run.finished(stage, inputs) and not (config.overwrite or (extends and config.resume)):
-        logger.info(f"{stage}: already done with these inputs, skipped")
+        more = "; --resume does what was left out" if extends else ""
+        logger.info(f"{stage}: already done with these inputs, skipped{more}")
         done = StageResult(run.path / stage, run.stage(stage).metrics, skipped=True)
     return StageContext(stage, resolved, config, run, data, modality, inputs, done, target, seen)
 
