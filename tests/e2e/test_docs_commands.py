@@ -34,8 +34,9 @@ MODELS = {
 }  # fmt: skip
 # What a page reads, where the text above says that it is there already.
 BEFORE = {"hub": "tuned", "use-the-model": "tuned", "reading-the-report": "pretrained"}
+SLOW = [pytest.mark.slow, pytest.mark.timeout(900)]  # up to two minutes of a core, which other work may share
 BLOCKS = [
-    pytest.param(page, block, id=f"{page.stem}-{block.line}", marks=[pytest.mark.slow] * (block.directive == "slow"))
+    pytest.param(page, block, id=f"{page.stem}-{block.line}", marks=SLOW if block.directive == "slow" else [])
     for page in sorted(DOCS.rglob("*.md"))
     for block in blocks_of(page.read_text(encoding="utf-8"))
     if block.language in ("bash", "python") and page.stem != "options"

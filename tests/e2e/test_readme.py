@@ -25,14 +25,13 @@ from hf_ssl import demo
 
 README = REPOSITORY / "README.md"
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
-SECONDS = 280  # for one block; the quickest complaint comes from here and not from pytest's own limit
+SECONDS = 600  # for one command: up to two minutes of a core, which other work may share
+SLOW = [pytest.mark.slow, pytest.mark.timeout(2 * SECONDS)]
 
 TEXT = README.read_text(encoding="utf-8") if README.is_file() else ""
 BLOCKS = blocks_of(TEXT)
 RUNNABLE = [
-    pytest.param(
-        block, id=f"line{block.line}-{block.language}", marks=[pytest.mark.slow] * (block.directive == "slow")
-    )
+    pytest.param(block, id=f"line{block.line}-{block.language}", marks=SLOW if block.directive == "slow" else [])
     for block in BLOCKS
     if block.language in ("python", "bash", "yaml")
 ]
