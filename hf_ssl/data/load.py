@@ -116,8 +116,8 @@ def load_rows(
     Labels are not looked at. What cannot be read is entered in the report, as in `load_data`.
 
     Args:
-        source, options, verbose, cache_dir, keywords: as in `load_data`; those about splits, labels, groups and duplicates change
-            nothing.
+        source: as in `load_data`, and so are `verbose`, `cache_dir` and `keywords`.
+        options: as in `load_data`; those about splits, labels, groups and duplicates change nothing.
         future: a table of what is known of the steps to be forecast: times, series, `known_covariates`.
 
     Returns:

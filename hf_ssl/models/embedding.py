@@ -17,7 +17,9 @@ class EmbeddingSpec:
     Args:
         model: Hub id or folder, for people; `weights_sha` is what is compared.
         revision: commit on the Hub.
-        pooling, normalized, max_length: how a vector was made of the model's output.
+        pooling: how a vector was made of the model's output.
+        normalized: whether it then got length 1.
+        max_length: tokens that were read; None: no limit.
     """
 
     model: str

@@ -292,7 +292,8 @@ def load_answer(
 
     Args:
         model: Hub id, folder of a published model, or run folder.
-        revision, token: on the Hub.
+        revision: on the Hub.
+        token: for the Hub.
         start: folder or Hub id of the checkpoint of its frozen readings, instead of the one that it names.
         options: how data are read, as for `predict`, where the model does not say so.
 
