@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -175,7 +175,7 @@ def split_off(
     fractions: Fractions,
     dedup: bool,
     report: DataReport,
-    like_groups: Sequence[str] = (),
+    like_groups: Mapping[str, bool] | None = None,
     unit: str = "rows",
 ) -> dict[str, Rows]:
     """Split off what labeled data lack. Repeated rows go first, so that no two copies end on two sides.
@@ -203,7 +203,12 @@ def split_off(
         return splits
     check_labels(encoded, {"train": splits["train"]}, report)
     if splits["train"].groups is None and like_groups:
-        name = like_groups[0]
+        name, is_class = next(iter(like_groups.items()))
+        if is_class:
+            raise DataError(
+                f"Column {name!r} looks like a group (patient, author, site ...), and tells rows apart just as the labels do: no group could be "
+                f"on one side of a split. Which is the label? label_column=...; or ignore_columns=[{name!r}] if rows are independent."
+            )
         raise DataError(
             f"Column {name!r} looks like a group (patient, author, site ...) whose rows should not be on two sides of a split. Give "
             f"group_column={name!r}, or ignore_columns=[{name!r}] if rows are independent."

@@ -85,7 +85,7 @@ class Canonicalizer:
     ignored: dict[str, None] = field(default_factory=dict)
     seen_ids: Counter[str] = field(default_factory=Counter)
     taken_ids: set[str] = field(default_factory=set)
-    like_groups: list[str] = field(default_factory=list)
+    like_groups: dict[str, bool] = field(default_factory=dict)
     spellings: dict[str, str] = field(default_factory=dict)
     uneven: dict[int, str] = field(default_factory=dict)
 
@@ -172,8 +172,8 @@ class Canonicalizer:
             meant = (self.spec.input, self.spec.label)  # to the letter, so there is nothing to ask
             tell_twins(doubtful, {name: one for name, one in columns.items() if one not in meant}, self.report)
             if "group" not in names:
-                groups = like_groups(doubtful, part, names.get(self.modality.column), names.get("label"), self.report)
-                self.like_groups += [name for name in groups if name not in self.like_groups]
+                columns_of = (names.get(self.modality.column), names.get("label"))
+                self.like_groups |= like_groups(doubtful, part, *columns_of, self.report)
                 if {"label", "tags"} & names.keys() or self.spec.labels:
                     tell_perhaps_groups(doubtful, part, self.report)
         return names

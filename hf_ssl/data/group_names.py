@@ -186,8 +186,8 @@ def _serial(values: set[str]) -> bool:
 
 def like_groups(
     ignored: list[str], part: SourcePart, content: str | None, label: str | None, report: DataReport
-) -> list[str]:
-    """Columns that look like groups: called so, and with values that repeat; not those that say the classes once more.
+) -> dict[str, bool]:
+    """Columns that look like groups, called so, and with values that repeat, and whether each says the classes once more.
 
     Those that say who judged are told instead.
 
@@ -202,7 +202,6 @@ def like_groups(
     found = [
         name for name in ignored if called_as_group(name) and 2 <= distinct_values(part.dataset, name) <= 0.9 * size
     ]
-    found = [name for name in found if label is None or not _say_the_same(part, name, label)]
     judges = [name for name in found if content is not None and _judges(part, name, content)]
     for name in judges:
         report.warn(
@@ -210,7 +209,8 @@ def like_groups(
             f"of copies one row is kept. To learn what most of them say, write one row for each input; ignore_columns=[{name!r}] says that this "
             "is meant"
         )
-    return [name for name in found if name not in judges]
+    rest = [name for name in found if name not in judges]
+    return {name: label is not None and _say_the_same(part, name, label) for name in rest}
 
 
 def _say_the_same(part: SourcePart, name: str, label: str) -> bool:

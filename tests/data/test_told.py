@@ -225,3 +225,11 @@ def test_who_judged_is_no_group_of_inputs() -> None:
     assert told not in load_data(table, verbose=False, **next(hints(told))).report["warnings"]
     with pytest.raises(DataError, match="80 rows that repeat another"):
         load_data(table, verbose=False, group_column="rater")
+
+
+def test_a_group_that_says_the_classes_once_more_is_not_advised() -> None:
+    columns = {"label": labels(40), "speaker": [{"good": "agent"}.get(label, "customer") for label in labels(40)]}
+    with pytest.raises(DataError, match="'speaker'") as error:
+        load(columns)
+    assert "group_column" not in str(error.value)
+    assert load(columns, ignore_columns=["speaker"])["train"].num_rows
