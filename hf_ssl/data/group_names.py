@@ -145,7 +145,7 @@ def prefixes(paths: Sequence[str], folders: Sequence[str | None]) -> list[str] |
     for path in paths:
         name = re.split(r"[\\/]", path)[-1]
         said = next((one[0] for one in _TOKEN.finditer(name) if _says_group(one[1].lower())), None)
-        if said is None:
+        if said is None or said == name.split(".")[0]:  # `s07.wav` is the number of the file
             return None
         found.append(said)
     counts = Counter(found)

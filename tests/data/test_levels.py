@@ -145,12 +145,14 @@ def test_what_names_of_files_say_may_be_groups(tmp_path: Path, called: str) -> N
 
 
 @pytest.mark.parametrize(
-    "called", ["{kind}_{number}", "{kind}.{number}", "IMG_{number:04}", "{number}", "s_{kind}{number}"]
+    "called", ["{kind}_{number}", "{kind}.{number}", "IMG_{number:04}", "{number}", "s_{kind}{number}", "s{half:02}"]
 )
 def test_ordinary_names_of_files_are_no_groups(tmp_path: Path, called: str) -> None:
     for number in range(24):
         kind = ("benign", "malignant")[number % 2]
         (tmp_path / kind).mkdir(exist_ok=True)
-        (tmp_path / kind / (called.format(kind=kind, number=number) + ".txt")).write_text(text_of(number))
+        (tmp_path / kind / (called.format(kind=kind, number=number, half=number // 2) + ".txt")).write_text(
+            text_of(number)
+        )
     data = load_data(tmp_path, verbose=False)
     assert not any("names of files" in text for text in data.report["warnings"])
