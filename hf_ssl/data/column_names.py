@@ -55,6 +55,7 @@ ANNOTATIONS = {
     "completions",
     "predictions",
 }
+WORDS_AND_TAGS = "For spans write words and tags: columns tokens and tags; for classes a column of them"
 ACCEPTED, REFUSED = (
     {"accept", "accepted", "ok", "approved", "valid"},
     {"reject", "rejected", "ignore", "ignored", "skip", "skipped", "invalid"},
@@ -72,7 +73,8 @@ def called_as_label(name: str) -> bool:
     joined = any(
         re.search(r"^label(?:s|\d+|id)?$|[a-z]label(?:s|\d+)?$", word) and not word.startswith("un") for word in words
     )
-    return plain_name(name) in LIKE_LABELS or len(words) <= 4 and (joined or not LABEL_WORDS.isdisjoint(words))
+    known = plain_name(name) in LIKE_LABELS or len(words) <= 4 and (joined or not LABEL_WORDS.isdisjoint(words))
+    return known or "." in name and called_as_label(name.partition(".")[2])
 
 
 def pair_of(there: Sequence[str]) -> tuple[str, str] | None:
@@ -110,12 +112,29 @@ def structures(dataset: datasets.Dataset) -> dict[str, list[str]]:
     return {name: list(feature) for name, feature in dataset.features.items() if isinstance(feature, dict)}
 
 
+def structures_in_list(feature: object) -> dict[str, object]:
+    """Names and types in lists of structures: `[{"name": "pos", "score": 0.9}]`; {} for anything else."""
+    inner = feature.feature if isinstance(feature, (datasets.List, datasets.LargeList)) else None
+    return dict(inner) if isinstance(inner, dict) else {}
+
+
 def refuse_structures(dataset: datasets.Dataset, name: str, part: SourcePart) -> None:
-    """Labels that are structures: which of their values is meant?
+    """Labels that are structures, or lists of such: which of their values is meant?
 
     Raises:
         DataError: names them.
     """
+    if listed := structures_in_list(type_of(dataset, name)):
+        if {"start", "end"} <= set(listed):
+            raise DataError(
+                f"Column {name!r} of {part.origin} holds spans of the input ({', '.join(listed)}), no labels. {WORDS_AND_TAGS}."
+            )
+        words = [key for key, kind in listed.items() if getattr(kind, "dtype", "") in ("string", "large_string")]
+        ways = " or ".join(f"label_column={f'{name}.{key}'!r}" for key in (words or list(listed))[:5])
+        raise DataError(
+            f"Column {name!r} of {part.origin} holds lists of structures ({', '.join(listed)}), no labels. One of the values in them is named with "
+            f"a dot, and makes lists of labels: {ways}."
+        )
     if inside := structures(dataset).get(name):
         named_ones = " or ".join(f"label_column={f'{name}.{key}'!r}" for key in inside[:5])
         kinds = {key: getattr(value, "dtype", "") for key, value in part.dataset.features[name].items()}
@@ -132,6 +151,14 @@ def distinct_values(dataset: datasets.Dataset, column: str) -> int:
     if not isinstance(type_of(dataset, column), (datasets.Value, datasets.ClassLabel)):
         return 0
     return len({value for value in values_of(dataset, column, 20_000) if value is not None})
+
+
+def _distinct_labels(dataset: datasets.Dataset, column: str) -> int:
+    """`distinct_values`, of lists of plain values, too: several labels a row."""
+    feature = type_of(dataset, column)
+    if isinstance(feature, (datasets.List, datasets.LargeList)) and isinstance(feature.feature, datasets.Value):
+        return len({tuple(value) for value in values_of(dataset, column, 20_000) if value is not None})
+    return distinct_values(dataset, column)
 
 
 def _is_bits(dataset: datasets.Dataset, column: str) -> bool:
@@ -157,9 +184,11 @@ def doubt_labels(ignored: list[str], part: SourcePart) -> None:
             f"label_columns={bits}; if none is: ignore_columns={bits}."
         )
     for name in ignored:
-        if called_as_label(name) and 2 <= distinct_values(part.dataset, name) <= max(2, min(200, size // 2)):
+        if called_as_label(name) and 2 <= (count := _distinct_labels(part.dataset, name)) <= max(
+            2, min(200, size // 2)
+        ):
             raise DataError(
-                f"No column of {part.origin} is called label, but {name!r} looks like one ({distinct_values(part.dataset, name)} values in "
+                f"No column of {part.origin} is called label, but {name!r} looks like one ({count} values in "
                 f"{size:,} rows). Give label_column={name!r}, or ignore_columns=[{name!r}] if it is none."
             )
 
@@ -169,14 +198,12 @@ def tell_second_labels(ignored: list[str], used: str, part: SourcePart, report: 
     size = len(part.dataset)
     for name in ignored:
         beside = (HARMLESS - {"id", "index", "type"}).isdisjoint(words_of_name(name))
-        count = distinct_values(part.dataset, name) if called_as_label(name) and beside else 0
+        count = _distinct_labels(part.dataset, name) if called_as_label(name) and beside else 0
         if not 2 <= count <= max(2, min(200, size // 2)):
             continue
         head = part.dataset.select_columns(list(dict.fromkeys([used, name])))[:20_000]
-        told = [
-            (own, other) for own, other in zip(head[used], head[name], strict=True) if own is not None is not other
-        ]
-        ways = {(str(own), str(other)) for own, other in told}
+        pairs = zip(head[used], head[name], strict=True)
+        ways = {(str(own), str(other)) for own, other in pairs if own is not None is not other}
         if not len(ways) == len({own for own, _ in ways}) == len({other for _, other in ways}):
             report.warn(
                 f"{part.origin}: column {name!r} is not used, and is called as labels are ({count} values): took {used!r}; "
@@ -217,8 +244,7 @@ def refuse_annotations(ignored: list[str], part: SourcePart) -> None:
         if plain_name(name) in ANNOTATIONS and not isinstance(feature, (datasets.Value, datasets.ClassLabel)):
             raise DataError(
                 f"Column {name!r} of {part.origin} holds annotations inside ({str(feature)[:60]}), which are "
-                f"not read. For spans write words and tags: "
-                f"columns tokens and tags; for classes a column of them. If they are not meant: ignore_columns=[{name!r}]."
+                f"not read. {WORDS_AND_TAGS}. If they are not meant: ignore_columns=[{name!r}]."
             )
 
 

@@ -26,7 +26,7 @@ GROUP_WORDS = {"patient", "subject", "subj", "speaker", "author", "user", "usern
                "family", "recording", "session", "case", "study", "group", "site", "movie", "book", "lesion", "slide", "scene",
                "animal", "device", "annotator", "worker", "child", "person", "player", "student", "agent", "caller", "rater", "employee",
                "encounter", "admission", "visit", "pid", "ptid", "subjid", "usubjid", "sid", "uid", "pat", "spk", "vp", "vpn", "tn", "hadm",
-               "proband", "mouse", "herd", "flock", "litter"}  # fmt: skip
+               "proband", "mouse", "herd", "flock", "litter", "clip"}  # fmt: skip
 """Words for those (or that) of which a table has several rows."""
 _GROUP_STEM = re.compile(
     r"(patient|pazient|pacient|paciente|proband|subject|subjekt|sujet|sujeto|soggett|speaker|sprecher|locuteur|kunde|customer|client|klient|klant|cliente"
@@ -50,6 +50,8 @@ GROUP_REST = {
     "identifier",
     "index",
     "hash",
+    "instance",
+    "series",
     "the",
     "file",
     "source",
@@ -70,7 +72,9 @@ def called_as_group(name: str) -> bool:
     """Whether a name says a group: `patient`, `patientId`, `Speaker Name`, `doc_id`, `source_file`."""
     words = words_of_name(_ascii(name))
     if plain_name(name) in LIKE_GROUPS or re.fullmatch(
-        r"(source|recording|orig(inal)?)_?(file|video|image|text)(_?name)?", plain_name(name)
+        r"(source|recording|orig(inal)?|parent)_?(file|video|image|img|text|scan|photo)(_?(name|id))?"
+        r"|(crop|cropped|patch|tile|slice|copy|part|augmented|frame|derived)_?(of|from)",
+        "_".join(words_of_name(name)),
     ):
         return True
     if _GROUP_STEM.fullmatch("".join(words)):
@@ -87,11 +91,12 @@ def called_as_group(name: str) -> bool:
         one if one in GROUP_WORDS else word[:-1] if word[:-1] in GROUP_WORDS else word
         for one, word in zip(first, words, strict=True)
     ]
-    return (
+    known = (
         not GROUP_WORDS.isdisjoint(first)
         and set(first) <= GROUP_WORDS | GROUP_REST
         and (len(words) > 1 or first[0] != "device")
     )
+    return known or "." in name and called_as_group(name.partition(".")[2])
 
 
 def _ascii(name: str) -> str:
@@ -105,17 +110,24 @@ def tell_perhaps_groups(ignored: list[str], part: SourcePart, report: DataReport
         kind = getattr(type_of(part.dataset, name), "dtype", "")
         if not (kind in ("string", "large_string") or kind.startswith(("int", "uint"))) or called_as_label(name):
             continue
-        called = _called_as_id(name)
-        if called_as_group(name) or not called and not HARMLESS.isdisjoint(words_of_name(name)):
+        called, harmless = _called_as_id(name), not HARMLESS.isdisjoint(words_of_name(name))
+        if called_as_group(name):
             continue
         values = [str(value).strip() for value in values_of(part.dataset, name, 20_000) if value is not None]
         different = set(values)
         least = 2 if name == PREFIX else 3
-        if not max(least, len(values) // 200) <= len(different) <= 0.6 * len(values) or len(values) < 0.5 * min(
-            size, 20_000
-        ):
+        most = (0.95 if name == PREFIX else 0.6) * len(values)
+        if not max(least, len(values) // 200) <= len(different) <= most or len(values) < 0.5 * min(size, 20_000):
             continue
-        if name == PREFIX or all(map((_ANY_ID if called else _ID).fullmatch, different)) or _serial(different):
+        files = all(map(_FILE_OR_PAGE.fullmatch, different))
+        if harmless and not called and not files:
+            continue
+        if (
+            name == PREFIX
+            or files
+            or all(map((_ANY_ID if called else _ID).fullmatch, different))
+            or _serial(different)
+        ):
             column = f"column {name!r} of {part.origin}" + (", made of the names of files," if name == PREFIX else "")
             alone = " with validation_fraction=0" if len(different) < 3 else ""
             report.warn(
@@ -135,31 +147,64 @@ _INITIALS = frozenset("psuv")
 
 
 def prefixes(paths: Sequence[str], folders: Sequence[str | None]) -> list[str] | None:
-    """Of every file what its name says of patients, speakers, cameras (`cam2_0013.png` → `cam2`); None: names say no such thing.
+    """Of every file what its name says of patients, speakers, cameras (`cam2_0013.png` → `cam2`), or what it is a copy of
+    (`cat/7_flip.png` → `cat/7`); None: names say no such thing.
 
     Args:
         paths: of files.
         folders: their classes; where each has a prefix of its own, that is the class once more.
     """
-    found: list[str] = []
-    for path in paths:
-        name = re.split(r"[\\/]", path)[-1]
-        said = next((one[0] for one in _TOKEN.finditer(name) if _says_group(one[1].lower())), None)
-        if said is None or said == name.split(".")[0]:  # `s07.wav` is the number of the file
-            return None
-        found.append(said)
-    counts = Counter(found)
-    pairs = set(zip(found, folders, strict=True))
-    if not 2 <= len(counts) <= 0.5 * len(found) or len(pairs) == len(counts) == len(set(folders)):
+    names = [re.split(r"[\\/]", path)[-1] for path in paths]
+    for way in (_said, _slide, _person):
+        found = [said for name in names if (said := way(name)) is not None]
+        pairs = set(zip(found, folders, strict=False))
+        classes_again = len(pairs) == len(set(found)) == len(set(folders))
+        if len(found) == len(names) and 2 <= len(set(found)) <= 0.5 * len(found) and not classes_again:
+            return found
+    stems = [(folder, name.rpartition(".")[0]) for folder, name in zip(folders, names, strict=True)]
+    originals, plain = [(folder, _AUGMENTED.sub("", stem)) for folder, stem in stems], set(stems)
+    copies = sum(original in plain and original != own for original, own in zip(originals, stems, strict=True))
+    if copies < 3 or copies < 0.05 * len(names):
         return None
-    return found
+    return [stem if folder is None else f"{folder}/{stem}" for folder, stem in originals]
+
+
+def _said(name: str) -> str | None:
+    """`cam2` of `cam2_0013.png`."""
+    said = next((one[0] for one in _TOKEN.finditer(name) if _says_group(one[1].lower())), None)
+    return None if said == name.split(".")[0] else said  # `s07.wav` is the number of the file
+
+
+def _slide(name: str) -> str | None:
+    """`TCGA-AA-0001` of `TCGA-AA-0001_256_512.png`: a slide with a number, and where in it a tile lies."""
+    found = _TILE.match(name)
+    return found[1] if found else None
+
+
+def _person(name: str) -> str | None:
+    """`100` of `100_left.png` and of `100_right.png`: one of two eyes, hands, breasts."""
+    found = _SIDE.match(name)
+    return found[1] if found else None
+
+
+_TILE = re.compile(
+    r"(?=.*[A-Za-z].*[-_ ]\d+[-_ ])(?!(?:\D*)(?:19|20)\d\d[-_ ]\d\d[-_ ])(.*\d.*?)[-_ ](?:[xX]?\d+[-_ ][yY]?\d+)(?:[-_]\d)?\.\w+$"
+)
+_SIDE = re.compile(r"(.*\d[^-_ ]*)[-_ ](?:left|right|[lr]|o[sd])(?:[-_ ][^-_ ]{1,4})?\.\w+$", re.IGNORECASE)
+_AUGMENTED = re.compile(
+    r"(?:[-_ ](?:[hv]?flip(?:ped|lr|ud|_?[hv])?|rot(?:ate|ated|ation)?[-_]?\d*|aug(?:mented|mentation)?[-_]?\d*|noise|noisy|blur(?:red)?"
+    r"|bright(?:ness|er)?|dark(?:er)?|contrast|zoom(?:ed)?|shift(?:ed)?|shear(?:ed)?|mirror(?:ed)?|jitter(?:ed)?|crop(?:ped)?[-_]?\d*|copy[-_]?\d*"
+    r"|pitch(?:ed)?[-_]?\d*|stretch(?:ed)?[-_]?\d*|speed[-_]?[\d.]+))+$|(?<=\w) \(\d\)$",
+    re.IGNORECASE,
+)
+"""What stands behind the name of a picture or a recording in the names of copies that were made of it."""
 
 
 def _says_group(word: str) -> bool:
     return (
         word in _INITIALS
         or word in _DEVICES
-        or word not in ("file", "image", "video", "document", "text")
+        or word not in ("file", "image", "document", "text")
         and called_as_group(word)
     )
 
@@ -174,6 +219,10 @@ def _called_as_id(name: str) -> bool:
 
 _ID = re.compile(r"[A-Za-z]{1,8}[-_ /.#]?\d{1,12}[A-Za-z]?|\d{1,6}[-_/][A-Za-z0-9]{1,8}|[0-9a-f]{8}-[0-9a-f-]{27}")
 _ANY_ID = re.compile(r"[A-Za-z0-9_./-]{1,40}")
+_FILE_OR_PAGE = re.compile(
+    r"https?://\S+/\S+|[^\s@]+@[^\s@]+\.\w+|.{1,200}\.(?:pdf|docx?|txt|html?|xml|mp4|avi|mov|mkv|wav|mp3|svs|tiff?|dcm|nii|png|jpe?g)"
+)
+"""Documents, recordings, pages and addresses of which a row is a part."""
 
 
 def _serial(values: set[str]) -> bool:

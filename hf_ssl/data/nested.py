@@ -10,11 +10,12 @@ from dataclasses import replace
 import datasets
 
 from hf_ssl.core.one_column import type_of, values_of
-from hf_ssl.data.column_names import named, structures
-from hf_ssl.data.columns import ColumnSpec
+from hf_ssl.data.column_names import ANNOTATIONS, named, plain_name, structures, structures_in_list
+from hf_ssl.data.columns import LABEL_ALIASES, TAG_ALIASES, ColumnSpec
 from hf_ssl.data.readers.folders import ReadOptions, SourcePart
+from hf_ssl.data.readers.tables import quiet
 
-SAMPLE = 200
+SAMPLE, MOST_COLUMNS = 200, 500
 
 
 def opened(parts: list[SourcePart], spec: ColumnSpec, how: ReadOptions) -> list[SourcePart]:
@@ -50,9 +51,7 @@ def opened(parts: list[SourcePart], spec: ColumnSpec, how: ReadOptions) -> list[
         )
     done = []
     for part in parts:
-        dataset = part.dataset
-        while any("." in name and name not in dataset.column_names and _inside(dataset, name) for name in asked):
-            dataset = dataset.flatten()
+        dataset = _flat(_from_lists(part.dataset, asked), asked, spec.ignore, how)
         if how.modality.name == "text":
             dataset = _decoded(dataset, part.origin, how)
             if how.label_kind == "tags" or spec.tags is not None:
@@ -69,9 +68,45 @@ def opened(parts: list[SourcePart], spec: ColumnSpec, how: ReadOptions) -> list[
     return done
 
 
-def _inside(dataset: datasets.Dataset, name: str) -> bool:
-    """Whether a column of structures holds what this name begins with."""
-    return any(name.startswith(f"{column}.") for column in structures(dataset))
+def _flat(
+    dataset: datasets.Dataset, asked: Sequence[str], ignore: Sequence[str], how: ReadOptions
+) -> datasets.Dataset:
+    """Structures as columns (`meta.label`), so that whatever is told of a column is told of what lies in structures, too.
+
+    Those that are used as they are stay: the content, labels (which of their values is meant is asked), what an option names.
+    """
+    whole = {*LABEL_ALIASES, *TAG_ALIASES, *ANNOTATIONS, how.modality.column, *how.modality.aliases}
+    while True:
+        opening = [
+            name
+            for name, inside in structures(dataset).items()
+            if any(one.startswith(f"{name}.") and one not in dataset.column_names for one in asked)
+            or not (plain_name(name) in whole or name in asked or name in ignore)
+            and not ({"bytes", "path"} <= set(inside) or "array" in inside)
+            and len(dataset.column_names) + len(inside) <= MOST_COLUMNS
+        ]
+        if not opening:
+            return dataset
+        place = dataset.column_names
+        inner = dataset.select_columns(opening).flatten()
+        rest = [name for name in place if name not in opening]
+        with quiet():
+            made = datasets.concatenate_datasets([dataset.select_columns(rest), inner], axis=1) if rest else inner
+        under = {name: [one for one in inner.column_names if one.startswith(f"{name}.")] for name in opening}
+        dataset = made.select_columns([one for name in place for one in under.get(name, [name])])
+
+
+def _from_lists(dataset: datasets.Dataset, asked: Sequence[str]) -> datasets.Dataset:
+    """`label_column="labels.name"` for lists of structures: a column of lists of what each calls `name`."""
+    for name, feature in list(dataset.features.items()):
+        inside = structures_in_list(feature)
+        for key in inside:
+            new = f"{name}.{key}"
+            if new in asked and new not in dataset.column_names:
+                values = [None if row is None else [one[key] for one in row] for row in dataset[name]]
+                with quiet():
+                    dataset = dataset.add_column(new, values, feature=datasets.List(inside[key]))
+    return dataset
 
 
 def _decoded(dataset: datasets.Dataset, origin: str, how: ReadOptions) -> datasets.Dataset:

@@ -303,9 +303,11 @@ def _texts(dataset: datasets.Dataset, name: str, count: int | None = None) -> li
 
 
 def _tell_folds(part: SourcePart, there: list[str], how: ReadOptions) -> None:
+    names = {name.rpartition(".")[2]: name for name in reversed(there)}
     for alias in FOLDS:
-        if (name := named(alias, there)) is None or part.split is not None:
+        if (name := named(alias, list(names))) is None or part.split not in (None, "train"):
             continue
+        name = names[name]
         values = set(_texts(part.dataset, name))
         if 2 <= len(values) <= MOST and all(value.isdigit() for value in values):
             how.report.warn(

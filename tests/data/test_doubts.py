@@ -288,3 +288,31 @@ def test_letters_that_were_read_as_two_are_told_and_others_are_not(good: str) ->
         broken = [one.encode().decode("latin-1") for one in texts]
     data = load_data({"text": broken, "label": labels}, verbose=False)
     assert told(data, "read as two")
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("StudyInstanceUID", "1.2.840.{}"), ("SeriesInstanceUID", "1.3.{}"), ("email", "u{}@x.org"), ("crop_of", "slide{}.svs"),
+     ("parent_image", "{}.png"), ("url", "http://x.org/{}"), ("source", "report {}.pdf"), ("patch_from", "s{}")],
+)  # fmt: skip
+def test_what_rows_are_parts_of_is_told_or_asked(column: str, value: str) -> None:
+    kinds = ["ab"[n % 2] for n in range(60)]
+    more = {column: [value.format(n % 14 // 2) for n in range(60)]}
+    try:
+        assert told(load(kinds, more), f"group_column='{column}'")
+    except DataError as error:
+        assert f"group_column='{column}'" in str(error)
+    assert load(kinds, more, group_column=column).report["columns"]["group"] == column
+    assert not load(kinds, more, ignore_columns=[column]).report["warnings"]
+    each = {column: [value.format(n) for n in range(60)]}
+    assert not load(kinds, each).report["warnings"]
+
+
+def test_sites_and_places_that_repeat_are_no_parts() -> None:
+    kinds = ["ab"[n % 2] for n in range(60)]
+    for column, values in (
+        ("source", ["reuters", "dpa"]),
+        ("url", ["https://x.org", "https://y.org"]),
+        ("part_of_speech", ["NN", "VB"]),
+    ):
+        assert not load(kinds, {column: [values[n // 7 % 2] for n in range(60)]}).report["warnings"]

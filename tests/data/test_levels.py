@@ -130,7 +130,18 @@ def test_partitions_say_splits_and_missing_values_and_may_not_contradict(tmp_pat
         load_data(str(tmp_path), verbose=False)
 
 
-@pytest.mark.parametrize("called", ["cam{}_{:04}", "P{:03}-{}", "scan_patient{}_{}", "spk{:02} take {}"])
+@pytest.mark.parametrize(
+    "called",
+    [
+        "cam{}_{:04}",
+        "P{:03}-{}",
+        "scan_patient{}_{}",
+        "spk{:02} take {}",
+        "video{:02}_frame{:04}",
+        "clip{:02}-{:04}",
+        "TCGA-AA-{:04}_{}_512",
+    ],
+)
 def test_what_names_of_files_say_may_be_groups(tmp_path: Path, called: str) -> None:
     for number in range(24):
         place = tmp_path / ("benign", "malignant")[number % 2]
@@ -145,7 +156,36 @@ def test_what_names_of_files_say_may_be_groups(tmp_path: Path, called: str) -> N
 
 
 @pytest.mark.parametrize(
-    "called", ["{kind}_{number}", "{kind}.{number}", "IMG_{number:04}", "{number}", "s_{kind}{number}", "s{half:02}"]
+    "ends", [("_left", "_right"), ("", "_flip"), ("", "_aug1"), ("_L", "_R"), ("", " (1)"), ("", "_rot15")]
+)
+@pytest.mark.parametrize("folder", ["", "augmented"])
+def test_two_of_a_kind_and_copies_in_names_of_files_may_be_groups(
+    tmp_path: Path, ends: tuple[str, str], folder: str
+) -> None:
+    for number in range(40):
+        place = tmp_path / ("benign", "malignant")[number // 2 % 2] / (folder if number % 2 else "")
+        place.mkdir(exist_ok=True, parents=True)
+        (place / f"{100 + number // 2}{ends[number % 2]}.txt").write_text(text_of(number))
+    told = next(text for text in load_data(tmp_path, verbose=False).report["warnings"] if "names of files" in text)
+    groups = groups_of(load_data(tmp_path, verbose=False, **next(iter(hints(told)))))
+    assert len(set.union(*groups)) == 20 and sum(map(len, groups)) == 20
+
+
+@pytest.mark.parametrize(
+    "called",
+    [
+        "{kind}_{number}",
+        "{kind}.{number}",
+        "IMG_{number:04}",
+        "{number}",
+        "s_{kind}{number}",
+        "video{number}",
+        "s{half:02}",
+        "2023-01-{number:02}_12-30",
+        "{number}_copy",
+        "scan{number}_left",
+        "IMG_2023_{number:02}_05",
+    ],
 )
 def test_ordinary_names_of_files_are_no_groups(tmp_path: Path, called: str) -> None:
     for number in range(24):

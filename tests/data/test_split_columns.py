@@ -107,3 +107,13 @@ def test_a_word_with_its_meaning_names_folders_too(tmp_path: Path) -> None:
     assert data.num_rows["test"] == 10 and data.label_names == ["bad", "good"]
     with pytest.raises(DataError, match="says no split"):
         load_data(tmp_path, verbose=False, split_names=["learn=trian"])
+
+
+@pytest.mark.parametrize("name", ["train_folds.csv", "labels.csv", "train.csv"])
+def test_numbers_of_folds_are_told_whatever_the_table_is_called(tmp_path: Path, name: str) -> None:
+    frame = pd.DataFrame({"text": texts(40), "label": labels(40), "fold": [place % 5 for place in range(40)]})
+    frame.to_csv(tmp_path / name, index=False)
+    told = next(text for text in load_data(tmp_path, verbose=False).report["warnings"] if "'fold'" in text)
+    whole, meant = hints(told)
+    assert load_data(tmp_path, verbose=False, **whole).report["columns"]["group"] == "fold"
+    assert not load_data(tmp_path, verbose=False, **meant).report["warnings"]
