@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from hf_ssl.core.numbers import NotNumbers, read_numbers
 from hf_ssl.modalities.base import Notes
 from hf_ssl.modalities.timeseries.table import LEFT_OUT, VALUES
-from hf_ssl.modalities.timeseries.unused import label_words
+from hf_ssl.modalities.timeseries.unused import HEAD, label_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,7 +51,11 @@ def value_columns(
         rest.remove(column)
         report.decide(f"column {column!r} is empty: no values")
     usual = [lower[alias] for alias in VALUES if alias in lower and lower[alias] not in not_values]
-    order = np.lexsort((stamps.astype(np.int64), owner))
+    times = stamps.astype(np.int64)
+    sorted_already = (
+        owner[0] == owner[-1] and not owner.any() and bool((np.diff(times) >= 0).all()) if len(owner) else True
+    )
+    order = np.arange(len(times)) if sorted_already else np.lexsort((times, owner))
     if usual:
         others = [c for c in rest if c != usual[0] and c not in ignored and _says_more(frame, c, stamps, owner, order)]
         if others:
@@ -96,20 +101,25 @@ def _says_more(frame: pa.Table, name: str, stamps: np.ndarray, owner: np.ndarray
     column = frame.column(name)
     if name.startswith("Unnamed") or name.strip().lower() in ROW_NUMBERS or not number_columns(frame, [name]):
         return False
-    if column.null_count == len(column) or len(column.unique()) < 2 or _counts_rows(column):
+    if not _many(column, 1) or _counts_rows(column):
         return False
     if label_words(column, name) is not None:
         return False  # told as labels
     return _as_names(column, name) in ("", "some") and not _says_again(column, name, stamps, owner, order)
 
 
+def _many(column: pa.ChunkedArray, count: int) -> bool:
+    """Whether a column holds more than so many different values; the first rows say so as a rule."""
+    return any(len(pc.unique(part.drop_null())) > count for part in (column.slice(0, HEAD), column))
+
+
 def _with_few(column: pa.ChunkedArray, name: str) -> str:
     """A column's name, with its values and how often each comes where they are few, as those of marks for quality are."""
     import pandas as pd
 
-    counts = pd.Series(column.to_pandas()).value_counts()
-    if len(counts) > 3:
+    if _many(column, 3):
         return repr(name)
+    counts = pd.Series(column.to_pandas()).value_counts()
     return f"{name!r} ({', '.join(f'{value}: {count:,} times' for value, count in counts.items())})"
 
 

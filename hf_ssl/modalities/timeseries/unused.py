@@ -15,6 +15,8 @@ from hf_ssl.modalities.timeseries.table import FILE, Columns, series_column
 if TYPE_CHECKING:
     from hf_ssl.data.readers.folders import SourcePart
 
+HEAD = 10_000
+"""Rows that say of most columns how many different values they hold."""
 MOST = 50
 """Different values that labels of moments may have."""
 LABELS = re.compile(
@@ -64,6 +66,8 @@ def tell_classes_of_series(parts: Sequence[SourcePart], label: str | None, used:
 def label_words(column: pa.ChunkedArray, name: str) -> list[object] | None:
     """The few values of a column that is called as labels are, or holds words; None: it is none of those."""
     if pa.types.is_floating(column.type) or pa.types.is_nested(column.type) or name.startswith("Unnamed"):
+        return None
+    if len(column.slice(0, HEAD).unique()) > MOST + 1:
         return None
     several = list(column.to_pandas().dropna().unique())
     words = any(isinstance(value, str) and not re.fullmatch(r"[-+\d.,]*", value.strip()) for value in several[:MOST])

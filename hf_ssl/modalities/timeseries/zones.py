@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 ZONE = re.compile(r":\d\d(?:\.\d+)?\s*(?:Z|UTC|GMT|[+-]\d\d:?\d\d)$")
 _OFFSET = r"(?:(Z|UTC|GMT)|([+-])(\d\d):?(\d\d)|[:.]\d+\s*([+-])(\d\d))$"
 _NAMED = r"^(.*(?::\d\d(?:[.,]\d+)?(?: \d{4})?|[AaPp]\.?[Mm]\.?))\s*\(?([A-Za-z]{2,5})\)?$"
+SOME = 50
+"""Stamps that say whether a column has names of zones at all."""
 _UNIX = r"^([A-Z][a-z]{2} [A-Z][a-z]{2} +\d{1,2} \d\d:\d\d:\d\d) ([A-Z]{2,5}) (\d{4})$"
 """`Sun Mar 12 03:00:00 EDT 2023`, as the command `date` writes it."""
 _REGION = r"^(.*\d)\s*\[?((?:Africa|America|Antarctica|Asia|Atlantic|Australia|Europe|Indian|Pacific|Etc)/[A-Za-z_/+-]+\d*)\]?$"
@@ -81,18 +83,22 @@ def by_named_zones(
     """
     import pandas as pd
 
+    known = text[text.notna()]
+    some = [str(value).strip() for value in known.iloc[:: max(1, len(known) // SOME)]]
+    if not any(re.match(form, value) for form in (_UNIX, _REGION, _NAMED) for value in some):
+        return None
     text = text.astype(object).str.strip().str.replace(_UNIX, r"\1 \3 \2", regex=True)
     if text.str.match(_REGION).fillna(False).any():
         return _of_regions(text, name, read, notes)
     parts = text.str.extract(_NAMED)
-    known = text.notna()
+    there = text.notna()
     words = parts[1].str.upper()
-    if not known.any() or not words[known].isin(list(NAMED)).all() or words[known].isin(("UTC", "GMT")).all():
+    if not there.any() or not words[there].isin(list(NAMED)).all() or words[there].isin(("UTC", "GMT")).all():
         return None
     wall = read(pa.chunked_array([pa.array(parts[0], pa.string(), from_pandas=True)]))
     if wall.dtype.kind != "M":
         return None
-    counts = words[known].value_counts()
+    counts = words[there].value_counts()
     shown = ", ".join(f"{word} ({count:,} rows) is UTC{NAMED[word]:+g}" for word, count in counts.items())
     several = {"BST", "CST", "IST", "AST"} & set(counts.index) - ({"CST"} if "CDT" in counts.index else set())
     tell = notes.warn if several - ({"BST"} if "GMT" in counts.index else set()) else notes.decide
