@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ import datasets
 from hf_ssl.core.errors import DataError, nearest
 from hf_ssl.core.one_column import type_of, values_of, whole_names, whole_words
 from hf_ssl.data.label_words import NO, YES, as_float
-from hf_ssl.data.readers.files import FOLDER_GROUP, FOLDER_LABEL
+from hf_ssl.data.readers.files import FILE_CLASS, FOLDER_GROUP, FOLDER_LABEL
 from hf_ssl.data.report import DataReport
 
 if TYPE_CHECKING:
@@ -33,6 +32,8 @@ HARMLESS = {"lang", "language", "source", "country", "date", "year", "month", "d
             "version", "index", "length", "title", "path", "file", "fold", "region", "city", "platform", "device", "format", "type", "publisher",
             "publication", "timestamp", "gender", "age"}  # fmt: skip
 """Columns of few values that tell about a text and are no answer."""
+NUMBERING = {"id", "ids", "nr", "no", "num", "number", "code", "key", "idx", "row", "page", "rank", "order", "position", "offset", "unnamed", "uid"}  # fmt: skip
+"""Last words of the names of columns that number rows."""
 SECOND_TEXTS = {
     "sentence2", "sentence_2", "text2", "text_2", "text_b", "hypothesis", "premise", "question2", "context", "answer", "aspect", "response",
     "query", "passage", "claim", "evidence", "sentence_b", "s2", "target_text", "second_text", "reply",
@@ -43,23 +44,7 @@ PAIRS = (("premise", "hypothesis"), ("sentence1", "sentence2"), ("sentence_1", "
          ("text1", "text2"), ("text_1", "text_2"), ("question", "answer"), ("question", "context"), ("query", "passage"), ("claim", "evidence"),
          ("sentence_a", "sentence_b"), ("sentence", "aspect"))  # fmt: skip
 """Columns that belong together: reading one alone answers another question."""
-ANNOTATIONS = {
-    "spans",
-    "entities",
-    "annotations",
-    "ents",
-    "relations",
-    "accept",
-    "choices",
-    "shapes",
-    "completions",
-    "predictions",
-}
 WORDS_AND_TAGS = "For spans write words and tags: columns tokens and tags; for classes a column of them"
-ACCEPTED, REFUSED = (
-    {"accept", "accepted", "ok", "approved", "valid"},
-    {"reject", "rejected", "ignore", "ignored", "skip", "skipped", "invalid"},
-)
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
@@ -184,8 +169,10 @@ def doubt_labels(ignored: list[str], part: SourcePart) -> None:
             f"label_columns={bits}; if none is: ignore_columns={bits}."
         )
     for name in ignored:
-        if called_as_label(name) and 2 <= (count := _distinct_labels(part.dataset, name)) <= max(
-            2, min(200, size // 2)
+        if (
+            name != FILE_CLASS
+            and called_as_label(name)
+            and 2 <= (count := _distinct_labels(part.dataset, name)) <= max(2, min(200, size // 2))
         ):
             raise DataError(
                 f"No column of {part.origin} is called label, but {name!r} looks like one ({count} values in "
@@ -211,62 +198,51 @@ def tell_second_labels(ignored: list[str], used: str, part: SourcePart, report: 
             )
 
 
-def refuse_verdicts(ignored: list[str], part: SourcePart) -> None:
-    """What annotators rejected would be trained on.
-
-    Raises:
-        DataError: a column says `accept` and `reject`, and is not used.
-    """
-    for name in ignored:
-        if plain_name(name) not in ("answer", "verdict", "status", "review", "decision") or not distinct_values(
-            part.dataset, name
-        ):
-            continue
-        found = Counter(str(value).strip().lower() for value in part.dataset[name] if value is not None)
-        accepted = [word for word in found if word in ACCEPTED]
-        refused = sum(count for word, count in found.items() if word in REFUSED)
-        if accepted and refused and set(found) <= ACCEPTED | REFUSED:
-            raise DataError(
-                f"{refused:,} of {len(part.dataset):,} rows of {part.origin} were not accepted (column "
-                f"{name!r}: {', '.join(found)}). Leave them out of "
-                f"the file, or ignore_columns=[{name!r}] if they are examples all the same."
-            )
-
-
-def refuse_annotations(ignored: list[str], part: SourcePart) -> None:
-    """Spans and the like that annotation tools write beside a text, and that are not read.
-
-    Raises:
-        DataError: there are some.
-    """
-    for name in ignored:
-        feature = type_of(part.dataset, name)
-        if plain_name(name) in ANNOTATIONS and not isinstance(feature, (datasets.Value, datasets.ClassLabel)):
-            raise DataError(
-                f"Column {name!r} of {part.origin} holds annotations inside ({str(feature)[:60]}), which are "
-                f"not read. {WORDS_AND_TAGS}. If they are not meant: ignore_columns=[{name!r}]."
-            )
-
-
 def tell_perhaps_labels(ignored: list[str], part: SourcePart, report: DataReport) -> None:
     """Columns of a table without a label that hold a few words again and again, whatever they are called."""
     size = len(part.dataset)
+    only = [name for name in ignored if name != "path"]
     for name in ignored:
         kind = getattr(type_of(part.dataset, name), "dtype", "")
+        if only == [name] and not called_as_label(name) and _are_amounts(part.dataset, name):
+            report.warn(
+                f"{part.origin} has no label column, and its only other column, {name!r}, holds numbers: label_column={name!r} with "
+                f"label_kind='regression' if they are the labels, ignore_columns=[{name!r}] if not"
+            )
+            continue
         if called_as_label(name) and are_numbers(part.dataset, name):
             report.warn(
                 f"{part.origin} has no label column, and column {name!r}, which is called as labels are, is not used: label_column={name!r} with "
                 f"label_kind='regression' if it holds the labels, ignore_columns=[{name!r}] if not"
             )
             continue
-        if kind not in ("string", "large_string") or not HARMLESS.isdisjoint(words_of_name(name)):
+        if (
+            kind not in ("string", "large_string")
+            or name != FILE_CLASS
+            and not HARMLESS.isdisjoint(words_of_name(name))
+        ):
             continue
-        if 2 <= distinct_values(part.dataset, name) <= min(20, size // 5):
+        if 2 <= distinct_values(part.dataset, name) <= min(50 if name == FILE_CLASS else 20, size // 5):
+            made = ", made of the names of files," if name == FILE_CLASS else ""
             values = sorted({str(value) for value in values_of(part.dataset, name, 2000) if value is not None})[:3]
             report.warn(
-                f"{part.origin} has no label column; {name!r} holds the same few values again and again ({', '.join(values)} ...): "
+                f"{part.origin} has no label column; {name!r}{made} holds the same few values again and again ({', '.join(values)} ...): "
                 f"label_column={name!r} if they are labels, ignore_columns=[{name!r}] if not"
             )
+
+
+def _are_amounts(dataset: datasets.Dataset, column: str) -> bool:
+    """Whether a column holds numbers that tell of its rows, and do not number them."""
+    words = words_of_name(column)
+    if (
+        not words
+        or words[-1] in NUMBERING
+        or not (HARMLESS - {"age"}).isdisjoint(words)
+        or not are_numbers(dataset, column)
+    ):
+        return False
+    found = [number for value in values_of(dataset, column, 2000) if (number := as_float(str(value))) is not None]
+    return found != [found[0] + place for place in range(len(found))] or found[0] not in (0, 1)
 
 
 def are_numbers(dataset: datasets.Dataset, column: str) -> bool:

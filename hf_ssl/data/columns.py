@@ -11,13 +11,12 @@ from typing import Any
 import datasets
 
 from hf_ssl.core.errors import DataError
+from hf_ssl.data.annotations import refuse_annotations, refuse_verdicts, tell_outlines, tell_transcripts
 from hf_ssl.data.column_names import (
     doubt_labels,
     existing,
     named,
-    refuse_annotations,
     refuse_structures,
-    refuse_verdicts,
     shown,
     tell_perhaps_labels,
     tell_second_labels,
@@ -27,6 +26,7 @@ from hf_ssl.data.column_names import (
 from hf_ssl.data.group_names import like_groups, tell_perhaps_groups
 from hf_ssl.data.input_column import input_column, other_columns, refuse_names_of_texts
 from hf_ssl.data.label_bits import labels_of_columns
+from hf_ssl.data.label_doubts import tell_other_folders
 from hf_ssl.data.label_words import (
     NA_SURELY,
     counted,
@@ -157,15 +157,13 @@ class Canonicalizer:
         refuse_verdicts(doubtful, part)
         refuse_annotations(doubtful, part)
         if part.split != "unlabeled":
+            if self.modality.name == "image":
+                tell_outlines(doubtful, names.get("label") or next(iter(self.spec.labels), None), part, self.report)
             if not ({"label", "tags"} & names.keys() or self.spec.labels):
                 doubt_labels(doubtful, part)
                 tell_perhaps_labels(doubtful, part, self.report)
                 said = [name for name in doubtful if name in TRANSCRIPT_ALIASES and self.modality.decodes]
-                for name in said[:1] if part.split in (None, "train") else ():
-                    self.report.warn(
-                        f"column {name!r} of {part.origin} may be what is said, and is not used: label_kind='transcript' takes it as the answer, "
-                        f"ignore_columns=[{name!r}] says that it is not wanted"
-                    )
+                tell_transcripts(said, part, self.report)
             if self.modality.name == "text" and not {"text_pair", "tokens"} & names.keys():
                 tell_second_texts(doubtful, names[self.modality.column], part, self.report)
             columns = {"input_column": names.get(self.modality.column), "label_column": names.get("label")}
@@ -224,6 +222,8 @@ class Canonicalizer:
             return [None] * len(source), None
         refuse_structures(source, name, part)
         labels, label_names = raw_labels(each_value(source, name), source.features[name])
+        if "path" in source.column_names and name not in (FOLDER_LABEL, self.spec.label):
+            tell_other_folders(labels, list(source["path"]), name, self.report)
         if not self.tagged:
             tell_lost_letters((label for label in labels if isinstance(label, str)), name, self.report)
             labels = without_na_words(labels, name, self.spec.na, self.report)

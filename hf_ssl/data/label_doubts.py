@@ -9,6 +9,7 @@ from typing import Any
 
 from hf_ssl.core.errors import DataError
 from hf_ssl.data.label_words import as_float
+from hf_ssl.data.readers.files import folders_above
 from hf_ssl.data.report import DataReport
 
 MARKS = frozenset(
@@ -194,3 +195,29 @@ def what_to_do(labels: Sequence[Any], words: Sequence[str]) -> str:
         shown = f"{different}" if len(different) <= 12 else f"[{different[0]!r}, ...]"
         return f"If {'it means' if len(different) == 1 else 'they mean'} a missing value: na_values={shown}."
     return "label_kind='regression' needs numbers; label_kind='class' takes words."
+
+
+def tell_other_folders(labels: Sequence[Any], paths: Sequence[str | None], column: str, report: DataReport) -> None:
+    """Files in folders that are called as classes, and a table that says another class for some of them: one of the two is wrong.
+
+    Args:
+        labels: what the table says of every file.
+        paths: names of the files, below the source's folder.
+        column: of the labels.
+        report: is warned.
+    """
+    said = [None if label is None else str(label).strip().lower() for label in labels]
+    known = set(said) - {None}
+    above = [{name.lower() for name in folders_above(path or "")} & known for path in paths]
+    other = [
+        row
+        for row, (label, folders) in enumerate(zip(said, above, strict=True))
+        if label and folders and label not in folders
+    ]
+    same = sum(label in folders for label, folders in zip(said, above, strict=True))
+    if other and same >= 2 * len(other):
+        report.warn(
+            f"{len(other):,} of {same + len(other):,} files lie in a folder that is called as another class than column {column!r} says, such as "
+            f"{paths[other[0]]} ({labels[other[0]]!r}): the column counts, label_column={column!r} says that this is meant; without the table the "
+            "folders count"
+        )

@@ -31,6 +31,7 @@ from hf_ssl.data.input_column import without_answers
 from hf_ssl.data.label_kinds import kind_of
 from hf_ssl.data.leakage.guard import LeakCheck, drop_duplicates, remove_leakage, straddling_groups
 from hf_ssl.data.nested import opened
+from hf_ssl.data.readers.files import FILE_CLASS
 from hf_ssl.data.readers.folders import ReadOptions, SourcePart
 from hf_ssl.data.readers.levels import group_named
 from hf_ssl.data.readers.sheet import join_sheet
@@ -186,8 +187,7 @@ def _load(source: object, given: DataOptions, modality: Modality, cache_dir: str
     canonicalizer = _canonicalizer(parts, spec, how)
     splits, encoded = encode_and_sort([canonicalizer(part) for part in parts], canonicalizer, rules)
     known = names_in(encoded, splits)
-    has_pool = any(part.split == "unlabeled" for part in parts)
-    unit = canonicalizer.unit
+    has_pool, unit = any(part.split == "unlabeled" for part in parts), canonicalizer.unit
     splits = split_off(splits, encoded, fractions, given.dedup, report, canonicalizer.like_groups, unit)
     splits = drop_duplicates(splits, given.dedup, report, unit)
     splits = straddling_groups(splits, given.leakage, report, unit)
@@ -265,12 +265,12 @@ def _modality(modality: Modality | str, own: dict[str, Any], given: DataOptions)
 
 
 def read_options(given: DataOptions, modality: Modality, report: DataReport, cache_dir: str | None) -> ReadOptions:
-    columns = given.conll_columns
     return ReadOptions(
         modality, report, cache_dir=cache_dir, sheet=given.labels_file is not None,
-        conll_columns=None if columns is None else (columns[0], columns[1]),
+        conll_columns=(given.conll_columns[0], given.conll_columns[1]) if given.conll_columns is not None else None,
         group_level=given.group_level or ("file" if given.group_column else None),
         labeled=bool(given.label_column or given.label_columns or given.label_kind),
+        by_file=FILE_CLASS in (given.label_column, given.group_column),
         **{name: getattr(given, name) for name in (
             "label_kind", "txt", "encoding", "folder_labels", "csv_options", "max_examples", "seed", "data_config", "data_revision",
             "streaming", "split_names", "follow_links", "folder_level", "ignore_folders",

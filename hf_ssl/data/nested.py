@@ -10,7 +10,8 @@ from dataclasses import replace
 import datasets
 
 from hf_ssl.core.one_column import type_of, values_of
-from hf_ssl.data.column_names import ANNOTATIONS, named, plain_name, structures, structures_in_list
+from hf_ssl.data.annotations import ANNOTATIONS
+from hf_ssl.data.column_names import named, plain_name, structures, structures_in_list
 from hf_ssl.data.columns import LABEL_ALIASES, TAG_ALIASES, ColumnSpec
 from hf_ssl.data.readers.folders import ReadOptions, SourcePart
 from hf_ssl.data.readers.tables import quiet

@@ -16,7 +16,8 @@ from hf_ssl.data.report import DataReport, kind_of_reason
 
 FOLDER_LABEL = "folder"
 FOLDER_GROUP = "group folder"
-"""Columns of what folders say."""
+FILE_CLASS = "file_class"
+"""Columns of what folders and names of files say."""
 SPLIT_NAMES = {
     "train": "train", "training": "train",
     "valid": "validation", "validation": "validation", "dev": "validation", "val": "validation",

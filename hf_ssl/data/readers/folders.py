@@ -19,7 +19,8 @@ from hf_ssl.data.readers import files as on_disk
 from hf_ssl.data.readers.beside import hidden_data, leave_out_beside, tell_folder_classes, unreached, without_rejected
 from hf_ssl.data.readers.conll import is_conll, read_conll
 from hf_ssl.data.readers.fasttext import is_fasttext
-from hf_ssl.data.readers.levels import by_folder, check_level, class_folders, looks_like_classes
+from hf_ssl.data.readers.file_classes import add_file_classes, class_names, tell_folders_of_tables
+from hf_ssl.data.readers.levels import by_folder, check_level
 from hf_ssl.data.readers.listing import Listing
 from hf_ssl.data.readers.lost import refuse_lost_folders
 from hf_ssl.data.readers.places import Places
@@ -44,7 +45,8 @@ class ReadOptions:
     """How to read, and where to write down what was found.
 
     See `load_data` for the options; `modality` is an object with the data side of `hf_ssl.modalities.base.Modality`.
-    `labeled`: the user says what the labels are. `as_is`: columns are not made the modality's (a sheet of labels names files, and holds no
+    `labeled`: the user says what the labels are, `by_file` that names of files say them.
+    `as_is`: columns are not made the modality's (a sheet of labels names files, and holds no
     pictures). `unnamed` counts raw files beside tables that do not name them, while one source is read.
     """
 
@@ -68,6 +70,7 @@ class ReadOptions:
     ignore_folders: Sequence[str] = ()
     as_is: bool = False
     labeled: bool = False
+    by_file: bool = False
     folder_level: str | int | None = None
     group_level: str | int | None = None
     files: Counter[str] = field(default_factory=Counter)
@@ -117,7 +120,7 @@ def read_files(listing: Listing, how: ReadOptions) -> list[SourcePart]:
     folders: tuple[Path, ...] = (root,)
     parts = _conll_parts(root, by_kind["conll"], how)
     tables = [] if how.sheet else _table_parts(root, by_kind["table"], how)
-    _tell_folders_of_tables(root, by_kind["table"], how)
+    tell_folders_of_tables(root, by_kind["table"], tables, how)
     if how.sheet and raw:
         report.leave_out(
             "files", "tables beside files that labels_file=... labels", len(by_kind["table"]), len(used), warn=False
@@ -151,20 +154,6 @@ def _leave_out_lines(bad: list[dict[str, str]], parts: list[SourcePart], report:
     total = len(bad) + sum(len(part.dataset) for part in parts)
     example = f"{bad[0]['path']}: {bad[0]['reason']}" if bad else ""
     report.leave_out("rows", "a line that cannot be read", len(bad), total, example=example)
-
-
-def _tell_folders_of_tables(root: Path, tables: list[Path], how: ReadOptions) -> None:
-    """Many tables in folders that look like classes: their folders are no labels."""
-    if how.sheet or len(tables) < 10 or how.folder_labels is False:
-        return
-    inside = [file for file in tables if file.is_relative_to(root) and not on_disk.partitions(file.relative_to(root))]
-    names = class_folders([file.relative_to(root).as_posix() for file in inside], how.words, how.folder_level)
-    if looks_like_classes(names):
-        shown = ", ".join(sorted({name for name in names if name})[:4])
-        how.report.warn(
-            f"{len(tables):,} tables lie in folders ({shown}), which are no labels: those of rows stand in a "
-            f"column; folder_labels=False says that this is meant"
-        )
 
 
 def _what_to_do(files: list[Path]) -> str:
@@ -346,6 +335,8 @@ def _table_parts(root: Path, files: list[Path], how: ReadOptions) -> list[Source
     options: dict[str, Any] = {"encoding": how.encoding, "csv_options": how.csv_options, "cache_dir": how.cache_dir}
     options["text_column"] = how.modality.column
     options["file_column"] = getattr(how.modality, "file_column", None)
+    if options["file_column"] is None and not how.as_is and how.folder_labels is not False:
+        options["file_names"], options["by_file"] = class_names(files, root, how), how.by_file
     options["partitions"] = how.folder_labels is not False
     if not how.as_is and how.modality.paths_begin is None:
         options["places"] = Places(root, how.modality.suffixes, how.modality.aliases)
@@ -381,7 +372,7 @@ def _raw_parts(root: Path, files: list[Path], how: ReadOptions) -> list[SourcePa
     refuse_lost_folders(files, [file for file in files if str(file) not in unread], root, how, unread)
     for note in modality.take_notes():
         how.report.warn(note)
-    return by_folder(parts, how)
+    return add_file_classes(by_folder(parts, how), root, how)
 
 
 def _tell_answers(files: list[Path], root: Path, how: ReadOptions) -> None:

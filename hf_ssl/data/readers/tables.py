@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,9 @@ import pyarrow.parquet as parquet
 
 from hf_ssl.core.paths import stem, suffix
 from hf_ssl.core.textfiles import DEFAULT_ENCODING, UnusableFile
+from hf_ssl.data.column_names import called_as_label
 from hf_ssl.data.readers.fasttext import read_fasttext
+from hf_ssl.data.readers.files import FILE_CLASS
 from hf_ssl.data.readers.files import partitions as in_folders
 from hf_ssl.data.readers.headers import are_values, sums_below
 from hf_ssl.data.readers.json_rows import from_rows, read_json, table_of_rows
@@ -54,6 +56,8 @@ def read_tables(
     cache_dir: str | None = None,
     text_column: str = "text",
     file_column: str | None = None,
+    file_names: Mapping[Path, str] | None = None,
+    by_file: bool = False,
     partitions: bool = True,
     places: Places | None = None,
 ) -> list[tuple[list[Path], datasets.Dataset]]:
@@ -70,6 +74,8 @@ def read_tables(
         cache_dir: where large tables are kept on disk.
         text_column: what the column is called where rows are bare strings.
         file_column: where several files have the same columns, this one says which file a row is of (None: not wanted).
+        file_names: what files are called, where that may be the class of their rows: the column `file_class` of tables without labels.
+        by_file: of all tables.
         partitions: folders such as `label=pos` below `root` are columns of the tables in them.
         places: finds the files that rows name.
 
@@ -118,6 +124,12 @@ def read_tables(
             value = datasets.Value("string")
             parts = [
                 one.dataset.add_column(file_column, [stem(one.path)] * len(one.dataset), feature=value)
+                for one in group
+            ]
+        if file_names and (by_file or not any(map(called_as_label, parts[0].column_names))):
+            value = datasets.Value("string")
+            parts = [
+                one.dataset.add_column(FILE_CLASS, [file_names[one.path]] * len(one.dataset), feature=value)
                 for one in group
             ]
         with quiet():
