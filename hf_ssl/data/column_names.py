@@ -32,7 +32,8 @@ HARMLESS = {"lang", "language", "source", "country", "date", "year", "month", "d
             "version", "index", "length", "title", "path", "file", "fold", "region", "city", "platform", "device", "format", "type", "publisher",
             "publication", "timestamp", "gender", "age"}  # fmt: skip
 """Columns of few values that tell about a text and are no answer."""
-NUMBERING = {"id", "ids", "nr", "no", "num", "number", "code", "key", "idx", "row", "page", "rank", "order", "position", "offset", "unnamed", "uid"}  # fmt: skip
+NUMBERING = {"id", "ids", "nr", "no", "num", "number", "code", "key", "idx", "row", "page", "order",
+             "position", "offset", "unnamed", "uid"}  # fmt: skip
 """Last words of the names of columns that number rows."""
 SECOND_TEXTS = {
     "sentence2", "sentence_2", "text2", "text_2", "text_b", "hypothesis", "premise", "question2", "context", "answer", "aspect", "response",
