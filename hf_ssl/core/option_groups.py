@@ -78,8 +78,8 @@ class DataOptions(Options):
     label_separator: str | None = option(None, "Between several labels in one text (default: |).")
     fold_labels: bool | None = option(
         None,
-        "Labels that differ in case, blanks, the spelling of a number or letters that look alike are one class (asked for when there are "
-        "any); no: groups that do are several, too.",
+        "Labels that differ in case, blanks, hyphens, marks around them, the spelling of a number or letters that look alike are one class "
+        "(asked for when there are any); no: groups that do are several, too.",
     )
     na_values: list[str] = option([], "Words that mean a missing value, such as NA (default: nan and its like).")
     id_column: str | None = option(None, "Column with your own row ids (default: made from the content).")

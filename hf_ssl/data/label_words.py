@@ -107,7 +107,7 @@ _ALIKE = str.maketrans(
 
 
 def one_spelling(rows: list[list[Any]], kind: str, fold: bool | None, report: DataReport) -> list[list[Any]]:
-    """Labels that differ in case, blanks or the spelling of a number only: one class or several?
+    """Labels that differ in case, blanks, hyphens, marks around them or the spelling of a number only: one class or several?
 
     Args:
         rows: named labels of every part (lists of names for several labels).
@@ -125,7 +125,7 @@ def one_spelling(rows: list[list[Any]], kind: str, fold: bool | None, report: Da
             counts.update([] if label is None else [label] if isinstance(label, str) else label)
     spellings: dict[str, list[str]] = {}
     for name in counts:
-        spellings.setdefault(_folded(name), []).append(name)
+        spellings.setdefault(_spelled(name), []).append(name)
     several = [sorted(names, key=lambda name: -counts[name]) for names in spellings.values() if len(names) > 1]
     if not several:
         return rows
@@ -134,8 +134,8 @@ def one_spelling(rows: list[list[Any]], kind: str, fold: bool | None, report: Da
     )
     if fold is None:
         raise DataError(
-            f"Labels differ in case, blanks, the spelling of numbers or letters that look alike only: {shown}. fold_labels=True takes them for "
-            "one class each (spelled as most are), fold_labels=False for different classes."
+            f"Labels differ in case, blanks, hyphens, marks around them, the spelling of numbers or letters that look alike only: {shown}. "
+            "fold_labels=True takes them for one class each (spelled as most are), fold_labels=False for different classes."
         )
     report.warn(f"labels taken for one, because fold_labels=True: {shown}")
     chosen = {name: names[0] for names in several for name in names}
@@ -165,6 +165,18 @@ def _folded(name: str, numbers: bool = True) -> str:
             else repr(number)
         )
     return " ".join(_latin(name).casefold().split())
+
+
+def _spelled(name: str) -> str:
+    """A label as it is compared: `credit_card` and `Credit card`, `yes.` and `yes`, `'spam'` and `spam`, `Class 01` and `class1` are alike."""
+    folded = _folded(name)
+    if as_float(folded) is not None:
+        return folded
+    bare = re.sub(r"^[\s\"'“”„«»]+|[\s\"'“”„«».,;:]+$", "", folded) or folded
+    if as_float(bare) is not None:
+        return _folded(bare)
+    spaced = re.sub(r"(?<=\w)[-_ ]+(?=\w)", " ", bare)
+    return re.sub(r"(?<=[^\W\d_])(?=\d)", " ", re.sub(r"(?<= )0+(?=\d)", "", spaced))
 
 
 def _latin(name: str) -> str:
@@ -257,8 +269,8 @@ def _around(text: str) -> str:
 
 
 def as_float(text: str) -> float | None:
-    """The number that a text is, or None."""
+    """The number that a text is, or None; `1_2`, which Python reads as 12, is none."""
     try:
-        return float(text)
+        return None if "_" in text else float(text)
     except ValueError:
         return None

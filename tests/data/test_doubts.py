@@ -316,3 +316,26 @@ def test_sites_and_places_that_repeat_are_no_parts() -> None:
         ("part_of_speech", ["NN", "VB"]),
     ):
         assert not load(kinds, {column: [values[n // 7 % 2] for n in range(60)]}).report["warnings"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("credit_card", "credit card"), ("non-smoker", "Non smoker"), ("yes", "yes."), ("a", "a;"), ("spam", "'spam'"), ("ham", "\u201cham\u201d"),
+     ("Class 1", "class1"), ("Class 01", "Class 1"), ("a_b-c", "a b c")],
+)  # fmt: skip
+def test_spellings_of_one_label_are_asked_about(names: tuple[str, str]) -> None:
+    labels = [[*names, "other"][n % 3] for n in range(60)]
+    with pytest.raises(DataError, match="fold_labels=True"):
+        load(labels)
+    assert (
+        len(load(labels, fold_labels=True).label_names) == 2 and len(load(labels, fold_labels=False).label_names) == 3
+    )
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("A", "A-", "A+"), ("C", "C#", "C++"), ("v1.05", "v1.5", "v15"), ("A01", "A1", "A10"), ("1-2", "12", "1-3"), ("1_2", "12", "2_1"),
+     ("cat", "cats", "ca t"), ("yes", "yes!", "yes?")],
+)  # fmt: skip
+def test_labels_that_differ_in_more_are_several(names: tuple[str, ...]) -> None:
+    assert len(load([names[n % 3] for n in range(60)], label_kind="class").label_names) == 3
