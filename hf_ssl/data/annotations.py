@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from typing import TYPE_CHECKING
 
 import datasets
 
 from hf_ssl.core.errors import DataError
 from hf_ssl.core.one_column import type_of
-from hf_ssl.data.column_names import WORDS_AND_TAGS, distinct_values, plain_name, words_of_name
+from hf_ssl.data.column_names import WORDS_AND_TAGS, plain_name, words_of_name
 from hf_ssl.data.report import DataReport
 
 if TYPE_CHECKING:
@@ -28,10 +27,6 @@ ANNOTATIONS = {
     "completions",
     "predictions",
 }
-ACCEPTED, REFUSED = (
-    {"accept", "accepted", "ok", "approved", "valid"},
-    {"reject", "rejected", "ignore", "ignored", "skip", "skipped", "invalid"},
-)
 OUTLINES = re.compile(
     r"(?:.*_)?(?:bbox(?:es)?|box|boxes|polygons?|segmentations?|rle|encoded_pixels|keypoints?|landmarks|contours?|region_shape_attributes|region_attributes)"
 )
@@ -43,28 +38,6 @@ CORNERS = (
     {"left", "top", "right", "bottom"},
 )
 """What boxes and outlines of things in pictures are called."""
-
-
-def refuse_verdicts(ignored: list[str], part: SourcePart) -> None:
-    """What annotators rejected would be trained on.
-
-    Raises:
-        DataError: a column says `accept` and `reject`, and is not used.
-    """
-    for name in ignored:
-        if plain_name(name) not in ("answer", "verdict", "status", "review", "decision") or not distinct_values(
-            part.dataset, name
-        ):
-            continue
-        found = Counter(str(value).strip().lower() for value in part.dataset[name] if value is not None)
-        accepted = [word for word in found if word in ACCEPTED]
-        refused = sum(count for word, count in found.items() if word in REFUSED)
-        if accepted and refused and set(found) <= ACCEPTED | REFUSED:
-            raise DataError(
-                f"{refused:,} of {len(part.dataset):,} rows of {part.origin} were not accepted (column "
-                f"{name!r}: {', '.join(found)}). Leave them out of "
-                f"the file, or ignore_columns=[{name!r}] if they are examples all the same."
-            )
 
 
 def refuse_annotations(ignored: list[str], part: SourcePart) -> None:

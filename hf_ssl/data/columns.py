@@ -11,7 +11,7 @@ from typing import Any
 import datasets
 
 from hf_ssl.core.errors import DataError
-from hf_ssl.data.annotations import refuse_annotations, refuse_verdicts, tell_outlines, tell_transcripts
+from hf_ssl.data.annotations import refuse_annotations, tell_outlines, tell_transcripts
 from hf_ssl.data.column_names import (
     doubt_labels,
     existing,
@@ -23,6 +23,7 @@ from hf_ssl.data.column_names import (
     tell_second_texts,
     tell_twins,
 )
+from hf_ssl.data.flags import tell_flags, tell_merged_cells
 from hf_ssl.data.group_names import like_groups, tell_perhaps_groups
 from hf_ssl.data.input_column import input_column, other_columns, refuse_names_of_texts
 from hf_ssl.data.label_bits import labels_of_columns
@@ -154,7 +155,7 @@ class Canonicalizer:
         ignored = [name for name in there if name not in used]
         self.ignored |= dict.fromkeys(name for name in ignored if name not in self.modality.consumed)
         doubtful = [name for name in ignored if name not in self.spec.ignore]
-        refuse_verdicts(doubtful, part)
+        tell_flags(doubtful, part, self.report)
         refuse_annotations(doubtful, part)
         if part.split != "unlabeled":
             if self.modality.name == "image":
@@ -225,6 +226,7 @@ class Canonicalizer:
         if "path" in source.column_names and name not in (FOLDER_LABEL, self.spec.label):
             tell_other_folders(labels, list(source["path"]), name, self.report)
         if not self.tagged:
+            tell_merged_cells(labels, name, part, self.report)
             tell_lost_letters((label for label in labels if isinstance(label, str)), name, self.report)
             labels = without_na_words(labels, name, self.spec.na, self.report)
         if self.tagged:

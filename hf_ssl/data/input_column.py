@@ -49,7 +49,8 @@ def input_column(modality: Modality, given: str | None, part: SourcePart) -> str
                 + (
                     "csv_options={'names': [...]} (for all files); or add one to those that have none."
                     if ", " in part.origin
-                    else f"csv_options={{'names': {names_by_content(there, _texts(part), modality.column)}}}, in your own words."
+                    else f"csv_options={{'names': {names_by_content(there, _texts(part), modality.column)}}}, in your own words; or, if that "
+                    f"line does name them: {_likely_input(modality, part)}."
                 )
             )
         if (

@@ -33,15 +33,23 @@ def begins_table(rows: list[list[str]]) -> bool:
     return False
 
 
+NUMBER_OR_DATE = re.compile(r"[-+]?\d+([.,]\d+)*$|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\b")
+
+
 def are_values(names: Sequence[str], columns: Sequence[Sequence[str | None]]) -> bool:
     """Whether what should name columns is a row of the table: long texts, numbers, or values that the columns hold again.
+
+    A long text beside words over columns of numbers or of dates is a question of a survey, and names its column.
 
     Args:
         names: the first line.
         columns: first values of every column below it.
     """
+    is_header = any(_names_numbers(name, column) for name, column in zip(names, columns, strict=False))
     for name, column in zip(names, columns, strict=False):
-        if len(name) > 40 and " " in name or len(name.split()) > 5:
+        if not name.strip():
+            continue
+        if (len(name) > 40 and " " in name or len(name.split()) > 5) and not is_header:
             return True
         if re.fullmatch(r"-?\d+([.,]\d+)?|\d{4}-\d\d-\d\d.*", name.strip()):
             return True
@@ -49,6 +57,16 @@ def are_values(names: Sequence[str], columns: Sequence[Sequence[str | None]]) ->
         if len(names) > 1 and len(values) > 4 and sum(value == name for value in values) >= max(2, 0.05 * len(values)):
             return True
     return False
+
+
+def _names_numbers(name: str, column: Sequence[str | None]) -> bool:
+    """Whether a name with letters stands over numbers or dates and nothing else."""
+    values = [value for value in column[:200] if value is not None and value.strip()]
+    return (
+        len(values) > 2
+        and bool(re.match(r"[^\W\d]", name.strip()))
+        and all(NUMBER_OR_DATE.match(value.strip()) for value in values)
+    )
 
 
 def names_by_content(
