@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CLOCKS = ("time", "hour", "time_of_day", "time of day", "clock", "hh:mm", "hr", "timeofday")
+MUCH_EMPTY = 0.02
+"""Share of a column's rows; as of steps without a row."""
 DAYS = re.compile(r"day|date|datum|^ds$", re.IGNORECASE)
 
 
@@ -146,6 +148,15 @@ def _tell_of_values(values: np.ndarray, targets: list[str], columns: Columns, re
     tell_marks(values, [*targets, *columns.past, *columns.known], report)
     tell_labels_as_channels(values, targets, columns, report)
     tell_total_channels(values[:, : len(targets)], targets, bool(columns.targets), report)
+    empty = np.isnan(values[:, : len(targets)]).sum(axis=0)
+    worst = int(empty.argmax())
+    if empty[worst] > MUCH_EMPTY * len(values):
+        more = int((empty > MUCH_EMPTY * len(values)).sum()) - 1
+        others = f" ({more:,} other columns likewise)" if more else ""
+        report.warn(
+            f"column {targets[worst]!r} has no number in {empty[worst]:,} of {len(values):,} rows{others}: they are missing values, which nothing is "
+            "learned from; fill them in the file if they mean 0 or the value before"
+        )
 
 
 def _usable(
