@@ -108,15 +108,9 @@ def with_hours(dataset: datasets.Dataset, columns: Columns, report: Notes) -> da
         times = {
             name: f"{place * minutes // 60:02d}:{place * minutes % 60:02d}" for place, name in enumerate(numbered)
         }
-    beside = [
-        name
-        for name in rest
-        if name not in numbered and str(getattr(dataset.features[name], "dtype", "")).startswith(("int", "float"))
-    ]
-    left = f"; {', '.join(map(repr, beside))} beside them has one value a day, and is not used" if beside else ""
     report.warn(
         f"{len(numbered)} columns are parts of a day ({numbered[0]}, {numbered[1]} ...): every row is taken for a day of {len(numbered)} steps; "
-        f"target_columns=[...] takes them for channels{left}"
+        f"target_columns=[...] takes them for channels"
     )
     report.account("rows").found += len(dataset) * (len(numbered) - 1)
     others = [name for name in there if name not in numbered]
