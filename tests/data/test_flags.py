@@ -84,7 +84,7 @@ def test_without_words_over_numbers_both_readings_are_offered(tmp_path):
     ]
     path = table(tmp_path, rows[0], rows[1:])
     with pytest.raises(
-        DataError, match=r"no header.*'names': \['label', 'text'\].*if that line does name them: input_column="
+        DataError, match=r"no header.*'names': \['label', 'text'\].*input_column="
     ):
         read(path)
 
