@@ -83,9 +83,7 @@ def test_without_words_over_numbers_both_readings_are_offered(tmp_path):
         f"{'ab'[row % 2]},{text(row)} and more words to make it long enough for a text of its own" for row in range(40)
     ]
     path = table(tmp_path, rows[0], rows[1:])
-    with pytest.raises(
-        DataError, match=r"no header.*'names': \['label', 'text'\].*input_column="
-    ):
+    with pytest.raises(DataError, match=r"no header.*'names': \['label', 'text'\].*input_column="):
         read(path)
 
 
