@@ -33,7 +33,7 @@ from hf_ssl.data.leakage.guard import LeakCheck, drop_duplicates, remove_leakage
 from hf_ssl.data.nested import opened
 from hf_ssl.data.readers.files import FILE_CLASS
 from hf_ssl.data.readers.folders import ReadOptions, SourcePart
-from hf_ssl.data.readers.levels import group_named
+from hf_ssl.data.readers.levels import group_named, with_prefixes
 from hf_ssl.data.readers.sheet import join_sheet
 from hf_ssl.data.readers.sources import describe_source, read_source
 from hf_ssl.data.report import DataReport, render
@@ -182,7 +182,7 @@ def _load(source: object, given: DataOptions, modality: Modality, cache_dir: str
     used = {spec.input, spec.label, spec.group, spec.id, spec.pair, *spec.labels, spec.domain}
     parts = by_split_column(parts, spec.ignore, used, how)
     parts, spec = decoded(parts, spec, how)
-    spec = transcript_column(parts, spec, how.label_kind)
+    spec = transcript_column(with_prefixes(parts, spec.label, how), spec, how.label_kind)
     parts = without_answers(_sentences(parts, spec, given.sentence_column, how), how.modality, spec.input, how)
     canonicalizer = _canonicalizer(parts, spec, how)
     splits, encoded = encode_and_sort([canonicalizer(part) for part in parts], canonicalizer, rules)

@@ -163,3 +163,20 @@ def test_a_table_that_contradicts_folders_of_classes_is_told(tmp_path: Path) -> 
     assert not told(load(right, modality="image"), "another class") and not told(
         load(other, modality="image"), "another class"
     )
+
+
+@pytest.mark.parametrize("name", ["{}_left.png", "{}_R.png", "P{:03}_x.png", "video{:02}_7.png"])
+def test_what_names_in_a_table_say_may_be_groups(tmp_path: Path, name: str) -> None:
+    def called(number: int) -> str:
+        first = name.format(100 + number // 2)
+        return (
+            first
+            if number % 2
+            else first.replace("left", "right").replace("_R", "_L").replace("_x", "_y").replace("_7", "_8")
+        )
+
+    folder = pictures(tmp_path, "label", lambda n: "ab"[n // 3 % 2], called)
+    warning = told(load(folder, modality="image"), "names of files")[0]
+    group, independent = hints(warning)
+    assert load(folder, modality="image", **group).report["columns"]["group"] == "prefix"
+    assert not load(folder, modality="image", **independent).report["warnings"]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import datasets
 
 from hf_ssl.core.errors import DataError
+from hf_ssl.core.one_column import values_of
 from hf_ssl.data.group_names import PREFIX, prefixes
 from hf_ssl.data.readers import files as on_disk
 from hf_ssl.data.readers import folder_doubts as doubts
@@ -149,6 +150,36 @@ def _add_prefixes(parts: list[SourcePart], paths: Sequence[Sequence[str]]) -> No
         list(part.dataset[FOLDER_LABEL]) if FOLDER_LABEL in part.dataset.column_names else [None] * len(part.dataset)
         for part in parts
     ]
+    _add_found(parts, paths, classes)
+
+
+def with_prefixes(parts: list[SourcePart], label: str | None, how: ReadOptions) -> list[SourcePart]:
+    """The same for tables that name files; `label`: column of their classes, where the user names it."""
+    tables = [
+        part
+        for part in parts
+        if how.modality.name != "text"
+        and how.modality.file_column is None
+        and {"path", PREFIX, FOLDER_LABEL} & set(part.dataset.column_names) == {"path"}
+    ]
+    if tables and how.group_level in (None, "file"):
+        own = [
+            next((name for name in (label, *CLASS_COLUMNS) if name in part.dataset.column_names), None)
+            for part in tables
+        ]
+        classes = [
+            [None if value is None else str(value) for value in values_of(part.dataset, name)]
+            if name
+            else [None] * len(part.dataset)
+            for part, name in zip(tables, own, strict=True)
+        ]
+        _add_found(tables, [[path or "" for path in values_of(part.dataset, "path")] for part in tables], classes)
+    return parts
+
+
+def _add_found(
+    parts: Sequence[SourcePart], paths: Sequence[Sequence[str]], classes: Sequence[Sequence[str | None]]
+) -> None:
     found = prefixes([path for part in paths for path in part], [name for part in classes for name in part])
     if found is None:
         return
