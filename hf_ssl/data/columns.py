@@ -158,13 +158,13 @@ class Canonicalizer:
         tell_flags(doubtful, part, self.report)
         refuse_annotations(doubtful, part)
         if part.split != "unlabeled":
-            if self.modality.name == "image":
-                tell_outlines(doubtful, names.get("label") or next(iter(self.spec.labels), None), part, self.report)
             if not ({"label", "tags"} & names.keys() or self.spec.labels):
                 doubt_labels(doubtful, part)
                 tell_perhaps_labels(doubtful, part, self.report)
                 said = [name for name in doubtful if name in TRANSCRIPT_ALIASES and self.modality.decodes]
                 tell_transcripts(said, part, self.report)
+            if self.modality.name == "image":
+                tell_outlines(doubtful, names.get("label") or next(iter(self.spec.labels), None), part, self.report)
             if self.modality.name == "text" and not {"text_pair", "tokens"} & names.keys():
                 tell_second_texts(doubtful, names[self.modality.column], part, self.report)
             columns = {"input_column": names.get(self.modality.column), "label_column": names.get("label")}

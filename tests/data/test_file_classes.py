@@ -180,3 +180,10 @@ def test_what_names_in_a_table_say_may_be_groups(tmp_path: Path, name: str) -> N
     group, independent = hints(warning)
     assert load(folder, modality="image", **group).report["columns"]["group"] == "prefix"
     assert not load(folder, modality="image", **independent).report["warnings"]
+
+
+def test_a_label_beside_a_box_is_offered_first(tmp_path: Path) -> None:
+    folder = pictures(tmp_path, "annotation.label,annotation.bbox", lambda n: f"{'ab'[n % 2]},1 2 {n} 4")
+    with pytest.raises(DataError, match="label_column='annotation.label'"):
+        load(folder, modality="image")
+    assert told(load(folder, modality="image", label_column="annotation.label"), "whole picture")
