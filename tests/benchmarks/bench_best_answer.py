@@ -3,7 +3,6 @@
     python tests/benchmarks/bench_best_answer.py --sets r8,digits [--budgets 4,16] [--draws 3] [--peft linear-probe]
     python tests/benchmarks/bench_best_answer.py --table                       what was measured, with paired intervals
     python tests/benchmarks/bench_best_answer.py --table --peers svm           the same, with simple ways and peers that rows lack added first
-    python tests/benchmarks/bench_best_answer.py --figure FILE.svg             a small curve of each set, the picture of the README
     python tests/benchmarks/bench_best_answer.py --confirm                     confirmation sets: once per release
 
 Settings are chosen on development sets only; which are which is written in `best_answer_sets.py`. Confirmation sets open with
@@ -45,7 +44,6 @@ from sklearn.preprocessing import StandardScaler
 import hf_ssl
 from hf_ssl.core import plugins
 from hf_ssl.core.errors import HfSslError
-from hf_ssl.evaluation.figures import COLORS, DASHES, MARKERS, STYLE
 from hf_ssl.evaluation.peers.base import Asked
 from hf_ssl.evaluation.probes import probes
 
@@ -272,53 +270,6 @@ def ranks(rows: list[Row]) -> list[str]:
     return lines
 
 
-TITLES = {
-    "brown": "Brown corpus: genres", "bbc": "BBC news: sections", "spam": "raw mail: spam", "mnist": "handwritten digits",
-    "clipart": "clip art: subjects", "emoji": "emoji: categories", "finals": "Mandarin finals", "drums": "drums, new kits",
-    "letters": "spoken letters: language", "ElectricDevices": "electric devices", "FacesUCR": "faces (outlines)",
-    "ChlorineConcentration": "chlorine in water",
-}  # fmt: skip
-
-
-def figure(rows: list[Row]) -> str:
-    """Macro-F1 over labels a class, a small plot for each set: the answer, the frozen probe, the best simple way (picked with the test labels)."""
-    import io
-
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    shown = ("answer", "what hf_ssl answers"), ("frozen", "frozen checkpoint"), ("best", "best simple way")
-    kinds = [[name for name in CONFIRMATION[kind] if any(row["set"] == name for row in rows)] for kind in CONFIRMATION]
-    with matplotlib.rc_context({**STYLE, "axes.titlesize": 10, "axes.titleweight": "normal"}):
-        page = Figure(figsize=(9, 2.1 * len(kinds)), layout="constrained")
-        grid = page.subplots(len(kinds), max(map(len, kinds)), squeeze=False)
-        for axes in grid.flat:
-            axes.set_axis_off()
-        for places, kind, names in zip(grid, CONFIRMATION, kinds, strict=True):
-            for axes, name in zip(places, names, strict=False):
-                axes.set_axis_on()
-                budgets = sorted({row["budget"] for row in rows if row["set"] == name})
-                means = []
-                for budget in budgets:
-                    found = [row["f1"] for row in rows if (row["set"], row["budget"]) == (name, budget)]
-                    ways = set.intersection(*map(set, found))
-                    mean = {way: float(np.mean([one[way] for one in found])) for way in ways}
-                    means.append({**mean, "best": max(mean[way] for way in ways - {"answer", "model"})})
-                for number, (way, label) in enumerate(shown):
-                    axes.plot(
-                        range(len(budgets)), [mean[way] for mean in means], color=COLORS[number], linestyle=DASHES[number],
-                        marker=MARKERS[number], markersize=5, label=label,
-                    )  # fmt: skip
-                axes.set(title=TITLES.get(name, name), ylim=(0, 1), xlim=(-0.3, max(1, len(budgets) - 1) + 0.3))
-                axes.set_xticks(range(len(budgets)), [f"{budget}" for budget in budgets])
-            places[0].set_ylabel(f"{kind}: macro-F1")
-        page.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
-        page.supxlabel("labels a class", fontsize=10)
-        text = io.StringIO()
-        page.savefig(text, format="svg", metadata={"Date": None, "Creator": "hf_ssl"})
-    return text.getvalue()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sets", help="names of sets, or kinds of data (default: all)")
@@ -329,21 +280,15 @@ def main() -> None:
     parser.add_argument("--given", default="{}", help="more options of finetune, as JSON")
     parser.add_argument("--confirm", action="store_true", help="open confirmation sets: once per release")
     parser.add_argument("--table", action="store_true")
-    parser.add_argument(
-        "--figure", type=Path, help="write the picture of the confirmation sets there, and nothing else"
-    )
     parser.add_argument("--peers", default="", help="with --table: add what rows lack of the simple ways and of these")
     parser.add_argument(
         "--output", help="default: runs/best-answer, with --confirm tests/benchmarks/results/confirmation"
     )
     asked = parser.parse_args()
-    asked.output = asked.output or (CONFIRMED if asked.confirm or asked.figure else "runs/best-answer")
+    asked.output = asked.output or (CONFIRMED if asked.confirm else "runs/best-answer")
     file = Path(asked.output) / "results.jsonl"
     file.parent.mkdir(parents=True, exist_ok=True)
     rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
-    if asked.figure:
-        asked.figure.write_text(figure(rows), encoding="utf-8")
-        return
     logging.getLogger("hf_ssl").setLevel(logging.WARNING)
     sets = CONFIRMATION if asked.confirm else DEVELOPMENT
     known = every(sets)

@@ -134,6 +134,13 @@ def test_the_curve_is_that_of_the_committed_scores() -> None:
     assert set(scores) == {"TF-IDF", "MiniLM, frozen"}
 
 
+def test_the_picture_of_the_confirmation_sets_is_that_of_the_committed_results() -> None:
+    made, there = hook("confirmation").picture(), (DOCS / "results" / "confirmation.svg").read_text(encoding="utf-8")
+    assert re.findall(r"<desc>.*?</desc>", made) == re.findall(r"<desc>.*?</desc>", there), (
+        "run: python docs/hooks/confirmation.py"
+    )
+
+
 def test_each_mark_of_the_comparison_has_its_source() -> None:
     table = re.search(
         r"^## How it compares\n(.*?)^## ", (REPOSITORY / "README.md").read_text(encoding="utf-8"), re.M | re.S
