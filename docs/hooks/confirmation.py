@@ -58,7 +58,7 @@ def picture() -> str:
                         f"{title}, {budget} labels a class, {label}: {mean[way]:.3f}"
                         for budget, mean in scores.items()
                     ]
-                axes.set(title=title, ylim=(0, 1), xlim=(-0.3, max(1, len(scores) - 1) + 0.3))
+                axes.set(title=title, ylim=(0, 1.04), xlim=(-0.3, max(1, len(scores) - 1) + 0.3))
                 axes.set_xticks(range(len(scores)), [str(budget) for budget in scores])
             places[0].set_ylabel(f"{kind}: macro-F1")
         page.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3)

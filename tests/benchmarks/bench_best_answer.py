@@ -102,9 +102,10 @@ def measured(data: Data, parts: dict[str, datasets.Dataset], work: Path, draw: i
         "model": [row.get("model_prediction", row["prediction"]) for row in table],
     }
     report = json.loads((tuned.path / "candidates.json").read_text(encoding="utf-8"))
-    guesses |= simple_ways(
+    simple, _ = simple_ways(
         data, parts, model if "from_config" not in data.options else str(work / "run" / "start"), draw
     )
+    guesses |= simple
     macro, right = scores(guesses, truth)
     return {
         "f1": macro,
@@ -118,8 +119,8 @@ def measured(data: Data, parts: dict[str, datasets.Dataset], work: Path, draw: i
 
 def simple_ways(
     data: Data, parts: dict[str, datasets.Dataset], model: str | None, draw: int, peers: Sequence[str] = ("svm",)
-) -> dict[str, list[str]]:
-    """What each simple way and peer says of the test items; without a model those that need none."""
+) -> tuple[dict[str, list[str]], list[str]]:
+    """What each simple way and peer says of the test items that can be read, and the truth; without a model those that need none."""
     kind = plugins.find("modalities", data.modality)
     shown = {name: value for name, value in data.options.items() if name in kind.Config.__dataclass_fields__}
     modality = kind(kind.Config(**shown))
@@ -156,7 +157,8 @@ def simple_ways(
         if model is not None and (not peer.modalities or data.modality in peer.modalities):
             given = Asked(values, y, asked, have, ask, "single_label_classification", draw, model, groups)
             found[name] = peer.answer(given).predictions
-    return {name: [names[int(g)] for g in guess] for name, guess in found.items()}
+    truth = [names[int(label)] for label in test["label"]]
+    return {name: [names[int(g)] for g in guess] for name, guess in found.items()}, truth
 
 
 def ridge(rows: np.ndarray, y: np.ndarray, asked: np.ndarray) -> np.ndarray:
@@ -173,13 +175,12 @@ def with_more_ways(row: Row, data: Data, test_limit: int, peers: Sequence[str]) 
         RuntimeError: what both have is not the same, so the draw cannot be made again here.
     """
     parts = drawn(data, row["budget"], row["draw"], test_limit)
-    truth = [str(label) for label in parts["test"]["label"]]
-    if len(truth) != len(row["right"]["answer"]):
-        raise RuntimeError(f"{row['set']}: {len(truth)} test items, it was measured on {len(row['right']['answer'])}")
     with tempfile.TemporaryDirectory() as work:
         # A start of random weights was that run's own, and is gone; nothing is missing with it.
         model = None if "from_config" in data.options else data.model(Path(work) / "start")
-        found = simple_ways(data, parts, model, row["draw"], [peer for peer in peers if peer not in row["f1"]])
+        found, truth = simple_ways(data, parts, model, row["draw"], [peer for peer in peers if peer not in row["f1"]])
+    if len(truth) != len(row["right"]["answer"]):
+        raise RuntimeError(f"{row['set']}: {len(truth)} test items, it was measured on {len(row['right']['answer'])}")
     f1, right = scores(found, truth)
     for name in row["f1"].keys() & f1.keys():
         if abs(f1[name] - row["f1"][name]) > SAME:
