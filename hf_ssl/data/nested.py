@@ -104,7 +104,9 @@ def _from_lists(dataset: datasets.Dataset, asked: Sequence[str]) -> datasets.Dat
         for key in inside:
             new = f"{name}.{key}"
             if new in asked and new not in dataset.column_names:
-                values = [None if row is None else [one[key] for one in row] for row in dataset[name]]
+                values = [
+                    None if row is None else [one[key] for one in row if one is not None] for row in dataset[name]
+                ]
                 with quiet():
                     dataset = dataset.add_column(new, values, feature=datasets.List(inside[key]))
     return dataset

@@ -107,6 +107,10 @@ def test_lists_of_structures_are_no_classes(tmp_path: Path, name: str) -> None:
         load(file)
     data = load(file, label_column="labels.name", label_kind="class")
     assert data.report["label_names"] == ["neg", "pos"] and data.report["label_kind"] == "class"
+    empty = saved(
+        tmp_path, name, rows(lambda n: {"labels": [{"name": side(n), "score": 0.5}, *([None] if n == 3 else [])]})
+    )
+    assert load(empty, label_column="labels.name", label_kind="class").report["label_names"] == ["neg", "pos"]
     file = saved(tmp_path, name, rows(lambda n: {"label": [{"label": side(n), "start": 0, "end": 5}]}))
     with pytest.raises(DataError, match="tokens"):
         load(file)

@@ -164,3 +164,13 @@ def test_its_column_of_splits_is_followed(tmp_path: Path) -> None:
     told = next(text for text in other.report["warnings"] if "not followed" in text)
     followed = load(tmp_path, content, "dev.csv", test_fraction=0, **next(hints(told)))
     assert set(followed["validation"]["text"]) == {text for text, _ in ROWS[::5]}
+
+
+@pytest.mark.parametrize(
+    "written", ["csv_options={'sep': }", "csv_options={sep}", "csv_options={'a': 1}", "csv_options={'sep': ...}"]
+)
+def test_what_a_file_writes_like_advice_is_not_followed(tmp_path: Path, written: str) -> None:
+    """A header that comes twice is named in the error, and so is what stands in it."""
+    rows = [f"{text},{label},{label}" for text, label in ROWS]
+    with pytest.raises(DataError, match="csv_options"):
+        load(tmp_path, "\n".join([f"text,{written},{written}", *rows]) + "\n")

@@ -18,6 +18,21 @@ Options = dict[str, Any]
 ADVICE = re.compile(r"csv_options=(\{(?:[^{}]|\{[^{}]*\})*\})")
 LARGEST = 64 << 20
 """Bytes of a file that is read again for each advice."""
+KNOWN = {
+    "sep",
+    "names",
+    "header",
+    "skiprows",
+    "skipfooter",
+    "quoting",
+    "engine",
+    "na_values",
+    "decimal",
+    "thousands",
+    "comment",
+    "encoding",
+}
+"""What is advised; anything else in braces is not ours."""
 DEEPEST, LINES, ABOVE = 4, 400, 100
 """Pieces of advice that follow each other; lines that say where a table begins, and how many may stand above it."""
 
@@ -41,6 +56,15 @@ def read_with_advice(path: Path, encoding: str, options: Options | None) -> Tabl
     )
 
 
+def _advised(text: str) -> Options | None:
+    """Options as an error writes them; None where it leaves a value to the user (`...`), or quotes a file that only looks like advice."""
+    try:
+        advice = ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return None
+    return advice if isinstance(advice, dict) and set(advice) <= KNOWN and ... not in advice.values() else None
+
+
 def _holds_columns(read: Table) -> bool:
     """Whether one column was read, and most of its values hold the same number of marks that separate columns."""
     if read.data.num_columns != 1:
@@ -56,8 +80,8 @@ def tried(text: str, path: Path, encoding: str, options: Options) -> str:
         return text
 
     def ended(found: re.Match[str]) -> str:
-        advice = ast.literal_eval(found[1])
-        end = _follow(advice, path, encoding, options)
+        advice = _advised(found[1])
+        end = None if advice is None else _follow(advice, path, encoding, options)
         return found[0] if end is None or end == advice else f"csv_options={end} (found by trying)"
 
     return ADVICE.sub(ended, text)
@@ -130,9 +154,10 @@ def _led(advice: Options, path: Path, encoding: str, options: Options) -> Option
         try:
             return made if _is_right(read_delimited(path, encoding, {**options, **made})) else None
         except UnusableFile as error:
-            if (found := ADVICE.search(str(error))) is None:
+            found = ADVICE.search(str(error))
+            if found is None or (more := _advised(found[1])) is None:
                 break
-            made = {**made, **ast.literal_eval(found[1])}
+            made = {**made, **more}
     return None
 
 
