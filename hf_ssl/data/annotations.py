@@ -15,6 +15,7 @@ from hf_ssl.data.report import DataReport
 if TYPE_CHECKING:
     from hf_ssl.data.readers.folders import SourcePart
 
+TRANSCRIPT_ALIASES = ("transcript", "transcription", "sentence", "normalized_text", "text")
 ANNOTATIONS = {
     "spans",
     "entities",

@@ -11,20 +11,9 @@ from typing import Any
 import datasets
 
 from hf_ssl.core.errors import DataError
-from hf_ssl.data.annotations import refuse_annotations, tell_outlines, tell_transcripts
-from hf_ssl.data.column_names import (
-    doubt_labels,
-    existing,
-    named,
-    refuse_structures,
-    shown,
-    tell_perhaps_labels,
-    tell_second_labels,
-    tell_second_texts,
-    tell_twins,
-)
-from hf_ssl.data.flags import tell_flags, tell_merged_cells
-from hf_ssl.data.group_names import like_groups, tell_perhaps_groups
+from hf_ssl.data.annotations import TRANSCRIPT_ALIASES
+from hf_ssl.data.column_names import existing, named, refuse_structures, shown, tell_second_labels
+from hf_ssl.data.flags import tell_merged_cells
 from hf_ssl.data.input_column import input_column, other_columns, refuse_names_of_texts
 from hf_ssl.data.label_bits import labels_of_columns
 from hf_ssl.data.label_doubts import tell_other_folders
@@ -43,9 +32,9 @@ from hf_ssl.data.readers.tables import quiet
 from hf_ssl.data.report import DataReport, kind_of_reason
 from hf_ssl.data.rows import CanonicalPart, Rows, added
 from hf_ssl.data.tags import refuse_without_words
+from hf_ssl.data.unused import tell_unused
 
 LABEL_ALIASES = ("label", "labels", "class", "category", "target")
-TRANSCRIPT_ALIASES = ("transcript", "transcription", "sentence", "normalized_text", "text")
 TAG_ALIASES = ("tags", "ner_tags", "pos_tags", "labels")
 MAX_UNUSABLE = 0.5
 
@@ -155,26 +144,7 @@ class Canonicalizer:
         ignored = [name for name in there if name not in used]
         self.ignored |= dict.fromkeys(name for name in ignored if name not in self.modality.consumed)
         doubtful = [name for name in ignored if name not in self.spec.ignore]
-        tell_flags(doubtful, part, self.report)
-        refuse_annotations(doubtful, part)
-        if part.split != "unlabeled":
-            if not ({"label", "tags"} & names.keys() or self.spec.labels):
-                doubt_labels(doubtful, part)
-                tell_perhaps_labels(doubtful, part, self.report)
-                said = [name for name in doubtful if name in TRANSCRIPT_ALIASES and self.modality.decodes]
-                tell_transcripts(said, part, self.report)
-            if self.modality.name == "image":
-                tell_outlines(doubtful, names.get("label") or next(iter(self.spec.labels), None), part, self.report)
-            if self.modality.name == "text" and not {"text_pair", "tokens"} & names.keys():
-                tell_second_texts(doubtful, names[self.modality.column], part, self.report)
-            columns = {"input_column": names.get(self.modality.column), "label_column": names.get("label")}
-            meant = (self.spec.input, self.spec.label)  # to the letter, so there is nothing to ask
-            tell_twins(doubtful, {name: one for name, one in columns.items() if one not in meant}, self.report)
-            if "group" not in names:
-                columns_of = (names.get(self.modality.column), names.get("label"))
-                self.like_groups |= like_groups(doubtful, part, *columns_of, self.report)
-                if {"label", "tags"} & names.keys() or self.spec.labels:
-                    tell_perhaps_groups(doubtful, part, self.report)
+        self.like_groups |= tell_unused(doubtful, names, self.spec, self.modality, part, self.report)
         return names
 
     def _label_columns(self, part: SourcePart) -> list[str]:

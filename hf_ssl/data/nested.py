@@ -15,6 +15,7 @@ from hf_ssl.data.column_names import named, plain_name, structures, structures_i
 from hf_ssl.data.columns import LABEL_ALIASES, TAG_ALIASES, ColumnSpec
 from hf_ssl.data.readers.folders import ReadOptions, SourcePart
 from hf_ssl.data.readers.tables import quiet
+from hf_ssl.data.tags import cut_tags
 
 SAMPLE, MOST_COLUMNS = 200, 500
 
@@ -136,13 +137,15 @@ def _split(dataset: datasets.Dataset, names: Sequence[str], origin: str, how: Re
             continue
         head = [value for value in values_of(dataset, name, SAMPLE) if value]
         lists = bool(head) and all(_list_in(value) is not None for value in head)
-        if not lists and not any(len(value.split()) > 1 for value in head):
+        cut = cut_tags if name != named(names[0], dataset.column_names) else str.split
+        if not lists and not any(len(cut(value)) > 1 for value in head):
             continue  # one word per row
         made = [
-            None if value is None else (_list_in(value) or value.split()) if lists else value.split()
+            None if value is None else (_list_in(value) or cut(value)) if lists else cut(value)
             for value in dataset[name]
         ]
-        what = "lists written as text" if lists else "several words in one text, cut at blanks"
+        marks = "at blanks" if any(len(value.split()) > 1 for value in head) else "at commas and the like"
+        what = "lists written as text" if lists else f"several words in one text, cut {marks}"
         how.report.warn(
             f"{origin}: column {name!r} holds {what}: {head[0][:40]!r} is {made[0][:3] if made[0] else []} ..."
         )

@@ -10,10 +10,13 @@ from typing import Any
 import datasets
 
 from hf_ssl.core.errors import DataError, nearest
+from hf_ssl.core.one_column import type_of, values_of
 from hf_ssl.data.column_names import plain_name, shown
 from hf_ssl.data.readers.folders import SourcePart
 from hf_ssl.data.report import DataReport
 
+MOST_ROWS = 500
+"""Rows that are looked at."""
 SCHEMES = ("IOB2", "IOB1", "BIOES", "BILOU", "IO", "keep")
 SENTENCES = (
     "sentence #",
@@ -318,6 +321,57 @@ def refuse_without_words(part: SourcePart, tokens: str | None, text: str, option
             f"{shown(part.dataset.column_names)}). Name it: tokens_column={text!r}, where text is cut at blanks; or leave it out, where "
             "rows have one label each."
         )
+
+
+def refuse_tags_as_text(columns: Sequence[str], text: str, part: SourcePart) -> None:
+    """A column that holds a mark for every word of the text in one string, `O O B-LOC O`, is no class and no remark.
+
+    Args:
+        columns: those that are not used, and the one of labels.
+        text: column of the text.
+        part: labeled rows.
+
+    Raises:
+        DataError: there is one, and nobody has said that it is a class.
+    """
+    strings = ("string", "large_string")
+    if getattr(type_of(part.dataset, text), "dtype", "") not in strings:
+        return
+    texts = values_of(part.dataset, text, MOST_ROWS)
+    for name in columns:
+        if getattr(type_of(part.dataset, name), "dtype", "") not in strings:
+            continue
+        pairs = [
+            (words.split(), cut_tags(marks))
+            for words, marks in zip(texts, values_of(part.dataset, name, MOST_ROWS), strict=True)
+            if words and marks
+        ]
+        several = [(words, marks) for words, marks in pairs if len(words) > 1]
+        fits = sum(len(words) == len(marks) for words, marks in several)
+        kinds = {mark for _, marks in several for mark in marks}
+        words = {word for one, _ in several for word in one}
+        if (
+            fits < max(5, 0.9 * len(several))
+            or not 2 <= len(kinds) <= 0.5 * len(words)
+            or len(kinds & words) > 0.5 * len(kinds)
+        ):
+            continue
+        if len({len(one) for one, _ in several}) < 2 and "O" not in kinds and plain_name(name) not in TAGS:
+            continue
+        example = next(str(value) for value in values_of(part.dataset, name, MOST_ROWS) if value)
+        raise DataError(
+            f"Column {name!r} of {part.origin} holds as many words as {text!r} in {fits:,} of the first {len(texts):,} rows, such as "
+            f"{example[:40]!r}: a tag for each word? Then label_kind='tags', tokens_column={text!r} and tags_column={name!r}; if not: "
+            f"ignore_columns=[{name!r}], or label_column={name!r} and label_kind='class' if each is a class."
+        )
+
+
+def cut_tags(value: str) -> list[str]:
+    """`O B-LOC O`, `O,B-LOC,O`, `['O', 'B-LOC', 'O']` → the tags."""
+    bare = value.strip()
+    if bare.startswith("[") and bare.endswith("]"):
+        return [one for one in re.split(r"[\s,'\"]+", bare[1:-1]) if one]
+    return bare.split() if len(bare.split()) > 1 else [one.strip() for one in re.split(r"[,;|]", bare)]
 
 
 def _as_number(value: object) -> int | None:

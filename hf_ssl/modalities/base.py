@@ -250,6 +250,10 @@ class Modality(ABC):
     def content_key(self, value: object) -> str:
         """Two values with the same key are the same content (after normalization)."""
 
+    def loose_key(self, value: object) -> str | None:
+        """What is left of the content where the ways in which copies differ are left away; None: nothing is known of such."""
+        return None
+
     def shingles(self, value: object) -> set[str] | None:
         """Pieces compared to find near-duplicates, or None when this kind of data has no such check."""
         return None

@@ -107,6 +107,8 @@ def remove_leakage(
     """
     found = _exact(splits)
     similar = check.near and _add_near(found, splits, values, modality, check.threshold, report)
+    if check.near:
+        _tell_loose(found, splits, values, modality, report)
     report.facts["near_checked"] = similar
     report.facts["leaks"] = [
         _describe(split, against, splits[split], hits)
@@ -216,6 +218,50 @@ def _warn_of_pairs(
             f"{count:,} rows of {split} are much like a row of {' or '.join(where)} that has another "
             "label: kept, because they do not tell its label"
         )
+
+
+def _tell_loose(
+    found: dict[tuple[str, str], dict[str, list[int]]],
+    splits: dict[str, Rows],
+    values: Values,
+    modality: Modality,
+    report: DataReport,
+) -> None:
+    """Warn about rows that are copies of held-out ones but for what copies gain or lose: case, accents, tags, links.
+
+    They are kept, for such a difference may be what there is to learn: the user says which it is.
+    """
+    held: dict[str, dict[tuple[str, ...], int]] = {}
+    for split, against in CHECKS.items():
+        for held_out in against:
+            if (split, held_out) not in found:
+                continue
+            if held_out not in held:
+                held[held_out] = dict(_loose_keys(splits[held_out], values, modality))
+            known = held[held_out]
+            gone = {*found[split, held_out]["exact"], *found[split, held_out]["near"]}
+            own, theirs = splits[split].labels, splits[held_out].labels
+            pairs = [
+                (row, known[key])
+                for key, row in (_loose_keys(splits[split], values, modality) if known else ())
+                if key in known and row not in gone
+            ]
+            pairs = [(row, target) for row, target in pairs if own[row] is None or _same(own[row], theirs[target])]
+            if pairs:
+                (mine,), (other,) = splits[split].ids([pairs[0][0]]), splits[held_out].ids([pairs[0][1]])
+                report.warn(
+                    f"{len(pairs):,} of {len(own):,} rows of {split} are rows of {held_out} but for case, accents, HTML tags, links or marks, such "
+                    f"as id {mine} (of {held_out}: {other}): kept. normalize='words' takes them for the same and removes them, "
+                    "normalize='exact' says that they are not"
+                )
+
+
+def _loose_keys(rows: Rows, values: Values, modality: Modality) -> Iterator[tuple[tuple[str, ...], int]]:
+    """Key of each row that has one, and its number."""
+    for row, value in enumerate(values(rows.dataset)):
+        keys = tuple(key for part in value if (key := modality.loose_key(part)) is not None)
+        if len(keys) == len(value):
+            yield keys, row
 
 
 def _pieces(rows: Rows, values: Values, modality: Modality) -> Iterator[np.ndarray | None]:

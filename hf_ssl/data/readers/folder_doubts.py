@@ -22,7 +22,56 @@ _SHORT = frozenset(
     "clinic proband person participant rater specimen plate well".split()
 )
 """Names of persons, places and devices that stand before a number in names of folders, beside those of columns."""
-_PIECES = {"part", "batch", "chunk", "shard", "volume", "vol", "fold", "run", "day", "week", "page"}
+_PIECES = {
+    "part",
+    "batch",
+    "chunk",
+    "shard",
+    "volume",
+    "vol",
+    "fold",
+    "run",
+    "day",
+    "week",
+    "page",
+    "v",
+    "ver",
+    "version",
+    "release",
+    "upload",
+    "dump",
+}
+_DATE = re.compile(
+    r"(?:19|20)\d\d[-_. ]?(?:0[1-9]|1[0-2])(?:[-_. ]?(?:0[1-9]|[12]\d|3[01])(?:[-_T ]\d[\d:_.hms-]*)?)?"
+    r"|(?:0?[1-9]|[12]\d|3[01])[-_. ](?:0?[1-9]|1[0-2])[-_. ](?:19|20)?\d\d|(?:19|20)\d\d[-_ ]?[WQKT]\d\d?"
+    r"|(?:(?:0?[1-9]|[12]\d|3[01])[-_. ]?)?(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*[-_. ]?(?:\d\d?[-_. ])?(?:19|20)\d\d",
+    re.IGNORECASE,
+)
+_SIZE = re.compile(
+    r"[1-9]\d{1,4} ?[x×] ?[1-9]\d{1,4}(?:px)?|\d{2,5} ?(?:px|dpi)|(?:144|240|360|480|720|1080|1440|2160)p|[248]k|\d{1,4}x"
+    r"|(?:8|11|16|22|24|32|44|48|96)(?:[.,]\d+)? ?khz|(?:8000|11025|16000|22050|24000|32000|44100|48000|96000) ?(?:hz)?",
+    re.IGNORECASE,
+)
+_FORMATS = frozenset(
+    "jpg jpeg png gif bmp tif tiff webp heic dcm dicom nii nifti raw dng npy wav wave mp3 flac ogg opus m4a aac txt csv tsv json jsonl xml pdf "
+    "docx doc html mp4 avi mov parquet".split()
+)
+_CHANNEL = re.compile(
+    r"(?:rgbd?|nir|swir|mwir|lwir|ir|infrared|thermal|depth|gray_?scale|grey_?scale|ndvi|multi_?spectral|hyper_?spectral|pan_?chromatic|vv|vh|hh|hv"
+    r"|dapi|gfp|bright_?field|(?:band|channel|ch)_?\d{1,2}|b(?:0\d|1[0-2]|8a))(?:_images?|_img)?"
+)
+_PERHAPS_CHANNEL = re.compile(
+    r"red|green|blue|gr[ae]y|mono|colou?r|visible|vis|uv|alpha|t1|t2|t1ce|t1c|t1gd|flair|dwi|adc|pd|mag(?:nitude)?|phase"
+)
+_STATES = frozenset(
+    "labeled labelled annotated unannotated not_annotated to_annotate to_label to_check to_do todo tocheck checked unchecked not_checked reviewed "
+    "unreviewed to_review in_review in_progress pending finished unfinished not_finished backup archive incoming exported verified unverified "
+    "preprocessed unprocessed".split()
+)
+_PERHAPS_STATES = frozenset(
+    "raw new old done final draft clean cleaned processed original originals edited tmp temp misc approved".split()
+)
+"""How far somebody has come with files, and words that may say so and may be classes (raw and processed meat)."""
 MASKS_BY_TABLE = "For masks give a table with a column of paths to pictures and one of paths to masks, and name that one: label_column=..."
 
 
@@ -105,34 +154,72 @@ def doubt_other_level(
     report.warn(text)
 
 
-def are_groups(classes: Sequence[str | None], named: bool, report: DataReport) -> bool:
+def are_groups(classes: Sequence[str | None], named: bool, report: DataReport, files: Sequence[str]) -> bool:
     """Whether folders that would be classes are groups, as their names say and `group_level` confirms.
 
     Args:
         classes: folder of every file.
         named: `group_level` names these folders.
+        files: path of every file.
         report: is warned where names leave it open.
 
     Raises:
-        DataError: they are called as persons, places and devices are, and nobody has said what they are.
+        DataError: they are called as persons, places, devices, days, sizes or formats are, and nobody has said what they are.
     """
     names = {name for name in classes if name is not None}
     group = _like(names, _is_group, 0.9)
-    what = "of persons, places, devices or pieces" if group or _like(names, _is_piece, 0.9) else _numbers(names)
+    pieces = "of persons, places, devices or pieces" if group or _like(names, _is_piece, 0.9) else ""
+    what, sure = _no_classes(names, classes, files) or (pieces or _numbers(names), group)
+    together = bool(pieces) or what.endswith(("times", "counted through", "years"))
     if not what:
         return False
-    if named:
+    if named and together:
         report.decide(f"folders such as {min(names)} are groups, as group_level says, and no classes")
         return True
     text = (
         f"the {len(names):,} folders {_shown(names)} ... look like names {what}, and would be the classes. If they are: folder_labels=True; "
-        "if files of one belong together on one side of a split: group_level='first', and the classes are in a table: labels_file=...; "
-        "if they say nothing: folder_labels=False"
-    )
-    if group:
+        + ("if files of one belong together on one side of a split: group_level='first', and the classes are in a table: labels_file=...; "
+           if together else "")
+        + "if they say nothing: folder_labels=False"
+    )  # fmt: skip
+    if sure:
         raise DataError(text[0].upper() + text[1:] + ".")
     report.warn(text)
     return False
+
+
+def _no_classes(names: set[str], classes: Sequence[str | None], files: Sequence[str]) -> tuple[str, bool] | None:
+    """What folders are called as that are no classes as a rule, and whether that is sure; None: as nothing of the kind."""
+    plain = {re.sub(r"[-_ ]+", "_", name.strip().lower()) for name in names}
+    if len(plain) < 2:
+        return None
+    if _like(names, lambda name: _DATE.fullmatch(name.strip()) is not None, 0.9):
+        return "of days, months or times", True
+    if all(_SIZE.fullmatch(name.strip()) for name in names):
+        return "of sizes, magnifications or rates", True
+    if plain <= _FORMATS and any(_ends_in(name, classes, files) for name in names):
+        return "of formats of files", True
+    if all(_CHANNEL.fullmatch(name) or _PERHAPS_CHANNEL.fullmatch(name) for name in plain):
+        sure = any(_CHANNEL.fullmatch(name) for name in plain)
+        return ("of channels or cameras", sure) if sure or _same_files(classes, files) else None
+    if plain <= _STATES | _PERHAPS_STATES:
+        return "of states of work", bool(plain & _STATES)
+    return None
+
+
+def _ends_in(name: str, classes: Sequence[str | None], files: Sequence[str]) -> bool:
+    """Whether files in the folder `png` are called so, too."""
+    own = [file.lower() for file, folder in zip(files, classes, strict=True) if folder == name]
+    return all(file.endswith(f".{name.lower()}") for file in own)
+
+
+def _same_files(classes: Sequence[str | None], files: Sequence[str]) -> bool:
+    """Whether every folder holds files of the same names, which are more than numbers."""
+    held: dict[str, set[str]] = defaultdict(set)
+    for file, folder in zip(files, classes, strict=True):
+        held[folder or ""].add(re.split(r"[\\/]", file)[-1])
+    every = list(held.values())
+    return all(one == every[0] for one in every) and not all(name.split(".")[0].isdigit() for name in every[0])
 
 
 def _like(names: Iterable[str], test: Callable[[str], bool], share: float) -> bool:

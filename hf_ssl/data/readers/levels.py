@@ -224,7 +224,8 @@ def _add_classes(
         how.report.decide(f"all files lie in {'/'.join(levels.around)}: classes are looked for below")
     if not how.folder_labels:
         doubts.refuse_no_classes({name for name in names if name is not None}, how.split_names)
-        if asked and doubts.are_groups(names, _are_the_groups(parts, classes), how.report):
+        files = [path for place in labeled for path in paths[place]]
+        if asked and doubts.are_groups(names, _are_the_groups(parts, classes), how.report, files):
             return parts
     how.report.decide(
         f"labels are the folder names ({len(set(names) - {None})} classes); folder_labels=False turns that off"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import itertools
 import re
 import unicodedata
@@ -26,6 +27,12 @@ if TYPE_CHECKING:
     from hf_ssl.modalities.cheap import CheapFeatures
     from hf_ssl.modalities.text.encoder import TextEncoder
 
+_TAG = re.compile(r"<!--.*?-->|</?[a-zA-Z][^<>]*>", re.DOTALL)
+_LINK = re.compile(r"(?:https?://|www\.)\S+|^RT @\w+:?")
+_ACCENTS = re.compile("[\u0300-\u036f]+")
+_MARKS = str.maketrans("", "", ".,;:!?\u2026\"'`\u2018\u2019\u201c\u201d\u201e\u00ab\u00bb")
+LEAST_WORDS = 5
+"""Words of letters from which a text is one of words, whose case and marks are no part of it as those of a formula are."""
 _BLANKS = re.compile(r"(?<=\S)[^\S\n]+")
 _ASCII_WORD = re.compile(r"\w+")
 _ASCII_TOKEN = re.compile(r"\n[ \t]+|\w+|[^\w\s,.;:!?]|[,.;:!?](?!\s|$)")
@@ -37,17 +44,31 @@ def same_text(text: str, how: str = "light") -> str:
     Args:
         text: any text.
         how: `"exact"`: every character; `"light"`: as `unicodedata` composes it, runs of blanks inside a line as one, none at
-            the ends of lines; `"words"`: words only, without case (marks of Indic and other scripts are part of them).
+            the ends of lines; `"words"`: words only, without case, accents, HTML tags and links (marks of Indic and other scripts
+            are part of them).
     """
     if how == "exact":
         return text
     if how == "words":
-        return " ".join(_words().findall(unicodedata.normalize("NFKC", text).casefold()))
+        return " ".join(_words().findall(_bare(text)))
     plain = text if text.isascii() else unicodedata.normalize("NFC", text)
     if "\n" not in plain:
         return " ".join(plain.split())
     lines = plain.replace("\r\n", "\n").strip("\n \t").split("\n")
     return "\n".join(_BLANKS.sub(" ", line).rstrip() for line in lines)
+
+
+def _bare(text: str) -> str:
+    """A text without what a copy gains or loses on its way: HTML tags, links, the name of who is quoted, accents, case."""
+    if "<" in text:
+        text = _TAG.sub(" ", text)
+    if "&" in text:
+        text = html.unescape(text)
+    if "://" in text or "www." in text or text.startswith("RT @"):
+        text = _LINK.sub(" ", text)
+    if text.isascii():
+        return text.lower()
+    return unicodedata.normalize("NFC", _ACCENTS.sub("", unicodedata.normalize("NFKD", text))).casefold()
 
 
 @lru_cache(maxsize=1)
@@ -178,8 +199,8 @@ class Text(Modality):
         txt: Literal["file", "lines"] = option("file", "A .txt file is one document, or one per line.")
         normalize: Literal["exact", "light", "words"] = option(
             "light",
-            "What counts as the same text: exact (every character), light (blanks and accent composition aside), words (case "
-            "and symbols aside too).",
+            "What counts as the same text: exact (every character), light (blanks and accent composition aside), words (case, "
+            "accents, symbols, HTML tags and links aside too).",
         )
 
     config: Config
@@ -239,6 +260,13 @@ class Text(Modality):
         program makes another text, runs of blanks and the composition of accents do not.
         """
         return same_text(str(value), self.config.normalize)
+
+    def loose_key(self, value: object) -> str | None:
+        """The text without case, accents, HTML tags, links and marks of sentences; None: it is no text of words, or `normalize` is given."""
+        if self.config.normalize != "light":
+            return None
+        words = _bare(str(value)).translate(_MARKS).split()
+        return " ".join(words) if sum(len(word) > 1 and word.isalpha() for word in words) >= LEAST_WORDS else None
 
     def shingles(self, value: object) -> set[str]:
         """Runs of five tokens (the whole text when it is shorter): words, single symbols, and single letters of scripts that
