@@ -10,6 +10,7 @@ import datasets
 from hf_ssl.core.errors import DataError
 from hf_ssl.core.one_column import type_of
 from hf_ssl.data.column_names import WORDS_AND_TAGS, plain_name, words_of_name
+from hf_ssl.data.readers.files import ANSWERS_OF
 from hf_ssl.data.report import DataReport
 
 if TYPE_CHECKING:
@@ -89,4 +90,22 @@ def tell_transcripts(said: list[str], part: SourcePart, report: DataReport) -> N
         report.warn(
             f"column {name!r} of {part.origin} may be what is said, and is not used: label_kind='transcript' takes it as the answer, "
             f"ignore_columns=[{name!r}] says that it is not wanted"
+        )
+
+
+def tell_second_files(ignored: list[str], used: str, modality: str, part: SourcePart, report: DataReport) -> None:
+    """Columns of files that are not used, beside the one that is: the second of a pair of pictures, masks, another camera."""
+    for name in ignored:
+        feature = part.dataset.features[name] if name != "path" else None
+        if type(feature).__name__.lower() != modality:
+            continue
+        mask = not ANSWERS_OF.isdisjoint(words_of_name(name))
+        other = (
+            f"label_column={name!r} with label_kind='mask' takes it for the answer"
+            if mask
+            else f"input_column={name!r} reads it instead"
+        )
+        report.warn(
+            f"{part.origin}: column {name!r} names {modality} files, too, and is not used, as a row has one ({used!r}): {other}, "
+            f"ignore_columns=[{name!r}] says that this is meant"
         )

@@ -13,6 +13,7 @@ from hf_ssl.core.errors import DataError
 from hf_ssl.data.columns import Canonicalizer, each_value
 from hf_ssl.data.domain import DomainData
 from hf_ssl.data.fingerprint import fingerprint
+from hf_ssl.data.group_names import refuse_other_groups
 from hf_ssl.data.label_doubts import tell_many_classes, tell_marks, tell_scores
 from hf_ssl.data.label_kinds import KINDS
 from hf_ssl.data.label_words import one_spelling, tell_na_words
@@ -202,17 +203,7 @@ def split_off(
     if not lacking:
         return splits
     check_labels(encoded, {"train": splits["train"]}, report)
-    if splits["train"].groups is None and like_groups:
-        name, is_class = next(iter(like_groups.items()))
-        if is_class:
-            raise DataError(
-                f"Column {name!r} looks like a group (patient, author, site ...), and tells rows apart just as the labels do: no group could be "
-                f"on one side of a split. Which is the label? label_column=...; or ignore_columns=[{name!r}] if rows are independent."
-            )
-        raise DataError(
-            f"Column {name!r} looks like a group (patient, author, site ...) whose rows should not be on two sides of a split. Give "
-            f"group_column={name!r}, or ignore_columns=[{name!r}] if rows are independent."
-        )
+    refuse_other_groups(splits["train"].groups, like_groups or {}, lacking)
     splits = {**splits, **drop_duplicates({"train": splits["train"]}, dedup, report, unit)}
     train = splits["train"]
     rows = split_rows(

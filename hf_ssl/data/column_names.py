@@ -39,6 +39,10 @@ SECOND_TEXTS = {
     "sentence2", "sentence_2", "text2", "text_2", "text_b", "hypothesis", "premise", "question2", "context", "answer", "aspect", "response",
     "query", "passage", "claim", "evidence", "sentence_b", "s2", "target_text", "second_text", "reply",
 }  # fmt: skip
+NOT_THE_ANSWER = {"pred", "preds", "predicted", "prediction", "predictions", "old", "previous", "suggestion", "suggested", "auto", "automatic",
+                  "model", "machine", "guess", "weak", "noisy", "status", "count", "score", "confidence"}  # fmt: skip
+HOLDS_IN_THE_END = {"true", "gold", "new", "corrected", "response", "responses", "final", "human", "expert", "actual"}
+"""Words in names of columns that say what a program or somebody earlier thought, and what holds in the end."""
 TITLES = {"title", "subject", "headline", "summary", "heading", "question", "text", "abstract", "description", "body"}
 """What shorter texts are called."""
 PAIRS = (("premise", "hypothesis"), ("sentence1", "sentence2"), ("sentence_1", "sentence_2"), ("question1", "question2"), ("text_a", "text_b"),
@@ -169,16 +173,23 @@ def doubt_labels(ignored: list[str], part: SourcePart) -> None:
             f"{part.origin} has no label column, but {len(bits)} columns of 0 and 1 ({', '.join(bits[:5])}). If each is a label: "
             f"label_columns={bits}; if none is: ignore_columns={bits}."
         )
-    for name in ignored:
-        if (
-            name != FILE_CLASS
-            and called_as_label(name)
-            and 2 <= (count := _distinct_labels(part.dataset, name)) <= max(2, min(200, size // 2))
-        ):
-            raise DataError(
-                f"No column of {part.origin} is called label, but {name!r} looks like one ({count} values in "
-                f"{size:,} rows). Give label_column={name!r}, or ignore_columns=[{name!r}] if it is none."
-            )
+    most = max(2, min(200, size // 2))
+    called = [name for name in ignored if name != FILE_CLASS and called_as_label(name)]
+    counts = {name: count for name in called if 2 <= (count := _distinct_labels(part.dataset, name)) <= most}
+    found = sorted(
+        counts,
+        key=lambda name: (
+            not NOT_THE_ANSWER.isdisjoint(words_of_name(name)),
+            HOLDS_IN_THE_END.isdisjoint(words_of_name(name)),
+        ),
+    )
+    if found:
+        ways = " or ".join(f"label_column={name!r}" for name in found[:6])
+        raise DataError(
+            f"No column of {part.origin} is called label, but {' and '.join(map(repr, found[:6]))} look{'s' if len(found) == 1 else ''} like one "
+            f"({counts[found[0]]} values in {size:,} rows). Give {ways}, or ignore_columns={found} if {'it is' if len(found) == 1 else 'they are'} "
+            "none."
+        )
 
 
 def tell_second_labels(ignored: list[str], used: str, part: SourcePart, report: DataReport) -> None:

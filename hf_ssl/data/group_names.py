@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import datasets
 
+from hf_ssl.core.errors import DataError
 from hf_ssl.core.one_column import type_of, values_of
 from hf_ssl.data.column_names import HARMLESS, called_as_label, distinct_values, plain_name, words_of_name
 from hf_ssl.data.report import DataReport
@@ -26,7 +27,7 @@ GROUP_WORDS = {"patient", "subject", "subj", "speaker", "author", "user", "usern
                "family", "recording", "session", "case", "study", "group", "site", "movie", "book", "lesion", "slide", "scene",
                "animal", "device", "annotator", "worker", "child", "person", "player", "student", "agent", "caller", "rater", "employee",
                "encounter", "admission", "visit", "pid", "ptid", "subjid", "usubjid", "sid", "uid", "pat", "spk", "vp", "vpn", "tn", "hadm",
-               "proband", "mouse", "herd", "flock", "litter", "clip"}  # fmt: skip
+               "dialog", "chat", "proband", "mouse", "herd", "flock", "litter", "clip"}  # fmt: skip
 """Words for those (or that) of which a table has several rows."""
 _GROUP_STEM = re.compile(
     r"(patient|pazient|pacient|paciente|proband|subject|subjekt|sujet|sujeto|soggett|speaker|sprecher|locuteur|kunde|customer|client|klient|klant|cliente"
@@ -260,6 +261,37 @@ def like_groups(
         )
     rest = [name for name in found if name not in judges]
     return {name: label is not None and _say_the_same(part, name, label) for name in rest}
+
+
+def refuse_other_groups(groups: Sequence[str] | None, others: Mapping[str, bool], lacking: Sequence[str]) -> None:
+    """Columns that look like groups, where parts are to be split off and none is given, or one of too few groups.
+
+    Args:
+        groups: of every labeled row; None: no column is given.
+        others: columns that look like groups, and whether each tells rows apart just as the labels do.
+        lacking: parts that are to be split off.
+
+    Raises:
+        DataError: names a column, and the option that takes it.
+    """
+    if not others or groups is not None and len(set(groups)) > len(lacking):
+        return
+    if groups is not None:
+        ways = " or ".join(f"group_column={name!r}" for name in others)
+        raise DataError(
+            f"{' and '.join(lacking)} cannot be split off: rows are of {len(set(groups))} groups, and each part needs one of its own. Another "
+            f"column looks like a group: {ways}; or give {lacking[0]}=..., or set {lacking[0]}_fraction=0."
+        )
+    name, is_class = min(others.items(), key=lambda one: one[1])  # rather one that is not the classes once more
+    if is_class:
+        raise DataError(
+            f"Column {name!r} looks like a group (patient, author, site ...), and tells rows apart just as the labels do: no group could be "
+            f"on one side of a split. Which is the label? label_column=...; or ignore_columns=[{name!r}] if rows are independent."
+        )
+    raise DataError(
+        f"Column {name!r} looks like a group (patient, author, site ...) whose rows should not be on two sides of a split. Give "
+        f"group_column={name!r}, or ignore_columns=[{name!r}] if rows are independent."
+    )
 
 
 def _say_the_same(part: SourcePart, name: str, label: str) -> bool:

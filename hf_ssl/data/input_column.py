@@ -38,6 +38,11 @@ def input_column(modality: Modality, given: str | None, part: SourcePart) -> str
     typed = [
         name for name, feature in part.dataset.features.items() if type(feature).__name__.lower() == modality.name
     ]
+    if not found and len(typed) > 1:
+        raise DataError(
+            f"{len(typed)} columns of {part.origin} name {modality.name} files, and a row has one: "
+            f"{' or '.join(f'input_column={name!r}' for name in typed[:5])}."
+        )
     if not found and len(typed) == 1:  # the files that its values name are there, or it came so
         found = typed
     if not found and len(there) == 1 and part.split == "unlabeled" and not are_values(there, _texts(part)):
@@ -53,12 +58,13 @@ def input_column(modality: Modality, given: str | None, part: SourcePart) -> str
                     f"line does name them: {_likely_input(modality, part)}."
                 )
             )
-        if (
+        table = find_word_table(there) if modality.name == "text" and {"word", "token", "form"} & lower else None
+        if table or (
             modality.name == "text"
             and {"word", "token", "words"} & lower
             and {"tag", "tags", "ner", "pos", "ner_tag"} & lower
         ):
-            if table := find_word_table(there):
+            if table:
                 raise DataError(
                     f"{part.origin} has words and tags ({shown(there)}), one word a row: label_kind='tags' reads them as sentences, by column "
                     f"{table[0]!r} (sentence_column={table[0]!r}; an empty cell means the sentence above)."

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from hf_ssl.data.annotations import TRANSCRIPT_ALIASES, refuse_annotations, tell_outlines, tell_transcripts
+from hf_ssl.data.annotations import (
+    TRANSCRIPT_ALIASES,
+    refuse_annotations,
+    tell_outlines,
+    tell_second_files,
+    tell_transcripts,
+)
 from hf_ssl.data.column_names import doubt_labels, tell_perhaps_labels, tell_second_texts, tell_twins
 from hf_ssl.data.flags import tell_flags
 from hf_ssl.data.group_names import like_groups, tell_perhaps_groups
@@ -56,6 +62,8 @@ def tell_unused(
         tell_perhaps_labels(doubtful, part, report)
         said = [name for name in doubtful if name in TRANSCRIPT_ALIASES and modality.decodes]
         tell_transcripts(said, part, report)
+    if content and modality.name in ("image", "audio"):
+        tell_second_files(doubtful, content, modality.name, part, report)
     if modality.name == "image":
         tell_outlines(doubtful, label or next(iter(spec.labels), None), part, report)
     if content and modality.name == "text" and not {"text_pair", "tokens"} & names.keys():
@@ -63,8 +71,6 @@ def tell_unused(
     meant = (spec.input, spec.label)  # to the letter, so there is nothing to ask
     columns = {"input_column": content, "label_column": label}
     tell_twins(doubtful, {name: one for name, one in columns.items() if one not in meant}, report)
-    if "group" in names:
-        return {}
-    if labeled:
+    if labeled and "group" not in names:
         tell_perhaps_groups(doubtful, part, report)
     return like_groups(doubtful, part, content, label, report)

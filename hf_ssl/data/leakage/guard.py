@@ -144,7 +144,8 @@ def straddling_groups(splits: dict[str, Rows], mode: str, report: DataReport, un
             raise DataError(f"{text}. leakage='strip' removes them from {split}.")
         else:
             gone = set(bad)
-            kept[split] = _not_empty(kept[split].take([row for row in range(len(groups)) if row not in gone]), split)
+            rest = kept[split].take([row for row in range(len(groups)) if row not in gone])
+            kept[split] = _not_empty(rest, split, report)
             report.warn(f"{text}; removed from {split}")
             report.leave_out(
                 unit, f"of a group that is in {' or '.join(against)}, in {split}", len(bad), len(groups), warn=False
@@ -322,18 +323,24 @@ def _act(
                 example=f"id {splits[split].ids([min(near)])[0]}" if near else "",
                 hint=f"near_duplicates=False keeps them, near_threshold says how much alike is a copy{same}", floor=10,
             )  # fmt: skip
-            kept[split] = _not_empty(
-                splits[split].take([row for row in range(len(splits[split])) if row not in gone]), split
-            )
+            rest = splits[split].take([row for row in range(len(splits[split])) if row not in gone])
+            kept[split] = _not_empty(rest, split, report)
     return kept
 
 
-def _not_empty(rows: Rows, split: str) -> Rows:
-    if not len(rows):
-        raise DataError(
-            f"Nothing is left of {split}: every row of it is also in validation or test (or shares a group with them)."
-        )
-    return rows
+def _not_empty(rows: Rows, split: str, report: DataReport) -> Rows:
+    if len(rows):
+        return rows
+    said = [word for name, word in report.facts.get("split_words", {}).items() if name in CHECKS[split] and word]
+    anew = (
+        f"split_names={[split, *(f'{word}={split}' for word in said)]} takes them together and splits them anew; "
+        if said
+        else ""
+    )
+    raise DataError(
+        f"Nothing is left of {split}: every row of it is also in validation or test (or shares a group with them). {anew}leakage='allow' keeps "
+        "them, and what is measured does not hold for new ones."
+    )
 
 
 def _merged(earlier: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:

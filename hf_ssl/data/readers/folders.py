@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -12,7 +11,6 @@ from typing import Any
 import datasets
 
 from hf_ssl.core.errors import DataError
-from hf_ssl.core.one_column import values_of
 from hf_ssl.core.paths import stem, suffix
 from hf_ssl.core.textfiles import nature
 from hf_ssl.data.readers import files as on_disk
@@ -23,7 +21,9 @@ from hf_ssl.data.readers.file_classes import add_file_classes, class_names, tell
 from hf_ssl.data.readers.levels import by_folder, check_level
 from hf_ssl.data.readers.listing import Listing
 from hf_ssl.data.readers.lost import refuse_lost_folders
+from hf_ssl.data.readers.naming import names_in_tables, naming_stems, sheet_of_files, with_named_stems
 from hf_ssl.data.readers.places import Places
+from hf_ssl.data.readers.sheet import cut_otherwise
 from hf_ssl.data.readers.tables import read_tables
 from hf_ssl.data.report import DataReport
 
@@ -219,19 +219,20 @@ def _beside_tables(tables: list[SourcePart], raw: list[Path], root: Path, how: R
     papers = [
         file for file in raw if on_disk.is_document(file) or file.suffix.lower() in (".txt", ".text") and len(raw) == 1
     ]
-    names = _names_in(tables)
+    names = names_in_tables(tables)
     named = [file for file in raw if file.name.lower() in names]
     if len(papers) == len(raw) == 1 and stem(raw[0]).lower() in how.words and not named:
         return raw  # `unlabeled.txt` beside `train.csv`
-    if how.modality.tables_name_files and not named and not _names_stems(tables, raw):
+    if how.modality.tables_name_files and not named and not naming_stems(tables, raw):
         pass  # which are the data?
     elif how.modality.tables_name_files or named:
-        how.unnamed = len(raw) - len(named or _with_named_stems(tables, raw))
+        how.unnamed = len(raw) - len(named or with_named_stems(tables, raw))
         if named:
             report.leave_out(
                 "files", f"{how.modality.name} files that no table names", how.unnamed, len(raw),
                 example=next((file.name for file in raw if file.name.lower() not in names), ""),
-                hint="To read the files themselves, name them: data='FOLDER/**/*" + suffix(raw[0]) + "'",
+                hint=f"To read the files themselves, with what the table says of those that it names: data='FOLDER/**/*{suffix(raw[0])}' and "
+                f"labels_file='FOLDER/{sheet_of_files(tables, raw)}'",
             )  # fmt: skip
         else:
             report.account("files").left_out[f"{how.modality.name} files beside a table"] += how.unnamed
@@ -245,56 +246,19 @@ def _beside_tables(tables: list[SourcePart], raw: list[Path], root: Path, how: R
             f"{len(raw)} {how.modality.name} files beside tables are not read, such as {raw[0].name}: the tables are the data"
         )
         return []
-    table, file = tables[0].origin.split(", ")[0], raw[0]
-    sheet = f" (it names them without suffix: data='FOLDER/**/*{suffix(file)}' and labels_file='FOLDER/{table}')"
+    stems = {file.stem.lower() for file in raw}
+    sheets, file = naming_stems(tables, raw), raw[0]
+    table = sheet_of_files(sheets or tables, raw)
+    cut = next((made for part in tables if (made := cut_otherwise(part.dataset.column_names, stems))), None)
+    ways = f"data='FOLDER/**/*{suffix(file)}' and labels_file='FOLDER/{table}'" + (
+        f" with csv_options={cut}" if cut else ""
+    )
     raise DataError(
         f"There are tables ({table} ...) and {len(raw)} {how.modality.name} files ({file.name} ...), and the tables do not name the files. "
         f"Which are the data? Give a pattern: the tables 'FOLDER/**/*{suffix(Path(table)) or '.csv'}', the files "
         f"'FOLDER/**/*{suffix(file)}'; a table that labels the files goes into labels_file=..."
-        + (sheet if _names_stems(tables, raw) else "")
+        + (f" (it names them without suffix: {ways})" if sheets or cut else "")
     )
-
-
-def _names_in(tables: list[SourcePart]) -> set[str]:
-    """Base names (lower case) of whatever looks like a file's name in the first rows and all short columns of tables."""
-    found: set[str] = set()
-    text = (datasets.Value("string"), datasets.Value("large_string"))
-    for part in tables:
-        for name, feature in part.dataset.features.items():
-            if feature not in text:
-                continue
-            first = [value for value in values_of(part.dataset, name, 20) if value]
-            if first and all(len(value) < 400 and re.search(r"\.[A-Za-z0-9]{2,5}$", value.strip()) for value in first):
-                found |= {
-                    re.split(r"[\\/]", value.strip())[-1].lower() for value in values_of(part.dataset, name) if value
-                }
-    return found
-
-
-def _names_stems(tables: list[SourcePart], raw: list[Path]) -> bool:
-    """Whether a column of a table names files without their suffix, or as URLs and the like; Kaldi's lists always do."""
-    stems = {file.stem.lower() for file in raw}
-    for part in tables:
-        head = part.dataset.select(range(min(50, len(part.dataset))))
-        for name, feature in part.dataset.features.items():
-            if not isinstance(feature, datasets.Value):
-                return True  # pictures or sounds in the table itself
-            values = [str(value) for value in head[name] if value is not None]
-            names = [re.split(r"[\\/]", value.strip())[-1].split(".")[0].lower() for value in values]
-            if names and sum(value in stems for value in names) > 0.5 * len(names):
-                return True
-    return False
-
-
-def _with_named_stems(tables: list[SourcePart], raw: list[Path]) -> list[Path]:
-    """Files whose name without its suffix stands in a table; all where tables say it in another way."""
-    names: set[str] = set()
-    for part in tables:
-        for name, feature in part.dataset.features.items():
-            if isinstance(feature, datasets.Value):
-                column = (str(value).strip() for value in values_of(part.dataset, name) if value is not None)
-                names |= {re.split(r"[\\/]", value)[-1].split(".")[0].lower() for value in column if len(value) < 300}
-    return [file for file in raw if file.stem.lower() in names] or raw
 
 
 def file_kind(file: Path, how: ReadOptions) -> str:

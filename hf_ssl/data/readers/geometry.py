@@ -10,7 +10,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hf_ssl.core.textfiles import UnusableFile
-from hf_ssl.data.readers.headers import BOM, are_values, as_many, begins_table, distinct, refuse_equal_names
+from hf_ssl.data.readers.headers import (
+    BOM,
+    are_values,
+    as_many,
+    begins_table,
+    distinct,
+    refuse_equal_names,
+    refuse_levels,
+)
 from hf_ssl.data.readers.rows import SNIFFED, cleaned, counts_up
 from hf_ssl.data.readers.shape import Shape, Table
 
@@ -116,6 +124,8 @@ class Geometry:
                     f"csv_options={{'names': {as_many(names, usual)}, 'header': 0}}. If values hold the separator, enclose them in quotes"
                 )
         geometry.names = [name or f"Unnamed: {place}" for place, name in enumerate(geometry.names)]
+        if shape.header and not shape.names:
+            refuse_levels(first, rows, shape.skip)
         refuse_equal_names(
             geometry.names, rows[0] if rows and begins_table(rows) else None, said, shape.skip, _columns(first, rows)
         )

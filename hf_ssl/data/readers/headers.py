@@ -232,6 +232,46 @@ def refuse_second_header(rows: list[list[str]], skip: int) -> None:
         )
 
 
+def refuse_levels(names: Sequence[str], rows: Sequence[Sequence[str]], skip: int) -> None:
+    """Names of several levels, as pandas writes them: `Price,Close,Close`, `Ticker,AAPL,MSFT`, `Date,,`, and then the rows.
+
+    Args:
+        names: the first line.
+        rows: those below it.
+        skip: lines above the header that the user left out.
+
+    Raises:
+        UnusableFile: with one name for each column.
+    """
+    place = next(
+        (place for place, row in enumerate(rows[:4]) if row and row[0].strip() and not any(map(str.strip, row[1:]))),
+        None,
+    )
+    if place is None or len(names) < 2 or len(rows) < place + 4:
+        return
+    levels, body = (
+        [list(names), *map(list, rows[:place])],
+        [row[1:] for row in rows[place + 1 : place + 20] if len(row) == len(names)],
+    )
+    numbers = [value for row in body for value in row if value.strip()]
+    above = [value for level in levels[1:] for value in level[1:]]
+    if (
+        not numbers
+        or not all(NUMBER_OR_DATE.match(value.strip()) for value in numbers)
+        or any(map(NUMBER_OR_DATE.match, above))
+    ):
+        return
+    telling = [level for level in levels if len(set(level[1:])) > 1] or levels[:1]
+    columns = [
+        " ".join(value.strip() for value in (level[column] for level in telling) if value.strip())
+        for column in range(1, len(names))
+    ]
+    raise UnusableFile(
+        f"has {place + 2} lines of names (line {skip + place + 2} names the first column alone, {rows[place][0]!r}): "
+        f"csv_options={{'names': {distinct([rows[place][0].strip(), *columns])}, 'skiprows': {skip + place + 2}}}, in your own words"
+    )
+
+
 def refuse_equal_names(
     names: list[str], below: list[str] | None, is_row: bool, skip: int, columns: Sequence[Sequence[str]]
 ) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Collection, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import datasets
 
@@ -138,10 +140,37 @@ def _file_column(sheet: datasets.Dataset, paths: list[str]) -> str:
         entries = [Path(entry).name for entry in _entries(head, name)]
         if entries and sum(entry in known for entry in entries) > 0.5 * len(entries):
             return name
+    cut = cut_otherwise(sheet.column_names, {name.lower() for name in known})
+    how = (
+        f"Its first line seems to be a row, cut by another mark: csv_options={cut}"
+        if cut
+        else "Call the one that does file in its first line"
+    )
     raise DataError(
         f"The label sheet needs a column that names the files ({', '.join(FILE_COLUMNS[:4])} ...); "
-        f"its columns are {', '.join(sheet.column_names)}."
+        f"its columns are {', '.join(sheet.column_names)[:200]}. {how}."
     )
+
+
+def cut_otherwise(names: Sequence[str], stems: Collection[str]) -> dict[str, Any] | None:
+    """Options that read a table without a header whose first line, cut by another mark, begins with a file: `LJ001|He said, and ...`.
+
+    Args:
+        names: what the first line was taken for.
+        stems: names of files without suffix, in lower case.
+    """
+    line = ",".join(names)
+    for mark in "|;\t":
+        fields = [field.strip() for field in line.split(mark)]
+        if len(fields) > 1 and re.split(r"[\\/]", fields[0])[-1].split(".")[0].lower() in stems:
+            long = [place for place, field in enumerate(fields) if place and len(field.split()) > 3]
+            own = {0: "file", **({long[-1]: "text"} if long else {1: "label"} if len(fields) == 2 else {})}
+            made: dict[str, Any] = {
+                "sep": mark,
+                "names": [own.get(place, f"column_{place}") for place in range(len(fields))],
+            }
+            return {**made, "quoting": 3} if long else made
+    return None
 
 
 def _once(sheet: datasets.Dataset, key: str, report: DataReport) -> datasets.Dataset:
