@@ -14,7 +14,7 @@ from hf_ssl.data.columns import Canonicalizer, each_value
 from hf_ssl.data.domain import DomainData
 from hf_ssl.data.fingerprint import fingerprint
 from hf_ssl.data.group_names import refuse_other_groups
-from hf_ssl.data.label_doubts import tell_many_classes, tell_marks, tell_scores
+from hf_ssl.data.label_doubts import tell_many_classes, tell_marks, tell_no_speech, tell_scores
 from hf_ssl.data.label_kinds import KINDS
 from hf_ssl.data.label_words import one_spelling, tell_na_words
 from hf_ssl.data.labels import Encoding, encoding_of, named_labels, resolve_kind
@@ -71,6 +71,8 @@ def encode_and_sort(
             part.rows.labels = named_labels(part.rows.labels, kind, rules.separator, report, column)
         every = [label for part in parts for label in part.rows.labels]
         tell_marks(every, kind, canonicalizer.spec.na, column, report)
+        if kind == "transcript":
+            tell_no_speech(every, canonicalizer.spec.na, column, report)
         if kind == "class":
             tell_scores(every, label_kind, column, report)
             tell_many_classes(every, label_kind, column, canonicalizer.modality.name, report)

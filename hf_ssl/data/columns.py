@@ -21,7 +21,6 @@ from hf_ssl.data.label_words import (
     NA_SURELY,
     counted,
     one_group_each,
-    tell_lost_letters,
     without_na_words,
 )
 from hf_ssl.data.labels import raw_labels, sort_names
@@ -31,6 +30,7 @@ from hf_ssl.data.readers.folders import SourcePart
 from hf_ssl.data.readers.tables import quiet
 from hf_ssl.data.report import DataReport, kind_of_reason
 from hf_ssl.data.rows import CanonicalPart, Rows, added
+from hf_ssl.data.spoiled import tell_spoiled
 from hf_ssl.data.tags import refuse_without_words
 from hf_ssl.data.unused import tell_unused
 
@@ -197,7 +197,7 @@ class Canonicalizer:
             tell_other_folders(labels, list(source["path"]), name, self.report)
         if not self.tagged:
             tell_merged_cells(labels, name, part, self.report)
-            tell_lost_letters((label for label in labels if isinstance(label, str)), name, self.report)
+            tell_spoiled((label for label in labels if isinstance(label, str)), name, self.report)
             labels = without_na_words(labels, name, self.spec.na, self.report)
         if self.tagged:
             pairs = enumerate(zip(each_value(source, names["tokens"]), labels, strict=True))
@@ -257,9 +257,7 @@ class Canonicalizer:
             hint = self.modality.hint(why)
             self.report.leave_out(self.unit, reason, count, len(keys), example=example, hint=hint, within=within)
         self._tell_na_words(words, columns)
-        tell_lost_letters(
-            (value for column in columns for value in each_value(source, column)), columns[0], self.report
-        )
+        tell_spoiled((value for column in columns for value in each_value(source, column)), columns[0], self.report)
         return keys
 
     def _tell_na_words(self, words: Counter[str], columns: list[str]) -> None:

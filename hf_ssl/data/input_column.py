@@ -12,7 +12,7 @@ import datasets
 from hf_ssl.core.by_name import ByName
 from hf_ssl.core.errors import DataError
 from hf_ssl.core.one_column import type_of, values_of
-from hf_ssl.data.column_names import existing, named, pair_of, shown
+from hf_ssl.data.column_names import existing, named, pair_of, shown, structures_in_list
 from hf_ssl.data.label_words import as_float
 from hf_ssl.data.readers.folders import ReadOptions, SourcePart
 from hf_ssl.data.readers.headers import NAME_OF_FILE, are_values, names_by_content
@@ -74,6 +74,7 @@ def input_column(modality: Modality, given: str | None, part: SourcePart) -> str
                 "the sentences in a column and name it: sentence_column=..., or write the table as CoNLL: a "
                 "word and its tag in a line, a blank line between sentences."
             )
+        _refuse_conversations(part)
         if len(there) == 1 and (mark := next((mark for mark in "\t;|," if mark in there[0].strip()), None)):
             raise DataError(
                 f"{part.origin} has one column, {there[0]!r}, whose name holds {mark!r}: if that separates columns: csv_options={{'sep': {mark!r}}}; "
@@ -84,6 +85,24 @@ def input_column(modality: Modality, given: str | None, part: SourcePart) -> str
             f"Its columns: {shown(there)}. Say which one: {_likely_input(modality, part)}."
         )
     return found[0]
+
+
+def _refuse_conversations(part: SourcePart) -> None:
+    """Lists of who says what (`messages: [{role, content}]`) are no texts.
+
+    Raises:
+        DataError: there are such, and what to write instead.
+    """
+    for name in part.dataset.column_names:
+        inside = structures_in_list(type_of(part.dataset, name))
+        who = next((key for key in ("role", "from", "speaker", "author") if key in inside), None)
+        said = next((key for key in ("content", "value", "text", "message", "utterance") if key in inside), None)
+        if who and said:
+            raise DataError(
+                f"Column {name!r} of {part.origin} holds conversations (lists of {who} and {said}), which are not read. Write what is to be read into "
+                f'a column of text and the answer into one of labels, a line each: {{"text": "...", "label": "..."}}, such as the {said} of the last '
+                "two messages."
+            )
 
 
 def refuse_names_of_texts(values: Sequence[object], column: str, part: SourcePart) -> None:

@@ -171,6 +171,31 @@ def tell_many_classes(
         )
 
 
+_NOT_SAID = re.compile(
+    r"[\[(<{*].{1,30}[\])>}*]|[-.?_*\s…]+|x{2,}|(?:inaudible|unintelligible|silence|no speech|noise|music|laughter|unclear|unverständlich)\W*",
+    re.IGNORECASE,
+)
+
+
+def tell_no_speech(labels: Sequence[Any], given: Sequence[str], column: str, report: DataReport) -> None:
+    """Warn about transcripts that say that nothing is said, or nothing that anybody heard: `[inaudible]`, `(noise)`, `...`.
+
+    Args:
+        labels: transcripts, None where there is none.
+        given: the user's `na_values`.
+        column: of the transcripts.
+        report: is warned.
+    """
+    said = [label for label in labels if isinstance(label, str)]
+    found = Counter(label for label in said if _NOT_SAID.fullmatch(label) and label not in given)
+    if found:
+        words = [word for word, _ in found.most_common(12)]
+        report.warn(
+            f"{sum(found.values()):,} of {len(said):,} transcripts in {column!r} say that nothing was heard, such as {words[0]!r}: taken for what is "
+            f"spoken; na_values={[*given, *words]} leaves them out"
+        )
+
+
 def what_to_do(labels: Sequence[Any], words: Sequence[str]) -> str:
     """Advice about labels that should be amounts and are not.
 

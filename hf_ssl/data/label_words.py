@@ -6,7 +6,7 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from typing import Any
 
 from hf_ssl.core.errors import DataError
@@ -124,8 +124,9 @@ def one_spelling(rows: list[list[Any]], kind: str, fold: bool | None, report: Da
         for label in part:
             counts.update([] if label is None else [label] if isinstance(label, str) else label)
     spellings: dict[str, list[str]] = {}
+    coded = _coded({_spelled(name) for name in counts}, counts)
     for name in counts:
-        spellings.setdefault(_spelled(name), []).append(name)
+        spellings.setdefault(coded.get(name) or _spelled(name), []).append(name)
     several = [sorted(names, key=lambda name: -counts[name]) for names in spellings.values() if len(names) > 1]
     if not several:
         return rows
@@ -134,8 +135,8 @@ def one_spelling(rows: list[list[Any]], kind: str, fold: bool | None, report: Da
     )
     if fold is None:
         raise DataError(
-            f"Labels differ in case, blanks, hyphens, marks around them, the spelling of numbers or letters that look alike only: {shown}. "
-            "fold_labels=True takes them for one class each (spelled as most are), fold_labels=False for different classes."
+            f"Labels differ in case, blanks, hyphens, marks around them, a code in front, the spelling of numbers or letters that look alike only: "
+            f"{shown}. fold_labels=True takes them for one class each (spelled as most are), fold_labels=False for different classes."
         )
     report.warn(f"labels taken for one, because fold_labels=True: {shown}")
     chosen = {name: names[0] for names in several for name in names}
@@ -179,6 +180,17 @@ def _spelled(name: str) -> str:
     return re.sub(r"(?<=[^\W\d_])(?=\d)", " ", re.sub(r"(?<= )0+(?=\d)", "", spaced))
 
 
+def _coded(alone: Set[str], names: Iterable[str]) -> dict[str, str]:
+    """Labels of a code and a word of which one is a label alone, too (`1 - Yes` beside `1`), and what they are compared as."""
+    made = {}
+    for name in names:
+        found = re.fullmatch(r"\s*(\d{1,4}|[A-Z])\s*(?:[-–:=.)|]\s*|\s+[-–]\s+)(\D.*?)\s*", name)
+        same = next((_spelled(part) for part in found.groups() if _spelled(part) in alone), None) if found else None
+        if same is not None:
+            made[name] = same
+    return made
+
+
 def _latin(name: str) -> str:
     return unicodedata.normalize("NFKC", name).translate(_ALIKE)
 
@@ -217,55 +229,6 @@ def one_group_each(
             f"{first!r}: taken for one; fold_labels=False keeps them apart"
         )
     return made
-
-
-def tell_lost_letters(values: Iterable[object], column: str, report: DataReport) -> None:
-    """Warn about texts with U+FFFD, which stands where a program could not read a letter, and with `Ã¶`, a letter read as two."""
-    total, lost, garbled = 0, [], []
-    for value in values:
-        texts = value if isinstance(value, list) else [value]
-        total += 1
-        if any(isinstance(text, str) and "\ufffd" in text for text in texts):
-            lost.append(str(value))
-        elif any(isinstance(text, str) and not text.isascii() and meant(text) != text for text in texts):
-            garbled.append(next(text for text in texts if isinstance(text, str) and meant(text) != text))
-    if lost and len(lost) >= 0.01 * total:
-        place = lost[0].index("\ufffd")
-        report.warn(
-            f"{len(lost):,} of {total:,} values of {column!r} hold U+FFFD, what is left of a letter that was lost, such as "
-            f"{lost[0][max(0, place - 15) : place + 15]!r}. Unless another warning says that it was put there now, the file was read in a wrong "
-            "encoding before it was written: export it anew from its source"
-        )
-    if garbled and len(garbled) >= 0.01 * total:
-        report.warn(
-            f"{len(garbled):,} of {total:,} values of {column!r} hold letters that were read as two, such as {_around(garbled[0])!r} for "
-            f"{meant(_around(garbled[0]))!r}: UTF-8 was read in another encoding before the file was written. Export it anew from its source"
-        )
-
-
-_GARBLED = re.compile(
-    "[\u00c2-\u00f4][\u0080-\u00bf\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u02c6\u02dc\u2013-\u203a\u20ac\u2122]+"
-)
-"""A letter of UTF-8 that was read as Windows-1252 or Latin-1."""
-
-
-def meant(text: str) -> str:
-    """`grÃ¶ÃŸe` → `größe`: what a text was before its UTF-8 was read as Windows-1252; other texts as they are."""
-
-    def letters(found: re.Match[str]) -> str:
-        for encoding in ("cp1252", "latin-1"):
-            try:
-                return found[0].encode(encoding).decode("utf-8")
-            except UnicodeError:
-                continue
-        return found[0]
-
-    return _GARBLED.sub(letters, text)
-
-
-def _around(text: str) -> str:
-    """The word with the first letters that were read as two."""
-    return next((word for word in text.split() if meant(word) != word), text[:40])
 
 
 def as_float(text: str) -> float | None:

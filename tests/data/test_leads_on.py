@@ -96,7 +96,6 @@ def test_two_pictures_a_row_are_told(tmp_path: Path) -> None:
         (["Price,Close,High", "Ticker,AAPL,AAPL", "Date,,"], ["Date", "Close", "High"]),
         ([",sales,costs", "store,A,B", "date,,"], ["date", "sales A", "costs B"]),
         (["a,x,x", "b,p,q", "c,1st,2nd", "date,,"], ["date", "p 1st", "q 2nd"]),
-        (["Price,Close,High", "Trading day,,"], ["Trading day", "Close", "High"]),
     ],
 )
 def test_names_of_several_levels(tmp_path: Path, lines: list[str], names: list[str]) -> None:

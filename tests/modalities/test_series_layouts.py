@@ -344,7 +344,9 @@ def test_labels_of_moments_by_number_are_told(name):
     table = pd.DataFrame({"date": DAYS, "a": WAVE[:300], "b": WAVE[300:600], name: np.arange(300) // 30 % 2})
     told = [line for line in read(table).report["warnings"] if repr(name) in line]
     assert len(told) == 1 and f"ignore_columns=[{name!r}]" in told[0]
-    assert not read(table, ignore_columns=[name]).report["warnings"]
+    left = read(table, ignore_columns=[name])
+    assert not left.report["warnings"] and np.shape(left["unlabeled"][0]["series"])[0] == 2
+    assert not read(table, target_columns=["a", "b", name]).report["warnings"]
 
 
 def test_marks_of_missing_values_are_told_at_once(tmp_path: Path):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import datasets
 
 from hf_ssl.core.paths import stem
+from hf_ssl.data.group_names import called_as_group
 from hf_ssl.data.readers.files import FILE_CLASS, FILLERS, FOLDER_LABEL, partitions, plain_folders, split_of
 from hf_ssl.data.readers.levels import class_folders, looks_like_classes
 
@@ -24,6 +25,14 @@ _POLES = frozenset(
 _PIECES = frozenset(
     "part shard chunk batch data dataset table file sheet export output rows all total sample metadata info".split()
 )
+_OF_MEDIA = frozenset(
+    "img imgs dsc dscn dscf pxl imag mvi gopr photo picture pic frame scan screenshot crop tile patch wav audio rec recording clip video vid track "
+    "sound left right mask view page untitled slice band ch channel x y z".split()
+)
+"""What cameras, programs and parts of one thing are called in names of files."""
+_NUMBERED = re.compile(r"[^\W\d_][^\d]*?[-_ .]?\d+$")
+_DAY = re.compile(r"(?:19|20)\d\d[-_.]?(?:0[1-9]|1[0-2])[-_.]?(?:0[1-9]|[12]\d|3[01])(?:[-_T]?[\d:.-]+)?")
+_FIELDS, _RUNS = re.compile(r"[^-_]+"), re.compile(r"\d+|[a-z]+|[A-Z]+")
 _SENTENCE = re.compile(r"[.!?…。！？][\"'”’)\]\s]*$")
 
 
@@ -67,9 +76,13 @@ def _like_classes(names: Iterable[str]) -> bool:
 def add_file_classes(parts: list[SourcePart], root: Path, how: ReadOptions) -> list[SourcePart]:
     """Texts of one example a line get a column of what their files are called; files that seem to hold such are told."""
     plain = [part for part in parts if FOLDER_LABEL not in part.dataset.column_names]
-    if len(plain) < len(parts) or how.sheet or how.folder_labels is False or how.modality.name != "text":
+    if len(plain) < len(parts) or how.sheet or how.folder_labels is False:
         return parts
     paths = [list(part.dataset["path"]) for part in parts]
+    if how.modality.name in ("image", "audio"):
+        return _of_media(parts, paths, how)
+    if how.modality.name != "text":
+        return parts
     files = sorted({path for own in paths for path in own})
     names = class_names([root / path for path in files], root, how) if 1 < len(files) <= MOST_CLASSES else {}
     if not names:
@@ -82,6 +95,52 @@ def add_file_classes(parts: list[SourcePart], root: Path, how: ReadOptions) -> l
         kinds = [names[root / path] for path in own]
         part.dataset = part.dataset.add_column(FILE_CLASS, kinds, feature=datasets.Value("string"))
     return parts
+
+
+def _of_media(parts: list[SourcePart], paths: Sequence[Sequence[str]], how: ReadOptions) -> list[SourcePart]:
+    """Pictures and recordings get a column of what their names begin with (`cat.0.jpg`), where few words do; codes in names are told."""
+    stems = [[stem(Path(path)) for path in own] for own in paths]
+    labeled = [name for part, own in zip(parts, stems, strict=True) if part.split != "unlabeled" for name in own]
+    if (
+        len(labeled) < MOST_DOCUMENTS
+        or not how.by_file
+        and sum(map(bool, map(_NUMBERED.match, labeled[:500]))) < 0.9 * len(labeled[:500])
+    ):
+        _tell_codes(labeled, how)
+        return parts
+    said = Counter(_plain(name, how.words) for name in labeled)
+    called = {part for name in said for part in re.split(r"[-_ .]+", name.lower())}
+    if not how.by_file and (not _like_classes(said) or called & _OF_MEDIA or min(said.values()) < 3):
+        return parts
+    for part, own in zip(parts, stems, strict=True):
+        kinds = [_plain(name, how.words) or name for name in own]
+        part.dataset = part.dataset.add_column(FILE_CLASS, kinds, feature=datasets.Value("string"))
+    return parts
+
+
+def _tell_codes(stems: Sequence[str], how: ReadOptions) -> None:
+    """Names of files that are built alike, of which a part takes few values: `03a01Fa`, `20_0_1_20170109`, `03-01-06-01`."""
+    words = {word for name in stems[:50] for word in re.findall(r"[a-z]{2,}", name.lower())}
+    if how.labeled or words & _OF_MEDIA or any(map(called_as_group, words)):
+        return
+    cut = [_DAY.sub("", name) for name in stems]
+    for pattern, least in ((_FIELDS, 3), (_RUNS, 4)):
+        fields = [pattern.findall(name) for name in cut]
+        kinds = {tuple((field.isdigit(), field.isupper()) for field in one) for one in fields}
+        if len(stems) < MOST_DOCUMENTS or len({len(one) for one in fields}) > 1 or len(fields[0]) < least:
+            continue
+        if pattern is _RUNS and len(kinds) > 1:
+            continue
+        counts = [Counter(values) for values in zip(*fields, strict=True)]
+        few = [place for place, count in enumerate(counts) if 2 <= len(count) <= min(20, len(stems) // 3)]
+        if few and len({tuple(one) for one in fields}) > 0.5 * len(stems):
+            values = sorted(counts[few[0]])
+            how.report.warn(
+                f"no file has a label, and their names are built alike ({stems[0]}): part {few[0] + 1} takes {len(values)} values "
+                f"({', '.join(values[:4])}{' ...' if len(values) > 4 else ''}). If such a part is the label, write a table of names and labels: labels_file=...; "
+                "folder_labels=False says that none is"
+            )
+            return
 
 
 def _tell_lines(parts: Sequence[SourcePart], count: int, names: set[str], how: ReadOptions) -> None:

@@ -15,6 +15,7 @@ from hf_ssl.core.paths import stem, suffix
 from hf_ssl.core.textfiles import nature
 from hf_ssl.data.readers import files as on_disk
 from hf_ssl.data.readers.beside import hidden_data, leave_out_beside, tell_folder_classes, unreached, without_rejected
+from hf_ssl.data.readers.codebooks import tell_uneven_classes
 from hf_ssl.data.readers.conll import is_conll, read_conll
 from hf_ssl.data.readers.fasttext import is_fasttext
 from hf_ssl.data.readers.file_classes import add_file_classes, class_names, tell_folders_of_tables
@@ -309,6 +310,9 @@ def _table_parts(root: Path, files: list[Path], how: ReadOptions) -> list[Source
         for files_of, table in read_tables(group, root, how.report, **options):
             names = ", ".join(file.name for file in files_of[:3]) + (" ..." if len(files_of) > 3 else "")
             parts.append(SourcePart(split, table, names))
+    if options.get("file_names") and not how.by_file and not how.labeled:
+        labeled = [part for part in parts if part.split != "unlabeled"]
+        tell_uneven_classes([(part.origin, part.dataset) for part in labeled], on_disk.FILE_CLASS, how.report)
     return parts
 
 

@@ -243,23 +243,19 @@ def refuse_levels(names: Sequence[str], rows: Sequence[Sequence[str]], skip: int
     Raises:
         UnusableFile: with one name for each column.
     """
-    place = next(
-        (place for place, row in enumerate(rows[:4]) if row and row[0].strip() and not any(map(str.strip, row[1:]))),
-        None,
-    )
+    alone = (
+        place for place, row in enumerate(rows[:4])
+        if row and re.fullmatch(r"\s*[^\W\d][^\d]*", row[0]) and not any(map(str.strip, row[1:]))
+    )  # fmt: skip
+    place = next(alone, None)
     if place is None or len(names) < 2 or len(rows) < place + 4:
         return
-    levels, body = (
-        [list(names), *map(list, rows[:place])],
-        [row[1:] for row in rows[place + 1 : place + 20] if len(row) == len(names)],
-    )
-    numbers = [value for row in body for value in row if value.strip()]
+    levels = [list(names), *map(list, rows[:place])]
+    numbers = [
+        value for row in rows[place + 1 : place + 20] if len(row) == len(names) for value in row[1:] if value.strip()
+    ]
     above = [value for level in levels[1:] for value in level[1:]]
-    if (
-        not numbers
-        or not all(NUMBER_OR_DATE.match(value.strip()) for value in numbers)
-        or any(map(NUMBER_OR_DATE.match, above))
-    ):
+    if not numbers or not all(map(_number_or_date, numbers)) or any(map(_number_or_date, above)):
         return
     telling = [level for level in levels if len(set(level[1:])) > 1] or levels[:1]
     columns = [
@@ -270,6 +266,10 @@ def refuse_levels(names: Sequence[str], rows: Sequence[Sequence[str]], skip: int
         f"has {place + 2} lines of names (line {skip + place + 2} names the first column alone, {rows[place][0]!r}): "
         f"csv_options={{'names': {distinct([rows[place][0].strip(), *columns])}, 'skiprows': {skip + place + 2}}}, in your own words"
     )
+
+
+def _number_or_date(value: str) -> bool:
+    return NUMBER_OR_DATE.match(value.strip()) is not None
 
 
 def refuse_equal_names(

@@ -18,6 +18,8 @@ Options = dict[str, Any]
 ADVICE = re.compile(r"csv_options=(\{(?:[^{}]|\{[^{}]*\})*\})")
 LARGEST = 64 << 20
 """Bytes of a file that is read again for each advice."""
+DRAWN = re.compile(r"[-+=|: ]*[-=]{2}[-+=|: ]*")
+"""A line that is drawn: `----`, `+---+`."""
 KNOWN = {
     "sep",
     "names",
@@ -48,6 +50,8 @@ def read_with_advice(path: Path, encoding: str, options: Options | None) -> Tabl
     except UnusableFile as error:
         raise UnusableFile(tried(str(error), path, encoding, options or {})) from error
     better = begins_at(path, encoding, options or {}, sure=True) if _holds_columns(read) else None
+    if better is None and (mark := _barred(read)) and "sep" not in (options or {}):
+        better = begins_at(path, encoding, {**(options or {}), "sep": mark})
     if better is None:
         return read
     raise UnusableFile(
@@ -72,6 +76,22 @@ def _holds_columns(read: Table) -> bool:
     values = [value for value in read.data.column(0).slice(0, LINES).to_pylist() if value]
     counts = [Counter(value.count(mark) for value in values).most_common(1) for mark in OTHERS]
     return any(found and found[0][0] and found[0][1] > 0.5 * len(values) for found in counts)
+
+
+def _barred(read: Table) -> str:
+    """The bar or tab that stands as often in nearly every value of the only column, twice or more; "": none does."""
+    if read.data.num_columns != 1:
+        return ""
+    values = [
+        value
+        for value in read.data.column(0).slice(0, LINES).to_pylist()
+        if value and not DRAWN.fullmatch(value.strip())
+    ]
+    for mark in "|\t":
+        found = Counter(value.count(mark) for value in values).most_common(1)
+        if len(values) > 8 and found[0][0] > 1 and found[0][1] > 0.9 * len(values):
+            return mark
+    return ""
 
 
 def tried(text: str, path: Path, encoding: str, options: Options) -> str:
@@ -110,7 +130,11 @@ def begins_at(path: Path, encoding: str, options: Options, sure: bool = False) -
 
 def _first_line(lines: Sequence[str], mark: str, sure: bool) -> int:
     """The line above those that are of one width down to the end, and hold numbers in the same columns; 0: there are none."""
-    rows = [(number, line.split(mark)) for number, line in enumerate(lines) if line.strip()]
+    rows = [
+        (number, line.split(mark))
+        for number, line in enumerate(lines)
+        if line.strip() and not DRAWN.fullmatch(line.strip())
+    ]
     body = [row for _, row in rows[len(rows) // 2 :]]
     usual = Counter(map(len, body)).most_common(1)
     if not usual or usual[0][0] < 2:

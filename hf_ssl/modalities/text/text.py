@@ -7,6 +7,7 @@ import html
 import itertools
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -133,8 +134,16 @@ def looks_like_table(content: str) -> str | None:
             re.fullmatch(r'"?[A-Za-z_]\w{0,20}"?', name.strip()) for name in lines[0].split(",")
         ):
             continue
-        counts = {len(row) - 1 for row in csv.reader(lines)} if mark == "," else {line.count(mark) for line in lines}
-        if len(counts) == 1 and counts != {0}:
+        counts = (
+            Counter(len(row) - 1 for row in csv.reader(lines))
+            if mark == ","
+            else Counter(line.count(mark) for line in lines)
+        )
+        usual, often = counts.most_common(1)[0]
+        above = next(place for place, line in enumerate(lines) if mark == "," or line.count(mark) == usual)
+        if usual and (
+            often == len(lines) or mark in "\t|" and often == len(lines) - above and above <= 5
+        ):  # below a title
             return f"looks like a table (columns separated by {mark!r}) and is read as text; call it .tsv or .csv to read it as a table"
     return None
 

@@ -43,9 +43,10 @@ def value_columns(
         stamps: `(rows,)` datetime64[ns] or whole numbers.
         owner: `(rows,)` number of the series of each row.
         report: told what is left out.
-        ignored: columns that the user knows not to be used beside one that is called as values are.
+        ignored: columns that the user leaves aside.
     """
     lower = {name.strip().lower(): name for name in reversed(frame.column_names)}
+    not_values = {*not_values, *ignored}
     rest = [c for c in frame.column_names if c not in not_values and c.strip().lower() not in LEFT_OUT]
     for column in [c for c in rest if frame.column(c).null_count == len(frame) > 0]:
         rest.remove(column)
@@ -57,7 +58,7 @@ def value_columns(
     )
     order = np.arange(len(times)) if sorted_already else np.lexsort((times, owner))
     if usual:
-        others = [c for c in rest if c != usual[0] and c not in ignored and _says_more(frame, c, stamps, owner, order)]
+        others = [c for c in rest if c != usual[0] and _says_more(frame, c, stamps, owner, order)]
         if others:
             shown = ", ".join(_with_few(frame.column(c), c) for c in others[:5])
             report.warn(

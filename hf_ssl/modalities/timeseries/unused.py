@@ -33,15 +33,10 @@ def tell_labels_as_channels(values: np.ndarray, targets: list[str], columns: Col
         return
     for place, name in enumerate(targets):
         known = values[~np.isnan(values[:, place]), place]
-        if (
-            LABELS.fullmatch(name.strip())
-            and name not in columns.ignore
-            and len(np.unique(known[:100_000])) <= MOST
-            and (known % 1 == 0).all()
-        ):
+        if LABELS.fullmatch(name.strip()) and len(np.unique(known[:100_000])) <= MOST and (known % 1 == 0).all():
             report.warn(
                 f"column {name!r} holds {len(np.unique(known)):,} whole numbers, as labels of moments do: taken for a channel like the others; "
-                f"target_columns={[other for other in targets if other != name]} leaves it out, ignore_columns=[{name!r}] says that this is meant"
+                f"ignore_columns=[{name!r}] leaves it out, target_columns={targets} says that this is meant"
             )
 
 

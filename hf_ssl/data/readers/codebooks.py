@@ -1,0 +1,139 @@
+"""What stands in and beside tables and is no example: lists of what labels are called, sums between rows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import datasets
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from hf_ssl.core.one_column import values_of
+from hf_ssl.core.paths import stem
+from hf_ssl.data.report import DataReport
+
+MOST_ROWS, MOST_COLUMNS, FEWEST_TIMES = 100, 4, 3
+"""Rows and columns of a codebook, and how many times as many rows the other tables have."""
+_SAYS = frozenset(
+    "names map mapping dict dictionary legend codebook codes id2label label2id metadata meta info config schema description stats summary vocab "
+    "glossary key keys".split()
+)
+_MAY_STAND_BESIDE = frozenset(
+    "label labels class classes category categories target targets tag tags name to id ids idx index column columns data".split()
+)
+_SUM = r"^\s*(?:(?:grand|sub)[ -]?totals?|totals?|sum|summe|zwischensumme|gesamt|sous-total|subtotales|somme)\b[^.!?]{0,30}$"
+
+
+def without_codebooks(
+    tables: Mapping[Path, datasets.Dataset], report: DataReport, words: Mapping[str, str]
+) -> set[Path]:
+    """Small tables beside others that say what labels or columns mean (`label_names.csv`): their rows are no examples.
+
+    Args:
+        tables: by file.
+        report: is warned, and gets their rows into the account of what is left out.
+        words: words that say a split; a table that is called so holds examples.
+
+    Returns:
+        Files of those that are left out.
+    """
+    sizes = {path: len(dataset) for path, dataset in tables.items()}
+    found = {
+        path
+        for path, dataset in tables.items()
+        if _called_as_codebook(path, words)
+        and FEWEST_TIMES * sizes[path] <= sum(sizes.values()) - sizes[path]
+        and _lists_values(dataset)
+    }
+    if len(found) == len(tables):
+        return set()
+    for path in sorted(found):
+        count, total = sizes[path], sum(sizes.values())
+        report.account("rows").found += count
+        report.leave_out("rows", f"of {path.name}, which says what others mean", count, total, warn=False)
+        report.warn(
+            f"{path.name} is called as a list of what labels or columns mean, and holds every value once: its {count:,} rows are left out; if they "
+            "are examples, rename it"
+        )
+    return found
+
+
+def _called_as_codebook(path: Path, words: Mapping[str, str]) -> bool:
+    parts = [part for part in re.split(r"[^a-z0-9]+", stem(path).lower()) if part]
+    return bool(set(parts) & _SAYS) and set(parts) <= _SAYS | _MAY_STAND_BESIDE and not set(parts) & set(words)
+
+
+def _lists_values(dataset: datasets.Dataset) -> bool:
+    """Whether every value of a few columns of plain short values stands there once."""
+    if not 0 < len(dataset) <= MOST_ROWS or len(dataset.column_names) > MOST_COLUMNS:
+        return False
+    for name, feature in dataset.features.items():
+        if not isinstance(feature, datasets.Value):
+            return False
+        values = [str(value) for value in values_of(dataset, name) if value is not None]
+        if len(set(values)) < len(values) or any(len(value.split()) > 8 or "/" in value for value in values):
+            return False
+    return True
+
+
+def sums_between(data: pa.Table, lines: int) -> str:
+    """What to tell of rows in the middle of a table that sum up those above (`Subtotal pos,,30`); "": there are none.
+
+    Args:
+        data: all rows, as text.
+        lines: how many the file has, header among them; 0 where rows are not lines.
+    """
+    first = next(
+        (
+            data.column(name)
+            for name, kind in zip(data.column_names, data.schema.types, strict=True)
+            if pa.types.is_string(kind)
+        ),
+        None,
+    )
+    if first is None or data.num_columns < 2 or len(data) < 10:
+        return ""
+    called = pc.match_substring_regex(first, _SUM, ignore_case=True)
+    rows = [place for place, is_sum in enumerate(called.to_pylist()) if is_sum]
+    if len(rows) < 2 or len(rows) > 0.2 * len(data):
+        return ""
+    chosen = pa.array(rows)
+    empty = [
+        name
+        for name in data.column_names
+        if data.column(name).null_count <= len(rows) + 0.1 * len(data)
+        and data.column(name).take(chosen).null_count == len(rows)
+    ]
+    if not empty:
+        return ""
+    numbers = [row + 1 for row in rows]
+    way = (
+        f"csv_options={{'skiprows': {numbers}}} leaves them out"
+        if lines == len(data) + 1 and len(rows) <= 20
+        else "take them out of the file"
+    )
+    return (
+        f"{len(rows)} rows, such as {first[rows[0]].as_py()[:40]!r} (row {rows[0]}), look like sums of those above, without a value in {empty[0]!r}, "
+        f"and are read as rows: {way}"
+    )
+
+
+def tell_uneven_classes(found: Sequence[tuple[str, datasets.Dataset]], column: str, report: DataReport) -> None:
+    """A class per file where tables have different columns, so that no part of the data has more than one.
+
+    Args:
+        found: where each part comes from, and its rows.
+        column: of what the files are called.
+        report: is warned.
+    """
+    held = [set(values_of(dataset, column)) for _, dataset in found if column in dataset.column_names]
+    if len(held) < len(found) or len(found) < 2 or any(len(one) > 1 for one in held):
+        return
+    names = sorted({str(name) for one in held for name in one})
+    if len(names) > 1:
+        report.warn(
+            f"tables without a label are called {', '.join(names[:4])}, and their columns differ: label_column={column!r} if those are classes, "
+            "folder_labels=False says that they are none"
+        )
