@@ -99,9 +99,9 @@ def _refuse_conversations(part: SourcePart) -> None:
         said = next((key for key in ("content", "value", "text", "message", "utterance") if key in inside), None)
         if who and said:
             raise DataError(
-                f"Column {name!r} of {part.origin} holds conversations (lists of {who} and {said}), which are not read. Write what is to be read into "
-                f'a column of text and the answer into one of labels, a line each: {{"text": "...", "label": "..."}}, such as the {said} of the last '
-                "two messages."
+                f"Column {name!r} of {part.origin} holds conversations (lists of {who} and {said}), which are not read. Write what is to be read "
+                f'into a column of text and the answer into one of labels, a line each: {{"text": "...", "label": "..."}}, such as the {said} of '
+                "the last two messages."
             )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import datasets
 import pyarrow as pa
@@ -26,43 +27,45 @@ _MAY_STAND_BESIDE = frozenset(
 _SUM = r"^\s*(?:(?:grand|sub)[ -]?totals?|totals?|sum|summe|zwischensumme|gesamt|sous-total|subtotales|somme)\b[^.!?]{0,30}$"
 
 
-def without_codebooks(
-    tables: Mapping[Path, datasets.Dataset], report: DataReport, words: Mapping[str, str]
-) -> set[Path]:
-    """Small tables beside others that say what labels or columns mean (`label_names.csv`): their rows are no examples.
+class Held(Protocol):
+    """A table as it was read."""
+
+    path: Path
+    dataset: datasets.Dataset
+
+
+Table = TypeVar("Table", bound=Held)
+
+
+def without_codebooks(tables: list[Table], report: DataReport) -> list[Table]:
+    """Tables without small ones beside them that say what labels or columns mean (`label_names.csv`): their rows are no examples.
 
     Args:
-        tables: by file.
+        tables: of one split.
         report: is warned, and gets their rows into the account of what is left out.
-        words: words that say a split; a table that is called so holds examples.
-
-    Returns:
-        Files of those that are left out.
     """
-    sizes = {path: len(dataset) for path, dataset in tables.items()}
-    found = {
-        path
-        for path, dataset in tables.items()
-        if _called_as_codebook(path, words)
-        and FEWEST_TIMES * sizes[path] <= sum(sizes.values()) - sizes[path]
-        and _lists_values(dataset)
-    }
-    if len(found) == len(tables):
-        return set()
-    for path in sorted(found):
-        count, total = sizes[path], sum(sizes.values())
+    total = sum(len(one.dataset) for one in tables)
+    found = [
+        one
+        for one in tables
+        if _called_as_codebook(one.path)
+        and FEWEST_TIMES * len(one.dataset) <= total - len(one.dataset)
+        and _lists_values(one.dataset)
+    ]
+    for one in found:
+        count, name = len(one.dataset), one.path.name
         report.account("rows").found += count
-        report.leave_out("rows", f"of {path.name}, which says what others mean", count, total, warn=False)
+        report.leave_out("rows", f"of {name}, which says what others mean", count, total, warn=False)
         report.warn(
-            f"{path.name} is called as a list of what labels or columns mean, and holds every value once: its {count:,} rows are left out; if they "
-            "are examples, rename it"
+            f"{name} is called as a list of what labels or columns mean, and holds every value once: its {count:,} rows are left out; if they are "
+            "examples, rename it"
         )
-    return found
+    return [one for one in tables if not any(one is other for other in found)]
 
 
-def _called_as_codebook(path: Path, words: Mapping[str, str]) -> bool:
+def _called_as_codebook(path: Path) -> bool:
     parts = [part for part in re.split(r"[^a-z0-9]+", stem(path).lower()) if part]
-    return bool(set(parts) & _SAYS) and set(parts) <= _SAYS | _MAY_STAND_BESIDE and not set(parts) & set(words)
+    return bool(set(parts) & _SAYS) and set(parts) <= _SAYS | _MAY_STAND_BESIDE
 
 
 def _lists_values(dataset: datasets.Dataset) -> bool:
@@ -78,12 +81,12 @@ def _lists_values(dataset: datasets.Dataset) -> bool:
     return True
 
 
-def sums_between(data: pa.Table, lines: int) -> str:
+def sums_between(data: pa.Table, file: Path) -> str:
     """What to tell of rows in the middle of a table that sum up those above (`Subtotal pos,,30`); "": there are none.
 
     Args:
         data: all rows, as text.
-        lines: how many the file has, header among them; 0 where rows are not lines.
+        file: where they stand.
     """
     first = next(
         (
@@ -111,13 +114,21 @@ def sums_between(data: pa.Table, lines: int) -> str:
     numbers = [row + 1 for row in rows]
     way = (
         f"csv_options={{'skiprows': {numbers}}} leaves them out"
-        if lines == len(data) + 1 and len(rows) <= 20
+        if len(rows) <= 20 and _lines(file) == len(data) + 1
         else "take them out of the file"
     )
     return (
         f"{len(rows)} rows, such as {first[rows[0]].as_py()[:40]!r} (row {rows[0]}), look like sums of those above, without a value in {empty[0]!r}, "
         f"and are read as rows: {way}"
     )
+
+
+def _lines(file: Path) -> int:
+    """Lines of a small file of text that are not empty; 0: it is packed or large, or some are."""
+    if file.suffix.lower() == ".gz" or file.stat().st_size > 1 << 24:
+        return 0
+    lines = file.read_bytes().splitlines()
+    return len(lines) if all(line.strip() for line in lines) else 0
 
 
 def tell_uneven_classes(found: Sequence[tuple[str, datasets.Dataset]], column: str, report: DataReport) -> None:

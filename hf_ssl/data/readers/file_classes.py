@@ -137,7 +137,8 @@ def _tell_codes(stems: Sequence[str], how: ReadOptions) -> None:
             values = sorted(counts[few[0]])
             how.report.warn(
                 f"no file has a label, and their names are built alike ({stems[0]}): part {few[0] + 1} takes {len(values)} values "
-                f"({', '.join(values[:4])}{' ...' if len(values) > 4 else ''}). If such a part is the label, write a table of names and labels: labels_file=...; "
+                f"({', '.join(values[:4])}{' ...' if len(values) > 4 else ''}). If such a part is the label, "
+                "write a table of names and labels: labels_file=...; "
                 "folder_labels=False says that none is"
             )
             return

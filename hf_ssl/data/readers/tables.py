@@ -19,7 +19,7 @@ from hf_ssl.core.textfiles import DEFAULT_ENCODING, UnusableFile
 from hf_ssl.data.column_names import called_as_label
 from hf_ssl.data.readers.codebooks import sums_between, without_codebooks
 from hf_ssl.data.readers.fasttext import read_fasttext
-from hf_ssl.data.readers.files import FILE_CLASS, SPLIT_NAMES
+from hf_ssl.data.readers.files import FILE_CLASS
 from hf_ssl.data.readers.files import partitions as in_folders
 from hf_ssl.data.readers.headers import are_values, sums_below
 from hf_ssl.data.readers.json_rows import from_rows, read_json, table_of_rows
@@ -98,8 +98,7 @@ def read_tables(
         every.append(one)
     if "names" not in (csv_options or {}):
         every = _with_headers_of_others(every, root, report, encoding, csv_options, cache_dir)
-    gone = without_codebooks({one.path: one.dataset for one in every}, report, SPLIT_NAMES)
-    every = [one for one in every if one.path not in gone]
+    every = without_codebooks(every, report)
     if places is not None:
         with quiet():
             for one in every:
@@ -215,21 +214,13 @@ def _read_one(
                 f"its last {len(sums)} rows ({shown}) look like sums or notes below the table, and are read as rows; "
                 f"csv_options={{'skipfooter': {len(sums)}}} leaves them out"
             )
-        if text_column == "text" and (told := sums_between(table.data, _lines(file))):
+        if text_column == "text" and (told := sums_between(table.data, file)):
             notes.append(told)
     for note in notes:
         report.warn(f"{name}: {note}")
     for fact in facts:
         report.decide(f"{name}: {fact}")
     return one
-
-
-def _lines(file: Path) -> int:
-    """Lines of a small file of text that are not empty; 0: it is packed or large, or some are."""
-    if file.suffix.lower() == ".gz" or file.stat().st_size > 1 << 24:
-        return 0
-    lines = file.read_bytes().splitlines()
-    return len(lines) if all(line.strip() for line in lines) else 0
 
 
 def _dataset(table: pa.Table, file: Path, cache_dir: str | None) -> datasets.Dataset:
