@@ -152,9 +152,19 @@ def resolve_kind(labels: Iterable[Any], given: str | None, report: DataReport) -
         example = next(text for text in sorted(texts) if mark in text)
         report.warn(
             f"labels such as {example!r} hold others with {mark!r} between them; if they are several labels of one row: "
-            f"label_kind='multilabel' and label_separator={mark!r}"
+            f"label_kind='multilabel' and label_separator={mark!r}{_other_separator(texts, mark)}"
         )
     return "class"
+
+
+def _other_separator(texts: Iterable[str], mark: str) -> str:
+    """What to tell of a second mark that separates labels where the first does not; "": there is none."""
+    pieces = {piece.strip() for text in texts for piece in text.split(mark)}
+    other = _separator_of(pieces)
+    if other is None:
+        return ""
+    example = next(piece for piece in sorted(pieces) if other in piece)
+    return f"; labels such as {example!r} hold others with {other!r}: write {mark!r} for it in the file, or each such is a label of its own"
 
 
 def _separator_of(texts: set[str]) -> str | None:
@@ -212,6 +222,10 @@ def named_labels(
         labels = [read_list(label) if isinstance(label, str) and label in lists else label for label in labels]
         _check_separator(labels, separator)
     rows = [None if label is None else _as_list(label, kind, separator) for label in labels]
+    if kind == "multilabel" and report is not None and separator:
+        names = {name for row in rows if row for name in row if isinstance(name, str)}
+        if told := _other_separator(names, separator):
+            report.warn(f"{len(names):,} labels are separated by {separator!r}{told}")
     if kind == "multilabel" and _are_multi_hot(rows):
         rows = [None if row is None else [place for place, value in enumerate(row) if value] for row in rows]
     return [None if row is None else [_name(label, kind) for label in row] for row in rows]

@@ -211,7 +211,7 @@ def test_marks_behind_numbers_are_no_missing_values(tmp_path: Path, mark: str) -
     rows = [f"{day},{20 + n % 7}.5{mark if n % 9 == 0 else ''}" for n, day in enumerate(days)]
     with pytest.raises(DataError) as error:
         read(table(tmp_path / "a.csv", "date,temp", rows), modality="timeseries")
-    assert "na_values" not in str(error.value) and "mark behind" in str(error.value)
+    assert "na_values" not in str(error.value) and "behind them" in str(error.value)
 
 
 def test_columns_of_series_that_are_left_aside_are_no_channels(tmp_path: Path) -> None:
@@ -220,3 +220,21 @@ def test_columns_of_series_that_are_left_aside_are_no_channels(tmp_path: Path) -
     source = table(tmp_path / "a.csv", "time,pump,flow,other", rows)
     data = read(source, modality="timeseries", ignore_columns=["pump", "other"])
     assert np.shape(data["unlabeled"][0]["series"])[0] == 1
+
+
+def test_a_second_mark_between_labels_is_told(tmp_path: Path) -> None:
+    labels = ["price", "service", "price + service", "price & service", "service + price"]
+    source = table(tmp_path / "a.csv", "text,label", [f"{text(row)},{labels[row % 5]}" for row in range(60)])
+    assert any("label_separator='+'" in one and "'&'" in one for one in read(source).report["warnings"])
+    told = read(source, label_kind="multilabel", label_separator="+").report["warnings"]
+    assert any("'price & service'" in one for one in told)
+
+
+def test_lines_of_what_other_files_say_are_told(tmp_path: Path) -> None:
+    soundfile = pytest.importorskip("soundfile")
+    for n in range(24):
+        noise = np.random.default_rng(n).normal(0, 0.1, 16_000).astype(np.float32)
+        soundfile.write(tmp_path / f"19-198-{n:04}.wav", noise, 16_000)
+    (tmp_path / "19-198.trans.txt").write_text("".join(f"19-198-{n:04} {text(n).upper()}\n" for n in range(24)))
+    told = read(tmp_path, modality="audio").report["warnings"]
+    assert any("label_kind='transcript'" in one and "19-198.trans.txt" in one for one in told)

@@ -289,6 +289,18 @@ def lists_files(file: Path) -> bool:
     return bool(names) and all("." in name and "\0" not in name and (file.parent / name).is_file() for name in names)
 
 
+def _names_stem(file: Path, stems: set[str]) -> str:
+    """The first line of a text file whose lines begin with the name of another, without its suffix (`19-198-0001 HE SAID`); "": none is."""
+    if (
+        suffix(file) not in (".txt", ".text") or file.name.split(".")[0] in stems
+    ):  # which says something of one file alone, as YOLO's do
+        return ""
+    with file.open("rb") as stream:
+        lines = [stream.readline(2000).decode("utf-8", "replace").strip() for _ in range(5)]
+    first = [line.split() for line in lines if line]
+    return lines[0] if first and all(len(words) > 1 and words[0].strip(",;|") in stems for words in first) else ""
+
+
 def looks_tabbed(file: Path) -> bool:
     """Whether the first lines of a text file hold as many tabs each."""
     with file.open("rb") as stream:
@@ -305,6 +317,11 @@ def what_they_say(files: list[Path], stems: set[str], in_tables: bool) -> str:
     if any(suffix(file) in (".txt", ".text", ".md") and lists_files(file) for file in files[:20]):
         table = "write a table with the columns path and label for each split (train.csv, test.csv)"
         return f"They list other files: {table if in_tables else 'lay those of each split into a folder called train or test'}"
+    if in_tables and (line := next((line for file in files[:20] if (line := _names_stem(file, stems))), "")):
+        return (
+            f"Their lines say what is in other files ({line[:40]!r}): write a table with the columns path and text, a row per file; "
+            "label_kind='transcript' takes that column as the answer"
+        )
     for file in [file for file in files if suffix(file) in (".txt", ".text") and file.name.split(".")[0] not in stems][
         :20
     ]:

@@ -49,7 +49,7 @@ _DATE = re.compile(
 )
 _SIZE = re.compile(
     r"[1-9]\d{1,4} ?[x×] ?[1-9]\d{1,4}(?:px)?|\d{2,5} ?(?:px|dpi)|(?:144|240|360|480|720|1080|1440|2160)p|[248]k|\d{1,4}x"
-    r"|(?:8|11|16|22|24|32|44|48|96)(?:[.,]\d+)? ?khz|(?:8000|11025|16000|22050|24000|32000|44100|48000|96000) ?(?:hz)?",
+    r"|(?:8|11|16|22|24|32|44|48|96)(?:[.,]\d+)? ?k(?:hz)?|(?:8000|11025|16000|22050|24000|32000|44100|48000|96000) ?(?:hz)?",
     re.IGNORECASE,
 )
 _FORMATS = frozenset(
@@ -100,7 +100,8 @@ def refuse_two_levels(folders: Iterable[Sequence[str]]) -> None:
         said = "'last'" if all(len(one) == level + 1 for one in every) else str(level + 1)
         raise DataError(
             f"Folders lie in folders: are the classes {_shown(below)} ... (folder_level='first') or "
-            f"{_shown(shared)} ... (folder_level={said})? Say which."
+            f"{_shown(shared)} ... (folder_level={said})? Say which; if neither are: folder_labels=False, with group_level='first' where files "
+            "of one outer folder belong together (a speaker, a site)."
         )
     first = {one[0] for one in every if one}
     again = next(((one[0], one[-1]) for one in sorted(every) if len(one) > 1 and one[-1] in first - {one[0]}), None)
@@ -193,9 +194,11 @@ def _no_classes(names: set[str], classes: Sequence[str | None], files: Sequence[
     plain = {re.sub(r"[-_ ]+", "_", name.strip().lower()) for name in names}
     if len(plain) < 2:
         return None
-    if _like(names, lambda name: _DATE.fullmatch(name.strip()) is not None, 0.9):
+    ahead = {found[0] if (found := re.match(r"[^\W\d]+[-_ ]", name.strip())) else "" for name in names}
+    bare = [name.strip().removeprefix(next(iter(ahead))) if len(ahead) == 1 else name.strip() for name in names]
+    if _like(bare, lambda name: _DATE.fullmatch(name) is not None, 0.9):
         return "of days, months or times", True
-    if all(_SIZE.fullmatch(name.strip()) for name in names):
+    if all(map(_SIZE.fullmatch, bare)):
         return "of sizes, magnifications or rates", True
     if plain <= _FORMATS and any(_ends_in(name, classes, files) for name in names):
         return "of formats of files", True

@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from hf_ssl.modalities.text.encoder import TextEncoder
 
 _TAG = re.compile(r"<!--.*?-->|</?[a-zA-Z][^<>]*>", re.DOTALL)
-_LINK = re.compile(r"(?:https?://|www\.)\S+|^RT @\w+:?")
+_LINK = re.compile(r"(?:https?://|www\.)\S+")
+_AHEAD = re.compile(r"(?:RT @\w+:?|@\w+[:,]?|\(?\d{1,4}[.)]|[-*>\u2022]|(?:[Rr][Ee]|[Ff][Ww][Dd]?|AW):)\s+")
+"""What stands in front of a copy: the name of who is quoted or answered, a number, a mark of a list."""
+_UNSEEN = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]+")
 _ACCENTS = re.compile("[\u0300-\u036f]+")
 _MARKS = str.maketrans("", "", ".,;:!?\u2026\"'`\u2018\u2019\u201c\u201d\u201e\u00ab\u00bb")
 LEAST_WORDS = 5
@@ -60,16 +63,20 @@ def same_text(text: str, how: str = "light") -> str:
 
 
 def _bare(text: str) -> str:
-    """A text without what a copy gains or loses on its way: HTML tags, links, the name of who is quoted, accents, case."""
+    """A text without what a copy gains or loses on its way: HTML tags, links, numbers and names in front, accents, case."""
     if "<" in text:
         text = _TAG.sub(" ", text)
     if "&" in text:
         text = html.unescape(text)
-    if "://" in text or "www." in text or text.startswith("RT @"):
+    if "://" in text or "www." in text:
         text = _LINK.sub(" ", text)
+    text = text.lstrip()
+    while ahead := _AHEAD.match(text):
+        text = text[ahead.end() :]
     if text.isascii():
         return text.lower()
-    return unicodedata.normalize("NFC", _ACCENTS.sub("", unicodedata.normalize("NFKD", text))).casefold()
+    plain = _ACCENTS.sub("", unicodedata.normalize("NFKD", _UNSEEN.sub("", text)))
+    return unicodedata.normalize("NFC", plain).casefold()
 
 
 @lru_cache(maxsize=1)

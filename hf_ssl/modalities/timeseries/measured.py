@@ -19,7 +19,7 @@ from hf_ssl.modalities.timeseries.lines import is_number
 if TYPE_CHECKING:
     import pandas as pd
 
-_MARKED = re.compile(r"[-+]?\d[\d.,]*\s?[^\d\s.,]{1,3}")
+_MARKED = re.compile(r"[-+]?\d[\d.,]*\s?[^\d\s.,+-]{1,3}")
 """A number and what stands behind it: `12.3*`, `12.3 E`."""
 MANY = 0.05
 """Share of missing values that is told."""
@@ -93,7 +93,7 @@ def read_values(column: pa.ChunkedArray, name: str, origin: str, asked: Asked, r
         wrong &= ~text.fillna("").map(is_amount)
         words = list(text[wrong].str.strip().unique())
         if words and all(map(_MARKED.fullmatch, words)):
-            other = f"These are numbers with a mark behind them, {words[0]!r}: write such marks into a column of their own. {other}"
+            other = f"These are numbers with a mark or a unit behind them, {words[0]!r}: write those into a column of their own. {other}"
         elif 0 < len(words) <= 12 and wrong.sum() <= 0.5 * text.notna().sum() and not second:
             other = f"If {'it means' if len(words) == 1 else 'they mean'} that nothing was measured: na_values={words}. {other}"
         raise DataError(f"{error} in {origin}.{units} {asked.apart or other}") from error
