@@ -28,7 +28,7 @@ def folders(root: Path, names: list[str], stem: str = "{n}") -> str:
     "names",
     [["2023-01-05", "2023-01-06"], ["20230105", "20230207"], ["05.01.2023", "06.01.2023"], ["Jan_2023", "Feb_2023"],
      ["2023-01-05_10-30", "2023-01-06_11-00"], ["2023W01", "2023W02"], ["224x224", "512x512"], ["40X", "100X"], ["16khz", "8khz"],
-     ["RGB", "NIR"], ["band_1", "band_2"], ["B02", "B8A"], ["labeled", "to_check", "done"], 
+     ["RGB", "NIR"], ["band_1", "band_2"], ["B02", "B8A"], ["labeled", "to_check", "done"],
      ["run_2023-01-05", "run_2023-01-06"], ["images_224x224", "images_512x512"], ["checked", "not checked"]],
 )  # fmt: skip
 def test_folders_that_are_no_classes_are_asked_about(tmp_path: Path, names: list[str]) -> None:
