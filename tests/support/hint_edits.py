@@ -33,7 +33,7 @@ EXCUSES: dict[str, tuple[str, ...]] = {
     ),
     "annotations that have to be written as labels": (
         "For those write words and tags", "Write text into it", "write the rows as a list", "one {name: value}", "and not {name: value}", "Number the sentences", "that is no label",
-        "Save class numbers", "save masks without smoothing", "one column per label holds",
+        "Save class numbers", "save masks without smoothing", "one column per label holds", "holds conversations",
     ),
     "contradictions in the data": (
         "Leave one of them", "Write the names of the files", "have the same class", "no values before the label", "is none of those that", "else mend the line",

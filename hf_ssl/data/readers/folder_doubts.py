@@ -100,8 +100,8 @@ def refuse_two_levels(folders: Iterable[Sequence[str]]) -> None:
         said = "'last'" if all(len(one) == level + 1 for one in every) else str(level + 1)
         raise DataError(
             f"Folders lie in folders: are the classes {_shown(below)} ... (folder_level='first') or "
-            f"{_shown(shared)} ... (folder_level={said})? Say which; if neither are: folder_labels=False, with group_level='first' where files "
-            "of one outer folder belong together (a speaker, a site)."
+            f"{_shown(shared)} ... (folder_level={said})? Say which; if neither are: folder_labels=False, or where files "
+            "of one outer folder belong together (a speaker, a site): folder_labels=False and group_level='first'."
         )
     first = {one[0] for one in every if one}
     again = next(((one[0], one[-1]) for one in sorted(every) if len(one) > 1 and one[-1] in first - {one[0]}), None)
