@@ -12,11 +12,11 @@ import datasets
 from hf_ssl.core.by_name import ByName
 from hf_ssl.core.errors import DataError
 from hf_ssl.core.one_column import type_of, values_of
-from hf_ssl.data.column_names import existing, named, pair_of, shown, structures_in_list
+from hf_ssl.data.column_names import existing, named, pair_of, plain_name, shown, structures_in_list
 from hf_ssl.data.label_words import as_float
 from hf_ssl.data.readers.folders import ReadOptions, SourcePart
 from hf_ssl.data.readers.headers import NAME_OF_FILE, are_values, names_by_content
-from hf_ssl.data.tags import find_word_table, is_words
+from hf_ssl.data.tags import TAGS, WORDS, find_word_table, is_words
 
 NAME_OF_TEXT = re.compile(r"\S(?:.*\S)?\.(?:txt|text|md|html?|xml|json|pdf|docx?|rtf)", re.IGNORECASE)
 
@@ -33,7 +33,7 @@ def input_column(modality: Modality, given: str | None, part: SourcePart) -> str
     there = part.dataset.column_names
     lower = {name.strip().lower() for name in there}
     if given is not None:
-        return existing(given, there, "input_column", part)
+        return _of_texts(existing(given, there, "input_column", part), modality, part)
     found = [name for alias in (modality.column, *modality.aliases) if (name := named(alias, there))]
     typed = [
         name for name, feature in part.dataset.features.items() if type(feature).__name__.lower() == modality.name
@@ -57,6 +57,11 @@ def input_column(modality: Modality, given: str | None, part: SourcePart) -> str
                     else f"csv_options={{'names': {names_by_content(there, _texts(part), modality.column)}}}, in your own words; or, if that "
                     f"line does name them: {_likely_input(modality, part)}."
                 )
+            )
+        rows = [name for name in there if modality.name == "text" and is_words(type_of(part.dataset, name))]
+        if named_words := next((name for name in rows if plain_name(name) in WORDS), None):
+            raise DataError(
+                f"{part.origin} has no column of texts, but lists of words: {_as_words(named_words, part)}."
             )
         table = find_word_table(there) if modality.name == "text" and {"word", "token", "form"} & lower else None
         if table or (
@@ -84,7 +89,32 @@ def input_column(modality: Modality, given: str | None, part: SourcePart) -> str
             f"No column of {part.origin} is known to hold the {modality.name}. "
             f"Its columns: {shown(there)}. Say which one: {_likely_input(modality, part)}."
         )
-    return found[0]
+    return _of_texts(found[0], modality, part)
+
+
+def _of_texts(name: str, modality: Modality, part: SourcePart) -> str:
+    """The column, unless it holds lists of words.
+
+    Raises:
+        DataError: it does.
+    """
+    if modality.name == "text" and is_words(type_of(part.dataset, name)):
+        raise DataError(
+            f"Column {name!r} of {part.origin} holds lists of words, no texts: {_as_words(name, part)}, or join each list to one text."
+        )
+    return name
+
+
+def _as_words(name: str, part: SourcePart) -> str:
+    """What reads a column of lists of words, with their tags where another holds lists, too."""
+    others = [one for one in part.dataset.column_names if one != name and is_words(type_of(part.dataset, one))]
+    tags = next((one for one in others if plain_name(one) in TAGS), others[0] if others else None)
+    known = f"label_kind='tags' and tokens_column={name!r}"
+    return (
+        f"{known} and tags_column={tags!r} where a tag belongs to each word"
+        if tags
+        else f"{known} where a tag belongs to each word"
+    )
 
 
 def _refuse_conversations(part: SourcePart) -> None:

@@ -184,11 +184,22 @@ def _coded(alone: Set[str], names: Iterable[str]) -> dict[str, str]:
     """Labels of a code and a word of which one is a label alone, too (`1 - Yes` beside `1`), and what they are compared as."""
     made = {}
     for name in names:
-        found = re.fullmatch(r"\s*(\d{1,4}|[A-Z])\s*(?:[-–:=.)|]\s*|\s+[-–]\s+)(\D.*?)\s*", name)
-        same = next((_spelled(part) for part in found.groups() if _spelled(part) in alone), None) if found else None
+        found = _CODE_AHEAD.fullmatch(name) or _CODE_BEHIND.fullmatch(name)
+        pieces = [] if found is None else list(map(_spelled, found.groups()))
+        pieces += SHORT.get(_spelled(name), ())
+        same = next((piece for piece in pieces if piece in alone), None)
         if same is not None:
             made[name] = same
     return made
+
+
+_CODE_AHEAD = re.compile(r"\s*(\d{1,4}|[A-Z])\s*(?:[-–:=.)|]\s*|\s+[-–]\s+)(\D.*?)\s*")
+_CODE_BEHIND = re.compile(r"\s*([^\W\d]{2}.*?)\s*(?:\s[-–:=]\s|\(|\[)\s*(\d{1,4}|[A-Z])[)\]]?\s*")
+SHORT: dict[str, tuple[str, ...]] = {
+    "y": ("yes",), "n": ("no",), "t": ("true",), "f": ("false", "female"), "m": ("male",), "pos": ("positive",), "neg": ("negative",),
+    "neu": ("neutral",), "unk": ("unknown",), "w": ("weiblich",), "j": ("ja",),
+}  # fmt: skip
+"""Labels in short, and the words that they stand for where those are labels, too."""
 
 
 def _latin(name: str) -> str:

@@ -81,9 +81,10 @@ def _flat(
     while True:
         opening = [
             name
-            for name, inside in structures(dataset).items()
+            for name, inside in ((one, dataset.features[one]) for one in structures(dataset))
             if any(one.startswith(f"{name}.") and one not in dataset.column_names for one in asked)
-            or not (plain_name(name) in whole or name in asked or name in ignore)
+            or _holds_values(inside)
+            and not (plain_name(name) in whole or name in asked or name in ignore)
             and not ({"bytes", "path"} <= set(inside) or "array" in inside)
             and len(dataset.column_names) + len(inside) <= MOST_COLUMNS
         ]
@@ -96,6 +97,11 @@ def _flat(
             made = datasets.concatenate_datasets([dataset.select_columns(rest), inner], axis=1) if rest else inner
         under = {name: [one for one in inner.column_names if one.startswith(f"{name}.")] for name in opening}
         dataset = made.select_columns([one for name in place for one in under.get(name, [name])])
+
+
+def _holds_values(inside: object) -> bool:
+    """Whether a structure holds what could be a column: `{}` in all rows does not, nor does `{"x": {}}`."""
+    return any(map(_holds_values, inside.values())) if isinstance(inside, dict) else True
 
 
 def _from_lists(dataset: datasets.Dataset, asked: Sequence[str]) -> datasets.Dataset:

@@ -33,11 +33,13 @@ def _around(text: str) -> str:
 
 
 _CODE = re.compile(r"_x[0-9A-Fa-f]{4}_")
-_ESCAPE = re.compile(r"\\u[0-9a-fA-F]{4}|\\x[0-9a-f]{2}")
+_ESCAPE = re.compile(r"\\u[0-9a-fA-F]{4}|\\x[0-9a-f]{2}|\\[nrt](?![a-z])")
+_ENTITY = re.compile(r"&(?:lt|gt|amp|quot|nbsp|apos|#\d{2,5});")
+_PERCENT = re.compile(r"%[0-9A-F]{2}\S*%[0-9A-F]{2}|\w%20\w")
 _BYTES = re.compile(r"b(['\"]).*\1", re.DOTALL)
 _ASKING = re.compile(r"[\s\d.,;:!()'\"?-]+")
 _LEFT = re.compile(r"[^\";]+\";+\"?")
-_SIGNS = re.compile(r"_x|\\[ux]|\?\?|;\"|\";")
+_SIGNS = re.compile(r"_x|\\[uxnrt]|\?\?|;\"|\";|&\w+;|&#|%\d")
 """What all but the first letter of such values hold."""
 MARKS: dict[str, tuple[Callable[[str], object], float]] = {
     "begin with = and stand in quotes, as a spreadsheet keeps text": (
@@ -49,7 +51,9 @@ MARKS: dict[str, tuple[Callable[[str], object], float]] = {
         0.5,
     ),
     "hold _x000D_ or the like, which stands for a line break in .xlsx": (lambda text: _CODE.search(text), 0.01),
-    "hold letters written as \\u00e4 or the like": (lambda text: _ESCAPE.search(text), 0.2),
+    "hold letters and line breaks written as \\u00e4, \\n or the like": (lambda text: _ESCAPE.search(text), 0.2),
+    "hold letters written as HTML does, &lt; or the like": (lambda text: _ENTITY.search(text), 0.2),
+    "hold letters written as addresses of pages do, %20 or the like": (lambda text: _PERCENT.search(text), 0.5),
     "are written as Python writes bytes": (lambda text: text[0] == "b" and _BYTES.fullmatch(text), 0.5),
     "are question marks, which stand for letters that an encoding lacks": (
         lambda text: "??" in text and _ASKING.fullmatch(text),
@@ -83,8 +87,9 @@ def tell_spoiled(values: Iterable[object], column: str, report: DataReport) -> N
             bare = text.strip()
             if bare and (bare[0] in "='b" or _SIGNS.search(bare)):
                 for what, (is_so, _) in MARKS.items():
-                    if is_so(bare):
-                        marked.setdefault(what, []).append(bare)
+                    if found := is_so(bare):
+                        start = max(0, found.start() - 15) if isinstance(found, re.Match) else 0
+                        marked.setdefault(what, []).append(bare[start : start + 40])
     if lost and len(lost) >= 0.01 * total:
         place = lost[0].index("\ufffd")
         report.warn(
@@ -100,6 +105,6 @@ def tell_spoiled(values: Iterable[object], column: str, report: DataReport) -> N
     for what, texts in marked.items():
         if len(texts) >= MARKS[what][1] * total:
             report.warn(
-                f"{len(texts):,} of {total:,} values of {column!r} {what}, such as {texts[0][:40]!r}: read as they stand. Export the table anew, "
+                f"{len(texts):,} of {total:,} values of {column!r} {what}, such as {texts[0]!r}: read as they stand. Export the table anew, "
                 "or take the marks off in the file"
             )

@@ -311,6 +311,12 @@ def refuse_without_words(part: SourcePart, tokens: str | None, text: str, option
                     f"Column {tokens!r} of {part.origin} holds {str(kind)[:60]}, no lists of words. Where it holds one word per row, name "
                     f"the column that numbers the sentences, too: sentence_column={numbered[0]!r}."
                 )
+            head = values_of(part.dataset, tokens, MOST_ROWS) if isinstance(kind, datasets.Value) else []
+            if any(len(str(value).split()) > 1 for value in head):
+                raise DataError(
+                    f"Column {tokens!r} of {part.origin} holds texts, no lists of words: label_kind='tags' cuts them and the tags at blanks, or "
+                    "reads them as lists where they are written so."
+                )
             raise DataError(
                 f"Column {tokens!r} of {part.origin} holds {str(kind)[:60]}, no lists of words. Write a list of words into each row, or "
                 "name the column of words: tokens_column=..."
@@ -324,7 +330,7 @@ def refuse_without_words(part: SourcePart, tokens: str | None, text: str, option
 
 
 def refuse_tags_as_text(columns: Sequence[str], text: str, part: SourcePart) -> None:
-    """A column that holds a mark for every word of the text in one string, `O O B-LOC O`, is no class and no remark.
+    """A column that holds a mark for every word of the text, in a list or in one string (`O O B-LOC O`), is no class and no remark.
 
     Args:
         columns: those that are not used, and the one of labels.
@@ -339,11 +345,13 @@ def refuse_tags_as_text(columns: Sequence[str], text: str, part: SourcePart) -> 
         return
     texts = values_of(part.dataset, text, MOST_ROWS)
     for name in columns:
-        if getattr(type_of(part.dataset, name), "dtype", "") not in strings:
+        kind = type_of(part.dataset, name)
+        if getattr(kind, "dtype", "") not in strings and not is_words(kind):
             continue
+        column = values_of(part.dataset, name, MOST_ROWS)
         pairs = [
-            (words.split(), cut_tags(marks))
-            for words, marks in zip(texts, values_of(part.dataset, name, MOST_ROWS), strict=True)
+            (words.split(), cut_tags(marks) if isinstance(marks, str) else marks)
+            for words, marks in zip(texts, column, strict=True)
             if words and marks
         ]
         several = [(words, marks) for words, marks in pairs if len(words) > 1]
@@ -358,7 +366,7 @@ def refuse_tags_as_text(columns: Sequence[str], text: str, part: SourcePart) -> 
             continue
         if len({len(one) for one, _ in several}) < 2 and "O" not in kinds and plain_name(name) not in TAGS:
             continue
-        example = next(str(value) for value in values_of(part.dataset, name, MOST_ROWS) if value)
+        example = next(str(value) for value in column if value)
         raise DataError(
             f"Column {name!r} of {part.origin} holds as many words as {text!r} in {fits:,} of the first {len(texts):,} rows, such as "
             f"{example[:40]!r}: a tag for each word? Then label_kind='tags', tokens_column={text!r} and tags_column={name!r}; if not: "

@@ -114,3 +114,16 @@ def test_lists_of_structures_are_no_classes(tmp_path: Path, name: str) -> None:
     file = saved(tmp_path, name, rows(lambda n: {"label": [{"label": side(n), "start": 0, "end": 5}]}))
     with pytest.raises(DataError, match="tokens"):
         load(file)
+
+
+@pytest.mark.parametrize(
+    "row", [{"x": {}}, {"text": "a b c", "x": {}}, {"text": "a b c", "label": {}}, {"x": [{}]}, {"x": {"y": {}}}]
+)
+def test_empty_structures_are_no_traceback(tmp_path: Path, row: dict[str, Any]) -> None:
+    (tmp_path / "a.jsonl").write_text("\n".join(json.dumps({**row, "n": n}) for n in range(12)))
+    (tmp_path / "b.jsonl").write_text(json.dumps(row))
+    for name in ("a.jsonl", "b.jsonl"):
+        try:
+            assert load_data(str(tmp_path / name), verbose=False).report["accounts"]["rows"]["used"]
+        except DataError as error:
+            assert "x" in str(error) or "label" in str(error)

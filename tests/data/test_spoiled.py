@@ -34,7 +34,7 @@ def read(source: Path | str, **options: Any) -> DomainData:
 @pytest.mark.parametrize(
     ("change", "part"),
     [('="{}"', "keeps text"), ("'{}", "apostrophe"), ("{}_x000D_", "_x000D_"), ("\\u00e4 {}", "written as"), ("b'{}'", "Python writes"),
-     ("??? ?? ????", "question marks")],
+     ("??? ?? ????", "question marks"), ("&lt;p&gt; {}", "HTML"), ("{}%20and%20so", "addresses"), ("{}\\n\\nBest", "line breaks")],
 )  # fmt: skip
 def test_marks_of_programs_are_told(tmp_path: Path, change: str, part: str) -> None:
     rows = [
@@ -53,7 +53,19 @@ def test_marks_of_spreadsheets_in_labels_are_told(tmp_path: Path, label: str) ->
 
 
 @pytest.mark.parametrize(
-    "change", ["don't {}", "'quoted' {}", "what? {} no??", "a_x {}", "C:\\users {}", "b {}", "= {}"]
+    "change",
+    [
+        "don't {}",
+        "'quoted' {}",
+        "what? {} no??",
+        "a_x {}",
+        "C:\\users {}",
+        "C:\\temp {}",
+        "R&D; {}",
+        "50% {}",
+        "b {}",
+        "= {}",
+    ],
 )
 def test_ordinary_texts_are_not(tmp_path: Path, change: str) -> None:
     rows = [f"{change.format(text(row))},{'ab'[row % 2]}" for row in range(40)]
@@ -67,6 +79,10 @@ def test_ordinary_texts_are_not(tmp_path: Path, change: str) -> None:
         ("A", "A: good", "B", "B: bad"),
         ("Yes", "1 = Yes", "No", "2 = No"),
         ("1", "1) low", "2", "2) high"),
+        ("Yes", "Y", "No", "N"),
+        ("pos (1)", "pos", "neg (0)", "neg"),
+        ("Yes - 1", "1", "No - 0", "0"),
+        ("positive", "pos", "negative", "neg"),
     ],
 )
 def test_a_code_with_and_without_its_word_is_asked_about(tmp_path: Path, labels: tuple[str, ...]) -> None:
@@ -77,7 +93,17 @@ def test_a_code_with_and_without_its_word_is_asked_about(tmp_path: Path, labels:
     assert len(read(source, fold_labels=False).label_names) == 4
 
 
-@pytest.mark.parametrize("labels", [("1 - Yes", "2 - No"), ("B-52", "B-1"), ("A-team", "B-team"), ("1-2", "1", "2")])
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ("1 - Yes", "2 - No"),
+        ("B-52", "B-1"),
+        ("A-team", "B-team"),
+        ("1-2", "1", "2"),
+        ("Y", "N"),
+        ("cat (big)", "cat"),
+    ],
+)
 def test_codes_that_all_have_their_word_are_classes(tmp_path: Path, labels: tuple[str, ...]) -> None:
     source = table(tmp_path / "a.csv", "text,label", [f"{text(row)},{labels[row % len(labels)]}" for row in range(60)])
     assert set(read(source).label_names) == set(labels)
@@ -118,6 +144,24 @@ def test_sums_between_rows_are_told_with_the_lines_to_leave_out(tmp_path: Path) 
     assert options is not None
     data = read(source, csv_options=literal_eval(options[1]))
     assert data.report["accounts"]["rows"]["found"] == 50 and not data.report["warnings"]
+
+
+@pytest.mark.parametrize(
+    ("row", "header"), [(",Subtotal,", "id,text,label"), ("Total,20", "text,label"), ("Gesamt,", "text,label")]
+)
+def test_sums_in_other_columns_are_told(tmp_path: Path, row: str, header: str) -> None:
+    first = "7," if header.startswith("id") else ""
+    rows = [line for n in range(40) for line in (f"{first}{text(n)},{'ab'[n % 2]}", row)[: 2 if n % 20 == 19 else 1]]
+    source = table(tmp_path / "a.csv", header, rows)
+    told = next(
+        one
+        for one in load_data(source, max_left_out=0.5, verbose=False).report["warnings"]
+        if "sums of those above" in one
+    )
+    options = re.search(r"csv_options=(\{.*?\})", told)
+    assert options is not None
+    data = read(source, csv_options=literal_eval(options[1]))
+    assert data.report["accounts"]["rows"]["found"] == 40 and data.label_names == ["a", "b"]
 
 
 def test_texts_that_begin_with_total_stay(tmp_path: Path) -> None:

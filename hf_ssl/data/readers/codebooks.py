@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from hf_ssl.core.one_column import values_of
 from hf_ssl.core.paths import stem
+from hf_ssl.data.label_words import as_float
 from hf_ssl.data.report import DataReport
 
 MOST_ROWS, MOST_COLUMNS, FEWEST_TIMES = 100, 4, 3
@@ -81,6 +82,18 @@ def _lists_values(dataset: datasets.Dataset) -> bool:
     return True
 
 
+def _lacks(column: pa.ChunkedArray, rows: Sequence[int]) -> bool:
+    """Whether rows have nothing in a column, or a number, where nearly all others have something, or words."""
+    inside = column.take(pa.array(rows)).to_pylist()
+    filled = [value for value in column.to_pylist() if value is not None]
+    numbers = sum(as_float(value) is not None for value in filled)
+    if all(value is None for value in inside):
+        return len(filled) >= 0.9 * (len(column) - len(rows))
+    return all(value is not None and as_float(value) is not None for value in inside) and numbers <= len(
+        rows
+    ) + 0.05 * len(filled)
+
+
 def sums_between(data: pa.Table, file: Path) -> str:
     """What to tell of rows in the middle of a table that sum up those above (`Subtotal pos,,30`); "": there are none.
 
@@ -88,28 +101,18 @@ def sums_between(data: pa.Table, file: Path) -> str:
         data: all rows, as text.
         file: where they stand.
     """
-    first = next(
-        (
-            data.column(name)
-            for name, kind in zip(data.column_names, data.schema.types, strict=True)
-            if pa.types.is_string(kind)
-        ),
-        None,
-    )
-    if first is None or data.num_columns < 2 or len(data) < 10:
+    texts = [
+        name for name, kind in zip(data.column_names, data.schema.types, strict=True) if pa.types.is_string(kind)
+    ][:4]
+    if data.num_columns < 2 or len(data) < 10:
         return ""
-    called = pc.match_substring_regex(first, _SUM, ignore_case=True)
-    rows = [place for place, is_sum in enumerate(called.to_pylist()) if is_sum]
+    held = {name: pc.match_substring_regex(data.column(name), _SUM, ignore_case=True).to_pylist() for name in texts}
+    rows = [place for place in range(len(data)) if any(found[place] for found in held.values())]
     if len(rows) < 2 or len(rows) > 0.2 * len(data):
         return ""
-    chosen = pa.array(rows)
-    empty = [
-        name
-        for name in data.column_names
-        if data.column(name).null_count <= len(rows) + 0.1 * len(data)
-        and data.column(name).take(chosen).null_count == len(rows)
-    ]
-    if not empty:
+    said = next(name for name, found in held.items() if found[rows[0]])
+    others = [name for name in data.column_names if name != said and _lacks(data.column(name), rows)]
+    if not others:
         return ""
     numbers = [row + 1 for row in rows]
     way = (
@@ -117,9 +120,10 @@ def sums_between(data: pa.Table, file: Path) -> str:
         if len(rows) <= 20 and _lines(file) == len(data) + 1
         else "take them out of the file"
     )
+    example = str(data.column(said)[rows[0]].as_py())[:40]
     return (
-        f"{len(rows)} rows, such as {first[rows[0]].as_py()[:40]!r} (row {rows[0]}), look like sums of those above, without a value in {empty[0]!r}, "
-        f"and are read as rows: {way}"
+        f"{len(rows)} rows, such as {example!r} (row {rows[0]}), look like sums of those above, by what they have in {others[0]!r}, and are read as "
+        f"rows: {way}"
     )
 
 
