@@ -34,7 +34,7 @@ def _around(text: str) -> str:
 
 _CODE = re.compile(r"_x[0-9A-Fa-f]{4}_")
 _ESCAPE = re.compile(r"\\u[0-9a-fA-F]{4}|\\x[0-9a-f]{2}|\\[nrt](?![a-z])")
-_ENTITY = re.compile(r"&(?:lt|gt|amp|quot|nbsp|apos|#\d{2,5});")
+_ENTITY = re.compile(r"&(?:lt|gt|quot|apos|#\d{2,5});")
 _PERCENT = re.compile(r"%[0-9A-F]{2}\S*%[0-9A-F]{2}|\w%20\w")
 _BYTES = re.compile(r"b(['\"]).*\1", re.DOTALL)
 _ASKING = re.compile(r"[\s\d.,;:!()'\"?-]+")
