@@ -70,6 +70,13 @@ def test_the_sheet_that_names_most_pictures_is_offered(tmp_path: Path) -> None:
     assert "labels_file='FOLDER/train.csv'" in refused(str(tmp_path), modality="image")
 
 
+def test_of_two_sheets_the_one_with_a_label_is_offered(tmp_path: Path) -> None:
+    pictures(tmp_path / "images", [f"{n:03}.png" for n in range(24)])
+    table(tmp_path / "meta.csv", "image_id,age", [f"{n:03},{20 + n}" for n in range(24)])
+    table(tmp_path / "train_labels.csv", "image_id,label", [f"{n:03},{'ab'[n % 2]}" for n in range(24)])
+    assert "labels_file='FOLDER/train_labels.csv'" in refused(str(tmp_path), modality="image")
+
+
 def test_pictures_beside_a_sheet_of_some_are_read_with_it(tmp_path: Path) -> None:
     pictures(tmp_path, [f"img/{n}.png" for n in range(40)])
     table(tmp_path / "labels.csv", "file,label", [f"img/{n}.png,{('cat', 'dog')[n % 2]}" for n in range(20)])

@@ -109,7 +109,7 @@ def test_codes_that_all_have_their_word_are_classes(tmp_path: Path, labels: tupl
     assert set(read(source).label_names) == set(labels)
 
 
-@pytest.mark.parametrize("name", ["label_names.csv", "classes_dict.csv", "codebook.csv"])
+@pytest.mark.parametrize("name", ["label_names.csv", "classes_dict.csv", "codebook.csv", "classes.csv"])
 def test_lists_of_what_labels_are_called_are_no_examples(tmp_path: Path, name: str) -> None:
     table(tmp_path / "data.csv", "text,label", [f"{text(row)},{row % 2}" for row in range(40)])
     table(tmp_path / name, "label,text", ["0,negative", "1,positive"])

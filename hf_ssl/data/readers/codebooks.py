@@ -46,13 +46,12 @@ def without_codebooks(tables: list[Table], report: DataReport) -> list[Table]:
         report: is warned, and gets their rows into the account of what is left out.
     """
     total = sum(len(one.dataset) for one in tables)
-    found = [
-        one
-        for one in tables
-        if _called_as_codebook(one.path)
-        and FEWEST_TIMES * len(one.dataset) <= total - len(one.dataset)
-        and _lists_values(one.dataset)
-    ]
+    found = []
+    for one in tables:
+        others = [other.dataset for other in tables if other is not one]
+        small = FEWEST_TIMES * len(one.dataset) <= total - len(one.dataset) and _lists_values(one.dataset)
+        if small and (_called_as_codebook(one.path) or _says_classes(one, others)):
+            found.append(one)
     for one in found:
         count, name = len(one.dataset), one.path.name
         report.account("rows").found += count
@@ -67,6 +66,25 @@ def without_codebooks(tables: list[Table], report: DataReport) -> list[Table]:
 def _called_as_codebook(path: Path) -> bool:
     parts = [part for part in re.split(r"[^a-z0-9]+", stem(path).lower()) if part]
     return bool(set(parts) & _SAYS) and set(parts) <= _SAYS | _MAY_STAND_BESIDE
+
+
+def _says_classes(one: Held, others: Sequence[datasets.Dataset]) -> bool:
+    """Whether a table called `classes` or the like has a row of a few words for each label of another (`0,negative`), and no more."""
+    parts = [part for part in re.split(r"[^a-z0-9]+", stem(one.path).lower()) if part]
+    if not parts or not set(parts) <= _MAY_STAND_BESIDE or len(one.dataset) < 2:
+        return False
+    held = {
+        name: {str(value) for value in values_of(one.dataset, name) if value is not None}
+        for name in one.dataset.column_names
+    }
+    if any(len(value.split()) > 3 for values in held.values() for value in values):
+        return False
+    return any(
+        {str(value) for value in values_of(other, name) if value is not None} == values
+        for other in others
+        for name, values in held.items()
+        if name in other.column_names and isinstance(other.features[name], datasets.Value)
+    )
 
 
 def _lists_values(dataset: datasets.Dataset) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import datasets
 
 from hf_ssl.core.one_column import type_of, values_of
+from hf_ssl.data.column_names import called_as_label
 from hf_ssl.data.readers.files import FILE_CLASS, FOLDER_LABEL
 
 if TYPE_CHECKING:
@@ -20,10 +21,15 @@ def sheet_of_files(tables: Sequence[SourcePart], raw: Sequence[Path]) -> str:
     """The table that says most of files: one that names many, and has more than their names; no form of answers to hand in."""
     stems = {file.stem.lower() for file in raw}
 
-    def rank(part: SourcePart) -> tuple[bool, bool, int]:
+    def rank(part: SourcePart) -> tuple[bool, bool, int, bool]:
         plain = [name for name in part.dataset.column_names if name not in (FILE_CLASS, FOLDER_LABEL)]
         counts = [sum(name in stems for name in _stems_in(part, column)) for column in plain]
-        return "submission" not in part.origin.lower(), len(plain) > 1, max(counts, default=0)
+        return (
+            "submission" not in part.origin.lower(),
+            len(plain) > 1,
+            max(counts, default=0),
+            any(map(called_as_label, plain)),
+        )
 
     return max(tables, key=rank).origin.split(", ")[0]
 
