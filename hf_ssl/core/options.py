@@ -52,7 +52,11 @@ class PretrainConfig(TrainingOptions, AttentionOptions, AdapterOptions, ModelOpt
         "Hold the features near the start's: weight of their distance (1 - cosine) beside the loss; 0: off, 1 is strong.",
         ge=0,
     )
-    monitor_points: int = option(5, "Number of evaluations after step 0 (health, drift and the probe).", ge=1)
+    monitor_points: int | None = option(
+        None,
+        "Number of evaluations after step 0 (health, drift and the probe; default: up to 5, fewer in a run too short to be worth them).",
+        ge=1,
+    )
     monitor_examples: int = option(512, "Examples used for health and drift.", ge=2)
     keep_checkpoint: Literal["best", "last"] = option(
         "best", "Which point is kept; best includes the starting checkpoint itself."

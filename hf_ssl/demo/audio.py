@@ -158,7 +158,10 @@ def asterisk() -> list[Row]:
     ]
 
 
-def write_gcin(folder: str | Path, *, target: str = "initial", pool: Sequence[str] = (), seed: int = 0) -> Path:
+def write_gcin(
+    folder: str | Path, *, target: str = "initial", pool: Sequence[str] = (), seed: int = 0, per_class: int | None = None,
+    limit: int | None = None,
+) -> Path:  # fmt: skip
     """Write tables as a user would have them: `train.csv`, `validation.csv`, `test.csv`, `unlabeled.csv`.
 
     Args:
@@ -166,7 +169,9 @@ def write_gcin(folder: str | Path, *, target: str = "initial", pool: Sequence[st
         target: `"initial"`, `"final"` or `"tone"`, the column `label`; classes with fewer than 8 training or 2 test
             syllables are left out of the labeled tables.
         pool: further unlabeled recordings, of `"tuxpaint"` and `"asterisk"`, beside the training syllables.
-        seed: of the split.
+        seed: of the split, and of what is drawn.
+        per_class: labeled training recordings of each class, drawn; None: all.
+        limit: recordings of the pool, and of each of the other tables, drawn; None: all.
     """
     if target not in TARGETS:
         raise DataError(f"target is one of {', '.join(TARGETS)}, not {target!r}.{nearest(target, TARGETS)}")
@@ -183,12 +188,28 @@ def write_gcin(folder: str | Path, *, target: str = "initial", pool: Sequence[st
             for row in rows
             if row["split"] == split and count["train", row[target]] >= 16 and count["test", row[target]] >= 4
         ]
-        _write_csv(folder / f"{split}.csv", mine)
+        if split == "train":
+            mine = _at_most(mine, per_class, seed, "label")
+        _write_csv(folder / f"{split}.csv", mine if split == "train" else _at_most(mine, limit, seed))
     readers: dict[str, Callable[[], list[Row]]] = {"tuxpaint": tuxpaint, "asterisk": asterisk}
     unlabeled = [row["path"] for row in rows if row["split"] == "train"]
     unlabeled += [row["path"] for name in pool for row in readers[name]()]
-    _write_csv(folder / "unlabeled.csv", [{"path": path} for path in unlabeled])
+    _write_csv(folder / "unlabeled.csv", _at_most([{"path": path} for path in unlabeled], limit, seed))
     return folder
+
+
+def _at_most(rows: list[Row], most: int | None, seed: int, of_each: str | None = None) -> list[Row]:
+    """A random part, of all rows or of those of each value of a column, in their order."""
+    if most is None:
+        return rows
+    left: dict[str, int] = {}
+    kept = set()
+    for place in random.Random(seed).sample(range(len(rows)), len(rows)):
+        value = str(rows[place][of_each]) if of_each else ""
+        left[value] = left.get(value, most) - 1
+        if left[value] >= 0:
+            kept.add(place)
+    return [row for place, row in enumerate(rows) if place in kept]
 
 
 def write_captions(folder: str | Path, *, language: str = "es", seed: int = 0) -> Path:

@@ -89,7 +89,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     writer.add_argument("folder")
     writer.add_argument("--per_class", type=int, default=16, help="labels per class, where a data set has a choice")
     writer.add_argument(
-        "--limit", type=int, help="at most so many rows without labels, and so many to test (default: all)"
+        "--limit",
+        type=int,
+        help="at most so many rows without labels, and so many to test; of series, their last rows (default: all)",
     )
     writer.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)

@@ -113,8 +113,12 @@ def hourly(name: str) -> Any:
     return pd.DataFrame({"item_id": name, "timestamp": stamps, "target": table[value].astype("float32")})
 
 
-def write_hourly(folder: str | Path) -> Path:
+def write_hourly(folder: str | Path, *, limit: int | None = None) -> Path:
     """Write all hourly series as one long table.
+
+    Args:
+        folder: made when missing.
+        limit: rows of each series, its last ones; None: all.
 
     Returns:
         The folder, with `hourly.csv` (item_id, timestamp, target).
@@ -123,7 +127,9 @@ def write_hourly(folder: str | Path) -> Path:
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    pd.concat([hourly(name) for name in HOURLY]).to_csv(folder / "hourly.csv", index=False)
+    pd.concat([hourly(name).tail(limit) if limit else hourly(name) for name in HOURLY]).to_csv(
+        folder / "hourly.csv", index=False
+    )
     return folder
 
 

@@ -157,9 +157,22 @@ class Encoder(ABC):
     def adapt_head(self) -> None:  # noqa: B027  # most heads pool as the encoder does, or cannot
         """Let a new head read what the encoder's pooling gives, where the class's own reads something else."""
 
-    def fit_head(self, readings: dict[str, np.ndarray]) -> bool:
-        """Set new layers below the last one by what `readings` gave for all examples; whether anything was changed."""
+    @property
+    def fits_head(self) -> bool:
+        """Whether there are new layers below the last one that `fit_head` sets."""
         return False
+
+    def fit_head(self, readings: dict[str, np.ndarray], head: str) -> dict[str, np.ndarray]:
+        """Set new layers below the last one by what `readings` gave for all examples.
+
+        Args:
+            readings: by name, `(examples, width)` each.
+            head: the one of what reaches the last layer.
+
+        Returns:
+            The readings as they are from now on, computed from those that were there: nothing is read twice.
+        """
+        return readings
 
     def leave_padding_out(self) -> bool:
         """Compute on the real entries of a batch only, where that gives the same; whether it does."""

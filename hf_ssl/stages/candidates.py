@@ -163,18 +163,14 @@ def _vectors(
     task: Task[Any], module: TaskModule, features: list[Features], pool: Pool | None, examples: datasets.Dataset | None
 ) -> dict[str, np.ndarray]:
     """Frozen readings of labeled examples, then of the pool; `HEAD` is what reaches the last layer once the rest of it is set."""
-
-    def read() -> dict[str, np.ndarray]:
-        found = frozen_rows(module, features)
-        if pool is None or examples is None or not len(examples):
-            return found
+    vectors, fits = frozen_rows(module, features), module.encoder.fits_head
+    if pool is not None and examples is not None and len(examples):
+        # What is fitted below takes the place of the one reading that another fit's random layers would have made.
         apart = pool.read(
-            examples, lambda some: frozen_rows(module, task.encode(module.encoder, some)), _is_pure(module)
+            examples, lambda some: frozen_rows(module, task.encode(module.encoder, some)), fits or _is_pure(module)
         )
-        return {name: np.concatenate([rows, apart[name]]) for name, rows in found.items()}
-
-    vectors = read()
-    return read() if module.encoder.fit_head(vectors) else vectors
+        vectors = {name: np.concatenate([rows, apart[name]]) for name, rows in vectors.items()}
+    return module.encoder.fit_head(vectors, HEAD)
 
 
 def _folds(

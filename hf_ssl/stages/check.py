@@ -20,6 +20,7 @@ from hf_ssl.core.log import quietly
 from hf_ssl.core.run import RunDir
 from hf_ssl.data import DomainData
 from hf_ssl.data.examples import as_text
+from hf_ssl.evaluation.monitor.monitor import POINTS
 from hf_ssl.stages.inputs import read_data
 from hf_ssl.stages.plan import plan, resolve_recipe
 from hf_ssl.stages.recipe import VERBS
@@ -165,7 +166,8 @@ def _estimate(stage: str, one: Resolved, sample: Sample | None, trial: Trial, se
             if one.training.get("max_steps", 0) > 0 or getattr(config, "labels_per_class", None)
             else sample.share(split)
         )
-        return _trained(fits[0], several, apart + trial.seconds, getattr(config, "monitor_points", 0))
+        points = (config.monitor_points or POINTS) if stage == "pretrain" else 0
+        return _trained(fits[0], several, apart + trial.seconds, points)
     splits = [config.split] if config.split else list(sample.whole)
     rows = sum(len(sample.whole[name]) for name in splits)
     return {

@@ -55,6 +55,9 @@ def build_monitor(
         return view_pairs(objective, held_rows, config.monitor_examples, args.bf16)
 
     probed = probe_examples(data, modality)
+    # A step forward and back costs three passes over its batch, a measurement one over all that it reads.
+    read = len(sample) + len(held) + (len(probed.values) if probed is not None else 0)
+    worth = read / (3 * args.train_batch_size * args.gradient_accumulation_steps * args.world_size)
     return Monitor(
         objective, folder, embed=lambda: features(sample),
         evaluate=lambda: mean_loss(objective, held_rows, args.per_device_train_batch_size, args.bf16),
@@ -62,7 +65,8 @@ def build_monitor(
         targets=probed.targets if probed is not None else None, groups=probed.groups if probed is not None else None,
         problem_type=probed.problem_type if probed is not None else "regression",
         embed_views=two_views,
-        points=config.monitor_points, keep=config.keep_checkpoint, patience=config.early_stopping_patience, seed=config.seed, resume=config.resume,
+        points=config.monitor_points, worth=worth, keep=config.keep_checkpoint, patience=config.early_stopping_patience,
+        seed=config.seed, resume=config.resume,
     )  # fmt: skip
 
 

@@ -92,8 +92,7 @@ def read(data: Data) -> dict[str, Any]:
         encoder.adapt_head()
         module = TaskModule(encoder, task)
         have = frozen_rows(module, task.encode(encoder, train))
-        if encoder.fit_head(have):
-            have = frozen_rows(module, task.encode(encoder, train))
+        have = encoder.fit_head(have, HEAD)
         ask = frozen_rows(module, task.encode(encoder, test))
     found["views"] = {name: (rows, ask[name]) for name, rows in have.items()}
     found["standardize"] = {name: name != HEAD for name in have}

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import shutil
 import subprocess
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -148,3 +149,13 @@ def test_one_entry_point_for_every_kind_of_data(capsys: pytest.CaptureFixture[st
     assert demo.main(["write", "newsgroup", str(tmp_path / "none")]) == 1
     assert "Did you mean 'newsgroups'" in capsys.readouterr().err
     assert demo.main(["write", "NoSuchSet", str(tmp_path / "none")]) == 1 and not (tmp_path / "none").exists()
+
+
+def test_hourly_series_can_be_had_short(tmp_path: Path) -> None:
+    try:
+        folder = demo.cli.write("hourly", tmp_path, limit=300)
+    except MissingExtraError as error:
+        pytest.skip(str(error))
+    with (folder / "hourly.csv").open(encoding="utf-8") as file:
+        counts = Counter(row["item_id"] for row in csv.DictReader(file))
+    assert len(counts) >= 2 and set(counts.values()) == {300}

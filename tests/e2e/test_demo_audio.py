@@ -69,6 +69,16 @@ def test_written_tables_load_and_hold_938_test_clips(tmp_path):
     assert data.report["leaks"] == []
 
 
+def test_fewer_recordings_of_each_table_where_somebody_asks(tmp_path):
+    have("gcin")
+    folder = demo_audio.write_gcin(tmp_path / "few", per_class=8, limit=100)
+    tables = {path.stem: list(csv.DictReader(path.open(encoding="utf-8"))) for path in folder.glob("*.csv")}
+    assert {name: len(rows) for name, rows in tables.items()} == {
+        "train": 8 * 22, "validation": 100, "test": 100, "unlabeled": 100,
+    }  # fmt: skip
+    assert set(Counter(row["label"] for row in tables["train"]).values()) == {8}
+
+
 def test_asterisk_has_its_silent_and_empty_files_quarantined(tmp_path):
     root = have("asterisk")
     pytest.importorskip("soundfile")

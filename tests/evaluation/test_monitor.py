@@ -61,6 +61,22 @@ def test_collapsed_features_stop_the_run(simcse, tmp_path):
     assert [record["step"] for record in records] == [0, 2], "what was seen is kept for the reader"
 
 
+@pytest.mark.parametrize(
+    ("asked", "worth", "total", "marks"),
+    [
+        (None, 0.0, 100, [20, 40, 60, 80, 100]),  # nobody knows what a measurement costs
+        (None, 5.0, 100, [20, 40, 60, 80, 100]),
+        (None, 40.0, 100, [50, 100]),
+        (None, 1000.0, 4, [4]),  # the end is measured whatever it costs
+        (3, 1000.0, 9, [3, 6, 9]),  # what is asked for is done
+    ],
+)
+def test_short_runs_are_not_measured_more_than_trained(asked, worth, total, marks, simcse, tmp_path):
+    module, _ = simcse()
+    monitor = Monitor(module, tmp_path, embed=list, evaluate=dict, points=asked, worth=worth)
+    assert [step for step in range(1, total + 1) if monitor.due(step, total)] == marks
+
+
 def test_a_model_that_really_collapses_is_caught(simcse, tmp_path):
     """The last layer is planted to give every text the same vector; the monitor looks at the model's own features."""
     module, rows = simcse()

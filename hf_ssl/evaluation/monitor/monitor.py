@@ -1,4 +1,4 @@
-"""ThroughputCallback a backbone while it is being adapted: is it healthy, how far has it moved, is it better than it was?"""
+"""Watch a backbone while it is being adapted: is it healthy, how far has it moved, is it better than it was?"""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ from hf_ssl.training.module import SizedDataset, TrainingModule
 logger = logging.getLogger(__name__)
 
 LIKELY = "better than the start on average, not beyond doubt"
+POINTS = 5
+"""Measurements after step 0 where nobody asks for a number."""
 FITS = 20
 """Fits of the probe along the way: vectors are there, and a gain is seen earlier where it is measured on many draws."""
 BETTER, WORSE, SAME = "better than the start", "worse than the start", "no better than the start"
@@ -47,7 +49,8 @@ class Monitor:
         embed_labeled, targets, problem_type: features and targets of the labeled training split, when there is one.
         groups: of the labeled examples; the probe's folds keep them together.
         embed_views: gives the features of two random views of the health examples, for their alignment; None: there are none.
-        points: number of measurements after step 0.
+        points: number of measurements after step 0; None: up to 5, and no more than the run is worth.
+        worth: steps whose work is that of one measurement; 0: nobody knows.
         keep: `"best"` or `"last"`.
         patience: stop after so many measurements in a row that are clearly worse than the start.
         on_collapse: `"stop"` raises, `"warn"` only says so.
@@ -65,7 +68,8 @@ class Monitor:
         problem_type: str = "single_label_classification",
         groups: Sequence[str] | None = None,
         embed_views: Callable[[], tuple[np.ndarray, np.ndarray] | None] | None = None,
-        points: int = 5,
+        points: int | None = None,
+        worth: float = 0.0,
         keep: str = "best",
         patience: int = 2,
         seed: int = 0,
@@ -75,7 +79,7 @@ class Monitor:
         self.embed, self.evaluate = embed, evaluate
         self.embed_labeled, self.targets, self.problem_type = embed_labeled, targets, problem_type
         self.groups, self.embed_views = groups, embed_views
-        self.points, self.keep, self.patience, self.seed = points, keep, patience, seed
+        self.points, self.worth, self.keep, self.patience, self.seed = points, worth, keep, patience, seed
         self.history: list[dict[str, Any]] = []
         self.best_step = 0
         self._start_features: np.ndarray | None = None
@@ -100,15 +104,15 @@ class Monitor:
         return self.folder / "checkpoints" / "start.npz"
 
     def due(self, step: int, total: int) -> bool:
-        """True at `points` evenly spaced steps, the last step included."""
-        marks = {max(1, round(total * point / self.points)) for point in range(1, self.points + 1)}
-        return step in marks
+        """True at so many evenly spaced steps, the last step included."""
+        points = self.points or max(1, min(POINTS, int(total / self.worth) if self.worth else POINTS))
+        return step in {max(1, round(total * point / points)) for point in range(1, points + 1)}
 
     def saved(self, checkpoint: Path) -> None:
         """Nothing to do: measurements and best weights are on disk the moment they are made."""
 
     def at(self, step: int, total: int) -> bool:
-        """Evaluator now.
+        """Measure now.
 
         Returns:
             True when the run should stop.

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from hf_ssl.modalities.base import Modality
 
 
+BELOW = "below the projection"
+"""Name of the reading that a new projection gets; gone once it is fitted."""
+
+
 class AudioEncoder(DefersViews):
     """A checkpoint and its feature extractor."""
 
@@ -116,14 +120,21 @@ class AudioEncoder(DefersViews):
         hidden, valid = backbones.frames(self.backbone, batch, layer="all")
         width = self.backbone.config.hidden_size
         last = backbones.pool(hidden[..., -width:], valid, "mean-std")
-        return {"layers": backbones.pool(hidden, valid, "mean-std"), "last layer": last}
+        found = {"layers": backbones.pool(hidden, valid, "mean-std"), "last layer": last}
+        return found | ({BELOW: backbones.below_projection(self.model, hidden, valid)} if self.fits_head else {})
 
-    def fit_head(self, readings: dict[str, np.ndarray]) -> bool:
+    @property
+    def fits_head(self) -> bool:
+        """A projection that is new."""
+        layer = getattr(unwrap_peft(self.model), "projector", None)
+        return isinstance(layer, nn.Linear) and any("projector." in name for name in self.report.missing)
+
+    def fit_head(self, readings: dict[str, np.ndarray], head: str) -> dict[str, np.ndarray]:
         """A new projection starts from principal components: a random one of 384 to 256 numbers loses .03 macro-F1."""
+        if not self.fits_head:
+            return readings
         inner: Any = unwrap_peft(self.model)
-        layer = getattr(inner, "projector", None)
-        if not isinstance(layer, nn.Linear) or not any("projector." in name for name in self.report.missing):
-            return False
+        layer: nn.Linear = inner.projector
         means = readings["layers"][:, : readings["layers"].shape[1] // 2].reshape(
             len(readings["layers"]), -1, layer.in_features
         )
@@ -136,7 +147,8 @@ class AudioEncoder(DefersViews):
         with torch.no_grad():
             layer.weight.zero_()[: len(kept)] = torch.from_numpy(kept)
             layer.bias.copy_(-(layer.weight @ torch.from_numpy(center)))
-        return True
+            reached = layer(torch.from_numpy(readings[BELOW]).to(layer.weight)).float().cpu().numpy()
+        return {name: rows for name, rows in readings.items() if name != BELOW} | {head: reached}
 
     def logits(self, inputs: Batch) -> torch.Tensor:
         return backbones.logits(self.model, inputs)
