@@ -163,15 +163,7 @@ class Encoder(ABC):
         return False
 
     def fit_head(self, readings: dict[str, np.ndarray], head: str) -> dict[str, np.ndarray]:
-        """Set new layers below the last one by what `readings` gave for all examples.
-
-        Args:
-            readings: by name, `(examples, width)` each.
-            head: the one of what reaches the last layer.
-
-        Returns:
-            The readings as they are from now on, computed from those that were there: nothing is read twice.
-        """
+        """Set new layers below the last one by `readings`; what these are from then on, `head` of what reaches the last layer."""
         return readings
 
     def leave_padding_out(self) -> bool:
@@ -278,11 +270,7 @@ class Encoder(ABC):
     def spec(
         self, *, normalized: bool = False, max_length: int | None = None, dimensions: int | None = None
     ) -> EmbeddingSpec:
-        """What says of vectors that they are this encoder's.
-
-        Args:
-            dimensions: where they are known; else the backbone runs once.
-        """
+        """What says of vectors that they are this encoder's; `dimensions` where they are known, else the backbone runs once."""
         return EmbeddingSpec(
             self.ref.id, self.report.revision, self.report.weights_sha, self.modality.name, str(self.pooling), normalized,
             max_length, dimensions or self.width,
@@ -342,7 +330,6 @@ class Encoder(ABC):
         """Random views of items of `view_store`.
 
         Args:
-            items: of `view_store`.
             rngs: one generator per item: all random choices about an item come from its own.
             plan: of the objective, whose habits the views follow.
             multiple: lengths (sides) of views are multiples of it, such as a patch size.
@@ -371,8 +358,7 @@ class VisionEncoder(Encoder):
     def tokens_and_map(self, batch: Batch, **inputs: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor]:
         """All tokens `(batch, tokens, width)`, None for a network without; and the map, as in `patch_features`.
 
-        Args:
-            inputs: more inputs of the model, such as `bool_masked_pos`.
+        `inputs` are more inputs of the model, such as `bool_masked_pos`.
         """
 
     def patch_features(self, batch: Batch, **inputs: torch.Tensor) -> torch.Tensor:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from hf_ssl.core.threads import one_blas_thread
 from hf_ssl.evaluation.probes.probes import fixed_c
 from hf_ssl.modalities.timeseries.windows import MISSING
 from hf_ssl.models.structure import at_work, in_backbone, unwrap_peft
@@ -36,6 +37,7 @@ def set_head(module: TaskModule, rows: TaskRows, classes: int) -> str | None:
     return note
 
 
+@one_blas_thread()
 def fit_head(inputs: np.ndarray, labels: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray, str]:
     """Multinomial logistic regression as weights of a linear layer; classes without examples get a low bias.
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from hf_ssl.core.errors import ConfigError, DataError, nearest
+from hf_ssl.core.threads import one_blas_thread
 from hf_ssl.evaluation.metrics.decomposable import DECOMPOSABLE
 from hf_ssl.evaluation.probes.probes import (
     PROBLEM_TYPES,
@@ -109,6 +110,7 @@ def _folds(
     return splits
 
 
+@one_blas_thread()
 def cross_validated_probe(
     x: np.ndarray,
     y: np.ndarray,

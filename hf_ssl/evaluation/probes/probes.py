@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hf_ssl.core.errors import ConfigError, DataError, nearest
+from hf_ssl.core.threads import one_blas_thread
 from hf_ssl.evaluation.probes.counted import CountedTexts
 
 if TYPE_CHECKING:
@@ -184,6 +185,7 @@ def _log_likelihood_per_label(model: BaseEstimator, x: np.ndarray, y: np.ndarray
     return float((y * np.log(p) + (1 - y) * np.log(1 - p)).mean())
 
 
+@one_blas_thread()
 def linear_probe(
     train_x: np.ndarray,
     train_y: np.ndarray,
@@ -272,6 +274,7 @@ def knn_probe(
     return ProbePrediction((votes > 0.5).astype(int), votes, None, chosen)
 
 
+@one_blas_thread()
 def tfidf_probe(
     train_texts: Sequence[str],
     train_y: Sequence[Any] | np.ndarray,

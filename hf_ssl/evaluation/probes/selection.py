@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hf_ssl.core.threads import one_blas_thread
 from hf_ssl.evaluation.probes.probes import PROBLEM_TYPES, grouped_folds, splitter
 from hf_ssl.evaluation.probes.soft import ridge_head
 
@@ -84,11 +85,12 @@ def probabilities(
     inner, outer = view.coordinates(known, asked)
     found: dict[float, np.ndarray] = {}
     model = LogisticRegression(max_iter=500, tol=1e-4, warm_start=True)
-    for penalty in sorted(penalties):  # from the strongest on, each starts where the one before ended
-        model.set_params(C=penalty).fit(inner, y)
-        answer = np.zeros((len(asked), classes))
-        answer[:, model.classes_] = model.predict_proba(outer)
-        found[penalty] = answer
+    with one_blas_thread():
+        for penalty in sorted(penalties):  # from the strongest on, each starts where the one before ended
+            model.set_params(C=penalty).fit(inner, y)
+            answer = np.zeros((len(asked), classes))
+            answer[:, model.classes_] = model.predict_proba(outer)
+            found[penalty] = answer
     return found
 
 

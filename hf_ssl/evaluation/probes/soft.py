@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from hf_ssl.core.threads import one_blas_thread
+
 FEW = 256
 """Columns that wide or sparse rows are brought to (latent semantic analysis): better than all of them at few labels."""
 WIDEST = 2048
@@ -93,6 +95,7 @@ class Coordinates:
         return Head(weight.astype(np.float32), (head.bias - weight @ self.mean).astype(np.float32))
 
 
+@one_blas_thread()
 def soft_regression(
     rows: np.ndarray, targets: np.ndarray, weights: np.ndarray | None = None, penalty: float = 1.0,
     start: Head | None = None, steps: int = STEPS,

@@ -266,21 +266,6 @@ def pooled(model: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
     return pool(projector(hidden), valid, "mean")
 
 
-def below_projection(model: nn.Module, hidden: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
-    """What a classifier's projection gets of all layers' states, as the class's own mean over time weighs them, `(batch, width)`.
-
-    Args:
-        hidden, valid: as `frames` gives them for `"all"`.
-    """
-    inner: Any = unwrap_peft(model)
-    states = hidden.unflatten(-1, (-1, inner.config.hidden_size))
-    if inner.config.use_weighted_layer_sum:
-        mixture = (states * torch.softmax(inner.layer_weights, dim=-1)[:, None]).sum(-2)
-    else:
-        mixture = states[..., -1, :]
-    return pool(mixture, valid if is_waveform(inner.config) else torch.ones_like(valid), "mean")
-
-
 def _mixed(inner: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
     """Last states, or the learned mixture of all layers."""
     mask = _needed(inner.config, batch["attention_mask"])

@@ -121,7 +121,20 @@ class AudioEncoder(DefersViews):
         width = self.backbone.config.hidden_size
         last = backbones.pool(hidden[..., -width:], valid, "mean-std")
         found = {"layers": backbones.pool(hidden, valid, "mean-std"), "last layer": last}
-        return found | ({BELOW: backbones.below_projection(self.model, hidden, valid)} if self.fits_head else {})
+        return found | ({BELOW: self._below_projection(hidden, valid)} if self.fits_head else {})
+
+    def _below_projection(self, hidden: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+        """What the projection gets of all layers' states, weighed and averaged over time as the class does, `(batch, width)`."""
+        inner: Any = unwrap_peft(self.model)
+        states = hidden.unflatten(-1, (-1, inner.config.hidden_size))
+        if inner.config.use_weighted_layer_sum:
+            mixture = (states * torch.softmax(inner.layer_weights, dim=-1)[:, None]).sum(-2)
+        else:
+            mixture = states[..., -1, :]
+        heard = (
+            valid if backbones.is_waveform(inner.config) else torch.ones_like(valid)
+        )  # Whisper's own mean takes every frame
+        return backbones.pool(mixture, heard, "mean")
 
     @property
     def fits_head(self) -> bool:

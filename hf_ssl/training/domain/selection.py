@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hf_ssl.core.errors import DataError
+from hf_ssl.core.threads import one_blas_thread
 
 TEMPERATURE = 0.05
 LOSS_ALLOWED = 0.1
@@ -87,6 +88,7 @@ def soft_neighborhood_density(chances: np.ndarray) -> float:
     return float(_entropy(weights / weights.sum(1, keepdims=True)).mean())
 
 
+@one_blas_thread()
 def importance_weights(source: np.ndarray, target: np.ndarray, seed: int = 0) -> np.ndarray:
     """How much likelier each source example is in the target, `(source,)`, with mean 1.
 

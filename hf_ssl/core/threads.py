@@ -1,0 +1,31 @@
+"""How many threads linear algebra on the host takes."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Within, NumPy's and SciPy's matrix products take one thread; also a decorator.
+
+    A probe is fitted in thousands of products of a few hundred rows. Divided among threads each of them waits for the others, and
+    beside PyTorch's own threads, which wait in a loop for what comes next, they wait long: on two cores a fit takes three to eight times
+    as long with both (`tests/benchmarks/bench_probe_threads.py`).
+    """
+    with _controller().limit(limits=1, user_api="blas"):
+        yield
+
+
+@functools.cache
+def _controller() -> ThreadpoolController:
+    import scipy.linalg  # noqa: F401  # loads the library that is to be found
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
