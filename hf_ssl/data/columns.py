@@ -24,7 +24,7 @@ from hf_ssl.data.label_words import (
     without_na_words,
 )
 from hf_ssl.data.labels import raw_labels, sort_names
-from hf_ssl.data.missing_words import NA_PERHAPS
+from hf_ssl.data.missing_words import NA_PERHAPS, says_nothing
 from hf_ssl.data.readers.files import FOLDER_LABEL
 from hf_ssl.data.readers.folders import SourcePart
 from hf_ssl.data.readers.tables import quiet
@@ -230,7 +230,7 @@ class Canonicalizer:
             if reason is None and len(keys) in self.uneven:
                 reason = f"as many words as tags are needed: {self.uneven[len(keys)]}"
             words.update(
-                value for value in values if isinstance(value, str) and len(value) < 5 and value in NA_PERHAPS
+                value for value in values if isinstance(value, str) and len(value) < 40 and says_nothing(value)
             )
             keys.append(None if reason is not None else self._key(values))
             if reason is not None:
@@ -262,7 +262,12 @@ class Canonicalizer:
 
     def _tell_na_words(self, words: Counter[str], columns: list[str]) -> None:
         """Texts that are nothing but `NA` or `null` are kept, because a text may be that; the user is told."""
-        found = {word: count for word, count in words.most_common() if word not in ("-", ".", "?", *self.spec.na)}
+        found = {
+            word: count
+            for word, count in words.most_common()
+            if word not in ("-", ".", "?", *self.spec.na)
+            and (count > 1 or word in NA_PERHAPS or not word[:1].isalpha())
+        }
         if found:
             self.report.warn(
                 f"of the values of {columns[0]!r} {counted(found)}: kept as text; na_values={[*self.spec.na, *found]} leaves them out"

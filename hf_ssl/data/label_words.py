@@ -75,6 +75,15 @@ def tell_na_words(labels: Iterable[Any], kind: str, given: Sequence[str], report
         for label, count in every.most_common()
         if " ".join(label.lower().replace("_", " ").split()) in TO_COME
     }
+    numbers = {as_float(label) for label in every}
+    if (
+        kind == "class"
+        and -1.0 in numbers
+        and numbers == {float(number) for number in range(-1, len(numbers) - 1)}
+        and len(numbers) > 2
+    ):
+        # Libraries write it where there is no label; feelings are counted from it, too.
+        perhaps |= {label: count for label, count in every.items() if as_float(label) == -1}
     for found, what in (
         (perhaps, "taken for a class"),
         (later, "taken for a class like the others, as words for a label to come"),

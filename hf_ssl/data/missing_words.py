@@ -47,5 +47,27 @@ def perhaps_missing(text: str) -> bool:
     return inside is not None and (inside[1].strip().casefold() in _INSIDE)
 
 
+_TAKEN_AWAY = frozenset(
+    """
+    deleted|removed|redacted|censored|anonymized|anonymised|inaudible|unintelligible|illegible|unleserlich|gelöscht|deleted by user|deleted by author
+    removed by moderator|removed by reddit|message deleted|this message was deleted|you deleted this message|media omitted|image omitted
+    video omitted|audio omitted|sticker omitted|document omitted|photo|sticker|no text|no comment|no comments|no remarks|no text available
+    content unavailable|content removed|diese nachricht wurde gelöscht|medien ausgeschlossen|supprimé|eliminado
+""".strip()
+    .replace("\n", "|")
+    .replace("    ", "")
+    .split("|")
+)
+"""What stands in place of a text that is no longer there, or never was, in lower case."""
+
+
+def says_nothing(text: str) -> bool:
+    """Whether a whole text only says that there is none: a word for a missing value, `[deleted]`, `<Media omitted>`."""
+    plain = text.strip().strip("\u200e\u200f")
+    inside = _BRACKETS.fullmatch(plain)
+    words = " ".join((inside[1] if inside else plain).casefold().split()).rstrip(".!")
+    return perhaps_missing(plain) or words in _TAKEN_AWAY
+
+
 _FOLDED = frozenset(word.strip().casefold() for word in _OTHERS)
 _INSIDE = _FOLDED | {word.lower() for word in NA_PERHAPS} | {"", "nan"}

@@ -29,6 +29,8 @@ _SYSTEM_DOT = re.compile(
     re.IGNORECASE,
 )
 """Hidden files and folders that programs make for themselves."""
+LOCK = "~$"
+"""What names of files begin with that an office program makes while it has another one open."""
 _GLOB = re.compile(r"[*?\[]")
 
 
@@ -204,12 +206,12 @@ def is_pattern(text: str) -> bool:
 
 
 def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") or part.lower() in SYSTEM for part in path.parts)
+    return any(part.startswith((".", LOCK)) or part.lower() in SYSTEM for part in path.parts)
 
 
 def of_system(path: Path) -> bool:
     """Whether a hidden file is a program's own, and not one that a person gave such a name (`.net/1.txt`)."""
-    return any(part.lower() in SYSTEM or _SYSTEM_DOT.fullmatch(part) for part in path.parts)
+    return any(part.lower() in SYSTEM or part.startswith(LOCK) or _SYSTEM_DOT.fullmatch(part) for part in path.parts)
 
 
 def written(path: Path) -> bool:
