@@ -191,7 +191,12 @@ def _result(verb: str, metrics: Mapping[str, Any]) -> str:
     if isinstance(metrics.get("verdict"), Mapping):
         return "; ".join(f"{title.lower()}: {word}" for title, word in metrics["verdict"].items())
     if verb == "finetune":
-        return numbers(metrics.get("validation", {})) or "no validation data to measure on"
+        found, count = numbers(metrics.get("validation", {})), metrics.get("validation_examples", 0)
+        return (
+            (found + (f" on {count:,} for validation" if count else ""))
+            if found
+            else "no validation data to measure on"
+        )
     if verb == "predict" and isinstance(metrics.get("predicted"), Mapping):
         found = [f"{name} {count:,}" for name, count in list(metrics["predicted"].items())[:SHOWN]]
         strange = metrics.get("unlike_training", 0)
