@@ -40,7 +40,7 @@ CODES = {
     "HFS010": Kind("ConfigError", ("vectors",), "The vector store cannot be used like this"),
     "HFS020": Kind("DataError", (), "The data cannot be used as given"),
     "HFS021": Kind("NotNumbers", (), "A column of numbers holds words"),
-    "HFS022": Kind("DataError", ("data.readers", "core.textfiles"), "A file cannot be read, or is not what its name says"),
+    "HFS022": Kind("DataError", ("data.readers", "core.textfiles"), "A file is not there, cannot be read, or is not what its name says"),
     "HFS023": Kind("DataError", ("data.load", "data.assemble", "data.target", "stages"), "The source, or one of its parts, is missing or empty"),
     "HFS024": Kind("DataError", ("data.column",), "A column was not found, or several could be meant"),
     "HFS025": Kind("DataError", ("data.label", "data.tags"), "The labels cannot be read as labels"),
