@@ -85,6 +85,8 @@ def next_command(verb: str, metrics: Mapping[str, Any], options: Mapping[str, An
     kind = str(record.options.get("modality") or options.get("modality") or "text")
     same = f"{source} --output {output}" + (f" --modality {kind}" if kind != "text" else "")
     query = {"text": '"A TEXT LIKE THOSE"', "image": "--file PICTURE.png", "audio": "--file SOUND.wav"}
+    folder = Path(str(options.get("output") or DEFAULT))
+    has_model = (folder / LEDGER).is_file() and RunDir(folder).stage("finetune").done
     known = {
         "adapt": f"hf-ssl predict NEW-DATA --output {output}",
         "data": f"hf-ssl pretrain {source} --model CHECKPOINT --output runs/mine"
@@ -93,10 +95,8 @@ def next_command(verb: str, metrics: Mapping[str, Any], options: Mapping[str, An
         "pretrain": f"hf-ssl compare {same}   (did it help?)",
         "finetune": f"hf-ssl evaluate {same}",
         "evaluate": f"hf-ssl predict NEW-DATA --output {output}",
-        "predict": f"hf-ssl report {output}"
-        if (Path(str(options.get("output") or DEFAULT)) / LEDGER).is_file()
-        else "",
-        "compare": f"hf-ssl finetune {same}",
+        "predict": f"hf-ssl report {output}" if (folder / LEDGER).is_file() else "",
+        "compare": f"hf-ssl predict NEW-DATA --output {output}" if has_model else f"hf-ssl finetune {same}",
         "embed": f"hf-ssl search {query.get(kind, '--file SERIES.csv')} --output {output}",
         "report": "open the page in a browser",
         "push": "open the address above" if "commit" in metrics else "",  # a dry run leads nowhere
@@ -191,11 +191,9 @@ def _result(verb: str, metrics: Mapping[str, Any]) -> str:
     if isinstance(metrics.get("verdict"), Mapping):
         return "; ".join(f"{title.lower()}: {word}" for title, word in metrics["verdict"].items())
     if verb == "finetune":
-        found, count = numbers(metrics.get("validation", {})), metrics.get("validation_examples", 0)
+        said, count = numbers(metrics.get("validation", {})), metrics.get("validation_examples", 0)
         return (
-            (found + (f" on {count:,} for validation" if count else ""))
-            if found
-            else "no validation data to measure on"
+            said + (f" on {count:,} for validation" if count else "") if said else "no validation data to measure on"
         )
     if verb == "predict" and isinstance(metrics.get("predicted"), Mapping):
         found = [f"{name} {count:,}" for name, count in list(metrics["predicted"].items())[:SHOWN]]

@@ -73,8 +73,7 @@ def finetune(**options: object) -> StageResult:
         held = None
         if "validation" in data:
             held = predict(fit.module, task_rows(task, fit.encoder, data["validation"]), fit.args)
-            record.metrics["validation"] = task.metrics(*held)
-            record.metrics["validation_examples"] = len(data["validation"])
+            record.metrics |= {"validation": task.metrics(*held), "validation_examples": len(data["validation"])}
             fit.found = fit.found or mixed_forecasts(task, data, split, *held)
         if fit.found is not None:
             keep_findings(fit.found, folder)

@@ -69,7 +69,7 @@ def limits_of(folder: Path, confidence: float) -> np.ndarray | None:
     if not np.isfinite(limits).all():
         logger.warning(
             f"no intervals: the run had too few validation examples to say what holds for {confidence:.0%} of the answers. "
-            "Give a lower --confidence, or fine-tune with more validation data."
+            "A lower --confidence of predict may do, or fine-tune with more validation data."
         )
         return None
     return limits

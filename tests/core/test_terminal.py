@@ -14,6 +14,7 @@ from hf_ssl import cli
 from hf_ssl.core import terminal
 from hf_ssl.core.commands import parser_of
 from hf_ssl.core.log import set_verbosity
+from hf_ssl.core.run import RunDir, StageRecord
 from hf_ssl.core.summary import Summary, clock, hits_summary, next_command, numbers, summary_of
 
 BOX = Summary("pretrain", (("result", "no better"), ("where", "runs/x")), (("a", "b"), ("1", "2")), "hf-ssl compare")
@@ -105,9 +106,22 @@ def test_the_next_command_suits_the_kind_of_data(modality: str, wanted: str, nev
 
 
 def summary_record(modality: str) -> Any:
-    from hf_ssl.core.run import StageRecord
-
     return StageRecord(options={"modality": modality})
+
+
+def test_after_a_comparison_comes_the_model_that_is_there_already(tmp_path):
+    given = {"data": "x", "output": str(tmp_path)}
+    assert next_command("compare", {}, given, summary_record("text")).startswith("hf-ssl finetune --data x")
+    run = RunDir(tmp_path)
+    run.stages["finetune"] = StageRecord(status="done")
+    run.save()
+    assert next_command("compare", {}, given, summary_record("text")) == f"hf-ssl predict NEW-DATA --output {tmp_path}"
+
+
+def test_figures_of_finetune_say_of_how_many_examples(tmp_path):
+    metrics = {"validation": {"accuracy": 1.0}, "validation_examples": 6}
+    told = dict(summary_of("finetune", tmp_path, metrics, False, {"output": str(tmp_path)}).lines)
+    assert told["result"] == "accuracy 1.000 on 6 for validation"
 
 
 def test_a_dry_run_leads_nowhere_and_data_without_a_name_are_not_invented():

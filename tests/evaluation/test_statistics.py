@@ -367,6 +367,20 @@ def test_correlation_with_a_constant_side_is_undefined():
     assert np.isnan(found[0]) and found[1] == pytest.approx(1.0)
 
 
+def test_nothing_wrong_is_no_certainty() -> None:
+    """Clopper and Pearson's bound: of 45 right ones, fewer than 45 in 40 draws where the truth is .921."""
+    truth = np.arange(45) % 3
+    for metric in ("accuracy", "f1_macro"):
+        low, high = bootstrap_interval(metric, truth, truth)
+        assert high == 1.0 and low**45 == pytest.approx(0.025)
+    low, high = bootstrap_interval("accuracy", (truth + 1) % 3, truth)
+    assert low == 0.0 and (1 - high) ** 45 == pytest.approx(0.025)
+    low, _ = bootstrap_interval("accuracy", truth, truth, np.repeat(np.arange(5), 9))
+    assert low**5 == pytest.approx(0.025)  # five patients tell less than 45 pictures of them
+    low, high = bootstrap_interval("mae", truth.astype(float), truth.astype(float))
+    assert low == high == 0.0  # an error has no such bound
+
+
 def test_interval_of_one_score() -> None:
     """As wide as the binomial's, for a sum; by resampling the items, for a score that needs them; wider over groups."""
     rng = np.random.default_rng(0)

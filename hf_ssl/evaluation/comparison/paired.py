@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from hf_ssl.evaluation.metrics import Answers
 
 
+SHARES = frozenset({"accuracy", "f1_macro", "f1_macro_present", "f1_micro", "f1_weighted", "multilabel_accuracy", "multilabel_f1_macro",
+                    "multilabel_f1_micro", "multilabel_f1_weighted", "mean_iou", "word_accuracy", "word_f1_macro", "span_f1"})  # fmt: skip
+"""Metrics that are 1 where every unit is right and 0 where every one is wrong."""
+
+
 @dataclass(frozen=True)
 class PairedDifference:
     """metric(b) - metric(a) and its uncertainty over test items (or groups of them).
@@ -185,6 +190,9 @@ def bootstrap_interval(
 ) -> tuple[float, float]:
     """Percentile bootstrap interval of one model's score over test items (or whole groups of them).
 
+    Where every unit is right, or every one wrong, resampling sees no spread at all; a share of right answers then gets the
+    exact binomial bound (Clopper and Pearson 1934): 45 of 45 right are between .921 and 1.
+
     Raises:
         DataError: fewer than two units, or the score is not finite on the resamples.
     """
@@ -192,6 +200,10 @@ def bootstrap_interval(
     if not np.isfinite(boot).mean() > 0.95:
         raise DataError("The metric is undefined on too many resamples to give an interval over test items.")
     low, high = np.quantile(boot[np.isfinite(boot)], [(1 - confidence) / 2, (1 + confidence) / 2])
+    if low == high and metric in SHARES and low in (0.0, 1.0):
+        units = len(references) if groups is None else len(set(groups))
+        bound = ((1 - confidence) / 2) ** (1 / units)
+        return (bound, 1.0) if low else (0.0, 1 - bound)
     return float(low), float(high)
 
 
