@@ -6,7 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import datasets
 
@@ -33,6 +33,9 @@ from hf_ssl.data.rows import CanonicalPart, Rows, added
 from hf_ssl.data.spoiled import tell_spoiled
 from hf_ssl.data.tags import refuse_without_words
 from hf_ssl.data.unused import tell_unused
+
+if TYPE_CHECKING:
+    from hf_ssl.modalities.base import Modality
 
 LABEL_ALIASES = ("label", "labels", "class", "category", "target")
 TAG_ALIASES = ("tags", "ner_tags", "pos_tags", "labels")
@@ -66,7 +69,7 @@ class Canonicalizer:
     `tagged` says that rows are lists of words (token classification); `unit` is what its rows are in the report's accounts.
     """
 
-    modality: Any
+    modality: Modality
     spec: ColumnSpec
     report: DataReport
     tagged: bool = False

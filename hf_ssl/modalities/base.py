@@ -39,7 +39,10 @@ class Notes(Protocol):
 
     def warn(self, text: str) -> None: ...
 
-    def leave_out(self, unit: str, reason: str, count: int, total: int, **more: object) -> None: ...
+    def leave_out(
+        self, unit: str, reason: str, count: int, total: int, *, example: str = "", hint: str = "", warn: bool = True, floor: int = 1,
+        within: str = "",
+    ) -> None: ...  # fmt: skip
 
     def account(self, unit: str) -> Any: ...
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from sentences import WORDS
 
 from hf_ssl import load_data
 from hf_ssl.core.errors import DataError
-
-WORDS = "storm candle walnut rabbit motor copper quiet jungle mirror pocket jacket signal tunnel ticket paper stone flower silver".split()
 
 
 def table(folder: Path, header: str, rows: list[str]) -> str:

@@ -9,22 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sentences import WORDS, table, text
 
 from hf_ssl import load_data
 from hf_ssl.core.errors import DataError
 
 pil = pytest.importorskip("PIL.Image")
-WORDS = "storm candle walnut rabbit motor copper quiet jungle mirror pocket jacket signal tunnel ticket paper stone flower silver".split()
-
-
-def text(row: int) -> str:
-    return " ".join(WORDS[(row * step + step * step) % len(WORDS)] for step in range(1, 9)) + f" no{row}"
-
-
-def table(file: Path, header: str, rows: list[str]) -> str:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
-    return str(file)
 
 
 def pictures(folder: Path, names: list[str]) -> None:

@@ -6,15 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+from sentences import text
 
 from hf_ssl import load_data
 from hf_ssl.core.errors import DataError
-
-WORDS = "storm candle walnut rabbit motor copper quiet jungle mirror pocket jacket signal tunnel ticket paper stone flower silver".split()
-
-
-def text(row: int, length: int = 9) -> str:
-    return " ".join(WORDS[(row * step + step * step) % len(WORDS)] for step in range(1, length + 1)) + f" no{row}"
 
 
 def folders(root: Path, names: list[str], stem: str = "{n}") -> str:

@@ -9,22 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sentences import table, text
 
 from hf_ssl import load_data
 from hf_ssl.core.errors import DataError
 from hf_ssl.data.domain import DomainData
-
-WORDS = "storm candle walnut rabbit motor copper quiet jungle mirror pocket jacket signal tunnel ticket paper stone flower silver".split()
-
-
-def text(row: int) -> str:
-    return " ".join(WORDS[(row * step + step * step) % len(WORDS)] for step in range(1, 9)) + f" no{row}"
-
-
-def table(file: Path, header: str, rows: list[str]) -> str:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
-    return str(file)
 
 
 def read(source: Path | str, **options: Any) -> DomainData:

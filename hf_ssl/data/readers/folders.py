@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import datasets
 
@@ -28,6 +28,9 @@ from hf_ssl.data.readers.sheet import cut_otherwise
 from hf_ssl.data.readers.tables import read_tables
 from hf_ssl.data.report import DataReport
 
+if TYPE_CHECKING:
+    from hf_ssl.modalities.base import Modality
+
 
 @dataclass
 class SourcePart:
@@ -45,13 +48,13 @@ class SourcePart:
 class ReadOptions:
     """How to read, and where to write down what was found.
 
-    See `load_data` for the options; `modality` is an object with the data side of `hf_ssl.modalities.base.Modality`.
+    See `load_data` for the options; of `modality` the data side is used.
     `labeled`: the user says what the labels are, `by_file` that names of files say them.
     `as_is`: columns are not made the modality's (a sheet of labels names files, and holds no
     pictures). `unnamed` counts raw files beside tables that do not name them, while one source is read.
     """
 
-    modality: Any
+    modality: Modality
     report: DataReport
     label_kind: str | None = None
     txt: str = "file"

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image as Picture
     from transformers import BatchEncoding, PreTrainedModel
 
+    from hf_ssl.modalities.encoder import Processor
+
 
 TEXT = "The bridge was closed after the storm."
 ANSWERS = "answers"
@@ -63,7 +65,7 @@ class ServedPipeline(ABC):
             rate: samples a second, of sounds.
         """
 
-    def ask(self, value: Any, processor: Any) -> Any:
+    def ask(self, value: Any, processor: Processor | None) -> Any:
         """A value made ready to be asked about; as it is, mostly."""
         return value
 

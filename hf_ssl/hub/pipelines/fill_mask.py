@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 import numpy as np
 
@@ -11,14 +11,16 @@ from hf_ssl.hub.pipelines.base import ANSWERS, ServedPipeline, Serving, differen
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+    from hf_ssl.modalities.encoder import Processor
+
 
 class FillMask(ServedPipeline):
     """The three likeliest words."""
 
     tag: ClassVar[str] = "fill-mask"
 
-    def ask(self, value: str, processor: PreTrainedTokenizerBase) -> str:
-        return f"{value} {processor.mask_token}"
+    def ask(self, value: str, processor: Processor | None) -> str:
+        return f"{value} {cast('PreTrainedTokenizerBase', processor).mask_token}"
 
     def compare(self, serve: Serving, value: str, expected: np.ndarray) -> dict[str, float]:
         rows = serve(value, top_k=3)
