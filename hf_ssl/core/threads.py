@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from threadpoolctl import ThreadpoolController
 
 
 @contextmanager
@@ -19,13 +14,9 @@ def one_blas_thread() -> Iterator[None]:
     beside PyTorch's own threads, which wait in a loop for what comes next, they wait long: on two cores a fit takes three to eight times
     as long with both (`tests/benchmarks/bench_probe_threads.py`).
     """
-    with _controller().limit(limits=1, user_api="blas"):
-        yield
-
-
-@functools.cache
-def _controller() -> ThreadpoolController:
     import scipy.linalg  # noqa: F401  # loads the library that is to be found
     from threadpoolctl import ThreadpoolController
 
-    return ThreadpoolController()
+    # Searched for each time (2 ms): another package may have brought a library of its own since.
+    with ThreadpoolController().limit(limits=1, user_api="blas"):
+        yield

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
+import scipy.linalg  # noqa: F401  # loads its own library before a limit is set
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from hf_ssl.core.threads import one_blas_thread
@@ -24,6 +28,27 @@ def test_one_within_and_as_many_as_before_after() -> None:
         with pytest.raises(RuntimeError), one_blas_thread():
             raise RuntimeError
         assert blas() == {2}
+
+
+LATER = """
+from threadpoolctl import threadpool_info, threadpool_limits
+from hf_ssl.core.threads import one_blas_thread
+
+with one_blas_thread():
+    before = len(threadpool_info())
+import faiss
+
+assert len(threadpool_info()) > before, "faiss brings a library of its own"
+threadpool_limits(2, user_api="blas")
+with one_blas_thread():
+    print({one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"})
+"""
+
+
+def test_a_library_that_came_later_takes_one_thread_too() -> None:
+    pytest.importorskip("faiss")
+    done = subprocess.run([sys.executable, "-c", LATER], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "{1}", done.stderr
 
 
 @pytest.mark.parametrize("fit", ["linear", "cross-validated", "soft"])
