@@ -41,7 +41,7 @@ from hf_ssl.training.callbacks import (
 )
 from hf_ssl.training.checkpoints import Checkpoint, clear, newest
 from hf_ssl.training.compiled import compiled_blocks, options_of
-from hf_ssl.training.cpu import cpu_convolutions, freed_at_once
+from hf_ssl.training.cpu import cpu_convolutions, cpu_dropouts, freed_at_once
 from hf_ssl.training.exact_trainer import ExactTrainer
 from hf_ssl.training.module import EpochRows, GroupedRows, SizedDataset, TrainingModule
 from hf_ssl.training.profile import ProfileCallback
@@ -288,7 +288,7 @@ def _train(
 @contextlib.contextmanager
 def _as_it_trains(module: TrainingModule, args: TrainingArguments) -> Iterator[None]:
     """Inside, a module computes as it does in training only."""
-    with freed_at_once(module.frees_at_once), cpu_convolutions(module), compiled_blocks(module, args):
+    with freed_at_once(module.frees_at_once), cpu_convolutions(module), cpu_dropouts(module), compiled_blocks(module, args):
         yield
 
 
