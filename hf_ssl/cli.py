@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import logging
@@ -191,7 +192,7 @@ def _call(verb: str, rest: list[str], terminal: Terminal) -> None:
 
 
 def _run(verb: str, rest: list[str], terminal: Terminal, checked: Callable[[], None] = lambda: None) -> None:
-    from hf_ssl.stages.plan import resolve_recipe
+    from hf_ssl.stages.plan import plan, resolve_recipe
 
     recipe = {**recipe_of(verb, rest), **parser_of(verb, rest).read(rest[1:])}
     resolve_recipe(recipe)  # before the imports, which take seconds
@@ -199,7 +200,12 @@ def _run(verb: str, rest: list[str], terminal: Terminal, checked: Callable[[], N
     import hf_ssl
 
     if verb == "run":
-        hf_ssl.run_recipe(recipe, ended=lambda stage, result, options: _show(stage, result, options, terminal))
+        last = [*plan(recipe)][-1:]
+
+        def ended(stage: str, result: Any, options: dict[str, Any]) -> None:
+            _show(stage, result, options, terminal, leads_on=[stage] == last)
+
+        hf_ssl.run_recipe(recipe, ended=ended)
     else:
         print(json.dumps(hf_ssl.check(recipe), indent=2))
 
@@ -244,8 +250,10 @@ def _new(rest: list[str]) -> None:
         print(path)
 
 
-def _show(verb: str, result: Any, options: dict[str, Any], terminal: Terminal) -> None:
-    terminal.show(summary_of(verb, result.path, result.metrics, result.skipped, options))
+def _show(verb: str, result: Any, options: dict[str, Any], terminal: Terminal, leads_on: bool = True) -> None:
+    box = summary_of(verb, result.path, result.metrics, result.skipped, options)
+    # What a recipe does next by itself need not be typed.
+    terminal.show(box if leads_on else dataclasses.replace(box, next=""))
 
 
 def _stage(verb: str, rest: list[str], terminal: Terminal, checked: Callable[[], None] = lambda: None) -> None:

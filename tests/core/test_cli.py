@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from typing import Any
@@ -110,3 +111,25 @@ def test_help_of_a_command_names_the_options_of_what_was_chosen(capsys):
     assert cli.main(["pretrain", "--objective", "mlm", "--help"]) == 0
     shown = capsys.readouterr().out
     assert "\nmlm:\n" in shown and "--mask {token,word,span}" in shown
+
+
+def test_in_a_recipe_only_the_last_stage_names_the_next_command(tmp_path, monkeypatch, capsys):
+    from hf_ssl.stages import recipe
+    from hf_ssl.stages.result import StageResult
+
+    (tmp_path / "notes.csv").write_text(
+        "text,label\n" + "".join(f"note {i} on warmth,{'ab'[i % 2]}\n" for i in range(20)), encoding="utf-8"
+    )
+    (tmp_path / "recipe.yaml").write_text(
+        f"data: {tmp_path / 'notes.csv'}\nmodel: {tmp_path}\noutput: {tmp_path / 'run'}\npretrain:\n  objective: mlm\n"
+        "finetune:\n  task: classification\n",
+        encoding="utf-8",
+    )
+    for stage in ("pretrain", "finetune"):
+        monkeypatch.setitem(recipe.VERBS, stage, lambda **_: StageResult(tmp_path / "run", {}))
+    assert cli.main(["run", str(tmp_path / "recipe.yaml"), "--json"]) == 0
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+    assert [(one["stage"], one["next"].split(" --")[0]) for one in told] == [
+        ("pretrain", ""),
+        ("finetune", "hf-ssl evaluate"),
+    ]
