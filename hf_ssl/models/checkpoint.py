@@ -105,7 +105,7 @@ def _find_in_folder(model_id: str, folder: Path) -> WeightFiles:
 
 
 def _find_on_hub(model_id: str, revision: str | None, token: str | None) -> WeightFiles:
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import constants, hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError, RepositoryNotFoundError
 
     def fetch(name: str) -> Path | None:
@@ -116,10 +116,15 @@ def _find_on_hub(model_id: str, revision: str | None, token: str | None) -> Weig
 
     try:
         if fetch("config.json") is None:
+            at = f" at revision {revision!r}" if revision else ""
+            if constants.HF_HUB_OFFLINE:
+                raise CheckpointError(
+                    f"{model_id!r} is neither a folder here, nor in the local Hub cache{at}, and the Hub is not asked, because "
+                    f"HF_HUB_OFFLINE is set. Check the name, unset HF_HUB_OFFLINE, or fetch it where the Hub can be reached: hf download {model_id}"
+                )
             raise CheckpointError(
-                f"{model_id!r} is neither a folder here, nor in the local Hub cache, nor reachable on the Hub"
-                f"{f' at revision {revision!r}' if revision else ''}. Check the name, or download it first: "
-                f"hf download {model_id}"
+                f"{model_id!r} is neither a folder here, nor in the local Hub cache, nor reachable on the Hub{at}. Check the name, or download "
+                f"it first: hf download {model_id}"
             )
         first = next((path for path in map(fetch, WEIGHT_FILES) if path is not None), None)
         if first is None:

@@ -310,7 +310,7 @@ def test_the_hub_cache_gives_id_revision_and_license(tiny_checkpoint):
 @pytest.mark.parametrize(
     ("model_id", "message"),
     [
-        ("nobody/nothing-here", "neither a folder here.*hf download nobody/nothing-here"),
+        ("nobody/nothing-here", "neither a folder here.*HF_HUB_OFFLINE.*hf download nobody/nothing-here"),
         ("./runs/not-there", "no folder './runs/not-there'"),
         ("a/b/c", "does not look like a Hub id"),
         ("", "The model is empty"),
