@@ -288,7 +288,12 @@ def _train(
 @contextlib.contextmanager
 def _as_it_trains(module: TrainingModule, args: TrainingArguments) -> Iterator[None]:
     """Inside, a module computes as it does in training only."""
-    with freed_at_once(module.frees_at_once), cpu_convolutions(module), cpu_dropouts(module), compiled_blocks(module, args):
+    with (
+        freed_at_once(module.frees_at_once),
+        cpu_convolutions(module),
+        cpu_dropouts(module),
+        compiled_blocks(module, args),
+    ):
         yield
 
 
