@@ -153,12 +153,6 @@ def test_samples_of_16_bits_travel_as_such_and_others_as_they_are():
     torch.testing.assert_close(*views, rtol=0, atol=1e-6)
 
 
-def test_views_of_a_model_of_spectrograms_are_made_on_the_host():
-    waves = AudioEncoder(Audio(), tiny.tiny_model("wav2vec2"), tiny.tiny_processor("wav2vec2"))
-    spectra = AudioEncoder(Audio(), tiny.tiny_model("whisper"), tiny.tiny_processor("whisper"))
-    assert waves.defers and not spectra.defers
-
-
 @pytest.mark.parametrize("limits", [{"share": 0.0}, {"share": 1.2}, {"speed": 1.0}, {"gap": -0.1}])
 def test_impossible_limits_are_refused(limits):
     with pytest.raises(ConfigError, match="view_share .* view_speed .* view_gap"):

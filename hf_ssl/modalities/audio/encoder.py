@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from hf_ssl.modalities.audio import backbones
+from hf_ssl.modalities.audio import backbones, spectra
 from hf_ssl.modalities.audio import views as sound_views
 from hf_ssl.modalities.audio.extractor import FeatureExtractor
 from hf_ssl.modalities.deferred import DefersViews, Facts
@@ -192,11 +192,12 @@ class AudioEncoder(DefersViews):
             {"samples": sound_views.joined(waves, compact=self.deferred is not None)},
             {"places": torch.from_numpy(places), "parts": torch.from_numpy(parts)},
         )
-        if self.defers:
-            shape = (count * len(items), longest)
-            return [
-                self.shown(content, numbers, {"longest": longest}, {"input_values": shape, "attention_mask": shape})
-            ]
+        raw = backbones.is_raw(self.processor)
+        if self.defers and (raw or self.deferred is not None):
+            rows = count * len(items)
+            waveform = {"input_values": (rows, longest), "attention_mask": (rows, longest)}
+            shapes = waveform if raw else spectra.shapes(self.processor, rows)
+            return [self.shown(content, numbers, {"longest": longest}, shapes)]
         made, _ = sound_views.make(content["samples"], numbers["places"], numbers["parts"], longest)
         lengths = places[..., 2].ravel().tolist()
         return [
@@ -207,14 +208,14 @@ class AudioEncoder(DefersViews):
 
     @property
     def defers(self) -> bool:
-        """Spectrograms are made by the checkpoint's own extractor, on the host."""
-        return (
-            backbones.is_raw(self.processor)
-            and int(self.processor.sampling_rate) == self.modality.config.sampling_rate
-        )
+        """Not where sounds are to be resampled, nor with an extractor that only the host can run (Wav2Vec2-BERT's)."""
+        known = backbones.is_raw(self.processor) or spectra.are_known(self.processor)
+        return known and int(self.processor.sampling_rate) == self.modality.config.sampling_rate
 
     def make_views(self, content: Batch, numbers: Batch, facts: Facts) -> Batch:
         waves, sound = sound_views.make(content["samples"], numbers["places"], numbers["parts"], facts["longest"])
+        if not backbones.is_raw(self.processor):
+            return spectra.made(self.processor, waves, sound)
         if getattr(self.processor, "do_normalize", True):
             waves = sound_views.normalized(waves, sound)
         return {"input_values": waves, "attention_mask": sound.long()}
