@@ -21,6 +21,8 @@ from hf_ssl.stages.candidates import Findings, Fold
 logger = logging.getLogger(__name__)
 
 NETWORK = "trained network"
+ENOUGH = 30
+"""Labels held out, from which on a verdict ends the rehearsal before its last fold. On the development sets it was that of all folds."""
 
 
 @dataclass(frozen=True)
@@ -41,32 +43,26 @@ class Rehearsal:
 
 
 def rehearse(found: Findings, y: np.ndarray, train: Callable[[Findings, Fold], np.ndarray]) -> Rehearsal:
-    """Train on the kept labels of each fold, and ask the held ones; no further trainings once the network is behind its start.
+    """Train on the kept labels of a fold and ask the held ones, fold after fold, until `ENOUGH` labels give a verdict.
+
+    A verdict is that training pays (`judged`), or that the network has fewer right than its start had.
 
     Args:
         found: with folds.
         y: classes of the whole labeled split.
         train: trains a network from what a fold says, and gives its probabilities `(len(fold.held), classes)`.
     """
-    starts: list[np.ndarray] = []
     answers: list[np.ndarray] = []
-    for number, fold in enumerate(found.folds, start=1):
+    for fold in found.folds:
         answers.append(train(dataclasses.replace(found, head=fold.head, believed=fold.believed, folds=[]), fold))
-        starts.append(fold.start)
-        truth = y[np.concatenate([fold.held for fold in found.folds[:number]])]
-        start, trained = (Answered.of(np.concatenate(said), truth) for said in (starts, answers))
-        if is_behind(start, trained):
+        asked = found.folds[: len(answers)]
+        truth = y[np.concatenate([one.held for one in asked])]
+        start = Answered.of(np.concatenate([one.start for one in asked]), truth)
+        trained = Answered.of(np.concatenate(answers), truth)
+        verdict = judged(start, trained, np.concatenate([one.teacher for one in asked]), truth)
+        if len(truth) >= ENOUGH and (verdict.pays or trained.accuracy < start.accuracy):
             break
-    return judged(start, trained, np.concatenate([fold.teacher for fold in found.folds[:number]]), truth)
-
-
-def is_behind(start: Answered, trained: Answered) -> bool:
-    """Fewer labels right than at the start, or as many with a larger log loss: on the way to a verdict that asks for clearly more.
-
-    On the development sets no training that paid over all folds was behind after the first (`docs/best-answer.md`).
-    """
-    ours, theirs = trained.right.mean(), start.right.mean()
-    return bool(ours < theirs or (ours == theirs and trained.log_loss >= start.log_loss))
+    return verdict
 
 
 def judged(start: Answered, trained: Answered, teacher: np.ndarray, y: np.ndarray) -> Rehearsal:

@@ -264,3 +264,45 @@ def test_a_rehearsal_asks_for_more_than_luck(right, sure, pays):
 
     found = judged(Answered.of(answers(0.6, 0.8), y), Answered.of(answers(right, sure), y), answers(0.6, 0.8), y)
     assert found.pays is pays and (found.share > 0) is pays
+
+
+@pytest.mark.parametrize(
+    ("held", "better", "trainings"), [(40, 0.3, 1), (40, -0.1, 1), (40, 0.0, 3), (20, 0.3, 2), (5, 0.3, 3)]
+)
+def test_a_rehearsal_ends_once_enough_labels_give_a_verdict(held, better, trainings):
+    """Three folds; half of the labels are right at the start. Clearly more or fewer right is a verdict, as many right is none."""
+    from hf_ssl.evaluation.probes.soft import Head
+    from hf_ssl.stages.candidates import Findings, Fold
+    from hf_ssl.stages.rehearsal import rehearse
+
+    y = np.arange(3 * held) % 2
+    head = Head(np.zeros((2, 2)), np.zeros(2))
+
+    def answers(rows: np.ndarray, share: float) -> np.ndarray:
+        hit = np.arange(len(rows)) < round(share * len(rows))
+        chances = np.full((len(rows), 2), 0.3)
+        chances[np.arange(len(rows)), np.where(hit, y[rows], 1 - y[rows])] = 0.7
+        return chances
+
+    parts = [np.arange(held) + held * number for number in range(3)]
+    folds = [
+        Fold(
+            np.setdiff1d(np.arange(3 * held), rows),
+            rows,
+            head,
+            np.zeros((0, 2)),
+            answers(rows, 0.5),
+            answers(rows, 0.5),
+        )
+        for rows in parts
+    ]
+    found = Findings(head, "frozen probe", "", {}, np.arange(0), np.zeros((0, 2)), None, False, 3 * held, folds)
+    asked = []
+
+    def train(known: Findings, fold: Fold) -> np.ndarray:
+        assert known.folds == []
+        asked.append(len(fold.held))
+        return answers(fold.held, 0.5 + better)
+
+    verdict = rehearse(found, y, train)
+    assert len(asked) == trainings and verdict.pays is (better > 0) and f"of {sum(asked):,} labels" in verdict.reason
