@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hf_ssl.core import distributed, launch
 from hf_ssl.core.codes import FOREIGN_WARNING
@@ -24,6 +24,9 @@ from hf_ssl.core.skeletons import KINDS, write_skeleton
 from hf_ssl.core.stopping import terminable
 from hf_ssl.core.summary import hits_summary, summary_of
 from hf_ssl.core.terminal import Terminal, modes_of, speaking
+
+if TYPE_CHECKING:
+    from hf_ssl.stages.result import StageResult
 
 logger = logging.getLogger(__name__)
 
@@ -202,7 +205,7 @@ def _run(verb: str, rest: list[str], terminal: Terminal, checked: Callable[[], N
     if verb == "run":
         last = [*plan(recipe)][-1:]
 
-        def ended(stage: str, result: Any, options: dict[str, Any]) -> None:
+        def ended(stage: str, result: StageResult, options: dict[str, Any]) -> None:
             _show(stage, result, options, terminal, leads_on=[stage] == last)
 
         hf_ssl.run_recipe(recipe, ended=ended)
@@ -250,7 +253,7 @@ def _new(rest: list[str]) -> None:
         print(path)
 
 
-def _show(verb: str, result: Any, options: dict[str, Any], terminal: Terminal, leads_on: bool = True) -> None:
+def _show(verb: str, result: StageResult, options: dict[str, Any], terminal: Terminal, leads_on: bool = True) -> None:
     box = summary_of(verb, result.path, result.metrics, result.skipped, options)
     # What a recipe does next by itself need not be typed.
     terminal.show(box if leads_on else dataclasses.replace(box, next=""))
