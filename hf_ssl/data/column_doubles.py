@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -29,7 +31,10 @@ CORRECTIONS = HOLDS_IN_THE_END | {
     "corrigido", "corretto", "gecorrigeerd",
 }  # fmt: skip
 """Words in names of columns that say what was decided after the first label."""
-MOST_ROWS, HEAD = 20_000, 200
+JUDGES = {"annotator", "rater", "coder", "judge", "reviewer", "expert", "reader", "labeler", "labeller", "observer", "examiner", "radiologist",
+          "pathologist", "doctor", "physician"}  # fmt: skip
+"""People whose column holds what each of them said."""
+MOST_ROWS, HEAD, MOST_CLASSES = 20_000, 200, 200
 
 
 def tell_second_labels(ignored: list[str], used: str, part: SourcePart, report: DataReport) -> None:
@@ -58,34 +63,37 @@ def tell_second_labels(ignored: list[str], used: str, part: SourcePart, report: 
 def judged_anew(dataset: datasets.Dataset, label: str, name: str) -> int:
     """Rows in which a column says another label than the one of labels; 0: it holds something else, or the same.
 
-    Its values are those of the labels. Where these are yes and no, or the column has a value in few rows, it is called as a
-    correction, too.
+    Its values are those of the labels, and agree with them far more often than by chance; where they are yes and no, the column is
+    called as a correction or a judge, too.
     """
     kinds = [type_of(dataset, column) for column in (label, name)]
-    words = words_of_name(name)
+    words = {re.sub(r"\d+$", "", word) for word in words_of_name(name)}
     if not all(isinstance(kind, (datasets.Value, datasets.ClassLabel)) for kind in kinds):
         return 0
-    if not NOT_THE_ANSWER.isdisjoint(words) and CORRECTIONS.isdisjoint(words):
+    corrected, judge = not CORRECTIONS.isdisjoint(words), not JUDGES.isdisjoint(words)
+    if not (corrected or judge or NOT_THE_ANSWER.isdisjoint(words)):
         return 0
-    corrected = not CORRECTIONS.isdisjoint(words)
     labels = _texts(dataset, label)
     if not corrected and not set(_texts(dataset, name, HEAD)) <= {*labels, ""}:
         return 0
-    rows = zip(labels, _texts(dataset, name), strict=True)
-    both = [(own, other) for own, other in rows if own and other]
+    both = [(own, other) for own, other in zip(labels, _texts(dataset, name), strict=True) if own and other]
     known, found = {own for own, _ in both}, {other for _, other in both}
     other_ones = sum(own != other for own, other in both)
-    if len(both) < 2 or len(known) < 2 or not other_ones:
-        return 0
-    same = len(both) - other_ones
-    if corrected and same >= 0.5 * len(both):
-        return other_ones
-    if not found <= known:
+    if len(known) < 2 or not other_ones:
         return 0
     bits = {own.lower() for own in known} <= YES | NO
-    if corrected:
-        return other_ones if not bits or same >= 0.5 * len(both) else 0
-    return other_ones if not bits and len(found) > 1 and len(known) <= 200 and same >= 0.7 * len(both) else 0
+    if corrected and not bits and found <= known:
+        return other_ones
+    alike = found <= known and len(found) > 1 and len(known) <= MOST_CLASSES and (judge or not bits)
+    return other_ones if (corrected or alike) and _agreement(both) >= (0.2 if judge else 0.4) else 0
+
+
+def _agreement(pairs: Sequence[tuple[str, str]]) -> float:
+    """Cohen's kappa: how much more often than by chance two columns say the same; 1 is always."""
+    first, second = Counter(own for own, _ in pairs), Counter(other for _, other in pairs)
+    same = sum(own == other for own, other in pairs) / len(pairs)
+    chance = sum(count * second[value] for value, count in first.items()) / len(pairs) ** 2
+    return (same - chance) / (1 - chance) if chance < 1 else 0.0
 
 
 def _texts(dataset: datasets.Dataset, column: str, most: int = MOST_ROWS) -> list[str]:

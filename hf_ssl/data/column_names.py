@@ -218,10 +218,13 @@ def doubt_labels(ignored: list[str], part: SourcePart) -> None:
 
 def _joined(dataset: datasets.Dataset, column: str) -> str | None:
     """What separates several labels of a row in a column of text that is called as labels or lists of them are."""
-    lists = not {*LISTS, *LABEL_WORDS}.isdisjoint(words_of_name(column)) or called_as_label(column)
-    if not lists or getattr(type_of(dataset, column), "dtype", "") not in ("string", "large_string"):
+    lists = not LISTS.isdisjoint(words_of_name(column))
+    if not (lists or called_as_label(column)) or getattr(type_of(dataset, column), "dtype", "") not in (
+        "string",
+        "large_string",
+    ):
         return None
-    return separator_in([value for value in values_of(dataset, column, 2000) if value])
+    return separator_in([value for value in values_of(dataset, column, 2000) if value], lists)
 
 
 def tell_perhaps_labels(ignored: list[str], part: SourcePart, report: DataReport) -> None:

@@ -32,7 +32,7 @@ GROUP_WORDS = {"patient", "subject", "subj", "speaker", "author", "user", "usern
                "technician",
                "technologist", "nurse", "surgeon", "pathologist", "clinician", "sonographer", "therapist", "examiner", "inspector", "interviewer",
                "interviewee", "coder", "labeler", "labeller", "observer", "surveyor", "analyst", "photographer", "transcriber", "transcriptionist",
-               "driver", "teacher", "tester", "clinic", "ward", "lab", "laboratory", "farm", "scanner"}  # fmt: skip
+               "driver", "teacher", "tester", "reader", "clinic", "ward", "lab", "laboratory", "farm", "scanner"}  # fmt: skip
 """Words for those (or that) of which a table has several rows."""
 KINDS_OF = {"category", "subcategory", "class", "subclass", "subtype", "kind", "level", "size", "color", "colour", "section", "stage", "style", "icd",
             "icd9", "icd10", "topic1", "topic2", "coarse", "fine", "road", "subject_area", "subtopic", "subgroup", "dosage", "dose"}  # fmt: skip

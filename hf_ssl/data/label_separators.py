@@ -10,8 +10,8 @@ _WORDS = tuple(
     f"{mark}{word}{mark}" for word in "and und et y e og och en i ja ve и".split() for mark in (" ", "_", "-")
 )
 """Words between two labels, which stand in names of one (`food and drink`), too."""
-_LISTED = ("|", ";", ",", "/", "、", "；", "，")
-LONGEST, MOST_NAMES, FEWEST_ROWS = 40, 200, 10
+_LISTED = ("|", ";", ",", "/", "、", "；", "，", "&", "+", "\n", " and ", " und ", " et ")
+LONGEST, MOST_NAMES, MOST_WORDS, FEWEST_ROWS = 40, 200, 50, 10
 
 
 def other_separator(texts: Iterable[str], mark: str) -> str:
@@ -35,7 +35,8 @@ def separator_of(texts: set[str]) -> str | None:
         if len(several) < 2 or mark not in _SIGNS:
             if several and all(set(parts) <= alone for parts in several):
                 return mark
-            continue
+            if mark == " " or len(several) < 3 or alone:
+                continue
         counts = Counter(part for parts in several for part in set(parts))
         counts.update(alone)
         known = [bool(part) and counts[part] > 1 for parts in several for part in parts]
@@ -47,14 +48,21 @@ def separator_of(texts: set[str]) -> str | None:
     return None
 
 
-def separator_in(values: Sequence[str]) -> str | None:
-    """What separates short names in a column of lists of them, the same names again and again (`red, green`, `blue, red, old`)."""
-    for mark in _LISTED:
+def separator_in(values: Sequence[str], blanks: bool) -> str | None:
+    """What separates short names in a column of lists of them, the same names again and again (`red, green`, `blue, red, old`).
+
+    Args:
+        values: of the column.
+        blanks: they may be separated by nothing else, too.
+    """
+    for mark in (*_LISTED, " ") if blanks else _LISTED:
         rows = [[part.strip() for part in value.split(mark) if part.strip()] for value in values]
         if sum(len(row) > 1 for row in rows) < max(FEWEST_ROWS, 0.3 * len(rows)):
             continue
         counts = Counter(part for row in rows for part in row)
         again = sum(count for count in counts.values() if count > 1)
+        if mark == " " and len(counts) > MOST_WORDS:
+            continue
         short = all(len(part) <= LONGEST and len(part.split()) < 5 for part in counts)
         number = all(part.replace(".", "").isdigit() for part in counts) and mark not in "|;"
         if (

@@ -60,7 +60,8 @@ def test_folders_still_to_be_sorted_are_told(tmp_path: Path, stray: str) -> None
 @pytest.mark.parametrize(
     "names",
     [["100APPLE", "101APPLE"], ["New folder (2)", "New folder (3)"], ["Neuer Ordner", "Neuer Ordner (2)"], ["untitled folder", "untitled folder 2"],
-     ["train_cats", "train_dogs", "test_cats", "test_dogs"], ["a_train", "a_test", "b_train", "b_test"], ["x40", "x100"], ["256x256", "1024"]],
+     ["train_cats", "train_dogs", "test_cats", "test_dogs"], ["a_train", "a_test", "b_train", "b_test"], ["cats", "dogs", "test_cats", "test_dogs"],
+     ["trainCats", "testCats", "trainDogs"], ["x40", "x100"], ["256x256", "1024"]],
 )  # fmt: skip
 def test_folders_that_are_all_no_classes_are_asked_about(tmp_path: Path, names: list[str]) -> None:
     source = folders(tmp_path, names)
@@ -88,7 +89,8 @@ def test_versions_months_weeks_and_sides_are_told(tmp_path: Path, names: list[st
     [(["10", "20", "50"], "{n}"), (["5", "10", "20", "50", "100", "200"], "{n}"), (["red", "green", "blue"], "img_{n}"),
      (["T1", "T2", "FLAIR"], "slice{n}"), (["x", "X-ray"], "{n}"), (["cat", "dog", "other"], "{n}"), (["cat1", "cat2", "dog1"], "{n}"),
      (["glass", "paper", "trash"], "{n}"), (["train station", "test track"], "{n}"), (["may", "april"], "{n}"), (["raw", "cooked"], "{n}"),
-     (["cat", "copycat"], "{n}"), (["undo", "delete", "copy"], "{n}"), (["class (a)", "class (b)"], "{n}"), (["spam", "junk", "archive"], "{n}")],
+     (["cat", "copycat"], "{n}"), (["error", "validation error"], "{n}"),
+     (["undo", "delete", "copy"], "{n}"), (["class (a)", "class (b)"], "{n}"), (["spam", "junk", "archive"], "{n}")],
 )  # fmt: skip
 def test_ordinary_classes_are_not(tmp_path: Path, names: list[str], stem: str) -> None:
     data = load_data(folders(tmp_path, names, stem), verbose=False)

@@ -100,20 +100,22 @@ def _refuse_splits(names: Collection[str]) -> None:
     """`train_cats`, `test_cats`: a split and a class in one name.
 
     Raises:
-        DataError: all names hold a split, and two splits have a class in common.
+        DataError: two splits have a class in common, or one has several in common with names that say none.
     """
     held: dict[str, set[str]] = defaultdict(set)
     for name in names:
-        words = [word for word in re.split(r"[-_ .]+", name.lower()) if word]
+        words = [word.lower() for word in re.split(r"[-_ .]+|(?<=[a-z])(?=[A-Z])", name) if word]
         splits = [word for word in words if word in _SPLITS]
-        if len(splits) != 1 or len(words) < 2:
-            return
-        held[" ".join(word for word in words if word not in splits)].add(SPLIT_NAMES[splits[0]])
-    both = next((rest for rest, splits in held.items() if len(splits) > 1), None)
+        if len(splits) == 1 and len(words) > 1:
+            held[" ".join(word for word in words if word not in splits)].add(SPLIT_NAMES[splits[0]])
+        else:
+            held[" ".join(words)].add("")
+    shared = [rest for rest, splits in held.items() if len(splits) > 1]
+    both = next((rest for rest in shared if len(held[rest] - {""}) > 1 or len(shared) > 1), None)
     if both is not None:
         first = sorted(names)[0]
         raise DataError(
-            f"The {len(names)} folders {', '.join(sorted(names)[:4])} say a split and a class each, and would all be classes. Lay them into folders "
-            f"for each split (train/{both}, test/{both}); folder_labels=True says that each, such as {first!r}, is a class of its own, "
+            f"The {len(names)} folders {', '.join(sorted(names)[:4])} say a split and a class in one name, and would all be classes. Lay them into "
+            f"folders for each split (train/{both}, test/{both}); folder_labels=True says that each, such as {first!r}, is a class of its own, "
             "folder_labels=False reads all files without labels."
         )

@@ -18,8 +18,9 @@ _TOTAL = (
     r"|всего|разом"
     r"|σ|∑|合計|小計|総計|合计|小计|总计|總計|합계|소계|总和"
 )
+_MEAN = "mean|average|avg|median|std|stdev|mittelwert|durchschnitt|moyenne|promedio|среднее|平均"
 _SUM = re.compile(
-    rf"(?:{_TOTAL}|mean|average|avg|median|std|stdev|sd|min|max|count|mittelwert|durchschnitt|anzahl|moyenne|promedio|media)(?!\w)[^.!?]{{0,30}}",
+    rf"(?:{_TOTAL}|{_MEAN}|sd|min|max|count|anzahl|media)(?!\w)[^.!?]{{0,30}}",
     re.IGNORECASE,
 )
 _NOTE = re.compile(
@@ -36,9 +37,9 @@ _NOTE = re.compile(
     re.IGNORECASE,
 )
 """What programs and people write below a table, about it."""
-_BETWEEN = rf"^\s*(?:(?:{_TOTAL})(?:[\s:].{{0,30}})?|.{{1,30}}\s(?:sub-?total|total|summe|ergebnis))\s*:?\s*$"
+_BETWEEN = rf"^[\s*_=-]*(?:(?:{_TOTAL})(?:[\s:*].{{0,30}})?|(?:{_MEAN})[\s*_:=-]*|.{{1,30}}\s(?:sub-?total|total|summe|ergebnis))\s*:?\s*$"
 _BARE = re.compile(
-    rf"\W*(?:(?:{_TOTAL})\W*|(?:(?:sub|grand)[ -]?total|zwischensumme|sous-total)\b.{{0,30}})", re.IGNORECASE
+    rf"\W*(?:(?:{_TOTAL}|{_MEAN})\W*|(?:(?:sub|grand)[ -]?total|zwischensumme|sous-total)\b.{{0,30}})", re.IGNORECASE
 )
 
 
