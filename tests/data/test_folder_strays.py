@@ -89,6 +89,8 @@ def test_versions_months_weeks_and_sides_are_told(tmp_path: Path, names: list[st
     [(["10", "20", "50"], "{n}"), (["5", "10", "20", "50", "100", "200"], "{n}"), (["red", "green", "blue"], "img_{n}"),
      (["T1", "T2", "FLAIR"], "slice{n}"), (["x", "X-ray"], "{n}"), (["cat", "dog", "other"], "{n}"), (["cat1", "cat2", "dog1"], "{n}"),
      (["glass", "paper", "trash"], "{n}"), (["train station", "test track"], "{n}"), (["may", "april"], "{n}"), (["raw", "cooked"], "{n}"),
+     (["Q10", "Q20"], "{n}"), (["backup", "primary"], "{n}"),
+     (["duplicates", "originals"], "{n}"),
      (["cat", "copycat"], "{n}"), (["error", "validation error"], "{n}"),
      (["undo", "delete", "copy"], "{n}"), (["class (a)", "class (b)"], "{n}"), (["spam", "junk", "archive"], "{n}")],
 )  # fmt: skip

@@ -67,7 +67,8 @@ _MONTH = re.compile(
 )
 _ALSO_NAMES = frozenset("mar march mars mai may mei june julio july april abril august agosto dec jan".split())
 _WEEK = re.compile(
-    r"(?:(?:19|20)\d\d[-_ ])?(?:kw|w|wk|cw|week|woche|semaine|semana|settimana|vecka|uke|uge|q|quarter|quartal|quartier|trimestre)[-_ ]?\d{1,2}"
+    r"(?:(?:19|20)\d\d[-_ ])?(?:(?:kw|w|wk|cw|week|woche|semaine|semana|settimana|vecka|uke|uge)[-_ ]?(?:0?[1-9]|[1-4]\d|5[0-3])"
+    r"|(?:q|quarter|quartal|trimestre)[-_ ]?0?[1-4])"
     r"(?:[-_ ](?:19|20)?\d\d)?|(?:mon|tues|wednes|thurs|fri|satur|sun)day|(?:mon|diens|donners|frei|sams|sonn)tag|mittwoch|lundi|mardi|mercredi|jeudi"
     r"|vendredi|samedi|dimanche|lunes|martes|miércoles|jueves|viernes|sábado|domingo",
     re.IGNORECASE,

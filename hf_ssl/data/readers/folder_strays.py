@@ -31,7 +31,7 @@ _ASIDE = re.compile(
     r"(?:.*[-_ ])?(?:unsorted|unsortiert|nicht[-_ ]sortiert|to[-_ ](?:check|sort|do|review|label|annotate|fix|delete|verify|classify)|tocheck|tosort"
     r"|zu[-_ ](?:prüfen|sortieren|klären)|à[-_ ](?:trier|vérifier|classer)|por[-_ ](?:clasificar|revisar)|da[-_ ](?:ordinare|controllare)|unassigned"
     r"|uncategori[sz]ed|unclassified|needs[-_ ](?:check|review)|duplicates|dupes|doppelt|duplikate)"
-    r"|dubletten|doublons|duplicados|papierkorb|corbeille|recycle[-_ ]bin|\$recycle\.bin|lost[+]found|te?mp|deleted|skipped|discarded|backups?"
+    r"|dubletten|doublons|duplicados|papierkorb|corbeille|recycle[-_ ]bin|\$recycle\.bin|lost[+]found|tmp|deleted|skipped|discarded|backups?"
     r"|thumbnails|thumbs|previews|_.*_|__.*",
     re.IGNORECASE,
 )
@@ -64,8 +64,8 @@ def refuse_strays(classes: Sequence[str | None], report: DataReport) -> None:
                 f"{_named(found, counts)} called {what}, and would be {_classes(found)}. {_ways(found, counts)}."
             )
     aside = [name for name in sorted(counts) if _ASIDE.fullmatch(name.strip())]
-    if aside and len(aside) < len(counts):
-        rest = [name for name in sorted(counts) if name not in aside]
+    rest = [name for name in sorted(counts) if name not in aside]
+    if aside and len(rest) > 1:  # beside one other it is half of a pair: primary and backup
         report.warn(
             f"{_named(aside, counts)} called as one of files to be sorted or left out, and would be {_classes(aside)} beside {', '.join(rest[:3])}: "
             f"{_ways(aside, counts)}"
