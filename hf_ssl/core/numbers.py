@@ -146,20 +146,24 @@ def _without_powers(present: list[str]) -> tuple[list[str], list[float], str]:
 
 
 _MARKED = re.compile(r"([-+]?)\s*([$€£¥₹]|[A-Z]{3}\s)?\s*([-+]?[\d.,'\u00a0\u202f ]*\d)\s*([%‰€$£¥₹]|\s[A-Z]{3})?")
-_LOSS = re.compile(r"\(\s*([^()-]*\d[^()-]*)\)")
+_LOSS = re.compile(r"\(\s*(?P<inside>[^()-]*\d[^()-]*)\)|(?P<ahead>[^()-]*\d)\s?-")
 
 
 def _without_marks(present: list[str]) -> tuple[list[str], str]:
-    """Amounts without their currency or percent sign, where all have the same one; accountants' parentheses become a minus.
+    """Amounts without their currency or percent sign, where all have the same one; accountants' parentheses, and a minus behind, become one.
 
     Returns:
         the values, and what was done (empty: nothing).
     """
     losses = [_LOSS.fullmatch(value.strip()) for value in present]
-    plain = [f"-{loss[1].strip()}" if loss else value for loss, value in zip(losses, present, strict=True)]
+    plain = [
+        f"-{(loss['inside'] or loss['ahead']).strip()}" if loss else value
+        for loss, value in zip(losses, present, strict=True)
+    ]
     found = [_MARKED.fullmatch(value) for value in plain]
     marks = {(match[2], match[4]) for match in found if match is not None}
-    done = "parentheses mean a minus" if any(losses) else ""
+    behind = any(loss is not None and loss["ahead"] for loss in losses)
+    done = f"{'a mark behind means' if behind else 'parentheses mean'} a minus" if any(losses) else ""
     if not all(found) or len(marks) != 1:
         return (plain, done) if any(losses) else (present, "")
     mark = next((one.strip() for one in marks.pop() if one), "")

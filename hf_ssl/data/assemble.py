@@ -14,6 +14,7 @@ from hf_ssl.data.columns import Canonicalizer, each_value
 from hf_ssl.data.domain import DomainData
 from hf_ssl.data.fingerprint import fingerprint
 from hf_ssl.data.group_names import refuse_other_groups
+from hf_ssl.data.label_dates import tell_dates
 from hf_ssl.data.label_doubts import tell_many_classes, tell_marks, tell_no_speech, tell_scores
 from hf_ssl.data.label_kinds import KINDS
 from hf_ssl.data.label_words import one_spelling, tell_na_words
@@ -26,6 +27,7 @@ from hf_ssl.data.rows import CanonicalPart, Rows, added
 from hf_ssl.data.splits import check_labels as check_classes
 from hf_ssl.data.splits import split_rows
 from hf_ssl.data.tags import one_scheme
+from hf_ssl.data.tags_alike import one_type
 
 
 @dataclass(frozen=True)
@@ -74,10 +76,15 @@ def encode_and_sort(
         if kind == "transcript":
             tell_no_speech(every, canonicalizer.spec.na, column, report)
         if kind == "class":
+            tell_dates(every, label_kind, column, report)
             tell_scores(every, label_kind, column, report)
             tell_many_classes(every, label_kind, column, canonicalizer.modality.name, report)
         tell_na_words((label for part in parts for label in part.rows.labels), kind, canonicalizer.spec.na, report)
-        spelled = one_spelling([part.rows.labels for part in parts], kind, rules.fold, report)
+        given = [part.rows.labels for part in parts]
+        if KINDS[kind].schemed and rules.tag_scheme != "keep":
+            spelled = one_type(given, rules.fold, report)
+        else:
+            spelled = one_spelling(given, kind, rules.fold, report)
         for part, labels in zip(parts, spelled, strict=True):
             part.rows.labels = labels
         if KINDS[kind].pictures:

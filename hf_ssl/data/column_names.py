@@ -12,6 +12,7 @@ import datasets
 
 from hf_ssl.core.errors import DataError, nearest
 from hf_ssl.core.one_column import type_of, values_of, whole_names, whole_words
+from hf_ssl.data.label_separators import separator_in
 from hf_ssl.data.label_words import NO, YES, as_float
 from hf_ssl.data.readers.files import FILE_CLASS, FOLDER_GROUP, FOLDER_LABEL
 from hf_ssl.data.report import DataReport
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from hf_ssl.data.columns import ColumnSpec
     from hf_ssl.data.readers.folders import SourcePart
 
-LIKE_LABELS = {"sentiment", "stars", "rating", "y", "diagnosis", "dx", "emotion", "intent", "topic", "species", "outcome", "gold",
+LIKE_LABELS = {"sentiment", "stars", "rating", "y", "y_true", "ytrue", "ground_truth", "groundtruth", "gt",
+               "diagnosis", "dx", "emotion", "intent", "topic", "species", "outcome", "gold",
                "annotation", "score", "grade", "polarity", "genre", "toxic", "toxicity", "spam", "klass", "classes", "cls",
                "label_name", "class_name", "label_text", "category_name", "target_label", "class_id", "label_id"}  # fmt: skip
 
@@ -40,9 +42,24 @@ SECOND_TEXTS = {
     "query", "passage", "claim", "evidence", "sentence_b", "s2", "target_text", "second_text", "reply",
 }  # fmt: skip
 NOT_THE_ANSWER = {"pred", "preds", "predicted", "prediction", "predictions", "old", "previous", "suggestion", "suggested", "auto", "automatic",
-                  "model", "machine", "guess", "weak", "noisy", "status", "count", "score", "confidence"}  # fmt: skip
+                  "model", "machine", "guess", "weak", "noisy", "status", "count", "score", "confidence", "hat", "yhat", "ypred"}  # fmt: skip
 HOLDS_IN_THE_END = {"true", "gold", "new", "corrected", "response", "responses", "final", "human", "expert", "actual"}
 """Words in names of columns that say what a program or somebody earlier thought, and what holds in the end."""
+LISTS = {
+    "tag",
+    "tags",
+    "genres",
+    "topics",
+    "categories",
+    "emotions",
+    "intents",
+    "themes",
+    "diagnoses",
+    "hashtags",
+    "keywords",
+    "keyword",
+}
+"""What columns of several labels a row are called."""
 TITLES = {"title", "subject", "headline", "summary", "heading", "question", "text", "abstract", "description", "body"}
 """What shorter texts are called."""
 PAIRS = (("premise", "hypothesis"), ("sentence1", "sentence2"), ("sentence_1", "sentence_2"), ("question1", "question2"), ("text_a", "text_b"),
@@ -143,7 +160,7 @@ def distinct_values(dataset: datasets.Dataset, column: str) -> int:
     return len({value for value in values_of(dataset, column, 20_000) if value is not None})
 
 
-def _distinct_labels(dataset: datasets.Dataset, column: str) -> int:
+def distinct_labels(dataset: datasets.Dataset, column: str) -> int:
     """`distinct_values`, of lists of plain values, too: several labels a row."""
     feature = type_of(dataset, column)
     if isinstance(feature, (datasets.List, datasets.LargeList)) and isinstance(feature.feature, datasets.Value):
@@ -175,7 +192,14 @@ def doubt_labels(ignored: list[str], part: SourcePart) -> None:
         )
     most = max(2, min(200, size // 2))
     called = [name for name in ignored if name != FILE_CLASS and called_as_label(name)]
-    counts = {name: count for name in called if 2 <= (count := _distinct_labels(part.dataset, name)) <= most}
+    counts = {name: count for name in called if 2 <= (count := distinct_labels(part.dataset, name)) <= most}
+    lists = {name: mark for name in ignored if name not in counts and (mark := _joined(part.dataset, name))}
+    for name, mark in lists.items():
+        if name in called or plain_name(name) in LISTS:
+            raise DataError(
+                f"No column of {part.origin} is called label, but {name!r} holds several labels in one text, with {mark!r} between them: "
+                f"label_column={name!r} with label_kind='multilabel' and label_separator={mark!r}, or ignore_columns=[{name!r}] if they are none."
+            )
     found = sorted(
         counts,
         key=lambda name: (
@@ -192,22 +216,15 @@ def doubt_labels(ignored: list[str], part: SourcePart) -> None:
         )
 
 
-def tell_second_labels(ignored: list[str], used: str, part: SourcePart, report: DataReport) -> None:
-    """Columns beside the label that are called as labels are, and say something else: which was meant?"""
-    size = len(part.dataset)
-    for name in ignored:
-        beside = (HARMLESS - {"id", "index", "type"}).isdisjoint(words_of_name(name))
-        count = _distinct_labels(part.dataset, name) if called_as_label(name) and beside else 0
-        if not 2 <= count <= max(2, min(200, size // 2)):
-            continue
-        head = part.dataset.select_columns(list(dict.fromkeys([used, name])))[:20_000]
-        pairs = zip(head[used], head[name], strict=True)
-        ways = {(str(own), str(other)) for own, other in pairs if own is not None is not other}
-        if not len(ways) == len({own for own, _ in ways}) == len({other for _, other in ways}):
-            report.warn(
-                f"{part.origin}: column {name!r} is not used, and is called as labels are ({count} values): took {used!r}; "
-                f"label_column={name!r} takes it, ignore_columns=[{name!r}] says that {used!r} is meant"
-            )
+def _joined(dataset: datasets.Dataset, column: str) -> str | None:
+    """What separates several labels of a row in a column of text that is called as labels or lists of them are."""
+    lists = not LISTS.isdisjoint(words_of_name(column))
+    if not (lists or called_as_label(column)) or getattr(type_of(dataset, column), "dtype", "") not in (
+        "string",
+        "large_string",
+    ):
+        return None
+    return separator_in([value for value in values_of(dataset, column, 2000) if value], lists)
 
 
 def tell_perhaps_labels(ignored: list[str], part: SourcePart, report: DataReport) -> None:
@@ -230,6 +247,7 @@ def tell_perhaps_labels(ignored: list[str], part: SourcePart, report: DataReport
             continue
         if (
             kind not in ("string", "large_string")
+            or not {"pred", "hat", "yhat", "ypred"}.isdisjoint(words_of_name(name))
             or name != FILE_CLASS
             and not HARMLESS.isdisjoint(words_of_name(name))
         ):

@@ -12,7 +12,8 @@ import datasets
 
 from hf_ssl.core.errors import DataError
 from hf_ssl.data.annotations import TRANSCRIPT_ALIASES
-from hf_ssl.data.column_names import existing, named, refuse_structures, shown, tell_second_labels
+from hf_ssl.data.column_doubles import tell_second_labels
+from hf_ssl.data.column_names import existing, named, refuse_structures, shown
 from hf_ssl.data.flags import tell_merged_cells
 from hf_ssl.data.input_column import input_column, other_columns, refuse_names_of_texts
 from hf_ssl.data.label_bits import labels_of_columns
@@ -118,7 +119,10 @@ class Canonicalizer:
         optional = part.split == "unlabeled"
         for new, given in (("group", self.spec.group), ("id", self.spec.id), ("label", self.spec.label)):
             if given is not None and (named(given, there) or not optional):
-                names[new] = existing(given, there, f"{new}_column", part)
+                option = f"{new}_column"
+                names[new] = (
+                    self._answer(given, option, part) if new == "label" else existing(given, there, option, part)
+                )
         if self.tagged:
             option = f"tags_column={self.spec.tags!r}" if self.spec.tags else "label_kind='tags'"
             refuse_without_words(part, names.get("tokens"), names.get(self.modality.column, "..."), option)
@@ -153,7 +157,22 @@ class Canonicalizer:
     def _label_columns(self, part: SourcePart) -> list[str]:
         if part.split == "unlabeled":
             return [name for name in self.spec.labels if name in part.dataset.column_names]
-        return [existing(name, part.dataset.column_names, "label_columns", part) for name in self.spec.labels]
+        return [self._answer(name, "label_columns", part) for name in self.spec.labels]
+
+    def _answer(self, name: str, option: str, part: SourcePart) -> str:
+        """The column of labels that an option names.
+
+        Raises:
+            DataError: there is none; of a split that is held out, what reads it without.
+        """
+        try:
+            return existing(name, part.dataset.column_names, option, part)
+        except DataError as error:
+            said = self.report.facts.get("split_words", {})
+            if part.split not in ("validation", "test") or not (word := said.get(part.split)):
+                raise
+            words = [*(other for split, other in said.items() if split != part.split and other), f"{word}=unlabeled"]
+            raise DataError(f"{error} If the rows of {part.split} have no labels: split_names={words}.") from error
 
     def _input_columns(self, there: list[str], part: SourcePart) -> dict[str, str]:
         column = self.modality.column

@@ -12,6 +12,7 @@ import datasets
 
 from hf_ssl.core.errors import DataError
 from hf_ssl.core.one_column import type_of, values_of
+from hf_ssl.data.column_doubles import judged_anew
 from hf_ssl.data.column_names import HARMLESS, called_as_label, distinct_values, plain_name, words_of_name
 from hf_ssl.data.report import DataReport
 
@@ -27,12 +28,20 @@ GROUP_WORDS = {"patient", "subject", "subj", "speaker", "author", "user", "usern
                "family", "recording", "session", "case", "study", "group", "site", "movie", "book", "lesion", "slide", "scene",
                "animal", "device", "annotator", "worker", "child", "person", "player", "student", "agent", "caller", "rater", "employee",
                "encounter", "admission", "visit", "pid", "ptid", "subjid", "usubjid", "sid", "uid", "pat", "spk", "vp", "vpn", "tn", "hadm",
-               "dialog", "chat", "proband", "mouse", "herd", "flock", "litter", "clip"}  # fmt: skip
+               "dialog", "chat", "proband", "mouse", "herd", "flock", "litter", "clip", "operator", "doctor", "physician", "radiologist",
+               "technician",
+               "technologist", "nurse", "surgeon", "pathologist", "clinician", "sonographer", "therapist", "examiner", "inspector", "interviewer",
+               "interviewee", "coder", "labeler", "labeller", "observer", "surveyor", "analyst", "photographer", "transcriber", "transcriptionist",
+               "driver", "teacher", "tester", "reader", "clinic", "ward", "lab", "laboratory", "farm", "scanner"}  # fmt: skip
 """Words for those (or that) of which a table has several rows."""
+KINDS_OF = {"category", "subcategory", "class", "subclass", "subtype", "kind", "level", "size", "color", "colour", "section", "stage", "style", "icd",
+            "icd9", "icd10", "topic1", "topic2", "coarse", "fine", "road", "subject_area", "subtopic", "subgroup", "dosage", "dose"}  # fmt: skip
+"""Words for what a row is of, which say nothing of which belong together."""
 _GROUP_STEM = re.compile(
     r"(patient|pazient|pacient|paciente|proband|subject|subjekt|sujet|sujeto|soggett|speaker|sprecher|locuteur|kunde|customer|client|klient|klant|cliente"
     r"|teilnehmer|participant|versuchsperson|spender|donneur|autor|auteur|verfasser|benutzer|nutzer|usuari|utilisateur|utente|schuler|eleve|schueler|haushalt"
-    r"|dossier|mitarbeiter|hablante)(i?nn?en|in|en|n|s|es|e|a|o|i|os|as)?(id|nr|no|num|nummer|number|code|kode|key|schlussel|numero|kennung)?"
+    r"|dossier|mitarbeiter|hablante|bearbeiter|arzt|arztin|prufer|bediener|fahrer|medecin|medico|operateur|operador|operatore|technicien|tecnico|techniker"
+    r"|infirmier|radiologue|radiologo|radiologe|untersucher|befunder|pathologe|anotador|annotateur)(i?nn?en|in|en|n|s|es|e|a|o|i|os|as)?(id|nr|no|num|nummer|number|code|kode|key|schlussel|numero|kennung)?"
     r"|fall(id|nr|nummer|kennung)"
 )
 """The same in other languages, and with what stands for a number behind it."""
@@ -74,7 +83,8 @@ def called_as_group(name: str) -> bool:
     words = words_of_name(_ascii(name))
     if plain_name(name) in LIKE_GROUPS or re.fullmatch(
         r"(source|recording|orig(inal)?|parent)_?(file|video|image|img|text|scan|photo)(_?(name|id))?"
-        r"|(crop|cropped|patch|tile|slice|copy|part|augmented|frame|derived)_?(of|from)",
+        r"|(?:record|annotat|label|labell|scann|creat|report|rat|cod|review|transcrib|read|examin|perform|acquir|enter|collect|captur|evaluat|assess|inspect)ed_by"
+        r"|(?:taken|made|written|drawn|read)_by|(crop|cropped|patch|tile|slice|copy|part|augmented|frame|derived)_?(of|from)",
         "_".join(words_of_name(name)),
     ):
         return True
@@ -112,7 +122,7 @@ def tell_perhaps_groups(ignored: list[str], part: SourcePart, report: DataReport
         if not (kind in ("string", "large_string") or kind.startswith(("int", "uint"))) or called_as_label(name):
             continue
         called, harmless = _called_as_id(name), not HARMLESS.isdisjoint(words_of_name(name))
-        if called_as_group(name):
+        if called_as_group(name) or not KINDS_OF.isdisjoint(words_of_name(name)):
             continue
         values = [str(value).strip() for value in values_of(part.dataset, name, 20_000) if value is not None]
         different = set(values)
@@ -250,7 +260,11 @@ def like_groups(
     """
     size = len(part.dataset)
     found = [
-        name for name in ignored if called_as_group(name) and 2 <= distinct_values(part.dataset, name) <= 0.9 * size
+        name
+        for name in ignored
+        if called_as_group(name)
+        and 2 <= distinct_values(part.dataset, name) <= 0.9 * size
+        and not (label is not None and judged_anew(part.dataset, label, name))
     ]
     judges = [name for name in found if content is not None and _judges(part, name, content)]
     for name in judges:

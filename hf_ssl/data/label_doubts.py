@@ -9,6 +9,7 @@ from typing import Any
 
 from hf_ssl.core.errors import DataError
 from hf_ssl.data.label_words import as_float
+from hf_ssl.data.missing_words import perhaps_missing
 from hf_ssl.data.readers.files import folders_above
 from hf_ssl.data.report import DataReport
 
@@ -25,8 +26,8 @@ MANY = 50
 FEW = 10
 _NUMBER = r"(?:\d+(?:[.,'\u2019\u00a0\u202f ]\d{3})*(?:[.,]\d+)?|[.,]\d+)"
 _AMOUNT = re.compile(
-    rf"(?P<bound>[<>≤≥~≈]=?\s*)?(?P<number>[-+\u2212]?\s*(?P<front>[$€£¥₹]|[A-Z]{{3}}\s)?\s*[-+\u2212]?{_NUMBER})"
-    r"(?P<unit>\s*/\s*\d+|\s*[^\s\d.,:;|()&+-][^\d.,:;|()&+]{0,11}\d?)?"
+    rf"(?P<bound>[<>≤≥~≈]=?\s*)?\(?(?P<number>[-+\u2212]?\s*(?P<front>[$€£¥₹]|[A-Z]{{3}}\s)?\s*[-+\u2212]?{_NUMBER})"
+    r"(?P<unit>\s*/\s*\d+|\s*[^\s\d.,:;|()&+-][^\d.,:;|()&+]{0,11}\d?)?(?:\)|-)?"
 )
 """`3.5 kg`, `$3.5`, `3,5 %`, `4.5/5`, `<1.2`."""
 
@@ -40,10 +41,11 @@ def refuse_amounts(labels: Sequence[Any], report: DataReport) -> None:
         DataError: what to say, for amounts and for classes.
     """
     texts = [label.strip() for label in labels if isinstance(label, str)]
+    texts = [text for text in texts if not perhaps_missing(text)]
     different = sorted(set(texts))
     found = [_AMOUNT.fullmatch(text) for text in different]
     read = [match for match in found if match is not None]
-    if not read or len(read) < len(different) or len(texts) < len(labels):
+    if not read or len(read) < len(different) or not all(isinstance(label, str) for label in labels):
         return
     if len({((match["front"] or "").strip(), (match["unit"] or "").strip()) for match in read}) > 1:
         return
@@ -73,7 +75,11 @@ def without_unit(labels: Sequence[str | None]) -> tuple[list[str | None], str]:
     unit = units.pop() if len(units) == 1 else ""
     if not unit or any(label is not None and match is None for label, match in zip(labels, found, strict=True)):
         return list(labels), ""
-    return [None if match is None else (match["bound"] or "") + match["number"] for match in found], unit
+    loss = re.compile(r"\(.*\)|.*-")
+    return [
+        None if match is None else (match["bound"] or "") + "-" * bool(loss.fullmatch(match[0])) + match["number"]
+        for match in found
+    ], unit
 
 
 def tell_marks(labels: Iterable[Any], kind: str, given: Sequence[str], column: str, report: DataReport) -> None:
@@ -129,7 +135,7 @@ def tell_scores(labels: Sequence[Any], given: str | None, column: str, report: D
     words, every = set(plain), set(present)
     if len(scored) < 0.5 * len(present) or len(words) < 2 or len(every) < max(8, 4 * len(words)):
         return
-    if any(as_float(word) is not None for word in words):
+    if any(as_float(word) is not None or not re.search(r"[^\W\d_]", word) for word in words):
         return
     text = (
         f"labels in {column!r} such as {scored[0]!r} seem to be a word and a number: {len(every):,} different ones, but "

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence, Set
 from typing import Any
 
 from hf_ssl.core.errors import DataError
+from hf_ssl.core.letters import LOOK_ALIKE
 from hf_ssl.data.missing_words import perhaps_missing
 from hf_ssl.data.report import DataReport
 
@@ -107,12 +108,12 @@ def shares(values: Sequence[Any]) -> bool:
     )
 
 
-_ALIKE = str.maketrans(
-    "АВЕЅІЈКМНОРСТХУаеѕіјорсхуԁԛԝһΑΒΕΖΗΙΚΜΝΟΡΤΥΧο\u2019\u2018\u00b4`\u2013\u2014\u2011\u2212",
-    "ABESIJKMHOPCTXYaesijopcxydqwhABEZHIKMNOPTYXo" + 4 * "'" + 4 * "-",
+_ALIKE = LOOK_ALIKE | str.maketrans(
+    "\u2019\u2018\u00b4`\u2013\u2014\u2011\u2212",
+    4 * "'" + 4 * "-",
     "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff",
 )
-"""Cyrillic and Greek letters, and marks, that look as Latin ones do; marks that nobody sees."""
+"""Letters and marks that look as Latin ones do; marks that nobody sees."""
 
 
 def one_spelling(rows: list[list[Any]], kind: str, fold: bool | None, report: DataReport) -> list[list[Any]]:
@@ -202,7 +203,7 @@ def _coded(alone: Set[str], names: Iterable[str]) -> dict[str, str]:
     return made
 
 
-_CODE_AHEAD = re.compile(r"\s*(\d{1,4}|[A-Z])\s*(?:[-–:=.)|]\s*|\s+[-–]\s+)(\D.*?)\s*")
+_CODE_AHEAD = re.compile(r"\s*(\d{1,4}(?=\s*[-–])|(?:\d{1,4}|[A-Z])(?=\s*[:=.)|]|\s+[-–]\s))\s*[-–:=.)|]\s*(\D.*?)\s*")
 _CODE_BEHIND = re.compile(r"\s*([^\W\d]{2}.*?)\s*(?:\s[-–:=]\s|\(|\[)\s*(\d{1,4}|[A-Z])[)\]]?\s*")
 SHORT: dict[str, tuple[str, ...]] = {
     "y": ("yes",), "n": ("no",), "t": ("true",), "f": ("false", "female"), "m": ("male",), "pos": ("positive",), "neg": ("negative",),

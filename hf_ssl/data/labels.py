@@ -18,6 +18,7 @@ from hf_ssl.core.errors import DataError, nearest
 from hf_ssl.core.numbers import NotNumbers, read_numbers
 from hf_ssl.data.label_doubts import refuse_amounts, what_to_do, without_unit
 from hf_ssl.data.label_kinds import KINDS
+from hf_ssl.data.label_separators import other_separator, separator_of
 from hf_ssl.data.label_words import as_float
 from hf_ssl.data.report import DataReport
 from hf_ssl.data.written_lists import are_lists, only_one, read_list, tell_lists
@@ -148,46 +149,13 @@ def resolve_kind(labels: Iterable[Any], given: str | None, report: DataReport) -
     report.decide("label_kind=class, because the labels are text or whole numbers")
     if any("|" in text for text in texts):
         report.warn("labels contain '|'; if that separates several labels of one row, say label_kind='multilabel'")
-    elif mark := _separator_of(texts):
+    elif mark := separator_of(texts):
         example = next(text for text in sorted(texts) if mark in text)
         report.warn(
             f"labels such as {example!r} hold others with {mark!r} between them; if they are several labels of one row: "
-            f"label_kind='multilabel' and label_separator={mark!r}{_other_separator(texts, mark)}"
+            f"label_kind='multilabel' and label_separator={mark!r}{other_separator(texts, mark)}"
         )
     return "class"
-
-
-def _other_separator(texts: Iterable[str], mark: str) -> str:
-    """What to tell of a second mark that separates labels where the first does not; "": there is none."""
-    pieces = {piece.strip() for text in texts for piece in text.split(mark)}
-    other = _separator_of(pieces)
-    if other is None:
-        return ""
-    example = next(piece for piece in sorted(pieces) if other in piece)
-    return f"; labels such as {example!r} hold others with {other!r}: write {mark!r} for it in the file, or each such is a label of its own"
-
-
-def _separator_of(texts: set[str]) -> str | None:
-    """What separates several labels in one text: every part of those that hold it occurs in another label too.
-
-    One text alone, and any with blanks (`very good` is a name), has to be made of labels that stand alone, too.
-    """
-    for mark in (";", ",", "/", "+", "&", "\n", "\t", " "):
-        several = [[part.strip() for part in text.split(mark)] for text in texts if mark in text.strip()]
-        alone = {text.strip() for text in texts if mark not in text.strip()}
-        if len(several) < 2 or mark == " ":
-            if several and all(set(parts) <= alone for parts in several):
-                return mark
-            continue
-        counts = Counter(part for parts in several for part in set(parts))
-        counts.update(alone)
-        known = [bool(part) and counts[part] > 1 for parts in several for part in parts]
-        listed = (
-            mark in ";," and sum(known) >= 0.7 * len(known) and all(not alone.isdisjoint(parts) for parts in several)
-        )
-        if (all(known) or listed) and len(counts) <= len(texts):
-            return mark
-    return None
 
 
 def named_labels(
@@ -224,7 +192,7 @@ def named_labels(
     rows = [None if label is None else _as_list(label, kind, separator) for label in labels]
     if kind == "multilabel" and report is not None and separator:
         names = {name for row in rows if row for name in row if isinstance(name, str)}
-        if told := _other_separator(names, separator):
+        if told := other_separator(names, separator):
             report.warn(f"{len(names):,} labels are separated by {separator!r}{told}")
     if kind == "multilabel" and _are_multi_hot(rows):
         rows = [None if row is None else [place for place, value in enumerate(row) if value] for row in rows]

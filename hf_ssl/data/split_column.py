@@ -124,6 +124,10 @@ def by_split_column(
     for part in parts:
         own = [name for name in part.dataset.column_names if name not in ignored and name not in used]
         own = [name for name in own if plain_name(name) not in contents]
+        if (
+            part.origin == f"{how.modality.name} files"
+        ):  # whose folders have said their split already, where they say one
+            own = [name for name in own if name != "path"]
         alone = not any(one.split in (None, "train") for one in parts)
         found = (
             _found_in(part, own, how) if part.split in (None, "train") or alone and part.split != "unlabeled" else None

@@ -280,7 +280,8 @@ def _hold_out_groups(
     if count < 2:
         raise DataError(
             f"{split} cannot be split off: all {len(groups)} rows left are of one group. "
-            f"{_repeated(report)}Give {split}=..., or set {split}_fraction=0; if another column says which rows belong together: group_column=..."
+            f"{_repeated(report)}Give {split}=..., or set validation_fraction=0 and test_fraction=0; if another column says which rows belong "
+            "together: group_column=..."
         )
     folds = min(max(2, round(1 / fraction)), count)
     nothing = np.zeros((len(groups), 1))

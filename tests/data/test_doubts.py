@@ -264,7 +264,8 @@ def test_amounts_called_as_labels_are_told_where_none_is_the_label(column: str, 
 def test_a_finer_label_of_another_name_is_told() -> None:
     data = load(["ab"[n % 2] for n in range(60)], {"sublabel": ["xyz"[n % 3] for n in range(60)]})
     assert told(data, "label_column='sublabel'")
-    assert not told(load(["ab"[n % 2] for n in range(60)], {"labeler": ["xyz"[n % 3] for n in range(60)]}), "labeler")
+    with pytest.raises(DataError, match="group_column='labeler'"):  # who labeled is no label
+        load(["ab"[n % 2] for n in range(60)], {"labeler": ["xyz"[n % 3] for n in range(60)]})
 
 
 @pytest.mark.parametrize("name", ["title", "subject", "text_en", "anything"])

@@ -218,7 +218,7 @@ SECONDS = [f"{n / 20:.2f}" for n in range(300)]
 MONTHLY = pd.date_range("2010-01-01", periods=240, freq="MS")
 FOOTED = {
     "a sum": ([f"{d:%Y-%m-%d}" for d in DAYS], {300: "Total"}, {}),
-    "units above": (SECONDS, {0: "s"}, {"timestamp_unit": "s"}),
+    "units above": (SECONDS, {0: "ticks"}, {"timestamp_unit": "s"}),
     "mean and spread": (SECONDS, {300: "Mean", 301: "Std"}, {"timestamp_unit": "s"}),
     "today": ([f"{d.day}.{d.month}.{d.year}" for d in DAYS], {0: "heute"}, {}),
     "sums of years": ([f"{d:%Y-%m-%d}" for d in MONTHLY], {12 * n + n - 1: str(2009 + n) for n in range(1, 21)}, {}),

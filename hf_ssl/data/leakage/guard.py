@@ -251,9 +251,9 @@ def _tell_loose(
             if pairs:
                 (mine,), (other,) = splits[split].ids([pairs[0][0]]), splits[held_out].ids([pairs[0][1]])
                 report.warn(
-                    f"{len(pairs):,} of {len(own):,} rows of {split} are rows of {held_out} but for case, accents, HTML tags, links or marks, such "
-                    f"as id {mine} (of {held_out}: {other}): kept. normalize='words' takes them for the same and removes them, "
-                    "normalize='exact' says that they are not"
+                    f"{len(pairs):,} of {len(own):,} rows of {split} are rows of {held_out} but for case, accents, HTML tags, links, marks, emoji, "
+                    f"hashtags, letters that look alike or a greeting, such as id {mine} (of {held_out}: {other}): kept. normalize='words' "
+                    "takes them for the same and removes them, normalize='exact' says that they are not"
                 )
 
 

@@ -48,11 +48,40 @@ _DATE = re.compile(
     re.IGNORECASE,
 )
 _SIZE = re.compile(
-    r"[1-9]\d{1,4} ?[x×] ?[1-9]\d{1,4}(?:px)?|\d{2,5} ?(?:px|dpi)|(?:144|240|360|480|720|1080|1440|2160)p|[248]k"
+    r"[1-9]\d{1,4} ?[x×] ?[1-9]\d{1,4}(?:px)?|x(?:[45]|10|20|25|40|50|60|63|[1-9]00|1000)"
+    r"|\d{2,5} ?(?:px|dpi)|(?:144|240|360|480|720|1080|1440|2160)p|[248]k"
     r"|[hl][rq]|(?:high|low)[-_ ]?res(?:olution)?|\d{1,4}x"
     r"|(?:8|11|16|22|24|32|44|48|96)(?:[.,]\d+)? ?k(?:hz)?|(?:8000|11025|16000|22050|24000|32000|44100|48000|96000) ?(?:hz)?",
     re.IGNORECASE,
 )
+_SIDES = frozenset(
+    "28 32 64 96 128 160 192 224 256 288 299 300 320 331 336 380 384 416 448 480 512 518 600 640 720 768 800 1024 1080 1280 2048 4096".split()
+)
+"""Pixels of the sides of pictures."""
+_MONTH = re.compile(
+    r"(?:\d{1,2}[-_. ]*)?(jan(?:uary|uar|vier|uari)?|jänner|enero|janeiro|gennaio|feb(?:ruary|ruar|ruari)?|février|fevrier|febrero|fevereiro|febbraio"
+    r"|mar(?:ch|s|zo|ço)?|märz|maart|apr(?:il|ile)?|avril|abril|may|mai|mei|mayo|maio|maggio|june?|juni|juin|junio|junho|giugno|july?|juli|juillet|julio"
+    r"|julho|luglio|aug(?:ust|ustus)?|août|aout|agosto|sept?(?:ember|embre|iembre|embro)?|setembro|settembre|o[ck]t(?:ober|obre|ubre)?|octobre|outubro"
+    r"|ottobre|nov(?:ember|embre|iembre|embro)?|de[cz](?:ember|embre|iembre|embro)?|décembre|dicembre|diciembre)(?:[-_. ]*\d{2,4})?",
+    re.IGNORECASE,
+)
+_ALSO_NAMES = frozenset("mar march mars mai may mei june julio july april abril august agosto dec jan".split())
+_WEEK = re.compile(
+    r"(?:(?:19|20)\d\d[-_ ])?(?:(?:kw|w|wk|cw|week|woche|semaine|semana|settimana|vecka|uke|uge)[-_ ]?(?:0?[1-9]|[1-4]\d|5[0-3])"
+    r"|(?:q|quarter|quartal|trimestre)[-_ ]?0?[1-4])"
+    r"(?:[-_ ](?:19|20)?\d\d)?|(?:mon|tues|wednes|thurs|fri|satur|sun)day|(?:mon|diens|donners|frei|sams|sonn)tag|mittwoch|lundi|mardi|mercredi|jeudi"
+    r"|vendredi|samedi|dimanche|lunes|martes|miércoles|jueves|viernes|sábado|domingo",
+    re.IGNORECASE,
+)
+_VERSION = re.compile(
+    r"(?:v|ver|version|rev|revision|release|iteration|iter)[-_ .]?\d+(?:[._-]\d+)*(?:[-_ ](?:final|draft|new|old))?",
+    re.IGNORECASE,
+)
+_BESIDE_VERSIONS = frozenset(
+    "final latest draft original old new current previous initial first last fixed corrected revised".split()
+)
+_STEPS = frozenset(factor * 10**power for factor in (1, 2, 5) for power in range(6)) | {25, 250, 75}
+"""Values of coins and notes, and what is weighed and measured in."""
 _FORMATS = frozenset(
     "jpg jpeg png gif bmp tif tiff webp heic dcm dicom nii nifti raw dng npy wav wave mp3 flac ogg opus m4a aac txt csv tsv json jsonl xml pdf "
     "docx doc html mp4 avi mov parquet".split()
@@ -172,7 +201,7 @@ def are_groups(classes: Sequence[str | None], named: bool, report: DataReport, f
     group = _like(names, _is_group, 0.9)
     pieces = "of persons, places, devices or pieces" if group or _like(names, _is_piece, 0.9) else ""
     what, sure = _no_classes(names, classes, files) or (pieces or _numbers(names), group)
-    together = bool(pieces) or what.endswith(("times", "counted through", "years"))
+    together = bool(pieces) or what.endswith(("times", "counted through", "years", "months", "quarters"))
     if not what:
         return False
     if named and together:
@@ -199,8 +228,18 @@ def _no_classes(names: set[str], classes: Sequence[str | None], files: Sequence[
     bare = [name.strip().removeprefix(next(iter(ahead))) if len(ahead) == 1 else name.strip() for name in names]
     if _like(bare, lambda name: _DATE.fullmatch(name) is not None, 0.9):
         return "of days, months or times", True
-    if all(map(_SIZE.fullmatch, bare)):
-        return "of sizes, magnifications or rates", True
+    sized = [_SIZE.fullmatch(name) is not None for name in bare]
+    if all(one or name in _SIDES for one, name in zip(sized, bare, strict=True)):
+        return "of sizes, magnifications or rates", any(sized)
+    if all(map(_MONTH.fullmatch, bare)) and not {name.lower() for name in bare} <= _ALSO_NAMES:
+        return "of months", False
+    if all(map(_WEEK.fullmatch, bare)):
+        return "of days, weeks or quarters", False
+    versions = [_VERSION.fullmatch(name) is not None for name in bare]
+    if any(versions) and all(
+        one or name.lower() in _BESIDE_VERSIONS for one, name in zip(versions, bare, strict=True)
+    ):
+        return "of versions", False
     if plain <= _FORMATS and any(_ends_in(name, classes, files) for name in names):
         return "of formats of files", True
     if all(_CHANNEL.fullmatch(name) or _PERHAPS_CHANNEL.fullmatch(name) for name in plain):
@@ -218,12 +257,13 @@ def _ends_in(name: str, classes: Sequence[str | None], files: Sequence[str]) -> 
 
 
 def _same_files(classes: Sequence[str | None], files: Sequence[str]) -> bool:
-    """Whether every folder holds files of the same names, which are more than numbers."""
+    """Whether every folder holds files of the same names, which are more than a word and a number."""
     held: dict[str, set[str]] = defaultdict(set)
     for file, folder in zip(files, classes, strict=True):
         held[folder or ""].add(re.split(r"[\\/]", file)[-1])
     every = list(held.values())
-    return all(one == every[0] for one in every) and not all(name.split(".")[0].isdigit() for name in every[0])
+    counted = all(re.fullmatch(r"(?:[^\W\d_]+[-_ ]?)?\d+", name.split(".")[0]) for name in every[0])
+    return all(one == every[0] for one in every) and not counted
 
 
 def _like(names: Iterable[str], test: Callable[[str], bool], share: float) -> bool:
@@ -251,6 +291,8 @@ def _numbers(names: set[str]) -> str:
     values = sorted(map(int, names))
     if all(1900 <= value <= 2100 for value in values):
         return "of years"
+    if set(values) <= _STEPS:
+        return ""
     gaps = sum(after - before > 1 for before, after in pairwise(values))
     if values[-1] < 10 or values[0] <= 1 and gaps <= 0.1 * len(values):
         return ""

@@ -8,11 +8,6 @@ from collections.abc import Sequence
 
 from hf_ssl.core.textfiles import UnusableFile
 
-TYPES = {"string", "text", "str", "varchar", "char", "category", "categorical", "int", "integer", "int64", "float", "float64", "double",
-         "number", "numeric", "object", "bool", "boolean", "date", "datetime", "timestamp", "discrete", "continuous", "class", "meta",
-         "ignore", "time", "nominal", "real"}  # fmt: skip
-"""What a second header says about columns."""
-
 BOM = "\ufeff"
 """Stands in front of a line where files with marks were put together."""
 NAME_OF_FILE = re.compile(r"[^/\\]\.[A-Za-z][A-Za-z0-9]{1,4}$")
@@ -84,55 +79,21 @@ def names_by_content(
     lengths = [sum(map(len, own)) / len(own) for own in values]
     places = range(len(values))
     content = max(places, key=lambda place: (column != "text" and files[place] > 0.5, lengths[place]), default=0)
+    spoken = [
+        place for place in places if sum(len(value.split()) > 2 for value in values[place]) > 0.5 * len(values[place])
+    ]
+    ids = [place for place in places if place not in spoken and len(set(values[place])) == len(values[place])]
+    if column not in (None, "text") and content in spoken and ids:
+        content = ids[0]  # names of files without their suffix, as LJSpeech has them
     several = {place: len(set(values[place])) for place in places if place != content}
     labels = [place for place, count in several.items() if 2 <= count <= max(2, min(100, len(values[place]) // 3))]
     label = min(labels, key=lambda place: several[place]) if labels else None
     own = {content: column or ("path" if values and files[content] > 0.5 else "text")} | (
         {} if label is None else {label: "label"}
     )
+    if column == "audio" and spoken and content not in spoken:
+        own[spoken[-1]] = "transcript"
     return [own.get(place, f"column_{place}") for place in range(len(first))]
-
-
-_SUM = re.compile(
-    r"((grand|sub)[ -]?total|totals?|sum|mean|average|avg|median|std|stdev|sd|min|max|count|subtotal"
-    r"|gesamt|insgesamt|summe|mittelwert|durchschnitt|anzahl|somme|moyenne|suma|promedio|totale|media)\b[^.!?]{0,30}",
-    re.IGNORECASE,
-)
-_NOTE = re.compile(
-    r"(grand |sub)?(totals?|gesamt|summe|total général)\b.{0,60}$|(exported|generated|created|downloaded|printed|compiled|prepared|produced|"
-    r"extracted|exportiert|erstellt|erzeugt|gedruckt|exporté|généré|exportado|generado|gerado|esportato|generato)\b.{0,80}$|"
-    r"(sources?|data sources?|quellen?|fuentes?|fontes?|fonti?|bron|źródło|kaynak|källa|kilde|источник|出典|出所|来源|资料来源|"
-    r"notes?|footnotes?|hinweis|anmerkung(en)?|remarque|nota|disclaimer|legend|filters?( applied)?|applied filters|"
-    r"stand|as of|last updated?)\s*[:：]|"
-    r"(page|seite|página|pagina|strona|страница|side|sida)\s+\d+(\s*(/|of|von|de|sur|di|van|z|из)\s*\d+)?\s*$|"
-    r"(confidential|strictly confidential|vertraulich|confidentiel|confidencial|riservato|internal use only|for internal use|all rights reserved)\b|"
-    r"(©|\(c\)|copyright)\s|(-+|\*+|=+)?\s*(end of (report|file|data|table|list|export)|ende der (liste|daten|tabelle)|eof)\b|"
-    r"\(?\d[\d,. ]* (rows?|records?|entries|results|zeilen|datensätze|einträge|lignes|filas|registros|righe)\b.{0,20}$",
-    re.IGNORECASE,
-)
-"""What programs and people write below a table, about it."""
-
-
-def sums_below(rows: Sequence[Sequence[object]]) -> list[str]:
-    """The last rows of a table that sum it up (`Total,`, `Average length,12`) or tell of it (`Source: ...,`, `Page 1 of 1,`), as text.
-
-    Returns:
-        []: there are none, or others begin so, too.
-    """
-    filled = [[value.strip() for value in row if isinstance(value, str) and value.strip()] for row in rows]
-    alone = sum(len(present) == 1 for present in filled) <= 5  # as a rule rows have something in other columns, too
-
-    def is_below(present: list[str]) -> bool:
-        note = alone and len(present) == 1 and _NOTE.match(present[0]) is not None
-        return bool(present) and (note or _SUM.fullmatch(present[0]) is not None)
-
-    found: list[str] = []
-    for present in reversed(filled):
-        if len(found) == 5 or not is_below(present):
-            break
-        found.append(", ".join(present)[:40])
-    others = [present for present in filled[: len(rows) - len(found)] if is_below(present)]
-    return [] if others or len(rows) < len(found) + 5 else found[::-1]
 
 
 NAMES = frozenset(
@@ -211,25 +172,6 @@ def refuse_other_format(line: str) -> None:
     for begins, advice in _FORMATS.items():
         if re.match(begins, line.strip(BOM + " \"'"), re.IGNORECASE):
             raise UnusableFile(f"is no table, but {advice}")
-
-
-def refuse_second_header(rows: list[list[str]], skip: int) -> None:
-    """A second header that says what columns hold would become an example.
-
-    Raises:
-        UnusableFile: with the lines to leave out.
-    """
-    said = 0
-    for row in rows[1:3]:
-        words = [value.strip().lower() for value in row if value.strip()]
-        if not words or not all(word in TYPES for word in words):
-            break
-        said += 1
-    if said and len(rows) > said + 1:
-        raise UnusableFile(
-            f"has {said + 1} lines of header (the second is {', '.join(rows[1])[:60]!r}); leave the others out with "
-            f"csv_options={{'skiprows': {list(range(skip + 1, skip + 1 + said))}}}"
-        )
 
 
 def refuse_levels(names: Sequence[str], rows: Sequence[Sequence[str]], skip: int) -> None:

@@ -16,6 +16,7 @@ from hf_ssl.core.one_column import values_of
 from hf_ssl.data.group_names import PREFIX, prefixes
 from hf_ssl.data.readers import files as on_disk
 from hf_ssl.data.readers import folder_doubts as doubts
+from hf_ssl.data.readers import folder_strays as strays
 from hf_ssl.data.readers.files import FOLDER_GROUP, FOLDER_LABEL
 
 if TYPE_CHECKING:
@@ -224,6 +225,7 @@ def _add_classes(
         how.report.decide(f"all files lie in {'/'.join(levels.around)}: classes are looked for below")
     if not how.folder_labels:
         doubts.refuse_no_classes({name for name in names if name is not None}, how.split_names)
+        strays.refuse_strays(names, how.report)
         files = [path for place in labeled for path in paths[place]]
         if asked and doubts.are_groups(names, _are_the_groups(parts, classes), how.report, files):
             return parts

@@ -23,9 +23,9 @@ from hf_ssl.data.readers.headers import (
     named_by,
     or_one_column,
     refuse_other_format,
-    refuse_second_header,
 )
 from hf_ssl.data.readers.rows import SNIFFED, Rows, joined, with_backslashes, with_doubled, without_blank
+from hf_ssl.data.readers.second_lines import refuse_second_header
 from hf_ssl.data.readers.strays import refuse_questions
 
 SEPARATORS = {".tsv": "\t", ".tab": "\t"}

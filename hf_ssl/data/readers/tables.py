@@ -17,13 +17,14 @@ import pyarrow.parquet as parquet
 from hf_ssl.core.paths import stem, suffix
 from hf_ssl.core.textfiles import DEFAULT_ENCODING, UnusableFile
 from hf_ssl.data.column_names import called_as_label
-from hf_ssl.data.readers.codebooks import sums_between, without_codebooks
+from hf_ssl.data.readers.codebooks import without_codebooks
 from hf_ssl.data.readers.fasttext import read_fasttext
 from hf_ssl.data.readers.files import FILE_CLASS
 from hf_ssl.data.readers.files import partitions as in_folders
-from hf_ssl.data.readers.headers import are_values, sums_below
+from hf_ssl.data.readers.headers import are_values
 from hf_ssl.data.readers.json_rows import from_rows, read_json, table_of_rows
 from hf_ssl.data.readers.places import Places
+from hf_ssl.data.readers.sums import sums_below, sums_between
 from hf_ssl.data.readers.tried import begins_at, read_with_advice
 from hf_ssl.data.report import DataReport
 

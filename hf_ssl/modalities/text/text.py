@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import html
 import itertools
 import re
 import unicodedata
@@ -21,6 +20,7 @@ from hf_ssl.core.errors import DataError
 from hf_ssl.core.fields import Options, option
 from hf_ssl.core.textfiles import MAX_LINE, UnusableFile, encoding_of_file, read_text
 from hf_ssl.modalities.base import Modality
+from hf_ssl.modalities.text.bare import LEAST_WORDS, bare
 
 if TYPE_CHECKING:
     import datasets
@@ -28,15 +28,7 @@ if TYPE_CHECKING:
     from hf_ssl.modalities.cheap import CheapFeatures
     from hf_ssl.modalities.text.encoder import TextEncoder
 
-_TAG = re.compile(r"<!--.*?-->|</?[a-zA-Z][^<>]*>", re.DOTALL)
-_LINK = re.compile(r"(?:https?://|www\.)\S+")
-_AHEAD = re.compile(r"(?:RT @\w+:?|@\w+[:,]?|\(?\d{1,4}[.)]|[-*>\u2022]|(?:[Rr][Ee]|[Ff][Ww][Dd]?|AW):)\s+")
-"""What stands in front of a copy: the name of who is quoted or answered, a number, a mark of a list."""
-_UNSEEN = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]+")
-_ACCENTS = re.compile("[\u0300-\u036f]+")
-_MARKS = str.maketrans("", "", ".,;:!?\u2026\"'`\u2018\u2019\u201c\u201d\u201e\u00ab\u00bb")
-LEAST_WORDS = 5
-"""Words of letters from which a text is one of words, whose case and marks are no part of it as those of a formula are."""
+_MARKS = str.maketrans("", "", "#.,;:!?\u2026\"'`\u2018\u2019\u201c\u201d\u201e\u00ab\u00bb")
 _BLANKS = re.compile(r"(?<=\S)[^\S\n]+")
 _ASCII_WORD = re.compile(r"\w+")
 _ASCII_TOKEN = re.compile(r"\n[ \t]+|\w+|[^\w\s,.;:!?]|[,.;:!?](?!\s|$)")
@@ -54,29 +46,12 @@ def same_text(text: str, how: str = "light") -> str:
     if how == "exact":
         return text
     if how == "words":
-        return " ".join(_words().findall(_bare(text)))
+        return " ".join(_words().findall(bare(text)))
     plain = text if text.isascii() else unicodedata.normalize("NFC", text)
     if "\n" not in plain:
         return " ".join(plain.split())
     lines = plain.replace("\r\n", "\n").strip("\n \t").split("\n")
     return "\n".join(_BLANKS.sub(" ", line).rstrip() for line in lines)
-
-
-def _bare(text: str) -> str:
-    """A text without what a copy gains or loses on its way: HTML tags, links, numbers and names in front, accents, case."""
-    if "<" in text:
-        text = _TAG.sub(" ", text)
-    if "&" in text:
-        text = html.unescape(text)
-    if "://" in text or "www." in text:
-        text = _LINK.sub(" ", text)
-    text = text.lstrip()
-    while ahead := _AHEAD.match(text):
-        text = text[ahead.end() :]
-    if text.isascii():
-        return text.lower()
-    plain = _ACCENTS.sub("", unicodedata.normalize("NFKD", _UNSEEN.sub("", text)))
-    return unicodedata.normalize("NFC", plain).casefold()
 
 
 @lru_cache(maxsize=1)
@@ -281,7 +256,7 @@ class Text(Modality):
         """The text without case, accents, HTML tags, links and marks of sentences; None: it is no text of words, or `normalize` is given."""
         if self.config.normalize != "light":
             return None
-        words = _bare(str(value)).translate(_MARKS).split()
+        words = bare(str(value)).translate(_MARKS).split()
         return " ".join(words) if sum(len(word) > 1 and word.isalpha() for word in words) >= LEAST_WORDS else None
 
     def shingles(self, value: object) -> set[str]:

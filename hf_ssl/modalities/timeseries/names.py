@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from hf_ssl.core.errors import DataError, nearest
 from hf_ssl.modalities.base import Notes
 from hf_ssl.modalities.timeseries.calendar_words import COLUMNS, plain
-from hf_ssl.modalities.timeseries.table import FILE, Columns
+from hf_ssl.modalities.timeseries.table import FILE, VALUES, Columns
 
 _PARTS = {alias for part in COLUMNS.values() for alias in part} | {
     "weekday", "dow", "day of week", "shift", "half", "am pm", "ampm", "am/pm", "meridiem", "ms", "msec", "millis", "millisecond",
@@ -81,6 +81,7 @@ def tell_apart(frame: pa.Table, stamps: np.ndarray, known: set[str | None], name
         rows["name"] = pd.factorize(frame.column(name).to_pandas())[0]
     if rows.duplicated().mean() < 0.1:
         return ""
+    known = known | {column for column in frame.column_names if column.strip().lower() in VALUES}
     if name is not None:
         return _two_tell_apart(frame, ticks, known - {name}, name)
     found = []
