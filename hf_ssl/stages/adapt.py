@@ -49,8 +49,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-FIRST_SHARE = 0.6
-"""Of the budget, at most so much goes to the first fine-tuning; it is what there is if nothing else fits."""
+FIRST_SHARE = 0.4
+"""Of the budget, at most so much goes to the first fine-tuning: another way takes as long again, after its pre-training."""
 FEWEST_STEPS = 20
 """A continued pre-training of fewer steps tells nothing."""
 ENOUGH_STEPS = 300
