@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_ssl.core.errors import DataError
-from hf_ssl.core.paths import suffix
+from hf_ssl.core.paths import inside, suffix
 from hf_ssl.data.readers import files as on_disk
 from hf_ssl.data.readers.levels import class_folders, looks_like_classes
 
@@ -73,13 +73,14 @@ def _classes(
 ) -> list[tuple[str | None, Path]]:
     """Class and file, of those that are no pool; classes begin where those of the files do that are used."""
 
-    def labeled(some: Iterable[Path]) -> list[Path]:
-        inside = (file for file in some if file.is_relative_to(root))
-        return [file for file in inside if on_disk.split_of(file, root, by_stem=False, words=how.words) != "unlabeled"]
+    def labeled(some: Iterable[Path]) -> list[tuple[Path, str]]:
+        below = [(file, name) for file in some if (name := inside(file, root)) is not None]
+        return [one for one in below if on_disk.split_of(one[0], root, by_stem=False, words=how.words) != "unlabeled"]
 
     own = labeled(files)
-    names = ([file.relative_to(root).as_posix() for file in some] for some in (own, labeled(used)))
-    return list(zip(class_folders(next(names), how.words, how.folder_level, next(names)), own, strict=True))
+    paths, known = ([name for _, name in some] for some in (own, labeled(used)))
+    names = class_folders(paths, how.words, how.folder_level, known)
+    return [(name, file) for name, (file, _) in zip(names, own, strict=True)]
 
 
 def refuse_lost_values(before: Counter[str], after: Counter[str], what: str, reason: str, folders: bool) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from hf_ssl.core.paths import inside
+
 ROLES = frozenset(
     "mask masks seg segm segmentation label labels lbl gt groundtruth annotation anno matte trimap manual target output truth ground bin binary "
     "color colour ids instance polygons image images img imgs im sat rgb raw input left fine photo original orig l png pixels train training".split()
@@ -65,7 +67,7 @@ def mask_pairs(files: Sequence[Path], root: Path) -> MaskPairs | None:
 
 
 def _taken_apart(file: Path, root: Path) -> _File:
-    inner = file.relative_to(root) if file.is_relative_to(root) else Path(file.name)
+    inner = Path(inside(file, root) or file.name)
     words = (word.lstrip("0") or word[:1] for word in _WORD.findall(_CAMEL.sub(" ", inner.stem.split(".")[0]).lower()))
     return _File(file, inner.parts[:-1], tuple(words))
 
