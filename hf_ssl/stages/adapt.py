@@ -176,7 +176,10 @@ class _Work:
             if name in done and done[name].outcome:
                 continue
             again = done[RELEASED].seconds if self.labeled else 0.0
-            share = (self.left - again * 1.1) / (len(names) - place)
+            left = self.left - again * 1.1
+            # A pre-training much shorter than a fine-tuning changes little: rather one objective than several such.
+            several = int(left / (again / 2)) if again else len(names)
+            share = left / min(len(names) - place, max(1, several))
             begun = done.get(name)
             steps = begun.steps if begun is not None else self._steps(name, share)
             if steps < FEWEST_STEPS and begun is None:
