@@ -132,6 +132,15 @@ def page(found: list[dict[str, Any]]) -> str:
         "the molecules of B3DB; then a logistic regression on frozen vectors, macro-F1, 20 draws of labels. All ways were tried on "
         "development molecules; the best one of each start was asked on the test molecules, once.",
     ]
+    lines.append(
+        "Earlier comparisons with `mlm` in small steps had used the same test molecules; nothing else had been tried on them."
+    )
+    lines.append(
+        "\n".join(
+            f"- *{way}*: {', '.join(f'{name} {value}' for name, value in options.items())}"
+            for way, options in WAYS.items()
+        )
+    )
     for part in ("test", "development"):
         rows = [row for row in found if row["part"] == part]
         if not rows:
