@@ -28,10 +28,11 @@ VERDICTS = {
     "state",
     "flag",
 }
-ACCEPTED = {"accept", "accepted", "ok", "approved", "valid", "pass", "passed", "good", "keep", "included"}
+ACCEPTED = {"accept", "accepted", "ok", "approved", "valid", "pass", "passed", "good", "keep", "included", "active", "current",
+            "published", "live"}  # fmt: skip
 REFUSED = {
     "reject", "rejected", "ignore", "ignored", "skip", "skipped", "invalid", "fail", "failed", "excluded", "exclude", "discard", "discarded",
-    "deleted", "removed", "bad",
+    "deleted", "removed", "bad", "withdrawn", "voided", "retracted", "superseded",
 }  # fmt: skip
 OUT = {
     "exclude", "excluded", "deleted", "removed", "discard", "discarded", "drop", "dropped", "ignored", "rejected", "invalid", "unusable",

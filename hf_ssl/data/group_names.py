@@ -166,7 +166,7 @@ def prefixes(paths: Sequence[str], folders: Sequence[str | None]) -> list[str] |
         folders: their classes; where each has a prefix of its own, that is the class once more.
     """
     names = [re.split(r"[\\/]", path)[-1] for path in paths]
-    for way in (_said, _slide, _person):
+    for way in (_said, _slide, _person, _source):
         found = [said for name in names if (said := way(name)) is not None]
         pairs = set(zip(found, folders, strict=False))
         classes_again = len(pairs) == len(set(found)) == len(set(folders))
@@ -198,6 +198,16 @@ def _person(name: str) -> str | None:
     return found[1] if found else None
 
 
+def _source(name: str) -> str | None:
+    """`vid0` of `vid0_frame0003.png`: what frames, crops and parts are of."""
+    found = _PIECE_OF.match(name)
+    return found[1] if found else None
+
+
+_PIECE_OF = re.compile(
+    r"(.*\d.*?)[-_ .](?:frame|frm|crop|part|seg(?:ment)?|tile|patch|slice|chunk|clip|snippet|roi|cutout|nohash|teil|abschnitt)[-_ ]?\d+\.\w+$",
+    re.IGNORECASE,
+)
 _TILE = re.compile(
     r"(?=.*[A-Za-z].*[-_ ]\d+[-_ ])(?!(?:\D*)(?:19|20)\d\d[-_ ]\d\d[-_ ])(.*\d.*?)[-_ ](?:[xX]?\d+[-_ ][yY]?\d+)(?:[-_]\d)?\.\w+$"
 )

@@ -10,6 +10,8 @@ _WORDS = tuple(
     f"{mark}{word}{mark}" for word in "and und et y e og och en i ja ve и".split() for mark in (" ", "_", "-")
 )
 """Words between two labels, which stand in names of one (`food and drink`), too."""
+_OF_LISTS = frozenset(";,\t\n、，；")
+"""Marks that names of one label seldom have: most parts occur twice, that is enough."""
 _LISTED = ("|", ";", ",", "/", "、", "；", "，", "&", "+", "\n", " and ", " und ", " et ")
 LONGEST, MOST_NAMES, MOST_WORDS, FEWEST_ROWS = 40, 200, 50, 10
 
@@ -35,13 +37,14 @@ def separator_of(texts: set[str]) -> str | None:
         if len(several) < 2 or mark not in _SIGNS:
             if several and all(set(parts) <= alone for parts in several):
                 return mark
-            if mark == " " or len(several) < 3 or alone:
+            if mark == " " or len(several) < (2 if alone else 3):
                 continue
         counts = Counter(part for parts in several for part in set(parts))
         counts.update(alone)
         known = [bool(part) and counts[part] > 1 for parts in several for part in parts]
-        listed = (
-            mark in ";," and sum(known) >= 0.7 * len(known) and all(not alone.isdisjoint(parts) for parts in several)
+        standing = all(not alone.isdisjoint(parts) for parts in several)
+        listed = sum(known) >= 0.7 * len(known) and (
+            mark in _OF_LISTS or (mark in "+&" or mark in _WORDS) and standing
         )
         if (all(known) or listed) and len(counts) <= len(texts):
             return mark

@@ -65,6 +65,14 @@ def counted(words: dict[Any, int]) -> str:
     return " and ".join(f"{count:,} are {word!r}" for word, count in list(words.items())[:6])
 
 
+DITTO = frozenset(
+    ("\"", "''", "\u2033", "\u3003", "\u201c", "\u201d", "\u201e", "-\"-", "- \" -", "ditto", "dito", "dto.", "idem", "do.", "same as above",
+     "as above", "see above", "s.o.", "siehe oben", "\u2191", "^", "\u540c\u4e0a")
+)  # fmt: skip
+"""What people write under a label that holds again."""
+_TOO_NARROW = re.compile(r"#{3,}")
+
+
 def tell_na_words(labels: Iterable[Any], kind: str, given: Sequence[str], report: DataReport) -> None:
     """Warn about labels such as `NA` and `todo` that are kept as a class; those of `na_values` are gone already."""
     if kind in ("mask", "transcript", "tags", "regression"):
@@ -75,6 +83,11 @@ def tell_na_words(labels: Iterable[Any], kind: str, given: Sequence[str], report
         label: count
         for label, count in every.most_common()
         if " ".join(label.lower().replace("_", " ").split()) in TO_COME
+    }
+    above = {
+        label: count
+        for label, count in every.most_common()
+        if label.strip().lower() in DITTO or _TOO_NARROW.fullmatch(label)
     }
     numbers = {as_float(label) for label in every}
     if (
@@ -88,6 +101,7 @@ def tell_na_words(labels: Iterable[Any], kind: str, given: Sequence[str], report
     for found, what in (
         (perhaps, "taken for a class"),
         (later, "taken for a class like the others, as words for a label to come"),
+        (above, "taken for a class, although they stand for a label above, or for one that a cell had no room for"),
     ):
         if found and len(found) < len(every):
             several = "classes" if len(found) > 1 else "a class"
@@ -196,6 +210,8 @@ def _coded(alone: Set[str], names: Iterable[str]) -> dict[str, str]:
     for name in names:
         found = _CODE_AHEAD.fullmatch(name) or _CODE_BEHIND.fullmatch(name)
         pieces = [] if found is None else list(map(_spelled, found.groups()))
+        if len(pieces) == 2 and (set(pieces) <= alone or max(map(len, pieces)) == 1):
+            pieces = []  # `A|B` beside `A` and `B` is two labels
         pieces += SHORT.get(_spelled(name), ())
         same = next((piece for piece in pieces if piece in alone), None)
         if same is not None:

@@ -19,7 +19,7 @@ _PART_OF_SPLIT = re.compile(
 _INITIAL = re.compile(r"[a-z]?[psu][-_ ]?\d+[a-z]?", re.IGNORECASE)
 _SHORT = frozenset(
     "pat pt sub subj subjects spk id uid vp actor actress rat mouse mice device sensor phone machine unit camera cam station scanner center centre "
-    "clinic proband person participant rater specimen plate well".split()
+    "clinic proband person participant rater specimen plate well line linie ligne línea maschine kamera capteur sensore cámara".split()
 )
 """Names of persons, places and devices that stand before a number in names of folders, beside those of columns."""
 _PIECES = {
@@ -95,6 +95,7 @@ _PERHAPS_CHANNEL = re.compile(
 )
 _STATES = frozenset(
     "labeled labelled annotated unannotated not_annotated to_annotate to_label to_check to_do todo tocheck checked unchecked not_checked reviewed "
+    "denoised deblurred despeckled registered unregistered rectified "
     "unreviewed to_review in_review in_progress pending finished unfinished not_finished backup archive incoming exported verified unverified "
     "preprocessed unprocessed".split()
 )

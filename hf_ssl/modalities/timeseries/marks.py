@@ -8,7 +8,10 @@ import numpy as np
 
 from hf_ssl.modalities.base import Notes
 
-MARKS = (-999.0, -9999.0, -99.0, -999.9, -99.9, 9999.0, 99999.0, 999999.0, -99999.0, 999.9)
+MARKS = (
+    -999.0, -9999.0, -99.0, -999.9, -99.9, 9999.0, 99999.0, 999999.0, -99999.0, 999.9, 32767.0, -32768.0, -32767.0, 32768.0, 65535.0, 65534.0,
+    2147483647.0, -2147483648.0, 4294967295.0, 1e20, 1e30, -1e30, 1e31, 9.96920996838687e36, 3.4028234663852886e38, -3.4028234663852886e38,
+)  # fmt: skip
 
 
 def tell_marks(values: np.ndarray, names: Sequence[str], report: Notes) -> None:
@@ -29,8 +32,8 @@ def tell_marks(values: np.ndarray, names: Sequence[str], report: Notes) -> None:
         if not found:
             continue
         found += [mark for mark, count in counts.items() if count == 1]
-        shown = " and ".join(f"{counts[mark]:,} are {mark:g}" for mark in found)
+        shown = " and ".join(f"{counts[mark]:,} are {mark:.10g}" for mark in found)
         report.warn(
             f"column {name!r}: {sum(counts.values()):,} values lie far from all others ({low:g} to {high:g}): {shown}; read as they are; "
-            f"na_values={[f'{mark:g}' for mark in found]} says that they are missing"
+            f"na_values={[f'{mark:.10g}' for mark in found]} says that they are missing"
         )
