@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hf_ssl.core.paths import inside
+from hf_ssl.core.paths import path_below
 
 
 @pytest.mark.parametrize("folder", [".", "/", "data", "/data", "/data/train", "../data", "data/.hidden"])
@@ -26,4 +26,4 @@ from hf_ssl.core.paths import inside
 def test_as_relative_to(file: str, folder: str) -> None:
     path, above = Path(file), Path(folder)
     expected = path.relative_to(above).as_posix() if path.is_relative_to(above) else None
-    assert inside(path, above) == expected
+    assert path_below(path, above) == expected

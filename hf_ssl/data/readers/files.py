@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from hf_ssl.core.errors import DataError, nearest
 from hf_ssl.core.numbers import rounded_up
-from hf_ssl.core.paths import inside, stem, suffix
+from hf_ssl.core.paths import path_below, stem, suffix
 from hf_ssl.data.report import DataReport, kind_of_reason
 
 FOLDER_LABEL = "folder"
@@ -129,7 +129,7 @@ def split_of(path: Path, root: Path, *, by_stem: bool, words: Mapping[str, str] 
     The outermost folder decides, but for `train/unsup`, which is not train. The name of a raw document never decides
     (`test-drive.txt` is no test split), that of a table does.
     """
-    said = _split_of_folders(folders_above(inside(path, root) or path.name), frozenset(words.items()))
+    said = _split_of_folders(folders_above(path_below(path, root) or path.name), frozenset(words.items()))
     return said or (split_named(stem(path), words) if by_stem else None)
 
 
@@ -143,7 +143,7 @@ def _split_of_folders(folders: tuple[str, ...], words: frozenset[tuple[str, str]
 def split_word(path: Path, root: Path, words: Mapping[str, str]) -> str:
     """The word by which `split_of` knows a file's split: of its folders, else of its name."""
     folders = [
-        word for folder in folders_above(inside(path, root) or path.name) if (word := split_folder(folder, words))
+        word for folder in folders_above(path_below(path, root) or path.name) if (word := split_folder(folder, words))
     ]
     own = [stem(path).lower(), *re.split(r"[^a-z]+", stem(path).lower())]
     return next((word for word in (*folders, *own) if word in words), "")
@@ -194,7 +194,7 @@ def ambiguous_folders(files: Iterable[Path], root: Path, words: Mapping[str, str
     below: dict[tuple[str, ...], set[str]] = defaultdict(set)
     direct: Counter[tuple[str, ...]] = Counter()
     for file in files:
-        folders = folders_above(inside(file, root) or file.name)
+        folders = folders_above(path_below(file, root) or file.name)
         direct[folders] += 1
         for depth in range(len(folders)):
             below[folders[:depth]].add(folders[depth])
@@ -213,7 +213,7 @@ def ambiguous_folders(files: Iterable[Path], root: Path, words: Mapping[str, str
 
 def which_is_meant(doubtful: Sequence[str], files: Iterable[Path], root: Path, words: Mapping[str, str]) -> str:
     """The readings of folders that `ambiguous_folders` found, with the options for each."""
-    above = [folders_above(inside(file, root) or file.name) for file in files]
+    above = [folders_above(path_below(file, root) or file.name) for file in files]
     known = sorted({word for names in above for part in names if (word := split_folder(part, words))})
     others = [name for name in known if name not in {split_folder(folder, words) for folder in doubtful}]
     word = split_folder(doubtful[0], words)  # a class called as the split around it

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_ssl.core.errors import DataError
-from hf_ssl.core.paths import inside, suffix
+from hf_ssl.core.paths import path_below, suffix
 from hf_ssl.data.readers import files as on_disk
 from hf_ssl.data.readers.levels import class_folders, looks_like_classes
 
@@ -74,7 +74,7 @@ def _classes(
     """Class and file, of those that are no pool; classes begin where those of the files do that are used."""
 
     def labeled(some: Iterable[Path]) -> list[tuple[Path, str]]:
-        below = [(file, name) for file in some if (name := inside(file, root)) is not None]
+        below = [(file, name) for file in some if (name := path_below(file, root)) is not None]
         return [one for one in below if on_disk.split_of(one[0], root, by_stem=False, words=how.words) != "unlabeled"]
 
     own = labeled(files)

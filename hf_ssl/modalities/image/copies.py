@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hf_ssl.core.paths import inside
+from hf_ssl.core.paths import path_below
 
 _WORDS = (
     r"(?:thumbs?|thumbnails?|previews?|small|tiny|mini|icons?|low[-_]?res|resized?|scaled|downsampled|medium|large|full|hires|high[-_]?res|originals?|"
@@ -29,7 +29,7 @@ def copies_in_folders(files: Sequence[Path], root: Path) -> dict[str, Copies]:
 
     A few pairs of each folder are looked at: they are of different sizes and show the same.
     """
-    inner = [(file, Path(inside(file, root) or file.name)) for file in files]
+    inner = [(file, Path(path_below(file, root) or file.name)) for file in files]
     if not any(len(path.parts) > 1 for _, path in inner):
         return {}
     known = {(*path.parts[:-1], path.stem): file for file, path in inner}

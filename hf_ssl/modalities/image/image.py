@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from hf_ssl.core.fields import Options, option
-from hf_ssl.core.paths import inside
+from hf_ssl.core.paths import path_below
 from hf_ssl.modalities.base import Modality, Notes
 from hf_ssl.modalities.cheap import CheapFeatures, Computed
 from hf_ssl.modalities.image import geometry as geo
@@ -156,7 +156,7 @@ class Image(Modality):
         plain = [file for file in files if file.suffix.lower() not in TAR]
         rows: list[dict[str, Any]] = []
         for file in plain:
-            rows.append({"image": {"bytes": None, "path": str(file)}, "path": inside(file, root) or file.name})
+            rows.append({"image": {"bytes": None, "path": str(file)}, "path": path_below(file, root) or file.name})
         for file in tars:
             rows += read_tar(file, quarantine)
         kept = []

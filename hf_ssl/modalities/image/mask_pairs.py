@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hf_ssl.core.paths import inside
+from hf_ssl.core.paths import path_below
 
 ROLES = frozenset(
     "mask masks seg segm segmentation label labels lbl gt groundtruth annotation anno matte trimap manual target output truth ground bin binary "
@@ -67,7 +67,7 @@ def mask_pairs(files: Sequence[Path], root: Path) -> MaskPairs | None:
 
 
 def _taken_apart(file: Path, root: Path) -> _File:
-    inner = Path(inside(file, root) or file.name)
+    inner = Path(path_below(file, root) or file.name)
     words = (word.lstrip("0") or word[:1] for word in _WORD.findall(_CAMEL.sub(" ", inner.stem.split(".")[0]).lower()))
     return _File(file, inner.parts[:-1], tuple(words))
 
