@@ -93,7 +93,7 @@ def test_pieces_of_one_recording(tmp_path: Path) -> None:
     assert "group_column='prefix'" in told(folders(tmp_path, {"run": pieces, "walk": pieces}), modality="image")
 
 
-@pytest.mark.parametrize("name", ["_rejected", "trash", "unsure"])
+@pytest.mark.parametrize("name", ["_rejected", "unsure"])
 def test_a_pile_beside_classes(name: str, tmp_path: Path) -> None:
     files = [f"{n}.png" for n in range(8)]
     said = told(folders(tmp_path, {"cat": files, "dog": files, name: files}), modality="image")

@@ -32,7 +32,7 @@ _ASIDE = re.compile(
     r"|zu[-_ ](?:prüfen|sortieren|klären)|à[-_ ](?:trier|vérifier|classer)|por[-_ ](?:clasificar|revisar)|da[-_ ](?:ordinare|controllare)|unassigned"
     r"|uncategori[sz]ed|unclassified|needs[-_ ](?:check|review)|duplicates|dupes|doppelt|duplikate)"
     r"|dubletten|doublons|duplicados|papierkorb|corbeille|recycle[-_ ]bin|\$recycle\.bin|lost[+]found|tmp|deleted|skipped|discarded|backups?"
-    r"|thumbnails|thumbs|previews|_[^\W_].*|_.*_|__.*|trash|rubbish|garbage[-_ ]files|unsure|not[-_ ]sure|müll|poubelle|basura",
+    r"|thumbnails|thumbs|previews|_[^\W_].*|_.*_|__.*|unsure|not[-_ ]sure",
     re.IGNORECASE,
 )
 """What people call folders of what is still to be looked at, or is not wanted."""
