@@ -1,6 +1,8 @@
-"""A training step of MiniLM with LoRA in bfloat16, with torch's dropout and with that of hf_ssl/training/cpu.py, in turns.
+"""A training step of MiniLM with LoRA in bfloat16, as torch and PEFT compute it and as hf_ssl does, in turns.
 
-python tests/benchmarks/bench_dropout.py [--rounds 15] [--rows 16] [--length 128]
+`dropout`: with the dropout of hf_ssl/training/cpu.py; `adapters`: with hf_ssl/training/light_adapters.py; `both`.
+
+python tests/benchmarks/bench_adapters.py [--rounds 15] [--rows 16] [--length 128]
 """
 
 from __future__ import annotations
@@ -8,7 +10,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from contextlib import nullcontext
+from contextlib import ExitStack
 
 import torch
 from peft import LoraConfig, get_peft_model
@@ -16,6 +18,9 @@ from transformers import AutoModel
 
 from hf_ssl import demo
 from hf_ssl.training.cpu import cpu_dropouts
+from hf_ssl.training.light_adapters import light_adapters
+
+WAYS = {"stock": (), "dropout": (cpu_dropouts,), "adapters": (light_adapters,), "both": (cpu_dropouts, light_adapters)}
 
 
 def main() -> None:
@@ -29,10 +34,12 @@ def main() -> None:
     )
     model.train()
     words = torch.randint(1000, 20_000, (given.rows, given.length))
-    taken: dict[str, list[float]] = {"torch": [], "quick": []}
+    taken: dict[str, list[float]] = {name: [] for name in WAYS}
     for turn in range(given.rounds + 2):
-        for name in taken:
-            with cpu_dropouts(model) if name == "quick" else nullcontext():
+        for name, ways in WAYS.items():
+            with ExitStack() as inside:
+                for way in ways:
+                    inside.enter_context(way(model))
                 began = time.perf_counter()
                 with torch.autocast("cpu", torch.bfloat16):
                     made = model(input_ids=words).last_hidden_state
@@ -40,8 +47,9 @@ def main() -> None:
                 model.zero_grad()
                 if turn >= 2:  # the first two do not count
                     taken[name].append(time.perf_counter() - began)
-    stock, quick = (statistics.median(taken[name]) for name in ("torch", "quick"))
-    print(f"{torch.get_num_threads()} threads: {stock * 1e3:.0f} ms, {quick * 1e3:.0f} ms, ratio {stock / quick:.2f}")
+    stock = statistics.median(taken["stock"])
+    for name, seconds in taken.items():
+        print(f"{name:>9}: {statistics.median(seconds) * 1e3:.0f} ms, {stock / statistics.median(seconds):.2f} times as fast")
 
 
 if __name__ == "__main__":
