@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
+from typing import cast
 
 import torch
 from peft.tuners.lora import Linear as LoraLinear
@@ -84,7 +84,7 @@ def _is_frozen(module: LoraLinear) -> bool:
 
 
 def _light(
-    module: LoraLinear, weights: _Weights, inputs: _Inputs, values: torch.Tensor, *args: Any, **options: Any
+    module: LoraLinear, weights: _Weights, inputs: _Inputs, values: torch.Tensor, *args: object, **options: object
 ) -> torch.Tensor:
     name = module.active_adapters[0] if len(module.active_adapters) == 1 else ""
     plain = (
@@ -103,9 +103,11 @@ def _light(
     if plain:
         return LoraLinear.forward(module, values, *args, **options)
     half = inputs(values)
-    result = functional.linear(half, *weights(module.get_base_layer()))
-    low, up = module.lora_A[name](half), module.lora_B[name].weight.to(half.dtype)
-    if module.lora_B[name].bias is not None:
-        return result + module.lora_B[name](low) * module.scaling[name]
-    found = torch.addmm(result.flatten(0, -2), low.flatten(0, -2), up.t(), alpha=module.scaling[name])
+    result = functional.linear(half, *weights(cast(nn.Linear, module.get_base_layer())))
+    low, up = module.lora_A[name](half), cast(nn.Linear, module.lora_B[name])
+    bias: torch.Tensor | None = up.bias
+    if bias is not None:
+        return result + up(low) * module.scaling[name]
+    rows, weight = result.flatten(0, -2), up.weight.to(half.dtype)
+    found = torch.addmm(rows, low.flatten(0, -2), weight.t(), alpha=module.scaling[name])
     return found.view(result.shape)

@@ -17,7 +17,9 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModel
 
 from hf_ssl import demo
+from hf_ssl.models import attention
 from hf_ssl.training.cpu import cpu_dropouts
+from hf_ssl.training.dropout import set_dropout
 from hf_ssl.training.light_adapters import light_adapters
 
 WAYS = {"stock": (), "dropout": (cpu_dropouts,), "adapters": (light_adapters,), "both": (cpu_dropouts, light_adapters)}
@@ -29,9 +31,10 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=16)
     parser.add_argument("--length", type=int, default=128)
     given = parser.parse_args()
-    model = get_peft_model(
-        AutoModel.from_pretrained(str(demo.minilm_path())), LoraConfig(target_modules=["query", "value", "dense"])
-    )
+    bert = AutoModel.from_pretrained(str(demo.minilm_path()))
+    attention.install(bert)
+    set_dropout(bert, 0.0, attention_only=True)  # as a fine-tuning has it
+    model = get_peft_model(bert, LoraConfig(r=16, target_modules=["query", "key", "value", "dense"]))
     model.train()
     words = torch.randint(1000, 20_000, (given.rows, given.length))
     taken: dict[str, list[float]] = {name: [] for name in WAYS}
@@ -49,7 +52,9 @@ def main() -> None:
                     taken[name].append(time.perf_counter() - began)
     stock = statistics.median(taken["stock"])
     for name, seconds in taken.items():
-        print(f"{name:>9}: {statistics.median(seconds) * 1e3:.0f} ms, {stock / statistics.median(seconds):.2f} times as fast")
+        print(
+            f"{name:>9}: {statistics.median(seconds) * 1e3:.0f} ms, {stock / statistics.median(seconds):.2f} times as fast"
+        )
 
 
 if __name__ == "__main__":

@@ -20,7 +20,8 @@ SEEN = torch.randn(40, 64, generator=torch.Generator().manual_seed(3))
 def adapted(**options: Any) -> nn.Module:
     torch.manual_seed(0)
     model: nn.Module = get_peft_model(
-        nn.Sequential(nn.Linear(64, 96), nn.Tanh(), nn.Linear(96, 64)), LoraConfig(r=4, target_modules=["0", "2"], **options)
+        nn.Sequential(nn.Linear(64, 96), nn.Tanh(), nn.Linear(96, 64)),
+        LoraConfig(r=4, target_modules=["0", "2"], **options),
     )
     with torch.no_grad():
         for name, weight in model.named_parameters():
@@ -47,7 +48,9 @@ def exactly(model: nn.Module) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("options", [{}, {"lora_bias": True}, {"use_rslora": True, "lora_alpha": 7}])
-def test_output_and_gradients_are_peft_s_within_rounding_and_no_further_from_the_exact_ones(options: dict[str, Any]) -> None:
+def test_output_and_gradients_are_peft_s_within_rounding_and_no_further_from_the_exact_ones(
+    options: dict[str, Any],
+) -> None:
     model = adapted(**options)
     (made, grads), (light, light_grads) = trained(model, False), trained(model, True)
     exact = exactly(model)
