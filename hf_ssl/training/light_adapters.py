@@ -50,8 +50,9 @@ class _Weights:
         weight = layer.weight
         now = (id(weight), weight.data_ptr(), weight._version)
         if self.made is None or self.of != now:
-            bias = None if layer.bias is None else layer.bias.detach().bfloat16()
-            self.made, self.of = (weight.detach().bfloat16(), bias), now
+            with torch.inference_mode(False):  # made in an evaluation, they serve training as well
+                bias = None if layer.bias is None else layer.bias.detach().bfloat16()
+                self.made, self.of = (weight.detach().bfloat16(), bias), now
         return self.made
 
     def __reduce__(self) -> tuple[type[_Weights], tuple[()]]:
@@ -65,7 +66,7 @@ class _Inputs:
         self.last: tuple[torch.Tensor, int, bool, torch.Tensor] | None = None
 
     def __call__(self, values: torch.Tensor) -> torch.Tensor:
-        if values.dtype is torch.bfloat16 or values.is_inference():
+        if values.dtype is torch.bfloat16 or torch.is_inference_mode_enabled():
             return values.bfloat16()
         learns, version = torch.is_grad_enabled(), values._version
         if self.last is None or self.last[0] is not values or self.last[1:3] != (version, learns):

@@ -77,6 +77,20 @@ def test_weights_that_change_are_cast_anew() -> None:
         assert torch.equal(second, plain(SEEN)) and not torch.equal(first, second)
 
 
+def test_an_evaluation_on_the_way_leaves_nothing_that_training_cannot_use() -> None:
+    model = adapted()
+    made, _ = trained(model, True)
+    model.zero_grad()
+    with light_adapters(model), torch.autocast("cpu", torch.bfloat16):
+        with torch.inference_mode():
+            seen = model(SEEN)
+        with torch.no_grad():
+            again = model(SEEN)
+        model(SEEN).float().square().mean().backward()
+    assert torch.equal(seen, made) and torch.equal(again, made)
+    assert all(p.grad is not None for name, p in model.named_parameters() if "lora" in name)
+
+
 def test_float32_and_adapters_that_are_off_compute_as_ever() -> None:
     model = adapted()
     with light_adapters(model):
