@@ -66,7 +66,7 @@ class _Inputs:
         self.last: tuple[torch.Tensor, int, bool, torch.Tensor] | None = None
 
     def __call__(self, values: torch.Tensor) -> torch.Tensor:
-        if values.dtype is torch.bfloat16 or torch.is_inference_mode_enabled():
+        if values.dtype is torch.bfloat16 or values.is_inference() or torch.is_inference_mode_enabled():
             return values.bfloat16()
         learns, version = torch.is_grad_enabled(), values._version
         if self.last is None or self.last[0] is not values or self.last[1:3] != (version, learns):
