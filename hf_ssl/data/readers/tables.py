@@ -124,7 +124,7 @@ def read_tables(
         )  # fmt: skip
     for group in read.values():
         parts = [one.dataset for one in group]
-        if file_column is not None and len(group) > 1 and file_column not in parts[0].column_names:
+        if file_column is not None and len(every) > 1 and file_column not in parts[0].column_names:
             value = datasets.Value("string")
             parts = [
                 one.dataset.add_column(file_column, [stem(one.path)] * len(one.dataset), feature=value)
