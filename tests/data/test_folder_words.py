@@ -49,7 +49,7 @@ def told(source: Path, **options: object) -> str:
 def test_folders_of_splits_in_other_languages_are_asked_about_and_the_answer_works(names, split_names, tmp_path):
     source = folders(tmp_path / "data", *(f"{name}/{kind}" for name in names for kind in ("hund", "katze")))
     said = told(source)
-    assert "seem to say the split of what they hold" in said and f"split_names={split_names}" in said
+    assert "say the split" in said and f"split_names={split_names}" in said
     data = hf_ssl.load_data(source, modality="image", split_names=split_names, verbose=False, near_duplicates=False)
     assert data["train"].features["label"].names == ["hund", "katze"] and data.num_rows["test"] == 16
     tables = tmp_path / "tables"
@@ -63,7 +63,7 @@ def test_folders_of_splits_in_other_languages_are_asked_about_and_the_answer_wor
 
 
 def test_two_domains_are_another_question(tmp_path):
-    assert "two domains, cameras or folds" in told(folders(tmp_path, "trainA", "trainB", "testA", "testB"))
+    assert "domains, cameras or folds" in told(folders(tmp_path, "trainA", "trainB", "testA", "testB"))
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_two_domains_are_another_question(tmp_path):
 )
 def test_one_class_in_two_states_is_told(names, tmp_path):
     source = folders(tmp_path, *names)
-    assert "called as others are but for a word such as old, new or v2" in told(source)
+    assert "old, new or v2" in told(source)
     assert "old, new or v2" not in told(source, folder_labels=True)
 
 

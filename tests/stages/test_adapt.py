@@ -44,7 +44,13 @@ def test_every_way_was_tried_in_the_order_that_tells_most(adapted):
     _, result = adapted
     tried = result.metrics["attempts"]
     # The head of mlm is in the checkpoint; the last two take what time is left.
-    assert [attempt["name"] for attempt in tried] == ["as-released", "mlm", "simcse", "instance-identity", "properties"]
+    assert [attempt["name"] for attempt in tried] == [
+        "as-released",
+        "mlm",
+        "simcse",
+        "instance-identity",
+        "properties",
+    ]
     assert [attempt["outcome"] for attempt in tried] == ["done"] * 5
     assert all(attempt["score"] is not None and attempt["seconds"] > 0 for attempt in tried)
     assert [attempt["steps"] > 0 for attempt in tried] == [False, True, True, True, True]
