@@ -1,0 +1,126 @@
+"""Columns of what several people said of each row, and columns of few values that may be the label: asked about or told."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sentences import text
+
+import hf_ssl
+from hf_ssl.core.errors import DataError
+
+
+def table(folder: Path, header: list[str], row: Callable[[int], list[object]], count: int = 60) -> Path:
+    file = folder / "data.csv"
+    lines = [",".join(["text", *header]), *(",".join([text(n), *map(str, row(n))]) for n in range(count))]
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return file
+
+
+def judged(values: tuple[object, ...], columns: int) -> Callable[[int], list[object]]:
+    """Each column says the same in four rows of five."""
+
+    def row(n: int) -> list[object]:
+        own, other = values[7 * n % len(values)], values[(7 * n + 1) % len(values)]
+        return [own, *(other if (n + place) % 5 == 0 else own for place in range(1, columns))]
+
+    return row
+
+
+def warnings_of(file: Path, **options: object) -> str:
+    return "\n".join(hf_ssl.load_data(file, verbose=False, **options).report["warnings"])
+
+
+@pytest.mark.parametrize(
+    ("header", "values"),
+    [
+        (["rater1", "rater2"], ("bad", "good")),
+        (["annotator_1", "annotator_2", "annotator_3"], (1, 2, 3)),
+        (["coder_a", "coder_b"], (0, 1)),
+        (["Codierer1", "Codierer2"], ("ja", "nein")),
+        (["worker_12", "worker_34"], ("hate", "fine")),
+        (["expert1_label", "expert2_label"], ("mild", "severe")),
+        (["标注员1", "标注员2"], ("好", "坏")),
+    ],
+)
+def test_several_judges_are_asked_about(header: list[str], values: tuple[object, ...], tmp_path: Path) -> None:
+    file = table(tmp_path, header, judged(values, len(header)))
+    with pytest.raises(DataError, match=r"differ in \d+ of 60 rows, such as") as error:
+        hf_ssl.load_data(file, verbose=False)
+    said = str(error.value)
+    column = re.search(r"label_column='(.*?)'", said)
+    assert column is not None and f"ignore_columns={header}" in said
+    read = hf_ssl.load_data(file, verbose=False, label_column=column[1])
+    assert sorted(read["train"].features["label"].names) == sorted(map(str, values))
+    assert list(hf_ssl.load_data(file, verbose=False, ignore_columns=header)) == ["unlabeled"]
+
+
+@pytest.mark.parametrize("header", [["anna", "bernd"], ["A1", "A2"]])
+def test_columns_that_agree_are_told_in_one(header: list[str], tmp_path: Path) -> None:
+    said = warnings_of(table(tmp_path, header, judged(("bad", "good"), 2)))
+    assert said.count("label_column=") == 1 and f"ignore_columns={header}" in said
+
+
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        (["rater1_id", "rater2_id"], lambda n: [f"r{n % 3}", f"r{(n + 1) % 3}"]),
+        (["place", "kind"], lambda n: [("north", "south")[n % 2], ("shop", "home")[n // 2 % 2]]),
+        (["first", "second"], lambda n: [n % 3, n // 3 % 3]),
+    ],
+)
+def test_columns_that_say_different_things_are_no_judges(
+    header: list[str], row: Callable[[int], list[object]], tmp_path: Path
+) -> None:
+    assert "several people" not in warnings_of(table(tmp_path, header, row))
+
+
+def test_a_judge_that_says_the_label_is_no_group(tmp_path: Path) -> None:
+    said = warnings_of(table(tmp_path, ["rater1", "label"], lambda n: 2 * [("bad", "good")[n % 2]]))
+    assert "group" not in said
+
+
+@pytest.mark.parametrize("name", ["verdict", "flag", "decision"])
+def test_good_and_bad_may_be_the_label(name: str, tmp_path: Path) -> None:
+    file = table(tmp_path, [name], lambda n: [("bad", "good")[n % 2]])
+    with pytest.raises(DataError, match=f"label_column='{name}'"):
+        hf_ssl.load_data(file, verbose=False)
+    assert hf_ssl.load_data(file, verbose=False, label_column=name)["train"].features["label"].names == ["bad", "good"]
+
+
+@pytest.mark.parametrize(
+    ("name", "values"), [("country", ("NA", "DE", "FR")), ("language", ("de", "en")), ("gender", ("f", "m"))]
+)
+def test_the_only_other_column_is_told(name: str, values: tuple[str, ...], tmp_path: Path) -> None:
+    file = table(tmp_path, [name], lambda n: [values[n % len(values)]])
+    assert f"label_column='{name}'" in warnings_of(file)
+    assert "label_column" not in warnings_of(file, ignore_columns=[name])
+    read = hf_ssl.load_data(file, verbose=False, label_column=name)
+    assert read["train"].features["label"].names == sorted(values)
+
+
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        (["source"], lambda n: [("web", "mail")[n % 2]]),
+        (["date"], lambda n: [f"2024-01-{n % 5 + 1:02}"]),
+        (["language", "label"], lambda n: [("de", "en")[n % 2], ("bad", "good")[n // 2 % 2]]),
+        (["language", "country"], lambda n: [("de", "en")[n % 2], ("DE", "UK")[n // 2 % 2]]),
+    ],
+)
+def test_what_tells_of_texts_stays_quiet(
+    header: list[str], row: Callable[[int], list[object]], tmp_path: Path
+) -> None:
+    assert warnings_of(table(tmp_path, header, row)) == ""
+
+
+def test_rows_of_two_labels_are_told_with_both(tmp_path: Path) -> None:
+    file = tmp_path / "data.csv"
+    rows = [f"{text(n)},{('bad', 'good')[n % 2]}" for n in range(60)]
+    again = [f"{text(n)},{('good', 'bad')[n % 2]}" for n in range(6)]
+    file.write_text("\n".join(["text,label", *rows, *again]) + "\n", encoding="utf-8")
+    said = warnings_of(file)
+    assert re.search(r"6 rows .* different labels, .*'bad' and 'good' \(id \w+\)", said)
