@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import datasets
@@ -88,22 +88,30 @@ def refuse_judges(ignored: Sequence[str], part: SourcePart, report: DataReport) 
         for name in among
     }
     found = [name for name in among if name == first or pairs[name] and _agreement(pairs[name]) >= least]
-    apart = sum(len({said[name][row] for name in found} - {""}) > 1 for row in range(len(said[first])))
+    rows = [sorted({said[name][row] for name in found} - {""}) for row in range(len(said[first]))]
+    apart = [values for values in rows if len(values) > 1]
     if len(found) < 2 or not (apart or people):
         return []
-    differ = f"differ in {apart:,} of {len(said[first]):,} rows"
-    if apart:
-        own, other = next((own, other) for name in found for own, other in pairs[name] if own != other)
-        differ += f", such as {own[:30]!r} and {other[:30]!r}"
+    differ = f"differ in {len(apart):,} of {len(rows):,} rows"
+    differ += f" (such as {apart[0][0][:30]!r} and {apart[0][1][:30]!r})" if apart else ""
     text = (
         f"{part.origin} has no label column, but {' and '.join(map(repr, found[:6]))} hold the same labels and {differ}, as where several people "
-        f"label each row: label_column={first!r} takes one of them; to learn what most say, write that into a column called label; "
-        f"ignore_columns={found} leaves them aside"
+        f"label each row: label_column={first!r} takes one of them; {_in_the_end(said, found)}; ignore_columns={found} leaves them aside"
     )
     if people:
         raise DataError(f"{text}.")
     report.warn(text)
     return found
+
+
+def _in_the_end(said: Mapping[str, list[str]], found: Sequence[str]) -> str:
+    """Where it stands what most of several people say, or what to do."""
+    known = {value for name in found for value in said[name]}
+    others = [name for name in said if name not in found and set(said[name]) <= known]
+    settled = next((name for name in others if not CORRECTIONS.isdisjoint(words_of_name(name))), None)
+    if settled is None:
+        return "to learn what most say, write that into a column called label"
+    return f"label_column={settled!r} what seems to hold in the end"
 
 
 def _said(name: str, part: SourcePart) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -48,7 +49,7 @@ def warnings_of(file: Path, **options: object) -> str:
 )
 def test_several_judges_are_asked_about(header: list[str], values: tuple[object, ...], tmp_path: Path) -> None:
     file = table(tmp_path, header, judged(values, len(header)))
-    with pytest.raises(DataError, match=r"differ in \d+ of 60 rows, such as") as error:
+    with pytest.raises(DataError, match=r"differ in \d+ of 60 rows") as error:
         hf_ssl.load_data(file, verbose=False)
     said = str(error.value)
     column = re.search(r"label_column='(.*?)'", said)
@@ -56,6 +57,41 @@ def test_several_judges_are_asked_about(header: list[str], values: tuple[object,
     read = hf_ssl.load_data(file, verbose=False, label_column=column[1])
     assert sorted(read["train"].features["label"].names) == sorted(map(str, values))
     assert list(hf_ssl.load_data(file, verbose=False, ignore_columns=header)) == ["unlabeled"]
+
+
+def test_what_holds_in_the_end_is_offered(tmp_path: Path) -> None:
+    file = table(
+        tmp_path,
+        ["labeler1", "labeler2", "majority"],
+        lambda n: [*judged(("bad", "good"), 2)(n), ("bad", "good")[n % 2]],
+    )
+    with pytest.raises(DataError, match="label_column='majority'"):
+        hf_ssl.load_data(file, verbose=False)
+    assert len(hf_ssl.load_data(file, verbose=False, label_column="majority")["train"]) == 42
+
+
+def test_an_empty_field_of_the_first_judge_is_no_answer(tmp_path: Path) -> None:
+    said = judged(("bad", "good"), 3)
+    file = table(
+        tmp_path, ["rater1", "rater2", "rater3"], lambda n: ["", "bad", "good"] if n == 0 else [said(n)[0]] * 3
+    )
+    with pytest.raises(DataError, match=r"1 of 60 rows \(such as 'bad' and 'good'\)"):
+        hf_ssl.load_data(file, verbose=False)
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        (lambda n: 3 * [("bad", "good")[n % 2]], True), (lambda n: ["bad", "good", ("bad", "good")[n % 2]], True),
+        (lambda n: ["bad", "good"][: n % 2 + 1], False), (lambda n: [1.0, float(n % 2), 0.0], False),
+    ],
+)  # fmt: skip
+def test_lists_of_votes_are_told(labels: Callable[[int], list[object]], told: bool, tmp_path: Path) -> None:
+    file = tmp_path / "data.jsonl"
+    file.write_text(
+        "\n".join(json.dumps({"text": text(n), "labels": labels(n)}) for n in range(60)) + "\n", encoding="utf-8"
+    )
+    assert ("60 of 60 lists" in warnings_of(file)) == told
 
 
 @pytest.mark.parametrize("header", [["anna", "bernd"], ["A1", "A2"]])
@@ -124,3 +160,29 @@ def test_rows_of_two_labels_are_told_with_both(tmp_path: Path) -> None:
     file.write_text("\n".join(["text,label", *rows, *again]) + "\n", encoding="utf-8")
     said = warnings_of(file)
     assert re.search(r"6 rows .* different labels, .*'bad' and 'good' \(id \w+\)", said)
+
+
+def decided(file: Path, **options: object) -> str:
+    return "\n".join(hf_ssl.load_data(file, verbose=False, **options).report["decisions"])
+
+
+def test_a_label_that_is_left_aside_is_told(tmp_path: Path) -> None:
+    file = table(tmp_path, ["sentiment"], lambda n: [("bad", "good")[n % 2]])
+    assert "'sentiment'" in decided(file, ignore_columns=["sentiment"])
+    assert "sentiment" not in decided(table(tmp_path, ["note"], lambda n: [n]), ignore_columns=["note"])
+
+
+@pytest.mark.parametrize("word", ["NA", "none", "null", "n/a"])
+def test_a_missing_word_that_may_be_a_class_is_told_both_ways(word: str, tmp_path: Path) -> None:
+    file = table(tmp_path, ["label"], lambda n: [(word, "rust", "leak")[n % 3]])
+    assert f"20 are {word!r}" in warnings_of(file) and f"na_values=[{word!r}]" in warnings_of(file)
+    assert f"20 are {word!r}" in decided(file, na_values=[word])
+    assert hf_ssl.load_data(file, verbose=False, na_values=[word])["train"].features["label"].names == ["leak", "rust"]
+
+
+def test_a_class_called_nan_is_not_lost(tmp_path: Path) -> None:
+    file = table(tmp_path, ["label"], lambda n: [("nan", "rust")[n % 2]])
+    with pytest.raises(DataError, match=r"30 labels .*na_values=\['empty'\]"):
+        hf_ssl.load_data(file, verbose=False)
+    read = hf_ssl.load_data(file, verbose=False, na_values=["empty"])
+    assert read["train"].features["label"].names == ["nan", "rust"]

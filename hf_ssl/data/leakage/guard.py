@@ -13,6 +13,7 @@ import numpy as np
 from hf_ssl.core.errors import DataError, HfSslWarning, nearest
 from hf_ssl.data.leakage.near_image import LookIndex
 from hf_ssl.data.leakage.near_text import NearIndex, hash_pieces, search_all
+from hf_ssl.data.leakage.swapped import tell_swapped
 from hf_ssl.data.report import MAX_LISTED, DataReport
 from hf_ssl.data.rows import Rows
 
@@ -111,6 +112,7 @@ def remove_leakage(
     similar = check.near and _add_near(found, splits, values, modality, check.threshold, report)
     if check.near:
         _tell_loose(found, splits, values, modality, report)
+    tell_swapped(splits, values, report)
     report.facts["near_checked"] = similar
     report.facts["leaks"] = [
         _describe(split, against, splits[split], hits)
