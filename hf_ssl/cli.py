@@ -32,7 +32,8 @@ logger = logging.getLogger(__name__)
 
 # Options that may be given without their name, first of all.
 NAMED = {
-    **dict.fromkeys(("data", "gap", "adapt", "predict"), "--data"), "report": "--output", "search": "--query", "import-tf": "--source",
+    **dict.fromkeys(("data", "gap", "adapt", "pretrain", "finetune", "evaluate", "compare", "embed", "predict"), "--data"),
+    "report": "--output", "search": "--query", "import-tf": "--source",
 }  # fmt: skip
 # What these are asked for is what they say: the report, the estimates, the proof, the files.
 SPOKEN = ("data", "gap", "check", "import-tf", "push")

@@ -223,8 +223,13 @@ def _advice(metrics: Mapping[str, Any]) -> str:
 
 
 def numbers(metrics: Mapping[str, Any]) -> str:
-    """`accuracy 0.812, f1_macro 0.790`: the first few that are fractions."""
-    return ", ".join([f"{name} {value:.3f}" for name, value in metrics.items() if isinstance(value, float)][:SHOWN])
+    """`accuracy 0.812, f1_macro 0.790`: the first few that are fractions, each under one of its names (`macro_f1` is `f1_macro`)."""
+    found = {
+        (frozenset(name.split("_")), value): name
+        for name, value in reversed(metrics.items())
+        if isinstance(value, float)
+    }
+    return ", ".join([f"{name} {value:.3f}" for (_, value), name in reversed(found.items())][:SHOWN])
 
 
 def _where(path: Path, record: StageRecord) -> str:

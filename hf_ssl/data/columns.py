@@ -26,6 +26,7 @@ from hf_ssl.data.label_words import (
 )
 from hf_ssl.data.labels import raw_labels, sort_names
 from hf_ssl.data.missing_words import NA_PERHAPS, says_nothing
+from hf_ssl.data.odd_texts import tell_odd_texts, tell_own_labels
 from hf_ssl.data.readers.files import FOLDER_LABEL
 from hf_ssl.data.readers.folders import SourcePart
 from hf_ssl.data.readers.tables import quiet
@@ -90,6 +91,8 @@ class Canonicalizer:
         )
         labels, label_names = self._labels(source, names, part)
         keys = self._keys(source, names, part)
+        if (texts := names.get("text")) and texts in source.column_names:
+            tell_own_labels(source[texts], labels, texts, self.report)
         usable = [row for row, key in enumerate(keys) if key is not None]
         # Ids exist for usable rows only: removing a broken row elsewhere does not change them.
         ids = self._ids(source, names.get("id"), keys)
@@ -280,6 +283,8 @@ class Canonicalizer:
             self.report.leave_out(self.unit, reason, count, len(keys), example=example, hint=hint, within=within)
         self._tell_na_words(words, columns)
         tell_spoiled((value for column in columns for value in each_value(source, column)), columns[0], self.report)
+        if self.modality.name == "text" and columns[0] != self.spec.input:
+            tell_odd_texts(source[columns[0]], columns[0], self.report)
         return keys
 
     def _tell_na_words(self, words: Counter[str], columns: list[str]) -> None:

@@ -12,7 +12,15 @@ import datasets
 from hf_ssl.core.by_name import ByName
 from hf_ssl.core.errors import DataError
 from hf_ssl.core.one_column import type_of, values_of
-from hf_ssl.data.column_names import existing, named, pair_of, plain_name, shown, structures_in_list
+from hf_ssl.data.column_names import (
+    called_as_label,
+    existing,
+    named,
+    pair_of,
+    plain_name,
+    shown,
+    structures_in_list,
+)
 from hf_ssl.data.label_words import as_float
 from hf_ssl.data.readers.folders import ReadOptions, SourcePart
 from hf_ssl.data.readers.headers import NAME_OF_FILE, are_values, names_by_content
@@ -85,11 +93,53 @@ def input_column(modality: Modality, given: str | None, part: SourcePart) -> str
                 f"{part.origin} has one column, {there[0]!r}, whose name holds {mark!r}: if that separates columns: csv_options={{'sep': {mark!r}}}; "
                 f"else input_column={there[0]!r}."
             )
+        _refuse_pixels(part, modality.name)
         raise DataError(
             f"No column of {part.origin} is known to hold the {modality.name}. "
             f"Its columns: {shown(there)}. Say which one: {_likely_input(modality, part)}."
         )
     return _of_texts(found[0], modality, part)
+
+
+MANY_NUMBERS = 49
+
+
+def _refuse_pixels(part: SourcePart, kind: str) -> None:
+    """A row of very many numbers is a picture or a series written out, which no column holds.
+
+    Raises:
+        DataError: nearly all columns are numbers, or one holds lists of them; what to do with such.
+    """
+    there = part.dataset.column_names
+    texts = _texts(part)
+    listed = next((name for name, values in zip(there, texts, strict=True) if _are_lists_of_numbers(values)), None)
+    if listed is not None:
+        many = len(re.findall(r"[^\s,;]+", next(value for value in texts[there.index(listed)] if value)))
+        what = f"Column {listed!r} of {part.origin} holds {many:,} numbers a row"
+    else:
+        columns = [
+            name
+            for name, values in zip(there, texts, strict=True)
+            if values and all(value is not None and as_float(value) is not None for value in values[:50])
+        ]
+        if len(columns) < max(MANY_NUMBERS, 0.8 * len(there)):
+            return
+        many = len(columns) - sum(map(called_as_label, columns))
+        what = (
+            f"{len(columns):,} of {len(there):,} columns of {part.origin} are numbers ({columns[0]}, {columns[1]} ...)"
+        )
+    found = [(side, depth) for depth in (1, 3, 4) if (side := round((many / depth) ** 0.5)) ** 2 * depth == many]
+    shape = f", as {found[0][0]} x {found[0][0]} pixels have" + " in colors" * (found[0][1] > 1) if found else ""
+    raise DataError(
+        f"{what}{shape}, and none holds the {kind}. Pictures are read from files: write each row as one (PIL.Image.fromarray), in a folder per class "
+        "or with a table of columns path and label. If a row is a series, write it as lists in JSON lines, and read it with modality='timeseries'."
+    )
+
+
+def _are_lists_of_numbers(values: Sequence[str | None]) -> bool:
+    head = [value for value in values[:20] if value]
+    plain = all(re.fullmatch(r"[-\d\s.,;\[\]]+", value) for value in head)
+    return bool(head) and plain and all(len(re.findall(r"\d+(?:\.\d+)?", value)) >= MANY_NUMBERS for value in head)
 
 
 def _of_texts(name: str, modality: Modality, part: SourcePart) -> str:

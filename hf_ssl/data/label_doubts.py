@@ -31,6 +31,11 @@ _AMOUNT = re.compile(
 )
 """`3.5 kg`, `$3.5`, `3,5 %`, `4.5/5`, `<1.2`."""
 
+_UNIT = re.compile(
+    r"\s+\S.*|\s*/\s*\d+|\s*(?:[%‰$€£¥₹°]\w?|[kmµn]?[gmlsVAWJN]|[ckm]?m[²³23]?|min|h|[kMG]?Hz|dB|hPa|bar|ppm|px|USD|EUR|GBP|kWh|[KMGT]B)"
+)
+"""A unit that no name ends in: `10 mg`, `10%`; `1a` and `2a` may be classes of a school."""
+
 
 def refuse_amounts(labels: Sequence[Any], report: DataReport) -> None:
     """Amounts as people write them (`3,5`, `3.5 EUR`, `<1.2`) are no classes unless somebody says so.
@@ -52,7 +57,9 @@ def refuse_amounts(labels: Sequence[Any], report: DataReport) -> None:
     broken = next((match[0] for match in read if re.search(r"[.,]\d", match["number"])), None)
     many = len(different) > MANY and len(different) > 0.3 * len(texts)
     marked = [text for text in texts if as_float(text) is None]
-    if not marked or broken is None and not many:
+    unit = read[0]["unit"] or read[0]["front"]
+    measured = bool(unit) and len(different) > 2 and (unit == read[0]["front"] or _UNIT.fullmatch(unit) is not None)
+    if not marked or broken is None and not many and not measured:
         return
     example = next((text for text in different if text in marked and re.search(r"[.,]\d", text)), marked[0])
     bounds = [text for text in marked if BOUND.fullmatch(text)]
@@ -62,7 +69,7 @@ def refuse_amounts(labels: Sequence[Any], report: DataReport) -> None:
     if len(bounds) == len(marked):
         amounts += f". {what_to_do(texts, marked).removesuffix('.')}"
     text = f"{len(different):,} different labels in {len(texts):,} rows are written as amounts, such as {example!r}"
-    if read[0]["unit"] and len(different) <= FEW:
+    if unit and len(different) <= FEW:
         report.warn(f"{text}, and are taken for classes: {amounts}")
         return
     raise DataError(f"{text}: {amounts}.")

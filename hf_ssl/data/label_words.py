@@ -13,6 +13,7 @@ from hf_ssl.core.errors import DataError
 from hf_ssl.core.letters import LOOK_ALIKE
 from hf_ssl.data.missing_words import perhaps_missing
 from hf_ssl.data.report import DataReport
+from hf_ssl.data.two_writings import SAME_AS, refuse_two_writings
 
 NA_SURELY = frozenset({"nan", "NaN", "NAN", "<NA>", "#N/A", "#NA", "NaT", "-nan", "-NaN", "1.#QNAN", "#N/A N/A", "\\N",
                        "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!"})  # fmt: skip
@@ -125,11 +126,11 @@ def shares(values: Sequence[Any]) -> bool:
 
 
 _ALIKE = LOOK_ALIKE | str.maketrans(
-    "\u2019\u2018\u00b4`\u2013\u2014\u2011\u2212",
-    4 * "'" + 4 * "-",
-    "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff",
+    "\u2019\u2018\u00b4`\u2013\u2014\u2011\u2212\u0131",
+    4 * "'" + 4 * "-" + "i",
+    "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\ufe0e\ufe0f",
 )
-"""Letters and marks that look as Latin ones do; marks that nobody sees."""
+"""Letters and marks that look as Latin ones do (Turkish has i without a dot); marks that nobody sees, of emoji too."""
 
 
 def one_spelling(rows: list[list[Any]], kind: str, fold: bool | None, report: DataReport) -> list[list[Any]]:
@@ -155,13 +156,15 @@ def one_spelling(rows: list[list[Any]], kind: str, fold: bool | None, report: Da
         spellings.setdefault(coded.get(name) or _spelled(name), []).append(name)
     several = [sorted(names, key=lambda name: -counts[name]) for names in spellings.values() if len(names) > 1]
     if not several:
+        refuse_two_writings(counts, fold, report)
         return rows
     shown = "; ".join(
         " and ".join(f"{_seen(name, names)} ({counts[name]:,})" for name in names) for names in several[:4]
     )
     if fold is None:
         raise DataError(
-            f"Labels differ in case, blanks, hyphens, marks around them, a code in front, the spelling of numbers or letters that look alike only: "
+            "Labels differ in case, blanks, hyphens, marks around them, a code in front, short and long words, the spelling of numbers or letters "
+            f"that look alike only: "
             f"{shown}. fold_labels=True takes them for one class each (spelled as most are), fold_labels=False for different classes."
         )
     report.warn(f"labels taken for one, because fold_labels=True: {shown}")
@@ -191,7 +194,9 @@ def _folded(name: str, numbers: bool = True) -> str:
             if number.is_integer() and abs(number) < 2**53
             else repr(number)
         )
-    return " ".join(_latin(name).casefold().split())
+    return " ".join(
+        _latin(name).casefold().replace("i\u0307", "i").split()
+    )  # so is the small letter of Turkish \u0130
 
 
 def _spelled(name: str) -> str:
@@ -214,7 +219,7 @@ def _coded(alone: Set[str], names: Iterable[str]) -> dict[str, str]:
         pieces = [] if found is None else list(map(_spelled, found.groups()))
         if len(pieces) == 2 and (set(pieces) <= alone or max(map(len, pieces)) == 1):
             pieces = []  # `A|B` beside `A` and `B` is two labels
-        pieces += SHORT.get(_spelled(name), ())
+        pieces += (*SHORT.get(_spelled(name), ()), *SAME_AS.get(_spelled(name), ()))
         same = next((piece for piece in pieces if piece in alone), None)
         if same is not None:
             made[name] = same

@@ -37,17 +37,20 @@ SURE = frozenset({"split", "splits", "partition", "partitions", "tvt"})
 """Words in names that say nothing else, so that values nobody knows are asked about."""
 ABBREVIATED = {
     "tr": "train", "trn": "train", "trainval": "train", "development": "validation", "devel": "validation", "tune": "validation",
-    "va": "validation", "vl": "validation", "testa": "validation", "publictest": "validation",
-    "te": "test", "ts": "test", "tst": "test", "testb": "test", "privatetest": "test",
+    "va": "validation", "vl": "validation", "publictest": "validation",
+    "te": "test", "ts": "test", "tst": "test", "testa": "test", "testb": "test", "privatetest": "test",
 }  # fmt: skip
 """Words that say a split in a column, where others beside them do; as names of folders they may mean anything."""
 FOREIGN = {
     word: split for split, words in {
-        "train": "trainieren|trainings|entraînement|entrainement|apprentissage|entrenamiento|treino|treinamento|addestramento|trening|träning|"
-        "træning|eğitim|обучение|обучающая|тренировка|тренировочная|訓練|学習|训练|訓練集|训练集|학습|훈련",
-        "validation": "validieren|validierung|validación|validacion|validação|validacao|validazione|validering|walidacja|doğrulama|"
-        "валидация|валидационная|проверочная|検証|验证|驗證|验证集|검증|ontwikkeling|prüfen|pruefen|проверка",
-        "test": "testen|tests|teste|prueba|prueba final|essai|тест|тестовая|тестирование|テスト|評価|测试|測試|测试集|테스트|평가",
+        "train": "trainieren|trainings|lernen|lernmenge|lerndaten|übung|trainingsmenge|trainingsdaten|uczenie|treningowy|treningowa|trénink|"
+        "trénovací|antrenare|antrenament|kouluttaa|koulutus|entraînement|entrainement|apprentissage|entrenamiento|treino|treinamento|addestramento|trening|"
+        "träning|træning|eğitim|обучение|обучающая|тренировка|тренировочная|訓練|学習|训练|訓練集|训练集|학습|훈련",
+        "validation": "validieren|validierung|validierungsmenge|validierungsdaten|walidacyjny|walidacyjna|validační|validare|validointi|validatie|"
+        "validación|validacion|validação|validacao|validazione|validering|walidacja|doğrulama|валидация|валидационная|проверочная|検証|验证|驗證|"
+        "验证集|검증|ontwikkeling|prüfen|pruefen|проверка",
+        "test": "testen|tests|teste|testmenge|testdaten|prüfung|pruefung|prüfmenge|kontrolle|testowy|testowa|testovací|testare|testaus|toets|prueba|"
+        "prueba final|essai|тест|тестовая|тестирование|テスト|評価|测试|測試|测试集|테스트|평가",
     }.items() for word in words.split("|")
 }  # fmt: skip
 """Words of other languages, which are asked about: `prüfen` is to test as well as to validate."""
@@ -252,6 +255,10 @@ def _words_in(dataset: datasets.Dataset, name: str, how: ReadOptions) -> _Found 
             if free and free not in found.splits:
                 found.meaning[value] = free
                 found.note = f"because {value!r} sounds like {free}"
+        for value in list(found.unclear):
+            if (abroad := FOREIGN.get(value.lower())) and abroad not in found.splits:
+                found.meaning[value] = abroad
+                found.note = f"because {value!r} is a word for {abroad}"
     return found
 
 

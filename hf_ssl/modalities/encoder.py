@@ -62,7 +62,7 @@ class Encoder(ABC):
         joins: whether the vectors of two modes may stand side by side (`cls+mean`).
         layered: modes that can be applied to an earlier layer (`mean@-2`).
         has_views: whether `views` is there (`hf_ssl.modalities.deferred`: made on the device that trains).
-        reads_states: whether `readings` wants the states of all layers.
+        reads_states, reads_in_bf16: whether `readings` wants the states of all layers, and may be computed in bfloat16.
         frozen_share, reading_weights: of its `readings` in a vote with cheap features, before labels move them.
         attn_implementation: one of `hf_ssl.models.attention.CHOICES`, for rows that hold several examples.
         modality: the kind of data, with its options.
@@ -81,6 +81,7 @@ class Encoder(ABC):
     layered: ClassVar[tuple[str, ...]] = ()
     has_views: ClassVar[bool] = False
     reads_states: ClassVar[bool] = False
+    reads_in_bf16: ClassVar[bool] = False
     frozen_share: ClassVar[float] = 0.5
     reading_weights: ClassVar[Mapping[str, float]] = {}
     attn_implementation = "auto"

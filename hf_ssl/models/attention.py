@@ -2,8 +2,10 @@
 
 Under the name `OWN` it is `sdpa` with three things more:
 
-- on a CPU it computes in float32 inside a bfloat16 autocast: torch's bfloat16 kernel takes 3 to 4 times as long (forward and
-  backward, heads of 32, 128 and 256 tokens, AVX-512 BF16), a fifth of a BERT's whole training step;
+- on a CPU, inside a bfloat16 autocast, training computes by plain matrix products where heads are wide and texts short, else in
+  float32: torch's bfloat16 kernel takes 3 to 4 times as long as the latter (forward and backward, heads of 32, 128 and 256
+  tokens, AVX-512 BF16), a fifth of a BERT's whole training step, and products as in transformers' `eager` are 1.5 to 3.3
+  times as fast as float32 for heads of 48 to 128 and 50 to 400 tokens (tests/benchmarks/bench_attention.py);
 - where a batch says with `cu_seq_lens_q` (transformers' own name) where its sequences begin, each token sees its own sequence
   only, by the best kernel there is: FlashAttention-3, torch's `varlen_attn`, FlashAttention-2, else sequence by sequence;
 - a mask of blocks goes to flex attention.
@@ -147,11 +149,55 @@ def attend(
         return flex_attention_forward(module, query, key, value, mask, **options)
     if query.device.type != "cpu" or query.dtype != torch.bfloat16 or not torch.is_autocast_enabled("cpu"):
         return sdpa_attention_forward(module, query, key, value, mask, **options)
+    if _suits_products(module, query, key, mask, options):
+        with torch.autocast("cpu", enabled=False):
+            return _by_products(query, key, value, mask, options.get("scaling")), None
     if mask is not None and mask.is_floating_point():
         mask = mask.float()
     with torch.autocast("cpu", enabled=False):
         output, _ = sdpa_attention_forward(module, query.float(), key.float(), value.float(), mask, **options)
     return output.to(query.dtype), None
+
+
+WIDE, MOST_PAIRS = 48, 2**24
+"""Of a head, so that products gain; and of a layer's pairs of tokens, all heads, whose weights stay in memory until the backward pass."""
+
+
+def _suits_products(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    mask: torch.Tensor | None,
+    options: Mapping[str, Any],
+) -> bool:
+    rows, heads, length, width = query.shape
+    told = options.get("is_causal")
+    causal = mask is None and (getattr(module, "is_causal", True) if told is None else told)  # as transformers has it
+    return (
+        torch.is_grad_enabled()
+        and width >= WIDE
+        and key.shape[1] == heads
+        and rows * heads * length * key.shape[2] <= MOST_PAIRS
+        and not causal
+        and not any(options.get(name) for name in ("dropout", "softcap", "output_attentions"))
+        and options.get("position_bias") is None
+    )
+
+
+def _by_products(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None, scaling: float | None
+) -> torch.Tensor:
+    """Two products with a softmax in between, each in the number format of its inputs; as `attend`, `mask` true for what is seen."""
+    rows, heads, length, width = query.shape
+    q, k, v = (part.flatten(0, 1) for part in (query, key, value))
+    added = q.new_zeros(1, 1, 1)
+    if mask is not None:
+        hidden = (
+            mask if mask.is_floating_point() else q.new_zeros(mask.shape).masked_fill_(~mask, torch.finfo(q.dtype).min)
+        )
+        added = hidden.to(q.dtype).expand(rows, heads, *hidden.shape[2:]).flatten(0, 1)
+    scores = torch.baddbmm(added, q, k.transpose(1, 2), alpha=width**-0.5 if scaling is None else scaling)
+    return torch.bmm(scores.softmax(-1), v).view(rows, heads, length, -1).transpose(1, 2)
 
 
 def _attend_within(

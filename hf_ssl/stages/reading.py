@@ -14,6 +14,7 @@ from hf_ssl.modalities.batching import batches_by_size
 from hf_ssl.modalities.encoder import Encoder, Features
 from hf_ssl.models.structure import at_work, in_backbone, unwrap_peft
 from hf_ssl.tasks.base import TaskModule, last_linear
+from hf_ssl.training.trainer import bf16_is_fast
 
 HEAD = "head"
 """Name of the reading that the model's own last layer gets."""
@@ -50,7 +51,7 @@ def frozen_rows(module: TaskModule, features: list[Features]) -> dict[str, np.nd
     found: dict[str, np.ndarray] = {}
     module.eval()
     try:
-        with at_work(module) as device, _all_states(encoder) as states:
+        with at_work(module) as device, in_bf16(encoder, device), _all_states(encoder) as states:
             for rows in batches_by_size([encoder.size(feature) for feature in features], BUDGET):
                 bare = [
                     {name: value for name, value in features[row].items() if name not in ("labels", "soft_labels")}
@@ -74,6 +75,16 @@ def frozen_rows(module: TaskModule, features: list[Features]) -> dict[str, np.nd
             handle.remove()
         module.train(was_training)
     return found
+
+
+def in_bf16(encoder: Encoder, device: torch.device) -> torch.autocast:
+    """An autocast for reading a frozen network, on where the kind of data suffers nothing and the machine gains."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=reads_in_bf16(encoder))
+
+
+def reads_in_bf16(encoder: Encoder) -> bool:
+    """Whether a frozen network is read in bfloat16: its heads are fitted on such vectors and answer on others as well."""
+    return encoder.reads_in_bf16 and bf16_is_fast()
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from hf_ssl.core import distributed
 from hf_ssl.evaluation.conformal import limit_of
 from hf_ssl.evaluation.novelty import Typical
 from hf_ssl.stages.inputs import inputs_of
+from hf_ssl.stages.reading import reads_in_bf16
 
 if TYPE_CHECKING:
     from hf_ssl.data import DomainData
@@ -55,7 +56,7 @@ def keep_reference(
         if split in data:
             chosen = np.random.default_rng(seed).permutation(len(data[split]))[: EXAMPLES // 2]
             values += inputs_of(data[split].select(np.sort(chosen)), task.modality)
-    typical = Typical.of(encoder.embed(values, max_length=task.max_length(encoder)), seed)
+    typical = Typical.of(encoder.embed(values, max_length=task.max_length(encoder), bf16=reads_in_bf16(encoder)), seed)
     if typical is not None:
         typical.save(folder / TYPICAL)
 

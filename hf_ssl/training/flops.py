@@ -30,6 +30,11 @@ SHAPES = 3
 SECONDS = 0.25
 SIDE, SIDE_ON_ACCELERATOR = 1024, 8192  # of the matrices: a small product cannot fill a large device
 
+RATES: dict[tuple[torch.dtype, torch.device, str], float] = {}
+"""What was measured in this process."""
+DOUBTED = 0.5
+"""A share of the machine's rate above which that is measured once more: it may have been taken in a busy moment."""
+
 aten = torch.ops.aten
 Formula = Callable[..., int]
 # FlashAttention's own operations, forward and backward: where they are told where sequences begin and end, and the longest.
@@ -39,17 +44,20 @@ _FLASH = {
 }  # fmt: skip
 
 
-def matmul_rate(dtype: torch.dtype, device: torch.device, seconds: float = SECONDS) -> float:
+def matmul_rate(dtype: torch.dtype, device: torch.device, seconds: float = SECONDS, again: bool = False) -> float:
     """FLOP/s of square matrix products on this machine, as its threads are set; measured once in a process.
 
-    The best of many, so that a busy moment does not count. Draws no random numbers.
+    The best of many, so that a busy moment does not count; `again`: measured anew, and the better of both kept, as whole minutes
+    can be busy. Draws no random numbers.
     """
     # --tf32 changes what a product of float32 is.
-    return _measured_rate(dtype, device, seconds, getattr(torch.backends.cuda.matmul, "fp32_precision", ""))
+    known = (dtype, device, getattr(torch.backends.cuda.matmul, "fp32_precision", ""))
+    if again or known not in RATES:
+        RATES[known] = max(RATES.get(known, 0.0), _measured(dtype, device, seconds))
+    return RATES[known]
 
 
-@functools.cache
-def _measured_rate(dtype: torch.dtype, device: torch.device, seconds: float, precision: str) -> float:
+def _measured(dtype: torch.dtype, device: torch.device, seconds: float) -> float:
     side = SIDE if device.type == "cpu" else SIDE_ON_ACCELERATOR
     one = torch.linspace(-1, 1, side * side, device=device).view(side, side).to(dtype)
 
@@ -82,6 +90,7 @@ class ModelWork:
         self.counted_seconds = 0.0
         self.rate = 0.0
         self.compiled = False
+        self._machine: tuple[torch.dtype, torch.device] | None = None  # whose rate it is, as long as nobody doubted it
         self._by_shape: dict[torch.Size, tuple[int, int]] = {}  # entries of the batch, FLOPs
         self._in_backward = False
 
@@ -92,6 +101,7 @@ class ModelWork:
         kept = next((p.dtype for p in self.module.parameters() if p.requires_grad), torch.float32)
         dtype = torch.bfloat16 if args.bf16 else torch.float16 if args.fp16 else kept
         self.rate, self.compiled = matmul_rate(dtype, args.device), args.torch_compile
+        self._machine = dtype, args.device
         if args.device.type == "cuda":
             with suppress(ImportError):  # torch before 2.10
                 from torch.nn.attention import varlen  # noqa: F401 the formula of its kernel comes with it
@@ -121,12 +131,18 @@ class ModelWork:
         self.counted_seconds += time.monotonic() - began
 
     def figures(self, seconds: float) -> dict[str, float]:
-        """For the ledger; empty where nothing was counted. `seconds`: of training, for the steps that were added."""
+        """For the ledger; empty where nothing was counted. `seconds`: of training, for the steps that were added.
+
+        A machine multiplies at least as fast as the model did, so no MFU is above 100 %.
+        """
         flops, rest = self.flops, seconds
         if self.flops > self.counted_flops and seconds > self.counted_seconds:
             flops, rest = flops - self.counted_flops, rest - self.counted_seconds
         if not flops or rest <= 0:
             return {}
+        if self._machine is not None and flops / rest > DOUBTED * self.rate:
+            self.rate, self._machine = matmul_rate(*self._machine, again=True), None
+        self.rate = max(self.rate, flops / rest)
         return {
             "model_gflops_per_second": _rounded(flops / rest / 1e9),
             "matmul_gflops_per_second": _rounded(self.rate / 1e9),

@@ -43,6 +43,7 @@ from hf_ssl.training.checkpoints import Checkpoint, clear, newest
 from hf_ssl.training.compiled import compiled_blocks, options_of
 from hf_ssl.training.cpu import cpu_convolutions, cpu_dropouts, freed_at_once
 from hf_ssl.training.exact_trainer import ExactTrainer
+from hf_ssl.training.light_adapters import light_adapters
 from hf_ssl.training.module import EpochRows, GroupedRows, SizedDataset, TrainingModule
 from hf_ssl.training.profile import ProfileCallback
 from hf_ssl.training.progress import StageProgressBar
@@ -267,7 +268,7 @@ def _train(
     trainer.owes_evaluation = last is not None and last.progress.owes_evaluation
     _show_progress(trainer, module, folder, watch)
     distributed.settle_at_exit()
-    with interruptible(watch), _as_it_trains(trained, args), zero3.dividing(args):
+    with interruptible(watch), _as_it_trains(trained, args, shards is not None), zero3.dividing(args):
         with contextlib.suppress(StopRequested):  # before the first step
             trainer.train(resume_from_checkpoint=str(last.path) if last else None)
     if watch.stopping:
@@ -286,12 +287,14 @@ def _train(
 
 
 @contextlib.contextmanager
-def _as_it_trains(module: TrainingModule, args: TrainingArguments) -> Iterator[None]:
+def _as_it_trains(module: TrainingModule, args: TrainingArguments, sharded: bool) -> Iterator[None]:
     """Inside, a module computes as it does in training only."""
     with (
         freed_at_once(module.frees_at_once),
         cpu_convolutions(module),
         cpu_dropouts(module),
+        # What is sharded must not be kept whole beside it.
+        contextlib.nullcontext() if sharded else light_adapters(module),
         compiled_blocks(module, args),
     ):
         yield

@@ -133,3 +133,13 @@ def test_in_a_recipe_only_the_last_stage_names_the_next_command(tmp_path, monkey
         ("pretrain", ""),
         ("finetune", "hf-ssl evaluate"),
     ]
+
+
+@pytest.mark.parametrize("verb", ["pretrain", "finetune", "compare", "embed", "evaluate", "adapt", "predict", "gap"])
+def test_data_may_be_named_first_of_all_without_their_option(verb, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    said = []
+    for given in (["nowhere.csv"], ["--data", "nowhere.csv"]):
+        assert cli.main([verb, *given, "--output", "run"]) == 1
+        said.append(capsys.readouterr().err)
+    assert said[0] == said[1] and "unrecognized" not in said[0]

@@ -172,3 +172,9 @@ def test_errors_are_json_too(capsys):
     assert cli.main(["run", "nowhere.yaml", "--json"]) == 1
     captured = capsys.readouterr()
     assert "nowhere.yaml" in json.loads(captured.out)["error"]["message"] and captured.err == ""
+
+
+def test_a_number_under_two_names_is_shown_once():
+    metrics = {"accuracy": 0.5, "f1_macro": 0.25, "macro_f1": 0.25, "loss": 1.0, "rows": 3, "log_loss": 1.0}
+    assert numbers(metrics) == "accuracy 0.500, f1_macro 0.250, loss 1.000, log_loss 1.000"
+    assert numbers({"f1_macro": 0.25, "macro_f1": 0.5}) == "f1_macro 0.250, macro_f1 0.500", "two numbers"

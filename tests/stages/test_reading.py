@@ -9,6 +9,7 @@ import torch
 
 import tiny
 from hf_ssl.modalities.text.text import Text
+from hf_ssl.stages import reading
 from hf_ssl.stages.reading import HEAD, frozen_rows
 from hf_ssl.tasks.base import TaskModule
 from hf_ssl.tasks.classification import Classification
@@ -26,7 +27,8 @@ def module_of(folder: str, adapts: bool) -> TaskModule:
 
 @pytest.mark.parametrize("kind", ["bert", "distilbert", "roberta", "modernbert"])
 @pytest.mark.parametrize("adapts", [True, False])
-def test_readings_are_what_the_backbone_alone_gives(kind, adapts, tmp_path):
+def test_readings_are_what_the_backbone_alone_gives(kind, adapts, tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "bf16_is_fast", lambda: False)
     module = module_of(str(tiny.write_checkpoint(kind, tmp_path / kind)), adapts)
     encoder, texts = module.encoder, tiny.corpus(5)
     rows = datasets.Dataset.from_dict({"text": texts})
@@ -47,3 +49,21 @@ def test_readings_are_what_the_backbone_alone_gives(kind, adapts, tmp_path):
     assert ("mean" in found) != (encoder.head is not None or kind == "modernbert")
     assert found.keys() - {"mean"} == {HEAD, "first token", "last layers", "layers"}
     assert not encoder.backbone.config.output_hidden_states, "reading leaves no switch behind"
+
+
+def test_where_the_machine_is_fast_in_bfloat16_texts_are_read_so_and_the_vectors_stay_the_same_but_for_rounding(
+    tmp_path, monkeypatch
+):
+    module = module_of(str(tiny.write_checkpoint("bert", tmp_path / "bert")), adapts=True)
+    rows, found = datasets.Dataset.from_dict({"text": tiny.corpus(40)}), {}
+    for fast in (False, True):
+        monkeypatch.setattr(reading, "bf16_is_fast", lambda fast=fast: fast)
+        found[fast] = frozen_rows(module, module.task.encode(module.encoder, rows))
+    for name, exact in found[False].items():
+        quick = found[True][name]
+        assert quick.dtype == np.float32 and not np.array_equal(quick, exact), "another arithmetic"
+        off = np.linalg.norm(quick - exact, axis=1) / np.linalg.norm(exact, axis=1)
+        assert off.max() < 0.02, name
+    monkeypatch.setattr(type(module.encoder), "reads_in_bf16", False)
+    again = frozen_rows(module, module.task.encode(module.encoder, rows))
+    assert all(np.array_equal(again[name], found[False][name]) for name in again), "kinds of data that do not want it"

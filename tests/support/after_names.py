@@ -62,7 +62,7 @@ def docs(folders: dict[str, int], check: Check, more: dict[str, str] | None = No
     def make(at: Path) -> Made:
         for place, (name, count) in enumerate(folders.items()):
             for n in range(count):
-                write(at / "d" / name / f"{n}.txt", f"{name.replace('/', ' ')}: {texts(1000)[97 * place + n]}")
+                write(at / "d" / name / f"{n}.txt", f"In {name.replace('/', ' ')} {texts(1000)[97 * place + n]}")
         for name, content in (more or {}).items():
             write(at / "d" / name, content)
         return at / "d", options, check

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 import torch
 import toy
 from torch import nn
+from transformers import TrainingArguments
 
 import tiny
 from hf_ssl.training import flops
@@ -108,6 +110,10 @@ def test_counting_changes_neither_weights_nor_losses(tmp_path, monkeypatch, accu
     assert all("mfu_percent" in line for line in found[0][1])
 
 
+def key() -> str:
+    return str(getattr(torch.backends.cuda.matmul, "fp32_precision", ""))
+
+
 def curve(folder: Path) -> list[dict[str, float]]:
     lines = (json.loads(line) for line in (folder / "curve.jsonl").read_text().splitlines())
     return [line for line in lines if "loss" in line]
@@ -120,6 +126,29 @@ def test_mfu_is_of_the_steps_that_were_not_slowed_by_the_count():
     work.counted_flops = work.flops  # a single step: there are no others
     assert work.figures(6.0)["mfu_percent"] == 10.0
     assert work.figures(0.0) == {}
+
+
+@pytest.mark.parametrize("again", [80e9, 30e9])
+def test_a_rate_of_a_busy_moment_is_measured_once_more_and_no_mfu_is_above_all(monkeypatch, again):
+    """A model cannot compute faster than the machine it runs on: 60 GFLOP/s on one that was found to do 40."""
+    asked = []
+    monkeypatch.setattr(flops, "RATES", {(torch.float32, torch.device("cpu"), key()): 40e9})
+    monkeypatch.setattr(flops, "SIDE", 64)
+    monkeypatch.setattr(flops, "settle", lambda device: asked.append(1))
+    clock = (2 * 64**3 / again * place for place in itertools.count())
+    monkeypatch.setattr(flops.time, "perf_counter", lambda: next(clock))
+    work = ModelWork(nn.Linear(2, 2))
+    work.measure_machine(TrainingArguments("unused", use_cpu=True))
+    assert work.rate == 40e9 and not asked
+    work.flops, work.counted_flops = 10e9, 1e-9
+    assert work.figures(1.0)["mfu_percent"] == 25.0 and not asked, "nobody doubts that"
+    work.flops = 60e9
+    best = max(again, 60e9)
+    assert work.figures(1.0)["mfu_percent"] == pytest.approx(6e12 / best, rel=1e-3) and asked
+    seen = len(asked)
+    work.figures(1.0)
+    assert len(asked) == seen, "once a run"
+    assert matmul_rate(torch.float32, torch.device("cpu")) == pytest.approx(max(again, 40e9), rel=1e-3)
 
 
 def test_kernels_of_other_packages_are_counted_by_the_lengths_that_they_are_told():
@@ -157,6 +186,7 @@ def test_what_a_device_does_once_is_no_part_of_its_rate(monkeypatch):
     waits = iter([0.5])
     monkeypatch.setattr(flops, "settle", lambda device: time.sleep(next(waits, 0.0)))
     monkeypatch.setattr(flops, "SIDE", 96)
+    monkeypatch.setattr(flops, "RATES", {})
     assert matmul_rate(torch.float32, torch.device("cpu"), 0.01) > 10 * 2 * 96**3 / 0.5
 
 

@@ -107,8 +107,13 @@ def split_named(name: str, words: Mapping[str, str] = SPLIT_NAMES) -> str | None
     """Split in the name of a table or Hub split (`train-00000-of-00002`, `reviews_dev`); None when none or several."""
     if name.lower() in words:
         return words[name.lower()]
-    found = {words[word] for word in re.split(r"[^a-z]+", name.lower()) if word and word in words}
+    found = {words[word] for word in map(_unnumbered, re.split(r"[^a-z]+", name.lower())) if word in words}
     return found.pop() if len(found) == 1 else None
+
+
+def _unnumbered(word: str) -> str:
+    """`testa` and `testb` are two parts of the test data."""
+    return word[:-1] if word[:-1] in ("train", "test", "dev", "val") and word[-1:] in ("a", "b", "c") else word
 
 
 def split_folder(folder: str, words: Mapping[str, str] = SPLIT_NAMES) -> str | None:

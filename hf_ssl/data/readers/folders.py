@@ -25,6 +25,7 @@ from hf_ssl.data.readers.lost import refuse_lost_folders
 from hf_ssl.data.readers.naming import names_in_tables, naming_stems, sheet_of_files, with_named_stems
 from hf_ssl.data.readers.places import Places
 from hf_ssl.data.readers.sheet import cut_otherwise
+from hf_ssl.data.readers.side_by_side import lines_of, refuse_side_by_side, tell_many_lines
 from hf_ssl.data.readers.tables import read_tables
 from hf_ssl.data.report import DataReport
 
@@ -333,6 +334,8 @@ def _raw_parts(root: Path, files: list[Path], how: ReadOptions) -> list[SourcePa
         how.report.decide("files are called train, test ...: read one example per line, not one per file")
         modality = type(modality)(replace(modality.config, txt="lines"))
     _tell_answers(files, root, how)
+    if modality.name == "text" and modality.config.txt == "file" and how.folder_labels is None:
+        refuse_side_by_side(files, lines_of(files), how)
     parts, unread = [], dict[str, str]()
     for split, group in _by_split(files, root, how, by_stem=by_stem).items():
         bad: list[dict[str, str]] = []
@@ -343,6 +346,8 @@ def _raw_parts(root: Path, files: list[Path], how: ReadOptions) -> list[SourcePa
     refuse_lost_folders(files, [file for file in files if str(file) not in unread], root, how, unread)
     for note in modality.take_notes():
         how.report.warn(note)
+    if modality.name == "text" and modality.config.txt == "file" and len(files) <= 2:
+        tell_many_lines([part.dataset for part in parts], how)
     return add_file_classes(by_folder(parts, how), root, how)
 
 

@@ -30,7 +30,7 @@ from hf_ssl.data.readers.strays import refuse_questions
 
 SEPARATORS = {".tsv": "\t", ".tab": "\t"}
 OTHERS = (",", ";", "\t", "|")
-RARE = ("\x1f", "\x01", "^", "~", "¦", "§")
+RARE = ("\x1f", "\x01", "^", "~", "¦", "§", "，", "；", "｜", "þ", "¬", "‖", "•")  # noqa: RUF001
 """Single marks that separate columns only where every line holds as many of them."""
 LONG = ("::", "||", "~|~", "@@", "##", "\\t")
 LITERAL = "\x1f"  # what stands for a separator of several characters

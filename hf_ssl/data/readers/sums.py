@@ -103,7 +103,7 @@ def sums_between(data: pa.Table, file: Path) -> str:
     numbers = [row + 1 for row in rows]
     way = (
         f"csv_options={{'skiprows': {numbers}}} leaves them out"
-        if len(rows) <= 20 and _lines(file) == len(data) + 1
+        if len(rows) <= 20 and lines_of(file) == len(data) + 1
         else "take them out of the file"
     )
     example = str(data.column(said)[rows[0]].as_py())[:40]
@@ -147,7 +147,7 @@ def _among_texts(column: pa.ChunkedArray, rows: Sequence[int]) -> bool:
     return all(map(_BARE.fullmatch, inside)) and len(set(texts)) >= 0.9 * len(texts) and long > 0.5 * len(texts)
 
 
-def _lines(file: Path) -> int:
+def lines_of(file: Path) -> int:
     """Lines of a small file of text that are not empty; 0: it is packed or large, or some are."""
     if file.suffix.lower() == ".gz" or file.stat().st_size > 1 << 24:
         return 0

@@ -22,6 +22,7 @@ from hf_ssl.data.readers.fasttext import read_fasttext
 from hf_ssl.data.readers.files import FILE_CLASS
 from hf_ssl.data.readers.files import partitions as in_folders
 from hf_ssl.data.readers.headers import are_values
+from hf_ssl.data.readers.headings import headings_in
 from hf_ssl.data.readers.json_rows import from_rows, read_json, table_of_rows
 from hf_ssl.data.readers.places import Places
 from hf_ssl.data.readers.sums import sums_below, sums_between
@@ -216,8 +217,9 @@ def _read_one(
                 f"its last {len(sums)} rows ({shown}) look like sums or notes below the table, and are read as rows; "
                 f"csv_options={{'skipfooter': {len(sums)}}} leaves them out"
             )
-        if text_column == "text" and (told := sums_between(table.data, file)):
-            notes.append(told)
+        if text_column == "text":
+            told = sums_between(table.data, file)
+            notes += [told] if told else [] if sums else headings_in(table.data, file)
     for note in notes:
         report.warn(f"{name}: {note}")
     for fact in facts:

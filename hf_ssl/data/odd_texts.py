@@ -1,0 +1,120 @@
+"""Texts that are something else than what somebody wrote: files packed into text, addresses, numbers; and texts that say their own label."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from hf_ssl.data.label_words import as_float
+from hf_ssl.data.report import DataReport
+
+LOOKED_AT = 1000
+FEWEST = 10
+"""Of fewer texts nothing is said."""
+_TAG = re.compile(r"</?[a-zA-Z][^<>]{0,300}>")
+_PACKED = re.compile(r"(?:[A-Za-z0-9+/]{4}){4,}(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
+_BEGINNINGS = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"%PDF", b"PK\x03\x04", b"GIF8", b"\x1f\x8b")
+_ADDRESS = re.compile(r"(?:https?|ftp|s3|gs|hf)://\S+|www\.\S+\.\S+")
+_FILE = re.compile(
+    r"(?:[\w.~ -]*[\\/])*[\w. ()-]{1,80}\.(?:pdf|docx?|txt|rtf|odt|html?|xml|json|eml|msg|md|csv|jpe?g|png|tiff?|wav|mp3)"
+)
+_ID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}|[0-9a-f]{32,128}")
+
+
+def _is_packed(text: str) -> bool:
+    packed = re.sub(r"^data:[\w/+.;=-]+,|\s+", "", text)
+    if not _PACKED.fullmatch(packed) or packed.isalpha() and (packed.isupper() or packed.islower()):
+        return False
+    try:
+        inside = base64.b64decode(packed, validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    if inside.startswith(_BEGINNINGS):
+        return True
+    try:
+        return sum(letter.isprintable() or letter.isspace() for letter in inside.decode("utf-8")) > 0.95 * len(inside)
+    except UnicodeDecodeError:
+        return False
+
+
+def _is_json(text: str) -> bool:
+    try:
+        return text[:1] in "{[" and isinstance(json.loads(text), (dict, list))
+    except ValueError:
+        return False
+
+
+KINDS: dict[str, Callable[[str], bool]] = {
+    "RTF, with the marks of a word processor": lambda text: text.startswith("{\\rtf"),
+    "pages or pieces of HTML or XML, with their tags": lambda text: sum(map(len, _TAG.findall(text))) > 0.15 * len(text),
+    "base64, which is a file or text packed as letters": _is_packed,
+    "JSON, with its marks and names": _is_json,
+    "addresses, and what lies there is not read": lambda text: _ADDRESS.fullmatch(text) is not None,
+    "names of files, and the files are not opened": lambda text: _FILE.fullmatch(text) is not None,
+    "numbers": lambda text: as_float(text.replace(",", ".")) is not None,
+    "lists of numbers": lambda text: len(text) > 20 and re.fullmatch(r"[-+\d\s.,;\[\]()eE]+", text) is not None,
+    "ids, which say nothing": lambda text: _ID.fullmatch(text) is not None,
+}  # fmt: skip
+"""What texts may be that nobody wrote for a reader, and how each is known."""
+
+
+def tell_odd_texts(texts: Sequence[object], column: str, report: DataReport) -> None:
+    """Warn about a column of which half are files packed into text, addresses, numbers or the like.
+
+    Args:
+        texts: of the column; what is no text is left aside.
+        column: its name.
+        report: is warned.
+    """
+    shown = [text for text in (value.strip() for value in _some(texts) if isinstance(value, str)) if text]
+    if len(shown) < FEWEST:
+        return
+    found = Counter(next((what for what, is_so in KINDS.items() if is_so(text)), "") for text in shown)
+    found.pop("", None)
+    for what, count in found.most_common(1):
+        if count >= 0.5 * len(shown):
+            report.warn(
+                f"{count:,} of {len(shown):,} texts of {column!r} looked at are {what}: read as they stand. Write out what they mean to say; "
+                f"another column is named with input_column=..., and input_column={column!r} says that these are meant"
+            )
+
+
+def tell_own_labels(texts: Sequence[object], labels: Sequence[object], column: str, report: DataReport) -> None:
+    """Warn about texts that begin or end with their own label (`POS: ...`, `[spam] ...`, `... #urgent`), where a model reads it.
+
+    Args:
+        texts, labels: of rows, in the same order; None where there is no label.
+        column: of the texts.
+        report: is warned.
+    """
+    pairs = [
+        (text, label)
+        for text, label in zip(_some(texts), _some(labels), strict=True)
+        if isinstance(text, str) and isinstance(label, str) and label.strip()
+    ]
+    if len(pairs) < FEWEST or len({label for _, label in pairs}) < 2:
+        return
+    own = [(text, label) for text, label in pairs if _says(text, label)]
+    if len(own) >= 0.8 * len(pairs):
+        report.warn(
+            f"{len(own):,} of {len(pairs):,} texts of {column!r} looked at begin or end with their own label, such as {own[0][1]!r}: a model learns to read it there, and texts to come do not have it. Take it off the texts"
+        )
+
+
+def _says(text: str, label: str) -> bool:
+    word = re.escape(label.strip())
+    ahead = rf"\W*(?:__label__|label\s*[:=]\s*|class\s*[:=]\s*)?{word}\s*[\]\)>}}:|=\-–—#*/]"
+    behind = rf"(?:__label__|[#\[(<{{|:=\-–—]\s*){word}\W*$"
+    marked = rf"__label__{word}\b"
+    return any(re.search(pattern, text, re.IGNORECASE) for pattern in (rf"\A{ahead}", behind, marked))
+
+
+def _some(values: Sequence[object]) -> list[object]:
+    places = np.unique(np.linspace(0, max(0, len(values) - 1), min(len(values), LOOKED_AT)).astype(int))
+    return [values[int(place)] for place in places]
