@@ -219,7 +219,7 @@ def _read_one(
             )
         if text_column == "text":
             told = sums_between(table.data, file)
-            notes += [told] if told else [] if sums else headings_in(table.data, file)
+            notes += [told] if told else headings_in(table.data, file, len(sums))
     for note in notes:
         report.warn(f"{name}: {note}")
     for fact in facts:
