@@ -103,7 +103,8 @@ def tell_own_labels(texts: Sequence[object], labels: Sequence[object], column: s
     own = [(text, label) for text, label in pairs if _says(text, label)]
     if len(own) >= 0.8 * len(pairs):
         report.warn(
-            f"{len(own):,} of {len(pairs):,} texts of {column!r} looked at begin or end with their own label, such as {own[0][1]!r}: a model learns to read it there, and texts to come do not have it. Take it off the texts"
+            f"{len(own):,} of {len(pairs):,} texts of {column!r} looked at begin or end with their own label, such as {own[0][1]!r}: "
+            "a model learns to read it there, and texts to come do not have it. Take it off the texts"
         )
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 import math
-import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -17,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 from hf_ssl.core import distributed
 from hf_ssl.core.errors import HfSslError, RunFolderError, TrainingError
 from hf_ssl.core.log import quietly
-from hf_ssl.core.run import ATTEMPTS, RunDir, StageRecord, write_json
+from hf_ssl.core.run import ATTEMPTS, RunDir, write_json
 from hf_ssl.core.timing import seconds_of, told
 from hf_ssl.data.domain import DomainData
 from hf_ssl.models.checkpoint import read_json
 from hf_ssl.models.reference import CheckpointRef
-from hf_ssl.stages.attempts import LEFT_OUT, RELEASED, Attempt, Journal, score_of
+from hf_ssl.stages.attempts import BECOMES, LEFT_OUT, RELEASED, Attempt, Journal, promote, score_of
 from hf_ssl.stages.auto_objective import (
     FOR_ALL,
     ObjectiveChoice,
@@ -53,11 +51,13 @@ FIRST_SHARE = 0.4
 """Of the budget, at most so much goes to the first fine-tuning: another way takes as long again, after its pre-training."""
 FEWEST_STEPS = 20
 """A continued pre-training of fewer steps tells nothing."""
+LONGER = 4
+"""The last objective that is tried gets what time is left, up to so many times the steps that it would take by itself."""
+SPARE = 1.15
+"""Another fine-tuning may take so much longer than the first one did."""
 ENOUGH_STEPS = 300
 """Of a small pool, so many are taken although they are more epochs than the objective would take by itself."""
-TRIALS, LOOK = "trials", 3
-BECOMES = ("pretrain", "finetune")
-"""Stages of the best attempt, which become the run's own."""
+TRIALS, LOOK = "trials", 6
 CHOOSING_SHARE, TRIAL_STEPS = 0.3, 40
 """With `objective="auto"`: share of the time for trials of all objectives, and most steps of each."""
 
@@ -172,17 +172,26 @@ class _Work:
             logger.info("adapt: no unlabeled data, so pre-training cannot be continued. Name some with --unlabeled")
             return
         names = self._objectives()
-        for place, name in enumerate(names):
+        # Others take what time is left over, in this order.
+        more = [name for name in FOR_ALL if name not in names] if self.labeled and not self.config.objective else []
+        for place, name in enumerate([*names, *more]):
             if name in done and done[name].outcome:
                 continue
-            again = done[RELEASED].seconds if self.labeled else 0.0
-            left = self.left - again * 1.1
+            again = SPARE * done[RELEASED].seconds if self.labeled else 0.0
+            left = self.left - again
+            if name in more and left < again:
+                return  # not worth a word: nobody asked for it
             # A pre-training much shorter than a fine-tuning changes little: rather one objective than several such.
-            several = int(left / (again / 2)) if again else len(names)
-            share = left / min(len(names) - place, max(1, several))
+            several = int(left / (again / 2)) if again else 1
+            others = min(len(names) - place, max(1, several)) if name in names else 1
             begun = done.get(name)
-            steps = begun.steps if begun is not None else self._steps(name, share)
+            steps = (
+                begun.steps if begun is not None else self._steps(name, left / others, LONGER if others == 1 else 1)
+            )
+            share = left / others
             if steps < FEWEST_STEPS and begun is None:
+                if name in more:
+                    return
                 said = f"{steps} of at least {FEWEST_STEPS} steps fit; try --resume --budget {self._enough(share, len(names) - place)}"
                 self.journal.note(Attempt(name, outcome=f"{LEFT_OUT}{said}"))
                 logger.info(f"adapt: {name} is not tried: into the {told(max(0, share))} that are left for it {said}")
@@ -256,20 +265,25 @@ class _Work:
 
     def _made(self, attempt: Attempt, seconds: float) -> None:
         folder = self.run.path / TRIALS / attempt.name
-        shared = self._shared(folder)
+        shared, first = self._shared(folder), self.journal.attempts.get(RELEASED)
         if attempt.steps:
             there = RunDir(folder).stage("pretrain")
             if not there.done:
                 resumed = {**shared, "resume": there.status != "absent"}
-                pretrain(**resumed, **self._start(), objective=attempt.name, max_steps=attempt.steps)
-            attempt.kept = str(RunDir(folder).stage("pretrain").metrics.get("outcome", ""))
+                with until(time.monotonic() + max(1.0, self.left - SPARE * (first.seconds if first else 0.0))):
+                    pretrain(**resumed, **self._start(), objective=attempt.name, max_steps=attempt.steps)
+            made = RunDir(folder).stage("pretrain").metrics
+            attempt.kept = str(made.get("outcome", ""))
+            if made.get("kept_step") == 0 and first is not None and first.outcome == "done":
+                # The start was kept, and how good that is when it is fine-tuned is known.
+                attempt.score, attempt.measured, attempt.outcome = first.score, first.measured, "done"
+                return
         start = {} if attempt.steps else self._start()
         if self.labeled:
             there = RunDir(folder).stage("finetune")
             if not there.done:
                 if not attempt.tuning:
                     # All attempts are tuned alike, so that they differ in one thing only: as the first one could be.
-                    first = self.journal.attempts.get(RELEASED)
                     same = first is not None and first is not attempt and first.outcome == "done"
                     attempt.tuning = first.tuning if same and first else self._tuning(seconds)
                     self.journal.note(attempt)
@@ -295,8 +309,11 @@ class _Work:
     def _start(self) -> dict[str, Any]:
         return {"model": self.config.model, "revision": self.config.revision}
 
-    def _steps(self, objective: str, seconds: float) -> int:
-        """How many steps of pre-training fit, by trying a few; no more than the objective would take by itself, or `ENOUGH_STEPS`."""
+    def _steps(self, objective: str, seconds: float, longer: int = 1) -> int:
+        """How many steps of pre-training fit, by trying a few.
+
+        No more than the objective would take by itself, or `ENOUGH_STEPS`; `longer` times as many at the most.
+        """
         self.wanted = 0.0
         if seconds <= 0:
             return 0
@@ -318,7 +335,9 @@ class _Work:
         self.wanted = took + opening + 5 * fit.measured + FEWEST_STEPS * fit.per_step
         free = seconds - took - opening - 5 * fit.measured
         return int(
-            distributed.broadcast(min(max(fit.planned, ENOUGH_STEPS), int(max(0.0, free) / max(fit.per_step, 1e-6))))
+            distributed.broadcast(
+                min(longer * max(fit.planned, ENOUGH_STEPS), int(max(0.0, free) / max(fit.per_step, 1e-6)))
+            )
         )
 
     def finish(self) -> dict[str, Any]:
@@ -369,31 +388,3 @@ class _Work:
         logger.info(
             f"adapt: what was tried{measured}\n{table}\nkept: {best.name}; {why}. Model: {self.run.output('finetune') or self.run.output('pretrain')}"
         )
-
-
-def promote(trial: Path, run: RunDir) -> None:
-    """Make a trial's stages the run's own; files are linked, so that a model does not take its place twice."""
-    if not distributed.is_main():
-        return
-    own = RunDir(trial)
-    for name in BECOMES:
-        shutil.rmtree(run.path / name, ignore_errors=True)
-        run.stages.pop(name, None)
-        if own.stage(name).done:
-            shutil.copytree(trial / name, run.path / name, copy_function=_linked)
-            moved = json.loads(
-                json.dumps(asdict(own.stages[name])).replace(
-                    json.dumps(str(trial))[1:-1], json.dumps(str(run.path))[1:-1]
-                )
-            )
-            run.stages[name] = StageRecord(**moved)
-    run.base = own.base
-    run.facts = {**own.facts, **run.facts}
-    run.save()
-
-
-def _linked(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # another disk, or one that knows no links
-        shutil.copy2(source, target)

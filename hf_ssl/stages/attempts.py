@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hf_ssl.core import plugins
+from hf_ssl.core import distributed, plugins
 from hf_ssl.core.jsonfiles import read_json
-from hf_ssl.core.run import StageRecord, write_json
+from hf_ssl.core.run import RunDir, StageRecord, write_json
 
 RELEASED, LEFT_OUT = "as-released", "not tried: "
+BECOMES = ("pretrain", "finetune")
+"""Stages of the best attempt, which become the run's own."""
 
 
 @dataclass
@@ -89,3 +94,31 @@ def score_of(record: StageRecord) -> tuple[float | None, str]:
     kind = plugins.find("tasks", str(record.outputs["task"]))
     name = kind.primary_metric if kind.primary_metric in held else name
     return float(held[name]) * (1 if kind.greater_is_better else -1), f"{name} on validation data"
+
+
+def promote(trial: Path, run: RunDir) -> None:
+    """Make a trial's stages the run's own; files are linked, so that a model does not take its place twice."""
+    if not distributed.is_main():
+        return
+    own = RunDir(trial)
+    for name in BECOMES:
+        shutil.rmtree(run.path / name, ignore_errors=True)
+        run.stages.pop(name, None)
+        if own.stage(name).done:
+            shutil.copytree(trial / name, run.path / name, copy_function=_linked)
+            moved = json.loads(
+                json.dumps(asdict(own.stages[name])).replace(
+                    json.dumps(str(trial))[1:-1], json.dumps(str(run.path))[1:-1]
+                )
+            )
+            run.stages[name] = StageRecord(**moved)
+    run.base = own.base
+    run.facts = {**own.facts, **run.facts}
+    run.save()
+
+
+def _linked(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another disk, or one that knows no links
+        shutil.copy2(source, target)

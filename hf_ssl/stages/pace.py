@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ import numpy as np
 from hf_ssl.core import distributed
 from hf_ssl.models.reference import CheckpointRef
 from hf_ssl.models.structure import at_work
+from hf_ssl.stages.reading import reads_in_bf16
+from hf_ssl.training.trainer import bf16_is_fast
 
 if TYPE_CHECKING:
     import datasets
@@ -21,11 +24,15 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-LOOKED_AT = 24
-BATCH, MOST_EPOCHS, FULL = 16, 20, 1600
-"""As a fine-tuning has them where nobody says otherwise: rows of a batch, epochs at the most, rows of an epoch that make three enough."""
-BACKWARD = 3.0
-"""A training step on a row over a forward pass: the pass, the gradient of what flows, that of the weights (less, for adapters)."""
+LOOKED_AT = 32
+BATCH, MOST_EPOCHS, TAUGHT = 16, 20, 200
+"""As a fine-tuning has them where nobody says otherwise: rows of a batch, epochs at the most, rows of the pool (or as many as labels)."""
+SEEN, SEEN_FROM_THE_START = 800, 1600
+"""Rows that a training sees at the least: of classes, whose head is found before it; of anything else."""
+BACKWARD = 2.5
+"""A training step on a row over a forward pass: the pass, the gradient of what flows, that of adapters."""
+TRAININGS = 2
+"""Of classes: one on parts of the labels, as a rule, and the real one."""
 POOL = 1000
 FEWEST_STEPS = 10
 LONGEST = 256
@@ -33,23 +40,35 @@ LONGEST = 256
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds of one forward pass, for one example of each split."""
+    """Seconds of one frozen reading, for one example of each split.
+
+    Args:
+        per_example: split → seconds.
+        training: a forward pass in the number format that trains, over a reading.
+    """
 
     per_example: dict[str, float]
+    training: float = 1.0
 
     @classmethod
     def measured(cls, ref: CheckpointRef, modality: Modality, data: DomainData) -> Pace:
         """By a few examples of each split; the first ones, in which caches fill, are not counted."""
         encoder = modality.load(ref, dataset=next(iter(data.values())))
-        found = {}
+        found, training, reads = {}, 1.0, reads_in_bf16(encoder)
+
+        def seconds(values: Sequence[Any], bf16: bool) -> float:
+            encoder.embed(values[:2], max_length=LONGEST, bf16=bf16)
+            began = time.monotonic()
+            encoder.embed(values, max_length=LONGEST, bf16=bf16)
+            return (time.monotonic() - began) / max(1, len(values))
+
         with at_work(encoder.model):
             for split, rows in data.items():
                 values = modality.examples(_some(rows), LOOKED_AT)
-                encoder.embed(values[:2], max_length=LONGEST)
-                began = time.monotonic()
-                encoder.embed(values, max_length=LONGEST)
-                found[split] = (time.monotonic() - began) / max(1, len(values))
-        return cls(distributed.broadcast(found))
+                found[split] = seconds(values, reads)
+                if split == "train" and bf16_is_fast() and not reads:
+                    training = seconds(values, True) / max(found[split], 1e-9)
+        return cls(distributed.broadcast(found), float(distributed.broadcast(training)))
 
     def whole(self, data: DomainData, split: str) -> float:
         """Seconds for a whole split."""
@@ -65,19 +84,19 @@ class Pace:
         free = seconds - self.whole(data, "train") * 1.5
         pool = min(POOL, len(data.get("unlabeled", ())), int(max(0.0, 0.3 * free) / (1.5 * per_pool)))
         free -= pool * per_pool * 1.5
-        rows = labels + pool
-        epochs = int(np.clip(-(-FULL // rows), 3, MOST_EPOCHS))
+        classes = data.label_kind == "class"
+        taught = min(pool, max(TAUGHT, labels)) if classes else pool
+        rows = labels + taught
+        epochs = int(np.clip(-(-(SEEN if classes else SEEN_FROM_THE_START) // rows), 1 if classes else 3, MOST_EPOCHS))
         planned = epochs * -(-rows // BATCH)
-        epoch_of_validation = self.whole(data, "validation")
-        step = (
-            BACKWARD * BATCH * (labels * per_label + pool * per_pool) / rows + epoch_of_validation * epochs / planned
-        )
+        a_row = BACKWARD * self.training * (labels * per_label + taught * per_pool) / rows
+        step = BATCH * a_row + self.whole(data, "validation") * epochs / planned
         steps = int(max(0.0, free) / max(step, 1e-9))
         chosen: dict[str, Any] = {} if pool >= min(POOL, len(data.get("unlabeled", ()))) else {"self_training": pool}
-        if steps >= planned:
+        if steps >= planned * (TRAININGS if classes else 1):
             return chosen
-        if steps >= FEWEST_STEPS or peft == "full":
-            return {**chosen, "max_steps": max(1, steps)}
+        if steps >= FEWEST_STEPS and not classes or peft == "full":
+            return {**chosen, "max_steps": max(1, min(steps, planned))}
         return {**chosen, "peft": "linear-probe"}
 
 
