@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from pathlib import Path
 
+from hf_ssl.core.letters import composed
+
 
 class ByName:
     """Finds a file by its name alone below a folder, where exactly one is called so (`clips/` of Common Voice).
@@ -44,13 +46,13 @@ class ByName:
             self._names = names
         parts = path.replace("\\", "/").split("/")
         files = [file for file in self._names.get(parts[-1], []) if file.is_file()]
-        if not files:  # another case, or no suffix
+        if not files:  # another case, other accents, or no suffix
             if self._plain is None:
                 self._plain = defaultdict(list)
                 for file in (file for found in self._names.values() for file in found if file.is_file()):
-                    for plain in {file.name.lower(), file.stem.lower()}:
+                    for plain in {composed(file.name.lower()), composed(file.stem.lower())}:
                         self._plain[plain].append(file)
-            files = self._plain.get(parts[-1].lower(), [])
+            files = self._plain.get(composed(parts[-1].lower()), [])
         folder = (start or self.root).joinpath(*(part for part in parts[:-1] if part))
         if len(parts) > 1 and folder.is_dir():
             files = [file for file in files if file.parent == folder]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 from collections import Counter
@@ -166,7 +167,12 @@ def prefixes(paths: Sequence[str], folders: Sequence[str | None]) -> list[str] |
         folders: their classes; where each has a prefix of its own, that is the class once more.
     """
     names = [re.split(r"[\\/]", path)[-1] for path in paths]
-    for way in (_said, _slide, _person, _source):
+    words = (
+        dict.fromkeys(one[1].lower() for one in _TOKEN.finditer(names[0]) if _says_group(one[1].lower()))
+        if names
+        else {}
+    )
+    for way in (*(functools.partial(_said, word=word) for word in words), _slide, _person, _source):
         found = [said for name in names if (said := way(name)) is not None]
         pairs = set(zip(found, folders, strict=False))
         classes_again = len(pairs) == len(set(found)) == len(set(folders))
@@ -180,9 +186,9 @@ def prefixes(paths: Sequence[str], folders: Sequence[str | None]) -> list[str] |
     return [stem if folder is None else f"{folder}/{stem}" for folder, stem in originals]
 
 
-def _said(name: str) -> str | None:
-    """`cam2` of `cam2_0013.png`."""
-    said = next((one[0] for one in _TOKEN.finditer(name) if _says_group(one[1].lower())), None)
+def _said(name: str, word: str) -> str | None:
+    """`cam2` of `cam2_0013.png`, for the word `cam`."""
+    said = next((one[0] for one in _TOKEN.finditer(name) if one[1].lower() == word), None)
     return None if said == name.split(".")[0] else said  # `s07.wav` is the number of the file
 
 

@@ -17,6 +17,7 @@ from hf_ssl.data.columns import LABEL_ALIASES
 from hf_ssl.data.label_words import NO, YES
 from hf_ssl.data.readers.files import FOLDER_LABEL, HELD_OUT, SPLIT_NAMES, split_named
 from hf_ssl.data.readers.folders import ReadOptions, SourcePart
+from hf_ssl.data.readers.split_words import FOREIGN
 from hf_ssl.data.rows import selected
 
 NAMES = (
@@ -41,19 +42,6 @@ ABBREVIATED = {
     "te": "test", "ts": "test", "tst": "test", "testa": "test", "testb": "test", "privatetest": "test",
 }  # fmt: skip
 """Words that say a split in a column, where others beside them do; as names of folders they may mean anything."""
-FOREIGN = {
-    word: split for split, words in {
-        "train": "trainieren|trainings|lernen|lernmenge|lerndaten|übung|trainingsmenge|trainingsdaten|uczenie|treningowy|treningowa|trénink|"
-        "trénovací|antrenare|antrenament|kouluttaa|koulutus|entraînement|entrainement|apprentissage|entrenamiento|treino|treinamento|addestramento|trening|"
-        "träning|træning|eğitim|обучение|обучающая|тренировка|тренировочная|訓練|学習|训练|訓練集|训练集|학습|훈련",
-        "validation": "validieren|validierung|validierungsmenge|validierungsdaten|walidacyjny|walidacyjna|validační|validare|validointi|validatie|"
-        "validación|validacion|validação|validacao|validazione|validering|walidacja|doğrulama|валидация|валидационная|проверочная|検証|验证|驗證|"
-        "验证集|검증|ontwikkeling|prüfen|pruefen|проверка",
-        "test": "testen|tests|teste|testmenge|testdaten|prüfung|pruefung|prüfmenge|kontrolle|testowy|testowa|testovací|testare|testaus|toets|prueba|"
-        "prueba final|essai|тест|тестовая|тестирование|テスト|評価|测试|測試|测试集|테스트|평가",
-    }.items() for word in words.split("|")
-}  # fmt: skip
-"""Words of other languages, which are asked about: `prüfen` is to test as well as to validate."""
 FLAG = re.compile(r"(?:is|in|for|used_for|use_for|use_in)_?(\w+)")
 FOLDS = ("fold", "folds", "kfold", "cv_fold", "fold_id", "split", "splits")
 MOST = 20

@@ -31,6 +31,11 @@ _OF_MEDIA = frozenset(
 )
 """What cameras, programs and parts of one thing are called in names of files."""
 _NUMBERED = re.compile(r"[^\W\d_][^\d]*?[-_ .]?\d+$")
+_ENDING = re.compile(r"(.*\d.*?)[-_ .]+([^\W\d_]{2,20})")
+_SIDES = frozenset(
+    "front back top bottom side up down near far day night before after flip flipped rot copy small large thumb full raw final".split()
+)
+"""Words behind a name that say how its picture was taken, or what became of it."""
 _DAY = re.compile(r"(?:19|20)\d\d[-_.]?(?:0[1-9]|1[0-2])[-_.]?(?:0[1-9]|[12]\d|3[01])(?:[-_T]?[\d:.-]+)?")
 _FIELDS, _RUNS = re.compile(r"[^-_]+"), re.compile(r"\d+|[a-z]+|[A-Z]+")
 _SENTENCE = re.compile(r"[.!?…。！？][\"'”’)\]\s]*$")
@@ -101,6 +106,11 @@ def _of_media(parts: list[SourcePart], paths: Sequence[Sequence[str]], how: Read
     """Pictures and recordings get a column of what their names begin with (`cat.0.jpg`), where few words do; codes in names are told."""
     stems = [[stem(Path(path)) for path in own] for own in paths]
     labeled = [name for part, own in zip(parts, stems, strict=True) if part.split != "unlabeled" for name in own]
+    if ends := _endings(labeled, how):
+        for part, own in zip(parts, stems, strict=True):
+            kinds = [ends.get(name, name) for name in own]
+            part.dataset = part.dataset.add_column(FILE_CLASS, kinds, feature=datasets.Value("string"))
+        return parts
     if (
         len(labeled) < MOST_DOCUMENTS
         or not how.by_file
@@ -116,6 +126,19 @@ def _of_media(parts: list[SourcePart], paths: Sequence[Sequence[str]], how: Read
         kinds = [_plain(name, how.words) or name for name in own]
         part.dataset = part.dataset.add_column(FILE_CLASS, kinds, feature=datasets.Value("string"))
     return parts
+
+
+def _endings(stems: Sequence[str], how: ReadOptions) -> dict[str, str]:
+    """The word that each name ends in (`0001_cat`), where few words do and what stands before them is another for each; else {}."""
+    found = {name: match for name in stems if (match := _ENDING.fullmatch(name))}
+    if len(stems) < MOST_DOCUMENTS or len(found) < len(set(stems)):
+        return {}
+    said = Counter(match[2].lower() for match in found.values())
+    before = {match[1] for match in found.values()}
+    usual = said.keys() & (_OF_MEDIA | _SIDES | {word.lower() for word in how.words} | FILLERS)
+    if not _like_classes(said) or usual or min(said.values()) < 3 or len(before) < 0.9 * len(found):
+        return {}
+    return {name: match[2].lower() for name, match in found.items()}
 
 
 def _tell_codes(stems: Sequence[str], how: ReadOptions) -> None:

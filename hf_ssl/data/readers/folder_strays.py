@@ -32,10 +32,17 @@ _ASIDE = re.compile(
     r"|zu[-_ ](?:prüfen|sortieren|klären)|à[-_ ](?:trier|vérifier|classer)|por[-_ ](?:clasificar|revisar)|da[-_ ](?:ordinare|controllare)|unassigned"
     r"|uncategori[sz]ed|unclassified|needs[-_ ](?:check|review)|duplicates|dupes|doppelt|duplikate)"
     r"|dubletten|doublons|duplicados|papierkorb|corbeille|recycle[-_ ]bin|\$recycle\.bin|lost[+]found|tmp|deleted|skipped|discarded|backups?"
-    r"|thumbnails|thumbs|previews|_[^\W_].*|_.*_|__.*|unsure|not[-_ ]sure",
+    r"|thumbnails|thumbs|previews|_[^\W_].*|_.*_|__.*|unsure|not[-_ ]sure|todo|inbox|incoming|new|neu|nouveau|nuevo|old|alt|misc|miscellaneous"
+    r"|verschiedenes|divers|varios|temp|archiv|archive|all|alle|tous|todos|everything",
     re.IGNORECASE,
 )
 """What people call folders of what is still to be looked at, or is not wanted."""
+_STATE = re.compile(
+    r"(.+?)[-_ ]+(?:old|new|alt|neu|v\d{1,2}|ver\d|rev\d|version[-_ ]?\d|final|fixed|corrected|revised|extra|more|bis|20\d\d"
+    r"|(?:batch|part|set|round)[-_ ]?\d{1,2})",
+    re.IGNORECASE,
+)
+"""A name with a word for a state of work behind it: `cat_old`, `cat_v2`."""
 _SPLITS = frozenset(SPLIT_NAMES) - {"pool", "dev"}
 
 
@@ -63,12 +70,30 @@ def refuse_strays(classes: Sequence[str | None], report: DataReport) -> None:
             raise DataError(
                 f"{_named(found, counts)} called {what}, and would be {_classes(found)}. {_ways(found, counts)}."
             )
+    _tell_states(counts, report)
     aside = [name for name in sorted(counts) if _ASIDE.fullmatch(name.strip())]
     rest = [name for name in sorted(counts) if name not in aside]
     if aside and len(rest) > 1:  # beside one other it is half of a pair: primary and backup
         report.warn(
             f"{_named(aside, counts)} called as one of files to be sorted or left out, and would be {_classes(aside)} beside {', '.join(rest[:3])}: "
             f"{_ways(aside, counts)}"
+        )
+
+
+def _tell_states(counts: Counter[str], report: DataReport) -> None:
+    """`cat_old` beside `cat` or `cat_new`: one class in two folders?"""
+    bare = {name: match[1].strip().lower() for name in sorted(counts) if (match := _STATE.fullmatch(name.strip()))}
+    plain = {name.strip().lower() for name in counts}
+    shared = Counter(bare.values())
+    found = [name for name, rest in bare.items() if rest in plain or shared[rest] > 1]
+    if found:
+        rest = bare[found[0]]
+        alike = [
+            name for name in sorted(counts) if name != found[0] and rest in (name.strip().lower(), bare.get(name))
+        ]
+        report.warn(
+            f"{_named(found, counts)} called as others are but for a word such as old, new or v2, and would be {_classes(found)}: "
+            f"if {found[0]!r} and {alike[0]!r} are one class, lay their files into one folder; folder_labels=True says that all folders are classes"
         )
 
 

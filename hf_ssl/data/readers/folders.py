@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import datasets
 
 from hf_ssl.core.errors import DataError
+from hf_ssl.core.letters import composed
 from hf_ssl.core.paths import stem, suffix
 from hf_ssl.core.textfiles import nature
 from hf_ssl.data.readers import files as on_disk
@@ -26,6 +27,7 @@ from hf_ssl.data.readers.naming import names_in_tables, naming_stems, sheet_of_f
 from hf_ssl.data.readers.places import Places
 from hf_ssl.data.readers.sheet import cut_otherwise
 from hf_ssl.data.readers.side_by_side import lines_of, refuse_side_by_side, tell_many_lines
+from hf_ssl.data.readers.split_words import refuse_foreign_splits
 from hf_ssl.data.readers.tables import read_tables
 from hf_ssl.data.report import DataReport
 
@@ -118,6 +120,7 @@ def read_files(listing: Listing, how: ReadOptions) -> list[SourcePart]:
     if not by_kind["table"]:
         lost = unreached(listing)
         refuse_lost_folders([*hidden_data(listing, how), *map(Path, lost), *found], used, root, how, lost)
+    refuse_foreign_splits(used, root, how)
     leave_out_beside(listing, how)
     _leave_out_others(others, used, root, len(found), how)
     bad = report.quarantined
@@ -225,7 +228,7 @@ def _beside_tables(tables: list[SourcePart], raw: list[Path], root: Path, how: R
         file for file in raw if on_disk.is_document(file) or file.suffix.lower() in (".txt", ".text") and len(raw) == 1
     ]
     names = names_in_tables(tables)
-    named = [file for file in raw if file.name.lower() in names]
+    named = [file for file in raw if composed(file.name.lower()) in names]
     if len(papers) == len(raw) == 1 and stem(raw[0]).lower() in how.words and not named:
         return raw  # `unlabeled.txt` beside `train.csv`
     if how.modality.tables_name_files and not named and not naming_stems(tables, raw):
@@ -235,7 +238,7 @@ def _beside_tables(tables: list[SourcePart], raw: list[Path], root: Path, how: R
         if named:
             report.leave_out(
                 "files", f"{how.modality.name} files that no table names", how.unnamed, len(raw),
-                example=next((file.name for file in raw if file.name.lower() not in names), ""),
+                example=next((file.name for file in raw if composed(file.name.lower()) not in names), ""),
                 hint=f"To read the files themselves, with what the table says of those that it names: data='FOLDER/**/*{suffix(raw[0])}' and "
                 f"labels_file='FOLDER/{sheet_of_files(tables, raw)}'",
             )  # fmt: skip
@@ -327,7 +330,12 @@ def _raw_parts(root: Path, files: list[Path], how: ReadOptions) -> list[SourcePa
     words = how.words
     names_splits = all(stem(file).lower() in words for file in files)
     contained = all(suffix(file) in how.modality.containers for file in files)
-    modality, by_stem = how.modality, how.txt == "lines" or names_splits or contained
+    modality = how.modality
+    # `Coffee_TRAIN.tsv` beside `Coffee_TEST.tsv`, as archives of series have them.
+    archived = (
+        modality.name == "timeseries" and len({on_disk.split_named(stem(file), words) for file in files} - {None}) > 1
+    )
+    by_stem = how.txt == "lines" or names_splits or contained or archived
     if how.split_names is None and (doubtful := on_disk.ambiguous_folders(files, root, words)):
         raise DataError(on_disk.which_is_meant(doubtful, files, root, words))
     if names_splits and how.txt == "file" and modality.name == "text":

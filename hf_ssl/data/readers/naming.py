@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import datasets
 
+from hf_ssl.core.letters import composed
 from hf_ssl.core.one_column import type_of, values_of
 from hf_ssl.data.column_names import called_as_label
 from hf_ssl.data.readers.files import FILE_CLASS, FOLDER_LABEL
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 def sheet_of_files(tables: Sequence[SourcePart], raw: Sequence[Path]) -> str:
     """The table that says most of files: one that names many, and has more than their names; no form of answers to hand in."""
-    stems = {file.stem.lower() for file in raw}
+    stems = {composed(file.stem.lower()) for file in raw}
 
     def rank(part: SourcePart) -> tuple[bool, bool, int, bool]:
         plain = [name for name in part.dataset.column_names if name not in (FILE_CLASS, FOLDER_LABEL)]
@@ -39,7 +40,9 @@ def _stems_in(part: SourcePart, column: str, count: int | None = None) -> list[s
     if not isinstance(type_of(part.dataset, column), datasets.Value):
         return []
     values = [str(value) for value in values_of(part.dataset, column, count) if value is not None]
-    return [re.split(r"[\\/]", value.strip())[-1].split(".")[0].lower() for value in values if len(value) < 300]
+    return [
+        composed(re.split(r"[\\/]", value.strip())[-1].split(".")[0].lower()) for value in values if len(value) < 300
+    ]
 
 
 def names_in_tables(tables: list[SourcePart]) -> set[str]:
@@ -53,14 +56,16 @@ def names_in_tables(tables: list[SourcePart]) -> set[str]:
             first = [value for value in values_of(part.dataset, name, 20) if value]
             if first and all(len(value) < 400 and re.search(r"\.[A-Za-z0-9]{2,5}$", value.strip()) for value in first):
                 found |= {
-                    re.split(r"[\\/]", value.strip())[-1].lower() for value in values_of(part.dataset, name) if value
+                    composed(re.split(r"[\\/]", value.strip())[-1].lower())
+                    for value in values_of(part.dataset, name)
+                    if value
                 }
     return found
 
 
 def naming_stems(tables: list[SourcePart], raw: list[Path]) -> list[SourcePart]:
     """Tables with a column that names files without their suffix, or as URLs and the like; Kaldi's lists always do."""
-    stems, found = {file.stem.lower() for file in raw}, []
+    stems, found = {composed(file.stem.lower()) for file in raw}, []
     for part in tables:
         columns = [_stems_in(part, name, 50) for name in part.dataset.column_names]
         inside = not all(isinstance(one, datasets.Value) for one in part.dataset.features.values())
@@ -72,4 +77,4 @@ def naming_stems(tables: list[SourcePart], raw: list[Path]) -> list[SourcePart]:
 def with_named_stems(tables: list[SourcePart], raw: list[Path]) -> list[Path]:
     """Files whose name without its suffix stands in a table; all where tables say it in another way."""
     names = {name for part in tables for column in part.dataset.column_names for name in _stems_in(part, column)}
-    return [file for file in raw if file.stem.lower() in names] or raw
+    return [file for file in raw if composed(file.stem.lower()) in names] or raw

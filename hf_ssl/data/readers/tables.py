@@ -127,7 +127,7 @@ def read_tables(
         )  # fmt: skip
     for group in read.values():
         parts = [one.dataset for one in group]
-        if file_column is not None and len(group) > 1 and file_column not in parts[0].column_names:
+        if file_column is not None and len(every) > 1 and file_column not in parts[0].column_names:
             parts = _with_names(group, file_column, {one.path: stem(one.path) for one in group})
         if file_names and (by_file or not any(map(called_as_label, parts[0].column_names))):
             parts = _with_names(group, FILE_CLASS, file_names)

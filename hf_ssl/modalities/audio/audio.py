@@ -302,7 +302,7 @@ class Audio(Modality):
     def _notes(self, index: store.Index) -> list[str]:
         cut = sum(count > 1 for count in Counter(index.row).values())
         text = f"{cut:,} recordings longer than {self.config.max_seconds:g} s were cut: {len(index):,} pieces of {len(set(index.row)):,} rows"
-        notes = [text] if cut else []
+        notes = [*([text] if cut else []), *index.some_narrow()]
         if index.longer:
             notes.append(
                 f"{len(index.longer):,} WAV files declare less sound than they hold ({index.longer[0]}): read up to their ends. "

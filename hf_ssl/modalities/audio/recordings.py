@@ -56,7 +56,7 @@ def read(
         full_scale: value of the loudest sample that a file of floating-point numbers can hold.
         max_clipped: largest share of samples on plateaus at the limit; looked for before resampling rounds them off.
         told: gets `longer` where a file's header declares less sound than the file holds, and all of it was read; `mixed` where there are
-            several channels.
+            several channels, `narrow` where the file's own rate is lower than the wanted one.
 
     Returns:
         float32 `(samples,)`.
@@ -134,8 +134,8 @@ def _from_file(
     try:
         with soundfile.SoundFile(file) as stream:
             own_rate = _checked_rate(stream.samplerate)
-            if stream.channels > 1 and told is not None:
-                told.append("mixed")
+            if told is not None:
+                told += ["mixed"] * (stream.channels > 1) + ["narrow"] * (own_rate < rate)
             first, last = part.samples(own_rate, stream.frames)
             floating = stream.subtype in ("FLOAT", "DOUBLE")
             coarse = stream.subtype in COARSE

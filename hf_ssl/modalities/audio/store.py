@@ -23,7 +23,7 @@ from hf_ssl.modalities.audio.headers import Unusable
 if TYPE_CHECKING:
     from typing import BinaryIO
 
-VERSION = 5  # of what is written; another number makes another store
+VERSION = 6
 AHEAD = 64  # recordings decoded at the same time by the threads
 
 
@@ -92,9 +92,20 @@ class Index:
     silent_pieces: int = 0
     longer: list[str] = field(default_factory=list)
     mixed: list[str] = field(default_factory=list)
+    narrow: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.row)
+
+    def some_narrow(self) -> list[str]:
+        """What to tell where some recordings have a lower rate than they are read at, and others do not."""
+        few, every = len(set(self.narrow)), len(set(self.name))
+        if not 0 < few < every:
+            return []
+        return [
+            f"{few:,} of {every:,} recordings have a lower sampling rate than they are read at ({self.narrow[0]}), the others do not: what lies "
+            "above half of their rate is missing in them, and a model may know them by that. sampling_rate=8000 or the like reads all alike"
+        ]
 
 
 @dataclass(frozen=True)

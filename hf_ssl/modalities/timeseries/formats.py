@@ -31,6 +31,10 @@ _RARER = (
 """Formats that are tried where nothing else reads, and taken where the grid is even."""
 
 
+LEAP = "2000"
+"""The year of days whose year is not said: one with the 29th of February."""
+
+
 def guessed(text: pd.Series, name: str, notes: Notes, owner: np.ndarray | None = None) -> np.ndarray:
     """What pandas makes of the first stamp holds for all: month names, slashes after the year and the like."""
     import warnings
@@ -55,6 +59,8 @@ def guessed(text: pd.Series, name: str, notes: Notes, owner: np.ndarray | None =
 
 def by_given_format(text: pd.Series, form: str, name: str, notes: Notes, owner: np.ndarray) -> np.ndarray:
     """`parsed`, with the names of months as other languages than English have them, too."""
+    if not re.search(r"%[yYGcxs]", form) and "%d" in form:
+        text, form = (LEAP + " " + text).where(text.notna()), f"%Y {form}"
     try:
         return parsed(text, form, name, notes, owner)
     except ValueError:
@@ -158,7 +164,8 @@ def _refuse_days_without_year(text: pd.Series, forms: list[str], first: str, nam
 
     for form in [form for form in forms if "%y" in form]:
         days = form.replace("%y", "%d")
-        stamps = pd.to_datetime(text, format=days, errors="coerce").to_numpy("datetime64[ns]")
+        in_leap = (LEAP + " " + text).where(text.notna())
+        stamps = pd.to_datetime(in_leap, format=f"%Y {days}", errors="coerce").to_numpy("datetime64[ns]")
         if not np.isnat(stamps[text.notna()]).any() and unevenness(stamps, owner) <= 0.1:
             raise DataError(
                 f"Column {name!r} holds time stamps such as {first!r}: days, or years? Say which: timestamp_format={days!r} (days of a year that "

@@ -15,7 +15,9 @@ import numpy as np
 from hf_ssl.core.errors import ConfigError, DataError, nearest
 from hf_ssl.modalities.base import Modality
 from hf_ssl.modalities.cheap import CheapFeatures, Computed
+from hf_ssl.modalities.timeseries.alike import refuse_other_channels
 from hf_ssl.modalities.timeseries.backbones import SeriesProcessor, default_config, read_processor
+from hf_ssl.modalities.timeseries.doubtful_values import told_doubts
 from hf_ssl.modalities.timeseries.files import SUFFIXES, is_rated, is_ucr_table, position_of_labels, read_series_file
 from hf_ssl.modalities.timeseries.grid import DUPLICATES
 from hf_ssl.modalities.timeseries.known import shift_known, with_future
@@ -122,11 +124,11 @@ class TimeSeries(Modality):
         """Tables of moments become rows of whole series; series become `(channels, length)` float32."""
         if self.config.horizon is not None:
             return parts
-        done = []
+        done, tables = [], dict[str, Table]()
         for part in parts:
             column = series_column(part.dataset, spec.input)
             if column is None:
-                table = self._table(part, spec, report)
+                table = tables[f"{part.origin}, {part.split}"] = self._table(part, spec, report)
                 dataset = series_rows([item.values for item in table.series], spec.input or "series")
                 dataset = dataset.add_column("series_name", [item.name for item in table.series])
                 label = spec.label or next((c for c in ("label", "class") if c in part.dataset.column_names), None)
@@ -141,6 +143,7 @@ class TimeSeries(Modality):
                 dataset = dataset.remove_columns([column])
                 dataset = beside(series_rows(values, spec.input or "series"), dataset)
             done.append(replace(part, dataset=dataset))
+        refuse_other_channels([*tables], [*tables.values()])
         return done
 
     def split(
@@ -205,9 +208,7 @@ class TimeSeries(Modality):
     def _one_table(self, parts: list[Any], spec: ColumnSpec, report: Notes) -> Table:
         """All parts as one table of series, what is known of the future moved to where a window sees it."""
         tables = [self._table(part, spec, report) for part in parts]
-        if len({(table.frequency, len(table.channels)) for table in tables}) > 1:
-            shown = ", ".join(f"{part.origin}: {table.frequency}" for part, table in zip(parts, tables, strict=True))
-            raise DataError(f"The parts of the data have different steps or channels ({shown}). Load them one by one.")
+        refuse_other_channels([part.origin for part in parts], tables)
         table = tables[0]
         table.series = [item for other in tables for item in other.series]
         if table.known:
@@ -230,7 +231,8 @@ class TimeSeries(Modality):
         if column is not None:
             dataset, columns = with_joined_name(part.dataset, columns, {column, columns.stamp, columns.label})
             return read_rows(dataset, column, columns, self._grid(), report, part.origin)
-        return read_moments(part.dataset, columns, self._grid(), report, part.origin)
+        table = read_moments(part.dataset, columns, self._grid(), report, part.origin)
+        return told_doubts(table, bool(columns.targets), report)
 
     def _grid(self) -> GridOptions:
         own = self.config
