@@ -30,7 +30,7 @@ CORRECTIONS = HOLDS_IN_THE_END | {
     "correct", "correction", "corrections", "reviewed", "review", "revised", "revision", "adjudicated", "adjudication", "consensus", "checked",
     "verified", "validated", "manual", "fixed", "truth", "golden", "majority", "agreed", "confirmed", "cleaned", "relabeled", "relabelled",
     "amended", "updated", "korrigiert", "korrektur", "geprüft", "endgültig", "überprüft", "corrigé", "corrigée", "vérifié", "corregido", "revisado",
-    "corrigido", "corretto", "gecorrigeerd",
+    "corrigido", "corretto", "gecorrigeerd", "konsens", "mehrheit", "majorité", "mayoría", "consenso", "accord",
 }  # fmt: skip
 """Words in names of columns that say what was decided after the first label."""
 JUDGES = {"annotator", "rater", "coder", "judge", "reviewer", "expert", "reader", "labeler", "labeller", "observer", "examiner", "radiologist",
@@ -63,6 +63,17 @@ def tell_second_labels(ignored: list[str], used: str, part: SourcePart, report: 
                 f"{_example(part.dataset, used, name)}): took {used!r}; label_column={name!r} takes it, ignore_columns=[{name!r}] says that "
                 f"{used!r} is meant"
             )
+        elif repeats_labels(part.dataset, used, name) and (more := _says_more(part.dataset, used, name)):
+            report.warn(
+                f"{part.origin}: column {name!r} is not used, and holds a label in {more:,} of {size:,} rows that have none in {used!r}: they are "
+                f"read as unlabeled; label_column={name!r} takes it, ignore_columns=[{name!r}] says that {used!r} is meant"
+            )
+
+
+def _says_more(dataset: datasets.Dataset, label: str, name: str) -> int:
+    return sum(
+        bool(other) and not own for own, other in zip(_texts(dataset, label), _texts(dataset, name), strict=True)
+    )
 
 
 def refuse_judges(ignored: Sequence[str], part: SourcePart, report: DataReport) -> list[str]:
@@ -131,8 +142,13 @@ def _called_as_judge(name: str) -> bool:
 
 
 def repeats_labels(dataset: datasets.Dataset, label: str, name: str) -> bool:
-    """Whether a column that is called as a judge says just what the labels are, so that it is no group."""
-    return _called_as_judge(name) and _texts(dataset, label) == _texts(dataset, name)
+    """Whether a column that is called as a judge says what the labels are wherever there are any, so that it is no group."""
+    if not _called_as_judge(name):
+        return False
+    both = [
+        (own, other) for own, other in zip(_texts(dataset, label), _texts(dataset, name), strict=True) if own and other
+    ]
+    return bool(both) and all(own == other for own, other in both)
 
 
 def judged_anew(dataset: datasets.Dataset, label: str, name: str) -> int:

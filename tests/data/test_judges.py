@@ -114,9 +114,12 @@ def test_columns_that_say_different_things_are_no_judges(
     assert "several people" not in warnings_of(table(tmp_path, header, row))
 
 
-def test_a_judge_that_says_the_label_is_no_group(tmp_path: Path) -> None:
-    said = warnings_of(table(tmp_path, ["rater1", "label"], lambda n: 2 * [("bad", "good")[n % 2]]))
-    assert "group" not in said
+@pytest.mark.parametrize("labeled", [30, 60])
+def test_a_judge_that_says_the_label_is_no_group(labeled: int, tmp_path: Path) -> None:
+    words = ("bad", "good")
+    file = table(tmp_path, ["rater1", "label"], lambda n: [words[n % 2], words[n % 2] if n < labeled else ""])
+    assert "group" not in (said := warnings_of(file))
+    assert ("30 of 60 rows" in said and "label_column='rater1'" in said) == (labeled == 30)
 
 
 @pytest.mark.parametrize("name", ["verdict", "flag", "decision"])

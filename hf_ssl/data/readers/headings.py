@@ -39,22 +39,22 @@ def headings_in(data: pa.Table, file: Path, below: int = 0) -> list[str]:
     return [told for told in (_alone(data, words, known), _first(data, words, known)) if told]
 
 
-_NUMBERED = re.compile(r"([^\W\d_]+)\.?\s+(?:no\.?|nr\.?|n°|#)?\s*\d{1,4}\s*:?", re.IGNORECASE)
-
-
 def _numbered(values: list[str | None], known: bool) -> str:
-    """Lines such as `Ward 10` and `Ward 11` between longer texts, in a table of one column."""
-    found = {
-        row: match[1].lower()
-        for row, value in enumerate(values)
-        if value and (match := _NUMBERED.fullmatch(value.strip()))
-    }
-    rest = [len(value.split()) for row, value in enumerate(values) if value and row not in found]
-    if not 1 < len(found) <= MOST * len(values) or len({*found.values()}) > 1 or not rest or min(rest) < 4:
+    """Lines such as `Ward 10` and `Ward 11`, or dates, between longer texts, in a table of one column."""
+    lengths = [len((value or "").split()) for value in values]
+    least = float(np.median(lengths)) / 2
+    short = {row: value.strip() for row, value in enumerate(values) if value and lengths[row] <= min(5, least)}
+    same = Counter(re.sub(r"\d+", "0", value) for value in short.values() if re.search(r"\d", value))
+    if not same:
+        return ""
+    usual, count = same.most_common(1)[0]
+    found = {row: value for row, value in short.items() if re.sub(r"\d+", "0", value) == usual}
+    rest = [length for row, length in enumerate(lengths) if row not in found]
+    if not 1 < count <= MOST * len(values) or len({*found.values()}) < 2 or not rest or min(rest) < 4:
         return ""
     rows = np.array(list(found))
     return (
-        f"{len(rows)} rows are a word and a number, such as {str(values[rows[0]])[:40]!r} (row {rows[0]}), between longer texts: headings? Read as "
+        f"{len(rows)} rows differ in a number only, such as {found[rows[0]][:40]!r} (row {rows[0]}), between longer texts: headings? Read as "
         f"texts: {_way(rows, known)}"
     )
 
