@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import datasets
 
+from hf_ssl.core.errors import DataError
 from hf_ssl.core.one_column import type_of, values_of
 from hf_ssl.data.column_names import (
     HARMLESS,
@@ -16,6 +17,7 @@ from hf_ssl.data.column_names import (
     NOT_THE_ANSWER,
     called_as_label,
     distinct_labels,
+    distinct_values,
     words_of_name,
 )
 from hf_ssl.data.label_words import NO, YES
@@ -28,13 +30,16 @@ CORRECTIONS = HOLDS_IN_THE_END | {
     "correct", "correction", "corrections", "reviewed", "review", "revised", "revision", "adjudicated", "adjudication", "consensus", "checked",
     "verified", "validated", "manual", "fixed", "truth", "golden", "majority", "agreed", "confirmed", "cleaned", "relabeled", "relabelled",
     "amended", "updated", "korrigiert", "korrektur", "geprüft", "endgültig", "überprüft", "corrigé", "corrigée", "vérifié", "corregido", "revisado",
-    "corrigido", "corretto", "gecorrigeerd",
+    "corrigido", "corretto", "gecorrigeerd", "konsens", "mehrheit", "majorité", "mayoría", "consenso", "accord",
 }  # fmt: skip
 """Words in names of columns that say what was decided after the first label."""
 JUDGES = {"annotator", "rater", "coder", "judge", "reviewer", "expert", "reader", "labeler", "labeller", "observer", "examiner", "radiologist",
-          "pathologist", "doctor", "physician"}  # fmt: skip
+          "pathologist", "doctor", "physician", "worker", "crowdworker", "assessor", "evaluator", "grader", "marker", "codierer", "kodierer",
+          "bewerter", "beurteiler", "gutachter", "annotateur", "codeur", "anotador", "codificador", "evaluador", "avaliador", "annotatore",
+          "valutatore", "beoordelaar", "разметчик", "эксперт", "оценщик", "标注员", "标注者", "評価者"}  # fmt: skip
 """People whose column holds what each of them said."""
 MOST_ROWS, HEAD, MOST_CLASSES = 20_000, 200, 200
+MOST_SAID = 20
 
 
 def tell_second_labels(ignored: list[str], used: str, part: SourcePart, report: DataReport) -> None:
@@ -58,6 +63,92 @@ def tell_second_labels(ignored: list[str], used: str, part: SourcePart, report: 
                 f"{_example(part.dataset, used, name)}): took {used!r}; label_column={name!r} takes it, ignore_columns=[{name!r}] says that "
                 f"{used!r} is meant"
             )
+        elif repeats_labels(part.dataset, used, name) and (more := _says_more(part.dataset, used, name)):
+            report.warn(
+                f"{part.origin}: column {name!r} is not used, and holds a label in {more:,} of {size:,} rows that have none in {used!r}: they are "
+                f"read as unlabeled; label_column={name!r} takes it, ignore_columns=[{name!r}] says that {used!r} is meant"
+            )
+
+
+def _says_more(dataset: datasets.Dataset, label: str, name: str) -> int:
+    return sum(
+        bool(other) and not own for own, other in zip(_texts(dataset, label), _texts(dataset, name), strict=True)
+    )
+
+
+def refuse_judges(ignored: Sequence[str], part: SourcePart, report: DataReport) -> list[str]:
+    """Columns of a table without a label that hold what several people said of each row: which one is the label?
+
+    Those that are not called as people are hold the same values, and agree far more often than by chance.
+
+    Returns:
+        Columns that are told of.
+
+    Raises:
+        DataError: they are called as people who judge.
+    """
+    said = {name: values for name in ignored if (values := _said(name, part))}
+    people = [name for name in said if _called_as_judge(name)]
+    first = next(iter(people or [name for name in said if not _are_bits(said[name])]), None)
+    if first is None:
+        return []
+    among = people if people else [name for name in said if set(said[name]) == set(said[first])]
+    least = 0.2 if people else 0.4
+    pairs = {
+        name: [(own, other) for own, other in zip(said[first], said[name], strict=True) if own and other]
+        for name in among
+    }
+    found = [name for name in among if name == first or pairs[name] and _agreement(pairs[name]) >= least]
+    rows = [sorted({said[name][row] for name in found} - {""}) for row in range(len(said[first]))]
+    apart = [values for values in rows if len(values) > 1]
+    if len(found) < 2 or not (apart or people):
+        return []
+    differ = f"differ in {len(apart):,} of {len(rows):,} rows"
+    differ += f" (such as {apart[0][0][:30]!r} and {apart[0][1][:30]!r})" if apart else ""
+    text = (
+        f"{part.origin} has no label column, but {' and '.join(map(repr, found[:6]))} hold the same labels and {differ}, as where several people "
+        f"label each row: label_column={first!r} takes one of them; {_in_the_end(said, found)}; ignore_columns={found} leaves them aside"
+    )
+    if people:
+        raise DataError(f"{text}.")
+    report.warn(text)
+    return found
+
+
+def _in_the_end(said: Mapping[str, list[str]], found: Sequence[str]) -> str:
+    """Where it stands what most of several people say, or what to do."""
+    known = {value for name in found for value in said[name]}
+    others = [name for name in said if name not in found and set(said[name]) <= known]
+    settled = next((name for name in others if not CORRECTIONS.isdisjoint(words_of_name(name))), None)
+    if settled is None:
+        return "to learn what most say, write that into a column called label"
+    return f"label_column={settled!r} what seems to hold in the end"
+
+
+def _said(name: str, part: SourcePart) -> list[str]:
+    """The values of a column of few different ones, as text; [] for any other."""
+    if not HARMLESS.isdisjoint(words_of_name(name)) or not NOT_THE_ANSWER.isdisjoint(words_of_name(name)):
+        return []
+    few = 2 <= distinct_values(part.dataset, name) <= min(MOST_SAID, max(2, len(part.dataset) // 5))
+    return _texts(part.dataset, name) if few else []
+
+
+def _are_bits(values: Sequence[str]) -> bool:
+    return {value.lower() for value in values} <= YES | NO | {""}
+
+
+def _called_as_judge(name: str) -> bool:
+    return not JUDGES.isdisjoint(re.sub(r"\d+$", "", word) for word in words_of_name(name))
+
+
+def repeats_labels(dataset: datasets.Dataset, label: str, name: str) -> bool:
+    """Whether a column that is called as a judge says what the labels are wherever there are any, so that it is no group."""
+    if not _called_as_judge(name):
+        return False
+    both = [
+        (own, other) for own, other in zip(_texts(dataset, label), _texts(dataset, name), strict=True) if own and other
+    ]
+    return bool(both) and all(own == other for own, other in both)
 
 
 def judged_anew(dataset: datasets.Dataset, label: str, name: str) -> int:

@@ -34,6 +34,8 @@ HARMLESS = {"lang", "language", "source", "country", "date", "year", "month", "d
             "version", "index", "length", "title", "path", "file", "fold", "region", "city", "platform", "device", "format", "type", "publisher",
             "publication", "timestamp", "gender", "age"}  # fmt: skip
 """Columns of few values that tell about a text and are no answer."""
+MAY_BE_ASKED = {"lang", "language", "country", "region", "city", "gender", "locale", "platform", "device", "type"}
+"""Those of them that a text may be asked for, where a table has no other column."""
 NUMBERING = {"id", "ids", "nr", "no", "num", "number", "code", "key", "idx", "row", "page", "order",
              "position", "offset", "unnamed", "uid"}  # fmt: skip
 """Last words of the names of columns that number rows."""
@@ -249,7 +251,7 @@ def tell_perhaps_labels(ignored: list[str], part: SourcePart, report: DataReport
             kind not in ("string", "large_string")
             or not {"pred", "hat", "yhat", "ypred"}.isdisjoint(words_of_name(name))
             or name != FILE_CLASS
-            and not HARMLESS.isdisjoint(words_of_name(name))
+            and not (HARMLESS - (MAY_BE_ASKED if only == [name] else set())).isdisjoint(words_of_name(name))
         ):
             continue
         if 2 <= distinct_values(part.dataset, name) <= min(50 if name == FILE_CLASS else 20, size // 5):

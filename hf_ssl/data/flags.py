@@ -60,8 +60,8 @@ def refuse_verdicts(ignored: Sequence[str], part: SourcePart) -> None:
         if refused and not ACCEPTED.isdisjoint(found):
             raise DataError(
                 f"{refused:,} of {len(part.dataset):,} rows of {part.origin} were not accepted (column "
-                f"{name!r}: {', '.join(found)}). Leave them out of "
-                f"the file, or ignore_columns=[{name!r}] if they are examples all the same."
+                f"{name!r}: {', '.join(found)}). Leave them out of the file; label_column={name!r} if the column is the label; "
+                f"ignore_columns=[{name!r}] if they are examples all the same."
             )
 
 

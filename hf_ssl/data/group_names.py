@@ -13,7 +13,7 @@ import datasets
 
 from hf_ssl.core.errors import DataError
 from hf_ssl.core.one_column import type_of, values_of
-from hf_ssl.data.column_doubles import judged_anew
+from hf_ssl.data.column_doubles import judged_anew, repeats_labels
 from hf_ssl.data.column_names import HARMLESS, called_as_label, distinct_values, plain_name, words_of_name
 from hf_ssl.data.report import DataReport
 
@@ -286,7 +286,9 @@ def like_groups(
         for name in ignored
         if called_as_group(name)
         and 2 <= distinct_values(part.dataset, name) <= 0.9 * size
-        and not (label is not None and judged_anew(part.dataset, label, name))
+        and not (
+            label is not None and (judged_anew(part.dataset, label, name) or repeats_labels(part.dataset, label, name))
+        )
     ]
     judges = [name for name in found if content is not None and _judges(part, name, content)]
     for name in judges:

@@ -93,12 +93,35 @@ def input_column(modality: Modality, given: str | None, part: SourcePart) -> str
                 f"{part.origin} has one column, {there[0]!r}, whose name holds {mark!r}: if that separates columns: csv_options={{'sep': {mark!r}}}; "
                 f"else input_column={there[0]!r}."
             )
+        _refuse_texts_inside(part)
         _refuse_pixels(part, modality.name)
         raise DataError(
             f"No column of {part.origin} is known to hold the {modality.name}. "
             f"Its columns: {shown(there)}. Say which one: {_likely_input(modality, part)}."
         )
     return _of_texts(found[0], modality, part)
+
+
+def _refuse_texts_inside(part: SourcePart) -> None:
+    """Several texts in each row, in lists of structures, as SQuAD has paragraphs and questions.
+
+    Raises:
+        DataError: how to write them.
+    """
+    for name in part.dataset.column_names:
+        inside = structures_in_list(type_of(part.dataset, name))
+        texts = [key for key, kind in inside.items() if getattr(kind, "dtype", "") in ("string", "large_string")]
+        if not texts:
+            continue
+        asked = (
+            " (for questions, a row per question: question, context and the label)"
+            if {"qas", "question"} & inside.keys()
+            else ""
+        )
+        raise DataError(
+            f"Column {name!r} of {part.origin} holds several texts in each row ({', '.join(inside)}), which are not read. Write each into a row of "
+            f"its own, as JSON lines or a table with a column {texts[0]!r}{asked}, and give input_column={texts[0]!r}."
+        )
 
 
 MANY_NUMBERS = 49

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -14,6 +15,26 @@ _OF_LISTS = frozenset(";,\t\n、，；")
 """Marks that names of one label seldom have: most parts occur twice, that is enough."""
 _LISTED = ("|", ";", ",", "/", "、", "；", "，", "&", "+", "\n", " and ", " und ", " et ")
 LONGEST, MOST_NAMES, MOST_WORDS, FEWEST_ROWS = 40, 200, 50, 10
+
+
+_ENCLOSED = tuple(
+    re.compile(rf"(?:\s*{begin}[^{begin}{end}]+{end}\s*)+")
+    for begin, end in (("\\{", "\\}"), ("\\[", "\\]"), ("<", ">"), ("\\(", "\\)"))
+)
+
+
+def enclosed(texts: Iterable[str]) -> bool:
+    """Whether all labels stand in brackets of one kind, several of them in some texts: `{red}{green}`, `[red] [green]`."""
+    every = list(texts)
+    pattern = next((one for one in _ENCLOSED if every and one.fullmatch(every[0])), None)
+    if pattern is None or not all(map(pattern.fullmatch, every)):
+        return False
+    return any(len(in_brackets(text)) > 1 for text in every)
+
+
+def in_brackets(text: str) -> list[str]:
+    """The labels of a text in which each stands in brackets."""
+    return [part.strip() for part in re.findall(r"[{\[<(]([^{}\[\]<>()]+)[}\]>)]", text)]
 
 
 def other_separator(texts: Iterable[str], mark: str) -> str:

@@ -54,10 +54,12 @@ def without_na_words(labels: list[Any], column: str, given: Sequence[str], repor
     gone = Counter(str(label) if isinstance(label, list) else label for label in labels if absent(label))
     if not gone:
         return labels
-    if not given:
-        report.warn(
-            f"of the labels of {column!r} {counted(dict(gone.most_common()))}: taken for no label; na_values=[...] says which words mean that"
-        )
+    said = f"of the labels of {column!r} {counted(dict(gone.most_common()))}"
+    if given:
+        report.decide(f"{said}: no label, as na_values says")
+    else:
+        report.warn(f"{said}: taken for no label; na_values=[...] says which words mean that")
+        report.facts["words_for_no_label"] = report.facts.get("words_for_no_label", 0) + gone.total()
     return [None if absent(label) else label for label in labels]
 
 

@@ -18,7 +18,7 @@ from hf_ssl.core.errors import DataError, nearest
 from hf_ssl.core.numbers import NotNumbers, read_numbers
 from hf_ssl.data.label_doubts import refuse_amounts, what_to_do, without_unit
 from hf_ssl.data.label_kinds import KINDS
-from hf_ssl.data.label_separators import other_separator, separator_of
+from hf_ssl.data.label_separators import enclosed, in_brackets, other_separator, separator_of
 from hf_ssl.data.label_words import as_float
 from hf_ssl.data.report import DataReport
 from hf_ssl.data.written_lists import are_lists, only_one, read_list, tell_lists
@@ -149,6 +149,12 @@ def resolve_kind(labels: Iterable[Any], given: str | None, report: DataReport) -
     report.decide("label_kind=class, because the labels are text or whole numbers")
     if any("|" in text for text in texts):
         report.warn("labels contain '|'; if that separates several labels of one row, say label_kind='multilabel'")
+    elif enclosed(texts):
+        example = max(texts, key=len)
+        report.warn(
+            f"labels such as {example[:60]!r} are several in brackets, and each text is taken for a class of its own: label_kind='multilabel' "
+            "reads them as several labels of a row, label_kind='class' says that this is meant"
+        )
     elif mark := separator_of(texts):
         example = next(text for text in sorted(texts) if mark in text)
         report.warn(
@@ -188,6 +194,9 @@ def named_labels(
     if kind == "multilabel":
         lists = set(are_lists([label for label in labels if isinstance(label, str)]))
         labels = [read_list(label) if isinstance(label, str) and label in lists else label for label in labels]
+        texts = [label for label in labels if isinstance(label, str)]
+        if separator is None and enclosed(texts):
+            labels = [in_brackets(label) if isinstance(label, str) else label for label in labels]
         _check_separator(labels, separator)
     rows = [None if label is None else _as_list(label, kind, separator) for label in labels]
     if kind == "multilabel" and report is not None and separator:

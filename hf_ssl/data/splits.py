@@ -89,6 +89,7 @@ def check_labels(kind: str, labels: dict[str, Sequence[Any]], report: DataReport
         raise DataError(
             f"All {len(labels['train']):,} labeled rows have the same class ({', '.join(known)}); two are needed. "
             + _repeated(report)
+            + _taken_for_missing(report)
             + "To pre-train on them, put them in a folder named unlabeled."
         )
     if of.needs_two and len(known) < 2:
@@ -145,6 +146,16 @@ def _repeated(report: DataReport) -> str:
     if not gone.get("removed"):
         return ""
     return f"({gone['rows']:,} rows that repeat another were removed, {gone['conflicts']:,} of them with another label; dedup=False keeps them.) "
+
+
+def _taken_for_missing(report: DataReport) -> str:
+    """Labels that may be the other class."""
+    gone = report.facts.get("words_for_no_label", 0)
+    return (
+        f"({gone:,} labels were taken for missing ones, such as nan: na_values=['empty'] takes them for a class.) "
+        if gone
+        else ""
+    )
 
 
 def few_label_subset(

@@ -34,7 +34,8 @@ def refuse_two_writings(counts: Counter[str], fold: bool | None, report: DataRep
     """
     numbers = sorted(name for name in counts if name.strip().lstrip("-").isdigit())
     words = sorted(name for name in counts if sum(letter.isalpha() for letter in name) > 1)
-    if min(len(numbers), len(words)) < 2 or len(numbers) + len(words) < len(counts):
+    sure = any(word.strip().lower() in SAME_AS for word in words)
+    if min(len(numbers), len(words) + sure) < 2 or len(numbers) + len(words) < len(counts):
         return
     rows = [sum(counts[name] for name in names) for names in (numbers, words)]
     text = (

@@ -12,7 +12,8 @@ from hf_ssl.data.annotations import (
     tell_second_files,
     tell_transcripts,
 )
-from hf_ssl.data.column_names import doubt_labels, tell_perhaps_labels, tell_second_texts, tell_twins
+from hf_ssl.data.column_doubles import refuse_judges
+from hf_ssl.data.column_names import called_as_label, doubt_labels, tell_perhaps_labels, tell_second_texts, tell_twins
 from hf_ssl.data.flags import tell_flags
 from hf_ssl.data.group_names import like_groups, tell_perhaps_groups
 from hf_ssl.data.report import DataReport
@@ -58,8 +59,14 @@ def tell_unused(
         refuse_tags_as_text([*doubtful, *([label] if label and label != spec.label else [])], content, part)
     labeled = bool({"label", "tags"} & names.keys() or spec.labels)
     if not labeled:
+        aside = [name for name in spec.ignore if name in part.dataset.column_names and called_as_label(name)]
+        if aside:
+            report.decide(
+                f"{part.origin} is read without labels: ignore_columns leaves aside {', '.join(map(repr, aside))}"
+            )
+        several = refuse_judges(doubtful, part, report)
         doubt_labels(doubtful, part)
-        tell_perhaps_labels(doubtful, part, report)
+        tell_perhaps_labels([name for name in doubtful if name not in several], part, report)
         said = [name for name in doubtful if name in TRANSCRIPT_ALIASES and modality.decodes]
         tell_transcripts(said, part, report)
     if content and modality.name in ("image", "audio"):

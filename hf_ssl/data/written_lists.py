@@ -99,14 +99,24 @@ def only_one(label: object) -> object:
     return found
 
 
+_BITS = frozenset({"0", "1", "0.0", "1.0", "True", "False"})
+
+
 def tell_lists(labels: Sequence[Any], report: DataReport) -> None:
-    """Lists of labels that perhaps are single classes, and empty ones that perhaps mean that nobody has labeled the row.
+    """Lists of labels that perhaps are single classes or votes, and empty ones that perhaps mean that nobody has labeled the row.
 
     Args:
         labels: lists, those that are missing left out.
         report: is warned.
     """
     empty = sum(not len(label) for label in labels)
+    named = [[str(name) for name in label] for label in labels]
+    twice = [names for names in named if len(set(names)) < len(names) and not set(names) <= _BITS]
+    if twice:
+        report.warn(
+            f"{len(twice):,} of {len(labels):,} lists of labels hold one of them twice, such as {', '.join(twice[0])[:60]!r}, as where several "
+            "people vote: each label counts once for a row. To learn what most of them say, write that into a column of its own: label_column=..."
+        )
     meant = "label_kind='multilabel' says that this is meant"
     if empty < len(labels) and max(map(len, labels), default=0) == 1:
         rest = f", and leaves the {empty:,} that have none without a label" if empty else ""

@@ -42,7 +42,7 @@ TWICE = {
 @pytest.mark.parametrize("names", TWICE.values(), ids=list(TWICE))
 def test_one_class_in_two_writings_is_asked_about_and_both_answers_work(names, tmp_path):
     file = table(tmp_path / "reviews.csv", lambda row: names[row % 4])
-    with pytest.raises(DataError, match="fold_labels=True takes them for one class each"):
+    with pytest.raises(DataError, match="fold_labels=True"):
         hf_ssl.load_data(file)
     assert len(hf_ssl.load_data(file, fold_labels=True)["train"].features["label"].names) == 2
     assert len(hf_ssl.load_data(file, fold_labels=False)["train"].features["label"].names) == 4
@@ -52,7 +52,7 @@ def test_numbers_beside_words_that_nobody_knows_are_asked_about(tmp_path):
     file = table(tmp_path / "reviews.csv", lambda row: ("0", "1", "ham", "spam")[row % 4])
     with pytest.raises(
         DataError,
-        match=r"30 labels are numbers \(0, 1\) and 30 are words \(ham, spam\): the same classes in two writings",
+        match=r"30 labels .*\(0, 1\) and 30 .*\(ham, spam\).* two writings",
     ):
         hf_ssl.load_data(file)
     assert len(hf_ssl.load_data(file, fold_labels=False)["train"].features["label"].names) == 4
@@ -63,10 +63,10 @@ def test_numbers_beside_words_that_nobody_knows_are_asked_about(tmp_path):
             for i in range(60)
         )
     )
-    with pytest.raises(DataError, match="the same classes in two writings"):
+    with pytest.raises(DataError, match="in two writings"):
         hf_ssl.load_data(file)
     odd = table(tmp_path / "odd.csv", lambda row: ("0", "1", "2", "ham", "spam")[row % 5])
-    assert "the same classes in two writings" in warned(hf_ssl.load_data(odd)), "as many of each make it sure"
+    assert "in two writings" in warned(hf_ssl.load_data(odd)), "as many of each make it sure"
 
 
 GOOD = {
@@ -111,7 +111,7 @@ def test_amounts_that_are_classes_by_themselves_are_told(names, tmp_path):
 )  # fmt: skip
 def test_dates_times_and_formulas_are_no_labels_unless_somebody_says_so(names, tmp_path):
     file = table(tmp_path / "log.csv", lambda row: names[row % len(names)])
-    with pytest.raises(DataError, match="Which column is the label.*label_kind='class' takes each for a class"):
+    with pytest.raises(DataError, match="label_column=.*label_kind='class'"):
         hf_ssl.load_data(file)
     assert len(hf_ssl.load_data(file, label_kind="class")["train"].features["label"].names) == len(names)
 
@@ -146,7 +146,7 @@ def test_texts_that_nobody_wrote_are_told(kind, tmp_path):
 def test_texts_that_say_their_own_label_are_told(own, tmp_path):
     names = ("ham", "spam", "news")
     file = table(tmp_path / "mails.csv", lambda row: names[row % 3], own=lambda row: own(names[row % 3], row))
-    assert "begin or end with their own label" in warned(hf_ssl.load_data(file))
+    assert "with their own label" in warned(hf_ssl.load_data(file))
     other = table(
         tmp_path / "other.csv", lambda row: names[row % 3], own=lambda row: own(names[row * 7 // 3 % 3], row)
     )
@@ -186,9 +186,7 @@ def test_files_whose_lines_belong_together_are_asked_about(files, said, tmp_path
 def test_lists_of_texts_in_one_file_are_told_and_prose_is_not(tmp_path):
     file = tmp_path / "reviews.txt"
     file.write_text("\n".join(TEXTS), encoding="utf-8")
-    assert "reviews.txt is read as one text of 40 lines: txt='lines' reads a text a line" in warned(
-        hf_ssl.load_data(file)
-    )
+    assert "one text of 40 lines: txt='lines'" in warned(hf_ssl.load_data(file))
     data = hf_ssl.load_data(file, txt="lines")
     assert len(data["unlabeled"]) == 40 and "read as one text" not in warned(data)
     words, lines = " ".join(TEXTS).split(), [""]
@@ -204,9 +202,7 @@ def test_two_sides_of_a_translation_are_told(tmp_path):
     folder = write(
         tmp_path / "data", en=TEXTS, de=[line.replace("the", "das").replace("and", "und") for line in TEXTS]
     )
-    assert "en.txt have 40 lines each and are read as two texts: if line belongs to line" in warned(
-        hf_ssl.load_data(folder)
-    )
+    assert "en.txt have 40 lines each" in warned(hf_ssl.load_data(folder))
 
 
 @pytest.mark.parametrize(
@@ -226,7 +222,7 @@ def test_words_for_splits_of_other_languages_are_followed_beside_known_ones_and_
     assert {split: len(data[split]) for split in data if split in ("train", "validation")} | {
         "test": data.report.splits["test"]["rows"] if False else counts["test"]
     } == counts
-    assert "says the split of every row" in warned(data)
+    assert "split of every row" in warned(data)
 
 
 def test_parts_of_test_data_in_names_of_files_are_test_data(tmp_path):
@@ -261,7 +257,7 @@ def test_pictures_that_are_written_out_as_numbers_are_refused_by_their_shape(mod
     rows = [[row % 3, *((row * place) % 256 for place in range(784))] for row in range(12)]
     with (tmp_path / "digits.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([["label", *(f"pixel{place}" for place in range(784))], *rows])
-    with pytest.raises(DataError, match="as 28 x 28 pixels have, and none holds the"):
+    with pytest.raises(DataError, match="28 x 28 pixels"):
         hf_ssl.load_data(tmp_path / "digits.csv", modality=modality)
     with (tmp_path / "faces.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows(
@@ -301,6 +297,6 @@ def test_headings_and_signatures_are_told_and_the_hint_leaves_them_out(tmp_path)
 
 def test_a_second_header_in_words_is_told(tmp_path):
     file = rows_with(tmp_path / "reviews.csv", {0: ("Text des Berichts", "Klasse")})
-    assert "its first row (Text des Berichts, Klasse) reads as a second header" in warned(hf_ssl.load_data(file))
+    assert "(Text des Berichts, Klasse)" in warned(hf_ssl.load_data(file))
     data = hf_ssl.load_data(file, csv_options={"skiprows": [1]})
     assert data["train"].features["label"].names == ["ham", "spam"] and "second header" not in warned(data)

@@ -13,6 +13,7 @@ import numpy as np
 from hf_ssl.core.errors import DataError, HfSslWarning, nearest
 from hf_ssl.data.leakage.near_image import LookIndex
 from hf_ssl.data.leakage.near_text import NearIndex, hash_pieces, search_all
+from hf_ssl.data.leakage.swapped import tell_swapped
 from hf_ssl.data.report import MAX_LISTED, DataReport
 from hf_ssl.data.rows import Rows
 
@@ -37,9 +38,8 @@ def drop_duplicates(splits: dict[str, Rows], dedup: bool, report: DataReport, un
     for split, rows in splits.items():
         first: dict[str, int] = {}
         repeated = [row for row, key in enumerate(rows.keys) if first.setdefault(key, row) != row]
-        conflicts = {
-            rows.keys[row] for row in repeated if not _same(rows.labels[row], rows.labels[first[rows.keys[row]]])
-        }
+        against = [row for row in repeated if not _same(rows.labels[row], rows.labels[first[rows.keys[row]]])]
+        conflicts = {rows.keys[row] for row in against}
         removed = bool(repeated) and dedup and split in {"unlabeled", "train"}
         counts[split] = {
             "rows": len(repeated),
@@ -48,9 +48,12 @@ def drop_duplicates(splits: dict[str, Rows], dedup: bool, report: DataReport, un
             "conflict_ids": rows.ids(sorted(first[key] for key in conflicts)[:MAX_LISTED]),
         }
         if conflicts:
+            earlier = first[rows.keys[against[0]]]
             report.warn(
-                f"{split}: {len(conflicts):,} {unit} occur again with different labels"
+                f"{split}: {len(conflicts):,} {unit} occur again with different labels, such as {str(rows.labels[earlier])[:30]!r} and "
+                f"{str(rows.labels[against[0]])[:30]!r} (id {rows.ids([earlier])[0]})"
                 + ("; the first label was kept" if removed else "")
+                + ". Write one label for each, or leave them out of the source"
             )
         if removed:
             report.leave_out(unit, f"repeated in {split}", len(repeated), len(rows), warn=False)
@@ -109,6 +112,7 @@ def remove_leakage(
     similar = check.near and _add_near(found, splits, values, modality, check.threshold, report)
     if check.near:
         _tell_loose(found, splits, values, modality, report)
+    tell_swapped(splits, values, report)
     report.facts["near_checked"] = similar
     report.facts["leaks"] = [
         _describe(split, against, splits[split], hits)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 # CoNLL-U: id, form, lemma, universal tag, ... ; everybody else: word first, tag last.
 COLUMNS = {".conllu": (1, 3)}
 DEFAULT_COLUMNS = (0, -1)
+LONGEST_ALONE = 150
+"""Words of the only sentence of the only file."""
 BAD_SENTENCES = "sentences with a line of another number of columns"
 _COMMENT = re.compile(r"#\s*(id|text|sent|sent_id|newdoc|newpar|global\.columns)\b")
 _TAG = re.compile(r"O|[BIESLUMW][-_/:|.]\S+", re.IGNORECASE)
@@ -83,6 +85,8 @@ def read_conll(
             if columns is None and kind != ".conllu":
                 refuse_other_order(text)
             sentences = parse(text, columns or COLUMNS.get(kind, DEFAULT_COLUMNS), conllu=kind == ".conllu")
+            if len(files) == 1:
+                _refuse_one_sentence(sentences)
         except (ValueError, OSError, EOFError) as error:
             report.quarantined.append({"path": relative, "reason": str(error)})
             continue
@@ -103,6 +107,19 @@ def read_conll(
     text_value = datasets.Value("string")
     features = datasets.Features({"tokens": words, "tags": words, "document": text_value, "path": text_value})
     return datasets.Dataset.from_dict(rows, features=features)
+
+
+def _refuse_one_sentence(sentences: Sentences) -> None:
+    """A file without an empty line would be one sentence, of which a model reads the beginning.
+
+    Raises:
+        UnusableFile: it is longer than a sentence can be.
+    """
+    if len(sentences.rows) == 1 and not sentences.bad and len(sentences.rows[0][0]) > LONGEST_ALONE:
+        raise UnusableFile(
+            f"no empty line in {len(sentences.rows[0][0]):,} lines of a word each, so that all would be one sentence: write an empty line after "
+            "each sentence"
+        )
 
 
 def parse(text: str, columns: tuple[int, int], conllu: bool = False) -> Sentences:

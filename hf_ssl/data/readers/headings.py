@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -15,24 +16,50 @@ FEWEST, MOST = 10, 0.25
 """Rows of a table from which on it is looked at, and the share of rows that may be headings."""
 
 
-def headings_in(data: pa.Table, file: Path) -> list[str]:
+def headings_in(data: pa.Table, file: Path, below: int = 0) -> list[str]:
     """What to tell of rows that hold one short value where all others hold several, and of a first row that reads as a header.
 
     Args:
         data: all rows, as text.
         file: where they stand.
+        below: last rows that are told of as sums or notes.
 
     Returns:
         []: there are none.
     """
+    known = 0 < lines_of(file) == len(data) + 1
+    data = data.slice(0, len(data) - below)
     texts = [name for name, kind in zip(data.column_names, data.schema.types, strict=True) if pa.types.is_string(kind)]
-    if len(data) < FEWEST or not 1 < data.num_columns <= 200 or not texts:
+    if len(data) < FEWEST or not data.num_columns <= 200 or not texts:
         return []
+    if data.num_columns == 1:
+        told = _numbered(data.column(0).to_pylist(), known)
+        return [told] if told else []
     words = {name: _words(data.column(name)) for name in texts[:6]}
-    return [told for told in (_alone(data, words, file), _first(data, words, file)) if told]
+    return [told for told in (_alone(data, words, known), _first(data, words, known)) if told]
 
 
-def _alone(data: pa.Table, words: dict[str, np.ndarray], file: Path) -> str:
+def _numbered(values: list[str | None], known: bool) -> str:
+    """Lines such as `Ward 10` and `Ward 11`, or dates, between longer texts, in a table of one column."""
+    lengths = [len((value or "").split()) for value in values]
+    least = float(np.median(lengths)) / 2
+    short = {row: value.strip() for row, value in enumerate(values) if value and lengths[row] <= min(5, least)}
+    same = Counter(re.sub(r"\d+", "0", value) for value in short.values() if re.search(r"\d", value))
+    if not same:
+        return ""
+    usual, count = same.most_common(1)[0]
+    found = {row: value for row, value in short.items() if re.sub(r"\d+", "0", value) == usual}
+    rest = [length for row, length in enumerate(lengths) if row not in found]
+    if not 1 < count <= MOST * len(values) or len({*found.values()}) < 2 or not rest or min(rest) < 4:
+        return ""
+    rows = np.array(list(found))
+    return (
+        f"{len(rows)} rows differ in a number only, such as {found[rows[0]][:40]!r} (row {rows[0]}), between longer texts: headings? Read as "
+        f"texts: {_way(rows, known)}"
+    )
+
+
+def _alone(data: pa.Table, words: dict[str, np.ndarray], known: bool) -> str:
     filled = np.stack([np.asarray(pc.is_valid(data.column(name)).combine_chunks()) for name in data.column_names])
     alone = filled.sum(axis=0) == 1
     if not 0 < alone.sum() <= MOST * len(data):
@@ -55,12 +82,12 @@ def _alone(data: pa.Table, words: dict[str, np.ndarray], file: Path) -> str:
         several = f"{len(short)} rows hold" if len(short) > 1 else "1 row holds"
         return (
             f"{several} a few words in {name!r} and nothing else, such as {example!r} (row {short[0]}): headings or signatures? Read "
-            f"as rows without a label: {_way(short, len(data), file)}"
+            f"as rows without a label: {_way(short, known)}"
         )
     return ""
 
 
-def _first(data: pa.Table, words: dict[str, np.ndarray], file: Path) -> str:
+def _first(data: pa.Table, words: dict[str, np.ndarray], known: bool) -> str:
     """A first row whose values say what the columns hold: none of them comes again in a column of few values, and its text is short."""
     row = {name: data.column(name)[0].as_py() for name in data.column_names}
     if any(not isinstance(value, str) or any(letter.isdigit() for letter in value) for value in row.values()):
@@ -74,14 +101,20 @@ def _first(data: pa.Table, words: dict[str, np.ndarray], file: Path) -> str:
         rest = {value: count for value, count in counts.items() if value is not None and value != row[name]}
         if counts[row[name]] == 1 and 2 <= len(rest) <= 20 and min(rest.values()) > 1:
             shown = ", ".join(map(str, row.values()))[:60]
-            return f"its first row ({shown}) reads as a second header, and is read as a row: {_way(np.array([0]), len(data), file)}"
+            return (
+                f"its first row ({shown}) reads as a second header, and is read as a row: {_way(np.array([0]), known)}"
+            )
     return ""
 
 
-def _way(rows: np.ndarray, count: int, file: Path) -> str:
+def _way(rows: np.ndarray, known: bool) -> str:
+    """`known`: each row is a line of the file."""
     numbers = [int(row) + 1 for row in rows]
-    known = len(rows) <= 20 and lines_of(file) == count + 1
-    return f"csv_options={{'skiprows': {numbers}}} leaves them out" if known else "take them out of the file"
+    return (
+        f"csv_options={{'skiprows': {numbers}}} leaves them out"
+        if known and len(rows) <= 20
+        else "take them out of the file"
+    )
 
 
 def _words(column: pa.ChunkedArray) -> np.ndarray:

@@ -28,7 +28,8 @@ _NOTE = re.compile(
     r"extracted|exportiert|erstellt|erzeugt|gedruckt|exporté|généré|exportado|generado|gerado|esportato|generato)\b.{0,80}$|"
     r"(sources?|data sources?|quellen?|fuentes?|fontes?|fonti?|bron|źródło|kaynak|källa|kilde|источник|出典|出所|来源|资料来源|"
     r"notes?|footnotes?|hinweis|anmerkung(en)?|remarque|nota|disclaimer|legend|legende|filters?( applied)?|applied filters|"
-    r"stand|as of|last updated?|user|report( id)?|signed|contact|author)\s*[:：]|(data as of|as of|last updated?)\s+\S{1,30}$|see also\b.{0,80}$|"
+    r"stand|as of|last updated?|user|report( id)?|signed|contact|author)\s*[:：]|"
+    r"(data as of|as of|last updated?)\s+\S{1,30}$|see also\b.{0,80}$|"
     r"(page|seite|página|pagina|strona|страница|side|sida)\s+\d+(\s*(/|of|von|de|sur|di|van|z|из)\s*\d+)?\s*$|"
     r"(confidential|strictly confidential|vertraulich|confidentiel|confidencial|riservato|internal use only|for internal use|all rights reserved)\b|"
     r"(©|\(c\)|copyright)\s|(-+|\*+|=+)?\s*(end of (report|file|data|table|list|export)|ende der (liste|daten|tabelle)|eof)\b|"
@@ -37,6 +38,12 @@ _NOTE = re.compile(
     re.IGNORECASE,
 )
 """What programs and people write below a table, about it."""
+_SIGNED = re.compile(
+    r"(?:checked|approved|reviewed|signed|verified|geprüft|freigegeben|gezeichnet|vérifié|approuvé|signé|revisado|aprobado|firmado|controllato|firmato)"
+    r"(?:\s*[:：]| (?:by|von|durch|par|por|da)\b).{1,40}",
+    re.IGNORECASE,
+)
+"""The same of who signed; beside other columns such a line is told with headings."""
 _BETWEEN = rf"^[\s*_=-]*(?:(?:{_TOTAL})(?:[\s:*].{{0,30}})?|(?:{_MEAN})[\s*_:=-]*|.{{1,30}}\s(?:sub-?total|total|summe|ergebnis))\s*:?\s*$"
 _BARE = re.compile(
     rf"\W*(?:(?:{_TOTAL}|{_MEAN})\W*|(?:(?:sub|grand)[ -]?total|zwischensumme|sous-total)\b.{{0,30}})", re.IGNORECASE
@@ -56,12 +63,17 @@ def sums_below(rows: Sequence[Sequence[object]]) -> list[str]:
     ends = [present[-1] for present in filled if len(present) == 2]
     again = {value for value in ends if ends.count(value) > 1}
     few = len(again) <= 0.2 * len(ends)  # a second column of classes
+    lengths = sorted(len(present[0].split()) for present in filled if present)
+    single = bool(rows) and all(len(row) == 1 for row in rows)
+    short = lengths[len(lengths) // 2] // 2 if single and lengths else 0
 
     def is_below(present: list[str]) -> bool:
         if not present:
             return False
         cut = len(present) == 2 and few and ends.count(present[1]) == 1 and as_float(present[1]) is None
         if (alone and len(present) == 1 or cut) and _NOTE.match(present[0]):
+            return True
+        if single and len(present[0].split()) <= short and (_NOTE.match(present[0]) or _SIGNED.fullmatch(present[0])):
             return True
         sums = [value for value in present if _SUM.fullmatch(value)]
         rest = [value for value in present if value not in sums]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +27,7 @@ from hf_ssl.data.readers.json_rows import from_rows, read_json, table_of_rows
 from hf_ssl.data.readers.places import Places
 from hf_ssl.data.readers.sums import sums_below, sums_between
 from hf_ssl.data.readers.tried import begins_at, read_with_advice
+from hf_ssl.data.readers.versions import tell_versions
 from hf_ssl.data.report import DataReport
 
 __all__ = ["from_rows", "quiet", "read_tables"]
@@ -101,6 +102,8 @@ def read_tables(
     if "names" not in (csv_options or {}):
         every = _with_headers_of_others(every, root, report, encoding, csv_options, cache_dir)
     every = without_codebooks(every, report)
+    if file_column is None and not by_file:
+        tell_versions([(one.path, one.dataset) for one in every], report)
     if places is not None:
         with quiet():
             for one in every:
@@ -125,21 +128,19 @@ def read_tables(
     for group in read.values():
         parts = [one.dataset for one in group]
         if file_column is not None and len(every) > 1 and file_column not in parts[0].column_names:
-            value = datasets.Value("string")
-            parts = [
-                one.dataset.add_column(file_column, [stem(one.path)] * len(one.dataset), feature=value)
-                for one in group
-            ]
+            parts = _with_names(group, file_column, {one.path: stem(one.path) for one in group})
         if file_names and (by_file or not any(map(called_as_label, parts[0].column_names))):
-            value = datasets.Value("string")
-            parts = [
-                one.dataset.add_column(FILE_CLASS, [file_names[one.path]] * len(one.dataset), feature=value)
-                for one in group
-            ]
+            parts = _with_names(group, FILE_CLASS, file_names)
         with quiet():
             table = parts[0] if len(parts) == 1 else datasets.concatenate_datasets(parts)
         found.append(([one.path for one in group], table))
     return found
+
+
+def _with_names(group: Sequence[_Read], column: str, names: Mapping[Path, str]) -> list[datasets.Dataset]:
+    """The tables with a column that says which file a row is of."""
+    value = datasets.Value("string")
+    return [one.dataset.add_column(column, [names[one.path]] * len(one.dataset), feature=value) for one in group]
 
 
 def _with_headers_of_others(
@@ -218,7 +219,7 @@ def _read_one(
             )
         if text_column == "text":
             told = sums_between(table.data, file)
-            notes += [told] if told else [] if sums else headings_in(table.data, file)
+            notes += [told] if told else headings_in(table.data, file, len(sums))
     for note in notes:
         report.warn(f"{name}: {note}")
     for fact in facts:
