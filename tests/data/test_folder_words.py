@@ -133,3 +133,17 @@ def test_names_are_found_whatever_the_way_their_accents_are_written(tmp_path):
     data = hf_ssl.load_data(tmp_path, modality="image", verbose=False)
     assert data.report["accounts"]["rows"]["used"] == 12
     assert re.search(r"12 paths were found", "\n".join(data.report["warnings"]))
+
+
+@pytest.mark.parametrize(
+    "content", ['{"label": "cat"}', '{"shapes": [{"label": "cat", "points": [[1, 1], [5, 5]]}]}', "label\ncat\n"]
+)
+def test_a_table_for_each_picture_is_asked_about_and_the_pictures_alone_can_be_read(content, tmp_path):
+    pictures(tmp_path / "data", *map(str, range(8)))
+    for n in range(8):
+        (tmp_path / "data" / f"{n}.{'csv' if content[0] == 'l' else 'json'}").write_text(content)
+    assert "beside them (0.png)" in told(tmp_path / "data")
+    alone = hf_ssl.load_data(
+        str(tmp_path / "data" / "**" / "*.png"), modality="image", verbose=False, near_duplicates=False
+    )
+    assert len(alone["unlabeled"]) == 8

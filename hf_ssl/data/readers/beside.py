@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hf_ssl.core.errors import DataError
 from hf_ssl.core.paths import stem, suffix
 from hf_ssl.data.readers.files import PICTURES_OF, TABLES
 from hf_ssl.data.readers.levels import CLASS_COLUMNS, class_folders, looks_like_classes
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from hf_ssl.data.readers.folders import ReadOptions
     from hf_ssl.data.report import DataReport
 
+FEWEST_SIDECARS = 3
 COMMON_VOICE = {
     "validated",
     "invalidated",
@@ -26,6 +28,27 @@ COMMON_VOICE = {
     "clip_durations",
 }
 """Tables of Common Voice that are no split of it: all that was accepted, what was rejected, what nobody has heard yet."""
+
+
+def refuse_sidecars(tables: Sequence[Path], raw: Sequence[Path], how: ReadOptions) -> None:
+    """A table or object for each picture or recording, called as it is: what it says would not be read.
+
+    Raises:
+        DataError: there are such, and what to write instead.
+    """
+    if how.sheet or how.modality.name not in ("image", "audio") or len(raw) < FEWEST_SIDECARS:
+        return
+    files = {(file.parent, stem(file).lower()): file for file in raw}
+    found = [table for table in tables if (table.parent, stem(table).lower()) in files]
+    if len(found) < max(FEWEST_SIDECARS, 0.5 * len(tables)):
+        return
+    table = sorted(found)[0]
+    file = files[table.parent, stem(table).lower()]
+    raise DataError(
+        f"{len(found):,} files such as {table.name} are called as the {how.modality.name} files beside them ({file.name}), and what each says of its "
+        "own file is not read. Write one table with a row per file, or per part of one (path, label; start and end of a part of a recording); to "
+        f"read the {how.modality.name} files alone: data='FOLDER/**/*{suffix(file)}'."
+    )
 
 
 def hidden_data(listing: Listing, how: ReadOptions) -> list[Path]:

@@ -15,7 +15,14 @@ from hf_ssl.core.letters import composed
 from hf_ssl.core.paths import stem, suffix
 from hf_ssl.core.textfiles import nature
 from hf_ssl.data.readers import files as on_disk
-from hf_ssl.data.readers.beside import hidden_data, leave_out_beside, tell_folder_classes, unreached, without_rejected
+from hf_ssl.data.readers.beside import (
+    hidden_data,
+    leave_out_beside,
+    refuse_sidecars,
+    tell_folder_classes,
+    unreached,
+    without_rejected,
+)
 from hf_ssl.data.readers.codebooks import tell_uneven_classes
 from hf_ssl.data.readers.conll import is_conll, read_conll
 from hf_ssl.data.readers.fasttext import is_fasttext
@@ -120,6 +127,7 @@ def read_files(listing: Listing, how: ReadOptions) -> list[SourcePart]:
     if not by_kind["table"]:
         lost = unreached(listing)
         refuse_lost_folders([*hidden_data(listing, how), *map(Path, lost), *found], used, root, how, lost)
+    refuse_sidecars(by_kind["table"], by_kind["raw"], how)
     refuse_foreign_splits(used, root, how)
     leave_out_beside(listing, how)
     _leave_out_others(others, used, root, len(found), how)
