@@ -226,10 +226,10 @@ def numbers(metrics: Mapping[str, Any]) -> str:
     """`accuracy 0.812, f1_macro 0.790`: the first few that are fractions, each under one of its names (`macro_f1` is `f1_macro`)."""
     found = {
         (frozenset(name.split("_")), value): name
-        for name, value in reversed(metrics.items())
+        for name, value in reversed(list(metrics.items()))
         if isinstance(value, float)
     }
-    return ", ".join([f"{name} {value:.3f}" for (_, value), name in reversed(found.items())][:SHOWN])
+    return ", ".join([f"{name} {value:.3f}" for (_, value), name in reversed(list(found.items()))][:SHOWN])
 
 
 def _where(path: Path, record: StageRecord) -> str:

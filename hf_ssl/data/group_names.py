@@ -6,7 +6,7 @@ import functools
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import datasets
@@ -172,7 +172,13 @@ def prefixes(paths: Sequence[str], folders: Sequence[str | None]) -> list[str] |
         if names
         else {}
     )
-    for way in (*(functools.partial(_said, word=word) for word in words), _slide, _person, _source):
+    ways: list[Callable[[str], str | None]] = [
+        *(functools.partial(_said, word=word) for word in words),
+        _slide,
+        _person,
+        _source,
+    ]
+    for way in ways:
         found = [said for name in names if (said := way(name)) is not None]
         pairs = set(zip(found, folders, strict=False))
         classes_again = len(pairs) == len(set(found)) == len(set(folders))

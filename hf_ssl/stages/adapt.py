@@ -177,6 +177,8 @@ class _Work:
         for place, name in enumerate([*names, *more]):
             if name in done and done[name].outcome:
                 continue
+            if not self.labeled and any(one.outcome == "done" for one in done.values()):
+                return  # there is nothing to choose by, so one has had all the time
             again = SPARE * done[RELEASED].seconds if self.labeled else 0.0
             left = self.left - again
             if name in more and left < again:

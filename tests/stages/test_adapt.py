@@ -43,14 +43,17 @@ def adapted(data, start, tmp_path_factory):
 def test_every_way_was_tried_in_the_order_that_tells_most(adapted):
     _, result = adapted
     tried = result.metrics["attempts"]
+    # The head of mlm is in the checkpoint; the last two take what time is left.
     assert [attempt["name"] for attempt in tried] == [
         "as-released",
         "mlm",
         "simcse",
-    ]  # the head of mlm is in the checkpoint
-    assert [attempt["outcome"] for attempt in tried] == ["done"] * 3
+        "instance-identity",
+        "properties",
+    ]
+    assert [attempt["outcome"] for attempt in tried] == ["done"] * 5
     assert all(attempt["score"] is not None and attempt["seconds"] > 0 for attempt in tried)
-    assert [attempt["steps"] > 0 for attempt in tried] == [False, True, True]
+    assert [attempt["steps"] > 0 for attempt in tried] == [False, True, True, True, True]
 
 
 def test_what_is_kept_is_the_best_and_measured_once(adapted):
@@ -119,8 +122,47 @@ def test_stopping_keeps_the_best_so_far_and_resuming_tries_the_rest(data, start,
         hf_ssl.adapt(**options)
     assert (tmp_path / "run" / "trials" / "mlm" / "run.json").read_bytes() == before
     result = hf_ssl.adapt(**options, resume=True)
-    assert [attempt["outcome"] for attempt in result.metrics["attempts"]] == ["done"] * 3
+    assert [attempt["outcome"] for attempt in result.metrics["attempts"]] == ["done"] * 5
     assert (tmp_path / "run" / "trials" / "mlm" / "run.json").read_bytes() == before  # what was done is not done again
+
+
+def test_a_start_that_pre_training_kept_is_not_tuned_again_and_others_get_its_time(data, start, tmp_path, monkeypatch):
+    """The released checkpoint was fine-tuned already: the same weights would give the same score."""
+    pretrain, finetune, tuned = stage.pretrain, stage.finetune, []
+
+    def keeps_its_start(**options):
+        result = pretrain(**options)
+        file = (
+            next(folder for folder in (result.path, *result.path.parents) if (folder / "run.json").is_file())
+            / "run.json"
+        )
+        run = json.loads(file.read_text())
+        run["stages"]["pretrain"]["metrics"] |= {"kept_step": 0, "outcome": "no better than the start"}
+        file.write_text(json.dumps(run))
+        return result
+
+    monkeypatch.setattr(stage, "pretrain", keeps_its_start)
+    monkeypatch.setattr(stage, "finetune", lambda **options: tuned.append(options["output"]) or finetune(**options))
+    result = hf_ssl.adapt(data=data, model=start, output=str(tmp_path / "run"), budget="4m")
+    first, *others = result.metrics["attempts"]
+    assert len(tuned) == 1 and result.metrics["kept"] == "as-released"
+    assert [one["name"] for one in others] == ["mlm", "simcse", "instance-identity", "properties"], (
+        "there was time for these as well"
+    )
+    assert all(one["score"] == first["score"] and one["outcome"] == "done" for one in others)
+
+
+def test_the_last_objective_gets_the_time_that_is_left(data, start, tmp_path):
+    options = {"data": data, "model": start, "objective": "mlm"}
+    only = hf_ssl.adapt(**options, output=str(tmp_path / "only"), budget="4m").metrics["attempts"][1]
+    first = hf_ssl.adapt(data=data, model=start, output=str(tmp_path / "both"), budget="4m").metrics["attempts"][1]
+    assert only["steps"] == stage.LONGER * first["steps"], "neither is held back by the time"
+
+
+def test_without_labels_one_objective_has_all_of_the_time(start, tmp_path):
+    texts, _ = reviews(80, 0)
+    result = hf_ssl.adapt(data={"text": texts}, model=start, output=str(tmp_path / "run"), budget="4m")
+    assert [one["name"] for one in result.metrics["attempts"]] == ["mlm"]
 
 
 def test_a_short_time_is_kept_to(data, start, tmp_path):

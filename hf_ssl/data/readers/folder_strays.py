@@ -33,7 +33,7 @@ _ASIDE = re.compile(
     r"|uncategori[sz]ed|unclassified|needs[-_ ](?:check|review)|duplicates|dupes|doppelt|duplikate)"
     r"|dubletten|doublons|duplicados|papierkorb|corbeille|recycle[-_ ]bin|\$recycle\.bin|lost[+]found|tmp|deleted|skipped|discarded|backups?"
     r"|thumbnails|thumbs|previews|_[^\W_].*|_.*_|__.*|unsure|not[-_ ]sure|todo|inbox|incoming|new|neu|nouveau|nuevo|old|alt|misc|miscellaneous"
-    r"|verschiedenes|divers|varios|temp|archiv|archive|all|alle|tous|todos|everything",
+    r"|verschiedenes|divers|varios|temp|all|alle|tous|todos|everything",
     re.IGNORECASE,
 )
 """What people call folders of what is still to be looked at, or is not wanted."""

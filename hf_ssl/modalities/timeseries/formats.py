@@ -31,10 +31,6 @@ _RARER = (
 """Formats that are tried where nothing else reads, and taken where the grid is even."""
 
 
-LEAP = "2000"
-"""The year of days whose year is not said: one with the 29th of February."""
-
-
 def guessed(text: pd.Series, name: str, notes: Notes, owner: np.ndarray | None = None) -> np.ndarray:
     """What pandas makes of the first stamp holds for all: month names, slashes after the year and the like."""
     import warnings
@@ -59,14 +55,19 @@ def guessed(text: pd.Series, name: str, notes: Notes, owner: np.ndarray | None =
 
 def by_given_format(text: pd.Series, form: str, name: str, notes: Notes, owner: np.ndarray) -> np.ndarray:
     """`parsed`, with the names of months as other languages than English have them, too."""
-    if not re.search(r"%[yYGcxs]", form) and "%d" in form:
-        text, form = (LEAP + " " + text).where(text.notna()), f"%Y {form}"
     try:
         return parsed(text, form, name, notes, owner)
     except ValueError:
+        if not re.search(r"%[yYGcxs]", form) and "%d" in form:
+            return by_given_format(_in_leap_year(text), f"%Y {form}", name, notes, owner)
         if not re.search("%[bB]", form):
             raise
         return parsed(in_english(text), form.replace("%B", "%b"), name, notes, owner)
+
+
+def _in_leap_year(text: pd.Series) -> pd.Series:
+    """Days whose year is not said, of a year that has the 29th of February."""
+    return ("2000 " + text).where(text.notna())
 
 
 def turned(text: pd.Series, form: str) -> str:
@@ -164,8 +165,10 @@ def _refuse_days_without_year(text: pd.Series, forms: list[str], first: str, nam
 
     for form in [form for form in forms if "%y" in form]:
         days = form.replace("%y", "%d")
-        in_leap = (LEAP + " " + text).where(text.notna())
-        stamps = pd.to_datetime(in_leap, format=f"%Y {days}", errors="coerce").to_numpy("datetime64[ns]")
+        stamps = pd.to_datetime(text, format=days, errors="coerce").to_numpy("datetime64[ns]")
+        if np.isnat(stamps[text.notna()]).any():
+            leap = pd.to_datetime(_in_leap_year(text), format=f"%Y {days}", errors="coerce")
+            stamps = leap.to_numpy("datetime64[ns]")
         if not np.isnat(stamps[text.notna()]).any() and unevenness(stamps, owner) <= 0.1:
             raise DataError(
                 f"Column {name!r} holds time stamps such as {first!r}: days, or years? Say which: timestamp_format={days!r} (days of a year that "
