@@ -108,7 +108,7 @@ def test_classes_that_are_called_a_little_so_stay_quiet(names, tmp_path):
 def test_labels_at_the_end_of_names_are_told_and_taken_by_the_option(form, tmp_path):
     source = pictures(tmp_path, *(form.format(n=n, word=("normal", "defect")[n % 2]) for n in range(24)))
     said = told(source)
-    assert "of the names of files" in said and "label_column='file_class'" in said
+    assert "names of files" in said and "label_column='file_class'" in said
     data = hf_ssl.load_data(source, modality="image", label_column="file_class", verbose=False)
     assert data["train"].features["label"].names == ["defect", "normal"]
 
