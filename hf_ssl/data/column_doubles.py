@@ -98,7 +98,11 @@ def refuse_judges(ignored: Sequence[str], part: SourcePart, report: DataReport) 
         name: [(own, other) for own, other in zip(said[first], said[name], strict=True) if own and other]
         for name in among
     }
-    found = [name for name in among if name == first or pairs[name] and _agreement(pairs[name]) >= least]
+    found = [
+        name
+        for name in among
+        if name == first or (_agreement(pairs[name]) >= least if pairs[name] else {*said[name]} == {*said[first]})
+    ]
     rows = [sorted({said[name][row] for name in found} - {""}) for row in range(len(said[first]))]
     apart = [values for values in rows if len(values) > 1]
     if len(found) < 2 or not (apart or people):
@@ -148,7 +152,7 @@ def repeats_labels(dataset: datasets.Dataset, label: str, name: str) -> bool:
     both = [
         (own, other) for own, other in zip(_texts(dataset, label), _texts(dataset, name), strict=True) if own and other
     ]
-    return bool(both) and all(own == other for own, other in both)
+    return all(own == other for own, other in both) and {*_texts(dataset, name)} <= {*_texts(dataset, label), ""}
 
 
 def judged_anew(dataset: datasets.Dataset, label: str, name: str) -> int:

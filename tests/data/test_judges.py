@@ -79,6 +79,17 @@ def test_an_empty_field_of_the_first_judge_is_no_answer(tmp_path: Path) -> None:
         hf_ssl.load_data(file, verbose=False)
 
 
+def test_judges_of_different_rows_are_asked_about(tmp_path: Path) -> None:
+    words = ("bad", "good", "fine")
+    file = table(
+        tmp_path, ["annotator1", "annotator2"], lambda n: [words[n % 3], ""] if n < 30 else ["", words[n % 3]]
+    )
+    with pytest.raises(DataError, match="label_column='annotator1'.*ignore_columns="):
+        hf_ssl.load_data(file, verbose=False)
+    read = hf_ssl.load_data(file, verbose=False, label_column="annotator1")
+    assert sum(len(read[split]) for split in ("train", "validation", "test")) == 30
+
+
 @pytest.mark.parametrize(
     ("labels", "told"),
     [
