@@ -86,7 +86,7 @@ def _tell_states(counts: Counter[str], report: DataReport) -> None:
     plain = {name.strip().lower() for name in counts}
     shared = Counter(bare.values())
     found = [name for name, rest in bare.items() if rest in plain or shared[rest] > 1]
-    if found:
+    if found and len(found) >= 0.5 * len(bare):  # cars of one model and several years are classes
         rest = bare[found[0]]
         alike = [
             name for name in sorted(counts) if name != found[0] and rest in (name.strip().lower(), bare.get(name))
