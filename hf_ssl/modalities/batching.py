@@ -37,15 +37,15 @@ def batches_by_size(
 ) -> Iterator[list[int]]:
     """Group row numbers, longest first, so that rows x longest size stays within the budget (at least one row).
 
-    A batch that has an eighth of the budget ends early rather than take a row below `evenness` of its longest: a large
-    batch is hardly faster than a middling one, and padding is pure loss.
+    A batch that has a 24th of the budget (a few hundred tokens) ends early rather than take a row below `evenness` of its
+    longest: a large batch is hardly faster than a middling one, and padding is pure loss.
     """
     order = np.argsort(np.asarray(sizes), kind="stable")[::-1].tolist()
     start = 0
     while start < len(order):
         longest = max(1, int(sizes[order[start]]))
         count = min(max_rows, max(1, budget // longest), len(order) - start)
-        for taken in range(max(1, budget // 8 // longest), count):
+        for taken in range(max(1, budget // 24 // longest), count):
             if sizes[order[start + taken]] < evenness * longest:
                 count = taken
                 break
