@@ -4,7 +4,7 @@ Depthwise convolutions inside a bfloat16 autocast run in float32: a step of Effi
 threads) takes two thirds of the time, 1.55 times as fast (tests/benchmarks/bench_convolutions.py). One kind of layer is
 not computed sooner, but rightly: see `_reads_unwritten_memory`. Freed memory goes back at once where a module asks: masked
 words with MiniLM hold 342 MB in training instead of 456. Dropout draws its zeros 2.6 times as fast, from the same generator
-(1.02 to 1.29 times for a step with adapters: tests/benchmarks/bench_adapters.py).
+(1.10 times for a step with adapters: tests/benchmarks/bench_adapters.py).
 """
 
 from __future__ import annotations
