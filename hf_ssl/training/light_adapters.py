@@ -4,8 +4,8 @@ PEFT's layer takes the input to float32, the type of its own weights, and an aut
 two products; the frozen weight is cast at every pass, too (an autocast keeps only what trains); and the adapter's part is made, scaled
 and added in three passes. Here an input is cast once, for all layers that read it, the frozen weight once for as long as training
 lasts (half its size in memory beside it), and the adapter's product adds to the frozen one's as it is computed, which rounds
-once and not three times. A step of MiniLM
-takes 1.07 times less time by that alone, 1.18 times with the dropout of `hf_ssl.training.cpu` (tests/benchmarks/bench_adapters.py).
+once and not three times. A step of MiniLM is 1.07 times as fast by that alone, 1.18 times with the dropout of `hf_ssl.training.cpu`
+(tests/benchmarks/bench_adapters.py).
 """
 
 from __future__ import annotations
