@@ -50,6 +50,7 @@ WATCHED = 200
 """Validation rows from which on they alone say whether training beats its start."""
 SEEN, SEEN_FROM_THE_START = 800, 1600
 """Examples that training sees at least, where epochs are not given: from a head that is taught already, and from none."""
+MOST_EPOCHS = 20
 
 
 @dataclasses.dataclass
@@ -113,7 +114,7 @@ def fit_task(
                                train_bare=("*layer_weights",), frozen_ok=("*masked_spec_embed",)))  # fmt: skip
     adapting = domains.adapt(task, module, rows, train_split, folder, seed, resume) if domains is not None else None
     seen, least = (SEEN_FROM_THE_START, 3) if found is None else (SEEN, 1)
-    epochs = int(np.clip(math.ceil(seen / max(1, len(rows))), least, 20))
+    epochs = int(np.clip(math.ceil(seen / max(1, len(rows))), least, MOST_EPOCHS))
     rate = learning_rate(peft, task, task.modality, training)
     defaults = {"num_train_epochs": epochs, **task.training_defaults, "learning_rate": rate}
     grouped = "input_ids" in features[0] and not balanced and "train_sampling_strategy" not in training

@@ -13,6 +13,7 @@ import numpy as np
 from hf_ssl.core import distributed
 from hf_ssl.models.reference import CheckpointRef
 from hf_ssl.models.structure import at_work
+from hf_ssl.stages.fit import MOST_EPOCHS, SEEN, SEEN_FROM_THE_START, TAUGHT_ROWS
 from hf_ssl.stages.reading import reads_in_bf16
 from hf_ssl.training.trainer import bf16_is_fast
 
@@ -25,10 +26,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LOOKED_AT = 32
-BATCH, MOST_EPOCHS, TAUGHT = 16, 20, 200
-"""As a fine-tuning has them where nobody says otherwise: rows of a batch, epochs at the most, rows of the pool (or as many as labels)."""
-SEEN, SEEN_FROM_THE_START = 800, 1600
-"""Rows that a training sees at the least: of classes, whose head is found before it; of anything else."""
+BATCH = 16
+"""Rows of a batch, as a fine-tuning has them where nobody says otherwise."""
 BACKWARD = 2.5
 """A training step on a row over a forward pass: the pass, the gradient of what flows, that of adapters."""
 TRAININGS = 2
@@ -85,7 +84,7 @@ class Pace:
         pool = min(POOL, len(data.get("unlabeled", ())), int(max(0.0, 0.3 * free) / (1.5 * per_pool)))
         free -= pool * per_pool * 1.5
         classes = data.label_kind == "class"
-        taught = min(pool, max(TAUGHT, labels)) if classes else pool
+        taught = min(pool, max(TAUGHT_ROWS, labels)) if classes else pool
         rows = labels + taught
         epochs = int(np.clip(-(-(SEEN if classes else SEEN_FROM_THE_START) // rows), 1 if classes else 3, MOST_EPOCHS))
         planned = epochs * -(-rows // BATCH)

@@ -48,8 +48,8 @@ from hf_ssl.evaluation.peers.base import Asked
 from hf_ssl.evaluation.probes import probes
 
 POOL = 1500
-SAME = 0.005
-"""A draw that is made again has the same scores up to this: one test item in 300 may fall on the other side."""
+SAME = 0.01
+"""Share of test items that may fall on the other side where a draw is made again: rounding, on another machine."""
 CONFIRMED = str(Path(__file__).with_name("results") / "confirmation")
 
 
@@ -182,10 +182,12 @@ def with_more_ways(row: Row, data: Data, test_limit: int, peers: Sequence[str]) 
     if len(truth) != len(row["right"]["answer"]):
         raise RuntimeError(f"{row['set']}: {len(truth)} test items, it was measured on {len(row['right']['answer'])}")
     f1, right = scores(found, truth)
-    for name in row["f1"].keys() & f1.keys():
-        if abs(f1[name] - row["f1"][name]) > SAME:
+    for name in row["right"].keys() & right.keys():
+        apart = sum(now != before for now, before in zip(right[name], row["right"][name], strict=True))
+        if apart > SAME * len(truth):
             raise RuntimeError(
-                f"{row['set']}: {name} has {f1[name]} now and had {row['f1'][name]}: not the same labels"
+                f"{row['set']}: {name} has {f1[name]} now and had {row['f1'][name]}, {apart} of {len(truth)} test items "
+                "apart: not the same labels"
             )
     return {**row, "f1": {**f1, **row["f1"]}, "right": {**right, **row["right"]}}
 
