@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,7 @@ from hf_ssl.data.splits import check_labels as check_classes
 from hf_ssl.data.splits import split_rows
 from hf_ssl.data.tags import one_scheme
 from hf_ssl.data.tags_alike import one_type
+from hf_ssl.data.telltale import tell_traits
 
 
 @dataclass(frozen=True)
@@ -332,8 +333,12 @@ def finish(
     report = how.report
     copies = report.facts.pop("pool_copies", 0)  # rows of train that are in the pool too are used once
     report.account(canonicalizer.unit).used += sum(len(rows) for rows in splits.values()) - copies
-    for remark in how.modality.remarks(_every_value(splits, canonicalizer.modality.column)):
+    column = canonicalizer.modality.column
+    every = [rows.dataset for rows in splits.values() if column in rows.dataset.column_names]
+    for remark in how.modality.remarks(value for dataset in every for value in each_value(dataset, column)):
         report.warn(remark)
+    if kind == "class" and "train" in splits:
+        tell_traits(splits["train"], how.modality, report)
     _tell_what_is_missing(report)
     report.facts = {
         **facts,
@@ -374,12 +379,6 @@ def _tell_what_is_missing(report: DataReport) -> None:
     for unit, account in report.accounts.items():
         if account.missing:
             report.warn(f"{account.missing:,} of {account.found:,} {unit} are neither used nor entered as left out")
-
-
-def _every_value(splits: dict[str, Rows], column: str) -> Iterator[Any]:
-    for rows in splits.values():
-        if column in rows.dataset.column_names:
-            yield from each_value(rows.dataset, column)
 
 
 def _describe(rows: Rows, canonicalizer: Canonicalizer) -> dict[str, Any]:

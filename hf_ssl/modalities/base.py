@@ -273,6 +273,10 @@ class Modality(ABC):
         """What the user should be told about the values of all splits, as they were decoded."""
         return []
 
+    def traits(self, value: object) -> dict[str, str]:
+        """Properties that say how a valid value was made or stored, and not what it shows: name → value, such as `{"size": "640 x 480"}`."""
+        return {}
+
     def baseline_features(self, values: Sequence[Any]) -> np.ndarray:
         """Features that need no pretrained model (pixels, band energies, random kernels), for a probe to be compared with.
 

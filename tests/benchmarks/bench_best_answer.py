@@ -48,8 +48,9 @@ from hf_ssl.evaluation.peers.base import Asked
 from hf_ssl.evaluation.probes import probes
 
 POOL = 1500
-SAME = 0.01
-"""Share of test items that may fall on the other side where a draw is made again: rounding, on another machine."""
+SAME, APART = 0.01, 0.08
+"""Macro-F1, and the share of test items, that may differ where a draw is made again: on one machine at most 3 items of 300 did, with
+kernels on another one 18 (`ElectricDevices`)."""
 CONFIRMED = str(Path(__file__).with_name("results") / "confirmation")
 
 
@@ -184,7 +185,7 @@ def with_more_ways(row: Row, data: Data, test_limit: int, peers: Sequence[str]) 
     f1, right = scores(found, truth)
     for name in row["right"].keys() & right.keys():
         apart = sum(now != before for now, before in zip(right[name], row["right"][name], strict=True))
-        if apart > SAME * len(truth):
+        if abs(f1[name] - row["f1"][name]) > SAME or apart > APART * len(truth):
             raise RuntimeError(
                 f"{row['set']}: {name} has {f1[name]} now and had {row['f1'][name]}, {apart} of {len(truth)} test items "
                 "apart: not the same labels"

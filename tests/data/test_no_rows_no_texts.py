@@ -34,6 +34,19 @@ def test_headings_between_texts_are_told(word: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "headings",
+    [["Section A", "Section B", "Section C"], ["Chapter II", "Chapter III", "Chapter IV"], ["Night shift:", "Morning shift:", "Late shift:"],
+     ["# Pumps", "# Valves", "## Motors"], ["=== Pumps ===", "=== Valves ===", "=== Motors ==="], ["[Pumps]", "[Valves]", "[Motors]"]],
+)  # fmt: skip
+def test_headings_with_letters_and_marks_are_told(headings: list[str], tmp_path: Path) -> None:
+    parts = [[heading, *(text(15 * part + n) for n in range(15))] for part, heading in enumerate(headings)]
+    file = written(tmp_path, "data.csv", ["text", *sum(parts, [])])
+    assert repr(headings[0]) in warnings_of(file)
+    read = hf_ssl.load_data(file, verbose=False, csv_options={"skiprows": [1, 17, 33]})
+    assert len(read["unlabeled"]) == 45 and not read.report["warnings"]
+
+
+@pytest.mark.parametrize(
     "last", ["Checked by A. Miller", "Geprüft von M. Meier", "Approved: J. Doe", "Vérifié par Mme Roux"]
 )
 def test_a_signature_below_texts_is_told(last: str, tmp_path: Path) -> None:

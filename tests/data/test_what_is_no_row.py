@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import wave
 from pathlib import Path
@@ -243,3 +244,31 @@ def test_true_values_beside_predictions_are_the_labels(tmp_path: Path) -> None:
         load_data(source, verbose=False)
     assert "y_hat" not in str(error.value)
     assert not warnings_of(source, label_column="y_true")
+
+
+@pytest.mark.parametrize("name", ["classes.json", "labels.json", "vocab.json", "label_names.csv"])
+@pytest.mark.parametrize("table", ["train.csv", "data.csv"])
+def test_a_list_of_what_codes_mean_is_no_text_whatever_split_its_table_is_of(name, table, tmp_path):
+    rows = [f"{text(n)},{n % 3 + 1}" for n in range(60)]
+    (tmp_path / table).write_text("\n".join(["text,label", *rows]) + "\n")
+    names = ["leak", "noise", "fine"]
+    (tmp_path / name).write_text(json.dumps(names) if name.endswith("json") else "\n".join(["name", *names]) + "\n")
+    read = load_data(tmp_path, verbose=False)
+    assert "leak" not in read["unlabeled"]["text"]
+    assert any(name in text for text in read.report["warnings"])
+
+
+def test_a_list_of_texts_beside_a_table_is_the_pool(tmp_path):
+    rows = [f"{text(n)},{n % 3 + 1}" for n in range(60)]
+    (tmp_path / "train.csv").write_text("\n".join(["text,label", *rows]) + "\n")
+    (tmp_path / "pool.json").write_text(json.dumps([text(n) for n in range(100, 140)]))
+    read = load_data(tmp_path, verbose=False)
+    assert len(read["unlabeled"]) == 40 and not read.report["warnings"]
+
+
+def test_a_table_of_many_numbers_without_a_header_is_not_given_a_name_for_each(tmp_path):
+    lines = [",".join(str((7 * row * place) % 256) for place in range(785)) for row in range(1, 30)]
+    (tmp_path / "digits.csv").write_text("\n".join(lines) + "\n")
+    with pytest.raises(DataError) as refused:
+        load_data(tmp_path / "digits.csv", modality="image", verbose=False)
+    assert len(str(refused.value)) < 400 and "785 columns" in str(refused.value)

@@ -120,3 +120,24 @@ def test_days_of_a_leap_year_without_their_year_are_asked_about_and_read_by_the_
         hf_ssl.load_data(tmp_path / "a.csv", modality="timeseries")
     data = hf_ssl.load_data(tmp_path / "a.csv", modality="timeseries", timestamp_format="%b %d", verbose=False)
     assert np.asarray(data["unlabeled"][0]["series"]).shape == (1, 200)
+
+
+@pytest.mark.parametrize(
+    ("factor", "offset", "words"),
+    [(1.8, 32, "Fahrenheit"), (1 / 1.8, -32 / 1.8, "became Celsius"), (1, 273.15, "kelvin"), (1e-3, 0, "divided by 1000")],
+)  # fmt: skip
+@pytest.mark.parametrize("step", [40, 110])
+def test_a_unit_that_changes_within_a_series_is_told(factor, offset, words, step, tmp_path):
+    values = wave() + 40
+    file = series(tmp_path / "unit.csv", value=np.where(np.arange(200) < step, values, factor * values + offset))
+    assert words in warned(file) and f"up to step {step}," in warned(file)
+
+
+@pytest.mark.parametrize("kind", ["level", "trend", "growth", "walk", "noise"])
+def test_levels_that_change_by_nature_are_no_other_unit(kind, tmp_path):
+    steps = np.arange(200)
+    values = {
+        "level": wave() + np.where(steps < 90, 0, 30), "trend": wave() + steps / 4, "growth": wave() * np.exp(steps / 50),
+        "walk": np.cumsum(RNG.normal(size=200)), "noise": RNG.normal(size=200),
+    }[kind]  # fmt: skip
+    assert "another unit" not in warned(series(tmp_path / "a.csv", value=values, other=wave()))

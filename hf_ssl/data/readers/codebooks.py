@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -11,6 +12,7 @@ import datasets
 
 from hf_ssl.core.one_column import values_of
 from hf_ssl.core.paths import stem
+from hf_ssl.data.column_names import called_as_label, distinct_values
 from hf_ssl.data.report import DataReport
 
 MOST_ROWS, MOST_COLUMNS, FEWEST_TIMES = 100, 4, 3
@@ -31,6 +33,23 @@ class Held(Protocol):
     dataset: datasets.Dataset
 
 
+@dataclass
+class Tables:
+    """Tables of one split with the same columns, and what they are together."""
+
+    split: str | None
+    files: list[Path]
+    dataset: datasets.Dataset
+
+    @property
+    def path(self) -> Path:
+        return self.files[0]
+
+    @property
+    def names(self) -> str:
+        return ", ".join(file.name for file in self.files[:3]) + (" ..." if len(self.files) > 3 else "")
+
+
 Table = TypeVar("Table", bound=Held)
 
 
@@ -38,7 +57,7 @@ def without_codebooks(tables: list[Table], report: DataReport) -> list[Table]:
     """Tables without small ones beside them that say what labels or columns mean (`label_names.csv`): their rows are no examples.
 
     Args:
-        tables: of one split.
+        tables: of one split, or of all.
         report: is warned, and gets their rows into the account of what is left out.
     """
     total = sum(len(one.dataset) for one in tables)
@@ -48,7 +67,7 @@ def without_codebooks(tables: list[Table], report: DataReport) -> list[Table]:
         called = _called_as_codebook(one.path)
         times = 1 if called and _holds_the_values(one.dataset, others) else FEWEST_TIMES
         small = times * len(one.dataset) <= total - len(one.dataset) and _lists_values(one.dataset)
-        if small and (called or _says_classes(one, others)):
+        if small and (called or _says_classes(one, others) or _names_labels(one, others)):
             found.append(one)
     for one in found:
         count, name = len(one.dataset), one.path.name
@@ -61,14 +80,18 @@ def without_codebooks(tables: list[Table], report: DataReport) -> list[Table]:
     return [one for one in tables if not any(one is other for other in found)]
 
 
+def _words(path: Path) -> list[str]:
+    return [part for part in re.split(r"[^a-z0-9]+", stem(path).lower()) if part]
+
+
 def _called_as_codebook(path: Path) -> bool:
-    parts = [part for part in re.split(r"[^a-z0-9]+", stem(path).lower()) if part]
+    parts = _words(path)
     return bool(set(parts) & _SAYS) and set(parts) <= _SAYS | _MAY_STAND_BESIDE
 
 
 def _says_classes(one: Held, others: Sequence[datasets.Dataset]) -> bool:
     """Whether a table called `classes` or the like has a row of a few words for each label of another (`0,negative`), and no more."""
-    parts = [part for part in re.split(r"[^a-z0-9]+", stem(one.path).lower()) if part]
+    parts = _words(one.path)
     if not parts or not set(parts) <= _MAY_STAND_BESIDE or len(one.dataset) < 2:
         return False
     held = {
@@ -83,6 +106,17 @@ def _says_classes(one: Held, others: Sequence[datasets.Dataset]) -> bool:
         for name, values in held.items()
         if name in other.column_names and isinstance(other.features[name], datasets.Value)
     )
+
+
+def _names_labels(one: Held, others: Sequence[datasets.Dataset]) -> bool:
+    """Whether `classes` or the like is one list of a few words (`["negative", "positive"]`), as many as another table has labels."""
+    parts = _words(one.path)
+    if not parts or not set(parts) <= _MAY_STAND_BESIDE or len(one.dataset.column_names) != 1 or len(one.dataset) < 2:
+        return False
+    if any(len(str(value).split()) > 3 for value in values_of(one.dataset, one.dataset.column_names[0])):
+        return False
+    counts = [distinct_values(other, name) for other in others for name in other.column_names if called_as_label(name)]
+    return len(one.dataset) in counts
 
 
 def _holds_the_values(dataset: datasets.Dataset, others: Sequence[datasets.Dataset]) -> bool:

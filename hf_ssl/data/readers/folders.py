@@ -23,7 +23,7 @@ from hf_ssl.data.readers.beside import (
     unreached,
     without_rejected,
 )
-from hf_ssl.data.readers.codebooks import tell_uneven_classes
+from hf_ssl.data.readers.codebooks import Tables, tell_uneven_classes, without_codebooks
 from hf_ssl.data.readers.conll import is_conll, read_conll
 from hf_ssl.data.readers.fasttext import is_fasttext
 from hf_ssl.data.readers.file_classes import add_file_classes, class_names, tell_folders_of_tables
@@ -320,11 +320,12 @@ def _table_parts(root: Path, files: list[Path], how: ReadOptions) -> list[Source
     options["partitions"] = how.folder_labels is not False
     if not how.as_is and how.modality.paths_begin is None:
         options["places"] = Places(root, how.modality.suffixes, how.modality.aliases)
-    parts = []
-    for split, group in _by_split(files, root, how, by_stem=True).items():
-        for files_of, table in read_tables(group, root, how.report, **options):
-            names = ", ".join(file.name for file in files_of[:3]) + (" ..." if len(files_of) > 3 else "")
-            parts.append(SourcePart(split, table, names))
+    read = [
+        Tables(split, files_of, table)
+        for split, group in _by_split(files, root, how, by_stem=True).items()
+        for files_of, table in read_tables(group, root, how.report, **options)
+    ]
+    parts = [SourcePart(one.split, one.dataset, one.names) for one in without_codebooks(read, how.report)]
     if options.get("file_names") and not how.by_file and not how.labeled:
         labeled = [part for part in parts if part.split != "unlabeled"]
         tell_uneven_classes([(part.origin, part.dataset) for part in labeled], on_disk.FILE_CLASS, how.report)

@@ -10,6 +10,8 @@ from hf_ssl.core.textfiles import UnusableFile
 
 BOM = "\ufeff"
 """Stands in front of a line where files with marks were put together."""
+MOST_NAMED = 40
+"""Columns whose names a message makes up."""
 NAME_OF_FILE = re.compile(r"[^/\\]\.[A-Za-z][A-Za-z0-9]{1,4}$")
 
 
@@ -233,10 +235,12 @@ def refuse_equal_names(
     if not twice:
         return
     if is_row:
-        raise UnusableFile(
-            f"seems to have no header (two columns would be called {twice[0]!r}): name its columns with "
-            f"csv_options={{'names': {names_by_content(names, columns)}}}, in your own words"
+        way = (
+            f"name its columns with csv_options={{'names': {names_by_content(names, columns)}}}, in your own words"
+            if len(names) <= MOST_NAMED
+            else f"write a line with the names of its {len(names):,} columns above it"
         )
+        raise UnusableFile(f"seems to have no header (two columns would be called {twice[0]!r}): {way}")
     text = f"several columns are called {twice[0]!r}. "
     if below is not None:
         if all(below) and len(set(below)) == len(below):

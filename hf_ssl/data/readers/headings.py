@@ -33,30 +33,42 @@ def headings_in(data: pa.Table, file: Path, below: int = 0) -> list[str]:
     if len(data) < FEWEST or not data.num_columns <= 200 or not texts:
         return []
     if data.num_columns == 1:
-        told = _numbered(data.column(0).to_pylist(), known)
+        told = _between(data.column(0).to_pylist(), known)
         return [told] if told else []
     words = {name: _words(data.column(name)) for name in texts[:6]}
     return [told for told in (_alone(data, words, known), _first(data, words, known)) if told]
 
 
-def _numbered(values: list[str | None], known: bool) -> str:
-    """Lines such as `Ward 10` and `Ward 11`, or dates, between longer texts, in a table of one column."""
+def _between(values: list[str | None], known: bool) -> str:
+    """Short lines written alike (`Ward 10` and `Ward 11`, `Section A`, dates, `Night shift:`) between longer texts, in a table of one column."""
     lengths = [len((value or "").split()) for value in values]
     least = float(np.median(lengths)) / 2
     short = {row: value.strip() for row, value in enumerate(values) if value and lengths[row] <= min(5, least)}
-    same = Counter(re.sub(r"\d+", "0", value) for value in short.values() if re.search(r"\d", value))
-    if not same:
+    writings = Counter(writing for value in short.values() if (writing := _writing(value)))
+    if not writings:
         return ""
-    usual, count = same.most_common(1)[0]
-    found = {row: value for row, value in short.items() if re.sub(r"\d+", "0", value) == usual}
-    rest = [length for row, length in enumerate(lengths) if row not in found]
-    if not 1 < count <= MOST * len(values) or len({*found.values()}) < 2 or not rest or min(rest) < 4:
+    usual, count = writings.most_common(1)[0]
+    found = {row: value for row, value in short.items() if _writing(value) == usual}
+    rest = [row for row in range(len(values)) if row not in found and values[row]]
+    if not 1 < count <= MOST * len(values) or len({*found.values()}) < 2 or not rest:
+        return ""
+    if min(lengths[row] for row in rest) < 4 or any(_writing(str(values[row]).strip()) == usual for row in rest):
         return ""
     rows = np.array(list(found))
     return (
-        f"{len(rows)} rows differ in a number only, such as {found[rows[0]][:40]!r} (row {rows[0]}), between longer texts: headings? Read as "
+        f"{len(rows)} short rows are written alike, such as {found[rows[0]][:40]!r} (row {rows[0]}), between longer texts: headings? Read as "
         f"texts: {_way(rows, known)}"
     )
+
+
+def _writing(text: str) -> str:
+    """What headings share but for the number or letter in them, or the mark that makes them headings; \"\": nothing."""
+    masked = re.sub(r"\d+|(?<=\s)(?:[A-Z]|[IVX]+)(?=[.:)]?$)", "0", text)
+    if masked != text:
+        return masked
+    if marked := re.match(r"#+\s|[=*_-]{2,}(?=.*[=*_-]{2}$)|\[(?=.*\]$)", text):
+        return marked.group()[0]
+    return ":" if text.endswith(":") else ""
 
 
 def _alone(data: pa.Table, words: dict[str, np.ndarray], known: bool) -> str:

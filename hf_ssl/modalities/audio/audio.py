@@ -322,11 +322,8 @@ class Audio(Modality):
 
     def content_key(self, value: object) -> str:
         """The sound itself, as 16-bit samples at `sampling_rate`; format, name and container do not matter."""
-        return (
-            value["digest"]
-            if isinstance(value, dict) and "digest" in value
-            else store.content_digest(self.samples(value))
-        )
+        known = isinstance(value, dict) and "digest" in value
+        return value["digest"] if known else store.content_digest(self.samples(value))
 
     def shingles(self, value: object) -> set[str] | None:
         return None
@@ -337,6 +334,9 @@ class Audio(Modality):
         numbers = {"median": np.median(seconds), "p95": np.percentile(seconds, 95), "max": seconds.max()}
         described = {f"seconds_{name}": round(float(value), 2) for name, value in numbers.items()}
         return {**described, "hours": round(float(seconds.sum()) / 3600, 3)}
+
+    def traits(self, value: object) -> dict[str, str]:
+        return {"length": f"{self.length(value) / self.config.sampling_rate:g} seconds"}
 
     def preview(self, value: object) -> tuple[str, bytes | None]:
         return recordings.preview(self.samples(value), self.config.sampling_rate), None

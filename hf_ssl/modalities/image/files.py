@@ -84,6 +84,7 @@ class ImageInfo:
         frames: how many pictures the file holds.
         depth: what its pixels were, where they were more than 8 bits.
         transparent: something of it was, and lies before the background now.
+        gray: it has one channel, or three that are equal.
     """
 
     problem: str | None
@@ -95,6 +96,7 @@ class ImageInfo:
     frames: int = 1
     depth: Depth | None = None
     transparent: bool = False
+    gray: bool = False
 
 
 def as_reference(value: object) -> dict[str, Any]:
@@ -323,7 +325,7 @@ def inspect(value: object, reading: DecodeOptions, frames: int = 1) -> ImageInfo
     look = signature(array) if depth is None or depth.crowd is None else None
     told = array if depth is None else raw.astype(np.float32)
     digest.update(np.ascontiguousarray(told[..., :1] if grey and depth is None else told).tobytes())
-    return ImageInfo(None, digest.hexdigest(), width, height, channels, look, frames, depth, transparent)
+    return ImageInfo(None, digest.hexdigest(), width, height, channels, look, frames, depth, transparent, grey)
 
 
 def _is_gray(array: np.ndarray) -> bool:

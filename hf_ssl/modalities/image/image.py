@@ -293,6 +293,19 @@ class Image(Modality):
             )
         return told
 
+    def traits(self, value: object) -> dict[str, str]:
+        """Its size, whether it is gray, transparent, or was of more than 8 bits."""
+        seen = self._inspect(value)
+        gray = (
+            {} if self.config.channels == 1 else {"color": "gray values" if seen.gray else f"{seen.channels} channels"}
+        )
+        return {
+            **gray,
+            "size": f"{seen.width} x {seen.height} pixels",
+            "transparency": "places that are" if seen.transparent else "none",
+            "depth": "more than 8 bits" if seen.depth is not None else "8 bits",
+        }
+
     def baseline_features(self, values: Sequence[Any]) -> np.ndarray:
         """Pixels: every picture at 28 x 28, `channels` of them (gray ones as color, too), on the scale of 0 to 1."""
         shape = geo.Geometry(28, 28, None, 2, (0.0,), (1.0,))

@@ -286,9 +286,7 @@ class TimeSeries(Modality):
             return "empty series"
         if np.isnan(array).all():
             return "series without any observed value"
-        if np.isinf(array).any():
-            return "infinite value"
-        return None
+        return "infinite value" if np.isinf(array).any() else None
 
     def content_key(self, value: object) -> str:
         """The values as float32; equal numbers are equal content, whatever the source."""
@@ -315,6 +313,9 @@ class TimeSeries(Modality):
             "channels": max((item.shape[0] for item in arrays), default=0),
             "missing_percent": round(100 * missing / max(1, values), 2),
         }  # fmt: skip
+
+    def traits(self, value: object) -> dict[str, str]:
+        return {"length": f"{as_array(value).shape[-1]:,} steps"}
 
     def baseline_features(self, values: Sequence[Any]) -> np.ndarray:
         """Random convolution kernels (Rocket, Dempster et al. 2020): share of positive values and maximum of each."""
