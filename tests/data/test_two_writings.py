@@ -183,6 +183,15 @@ def test_files_whose_lines_belong_together_are_asked_about(files, said, tmp_path
     assert len(data["unlabeled"]) == len(files)
 
 
+@pytest.mark.parametrize("kind", ["labels", "lab", "y", "tags"])
+def test_lines_of_labels_in_a_file_of_a_kind_of_its_own_are_asked_about(kind, tmp_path):
+    folder = write(tmp_path / "data", train=TEXTS, test=TEXTS[:20])
+    (folder / f"train.{kind}").write_text("\n".join(LABELS) + "\n")
+    (folder / f"test.{kind}").write_text("\n".join(LABELS[:20]) + "\n")
+    with pytest.raises(DataError, match=f"t[a-z]+.txt and t[a-z]+.{kind} have [24]0 lines each"):
+        hf_ssl.load_data(folder)
+
+
 def test_lists_of_texts_in_one_file_are_told_and_prose_is_not(tmp_path):
     file = tmp_path / "reviews.txt"
     file.write_text("\n".join(TEXTS), encoding="utf-8")

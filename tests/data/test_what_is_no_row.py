@@ -272,3 +272,18 @@ def test_a_table_of_many_numbers_without_a_header_is_not_given_a_name_for_each(t
     with pytest.raises(DataError) as refused:
         load_data(tmp_path / "digits.csv", modality="image", verbose=False)
     assert len(str(refused.value)) < 400 and "785 columns" in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["dataset_info.json", "id2label.json", "config.json", "label_map.json"])
+def test_an_object_that_describes_a_table_is_told_and_not_read(name, tmp_path):
+    (tmp_path / "train.csv").write_text("\n".join(["text,label", *(f"{text(n)},{n % 2}" for n in range(60))]) + "\n")
+    (tmp_path / name).write_text(json.dumps({"0": "leak", "1": "noise", "fields": ["text", "label"]}))
+    warnings = load_data(tmp_path, verbose=False).report["warnings"]
+    assert len(warnings) == 1 and name in warnings[0]
+
+
+@pytest.mark.parametrize("name", ["README.md", "LICENSE.txt", "notes.md"])
+def test_a_paper_beside_a_table_is_no_reason_to_warn(name, tmp_path):
+    (tmp_path / "train.csv").write_text("\n".join(["text,label", *(f"{text(n)},{n % 2}" for n in range(60))]) + "\n")
+    (tmp_path / name).write_text("What these data are, and who made them.\n")
+    assert not load_data(tmp_path, verbose=False).report["warnings"]

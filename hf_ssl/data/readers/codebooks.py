@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,15 +12,17 @@ from typing import Protocol, TypeVar
 import datasets
 
 from hf_ssl.core.one_column import values_of
-from hf_ssl.core.paths import stem
+from hf_ssl.core.paths import stem, suffix
 from hf_ssl.data.column_names import called_as_label, distinct_values
 from hf_ssl.data.report import DataReport
 
 MOST_ROWS, MOST_COLUMNS, FEWEST_TIMES = 100, 4, 3
 """Rows and columns of a codebook, and how many times as many rows the other tables have."""
+LARGEST, MOST_LISTED = 1 << 20, 20
+"""Bytes of a description, and items of a list in it."""
 _SAYS = frozenset(
     "names map mapping dict dictionary legend codebook codes id2label label2id metadata meta info config schema description stats summary vocab "
-    "glossary key keys".split()
+    "glossary key keys params parameters settings state dataset infos".split()
 )
 _MAY_STAND_BESIDE = frozenset(
     "label labels class classes category categories target targets tag tags name to id ids idx index column columns data".split()
@@ -78,6 +81,36 @@ def without_codebooks(tables: list[Table], report: DataReport) -> list[Table]:
             "examples, rename it"
         )
     return [one for one in tables if not any(one is other for other in found)]
+
+
+def without_descriptions(tables: list[Path], others: bool, report: DataReport) -> list[Path]:
+    """Tables without `.json` files that are one object about the others (`id2label.json`, `dataset_info.json`), and no rows.
+
+    Args:
+        others: whether there are files of another kind to read.
+        report: is warned, and gets them into the account of what is left out.
+    """
+    found = [file for file in tables if suffix(file) == ".json" and _called_as_codebook(file) and _is_object(file)]
+    if not found or len(found) == len(tables) and not others:
+        return tables
+    report.account("files").left_out["descriptions of other files"] += len(found)
+    report.warn(
+        f"{len(found)} files such as {found[0].name} are called as descriptions of the others, hold no rows and are not read: names of labels "
+        "belong into the label column"
+    )
+    return [file for file in tables if file not in found]
+
+
+def _is_object(file: Path) -> bool:
+    """Whether a small `.json` file is an object without a list or table of rows in it."""
+    if file.suffix.lower() != ".json" or file.stat().st_size > LARGEST:
+        return False
+    try:
+        content = json.loads(file.read_bytes())
+    except (ValueError, RecursionError):
+        return False
+    rows = [value for value in content.values() if isinstance(value, list)] if isinstance(content, dict) else [content]
+    return not any(len(row) > MOST_LISTED or isinstance(row[0], dict) for row in rows if row)
 
 
 def _words(path: Path) -> list[str]:

@@ -23,7 +23,7 @@ from hf_ssl.data.readers.beside import (
     unreached,
     without_rejected,
 )
-from hf_ssl.data.readers.codebooks import Tables, tell_uneven_classes, without_codebooks
+from hf_ssl.data.readers.codebooks import Tables, tell_uneven_classes, without_codebooks, without_descriptions
 from hf_ssl.data.readers.conll import is_conll, read_conll
 from hf_ssl.data.readers.fasttext import is_fasttext
 from hf_ssl.data.readers.file_classes import add_file_classes, class_names, tell_folders_of_tables
@@ -40,6 +40,9 @@ from hf_ssl.data.report import DataReport
 
 if TYPE_CHECKING:
     from hf_ssl.modalities.base import Modality
+
+MOST_PAPERS = 5
+"""Files such as README.md that tell about data: so many more are data themselves."""
 
 
 @dataclass
@@ -114,6 +117,7 @@ def read_files(listing: Listing, how: ReadOptions) -> list[SourcePart]:
         by_kind[file_kind(file, how)].append(file)
     others = by_kind.pop("other", [])
     by_kind["table"], by_kind["raw"] = without_rejected(by_kind["table"], by_kind["raw"], report)
+    by_kind["table"] = without_descriptions(by_kind["table"], bool(by_kind["raw"] or by_kind["conll"]), report)
     by_kind["raw"], papers = on_disk.without_papers(by_kind["raw"], root)
     others += papers
     used = [file for kind in by_kind.values() for file in kind]
@@ -130,6 +134,12 @@ def read_files(listing: Listing, how: ReadOptions) -> list[SourcePart]:
     refuse_sidecars(by_kind["table"], by_kind["raw"], how)
     refuse_foreign_splits(used, root, how)
     leave_out_beside(listing, how)
+    if how.modality.name == "text" and how.folder_labels is None:
+        stems = {(file.parent, file.stem) for file in by_kind["raw"]}
+        beside = [file for file in others if (file.parent, file.stem) in stems]
+        if beside:
+            files = [*by_kind["raw"], *beside]
+            refuse_side_by_side(files, lines_of(files), how)
     _leave_out_others(others, used, root, len(found), how)
     bad = report.quarantined
     before, raw = len(bad), by_kind["raw"]
@@ -203,7 +213,9 @@ def _leave_out_others(files: list[Path], used: list[Path], root: Path, total: in
         for file in files  # an empty one is a mark, as Spark's
         if on_disk.is_document(file) and not on_disk.is_text_inside(file, inside) or not file.stat().st_size
     ]
-    if len(papers) > max(5, how.report.max_left_out * total):  # so many tell not about the data: they are data
+    if len(papers) > max(
+        MOST_PAPERS, how.report.max_left_out * total
+    ):  # so many tell not about the data: they are data
         papers = []
     rest = [file for file in files if file not in set(papers)]
     for group, warn in ((papers, False), (rest, True)):
@@ -258,8 +270,9 @@ def _beside_tables(tables: list[SourcePart], raw: list[Path], root: Path, how: R
     if len(papers) == len(raw):
         how.unnamed = len(raw)
         report.leave_out("files", f"{how.modality.name} files beside tables", len(raw), len(raw), warn=False)
-        report.warn(
-            f"{len(raw)} {how.modality.name} files beside tables are not read, such as {raw[0].name}: the tables are the data"
+        doubtful = [file for file in raw if len(raw) > MOST_PAPERS or not on_disk.is_document(file)]
+        (report.warn if doubtful else report.decide)(
+            f"{len(raw)} {how.modality.name} files beside tables are not read, such as {(doubtful or raw)[0].name}: the tables are the data"
         )
         return []
     stems = {file.stem.lower() for file in raw}
