@@ -19,7 +19,7 @@ from hf_ssl.data.rows import Rows
 if TYPE_CHECKING:
     from hf_ssl.modalities.base import Modality
 
-FEWEST = 8
+FEWEST = 20
 """Rows of train that share a property, at the least."""
 PURE, WHOLE = 0.95, 0.9
 """Rows with the property that are of the class, and rows of the class that have it."""

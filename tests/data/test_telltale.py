@@ -62,14 +62,21 @@ def test_lengths_of_sounds_and_of_series_that_say_the_class_are_told(tmp_path: P
     rng = np.random.default_rng(0)
     for kind, seconds in (("alarm", 0.5), ("calm", 0.75)):
         (tmp_path / "sounds" / kind).mkdir(parents=True)
-        for number in range(20):
+        for number in range(40):
             samples = 0.1 * rng.normal(size=int(8000 * seconds))
             soundfile.write(tmp_path / "sounds" / kind / f"{number}.wav", samples, 8000)
     warnings = told(tmp_path / "sounds", "audio")
     assert len(warnings) == 1 and "0.5 seconds" in warnings[0]
     rows = [
-        {"series": rng.normal(size=count).tolist(), "label": kind} for kind, count in [("up", 64), ("down", 80)] * 20
+        {"series": rng.normal(size=count).tolist(), "label": kind} for kind, count in [("up", 64), ("down", 80)] * 40
     ]
     (tmp_path / "series.jsonl").write_text("\n".join(map(json.dumps, rows)))
     warnings = told(tmp_path / "series.jsonl", "timeseries")
     assert len(warnings) == 1 and "by the length" in warnings[0]
+
+
+def test_few_files_of_a_class_prove_nothing(tmp_path: Path) -> None:
+    root = pictures(tmp_path / "data", "size")
+    for file in sorted(root.glob("*/*.png"))[::2]:
+        file.unlink()
+    assert not told(root, "image")
