@@ -195,33 +195,38 @@ def _add_near(
             continue
         known = indexes[split].targets if split in indexes else _pieces(splits[split], values, modality)
         queries = known if bits is not None else (NOTHING if p is None else p for p in known)
-        other: dict[str, set[int]] = {}
+        other: dict[str, dict[int, int]] = {}
         for held_out, pairs in search_all(searched, queries).items():
             exact = set(found[split, held_out]["exact"])
             near = [(row, target) for row, target in pairs if row not in exact]
             own, theirs = splits[split].labels, splits[held_out].labels
             # A minimal pair (one symbol, another label) is what there is to learn, and gives no answer away.
-            unlike = {row for row, target in near if own[row] is not None and not _same(own[row], theirs[target])}
+            unlike = {row: at for row, at in near if own[row] is not None and not _same(own[row], theirs[at])}
             other[held_out] = unlike
             found[split, held_out]["near"] = [row for row, _ in near if row not in unlike]
-        _warn_of_pairs(split, other, found, report)
+        _warn_of_pairs(split, other, found, splits, report)
     return True
 
 
 def _warn_of_pairs(
     split: str,
-    other: dict[str, set[int]],
+    other: dict[str, dict[int, int]],
     found: dict[tuple[str, str], dict[str, list[int]]],
+    splits: dict[str, Rows],
     report: DataReport,
 ) -> None:
     """One warning a split: a row that is like one of validation and one of test is one row, and what is removed is not kept."""
     gone = {row for held_out in other for kind in ("exact", "near") for row in found[split, held_out][kind]}
-    where = [held_out for held_out, rows in other.items() if rows - gone]
+    left = {held_out: [row for row in rows if row not in gone] for held_out, rows in other.items()}
+    where = [held_out for held_out, rows in left.items() if rows]
     if where:
-        count = len({row for rows in other.values() for row in rows - gone})
+        count, row = len({row for rows in left.values() for row in rows}), left[where[0]][0]
+        own, theirs = splits[split], splits[where[0]]
+        target = other[where[0]][row]
         report.warn(
-            f"{count:,} rows of {split} are much like a row of {' or '.join(where)} that has another "
-            "label: kept, because they do not tell its label"
+            f"{count:,} rows of {split} are much like a row of {' or '.join(where)} that has another label, such as id {own.ids([row])[0]} "
+            f"({str(own.labels[row])[:30]!r}) and {theirs.ids([target])[0]} ({str(theirs.labels[target])[:30]!r}): kept, because they do not tell "
+            "its label. If they are copies, give one label to both in the source; near_duplicates=False looks for equal content alone"
         )
 
 

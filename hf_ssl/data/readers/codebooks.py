@@ -32,8 +32,11 @@ _MAY_STAND_BESIDE = frozenset(
 class Held(Protocol):
     """A table as it was read."""
 
-    path: Path
-    dataset: datasets.Dataset
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def dataset(self) -> datasets.Dataset: ...
 
 
 @dataclass

@@ -138,8 +138,8 @@ def read_files(listing: Listing, how: ReadOptions) -> list[SourcePart]:
         stems = {(file.parent, file.stem) for file in by_kind["raw"]}
         beside = [file for file in others if (file.parent, file.stem) in stems]
         if beside:
-            files = [*by_kind["raw"], *beside]
-            refuse_side_by_side(files, lines_of(files), how)
+            together = [*by_kind["raw"], *beside]
+            refuse_side_by_side(together, lines_of(together), how)
     _leave_out_others(others, used, root, len(found), how)
     bad = report.quarantined
     before, raw = len(bad), by_kind["raw"]

@@ -322,8 +322,9 @@ class Audio(Modality):
 
     def content_key(self, value: object) -> str:
         """The sound itself, as 16-bit samples at `sampling_rate`; format, name and container do not matter."""
-        known = isinstance(value, dict) and "digest" in value
-        return value["digest"] if known else store.content_digest(self.samples(value))
+        if isinstance(value, dict) and "digest" in value:
+            return str(value["digest"])
+        return store.content_digest(self.samples(value))
 
     def shingles(self, value: object) -> set[str] | None:
         return None
