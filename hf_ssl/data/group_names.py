@@ -224,13 +224,18 @@ _TILE = re.compile(
     r"(?=.*[A-Za-z].*[-_ ]\d+[-_ ])(?!(?:\D*)(?:19|20)\d\d[-_ ]\d\d[-_ ])(.*\d.*?)[-_ ](?:[xX]?\d+[-_ ][yY]?\d+)(?:[-_]\d)?\.\w+$"
 )
 _SIDE = re.compile(r"(.*\d[^-_ ]*)[-_ ](?:left|right|[lr]|o[sd])(?:[-_ ][^-_ ]{1,4})?\.\w+$", re.IGNORECASE)
+_MADE = (
+    r"(?:[hv]?flip(?:ped|lr|ud|_?[hv])?|rot(?:ate|ated|ation)?[-_]?\d*|aug(?:mented|mentation)?[-_]?\d*|noise|noisy|blur(?:red)?"
+    r"|bright(?:ness|er)?|dark(?:er)?|contrast|zoom(?:ed)?|shift(?:ed)?|shear(?:ed)?|mirror(?:ed)?|jitter(?:ed)?|crop(?:ped)?[-_]?\d*"
+    r"|(?:copy|copia|copie|kopie)[-_ ]?(?:\d*|\(\d+\))|pitch(?:ed)?[-_]?\d*|stretch(?:ed)?[-_]?\d*|speed[-_]?[\d.]+"
+    r"|th|thumb(?:nail)?s?|small|preview|mini|low[-_]?res|resized?|scaled|compressed|edit(?:ed)?|enhanced|sharpened|denoised|filtered|normali[sz]ed"
+    r"|overlays?|annotated|marked|heat[-_]?map|grad[-_]?cam|\d{2,4}x\d{2,4})"
+)
 _AUGMENTED = re.compile(
-    r"(?:[-_ ](?:[hv]?flip(?:ped|lr|ud|_?[hv])?|rot(?:ate|ated|ation)?[-_]?\d*|aug(?:mented|mentation)?[-_]?\d*|noise|noisy|blur(?:red)?"
-    r"|bright(?:ness|er)?|dark(?:er)?|contrast|zoom(?:ed)?|shift(?:ed)?|shear(?:ed)?|mirror(?:ed)?|jitter(?:ed)?|crop(?:ped)?[-_]?\d*|copy[-_]?\d*"
-    r"|pitch(?:ed)?[-_]?\d*|stretch(?:ed)?[-_]?\d*|speed[-_]?[\d.]+))+$|(?<=\w) \(\d\)$",
+    rf"(?: ?[-_ ] ?{_MADE})+$|(?<=\w) \(\d\)$|@[23]x$|^(?:(?:copy of|kopie von|copie de|copia de) |{_MADE}[-_ ])",
     re.IGNORECASE,
 )
-"""What stands behind the name of a picture or a recording in the names of copies that were made of it."""
+"""What stands behind the name of a picture or a recording, or before it, in the names of copies that were made of it."""
 
 
 def _says_group(word: str) -> bool:

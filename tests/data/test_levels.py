@@ -155,9 +155,21 @@ def test_what_names_of_files_say_may_be_groups(tmp_path: Path, called: str) -> N
     assert told not in load_data(tmp_path, verbose=False, **independent).report["warnings"]
 
 
+@pytest.mark.parametrize("begins", ["thumb_", "Copy of ", "aug_3_", "Kopie von "])
+def test_names_that_begin_as_those_of_copies_may_be_groups(begins: str, tmp_path: Path) -> None:
+    for number in range(40):
+        place = tmp_path / ("benign", "malignant")[number // 2 % 2]
+        place.mkdir(exist_ok=True)
+        (place / f"{begins if number % 2 else ''}{100 + number // 2}.txt").write_text(text_of(number))
+    told = next(text for text in load_data(tmp_path, verbose=False).report["warnings"] if "names of files" in text)
+    groups = groups_of(load_data(tmp_path, verbose=False, **next(iter(hints(told)))))
+    assert len(set.union(*groups)) == 20 and sum(map(len, groups)) == 20
+
+
 @pytest.mark.parametrize(
-    "ends", [("_left", "_right"), ("", "_flip"), ("", "_aug1"), ("_L", "_R"), ("", " (1)"), ("", "_rot15")]
-)
+    "ends", [("_left", "_right"), ("", "_flip"), ("", "_aug1"), ("_L", "_R"), ("", " (1)"), ("", "_rot15"), ("", "_thumb"),
+             ("", "-150x150"), ("", " - Copy"), ("", " - Kopie (2)"), ("", "@2x"), ("", "_resized"), ("", "_gradcam")],
+)  # fmt: skip
 @pytest.mark.parametrize("folder", ["", "augmented"])
 def test_two_of_a_kind_and_copies_in_names_of_files_may_be_groups(
     tmp_path: Path, ends: tuple[str, str], folder: str

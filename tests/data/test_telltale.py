@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import hf_ssl
+from hf_ssl.core.errors import DataError
 
 
 def pictures(root: Path, differ: str, share: float = 1.0) -> Path:
@@ -80,3 +81,26 @@ def test_few_files_of_a_class_prove_nothing(tmp_path: Path) -> None:
     for file in sorted(root.glob("*/*.png"))[::2]:
         file.unlink()
     assert not told(root, "image")
+
+
+def test_pictures_of_a_pixel_are_told(tmp_path: Path) -> None:
+    root = pictures(tmp_path / "data", "nothing")
+    assert not hf_ssl.load_data(root, modality="image", verbose=False).report["warnings"]
+    for number, file in enumerate(sorted(root.glob("*/*.png"))[::10]):
+        Image.new("RGB", (1, 1), (number, 0, 0)).save(file)
+    warnings = hf_ssl.load_data(root, modality="image", verbose=False).report["warnings"]
+    assert len(warnings) == 1 and warnings[0].startswith("6 of 60 pictures")
+
+
+def test_where_no_file_is_read_the_reason_and_its_option_are_said(tmp_path: Path) -> None:
+    for number in range(24):
+        folder = tmp_path / "ab"[number % 2]
+        folder.mkdir(exist_ok=True)
+        frames = [
+            Image.fromarray(np.random.default_rng(n).integers(0, 255, (9, 9, 3), np.uint8)) for n in (number, 99)
+        ]
+        frames[0].save(folder / f"{number}.webp", save_all=True, append_images=frames[1:], lossless=True)
+    with pytest.raises(DataError, match="frames='first' or frames='all'") as refused:
+        hf_ssl.load_data(tmp_path, modality="image", verbose=False)
+    assert "ignore_folders" not in str(refused.value)
+    assert hf_ssl.load_data(tmp_path, modality="image", frames="first", verbose=False).label_names == ["a", "b"]

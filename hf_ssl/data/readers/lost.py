@@ -51,7 +51,7 @@ def refuse_lost_folders(
     for name, file in found:
         if name is not None and name not in classes and name.lower() not in BESIDE:
             gone.setdefault(name, []).append(file)
-    if not gone:
+    if not gone or not used:  # where none is read, that is what is said
         return
     name, files = next(iter(gone.items()))
     example = files[0].relative_to(root).as_posix()

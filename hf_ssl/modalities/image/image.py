@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from hf_ssl.modalities.image.encoder import ImageEncoder
     from hf_ssl.models.reference import CheckpointRef
 
+TINY = 2
+"""Pixels of a side of a picture that shows nothing."""
 TABLES = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json", ".parquet", ".gz")
 PATH_COLUMNS = (
     "image",
@@ -286,6 +288,12 @@ class Image(Modality):
         """Pictures of more than 8 bits, pixels without a measurement, and transparent ones."""
         seen = {one.key: one for one in map(self._inspect, values)}  # the pool may hold the rows of train again
         told = [*self.take_notes(), *remarks([one.depth for one in seen.values()], self.reading)]
+        sides = [min(one.width, one.height) for one in seen.values()]
+        if (tiny := sum(side <= TINY for side in sides)) and np.median(sides) >= 8 * TINY:
+            told.append(
+                f"{tiny:,} of {len(seen):,} pictures have at most {TINY} pixels a side, as what stands for a missing picture has: read like the "
+                "others. Delete them, or list the others in a table with a column of paths"
+            )
         if (clear := sum(one.transparent for one in seen.values())) and self.config.background is None:
             told.append(
                 f"{clear:,} of {len(seen):,} pictures are transparent in places, which are read as white: background=0 makes them black, "
