@@ -17,6 +17,17 @@ from hf_ssl.data.report import DataReport
 LOOKED_AT = 1000
 FEWEST = 10
 """Of fewer texts nothing is said."""
+SHORTEST = 40
+"""Characters of a text that may have been cut off."""
+FIELDS = frozenset(
+    (254, 255, 256, 511, 512, 1000, 1023, 1024, 1999, 2000, 3999, 4000, 4096, 8000, 32_759, 32_767, 65_535)
+)
+"""Characters that fit into fields of databases and cells of sheets."""
+_CUT = re.compile(
+    r"(?:\u2026|\.\.\.|\[\.\.\.\]|\[?\+\d+ chars\]?"
+    r"|\[?\(?(?:truncated|cut off|read more|see more|show more|weiterlesen|mehr anzeigen|lire la suite)\)?\]?[.\u2026\u00bb>]*)\s*$",
+    re.IGNORECASE,
+)
 _TAG = re.compile(r"</?[a-zA-Z][^<>]{0,300}>")
 _PACKED = re.compile(r"(?:[A-Za-z0-9+/]{4}){4,}(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 _BEGINNINGS = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"%PDF", b"PK\x03\x04", b"GIF8", b"\x1f\x8b")
@@ -24,6 +35,7 @@ _ADDRESS = re.compile(r"(?:https?|ftp|s3|gs|hf)://\S+|www\.\S+\.\S+")
 _FILE = re.compile(
     r"(?:[\w.~ -]*[\\/])*[\w. ()-]{1,80}\.(?:pdf|docx?|txt|rtf|odt|html?|xml|json|eml|msg|md|csv|jpe?g|png|tiff?|wav|mp3)"
 )
+_LIST = re.compile(r"[\[(]\s*(['\"]).*\1\s*,?\s*[\])]", re.DOTALL)
 _ID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}|[0-9a-f]{32,128}")
 
 
@@ -55,6 +67,7 @@ KINDS: dict[str, Callable[[str], bool]] = {
     "pages or pieces of HTML or XML, with their tags": lambda text: sum(map(len, _TAG.findall(text))) > 0.15 * len(text),
     "base64, which is a file or text packed as letters": _is_packed,
     "JSON, with its marks and names": _is_json,
+    "lists of words, as Python writes them": lambda text: _LIST.fullmatch(text) is not None and ("', '" in text or '", "' in text),
     "addresses, and what lies there is not read": lambda text: _ADDRESS.fullmatch(text) is not None,
     "names of files, and the files are not opened": lambda text: _FILE.fullmatch(text) is not None,
     "numbers": lambda text: as_float(text.replace(",", ".")) is not None,
@@ -65,7 +78,7 @@ KINDS: dict[str, Callable[[str], bool]] = {
 
 
 def tell_odd_texts(texts: Sequence[object], column: str, report: DataReport) -> None:
-    """Warn about a column of which half are files packed into text, addresses, numbers or the like.
+    """Warn about a column of which half are files packed into text, addresses, numbers or the like, and of texts that were cut off.
 
     Args:
         texts: of the column; what is no text is left aside.
@@ -75,6 +88,7 @@ def tell_odd_texts(texts: Sequence[object], column: str, report: DataReport) -> 
     shown = [text for text in (value.strip() for value in _some(texts) if isinstance(value, str)) if text]
     if len(shown) < FEWEST:
         return
+    _tell_cut_texts(texts, column, report)
     found = Counter(next((what for what, is_so in KINDS.items() if is_so(text)), "") for text in shown)
     found.pop("", None)
     for what, count in found.most_common(1):
@@ -83,6 +97,40 @@ def tell_odd_texts(texts: Sequence[object], column: str, report: DataReport) -> 
                 f"{count:,} of {len(shown):,} texts of {column!r} looked at are {what}: read as they stand. Write out what they mean to say; "
                 f"another column is named with input_column=..., and input_column={column!r} says that these are meant"
             )
+
+
+def _tell_cut_texts(texts: Sequence[object], column: str, report: DataReport) -> None:
+    """Texts that end where a field or a preview was full: many of exactly the greatest length, or with a mark that says so."""
+    every = [text for text in texts if isinstance(text, str) and text.strip()]
+    lengths = Counter(map(len, every))
+    longest = max(lengths, default=0)
+    full = [text for text in every if len(text) == longest] if longest >= SHORTEST else []
+    below = sum(lengths[longest - short] for short in range(1, 21)) / 20
+    some = [text for text in _some(every) if isinstance(text, str) and len(text) >= SHORTEST]
+    marked = [text for text in some if _CUT.search(text[-40:])]
+    told = {
+        f"have exactly {longest:,} characters, and none has more": full
+        if len(full) >= max(5, 0.02 * len(every), 5 * below) and _end_within_words(full, every)
+        else [],
+        "looked at end as previews do": marked if len(marked) >= max(5, 0.2 * len(some)) else [],
+    }
+    for what, found in told.items():
+        if found:
+            report.warn(
+                f"{len(found):,} texts of {column!r} {what}, such as one that ends in {found[0][-20:]!r}: were they cut off? Read as they stand. "
+                f"Export them whole from where they are from; input_column={column!r} says that these are meant"
+            )
+
+
+def _end_within_words(texts: Sequence[str], every: Sequence[str]) -> bool:
+    """Whether many end in what is no word of any text but the beginning of one, or at a length that fields of databases and sheets have."""
+    if len(set(texts)) < 5 or float(np.mean([len(text.split()) > len(text) / 15 for text in texts])) < 0.8:
+        return False
+    if len(texts[0]) in FIELDS:
+        return True
+    words = {word for text in every[: 20 * LOOKED_AT] for word in text.split()[:-1]}
+    begun = {word[:end] for word in words for end in range(1, min(len(word), 30))} - words
+    return float(np.mean([text.split()[-1] in begun and not text[-1].isspace() for text in texts])) >= 0.25
 
 
 def tell_own_labels(texts: Sequence[object], labels: Sequence[object], column: str, report: DataReport) -> None:

@@ -34,6 +34,7 @@ def _around(text: str) -> str:
 
 _CODE = re.compile(r"_x[0-9A-Fa-f]{4}_")
 _ESCAPE = re.compile(r"\\u[0-9a-fA-F]{4}|\\x[0-9a-f]{2}|\\[nrt](?![a-z])")
+_BREAK = re.compile(r"\\[nrt](?!(?:u|eq|o|ot|au|op|ho)(?![a-z])|abla|heta|imes|ext|frac|ight|angle|ewline|oindent)")
 _ENTITY = re.compile(r"&(?:lt|gt|quot|apos|#\d{2,5});")
 _PERCENT = re.compile(r"%[0-9A-F]{2}\S*%[0-9A-F]{2}|\w%20\w")
 _BYTES = re.compile(r"b(['\"]).*\1", re.DOTALL)
@@ -51,7 +52,7 @@ MARKS: dict[str, tuple[Callable[[str], object], float]] = {
         0.5,
     ),
     "hold _x000D_ or the like, which stands for a line break in .xlsx": (lambda text: _CODE.search(text), 0.01),
-    "hold letters and line breaks written as \\u00e4, \\n or the like": (lambda text: _ESCAPE.search(text), 0.2),
+    "hold letters and line breaks written as \\u00e4, \\n or the like": (lambda text: _escaped(text), 0.2),
     "hold letters written as HTML does, &lt; or the like": (lambda text: _ENTITY.search(text), 0.2),
     "hold letters written as addresses of pages do, %20 or the like": (lambda text: _PERCENT.search(text), 0.5),
     "are written as Python writes bytes": (lambda text: text[0] == "b" and _BYTES.fullmatch(text), 0.5),
@@ -62,6 +63,14 @@ MARKS: dict[str, tuple[Callable[[str], object], float]] = {
     "end in a quote and a separator, as where a table was quoted twice": (lambda text: _LEFT.fullmatch(text), 0.5),
 }
 """What is said of values, how they are known, and the share from which it is."""
+
+
+def _escaped(text: str) -> re.Match[str] | None:
+    """A letter or line break that is written out; not what stands in formulas and paths, which hold other letters behind backslashes, too."""
+    found = _ESCAPE.search(text)
+    if found or "\\" not in text or re.search(r"\\[^nrt\"'\\/]|\b[A-Za-z]:\\", text):
+        return found
+    return _BREAK.search(text)
 
 
 def tell_spoiled(values: Iterable[object], column: str, report: DataReport) -> None:

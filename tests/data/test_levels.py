@@ -168,7 +168,7 @@ def test_names_that_begin_as_those_of_copies_may_be_groups(begins: str, tmp_path
 
 @pytest.mark.parametrize(
     "ends", [("_left", "_right"), ("", "_flip"), ("", "_aug1"), ("_L", "_R"), ("", " (1)"), ("", "_rot15"), ("", "_thumb"),
-             ("", "-150x150"), ("", " - Copy"), ("", " - Kopie (2)"), ("", "@2x"), ("", "_resized"), ("", "_gradcam")],
+             ("", "-150x150"), ("", " - Copy"), ("", " - Kopie (2)"), ("", "@2x"), ("", "_lowres"), ("", "_gradcam")],
 )  # fmt: skip
 @pytest.mark.parametrize("folder", ["", "augmented"])
 def test_two_of_a_kind_and_copies_in_names_of_files_may_be_groups(

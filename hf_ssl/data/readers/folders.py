@@ -190,12 +190,15 @@ def _what_to_do(files: list[Path]) -> str:
         own = what is not None and what.endswith(
             f"end in {file.suffix.lower()}"
         )  # it is what its name says, and is not read here
-        if what and ".nii" not in file.suffixes:
+        if what and not {".nii", ".html", ".htm"} & {*file.suffixes}:
             return (
                 f" {file.name} {what.partition(';')[0]}; save it as a table (.csv, .parquet)."
                 if own
                 else f" {file.name} {what}."
             )
+    for file in files[:20]:
+        if not suffix(file) and on_disk.looks_tabbed(file):
+            return f" {file.name} looks like a table: let its name end in .tsv."
     for kinds, advice in on_disk.ADVICE.items():
         if any(suffix(file) in kinds for file in files):
             return f" {advice}"
