@@ -287,3 +287,17 @@ def test_a_paper_beside_a_table_is_no_reason_to_warn(name, tmp_path):
     (tmp_path / "train.csv").write_text("\n".join(["text,label", *(f"{text(n)},{n % 2}" for n in range(60))]) + "\n")
     (tmp_path / name).write_text("What these data are, and who made them.\n")
     assert not load_data(tmp_path, verbose=False).report["warnings"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [{"text": {"0": "a", "1": "b"}, "label": {"0": "x", "1": "y"}}, {"a.txt": "leak", "b.txt": "noise"}, [{"text": "a", "label": "x"}]],
+)  # fmt: skip
+def test_rows_and_names_of_files_in_an_object_are_no_description(content, tmp_path):
+    (tmp_path / "train.csv").write_text("\n".join(["text,label", *(f"{text(n)},{n % 2}" for n in range(60))]) + "\n")
+    (tmp_path / "dataset.json").write_text(json.dumps(content))
+    try:
+        warnings = load_data(tmp_path, verbose=False).report["warnings"]
+    except DataError:
+        return  # it is asked about
+    assert not any("descriptions of the others" in text for text in warnings)

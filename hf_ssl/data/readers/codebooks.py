@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 import datasets
 
 from hf_ssl.core.one_column import values_of
-from hf_ssl.core.paths import stem, suffix
+from hf_ssl.core.paths import stem
 from hf_ssl.data.column_names import called_as_label, distinct_values
 from hf_ssl.data.report import DataReport
 
@@ -93,7 +93,9 @@ def without_descriptions(tables: list[Path], others: bool, report: DataReport) -
         others: whether there are files of another kind to read.
         report: is warned, and gets them into the account of what is left out.
     """
-    found = [file for file in tables if suffix(file) == ".json" and _called_as_codebook(file) and _is_object(file)]
+    found = [
+        file for file in tables if file.suffix.lower() == ".json" and _called_as_codebook(file) and _is_object(file)
+    ]
     if not found or len(found) == len(tables) and not others:
         return tables
     report.account("files").left_out["descriptions of other files"] += len(found)
@@ -105,15 +107,30 @@ def without_descriptions(tables: list[Path], others: bool, report: DataReport) -
 
 
 def _is_object(file: Path) -> bool:
-    """Whether a small `.json` file is an object without a list or table of rows in it."""
-    if file.suffix.lower() != ".json" or file.stat().st_size > LARGEST:
+    """Whether a small `.json` file is an object with no list or table of rows in it, and no names of files."""
+    if file.stat().st_size > LARGEST:
         return False
     try:
         content = json.loads(file.read_bytes())
     except (ValueError, RecursionError):
         return False
-    rows = [value for value in content.values() if isinstance(value, list)] if isinstance(content, dict) else [content]
-    return not any(len(row) > MOST_LISTED or isinstance(row[0], dict) for row in rows if row)
+    if isinstance(content, list):
+        return _is_short(content)
+    if not isinstance(content, dict):
+        return True
+    of_files = any(re.search(r"\.[A-Za-z]\w{1,4}$", str(name)) for name in content)
+    tables = [tuple(value) for value in content.values() if isinstance(value, dict)]
+    lists = [value for value in content.values() if isinstance(value, list)]
+    return (
+        not of_files and len(content) <= MOST_ROWS and len(set(tables)) == len(tables) and all(map(_is_short, lists))
+    )
+
+
+def _is_short(values: list[object]) -> bool:
+    """Whether a list is none of rows or texts."""
+    return len(values) <= MOST_LISTED and not any(
+        isinstance(value, dict) or len(str(value).split()) > 8 for value in values
+    )
 
 
 def _words(path: Path) -> list[str]:

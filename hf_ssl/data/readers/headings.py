@@ -62,7 +62,7 @@ def _between(values: list[str | None], known: bool) -> str:
 
 
 def _writing(text: str) -> str:
-    """What headings share but for the number or letter in them, or the mark that makes them headings; \"\": nothing."""
+    """What headings share but for the number or letter in them, or the mark that makes them headings; else nothing."""
     masked = re.sub(r"\d+|(?<=\s)(?:[A-Z]|[IVX]+)(?=[.:)]?$)", "0", text)
     if masked != text:
         return masked

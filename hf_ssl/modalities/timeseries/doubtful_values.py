@@ -94,7 +94,7 @@ def _break(values: np.ndarray) -> int:
 
 
 def _unit_said(before: np.ndarray, after: np.ndarray) -> str:
-    """Words for the change of unit that makes the one into the other: levels, also next to the change, and spread; \"\": none."""
+    """Words for the change of unit that makes the one into the other: levels, also next to the change, and spread; else nothing."""
     parts = (before, after), (before[-LONGEST:], after[:LONGEST])
     levels = [(float(np.median(one)), float(np.median(other))) for one, other in parts]
     spread = [float(np.subtract(*np.percentile(part, [90, 10]))) for part in (before, after)]
