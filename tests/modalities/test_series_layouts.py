@@ -91,6 +91,25 @@ def test_a_column_per_part_is_one_series(name):
     assert len(meant["train"][0]["loc"]) == len(channels)
 
 
+@pytest.mark.parametrize("name", ["months", "months, in German", "months, by number", "quarters", "weeks"])
+def test_a_row_per_part_and_a_column_per_year_is_one_series(name):
+    table, frequency, start = LAYOUTS[name]
+    turned = table.set_index(table.columns[0]).T.rename_axis("part").reset_index()
+    turned.columns = turned.columns.astype(str)
+    data = read(turned)
+    assert data["train"][0]["frequency"] == frequency and start_of(data) == start
+    np.testing.assert_allclose(values_of(data, 50), WAVE[:50], rtol=1e-5)
+    told = " ".join(data.report["warnings"])
+    assert "a row for each year" in told and "entered as left out" not in told
+
+
+def test_rows_of_other_names_and_a_column_per_year_are_series_each():
+    table = matrix(4, [str(year) for year in YEARS])
+    table.insert(0, "region", ["north", "south", "east", "west"])
+    data = read(table)
+    assert len(data["train"]) == 4 and "a row for each year" not in " ".join(data.report["warnings"])
+
+
 def test_days_of_months_that_do_not_exist_are_no_steps():
     months = pd.period_range("2000-01", periods=24, freq="M")
     rows, at = [], 0

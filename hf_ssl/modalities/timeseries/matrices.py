@@ -76,6 +76,29 @@ _KINDS = (
 )  # fmt: skip
 
 
+def turned(dataset: datasets.Dataset, columns: Columns, report: Notes) -> datasets.Dataset:
+    """A row per month, quarter or week and a column per year -> a row per year, for `with_parts`; other tables as they are."""
+    if columns.targets or columns.name or columns.stamp:
+        return dataset
+    years = [name for name in dataset.column_names if _YEAR.fullmatch(name.strip())]
+    others = [name for name in dataset.column_names if name not in years]
+    if len(years) < 2 or len(others) != 1 or not 2 <= len(dataset) <= 53:
+        return dataset
+    parts = ["" if value is None else str(value).strip() for value in dataset[others[0]]]
+    for kind in _KINDS:
+        places = [kind.number(part) for part in parts]
+        if kind.stamp is None or None in places or len(places) not in kind.counts or len(set(places)) < len(places):
+            continue
+        report.account("rows").found += len(years) - len(dataset)
+        report.warn(
+            f"rows are called {parts[0]}, {parts[1]} ... and columns {years[0]}, {years[1]} ...: read as one series, a row for each year; if every "
+            "row is a series, give each a name that is no part of a year"
+        )
+        rows = {part: [dataset[year][row] for year in years] for row, part in enumerate(parts)}
+        return datasets.Dataset.from_dict({"year": years, **rows})
+    return dataset
+
+
 def with_parts(
     dataset: datasets.Dataset, columns: Columns, grid: GridOptions, report: Notes
 ) -> tuple[datasets.Dataset, Columns, GridOptions]:

@@ -19,7 +19,7 @@ from hf_ssl.modalities.timeseries.eras import moments_of
 from hf_ssl.modalities.timeseries.grid import Series, to_grid
 from hf_ssl.modalities.timeseries.likely_stamp import likely_stamp, no_header
 from hf_ssl.modalities.timeseries.marks import tell_marks
-from hf_ssl.modalities.timeseries.matrices import with_parts
+from hf_ssl.modalities.timeseries.matrices import turned, with_parts
 from hf_ssl.modalities.timeseries.measured import Asked, read_values
 from hf_ssl.modalities.timeseries.names import (
     names_rows,
@@ -58,7 +58,7 @@ def read_moments(dataset: datasets.Dataset, columns: Columns, grid: GridOptions,
     Raises:
         DataError: no time stamps, values that are no numbers, stamps that can be read in two ways, or a grid that does not fit.
     """
-    dataset = with_stamp(melted(dataset, columns, report), columns, report)
+    dataset = with_stamp(melted(turned(dataset, columns, report), columns, report), columns, report)
     dataset, columns, grid = with_parts(with_hours(dataset, columns, report), columns, grid, report)
     refuse_wide_rows(dataset, columns, origin)
     there = dataset.column_names
