@@ -229,6 +229,10 @@ def _joined(dataset: datasets.Dataset, column: str) -> str | None:
     return separator_in([value for value in values_of(dataset, column, 2000) if value], lists)
 
 
+CAPTIONS = frozenset("text caption captions description prompt report findings impression alt_text".split())
+"""Names of columns of what somebody wrote about a picture."""
+
+
 def tell_perhaps_labels(ignored: list[str], part: SourcePart, report: DataReport) -> None:
     """Columns of a table without a label that hold a few words again and again, whatever they are called."""
     size = len(part.dataset)
@@ -239,6 +243,13 @@ def tell_perhaps_labels(ignored: list[str], part: SourcePart, report: DataReport
             report.warn(
                 f"{part.origin} has no label column, and its only other column, {name!r}, holds numbers: label_column={name!r} with "
                 f"label_kind='regression' if they are the labels, ignore_columns=[{name!r}] if not"
+            )
+            continue
+        if plain_name(name) in CAPTIONS and any(
+            isinstance(one, datasets.Image) for one in part.dataset.features.values()
+        ):
+            report.warn(
+                f"column {name!r} of {part.origin} is called as texts about pictures are, and is not read: ignore_columns=[{name!r}] says so"
             )
             continue
         if called_as_label(name) and are_numbers(part.dataset, name):

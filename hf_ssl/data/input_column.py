@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import datasets
 
@@ -43,29 +43,21 @@ def input_column(modality: Modality, given: str | None, part: SourcePart) -> str
     if given is not None:
         return _of_texts(existing(given, there, "input_column", part), modality, part)
     found = [name for alias in (modality.column, *modality.aliases) if (name := named(alias, there))]
-    typed = [
-        name for name, feature in part.dataset.features.items() if type(feature).__name__.lower() == modality.name
-    ]
+    typed = _of_its_kind(part, modality)
     if not found and len(typed) > 1:
         raise DataError(
             f"{len(typed)} columns of {part.origin} name {modality.name} files, and a row has one: "
             f"{' or '.join(f'input_column={name!r}' for name in typed[:5])}."
         )
     if not found and len(typed) == 1:  # the files that its values name are there, or it came so
+        if NAME_OF_FILE.search(typed[0]):
+            _refuse_no_header(modality, part)
         found = typed
     if not found and len(there) == 1 and part.split == "unlabeled" and not are_values(there, _texts(part)):
         found = list(there)
     if not found:
         if are_values(there, _texts(part)):
-            raise DataError(
-                f"{part.origin} seems to have no header: its columns would be called {shown(there)}. Name them: "
-                + (
-                    "csv_options={'names': [...]} (for all files); or add one to those that have none."
-                    if ", " in part.origin
-                    else f"csv_options={{'names': {names_by_content(there, _texts(part), modality.column)}}}, in your own words; or, if that "
-                    f"line does name them: {_likely_input(modality, part)}."
-                )
-            )
+            _refuse_no_header(modality, part)
         rows = [name for name in there if modality.name == "text" and is_words(type_of(part.dataset, name))]
         if named_words := next((name for name in rows if plain_name(name) in WORDS), None):
             raise DataError(
@@ -100,6 +92,24 @@ def input_column(modality: Modality, given: str | None, part: SourcePart) -> str
             f"Its columns: {shown(there)}. Say which one: {_likely_input(modality, part)}."
         )
     return _of_texts(found[0], modality, part)
+
+
+def _refuse_no_header(modality: Modality, part: SourcePart) -> NoReturn:
+    """The first line of a table is a row.
+
+    Raises:
+        DataError: with names to give.
+    """
+    there = part.dataset.column_names
+    raise DataError(
+        f"{part.origin} seems to have no header: its columns would be called {shown(there)}. Name them: "
+        + (
+            "csv_options={'names': [...]} (for all files); or add one to those that have none."
+            if ", " in part.origin
+            else f"csv_options={{'names': {names_by_content(there, _texts(part), modality.column)}}}, in your own words; or, if that "
+            f"line does name them: {_likely_input(modality, part)}."
+        )
+    )
 
 
 def _refuse_texts_inside(part: SourcePart) -> None:
@@ -311,6 +321,11 @@ def other_columns(modality: str, part: SourcePart, tried: Sequence[str], used: M
     )
 
 
+def _of_its_kind(part: SourcePart, modality: Modality) -> list[str]:
+    """Columns that hold what the modality reads, by their type: pictures, sounds."""
+    return [name for name, kind in part.dataset.features.items() if type(kind).__name__.lower() == modality.name]
+
+
 def _likely_input(modality: Modality, part: SourcePart) -> str:
     """What to type where no column is known: the two of a pair, else the column of the longest values (of most different ones for files)."""
     there = part.dataset.column_names
@@ -318,6 +333,8 @@ def _likely_input(modality: Modality, part: SourcePart) -> str:
         return f"input_column={pair[0]!r} and text_pair_column={pair[1]!r}"
     if inside := text_inside(part):
         return " or ".join(f"input_column={name!r}" for name in inside[:5])
+    if typed := _of_its_kind(part, modality):
+        return f"input_column={typed[0]!r}"
     lists = [name for name in there if is_words(type_of(part.dataset, name))]
     if modality.name == "text" and lists:
         return f"tokens_column={lists[0]!r} with label_kind='tags', where its rows are lists of words"

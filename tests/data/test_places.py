@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import io
+import re
 
 import numpy as np
 import pytest
@@ -149,3 +151,29 @@ def test_numbers_that_may_be_several_files_are_not_taken_for_one(tmp_path):
     (tmp_path / "list.csv").write_text("file,label\n" + "\n".join(f"{n},{'ab'[n % 2]}" for n in range(10)))
     with pytest.raises(DataError, match="No file is named"):
         load_data(tmp_path / "im", modality="image", labels_file=tmp_path / "list.csv", verbose=False)
+
+
+@pytest.mark.parametrize("order", [("{name}", "{label}"), ("{label}", "{name}")])
+@pytest.mark.parametrize("kind", ["image", "audio"])
+def test_a_table_of_files_without_a_header_is_known_and_the_names_of_the_hint_fit(kind, order, tmp_path):
+    for number in range(24):
+        file = tmp_path / f"item{number:03}.{'png' if kind == 'image' else 'wav'}"
+        picture(file, number) if kind == "image" else tone(file, number)
+    names = sorted(file.name for file in tmp_path.iterdir())
+    lines = [",".join(order).format(name=name, label="ab"[row % 2]) for row, name in enumerate(names)]
+    (tmp_path / "list.csv").write_text("\n".join(lines))
+    with pytest.raises(DataError, match="no header") as refused:
+        load_data(tmp_path, modality=kind, verbose=False)
+    columns = ast.literal_eval(re.search(r"'names': (\[.*?\])", str(refused.value))[1])
+    data = load_data(tmp_path, modality=kind, verbose=False, csv_options={"names": columns})
+    assert data.label_names == ["a", "b"] and sum(map(len, data.values())) == 24 + len(data["unlabeled"])
+
+
+def test_what_is_written_about_pictures_is_told_where_it_is_not_read(tmp_path):
+    for number in range(24):
+        picture(tmp_path / f"{number}.png", number)
+    lines = [f"{number}.png,a picture of the {number}th pump" for number in range(24)]
+    (tmp_path / "metadata.csv").write_text("\n".join(["file_name,caption", *lines]))
+    warnings = load_data(tmp_path, modality="image", verbose=False).report["warnings"]
+    assert len(warnings) == 1 and "ignore_columns=['caption']" in warnings[0]
+    assert not load_data(tmp_path, modality="image", ignore_columns=["caption"], verbose=False).report["warnings"]

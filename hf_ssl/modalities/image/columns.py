@@ -82,7 +82,8 @@ def _replaced(dataset: datasets.Dataset, column: str, name: str, references: lis
 
     # In this order, because a dataset without columns has no rows.
     added = dataset.add_column("hf_ssl new", references, feature=datasets.Image(decode=False))
-    return added.remove_columns([column]).rename_column("hf_ssl new", name)
+    order = [name if one == column else one for one in dataset.column_names]
+    return added.remove_columns([column]).rename_column("hf_ssl new", name).select_columns(order)
 
 
 def arrays_stored(dataset: datasets.Dataset, column: str) -> Any:
