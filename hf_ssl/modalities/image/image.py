@@ -304,11 +304,9 @@ class Image(Modality):
     def traits(self, value: object) -> dict[str, str]:
         """Its size, whether it is gray, transparent, or was of more than 8 bits."""
         seen = self._inspect(value)
-        gray = (
-            {} if self.config.channels == 1 else {"color": "gray values" if seen.gray else f"{seen.channels} channels"}
-        )
+        colors = "gray values" if seen.gray else "colors" if seen.channels == 3 else f"{seen.channels} channels"
         return {
-            **gray,
+            **({} if self.config.channels == 1 else {"color": colors}),
             "size": f"{seen.width} x {seen.height} pixels",
             "transparency": "places that are" if seen.transparent else "none",
             "depth": "more than 8 bits" if seen.depth is not None else "8 bits",
