@@ -377,3 +377,20 @@ def test_marks_of_missing_values_are_told_at_once(tmp_path: Path):
     assert sorted(map(float, words)) == [-999, -99.9, 9999]
     data = read(tmp_path / "a.csv", na_values=words)
     assert not data.report["warnings"] and np.isnan(values_of(data, 200)).sum() == 6
+
+
+@pytest.mark.parametrize(
+    "spelling", ["{month:03}.{year}", "{month:03}/{year}", "{year}/{month:03}", "P{month:02} {year}", "{year}-P{month:02}", "FY{year} P{month:02}"]
+)  # fmt: skip
+def test_periods_of_an_accounting_year_are_months_and_told(spelling):
+    stamps = [spelling.format(month=1 + place % 12, year=1990 + place // 12) for place in range(120)]
+    data = read(pd.DataFrame({"period": stamps, "amount": WAVE[:120]}))
+    assert data["train"][0]["frequency"] == "MS" and start_of(data).startswith("1990-01")
+    np.testing.assert_allclose(values_of(data, 50), WAVE[:50], rtol=1e-5)
+    assert any("read as January" in text for text in data.report["warnings"])
+
+
+def test_periods_beyond_the_twelfth_are_asked_about():
+    stamps = [f"{1 + place % 16:03}.{1990 + place // 16}" for place in range(160)]
+    with pytest.raises(DataError, match="period"):
+        read(pd.DataFrame({"period": stamps, "amount": WAVE[:160]}))

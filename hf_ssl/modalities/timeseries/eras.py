@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from hf_ssl.core.errors import DataError
 from hf_ssl.core.numbers import MISSING
 from hf_ssl.modalities.base import Notes
+from hf_ssl.modalities.timeseries.spellings import is_period
 from hf_ssl.modalities.timeseries.stamps import StampOptions, read_stamps
 from hf_ssl.modalities.timeseries.zones import FIRST, LAST
 
@@ -193,7 +194,7 @@ def _of_our_era(column: pa.ChunkedArray | pa.Array, name: str, notes: Notes) -> 
     ):
         if not pattern.search(first) or pattern is _BUDDHIST and re.search(_OURS, first):
             continue
-        if pattern is _REPUBLIC and not re.match(r"民|\d{3}\D", first):
+        if pattern is _REPUBLIC and (not re.match(r"民|\d{3}\D", first) or is_period(first)):
             continue
         texts = column.to_pylist()
         if all(not value or pattern.search(value.strip()) for value in texts):

@@ -27,7 +27,12 @@ _WEEK = re.compile(
     rf"|(?P<w3>\d{{1,2}})\.? ?{_WEEK_WORD}[ /-](?P<y3>\d{{4}}))"
 )
 _RANGE = re.compile(r"(\d{4}-\d\d-\d\d)/\d{4}-\d\d-\d\d")
-_MONTH = re.compile(r"(\d{4})[Mm](\d{1,2})")
+_MONTH = re.compile(r"(?P<y1>\d{4})[ /-]?[Mm](?P<m1>\d{1,2})|[Mm](?P<m2>\d{1,2})[ /-](?P<y2>\d{4})")
+_PERIOD = re.compile(
+    r"(?:FY ?)?(?P<y1>\d{4})[ /.-]?[Pp]0?(?P<m1>\d\d)|[Pp]0?(?P<m2>\d\d)[ /.-](?:FY ?)?(?P<y2>\d{4})"
+    r"|(?P<m3>0(?:0[1-9]|1[0-2]))[./](?P<y3>\d{4})|(?P<y4>\d{4})[./](?P<m4>0(?:0[1-9]|1[0-2]))"
+)
+"""Periods of an accounting year, as SAP and others number them: `001.2019`, `2019-P01`."""
 
 
 def periods(text: pd.Series, sample: pd.Series, name: str, notes: Notes) -> np.ndarray | None:
@@ -50,6 +55,11 @@ def periods(text: pd.Series, sample: pd.Series, name: str, notes: Notes) -> np.n
                 notes.warn(
                     f"column {name!r} holds time stamps such as {sample.iloc[0]!r}: read as quarters of years (trimestre, kvartal)"
                 )
+            if pattern is _PERIOD:
+                notes.warn(
+                    f"column {name!r} holds periods such as {sample.iloc[0]!r}: the first is read as January. If your year begins in another month, "
+                    "write months (2019-01) instead"
+                )
             if short:
                 made = in_their_century(made)
                 tell_centuries(made, name, sample.iloc[0], notes)
@@ -70,9 +80,13 @@ def _each(text: pd.Series, pattern: re.Pattern[str], read: Callable[[re.Match[st
             try:
                 made[row] = np.datetime64(read(match), "ns")
             except ValueError as error:
+                known = (
+                    "Weeks are counted as ISO 8601 does (a year has 52 or 53); write the first day of each if yours are others"
+                    if pattern is _WEEK
+                    else "A year has 12 months: leave rows of other periods out"
+                )
                 raise DataError(
-                    f"Column {name!r} holds {value!r} (row {row}): {str(error).lower()}. Weeks are counted as ISO 8601 does (a year has 52 or 53); "
-                    "write the first day of each if yours are others."
+                    f"Column {name!r} holds {value!r} (row {row}): {str(error).lower()}. {known}."
                 ) from None
     return made
 
@@ -102,10 +116,14 @@ def _week(match: re.Match[str]) -> str:
 
 
 def _month(match: re.Match[str]) -> str:
-    return f"{match[1]}-{int(match[2]):02d}-01"
+    found = match.groupdict()
+    year, month = (next(value for name, value in found.items() if name[0] == letter and value) for letter in "ym")
+    return f"{year}-{int(month):02d}-01"
 
 
-_KINDS = ((_QUARTER, _quarter), (_WEEK, _week), (_MONTH, _month), (_HALF, _half), (_RANGE, _range))
+_KINDS = (
+    (_QUARTER, _quarter), (_WEEK, _week), (_MONTH, _month), (_PERIOD, _month), (_HALF, _half), (_RANGE, _range),
+)  # fmt: skip
 
 
 def is_period(text: object) -> bool:

@@ -35,7 +35,7 @@ from hf_ssl.modalities.timeseries.formats import (
     two_digit_years,
 )
 from hf_ssl.modalities.timeseries.grid import unevenness
-from hf_ssl.modalities.timeseries.spellings import periods
+from hf_ssl.modalities.timeseries.spellings import is_period, periods
 from hf_ssl.modalities.timeseries.zones import ZONE, by_named_zones, in_utc, parsed, refuse_far_years
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def read_stamps(column: pd.Series, name: str, options: StampOptions, owner: np.n
         and sample.str.len().nunique() == 1
     ):
         return by_known_format(text.str.strip(), known.iloc[0], name, notes, owner)
-    if sample.str.fullmatch(r"-?\d+\.\d+(e[+-]?\d+)?", case=False).all():
+    if sample.str.fullmatch(r"-?\d+\.\d+(e[+-]?\d+)?", case=False).all() and not is_period(sample.iloc[0]):
         return _numbers(pd.to_numeric(text, errors="coerce"), name, options, owner, notes)
     return _text(text, sample, name, options, owner, notes)
 
