@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path, PurePath
+from pathlib import Path
 
 
-def suffix(path: PurePath) -> str:
+def suffix(path: Path) -> str:
     """Lower-case suffix, looking through `.gz`: `.csv` for `a.CSV.gz`."""
-    return PurePath(path.stem).suffix.lower() if path.suffix.lower() == ".gz" else path.suffix.lower()
+    return Path(path.stem).suffix.lower() if path.suffix.lower() == ".gz" else path.suffix.lower()
 
 
 def stem(path: Path) -> str:

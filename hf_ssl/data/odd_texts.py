@@ -101,7 +101,7 @@ def tell_odd_texts(texts: Sequence[object], column: str, report: DataReport) -> 
 
 def _tell_cut_texts(texts: Sequence[object], column: str, report: DataReport) -> None:
     """Texts that end where a field or a preview was full: many of exactly the greatest length, or with a mark that says so."""
-    every = [text for text in texts if isinstance(text, str) and text.strip()]
+    every = [text for text in texts[:] if isinstance(text, str) and text.strip()]
     lengths = Counter(map(len, every))
     longest = max(lengths, default=0)
     full = [text for text in every if len(text) == longest] if longest >= SHORTEST else []

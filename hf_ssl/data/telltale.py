@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from hf_ssl.core.paths import suffix
 from hf_ssl.data.columns import each_value
 from hf_ssl.data.report import DataReport
 from hf_ssl.data.rows import Rows
@@ -55,10 +53,12 @@ def _traits(train: Rows, modality: Modality) -> Iterator[Mapping[str, str]]:
     there = train.dataset.column_names
     if modality.column not in there:
         return
-    paths = list(train.dataset["path"]) if "path" in there else [None] * len(train)
+    paths = list(train.dataset["path"][:]) if "path" in there else [None] * len(train)
     for value, path in zip(each_value(train.dataset, modality.column), paths, strict=True):
         traits = modality.traits(value)
-        yield {**traits, "kind": suffix(PurePath(path))} if traits and path else traits
+        if not traits:  # a kind of data that has none
+            return
+        yield {**traits, "kind": f".{path.rpartition('.')[2].lower()}"} if path else traits
 
 
 def _known_by(values: Sequence[str | None], labels: Sequence[object]) -> list[tuple[str, object, int, int]]:
