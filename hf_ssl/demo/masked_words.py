@@ -125,7 +125,9 @@ def write_masked_words(name: str, folder: str | Path) -> Path:
         raise DataError(f"{name} lacks {', '.join(sorted(absent)[:5])}.")
     model.tie_weights()
     model.save_pretrained(folder)
-    _tokenizer(released / VOCABULARY, one.pattern).save_pretrained(folder)
+    # Where the package is installed, its vocabulary may lie a folder above the weights.
+    beside = [released / VOCABULARY, released.parent / VOCABULARY]
+    _tokenizer(next(filter(Path.is_file, beside), beside[0]), one.pattern).save_pretrained(folder)
     (folder / "README.md").write_text(f"---\nlicense: mit\n{one.card}", encoding="utf-8")
     return folder
 
