@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import random
@@ -37,6 +38,14 @@ from hf_ssl import demo
 from hf_ssl.core.errors import MissingExtraError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """What is imported by now is no garbage: every training looks through all objects that may be (a third of a second each time)."""
+    import transformers  # noqa: F401  # the most of them
+
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

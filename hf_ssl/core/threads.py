@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 
 @contextmanager
@@ -15,8 +21,14 @@ def one_blas_thread() -> Iterator[None]:
     as long with both (`tests/benchmarks/bench_probe_threads.py`).
     """
     import scipy.linalg  # noqa: F401  # loads the library that is to be found
+
+    with _libraries(len(sys.modules)).limit(limits=1, user_api="blas"):
+        yield
+
+
+@lru_cache(maxsize=1)
+def _libraries(modules: int) -> ThreadpoolController:
+    """Libraries of linear algebra in this process, searched for anew (2 to 5 ms) when modules have come: one may have brought its own."""
     from threadpoolctl import ThreadpoolController
 
-    # Searched for each time (2 ms): another package may have brought a library of its own since.
-    with ThreadpoolController().limit(limits=1, user_api="blas"):
-        yield
+    return ThreadpoolController()
