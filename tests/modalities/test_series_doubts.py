@@ -133,11 +133,12 @@ def test_a_unit_that_changes_within_a_series_is_told(factor, offset, words, step
     assert words in warned(file) and f"up to step {step}," in warned(file)
 
 
-@pytest.mark.parametrize("kind", ["level", "trend", "growth", "walk", "noise"])
+@pytest.mark.parametrize("kind", ["level", "trend", "growth", "walk", "noise", "wind"])
 def test_levels_that_change_by_nature_are_no_other_unit(kind, tmp_path):
     steps = np.arange(200)
     values = {
         "level": wave() + np.where(steps < 90, 0, 30), "trend": wave() + steps / 4, "growth": wave() * np.exp(steps / 50),
         "walk": np.cumsum(RNG.normal(size=200)), "noise": RNG.normal(size=200),
+        "wind": np.where(steps < 120, 77, 29) + np.where(steps < 120, 1.8, 1.0) * 25 * np.sin(steps / 9),
     }[kind]  # fmt: skip
     assert "another unit" not in warned(series(tmp_path / "a.csv", value=values, other=wave()))

@@ -94,7 +94,13 @@ def _break(values: np.ndarray) -> int:
 
 
 def _unit_said(before: np.ndarray, after: np.ndarray) -> str:
-    """Words for the change of unit that makes the one into the other: levels, also next to the change, and spread; else nothing."""
+    """Words for the change of unit that makes the one into the other: levels, also next to the change, and spread; else nothing.
+
+    The two hardly overlap: what only varies much comes back to where it was.
+    """
+    low, high = np.percentile(before, [2, 98])
+    if ((after >= low) & (after <= high)).mean() > 0.02:
+        return ""
     parts = (before, after), (before[-LONGEST:], after[:LONGEST])
     levels = [(float(np.median(one)), float(np.median(other))) for one, other in parts]
     spread = [float(np.subtract(*np.percentile(part, [90, 10]))) for part in (before, after)]
