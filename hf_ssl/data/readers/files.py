@@ -71,7 +71,7 @@ ADVICE: dict[frozenset[str], str] = {
     frozenset({".fasta", ".fa", ".faa", ".fna", ".fastq", ".fq"}): "Sequences: write a table with columns id, text and label (.csv).",
     frozenset({".hl7", ".edi", ".x12"}): "Messages: write a table with a row per message and columns text and label.",
     frozenset({".lvm", ".tdms", ".dat", ".asc", ".log"}): "Measurements: save the table alone, with one line of names above it, as .csv or .tsv.",
-    frozenset({".html", ".htm"}): "Pages: save the text of each as .txt, or all as a table with columns text and label.",
+    frozenset({".html", ".htm"}): "Write its rows as .csv or JSON lines, one {name: value} a line; of pages without tables, save the text as .txt.",
     frozenset({".xml", ".yaml", ".yml", ".toml"}): "Write its rows as .csv or JSON lines, one {name: value} a line.",
     frozenset({".txt", ".text"}): "If it is a table: let its name end in .tsv where tabs separate columns, and in .csv where other marks do.",
     frozenset({".nii", ".nrrd", ".mha", ".mgz"}): "Volumes: write their slices as pictures (.png).",
