@@ -270,6 +270,10 @@ def respelled(values: Sequence[str | None], decimal: str | None, thousands: str 
         present, _ = _without_marks(present)
     if not present or not all(shape.fullmatch(value) for value in present):
         return None
+    if decimal == "." and any(
+        "." in value for value in present
+    ):  # beside `1.234` then, `543` is no count of thousands
+        present = [f"{value}.0" if value.isdigit() else value for value in present]
     numbers = iter(present)
     made: list[str | None] = []
     for value, there in zip(values, known, strict=True):

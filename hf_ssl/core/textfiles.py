@@ -22,6 +22,8 @@ MAX_RATIO = 200
 made to fill the memory."""
 MAX_WHOLE = 2 << 30
 """Bytes of a file that has to be read as a whole (`.json`, `.txt`, CoNLL)."""
+LEAST_UTF8 = 0.2
+"""Of lines with letters beyond ASCII, those in UTF-8 from which on a file is one of UTF-8 with others among them."""
 SAMPLE = 1 << 20
 DEFAULT_ENCODING = "utf-8-sig"
 MIXED = "utf-8 with lines that are not"
@@ -198,7 +200,7 @@ def encoding_of_file(path: Path, given: str, *, by_lines: bool = False) -> Encod
     if problem is None:
         return _seven_bit(path) or Encoding("utf-8-sig")
     good, bad = _lines_of_utf8(path)
-    if len(bad) >= good:
+    if good < LEAST_UTF8 * (len(bad) + good):
         return _legacy(path, problem)
     if by_lines and min(bad) > 1:
         return Encoding(MIXED)

@@ -15,7 +15,7 @@ from hf_ssl.data.domain import DomainData
 from hf_ssl.data.fingerprint import fingerprint
 from hf_ssl.data.group_names import refuse_other_groups
 from hf_ssl.data.label_dates import tell_dates
-from hf_ssl.data.label_doubts import tell_many_classes, tell_marks, tell_no_speech, tell_scores
+from hf_ssl.data.label_doubts import tell_many_classes, tell_marks, tell_no_speech, tell_scores, tell_typos
 from hf_ssl.data.label_kinds import KINDS
 from hf_ssl.data.label_words import one_spelling, tell_na_words
 from hf_ssl.data.labels import Encoding, encoding_of, named_labels, resolve_kind
@@ -77,6 +77,7 @@ def encode_and_sort(
         if kind == "transcript":
             tell_no_speech(every, canonicalizer.spec.na, column, report)
         if kind == "class":
+            tell_typos(every, report)
             tell_dates(every, label_kind, column, report)
             tell_scores(every, label_kind, column, report)
             tell_many_classes(every, label_kind, column, canonicalizer.modality.name, report)

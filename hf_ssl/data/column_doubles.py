@@ -57,6 +57,12 @@ def tell_second_labels(ignored: list[str], used: str, part: SourcePart, report: 
                     f"{part.origin}: column {name!r} is not used, and is called as labels are ({count} values): took {used!r}; "
                     f"label_column={name!r} takes it, ignore_columns=[{name!r}] says that {used!r} is meant"
                 )
+        elif re.fullmatch(rf"{re.escape(used)}[ _.]?\d+", name):
+            filled = sum(map(bool, _texts(part.dataset, name)))
+            report.warn(
+                f"{part.origin}: column {name!r} is not used, is called as {used!r} is and holds a value in {filled:,} of {size:,} rows: for several "
+                f"labels of a row write them into one column; ignore_columns=[{name!r}] says that {used!r} is meant"
+            )
         elif other := judged_anew(part.dataset, used, name):
             report.warn(
                 f"{part.origin}: column {name!r} is not used, and holds labels as {used!r} does, in {other:,} of {size:,} rows another one (such as "

@@ -29,21 +29,36 @@ VERDICTS = {
     "flag",
 }
 ACCEPTED = {"accept", "accepted", "ok", "approved", "valid", "pass", "passed", "good", "keep", "included", "active", "current",
-            "published", "live"}  # fmt: skip
+            "published", "live", "final"}  # fmt: skip
 REFUSED = {
     "reject", "rejected", "ignore", "ignored", "skip", "skipped", "invalid", "fail", "failed", "excluded", "exclude", "discard", "discarded",
     "deleted", "removed", "bad", "withdrawn", "voided", "retracted", "superseded",
+    "draft", "unpublished",
 }  # fmt: skip
 OUT = {
     "exclude", "excluded", "deleted", "removed", "discard", "discarded", "drop", "dropped", "ignored", "rejected", "invalid", "unusable",
-    "corrupt", "corrupted", "artifact", "artefact", "outlier", "blacklisted", "hidden", "withdrawn", "retracted",
+    "corrupt", "corrupted", "removal", "deletion", "exclusion", "remove", "delete", "artifact", "artefact", "outlier", "blacklisted", "hidden",
+    "withdrawn", "retracted",
 }  # fmt: skip
 """Names of columns whose `yes` says that a row is not wanted."""
-IN = {"include", "included", "keep", "kept", "usable", "approved", "accepted", "consent", "consented", "eligible"}
+IN = {
+    "include",
+    "included",
+    "keep",
+    "kept",
+    "usable",
+    "use",
+    "used",
+    "approved",
+    "accepted",
+    "consent",
+    "consented",
+    "eligible",
+}
 """Names of columns whose `no` says so."""
 WEIGHTS = {"weight", "weights", "sample_weight", "case_weight"}
 MOST_STATES = 8
-FEWEST_BLOCKS = 4
+FEWEST_BLOCKS, LONG_BLOCK = 4, 8
 
 
 def refuse_verdicts(ignored: Sequence[str], part: SourcePart) -> None:
@@ -53,7 +68,13 @@ def refuse_verdicts(ignored: Sequence[str], part: SourcePart) -> None:
         DataError: a column says `accept` and `reject` (perhaps `pending`, too), and is not used.
     """
     for name in ignored:
-        if plain_name(name) not in VERDICTS or not 2 <= distinct_values(part.dataset, name) <= MOST_STATES:
+        words = words_of_name(name)
+        called = (
+            plain_name(name) in VERDICTS
+            or bool(words)
+            and words[-1] in VERDICTS - {"answer", "review", "quality", "flag"}
+        )
+        if not called or not 2 <= distinct_values(part.dataset, name) <= MOST_STATES:
             continue
         found = Counter(str(value).strip().lower() for value in part.dataset[name] if value is not None)
         refused = sum(count for word, count in found.items() if word in REFUSED)
@@ -73,7 +94,7 @@ def tell_flags(ignored: Sequence[str], part: SourcePart, report: DataReport) -> 
     """
     refuse_verdicts(ignored, part)
     for name in ignored:
-        words = set(words_of_name(name)) - {"is", "was", "flag"}
+        words = set(words_of_name(name)) - {"is", "was", "flag", "flagged", "marked", "for", "to", "be", "should"}
         if len(words) != 1 and plain_name(name) not in WEIGHTS:
             continue
         if plain_name(name) in WEIGHTS:
@@ -103,7 +124,8 @@ def tell_merged_cells(labels: Sequence[object], name: str, part: SourcePart, rep
     """
     places = [place for place, label in enumerate(labels) if label is not None and str(label).strip()]
     gaps = [after - before for before, after in zip(places, places[1:], strict=False)]
-    if len(places) < FEWEST_BLOCKS or places[0] != 0 or min(gaps) < 2:
+    long = len(places) > 1 and min([*gaps, len(labels) - places[-1]]) >= LONG_BLOCK
+    if len(places) < FEWEST_BLOCKS and not long or not places or places[0] != 0 or min(gaps) < 2:
         return
     said = [str(labels[place]) for place in places]
     changes = all(before != after for before, after in zip(said, said[1:], strict=False))

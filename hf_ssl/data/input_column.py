@@ -326,6 +326,12 @@ def _of_its_kind(part: SourcePart, modality: Modality) -> list[str]:
     return [name for name, kind in part.dataset.features.items() if type(kind).__name__.lower() == modality.name]
 
 
+def _has_sentences(part: SourcePart) -> bool:
+    """Whether a column of text holds several words a row."""
+    head = [value for values in _texts(part) for value in values[:50] if value]
+    return sum(len(value.split()) > 3 for value in head) > 0.2 * len(head) if head else False
+
+
 def _likely_input(modality: Modality, part: SourcePart) -> str:
     """What to type where no column is known: the two of a pair, else the column of the longest values (of most different ones for files)."""
     there = part.dataset.column_names
@@ -336,7 +342,7 @@ def _likely_input(modality: Modality, part: SourcePart) -> str:
     if typed := _of_its_kind(part, modality):
         return f"input_column={typed[0]!r}"
     lists = [name for name in there if is_words(type_of(part.dataset, name))]
-    if modality.name == "text" and lists:
+    if modality.name == "text" and lists and not _has_sentences(part):
         return f"tokens_column={lists[0]!r} with label_kind='tags', where its rows are lists of words"
     head = part.dataset[:50]
     texts = [name for name in there if getattr(type_of(part.dataset, name), "dtype", "") in ("string", "large_string")]

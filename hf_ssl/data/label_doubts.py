@@ -219,13 +219,8 @@ def what_to_do(labels: Sequence[Any], words: Sequence[str]) -> str:
     different = list(dict.fromkeys(words))
     bounds = [word for word in different if BOUND.fullmatch(word)]
     if different and len(bounds) == len(different):
-        shown = (
-            f"{bounds}"
-            if len(bounds) <= 12
-            else f"[{', '.join(map(repr, bounds[:6]))}, ...] with all {len(bounds)} of them"
-        )
         return (
-            f"{len(words):,} of {len(labels):,} say no more than that the amount is beyond a bound. To leave their labels out: na_values={shown}; "
+            f"{len(words):,} of {len(labels):,} say no more than that the amount is beyond a bound. To leave their labels out: na_values={bounds}; "
             "to take "
             "the bound for the amount, write it into the column without its mark."
         )
@@ -259,3 +254,36 @@ def tell_other_folders(labels: Sequence[Any], paths: Sequence[str | None], colum
             f"{paths[other[0]]} ({labels[other[0]]!r}): the column counts, label_column={column!r} says that this is meant; without the table the "
             "folders count"
         )
+
+
+MOST_CLASSES = 200
+"""Labels that are compared with each other."""
+
+
+def tell_typos(labels: Sequence[Any], report: DataReport) -> None:
+    """Warn about a rare label that is a common one but for one letter more or less within it (`postive`)."""
+    counts = Counter(label for label in labels if isinstance(label, str))
+    if len(counts) > MOST_CLASSES:
+        return
+    found = [
+        (rare, name)
+        for rare, count in counts.items()
+        for name, usual in counts.items()
+        if count <= 0.34 * usual
+        and abs(len(rare) - len(name)) == 1
+        and min(len(rare), len(name)) >= 6
+        and _one_letter(rare, name)
+    ]
+    if found:
+        shown = ", ".join(
+            f"{rare!r} ({counts[rare]:,}) beside {name!r} ({counts[name]:,})" for rare, name in found[:3]
+        )
+        report.warn(
+            f"labels that differ in one letter are different classes: {shown}. If one is a slip, mend it in the source"
+        )
+
+
+def _one_letter(one: str, other: str) -> bool:
+    """Whether the longer is the shorter with a letter put in after the first two; not at the end, where plurals differ."""
+    short, long = sorted((one, other), key=len)
+    return long.isalpha() and any(long[:place] + long[place + 1 :] == short for place in range(2, len(long) - 1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -169,6 +170,7 @@ def _list_in(text: str) -> list[str] | None:
     text = text.strip()
     if not (text.startswith("[") and text.endswith("]")):
         return None
+    text = re.sub(r"(['\"])\s+(?=['\"])", r"\1, ", text)  # Python would join what stands side by side
     for read in (json.loads, ast.literal_eval):
         try:
             made = read(text)

@@ -17,6 +17,8 @@ from hf_ssl.data.report import DataReport
 LOOKED_AT = 1000
 FEWEST = 10
 """Of fewer texts nothing is said."""
+MOST_NAMES, LEAST_LETTERS = 20, 3
+"""Labels that are looked for in texts, and letters of the shortest of them."""
 SHORTEST = 40
 """Characters of a text that may have been cut off."""
 FIELDS = frozenset(
@@ -106,11 +108,21 @@ def _tell_cut_texts(texts: Sequence[object], column: str, report: DataReport) ->
     longest = max(lengths, default=0)
     full = [text for text in every if len(text) == longest] if longest >= SHORTEST else []
     below = sum(lengths[longest - short] for short in range(1, 21)) / 20
+    wide = not all(map(str.isascii, every))
+    by_bytes = [len(text.encode("utf-8", "replace")) for text in every] if wide else [0] * len(every)
+    most = max(by_bytes, default=0)
+    near = [
+        text for text, size in zip(every, by_bytes, strict=True) if size > most - 4
+    ]  # a cut within a letter takes it away
+    under = sum(most - 24 < size <= most - 4 for size in by_bytes) / 5
     some = [text for text in _some(every) if isinstance(text, str) and len(text) >= SHORTEST]
     marked = [text for text in some if _CUT.search(text[-40:])]
+    cut = len(full) >= max(5, 0.02 * len(every), 5 * below) and _end_within_words(full, every)
+    by_size = not cut and wide and most >= SHORTEST and len(near) >= max(5, 0.05 * len(every), 5 * under)
     told = {
-        f"have exactly {longest:,} characters, and none has more": full
-        if len(full) >= max(5, 0.02 * len(every), 5 * below) and _end_within_words(full, every)
+        f"have exactly {longest:,} characters, and none has more": full if cut else [],
+        f"have {most - 3:,} to {most:,} bytes, and none has more": near
+        if by_size and _end_within_words(near, every)
         else [],
         "looked at end as previews do": marked if len(marked) >= max(5, 0.2 * len(some)) else [],
     }
@@ -149,10 +161,29 @@ def tell_own_labels(texts: Sequence[object], labels: Sequence[object], column: s
     if len(pairs) < FEWEST or len({label for _, label in pairs}) < 2:
         return
     own = [(text, label) for text, label in pairs if _says(text, label)]
+    if len(own) < 0.8 * len(pairs):
+        _tell_labels_inside(pairs, column, report)
     if len(own) >= 0.8 * len(pairs):
         report.warn(
             f"{len(own):,} of {len(pairs):,} texts of {column!r} looked at begin or end with their own label, such as {own[0][1]!r}: "
             "a model learns to read it there, and texts to come do not have it. Take it off the texts"
+        )
+
+
+def _tell_labels_inside(pairs: Sequence[tuple[str, str]], column: str, report: DataReport) -> None:
+    """Texts that hold the word of their own label somewhere, and of no other."""
+    names = {label.strip() for _, label in pairs}
+    if len(names) > MOST_NAMES or min(map(len, names)) < LEAST_LETTERS:
+        return
+    held = [re.compile(rf"\b{re.escape(name)}\b", re.IGNORECASE) for name in sorted(names)]
+    alone = sum(
+        [bool(found.search(text)) for found in held] == [name == label.strip() for name in sorted(names)]
+        for text, label in pairs
+    )
+    if alone >= 0.95 * len(pairs):
+        report.warn(
+            f"{alone:,} of {len(pairs):,} texts of {column!r} looked at hold the word of their own label, and of no other, such as {pairs[0][1]!r}: "
+            "a model learns to read it there. If it was written in by whoever knew the label, take it out of the texts"
         )
 
 

@@ -11,6 +11,7 @@ from hf_ssl.data.report import DataReport
 
 _PREFIX = re.compile(r"(?:[BIESLUMW]|begin|inside|end|last|single|unit)[-_/:|.]", re.IGNORECASE)
 _BETWEEN = re.compile(r"(?<=\w)[-_. :/]+(?=\w)|(?<=[a-z])(?=[A-Z])")
+_SEVERAL = re.compile(r"[BIESLUMW]-[^|+,;/\s]+[|+,;/][BIESLUMW]-\S+")
 LEAST_LETTERS = 3
 
 
@@ -28,6 +29,12 @@ def one_type(
         DataError: there are such, and nobody has said what they are.
     """
     parts = [list(part) for part in rows]
+    joined = Counter(tag for part in parts for row in part for tag in row or () if _SEVERAL.fullmatch(tag))
+    if joined:
+        report.warn(
+            f"{sum(joined.values()):,} words have two tags in one, such as {joined.most_common(1)[0][0]!r}: each is read as a tag of its own. Write "
+            "one tag for each word, or a column of tags for each kind"
+        )
     if fold is False:
         return parts
     counts = Counter(_cut(tag)[1] for part in parts for row in part for tag in row or ())

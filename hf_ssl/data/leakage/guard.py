@@ -13,6 +13,7 @@ import numpy as np
 from hf_ssl.core.errors import DataError, HfSslWarning, nearest
 from hf_ssl.data.leakage.near_image import LookIndex
 from hf_ssl.data.leakage.near_text import NearIndex, hash_pieces, search_all
+from hf_ssl.data.leakage.shared_parts import tell_shared_parts
 from hf_ssl.data.leakage.swapped import tell_swapped
 from hf_ssl.data.report import MAX_LISTED, DataReport
 from hf_ssl.data.rows import Rows
@@ -112,6 +113,8 @@ def remove_leakage(
     similar = check.near and _add_near(found, splits, values, modality, check.threshold, report)
     if check.near:
         _tell_loose(found, splits, values, modality, report)
+        if modality.name == "text":
+            tell_shared_parts(splits, found, values, report)
     tell_swapped(splits, values, report)
     report.facts["near_checked"] = similar
     report.facts["leaks"] = [
@@ -257,12 +260,13 @@ def _tell_loose(
                 if key in known and row not in gone
             ]
             pairs = [(row, target) for row, target in pairs if own[row] is None or _same(own[row], theirs[target])]
+            found[split, held_out]["loose"] = [row for row, _ in pairs]
             if pairs:
                 (mine,), (other,) = splits[split].ids([pairs[0][0]]), splits[held_out].ids([pairs[0][1]])
                 report.warn(
                     f"{len(pairs):,} of {len(own):,} rows of {split} are rows of {held_out} but for case, accents, HTML tags, links, marks, emoji, "
-                    f"hashtags, letters that look alike or a greeting, such as id {mine} (of {held_out}: {other}): kept. normalize='words' "
-                    "takes them for the same and removes them, normalize='exact' says that they are not"
+                    f"hashtags, letters that look alike, a greeting or a number in front, such as id {mine} (of {held_out}: {other}): kept. "
+                    "normalize='words' takes them for the same and removes them, normalize='exact' says that they are not"
                 )
 
 

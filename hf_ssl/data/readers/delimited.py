@@ -67,9 +67,8 @@ def read_delimited(path: Path, encoding: str = DEFAULT_ENCODING, options: dict[s
     if not _read_at_once(path, found.name, shape, made):
         _read(path, found.name, shape, made)
     leave_out_shifted(made)
-    decimal, thousands = options.get("decimal"), options.get("thousands")
-    if decimal is not None or thousands is not None:
-        made.data = _respelled(made.data, decimal, thousands)
+    if {"decimal", "thousands"} & options.keys():
+        made.data = _respelled(made.data, options.get("decimal"), options.get("thousands"))
     return made
 
 

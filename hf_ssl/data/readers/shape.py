@@ -338,7 +338,7 @@ def _separator(shape: Shape, lines: list[str], made: Table) -> str:
             return rare[0]
         rows = [len(row) for row in Shape(usual, shape.quoting, extra=shape.extra).reader(lines, strict=False) if row]
         uneven = len(set(rows[1:])) > 1 and max(rows) > 1
-        if shape.header and rows and rows[0] == 1 and (uneven or _is_prose(lines, usual)):
+        if shape.header and rows and rows[0] == 1 < max(rows) and (uneven or _is_prose(lines, usual)):
             made.notes.append(
                 "has one column, whose values hold commas without quotes: every line is read as one value; "
                 f"csv_options={{'sep': {usual!r}}} cuts them"

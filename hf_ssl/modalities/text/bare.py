@@ -12,8 +12,12 @@ LEAST_WORDS = 5
 """Words of letters from which a text is one of words, whose case and marks are no part of it as those of a formula are."""
 _TAG = re.compile(r"<!--.*?-->|</?[a-zA-Z][^<>]*>", re.DOTALL)
 _LINK = re.compile(r"(?:https?://|www\.)\S+")
-_AHEAD = re.compile(r"(?:RT @\w+:?|@\w+[:,]?|\(?\d{1,4}[.)]|[-*>\u2022]|(?:[Rr][Ee]|[Ff][Ww][Dd]?|AW):)\s+")
-"""What stands in front of a copy: the name of who is quoted or answered, a number, a mark of a list."""
+_AHEAD = re.compile(
+    r"(?:RT @\w+:?|@\w+[:,]?|\(?\d{1,4}[.)]|[-*>\u2022]|(?:[Rr][Ee]|[Ff][Ww][Dd]?|AW):|[\[(]?#?[A-Z]{0,5}[- ]?#?\d{3,}[\])]?[:,-]?"
+    r"|(?:[Tt]icket|[Cc]ase|[Oo]rder|[Ii]ncident|ID|Nr\.?|No\.?|Fall|Vorgang)[ #:-]*\d+[:,-]?"
+    r"|[\[(]?(?:\d{4}-\d\d-\d\d|\d{1,2}[./]\d{1,2}[./]\d{2,4})(?:[T ,]+\d{1,2}:\d\d(?::\d\d)?)?[\])]?[:,-]?)\s+"
+)
+"""What stands in front of a copy: the name of who is quoted or answered, a number, a moment, a mark of a list."""
 _UNSEEN = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]+")
 _ACCENTS = re.compile("[\u0300-\u036f]+")
 _EMOJI = re.compile("[\U0001f000-\U0001faff\u2600-\u27bf\u2b50\u2b55\u2764\ufe0f\u20e3]+")
