@@ -256,15 +256,24 @@ def tell_other_folders(labels: Sequence[Any], paths: Sequence[str | None], colum
         )
 
 
+_DOUBT = re.compile(r"\s*(?:\?+|\*+|\(\?\))$")
 MOST_CLASSES = 200
 """Labels that are compared with each other."""
 
 
 def tell_typos(labels: Sequence[Any], report: DataReport) -> None:
-    """Warn about a rare label that is a common one but for one letter more or less within it (`postive`)."""
+    """Warn about a rare label that is a common one but for a letter more or less within it (`postive`), or for a mark of doubt (`good?`)."""
     counts = Counter(label for label in labels if isinstance(label, str))
     if len(counts) > MOST_CLASSES:
         return
+    doubted = [
+        name for name in counts if (bare := _DOUBT.sub("", name)) != name and counts[name] <= 0.8 * counts[bare]
+    ]
+    if doubted:
+        report.warn(
+            f"labels with a mark of doubt are classes of their own, such as {doubted[0]!r} ({counts[doubted[0]]:,}) beside "
+            f"{_DOUBT.sub('', doubted[0])!r}: na_values={doubted} leaves them out; to count them with the others, take the mark off in the source"
+        )
     found = [
         (rare, name)
         for rare, count in counts.items()

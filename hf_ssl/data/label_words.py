@@ -204,7 +204,7 @@ def _spelled(name: str) -> str:
     folded = _folded(name)
     if as_float(folded) is not None:
         return folded
-    bare = re.sub(r"^[\s\"'“”„«»]+|(?:[\s\"'“”„«».,;:?*]|\(\?\))+$", "", folded) or folded
+    bare = re.sub(r"^[\s\"'“”„«»]+|[\s\"'“”„«».,;:]+$", "", folded) or folded
     if as_float(bare) is not None:
         return _folded(bare)
     spaced = re.sub(r"(?<=\w)[-_ ]+(?=\w)", " ", bare)

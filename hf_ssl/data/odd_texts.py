@@ -17,8 +17,6 @@ from hf_ssl.data.report import DataReport
 LOOKED_AT = 1000
 FEWEST = 10
 """Of fewer texts nothing is said."""
-MOST_NAMES, LEAST_LETTERS = 20, 3
-"""Labels that are looked for in texts, and letters of the shortest of them."""
 SHORTEST = 40
 """Characters of a text that may have been cut off."""
 FIELDS = frozenset(
@@ -161,29 +159,10 @@ def tell_own_labels(texts: Sequence[object], labels: Sequence[object], column: s
     if len(pairs) < FEWEST or len({label for _, label in pairs}) < 2:
         return
     own = [(text, label) for text, label in pairs if _says(text, label)]
-    if len(own) < 0.8 * len(pairs):
-        _tell_labels_inside(pairs, column, report)
     if len(own) >= 0.8 * len(pairs):
         report.warn(
             f"{len(own):,} of {len(pairs):,} texts of {column!r} looked at begin or end with their own label, such as {own[0][1]!r}: "
             "a model learns to read it there, and texts to come do not have it. Take it off the texts"
-        )
-
-
-def _tell_labels_inside(pairs: Sequence[tuple[str, str]], column: str, report: DataReport) -> None:
-    """Texts that hold the word of their own label somewhere, and of no other."""
-    names = {label.strip() for _, label in pairs}
-    if len(names) > MOST_NAMES or min(map(len, names)) < LEAST_LETTERS:
-        return
-    held = [re.compile(rf"\b{re.escape(name)}\b", re.IGNORECASE) for name in sorted(names)]
-    alone = sum(
-        [bool(found.search(text)) for found in held] == [name == label.strip() for name in sorted(names)]
-        for text, label in pairs
-    )
-    if alone >= 0.95 * len(pairs):
-        report.warn(
-            f"{alone:,} of {len(pairs):,} texts of {column!r} looked at hold the word of their own label, and of no other, such as {pairs[0][1]!r}: "
-            "a model learns to read it there. If it was written in by whoever knew the label, take it out of the texts"
         )
 
 

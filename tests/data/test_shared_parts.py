@@ -67,15 +67,15 @@ def test_numbers_and_moments_in_front_do_not_hide_a_copy(ahead: str, tmp_path: P
 
 
 @pytest.mark.parametrize("mark", ["?", " (?)", "*", " ?"])
-def test_labels_with_a_mark_of_doubt_are_asked_about(mark: str, tmp_path: Path) -> None:
+def test_labels_with_a_mark_of_doubt_are_told(mark: str, tmp_path: Path) -> None:
     file = table(
         tmp_path / "a.csv",
         "text,label",
         [(own, label + mark * (row % 5 == 0)) for row, (own, label) in enumerate(ROWS)],
     )
-    with pytest.raises(DataError, match="fold_labels=True"):
-        hf_ssl.load_data(file, verbose=False)
-    assert hf_ssl.load_data(file, verbose=False, fold_labels=True).label_names == ["a", "b"]
+    doubted = [f"{label}{mark}" for label in "ab"]
+    assert "mark of doubt" in warned(file)
+    assert hf_ssl.load_data(file, verbose=False, na_values=doubted).label_names == ["a", "b"]
 
 
 def test_a_slip_in_a_label_is_told_and_other_words_are_not(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_a_slip_in_a_label_is_told_and_other_words_are_not(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     ("name", "good", "bad"),
-    [("AssignmentStatus", "Approved", "Rejected"), ("status", "final", "draft"), ("state", "published", "draft"), 
+    [("AssignmentStatus", "Approved", "Rejected"), ("status", "final", "draft"), ("state", "published", "draft"),
      ("flagged_for_removal", "no", "yes"), ("use", "yes", "no")],
 )  # fmt: skip
 def test_rows_that_were_not_wanted_are_told_or_asked_about(name: str, good: str, bad: str, tmp_path: Path) -> None:
@@ -109,17 +109,6 @@ def test_rows_that_were_not_wanted_are_told_or_asked_about(name: str, good: str,
         told = str(asked)
     assert f"ignore_columns=['{name}']" in told
     assert not warned(file, ignore_columns=[name])
-
-
-def test_labels_written_into_texts_are_told(tmp_path: Path) -> None:
-    names = ("billing", "sales")
-    rows = [
-        (f"{own} Routed to the {names[row % 2]} desk. {text(row + 300, 5)}", names[row % 2])
-        for row, (own, _) in enumerate(ROWS)
-    ]
-    assert "word of their own label" in warned(table(tmp_path / "a.csv", "text,label", rows))
-    some = [(own if row % 3 else f"{own} {names[row % 2]}", names[row % 2]) for row, (own, _) in enumerate(ROWS)]
-    assert not warned(table(tmp_path / "b.csv", "text,label", some))
 
 
 def test_the_decimal_dot_can_be_said(tmp_path: Path) -> None:

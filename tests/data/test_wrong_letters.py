@@ -70,7 +70,7 @@ def test_right_letters_stay_quiet(own: Callable[[int], str], tmp_path: Path) -> 
 
 def test_texts_cut_at_a_number_of_bytes_are_told(tmp_path: Path) -> None:
     own = [
-        f"{'ü' * (row % 4)} {text(row, 12)} größer {text(row + 100, 12)} schön {text(row + 200, 12)}"
+        f"{'ü' * (row % 15)} {text(row, 12)} größer {text(row + 100, 12)} schön {text(row + 200, 12)}"
         for row in range(60)
     ]
     told = warned(table(tmp_path / "a.csv", lambda row: own[row].strip().encode()[:150].decode("utf-8", "ignore")))
